@@ -1,0 +1,49 @@
+-- depends: 002_extraction_queue
+-- transactional: false
+-- OCR job tracking, as the document of 2025-10-10 specifies it: status 6, seven columns, two indexes.
+-- Not transactional because CREATE INDEX CONCURRENTLY cannot be; every statement can be run again.
+
+-- ADD COLUMN waits for every reader before it and holds up everyone behind it: give up rather than queue for long
+SET lock_timeout = '5s';
+
+INSERT INTO extraction_status (id, name)
+VALUES (6, 'OCR en traitement')
+ON CONFLICT (id) DO NOTHING;
+
+DO $$
+DECLARE
+    present TEXT := (SELECT name FROM extraction_status WHERE id = 6);
+BEGIN
+    IF present <> 'OCR en traitement' THEN
+        RAISE EXCEPTION 'extraction_status 6 already means "%"; OCR tracking needs it for "OCR en traitement".', present;
+    END IF;
+END
+$$;
+
+ALTER TABLE extraction_queue
+    ADD COLUMN IF NOT EXISTS ocr_worker_id TEXT DEFAULT NULL,
+    ADD COLUMN IF NOT EXISTS ocr_started_at TIMESTAMPTZ DEFAULT NULL,
+    ADD COLUMN IF NOT EXISTS ocr_completed_at TIMESTAMPTZ DEFAULT NULL,
+    ADD COLUMN IF NOT EXISTS ocr_attempts INTEGER DEFAULT 0,
+    ADD COLUMN IF NOT EXISTS ocr_max_attempts INTEGER DEFAULT 3,
+    ADD COLUMN IF NOT EXISTS ocr_error TEXT DEFAULT NULL,
+    ADD COLUMN IF NOT EXISTS ocr_last_error_at TIMESTAMPTZ DEFAULT NULL;
+
+COMMENT ON COLUMN extraction_queue.ocr_worker_id IS 'Identifier of the OCR worker processing this document';
+COMMENT ON COLUMN extraction_queue.ocr_started_at IS 'Timestamp when OCR processing began';
+COMMENT ON COLUMN extraction_queue.ocr_completed_at IS 'Timestamp when OCR processing completed successfully';
+COMMENT ON COLUMN extraction_queue.ocr_attempts IS 'Number of OCR processing attempts made';
+COMMENT ON COLUMN extraction_queue.ocr_max_attempts IS 'Maximum number of OCR attempts allowed';
+COMMENT ON COLUMN extraction_queue.ocr_error IS 'Most recent OCR-specific error message';
+COMMENT ON COLUMN extraction_queue.ocr_last_error_at IS 'Timestamp of the most recent OCR error';
+
+-- a concurrent build blocks nobody while it waits, and a timeout would leave an INVALID index behind
+SET lock_timeout = 0;
+
+CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_extraction_queue_ocr_ready
+    ON extraction_queue (status_id, document_source, created_at, ocr_attempts)
+    WHERE status_id = 3 AND document_source = 'index' AND file_content IS NULL;
+
+CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_extraction_queue_ocr_stuck
+    ON extraction_queue (status_id, ocr_started_at)
+    WHERE status_id = 6 AND ocr_started_at IS NOT NULL;

@@ -1,0 +1,371 @@
+"""Who may work on a row: claim, renew, succeed, fail, release.
+
+Each function is one short transaction. Every one but the claim names the claim's token, and changes nothing when the row
+is no longer at 6 with that token. Times are the database's. What does not belong here: finding rows that nobody works on
+any more (`recovery`), and counting (`monitoring`).
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+
+from psycopg import Connection, sql
+from psycopg.rows import class_row, scalar_row
+
+from notaflow_pipeline.queue.model import Claim, DocumentSource, Failure, Reading
+
+MAX_BACKOFF_SECONDS = 3600
+"""No failure makes a document wait longer than this for its next attempt, jitter aside."""
+
+# Status and source are literals, the attempts' condition has the index's very form, and the order ends in id: only so
+# does the planner walk idx_extraction_queue_ocr_claim_<source>, which holds no exhausted row. MATERIALIZED, because a
+# LIMIT inside a joined subquery may otherwise be run more than once.
+_PICK = sql.SQL("""
+    SELECT id, ocr_priority, created_at
+    FROM extraction_queue
+    WHERE status_id = 3
+      AND document_source = {source}
+      AND file_content IS NULL
+      AND (ocr_attempts IS NULL OR ocr_attempts < ocr_max_attempts)
+      AND (ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())
+    ORDER BY ocr_priority DESC, created_at, id
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+""")
+
+_CLAIM = sql.SQL("""
+WITH {picks},
+picked AS MATERIALIZED (
+    SELECT id
+    FROM ({candidates}) AS candidate
+    ORDER BY ocr_priority DESC, created_at, id
+    LIMIT %(limit)s
+),
+-- the row was taken away behind its worker's back: that attempt ends here
+superseded AS (
+    UPDATE ocr_attempt AS a
+    SET finished_at = clock_timestamp(),
+        outcome = 'superseded'
+    FROM picked
+    WHERE a.queue_id = picked.id
+      AND a.finished_at IS NULL
+)
+UPDATE extraction_queue AS q
+SET status_id = 6,
+    ocr_claim_id = nextval('ocr_attempt_id_seq'),
+    ocr_worker_id = %(worker_id)s,
+    ocr_started_at = clock_timestamp(),
+    ocr_completed_at = NULL,
+    ocr_attempts = COALESCE(q.ocr_attempts, 0) + 1,
+    ocr_max_attempts = COALESCE(q.ocr_max_attempts, 3),
+    ocr_next_attempt_at = NULL,
+    updated_at = clock_timestamp()
+FROM picked
+WHERE q.id = picked.id
+RETURNING q.ocr_claim_id AS token, q.id AS document_id, q.document_number, q.document_source, q.supabase_path,
+          q.ocr_attempts AS attempt_number, q.ocr_max_attempts AS max_attempts
+""")
+
+# a statement of its own: the unique index on open attempts would still see those that the claim supersedes
+_OPEN_ATTEMPTS = """
+INSERT INTO ocr_attempt (id, queue_id, attempt_number, document_source, worker_id, run_id, claimed_at, lease_expires_at)
+SELECT q.ocr_claim_id, q.id, q.ocr_attempts, q.document_source, q.ocr_worker_id, %(run_id)s,
+       q.ocr_started_at, clock_timestamp() + %(lease)s
+FROM extraction_queue AS q
+WHERE q.id = ANY(%(ids)s)
+"""
+
+# rows that a comparison with NULL hides from every list; locked ones are somebody's and come next time
+_WRITE_MISSING_MAXIMA = """
+WITH without_maximum AS (
+    SELECT id
+    FROM extraction_queue
+    WHERE status_id = 3
+      AND file_content IS NULL
+      AND ocr_max_attempts IS NULL
+      AND document_source = ANY(%(sources)s)
+    ORDER BY created_at, id
+    LIMIT 1000
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE extraction_queue AS q
+SET ocr_max_attempts = 3,
+    ocr_attempts = COALESCE(q.ocr_attempts, 0),
+    updated_at = clock_timestamp()
+FROM without_maximum
+WHERE q.id = without_maximum.id
+"""
+
+_RENEW = """
+UPDATE ocr_attempt AS a
+SET lease_expires_at = clock_timestamp() + %(lease)s
+WHERE a.id = ANY(%(tokens)s)
+  AND a.finished_at IS NULL
+  AND EXISTS (
+      SELECT
+      FROM extraction_queue AS q
+      WHERE q.id = a.queue_id
+        AND q.status_id = 6
+        AND q.ocr_claim_id = a.id
+  )
+RETURNING a.id
+"""
+
+_SUCCEED = """
+WITH finished AS (
+    UPDATE extraction_queue
+    SET status_id = 5,
+        file_content = %(text)s,
+        ocr_completed_at = clock_timestamp(),
+        ocr_error = NULL,
+        ocr_claim_id = NULL,
+        updated_at = clock_timestamp()
+    WHERE id = %(document_id)s
+      AND status_id = 6
+      AND ocr_claim_id = %(token)s
+    RETURNING ocr_completed_at
+)
+UPDATE ocr_attempt
+SET finished_at = finished.ocr_completed_at,
+    outcome = 'succeeded',
+    pages = %(pages)s,
+    characters = length(%(text)s),
+    mean_confidence = %(mean_confidence)s,
+    fetch_seconds = %(fetch_seconds)s,
+    ocr_seconds = %(ocr_seconds)s,
+    source_bytes = %(source_bytes)s,
+    engine = %(engine)s,
+    text_sha256 = sha256(convert_to(%(text)s, 'UTF8'))
+FROM finished
+WHERE id = %(token)s
+  AND finished_at IS NULL
+RETURNING id
+"""
+
+# A failure that no further attempt can help exhausts the document at once, by lowering its maximum to what was used:
+# attempts only ever grow. The wait doubles with each attempt, and half of it is chance, so that retries spread.
+_FAIL = """
+WITH failed AS (
+    UPDATE extraction_queue
+    SET status_id = CASE
+            WHEN NOT %(retryable)s OR ocr_attempts >= ocr_max_attempts THEN %(exhausted_status)s
+            ELSE 3
+        END,
+        ocr_max_attempts = CASE
+            WHEN %(retryable)s THEN ocr_max_attempts
+            ELSE LEAST(ocr_max_attempts, ocr_attempts)
+        END,
+        ocr_next_attempt_at = CASE
+            WHEN %(retryable)s AND ocr_attempts < ocr_max_attempts THEN
+                clock_timestamp() + make_interval(secs =>
+                    LEAST(%(retry_base_seconds)s * power(2, LEAST(ocr_attempts - 1, 30)), %(max_backoff_seconds)s)
+                    * (0.5 + random()))
+        END,
+        ocr_error = %(error)s,
+        ocr_last_error_at = clock_timestamp(),
+        error_message = CASE WHEN %(mirror)s THEN %(error)s ELSE error_message END,
+        ocr_claim_id = NULL,
+        updated_at = clock_timestamp()
+    WHERE id = %(document_id)s
+      AND status_id = 6
+      AND ocr_claim_id = %(token)s
+    RETURNING ocr_last_error_at
+)
+UPDATE ocr_attempt
+SET finished_at = failed.ocr_last_error_at,
+    outcome = 'failed',
+    failure_kind = %(kind)s,
+    error = %(sentence)s,
+    fetch_seconds = %(fetch_seconds)s,
+    source_bytes = %(source_bytes)s
+FROM failed
+WHERE id = %(token)s
+  AND finished_at IS NULL
+RETURNING id
+"""
+
+# The attempt is given back: what was released does not count.
+_RELEASE = """
+WITH mine AS MATERIALIZED (
+    SELECT q.id, a.id AS token
+    FROM extraction_queue AS q
+    JOIN ocr_attempt AS a ON a.id = q.ocr_claim_id
+    WHERE q.status_id = 6
+      AND a.finished_at IS NULL
+      AND (a.id = ANY(%(tokens)s) OR a.run_id = %(run_id)s)
+    FOR UPDATE OF q
+),
+released AS (
+    UPDATE extraction_queue AS q
+    SET status_id = 3,
+        ocr_attempts = GREATEST(q.ocr_attempts - 1, 0),
+        ocr_worker_id = NULL,
+        ocr_started_at = NULL,
+        ocr_claim_id = NULL,
+        updated_at = clock_timestamp()
+    FROM mine
+    WHERE q.id = mine.id
+    RETURNING mine.token
+)
+UPDATE ocr_attempt AS a
+SET finished_at = clock_timestamp(),
+    outcome = 'released',
+    error = %(reason)s
+FROM released
+WHERE a.id = released.token
+  AND a.finished_at IS NULL
+RETURNING a.id
+"""
+
+_OUTCOME = """
+SELECT outcome
+FROM ocr_attempt
+WHERE id = %(token)s
+"""
+
+_CLOSE_SUPERSEDED = """
+UPDATE ocr_attempt
+SET finished_at = clock_timestamp(),
+    outcome = 'superseded'
+WHERE id = %(token)s
+  AND finished_at IS NULL
+"""
+
+
+def claim_documents(
+    connection: Connection,
+    *,
+    limit: int,
+    sources: Sequence[str],
+    worker_id: str,
+    run_id: str | None,
+    lease: timedelta,
+) -> list[Claim]:
+    """Claim up to `limit` documents, highest priority first, then oldest; an empty list when none is ready.
+
+    The attempt counts from here on, so that a document that kills its worker runs out of attempts.
+
+    Args:
+        connection: outside any transaction.
+        limit: documents, at least 1.
+        sources: enabled document sources.
+        worker_id: `OCR_WORKER_ID`.
+        run_id: the Dagster run, or None outside Dagster.
+        lease: how long the claim holds without a renewal.
+    """
+    with connection.transaction(), connection.cursor(row_factory=class_row(Claim)) as cursor:
+        cursor.execute(_WRITE_MISSING_MAXIMA, {"sources": list(sources)})
+        cursor.execute(claim_statement(sources), {"limit": limit, "worker_id": worker_id})
+        claims = cursor.fetchall()
+        if claims:
+            ids = [claim.document_id for claim in claims]
+            cursor.execute(_OPEN_ATTEMPTS, {"ids": ids, "run_id": run_id, "lease": lease})
+    return sorted(claims, key=lambda claim: claim.token)
+
+
+def claim_statement(sources: Sequence[str]) -> sql.Composed:
+    """Return the claim for these sources; each must be one that is OCRed.
+
+    Raises:
+        ValueError: a source that is not in `DocumentSource`, or drawings.
+    """
+    known = [DocumentSource(source) for source in sources]
+    if not known or DocumentSource.PLAN_CADASTRAUX in known:
+        raise ValueError("OCR reads the sources index and acte; drawings are never OCRed")
+    picks = [
+        sql.SQL("pick_{} AS MATERIALIZED ({})").format(
+            sql.SQL(source.value), _PICK.format(source=sql.Literal(source.value))
+        )
+        for source in known
+    ]
+    candidates = [sql.SQL("SELECT * FROM pick_{}").format(sql.SQL(source.value)) for source in known]
+    return _CLAIM.format(picks=sql.SQL(",\n").join(picks), candidates=sql.SQL(" UNION ALL ").join(candidates))
+
+
+def renew(connection: Connection, tokens: Collection[int], lease: timedelta) -> set[int]:
+    """Extend the leases of these claims from now; return the tokens that are still held. The others are lost."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return set(cursor.execute(_RENEW, {"tokens": list(tokens), "lease": lease}).fetchall())
+
+
+def succeed(connection: Connection, claim: Claim, reading: Reading) -> bool:
+    """Record the text. False, and nothing changed, when the claim is no longer held."""
+    recorded = connection.execute(
+        _SUCCEED,
+        {
+            "document_id": claim.document_id,
+            "token": claim.token,
+            "text": reading.text,
+            "pages": reading.pages,
+            "mean_confidence": reading.mean_confidence,
+            "fetch_seconds": reading.fetch_seconds,
+            "ocr_seconds": reading.ocr_seconds,
+            "source_bytes": reading.source_bytes,
+            "engine": reading.engine,
+        },
+    ).fetchone()
+    return recorded is not None or _recorded_before(connection, claim, "succeeded")
+
+
+def fail(
+    connection: Connection,
+    claim: Claim,
+    failure: Failure,
+    *,
+    error: str,
+    retry_base_seconds: float,
+    mirror_errors: bool,
+    exhausted_status: int,
+) -> bool:
+    """Record why the document could not be read. False, and nothing changed, when the claim is no longer held.
+
+    Args:
+        connection: outside any transaction.
+        claim: the claim that ends.
+        failure: its kind and sentence; not retryable means exhausted at once.
+        error: the text for `ocr_error`.
+        retry_base_seconds: the first wait; it doubles with each attempt, give or take half.
+        mirror_errors: whether `error_message` gets the same text.
+        exhausted_status: 3, or 4 for installations that want that.
+    """
+    recorded = connection.execute(
+        _FAIL,
+        {
+            "document_id": claim.document_id,
+            "token": claim.token,
+            "kind": failure.kind,
+            "sentence": failure.sentence,
+            "error": error,
+            "retryable": failure.retryable,
+            "retry_base_seconds": retry_base_seconds,
+            "max_backoff_seconds": MAX_BACKOFF_SECONDS,
+            "mirror": mirror_errors,
+            "exhausted_status": exhausted_status,
+            "fetch_seconds": failure.fetch_seconds,
+            "source_bytes": failure.source_bytes,
+        },
+    ).fetchone()
+    return recorded is not None or _recorded_before(connection, claim, "failed")
+
+
+def release(connection: Connection, tokens: Collection[int], *, reason: str) -> int:
+    """Give these claims back with their attempts; return how many were still held."""
+    return _release(connection, tokens, None, reason)
+
+
+def release_run(connection: Connection, run_id: str, *, reason: str) -> int:
+    """Give back whatever a Dagster run still holds; return how many claims that was."""
+    return _release(connection, (), run_id, reason)
+
+
+def _release(connection: Connection, tokens: Collection[int], run_id: str | None, reason: str) -> int:
+    arguments = {"tokens": list(tokens), "run_id": run_id, "reason": reason}
+    return len(connection.execute(_RELEASE, arguments).fetchall())
+
+
+def _recorded_before(connection: Connection, claim: Claim, outcome: str) -> bool:
+    """Whether an earlier try, whose answer was lost, recorded this very outcome; otherwise the claim is lost."""
+    row = connection.execute(_OUTCOME, {"token": claim.token}).fetchone()
+    if row is not None and row[0] == outcome:
+        return True
+    connection.execute(_CLOSE_SUPERSEDED, {"token": claim.token})
+    return False

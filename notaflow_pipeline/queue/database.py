@@ -1,0 +1,112 @@
+"""How the queue's database is reached: one pool, checked connections, and one clear error when it cannot be.
+
+What does not belong here: statements about rows.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import Connection
+from psycopg.conninfo import conninfo_to_dict
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+CONNECT_SECONDS = 10
+"""How long one attempt to connect may take."""
+
+
+class DatabaseUnavailable(Exception):
+    """The database cannot be reached, or refuses us. The message says where it was looked for, without a password."""
+
+
+def connection_parameters(url: str) -> dict[str, str | int]:
+    """Return libpq parameters for `url`: what it says, and limits so that nothing waits for ever.
+
+    Raises:
+        DatabaseUnavailable: `url` is not a PostgreSQL URL.
+    """
+    try:
+        given = {key: value for key, value in conninfo_to_dict(url).items() if value is not None}
+    except psycopg.ProgrammingError:
+        raise DatabaseUnavailable(
+            "NOTAFLOW_DATABASE_URL is not a PostgreSQL URL; it looks like postgresql://user:password@host:5432/database"
+        ) from None
+    limits: dict[str, str | int] = {
+        "connect_timeout": CONNECT_SECONDS,
+        "application_name": "notaflow_pipeline",
+        # a peer that is gone without a word is noticed within a minute
+        "keepalives_idle": 20,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 60_000,
+    }
+    return {**limits, **given}
+
+
+def where(url: str) -> str:
+    """Name the database of `url` for a message, without its password."""
+    try:
+        parameters = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        return "the database of NOTAFLOW_DATABASE_URL"
+    host, port = parameters.get("host") or "localhost", parameters.get("port") or 5432
+    return f"database {parameters.get('dbname') or 'postgres'!s} at {host}:{port}"
+
+
+def unavailable(url: str, cause: BaseException) -> DatabaseUnavailable:
+    """Return the one error for a database that cannot be used, with the first line of the reason."""
+    reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
+    return DatabaseUnavailable(f"cannot use {where(url)}: {reason}. Is it running, and is NOTAFLOW_DATABASE_URL right?")
+
+
+@contextmanager
+def open_pool(url: str, max_size: int = 4) -> Iterator[ConnectionPool[Connection]]:
+    """Open a pool whose connections are checked before use and replaced when broken; close it at the end.
+
+    Raises:
+        DatabaseUnavailable: no connection could be made.
+    """
+    probe(url)
+    pool = ConnectionPool(
+        kwargs={
+            **connection_parameters(url),
+            "autocommit": True,  # a statement alone is a transaction; longer ones say so
+            "prepare_threshold": None,  # poolers in transaction mode know no prepared statements
+        },
+        min_size=1,
+        max_size=max_size,
+        timeout=30,
+        check=ConnectionPool.check_connection,
+        open=False,
+    )
+    with pool:
+        try:
+            pool.wait(timeout=CONNECT_SECONDS * 2)
+        except PoolTimeout as timeout:
+            raise unavailable(url, timeout) from timeout
+        yield pool
+
+
+def probe(url: str) -> None:
+    """Connect once and say at once why not: a pool would try again in the background until its time is up.
+
+    Raises:
+        DatabaseUnavailable: the reason is in the message.
+    """
+    with connect(url):
+        pass
+
+
+@contextmanager
+def connect(url: str) -> Iterator[Connection]:
+    """Open one connection for a short errand.
+
+    Raises:
+        DatabaseUnavailable: the reason is in the message.
+    """
+    try:
+        connection = psycopg.connect(**connection_parameters(url), autocommit=True, prepare_threshold=None)  # type: ignore[arg-type]
+    except psycopg.OperationalError as refused:
+        raise unavailable(url, refused) from refused
+    with connection:
+        yield connection

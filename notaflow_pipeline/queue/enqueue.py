@@ -1,0 +1,50 @@
+"""How a document gets a row, ready for OCR: for `notaflow enqueue` and the samples. The extraction stage has its own way."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from psycopg import Connection
+from psycopg.rows import scalar_row
+
+_INSERT = """
+INSERT INTO extraction_queue (document_source, document_number, document_number_normalized, circonscription_fonciere,
+                              cadastre, acte_type, status_id, supabase_path, created_at, updated_at)
+VALUES (%(document_source)s, %(document_number)s, regexp_replace(%(document_number)s, '\\s', '', 'g'),
+        %(circonscription_fonciere)s, %(cadastre)s, %(acte_type)s, 3, %(supabase_path)s,
+        clock_timestamp(), clock_timestamp())
+RETURNING id
+"""
+
+_PATH_KNOWN = """
+SELECT EXISTS (
+    SELECT
+    FROM extraction_queue
+    WHERE supabase_path = %(supabase_path)s
+)
+"""
+
+
+@dataclass(frozen=True)
+class NewDocument:
+    """A document whose extraction is complete."""
+
+    document_source: str
+    document_number: str
+    supabase_path: str
+    circonscription_fonciere: str | None = None
+    cadastre: str | None = None
+    acte_type: str | None = None
+
+
+def enqueue_document(connection: Connection, document: NewDocument) -> UUID:
+    """Add a row at status 3; return its id."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        document_id = cursor.execute(_INSERT, vars(document)).fetchone()
+    assert isinstance(document_id, UUID)  # noqa: S101 - RETURNING id
+    return document_id
+
+
+def is_enqueued(connection: Connection, supabase_path: str) -> bool:
+    """Whether some row already points at this path."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return bool(cursor.execute(_PATH_KNOWN, {"supabase_path": supabase_path}).fetchone())

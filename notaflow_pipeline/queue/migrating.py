@@ -1,0 +1,208 @@
+"""How a database gets the schema: yoyo-migrations over the plain SQL in `migrations/`, with an honest lock.
+
+What does not belong here: the SQL itself (`migrations/`), and saying what a database lacks (`schema`).
+"""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+import psycopg
+import sqlparse
+from psycopg import Connection, sql
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import scalar_row
+from yoyo import get_backend, read_migrations
+
+from notaflow_pipeline.queue.database import connect
+
+log = logging.getLogger(__name__)
+
+MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+
+LOCK_KEY = 7_027_110_005
+"""One number for everybody who migrates this database; a dead migrator's lock goes with its connection."""
+
+ATTEMPTS = 5
+"""How often a statement that met a `lock_timeout` is tried, with a growing pause, before the operator is asked."""
+
+
+class MigrationFailed(Exception):
+    """A migration could not be applied or taken back. Nothing half-done needs undoing: run it again once mended."""
+
+
+_INVALID_INDEXES = """
+SELECT i.indexrelid::regclass::text
+FROM pg_index AS i
+JOIN pg_class AS c ON c.oid = i.indexrelid
+WHERE NOT i.indisvalid
+  AND i.indrelid = to_regclass('extraction_queue')
+  AND c.relname LIKE 'idx_extraction_queue_ocr_%'
+"""
+
+_SYNCHRONISE_SOURCES = """
+WITH removed AS (
+    DELETE FROM ocr_source
+    WHERE document_source <> ALL(%(sources)s)
+)
+INSERT INTO ocr_source (document_source)
+SELECT unnest(%(sources)s::text[])
+ON CONFLICT (document_source) DO NOTHING
+"""
+
+# the claim of another source than `index` has an index of its own, built when that source is switched on
+_CLAIM_INDEX = """
+CREATE INDEX CONCURRENTLY IF NOT EXISTS {name}
+    ON extraction_queue (ocr_priority DESC, created_at, id)
+    WHERE status_id = 3
+      AND document_source = {source}
+      AND file_content IS NULL
+      AND (ocr_attempts IS NULL OR ocr_attempts < ocr_max_attempts)
+"""
+
+
+def number_of(migration_id: str) -> int:
+    """Return the number that a migration's name begins with."""
+    return int(migration_id.split("_", 1)[0])
+
+
+def migration_ids() -> list[str]:
+    """Return every migration's name, in order."""
+    return sorted(path.stem for path in MIGRATIONS.glob("*.sql"))
+
+
+def migrate(url: str, *, sources: Sequence[str], to: int | None = None) -> list[str]:
+    """Apply what is missing, up to number `to`; switch on the claim indexes of `sources`. Return what was applied.
+
+    Safe to run twice, beside live writers, and beside another migrator.
+
+    Raises:
+        MigrationFailed: with the file and the reason.
+        DatabaseUnavailable: the database cannot be reached.
+    """
+    applied = []
+    with _alone(url) as connection:
+        _drop_invalid_indexes(connection)
+        backend = get_backend(_yoyo_url(url))
+        backend.break_lock()  # only a dead migrator can have left it: the living hold the advisory lock
+        try:
+            for migration in backend.to_apply(read_migrations(str(MIGRATIONS))):
+                if to is not None and number_of(migration.id) > to:
+                    break
+                _apply(backend, migration, connection)
+                applied.append(str(migration.id))
+        finally:
+            backend.connection.close()
+        if to is None:
+            _switch_on(connection, sources)
+    return applied
+
+
+def migrate_down(url: str, *, to: int) -> list[str]:
+    """Take back every migration above number `to`, newest first; return their names.
+
+    Raises:
+        MigrationFailed: with the file and the reason.
+        DatabaseUnavailable: the database cannot be reached.
+    """
+    taken_back = []
+    with _alone(url) as connection:
+        backend = get_backend(_yoyo_url(url))
+        backend.break_lock()
+        try:
+            known = {migration.id: migration for migration in read_migrations(str(MIGRATIONS))}
+            for name in sorted(known, reverse=True):
+                if number_of(name) > to and backend.is_applied(known[name]):
+                    _run_file(connection, MIGRATIONS / "rollback" / f"{name}.sql")
+                    with backend.transaction():
+                        backend.unmark_one(known[name])
+                    taken_back.append(name)
+        finally:
+            backend.connection.close()
+    return taken_back
+
+
+@contextmanager
+def _alone(url: str) -> Iterator[Connection]:
+    """Hold the migrators' lock, waiting for another migrator to finish."""
+    with connect(url) as connection, connection.cursor(row_factory=scalar_row) as cursor:
+        # asked again and again: a statement that waits inside the server would itself hold up a concurrent index build
+        while not cursor.execute("SELECT pg_try_advisory_lock(%(key)s)", {"key": LOCK_KEY}).fetchone():
+            time.sleep(0.2)
+        yield connection
+
+
+def _apply(backend: object, migration: object, connection: Connection) -> None:
+    """Apply one file, again after a pause when it met somebody's lock."""
+    name = migration.id  # type: ignore[attr-defined]
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            backend.apply_one(migration)  # type: ignore[attr-defined]
+        except psycopg.errors.LockNotAvailable:
+            log.warning("migration %s met a lock (try %d of %d)", name, attempt, ATTEMPTS)
+            if attempt == ATTEMPTS:
+                raise MigrationFailed(
+                    f"migration {name} could not get its lock on a table: a long transaction holds it. "
+                    "Look at pg_stat_activity, end it, and run `notaflow migrate` again; nothing is half-done."
+                ) from None
+            _drop_invalid_indexes(connection)
+            time.sleep(attempt)
+        except psycopg.Error as refused:
+            _drop_invalid_indexes(connection)
+            reason = str(refused).splitlines()[0]
+            raise MigrationFailed(f"migration {name} failed: {reason}") from refused
+        else:
+            log.info("applied %s", name)
+            return
+
+
+def _run_file(connection: Connection, path: Path) -> None:
+    for statement in sqlparse.split(path.read_text(encoding="utf-8")):
+        try:
+            connection.execute(sql.SQL(statement))
+        except psycopg.Error as refused:
+            reason = str(refused).splitlines()[0]
+            raise MigrationFailed(f"the way back {path.name} failed: {reason}") from refused
+
+
+def invalid_indexes(connection: Connection) -> list[str]:
+    """Return our indexes that a broken-off concurrent build left INVALID: `IF NOT EXISTS` would accept them."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(_INVALID_INDEXES).fetchall()
+
+
+def _drop_invalid_indexes(connection: Connection) -> None:
+    for name in invalid_indexes(connection):
+        log.warning("index %s was left INVALID by a broken-off build; building it anew", name)
+        connection.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(*name.split("."))))
+
+
+def _switch_on(connection: Connection, sources: Sequence[str]) -> None:
+    for source in sources:
+        statement = sql.SQL(_CLAIM_INDEX).format(name=sql.Identifier(claim_index(source)), source=sql.Literal(source))
+        connection.execute(statement)
+    connection.execute(_SYNCHRONISE_SOURCES, {"sources": list(sources)})
+
+
+def claim_index(source: str) -> str:
+    """Return the name of the index that the claim of a source walks."""
+    return f"idx_extraction_queue_ocr_claim_{source}"
+
+
+def _yoyo_url(url: str) -> str:
+    """Return the same database as yoyo writes it, with psycopg 3; every libpq parameter is kept."""
+    parameters = {key: str(value) for key, value in conninfo_to_dict(url).items() if value is not None}
+    user, password = parameters.pop("user", ""), parameters.pop("password", "")
+    host, port = parameters.pop("host", ""), parameters.pop("port", "")
+    database = parameters.pop("dbname", "")
+    if host.startswith("/"):
+        parameters["host"], host = host, ""
+    credentials = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "")
+    address = f"{credentials}@{host}" if credentials else host
+    address += f":{port}" if port and host else ""
+    return f"postgresql+psycopg://{address}/{quote(database)}" + (f"?{urlencode(parameters)}" if parameters else "")
+
+

@@ -1,0 +1,239 @@
+"""What the queue looks like: the document's five queries to the letter, and the exact counts and lists.
+
+Reads only. What does not belong here: daily tables (`reporting`), and repairing what the counts show (`recovery`).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection
+from psycopg.rows import class_row, dict_row, scalar_row
+
+from notaflow_pipeline.queue.model import Attempt, ExtractionQueueJob
+
+# name of the view -> what it answers; the views hold the document's queries to the letter
+DOCUMENT_QUERIES = {
+    "ocr_ready_documents": "documents ready for OCR",
+    "ocr_active_jobs": "active OCR jobs",
+    "ocr_stuck_jobs": "stuck OCR jobs (running > 10 minutes)",
+    "ocr_failed_jobs": "failed OCR jobs",
+    "ocr_performance_statistics": "OCR performance statistics",
+}
+
+# Exactly one of these holds for every row of an enabled source at 3, and the two for 6 exclude each other.
+_COUNTS = """
+WITH job AS (
+    SELECT q.status_id,
+           q.created_at,
+           q.file_content IS NULL AS unread,
+           COALESCE(q.ocr_attempts, 0) AS attempts,
+           COALESCE(q.ocr_max_attempts, 3) AS maximum,
+           COALESCE(q.ocr_next_attempt_at > clock_timestamp(), FALSE) AS waits,
+           q.status_id = 6 AND CASE
+               WHEN a.id IS NOT NULL THEN a.lease_expires_at >= clock_timestamp()
+               ELSE COALESCE(q.ocr_started_at >= clock_timestamp() - %(stuck_after)s, FALSE)
+           END AS alive
+    FROM extraction_queue AS q
+    LEFT JOIN ocr_attempt AS a ON a.id = q.ocr_claim_id AND a.finished_at IS NULL
+    WHERE q.document_source = ANY(%(sources)s)
+      AND q.status_id IN (3, 4, 5, 6)
+)
+SELECT count(*) FILTER (WHERE status_id = 3 AND unread AND attempts < maximum AND NOT waits) AS ready,
+       count(*) FILTER (WHERE status_id = 6 AND alive) AS active,
+       count(*) FILTER (WHERE status_id = 6 AND NOT alive) AS stuck,
+       count(*) FILTER (WHERE status_id = 3 AND unread AND attempts < maximum AND waits) AS backing_off,
+       count(*) FILTER (WHERE status_id IN (3, 4) AND unread AND attempts > 0 AND attempts >= maximum) AS exhausted,
+       count(*) FILTER (WHERE status_id = 5) AS done,
+       EXTRACT(EPOCH FROM clock_timestamp() - min(created_at) FILTER (
+           WHERE status_id = 3 AND unread AND attempts < maximum))::double precision AS oldest_waiting_seconds
+FROM job
+"""
+
+_TODAY = """
+SELECT count(*) FILTER (WHERE outcome = 'succeeded') AS succeeded_today,
+       count(*) FILTER (WHERE outcome IN ('failed', 'stuck')) AS failed_today,
+       COALESCE(sum(pages) FILTER (WHERE outcome = 'succeeded'), 0) AS pages_today
+FROM ocr_attempt
+WHERE finished_at >= date_trunc('day', clock_timestamp() AT TIME ZONE %(timezone)s) AT TIME ZONE %(timezone)s
+  AND document_source = ANY(%(sources)s)
+"""
+
+# What a new run would find to do: ready rows, rows whose maximum is missing, and rows whose worker is gone.
+_WORK = """
+SELECT (
+    SELECT count(*)
+    FROM (
+        SELECT
+        FROM extraction_queue
+        WHERE status_id = 3
+          AND document_source = ANY(%(sources)s)
+          AND file_content IS NULL
+          AND (ocr_attempts IS NULL OR ocr_attempts < ocr_max_attempts OR ocr_max_attempts IS NULL)
+          AND (ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())
+        LIMIT %(at_most)s
+    ) AS ready
+) + (
+    SELECT count(*)
+    FROM extraction_queue AS q
+    LEFT JOIN ocr_attempt AS a ON a.id = q.ocr_claim_id AND a.finished_at IS NULL
+    WHERE q.status_id = 6
+      AND CASE
+          WHEN a.id IS NOT NULL THEN a.lease_expires_at < clock_timestamp()
+          ELSE q.ocr_started_at IS NULL OR q.ocr_started_at < clock_timestamp() - %(stuck_after)s
+      END
+)
+"""
+
+_JOB_COLUMNS = """
+SELECT id, document_source, document_number, status_id, supabase_path, created_at, ocr_worker_id, ocr_started_at,
+       ocr_completed_at, ocr_attempts, ocr_max_attempts, ocr_error, ocr_last_error_at, ocr_claim_id,
+       ocr_next_attempt_at, ocr_priority
+FROM extraction_queue
+"""
+
+_JOBS_BY_NUMBER = (
+    _JOB_COLUMNS
+    + """
+WHERE document_number = %(number)s
+   OR document_number_normalized = regexp_replace(%(number)s, '\\s', '', 'g')
+ORDER BY created_at, id
+"""
+)
+
+_JOB_BY_ID = (
+    _JOB_COLUMNS
+    + """
+WHERE id = %(id)s
+"""
+)
+
+_ATTEMPT_COLUMNS = """
+SELECT id, queue_id, attempt_number, document_source, worker_id, run_id, claimed_at, lease_expires_at, finished_at,
+       outcome, failure_kind, error, pages, characters, mean_confidence, fetch_seconds, ocr_seconds, source_bytes,
+       engine
+FROM ocr_attempt
+"""
+
+_ATTEMPTS_OF_DOCUMENT = (
+    _ATTEMPT_COLUMNS
+    + """
+WHERE queue_id = %(id)s
+ORDER BY id
+"""
+)
+
+_ATTEMPTS_OF_RUN = (
+    _ATTEMPT_COLUMNS
+    + """
+WHERE run_id = %(run_id)s
+ORDER BY id
+"""
+)
+
+_TEXT = """
+SELECT file_content
+FROM extraction_queue
+WHERE id = %(id)s
+"""
+
+_EXPORT = """
+SELECT q.id, q.document_number, q.status_id, q.supabase_path, q.file_content, q.ocr_attempts, q.ocr_error,
+       won.mean_confidence, won.pages
+FROM extraction_queue AS q
+LEFT JOIN LATERAL (
+    SELECT mean_confidence, pages
+    FROM ocr_attempt AS a
+    WHERE a.queue_id = q.id
+      AND a.outcome = 'succeeded'
+    ORDER BY a.id DESC
+    LIMIT 1
+) AS won ON TRUE
+WHERE q.document_source = ANY(%(sources)s)
+  AND (%(since)s::timestamptz IS NULL OR q.ocr_completed_at >= %(since)s OR q.ocr_last_error_at >= %(since)s)
+ORDER BY q.created_at, q.id
+"""
+
+
+@dataclass(frozen=True)
+class QueueCounts:
+    """The state of the queue's enabled sources at one moment."""
+
+    ready: int
+    active: int
+    stuck: int
+    backing_off: int
+    exhausted: int
+    done: int
+    oldest_waiting_seconds: float | None
+
+    @property
+    def unfinished(self) -> int:
+        """Documents that will still be worked on without anybody's doing."""
+        return self.ready + self.active + self.stuck + self.backing_off
+
+
+def count_queue(connection: Connection, *, sources: Sequence[str], stuck_after: timedelta) -> QueueCounts:
+    """Count every state exactly. Reads all rows of the sources: for people, not for a poll."""
+    with connection.cursor(row_factory=class_row(QueueCounts)) as cursor:
+        counts = cursor.execute(_COUNTS, {"sources": list(sources), "stuck_after": stuck_after}).fetchone()
+    assert counts is not None  # noqa: S101 - an aggregate without GROUP BY has one row
+    return counts
+
+
+def count_today(connection: Connection, *, sources: Sequence[str], timezone: str) -> dict[str, int]:
+    """Return `succeeded_today`, `failed_today` and `pages_today`, of attempts that ended since midnight in `timezone`."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(_TODAY, {"sources": list(sources), "timezone": timezone}).fetchone()
+    return {name: int(value) for name, value in (row or {}).items()}
+
+
+def count_work(connection: Connection, *, sources: Sequence[str], stuck_after: timedelta, at_most: int) -> int:
+    """Count the documents that a new run would find to do, no further than `at_most` ready ones: cheap enough to poll."""
+    arguments = {"sources": list(sources), "stuck_after": stuck_after, "at_most": at_most}
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return int(cursor.execute(_WORK, arguments).fetchone() or 0)
+
+
+def find_jobs(connection: Connection, id_or_number: str) -> list[ExtractionQueueJob]:
+    """Return the row with this id, or the rows with this document number, with or without its spaces."""
+    with connection.cursor(row_factory=class_row(ExtractionQueueJob)) as cursor:
+        try:
+            return cursor.execute(_JOB_BY_ID, {"id": UUID(id_or_number)}).fetchall()
+        except ValueError:
+            return cursor.execute(_JOBS_BY_NUMBER, {"number": id_or_number}).fetchall()
+
+
+def attempts_of_document(connection: Connection, document_id: UUID) -> list[Attempt]:
+    """Return the history of a document, oldest first."""
+    with connection.cursor(row_factory=class_row(Attempt)) as cursor:
+        return cursor.execute(_ATTEMPTS_OF_DOCUMENT, {"id": document_id}).fetchall()
+
+
+def attempts_of_run(connection: Connection, run_id: str) -> list[Attempt]:
+    """Return what a Dagster run claimed, and what became of it."""
+    with connection.cursor(row_factory=class_row(Attempt)) as cursor:
+        return cursor.execute(_ATTEMPTS_OF_RUN, {"run_id": run_id}).fetchall()
+
+
+def text_of(connection: Connection, document_id: UUID) -> str | None:
+    """Return a document's text; None while it has none."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        text: str | None = cursor.execute(_TEXT, {"id": document_id}).fetchone()
+    return text
+
+
+def export(connection: Connection, *, sources: Sequence[str], since: datetime | None) -> Iterator[dict[str, Any]]:
+    """Yield the enabled sources' rows with their text, oldest first, a few at a time whatever their number.
+
+    Args:
+        connection: outside any transaction; it is in one while rows are read.
+        sources: enabled document sources.
+        since: only documents that ended at or after this time.
+    """
+    with connection.transaction(), connection.cursor("ocr_export", row_factory=dict_row) as cursor:
+        cursor.itersize = 100
+        cursor.execute(_EXPORT, {"sources": list(sources), "since": since})
+        yield from cursor

@@ -1,0 +1,148 @@
+"""What became of rows that nobody works on any more: leases run out, claims of other programs stuck, attempts left open.
+
+Every repair writes its reason. What does not belong here: the wish to try exhausted documents again.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from psycopg import Connection
+
+from notaflow_pipeline.queue.model import ERROR_PREFIX
+
+LEASE_EXPIRED = "its worker stopped renewing the lease (killed, frozen or cut off)"
+STUCK_ELSEWHERE = "no lease covers it and it was not finished in time (claimed by another program)"
+
+# Both rows are locked, and the lease is read again once they are: a renewal in flight holds its lock and is skipped.
+_RECOVER_EXPIRED = """
+WITH expired AS MATERIALIZED (
+    SELECT q.id, a.id AS token
+    FROM extraction_queue AS q
+    JOIN ocr_attempt AS a ON a.id = q.ocr_claim_id
+    WHERE q.status_id = 6
+      AND a.finished_at IS NULL
+      AND a.lease_expires_at < clock_timestamp()
+    FOR UPDATE OF q, a SKIP LOCKED
+),
+recovered AS (
+    UPDATE extraction_queue AS q
+    SET status_id = CASE WHEN q.ocr_attempts >= q.ocr_max_attempts THEN %(exhausted_status)s ELSE 3 END,
+        ocr_error = %(error)s,
+        ocr_last_error_at = clock_timestamp(),
+        error_message = CASE WHEN %(mirror)s THEN %(error)s ELSE q.error_message END,
+        ocr_claim_id = NULL,
+        updated_at = clock_timestamp()
+    FROM expired
+    WHERE q.id = expired.id
+    RETURNING expired.token, q.ocr_last_error_at
+)
+UPDATE ocr_attempt AS a
+SET finished_at = recovered.ocr_last_error_at,
+    outcome = 'stuck',
+    failure_kind = 'lease_expired',
+    error = %(sentence)s
+FROM recovered
+WHERE a.id = recovered.token
+RETURNING a.id
+"""
+
+# The ten-minute rule of the document, for rows that no lease covers; a row without a start time would never be stuck.
+_RECOVER_STUCK_ELSEWHERE = """
+WITH abandoned AS MATERIALIZED (
+    SELECT q.id
+    FROM extraction_queue AS q
+    WHERE q.status_id = 6
+      AND (q.ocr_started_at IS NULL OR q.ocr_started_at < clock_timestamp() - %(stuck_after)s)
+      AND NOT EXISTS (
+          SELECT
+          FROM ocr_attempt AS a
+          WHERE a.id = q.ocr_claim_id
+            AND a.finished_at IS NULL
+      )
+    FOR UPDATE OF q SKIP LOCKED
+),
+recovered AS (
+    UPDATE extraction_queue AS q
+    SET status_id = CASE
+            WHEN COALESCE(q.ocr_attempts, 0) >= COALESCE(q.ocr_max_attempts, 3) THEN %(exhausted_status)s
+            ELSE 3
+        END,
+        ocr_attempts = COALESCE(q.ocr_attempts, 0),
+        ocr_max_attempts = COALESCE(q.ocr_max_attempts, 3),
+        ocr_error = %(error)s,
+        ocr_last_error_at = clock_timestamp(),
+        error_message = CASE WHEN %(mirror)s THEN %(error)s ELSE q.error_message END,
+        ocr_claim_id = NULL,
+        updated_at = clock_timestamp()
+    FROM abandoned
+    WHERE q.id = abandoned.id
+    RETURNING q.id, q.ocr_attempts, q.document_source, q.ocr_worker_id, q.ocr_started_at, q.ocr_last_error_at
+)
+INSERT INTO ocr_attempt (queue_id, attempt_number, document_source, worker_id, claimed_at, lease_expires_at,
+                         finished_at, outcome, failure_kind, error)
+SELECT id, ocr_attempts, document_source, COALESCE(ocr_worker_id, 'unknown'),
+       COALESCE(ocr_started_at, ocr_last_error_at), COALESCE(ocr_started_at, ocr_last_error_at),
+       ocr_last_error_at, 'stuck', 'no_lease', %(sentence)s
+FROM recovered
+RETURNING id
+"""
+
+# The row went elsewhere (another program reset or finished it) while our attempt stayed open.
+_CLOSE_ORPHANS = """
+WITH orphaned AS MATERIALIZED (
+    SELECT a.id
+    FROM ocr_attempt AS a
+    WHERE a.finished_at IS NULL
+      AND a.lease_expires_at < clock_timestamp()
+      AND NOT EXISTS (
+          SELECT
+          FROM extraction_queue AS q
+          WHERE q.id = a.queue_id
+            AND q.status_id = 6
+            AND q.ocr_claim_id = a.id
+      )
+    FOR UPDATE OF a SKIP LOCKED
+)
+UPDATE ocr_attempt AS a
+SET finished_at = clock_timestamp(),
+    outcome = 'superseded',
+    error = 'another program changed the row'
+FROM orphaned
+WHERE a.id = orphaned.id
+RETURNING a.id
+"""
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """How many rows were repaired, by what was wrong with them."""
+
+    expired_leases: int
+    stuck_elsewhere: int
+    orphaned_attempts: int
+
+    @property
+    def total(self) -> int:
+        """All repairs together."""
+        return self.expired_leases + self.stuck_elsewhere + self.orphaned_attempts
+
+
+def recover(connection: Connection, *, stuck_after: timedelta, mirror_errors: bool, exhausted_status: int) -> Recovered:
+    """Send every row that nobody works on any more back to ready, or to exhausted when its attempts are used up.
+
+    Args:
+        connection: outside any transaction.
+        stuck_after: how long a row that no lease covers may stay at 6 (`OCR_STUCK_MINUTES`).
+        mirror_errors: whether `error_message` gets the error too.
+        exhausted_status: 3, or 4 for installations that want that.
+    """
+    settings = {"mirror": mirror_errors, "exhausted_status": exhausted_status}
+    expired = {"error": ERROR_PREFIX + LEASE_EXPIRED, "sentence": LEASE_EXPIRED, **settings}
+    elsewhere = {"error": ERROR_PREFIX + STUCK_ELSEWHERE, "sentence": STUCK_ELSEWHERE, **settings}
+    return Recovered(
+        expired_leases=len(connection.execute(_RECOVER_EXPIRED, expired).fetchall()),
+        stuck_elsewhere=len(
+            connection.execute(_RECOVER_STUCK_ELSEWHERE, {**elsewhere, "stuck_after": stuck_after}).fetchall()
+        ),
+        orphaned_attempts=len(connection.execute(_CLOSE_ORPHANS).fetchall()),
+    )

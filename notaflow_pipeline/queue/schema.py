@@ -1,0 +1,189 @@
+"""What a database lacks, in words, before any row is touched. Environments drift; this is where it shows.
+
+What does not belong here: mending it (`migrating`).
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from psycopg import Connection
+from psycopg.rows import scalar_row
+
+from notaflow_pipeline.queue.migrating import claim_index, invalid_indexes
+
+# table -> column -> type, of every column that the pipeline reads or writes
+COLUMNS = {
+    "extraction_status": {"id": "integer", "name": "text"},
+    "extraction_queue": {
+        "id": "uuid",
+        "document_source": "text",
+        "document_number": "text",
+        "document_number_normalized": "text",
+        "status_id": "integer",
+        "supabase_path": "text",
+        "error_message": "text",
+        "file_content": "text",
+        "created_at": "timestamp with time zone",
+        "updated_at": "timestamp with time zone",
+        "ocr_worker_id": "text",
+        "ocr_started_at": "timestamp with time zone",
+        "ocr_completed_at": "timestamp with time zone",
+        "ocr_attempts": "integer",
+        "ocr_max_attempts": "integer",
+        "ocr_error": "text",
+        "ocr_last_error_at": "timestamp with time zone",
+        "ocr_claim_id": "bigint",
+        "ocr_next_attempt_at": "timestamp with time zone",
+        "ocr_priority": "smallint",
+    },
+    "ocr_attempt": {
+        "id": "bigint",
+        "queue_id": "uuid",
+        "attempt_number": "integer",
+        "document_source": "text",
+        "worker_id": "text",
+        "run_id": "text",
+        "claimed_at": "timestamp with time zone",
+        "lease_expires_at": "timestamp with time zone",
+        "finished_at": "timestamp with time zone",
+        "outcome": "text",
+        "failure_kind": "text",
+        "error": "text",
+        "pages": "integer",
+        "characters": "integer",
+        "mean_confidence": "real",
+        "fetch_seconds": "double precision",
+        "ocr_seconds": "double precision",
+        "source_bytes": "bigint",
+        "engine": "text",
+        "text_sha256": "bytea",
+    },
+    "ocr_source": {"document_source": "text"},
+}
+
+# name -> definition after ON extraction_queue, white space, parentheses and casts aside
+INDEXES = {
+    "idx_extraction_queue_ocr_ready": "status_id, document_source, created_at, ocr_attempts "
+    "WHERE status_id = 3 AND document_source = 'index' AND file_content IS NULL",
+    "idx_extraction_queue_ocr_stuck": "status_id, ocr_started_at WHERE status_id = 6 AND ocr_started_at IS NOT NULL",
+    "idx_extraction_queue_ocr_no_maximum": "created_at, id "
+    "WHERE status_id = 3 AND file_content IS NULL AND ocr_max_attempts IS NULL",
+    "idx_extraction_queue_ocr_failed": "ocr_last_error_at DESC "
+    "WHERE ocr_attempts >= ocr_max_attempts AND file_content IS NULL",
+    "idx_extraction_queue_ocr_active": "id WHERE status_id = 6",
+}
+
+CLAIM_INDEX = (
+    "ocr_priority DESC, created_at, id WHERE status_id = 3 AND document_source = '{source}' AND file_content IS NULL "
+    "AND ocr_attempts IS NULL OR ocr_attempts < ocr_max_attempts"
+)
+
+VIEWS = (
+    "ocr_ready_documents",
+    "ocr_active_jobs",
+    "ocr_stuck_jobs",
+    "ocr_failed_jobs",
+    "ocr_performance_statistics",
+    "ocr_exhausted_documents",
+)
+
+OCR_STATUS_NAME = "OCR en traitement"
+
+_COLUMNS = """
+SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod)
+FROM pg_class AS c
+JOIN pg_attribute AS a ON a.attrelid = c.oid
+WHERE c.oid = ANY(ARRAY(SELECT to_regclass(name)::oid FROM unnest(%(tables)s::text[]) AS name))
+  AND a.attnum > 0
+  AND NOT a.attisdropped
+"""
+
+_INDEXES = """
+SELECT c.relname, pg_get_indexdef(i.indexrelid)
+FROM pg_index AS i
+JOIN pg_class AS c ON c.oid = i.indexrelid
+WHERE i.indrelid = ANY(ARRAY[to_regclass('extraction_queue'), to_regclass('ocr_attempt')]::oid[])
+"""
+
+_VIEWS = """
+SELECT name
+FROM unnest(%(views)s::text[]) AS name
+WHERE to_regclass(name) IS NULL
+"""
+
+_STATUS_NAME = """
+SELECT name
+FROM extraction_status
+WHERE id = 6
+"""
+
+
+class SchemaMismatch(Exception):
+    """The database's schema is not the one that this version works with; the message says what differs."""
+
+
+def require_schema(connection: Connection, sources: Sequence[str]) -> None:
+    """Refuse to start on a database that lacks something.
+
+    Raises:
+        SchemaMismatch: with the first differences and what to do.
+    """
+    differences = list(find_differences(connection, sources))
+    if differences:
+        shown = "; ".join(differences[:3]) + (f"; and {len(differences) - 3} more" if len(differences) > 3 else "")
+        raise SchemaMismatch(
+            f"the database's schema is not ready for OCR: {shown}. "
+            "`notaflow migrate --check` lists everything, `notaflow migrate` mends it. No row was touched."
+        )
+
+
+def find_differences(connection: Connection, sources: Sequence[str]) -> Iterator[str]:
+    """Yield what the database lacks or has otherwise, a sentence each; nothing when it is ready."""
+    present: dict[str, dict[str, str]] = {}
+    for table, column, type_name in connection.execute(_COLUMNS, {"tables": list(COLUMNS)}):
+        present.setdefault(table, {})[column] = type_name
+    for table, columns in COLUMNS.items():
+        if table not in present:
+            yield f"table {table} is missing"
+            continue
+        for column, wanted in columns.items():
+            found = present[table].get(column)
+            if found is None:
+                yield f"column {table}.{column} is missing"
+            elif found != wanted:
+                yield f"column {table}.{column} is {found}, not {wanted}"
+    if "extraction_status" in present:
+        yield from _status_difference(connection)
+    if "extraction_queue" in present:
+        yield from _index_differences(connection, sources)
+    for (view,) in connection.execute(_VIEWS, {"views": list(VIEWS)}):
+        yield f"view {view} is missing"
+
+
+def _status_difference(connection: Connection) -> Iterator[str]:
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        name = cursor.execute(_STATUS_NAME).fetchone()
+    if name is None:
+        yield f"status 6 ({OCR_STATUS_NAME}) is missing from extraction_status"
+    elif name != OCR_STATUS_NAME:
+        yield f"status 6 is {name!r} in extraction_status, not {OCR_STATUS_NAME!r}"
+
+
+def _index_differences(connection: Connection, sources: Sequence[str]) -> Iterator[str]:
+    definitions = dict(connection.execute(_INDEXES).fetchall())
+    invalid = {name.split(".")[-1] for name in invalid_indexes(connection)}
+    wanted = INDEXES | {claim_index(source): CLAIM_INDEX.format(source=source) for source in sources}
+    for name, definition in wanted.items():
+        if name not in definitions:
+            yield f"index {name} is missing"
+        elif name in invalid:
+            yield f"index {name} is INVALID (a concurrent build was broken off)"
+        elif _normalised(definitions[name].split("(", 1)[1]) != _normalised(definition):
+            yield f"index {name} is defined otherwise: {definitions[name]}"
+    if "ocr_attempt_one_open" not in definitions:
+        yield "index ocr_attempt_one_open is missing: nothing keeps two claims of one document apart"
+
+
+def _normalised(definition: str) -> str:
+    """Return an index definition without what Postgres adds on its own: casts, parentheses, white space."""
+    return re.sub(r"::[a-z ]+|[()\s]", "", definition).lower()

@@ -1,0 +1,140 @@
+"""Every environment variable, in one typed place. No other module reads the environment.
+
+What belongs here: names, types, defaults, limits, and where a value came from. What does not: opening anything with them.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+SourceName = Literal["index", "acte"]
+
+
+class SettingsError(Exception):
+    """A setting cannot be used; the message names the variable and says what it may hold."""
+
+
+class Settings(BaseSettings):
+    """Settings of the pipeline, from the environment, then `.env` in the current folder, then the defaults here."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+
+    database_url: SecretStr | None = Field(None, validation_alias="NOTAFLOW_DATABASE_URL")
+    documents_url: str | None = Field(None, validation_alias="NOTAFLOW_DOCUMENTS_URL")
+    supabase_service_key: SecretStr | None = Field(None, validation_alias="SUPABASE_SERVICE_KEY")
+    home: Path = Field(Path(".notaflow"), validation_alias="NOTAFLOW_HOME")
+    timezone: str = Field("America/Toronto", validation_alias="NOTAFLOW_TIMEZONE")
+
+    worker_id: str = Field("ocr-monitor-1", validation_alias="OCR_WORKER_ID", min_length=1, max_length=200)
+    languages: str = Field("fra+eng", validation_alias="OCR_LANGUAGES", pattern=r"^[A-Za-z_]+(\+[A-Za-z_]+)*$")
+    sources: Annotated[tuple[SourceName, ...], NoDecode] = Field(("index",), validation_alias="OCR_SOURCES")
+    workers: int = Field(default_factory=lambda: os.cpu_count() or 1, validation_alias="OCR_WORKERS", ge=1, le=512)
+
+    lease_seconds: float = Field(120, validation_alias="OCR_LEASE_SECONDS", ge=0.5, le=86_400)
+    retry_base_seconds: float = Field(30, validation_alias="OCR_RETRY_BASE_SECONDS", ge=0, le=86_400)
+    stuck_minutes: float = Field(10, validation_alias="OCR_STUCK_MINUTES", gt=0)
+    mirror_errors: bool = Field(True, validation_alias="OCR_MIRROR_ERRORS")
+    exhausted_status: Literal[3, 4] = Field(3, validation_alias="OCR_EXHAUSTED_STATUS")
+
+    max_file_bytes: int = Field(100 * 1024 * 1024, validation_alias="OCR_MAX_FILE_BYTES", gt=0)
+    max_pages: int = Field(500, validation_alias="OCR_MAX_PAGES", gt=0)
+    max_page_pixels: int = Field(100_000_000, validation_alias="OCR_MAX_PAGE_PIXELS", gt=0)
+    page_seconds: float = Field(120, validation_alias="OCR_PAGE_SECONDS", gt=0)
+    dpi: int = Field(300, validation_alias="OCR_DPI", ge=70, le=1200)
+
+    documents_per_run: int = Field(200, validation_alias="OCR_DOCUMENTS_PER_RUN", ge=1, le=10_000)
+    max_runs: int = Field(1, validation_alias="OCR_MAX_RUNS", ge=1, le=1000)
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _comma_separated(cls, value: object) -> object:
+        """OCR_SOURCES is a list with commas, as people write it."""
+        if isinstance(value, str):
+            return tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+        return value
+
+    @field_validator("exhausted_status", mode="before")
+    @classmethod
+    def _number(cls, value: object) -> object:
+        """The environment holds text, and a literal number does not accept text."""
+        return int(value) if isinstance(value, str) and value.isdigit() else value
+
+    @field_validator("sources")
+    @classmethod
+    def _some_source(cls, value: tuple[SourceName, ...]) -> tuple[SourceName, ...]:
+        if not value:
+            raise ValueError("at least one source is needed")
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError) as unknown:
+            raise ValueError(f"no time zone is named {value!r}; an example is America/Toronto") from unknown
+        return value
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a claim is held without a renewal."""
+        return timedelta(seconds=self.lease_seconds)
+
+    @property
+    def documents(self) -> str:
+        """Where documents lie: the configured storage, or a folder in the home."""
+        return self.documents_url or str(self.home / "documents")
+
+
+def load_settings() -> Settings:
+    """Read the settings once, at the edge.
+
+    Raises:
+        SettingsError: a variable holds what it may not; the message names it and never repeats a secret.
+    """
+    try:
+        return Settings()
+    except ValidationError as invalid:
+        faults = "; ".join(f"{fault['loc'][0]}: {fault['msg']}" for fault in invalid.errors(include_input=False))
+        raise SettingsError(f"a setting cannot be used: {faults}") from None
+
+
+@dataclass(frozen=True)
+class SettingOrigin:
+    """One setting as `notaflow doctor` prints it."""
+
+    variable: str
+    value: str
+    origin: Literal["environment", ".env", "default"]
+
+
+def origins(settings: Settings) -> Iterator[SettingOrigin]:
+    """Yield every setting with its value, secrets as ``***``, and where it came from."""
+    in_file = _variables_in_env_file()
+    for name, field in Settings.model_fields.items():
+        variable = str(field.validation_alias)
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            shown = "***"
+        elif isinstance(value, tuple):
+            shown = ",".join(value)
+        else:
+            shown = "" if value is None else str(value)
+        if os.environ.get(variable):
+            yield SettingOrigin(variable, shown, "environment")
+        elif variable in in_file:
+            yield SettingOrigin(variable, shown, ".env")
+        else:
+            yield SettingOrigin(variable, shown, "default")
+
+
+def _variables_in_env_file() -> set[str]:
+    return {name for name, value in dotenv_values(".env").items() if value}
