@@ -312,6 +312,8 @@ def fail(
     failure: Failure,
     *,
     error: str,
+    fetch_seconds: float,
+    source_bytes: int,
     retry_base_seconds: float,
     mirror_errors: bool,
     exhausted_status: int,
@@ -323,6 +325,8 @@ def fail(
         claim: the claim that ends.
         failure: its kind and sentence; not retryable means exhausted at once.
         error: the text for `ocr_error`.
+        fetch_seconds: what fetching took; 0 if it did not come to that.
+        source_bytes: how large the document was; 0 if it did not come here.
         retry_base_seconds: the first wait; it doubles with each attempt, give or take half.
         mirror_errors: whether `error_message` gets the same text.
         exhausted_status: 3, or 4 for installations that want that.
@@ -340,8 +344,8 @@ def fail(
             "max_backoff_seconds": MAX_BACKOFF_SECONDS,
             "mirror": mirror_errors,
             "exhausted_status": exhausted_status,
-            "fetch_seconds": failure.fetch_seconds,
-            "source_bytes": failure.source_bytes,
+            "fetch_seconds": fetch_seconds,
+            "source_bytes": source_bytes,
         },
     ).fetchone()
     return recorded is not None or _recorded_before(connection, claim, "failed")

@@ -49,8 +49,9 @@ def where(url: str) -> str:
         parameters = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
         return "the database of NOTAFLOW_DATABASE_URL"
-    host, port = parameters.get("host") or "localhost", parameters.get("port") or 5432
-    return f"database {parameters.get('dbname') or 'postgres'!s} at {host}:{port}"
+    host = str(parameters.get("host") or "localhost")
+    address = host if host.startswith("/") else f"{host}:{parameters.get('port') or 5432}"
+    return f"database {parameters.get('dbname') or 'postgres'} at {address}"
 
 
 def unavailable(url: str, cause: BaseException) -> DatabaseUnavailable:

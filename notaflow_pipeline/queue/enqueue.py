@@ -15,11 +15,10 @@ VALUES (%(document_source)s, %(document_number)s, regexp_replace(%(document_numb
 RETURNING id
 """
 
-_PATH_KNOWN = """
-SELECT EXISTS (
+_IS_EMPTY = """
+SELECT NOT EXISTS (
     SELECT
     FROM extraction_queue
-    WHERE supabase_path = %(supabase_path)s
 )
 """
 
@@ -44,7 +43,7 @@ def enqueue_document(connection: Connection, document: NewDocument) -> UUID:
     return document_id
 
 
-def is_enqueued(connection: Connection, supabase_path: str) -> bool:
-    """Whether some row already points at this path."""
+def is_empty(connection: Connection) -> bool:
+    """Whether the queue holds no row at all, of any source or status."""
     with connection.cursor(row_factory=scalar_row) as cursor:
-        return bool(cursor.execute(_PATH_KNOWN, {"supabase_path": supabase_path}).fetchone())
+        return bool(cursor.execute(_IS_EMPTY).fetchone())

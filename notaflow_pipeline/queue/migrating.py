@@ -204,5 +204,3 @@ def _yoyo_url(url: str) -> str:
     address = f"{credentials}@{host}" if credentials else host
     address += f":{port}" if port and host else ""
     return f"postgresql+psycopg://{address}/{quote(database)}" + (f"?{urlencode(parameters)}" if parameters else "")
-
-

@@ -78,8 +78,6 @@ class Failure:
     kind: str
     sentence: str
     retryable: bool
-    fetch_seconds: float | None = None
-    source_bytes: int | None = None
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,22 @@ SELECT (
 )
 """
 
+_UNFINISHED = """
+SELECT EXISTS (
+    SELECT
+    FROM extraction_queue
+    WHERE status_id = 3
+      AND document_source = ANY(%(sources)s)
+      AND file_content IS NULL
+      AND (ocr_attempts IS NULL OR ocr_attempts < ocr_max_attempts OR ocr_max_attempts IS NULL)
+) OR EXISTS (
+    SELECT
+    FROM extraction_queue
+    WHERE status_id = 6
+      AND document_source = ANY(%(sources)s)
+)
+"""
+
 _JOB_COLUMNS = """
 SELECT id, document_source, document_number, status_id, supabase_path, created_at, ocr_worker_id, ocr_started_at,
        ocr_completed_at, ocr_attempts, ocr_max_attempts, ocr_error, ocr_last_error_at, ocr_claim_id,
@@ -169,11 +185,6 @@ class QueueCounts:
     done: int
     oldest_waiting_seconds: float | None
 
-    @property
-    def unfinished(self) -> int:
-        """Documents that will still be worked on without anybody's doing."""
-        return self.ready + self.active + self.stuck + self.backing_off
-
 
 def count_queue(connection: Connection, *, sources: Sequence[str], stuck_after: timedelta) -> QueueCounts:
     """Count every state exactly. Reads all rows of the sources: for people, not for a poll."""
@@ -195,6 +206,12 @@ def count_work(connection: Connection, *, sources: Sequence[str], stuck_after: t
     arguments = {"sources": list(sources), "stuck_after": stuck_after, "at_most": at_most}
     with connection.cursor(row_factory=scalar_row) as cursor:
         return int(cursor.execute(_WORK, arguments).fetchone() or 0)
+
+
+def has_unfinished(connection: Connection, *, sources: Sequence[str]) -> bool:
+    """Whether any document is ready, backing off or under OCR, here or elsewhere: not everything is done or exhausted."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return bool(cursor.execute(_UNFINISHED, {"sources": list(sources)}).fetchone())
 
 
 def find_jobs(connection: Connection, id_or_number: str) -> list[ExtractionQueueJob]:

@@ -170,7 +170,7 @@ def _status_difference(connection: Connection) -> Iterator[str]:
 
 
 def _index_differences(connection: Connection, sources: Sequence[str]) -> Iterator[str]:
-    definitions = dict(connection.execute(_INDEXES).fetchall())
+    definitions: dict[str, str] = dict(connection.execute(_INDEXES).fetchall())
     invalid = {name.split(".")[-1] for name in invalid_indexes(connection)}
     wanted = INDEXES | {claim_index(source): CLAIM_INDEX.format(source=source) for source in sources}
     for name, definition in wanted.items():

@@ -1,0 +1,42 @@
+# Two commands for a stranger: `make dev` runs everything, `make test` tests everything. Both install what they need.
+PORT ?= 3000
+TESTS ?=
+
+.PHONY: help setup dev database test check format lock clean
+
+help:
+	@echo "make dev      install, start database and Dagster UI with the samples (PORT=3000)"
+	@echo "make test     install and test            (TESTS='-k claims' narrows it)"
+	@echo "make check    lint, type-check, check the import contract and the migrations"
+	@echo "make setup    install alone"
+	@echo "make format   let ruff rewrite"
+	@echo "make lock     resolve the dependencies anew (needs uv)"
+
+setup:
+	@scripts/setup.sh requirements.lock
+
+setup-dev:
+	@scripts/setup.sh requirements-dev.lock
+
+dev: setup
+	@exec .venv/bin/notaflow dev --port $(PORT)
+
+test: setup-dev
+	.venv/bin/pytest -n auto --dist loadgroup $(TESTS)
+
+check: setup-dev
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	.venv/bin/squawk --config .squawk.toml migrations/*.sql
+
+format: setup-dev
+	.venv/bin/ruff check --fix
+	.venv/bin/ruff format
+
+lock:
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-annotate --no-header --no-strip-extras --quiet -o requirements.lock
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-annotate --no-header --no-strip-extras --quiet -c requirements.lock -o requirements-dev.lock

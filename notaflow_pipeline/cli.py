@@ -1,0 +1,389 @@
+"""`notaflow`: what the Dagster UI does to the queue, for a terminal and for scripts.
+
+What does not belong here: how anything is done. A command reads its arguments, calls a room, and prints.
+"""
+
+import json
+import logging
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import psycopg
+import typer
+from psycopg import Connection
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from notaflow_pipeline import __version__
+from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageMisconfigured, StorageUnavailable
+from notaflow_pipeline.embedded import database_url
+from notaflow_pipeline.ocr.failures import EngineUnavailable
+from notaflow_pipeline.pipeline import Pipeline, Progress
+from notaflow_pipeline.queue import monitoring
+from notaflow_pipeline.queue.database import DatabaseUnavailable, connect, open_pool
+from notaflow_pipeline.queue.migrating import MigrationFailed, migrate_down
+from notaflow_pipeline.queue.migrating import migrate as apply_migrations
+from notaflow_pipeline.queue.recovery import recover as recover_rows
+from notaflow_pipeline.queue.schema import SchemaMismatch, find_differences, require_schema
+from notaflow_pipeline.settings import Settings, SettingsError, load_settings, origins
+from notaflow_pipeline.worker import checked_pipeline, configured_storage, configured_terms
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+screen = Console()
+aside = Console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+NO_LIMIT = sys.maxsize
+WAIT_SECONDS = 1.0
+
+EXPECTED_ERRORS = (
+    SettingsError,
+    DatabaseUnavailable,
+    SchemaMismatch,
+    MigrationFailed,
+    StorageUnavailable,
+    StorageMisconfigured,
+    EngineUnavailable,
+    DocumentUnavailable,
+    psycopg.Error,
+    OSError,
+)
+
+
+def main() -> NoReturn:
+    """Run a command; say in one line why it could not be done, and exit with 1."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    try:
+        app()
+    except EXPECTED_ERRORS as error:
+        message = getattr(error, "sentence", str(error)).strip().splitlines()
+        aside.print(f"notaflow: {message[0] if message else type(error).__name__}", markup=False, soft_wrap=True)
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _stop(number: int, _frame: object) -> NoReturn:
+    """End by unwinding, so that claims are given back; a second signal does not interrupt that."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[Connection]:
+    with database_url(settings) as url, connect(url) as connection:
+        require_schema(connection, settings.sources)
+        yield connection
+
+
+@app.command()
+def dev(
+    samples: Annotated[bool, typer.Option(help="Enqueue the sample documents on the first start.")] = True,
+    port: Annotated[int, typer.Option(help="Port of the Dagster UI on loopback.")] = 3000,
+) -> None:
+    """Embedded database (unless NOTAFLOW_DATABASE_URL is set), migrations, sample documents, then the Dagster UI."""
+    from notaflow_pipeline.dev import run_dev
+
+    sys.exit(run_dev(load_settings(), samples=samples, port=port))
+
+
+@app.command()
+def database() -> None:
+    """Keep the embedded database running until Ctrl-C: for `dagster dev` or `dg dev` in another terminal."""
+    settings = load_settings()
+    with database_url(settings) as url:
+        apply_migrations(url, sources=settings.sources)
+        screen.print(f"NOTAFLOW_DATABASE_URL={url}", markup=False, soft_wrap=True)
+        signal.pause()
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check database, schema, Tesseract and storage: each ok, or what to do; and print every setting."""
+    from notaflow_pipeline.doctor import examine
+
+    settings = load_settings()
+    findings = list(examine(settings))
+    if as_json:
+        _print_json(
+            {"checks": [asdict(one) for one in findings], "settings": [asdict(one) for one in origins(settings)]}
+        )
+    else:
+        for one in findings:
+            mark = "[green]ok[/]     " if one.ok else "[red]not ok[/] "
+            screen.print(mark + one.subject.ljust(10), end="")
+            screen.print(one.detail, markup=False, soft_wrap=True)
+        table = Table("setting", "value", "from", title="settings")
+        for setting in origins(settings):
+            table.add_row(setting.variable, setting.value, setting.origin)
+        screen.print(table)
+    if not all(one.ok for one in findings):
+        sys.exit(1)
+
+
+@app.command()
+def migrate(
+    check: Annotated[bool, typer.Option("--check", help="Change nothing; say what is missing or differs.")] = False,
+    to: Annotated[int | None, typer.Option("--to", help="Apply up to this number.")] = None,
+    down_to: Annotated[int | None, typer.Option("--down-to", help="Take back what is above this number.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Apply the migrations that are missing; safe to run twice and beside live writers."""
+    settings = load_settings()
+    if sum([check, to is not None, down_to is not None]) > 1:
+        raise SettingsError("--check, --to and --down-to exclude each other")
+    with database_url(settings) as url:
+        if check:
+            _check_schema(url, settings, as_json)
+        elif down_to is not None:
+            _print_migrations(migrate_down(url, to=down_to), "taken back", as_json)
+        else:
+            _print_migrations(apply_migrations(url, sources=settings.sources, to=to), "applied", as_json)
+
+
+def _check_schema(url: str, settings: Settings, as_json: bool) -> None:
+    with connect(url) as connection:
+        differences = list(find_differences(connection, settings.sources))
+    if as_json:
+        _print_json({"ready": not differences, "differences": differences})
+    elif not differences:
+        screen.print("The schema is as this version needs it.")
+    else:
+        for difference in differences:
+            screen.print(f"- {difference}", markup=False, soft_wrap=True)
+        aside.print(f"notaflow: {len(differences)} differences; `notaflow migrate` mends what is missing")
+    if differences:
+        sys.exit(1)
+
+
+def _print_migrations(names: list[str], done: str, as_json: bool) -> None:
+    if as_json:
+        _print_json({done.replace(" ", "_"): names})
+    else:
+        for name in names:
+            screen.print(f"{done} {name}")
+        if not names:
+            screen.print(f"Nothing to be {done}.")
+
+
+@app.command()
+def enqueue(
+    paths: Annotated[list[Path], typer.Argument(help="Files, or folders whose documents are taken.")],
+    source: Annotated[str, typer.Option(help="Document source: index or acte.")] = "index",
+    as_json: Json = False,
+) -> None:
+    """Put files into the storage and add their rows, ready for OCR."""
+    from notaflow_pipeline.enqueueing import documents_in, put
+
+    settings = load_settings()
+    storage = configured_storage(settings)
+    files = list(documents_in(paths))
+    with _database(settings) as connection, _bar(as_json) as bar:
+        task = bar.add_task("enqueue", total=len(files), rate="")
+        for file in files:
+            enqueued = put(connection, storage, file, source)
+            if as_json:
+                _print_json({"id": enqueued.id, "path": str(file), "supabase_path": enqueued.supabase_path})
+            bar.advance(task)
+    if not as_json:
+        screen.print(f"{len(files)} documents enqueued.")
+
+
+@app.command()
+def work(
+    until_empty: Annotated[
+        bool, typer.Option("--until-empty", help="Return only when every document is done or exhausted.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(help="At most so many documents.", min=1)] = None,
+    as_json: Json = False,
+) -> None:
+    """Run the OCR job here, without daemon or UI; without --until-empty, return when nothing is ready any more."""
+    settings = load_settings()
+    began = time.monotonic()
+    with (
+        database_url(settings) as url,
+        open_pool(url) as pool,
+        checked_pipeline(settings, pool) as pipeline,
+        _bar(as_json) as bar,
+    ):
+        total = _work_through(pipeline, until_empty, limit or NO_LIMIT, bar)
+    seconds = time.monotonic() - began
+    if as_json:
+        _print_json({**asdict(total), "failed": dict(total.failed), "seconds": round(seconds, 3)})
+    else:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(total.failed.items()))
+        screen.print(
+            f"{total.succeeded} read ({total.pages} pages), {total.failed.total()} failed"
+            + (f" ({kinds})" if kinds else "")
+            + (f", {total.lost} lost to another worker" if total.lost else "")
+            + f", in {seconds:.1f} s."
+        )
+
+
+def _work_through(pipeline: Pipeline, until_empty: bool, limit: int, bar: Bar) -> Progress:
+    """Work until nothing is ready, or until nothing is left to wait for either."""
+    task = bar.add_task("OCR", total=None, rate="")
+    began = time.monotonic()
+    total = Progress()
+
+    def show(progress: Progress) -> None:
+        pages = total.pages + progress.pages
+        rate = f"{pages} pages, {60 * pages / max(time.monotonic() - began, 0.1):.0f} a minute"
+        bar.update(task, completed=total.finished + progress.finished, rate=rate)
+
+    while True:
+        pipeline.recover()
+        total = total + pipeline.work(limit=limit - total.claimed, on_progress=show)
+        if not until_empty or total.claimed >= limit:
+            return total
+        with pipeline.pool.connection() as connection:
+            if not monitoring.has_unfinished(connection, sources=pipeline.terms.sources):
+                return total
+        time.sleep(WAIT_SECONDS)
+
+
+@app.command()
+def status(
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh every two seconds until Ctrl-C.")] = False,
+    as_json: Json = False,
+) -> None:
+    """How many documents are ready, active, stuck, backing off, exhausted and done; the oldest waiting; today."""
+    settings = load_settings()
+    with _database(settings) as connection:
+        if as_json:
+            _print_json(_status(connection, settings))
+        elif watch:
+            with Live(console=screen, refresh_per_second=4) as live:
+                while True:
+                    live.update(_status_table(_status(connection, settings)))
+                    time.sleep(2)
+        else:
+            screen.print(_status_table(_status(connection, settings)))
+
+
+def _status(connection: Connection, settings: Settings) -> dict[str, Any]:
+    terms = configured_terms(settings, None)
+    counts = monitoring.count_queue(connection, sources=terms.sources, stuck_after=terms.stuck_after)
+    today = monitoring.count_today(connection, sources=terms.sources, timezone=settings.timezone)
+    ended = today["succeeded_today"] + today["failed_today"]
+    return {
+        **asdict(counts),
+        **today,
+        "failure_rate_today": today["failed_today"] / ended if ended else None,
+    }
+
+
+def _status_table(figures: dict[str, Any]) -> Table:
+    table = Table("state", "documents", title=f"OCR queue, {datetime.now(UTC).astimezone():%H:%M:%S}")
+    for state in ("ready", "active", "stuck", "backing_off", "exhausted", "done"):
+        table.add_row(state.replace("_", " "), str(figures[state]))
+    waiting, rate = figures["oldest_waiting_seconds"], figures["failure_rate_today"]
+    table.add_section()
+    table.add_row("oldest waiting", "none" if waiting is None else f"{waiting:.0f} s")
+    table.add_row("today", f"{figures['succeeded_today']} read, {figures['pages_today']} pages")
+    table.add_row("failure rate today", "none yet" if rate is None else f"{100 * rate:.1f} % of attempts")
+    return table
+
+
+@app.command()
+def show(
+    id_or_number: Annotated[str, typer.Argument(help="The row's id, or the document's number.")],
+    as_json: Json = False,
+) -> None:
+    """Print a document's row, its attempts and its text."""
+    with _database(load_settings()) as connection:
+        jobs = monitoring.find_jobs(connection, id_or_number)
+        if not jobs:
+            raise SettingsError(f"no document has the id or number {id_or_number!r}")
+        for job in jobs:
+            attempts = monitoring.attempts_of_document(connection, job.id)
+            text = monitoring.text_of(connection, job.id)
+            if as_json:
+                _print_json({**asdict(job), "attempts": [asdict(one) for one in attempts], "file_content": text})
+                continue
+            for name, value in asdict(job).items():
+                screen.print(f"{name:20} {'' if value is None else value}", markup=False, soft_wrap=True)
+            table = Table("claim", "attempt", "outcome", "claimed", "pages", "confidence", "error")
+            for one in attempts:
+                row = (
+                    one.id,
+                    one.attempt_number,
+                    one.outcome,
+                    one.claimed_at,
+                    one.pages,
+                    one.mean_confidence,
+                    one.error,
+                )
+                table.add_row(*("" if value is None else str(value) for value in row))
+            screen.print(table)
+            screen.print(text or "", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def recover(as_json: Json = False) -> None:
+    """Send stuck and inconsistent rows back to ready, now."""
+    settings = load_settings()
+    terms = configured_terms(settings, None)
+    with _database(settings) as connection:
+        recovered = recover_rows(
+            connection,
+            stuck_after=terms.stuck_after,
+            mirror_errors=terms.mirror_errors,
+            exhausted_status=terms.exhausted_status,
+        )
+    if as_json:
+        _print_json(asdict(recovered))
+    else:
+        for what, count in asdict(recovered).items():
+            screen.print(f"{what.replace('_', ' '):20} {count}")
+
+
+@app.command()
+def export(
+    since: Annotated[datetime | None, typer.Option(help="Only what ended at or after this time.")] = None,
+    _as_json: Json = True,
+) -> None:
+    """Print every document as a line of JSON, with its text."""
+    settings = load_settings()
+    start = since.astimezone() if since else None
+    with _database(settings) as connection:
+        for row in monitoring.export(connection, sources=settings.sources, since=start):
+            _print_json(row)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    screen.print(__version__)
+
+
+@contextmanager
+def _bar(as_json: bool) -> Iterator[Bar]:
+    """Yield a progress bar that shows only when a person is watching."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} documents"))
+    with Bar(
+        *columns,
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        console=aside,
+        disable=as_json or not aside.is_terminal,
+        transient=True,
+    ) as bar:
+        yield bar
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.write(json.dumps(value, default=str, ensure_ascii=False) + "\n")

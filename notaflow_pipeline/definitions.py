@@ -1,0 +1,23 @@
+"""The one Definitions object: wiring, nothing else."""
+
+import dagster as dg
+
+from notaflow_pipeline.defs.assets import extraction_queue, ocr_text
+from notaflow_pipeline.defs.jobs import ocr_job
+from notaflow_pipeline.defs.resources import EngineResource, QueueResource, StorageResource
+from notaflow_pipeline.defs.sensors import ocr_ready_sensor
+
+defs = dg.Definitions(
+    assets=[extraction_queue, ocr_text],
+    jobs=[ocr_job],
+    sensors=[ocr_ready_sensor],
+    resources={
+        "queue": QueueResource(),
+        "storage": StorageResource(),
+        "engine": EngineResource(),
+        # what passes between ops stays in the run's process: nothing of it is written to disk
+        "io_manager": dg.mem_io_manager,
+    },
+    # materialising from the UI does not go through the job, and is to run the same way
+    executor=dg.in_process_executor,
+)

@@ -1,0 +1,185 @@
+"""The assets `extraction_queue` and `ocr_text`, and the ops that make the one from the other.
+
+What does not belong here: when that happens (`sensors`), and how (`pipeline`).
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+from pydantic import Field
+
+from notaflow_pipeline.defs.resources import EngineResource, QueueResource, StorageResource
+from notaflow_pipeline.pipeline import Progress
+from notaflow_pipeline.queue.model import Attempt, Claim
+from notaflow_pipeline.queue.monitoring import attempts_of_run
+from notaflow_pipeline.settings import load_settings
+from notaflow_pipeline.worker import PAGES_AHEAD_PER_WORKER, assemble
+
+LOG_EVERY_SECONDS = 5
+"""A line in the event log costs some 5 ms and a row of 1.4 kB (measured for the project's notes on Dagster)."""
+
+ROWS_SHOWN = 200
+"""How many documents the table of a run lists; the rest is in `ocr_attempt`."""
+
+extraction_queue = dg.AssetSpec(
+    "extraction_queue",
+    description=(
+        "The table of ordered land-registry documents. NotaFlow's extraction stage adds a row per document and sets it to "
+        "status 3 when the scan lies in storage; this project reads every such row of the enabled sources."
+    ),
+    kinds={"postgres"},
+    group_name="ocr",
+)
+
+
+class ClaimConfig(dg.Config):
+    """How much one run takes on."""
+
+    limit: int | None = Field(
+        default=None, ge=1, le=10_000, description="Documents in this run at most; OCR_DOCUMENTS_PER_RUN if not given."
+    )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one run takes on: the documents that it has claimed already, and how many it may claim in all."""
+
+    claimed: tuple[Claim, ...]
+    limit: int
+
+
+@dg.op(ins={"extraction_queue": dg.In(dg.Nothing)}, tags={"kind": "postgres"})
+def claim_documents(
+    context: dg.OpExecutionContext,
+    config: ClaimConfig,
+    queue: QueueResource,
+    storage: StorageResource,
+    engine: EngineResource,
+) -> Batch:
+    """Check the surroundings, recover what others left behind, and claim the first documents."""
+    settings = load_settings()
+    pipeline = assemble(settings, pool=queue.pool, storage=storage.open(), reader=engine.open(), run_id=context.run_id)
+    recovered = pipeline.recover()
+    if recovered.total:
+        context.log.warning("Recovered rows that nobody worked on any more: %s", recovered)
+    limit = config.limit or settings.documents_per_run
+    claimed = pipeline.claim(min(limit, settings.workers * PAGES_AHEAD_PER_WORKER))
+    context.log.info("Claimed the first %d documents.", len(claimed))
+    return Batch(tuple(claimed), limit)
+
+
+@dg.op(out=dg.Out(dg.Nothing), tags={"kind": "tesseract"})
+def ocr_documents(
+    context: dg.OpExecutionContext,
+    batch: Batch,
+    queue: QueueResource,
+    storage: StorageResource,
+    engine: EngineResource,
+) -> None:
+    """Read the documents on all cores, claiming more as cores become free; record each outcome as it is known."""
+    if not batch.claimed:
+        context.log.info("Nothing was ready.")
+        return
+    with engine.open() as reader:
+        pipeline = assemble(
+            load_settings(), pool=queue.pool, storage=storage.open(), reader=reader, run_id=context.run_id
+        )
+        total = pipeline.work(batch.claimed, limit=batch.limit, on_progress=_log_now_and_then(context))
+    if total.lost:
+        context.log.warning("%d outcomes came too late and changed nothing.", total.lost)
+
+
+@dg.op(ins={"done": dg.In(dg.Nothing)}, tags={"kind": "pandas"})
+def record_batch(context: dg.OpExecutionContext, queue: QueueResource) -> dg.Output[None]:
+    """Say what became of the run's documents, from the attempts that it recorded; no document's text is shown."""
+    with queue.pool.connection() as connection:
+        attempts = attempts_of_run(connection, context.run_id)
+    return dg.Output(None, metadata=batch_metadata(attempts))
+
+
+@dg.graph_asset(
+    ins={"extraction_queue": dg.AssetIn(dagster_type=dg.Nothing)},
+    group_name="ocr",
+    kinds={"tesseract", "postgres"},
+    description=(
+        "The text of every document that is ready for OCR, in `extraction_queue.file_content`. Each materialisation is one "
+        "batch: documents are claimed, read on all cores, and recorded one by one. `ocr_ready_sensor` launches it."
+    ),
+)
+def ocr_text(extraction_queue: object) -> None:
+    """Build the asset from its ops."""
+    return record_batch(done=ocr_documents(claim_documents(extraction_queue)))  # type: ignore[no-any-return]
+
+
+def batch_metadata(attempts: Sequence[Attempt]) -> dict[str, dg.MetadataValue]:
+    """Return what a person wants to see of a run: figures for the plots, and a table of its documents without any text."""
+    succeeded = [one for one in attempts if one.outcome == "succeeded"]
+    failures = Counter(one.failure_kind or "unknown" for one in attempts if one.outcome in {"failed", "stuck"})
+    pages = sum(one.pages or 0 for one in succeeded)
+    finished = [one.finished_at for one in attempts if one.finished_at is not None]
+    figures: dict[str, dg.MetadataValue] = {
+        "documents": dg.MetadataValue.int(len(attempts)),
+        "succeeded": dg.MetadataValue.int(len(succeeded)),
+        "failed": dg.MetadataValue.int(failures.total()),
+        "pages": dg.MetadataValue.int(pages),
+        "characters": dg.MetadataValue.int(sum(one.characters or 0 for one in succeeded)),
+        "failed_by_kind": dg.MetadataValue.json(dict(sorted(failures.items()))),
+        "dagster/row_count": dg.MetadataValue.int(len(succeeded)),
+        "batch": _table(attempts),
+    }
+    if pages and finished:
+        seconds = (max(finished) - min(one.claimed_at for one in attempts)).total_seconds()
+        figures["pages_per_minute"] = dg.MetadataValue.float(round(60 * pages / max(seconds, 0.001), 1))
+    sure = [(one.mean_confidence, one.characters or 0) for one in succeeded if one.mean_confidence is not None]
+    if weight := sum(characters for _, characters in sure):
+        mean = sum(confidence * characters for confidence, characters in sure) / weight
+        figures["mean_confidence"] = dg.MetadataValue.float(round(mean, 1))
+    return figures
+
+
+def _table(attempts: Sequence[Attempt]) -> dg.TableMetadataValue:
+    records = [
+        dg.TableRecord(
+            {
+                "document": str(one.queue_id),
+                "attempt": one.attempt_number,
+                "outcome": one.outcome or "open",
+                "kind": one.failure_kind or "",
+                "pages": one.pages or 0,
+                "characters": one.characters or 0,
+                "confidence": round(one.mean_confidence or 0.0, 1),
+                "seconds": round((one.finished_at - one.claimed_at).total_seconds(), 2) if one.finished_at else 0.0,
+                "error": one.error or "",
+            }
+        )
+        for one in attempts[:ROWS_SHOWN]
+    ]
+    kinds = {"attempt": "int", "pages": "int", "characters": "int", "confidence": "float", "seconds": "float"}
+    names = ("document", "attempt", "outcome", "kind", "pages", "characters", "confidence", "seconds", "error")
+    schema = dg.TableSchema(columns=[dg.TableColumn(name, kinds.get(name, "string")) for name in names])
+    return dg.MetadataValue.table(records, schema=schema)
+
+
+def _log_now_and_then(context: dg.OpExecutionContext) -> Callable[[Progress], None]:
+    """Return what logs progress, at most every few seconds."""
+    began = last = time.monotonic()
+
+    def log(progress: Progress) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < LOG_EVERY_SECONDS:
+            return
+        last = now
+        context.log.info(
+            "%d of %d claimed documents done, %d failed; %d pages, %.0f a minute.",
+            progress.finished,
+            progress.claimed,
+            progress.failed.total(),
+            progress.pages,
+            60 * progress.pages / (now - began),
+        )
+
+    return log

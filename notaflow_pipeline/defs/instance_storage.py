@@ -1,0 +1,62 @@
+"""Where Dagster keeps its own tables: in a schema of its own in the queue's database, so that one URL is enough.
+
+Named by `dagster.yaml`. It is dagster-postgres; only its URL is put together here. What does not belong here: the queue.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import dagster as dg
+import psycopg
+from dagster._serdes import ConfigurableClassData
+from dagster_postgres import DagsterPostgresStorage
+from psycopg import sql
+
+from notaflow_pipeline.embedded import running_database_url
+from notaflow_pipeline.queue.database import connection_parameters, unavailable
+from notaflow_pipeline.settings import load_settings
+
+
+class NotaflowInstanceStorage(DagsterPostgresStorage):
+    """dagster-postgres on the queue's database, in the schema that `dagster.yaml` names."""
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        """Return what `dagster.yaml` may say: the SQLAlchemy scheme and the schema."""
+        return {"scheme": dg.Field(str), "schema": dg.Field(str)}
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> "NotaflowInstanceStorage":
+        """Open the storage; the schema is created on first use.
+
+        Raises:
+            DatabaseUnavailable: no database is configured and the embedded one does not run, or it cannot be reached.
+        """
+        url = running_database_url(load_settings())
+        _create_schema(url, config_value["schema"])
+        return cls(
+            postgres_url=instance_url(url, scheme=config_value["scheme"], schema=config_value["schema"]),
+            should_autocreate_tables=True,
+            inst_data=inst_data,
+        )
+
+
+def instance_url(url: str, *, scheme: str, schema: str) -> str:
+    """Return `url` for SQLAlchemy, with the schema as the only one that is searched."""
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    query["options"] = f"{query.get('options', '')} -c search_path={schema}".strip()
+    return urlunsplit((scheme, parts.netloc, parts.path, urlencode(query), ""))
+
+
+def _create_schema(url: str, schema: str) -> None:
+    try:
+        with psycopg.connect(**connection_parameters(url), autocommit=True) as connection:  # type: ignore[arg-type]
+            known = connection.execute("SELECT FROM pg_namespace WHERE nspname = %(schema)s", {"schema": schema})
+            if known.fetchone() is None:
+                connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
+    except psycopg.OperationalError as refused:
+        raise unavailable(url, refused) from refused

@@ -1,0 +1,84 @@
+"""What a run works with: the queue, the storage, the engine. Configured from the environment, which no run config repeats.
+
+What does not belong here: what is done with them.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+from psycopg import Connection
+from psycopg_pool import ConnectionPool
+from pydantic import PrivateAttr
+
+from notaflow_pipeline.documents.storage import DocumentStorage
+from notaflow_pipeline.embedded import running_database_url
+from notaflow_pipeline.ocr.reading import Reader
+from notaflow_pipeline.queue import claims
+from notaflow_pipeline.queue.database import open_pool
+from notaflow_pipeline.queue.schema import require_schema
+from notaflow_pipeline.settings import load_settings
+from notaflow_pipeline.worker import configured_reader, configured_storage
+
+
+class QueueResource(dg.ConfigurableResource["QueueResource"]):
+    """The queue's database: a pool for the length of a run. When the run ends, however, its claims are given back."""
+
+    _pool: ConnectionPool[Connection] | None = PrivateAttr(default=None)
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["QueueResource"]:
+        """Open the pool and check the schema.
+
+        Raises:
+            DatabaseUnavailable, SchemaMismatch: with what to do; no row was touched.
+        """
+        settings = load_settings()
+        with open_pool(running_database_url(settings)) as pool:
+            with pool.connection() as connection:
+                require_schema(connection, settings.sources)
+            self._pool = pool
+            try:
+                yield self
+            finally:
+                if context.run is not None:
+                    self._release(context.run.run_id)
+
+    @property
+    def pool(self) -> ConnectionPool[Connection]:
+        """The open pool."""
+        if self._pool is None:
+            raise dg.DagsterInvariantViolationError("the queue's pool is open only while a run or a tick lasts")
+        return self._pool
+
+    def _release(self, run_id: str) -> None:
+        with self.pool.connection(timeout=5) as connection:
+            claims.release_run(connection, run_id, reason="the run ended before this document was done")
+
+
+class StorageResource(dg.ConfigurableResource["StorageResource"]):
+    """Where documents lie: a folder, Supabase Storage or an S3-compatible store."""
+
+    def open(self) -> DocumentStorage:
+        """Return the configured storage, checked.
+
+        Raises:
+            StorageMisconfigured, StorageUnavailable: with what to do.
+        """
+        storage = configured_storage(load_settings())
+        storage.check()
+        return storage
+
+
+class EngineResource(dg.ConfigurableResource["EngineResource"]):
+    """The OCR engine, on all cores."""
+
+    def open(self) -> Reader:
+        """Return the reader, checked; its workers start when it is entered.
+
+        Raises:
+            EngineUnavailable: Tesseract or one of its languages is missing.
+        """
+        reader = configured_reader(load_settings())
+        reader.check()
+        return reader

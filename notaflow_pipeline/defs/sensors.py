@@ -1,0 +1,101 @@
+"""When does an OCR run start? `ocr_ready_sensor` keeps the right number of runs alive while there is work.
+
+The decision is a pure function. Row ids are never passed on: the claim decides who works on what. And no run key, which
+would block a retry for ever.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+
+import dagster as dg
+
+from notaflow_pipeline.defs.jobs import OCR_RUN_TAG, ocr_job
+from notaflow_pipeline.embedded import running_database_url
+from notaflow_pipeline.queue.database import connect
+from notaflow_pipeline.queue.monitoring import count_work
+from notaflow_pipeline.settings import load_settings
+
+ALIVE = (
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
+
+LONGEST_PAUSE_SECONDS = 900
+FIRST_PAUSE_SECONDS = 30
+
+
+def runs_to_launch(*, work: int, alive: int, documents_per_run: int, max_runs: int) -> int:
+    """Return how many runs to add, so that there is one for every full or begun batch, up to the maximum.
+
+    Args:
+        work: documents that a new run would find to do.
+        alive: OCR runs that are queued or under way; they take part of that work.
+        documents_per_run: the size of a batch.
+        max_runs: runs at the same time.
+    """
+    wanted = min(max_runs, math.ceil(work / documents_per_run))
+    return max(0, wanted - alive)
+
+
+def pause_after_failures(*, failures_in_a_row: int, seconds_since_last: float) -> float:
+    """Return how many seconds to wait yet, when the last runs failed because the surroundings did; 0 is none.
+
+    The pause doubles with each failure, from half a minute to a quarter of an hour.
+    """
+    if failures_in_a_row == 0:
+        return 0
+    pause = min(FIRST_PAUSE_SECONDS * 2.0 ** (failures_in_a_row - 1), LONGEST_PAUSE_SECONDS)
+    return max(0.0, pause - seconds_since_last)
+
+
+@dg.sensor(
+    job=ocr_job,
+    minimum_interval_seconds=10,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Launches OCR runs while documents are ready, or have been left behind by a worker that is gone.",
+)
+def ocr_ready_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """Count the work and the runs, decide, and launch."""
+    settings = load_settings()
+    with connect(running_database_url(settings)) as connection:
+        work = count_work(
+            connection,
+            sources=settings.sources,
+            stuck_after=timedelta(minutes=settings.stuck_minutes),
+            at_most=settings.documents_per_run * settings.max_runs,
+        )
+    alive = context.instance.get_runs_count(dg.RunsFilter(tags=OCR_RUN_TAG, statuses=list(ALIVE)))
+    missing = runs_to_launch(
+        work=work, alive=alive, documents_per_run=settings.documents_per_run, max_runs=settings.max_runs
+    )
+    if missing == 0:
+        return dg.SkipReason(f"{work} documents ready or left behind, {alive} runs at work: no run is missing.")
+    pause = _pause(context.instance)
+    if pause:
+        return dg.SkipReason(f"The last runs failed; the next starts in {pause:.0f} s. Their errors say what to mend.")
+    return dg.SensorResult(run_requests=[dg.RunRequest(tags=OCR_RUN_TAG) for _ in range(missing)])
+
+
+def _pause(instance: dg.DagsterInstance) -> float:
+    latest = instance.get_run_records(
+        dg.RunsFilter(
+            tags=OCR_RUN_TAG,
+            statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE],
+        ),
+        limit=10,
+    )
+    failures = _failures_in_a_row([record.dagster_run.status for record in latest])
+    ended = latest[0].end_time if latest else None
+    return pause_after_failures(failures_in_a_row=failures, seconds_since_last=time.time() - (ended or 0))
+
+
+def _failures_in_a_row(newest_first: Sequence[dg.DagsterRunStatus]) -> int:
+    for count, status in enumerate(newest_first):
+        if status != dg.DagsterRunStatus.FAILURE:
+            return count
+    return len(newest_first)

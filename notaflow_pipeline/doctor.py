@@ -1,0 +1,60 @@
+"""What `notaflow doctor` looks at: database, schema, engine, storage; each ok, or what to do."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from psycopg import Connection
+from psycopg.rows import scalar_row
+
+from notaflow_pipeline.documents.failures import StorageMisconfigured, StorageUnavailable
+from notaflow_pipeline.embedded import database_url
+from notaflow_pipeline.ocr.failures import EngineUnavailable
+from notaflow_pipeline.queue.database import DatabaseUnavailable, connect, where
+from notaflow_pipeline.queue.schema import SchemaMismatch, require_schema
+from notaflow_pipeline.settings import Settings
+from notaflow_pipeline.worker import configured_engine, configured_storage
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    subject: str
+    ok: bool
+    detail: str
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Yield what is fit for work and what is not, and leave nothing changed."""
+    with ExitStack() as stack:
+        try:
+            url = stack.enter_context(database_url(settings))
+            connection = stack.enter_context(connect(url))
+        except DatabaseUnavailable as unavailable:
+            yield Finding("database", ok=False, detail=str(unavailable))
+            yield Finding("schema", ok=False, detail="not looked at: the database cannot be used")
+        else:
+            yield Finding("database", ok=True, detail=f"{where(url)}, PostgreSQL {_server_version(connection)}")
+            yield _tried("schema", "as this version needs it", lambda: require_schema(connection, settings.sources))
+    engine = configured_engine(settings)
+    yield _tried("engine", engine.name, engine.check)
+    try:
+        storage = configured_storage(settings)
+    except StorageMisconfigured as misconfigured:
+        yield Finding("storage", ok=False, detail=str(misconfigured))
+    else:
+        yield _tried("storage", storage.description, storage.check)
+
+
+def _tried(subject: str, detail: str, check: Callable[[], None]) -> Finding:
+    try:
+        check()
+    except (SchemaMismatch, EngineUnavailable, StorageUnavailable) as unfit:
+        return Finding(subject, ok=False, detail=str(unfit))
+    return Finding(subject, ok=True, detail=detail)
+
+
+def _server_version(connection: Connection) -> str:
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return str(cursor.execute("SHOW server_version").fetchone())

@@ -1,0 +1,38 @@
+"""In which ways can a document fail to arrive, and whose fault is it?
+
+A document's own failure is data for its row; a failure of the storage concerns every document and belongs to whoever
+operates the pipeline. What can be wrong *inside* a document does not belong here.
+"""
+
+from typing import Literal
+
+UnavailableKind = Literal["not_found", "refused_location", "too_large"]
+
+
+class DocumentUnavailable(Exception):
+    """This one document cannot be had.
+
+    `sentence` is for the person who reads the row: what is wrong and what to do, without local paths, secrets or signed
+    tokens.
+    """
+
+    def __init__(self, kind: UnavailableKind, sentence: str) -> None:
+        super().__init__(kind, sentence)
+        self.kind: UnavailableKind = kind
+        self.sentence = sentence
+
+    @property
+    def retryable(self) -> bool:
+        """Whether another attempt could help: a document that is missing may still be on its way up."""
+        return self.kind == "not_found"
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+class StorageUnavailable(Exception):
+    """The storage cannot be used now, for any document; the message says which storage, and what to do."""
+
+
+class StorageMisconfigured(ValueError):
+    """What the settings say about the storage cannot be meant; the message says what to set."""

@@ -1,0 +1,107 @@
+"""Documents in a folder of this machine, or of a share that is mounted here: one folder a bucket.
+
+The storage behind `make dev`, and behind installations that mirror their buckets to disk.
+"""
+
+import errno
+import shutil
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageUnavailable
+from notaflow_pipeline.documents.location import Location
+from notaflow_pipeline.documents.receiving import CHUNK_BYTES, not_found, receive
+
+
+@dataclass(frozen=True)
+class LocalFolder:
+    """The folder `root`, in which every bucket is a folder."""
+
+    root: Path
+    host: str | None = None
+
+    @property
+    def description(self) -> str:
+        """The folder as it was configured."""
+        return f"folder {self.root}"
+
+    def check(self) -> None:
+        """Raise `StorageUnavailable` unless the folder exists and can be listed."""
+        try:
+            next(self.root.iterdir(), None)
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def fetch(self, location: Location, destination: Path, max_bytes: int) -> int:
+        """Copy the document to `destination`; a link that leads out of the folder, or no plain file, is refused."""
+        self.check()
+        path = self._resolved(location)
+        try:
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+                raise not_found(location)
+            file = path.open("rb")
+        except OSError as error:
+            raise self._failure(error, location) from error
+        with file:
+            return receive(self._chunks(file), destination, max_bytes=max_bytes, announced_bytes=status.st_size)
+
+    def store(self, location: Location, source: Path) -> None:
+        """Copy `source` into the folder; a reader sees the old file or the whole new one."""
+        with source.open("rb") as file:
+            path = self._resolved(location)
+            arriving = path.with_name(f".{uuid4().hex}.part")
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with arriving.open("xb") as copy:
+                    shutil.copyfileobj(file, copy, CHUNK_BYTES)
+                arriving.replace(path)
+            except OSError as error:
+                raise self._failure(error, location) from error
+            finally:
+                arriving.unlink(missing_ok=True)
+
+    def _resolved(self, location: Location) -> Path:
+        """Return the location's real path, with every link followed and still inside the folder."""
+        root = self.root.resolve()
+        try:
+            path = (root / location.bucket / location.name).resolve()
+        except (OSError, RuntimeError) as error:  # a name that is too long, or a loop of links
+            raise _refused(location) from error
+        if not path.is_relative_to(root):
+            raise _refused(location)
+        return path
+
+    def _chunks(self, file: BinaryIO) -> Iterator[bytes]:
+        try:
+            while chunk := file.read(CHUNK_BYTES):
+                yield chunk
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _failure(self, error: OSError, location: Location) -> DocumentUnavailable | StorageUnavailable:
+        match error.errno:
+            case errno.ENOENT | errno.ENOTDIR:
+                return not_found(location)
+            case errno.ENAMETOOLONG | errno.ELOOP | errno.EISDIR:
+                return _refused(location)
+            case _:
+                return self._unusable(error)
+
+    def _unusable(self, error: OSError) -> StorageUnavailable:
+        return StorageUnavailable(
+            f"The documents in {self.description} cannot be used ({error.strerror}). "
+            "Check that the folder exists, is mounted, and may be read and written by this user."
+        )
+
+
+def _refused(location: Location) -> DocumentUnavailable:
+    return DocumentUnavailable(
+        "refused_location",
+        f"The path {location} leads out of the documents folder or cannot be a path, so it is refused. "
+        "Correct supabase_path.",
+    )

@@ -1,0 +1,140 @@
+"""Which file in which bucket does a row mean?
+
+Reads every form of `supabase_path` that exists in the field, and trusts none: rows are written by other programs.
+Whether anything lies at the location is for the storages to find out.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from notaflow_pipeline.documents.failures import DocumentUnavailable
+
+BUCKET_OF_SOURCE = {"index": "index", "acte": "actes", "plan_cadastraux": "plans-cadastraux"}
+
+LONGEST_LOCATION_BYTES = 1024  # S3 and Supabase Storage both end there
+LONGEST_PATH_CHARACTERS = 8192  # a signed token may be long; what is longer than this is no path
+LONGEST_FILE_STEM_CHARACTERS = 200  # with its extension below the 255 bytes that file systems allow
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_OBJECT_URL = re.compile(r".*?/storage/v1/object/(?:(?:public|sign|authenticated)/)?([^/].*)")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_OUTSIDE_FIELD_NAMES = re.compile(r"[^A-Za-z0-9_-]")
+_FILE_EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,5}\Z")
+# Cc controls · Cs lone surrogates, which UTF-8 cannot carry · Zl and Zp line and paragraph separators
+_FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+@dataclass(frozen=True)
+class Location:
+    """A file in a bucket; `name` may hold folders (`2025/a.pdf`) and never leads out of the bucket.
+
+    Raises `DocumentUnavailable` (refused_location) for a bucket or name that climbs, is absolute, empty or over-long,
+    or holds backslashes or control characters, so that no other location can exist.
+    """
+
+    bucket: str
+    name: str
+
+    def __post_init__(self) -> None:
+        _refuse_illegible(f"{self.bucket}/{self.name}")
+        if len(f"{self.bucket}/{self.name}".encode()) > LONGEST_LOCATION_BYTES:
+            raise _refused(f"is longer than {LONGEST_LOCATION_BYTES} bytes")
+        segments = [self.bucket, *self.name.split("/")]
+        if "/" in self.bucket or any(segment in {"", ".", ".."} for segment in segments):
+            raise _refused("climbs out of its bucket, is absolute, or has an empty part")
+
+    def __str__(self) -> str:
+        """`bucket/name` for messages, cut before anything that could be a signed token."""
+        return f"{self.bucket}/{self.name}".partition("?")[0]
+
+
+def locate(supabase_path: str | None, document_source: str, storage_host: str | None) -> Location:
+    """Return the location that a row's `supabase_path` means.
+
+    `storage_host` is the `host[:port]` whose URLs mean the configured storage; without one, every URL is refused. A
+    bare file name lies in the bucket of `document_source`.
+
+    Percent-encoding is undone exactly once, in URLs and in plain paths alike: the field has both, and names there never
+    hold a `%` of their own. So `%2e%2e` climbs and is refused, while `%252e` is the literal text `%2e`.
+
+    Raises `DocumentUnavailable` (refused_location) for everything else.
+    """
+    if supabase_path is None or not supabase_path.strip():
+        raise DocumentUnavailable(
+            "refused_location",
+            "The row has no supabase_path, so nothing says where the document lies. Set it to bucket/file.pdf.",
+        )
+    if len(supabase_path) > LONGEST_PATH_CHARACTERS:
+        raise _refused(f"is longer than {LONGEST_PATH_CHARACTERS} characters")
+    _refuse_illegible(supabase_path)
+    is_url = _SCHEME.match(supabase_path) is not None
+    bucket, slash, name = _decoded(_path_in_url(supabase_path, storage_host) if is_url else supabase_path).partition(
+        "/"
+    )
+    if slash:
+        return Location(bucket, name)
+    if is_url:
+        raise _refused("is a URL that names a bucket but no file in it")
+    if document_source not in BUCKET_OF_SOURCE:
+        raise DocumentUnavailable(
+            "refused_location",
+            "supabase_path is a bare file name, and the row's document_source has no bucket of its own. "
+            "Set supabase_path to bucket/file.pdf.",
+        )
+    return Location(BUCKET_OF_SOURCE[document_source], bucket)
+
+
+def safe_file_name(original: str) -> str:
+    """Return `original` as the field names its files: all outside `[A-Za-z0-9_-]` as `_`.
+
+    The extension is kept, in lower case; a stem longer than 200 characters is cut.
+    """
+    extension = _FILE_EXTENSION.search(original)
+    stem = original[: extension.start()] if extension else original
+    name = _OUTSIDE_FIELD_NAMES.sub("_", stem)[:LONGEST_FILE_STEM_CHARACTERS] or "_"
+    return name + extension[0].lower() if extension else name
+
+
+def _path_in_url(url: str, storage_host: str | None) -> str:
+    """Return `bucket/file`, still encoded, of a storage URL that points at `storage_host`."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise _refused("is a URL that cannot be read") from error
+    if parts.scheme not in _DEFAULT_PORTS:
+        raise _refused(f"is a {parts.scheme[:20]}: address, and only http and https are read")
+    if "@" in parts.netloc:
+        raise _refused("is a URL that carries a user name or password")
+    host = parts.netloc.lower()
+    if port == _DEFAULT_PORTS[parts.scheme]:
+        host = host.removesuffix(f":{port}")
+    if storage_host is None or host != storage_host.lower():
+        only = f"only {storage_host} is" if storage_host else "none is"
+        raise _refused(f"points at the host {host[:100] or '(none)'}, and {only} configured as the documents' host")
+    path = _OBJECT_URL.fullmatch(parts.path)
+    if path is None:
+        raise _refused("is a URL that is not of the form /storage/v1/object/<bucket>/<file>")
+    return path[1]
+
+
+def _decoded(text: str) -> str:
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError as error:
+        raise _refused("holds percent-encoding that is not UTF-8") from error
+
+
+def _refuse_illegible(text: str) -> None:
+    if "\\" in text:
+        raise _refused("holds a backslash")
+    if any(unicodedata.category(character) in _FORBIDDEN_CATEGORIES for character in text):
+        raise _refused("holds control characters")
+
+
+def _refused(reason: str) -> DocumentUnavailable:
+    return DocumentUnavailable(
+        "refused_location", f"The row's supabase_path {reason}, so it is refused. Correct it to bucket/file.pdf."
+    )

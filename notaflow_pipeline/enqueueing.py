@@ -1,0 +1,64 @@
+"""How a file on this machine becomes a document that waits for OCR: into the storage, then a row.
+
+What does not belong here: the way in which NotaFlow's own extraction stage does it.
+"""
+
+import itertools
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from psycopg import Connection
+
+from notaflow_pipeline.documents.location import BUCKET_OF_SOURCE, Location, safe_file_name
+from notaflow_pipeline.documents.storage import DocumentStorage
+from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
+
+DOCUMENT_ENDINGS = {".pdf", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".jp2"}
+"""What is taken from a folder; a file that is named itself is taken whatever it is."""
+
+# milliseconds that never repeat within this process, so that two files of one name keep apart
+_stamps = itertools.count(time.time_ns() // 1_000_000)
+
+
+@dataclass(frozen=True)
+class Enqueued:
+    """A document that now waits for OCR."""
+
+    id: UUID
+    supabase_path: str
+
+
+def documents_in(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield the files, and of each folder the documents that lie in it, in order of name.
+
+    Raises:
+        OSError: a path does not exist.
+    """
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(one for one in path.iterdir() if one.suffix.lower() in DOCUMENT_ENDINGS and one.is_file())
+        elif path.is_file():
+            yield path
+        else:
+            raise FileNotFoundError(f"{path} does not exist")
+
+
+def put(connection: Connection, storage: DocumentStorage, file: Path, source: str) -> Enqueued:
+    """Store a file under a name of the field's form, and add its row; the document's number is the file's name.
+
+    Args:
+        connection: outside any transaction.
+        storage: where documents lie.
+        file: the document.
+        source: its document source, which decides on the bucket.
+
+    Raises:
+        StorageUnavailable, DocumentUnavailable, OSError: nothing was added for this file.
+    """
+    location = Location(BUCKET_OF_SOURCE[source], safe_file_name(f"{file.stem}-{next(_stamps)}{file.suffix}"))
+    storage.store(location, file)
+    path = f"{location.bucket}/{location.name}"
+    return Enqueued(enqueue_document(connection, NewDocument(source, file.stem, path)), path)

@@ -1,0 +1,376 @@
+"""Where the rooms meet: claimed documents in, recorded outcomes out.
+
+A document is claimed, fetched from storage, read page by page, and its outcome is recorded the moment it is known. While
+documents are read, the next are claimed and fetched, a bounded number ahead. What does not belong here: Dagster, the
+terminal, and how any of the steps is done.
+"""
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, Future
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+
+import psycopg
+from psycopg import Connection
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from notaflow_pipeline.documents.failures import DocumentUnavailable
+from notaflow_pipeline.documents.location import locate
+from notaflow_pipeline.documents.storage import DocumentStorage, fetched
+from notaflow_pipeline.ocr.failures import DocumentFailure
+from notaflow_pipeline.ocr.reading import DocumentText, Reader
+from notaflow_pipeline.queue import claims
+from notaflow_pipeline.queue.database import DatabaseUnavailable
+from notaflow_pipeline.queue.leases import LeaseKeeper
+from notaflow_pipeline.queue.model import ERROR_PREFIX, Claim, Failure, Reading
+from notaflow_pipeline.queue.recovery import Recovered, recover
+from notaflow_pipeline.queue.schema import require_schema
+
+log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+FETCHES_AT_ONCE = 4
+"""Fetching waits for the network and costs no core; four hide a slow storage behind OCR."""
+
+LOOK_AGAIN_SECONDS = 1.0
+"""How long after finding nothing to claim the queue is asked again, while documents are still in hand."""
+
+
+@dataclass(frozen=True)
+class ClaimTerms:
+    """On which terms documents are claimed and given back: who claims, and what a failure costs."""
+
+    worker_id: str
+    run_id: str | None
+    sources: tuple[str, ...]
+    lease: timedelta
+    retry_base_seconds: float
+    stuck_after: timedelta
+    mirror_errors: bool = True
+    exhausted_status: int = 3
+
+
+@dataclass
+class Progress:
+    """How far the work has come, in documents unless it says pages."""
+
+    claimed: int = 0
+    succeeded: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    lost: int = 0
+    pages: int = 0
+
+    @property
+    def finished(self) -> int:
+        """Documents that ended, with an outcome that was accepted or one that came too late."""
+        return self.succeeded + self.failed.total() + self.lost
+
+    def __add__(self, other: "Progress") -> "Progress":
+        """Return both together."""
+        return Progress(
+            claimed=self.claimed + other.claimed,
+            succeeded=self.succeeded + other.succeeded,
+            failed=self.failed + other.failed,
+            lost=self.lost + other.lost,
+            pages=self.pages + other.pages,
+        )
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """One worker's surroundings: a database, a storage and an engine, and the terms on which it works."""
+
+    pool: ConnectionPool[Connection]
+    storage: DocumentStorage
+    reader: Reader
+    engine_name: str
+    terms: ClaimTerms
+    max_file_bytes: int
+    pages_ahead: int
+    """How many pages may wait for a core before no more documents are claimed."""
+
+    def check(self) -> None:
+        """Refuse to start when the surroundings are not fit for work; no row is touched.
+
+        Raises:
+            SchemaMismatch, DatabaseUnavailable, StorageUnavailable, EngineUnavailable: with what to do.
+        """
+        with self.pool.connection() as connection:
+            require_schema(connection, self.terms.sources)
+        self.storage.check()
+        self.reader.check()
+
+    def recover(self) -> Recovered:
+        """Send rows that nobody works on any more back to ready."""
+        with self.pool.connection() as connection:
+            return recover(
+                connection,
+                stuck_after=self.terms.stuck_after,
+                mirror_errors=self.terms.mirror_errors,
+                exhausted_status=self.terms.exhausted_status,
+            )
+
+    def claim(self, limit: int) -> list[Claim]:
+        """Claim up to `limit` documents."""
+        with self.pool.connection() as connection:
+            return claims.claim_documents(
+                connection,
+                limit=limit,
+                sources=self.terms.sources,
+                worker_id=self.terms.worker_id,
+                run_id=self.terms.run_id,
+                lease=self.terms.lease,
+            )
+
+    def succeed(self, claim: Claim, reading: Reading) -> bool:
+        """Record a document's text; False if the claim is no longer held."""
+        with self.pool.connection() as connection:
+            return claims.succeed(connection, claim, reading)
+
+    def fail(self, claim: Claim, failure: Failure, fetch_seconds: float, source_bytes: int) -> bool:
+        """Record why a document could not be read; False if the claim is no longer held."""
+        with self.pool.connection() as connection:
+            return claims.fail(
+                connection,
+                claim,
+                failure,
+                error=ERROR_PREFIX + failure.sentence,
+                fetch_seconds=fetch_seconds,
+                source_bytes=source_bytes,
+                retry_base_seconds=self.terms.retry_base_seconds,
+                mirror_errors=self.terms.mirror_errors,
+                exhausted_status=self.terms.exhausted_status,
+            )
+
+    def release(self, tokens: Sequence[int], *, reason: str) -> int:
+        """Give claims back with their attempts; return how many were still held."""
+        with self.pool.connection(timeout=5) as connection:
+            return claims.release(connection, tokens, reason=reason)
+
+    def work(
+        self,
+        claimed: Sequence[Claim] = (),
+        *,
+        limit: int,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+    ) -> Progress:
+        """Read and record the `claimed` documents, and claim more while there are any, up to `limit` in all.
+
+        A document's failure is recorded on its row. When the surroundings fail or the work is interrupted, what is in
+        hand is given back with its attempt. `on_progress` is called after each document.
+
+        Raises:
+            StorageUnavailable, EngineUnavailable, DatabaseUnavailable: the surroundings' fault, after giving back.
+        """
+        return _Batch(self, limit, on_progress).work(claimed)
+
+
+@dataclass
+class _InHand:
+    """A claimed document on its way through."""
+
+    claim: Claim
+    files: ExitStack = field(default_factory=ExitStack)
+    fetch_seconds: float = 0.0
+    source_bytes: int = 0
+    reading: Future[DocumentText] | None = None
+
+
+Event = Callable[[], None]
+
+
+class _Batch:
+    """The documents of one call of `work`: one thread decides and records, others fetch, renew and read."""
+
+    def __init__(self, pipeline: Pipeline, limit: int, on_progress: Callable[[Progress], None]) -> None:
+        self._pipeline = pipeline
+        self._limit = limit
+        self._on_progress = on_progress
+        self._progress = Progress()
+        self._in_hand: dict[int, _InHand] = {}
+        self._to_fetch: SimpleQueue[_InHand | None] = SimpleQueue()
+        self._events: SimpleQueue[Event] = SimpleQueue()
+        self._keeper = LeaseKeeper(
+            pipeline.pool, pipeline.terms.lease, lambda token: self._events.put(partial(self._on_lost, token))
+        )
+        self._nothing_ready_until = 0.0
+
+    def work(self, claimed: Sequence[Claim]) -> Progress:
+        for number in range(FETCHES_AT_ONCE):
+            # daemons: a fetch that hangs must not keep a stopped worker from ending
+            threading.Thread(target=self._fetch_documents, name=f"ocr-fetch-{number}", daemon=True).start()
+        try:
+            with self._keeper:
+                for claim in claimed:
+                    self._take(claim)
+                self._top_up()
+                while self._in_hand:
+                    self._handle_next_event()
+                    self._top_up()
+        finally:
+            self._give_back()
+            for _ in range(FETCHES_AT_ONCE):
+                self._to_fetch.put(None)
+        return self._progress
+
+    def _top_up(self) -> None:
+        """Claim more while a core might soon have nothing to do."""
+        waiting = self._pipeline.reader.pages_waiting + sum(one.reading is None for one in self._in_hand.values())
+        wanted = min(self._pipeline.pages_ahead - waiting, self._limit - self._progress.claimed)
+        if wanted <= 0 or time.monotonic() < self._nothing_ready_until:
+            return
+        claimed = self._patiently(lambda: self._pipeline.claim(wanted))
+        if len(claimed) < wanted:
+            self._nothing_ready_until = time.monotonic() + LOOK_AGAIN_SECONDS
+        for claim in claimed:
+            self._take(claim)
+
+    def _take(self, claim: Claim) -> None:
+        document = _InHand(claim)
+        self._progress.claimed += 1
+        self._in_hand[claim.token] = document
+        self._keeper.hold(claim.token)
+        self._to_fetch.put(document)
+
+    def _handle_next_event(self) -> None:
+        try:
+            event = self._events.get(timeout=LOOK_AGAIN_SECONDS)
+        except Empty:
+            return
+        event()
+
+    def _fetch_documents(self) -> None:
+        """Fetch one document after the other, in a thread of its own; outcomes come back as events."""
+        while (document := self._to_fetch.get()) is not None:
+            try:
+                path = self._fetch(document)
+            except BaseException as error:  # noqa: BLE001 - whatever it is, the deciding thread must hear of it
+                self._events.put(partial(self._on_fetch_failed, document, error))
+            else:
+                self._events.put(partial(self._on_fetched, document, path))
+
+    def _fetch(self, document: _InHand) -> Path:
+        began = time.monotonic()
+        claim, storage = document.claim, self._pipeline.storage
+        location = locate(claim.supabase_path, claim.document_source, storage.host)
+        path = document.files.enter_context(fetched(storage, location, self._pipeline.max_file_bytes))
+        document.source_bytes = path.stat().st_size
+        document.fetch_seconds = time.monotonic() - began
+        return path
+
+    def _on_fetched(self, document: _InHand, path: Path) -> None:
+        if document.claim.token not in self._in_hand:
+            document.files.close()
+            return
+        document.reading = self._pipeline.reader.start(path)
+        document.reading.add_done_callback(lambda _: self._events.put(partial(self._on_read, document)))
+
+    def _on_fetch_failed(self, document: _InHand, error: BaseException) -> None:
+        match error:
+            case DocumentUnavailable():
+                self._record_failure(document, Failure(error.kind, error.sentence, error.retryable))
+            case StorageUnavailable():
+                self._pipeline.storage.check()  # raises if it is the storage; otherwise it is this document alone
+                self._record_failure(document, Failure("storage", str(error), retryable=True))
+            case _:
+                raise error
+
+    def _on_read(self, document: _InHand) -> None:
+        if document.claim.token not in self._in_hand or document.reading is None:
+            return
+        try:
+            text = document.reading.result()
+        except DocumentFailure as failure:
+            self._record_failure(document, Failure(failure.kind, failure.sentence, failure.retryable))
+        except CancelledError:
+            self._let_go(document)
+        else:
+            self._record_success(document, text)
+
+    def _on_lost(self, token: int) -> None:
+        """Stop reading a document whose claim was taken away: what it would record is not wanted any more."""
+        document = self._in_hand.get(token)
+        if document is not None:
+            log.warning("claim %d was lost; its document is read no further here", token)
+            self._let_go(document)
+            self._count_lost()
+
+    def _record_success(self, document: _InHand, text: DocumentText) -> None:
+        reading = Reading(
+            text=text.text,
+            pages=len(text.pages),
+            mean_confidence=text.mean_confidence,
+            fetch_seconds=document.fetch_seconds,
+            ocr_seconds=text.ocr_seconds,
+            source_bytes=document.source_bytes,
+            engine=self._pipeline.engine_name,
+        )
+        accepted = self._patiently(lambda: self._pipeline.succeed(document.claim, reading))
+        self._let_go(document)
+        if accepted:
+            self._progress.succeeded += 1
+            self._progress.pages += reading.pages
+            self._on_progress(self._progress)
+        else:
+            self._count_late(document.claim)
+
+    def _record_failure(self, document: _InHand, failure: Failure) -> None:
+        accepted = self._patiently(
+            lambda: self._pipeline.fail(document.claim, failure, document.fetch_seconds, document.source_bytes)
+        )
+        self._let_go(document)
+        if accepted:
+            self._progress.failed[failure.kind] += 1
+            self._on_progress(self._progress)
+        else:
+            self._count_late(document.claim)
+
+    def _count_late(self, claim: Claim) -> None:
+        log.warning("the outcome of claim %d came too late and changed nothing", claim.token)
+        self._count_lost()
+
+    def _count_lost(self) -> None:
+        self._progress.lost += 1
+        self._on_progress(self._progress)
+
+    def _let_go(self, document: _InHand) -> None:
+        """Be done with a document: no renewal, no reading, no file."""
+        self._in_hand.pop(document.claim.token, None)
+        self._keeper.let_go(document.claim.token)
+        if document.reading is not None:
+            self._pipeline.reader.abandon(document.reading)
+        document.files.close()
+
+    def _give_back(self) -> None:
+        """Release what is still in hand; if the database is away, the leases run out by themselves."""
+        held = list(self._in_hand)
+        for document in list(self._in_hand.values()):
+            self._let_go(document)
+        if not held:
+            return
+        try:
+            self._pipeline.release(held, reason="the worker stopped or its surroundings failed")
+        except (psycopg.Error, PoolTimeout) as unreachable:
+            log.warning("%d claims could not be given back (%s); their leases will run out", len(held), unreachable)
+
+    def _patiently(self, change: Callable[[], Answer]) -> Answer:
+        """Make a change, again and again while the database is away, for as long as our leases may still hold."""
+        give_up_at = time.monotonic() + self._pipeline.terms.lease.total_seconds()
+        while True:
+            try:
+                return change()
+            except (psycopg.OperationalError, PoolTimeout) as away:
+                if time.monotonic() > give_up_at:
+                    raise DatabaseUnavailable(f"the database went away and did not come back: {away}") from away
+                log.warning("the database is away (%s); trying again", type(away).__name__)
+                time.sleep(1)

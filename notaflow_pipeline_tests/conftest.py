@@ -1,0 +1,99 @@
+"""What tests of several rooms share: a real PostgreSQL, and a database of its own for each test."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import Connection, sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg_pool import ConnectionPool
+
+from notaflow_pipeline.embedded import embedded_database
+from notaflow_pipeline.queue.database import open_pool
+from notaflow_pipeline.queue.migrating import migrate
+
+TEMPLATE = "notaflow_template"
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server for this test process: the embedded one, or that of NOTAFLOW_TEST_DATABASE_URL."""
+    configured = os.environ.get("NOTAFLOW_TEST_DATABASE_URL")
+    if configured:
+        yield configured
+        return
+    home = tmp_path_factory.mktemp("postgres")
+    with embedded_database(home) as url:
+        with psycopg.connect(url, autocommit=True) as connection:
+            # the disk may lie to tests: nothing of theirs needs to survive a power cut
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
+        yield url
+
+
+def _url_of(server_url: str, database: str) -> str:
+    """The same server, another database, as a URL that every tool understands."""
+    parts = conninfo_to_dict(server_url)
+    if str(parts.get("host", "")).startswith("/"):
+        return f"postgresql://{parts['user']}@/{database}?host={parts['host']}"
+    return make_conninfo(server_url, dbname=database)
+
+
+def _recreate(server_url: str, database: str, template: str) -> None:
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        name = sql.Identifier(database)
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, sql.Identifier(template)))
+
+
+@pytest.fixture(scope="session")
+def template_database(server_url: str) -> str:
+    """The name of a migrated database, which tests are given copies of."""
+    name = f"{TEMPLATE}_{os.getpid()}"
+    _recreate(server_url, name, "template1")
+    migrate(_url_of(server_url, name), sources=["index"])
+    return name
+
+
+@pytest.fixture
+def empty_database_url(server_url: str) -> str:
+    """The URL of a database with nothing in it."""
+    name = f"empty_{os.getpid()}_{next(_numbers)}"
+    _recreate(server_url, name, "template1")
+    return _url_of(server_url, name)
+
+
+@pytest.fixture
+def database_url(server_url: str, template_database: str) -> str:
+    """The URL of a migrated database of this test's own."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    _recreate(server_url, name, template_database)
+    return _url_of(server_url, name)
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[Connection]:
+    """A connection to `database_url`, outside any transaction."""
+    with psycopg.connect(database_url, autocommit=True) as one:
+        yield one
+
+
+@pytest.fixture
+def pool(database_url: str) -> Iterator[ConnectionPool[Connection]]:
+    """A pool on `database_url`."""
+    with open_pool(database_url) as one:
+        yield one
+
+
+@pytest.fixture
+def corpus() -> Path:
+    """The real scanned pages beside the project; tests that want them skip where they are not."""
+    place = Path(os.environ.get("NOTAFLOW_CORPUS", Path(__file__).parents[2] / "shared" / "corpus"))
+    if not place.is_dir():
+        pytest.skip("the corpus of real pages is not here (../shared/corpus, or NOTAFLOW_CORPUS)")
+    return place

@@ -1,0 +1,138 @@
+"""What every kind of storage must do, shown on real ones."""
+
+from pathlib import Path
+
+import pytest
+
+from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageUnavailable
+from notaflow_pipeline.documents.location import Location
+from notaflow_pipeline.documents.storage import DocumentStorage, fetched
+
+HERE = Location("index", "1358-176.pdf")
+CONTENT = b"%PDF-1.4 " + bytes(range(256)) * 4096  # 1 MB, more than one chunk
+PLENTY_BYTES = 10_000_000
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    file = tmp_path / "source.pdf"
+    file.write_bytes(CONTENT)
+    return file
+
+
+@pytest.fixture
+def destination(tmp_path: Path) -> Path:
+    return tmp_path / "destination"
+
+
+class TestEveryStorage:
+    @pytest.mark.parametrize(
+        "location",
+        [
+            HERE,
+            Location("index", "2025/10/a.pdf"),
+            Location("actes", "é #?&+ 100%25.pdf"),
+            Location("public", "a/b.pdf"),
+        ],
+        ids=str,
+    )
+    def test_what_was_stored_comes_back(
+        self, storage: DocumentStorage, location: Location, source: Path, destination: Path
+    ) -> None:
+        storage.store(location, source)
+        assert storage.fetch(location, destination, PLENTY_BYTES) == len(CONTENT)
+        assert destination.read_bytes() == CONTENT
+
+    def test_storing_again_overwrites(self, storage: DocumentStorage, source: Path, destination: Path) -> None:
+        storage.store(HERE, source)
+        source.write_bytes(b"corrected")
+        storage.store(HERE, source)
+        storage.fetch(HERE, destination, PLENTY_BYTES)
+        assert destination.read_bytes() == b"corrected"
+
+    def test_empty_document_comes_as_it_is(self, storage: DocumentStorage, source: Path, destination: Path) -> None:
+        source.write_bytes(b"")
+        storage.store(HERE, source)
+        assert storage.fetch(HERE, destination, PLENTY_BYTES) == 0
+        assert destination.read_bytes() == b""
+
+    def test_document_of_exactly_the_limit_is_not_too_large(
+        self, storage: DocumentStorage, source: Path, destination: Path
+    ) -> None:
+        storage.store(HERE, source)
+        assert storage.fetch(HERE, destination, len(CONTENT)) == len(CONTENT)
+
+    def test_too_large_document_leaves_no_file(self, storage: DocumentStorage, source: Path, destination: Path) -> None:
+        storage.store(HERE, source)
+        with pytest.raises(DocumentUnavailable) as failure:
+            storage.fetch(HERE, destination, len(CONTENT) - 1)
+        assert failure.value.kind == "too_large"
+        assert not failure.value.retryable
+        assert not destination.exists()
+
+    def test_missing_document_is_worth_another_attempt(
+        self, storage: DocumentStorage, source: Path, destination: Path, tmp_path: Path
+    ) -> None:
+        storage.store(HERE, source)
+        with pytest.raises(DocumentUnavailable, match=r"index/absent\.pdf") as failure:
+            storage.fetch(Location("index", "absent.pdf"), destination, PLENTY_BYTES)
+        assert failure.value.kind == "not_found"
+        assert failure.value.retryable
+        assert str(tmp_path) not in failure.value.sentence
+        assert not destination.exists()
+
+    def test_bucket_that_only_a_row_names_is_that_rows_failure(
+        self, storage: DocumentStorage, destination: Path
+    ) -> None:
+        with pytest.raises(DocumentUnavailable) as failure:
+            storage.fetch(Location("typo", "a.pdf"), destination, PLENTY_BYTES)
+        assert failure.value.kind == "not_found"
+
+    def test_check_passes(self, storage: DocumentStorage) -> None:
+        storage.check()
+
+    def test_temporary_file_is_gone_afterwards(self, storage: DocumentStorage, source: Path) -> None:
+        storage.store(HERE, source)
+        with fetched(storage, HERE, PLENTY_BYTES) as path:
+            assert path.read_bytes() == CONTENT
+            assert "1358" not in str(path)
+            assert path.parent.stat().st_mode & 0o077 == 0
+        assert not path.parent.exists()
+
+    def test_temporary_file_is_gone_after_a_failure_of_its_reader(self, storage: DocumentStorage, source: Path) -> None:
+        storage.store(HERE, source)
+        seen: list[Path] = []
+
+        def read_and_fail() -> None:
+            with fetched(storage, HERE, PLENTY_BYTES) as path:
+                seen.append(path)
+                raise RuntimeError
+
+        with pytest.raises(RuntimeError):
+            read_and_fail()
+        assert not seen[0].parent.exists()
+
+    def test_source_that_cannot_be_read_is_the_callers_failure(self, storage: DocumentStorage, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError):
+            storage.store(HERE, tmp_path / "absent.pdf")
+
+    def test_temporary_folder_that_cannot_be_written_is_not_the_documents_failure(
+        self, storage: DocumentStorage, source: Path, tmp_path: Path
+    ) -> None:
+        storage.store(HERE, source)
+        with pytest.raises(StorageUnavailable, match="temporary folder") as failure:
+            storage.fetch(HERE, tmp_path / "absent" / "destination", PLENTY_BYTES)
+        assert str(tmp_path) not in str(failure.value)
+
+
+class TestEveryStorageThatIsAway:
+    def test_check_says_which_and_what_to_do(self, away: DocumentStorage) -> None:
+        with pytest.raises(StorageUnavailable, match="Check") as failure:
+            away.check()
+        assert away.description in str(failure.value)
+        assert "must-never-be-shown" not in f"{failure.value} {away!r}"
+
+    def test_fetch_is_not_the_documents_failure(self, away: DocumentStorage, destination: Path) -> None:
+        with pytest.raises(StorageUnavailable):
+            away.fetch(HERE, destination, PLENTY_BYTES)
+        assert not destination.exists()
