@@ -23,7 +23,7 @@ import psycopg
 from psycopg import Connection
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from notaflow_pipeline.documents.failures import DocumentUnavailable
+from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageUnavailable
 from notaflow_pipeline.documents.location import locate
 from notaflow_pipeline.documents.storage import DocumentStorage, fetched
 from notaflow_pipeline.ocr.failures import DocumentFailure
