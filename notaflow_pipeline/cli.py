@@ -229,7 +229,8 @@ def work(
             f"{total.succeeded} read ({total.pages} pages), {total.failed.total()} failed"
             + (f" ({kinds})" if kinds else "")
             + (f", {total.lost} lost to another worker" if total.lost else "")
-            + f", in {seconds:.1f} s."
+            + f", in {seconds:.1f} s.",
+            soft_wrap=True,
         )
 
 

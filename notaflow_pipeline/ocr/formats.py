@@ -1,0 +1,71 @@
+"""Which format do these bytes have?
+
+Files are told by their first bytes, never by their name: portals save error pages as `.pdf`, and scanners save JPEG
+under any extension.
+"""
+
+import re
+from enum import Enum
+
+from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
+
+HEAD_BYTES = 1024
+"""How far into a file `%PDF-` may stand; Acrobat and PDFium both look this far."""
+
+
+class DocumentFormat(Enum):
+    """The formats that are read; the value is Pillow's name for it."""
+
+    PDF = "PDF"
+    TIFF = "TIFF"
+    PNG = "PNG"
+    JPEG = "JPEG"
+
+
+def recognised_format(head: bytes) -> DocumentFormat:
+    """The format of a file that begins with `head`; raises `DocumentFailure` if it is none that is read."""
+    for signature, document_format in IMAGE_SIGNATURES.items():
+        if head.startswith(signature):
+            return document_format
+    if b"%PDF-" in head:
+        return DocumentFormat.PDF
+    raise _unreadable_format(head)
+
+
+def _unreadable_format(head: bytes) -> DocumentFailure:
+    for signature, name in UNSUPPORTED_SIGNATURES.items():
+        if signature.match(head):
+            return DocumentFailure(
+                FailureKind.UNSUPPORTED, f"This is {name}; PDF, TIFF, PNG and JPEG are read. Convert it to PDF."
+            )
+    if re.search(rb"<(!doctype\s+html|html|head|body)\b", head, re.IGNORECASE):
+        return DocumentFailure(
+            FailureKind.NOT_A_DOCUMENT,
+            "This is a web page, probably an error page that was saved in the document's place. "
+            "Fetch the document again.",
+        )
+    return DocumentFailure(
+        FailureKind.NOT_A_DOCUMENT, "These bytes are neither PDF, TIFF, PNG nor JPEG. Fetch the document again."
+    )
+
+
+IMAGE_SIGNATURES = {
+    b"II*\0": DocumentFormat.TIFF,
+    b"MM\0*": DocumentFormat.TIFF,
+    b"II+\0": DocumentFormat.TIFF,  # BigTIFF
+    b"MM\0+": DocumentFormat.TIFF,
+    b"\x89PNG\r\n\x1a\n": DocumentFormat.PNG,
+    b"\xff\xd8\xff": DocumentFormat.JPEG,
+}
+
+UNSUPPORTED_SIGNATURES = {
+    re.compile(rb"GIF8[79]a"): "a GIF image",
+    re.compile(rb"BM.{4}\0\0\0\0", re.DOTALL): "a BMP image",
+    re.compile(rb"RIFF.{4}WEBP", re.DOTALL): "a WebP image",
+    re.compile(rb".{4}ftyp(hei|hev|mif|avi)", re.DOTALL): "a HEIC or AVIF image",
+    re.compile(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"): "a JPEG 2000 image",
+    re.compile(rb"PK\x03\x04"): "a ZIP archive or an Office document",
+    re.compile(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"): "an old Office document",
+    re.compile(rb"\{\\rtf"): "an RTF document",
+    re.compile(rb"%!PS"): "a PostScript file",
+}

@@ -1,0 +1,176 @@
+"""How is work done in a process of its own that can be ended at any moment, with everything that it started?
+
+Processes, signals and their temporary files; which work is given to which worker is decided in `reading`.
+
+Each worker is a pebble pool of one. In a shared pool, a worker is killed for a cancelled task that it may have finished
+a moment ago, taking another task with it; tasks that wait in the pool's pipe cost a worker each when they are
+cancelled; and a worker that the kernel kills can take the shared lock along. None of it can happen in a pool of one.
+"""
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from multiprocessing import connection, parent_process
+from multiprocessing.context import SpawnContext, SpawnProcess
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import Any, TypeVar
+
+from pebble import ProcessPool
+
+Result = TypeVar("Result")
+
+PAGES_BEFORE_RENEWAL = 500
+"""A worker is replaced after so many tasks, in case PDFium or Pillow leak on odd files."""
+
+_starting = threading.Lock()
+
+
+class WorkerProcess(SpawnProcess):
+    """A spawned process that starts without the parent's main module and ends together with its children."""
+
+    def start(self) -> None:
+        """Start without re-importing `__main__`.
+
+        Multiprocessing would import it again in each worker: 2 s of Dagster for a run worker, and another run for a
+        script without its `if __name__` guard. The workers need nothing from it.
+        """
+        with _starting:
+            main = sys.modules["__main__"]
+            sys.modules["__main__"] = ModuleType("__main__")
+            try:
+                super().start()
+            finally:
+                sys.modules["__main__"] = main
+
+    def terminate(self) -> None:
+        """Kill the worker and what it runs (Tesseract), at once: there is nothing in it to be saved."""
+        if self.pid is not None and self.is_alive():
+            end_group(self.pid)
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)  # it may not have its own group yet
+
+
+class WorkerContext(SpawnContext):
+    """Multiprocessing as pebble is to use it: spawned, because the parent has threads and must not be forked."""
+
+    Process = WorkerProcess
+
+
+class Worker:
+    """One process that does one task at a time. `scratch` is the folder for the temporary files of all workers."""
+
+    def __init__(self, scratch: Path) -> None:
+        self._pool = ProcessPool(
+            max_workers=1,
+            max_tasks=PAGES_BEFORE_RENEWAL,
+            initializer=begin_work,
+            initargs=(scratch,),
+            context=WorkerContext(),
+        )
+
+    def start(self) -> None:
+        """Start the process now rather than with the first task, and do not wait for it."""
+        _ = self._pool.active  # pebble starts its processes when it is first asked for anything
+
+    def run(self, timeout_seconds: float, function: Callable[..., Result], *arguments: object) -> Future[Result]:
+        """Do a task; it raises `TimeoutError` after killing the process at the deadline.
+
+        Any other way for the process to end raises `pebble.ProcessExpired`, or `RuntimeError` if it ended before the
+        task began: then this worker is of no use any more.
+        """
+        return self._pool.schedule(function, args=arguments, timeout=timeout_seconds)
+
+    @property
+    def sound(self) -> bool:
+        """Whether its pool still works; if not, a task given to it may never end."""
+        return bool(self._pool.active)
+
+    def stop(self) -> None:
+        """Take no more tasks. Returns at once; `kill` must follow."""
+        self._pool.stop()  # type: ignore[no-untyped-call]
+
+    def kill(self) -> None:
+        """End the process and its children; takes some 0.2 s. Not to be called from a task's callback."""
+        self.stop()
+        self._pool.join()
+
+
+def end_group(leader_pid: int) -> None:
+    """Kill a worker's process group: the worker if it is still there, and whatever it has started."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader_pid, signal.SIGKILL)
+
+
+def make_scratch(least_bytes: int) -> Path:
+    """A private folder for temporary files, in memory if `least_bytes` are free there.
+
+    Docker gives /dev/shm 64 MB unless it is told otherwise, which a few large pages fill.
+    """
+    memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a folder in it that is this user's alone
+    in_memory = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= least_bytes
+    return Path(tempfile.mkdtemp(prefix="notaflow-ocr-", dir=memory if in_memory else None))
+
+
+def begin_work(scratch: Path) -> None:
+    """What a worker does first: a process group of its own, temporary files where they are found, and a guardian."""
+    os.setsid()
+    _remove_left_files(scratch)
+    own = scratch / str(os.getpid())
+    own.mkdir(exist_ok=True)
+    tempfile.tempdir = str(own)
+    _guard(scratch, own)
+    _import_engine()
+
+
+def _guard(scratch: Path, own: Path) -> None:
+    """End this worker's whole group when it is told to (SIGTERM) or when its parent is gone, however that ended.
+
+    A thread waits for both, since Python runs signal handlers only between two instructions of the main thread, and
+    that one may be inside PDFium for long. The wake-up pipe is written by the C level handler at once.
+    """
+    parent = parent_process()
+    if parent is None:
+        raise RuntimeError("a worker is started by multiprocessing")
+    told, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
+    signal.signal(signal.SIGTERM, partial(_end_now, own))
+
+    def wait() -> None:
+        orphaned = parent.sentinel in connection.wait([parent.sentinel, told])
+        _end_now(scratch if orphaned else own)
+
+    threading.Thread(target=wait, name="guardian", daemon=True).start()
+
+
+def _end_now(files: Path, _signal: int | None = None, _frame: FrameType | None = None) -> None:
+    shutil.rmtree(files, ignore_errors=True)
+    os.killpg(0, signal.SIGKILL)
+
+
+def _remove_left_files(scratch: Path) -> None:
+    """Clear up after workers that were killed: each of them has a successor, which comes by here."""
+    for folder in scratch.iterdir():
+        try:
+            os.kill(int(folder.name), 0)
+        except ProcessLookupError:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _import_engine() -> None:
+    """Import pytesseract without pandas and numpy, which it takes if it finds them: 0.4 s and 60 MB a worker."""
+    barred: dict[str, Any] = {name: None for name in ("pandas", "numpy") if name not in sys.modules}
+    sys.modules.update(barred)
+    try:
+        import pytesseract  # noqa: F401 - imported here so that it is there, and light, when the engine asks for it
+    finally:
+        for name in barred:
+            del sys.modules[name]

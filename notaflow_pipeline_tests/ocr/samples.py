@@ -1,0 +1,78 @@
+"""Small documents for the tests, made on the spot."""
+
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+SENTENCE = "Vente du lot 3 770 292"
+
+
+def page_image(text: str = SENTENCE, size: tuple[int, int] = (1000, 300), mode: str = "L") -> Image.Image:
+    """Black text on white; "" leaves the page blank."""
+    image = Image.new(mode, size, "white")
+    ImageDraw.Draw(image).multiline_text((60, 60), text, fill="black", font=ImageFont.load_default(size=56), spacing=24)
+    return image
+
+
+def png(path: Path, text: str = SENTENCE, size: tuple[int, int] = (1000, 300)) -> Path:
+    page_image(text, size).save(path, format="PNG")
+    return path
+
+
+def tiff(path: Path, *pages: Image.Image) -> Path:
+    pages[0].save(path, format="TIFF", save_all=True, append_images=pages[1:])
+    return path
+
+
+def scanned_pdf(path: Path, *texts: str) -> Path:
+    """A PDF whose pages are pictures of text, 1000 x 300 pixels at 150 dpi (480 x 144 points) each."""
+    first, *others = [page_image(text) for text in texts]
+    first.save(path, format="PDF", save_all=True, append_images=others, resolution=150)
+    return path
+
+
+def plain_pdf(
+    path: Path, pages: int = 1, box: tuple[float, float] = (612, 792), page_extra: str = "", content: str = ""
+) -> Path:
+    """A PDF written by hand: `pages` pages of `box` points with the same content stream."""
+    kids = " ".join(f"{number + 4} 0 R" for number in range(pages))
+    objects = [
+        "<</Type/Catalog/Pages 2 0 R>>",
+        f"<</Type/Pages/Kids[{kids}]/Count {pages}>>",
+        f"<</Length {len(content)}>>stream\n{content}\nendstream",
+        *[f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 {box[0]} {box[1]}]/Contents 3 0 R{page_extra}>>"] * pages,
+    ]
+    return _written(path, objects, "")
+
+
+def typed_pdf(path: Path, *lines: str) -> Path:
+    """A PDF with one letter page of typed lines, accents and all; Pillow's own font has none."""
+    font = "/Resources<</Font<</F<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>>>>>"
+    typed = " ".join(f"({line}) Tj T*" for line in lines)
+    return plain_pdf(path, page_extra=font, content=f"BT /F 18 Tf 24 TL 72 700 Td {typed} ET")
+
+
+def locked_pdf(path: Path) -> Path:
+    """A PDF whose encryption dictionary fits no password that anybody would try, the empty one least of all."""
+    secret = "00" * 32
+    objects = [
+        "<</Type/Catalog/Pages 2 0 R>>",
+        "<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        "<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]>>",
+        f"<</Filter/Standard/V 1/R 2/P -4/O<{secret}>/U<{secret}>>>",
+    ]
+    return _written(path, objects, "/Encrypt 4 0 R/ID[<00><00>]")
+
+
+def _written(path: Path, objects: list[str], trailer_extra: str) -> Path:
+    body, offsets = b"%PDF-1.4\n", []
+    for number, value in enumerate(objects, start=1):
+        offsets.append(len(body))
+        body += f"{number} 0 obj{value}endobj\n".encode("cp1252")
+    table = "".join(f"{offset:010} 00000 n \n" for offset in offsets)
+    end = (
+        f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}"
+        f"trailer<</Size {len(objects) + 1}/Root 1 0 R{trailer_extra}>>\nstartxref\n{len(body)}\n%%EOF"
+    )
+    path.write_bytes(body + end.encode())
+    return path

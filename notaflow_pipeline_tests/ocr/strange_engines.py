@@ -1,0 +1,61 @@
+"""Engines that do what real ones do on bad days. In a light module of their own, because workers import them."""
+
+import os
+import subprocess
+from dataclasses import dataclass
+
+from PIL import Image
+
+from notaflow_pipeline.ocr.engine import NullEngine, Recognition
+from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind
+
+STRANGE_WIDTH = 777
+"""Pages of this width are the ones on which these engines misbehave; others are read by `NullEngine`."""
+
+
+@dataclass(frozen=True)
+class StrangeEngine(NullEngine):
+    def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
+        if image.width == STRANGE_WIDTH:
+            self.misbehave()
+        return super().recognise(image, dpi, timeout_seconds)
+
+    def misbehave(self) -> None:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class CrashingEngine(StrangeEngine):
+    def misbehave(self) -> None:
+        os._exit(7)
+
+
+@dataclass(frozen=True)
+class RaisingEngine(StrangeEngine):
+    def misbehave(self) -> None:
+        raise ZeroDivisionError("Me Tremblay, notaire")
+
+
+@dataclass(frozen=True)
+class RefusingEngine(StrangeEngine):
+    def misbehave(self) -> None:
+        raise DocumentFailure(FailureKind.ENGINE, "It would not.")
+
+
+@dataclass(frozen=True)
+class MissingEngine(StrangeEngine):
+    def check(self) -> None:
+        raise EngineUnavailable("It is not there.")
+
+    def misbehave(self) -> None:
+        self.check()
+
+
+@dataclass(frozen=True)
+class WaitingEngine(StrangeEngine):
+    """Waits for a child process that can be recognised by its argument, as an engine waits for a hanging Tesseract."""
+
+    mark: str = "86399"
+
+    def misbehave(self) -> None:
+        subprocess.run(["sleep", self.mark], check=False)

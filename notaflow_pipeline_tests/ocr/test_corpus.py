@@ -1,0 +1,89 @@
+"""The room against files that broke other programs, and against typed pages whose words are known.
+
+The corpus is not part of the repository: it is looked for in `../shared/corpus`, or where NOTAFLOW_CORPUS says.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from notaflow_pipeline.ocr.engine import NullEngine, TesseractEngine
+from notaflow_pipeline.ocr.failures import DocumentFailure
+from notaflow_pipeline.ocr.opening import Limits
+from notaflow_pipeline.ocr.reading import Reader
+
+CORPUS = Path(os.environ.get("NOTAFLOW_CORPUS", Path(__file__).parents[3] / "shared" / "corpus"))
+PATIENCE_SECONDS = 120.0
+
+pytestmark = pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no corpus in {CORPUS}: set NOTAFLOW_CORPUS to have it")
+
+
+@pytest.fixture(scope="module")
+def tesseract() -> Iterator[Reader]:
+    with Reader(TesseractEngine("fra"), workers=2) as reader:
+        yield reader
+
+
+def test_every_bad_file_is_read_or_fails_properly() -> None:
+    """All files, as far as opening and rendering go; recognition is left out for the time that it takes."""
+    with Reader(NullEngine(), workers=2, limits=Limits(page_pixels=40_000_000, page_seconds=60)) as reader:
+        futures = {path.name: reader.start(path) for path in sorted((CORPUS / "bad").iterdir())}
+        for name, future in futures.items():
+            error = future.exception(timeout=PATIENCE_SECONDS)
+            assert error is None or (isinstance(error, DocumentFailure) and not error.retryable), name
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("gen_zero.tif", "empty_file"),
+        ("gen_html_as.pdf", "not_a_document"),
+        ("gen_random.pdf", "not_a_document"),
+        ("gen_zero_pages.pdf", "no_pages"),
+        ("gen_1000_blank_pages.pdf", "too_many_pages"),
+        ("gen_truncated_multi.tif", "corrupt"),
+        ("pillow_decompression_bomb.gif", "unsupported"),
+        ("pypdf_r3-user-password.pdf", "encrypted"),
+        ("qpdf_enc-XI-R6_V5_U-view_O-master.pdf", "encrypted"),
+    ],
+)
+def test_bad_file_fails_for_the_right_reason(tesseract: Reader, name: str, kind: str) -> None:
+    error = tesseract.start(CORPUS / "bad" / name).exception(timeout=PATIENCE_SECONDS)
+    assert isinstance(error, DocumentFailure)
+    assert error.kind == kind
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gen_scan.pdf",
+        "gen_jpeg_named.pdf",
+        "gen_pdf_named.png",
+        "gen_junk_before_header.pdf",
+        "gen_inverted.jpg",
+        "gen_16bit.tif",
+        "gen_stamp_text_on_scan.pdf",
+    ],
+)
+def test_odd_file_is_read_all_the_same(tesseract: Reader, name: str) -> None:
+    document = tesseract.start(CORPUS / "bad" / name).result(timeout=PATIENCE_SECONDS)
+    assert "travaux de protection" in document.text
+
+
+@pytest.mark.parametrize("name", ["ocrmypdf_blank.pdf", "gen_black.png", "gen_30x30.png", "gen_2000x1.png"])
+def test_page_without_text_is_read_as_empty(tesseract: Reader, name: str) -> None:
+    document = tesseract.start(CORPUS / "bad" / name).result(timeout=PATIENCE_SECONDS)
+    assert (document.text, document.mean_confidence) == ("", None)
+
+
+@pytest.mark.parametrize("name", ["pypdf_r6-empty-password.pdf", "pdfjs_secHandler.pdf"])
+def test_pdf_with_an_empty_password_is_read(tesseract: Reader, name: str) -> None:
+    assert tesseract.start(CORPUS / "bad" / name).result(timeout=PATIENCE_SECONDS).text
+
+
+def test_typed_page_has_most_of_its_words(tesseract: Reader) -> None:
+    known = set((CORPUS / "pages" / "page01.gt.txt").read_text().split())
+    found = set(tesseract.start(CORPUS / "pages" / "page01.jpg").result(timeout=PATIENCE_SECONDS).text.split())
+    assert len(known & found) > 0.7 * len(known)

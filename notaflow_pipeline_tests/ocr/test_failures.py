@@ -1,0 +1,28 @@
+"""Failures: what travels between processes, and which of them deserve another attempt."""
+
+import pickle
+
+import pytest
+
+from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+def test_failure_survives_the_way_between_processes(kind: FailureKind) -> None:
+    failure = pickle.loads(pickle.dumps(DocumentFailure(kind, "What is wrong.")))  # noqa: S301 - our own bytes
+    assert (failure.kind, failure.sentence, str(failure)) == (kind, "What is wrong.", "What is wrong.")
+
+
+def test_only_failures_of_the_moment_are_retryable() -> None:
+    retryable = {kind for kind in FailureKind if DocumentFailure(kind, "").retryable}
+    assert retryable == {FailureKind.TIMEOUT, FailureKind.CRASHED, FailureKind.ENGINE}
+
+
+def test_page_is_named_in_front_of_the_sentence() -> None:
+    failure = DocumentFailure(FailureKind.TIMEOUT, "Too slow.").on_page(3, 7)
+    assert failure.sentence == "Page 3 of 7: Too slow."
+    assert failure.retryable
+
+
+def test_missing_engine_survives_the_way_between_processes() -> None:
+    assert str(pickle.loads(pickle.dumps(EngineUnavailable("Install it.")))) == "Install it."  # noqa: S301
