@@ -14,6 +14,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
+from uuid import UUID
 
 import psycopg
 import typer
@@ -33,7 +34,12 @@ from notaflow_pipeline.queue import monitoring
 from notaflow_pipeline.queue.database import DatabaseUnavailable, connect, open_pool
 from notaflow_pipeline.queue.migrating import MigrationFailed, migrate_down
 from notaflow_pipeline.queue.migrating import migrate as apply_migrations
+from notaflow_pipeline.queue.pausing import pause as pause_work
+from notaflow_pipeline.queue.pausing import paused
+from notaflow_pipeline.queue.pausing import resume as resume_work
 from notaflow_pipeline.queue.recovery import recover as recover_rows
+from notaflow_pipeline.queue.retrying import NO_LIMIT as NO_ROUND_LIMIT
+from notaflow_pipeline.queue.retrying import Choice, find_exhausted, send_round
 from notaflow_pipeline.queue.schema import SchemaMismatch, find_differences, require_schema
 from notaflow_pipeline.settings import Settings, SettingsError, load_settings, origins
 from notaflow_pipeline.worker import checked_pipeline, configured_storage, configured_terms
@@ -284,6 +290,7 @@ def _status(connection: Connection, settings: Settings) -> dict[str, Any]:
         **asdict(counts),
         **today,
         "failure_rate_today": today["failed_today"] / ended if ended else None,
+        "paused": stopped.reason if (stopped := paused(connection)) else None,
     }
 
 
@@ -295,6 +302,8 @@ def _status_table(figures: dict[str, Any]) -> Table:
     table.add_section()
     table.add_row("oldest waiting", "none" if waiting is None else f"{waiting:.0f} s")
     table.add_row("today", f"{figures['succeeded_today']} read, {figures['pages_today']} pages")
+    if figures["paused"] is not None:
+        table.add_row("paused", figures["paused"])
     table.add_row("failure rate today", "none yet" if rate is None else f"{100 * rate:.1f} % of attempts")
     return table
 
@@ -350,6 +359,63 @@ def recover(as_json: Json = False) -> None:
     else:
         for what, count in asdict(recovered).items():
             screen.print(f"{what.replace('_', ' '):20} {count}")
+
+
+@app.command()
+def retry(
+    ids: Annotated[list[str] | None, typer.Option("--id", help="This document; may be given again.")] = None,
+    since: Annotated[datetime | None, typer.Option(help="Only what was exhausted at or after this time.")] = None,
+    kinds: Annotated[
+        list[str] | None, typer.Option("--kind", help="Only this kind of failure; may be repeated.")
+    ] = None,
+    max_rounds: Annotated[int | None, typer.Option(help="Leave out what went round so often before.", min=1)] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which documents it would be.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Send exhausted documents round again: ready, with three more attempts, and their history kept."""
+    settings = load_settings()
+    choice = Choice(
+        sources=settings.sources,
+        ids=None if not ids else tuple(_document_id(one) for one in ids),
+        since=since.astimezone() if since else None,
+        kinds=tuple(kinds) if kinds else None,
+        max_rounds=max_rounds or NO_ROUND_LIMIT,
+    )
+    with _database(settings) as connection:
+        chosen = find_exhausted(connection, choice) if dry_run else send_round(connection, choice)
+    if as_json:
+        for one in chosen:
+            _print_json({**asdict(one), "sent": not dry_run})
+        return
+    table = Table("document", "number", "failed with", "attempts", "rounds before")
+    for one in chosen:
+        table.add_row(str(one.id), one.document_number, one.failure_kind, str(one.ocr_attempts), str(one.rounds))
+    if chosen:
+        screen.print(table)
+    screen.print(f"{len(chosen)} documents " + ("would be sent round." if dry_run else "sent round."))
+
+
+def _document_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise SettingsError(f"--id takes a row's id, and {text!r} is none; `notaflow show NUMBER` prints it") from None
+
+
+@app.command()
+def pause(reason: Annotated[str, typer.Argument(help="Why; the sensor and `status` show it.")]) -> None:
+    """Begin nothing new, anywhere, until `notaflow resume`; what is in hand is finished."""
+    with _database(load_settings()) as connection:
+        pause_work(connection, reason)
+    screen.print("Paused: what is in hand is finished, nothing new is claimed until `notaflow resume`.")
+
+
+@app.command()
+def resume() -> None:
+    """Let work go on."""
+    with _database(load_settings()) as connection:
+        was_paused = resume_work(connection)
+    screen.print("Work goes on." if was_paused else "It was not paused.")
 
 
 @app.command()

@@ -6,7 +6,7 @@ What belongs here: names, types, defaults, limits, and where a value came from. 
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
@@ -50,13 +50,17 @@ class Settings(BaseSettings):
     page_seconds: float = Field(120, validation_alias="OCR_PAGE_SECONDS", gt=0)
     dpi: int = Field(300, validation_alias="OCR_DPI", ge=70, le=1200)
 
+    retry_rounds: int = Field(2, validation_alias="OCR_RETRY_ROUNDS", ge=0, le=1000)
+    retry_kinds: Annotated[tuple[str, ...], NoDecode] = Field((), validation_alias="OCR_RETRY_KINDS")
+    partitions_start: date = Field(date(2025, 10, 10), validation_alias="NOTAFLOW_PARTITIONS_START")
+
     documents_per_run: int = Field(200, validation_alias="OCR_DOCUMENTS_PER_RUN", ge=1, le=10_000)
     max_runs: int = Field(1, validation_alias="OCR_MAX_RUNS", ge=1, le=1000)
 
-    @field_validator("sources", mode="before")
+    @field_validator("sources", "retry_kinds", mode="before")
     @classmethod
     def _comma_separated(cls, value: object) -> object:
-        """OCR_SOURCES is a list with commas, as people write it."""
+        """A list is written with commas."""
         if isinstance(value, str):
             return tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
         return value

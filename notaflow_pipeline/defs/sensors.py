@@ -15,6 +15,7 @@ from notaflow_pipeline.defs.jobs import OCR_RUN_TAG, ocr_job
 from notaflow_pipeline.embedded import running_database_url
 from notaflow_pipeline.queue.database import connect
 from notaflow_pipeline.queue.monitoring import count_work
+from notaflow_pipeline.queue.pausing import paused
 from notaflow_pipeline.settings import load_settings
 
 ALIVE = (
@@ -68,6 +69,11 @@ def ocr_ready_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
             sources=settings.sources,
             stuck_after=timedelta(minutes=settings.stuck_minutes),
             at_most=settings.documents_per_run * settings.max_runs,
+        )
+        stopped = paused(connection)
+    if stopped is not None:
+        return dg.SkipReason(
+            f"Paused since {stopped.since:%Y-%m-%d %H:%M %Z}: {stopped.reason}. `notaflow resume` ends it."
         )
     alive = context.instance.get_runs_count(dg.RunsFilter(tags=OCR_RUN_TAG, statuses=list(ALIVE)))
     missing = runs_to_launch(

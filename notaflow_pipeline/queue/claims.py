@@ -27,9 +27,10 @@ _PICK = sql.SQL("""
       AND file_content IS NULL
       AND (ocr_attempts IS NULL OR ocr_attempts < ocr_max_attempts)
       AND (ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())
+      AND NOT EXISTS (SELECT FROM ocr_pause)
     ORDER BY ocr_priority DESC, created_at, id
     LIMIT %(limit)s
-    FOR UPDATE SKIP LOCKED
+    FOR UPDATE OF extraction_queue SKIP LOCKED
 """)
 
 _CLAIM = sql.SQL("""

@@ -59,6 +59,15 @@ COLUMNS = {
         "text_sha256": "bytea",
     },
     "ocr_source": {"document_source": "text"},
+    "ocr_round": {
+        "id": "bigint",
+        "queue_id": "uuid",
+        "sent_at": "timestamp with time zone",
+        "attempts_before": "integer",
+        "last_failure_kind": "text",
+        "run_id": "text",
+    },
+    "ocr_pause": {"since": "timestamp with time zone", "reason": "text"},
 }
 
 # name -> definition after ON extraction_queue, white space, parentheses and casts aside

@@ -1,0 +1,3 @@
+DROP TABLE IF EXISTS ocr_pause;
+
+DROP TABLE IF EXISTS ocr_round;

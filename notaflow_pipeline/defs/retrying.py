@@ -1,0 +1,101 @@
+"""Backfills of failed jobs: documents exhausted on a day are sent round again, from the backfill dialog or every night.
+
+The partition is the day on which a document was exhausted. What does not belong here: which documents that are, and how
+they are made ready (`queue.retrying`).
+"""
+
+from collections import Counter
+
+import dagster as dg
+from pydantic import Field
+
+from notaflow_pipeline.defs.assets import claim_documents, ocr_documents
+from notaflow_pipeline.defs.jobs import OCR_RUN_TAG
+from notaflow_pipeline.defs.partitions import days
+from notaflow_pipeline.defs.resources import QueueResource
+from notaflow_pipeline.queue.model import DEFAULT_MAX_ATTEMPTS
+from notaflow_pipeline.queue.retrying import Choice, SentRound, send_round, what_became
+from notaflow_pipeline.settings import load_settings
+
+ROWS_SHOWN = 200
+
+
+class RetryConfig(dg.Config):
+    """Which of the day's exhausted documents go round again, and how."""
+
+    kinds: list[str] = Field(
+        default=[], description="Kinds of failure, such as timeout or crashed; none means OCR_RETRY_KINDS, or all."
+    )
+    max_rounds: int | None = Field(
+        default=None, ge=1, description="Leave out what went round so often before; OCR_RETRY_ROUNDS if not given."
+    )
+    more_attempts: int = Field(default=DEFAULT_MAX_ATTEMPTS, ge=1, le=100, description="How often each is tried again.")
+
+
+@dg.op(out=dg.Out(dg.Nothing), tags={"kind": "postgres"})
+def send_exhausted_round(context: dg.OpExecutionContext, config: RetryConfig, queue: QueueResource) -> None:
+    """Make the documents that were exhausted on the partition's day ready again; their history stays."""
+    settings = load_settings()
+    window = context.partition_time_window
+    choice = Choice(
+        sources=settings.sources,
+        since=window.start,
+        until=window.end,
+        kinds=tuple(config.kinds) or settings.retry_kinds or None,
+        max_rounds=config.max_rounds if config.max_rounds is not None else settings.retry_rounds,
+    )
+    with queue.pool.connection() as connection:
+        sent = send_round(connection, choice, run_id=context.run_id, more_attempts=config.more_attempts)
+    kinds = Counter(one.failure_kind or "unknown" for one in sent)
+    context.log.info("Sent %d documents round again: %s.", len(sent), dict(kinds) or "none was exhausted")
+    context.add_output_metadata({"sent": len(sent), "by_kind": dict(kinds)})
+
+
+@dg.op(ins={"done": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), tags={"kind": "pandas"})
+def report_round(context: dg.OpExecutionContext, queue: QueueResource) -> None:
+    """Say what became of the documents that this run sent round."""
+    with queue.pool.connection() as connection:
+        sent = what_became(connection, context.run_id)
+    became = Counter(one.became for one in sent)
+    context.log.info("Of %d documents sent round: %s.", len(sent), dict(became) or "none")
+    context.add_output_metadata({"sent": len(sent), "became": dict(became), "documents": _table(sent)})
+
+
+def _table(sent: list[SentRound]) -> dg.TableMetadataValue:
+    records = [
+        dg.TableRecord(
+            {
+                "document": str(one.id or ""),
+                "failed_with": one.last_failure_kind or "",
+                "attempts_before": one.attempts_before,
+                "became": one.became,
+            }
+        )
+        for one in sent[:ROWS_SHOWN]
+    ]
+    columns = [dg.TableColumn("document"), dg.TableColumn("failed_with"), dg.TableColumn("attempts_before", "int")]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema([*columns, dg.TableColumn("became")]))
+
+
+@dg.job(
+    partitions_def=days,
+    executor_def=dg.in_process_executor,
+    tags=OCR_RUN_TAG,
+    description=(
+        "Sends the documents that were exhausted on the partition's day round again, works on them, and says what became "
+        "of them. Launch it for a range of days from the Partitions tab; a schedule launches it every night for yesterday."
+    ),
+)
+def retry_exhausted_job() -> None:
+    """Wire the ops: send, then work as any OCR run does, then report."""
+    report_round(done=ocr_documents(claim_documents(extraction_queue=send_exhausted_round())))
+
+
+retry_exhausted_schedule = dg.build_schedule_from_partitioned_job(
+    retry_exhausted_job,
+    name="retry_exhausted_schedule",
+    hour_of_day=3,
+    minute_of_hour=30,
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every night: what was exhausted yesterday goes round again, OCR_RETRY_ROUNDS times at most.",
+)
