@@ -112,7 +112,7 @@ def database() -> None:
     settings = load_settings()
     with database_url(settings) as url:
         apply_migrations(url, sources=settings.sources)
-        screen.print(f"NOTAFLOW_DATABASE_URL={url}", markup=False, soft_wrap=True)
+        _say(f"NOTAFLOW_DATABASE_URL={url}")
         signal.pause()
 
 
@@ -131,7 +131,7 @@ def doctor(as_json: Json = False) -> None:
         for one in findings:
             mark = "[green]ok[/]     " if one.ok else "[red]not ok[/] "
             screen.print(mark + one.subject.ljust(10), end="")
-            screen.print(one.detail, markup=False, soft_wrap=True)
+            _say(one.detail)
         table = Table("setting", "value", "from", title="settings")
         for setting in origins(settings):
             table.add_row(setting.variable, setting.value, setting.origin)
@@ -166,10 +166,10 @@ def _check_schema(url: str, settings: Settings, as_json: bool) -> None:
     if as_json:
         _print_json({"ready": not differences, "differences": differences})
     elif not differences:
-        screen.print("The schema is as this version needs it.")
+        _say("The schema is as this version needs it.")
     else:
         for difference in differences:
-            screen.print(f"- {difference}", markup=False, soft_wrap=True)
+            _say(f"- {difference}")
         aside.print(f"notaflow: {len(differences)} differences; `notaflow migrate` mends what is missing")
     if differences:
         sys.exit(1)
@@ -180,9 +180,9 @@ def _print_migrations(names: list[str], done: str, as_json: bool) -> None:
         _print_json({done.replace(" ", "_"): names})
     else:
         for name in names:
-            screen.print(f"{done} {name}")
+            _say(f"{done} {name}")
         if not names:
-            screen.print(f"Nothing to be {done}.")
+            _say(f"Nothing to be {done}.")
 
 
 @app.command()
@@ -205,7 +205,7 @@ def enqueue(
                 _print_json({"id": enqueued.id, "path": str(file), "supabase_path": enqueued.supabase_path})
             bar.advance(task)
     if not as_json:
-        screen.print(f"{len(files)} documents enqueued.")
+        _say(f"{len(files)} documents enqueued.")
 
 
 @app.command()
@@ -231,12 +231,11 @@ def work(
         _print_json({**asdict(total), "failed": dict(total.failed), "seconds": round(seconds, 3)})
     else:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(total.failed.items()))
-        screen.print(
+        _say(
             f"{total.succeeded} read ({total.pages} pages), {total.failed.total()} failed"
             + (f" ({kinds})" if kinds else "")
             + (f", {total.lost} lost to another worker" if total.lost else "")
-            + f", in {seconds:.1f} s.",
-            soft_wrap=True,
+            + f", in {seconds:.1f} s."
         )
 
 
@@ -325,7 +324,7 @@ def show(
                 _print_json({**asdict(job), "attempts": [asdict(one) for one in attempts], "file_content": text})
                 continue
             for name, value in asdict(job).items():
-                screen.print(f"{name:20} {'' if value is None else value}", markup=False, soft_wrap=True)
+                _say(f"{name:20} {'' if value is None else value}")
             table = Table("claim", "attempt", "outcome", "claimed", "pages", "confidence", "error")
             for one in attempts:
                 row = (
@@ -358,7 +357,7 @@ def recover(as_json: Json = False) -> None:
         _print_json(asdict(recovered))
     else:
         for what, count in asdict(recovered).items():
-            screen.print(f"{what.replace('_', ' '):20} {count}")
+            _say(f"{what.replace('_', ' '):20} {count}")
 
 
 @app.command()
@@ -407,7 +406,7 @@ def pause(reason: Annotated[str, typer.Argument(help="Why; the sensor and `statu
     """Begin nothing new, anywhere, until `notaflow resume`; what is in hand is finished."""
     with _database(load_settings()) as connection:
         pause_work(connection, reason)
-    screen.print("Paused: what is in hand is finished, nothing new is claimed until `notaflow resume`.")
+    _say("Paused: what is in hand is finished, nothing new is claimed until `notaflow resume`.")
 
 
 @app.command()
@@ -450,6 +449,11 @@ def _bar(as_json: bool) -> Iterator[Bar]:
         transient=True,
     ) as bar:
         yield bar
+
+
+def _say(text: str) -> None:
+    """Print a line as it is: nothing in it is markup, and a terminal may break it where it likes."""
+    screen.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_json(value: object) -> None:

@@ -5,12 +5,13 @@ is no longer at 6 with that token. Times are the database's. What does not belon
 any more (`recovery`), and counting (`monitoring`).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
 from psycopg import Connection, sql
 from psycopg.rows import class_row, scalar_row
 
+from notaflow_pipeline.queue.database import short_transaction
 from notaflow_pipeline.queue.model import Claim, DocumentSource, Failure, Reading
 
 MAX_BACKOFF_SECONDS = 3600
@@ -253,7 +254,7 @@ def claim_documents(
         run_id: the Dagster run, or None outside Dagster.
         lease: how long the claim holds without a renewal.
     """
-    with connection.transaction(), connection.cursor(row_factory=class_row(Claim)) as cursor:
+    with short_transaction(connection), connection.cursor(row_factory=class_row(Claim)) as cursor:
         cursor.execute(_WRITE_MISSING_MAXIMA, {"sources": list(sources)})
         cursor.execute(claim_statement(sources), {"limit": limit, "worker_id": worker_id})
         claims = cursor.fetchall()
@@ -284,27 +285,24 @@ def claim_statement(sources: Sequence[str]) -> sql.Composed:
 
 def renew(connection: Connection, tokens: Collection[int], lease: timedelta) -> set[int]:
     """Extend the leases of these claims from now; return the tokens that are still held. The others are lost."""
-    with connection.cursor(row_factory=scalar_row) as cursor:
+    with short_transaction(connection), connection.cursor(row_factory=scalar_row) as cursor:
         return set(cursor.execute(_RENEW, {"tokens": list(tokens), "lease": lease}).fetchall())
 
 
 def succeed(connection: Connection, claim: Claim, reading: Reading) -> bool:
     """Record the text. False, and nothing changed, when the claim is no longer held."""
-    recorded = connection.execute(
-        _SUCCEED,
-        {
-            "document_id": claim.document_id,
-            "token": claim.token,
-            "text": reading.text,
-            "pages": reading.pages,
-            "mean_confidence": reading.mean_confidence,
-            "fetch_seconds": reading.fetch_seconds,
-            "ocr_seconds": reading.ocr_seconds,
-            "source_bytes": reading.source_bytes,
-            "engine": reading.engine,
-        },
-    ).fetchone()
-    return recorded is not None or _recorded_before(connection, claim, "succeeded")
+    arguments = {
+        "document_id": claim.document_id,
+        "token": claim.token,
+        "text": reading.text,
+        "pages": reading.pages,
+        "mean_confidence": reading.mean_confidence,
+        "fetch_seconds": reading.fetch_seconds,
+        "ocr_seconds": reading.ocr_seconds,
+        "source_bytes": reading.source_bytes,
+        "engine": reading.engine,
+    }
+    return _finish(connection, claim, _SUCCEED, arguments, "succeeded")
 
 
 def fail(
@@ -332,24 +330,21 @@ def fail(
         mirror_errors: whether `error_message` gets the same text.
         exhausted_status: 3, or 4 for installations that want that.
     """
-    recorded = connection.execute(
-        _FAIL,
-        {
-            "document_id": claim.document_id,
-            "token": claim.token,
-            "kind": failure.kind,
-            "sentence": failure.sentence,
-            "error": error,
-            "retryable": failure.retryable,
-            "retry_base_seconds": retry_base_seconds,
-            "max_backoff_seconds": MAX_BACKOFF_SECONDS,
-            "mirror": mirror_errors,
-            "exhausted_status": exhausted_status,
-            "fetch_seconds": fetch_seconds,
-            "source_bytes": source_bytes,
-        },
-    ).fetchone()
-    return recorded is not None or _recorded_before(connection, claim, "failed")
+    arguments = {
+        "document_id": claim.document_id,
+        "token": claim.token,
+        "kind": failure.kind,
+        "sentence": failure.sentence,
+        "error": error,
+        "retryable": failure.retryable,
+        "retry_base_seconds": retry_base_seconds,
+        "max_backoff_seconds": MAX_BACKOFF_SECONDS,
+        "mirror": mirror_errors,
+        "exhausted_status": exhausted_status,
+        "fetch_seconds": fetch_seconds,
+        "source_bytes": source_bytes,
+    }
+    return _finish(connection, claim, _FAIL, arguments, "failed")
 
 
 def release(connection: Connection, tokens: Collection[int], *, reason: str) -> int:
@@ -364,13 +359,22 @@ def release_run(connection: Connection, run_id: str, *, reason: str) -> int:
 
 def _release(connection: Connection, tokens: Collection[int], run_id: str | None, reason: str) -> int:
     arguments = {"tokens": list(tokens), "run_id": run_id, "reason": reason}
-    return len(connection.execute(_RELEASE, arguments).fetchall())
+    with short_transaction(connection):
+        return len(connection.execute(_RELEASE, arguments).fetchall())
 
 
-def _recorded_before(connection: Connection, claim: Claim, outcome: str) -> bool:
-    """Whether an earlier try, whose answer was lost, recorded this very outcome; otherwise the claim is lost."""
-    row = connection.execute(_OUTCOME, {"token": claim.token}).fetchone()
-    if row is not None and row[0] == outcome:
-        return True
-    connection.execute(_CLOSE_SUPERSEDED, {"token": claim.token})
-    return False
+def _finish(
+    connection: Connection, claim: Claim, statement: str, arguments: Mapping[str, object], outcome: str
+) -> bool:
+    """Record an outcome, or find that it is too late.
+
+    When the answer of an earlier try was lost, the row has moved on already, and its attempt says with which outcome.
+    """
+    with short_transaction(connection):
+        if connection.execute(statement, arguments).fetchone() is not None:
+            return True
+        row = connection.execute(_OUTCOME, {"token": claim.token}).fetchone()
+        if row is not None and row[0] == outcome:
+            return True
+        connection.execute(_CLOSE_SUPERSEDED, {"token": claim.token})
+        return False

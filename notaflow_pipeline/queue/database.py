@@ -15,6 +15,13 @@ CONNECT_SECONDS = 10
 """How long one attempt to connect may take."""
 
 
+STATEMENT_SECONDS = 30
+"""How long one statement of the queue may run; they take milliseconds."""
+
+LOCK_SECONDS = 10
+"""How long one may wait for another program's lock on a row."""
+
+
 class DatabaseUnavailable(Exception):
     """The database cannot be reached, or refuses us. The message says where it was looked for, without a password."""
 
@@ -58,6 +65,23 @@ def unavailable(url: str, cause: BaseException) -> DatabaseUnavailable:
     """Return the one error for a database that cannot be used, with the first line of the reason."""
     reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
     return DatabaseUnavailable(f"cannot use {where(url)}: {reason}. Is it running, and is NOTAFLOW_DATABASE_URL right?")
+
+
+_LIMIT_WAITS = """
+SELECT set_config('statement_timeout', %(statement)s, TRUE),
+       set_config('lock_timeout', %(lock)s, TRUE)
+"""
+
+
+@contextmanager
+def short_transaction(connection: Connection) -> Iterator[None]:
+    """Run a transaction whose statements neither run nor wait for long; afterwards the session is as it was.
+
+    The limits hold for the transaction alone, because behind a pooler the session belongs to others too.
+    """
+    with connection.transaction():
+        connection.execute(_LIMIT_WAITS, {"statement": f"{STATEMENT_SECONDS}s", "lock": f"{LOCK_SECONDS}s"})
+        yield
 
 
 @contextmanager

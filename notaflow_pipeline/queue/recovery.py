@@ -3,11 +3,13 @@
 Every repair writes its reason. What does not belong here: the wish to try exhausted documents again.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
 from psycopg import Connection
 
+from notaflow_pipeline.queue.database import short_transaction
 from notaflow_pipeline.queue.model import ERROR_PREFIX
 
 LEASE_EXPIRED = "its worker stopped renewing the lease (killed, frozen or cut off)"
@@ -139,10 +141,13 @@ def recover(connection: Connection, *, stuck_after: timedelta, mirror_errors: bo
     settings = {"mirror": mirror_errors, "exhausted_status": exhausted_status}
     expired = {"error": ERROR_PREFIX + LEASE_EXPIRED, "sentence": LEASE_EXPIRED, **settings}
     elsewhere = {"error": ERROR_PREFIX + STUCK_ELSEWHERE, "sentence": STUCK_ELSEWHERE, **settings}
-    return Recovered(
-        expired_leases=len(connection.execute(_RECOVER_EXPIRED, expired).fetchall()),
-        stuck_elsewhere=len(
-            connection.execute(_RECOVER_STUCK_ELSEWHERE, {**elsewhere, "stuck_after": stuck_after}).fetchall()
-        ),
-        orphaned_attempts=len(connection.execute(_CLOSE_ORPHANS).fetchall()),
-    )
+    with short_transaction(connection):
+        return Recovered(
+            expired_leases=_count(connection, _RECOVER_EXPIRED, expired),
+            stuck_elsewhere=_count(connection, _RECOVER_STUCK_ELSEWHERE, {**elsewhere, "stuck_after": stuck_after}),
+            orphaned_attempts=_count(connection, _CLOSE_ORPHANS, {}),
+        )
+
+
+def _count(connection: Connection, statement: str, arguments: Mapping[str, object]) -> int:
+    return len(connection.execute(statement, arguments).fetchall())

@@ -11,6 +11,7 @@ from uuid import UUID
 from psycopg import Connection
 from psycopg.rows import class_row
 
+from notaflow_pipeline.queue.database import short_transaction
 from notaflow_pipeline.queue.model import DEFAULT_MAX_ATTEMPTS
 
 NO_LIMIT = 2**31 - 1
@@ -144,7 +145,7 @@ def send_round(
         run_id: the Dagster run that sends them, or None.
         more_attempts: how often each is tried again.
     """
-    with connection.transaction(), connection.cursor(row_factory=class_row(Exhausted)) as cursor:
+    with short_transaction(connection), connection.cursor(row_factory=class_row(Exhausted)) as cursor:
         chosen = cursor.execute(_CHOOSE + _LOCK, choice.arguments()).fetchall()
         if chosen:
             cursor.execute(_SEND, {"ids": [one.id for one in chosen], "more_attempts": more_attempts})

@@ -120,6 +120,16 @@ FROM unnest(%(views)s::text[]) AS name
 WHERE to_regclass(name) IS NULL
 """
 
+_TRIGGER = """
+SELECT EXISTS (
+    SELECT
+    FROM pg_trigger
+    WHERE tgrelid = to_regclass('extraction_queue')
+      AND tgname = 'ocr_forget_claim'
+      AND tgenabled IN ('O', 'A')
+)
+"""
+
 _STATUS_NAME = """
 SELECT name
 FROM extraction_status
@@ -165,6 +175,7 @@ def find_differences(connection: Connection, sources: Sequence[str]) -> Iterator
         yield from _status_difference(connection)
     if "extraction_queue" in present:
         yield from _index_differences(connection, sources)
+        yield from _trigger_difference(connection)
     for (view,) in connection.execute(_VIEWS, {"views": list(VIEWS)}):
         yield f"view {view} is missing"
 
@@ -176,6 +187,12 @@ def _status_difference(connection: Connection) -> Iterator[str]:
         yield f"status 6 ({OCR_STATUS_NAME}) is missing from extraction_status"
     elif name != OCR_STATUS_NAME:
         yield f"status 6 is {name!r} in extraction_status, not {OCR_STATUS_NAME!r}"
+
+
+def _trigger_difference(connection: Connection) -> Iterator[str]:
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        if not cursor.execute(_TRIGGER).fetchone():
+            yield "trigger ocr_forget_claim on extraction_queue is missing or disabled"
 
 
 def _index_differences(connection: Connection, sources: Sequence[str]) -> Iterator[str]:

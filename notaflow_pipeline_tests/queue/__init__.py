@@ -1,0 +1,1 @@
+"""The queue: what its rows mean, shown on a real PostgreSQL."""
