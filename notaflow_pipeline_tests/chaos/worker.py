@@ -1,0 +1,55 @@
+"""`notaflow work` with the chaos engine, for ever: what the chaos run starts, kills, freezes and stops."""
+
+import logging
+import signal
+import sys
+import time
+from typing import NoReturn
+
+import psycopg
+from psycopg_pool import PoolTimeout
+
+from notaflow_pipeline.ocr.reading import Reader
+from notaflow_pipeline.queue.database import DatabaseUnavailable, open_pool
+from notaflow_pipeline.settings import load_settings
+from notaflow_pipeline.worker import assemble, configured_storage
+from notaflow_pipeline_tests.chaos.engine import ChaosEngine
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Work until told to stop; after an outage, come back as a supervisor's restart would."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    signal.signal(signal.SIGTERM, _stop)
+    while True:
+        try:
+            work()
+        except (DatabaseUnavailable, psycopg.OperationalError, PoolTimeout) as away:
+            log.warning("surroundings failed: %s", away)
+            time.sleep(0.5)
+
+
+def work() -> None:
+    """One worker's life, until its surroundings fail."""
+    settings = load_settings()
+    if settings.database_url is None:
+        sys.exit("NOTAFLOW_DATABASE_URL is not set")
+    with (
+        open_pool(settings.database_url.get_secret_value()) as pool,
+        Reader(ChaosEngine(), workers=settings.workers) as reader,
+    ):
+        pipeline = assemble(settings, pool=pool, storage=configured_storage(settings), reader=reader, run_id=None)
+        while True:
+            pipeline.recover()
+            pipeline.work(limit=25)
+            time.sleep(0.2)
+
+
+def _stop(number: int, _frame: object) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    main()
