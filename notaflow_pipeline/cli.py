@@ -349,6 +349,7 @@ def recover(as_json: Json = False) -> None:
     with _database(settings) as connection:
         recovered = recover_rows(
             connection,
+            sources=terms.sources,
             stuck_after=terms.stuck_after,
             mirror_errors=terms.mirror_errors,
             exhausted_status=terms.exhausted_status,

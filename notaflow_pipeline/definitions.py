@@ -4,15 +4,16 @@ import dagster as dg
 
 from notaflow_pipeline.defs.assets import extraction_queue, ocr_text
 from notaflow_pipeline.defs.jobs import ocr_job
+from notaflow_pipeline.defs.recovery import ocr_recovery_job, ocr_recovery_sensor
 from notaflow_pipeline.defs.resources import EngineResource, QueueResource, StorageResource
 from notaflow_pipeline.defs.retrying import retry_exhausted_job, retry_exhausted_schedule
 from notaflow_pipeline.defs.sensors import ocr_ready_sensor
 
 defs = dg.Definitions(
     assets=[extraction_queue, ocr_text],
-    jobs=[ocr_job, retry_exhausted_job],
+    jobs=[ocr_job, ocr_recovery_job, retry_exhausted_job],
     schedules=[retry_exhausted_schedule],
-    sensors=[ocr_ready_sensor],
+    sensors=[ocr_ready_sensor, ocr_recovery_sensor],
     resources={
         "queue": QueueResource(),
         "storage": StorageResource(),

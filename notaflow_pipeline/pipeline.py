@@ -115,6 +115,7 @@ class Pipeline:
         with self.pool.connection() as connection:
             return recover(
                 connection,
+                sources=self.terms.sources,
                 stuck_after=self.terms.stuck_after,
                 mirror_errors=self.terms.mirror_errors,
                 exhausted_status=self.terms.exhausted_status,

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,14 +22,14 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server_url() -> Iterator[str]:
     """A PostgreSQL server for this test process: the embedded one, or that of NOTAFLOW_TEST_DATABASE_URL."""
     configured = os.environ.get("NOTAFLOW_TEST_DATABASE_URL")
     if configured:
         yield configured
         return
-    home = tmp_path_factory.mktemp("postgres")
-    with embedded_database(home) as url:
+    # not in pytest's own folder: as root, PostgreSQL runs as another user, from whom pytest locks that folder
+    with tempfile.TemporaryDirectory(prefix="notaflow-tests-") as home, embedded_database(Path(home)) as url:
         with psycopg.connect(url, autocommit=True) as connection:
             # the disk may lie to tests: nothing of theirs needs to survive a power cut
             connection.execute("ALTER SYSTEM SET fsync = off")

@@ -59,12 +59,9 @@ def claim_documents(
     storage: StorageResource,
     engine: EngineResource,
 ) -> Batch:
-    """Check the surroundings, recover what others left behind, and claim the first documents."""
+    """Check the surroundings, and claim the first documents."""
     settings = load_settings()
     pipeline = assemble(settings, pool=queue.pool, storage=storage.open(), reader=engine.open(), run_id=context.run_id)
-    recovered = pipeline.recover()
-    if recovered.total:
-        context.log.warning("Recovered rows that nobody worked on any more: %s", recovered)
     limit = config.limit or settings.documents_per_run
     claimed = pipeline.claim(min(limit, settings.workers * PAGES_AHEAD_PER_WORKER))
     context.log.info("Claimed the first %d documents.", len(claimed))

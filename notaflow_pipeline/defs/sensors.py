@@ -7,14 +7,13 @@ would block a retry for ever.
 import math
 import time
 from collections.abc import Sequence
-from datetime import timedelta
 
 import dagster as dg
 
 from notaflow_pipeline.defs.jobs import OCR_RUN_TAG, ocr_job
 from notaflow_pipeline.embedded import running_database_url
 from notaflow_pipeline.queue.database import connect
-from notaflow_pipeline.queue.monitoring import count_work
+from notaflow_pipeline.queue.monitoring import count_ready
 from notaflow_pipeline.queue.pausing import paused
 from notaflow_pipeline.settings import load_settings
 
@@ -30,16 +29,16 @@ LONGEST_PAUSE_SECONDS = 900
 FIRST_PAUSE_SECONDS = 30
 
 
-def runs_to_launch(*, work: int, alive: int, documents_per_run: int, max_runs: int) -> int:
+def runs_to_launch(*, ready: int, alive: int, documents_per_run: int, max_runs: int) -> int:
     """Return how many runs to add, so that there is one for every full or begun batch, up to the maximum.
 
     Args:
-        work: documents that a new run would find to do.
-        alive: OCR runs that are queued or under way; they take part of that work.
+        ready: documents that can be claimed now.
+        alive: OCR runs that are queued or under way; they take part of them.
         documents_per_run: the size of a batch.
         max_runs: runs at the same time.
     """
-    wanted = min(max_runs, math.ceil(work / documents_per_run))
+    wanted = min(max_runs, math.ceil(ready / documents_per_run))
     return max(0, wanted - alive)
 
 
@@ -58,18 +57,14 @@ def pause_after_failures(*, failures_in_a_row: int, seconds_since_last: float) -
     job=ocr_job,
     minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Launches OCR runs while documents are ready, or have been left behind by a worker that is gone.",
+    description="Keeps the right number of OCR runs alive while documents are ready.",
 )
 def ocr_ready_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Count the work and the runs, decide, and launch."""
+    """Count the documents and the runs, decide, and launch."""
     settings = load_settings()
     with connect(running_database_url(settings)) as connection:
-        work = count_work(
-            connection,
-            sources=settings.sources,
-            stuck_after=timedelta(minutes=settings.stuck_minutes),
-            at_most=settings.documents_per_run * settings.max_runs,
-        )
+        at_most = settings.documents_per_run * settings.max_runs
+        ready = count_ready(connection, sources=settings.sources, at_most=at_most)
         stopped = paused(connection)
     if stopped is not None:
         return dg.SkipReason(
@@ -77,10 +72,10 @@ def ocr_ready_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
         )
     alive = context.instance.get_runs_count(dg.RunsFilter(tags=OCR_RUN_TAG, statuses=list(ALIVE)))
     missing = runs_to_launch(
-        work=work, alive=alive, documents_per_run=settings.documents_per_run, max_runs=settings.max_runs
+        ready=ready, alive=alive, documents_per_run=settings.documents_per_run, max_runs=settings.max_runs
     )
     if missing == 0:
-        return dg.SkipReason(f"{work} documents ready or left behind, {alive} runs at work: no run is missing.")
+        return dg.SkipReason(f"{ready} documents ready, {alive} runs at work: no run is missing.")
     pause = _pause(context.instance)
     if pause:
         return dg.SkipReason(f"The last runs failed; the next starts in {pause:.0f} s. Their errors say what to mend.")

@@ -18,7 +18,8 @@ MAX_BACKOFF_SECONDS = 3600
 """No failure makes a document wait longer than this for its next attempt, jitter aside."""
 
 # Status and source are literals, the attempts' condition has the index's very form, and the order ends in id: only so
-# does the planner walk idx_extraction_queue_ocr_claim_<source>, which holds no exhausted row. MATERIALIZED, because a
+# does the planner walk idx_extraction_queue_ocr_claim_<source>, which holds no exhausted row. That form lets a row pass
+# that was never tried and may never be (NULL attempts of at most 0), hence the condition below it. MATERIALIZED, because a
 # LIMIT inside a joined subquery may otherwise be run more than once.
 _PICK = sql.SQL("""
     SELECT id, ocr_priority, created_at
@@ -27,6 +28,7 @@ _PICK = sql.SQL("""
       AND document_source = {source}
       AND file_content IS NULL
       AND (ocr_attempts IS NULL OR ocr_attempts < ocr_max_attempts)
+      AND COALESCE(ocr_attempts, 0) < ocr_max_attempts
       AND (ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())
       AND NOT EXISTS (SELECT FROM ocr_pause)
     ORDER BY ocr_priority DESC, created_at, id
@@ -36,8 +38,9 @@ _PICK = sql.SQL("""
 
 _CLAIM = sql.SQL("""
 WITH {picks},
+-- one instant for both, since the order of the statements below is not fixed: attempts of a document never overlap
 picked AS MATERIALIZED (
-    SELECT id
+    SELECT id, clock_timestamp() AS now
     FROM ({candidates}) AS candidate
     ORDER BY ocr_priority DESC, created_at, id
     LIMIT %(limit)s
@@ -45,7 +48,7 @@ picked AS MATERIALIZED (
 -- the row was taken away behind its worker's back: that attempt ends here
 superseded AS (
     UPDATE ocr_attempt AS a
-    SET finished_at = clock_timestamp(),
+    SET finished_at = picked.now,
         outcome = 'superseded'
     FROM picked
     WHERE a.queue_id = picked.id
@@ -55,7 +58,7 @@ UPDATE extraction_queue AS q
 SET status_id = 6,
     ocr_claim_id = nextval('ocr_attempt_id_seq'),
     ocr_worker_id = %(worker_id)s,
-    ocr_started_at = clock_timestamp(),
+    ocr_started_at = picked.now,
     ocr_completed_at = NULL,
     ocr_attempts = COALESCE(q.ocr_attempts, 0) + 1,
     ocr_max_attempts = COALESCE(q.ocr_max_attempts, 3),
@@ -224,12 +227,16 @@ FROM ocr_attempt
 WHERE id = %(token)s
 """
 
+# It ended when somebody else began, if that is known: attempts of a document never overlap.
 _CLOSE_SUPERSEDED = """
-UPDATE ocr_attempt
-SET finished_at = clock_timestamp(),
+UPDATE ocr_attempt AS a
+SET finished_at = COALESCE(
+        (SELECT q.ocr_started_at FROM extraction_queue AS q WHERE q.id = a.queue_id AND q.ocr_started_at > a.claimed_at),
+        clock_timestamp()
+    ),
     outcome = 'superseded'
-WHERE id = %(token)s
-  AND finished_at IS NULL
+WHERE a.id = %(token)s
+  AND a.finished_at IS NULL
 """
 
 
@@ -255,13 +262,18 @@ def claim_documents(
         lease: how long the claim holds without a renewal.
     """
     with short_transaction(connection), connection.cursor(row_factory=class_row(Claim)) as cursor:
-        cursor.execute(_WRITE_MISSING_MAXIMA, {"sources": list(sources)})
+        write_missing_maxima(connection, sources)
         cursor.execute(claim_statement(sources), {"limit": limit, "worker_id": worker_id})
         claims = cursor.fetchall()
         if claims:
             ids = [claim.document_id for claim in claims]
             cursor.execute(_OPEN_ATTEMPTS, {"ids": ids, "run_id": run_id, "lease": lease})
     return sorted(claims, key=lambda claim: claim.token)
+
+
+def write_missing_maxima(connection: Connection, sources: Sequence[str]) -> int:
+    """Write down what a missing `ocr_attempts` or `ocr_max_attempts` means, so that comparisons see the row."""
+    return connection.execute(_WRITE_MISSING_MAXIMA, {"sources": list(sources)}).rowcount
 
 
 def claim_statement(sources: Sequence[str]) -> sql.Composed:

@@ -61,30 +61,18 @@ WHERE finished_at >= date_trunc('day', clock_timestamp() AT TIME ZONE %(timezone
   AND document_source = ANY(%(sources)s)
 """
 
-# What a new run would find to do: ready rows, rows whose maximum is missing, and rows whose worker is gone.
-_WORK = """
-SELECT (
-    SELECT count(*)
-    FROM (
-        SELECT
-        FROM extraction_queue
-        WHERE status_id = 3
-          AND document_source = ANY(%(sources)s)
-          AND file_content IS NULL
-          AND (ocr_attempts IS NULL OR ocr_attempts < ocr_max_attempts OR ocr_max_attempts IS NULL)
-          AND (ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())
-        LIMIT %(at_most)s
-    ) AS ready
-) + (
-    SELECT count(*)
-    FROM extraction_queue AS q
-    LEFT JOIN ocr_attempt AS a ON a.id = q.ocr_claim_id AND a.finished_at IS NULL
-    WHERE q.status_id = 6
-      AND CASE
-          WHEN a.id IS NOT NULL THEN a.lease_expires_at < clock_timestamp()
-          ELSE q.ocr_started_at IS NULL OR q.ocr_started_at < clock_timestamp() - %(stuck_after)s
-      END
-)
+_READY = """
+SELECT count(*)
+FROM (
+    SELECT
+    FROM extraction_queue
+    WHERE status_id = 3
+      AND document_source = ANY(%(sources)s)
+      AND file_content IS NULL
+      AND COALESCE(ocr_attempts, 0) < COALESCE(ocr_max_attempts, 3)
+      AND (ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())
+    LIMIT %(at_most)s
+) AS ready
 """
 
 _UNFINISHED = """
@@ -94,7 +82,7 @@ SELECT EXISTS (
     WHERE status_id = 3
       AND document_source = ANY(%(sources)s)
       AND file_content IS NULL
-      AND (ocr_attempts IS NULL OR ocr_attempts < ocr_max_attempts OR ocr_max_attempts IS NULL)
+      AND COALESCE(ocr_attempts, 0) < COALESCE(ocr_max_attempts, 3)
 ) OR EXISTS (
     SELECT
     FROM extraction_queue
@@ -201,11 +189,10 @@ def count_today(connection: Connection, *, sources: Sequence[str], timezone: str
     return {name: int(value) for name, value in (row or {}).items()}
 
 
-def count_work(connection: Connection, *, sources: Sequence[str], stuck_after: timedelta, at_most: int) -> int:
-    """Count the documents that a new run would find to do, no further than `at_most` ready ones: cheap enough to poll."""
-    arguments = {"sources": list(sources), "stuck_after": stuck_after, "at_most": at_most}
+def count_ready(connection: Connection, *, sources: Sequence[str], at_most: int) -> int:
+    """Count the documents that a new run would claim, no further than `at_most`: cheap enough to poll."""
     with connection.cursor(row_factory=scalar_row) as cursor:
-        return int(cursor.execute(_WORK, arguments).fetchone() or 0)
+        return int(cursor.execute(_READY, {"sources": list(sources), "at_most": at_most}).fetchone() or 0)
 
 
 def has_unfinished(connection: Connection, *, sources: Sequence[str]) -> bool:

@@ -1,14 +1,17 @@
-"""What became of rows that nobody works on any more: leases run out, claims of other programs stuck, attempts left open.
+"""What became of rows that nobody works on any more, and of rows that no list shows.
 
-Every repair writes its reason. What does not belong here: the wish to try exhausted documents again.
+Leases run out, claims of other programs stuck, attempts left open, texts without their status, maxima missing. Every
+repair of an attempt writes its reason. What does not belong here: the wish to try exhausted documents again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from psycopg import Connection
+from psycopg.rows import scalar_row
 
+from notaflow_pipeline.queue.claims import write_missing_maxima
 from notaflow_pipeline.queue.database import short_transaction
 from notaflow_pipeline.queue.model import ERROR_PREFIX
 
@@ -89,11 +92,13 @@ FROM recovered
 RETURNING id
 """
 
-# The row went elsewhere (another program reset or finished it) while our attempt stayed open.
+# The row went elsewhere (another program reset or finished it) while our attempt stayed open. It ended when somebody
+# else began, if that is known: attempts of a document never overlap.
 _CLOSE_ORPHANS = """
 WITH orphaned AS MATERIALIZED (
-    SELECT a.id
+    SELECT a.id, taken.ocr_started_at AS taken_at
     FROM ocr_attempt AS a
+    LEFT JOIN extraction_queue AS taken ON taken.id = a.queue_id AND taken.ocr_started_at > a.claimed_at
     WHERE a.finished_at IS NULL
       AND a.lease_expires_at < clock_timestamp()
       AND NOT EXISTS (
@@ -106,12 +111,84 @@ WITH orphaned AS MATERIALIZED (
     FOR UPDATE OF a SKIP LOCKED
 )
 UPDATE ocr_attempt AS a
-SET finished_at = clock_timestamp(),
+SET finished_at = COALESCE(orphaned.taken_at, clock_timestamp()),
     outcome = 'superseded',
     error = 'another program changed the row'
 FROM orphaned
 WHERE a.id = orphaned.id
 RETURNING a.id
+"""
+
+# Another program set a finished document back to 3 and left its text: without this it would be in no list for ever.
+_FINISH_LIMBO = """
+WITH limbo AS MATERIALIZED (
+    SELECT q.id, won.claimed_at, won.finished_at
+    FROM extraction_queue AS q
+    JOIN LATERAL (
+        SELECT a.claimed_at, a.finished_at, a.text_sha256
+        FROM ocr_attempt AS a
+        WHERE a.queue_id = q.id
+          AND a.outcome = 'succeeded'
+        ORDER BY a.id DESC
+        LIMIT 1
+    ) AS won ON won.text_sha256 = sha256(convert_to(q.file_content, 'UTF8'))
+    WHERE q.status_id = 3
+      AND q.file_content IS NOT NULL
+    FOR UPDATE OF q SKIP LOCKED
+)
+UPDATE extraction_queue AS q
+SET status_id = 5,
+    ocr_started_at = limbo.claimed_at,
+    ocr_completed_at = limbo.finished_at,
+    ocr_error = NULL,
+    ocr_next_attempt_at = NULL,
+    updated_at = clock_timestamp()
+FROM limbo
+WHERE q.id = limbo.id
+RETURNING q.id
+"""
+
+_COUNT_NEEDED = """
+SELECT (
+    SELECT count(*)
+    FROM extraction_queue AS q
+    LEFT JOIN ocr_attempt AS a ON a.id = q.ocr_claim_id AND a.finished_at IS NULL
+    WHERE q.status_id = 6
+      AND CASE
+          WHEN a.id IS NOT NULL THEN a.lease_expires_at < clock_timestamp()
+          ELSE q.ocr_started_at IS NULL OR q.ocr_started_at < clock_timestamp() - %(stuck_after)s
+      END
+) + (
+    SELECT count(*)
+    FROM ocr_attempt AS a
+    WHERE a.finished_at IS NULL
+      AND a.lease_expires_at < clock_timestamp()
+      AND NOT EXISTS (
+          SELECT
+          FROM extraction_queue AS q
+          WHERE q.id = a.queue_id
+            AND q.status_id = 6
+      )
+) + (
+    SELECT count(*)
+    FROM extraction_queue AS q
+    WHERE q.status_id = 3
+      AND q.file_content IS NOT NULL
+      AND EXISTS (
+          SELECT
+          FROM ocr_attempt AS a
+          WHERE a.queue_id = q.id
+            AND a.outcome = 'succeeded'
+            AND a.text_sha256 = sha256(convert_to(q.file_content, 'UTF8'))
+      )
+) + (
+    SELECT count(*)
+    FROM extraction_queue AS q
+    WHERE q.status_id = 3
+      AND q.file_content IS NULL
+      AND q.ocr_max_attempts IS NULL
+      AND q.document_source = ANY(%(sources)s)
+)
 """
 
 
@@ -120,20 +197,37 @@ class Recovered:
     """How many rows were repaired, by what was wrong with them."""
 
     expired_leases: int
-    stuck_elsewhere: int
     orphaned_attempts: int
+    stuck_elsewhere: int
+    texts_without_status: int
+    missing_maxima: int
 
     @property
     def total(self) -> int:
         """All repairs together."""
-        return self.expired_leases + self.stuck_elsewhere + self.orphaned_attempts
+        return sum(vars(self).values())
 
 
-def recover(connection: Connection, *, stuck_after: timedelta, mirror_errors: bool, exhausted_status: int) -> Recovered:
+def count_needing_recovery(connection: Connection, *, sources: Sequence[str], stuck_after: timedelta) -> int:
+    """Count what `recover` would repair at this moment; cheap enough to poll, because every part has its index."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        arguments = {"sources": list(sources), "stuck_after": stuck_after}
+        return int(cursor.execute(_COUNT_NEEDED, arguments).fetchone() or 0)
+
+
+def recover(
+    connection: Connection,
+    *,
+    sources: Sequence[str],
+    stuck_after: timedelta,
+    mirror_errors: bool,
+    exhausted_status: int,
+) -> Recovered:
     """Send every row that nobody works on any more back to ready, or to exhausted when its attempts are used up.
 
     Args:
         connection: outside any transaction.
+        sources: enabled document sources.
         stuck_after: how long a row that no lease covers may stay at 6 (`OCR_STUCK_MINUTES`).
         mirror_errors: whether `error_message` gets the error too.
         exhausted_status: 3, or 4 for installations that want that.
@@ -144,8 +238,10 @@ def recover(connection: Connection, *, stuck_after: timedelta, mirror_errors: bo
     with short_transaction(connection):
         return Recovered(
             expired_leases=_count(connection, _RECOVER_EXPIRED, expired),
-            stuck_elsewhere=_count(connection, _RECOVER_STUCK_ELSEWHERE, {**elsewhere, "stuck_after": stuck_after}),
             orphaned_attempts=_count(connection, _CLOSE_ORPHANS, {}),
+            stuck_elsewhere=_count(connection, _RECOVER_STUCK_ELSEWHERE, {**elsewhere, "stuck_after": stuck_after}),
+            texts_without_status=_count(connection, _FINISH_LIMBO, {}),
+            missing_maxima=write_missing_maxima(connection, sources),
         )
 
 

@@ -80,6 +80,7 @@ INDEXES = {
     "idx_extraction_queue_ocr_failed": "ocr_last_error_at DESC "
     "WHERE ocr_attempts >= ocr_max_attempts AND file_content IS NULL",
     "idx_extraction_queue_ocr_active": "id WHERE status_id = 6",
+    "idx_extraction_queue_ocr_limbo": "id WHERE status_id = 3 AND file_content IS NOT NULL",
 }
 
 CLAIM_INDEX = (

@@ -252,7 +252,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule()
     def recover_what_is_left(self) -> None:
-        recover(self.connection, stuck_after=STUCK_AFTER, mirror_errors=True, exhausted_status=3)
+        recover(self.connection, sources=SOURCES, stuck_after=STUCK_AFTER, mirror_errors=True, exhausted_status=3)
         for document in self.model.documents.values():
             token = self.model.open_token(document)
             if document.status == 6 and document.token is not None and document.lease_left < 0:
@@ -331,7 +331,7 @@ class QueueMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Let everything run out, recover, and have the oracle judge."""
         self.connection.execute(PASS_TIME, {"seconds": 3600})
-        recover(self.connection, stuck_after=STUCK_AFTER, mirror_errors=True, exhausted_status=3)
+        recover(self.connection, sources=SOURCES, stuck_after=STUCK_AFTER, mirror_errors=True, exhausted_status=3)
         assert list(find_violations(self.connection, sources=SOURCES)) == []
 
     def _end(self, document: Document, token: int, outcome: str) -> None:
@@ -374,7 +374,10 @@ def test_queue_is_always_what_a_model_in_memory_says(machine: type[QueueMachine]
 
 
 TOKEN = "\n      AND ocr_claim_id = %(token)s"
-LIMIT = "\n      AND (ocr_attempts IS NULL OR ocr_attempts < ocr_max_attempts)"
+LIMIT = (
+    "\n      AND (ocr_attempts IS NULL OR ocr_attempts < ocr_max_attempts)"
+    "\n      AND COALESCE(ocr_attempts, 0) < ocr_max_attempts"
+)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,68 @@
+"""Rows that nobody works on any more: a sensor that sees them, and a visible run that sends them back.
+
+What does not belong here: which rows those are, and how they are repaired (`queue.recovery`).
+"""
+
+from dataclasses import asdict
+from datetime import timedelta
+
+import dagster as dg
+
+from notaflow_pipeline.defs.resources import QueueResource
+from notaflow_pipeline.defs.sensors import ALIVE
+from notaflow_pipeline.embedded import running_database_url
+from notaflow_pipeline.queue.database import connect
+from notaflow_pipeline.queue.recovery import count_needing_recovery, recover
+from notaflow_pipeline.settings import load_settings
+from notaflow_pipeline.worker import configured_terms
+
+RECOVERY_RUN_TAG = {"notaflow/work": "recovery"}
+
+
+@dg.op(out=dg.Out(dg.Nothing), tags={"kind": "postgres"})
+def recover_rows(context: dg.OpExecutionContext, queue: QueueResource) -> None:
+    """Repair every row that nobody works on any more; each repair stands in the row's history with its reason."""
+    terms = configured_terms(load_settings(), context.run_id)
+    with queue.pool.connection() as connection:
+        recovered = recover(
+            connection,
+            sources=terms.sources,
+            stuck_after=terms.stuck_after,
+            mirror_errors=terms.mirror_errors,
+            exhausted_status=terms.exhausted_status,
+        )
+    context.log.info("Repaired %d rows.", recovered.total)
+    context.add_output_metadata({**asdict(recovered), "total": recovered.total})
+
+
+@dg.job(
+    executor_def=dg.in_process_executor,
+    tags=RECOVERY_RUN_TAG,
+    description=(
+        "Sends rows back whose worker is gone: leases run out, rows of other programs stuck, attempts left open, texts "
+        "without their status, maxima missing. The same as `notaflow recover`."
+    ),
+)
+def ocr_recovery_job() -> None:
+    """Wire the op."""
+    recover_rows()
+
+
+@dg.sensor(
+    job=ocr_recovery_job,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Launches a recovery run when a row needs it.",
+)
+def ocr_recovery_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """Count what needs recovery; launch one run, unless one is under way."""
+    settings = load_settings()
+    with connect(running_database_url(settings)) as connection:
+        rows = count_needing_recovery(
+            connection, sources=settings.sources, stuck_after=timedelta(minutes=settings.stuck_minutes)
+        )
+    if rows == 0:
+        return dg.SkipReason("Every row under OCR has a live worker.")
+    if context.instance.get_runs_count(dg.RunsFilter(tags=RECOVERY_RUN_TAG, statuses=list(ALIVE))):
+        return dg.SkipReason(f"{rows} rows need recovery, and a recovery run is under way.")
+    return dg.SensorResult(run_requests=[dg.RunRequest(tags=RECOVERY_RUN_TAG)])
