@@ -400,7 +400,7 @@ def test_model_notices_when_a_safeguard_is_taken_out(
         run_state_machine_as_test(
             machine,
             settings=settings(
-                max_examples=200,
+                max_examples=1500,
                 stateful_step_count=40,
                 deadline=None,
                 database=None,
