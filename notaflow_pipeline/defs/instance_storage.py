@@ -5,13 +5,14 @@ Named by `dagster.yaml`. It is dagster-postgres; only its URL is put together he
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import dagster as dg
 import psycopg
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import URL
 
 from notaflow_pipeline.embedded import running_database_url
 from notaflow_pipeline.queue.database import connection_parameters, unavailable
@@ -46,10 +47,22 @@ class NotaflowInstanceStorage(DagsterPostgresStorage):
 
 def instance_url(url: str, *, scheme: str, schema: str) -> str:
     """Return `url` for SQLAlchemy, with the schema as the only one that is searched."""
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query))
-    query["options"] = f"{query.get('options', '')} -c search_path={schema}".strip()
-    return urlunsplit((scheme, parts.netloc, parts.path, urlencode(query), ""))
+    given = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
+    options = f"{given.pop('options', '')} -c search_path={schema}".strip()
+    host, port = given.pop("host", None), given.pop("port", None)
+    query = {"options": options}
+    if host is not None and host.startswith("/"):
+        query["host"], host = host, None
+    location = URL.create(
+        scheme,
+        username=given.pop("user", None),
+        password=given.pop("password", None),
+        host=host,
+        port=int(port) if port else None,
+        database=given.pop("dbname", None),
+        query={**given, **query},
+    )
+    return location.render_as_string(hide_password=False)
 
 
 def _create_schema(url: str, schema: str) -> None:

@@ -7,6 +7,7 @@ import errno
 import shutil
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -63,7 +64,8 @@ class LocalFolder:
             except OSError as error:
                 raise self._failure(error, location) from error
             finally:
-                arriving.unlink(missing_ok=True)
+                with suppress(OSError):
+                    arriving.unlink(missing_ok=True)
 
     def _resolved(self, location: Location) -> Path:
         """Return the location's real path, with every link followed and still inside the folder."""
@@ -86,6 +88,7 @@ class LocalFolder:
     def _failure(self, error: OSError, location: Location) -> DocumentUnavailable | StorageUnavailable:
         match error.errno:
             case errno.ENOENT | errno.ENOTDIR:
+                self.check()  # a folder that has just gone is not the document's fault
                 return not_found(location)
             case errno.ENAMETOOLONG | errno.ELOOP | errno.EISDIR:
                 return _refused(location)

@@ -16,7 +16,7 @@ from pathlib import Path
 from pebble import ProcessExpired
 
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind
-from notaflow_pipeline.ocr.workers import Worker, end_group, make_scratch
+from notaflow_pipeline.ocr.workers import Worker, end_group, make_scratch, remove_left_files
 
 FALSE_STARTS_ALLOWED = 5
 """So many workers in a row that end before they begin their job mean that none can work here."""
@@ -194,7 +194,7 @@ class Crew:
         del self._busy[worker]
         self._idle.append(_recruit(self._scratch))
         self._ending = [thread for thread in self._ending if thread.is_alive()]
-        ending = threading.Thread(target=worker.kill, name="worker's end", daemon=True)
+        ending = threading.Thread(target=_end, args=(worker, self._scratch), name="worker's end", daemon=True)
         ending.start()
         self._ending.append(ending)
 
@@ -203,6 +203,11 @@ def _recruit(scratch: Path) -> Worker:
     worker = Worker(scratch)
     worker.start()
     return worker
+
+
+def _end(worker: Worker, scratch: Path) -> None:
+    worker.kill()
+    remove_left_files(scratch)  # its successor may have looked before it was dead
 
 
 def _timeout(job: Job) -> DocumentFailure:

@@ -1,7 +1,7 @@
 """What came out: the text of a page, and of a document as the contract wants it stored."""
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 
@@ -14,7 +14,7 @@ class PageText:
     """
 
     number: int
-    text: str
+    text: str = field(repr=False)  # personal data: not for tracebacks and logs
     words: int
     mean_confidence: float | None
     seconds: float

@@ -6,7 +6,7 @@ All that is known about Tesseract's program, its options and its complaints stan
 import os
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -26,7 +26,7 @@ FAINTEST_CONTRAST = 16
 class Recognition:
     """What stands on a page. `mean_confidence` is from 0 to 100 over its words, None without any."""
 
-    text: str
+    text: str = field(repr=False)  # personal data: not for tracebacks and logs
     words: int
     mean_confidence: float | None
 

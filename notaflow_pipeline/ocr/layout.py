@@ -4,7 +4,7 @@ Only the reading of Tesseract's TSV. Its columns are described in tessdoc, `Comm
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 WORD_LEVEL = "5"
@@ -15,7 +15,7 @@ COLUMNS = 12
 class Word:
     """A recognised word, its confidence from 0 to 100, and the paragraph and line that it stands in."""
 
-    text: str
+    text: str = field(repr=False)  # personal data: not for tracebacks and logs
     confidence: float
     paragraph: tuple[str, str]
     line: str

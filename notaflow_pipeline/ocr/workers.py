@@ -122,7 +122,7 @@ def make_scratch(least_bytes: int) -> Path:
 def begin_work(scratch: Path) -> None:
     """What a worker does first: a process group of its own, temporary files where they are found, and a guardian."""
     os.setsid()
-    _remove_left_files(scratch)
+    remove_left_files(scratch)
     own = scratch / str(os.getpid())
     own.mkdir(exist_ok=True)
     tempfile.tempdir = str(own)
@@ -156,8 +156,8 @@ def _end_now(files: Path, _signal: int | None = None, _frame: FrameType | None =
     os.killpg(0, signal.SIGKILL)
 
 
-def _remove_left_files(scratch: Path) -> None:
-    """Clear up after workers that were killed: each of them has a successor, which comes by here."""
+def remove_left_files(scratch: Path) -> None:
+    """Clear up after workers that were killed."""
     for folder in scratch.iterdir():
         try:
             os.kill(int(folder.name), 0)

@@ -8,10 +8,11 @@ any more (`recovery`), and counting (`monitoring`).
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
+import psycopg
 from psycopg import Connection, sql
 from psycopg.rows import class_row, scalar_row
 
-from notaflow_pipeline.queue.database import short_transaction
+from notaflow_pipeline.queue.database import OutcomeRefused, is_passing, short_transaction
 from notaflow_pipeline.queue.model import Claim, DocumentSource, Failure, Reading
 
 MAX_BACKOFF_SECONDS = 3600
@@ -21,14 +22,16 @@ MAX_BACKOFF_SECONDS = 3600
 # does the planner walk idx_extraction_queue_ocr_claim_<source>, which holds no exhausted row. That form lets a row pass
 # that was never tried and may never be (NULL attempts of at most 0), hence the condition below it. MATERIALIZED, because a
 # LIMIT inside a joined subquery may otherwise be run more than once.
-_PICK = sql.SQL("""
-    SELECT id, ocr_priority, created_at
-    FROM extraction_queue
-    WHERE status_id = 3
+CLAIMABLE = sql.SQL("""status_id = 3
       AND document_source = {source}
       AND file_content IS NULL
       AND (ocr_attempts IS NULL OR ocr_attempts < ocr_max_attempts)
-      AND COALESCE(ocr_attempts, 0) < ocr_max_attempts
+      AND COALESCE(ocr_attempts, 0) < ocr_max_attempts""")
+
+_PICK = sql.SQL("""
+    SELECT id, ocr_priority, created_at
+    FROM extraction_queue
+    WHERE {claimable}
       AND (ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())
       AND NOT EXISTS (SELECT FROM ocr_pause)
     ORDER BY ocr_priority DESC, created_at, id
@@ -38,12 +41,16 @@ _PICK = sql.SQL("""
 
 _CLAIM = sql.SQL("""
 WITH {picks},
--- one instant for both, since the order of the statements below is not fixed: attempts of a document never overlap
+-- Tokens in the order of the queue, whatever order the update takes; one instant for what ends and what begins, since
+-- the order of the statements below is not fixed and attempts of a document never overlap.
 picked AS MATERIALIZED (
-    SELECT id, clock_timestamp() AS now
-    FROM ({candidates}) AS candidate
-    ORDER BY ocr_priority DESC, created_at, id
-    LIMIT %(limit)s
+    SELECT id, nextval('ocr_attempt_id_seq') AS token, clock_timestamp() AS now
+    FROM (
+        SELECT id
+        FROM ({candidates}) AS candidate
+        ORDER BY ocr_priority DESC, created_at, id
+        LIMIT %(limit)s
+    ) AS first
 ),
 -- the row was taken away behind its worker's back: that attempt ends here
 superseded AS (
@@ -56,7 +63,7 @@ superseded AS (
 )
 UPDATE extraction_queue AS q
 SET status_id = 6,
-    ocr_claim_id = nextval('ocr_attempt_id_seq'),
+    ocr_claim_id = picked.token,
     ocr_worker_id = %(worker_id)s,
     ocr_started_at = picked.now,
     ocr_completed_at = NULL,
@@ -271,6 +278,11 @@ def claim_documents(
     return sorted(claims, key=lambda claim: claim.token)
 
 
+def claimable(source: str) -> sql.Composed:
+    """Return the condition of a source's claimable rows, backoff aside, in the form that its claim index serves."""
+    return CLAIMABLE.format(source=sql.Literal(DocumentSource(source).value))
+
+
 def write_missing_maxima(connection: Connection, sources: Sequence[str]) -> int:
     """Write down what a missing `ocr_attempts` or `ocr_max_attempts` means, so that comparisons see the row."""
     return connection.execute(_WRITE_MISSING_MAXIMA, {"sources": list(sources)}).rowcount
@@ -286,9 +298,7 @@ def claim_statement(sources: Sequence[str]) -> sql.Composed:
     if not known or DocumentSource.PLAN_CADASTRAUX in known:
         raise ValueError("OCR reads the sources index and acte; drawings are never OCRed")
     picks = [
-        sql.SQL("pick_{} AS MATERIALIZED ({})").format(
-            sql.SQL(source.value), _PICK.format(source=sql.Literal(source.value))
-        )
+        sql.SQL("pick_{} AS MATERIALIZED ({})").format(sql.SQL(source.value), _PICK.format(claimable=claimable(source)))
         for source in known
     ]
     candidates = [sql.SQL("SELECT * FROM pick_{}").format(sql.SQL(source.value)) for source in known]
@@ -302,7 +312,11 @@ def renew(connection: Connection, tokens: Collection[int], lease: timedelta) -> 
 
 
 def succeed(connection: Connection, claim: Claim, reading: Reading) -> bool:
-    """Record the text. False, and nothing changed, when the claim is no longer held."""
+    """Record the text. False, and nothing changed, when the claim is no longer held.
+
+    Raises:
+        OutcomeRefused: the database will not store this text, now or later.
+    """
     arguments = {
         "document_id": claim.document_id,
         "token": claim.token,
@@ -375,6 +389,20 @@ def _release(connection: Connection, tokens: Collection[int], run_id: str | None
         return len(connection.execute(_RELEASE, arguments).fetchall())
 
 
+def _accepted(connection: Connection, statement: str, arguments: Mapping[str, object]) -> bool:
+    try:
+        return connection.execute(statement, arguments).fetchone() is not None
+    except psycopg.Error as error:
+        if is_passing(error):
+            raise
+        constraint = f", constraint {error.diag.constraint_name}" if error.diag.constraint_name else ""
+        refusal = f"The database refuses to store the outcome (SQLSTATE {error.sqlstate}{constraint})."
+    except UnicodeError:
+        refusal = "The text cannot be stored as UTF-8."
+    # raised here, where the driver's error is no longer at hand: it can repeat the row with its text
+    raise OutcomeRefused(refusal)
+
+
 def _finish(
     connection: Connection, claim: Claim, statement: str, arguments: Mapping[str, object], outcome: str
 ) -> bool:
@@ -383,7 +411,7 @@ def _finish(
     When the answer of an earlier try was lost, the row has moved on already, and its attempt says with which outcome.
     """
     with short_transaction(connection):
-        if connection.execute(statement, arguments).fetchone() is not None:
+        if _accepted(connection, statement, arguments):
             return True
         row = connection.execute(_OUTCOME, {"token": claim.token}).fetchone()
         if row is not None and row[0] == outcome:

@@ -22,6 +22,12 @@ LOCK_SECONDS = 10
 """How long one may wait for another program's lock on a row."""
 
 
+UNREADABLE_URL = (
+    "NOTAFLOW_DATABASE_URL is not a PostgreSQL URL; it looks like postgresql://user:password@host:5432/database, with "
+    "special characters of the password percent-encoded (@ is %40, / is %2F)"
+)
+
+
 class DatabaseUnavailable(Exception):
     """The database cannot be reached, or refuses us. The message says where it was looked for, without a password."""
 
@@ -32,12 +38,9 @@ def connection_parameters(url: str) -> dict[str, str | int]:
     Raises:
         DatabaseUnavailable: `url` is not a PostgreSQL URL.
     """
-    try:
-        given = {key: value for key, value in conninfo_to_dict(url).items() if value is not None}
-    except psycopg.ProgrammingError:
-        raise DatabaseUnavailable(
-            "NOTAFLOW_DATABASE_URL is not a PostgreSQL URL; it looks like postgresql://user:password@host:5432/database"
-        ) from None
+    given = _parsed(url)
+    if given is None:
+        raise DatabaseUnavailable(UNREADABLE_URL)
     limits: dict[str, str | int] = {
         "connect_timeout": CONNECT_SECONDS,
         "application_name": "notaflow_pipeline",
@@ -52,19 +55,41 @@ def connection_parameters(url: str) -> dict[str, str | int]:
 
 def where(url: str) -> str:
     """Name the database of `url` for a message, without its password."""
-    try:
-        parameters = conninfo_to_dict(url)
-    except psycopg.ProgrammingError:
+    parameters = _parsed(url)
+    if parameters is None:
         return "the database of NOTAFLOW_DATABASE_URL"
     host = str(parameters.get("host") or "localhost")
     address = host if host.startswith("/") else f"{host}:{parameters.get('port') or 5432}"
     return f"database {parameters.get('dbname') or 'postgres'} at {address}"
 
 
+def _parsed(url: str) -> dict[str, str | int] | None:
+    """Return the parameters of `url`, or None where a part of a password would end up in another parameter."""
+    try:
+        parameters = {key: value for key, value in conninfo_to_dict(url).items() if value is not None}
+    except psycopg.ProgrammingError:
+        return None
+    misplaced = any("@" in str(parameters.get(part, "")) for part in ("host", "port", "dbname"))
+    return None if misplaced or url.partition("?")[0].count("@") > 1 else parameters
+
+
 def unavailable(url: str, cause: BaseException) -> DatabaseUnavailable:
     """Return the one error for a database that cannot be used, with the first line of the reason."""
     reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
     return DatabaseUnavailable(f"cannot use {where(url)}: {reason}. Is it running, and is NOTAFLOW_DATABASE_URL right?")
+
+
+PASSING_CONDITIONS = ("08", "40", "53", "55", "57")
+"""SQLSTATE classes that say nothing of the document: connection, conflict, resources, locks, operator or timeout."""
+
+
+class OutcomeRefused(Exception):
+    """The database refuses to store what was read, and would again. Its message can repeat the text; this one does not."""
+
+
+def is_passing(error: psycopg.Error) -> bool:
+    """Whether the same statement may well succeed later; no SQLSTATE means that the connection was lost."""
+    return error.sqlstate is None or error.sqlstate.startswith(PASSING_CONDITIONS)
 
 
 _LIMIT_WAITS = """
@@ -131,7 +156,7 @@ def connect(url: str) -> Iterator[Connection]:
     """
     try:
         connection = psycopg.connect(**connection_parameters(url), autocommit=True, prepare_threshold=None)  # type: ignore[arg-type]
-    except psycopg.OperationalError as refused:
+    except psycopg.Error as refused:
         raise unavailable(url, refused) from refused
     with connection:
         yield connection

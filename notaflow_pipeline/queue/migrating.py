@@ -18,10 +18,14 @@ from psycopg.rows import scalar_row
 from yoyo import get_backend, read_migrations
 
 from notaflow_pipeline.queue.database import connect
+from notaflow_pipeline.queue.schema import claim_index, find_differences, invalid_indexes
 
 log = logging.getLogger(__name__)
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+
+FIRST_OF_OURS = 5
+"""001 and 002 stand for NotaFlow's own tables."""
 
 LOCK_KEY = 7_027_110_005
 """One number for everybody who migrates this database; a dead migrator's lock goes with its connection."""
@@ -33,15 +37,6 @@ ATTEMPTS = 5
 class MigrationFailed(Exception):
     """A migration could not be applied or taken back. Nothing half-done needs undoing: run it again once mended."""
 
-
-_INVALID_INDEXES = """
-SELECT i.indexrelid::regclass::text
-FROM pg_index AS i
-JOIN pg_class AS c ON c.oid = i.indexrelid
-WHERE NOT i.indisvalid
-  AND i.indrelid = to_regclass('extraction_queue')
-  AND c.relname LIKE 'idx_extraction_queue_ocr_%'
-"""
 
 _SYNCHRONISE_SOURCES = """
 WITH removed AS (
@@ -98,6 +93,9 @@ def migrate(url: str, *, sources: Sequence[str], to: int | None = None) -> list[
             backend.connection.close()
         if to is None:
             _switch_on(connection, sources)
+            if list(find_differences(connection, sources)):
+                _mend(connection)
+                _switch_on(connection, sources)
     return applied
 
 
@@ -165,13 +163,15 @@ def _run_file(connection: Connection, path: Path) -> None:
             connection.execute(sql.SQL(statement))
         except psycopg.Error as refused:
             reason = str(refused).splitlines()[0]
-            raise MigrationFailed(f"the way back {path.name} failed: {reason}") from refused
+            raise MigrationFailed(f"{path.parent.name}/{path.name} failed: {reason}") from refused
 
 
-def invalid_indexes(connection: Connection) -> list[str]:
-    """Return our indexes that a broken-off concurrent build left INVALID: `IF NOT EXISTS` would accept them."""
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        return cursor.execute(_INVALID_INDEXES).fetchall()
+def _mend(connection: Connection) -> None:
+    """Run every file of this project again: something that a migration made was lost after it, and each can be repeated."""
+    for name in migration_ids():
+        if number_of(name) >= FIRST_OF_OURS:
+            log.warning("something that %s made is missing or differs; running it again", name)
+            _run_file(connection, MIGRATIONS / f"{name}.sql")
 
 
 def _drop_invalid_indexes(connection: Connection) -> None:
@@ -185,11 +185,6 @@ def _switch_on(connection: Connection, sources: Sequence[str]) -> None:
         statement = sql.SQL(_CLAIM_INDEX).format(name=sql.Identifier(claim_index(source)), source=sql.Literal(source))
         connection.execute(statement)
     connection.execute(_SYNCHRONISE_SOURCES, {"sources": list(sources)})
-
-
-def claim_index(source: str) -> str:
-    """Return the name of the index that the claim of a source walks."""
-    return f"idx_extraction_queue_ocr_claim_{source}"
 
 
 def _yoyo_url(url: str) -> str:

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from psycopg import Connection
+from psycopg import Connection, sql
 from psycopg.rows import class_row, dict_row, scalar_row
 
+from notaflow_pipeline.queue.claims import claimable
 from notaflow_pipeline.queue.model import Attempt, ExtractionQueueJob
 
 # name of the view -> what it answers; the views hold the document's queries to the letter
@@ -61,35 +62,46 @@ WHERE finished_at >= date_trunc('day', clock_timestamp() AT TIME ZONE %(timezone
   AND document_source = ANY(%(sources)s)
 """
 
-_READY = """
+# one branch a source, each served by its claim index, and one for the rows whose maximum is missing
+_READY_BRANCH = sql.SQL("""
+    SELECT
+    FROM extraction_queue
+    WHERE {claimable}
+      AND (ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())
+""")
+
+_UNREAD_BRANCH = sql.SQL("""
+    SELECT
+    FROM extraction_queue
+    WHERE {claimable}
+""")
+
+_NO_MAXIMUM_BRANCH = sql.SQL("""
+    SELECT
+    FROM extraction_queue
+    WHERE status_id = 3
+      AND file_content IS NULL
+      AND ocr_max_attempts IS NULL
+      AND document_source = ANY(%(sources)s)
+      AND COALESCE(ocr_attempts, 0) < 3
+""")
+
+_COUNT_READY = sql.SQL("""
 SELECT count(*)
 FROM (
-    SELECT
-    FROM extraction_queue
-    WHERE status_id = 3
-      AND document_source = ANY(%(sources)s)
-      AND file_content IS NULL
-      AND COALESCE(ocr_attempts, 0) < COALESCE(ocr_max_attempts, 3)
-      AND (ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())
+    {branches}
     LIMIT %(at_most)s
 ) AS ready
-"""
+""")
 
-_UNFINISHED = """
-SELECT EXISTS (
-    SELECT
-    FROM extraction_queue
-    WHERE status_id = 3
-      AND document_source = ANY(%(sources)s)
-      AND file_content IS NULL
-      AND COALESCE(ocr_attempts, 0) < COALESCE(ocr_max_attempts, 3)
-) OR EXISTS (
+_HAS_UNFINISHED = sql.SQL("""
+SELECT EXISTS ({branches}) OR EXISTS (
     SELECT
     FROM extraction_queue
     WHERE status_id = 6
       AND document_source = ANY(%(sources)s)
 )
-"""
+""")
 
 _JOB_COLUMNS = """
 SELECT id, document_source, document_number, status_id, supabase_path, created_at, ocr_worker_id, ocr_started_at,
@@ -192,13 +204,20 @@ def count_today(connection: Connection, *, sources: Sequence[str], timezone: str
 def count_ready(connection: Connection, *, sources: Sequence[str], at_most: int) -> int:
     """Count the documents that a new run would claim, no further than `at_most`: cheap enough to poll."""
     with connection.cursor(row_factory=scalar_row) as cursor:
-        return int(cursor.execute(_READY, {"sources": list(sources), "at_most": at_most}).fetchone() or 0)
+        statement = _COUNT_READY.format(branches=_branches(_READY_BRANCH, sources))
+        return int(cursor.execute(statement, {"sources": list(sources), "at_most": at_most}).fetchone() or 0)
 
 
 def has_unfinished(connection: Connection, *, sources: Sequence[str]) -> bool:
     """Whether any document is ready, backing off or under OCR, here or elsewhere: not everything is done or exhausted."""
     with connection.cursor(row_factory=scalar_row) as cursor:
-        return bool(cursor.execute(_UNFINISHED, {"sources": list(sources)}).fetchone())
+        statement = _HAS_UNFINISHED.format(branches=_branches(_UNREAD_BRANCH, sources))
+        return bool(cursor.execute(statement, {"sources": list(sources)}).fetchone())
+
+
+def _branches(branch: sql.SQL, sources: Sequence[str]) -> sql.Composed:
+    selects = [branch.format(claimable=claimable(source)) for source in sources]
+    return sql.SQL("UNION ALL").join([*selects, _NO_MAXIMUM_BRANCH])
 
 
 def find_jobs(connection: Connection, id_or_number: str) -> list[ExtractionQueueJob]:

@@ -127,13 +127,14 @@ INVARIANTS: dict[str, tuple[str, str]] = {
                            OR q.document_source <> ALL(%(sources)s)
                            OR q.file_content IS NOT NULL
                            OR COALESCE(q.ocr_max_attempts, 3) < 1 AS not_for_ocr,
-                       q.file_content IS NOT NULL AND EXISTS (
-                           SELECT
+                       COALESCE(sha256(convert_to(q.file_content, 'UTF8')) = (
+                           SELECT a.text_sha256
                            FROM ocr_attempt AS a
                            WHERE a.queue_id = q.id
                              AND a.outcome = 'succeeded'
-                             AND a.text_sha256 = sha256(convert_to(q.file_content, 'UTF8'))
-                       ) AS has_our_text
+                           ORDER BY a.id DESC
+                           LIMIT 1
+                       ), FALSE) AS has_our_text
                 FROM extraction_queue AS q
                 WHERE q.status_id = 3
             ) AS row

@@ -51,10 +51,14 @@ WHERE a.id = recovered.token
 RETURNING a.id
 """
 
-# The ten-minute rule of the document, for rows that no lease covers; a row without a start time would never be stuck.
+# The ten-minute rule of the document, for rows that no lease covers; a row without a start time would never be stuck. The
+# attempt counts even where the other program did not count it, or its document would go round for ever.
 _RECOVER_STUCK_ELSEWHERE = """
 WITH abandoned AS MATERIALIZED (
-    SELECT q.id
+    SELECT q.id, GREATEST(
+               COALESCE(q.ocr_attempts, 0),
+               1 + (SELECT count(*) FROM ocr_attempt AS a WHERE a.queue_id = q.id AND a.outcome IS DISTINCT FROM 'released')
+           )::integer AS attempts
     FROM extraction_queue AS q
     WHERE q.status_id = 6
       AND (q.ocr_started_at IS NULL OR q.ocr_started_at < clock_timestamp() - %(stuck_after)s)
@@ -69,10 +73,10 @@ WITH abandoned AS MATERIALIZED (
 recovered AS (
     UPDATE extraction_queue AS q
     SET status_id = CASE
-            WHEN COALESCE(q.ocr_attempts, 0) >= COALESCE(q.ocr_max_attempts, 3) THEN %(exhausted_status)s
+            WHEN abandoned.attempts >= COALESCE(q.ocr_max_attempts, 3) THEN %(exhausted_status)s
             ELSE 3
         END,
-        ocr_attempts = COALESCE(q.ocr_attempts, 0),
+        ocr_attempts = abandoned.attempts,
         ocr_max_attempts = COALESCE(q.ocr_max_attempts, 3),
         ocr_error = %(error)s,
         ocr_last_error_at = clock_timestamp(),
@@ -168,19 +172,21 @@ SELECT (
           FROM extraction_queue AS q
           WHERE q.id = a.queue_id
             AND q.status_id = 6
+            AND q.ocr_claim_id = a.id
       )
 ) + (
     SELECT count(*)
     FROM extraction_queue AS q
+    JOIN LATERAL (
+        SELECT a.text_sha256
+        FROM ocr_attempt AS a
+        WHERE a.queue_id = q.id
+          AND a.outcome = 'succeeded'
+        ORDER BY a.id DESC
+        LIMIT 1
+    ) AS won ON won.text_sha256 = sha256(convert_to(q.file_content, 'UTF8'))
     WHERE q.status_id = 3
       AND q.file_content IS NOT NULL
-      AND EXISTS (
-          SELECT
-          FROM ocr_attempt AS a
-          WHERE a.queue_id = q.id
-            AND a.outcome = 'succeeded'
-            AND a.text_sha256 = sha256(convert_to(q.file_content, 'UTF8'))
-      )
 ) + (
     SELECT count(*)
     FROM extraction_queue AS q

@@ -9,8 +9,6 @@ from collections.abc import Iterator, Sequence
 from psycopg import Connection
 from psycopg.rows import scalar_row
 
-from notaflow_pipeline.queue.migrating import claim_index, invalid_indexes
-
 # table -> column -> type, of every column that the pipeline reads or writes
 COLUMNS = {
     "extraction_status": {"id": "integer", "name": "text"},
@@ -121,6 +119,15 @@ FROM unnest(%(views)s::text[]) AS name
 WHERE to_regclass(name) IS NULL
 """
 
+_INVALID_INDEXES = """
+SELECT i.indexrelid::regclass::text
+FROM pg_index AS i
+JOIN pg_class AS c ON c.oid = i.indexrelid
+WHERE NOT i.indisvalid
+  AND i.indrelid = ANY(ARRAY[to_regclass('extraction_queue'), to_regclass('ocr_attempt')]::oid[])
+  AND (c.relname LIKE 'idx_extraction_queue_ocr_%' OR c.relname LIKE 'ocr_attempt_%')
+"""
+
 _TRIGGER = """
 SELECT EXISTS (
     SELECT
@@ -181,6 +188,17 @@ def find_differences(connection: Connection, sources: Sequence[str]) -> Iterator
         yield f"view {view} is missing"
 
 
+def invalid_indexes(connection: Connection) -> list[str]:
+    """Return our indexes that a broken-off concurrent build left INVALID: `IF NOT EXISTS` would accept them."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(_INVALID_INDEXES).fetchall()
+
+
+def claim_index(source: str) -> str:
+    """Return the name of the index that the claim of a source walks."""
+    return f"idx_extraction_queue_ocr_claim_{source}"
+
+
 def _status_difference(connection: Connection) -> Iterator[str]:
     with connection.cursor(row_factory=scalar_row) as cursor:
         name = cursor.execute(_STATUS_NAME).fetchone()
@@ -207,8 +225,17 @@ def _index_differences(connection: Connection, sources: Sequence[str]) -> Iterat
             yield f"index {name} is INVALID (a concurrent build was broken off)"
         elif _normalised(definitions[name].split("(", 1)[1]) != _normalised(definition):
             yield f"index {name} is defined otherwise: {definitions[name]}"
-    if "ocr_attempt_one_open" not in definitions:
-        yield "index ocr_attempt_one_open is missing: nothing keeps two claims of one document apart"
+    yield from _one_open_difference(definitions.get("ocr_attempt_one_open"), invalid)
+
+
+def _one_open_difference(definition: str | None, invalid: set[str]) -> Iterator[str]:
+    consequence = "nothing keeps two claims of one document apart"
+    if definition is None:
+        yield f"index ocr_attempt_one_open is missing: {consequence}"
+    elif "ocr_attempt_one_open" in invalid:
+        yield f"index ocr_attempt_one_open is INVALID: {consequence}"
+    elif "UNIQUE" not in definition or _normalised(definition.split("(", 1)[1]) != "queue_idwherefinished_atisnull":
+        yield f"index ocr_attempt_one_open is defined otherwise, and {consequence}: {definition}"
 
 
 def _normalised(definition: str) -> str:

@@ -95,7 +95,7 @@ SCENARIOS: list[tuple[Scenario, str, list[str]]] = [
     (late_failure_changes_nothing, "_FAIL", ["\n      AND ocr_claim_id = %(token)s"]),
     (
         exhausted_documents_are_not_claimed,
-        "_PICK",
+        "CLAIMABLE",
         [
             "\n      AND (ocr_attempts IS NULL OR ocr_attempts < ocr_max_attempts)",
             "\n      AND COALESCE(ocr_attempts, 0) < ocr_max_attempts",

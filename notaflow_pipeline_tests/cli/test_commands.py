@@ -1,0 +1,328 @@
+"""What each command does, and what scripts get from it."""
+
+import tempfile
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import psutil
+import pytest
+from PIL import Image
+from psycopg import Connection
+
+from notaflow_pipeline.queue import claims
+from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline_tests.cli import Terminal, open_terminal
+from notaflow_pipeline_tests.ocr import processes, samples
+
+SECRET = "correct-horse-battery-staple"
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, database_url: str) -> Terminal:
+    """A terminal on this test's database."""
+    return open_terminal(tmp_path, database_url)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A folder as a person has it: two documents and something else."""
+    place = tmp_path / "files"
+    place.mkdir()
+    samples.png(place / "2 784 195.png", "Vente du lot 3 770 292")
+    Image.new("L", (60, 40), "white").save(place / "blank.png")
+    (place / "notes.txt").write_text("not a document")
+    return place
+
+
+def statuses(connection: Connection) -> list[int]:
+    return [one for (one,) in connection.execute("SELECT status_id FROM extraction_queue ORDER BY created_at, id")]
+
+
+def ready_pages(connection: Connection, terminal: Terminal, count: int) -> list[UUID]:
+    Image.new("L", (60, 40), "white").save(terminal.documents / "index" / "page.png")
+    return [
+        enqueue_document(connection, NewDocument("index", f"1 00{number}", "index/page.png")) for number in range(count)
+    ]
+
+
+class TestEnqueue:
+    def test_folder_is_enqueued_without_what_is_no_document(
+        self, terminal: Terminal, connection: Connection, files: Path
+    ) -> None:
+        printed = terminal.json("enqueue", str(files))
+        assert [one["path"] for one in printed] == [str(files / "2 784 195.png"), str(files / "blank.png")]
+        for one in printed:
+            assert one.keys() == {"id", "path", "supabase_path"}
+            assert (terminal.documents / one["supabase_path"]).read_bytes() == Path(one["path"]).read_bytes()
+        rows = connection.execute("SELECT id::text, supabase_path, status_id FROM extraction_queue").fetchall()
+        assert {row[0]: row[1] for row in rows} == {one["id"]: one["supabase_path"] for one in printed}
+        assert statuses(connection) == [3, 3]
+
+    def test_file_is_enqueued_for_people(self, terminal: Terminal, connection: Connection, files: Path) -> None:
+        done = terminal.run("enqueue", str(files / "blank.png"), "--source", "acte")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "1 documents enqueued.\n", "")
+        (row,) = connection.execute("SELECT document_source, supabase_path FROM extraction_queue").fetchall()
+        assert row[0] == "acte"
+        assert row[1].startswith("actes/")
+
+    @pytest.mark.parametrize("source", ["deeds", "plan_cadastraux"])
+    def test_source_that_is_not_ocred_is_refused(
+        self, terminal: Terminal, connection: Connection, files: Path, source: str
+    ) -> None:
+        done = terminal.run("enqueue", str(files / "blank.png"), "--source", source)
+        assert done.returncode != 0
+        assert "Traceback" not in done.stderr
+        assert statuses(connection) == []
+
+
+class TestWork:
+    def test_everything_is_read_and_shown_from_beginning_to_end(
+        self, terminal: Terminal, connection: Connection, files: Path
+    ) -> None:
+        enqueued = terminal.json("enqueue", str(files))
+        (summary,) = terminal.json("work", "--until-empty")
+        assert (summary["claimed"], summary["succeeded"], summary["failed"], summary["lost"]) == (2, 2, {}, 0)
+        assert summary["pages"] == 2
+        assert summary["seconds"] > 0
+
+        lines = terminal.json("export")
+        assert [one["id"] for one in lines] == [one["id"] for one in enqueued]
+        assert lines[0].keys() == {
+            *("id", "document_number", "status_id", "supabase_path", "file_content", "ocr_attempts", "ocr_error"),
+            *("mean_confidence", "pages"),
+        }
+        assert (lines[0]["status_id"], lines[0]["ocr_attempts"], lines[0]["pages"]) == (5, 1, 1)
+        assert "3 770 292" in lines[0]["file_content"]
+        assert 50 < lines[0]["mean_confidence"] <= 100
+        assert (lines[1]["status_id"], lines[1]["file_content"], lines[1]["mean_confidence"]) == (5, "", None)
+
+        (by_number,) = terminal.json("show", "2784195")
+        (by_id,) = terminal.json("show", enqueued[0]["id"])
+        assert by_number == by_id
+        assert by_id["file_content"] == lines[0]["file_content"]
+        assert [one["outcome"] for one in by_id["attempts"]] == ["succeeded"]
+        for_people = terminal.run("show", "2 784 195")
+        assert "3 770 292" in for_people.stdout
+        assert "succeeded" in for_people.stdout
+
+        (status,) = terminal.json("status")
+        assert status["done"] == 2
+        assert status["pages_today"] == 2
+        assert statuses(connection) == [5, 5]
+        assert list((terminal.folder / "temporary").iterdir()) == []
+
+    def test_limit_is_kept(self, terminal: Terminal, connection: Connection) -> None:
+        ready_pages(connection, terminal, 4)
+        (summary,) = terminal.json("work", "--limit", "3")
+        assert summary["claimed"] == 3
+        assert sorted(statuses(connection)) == [3, 5, 5, 5]
+
+    def test_limit_ends_work_that_would_go_on_until_empty(self, terminal: Terminal, connection: Connection) -> None:
+        ready_pages(connection, terminal, 4)
+        terminal.json("work", "--until-empty", "--limit", "1")
+        assert sorted(statuses(connection)) == [3, 3, 3, 5]
+
+    def test_without_until_empty_documents_that_back_off_are_not_waited_for(
+        self, terminal: Terminal, connection: Connection
+    ) -> None:
+        enqueue_document(connection, NewDocument("index", "1", "index/missing.pdf"))
+        (summary,) = terminal.json("work")
+        assert summary["failed"] == {"not_found": 1}
+        (status,) = terminal.json("status")
+        assert status["backing_off"] == 1
+
+    def test_until_empty_waits_for_documents_that_back_off_until_they_are_exhausted(
+        self, terminal: Terminal, connection: Connection
+    ) -> None:
+        enqueue_document(connection, NewDocument("index", "1", "index/missing.pdf"))
+        (summary,) = terminal.json("work", "--until-empty", OCR_RETRY_BASE_SECONDS="0.5")
+        assert summary["failed"] == {"not_found": 3}
+        (status,) = terminal.json("status")
+        assert (status["exhausted"], status["ready"], status["backing_off"]) == (1, 0, 0)
+
+    def test_until_empty_takes_over_what_another_worker_left_behind(
+        self, terminal: Terminal, connection: Connection
+    ) -> None:
+        ready_pages(connection, terminal, 1)
+        claims.claim_documents(
+            connection, limit=1, sources=["index"], worker_id="dead", run_id=None, lease=timedelta(seconds=3)
+        )
+        terminal.json("work", "--until-empty")
+        assert statuses(connection) == [5]
+        outcomes = connection.execute("SELECT outcome FROM ocr_attempt ORDER BY id").fetchall()
+        assert outcomes == [("stuck",), ("succeeded",)]
+
+    def test_summary_for_people_names_the_failures(self, terminal: Terminal, connection: Connection) -> None:
+        ready_pages(connection, terminal, 1)
+        (terminal.documents / "index" / "empty.pdf").touch()
+        enqueue_document(connection, NewDocument("index", "1", "index/empty.pdf"))
+        done = terminal.run("work")
+        assert done.returncode == 0, "a document's failure is data"
+        assert done.stdout.startswith("1 read (1 pages), 1 failed (1 empty_file), in ")
+        assert done.stderr == "", "no bar where nobody is watching"
+
+
+class TestStatus:
+    def test_every_state_is_counted(self, terminal: Terminal, connection: Connection) -> None:
+        documents = ready_pages(connection, terminal, 5)
+        connection.execute("UPDATE extraction_queue SET ocr_attempts = 3 WHERE id = %s", [documents[0]])
+        connection.execute(
+            "UPDATE extraction_queue SET ocr_next_attempt_at = clock_timestamp() + interval '1 hour' WHERE id = %s",
+            [documents[1]],
+        )
+        for lease_seconds in (300, 0):
+            claims.claim_documents(
+                connection,
+                limit=1,
+                sources=["index"],
+                worker_id="other",
+                run_id=None,
+                lease=timedelta(seconds=lease_seconds),
+            )
+        (status,) = terminal.json("status")
+        assert status.keys() >= {
+            *("ready", "active", "stuck", "backing_off", "exhausted", "done", "oldest_waiting_seconds"),
+            *("failure_rate_today", "succeeded_today", "failed_today", "pages_today"),
+        }
+        counted = {name: status[name] for name in ("ready", "active", "stuck", "backing_off", "exhausted", "done")}
+        assert counted == {"ready": 1, "active": 1, "stuck": 1, "backing_off": 1, "exhausted": 1, "done": 0}
+        assert status["oldest_waiting_seconds"] > 0
+        assert status["failure_rate_today"] is None
+
+    def test_empty_queue_is_shown_to_people(self, terminal: Terminal) -> None:
+        done = terminal.run("status")
+        assert done.returncode == 0
+        assert "oldest waiting" in done.stdout
+        assert "none yet" in done.stdout
+
+
+class TestRecover:
+    def test_stuck_rows_are_ready_again(self, terminal: Terminal, connection: Connection) -> None:
+        ready_pages(connection, terminal, 2)
+        claims.claim_documents(
+            connection, limit=1, sources=["index"], worker_id="dead", run_id=None, lease=timedelta(seconds=0)
+        )
+        connection.execute(
+            "UPDATE extraction_queue SET status_id = 6, ocr_attempts = 1, ocr_started_at = NULL WHERE status_id = 3"
+        )
+        (recovered,) = terminal.json("recover")
+        assert (recovered["expired_leases"], recovered["stuck_elsewhere"]) == (1, 1)
+        assert statuses(connection) == [3, 3]
+        (errors,) = connection.execute("SELECT count(*) FROM extraction_queue WHERE ocr_error IS NOT NULL").fetchall()
+        assert errors == (2,)
+
+
+class TestMigrate:
+    def test_empty_database_is_told_what_it_lacks_and_then_gets_it(
+        self, tmp_path: Path, empty_database_url: str
+    ) -> None:
+        terminal = open_terminal(tmp_path, empty_database_url)
+        before = terminal.run("migrate", "--check")
+        assert before.returncode == 1
+        assert "- table extraction_queue is missing" in before.stdout
+        assert before.stderr.startswith("notaflow: ")
+        assert before.stderr.count("\n") == 1
+        assert "applied 005_add_ocr_tracking" in terminal.run("migrate").stdout
+        after = terminal.run("migrate", "--check")
+        assert (after.returncode, after.stdout) == (0, "The schema is as this version needs it.\n")
+        assert terminal.run("migrate").stdout == "Nothing to be applied.\n"
+
+    def test_scripts_get_differences_and_names(self, tmp_path: Path, empty_database_url: str) -> None:
+        terminal = open_terminal(tmp_path, empty_database_url)
+        assert terminal.json("migrate", "--to", "2") == [{"applied": ["001_extraction_status", "002_extraction_queue"]}]
+        assert terminal.json("migrate", "--down-to", "1") == [{"taken_back": ["002_extraction_queue"]}]
+        done = terminal.run("migrate", "--check", "--json")
+        assert done.returncode == 1
+        assert '"ready": false' in done.stdout
+
+    def test_what_excludes_each_other_is_refused(self, terminal: Terminal) -> None:
+        done = terminal.run("migrate", "--check", "--to", "5")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == "notaflow: --check, --to and --down-to exclude each other\n"
+
+
+class TestDoctor:
+    def test_everything_is_well(self, terminal: Terminal) -> None:
+        (report,) = terminal.json("doctor")
+        assert {one["subject"]: one["ok"] for one in report["checks"]} == {
+            "database": True,
+            "schema": True,
+            "engine": True,
+            "storage": True,
+        }
+        shown = {one["variable"]: (one["value"], one["origin"]) for one in report["settings"]}
+        assert shown["OCR_WORKERS"] == ("2", "environment")
+        assert shown["OCR_LANGUAGES"] == ("fra+eng", "default")
+        assert shown["NOTAFLOW_DATABASE_URL"] == ("***", "environment")
+
+    def test_people_are_told_what_to_do_about_everything_that_is_wrong(self, terminal: Terminal) -> None:
+        done = terminal.run(
+            "doctor",
+            NOTAFLOW_DATABASE_URL=f"postgresql://notaflow:{SECRET}@127.0.0.1:1/notaflow",
+            SUPABASE_SERVICE_KEY=SECRET,
+            NOTAFLOW_DOCUMENTS_URL=str(terminal.folder / "nowhere"),
+            OCR_LANGUAGES="xyz",
+        )
+        assert done.returncode == 1
+        assert done.stdout.count("not ok") == 4
+        for advice in (
+            "Is it running, and is NOTAFLOW_DATABASE_URL right?",
+            "install tesseract-ocr-xyz",
+            "Check that the folder exists",
+        ):
+            assert advice in done.stdout
+        assert "***" in done.stdout
+        assert SECRET not in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+
+    def test_nothing_is_changed(self, tmp_path: Path, empty_database_url: str) -> None:
+        terminal = open_terminal(tmp_path, empty_database_url)
+        done = terminal.run("doctor")
+        assert done.returncode == 1
+        assert "`notaflow migrate` mends it" in done.stdout
+        assert "No row was touched" in done.stdout
+
+
+@pytest.mark.xdist_group("processes")
+class TestEmbeddedDatabase:
+    @pytest.fixture
+    def terminal(self) -> Iterator[Terminal]:
+        """A terminal without a configured database, outside pytest's own folder, which is closed to other users."""
+        with tempfile.TemporaryDirectory(prefix="notaflow-test-", ignore_cleanup_errors=True) as folder:
+            yield open_terminal(Path(folder), None)
+
+    def test_is_used_when_none_is_configured_and_stopped_afterwards(self, terminal: Terminal, files: Path) -> None:
+        assert terminal.run("migrate").returncode == 0
+        assert len(terminal.json("enqueue", str(files / "blank.png"))) == 1
+        (summary,) = terminal.json("work", "--until-empty")
+        assert summary["succeeded"] == 1
+        (line,) = terminal.json("export")
+        assert line["status_id"] == 5
+        data = str(terminal.folder / "home" / "postgres")
+        assert Path(data, "PG_VERSION").exists()
+
+        def servers() -> list[psutil.Process]:
+            return [one for one in processes.with_argument(data) if one.name() == "postgres"]
+
+        processes.wait_until(lambda: not servers())
+
+    def test_schema_that_is_not_there_yet_is_one_clear_line(self, terminal: Terminal) -> None:
+        done = terminal.run("work")
+        assert done.returncode == 1
+        assert done.stderr.startswith("notaflow: the database's schema is not ready")
+        assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.xdist_group("processes")
+class TestCorpus:
+    def test_real_pages_are_all_read(self, terminal: Terminal, corpus: Path) -> None:
+        pages = sorted((corpus / "pages").glob("*.jpg"))[:4]
+        assert len(terminal.json("enqueue", *map(str, pages))) == 4
+        terminal.json("work", "--until-empty")
+        lines = terminal.json("export")
+        assert [one["status_id"] for one in lines] == [5, 5, 5, 5]
+        for line in lines:
+            assert line["file_content"].startswith("--- Page 1 ---\n")
+            assert len(line["file_content"]) > 200

@@ -1,0 +1,68 @@
+"""What Dagster is shown: the asset graph, what is on by default, and one location name whichever way it is loaded."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, PROJECT, defs
+
+pytestmark = pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")
+
+
+def test_extraction_queue_is_external_and_upstream_of_ocr_text() -> None:
+    graph = defs.resolve_asset_graph()
+    queue, text = dg.AssetKey("extraction_queue"), dg.AssetKey("ocr_text")
+    assert graph.get(text).parent_keys == {queue}
+    assert graph.get(queue).is_external
+    assert graph.get(text).is_materializable
+
+
+def test_every_asset_says_what_it_holds() -> None:
+    for spec in defs.resolve_all_asset_specs():
+        assert spec.description, spec.key
+
+
+def test_ocr_text_is_made_by_claiming_reading_and_recording() -> None:
+    job = defs.resolve_job_def("ocr_job")
+    ops = {node.name for node in job.all_node_defs if isinstance(node, dg.OpDefinition)}
+    assert ops == {"claim_documents", "ocr_documents", "record_batch"}
+
+
+def test_sensor_is_on_by_default_and_launches_the_job() -> None:
+    sensor = defs.resolve_sensor_def("ocr_ready_sensor")
+    assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
+    assert [target.job_name for target in sensor.targets] == ["ocr_job"]
+
+
+def test_runs_carry_the_tag_that_the_sensor_counts() -> None:
+    assert defs.resolve_job_def("ocr_job").tags["notaflow/work"] == "ocr"
+
+
+def test_workspace_and_project_load_the_same_module_under_the_same_name() -> None:
+    workspace = yaml.safe_load((PROJECT / "workspace.yaml").read_text())
+    (location,) = [one["python_module"] for one in workspace["load_from"]]
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["dg"]["project"]
+    assert location["location_name"] == project["code_location_name"]
+    assert location["module_name"] == f"{project['root_module']}.definitions"
+
+
+@pytest.mark.xdist_group("processes")
+@pytest.mark.parametrize(
+    "command",
+    [["dagster", "definitions", "validate", "-w", "workspace.yaml"], ["dg", "check", "defs"]],
+    ids=["dagster", "dg"],
+)
+def test_definitions_load_without_any_database(tmp_path: Path, command: list[str]) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("NOTAFLOW_", "DAGSTER_"))}
+    environment |= {"DAGSTER_HOME": str(tmp_path), "NOTAFLOW_HOME": str(tmp_path / "home")}
+    program = Path(sys.executable).with_name(command[0])
+    done = subprocess.run(
+        [str(program), *command[1:]], cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,236 @@
+"""When the sensors launch a run, and when they do not."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import dagster as dg
+import pytest
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from psycopg import Connection
+
+from notaflow_pipeline.defs.jobs import OCR_RUN_TAG
+from notaflow_pipeline.defs.recovery import RECOVERY_RUN_TAG, ocr_recovery_sensor
+from notaflow_pipeline.defs.sensors import ALIVE, ocr_ready_sensor, pause_after_failures, runs_to_launch
+from notaflow_pipeline.queue import claims
+from notaflow_pipeline.queue.database import DatabaseUnavailable
+from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline.queue.pausing import pause, resume
+from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, defs
+
+ORIGIN = RemoteJobOrigin(
+    RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("notaflow_pipeline"), "__repository__"), "ocr_job"
+)
+"""Which Dagster wants of a run that is queued."""
+
+pytestmark = pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")
+
+
+@pytest.fixture(autouse=True)
+def documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str) -> Path:
+    """The environment names this test's database and this folder."""
+    return configure(monkeypatch, tmp_path, database_url)
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance in memory."""
+    with dg.DagsterInstance.ephemeral() as one:
+        yield one
+
+
+def tick(
+    instance: dg.DagsterInstance, sensor: dg.SensorDefinition = ocr_ready_sensor
+) -> dg.SensorResult | dg.SkipReason:
+    decision = sensor(dg.build_sensor_context(instance=instance))
+    assert isinstance(decision, dg.SensorResult | dg.SkipReason)
+    return decision
+
+
+def launched(instance: dg.DagsterInstance, sensor: dg.SensorDefinition = ocr_ready_sensor) -> int:
+    decision = tick(instance, sensor)
+    return len(decision.run_requests or []) if isinstance(decision, dg.SensorResult) else 0
+
+
+def enqueued(connection: Connection, count: int = 1, source: str = "index") -> list[UUID]:
+    return [
+        enqueue_document(connection, NewDocument(source, str(number), f"index/{number}.png")) for number in range(count)
+    ]
+
+
+def add_run(instance: dg.DagsterInstance, status: dg.DagsterRunStatus, tags: dict[str, str] = OCR_RUN_TAG) -> None:
+    instance.add_run(
+        dg.DagsterRun(job_name="ocr_job", run_id=str(uuid4()), status=status, tags=tags, remote_job_origin=ORIGIN)
+    )
+
+
+@pytest.mark.parametrize(
+    ("ready", "alive", "documents_per_run", "max_runs", "expected"),
+    [
+        (0, 0, 200, 1, 0),
+        (1, 0, 200, 1, 1),
+        (1, 1, 200, 1, 0),
+        (200, 0, 200, 4, 1),
+        (201, 0, 200, 4, 2),
+        (201, 1, 200, 4, 1),
+        (10_000, 0, 200, 4, 4),
+        (10_000, 3, 200, 4, 1),
+        (10_000, 9, 200, 4, 0),
+        (0, 3, 200, 4, 0),
+        (5, 0, 1, 100, 5),
+    ],
+)
+def test_as_many_runs_are_launched_as_are_missing(
+    ready: int, alive: int, documents_per_run: int, max_runs: int, expected: int
+) -> None:
+    missing = runs_to_launch(ready=ready, alive=alive, documents_per_run=documents_per_run, max_runs=max_runs)
+    assert missing == expected
+
+
+@pytest.mark.parametrize(
+    ("failures", "since", "expected"),
+    [
+        (0, 0.0, 0.0),
+        (0, 10_000.0, 0.0),
+        (1, 0.0, 30.0),
+        (1, 20.0, 10.0),
+        (1, 31.0, 0.0),
+        (2, 0.0, 60.0),
+        (3, 0.0, 120.0),
+        (5, 0.0, 480.0),
+        (6, 0.0, 900.0),
+        (10, 0.0, 900.0),
+        (10, 901.0, 0.0),
+    ],
+)
+def test_pause_doubles_with_each_failure_up_to_a_quarter_of_an_hour(
+    failures: int, since: float, expected: float
+) -> None:
+    assert pause_after_failures(failures_in_a_row=failures, seconds_since_last=since) == expected
+
+
+def test_run_is_launched_when_a_document_is_ready(connection: Connection, instance: dg.DagsterInstance) -> None:
+    enqueued(connection)
+    decision = tick(instance)
+    assert isinstance(decision, dg.SensorResult)
+    assert decision.run_requests is not None
+    (request,) = decision.run_requests
+    assert request.run_key is None, "a key would block a retry for ever"
+    assert request.tags.items() >= OCR_RUN_TAG.items()
+    assert not request.run_config, "row ids are never passed: the claim decides"
+
+
+def test_nothing_is_launched_when_nothing_is_ready(connection: Connection, instance: dg.DagsterInstance) -> None:
+    decision = tick(instance)
+    assert isinstance(decision, dg.SkipReason)
+    assert "0 documents" in str(decision.skip_message)
+
+
+def test_documents_of_other_sources_or_already_exhausted_or_backing_off_launch_nothing(
+    connection: Connection, instance: dg.DagsterInstance
+) -> None:
+    enqueued(connection, source="acte")
+    enqueued(connection, source="plan_cadastraux")
+    exhausted, waiting = enqueued(connection, 2)
+    connection.execute("UPDATE extraction_queue SET ocr_attempts = 3 WHERE id = %s", [exhausted])
+    connection.execute(
+        "UPDATE extraction_queue SET ocr_next_attempt_at = clock_timestamp() + interval '1 hour' WHERE id = %s",
+        [waiting],
+    )
+    assert launched(instance) == 0
+
+
+@pytest.mark.parametrize("status", ALIVE)
+def test_no_second_run_is_launched_while_one_is_alive(
+    connection: Connection, instance: dg.DagsterInstance, status: dg.DagsterRunStatus
+) -> None:
+    enqueued(connection)
+    add_run(instance, status)
+    decision = tick(instance)
+    assert isinstance(decision, dg.SkipReason)
+    assert "1 runs at work" in str(decision.skip_message)
+
+
+def test_runs_of_other_jobs_and_runs_that_ended_are_not_counted(
+    connection: Connection, instance: dg.DagsterInstance
+) -> None:
+    enqueued(connection)
+    add_run(instance, dg.DagsterRunStatus.STARTED, tags={})
+    add_run(instance, dg.DagsterRunStatus.SUCCESS)
+    add_run(instance, dg.DagsterRunStatus.CANCELED)
+    assert launched(instance) == 1
+
+
+def test_a_run_is_launched_for_each_batch_up_to_the_maximum(
+    connection: Connection, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OCR_DOCUMENTS_PER_RUN", "2")
+    monkeypatch.setenv("OCR_MAX_RUNS", "3")
+    enqueued(connection, 3)
+    assert launched(instance) == 2
+    enqueued(connection, 20)
+    assert launched(instance) == 3
+    add_run(instance, dg.DagsterRunStatus.QUEUED)
+    assert launched(instance) == 2
+
+
+def test_nothing_is_launched_while_work_is_paused(connection: Connection, instance: dg.DagsterInstance) -> None:
+    enqueued(connection)
+    pause(connection, "the scanner is being mended")
+    decision = tick(instance)
+    assert isinstance(decision, dg.SkipReason)
+    assert "the scanner is being mended" in str(decision.skip_message)
+    resume(connection)
+    assert launched(instance) == 1
+
+
+def test_recovery_is_launched_once_for_rows_that_a_dead_worker_left_behind(
+    connection: Connection, instance: dg.DagsterInstance
+) -> None:
+    enqueued(connection)
+    claims.claim_documents(
+        connection, limit=1, sources=["index"], worker_id="dead", run_id=None, lease=timedelta(seconds=0)
+    )
+    assert launched(instance) == 0, "until it is recovered it cannot be claimed"
+    assert launched(instance, ocr_recovery_sensor) == 1
+    add_run(instance, dg.DagsterRunStatus.STARTED, tags=RECOVERY_RUN_TAG)
+    assert launched(instance, ocr_recovery_sensor) == 0
+
+
+def test_nothing_is_launched_for_rows_that_a_living_worker_holds(
+    connection: Connection, instance: dg.DagsterInstance
+) -> None:
+    enqueued(connection)
+    claims.claim_documents(
+        connection, limit=1, sources=["index"], worker_id="alive", run_id=None, lease=timedelta(minutes=5)
+    )
+    assert launched(instance) == 0
+    assert launched(instance, ocr_recovery_sensor) == 0
+
+
+def test_sensor_pauses_after_runs_that_failed_and_goes_on_after_one_that_succeeded(
+    connection: Connection, instance: dg.DagsterInstance, documents: Path
+) -> None:
+    enqueued(connection)
+    job = defs.resolve_job_def("ocr_job")
+    away = documents.rename(documents.with_name("away"))
+    for _ in range(2):
+        assert not job.execute_in_process(instance=instance, raise_on_error=False).success
+    decision = tick(instance)
+    assert isinstance(decision, dg.SkipReason)
+    assert "last runs failed" in str(decision.skip_message)
+    away.rename(documents)
+    assert job.execute_in_process(instance=instance).success
+    enqueued(connection)
+    assert launched(instance) == 1
+
+
+@pytest.mark.parametrize("sensor", [ocr_ready_sensor, ocr_recovery_sensor], ids=lambda one: one.name)
+def test_tick_fails_when_the_database_is_away(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, sensor: dg.SensorDefinition
+) -> None:
+    monkeypatch.setenv("NOTAFLOW_DATABASE_URL", "postgresql://notaflow:hunter2@127.0.0.1:1/notaflow")
+    with pytest.raises(DatabaseUnavailable, match=r"127\.0\.0\.1:1.*Is it running") as away:
+        tick(instance, sensor)
+    assert "hunter2" not in str(away.value)

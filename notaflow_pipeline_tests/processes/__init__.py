@@ -1,0 +1,10 @@
+"""Tests that start real processes and kill them, and how they judge what became of the queue."""
+
+from psycopg import Connection
+
+from notaflow_pipeline.queue.oracle import find_violations
+
+
+def broken_promises(connection: Connection) -> list[str]:
+    """Name what breaks the promises of the contract's section 5 at this moment."""
+    return [f"{one.promise}: {one.what}" for one in find_violations(connection, sources=["index"])]

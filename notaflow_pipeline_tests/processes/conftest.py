@@ -1,0 +1,54 @@
+"""A terminal on a database of its own, documents to read, and a look at the processes that were started from it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import psutil
+import pytest
+from psycopg import Connection
+
+from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline_tests.cli import Terminal, open_terminal
+from notaflow_pipeline_tests.ocr import samples
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, database_url: str) -> Iterator[Terminal]:
+    """A terminal on this test's database; whatever was started from it is ended with the test."""
+    one = open_terminal(tmp_path, database_url)
+    yield one
+    for process in started_from(one):
+        process.kill()
+
+
+def started_from(terminal: Terminal) -> list[psutil.Process]:
+    """Every living process that has the terminal's own environment: its commands, their workers, their Tesseracts."""
+    mark = terminal.environment["TMPDIR"]
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("TMPDIR") == mark and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def ready_documents(connection: Connection, terminal: Terminal, count: int) -> list[UUID]:
+    """Documents of one page each, on which Tesseract works for a moment."""
+    page = terminal.documents / "index" / "page.png"
+    if not page.exists():
+        samples.png(page, "Vente du lot 3 770 292\nHypothèque 75 000,00 $\nQuittance 2019-05-31")
+    with connection.transaction():
+        return [
+            enqueue_document(connection, NewDocument("index", f"2 784 {number}", "index/page.png"))
+            for number in range(count)
+        ]
+
+
+def count_at(connection: Connection, status: int) -> int:
+    """How many documents have this status."""
+    row = connection.execute("SELECT count(*) FROM extraction_queue WHERE status_id = %s", [status]).fetchone()
+    assert row is not None
+    return int(row[0])

@@ -1,0 +1,91 @@
+"""What becomes of the documents in hand when `notaflow work` is killed or told to stop."""
+
+import signal
+import time
+
+import pytest
+from psycopg import Connection
+
+from notaflow_pipeline_tests.cli import Terminal
+from notaflow_pipeline_tests.ocr.processes import wait_until
+from notaflow_pipeline_tests.processes import broken_promises
+from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents, started_from
+
+pytestmark = pytest.mark.xdist_group("processes")
+
+DOCUMENTS = 24
+
+
+def test_killed_worker_loses_only_what_was_in_its_hands_and_another_does_that(
+    terminal: Terminal, connection: Connection
+) -> None:
+    ready_documents(connection, terminal, DOCUMENTS)
+    finished = "SELECT id, file_content, ocr_completed_at FROM extraction_queue WHERE status_id = 5 ORDER BY id"
+    with terminal.start("work", "--until-empty", OCR_LEASE_SECONDS="2") as worker:
+        wait_until(lambda: count_at(connection, 5) >= 5)
+        assert len(started_from(terminal)) >= 3, "the command and its two workers"
+        worker.kill()
+        worker.communicate()
+    wait_until(lambda: not started_from(terminal))
+
+    done_before = connection.execute(finished).fetchall()
+    assert 5 <= len(done_before) < DOCUMENTS
+    assert count_at(connection, 6) > 0, "it was killed with documents in its hands"
+    assert broken_promises(connection) == []
+
+    (summary,) = terminal.json("work", "--until-empty")
+    assert summary["succeeded"] == DOCUMENTS - len(done_before)
+    assert count_at(connection, 5) == DOCUMENTS
+    assert set(done_before) <= set(connection.execute(finished).fetchall()), "what was recorded stays as it was"
+    assert broken_promises(connection) == []
+    outcomes: dict[str, int] = dict(
+        connection.execute("SELECT outcome, count(*) FROM ocr_attempt GROUP BY 1").fetchall()
+    )
+    assert outcomes.keys() == {"succeeded", "stuck"}
+    assert outcomes["succeeded"] == DOCUMENTS
+    winners = connection.execute(
+        "SELECT queue_id FROM ocr_attempt WHERE outcome = 'succeeded' GROUP BY queue_id HAVING count(*) = 1"
+    ).fetchall()
+    assert len(winners) == DOCUMENTS
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_worker_that_is_told_to_stop_gives_back_what_is_in_its_hands_and_ends_soon(
+    terminal: Terminal, connection: Connection, sent: signal.Signals
+) -> None:
+    ready_documents(connection, terminal, DOCUMENTS)
+    with terminal.start("work", "--until-empty") as worker:
+        wait_until(lambda: count_at(connection, 5) >= 3 and count_at(connection, 6) > 0)
+        began = time.monotonic()
+        worker.send_signal(sent)
+        _, errors = worker.communicate(timeout=60)
+        took = time.monotonic() - began
+    assert took < 20
+    assert worker.returncode == 128 + sent
+    assert "Traceback" not in errors
+    assert count_at(connection, 6) == 0
+    assert 3 <= count_at(connection, 5) < DOCUMENTS
+    given_back = connection.execute(
+        "SELECT ocr_attempts, ocr_error FROM extraction_queue WHERE status_id = 3 GROUP BY 1, 2"
+    ).fetchall()
+    assert given_back == [(0, None)]
+    outcomes: dict[str, int] = dict(
+        connection.execute("SELECT outcome, count(*) FROM ocr_attempt GROUP BY 1").fetchall()
+    )
+    assert outcomes.keys() == {"succeeded", "released"}
+    assert broken_promises(connection) == []
+    wait_until(lambda: not started_from(terminal))
+    assert list((terminal.folder / "temporary").iterdir()) == [], "no document stays behind in a temporary folder"
+
+
+def test_second_signal_does_not_hinder_giving_back(terminal: Terminal, connection: Connection) -> None:
+    ready_documents(connection, terminal, DOCUMENTS)
+    with terminal.start("work", "--until-empty") as worker:
+        wait_until(lambda: count_at(connection, 5) >= 1 and count_at(connection, 6) > 0)
+        for _ in range(5):
+            worker.send_signal(signal.SIGINT)
+            time.sleep(0.02)
+        worker.communicate(timeout=60)
+    assert count_at(connection, 6) == 0
+    assert broken_promises(connection) == []
+    wait_until(lambda: not started_from(terminal))

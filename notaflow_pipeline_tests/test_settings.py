@@ -1,0 +1,193 @@
+"""Every environment variable: its default, what it may hold, and how it is shown."""
+
+import os
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from notaflow_pipeline.settings import Settings, SettingsError, load_settings, origins
+
+SECRET = "correct-horse-battery-staple"
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to be in, and none of the settings of whoever runs the tests."""
+    for name in list(os.environ):
+        if name.upper().startswith(("NOTAFLOW_", "OCR_", "SUPABASE_")):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_defaults_are_those_of_the_contract() -> None:
+    settings = load_settings()
+    assert settings.database_url is None
+    assert settings.home == Path(".notaflow")
+    assert settings.documents == ".notaflow/documents"
+    assert settings.worker_id == "ocr-monitor-1"
+    assert settings.languages == "fra+eng"
+    assert settings.sources == ("index",)
+    assert settings.workers == os.cpu_count()
+    assert settings.stuck_minutes == 10
+    assert settings.timezone == "America/Toronto"
+    assert settings.mirror_errors is True
+    assert settings.exhausted_status == 3
+    assert settings.partitions_start == date(2025, 10, 10)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "field", "expected"),
+    [
+        ("NOTAFLOW_DOCUMENTS_URL", "s3://scans", "documents", "s3://scans"),
+        ("NOTAFLOW_HOME", "/srv/notaflow", "home", Path("/srv/notaflow")),
+        ("NOTAFLOW_HOME", "/srv/notaflow", "documents", "/srv/notaflow/documents"),
+        ("NOTAFLOW_TIMEZONE", "Europe/Paris", "timezone", "Europe/Paris"),
+        ("OCR_WORKER_ID", "desk-2", "worker_id", "desk-2"),
+        ("OCR_LANGUAGES", "fra", "languages", "fra"),
+        ("OCR_WORKERS", "3", "workers", 3),
+        ("OCR_LEASE_SECONDS", "2.5", "lease", timedelta(seconds=2.5)),
+        ("OCR_RETRY_BASE_SECONDS", "0", "retry_base_seconds", 0),
+        ("OCR_STUCK_MINUTES", "0.5", "stuck_minutes", 0.5),
+        ("OCR_MIRROR_ERRORS", "false", "mirror_errors", False),
+        ("OCR_EXHAUSTED_STATUS", "4", "exhausted_status", 4),
+        ("OCR_MAX_FILE_BYTES", "1000", "max_file_bytes", 1000),
+        ("OCR_MAX_PAGES", "7", "max_pages", 7),
+        ("OCR_MAX_PAGE_PIXELS", "1000000", "max_page_pixels", 1_000_000),
+        ("OCR_PAGE_SECONDS", "1.5", "page_seconds", 1.5),
+        ("OCR_DPI", "200", "dpi", 200),
+        ("OCR_DOCUMENTS_PER_RUN", "5", "documents_per_run", 5),
+        ("OCR_MAX_RUNS", "2", "max_runs", 2),
+        ("OCR_RETRY_ROUNDS", "0", "retry_rounds", 0),
+        ("OCR_RETRY_KINDS", "timeout, crashed", "retry_kinds", ("timeout", "crashed")),
+        ("NOTAFLOW_PARTITIONS_START", "2024-01-31", "partitions_start", date(2024, 1, 31)),
+        ("OCR_SOURCES", "index,acte", "sources", ("index", "acte")),
+        ("OCR_SOURCES", " acte , index, acte,", "sources", ("acte", "index")),
+    ],
+)
+def test_each_variable_is_read(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, field: str, expected: object
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert getattr(load_settings(), field) == expected
+
+
+def test_secrets_are_read_and_not_shown_by_repr(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTAFLOW_DATABASE_URL", f"postgresql://notaflow:{SECRET}@db/notaflow")
+    monkeypatch.setenv("SUPABASE_SERVICE_KEY", SECRET)
+    settings = load_settings()
+    assert settings.database_url is not None
+    assert settings.database_url.get_secret_value() == f"postgresql://notaflow:{SECRET}@db/notaflow"
+    assert settings.supabase_service_key is not None
+    assert settings.supabase_service_key.get_secret_value() == SECRET
+    assert SECRET not in repr(settings) + str(settings)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("NOTAFLOW_TIMEZONE", "America/Trois-Rivieres"),
+        ("NOTAFLOW_TIMEZONE", "../../etc/passwd"),
+        ("OCR_WORKER_ID", "x" * 201),
+        ("OCR_LANGUAGES", "fra eng"),
+        ("OCR_LANGUAGES", "fra+"),
+        ("OCR_LANGUAGES", "--oem"),
+        ("OCR_WORKERS", "0"),
+        ("OCR_WORKERS", "many"),
+        ("OCR_LEASE_SECONDS", "0"),
+        ("OCR_LEASE_SECONDS", "nan"),
+        ("OCR_RETRY_BASE_SECONDS", "-1"),
+        ("OCR_STUCK_MINUTES", "0"),
+        ("OCR_STUCK_MINUTES", "nan"),
+        ("OCR_MIRROR_ERRORS", "perhaps"),
+        ("OCR_EXHAUSTED_STATUS", "5"),
+        ("OCR_EXHAUSTED_STATUS", "error"),
+        ("OCR_MAX_FILE_BYTES", "0"),
+        ("OCR_MAX_PAGES", "-1"),
+        ("OCR_MAX_PAGE_PIXELS", "0"),
+        ("OCR_PAGE_SECONDS", "0"),
+        ("OCR_DPI", "69"),
+        ("OCR_DOCUMENTS_PER_RUN", "0"),
+        ("OCR_MAX_RUNS", "0"),
+        ("OCR_RETRY_ROUNDS", "-1"),
+        ("NOTAFLOW_PARTITIONS_START", "yesterday"),
+        ("OCR_SOURCES", "index,plan_cadastraux"),
+        ("OCR_SOURCES", "plan_cadastraux"),
+        ("OCR_SOURCES", "deeds"),
+        ("OCR_SOURCES", ","),
+    ],
+)
+def test_wrong_value_is_an_error_that_names_its_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=variable):
+        load_settings()
+
+
+def test_error_does_not_repeat_the_secrets_beside_the_wrong_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTAFLOW_DATABASE_URL", f"postgresql://notaflow:{SECRET}@db/notaflow")
+    monkeypatch.setenv("SUPABASE_SERVICE_KEY", SECRET)
+    monkeypatch.setenv("OCR_WORKERS", "many")
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    assert SECRET not in str(refused.value)
+    assert refused.value.__cause__ is None
+
+
+def test_every_wrong_variable_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OCR_WORKERS", "many")
+    monkeypatch.setenv("OCR_DPI", "low")
+    with pytest.raises(SettingsError, match=r"OCR_WORKERS.*OCR_DPI"):
+        load_settings()
+
+
+def test_empty_variable_means_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OCR_WORKER_ID", "")
+    monkeypatch.setenv("NOTAFLOW_DATABASE_URL", "")
+    settings = load_settings()
+    assert settings.worker_id == "ocr-monitor-1"
+    assert settings.database_url is None
+
+
+def test_env_file_is_read_and_the_environment_goes_first(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (alone / ".env").write_text("OCR_WORKER_ID=from-file\nOCR_LANGUAGES=fra\nSOMEBODY_ELSES=thing\n")
+    monkeypatch.setenv("OCR_WORKER_ID", "from-environment")
+    settings = load_settings()
+    assert settings.worker_id == "from-environment"
+    assert settings.languages == "fra"
+
+
+def test_settings_do_not_change_once_read() -> None:
+    settings = load_settings()
+    with pytest.raises(ValueError, match="frozen"):
+        settings.worker_id = "another"  # type: ignore[misc]
+
+
+def test_origins_show_every_setting_and_where_it_came_from(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (alone / ".env").write_text("OCR_WORKER_ID=from-file\nOCR_LANGUAGES=fra\nOCR_DPI=\n")
+    monkeypatch.setenv("OCR_LANGUAGES", "eng")
+    monkeypatch.setenv("OCR_SOURCES", "index,acte")
+    shown = {one.variable: (one.value, one.origin) for one in origins(load_settings())}
+    assert shown.keys() == {str(field.validation_alias) for field in Settings.model_fields.values()}
+    assert shown["OCR_WORKER_ID"] == ("from-file", ".env")
+    assert shown["OCR_LANGUAGES"] == ("eng", "environment")
+    assert shown["OCR_SOURCES"] == ("index,acte", "environment")
+    assert shown["OCR_DPI"] == ("300", "default")
+    assert shown["NOTAFLOW_DATABASE_URL"] == ("", "default")
+
+
+def test_origins_hide_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTAFLOW_DATABASE_URL", f"postgresql://notaflow:{SECRET}@db/notaflow")
+    monkeypatch.setenv("SUPABASE_SERVICE_KEY", SECRET)
+    everything = list(origins(load_settings()))
+    shown = {one.variable: (one.value, one.origin) for one in everything}
+    assert shown["NOTAFLOW_DATABASE_URL"] == ("***", "environment")
+    assert shown["SUPABASE_SERVICE_KEY"] == ("***", "environment")
+    assert SECRET not in repr(everything)
+
+
+def test_origins_hide_a_password_in_the_documents_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTAFLOW_DOCUMENTS_URL", f"https://user:{SECRET}@project.supabase.co")
+    assert SECRET not in repr(list(origins(load_settings())))
