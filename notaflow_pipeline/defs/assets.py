@@ -5,8 +5,9 @@ What does not belong here: when that happens (`sensors`), and how (`pipeline`).
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 import dagster as dg
 from pydantic import Field
@@ -14,7 +15,7 @@ from pydantic import Field
 from notaflow_pipeline.defs.resources import EngineResource, QueueResource, StorageResource
 from notaflow_pipeline.pipeline import Progress
 from notaflow_pipeline.queue.model import Attempt, Claim
-from notaflow_pipeline.queue.monitoring import attempts_of_run
+from notaflow_pipeline.queue.monitoring import attempts_of_run, document_numbers
 from notaflow_pipeline.settings import load_settings
 from notaflow_pipeline.worker import PAGES_AHEAD_PER_WORKER, assemble
 
@@ -94,7 +95,8 @@ def record_batch(context: dg.OpExecutionContext, queue: QueueResource) -> dg.Out
     """Say what became of the run's documents, from the attempts that it recorded; no document's text is shown."""
     with queue.pool.connection() as connection:
         attempts = attempts_of_run(connection, context.run_id)
-    return dg.Output(None, metadata=batch_metadata(attempts))
+        numbers = document_numbers(connection, {one.queue_id for one in attempts[:ROWS_SHOWN]})
+    return dg.Output(None, metadata=batch_metadata(attempts, numbers))
 
 
 @dg.graph_asset(
@@ -111,7 +113,7 @@ def ocr_text(extraction_queue: object) -> None:
     return record_batch(done=ocr_documents(claim_documents(extraction_queue)))  # type: ignore[no-any-return]
 
 
-def batch_metadata(attempts: Sequence[Attempt]) -> dict[str, dg.MetadataValue]:
+def batch_metadata(attempts: Sequence[Attempt], numbers: Mapping[UUID, str]) -> dict[str, dg.MetadataValue]:
     """Return what a person wants to see of a run: figures for the plots, and a table of its documents without any text."""
     succeeded = [one for one in attempts if one.outcome == "succeeded"]
     failures = Counter(one.failure_kind or "unknown" for one in attempts if one.outcome in {"failed", "stuck"})
@@ -125,7 +127,7 @@ def batch_metadata(attempts: Sequence[Attempt]) -> dict[str, dg.MetadataValue]:
         "characters": dg.MetadataValue.int(sum(one.characters or 0 for one in succeeded)),
         "failed_by_kind": dg.MetadataValue.json(dict(sorted(failures.items()))),
         "dagster/row_count": dg.MetadataValue.int(len(succeeded)),
-        "batch": _table(attempts),
+        "batch": _table(attempts, numbers),
     }
     if pages and finished:
         seconds = (max(finished) - min(one.claimed_at for one in attempts)).total_seconds()
@@ -137,11 +139,11 @@ def batch_metadata(attempts: Sequence[Attempt]) -> dict[str, dg.MetadataValue]:
     return figures
 
 
-def _table(attempts: Sequence[Attempt]) -> dg.TableMetadataValue:
+def _table(attempts: Sequence[Attempt], numbers: Mapping[UUID, str]) -> dg.TableMetadataValue:
     records = [
         dg.TableRecord(
             {
-                "document": str(one.queue_id),
+                "document": numbers.get(one.queue_id, str(one.queue_id)),
                 "attempt": one.attempt_number,
                 "outcome": one.outcome or "open",
                 "kind": one.failure_kind or "",

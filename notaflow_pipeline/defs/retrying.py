@@ -11,7 +11,7 @@ from pydantic import Field
 
 from notaflow_pipeline.defs.assets import claim_documents, ocr_documents
 from notaflow_pipeline.defs.jobs import OCR_RUN_TAG
-from notaflow_pipeline.defs.partitions import days
+from notaflow_pipeline.defs.partitions import days, yesterday
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.queue.model import DEFAULT_MAX_ATTEMPTS
 from notaflow_pipeline.queue.retrying import Choice, SentRound, send_round, what_became
@@ -65,7 +65,7 @@ def _table(sent: list[SentRound]) -> dg.TableMetadataValue:
     records = [
         dg.TableRecord(
             {
-                "document": str(one.id or ""),
+                "document": one.document_number or "deleted",
                 "failed_with": one.last_failure_kind or "",
                 "attempts_before": one.attempts_before,
                 "became": one.became,
@@ -91,11 +91,13 @@ def retry_exhausted_job() -> None:
     report_round(done=ocr_documents(claim_documents(extraction_queue=send_exhausted_round())))
 
 
-retry_exhausted_schedule = dg.build_schedule_from_partitioned_job(
-    retry_exhausted_job,
-    name="retry_exhausted_schedule",
-    hour_of_day=3,
-    minute_of_hour=30,
+@dg.schedule(
+    job=retry_exhausted_job,
+    cron_schedule="30 3 * * *",
+    execution_timezone=days.timezone,
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Every night: what was exhausted yesterday goes round again, OCR_RETRY_ROUNDS times at most.",
 )
+def retry_exhausted_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Launch yesterday's partition."""
+    return dg.RunRequest(partition_key=yesterday(context.scheduled_execution_time), tags=OCR_RUN_TAG)

@@ -3,7 +3,7 @@
 Reads only. What does not belong here: daily tables (`reporting`), and repairing what the counts show (`recovery`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -149,6 +149,12 @@ ORDER BY id
 """
 )
 
+_NUMBERS = """
+SELECT id, document_number
+FROM extraction_queue
+WHERE id = ANY(%(ids)s)
+"""
+
 _TEXT = """
 SELECT file_content
 FROM extraction_queue
@@ -239,6 +245,11 @@ def attempts_of_run(connection: Connection, run_id: str) -> list[Attempt]:
     """Return what a Dagster run claimed, and what became of it."""
     with connection.cursor(row_factory=class_row(Attempt)) as cursor:
         return cursor.execute(_ATTEMPTS_OF_RUN, {"run_id": run_id}).fetchall()
+
+
+def document_numbers(connection: Connection, ids: Collection[UUID]) -> dict[UUID, str]:
+    """Return the numbers by which people know these documents; rows that are gone are left out."""
+    return dict(connection.execute(_NUMBERS, {"ids": list(ids)}).fetchall())
 
 
 def text_of(connection: Connection, document_id: UUID) -> str | None:

@@ -1,0 +1,104 @@
+"""What a stranger sees: `notaflow dev` on an empty home, and nothing else."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+
+from notaflow_pipeline.dev import SAMPLES
+from notaflow_pipeline.embedded import running_database_url
+from notaflow_pipeline.queue.database import DatabaseUnavailable
+from notaflow_pipeline.queue.oracle import find_violations
+from notaflow_pipeline.settings import Settings
+from notaflow_pipeline_tests.processes.test_together import free_port
+
+ENDED = """
+SELECT count(*)
+FROM extraction_queue
+WHERE document_source = 'index'
+  AND (status_id = 5 OR ocr_attempts >= ocr_max_attempts)
+"""
+
+ENDS = """
+SELECT q.document_number, q.status_id, q.file_content, a.failure_kind
+FROM extraction_queue AS q
+LEFT JOIN ocr_attempt AS a ON a.queue_id = q.id
+"""
+
+
+@pytest.mark.xdist_group("processes")
+def test_every_sample_ends_as_its_description_says_and_nothing_is_left_behind() -> None:
+    described: list[dict[str, Any]] = json.loads((SAMPLES / "MANIFEST.json").read_text(encoding="utf-8"))
+    read_here = [sample for sample in described if sample["document_source"] == "index"]
+    with tempfile.TemporaryDirectory(prefix="notaflow-dev-") as folder:
+        home = Path(folder)
+        dev = start(home)
+        family = [psutil.Process(dev.pid)]
+        try:
+            wait_for(lambda: ended(home) == len(read_here), seconds=240)
+            with psycopg.connect(url_of(home)) as connection:
+                ends = {number: rest for number, *rest in connection.execute(ENDS).fetchall()}
+                assert list(find_violations(connection, sources=["index"])) == []
+            family += family[0].children(recursive=True)
+        finally:
+            dev.send_signal(signal.SIGINT)
+            dev.wait(timeout=60)
+        wait_for(lambda: not any(one.is_running() and one.status() != "zombie" for one in family), seconds=30)
+        for sample in described:
+            assert_ended_as_described(sample, *ends[sample["document_number"]])
+        with pytest.raises(DatabaseUnavailable):
+            running_database_url(Settings(NOTAFLOW_HOME=home, NOTAFLOW_DATABASE_URL=None))
+
+
+def wait_for(happened: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.5)
+
+
+def start(home: Path) -> "subprocess.Popen[bytes]":
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("NOTAFLOW_", "OCR_"))}
+    notaflow = Path(sys.executable).with_name("notaflow")
+    return subprocess.Popen(
+        [str(notaflow), "dev", "--port", str(free_port())],
+        env={**environment, "NOTAFLOW_HOME": str(home)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def url_of(home: Path) -> str:
+    return running_database_url(Settings(NOTAFLOW_HOME=home, NOTAFLOW_DATABASE_URL=None))
+
+
+def ended(home: Path) -> int:
+    """How many samples are read or exhausted; 0 while the database is not there."""
+    try:
+        with psycopg.connect(url_of(home)) as connection:
+            row = connection.execute(ENDED).fetchone()
+    except (DatabaseUnavailable, psycopg.Error):
+        return 0
+    return int(row[0]) if row else 0
+
+
+def assert_ended_as_described(sample: dict[str, Any], status: int, text: str | None, failure_kind: str | None) -> None:
+    if sample["document_source"] != "index":
+        assert (status, text) == (3, None)
+    elif sample["expect"] == "done":
+        assert status == 5
+        read = " ".join((text or "").split())
+        assert [words for words in sample["must_contain"] if words not in read] == []
+    else:
+        assert (status, text, failure_kind) == (3, None, sample["expect"])
