@@ -20,8 +20,8 @@ pytestmark = pytest.mark.xdist_group("processes")
 
 DOCUMENTS = int(os.environ.get("NOTAFLOW_TEST_DOCUMENTS", "60"))
 
-PATIENCE_SECONDS = 120
-"""For Dagster's start and a sensor tick on a busy machine; they take some 25 s."""
+PATIENCE_SECONDS = 120 + DOCUMENTS
+"""For Dagster's start and a sensor tick on a busy machine, which take some 25 s, and for the documents."""
 
 
 def wait_until(what: object) -> None:
@@ -75,7 +75,7 @@ def open_of_daemon(connection: Connection) -> int:
     return int(row[0])
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(5 * PATIENCE_SECONDS)
 def test_two_terminals_and_a_daemon_read_every_document_exactly_once(
     terminal: Terminal, connection: Connection
 ) -> None:
