@@ -3,6 +3,7 @@
 import dagster as dg
 
 from notaflow_pipeline.defs.assets import extraction_queue, ocr_text
+from notaflow_pipeline.defs.checks import queue_check_job, queue_check_schedule, queue_keeps_its_promises
 from notaflow_pipeline.defs.jobs import ocr_job
 from notaflow_pipeline.defs.recovery import ocr_recovery_job, ocr_recovery_sensor
 from notaflow_pipeline.defs.resources import EngineResource, QueueResource, StorageResource
@@ -11,8 +12,9 @@ from notaflow_pipeline.defs.sensors import ocr_ready_sensor
 
 defs = dg.Definitions(
     assets=[extraction_queue, ocr_text],
-    jobs=[ocr_job, ocr_recovery_job, retry_exhausted_job],
-    schedules=[retry_exhausted_schedule],
+    asset_checks=[queue_keeps_its_promises],
+    jobs=[ocr_job, ocr_recovery_job, queue_check_job, retry_exhausted_job],
+    schedules=[queue_check_schedule, retry_exhausted_schedule],
     sensors=[ocr_ready_sensor, ocr_recovery_sensor],
     resources={
         "queue": QueueResource(),

@@ -6,10 +6,15 @@ them, in `reporting`.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from psycopg import Connection
 
-# name -> (what is promised, the rows that break it as (document, what is wrong)); %(sources)s are the enabled sources
+BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+"""Before every attempt."""
+
+# name -> (what is promised, the rows that break it as (document, what is wrong)); %(sources)s are the enabled sources,
+# %(since)s the time since which attempts are looked at
 INVARIANTS: dict[str, tuple[str, str]] = {
     "one_success_per_attempt": (
         "at most one succeeded attempt per document and attempt number",
@@ -17,6 +22,7 @@ INVARIANTS: dict[str, tuple[str, str]] = {
         SELECT queue_id, format('attempt %%s succeeded %%s times', attempt_number, count(*))
         FROM ocr_attempt
         WHERE outcome = 'succeeded'
+          AND finished_at >= %(since)s
         GROUP BY queue_id, attempt_number
         HAVING count(*) > 1
         """,
@@ -35,6 +41,7 @@ INVARIANTS: dict[str, tuple[str, str]] = {
             LIMIT 1
         ) AS won ON TRUE
         WHERE q.status_id = 5
+          AND q.id IN (SELECT queue_id FROM ocr_attempt WHERE finished_at >= %(since)s)
           AND sha256(convert_to(q.file_content, 'UTF8')) IS DISTINCT FROM won.text_sha256
         """,
     ),
@@ -46,6 +53,7 @@ INVARIANTS: dict[str, tuple[str, str]] = {
         JOIN ocr_attempt AS a ON a.queue_id = q.id AND a.outcome IS DISTINCT FROM 'released'
         -- another program's claim enters the history when it is recovered
         WHERE NOT (q.status_id = 6 AND q.ocr_claim_id IS NULL)
+          AND q.id IN (SELECT queue_id FROM ocr_attempt WHERE finished_at >= %(since)s)
         GROUP BY q.id
         HAVING q.ocr_attempts <> count(a.id)
         """,
@@ -56,7 +64,7 @@ INVARIANTS: dict[str, tuple[str, str]] = {
         SELECT id, format('%%s attempts of at most %%s', ocr_attempts, ocr_max_attempts)
         FROM extraction_queue
         WHERE ocr_attempts > COALESCE(ocr_max_attempts, 3)
-          AND EXISTS (SELECT FROM ocr_attempt AS a WHERE a.queue_id = extraction_queue.id)
+          AND id IN (SELECT queue_id FROM ocr_attempt WHERE finished_at >= %(since)s)
         """,
     ),
     "attempts_do_not_overlap": (
@@ -68,6 +76,7 @@ INVARIANTS: dict[str, tuple[str, str]] = {
                    lag(finished_at, 1, '-infinity') OVER history AS ended_before,
                    lag(id) OVER history AS before
             FROM ocr_attempt
+            WHERE queue_id IN (SELECT queue_id FROM ocr_attempt WHERE finished_at >= %(since)s)
             WINDOW history AS (PARTITION BY queue_id ORDER BY id)
         ) AS attempt
         WHERE before IS NOT NULL
@@ -93,6 +102,7 @@ INVARIANTS: dict[str, tuple[str, str]] = {
         FROM extraction_queue
         WHERE ocr_claim_id IS NOT NULL
           AND status_id <> 6
+          AND id IN (SELECT queue_id FROM ocr_attempt WHERE claimed_at >= %(since)s)
         """,
     ),
     "done_means_succeeded": (
@@ -101,7 +111,7 @@ INVARIANTS: dict[str, tuple[str, str]] = {
         SELECT q.id, 'at 5 without a succeeded attempt, without text, or ended before it started'
         FROM extraction_queue AS q
         WHERE q.status_id = 5
-          AND EXISTS (SELECT FROM ocr_attempt AS a WHERE a.queue_id = q.id)
+          AND q.id IN (SELECT queue_id FROM ocr_attempt WHERE finished_at >= %(since)s)
           AND (
               q.file_content IS NULL
               OR (q.ocr_completed_at >= q.ocr_started_at) IS NOT TRUE
@@ -155,14 +165,22 @@ class Violation:
     what: str
 
 
-def find_violations(connection: Connection, *, sources: Sequence[str], at_most: int = 1000) -> Iterator[Violation]:
-    """Yield what breaks the queue's promises at this moment, `at_most` so many for each; nothing when all hold.
+def find_violations(
+    connection: Connection, *, sources: Sequence[str], since: datetime = BEGINNING, at_most: int = 1000
+) -> Iterator[Violation]:
+    """Yield what breaks the queue's promises at this moment; nothing when all hold.
 
     One snapshot serves all questions, so work in progress is never seen half-done.
+
+    Args:
+        connection: outside any transaction.
+        sources: enabled document sources.
+        since: only documents with an attempt since then, so that the cost depends on the day and not on the history.
+        at_most: so many for each promise.
     """
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         for name, (promise, broken_by) in INVARIANTS.items():
-            rows = connection.execute(broken_by, {"sources": list(sources)}).fetchmany(at_most)
+            rows = connection.execute(broken_by, {"sources": list(sources), "since": since}).fetchmany(at_most)
             for document_id, what in rows:
                 yield Violation(name, promise, str(document_id), what)

@@ -1,0 +1,48 @@
+"""The queue's promises as a check in the UI: it passes on a sound queue, and names the rows of a broken one."""
+
+from datetime import timedelta
+
+import dagster as dg
+import pytest
+from psycopg import Connection
+
+from notaflow_pipeline.definitions import defs
+from notaflow_pipeline.queue import claims
+from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline.queue.model import Reading
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::dagster.BetaWarning"),
+]
+
+SECRET = "Marie-Fictive Untelle"
+
+
+def evaluated() -> dg.AssetCheckEvaluation:
+    result = defs.resolve_job_def("queue_check_job").execute_in_process()
+    [evaluation] = result.get_asset_check_evaluations()
+    return evaluation
+
+
+def test_check_passes_on_a_sound_queue_and_names_what_is_broken(
+    connection: Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTAFLOW_DATABASE_URL", database_url)
+    document = enqueue_document(connection, NewDocument("index", "1", "index/1.pdf"))
+    [claim] = claims.claim_documents(
+        connection, limit=1, sources=["index"], worker_id="test", run_id=None, lease=timedelta(minutes=1)
+    )
+    assert claims.succeed(connection, claim, Reading(SECRET, 1, 90.0, 0, 0, 1, "test"))
+    assert evaluated().passed
+
+    connection.execute("UPDATE extraction_queue SET file_content = file_content || '!'")
+    broken = evaluated()
+    assert not broken.passed
+    assert broken.severity is dg.AssetCheckSeverity.ERROR
+    assert "file_content is the text of the attempt that won" in (broken.description or "")
+    assert str(document) in repr(broken.metadata)
+    assert SECRET not in repr(broken)
+
+    connection.execute("UPDATE ocr_attempt SET finished_at = finished_at - interval '3 days'")
+    assert evaluated().passed, "what ended before the look-back is not looked at every hour"
