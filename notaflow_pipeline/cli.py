@@ -89,9 +89,20 @@ def _stop(number: int, _frame: object) -> NoReturn:
 
 
 @contextmanager
+def _ready_database_url(settings: Settings) -> Iterator[str]:
+    """Yield a database that has the schema: the embedded one is ours to migrate, a configured one is only checked."""
+    with database_url(settings) as url:
+        with connect(url) as connection:
+            if settings.database_url is not None:
+                require_schema(connection, settings.sources)
+            elif next(find_differences(connection, settings.sources), None) is not None:
+                apply_migrations(url, sources=settings.sources)
+        yield url
+
+
+@contextmanager
 def _database(settings: Settings) -> Iterator[Connection]:
-    with database_url(settings) as url, connect(url) as connection:
-        require_schema(connection, settings.sources)
+    with _ready_database_url(settings) as url, connect(url) as connection:
         yield connection
 
 
@@ -220,7 +231,7 @@ def work(
     settings = load_settings()
     began = time.monotonic()
     with (
-        database_url(settings) as url,
+        _ready_database_url(settings) as url,
         open_pool(url) as pool,
         checked_pipeline(settings, pool) as pipeline,
         _bar(as_json) as bar,

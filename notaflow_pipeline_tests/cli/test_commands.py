@@ -293,8 +293,9 @@ class TestEmbeddedDatabase:
         with tempfile.TemporaryDirectory(prefix="notaflow-test-", ignore_cleanup_errors=True) as folder:
             yield open_terminal(Path(folder), None)
 
-    def test_is_used_when_none_is_configured_and_stopped_afterwards(self, terminal: Terminal, files: Path) -> None:
-        assert terminal.run("migrate").returncode == 0
+    def test_is_made_ready_when_none_is_configured_and_stopped_afterwards(
+        self, terminal: Terminal, files: Path
+    ) -> None:
         assert len(terminal.json("enqueue", str(files / "blank.png"))) == 1
         (summary,) = terminal.json("work", "--until-empty")
         assert summary["succeeded"] == 1
@@ -307,12 +308,6 @@ class TestEmbeddedDatabase:
             return [one for one in processes.with_argument(data) if one.name() == "postgres"]
 
         processes.wait_until(lambda: not servers())
-
-    def test_schema_that_is_not_there_yet_is_one_clear_line(self, terminal: Terminal) -> None:
-        done = terminal.run("work")
-        assert done.returncode == 1
-        assert done.stderr.startswith("notaflow: the database's schema is not ready")
-        assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.xdist_group("processes")
