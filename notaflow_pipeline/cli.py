@@ -38,6 +38,7 @@ from notaflow_pipeline.queue.pausing import pause as pause_work
 from notaflow_pipeline.queue.pausing import paused
 from notaflow_pipeline.queue.pausing import resume as resume_work
 from notaflow_pipeline.queue.recovery import recover as recover_rows
+from notaflow_pipeline.queue.rereading import request_reread
 from notaflow_pipeline.queue.retrying import NO_LIMIT as NO_ROUND_LIMIT
 from notaflow_pipeline.queue.retrying import Choice, find_exhausted, send_round
 from notaflow_pipeline.queue.schema import SchemaMismatch, find_differences, require_schema
@@ -306,7 +307,7 @@ def _status(connection: Connection, settings: Settings) -> dict[str, Any]:
 
 def _status_table(figures: dict[str, Any]) -> Table:
     table = Table("state", "documents", title=f"OCR queue, {datetime.now(UTC).astimezone():%H:%M:%S}")
-    for state in ("ready", "active", "stuck", "backing_off", "exhausted", "done"):
+    for state in ("ready", "active", "stuck", "backing_off", "exhausted", "done", "to_reread"):
         table.add_row(state.replace("_", " "), str(figures[state]))
     waiting, rate = figures["oldest_waiting_seconds"], figures["failure_rate_today"]
     table.add_section()
@@ -404,6 +405,36 @@ def retry(
     if chosen:
         screen.print(table)
     screen.print(f"{len(chosen)} documents " + ("would be sent round." if dry_run else "sent round."))
+
+
+@app.command()
+def reread(
+    ids: Annotated[list[str] | None, typer.Option("--id", help="This document; may be given again.")] = None,
+    before: Annotated[datetime | None, typer.Option(help="Only what was read before this time.")] = None,
+    not_engine: Annotated[str | None, typer.Option(help="Only what another engine than this one read.")] = None,
+    confidence_below: Annotated[float | None, typer.Option(help="Only what was read with less confidence.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which documents it would be.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Read finished documents again (new engine, new language); the old text stays until the new one is there."""
+    settings = load_settings()
+    if not any((ids, before, not_engine, confidence_below)):
+        raise SettingsError("say which documents: --id, --before, --not-engine or --confidence-below")
+    with _database(settings) as connection:
+        chosen = request_reread(
+            connection,
+            sources=settings.sources,
+            ids=[_document_id(one) for one in ids] if ids else None,
+            before=before.astimezone() if before else None,
+            not_engine=not_engine,
+            confidence_below=confidence_below,
+            dry_run=dry_run,
+        )
+    if as_json:
+        for document_id in chosen:
+            _print_json({"id": document_id, "asked": not dry_run})
+    else:
+        _say(f"{len(chosen)} documents " + ("would be read again." if dry_run else "will be read again."))
 
 
 def _document_id(text: str) -> UUID:

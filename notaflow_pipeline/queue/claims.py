@@ -29,9 +29,24 @@ CLAIMABLE = sql.SQL("""status_id = 3
       AND COALESCE(ocr_attempts, 0) < ocr_max_attempts""")
 
 _PICK = sql.SQL("""
-    SELECT id, ocr_priority, created_at
+    SELECT id, ocr_priority, created_at, FALSE AS again
     FROM extraction_queue
     WHERE {claimable}
+      AND (ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())
+      AND NOT EXISTS (SELECT FROM ocr_pause)
+    ORDER BY ocr_priority DESC, created_at, id
+    LIMIT %(limit)s
+    FOR UPDATE OF extraction_queue SKIP LOCKED
+""")
+
+# finished documents that are to be read again give way to all that were never read
+_PICK_AGAIN = sql.SQL("""
+    SELECT id, ocr_priority, created_at, TRUE AS again
+    FROM extraction_queue
+    WHERE status_id = 5
+      AND ocr_reread_requested_at IS NOT NULL
+      AND document_source = ANY(%(sources)s)
+      AND ocr_attempts < ocr_max_attempts
       AND (ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())
       AND NOT EXISTS (SELECT FROM ocr_pause)
     ORDER BY ocr_priority DESC, created_at, id
@@ -48,7 +63,7 @@ picked AS MATERIALIZED (
     FROM (
         SELECT id
         FROM ({candidates}) AS candidate
-        ORDER BY ocr_priority DESC, created_at, id
+        ORDER BY again, ocr_priority DESC, created_at, id
         LIMIT %(limit)s
     ) AS first
 ),
@@ -130,6 +145,7 @@ WITH finished AS (
         ocr_completed_at = clock_timestamp(),
         ocr_error = NULL,
         ocr_claim_id = NULL,
+        ocr_reread_requested_at = NULL,
         updated_at = clock_timestamp()
     WHERE id = %(document_id)s
       AND status_id = 6
@@ -270,7 +286,8 @@ def claim_documents(
     """
     with short_transaction(connection), connection.cursor(row_factory=class_row(Claim)) as cursor:
         write_missing_maxima(connection, sources)
-        cursor.execute(claim_statement(sources), {"limit": limit, "worker_id": worker_id})
+        arguments = {"limit": limit, "worker_id": worker_id, "sources": list(sources)}
+        cursor.execute(claim_statement(sources), arguments)
         claims = cursor.fetchall()
         if claims:
             ids = [claim.document_id for claim in claims]
@@ -301,7 +318,8 @@ def claim_statement(sources: Sequence[str]) -> sql.Composed:
         sql.SQL("pick_{} AS MATERIALIZED ({})").format(sql.SQL(source.value), _PICK.format(claimable=claimable(source)))
         for source in known
     ]
-    candidates = [sql.SQL("SELECT * FROM pick_{}").format(sql.SQL(source.value)) for source in known]
+    picks.append(sql.SQL("pick_again AS MATERIALIZED ({})").format(_PICK_AGAIN))
+    candidates = [sql.SQL("SELECT * FROM pick_{}").format(sql.SQL(source)) for source in (*known, "again")]
     return _CLAIM.format(picks=sql.SQL(",\n").join(picks), candidates=sql.SQL(" UNION ALL ").join(candidates))
 
 

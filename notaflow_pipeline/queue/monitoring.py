@@ -30,6 +30,7 @@ WITH job AS (
     SELECT q.status_id,
            q.created_at,
            q.file_content IS NULL AS unread,
+           q.ocr_reread_requested_at IS NOT NULL AS again,
            COALESCE(q.ocr_attempts, 0) AS attempts,
            COALESCE(q.ocr_max_attempts, 3) AS maximum,
            COALESCE(q.ocr_next_attempt_at > clock_timestamp(), FALSE) AS waits,
@@ -48,6 +49,7 @@ SELECT count(*) FILTER (WHERE status_id = 3 AND unread AND attempts < maximum AN
        count(*) FILTER (WHERE status_id = 3 AND unread AND attempts < maximum AND waits) AS backing_off,
        count(*) FILTER (WHERE status_id IN (3, 4) AND unread AND attempts > 0 AND attempts >= maximum) AS exhausted,
        count(*) FILTER (WHERE status_id = 5) AS done,
+       count(*) FILTER (WHERE status_id = 5 AND again) AS to_reread,
        EXTRACT(EPOCH FROM clock_timestamp() - min(created_at) FILTER (
            WHERE status_id = 3 AND unread AND attempts < maximum))::double precision AS oldest_waiting_seconds
 FROM job
@@ -62,29 +64,30 @@ WHERE finished_at >= date_trunc('day', clock_timestamp() AT TIME ZONE %(timezone
   AND document_source = ANY(%(sources)s)
 """
 
-# one branch a source, each served by its claim index, and one for the rows whose maximum is missing
+# One branch a source, served by its claim index; one for rows whose maximum is missing; one for texts to be read again.
 _READY_BRANCH = sql.SQL("""
     SELECT
     FROM extraction_queue
-    WHERE {claimable}
+    WHERE {condition}
       AND (ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())
 """)
 
-_UNREAD_BRANCH = sql.SQL("""
+_UNFINISHED_BRANCH = sql.SQL("""
     SELECT
     FROM extraction_queue
-    WHERE {claimable}
+    WHERE {condition}
 """)
 
-_NO_MAXIMUM_BRANCH = sql.SQL("""
-    SELECT
-    FROM extraction_queue
-    WHERE status_id = 3
+_NO_MAXIMUM = sql.SQL("""status_id = 3
       AND file_content IS NULL
       AND ocr_max_attempts IS NULL
       AND document_source = ANY(%(sources)s)
-      AND COALESCE(ocr_attempts, 0) < 3
-""")
+      AND COALESCE(ocr_attempts, 0) < 3""")
+
+_AGAIN = sql.SQL("""status_id = 5
+      AND ocr_reread_requested_at IS NOT NULL
+      AND document_source = ANY(%(sources)s)
+      AND ocr_attempts < ocr_max_attempts""")
 
 _COUNT_READY = sql.SQL("""
 SELECT count(*)
@@ -189,6 +192,7 @@ class QueueCounts:
     backing_off: int
     exhausted: int
     done: int
+    to_reread: int
     oldest_waiting_seconds: float | None
 
 
@@ -217,13 +221,13 @@ def count_ready(connection: Connection, *, sources: Sequence[str], at_most: int)
 def has_unfinished(connection: Connection, *, sources: Sequence[str]) -> bool:
     """Whether any document is ready, backing off or under OCR, here or elsewhere: not everything is done or exhausted."""
     with connection.cursor(row_factory=scalar_row) as cursor:
-        statement = _HAS_UNFINISHED.format(branches=_branches(_UNREAD_BRANCH, sources))
+        statement = _HAS_UNFINISHED.format(branches=_branches(_UNFINISHED_BRANCH, sources))
         return bool(cursor.execute(statement, {"sources": list(sources)}).fetchone())
 
 
 def _branches(branch: sql.SQL, sources: Sequence[str]) -> sql.Composed:
-    selects = [branch.format(claimable=claimable(source)) for source in sources]
-    return sql.SQL("UNION ALL").join([*selects, _NO_MAXIMUM_BRANCH])
+    conditions = [*(claimable(source) for source in sources), _NO_MAXIMUM, _AGAIN]
+    return sql.SQL("UNION ALL").join([branch.format(condition=condition) for condition in conditions])
 
 
 def find_jobs(connection: Connection, id_or_number: str) -> list[ExtractionQueueJob]:

@@ -146,6 +146,7 @@ SET status_id = 5,
     ocr_completed_at = limbo.finished_at,
     ocr_error = NULL,
     ocr_next_attempt_at = NULL,
+    ocr_reread_requested_at = NULL,
     updated_at = clock_timestamp()
 FROM limbo
 WHERE q.id = limbo.id

@@ -4,7 +4,7 @@ What does not belong here: mending it (`migrating`).
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from psycopg import Connection
 from psycopg.rows import scalar_row
@@ -33,6 +33,7 @@ COLUMNS = {
         "ocr_claim_id": "bigint",
         "ocr_next_attempt_at": "timestamp with time zone",
         "ocr_priority": "smallint",
+        "ocr_reread_requested_at": "timestamp with time zone",
     },
     "ocr_attempt": {
         "id": "bigint",
@@ -78,6 +79,8 @@ INDEXES = {
     "idx_extraction_queue_ocr_failed": "ocr_last_error_at DESC "
     "WHERE ocr_attempts >= ocr_max_attempts AND file_content IS NULL",
     "idx_extraction_queue_ocr_active": "id WHERE status_id = 6",
+    "idx_extraction_queue_ocr_reread": "ocr_priority DESC, created_at, id "
+    "WHERE status_id = 5 AND ocr_reread_requested_at IS NOT NULL",
     "idx_extraction_queue_ocr_limbo": "id WHERE status_id = 3 AND file_content IS NOT NULL",
 }
 
@@ -128,12 +131,16 @@ WHERE NOT i.indisvalid
   AND (c.relname LIKE 'idx_extraction_queue_ocr_%' OR c.relname LIKE 'ocr_attempt_%')
 """
 
-_TRIGGER = """
-SELECT EXISTS (
+TRIGGERS = ("ocr_forget_claim", "ocr_keep_old_text")
+
+_TRIGGERS = """
+SELECT name
+FROM unnest(%(triggers)s::text[]) AS name
+WHERE NOT EXISTS (
     SELECT
     FROM pg_trigger
     WHERE tgrelid = to_regclass('extraction_queue')
-      AND tgname = 'ocr_forget_claim'
+      AND tgname = name
       AND tgenabled IN ('O', 'A')
 )
 """
@@ -169,21 +176,13 @@ def find_differences(connection: Connection, sources: Sequence[str]) -> Iterator
     present: dict[str, dict[str, str]] = {}
     for table, column, type_name in connection.execute(_COLUMNS, {"tables": list(COLUMNS)}):
         present.setdefault(table, {})[column] = type_name
-    for table, columns in COLUMNS.items():
-        if table not in present:
-            yield f"table {table} is missing"
-            continue
-        for column, wanted in columns.items():
-            found = present[table].get(column)
-            if found is None:
-                yield f"column {table}.{column} is missing"
-            elif found != wanted:
-                yield f"column {table}.{column} is {found}, not {wanted}"
+    yield from _column_differences(present)
     if "extraction_status" in present:
         yield from _status_difference(connection)
     if "extraction_queue" in present:
         yield from _index_differences(connection, sources)
-        yield from _trigger_difference(connection)
+        for (trigger,) in connection.execute(_TRIGGERS, {"triggers": list(TRIGGERS)}):
+            yield f"trigger {trigger} on extraction_queue is missing or disabled"
     for (view,) in connection.execute(_VIEWS, {"views": list(VIEWS)}):
         yield f"view {view} is missing"
 
@@ -199,6 +198,19 @@ def claim_index(source: str) -> str:
     return f"idx_extraction_queue_ocr_claim_{source}"
 
 
+def _column_differences(present: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    for table, columns in COLUMNS.items():
+        if table not in present:
+            yield f"table {table} is missing"
+            continue
+        for column, wanted in columns.items():
+            found = present[table].get(column)
+            if found is None:
+                yield f"column {table}.{column} is missing"
+            elif found != wanted:
+                yield f"column {table}.{column} is {found}, not {wanted}"
+
+
 def _status_difference(connection: Connection) -> Iterator[str]:
     with connection.cursor(row_factory=scalar_row) as cursor:
         name = cursor.execute(_STATUS_NAME).fetchone()
@@ -206,12 +218,6 @@ def _status_difference(connection: Connection) -> Iterator[str]:
         yield f"status 6 ({OCR_STATUS_NAME}) is missing from extraction_status"
     elif name != OCR_STATUS_NAME:
         yield f"status 6 is {name!r} in extraction_status, not {OCR_STATUS_NAME!r}"
-
-
-def _trigger_difference(connection: Connection) -> Iterator[str]:
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        if not cursor.execute(_TRIGGER).fetchone():
-            yield "trigger ocr_forget_claim on extraction_queue is missing or disabled"
 
 
 def _index_differences(connection: Connection, sources: Sequence[str]) -> Iterator[str]:

@@ -262,6 +262,7 @@ def test_claim_writes_all_that_the_document_asks_for(connection: Connection) -> 
         "ocr_claim_id": held.token,
         "ocr_next_attempt_at": None,
         "ocr_priority": 0,
+        "ocr_reread_requested_at": None,
     }
     [attempt] = attempts(connection, row)
     assert earlier + LEASE < attempt["lease_expires_at"] < later + LEASE
@@ -813,12 +814,14 @@ def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
 
 def test_claim_walks_its_index_past_a_hundred_thousand_exhausted_rows(crowded: Connection) -> None:
     statement = claims.claim_statement(["index"]).as_string(crowded)
-    numbered = statement.replace("%(limit)s", "$1").replace("%(worker_id)s", "$2")
-    crowded.execute(b"PREPARE claim (bigint, text) AS " + numbered.encode())
+    numbered = statement.replace("%(limit)s", "$1").replace("%(worker_id)s", "$2").replace("%(sources)s", "$3")
+    crowded.execute(b"PREPARE claim (bigint, text, text[]) AS " + numbered.encode())
     for mode in ("auto", "force_custom_plan", "force_generic_plan"):
         crowded.execute(sql.SQL("SET plan_cache_mode = {}").format(sql.Literal(mode)))
         with crowded.transaction(force_rollback=True):
-            row = crowded.execute("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE claim(20, 'w')").fetchone()
+            row = crowded.execute(
+                "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE claim(20, 'w', '{index}')"
+            ).fetchone()
         assert row is not None
         found = nodes(row[0][0]["Plan"])
         on_queue = [node for node in found if node.get("Relation Name") == "extraction_queue"]

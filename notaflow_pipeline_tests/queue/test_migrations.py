@@ -156,7 +156,7 @@ def rows_without(connection: Connection, *new_columns: str) -> list[Any]:
         return cursor.execute(statement, [list(new_columns)]).fetchall()
 
 
-OUR_COLUMNS = ("ocr_claim_id", "ocr_next_attempt_at", "ocr_priority")
+OUR_COLUMNS = ("ocr_claim_id", "ocr_next_attempt_at", "ocr_priority", "ocr_reread_requested_at")
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ from notaflow_pipeline.queue.model import Claim, Failure, Reading
 from notaflow_pipeline.queue.oracle import find_violations
 from notaflow_pipeline.queue.pausing import pause, resume
 from notaflow_pipeline.queue.recovery import recover
+from notaflow_pipeline.queue.rereading import request_reread
 from notaflow_pipeline.queue.retrying import Choice, send_round
 
 SOURCES = ("index",)
@@ -94,10 +95,12 @@ class Document:
     lease_left: float = 0.0
     wait_left: float = 0.0
     elsewhere_for: float | None = None  # seconds since another program claimed it
-    exhausted_before: bool = False
+    again: bool = False  # to be read again, although it has a text
 
     @property
     def claimable(self) -> bool:
+        if self.again:
+            return self.status == 5 and self.attempts < self.maximum and self.wait_left <= 0
         return (
             self.status == 3
             and self.source in SOURCES
@@ -167,7 +170,7 @@ class QueueMachine(RuleBasedStateMachine):
     def claim(self, limit: int) -> MultipleResults[Claim]:
         ready = sorted(
             (document for document in self.model.documents.values() if document.claimable),
-            key=lambda document: (-document.priority, document.number),
+            key=lambda document: (document.again, -document.priority, document.number),
         )
         expected = [] if self.model.paused else ready[:limit]
         got = claims.claim_documents(
@@ -204,7 +207,7 @@ class QueueMachine(RuleBasedStateMachine):
         document = self.model.holder(claim.token)
         assert accepted == (document is not None or self.model.outcomes[claim.token] == "succeeded")
         if document:
-            document.text, document.status = f"{text}{claim.token}", 5
+            document.text, document.status, document.again = f"{text}{claim.token}", 5, False
             self._end(document, claim.token, "succeeded")
         else:
             self._too_late(claim.token)
@@ -225,13 +228,13 @@ class QueueMachine(RuleBasedStateMachine):
         document = self.model.holder(claim.token)
         assert accepted == (document is not None or self.model.outcomes[claim.token] == "failed")
         if document:
-            document.status = 3
             if not retryable:
                 document.maximum = min(document.maximum, document.attempts)
             if document.attempts < document.maximum:
                 document.wait_left = self._wait_in_database(document)
                 shortest = BACKOFF_SECONDS * 2 ** (document.attempts - 1) / 2
                 assert shortest - 1 <= document.wait_left <= 3 * shortest
+            self._go_back(document)
             self._end(document, claim.token, "failed")
         else:
             self._too_late(claim.token)
@@ -242,8 +245,8 @@ class QueueMachine(RuleBasedStateMachine):
         document = self.model.holder(claim.token)
         assert released == (1 if document else 0)
         if document:
-            document.status = 3
             document.attempts -= 1
+            self._go_back(document)
             self._end(document, claim.token, "released")
 
     @rule(seconds=st.sampled_from([1, 20, 61, 200, 700]))
@@ -262,7 +265,7 @@ class QueueMachine(RuleBasedStateMachine):
             token = self.model.open_token(document)
             if document.status == 6 and document.token is not None and document.lease_left < 0:
                 assert document.token == token
-                document.status = 3
+                self._go_back(document)
                 self._end(document, document.token, "stuck")
             elif document.elsewhere_for is not None and document.elsewhere_for > STUCK_AFTER.total_seconds():
                 document.status, document.elsewhere_for = 3, None
@@ -293,6 +296,15 @@ class QueueMachine(RuleBasedStateMachine):
             document = self.model.documents[one.id]
             document.maximum, document.wait_left = document.attempts + rounds, 0
 
+    @rule(attempts=st.integers(1, 2))
+    def ask_for_reading_again(self, attempts: int) -> None:
+        asked = request_reread(self.connection, sources=SOURCES, more_attempts=attempts)
+        expected = {one.id for one in self.model.documents.values() if one.status == 5 and not one.again}
+        assert set(asked) == expected
+        for document_id in asked:
+            document = self.model.documents[document_id]
+            document.again, document.maximum, document.wait_left = True, document.attempts + attempts, 0
+
     @rule(on=st.booleans())
     def pause_or_resume(self, on: bool) -> None:
         if on:
@@ -307,11 +319,12 @@ class QueueMachine(RuleBasedStateMachine):
         document = self._one(data, lambda one: one.status == 6 and one.token is not None)
         if document:
             self._write(document, "status_id = 3")
-            document.status, document.token = 3, None
+            self._go_back(document)
+            document.token = None
 
     @rule(data=st.data())
     def another_program_sends_a_row_back_to_extraction(self, data: st.DataObject) -> None:
-        document = self._one(data, lambda one: one.status in {3, 6} and one.elsewhere_for is None)
+        document = self._one(data, lambda one: one.status in {3, 6} and one.elsewhere_for is None and not one.again)
         if document:
             self._write(document, "status_id = 1")
             document.status, document.token = 1, None
@@ -319,7 +332,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def another_program_claims_a_row(self, data: st.DataObject) -> None:
         """The way of the document's own monitor: no token, no lease."""
-        document = self._one(data, lambda one: one.claimable)
+        document = self._one(data, lambda one: one.claimable and not one.again)
         if document:
             self._write(
                 document,
@@ -344,6 +357,11 @@ class QueueMachine(RuleBasedStateMachine):
         self.connection.execute(PASS_TIME, {"seconds": 3600})
         recover(self.connection, sources=SOURCES, stuck_after=STUCK_AFTER, mirror_errors=True, exhausted_status=3)
         assert list(find_violations(self.connection, sources=SOURCES)) == []
+
+    def _go_back(self, document: Document) -> None:
+        """Ready again; or done again with the old text, and not to be read any more once its attempts are used up."""
+        document.status = 5 if document.again else 3
+        document.again = document.again and document.attempts < document.maximum
 
     def _end(self, document: Document, token: int, outcome: str) -> None:
         document.token = None

@@ -59,6 +59,7 @@ ROWS: dict[str, tuple[str | None, dict[str, Any]]] = {
 def states(connection: Connection, sources: tuple[str, ...] = INDEX) -> dict[str, int]:
     counts = asdict(monitoring.count_queue(connection, sources=sources, stuck_after=STUCK_AFTER))
     counts.pop("oldest_waiting_seconds")
+    counts.pop("to_reread")  # a part of what is done; test_rereading counts it
     return counts
 
 
