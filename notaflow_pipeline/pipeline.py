@@ -277,6 +277,9 @@ class _Batch:
         document.reading.add_done_callback(lambda _: self._events.put(partial(self._on_read, document)))
 
     def _on_fetch_failed(self, document: _InHand, error: BaseException) -> None:
+        if document.claim.token not in self._in_hand:
+            document.files.close()
+            return
         match error:
             case DocumentUnavailable():
                 self._record_failure(document, Failure(error.kind, error.sentence, error.retryable))

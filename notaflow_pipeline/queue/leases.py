@@ -50,7 +50,7 @@ class LeaseKeeper:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=2)  # a daemon: stopping does not wait for a database that is away
 
     def _keep(self) -> None:
         while not self._stop.wait(self._lease.total_seconds() / 3):
