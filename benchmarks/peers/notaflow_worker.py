@@ -1,0 +1,87 @@
+"""One worker process of this project's queue: the product's own claim and finish, without the OCR between them."""
+
+import os
+import time
+from datetime import timedelta
+
+from worker_side import Order, await_go, misbehave, note, order, report, text
+
+from notaflow_pipeline.queue.claims import claim_documents, renew, succeed
+from notaflow_pipeline.queue.database import connect
+from notaflow_pipeline.queue.migrating import migrate
+from notaflow_pipeline.queue.model import Claim, Reading
+from notaflow_pipeline.queue.recovery import recover
+
+SOURCES = ("index",)
+
+# bulk loading is not measured; the columns are those of `enqueue_document`
+_ENQUEUE = """
+INSERT INTO extraction_queue (document_source, document_number, document_number_normalized, status_id, supabase_path,
+                              created_at, updated_at)
+SELECT 'index', 'run-' || n, 'run-' || n, 3, 'index/' || n || '.pdf', clock_timestamp(), clock_timestamp()
+FROM generate_series(1, %(count)s) AS n
+"""
+
+
+def main() -> None:
+    """Do what the order says."""
+    given = order()
+    if given.command == "install":
+        migrate(given.database, sources=SOURCES)
+        return
+    with connect(given.database) as connection:
+        if given.command == "enqueue":
+            connection.execute(_ENQUEUE, {"count": given.count})
+        elif given.command == "rescue":
+            recover(
+                connection,
+                sources=SOURCES,
+                stuck_after=timedelta(minutes=10),
+                mirror_errors=False,
+                exhausted_status=3,
+            )
+        else:
+            await_go()
+            _work(connection, given)
+
+
+def _work(connection, given: Order) -> None:
+    cpu, latencies, done = time.process_time(), [], 0
+    lease = timedelta(seconds=given.lease_seconds)
+    while given.command != "probe" or len(latencies) < given.count:
+        began = time.perf_counter()
+        claims = claim_documents(
+            connection,
+            limit=given.batch,
+            sources=SOURCES,
+            worker_id=f"bench-{os.getpid()}",
+            run_id=None,
+            lease=lease,
+        )
+        if claims:
+            latencies.append((time.perf_counter() - began) * 1000)
+        elif given.command == "serve":
+            time.sleep(0.1)
+        else:
+            break
+        for position, claim in enumerate(claims):
+            if given.job_seconds:
+                renew(connection, [other.token for other in claims[position:]], lease)
+            done += _execute(connection, given, claim)
+    report(cpu_seconds=time.process_time() - cpu, latencies=latencies, done=done)
+
+
+def _execute(connection, given: Order, claim: Claim) -> bool:
+    note(given, "start", claim.document_id)
+    misbehave(given)
+    if given.job_seconds:
+        time.sleep(given.job_seconds)
+    content = text(given.result_bytes)
+    reading = Reading(content, 1, 90.0, 0, 0, given.result_bytes, "benchmark")
+    accepted = succeed(connection, claim, reading)
+    note(given, "end" if accepted else "rejected", claim.document_id)
+    return accepted
+
+
+if __name__ == "__main__":
+    main()
