@@ -267,9 +267,8 @@ def _work_through(pipeline: Pipeline, until_empty: bool, limit: int, bar: Bar) -
         total = total + pipeline.work(limit=limit - total.claimed, on_progress=show)
         if not until_empty or total.claimed >= limit:
             return total
-        with pipeline.pool.connection() as connection:
-            if not monitoring.has_unfinished(connection, sources=pipeline.terms.sources):
-                return total
+        if not pipeline.has_unfinished():
+            return total
         time.sleep(WAIT_SECONDS)
 
 

@@ -32,6 +32,7 @@ from notaflow_pipeline.queue import claims
 from notaflow_pipeline.queue.database import DatabaseUnavailable, OutcomeRefused, is_passing
 from notaflow_pipeline.queue.leases import LeaseKeeper
 from notaflow_pipeline.queue.model import ERROR_PREFIX, Claim, Failure, Reading
+from notaflow_pipeline.queue.monitoring import has_unfinished
 from notaflow_pipeline.queue.recovery import Recovered, recover
 from notaflow_pipeline.queue.schema import require_schema
 
@@ -111,15 +112,32 @@ class Pipeline:
         self.reader.check()
 
     def recover(self) -> Recovered:
-        """Send rows that nobody works on any more back to ready."""
-        with self.pool.connection() as connection:
-            return recover(
-                connection,
-                sources=self.terms.sources,
-                stuck_after=self.terms.stuck_after,
-                mirror_errors=self.terms.mirror_errors,
-                exhausted_status=self.terms.exhausted_status,
-            )
+        """Send rows that nobody works on any more back to ready.
+
+        Raises:
+            DatabaseUnavailable: the database went away and did not come back.
+        """
+
+        def change() -> Recovered:
+            with self.pool.connection() as connection:
+                return recover(
+                    connection,
+                    sources=self.terms.sources,
+                    stuck_after=self.terms.stuck_after,
+                    mirror_errors=self.terms.mirror_errors,
+                    exhausted_status=self.terms.exhausted_status,
+                )
+
+        return self.patiently(change)
+
+    def has_unfinished(self) -> bool:
+        """Whether any document is neither done nor exhausted."""
+
+        def ask() -> bool:
+            with self.pool.connection() as connection:
+                return has_unfinished(connection, sources=self.terms.sources)
+
+        return self.patiently(ask)
 
     def claim(self, limit: int) -> list[Claim]:
         """Claim up to `limit` documents."""
@@ -157,6 +175,24 @@ class Pipeline:
         """Give claims back with their attempts; return how many were still held."""
         with self.pool.connection(timeout=5) as connection:
             return claims.release(connection, tokens, reason=reason)
+
+    def patiently(self, change: Callable[[], Answer]) -> Answer:
+        """Make a change, again and again while the database is away, for as long as our leases may still hold.
+
+        Raises:
+            DatabaseUnavailable: it did not come back in that time.
+        """
+        give_up_at = time.monotonic() + self.terms.lease.total_seconds()
+        while True:
+            try:
+                return change()
+            except (psycopg.Error, PoolTimeout) as away:
+                if isinstance(away, psycopg.Error) and not is_passing(away):
+                    raise
+                if time.monotonic() > give_up_at:
+                    raise DatabaseUnavailable(f"the database went away and did not come back: {away}") from away
+                log.warning("the database is away (%s); trying again", type(away).__name__)
+                time.sleep(1)
 
     def work(
         self,
@@ -230,7 +266,7 @@ class _Batch:
         wanted = min(self._pipeline.pages_ahead - waiting, self._limit - self._progress.claimed)
         if wanted <= 0 or time.monotonic() < self._nothing_ready_until:
             return
-        claimed = self._patiently(lambda: self._pipeline.claim(wanted))
+        claimed = self._pipeline.patiently(lambda: self._pipeline.claim(wanted))
         if len(claimed) < wanted:
             self._nothing_ready_until = time.monotonic() + LOOK_AGAIN_SECONDS
         for claim in claimed:
@@ -298,7 +334,8 @@ class _Batch:
             self._record_failure(document, Failure(failure.kind, failure.sentence, failure.retryable))
         except CancelledError:
             self._let_go(document)
-            self._pipeline.release([document.claim.token], reason="reading it was broken off")
+            tokens = [document.claim.token]
+            self._pipeline.patiently(lambda: self._pipeline.release(tokens, reason="reading it was broken off"))
         else:
             self._record_success(document, text)
 
@@ -321,7 +358,7 @@ class _Batch:
             engine=self._pipeline.engine_name,
         )
         try:
-            accepted = self._patiently(lambda: self._pipeline.succeed(document.claim, reading))
+            accepted = self._pipeline.patiently(lambda: self._pipeline.succeed(document.claim, reading))
         except OutcomeRefused as refused:
             self._record_failure(document, Failure("refused_by_database", str(refused), retryable=True))
             return
@@ -334,7 +371,7 @@ class _Batch:
             self._count_late(document.claim)
 
     def _record_failure(self, document: _InHand, failure: Failure) -> None:
-        accepted = self._patiently(
+        accepted = self._pipeline.patiently(
             lambda: self._pipeline.fail(document.claim, failure, document.fetch_seconds, document.source_bytes)
         )
         self._let_go(document)
@@ -371,17 +408,3 @@ class _Batch:
             self._pipeline.release(held, reason="the worker stopped or its surroundings failed")
         except (psycopg.Error, PoolTimeout) as unreachable:
             log.warning("%d claims could not be given back (%s); their leases will run out", len(held), unreachable)
-
-    def _patiently(self, change: Callable[[], Answer]) -> Answer:
-        """Make a change, again and again while the database is away, for as long as our leases may still hold."""
-        give_up_at = time.monotonic() + self._pipeline.terms.lease.total_seconds()
-        while True:
-            try:
-                return change()
-            except (psycopg.Error, PoolTimeout) as away:
-                if isinstance(away, psycopg.Error) and not is_passing(away):
-                    raise
-                if time.monotonic() > give_up_at:
-                    raise DatabaseUnavailable(f"the database went away and did not come back: {away}") from away
-                log.warning("the database is away (%s); trying again", type(away).__name__)
-                time.sleep(1)

@@ -3,8 +3,12 @@
 What does not belong here: statements about rows.
 """
 
-from collections.abc import Iterator
+import os
+import socket
+import time
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import Connection
@@ -20,6 +24,13 @@ STATEMENT_SECONDS = 30
 
 LOCK_SECONDS = 10
 """How long one may wait for another program's lock on a row."""
+
+
+ANSWER_SECONDS = 40
+"""How long an answer may stay out: what a statement may take, and some for a network and a pooler that are slow."""
+
+CHECK_SECONDS = 10
+"""How long a pooled connection may take to show that it is alive; longer, and there is no time left to get another."""
 
 
 UNREADABLE_URL = (
@@ -109,6 +120,47 @@ def short_transaction(connection: Connection) -> Iterator[None]:
         yield
 
 
+Answer = TypeVar("Answer")
+
+
+class AnsweringConnection(Connection):
+    """A connection that hangs up when an answer stays out.
+
+    The kernel notices peers that are gone, but not a pooler or a proxy that is there and says nothing; and every limit of
+    a statement is kept by the server.
+    """
+
+    answer_seconds: float | None = None
+    """Another limit than `ANSWER_SECONDS`."""
+
+    def wait(self, gen: Generator[Any, Any, Answer], *arguments: Any, **options: Any) -> Answer:
+        """Consume a generator of the driver's, which is driven ten times a second even when nothing comes."""
+        limit = ANSWER_SECONDS if self.answer_seconds is None else self.answer_seconds
+        return super().wait(self._or_hang_up(gen, time.monotonic() + limit), *arguments, **options)
+
+    def _or_hang_up(self, gen: Generator[Any, Any, Answer], at: float) -> Generator[Any, Any, Answer]:
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if not ready and time.monotonic() > at:
+                    # libpq sees a connection that was closed, and everything takes its usual way
+                    with socket.socket(fileno=os.dup(self.fileno())) as end:
+                        end.shutdown(socket.SHUT_RDWR)
+                wanted = gen.send(ready)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+
+
+def _check(connection: Connection) -> None:
+    assert isinstance(connection, AnsweringConnection)  # noqa: S101 - the pool makes no others
+    connection.answer_seconds = CHECK_SECONDS
+    try:
+        ConnectionPool.check_connection(connection)
+    finally:
+        connection.answer_seconds = None
+
+
 @contextmanager
 def open_pool(url: str, max_size: int = 4) -> Iterator[ConnectionPool[Connection]]:
     """Open a pool whose connections are checked before use and replaced when broken; close it at the end.
@@ -117,7 +169,8 @@ def open_pool(url: str, max_size: int = 4) -> Iterator[ConnectionPool[Connection
         DatabaseUnavailable: no connection could be made.
     """
     probe(url)
-    pool = ConnectionPool(
+    pool: ConnectionPool[Connection] = ConnectionPool(
+        connection_class=AnsweringConnection,
         kwargs={
             **connection_parameters(url),
             "autocommit": True,  # a statement alone is a transaction; longer ones say so
@@ -126,7 +179,7 @@ def open_pool(url: str, max_size: int = 4) -> Iterator[ConnectionPool[Connection
         min_size=1,
         max_size=max_size,
         timeout=30,
-        check=ConnectionPool.check_connection,
+        check=_check,
         open=False,
     )
     with pool:

@@ -12,7 +12,7 @@ from typing import Self
 
 import psycopg
 from psycopg import Connection
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool import ConnectionPool
 
 from notaflow_pipeline.queue import claims
 
@@ -53,20 +53,22 @@ class LeaseKeeper:
         self._thread.join(timeout=2)  # a daemon: stopping does not wait for a database that is away
 
     def _keep(self) -> None:
-        while not self._stop.wait(self._lease.total_seconds() / 3):
+        wait = third = self._lease.total_seconds() / 3
+        while not self._stop.wait(wait):
             with self._lock:
                 held = set(self._tokens)
-            if held:
-                self._renew(held)
+            # what was not answered has cost time already
+            wait = third if not held or self._renew(held) else min(1.0, third)
 
-    def _renew(self, held: set[int]) -> None:
+    def _renew(self, held: set[int]) -> bool:
         try:
             with self._pool.connection() as connection:
                 renewed = claims.renew(connection, held, self._lease)
-        except (psycopg.OperationalError, PoolTimeout) as unreachable:
+        except psycopg.Error as unreachable:  # a pool's time-out is one
             # not lost yet: the next renewal comes before the lease runs out, and a finish is fenced anyhow
             log.warning("leases could not be renewed: %s", type(unreachable).__name__)
-            return
+            return False
         for token in held - renewed:
             self.let_go(token)
             self._on_lost(token)
+        return True

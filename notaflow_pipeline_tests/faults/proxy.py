@@ -1,0 +1,217 @@
+"""A network on loopback that breaks when it is told to: cut, gone silent, or cut between a COMMIT and its answer."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from psycopg.conninfo import conninfo_to_dict
+
+Address = tuple[str, int] | str
+
+COMMITTED = b"C\x00\x00\x00\x0bCOMMIT\x00"
+"""CommandComplete of a COMMIT: its type, its length of 11 with itself, its tag."""
+
+
+class Proxy:
+    """Passes a PostgreSQL server's connections on, and breaks them; `url` leads through it."""
+
+    def __init__(self, database_url: str) -> None:
+        """Listen on a free port of loopback, in front of the server of `database_url`."""
+        parameters = conninfo_to_dict(database_url)
+        host, port = str(parameters.get("host") or "127.0.0.1"), int(parameters.get("port") or 5432)
+        self._server: Address = f"{host}/.s.PGSQL.{port}" if host.startswith("/") else (host, port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._lock = threading.Lock()
+        self._connections: set[_Connection] = set()
+        self._marker: bytes | None = None
+        self._swallowed: bytes | None = None
+        self._sent = 0
+        self._cut_every = 0
+        self.cuts = 0
+        self.answers_lost = 0
+        user, password = parameters.get("user") or "postgres", parameters.get("password")
+        who = f"{user}:{password}" if password else user
+        # without the questions about encryption, what the server says is messages from its first byte
+        self.url = (
+            f"postgresql://{who}@127.0.0.1:{self._listener.getsockname()[1]}/{parameters['dbname']}"
+            "?sslmode=disable&gssencmode=disable"
+        )
+        self._threads = [threading.Thread(target=self._accept, name="proxy-accept", daemon=True)]
+        self._threads[0].start()
+
+    def cut(self) -> int:
+        """Close every connection; new ones are welcome. Return how many were cut."""
+        with self._lock:
+            cut = list(self._connections)
+        for one in cut:
+            one.close()
+        return len(cut)
+
+    def go_silent(self) -> int:
+        """Swallow from now on what goes over the connections there are, without closing them; new ones work."""
+        with self._lock:
+            for one in self._connections:
+                one.silent = True
+            return len(self._connections)
+
+    def go_silent_at(self, statement: str) -> None:
+        """Swallow, once, the next statement that contains this, and whatever comes after it on its connection."""
+        with self._lock:
+            self._swallowed = statement.encode()
+
+    def cut_every(self, number: int) -> None:
+        """Close a connection at every so-manieth thing that a client sends; 0 is never.
+
+        One time the server still gets it and its answer is lost, the next time it does not get it.
+        """
+        with self._lock:
+            self._cut_every = number
+
+    def lose_answer_to_commit(self, after: str) -> None:
+        """Close, once, in place of the answer to the next COMMIT of a transaction that had `after` in a statement."""
+        with self._lock:
+            self._marker = after.encode()
+
+    def close(self) -> None:
+        """Stop listening, and close what is open."""
+        # wakes the thread that accepts, which closing alone does not
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._threads[0].join(timeout=10)
+        self._listener.close()
+        self.cut()
+        for thread in self._threads:
+            thread.join(timeout=10)
+
+    def swallows(self, sent: bytes) -> bool:
+        """Whether silence begins with this."""
+        with self._lock:
+            if self._swallowed is None or self._swallowed not in sent:
+                return False
+            self._swallowed = None
+            return True
+
+    def cuts_here(self) -> tuple[bool, bool]:
+        """Whether a connection is cut before or after what it sends now reaches the server."""
+        with self._lock:
+            self._sent += 1
+            if not self._cut_every or self._sent % self._cut_every:
+                return False, False
+            self.cuts += 1
+            return self.cuts % 2 == 0, self.cuts % 2 == 1
+
+    def loses_answer(self, statements: bytes) -> bool:
+        """Whether the answer to the COMMIT of these statements is the one to lose."""
+        with self._lock:
+            if self._marker is None or self._marker not in statements:
+                return False
+            self._marker = None
+            self.answers_lost += 1
+            return True
+
+    def forget(self, connection: "_Connection") -> None:
+        """Take a closed connection off the list."""
+        with self._lock:
+            self._connections.discard(connection)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                connection = _Connection(self, client, self._reach_server())
+            except OSError:
+                client.close()
+                continue
+            with self._lock:
+                self._connections.add(connection)
+            self._threads += connection.start()
+
+    def _reach_server(self) -> socket.socket:
+        if isinstance(self._server, tuple):
+            return socket.create_connection(self._server)
+        server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            server.connect(self._server)
+        except OSError:
+            server.close()
+            raise
+        return server
+
+
+class _Connection:
+    """One client and the server behind it, with a thread for each direction."""
+
+    def __init__(self, proxy: Proxy, client: socket.socket, server: socket.socket) -> None:
+        self._proxy = proxy
+        self._client = client
+        self._server = server
+        self._statements = bytearray()
+        """What the client sent since its last COMMIT."""
+        self.silent = False
+        self._threads = [
+            threading.Thread(target=self._until_closed, args=[pass_on], name="proxy-pass", daemon=True)
+            for pass_on in (self._pass_to_server, self._pass_to_client)
+        ]
+        self._passing = threading.Barrier(len(self._threads), action=self._close_sockets)
+
+    def start(self) -> list[threading.Thread]:
+        """Pass on, in threads that end with the connection."""
+        for thread in self._threads:
+            thread.start()
+        return self._threads
+
+    def close(self) -> None:
+        """Hang up on both; the threads that pass on wake up, and close."""
+        for end in (self._client, self._server):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        self._proxy.forget(self)
+
+    def _close_sockets(self) -> None:
+        self._client.close()
+        self._server.close()
+
+    def _until_closed(self, pass_on: Callable[[], bool]) -> None:
+        with suppress(OSError):
+            while pass_on():
+                pass
+        self.close()
+        self._passing.wait()
+
+    def _pass_to_server(self) -> bool:
+        sent = self._client.recv(65536)
+        self.silent = self.silent or self._proxy.swallows(sent)
+        if self.silent or not sent:
+            return bool(sent)
+        before, after = self._proxy.cuts_here()
+        if before:
+            return False
+        self._statements += sent
+        self._server.sendall(sent)
+        return not after
+
+    def _pass_to_client(self) -> bool:
+        said = self._server.recv(65536)
+        if self.silent:
+            return bool(said)
+        # the server says nothing between this and the next statement, so it never comes in two pieces in practice
+        if COMMITTED in said:
+            if self._proxy.loses_answer(bytes(self._statements)):
+                return False
+            self._statements.clear()
+        self._client.sendall(said)
+        return bool(said)
+
+
+@contextmanager
+def proxy_before(database_url: str) -> Iterator[Proxy]:
+    """A proxy before this database's server; nothing of it is left at the end."""
+    proxy = Proxy(database_url)
+    try:
+        yield proxy
+    finally:
+        proxy.close()

@@ -1,0 +1,268 @@
+"""What becomes of documents when the network to the database breaks at the worst moments."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import Connection
+
+from notaflow_pipeline.ocr.engine import NullEngine
+from notaflow_pipeline.pipeline import Pipeline, Progress
+from notaflow_pipeline.queue import database
+from notaflow_pipeline.queue.database import connect, open_pool
+from notaflow_pipeline.queue.leases import LeaseKeeper
+from notaflow_pipeline.queue.monitoring import attempts_of_document
+from notaflow_pipeline_tests.cli import open_terminal
+from notaflow_pipeline_tests.faults.proxy import Proxy, proxy_before
+from notaflow_pipeline_tests.ocr.processes import wait_until
+from notaflow_pipeline_tests.queue.oracle import broken_promises
+from notaflow_pipeline_tests.test_pipeline import once, only_attempt, pipeline_over, ready, ready_page, ready_pages, row
+
+SUCCEEDS = "outcome = 'succeeded'"
+FAILS = "outcome = 'failed'"
+CLAIMS = "INSERT INTO ocr_attempt"
+
+SILENCE_SECONDS = 30
+"""More than a check, a statement and a retry take under the bounds of these tests."""
+
+
+@pytest.fixture
+def network(database_url: str) -> Iterator[Proxy]:
+    """The way to this test's database, to be broken."""
+    with proxy_before(database_url) as proxy:
+        yield proxy
+
+
+class TestCutBetweenCommitAndItsAnswer:
+    def test_text_is_stored_once_and_its_document_counts_as_succeeded(
+        self, connection: Connection, network: Proxy, folder: Path
+    ) -> None:
+        document = ready_page(connection, folder, "page")
+        network.lose_answer_to_commit(after=SUCCEEDS)
+        with open_pool(network.url) as pool, pipeline_over(pool, folder) as pipeline:
+            progress = pipeline.work(limit=10)
+        assert network.answers_lost == 1
+        found = row(connection, document)
+        assert (found["status_id"], found["ocr_attempts"]) == (5, 1)
+        assert found["file_content"] == "--- Page 1 ---\npage of 60x40"
+        assert only_attempt(connection, document).outcome == "succeeded"
+        assert progress == Progress(claimed=1, succeeded=1, pages=1)
+        assert broken_promises(connection) == {}
+
+    def test_failure_is_recorded_once_and_counts_as_that_failure(
+        self, connection: Connection, network: Proxy, folder: Path
+    ) -> None:
+        document = ready(connection, "index/missing.pdf")
+        network.lose_answer_to_commit(after=FAILS)
+        with open_pool(network.url) as pool, pipeline_over(pool, folder) as pipeline:
+            progress = pipeline.work(limit=10)
+        assert network.answers_lost == 1
+        found = row(connection, document)
+        assert (found["status_id"], found["ocr_attempts"]) == (3, 1)
+        attempt = only_attempt(connection, document)
+        assert (attempt.outcome, attempt.failure_kind) == ("failed", "not_found")
+        assert (progress.claimed, progress.failed, progress.lost) == (1, {"not_found": 1}, 0)
+        assert broken_promises(connection) == {}
+
+    def test_documents_that_were_claimed_without_anybody_knowing_are_read_when_their_lease_is_over(
+        self, connection: Connection, network: Proxy, folder: Path
+    ) -> None:
+        documents = ready_pages(connection, folder, 3)
+        network.lose_answer_to_commit(after=CLAIMS)
+        with open_pool(network.url) as pool, pipeline_over(pool, folder, lease_seconds=5) as pipeline:
+            assert pipeline.work(limit=10) == Progress(), "nobody knows of them"
+            assert network.answers_lost == 1
+            assert {row(connection, one)["status_id"] for one in documents} == {6}
+            assert broken_promises(connection) == {}
+            wait_until(lambda: pipeline.recover().expired_leases == 3)
+            progress = pipeline.work(limit=10)
+        assert (progress.succeeded, progress.lost) == (3, 0)
+        for document in documents:
+            assert [one.outcome for one in attempts_of_document(connection, document)] == ["stuck", "succeeded"]
+            assert row(connection, document)["status_id"] == 5
+        assert broken_promises(connection) == {}
+
+    def test_what_was_given_back_stays_given_back_with_its_attempt(
+        self, connection: Connection, network: Proxy, folder: Path
+    ) -> None:
+        document = ready_page(connection, folder, "page")
+        with open_pool(network.url) as pool, pipeline_over(pool, folder) as pipeline:
+            [claim] = pipeline.claim(1)
+            network.lose_answer_to_commit(after="outcome = 'released'")
+            with pytest.raises(psycopg.OperationalError):
+                pipeline.release([claim.token], reason="stopped")
+            assert network.answers_lost == 1
+            assert pipeline.release([claim.token], reason="stopped") == 0, "it is done"
+        found = row(connection, document)
+        assert (found["status_id"], found["ocr_attempts"]) == (3, 0)
+        assert broken_promises(connection) == {}
+
+    def test_command_goes_on_when_the_answer_to_its_recovery_is_lost(
+        self, connection: Connection, network: Proxy, tmp_path: Path
+    ) -> None:
+        terminal = open_terminal(tmp_path, network.url)
+        ready_page(connection, terminal.documents, "page")
+        network.lose_answer_to_commit(after="lease_expired")
+        done = terminal.run("work", "--until-empty", "--json")
+        assert network.answers_lost == 1
+        assert done.returncode == 0, done.stderr
+        assert '"succeeded": 1' in done.stdout
+        assert broken_promises(connection) == {}
+
+
+def _work_through_cuts(pipeline: Pipeline, connection: Connection) -> int:
+    """Work as `notaflow work --until-empty` does, until every document is done; return how many it counts as read."""
+    succeeded = 0
+    deadline = time.monotonic() + 120
+    while connection.execute("SELECT id FROM extraction_queue WHERE status_id <> 5 LIMIT 1").fetchone():
+        assert time.monotonic() < deadline, "it did not end"
+        with suppress(psycopg.OperationalError):
+            pipeline.recover()
+        succeeded += pipeline.work(limit=100).succeeded
+    return succeeded
+
+
+class TestConnectionsCutAgainAndAgain:
+    def test_every_document_is_read_exactly_once_and_none_is_lost(
+        self, connection: Connection, network: Proxy, folder: Path
+    ) -> None:
+        ready_pages(connection, folder, 30)
+        # a claim whose answer is lost costs an attempt
+        connection.execute("UPDATE extraction_queue SET ocr_max_attempts = 20")
+        with open_pool(network.url) as pool, pipeline_over(pool, folder, lease_seconds=5) as pipeline:
+            # a prime, so that it strikes every step of the transactions in turn, which are 5 and 7 long
+            network.cut_every(17)
+            succeeded = _work_through_cuts(pipeline, connection)
+            network.cut_every(0)
+        assert network.cuts >= 5
+        states = connection.execute("SELECT status_id, count(*) FROM extraction_queue GROUP BY 1").fetchall()
+        assert states == [(5, 30)]
+        won = connection.execute(
+            "SELECT count(*), count(DISTINCT queue_id) FROM ocr_attempt WHERE outcome = 'succeeded'"
+        ).fetchone()
+        assert won == (30, 30)
+        assert succeeded == 30, "whoever recorded it knows"
+        assert broken_promises(connection) == {}
+
+
+class TestSilence:
+    @pytest.fixture(autouse=True)
+    def impatience(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The bounds are what is tested, not their length."""
+        monkeypatch.setattr(database, "ANSWER_SECONDS", 4, raising=False)
+        monkeypatch.setattr(database, "CHECK_SECONDS", 3, raising=False)
+
+    def test_work_goes_on_when_its_idle_connections_have_gone_silent(
+        self, connection: Connection, network: Proxy, folder: Path
+    ) -> None:
+        ready_pages(connection, folder, 6)
+        silenced: list[int] = []
+
+        disturb = once(lambda: silenced.append(network.go_silent()))
+        self.assert_work_ends_with_everything_read(connection, network, folder, disturb)
+        assert silenced[0] > 0
+
+    def test_work_goes_on_when_its_connection_goes_silent_in_a_transaction(
+        self, connection: Connection, network: Proxy, folder: Path
+    ) -> None:
+        ready_pages(connection, folder, 6)
+
+        disturb = once(lambda: network.go_silent_at(SUCCEEDS))
+        self.assert_work_ends_with_everything_read(connection, network, folder, disturb)
+
+    def test_lease_is_renewed_over_another_connection_when_a_renewal_is_not_answered(
+        self, connection: Connection, network: Proxy, folder: Path
+    ) -> None:
+        ready_page(connection, folder, "page")
+        lost: list[int] = []
+        with (
+            open_pool(network.url) as pool,
+            pipeline_over(pool, folder, workers=1, lease_seconds=15) as pipeline,
+            LeaseKeeper(pool, pipeline.terms.lease, lost.append) as keeper,
+        ):
+            [claim] = pipeline.claim(1)
+            network.go_silent_at("SET lease_expires_at")
+            keeper.hold(claim.token)
+            time.sleep(17)
+            recovered = pipeline.recover().total
+            network.cut()
+        assert recovered == 0
+        assert lost == []
+
+    @staticmethod
+    def assert_work_ends_with_everything_read(
+        connection: Connection,
+        network: Proxy,
+        folder: Path,
+        disturb: Callable[[Progress], None],
+    ) -> None:
+        ended: list[Progress] = []
+        engine = NullEngine(sleep_seconds=0.2)
+        with (
+            open_pool(network.url) as pool,
+            pipeline_over(pool, folder, engine=engine, lease_seconds=60, pages_ahead=3) as pipeline,
+        ):
+            worker = threading.Thread(target=lambda: ended.append(pipeline.work(limit=100, on_progress=disturb)))
+            worker.start()
+            worker.join(timeout=SILENCE_SECONDS)
+            in_time = not worker.is_alive()
+            # otherwise it would wait for ever, and this test with it
+            network.cut()
+            worker.join(timeout=60)
+        assert in_time, f"no end after {SILENCE_SECONDS} s of silence"
+        assert (ended[0].succeeded, ended[0].lost) == (6, 0)
+        assert broken_promises(connection) == {}
+
+    def test_peer_that_is_gone_is_noticed_by_the_kernel_within_a_minute(self, network: Proxy) -> None:
+        with (
+            connect(network.url) as connected,
+            open_pool(network.url) as pool,
+            pool.connection() as pooled,
+        ):
+            for one in (connected, pooled):
+                with socket.socket(fileno=socket.dup(one.fileno())) as end:
+                    assert end.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+                    idle, interval, count, unanswered = (
+                        end.getsockopt(socket.IPPROTO_TCP, option)
+                        for option in (
+                            socket.TCP_KEEPIDLE,
+                            socket.TCP_KEEPINTVL,
+                            socket.TCP_KEEPCNT,
+                            socket.TCP_USER_TIMEOUT,
+                        )
+                    )
+                    assert 0 < idle + interval * count <= 60
+                    assert 0 < unanswered <= 60_000
+
+
+class TestLeaseKeeper:
+    def test_leases_are_renewed_over_new_connections_after_a_cut(
+        self, connection: Connection, network: Proxy, folder: Path
+    ) -> None:
+        ready_page(connection, folder, "page")
+        lost: list[int] = []
+        lease = timedelta(seconds=6)
+        with (
+            open_pool(network.url) as pool,
+            pipeline_over(pool, folder, workers=1, lease_seconds=6) as pipeline,
+            LeaseKeeper(pool, lease, lost.append) as keeper,
+        ):
+            [claim] = pipeline.claim(1)
+            keeper.hold(claim.token)
+
+            def held_until() -> object:
+                return connection.execute("SELECT lease_expires_at FROM ocr_attempt").fetchone()
+
+            for _ in range(2):
+                before = held_until()
+                assert network.cut() > 0
+                wait_until(lambda before=before: held_until() != before)  # type: ignore[misc]
+            assert pipeline.recover().total == 0
+        assert lost == []
+        assert broken_promises(connection) == {}
