@@ -80,7 +80,9 @@ def running_database_url(settings: Settings) -> str:
         return settings.database_url.get_secret_value()
     data = settings.home.absolute() / "postgres"
     _forget_dead_server(data)
-    running = _pgserver().utils.PostmasterInfo.read_from_pgdata(data) if data.exists() else None
+    running = None
+    with suppress(AssertionError):  # its file is being written: a server that is just starting does not run yet
+        running = _pgserver().utils.PostmasterInfo.read_from_pgdata(data) if data.exists() else None
     if running is None or not running.is_running():
         raise DatabaseUnavailable(
             "no database: NOTAFLOW_DATABASE_URL is not set and the embedded PostgreSQL does not run. "

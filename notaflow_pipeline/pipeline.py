@@ -6,6 +6,7 @@ terminal, and how any of the steps is done.
 """
 
 import logging
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -18,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TypeVar
+from uuid import UUID, uuid4
 
 import psycopg
 from psycopg import Connection
@@ -43,6 +45,9 @@ Answer = TypeVar("Answer")
 FETCHES_AT_ONCE = 4
 """Fetching waits for the network and costs no core; four hide a slow storage behind OCR."""
 
+STOP_FETCHING_SECONDS = 2.0
+"""How long a stopped worker waits for fetches that are under way."""
+
 LOOK_AGAIN_SECONDS = 1.0
 """How long after finding nothing to claim the queue is asked again, while documents are still in hand."""
 
@@ -59,6 +64,8 @@ class ClaimTerms:
     stuck_after: timedelta
     mirror_errors: bool = True
     exhausted_status: int = 3
+    instance: UUID = field(default_factory=uuid4)
+    """This process's work: two workers may share a worker id, never this."""
 
 
 @dataclass
@@ -149,6 +156,7 @@ class Pipeline:
                 worker_id=self.terms.worker_id,
                 run_id=self.terms.run_id,
                 lease=self.terms.lease,
+                instance=self.terms.instance,
             )
 
     def succeed(self, claim: Claim, reading: Reading) -> bool:
@@ -175,6 +183,11 @@ class Pipeline:
         """Give claims back with their attempts; return how many were still held."""
         with self.pool.connection(timeout=5) as connection:
             return claims.release(connection, tokens, reason=reason)
+
+    def release_everything(self, *, reason: str) -> int:
+        """Give back whatever this process claimed and has not finished, whether it knows of it or not."""
+        with self.pool.connection(timeout=5) as connection:
+            return claims.release_instance(connection, self.terms.instance, reason=reason)
 
     def patiently(self, change: Callable[[], Answer]) -> Answer:
         """Make a change, again and again while the database is away, for as long as our leases may still hold.
@@ -241,11 +254,16 @@ class _Batch:
             pipeline.pool, pipeline.terms.lease, lambda token: self._events.put(partial(self._on_lost, token))
         )
         self._nothing_ready_until = 0.0
+        self._folder = tempfile.TemporaryDirectory(prefix="notaflow-", ignore_cleanup_errors=True)
 
     def work(self, claimed: Sequence[Claim]) -> Progress:
-        for number in range(FETCHES_AT_ONCE):
-            # daemons: a fetch that hangs must not keep a stopped worker from ending
-            threading.Thread(target=self._fetch_documents, name=f"ocr-fetch-{number}", daemon=True).start()
+        # daemons: a fetch that hangs must not keep a stopped worker from ending
+        fetchers = [
+            threading.Thread(target=self._fetch_documents, name=f"ocr-fetch-{number}", daemon=True)
+            for number in range(FETCHES_AT_ONCE)
+        ]
+        for fetcher in fetchers:
+            fetcher.start()
         try:
             with self._keeper:
                 for claim in claimed:
@@ -254,10 +272,11 @@ class _Batch:
                 while self._in_hand:
                     self._handle_next_event()
                     self._top_up()
-        finally:
+        except BaseException:
             self._give_back()
-            for _ in range(FETCHES_AT_ONCE):
-                self._to_fetch.put(None)
+            raise
+        finally:
+            self._stop_fetching(fetchers)
         return self._progress
 
     def _top_up(self) -> None:
@@ -300,7 +319,9 @@ class _Batch:
         began = time.monotonic()
         claim, storage = document.claim, self._pipeline.storage
         location = locate(claim.supabase_path, claim.document_source, storage.host)
-        path = document.files.enter_context(fetched(storage, location, self._pipeline.max_file_bytes))
+        path = document.files.enter_context(
+            fetched(storage, location, self._pipeline.max_file_bytes, Path(self._folder.name))
+        )
         document.source_bytes = path.stat().st_size
         document.fetch_seconds = time.monotonic() - began
         return path
@@ -398,13 +419,25 @@ class _Batch:
         document.files.close()
 
     def _give_back(self) -> None:
-        """Release what is still in hand; if the database is away, the leases run out by themselves."""
+        """Release what is still in hand, and a claim that was committed when the interruption came.
+
+        If the database is away, the leases run out by themselves.
+        """
         held = list(self._in_hand)
         for document in list(self._in_hand.values()):
             self._let_go(document)
-        if not held:
-            return
+        reason = "the worker stopped or its surroundings failed"
         try:
-            self._pipeline.release(held, reason="the worker stopped or its surroundings failed")
+            self._pipeline.release(held, reason=reason)
+            self._pipeline.release_everything(reason=reason)
         except (psycopg.Error, PoolTimeout) as unreachable:
             log.warning("%d claims could not be given back (%s); their leases will run out", len(held), unreachable)
+
+    def _stop_fetching(self, fetchers: Sequence[threading.Thread]) -> None:
+        """Let no fetched document stay behind, not even one that arrives only now."""
+        for _ in fetchers:
+            self._to_fetch.put(None)
+        give_up_at = time.monotonic() + STOP_FETCHING_SECONDS
+        for fetcher in fetchers:
+            fetcher.join(max(0.0, give_up_at - time.monotonic()))
+        self._folder.cleanup()

@@ -83,10 +83,13 @@ def open_storage(url: str, *, supabase_service_key: str | None = None) -> Docume
 
 
 @contextmanager
-def fetched(storage: DocumentStorage, location: Location, max_bytes: int) -> Iterator[Path]:
-    """Fetch a document into a private temporary folder, deleted whatever happens; no name there tells which it is."""
+def fetched(storage: DocumentStorage, location: Location, max_bytes: int, within: Path | None = None) -> Iterator[Path]:
+    """Fetch a document into a private temporary folder, deleted whatever happens; no name there tells which it is.
+
+    `within` is where that folder lies; by default among the system's temporary files.
+    """
     try:
-        private_folder = tempfile.TemporaryDirectory(prefix="notaflow-")
+        private_folder = tempfile.TemporaryDirectory(prefix="notaflow-", dir=within)
     except OSError as error:
         raise cannot_write(error) from error
     with private_folder as folder:

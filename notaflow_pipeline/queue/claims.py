@@ -7,6 +7,7 @@ any more (`recovery`), and counting (`monitoring`).
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
+from uuid import UUID
 
 import psycopg
 from psycopg import Connection, sql
@@ -94,8 +95,9 @@ RETURNING q.ocr_claim_id AS token, q.id AS document_id, q.document_number, q.doc
 
 # a statement of its own: the unique index on open attempts would still see those that the claim supersedes
 _OPEN_ATTEMPTS = """
-INSERT INTO ocr_attempt (id, queue_id, attempt_number, document_source, worker_id, run_id, claimed_at, lease_expires_at)
-SELECT q.ocr_claim_id, q.id, q.ocr_attempts, q.document_source, q.ocr_worker_id, %(run_id)s,
+INSERT INTO ocr_attempt (id, queue_id, attempt_number, document_source, worker_id, run_id, worker_instance, claimed_at,
+                         lease_expires_at)
+SELECT q.ocr_claim_id, q.id, q.ocr_attempts, q.document_source, q.ocr_worker_id, %(run_id)s, %(instance)s,
        q.ocr_started_at, clock_timestamp() + %(lease)s
 FROM extraction_queue AS q
 WHERE q.id = ANY(%(ids)s)
@@ -219,7 +221,7 @@ WITH mine AS MATERIALIZED (
     JOIN ocr_attempt AS a ON a.id = q.ocr_claim_id
     WHERE q.status_id = 6
       AND a.finished_at IS NULL
-      AND (a.id = ANY(%(tokens)s) OR a.run_id = %(run_id)s)
+      AND (a.id = ANY(%(tokens)s) OR a.run_id = %(run_id)s OR a.worker_instance = %(instance)s)
     FOR UPDATE OF q
 ),
 released AS (
@@ -271,6 +273,7 @@ def claim_documents(
     worker_id: str,
     run_id: str | None,
     lease: timedelta,
+    instance: UUID | None = None,
 ) -> list[Claim]:
     """Claim up to `limit` documents, highest priority first, then oldest; an empty list when none is ready.
 
@@ -283,6 +286,7 @@ def claim_documents(
         worker_id: `OCR_WORKER_ID`.
         run_id: the Dagster run, or None outside Dagster.
         lease: how long the claim holds without a renewal.
+        instance: the process that claims, so that it can give back what it does not know of.
     """
     with short_transaction(connection), connection.cursor(row_factory=class_row(Claim)) as cursor:
         write_missing_maxima(connection, sources)
@@ -291,7 +295,7 @@ def claim_documents(
         claims = cursor.fetchall()
         if claims:
             ids = [claim.document_id for claim in claims]
-            cursor.execute(_OPEN_ATTEMPTS, {"ids": ids, "run_id": run_id, "lease": lease})
+            cursor.execute(_OPEN_ATTEMPTS, {"ids": ids, "run_id": run_id, "lease": lease, "instance": instance})
     return sorted(claims, key=lambda claim: claim.token)
 
 
@@ -393,16 +397,28 @@ def fail(
 
 def release(connection: Connection, tokens: Collection[int], *, reason: str) -> int:
     """Give these claims back with their attempts; return how many were still held."""
-    return _release(connection, tokens, None, reason)
+    return _release(connection, reason, tokens=tokens)
 
 
 def release_run(connection: Connection, run_id: str, *, reason: str) -> int:
     """Give back whatever a Dagster run still holds; return how many claims that was."""
-    return _release(connection, (), run_id, reason)
+    return _release(connection, reason, run_id=run_id)
 
 
-def _release(connection: Connection, tokens: Collection[int], run_id: str | None, reason: str) -> int:
-    arguments = {"tokens": list(tokens), "run_id": run_id, "reason": reason}
+def release_instance(connection: Connection, instance: UUID, *, reason: str) -> int:
+    """Give back whatever a process still holds, whether it knows of it or not; return how many claims that was."""
+    return _release(connection, reason, instance=instance)
+
+
+def _release(
+    connection: Connection,
+    reason: str,
+    *,
+    tokens: Collection[int] = (),
+    run_id: str | None = None,
+    instance: UUID | None = None,
+) -> int:
+    arguments = {"tokens": list(tokens), "run_id": run_id, "instance": instance, "reason": reason}
     with short_transaction(connection):
         return len(connection.execute(_RELEASE, arguments).fetchall())
 

@@ -56,6 +56,7 @@ COLUMNS = {
         "source_bytes": "bigint",
         "engine": "text",
         "text_sha256": "bytea",
+        "worker_instance": "uuid",
     },
     "ocr_source": {"document_source": "text"},
     "ocr_round": {

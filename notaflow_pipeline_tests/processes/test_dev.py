@@ -46,7 +46,7 @@ def test_every_sample_ends_as_its_description_says_and_nothing_is_left_behind() 
         family = [psutil.Process(dev.pid)]
         try:
             wait_for(lambda: ended(home) == len(read_here), seconds=240)
-            with psycopg.connect(url_of(home)) as connection:
+            with psycopg.connect(url_of(home), autocommit=True) as connection:
                 ends = {number: rest for number, *rest in connection.execute(ENDS).fetchall()}
                 assert list(find_violations(connection, sources=["index"])) == []
             family += family[0].children(recursive=True)

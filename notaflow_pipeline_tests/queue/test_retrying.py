@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from psycopg import Connection
@@ -141,3 +141,24 @@ def test_pause_stops_every_claim_until_it_is_lifted(connection: Connection, agai
     assert not resume(connection)
     assert paused(connection) is None
     assert len(claim(connection)) == 1
+
+
+def test_a_process_gives_back_claims_that_it_does_not_know_of(connection: Connection) -> None:
+    """As after a signal between the claim's commit and its answer."""
+    for number in "12":
+        enqueue_document(connection, NewDocument("index", number, f"index/{number}.pdf"))
+    mine, other = uuid4(), uuid4()
+    for instance in (mine, other):
+        claims.claim_documents(
+            connection,
+            limit=1,
+            sources=["index"],
+            worker_id="both",
+            run_id=None,
+            lease=timedelta(minutes=1),
+            instance=instance,
+        )
+    assert claims.release_instance(connection, mine, reason="told to stop") == 1
+    assert claims.release_instance(connection, mine, reason="told to stop") == 0
+    states = connection.execute("SELECT status_id, ocr_attempts FROM extraction_queue ORDER BY created_at").fetchall()
+    assert states == [(3, 0), (6, 1)]
