@@ -25,7 +25,7 @@ import psycopg
 from psycopg import Connection
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageUnavailable
+from notaflow_pipeline.documents.failures import DocumentUnavailable, ReceivingImpossible, StorageUnavailable
 from notaflow_pipeline.documents.location import locate
 from notaflow_pipeline.documents.storage import DocumentStorage, fetched
 from notaflow_pipeline.ocr.failures import DocumentFailure
@@ -340,6 +340,8 @@ class _Batch:
         match error:
             case DocumentUnavailable():
                 self._record_failure(document, Failure(error.kind, error.sentence, error.retryable))
+            case ReceivingImpossible():
+                raise error  # this machine's fault, and the next document would fare no better
             case StorageUnavailable():
                 self._pipeline.storage.check()  # raises if it is the storage; otherwise it is this document alone
                 self._record_failure(document, Failure("storage", str(error), retryable=True))

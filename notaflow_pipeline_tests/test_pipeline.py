@@ -20,7 +20,7 @@ from psycopg import Connection
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
-from notaflow_pipeline.documents.failures import StorageUnavailable
+from notaflow_pipeline.documents.failures import ReceivingImpossible, StorageUnavailable
 from notaflow_pipeline.documents.local import LocalFolder
 from notaflow_pipeline.documents.location import Location
 from notaflow_pipeline.ocr.engine import Engine, NullEngine, TesseractEngine
@@ -256,6 +256,20 @@ class TestFailure:
             pipeline.work(limit=10)
         self.assert_failed(connection, document, "refused_location", retried=False)
 
+    def test_full_disk_for_temporary_files_is_not_the_documents_fault(
+        self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
+    ) -> None:
+        documents = ready_pages(connection, folder, 3)
+        with (
+            pipeline_over(pool, folder, storage=OntoFullDisk(folder)) as pipeline,
+            pytest.raises(ReceivingImpossible, match="No space left on device"),
+        ):
+            pipeline.work(limit=10)
+        for document in documents:
+            found = row(connection, document)
+            assert (found["status_id"], found["ocr_attempts"], found["ocr_error"]) == (3, 0, None)
+        assert broken_promises(connection) == []
+
     def test_one_unreadable_file_while_the_storage_is_fine_fails_that_document_alone(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
     ) -> None:
@@ -293,6 +307,14 @@ class TestFailure:
         else:
             assert found["ocr_max_attempts"] == 1
             assert found["ocr_next_attempt_at"] is None
+
+
+class OntoFullDisk(LocalFolder):
+    """A folder whose documents arrive on a disk that has no room: the kernel's own, through a link to /dev/full."""
+
+    def fetch(self, location: Location, destination: Path, max_bytes: int) -> int:
+        destination.symlink_to("/dev/full")
+        return super().fetch(location, destination, max_bytes)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from io import FileIO
 from pathlib import Path
 
-from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageUnavailable
+from notaflow_pipeline.documents.failures import DocumentUnavailable, ReceivingImpossible, StorageUnavailable
 from notaflow_pipeline.documents.location import BUCKET_OF_SOURCE, Location
 
 CHUNK_BYTES = 64 * 1024
@@ -70,9 +70,9 @@ def _write_all(file: FileIO, chunk: bytes) -> None:
         raise cannot_write(error) from error
 
 
-def cannot_write(error: OSError) -> StorageUnavailable:
+def cannot_write(error: OSError) -> ReceivingImpossible:
     """Return the failure of a temporary folder that takes no file."""
-    return StorageUnavailable(
+    return ReceivingImpossible(
         f"A fetched document could not be written to the temporary folder ({error.strerror}). "
         "Free space there, or point TMPDIR at a folder that can be written."
     )
