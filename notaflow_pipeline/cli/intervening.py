@@ -1,0 +1,119 @@
+"""Commands by which a person changes what the queue does: `recover`, `retry`, `reread`, `pause`, `resume`."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from notaflow_pipeline.cli.surroundings import document_id, open_database
+from notaflow_pipeline.cli.terminal import Json, app, print_json, say, screen
+from notaflow_pipeline.queue.pausing import pause as pause_work
+from notaflow_pipeline.queue.pausing import resume as resume_work
+from notaflow_pipeline.queue.recovery import recover as recover_rows
+from notaflow_pipeline.queue.rereading import request_reread
+from notaflow_pipeline.queue.retrying import NO_LIMIT as NO_ROUND_LIMIT
+from notaflow_pipeline.queue.retrying import Choice, find_exhausted, send_round
+from notaflow_pipeline.settings import SettingsError, load_settings
+from notaflow_pipeline.worker import configured_terms
+
+
+@app.command()
+def recover(as_json: Json = False) -> None:
+    """Send stuck and inconsistent rows back to ready, now."""
+    settings = load_settings()
+    terms = configured_terms(settings, None)
+    with open_database(settings) as connection:
+        recovered = recover_rows(
+            connection,
+            sources=terms.sources,
+            stuck_after=terms.stuck_after,
+            mirror_errors=terms.mirror_errors,
+            exhausted_status=terms.exhausted_status,
+        )
+    if as_json:
+        print_json(asdict(recovered))
+    else:
+        for what, count in asdict(recovered).items():
+            say(f"{what.replace('_', ' '):20} {count}")
+
+
+@app.command()
+def retry(
+    ids: Annotated[list[str] | None, typer.Option("--id", help="This document; may be given again.")] = None,
+    since: Annotated[datetime | None, typer.Option(help="Only what was exhausted at or after this time.")] = None,
+    kinds: Annotated[
+        list[str] | None, typer.Option("--kind", help="Only this kind of failure; may be repeated.")
+    ] = None,
+    max_rounds: Annotated[int | None, typer.Option(help="Leave out what went round so often before.", min=1)] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which documents it would be.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Send exhausted documents round again: ready, with three more attempts, and their history kept."""
+    settings = load_settings()
+    choice = Choice(
+        sources=settings.sources,
+        ids=None if not ids else tuple(document_id(one) for one in ids),
+        since=since.astimezone() if since else None,
+        kinds=tuple(kinds) if kinds else None,
+        max_rounds=max_rounds or NO_ROUND_LIMIT,
+    )
+    with open_database(settings) as connection:
+        chosen = find_exhausted(connection, choice) if dry_run else send_round(connection, choice)
+    if as_json:
+        for one in chosen:
+            print_json({**asdict(one), "sent": not dry_run})
+        return
+    table = Table("document", "number", "failed with", "attempts", "rounds before")
+    for one in chosen:
+        table.add_row(str(one.id), one.document_number, one.failure_kind, str(one.ocr_attempts), str(one.rounds))
+    if chosen:
+        screen.print(table)
+    screen.print(f"{len(chosen)} documents " + ("would be sent round." if dry_run else "sent round."))
+
+
+@app.command()
+def reread(
+    ids: Annotated[list[str] | None, typer.Option("--id", help="This document; may be given again.")] = None,
+    before: Annotated[datetime | None, typer.Option(help="Only what was read before this time.")] = None,
+    not_engine: Annotated[str | None, typer.Option(help="Only what another engine than this one read.")] = None,
+    confidence_below: Annotated[float | None, typer.Option(help="Only what was read with less confidence.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which documents it would be.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Read finished documents again (new engine, new language); the old text stays until the new one is there."""
+    settings = load_settings()
+    if not any((ids, before, not_engine, confidence_below)):
+        raise SettingsError("say which documents: --id, --before, --not-engine or --confidence-below")
+    with open_database(settings) as connection:
+        chosen = request_reread(
+            connection,
+            sources=settings.sources,
+            ids=[document_id(one) for one in ids] if ids else None,
+            before=before.astimezone() if before else None,
+            not_engine=not_engine,
+            confidence_below=confidence_below,
+            dry_run=dry_run,
+        )
+    if as_json:
+        for one in chosen:
+            print_json({"id": one, "asked": not dry_run})
+    else:
+        say(f"{len(chosen)} documents " + ("would be read again." if dry_run else "will be read again."))
+
+
+@app.command()
+def pause(reason: Annotated[str, typer.Argument(help="Why; the sensor and `status` show it.")]) -> None:
+    """Begin nothing new, anywhere, until `notaflow resume`; what is in hand is finished."""
+    with open_database(load_settings()) as connection:
+        pause_work(connection, reason)
+    say("Paused: what is in hand is finished, nothing new is claimed until `notaflow resume`.")
+
+
+@app.command()
+def resume() -> None:
+    """Let work go on."""
+    with open_database(load_settings()) as connection:
+        was_paused = resume_work(connection)
+    screen.print("Work goes on." if was_paused else "It was not paused.")

@@ -1,0 +1,111 @@
+"""Commands that show the queue and change nothing: `status`, `show`, `export`."""
+
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from psycopg import Connection
+from rich.live import Live
+from rich.table import Table
+
+from notaflow_pipeline.cli.surroundings import open_database
+from notaflow_pipeline.cli.terminal import Json, app, print_json, say, screen
+from notaflow_pipeline.queue import monitoring
+from notaflow_pipeline.queue.pausing import paused
+from notaflow_pipeline.settings import Settings, SettingsError, load_settings
+from notaflow_pipeline.worker import configured_terms
+
+
+@app.command()
+def status(
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh every two seconds until Ctrl-C.")] = False,
+    as_json: Json = False,
+) -> None:
+    """How many documents are ready, active, stuck, backing off, exhausted and done; the oldest waiting; today."""
+    settings = load_settings()
+    with open_database(settings) as connection:
+        if as_json:
+            print_json(_status(connection, settings))
+        elif watch:
+            with Live(console=screen, refresh_per_second=4) as live:
+                while True:
+                    live.update(_status_table(_status(connection, settings)))
+                    time.sleep(2)
+        else:
+            screen.print(_status_table(_status(connection, settings)))
+
+
+def _status(connection: Connection, settings: Settings) -> dict[str, Any]:
+    terms = configured_terms(settings, None)
+    counts = monitoring.count_queue(connection, sources=terms.sources, stuck_after=terms.stuck_after)
+    today = monitoring.count_today(connection, sources=terms.sources, timezone=settings.timezone)
+    ended = today["succeeded_today"] + today["failed_today"]
+    return {
+        **asdict(counts),
+        **today,
+        "failure_rate_today": today["failed_today"] / ended if ended else None,
+        "paused": stopped.reason if (stopped := paused(connection)) else None,
+    }
+
+
+def _status_table(figures: dict[str, Any]) -> Table:
+    table = Table("state", "documents", title=f"OCR queue, {datetime.now(UTC).astimezone():%H:%M:%S}")
+    for state in ("ready", "active", "stuck", "backing_off", "exhausted", "done", "to_reread"):
+        table.add_row(state.replace("_", " "), str(figures[state]))
+    waiting, rate = figures["oldest_waiting_seconds"], figures["failure_rate_today"]
+    table.add_section()
+    table.add_row("oldest waiting", "none" if waiting is None else f"{waiting:.0f} s")
+    table.add_row("today", f"{figures['succeeded_today']} read, {figures['pages_today']} pages")
+    if figures["paused"] is not None:
+        table.add_row("paused", figures["paused"])
+    table.add_row("failure rate today", "none yet" if rate is None else f"{100 * rate:.1f} % of attempts")
+    return table
+
+
+@app.command()
+def show(
+    id_or_number: Annotated[str, typer.Argument(help="The row's id, or the document's number.")],
+    as_json: Json = False,
+) -> None:
+    """Print a document's row, its attempts and its text."""
+    with open_database(load_settings()) as connection:
+        jobs = monitoring.find_jobs(connection, id_or_number)
+        if not jobs:
+            raise SettingsError(f"no document has the id or number {id_or_number!r}")
+        for job in jobs:
+            attempts = monitoring.attempts_of_document(connection, job.id)
+            text = monitoring.text_of(connection, job.id)
+            if as_json:
+                print_json({**asdict(job), "attempts": [asdict(one) for one in attempts], "file_content": text})
+                continue
+            for name, value in asdict(job).items():
+                say(f"{name:20} {'' if value is None else value}")
+            table = Table("claim", "attempt", "outcome", "claimed", "pages", "confidence", "error")
+            for one in attempts:
+                row = (
+                    one.id,
+                    one.attempt_number,
+                    one.outcome,
+                    one.claimed_at,
+                    one.pages,
+                    one.mean_confidence,
+                    one.error,
+                )
+                table.add_row(*("" if value is None else str(value) for value in row))
+            screen.print(table)
+            screen.print(text or "", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def export(
+    since: Annotated[datetime | None, typer.Option(help="Only what ended at or after this time.")] = None,
+    _as_json: Json = True,
+) -> None:
+    """Print every document as a line of JSON, with its text."""
+    settings = load_settings()
+    start = since.astimezone() if since else None
+    with open_database(settings) as connection:
+        for row in monitoring.export(connection, sources=settings.sources, since=start):
+            print_json(row)

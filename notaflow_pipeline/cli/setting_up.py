@@ -1,0 +1,114 @@
+"""Commands that make things ready and say whether they are: `dev`, `database`, `doctor`, `migrate`, `version`."""
+
+import signal
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from notaflow_pipeline import __version__
+from notaflow_pipeline.cli.terminal import Json, app, aside, print_json, say, screen
+from notaflow_pipeline.embedded import database_url
+from notaflow_pipeline.queue.database import connect
+from notaflow_pipeline.queue.migrating import migrate as apply_migrations
+from notaflow_pipeline.queue.migrating import migrate_down
+from notaflow_pipeline.queue.schema import find_differences
+from notaflow_pipeline.settings import Settings, SettingsError, load_settings, origins
+
+
+@app.command()
+def dev(
+    samples: Annotated[bool, typer.Option(help="Enqueue the sample documents on the first start.")] = True,
+    port: Annotated[int, typer.Option(help="Port of the Dagster UI on loopback.")] = 3000,
+) -> None:
+    """Embedded database (unless NOTAFLOW_DATABASE_URL is set), migrations, sample documents, then the Dagster UI."""
+    from notaflow_pipeline.dev import run_dev
+
+    sys.exit(run_dev(load_settings(), samples=samples, port=port))
+
+
+@app.command()
+def database() -> None:
+    """Keep the embedded database running until Ctrl-C: for `dagster dev` or `dg dev` in another terminal."""
+    settings = load_settings()
+    with database_url(settings) as url:
+        apply_migrations(url, sources=settings.sources)
+        say(f"NOTAFLOW_DATABASE_URL={url}")
+        signal.pause()
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check database, schema, Tesseract and storage: each ok, or what to do; and print every setting."""
+    from notaflow_pipeline.doctor import examine
+
+    settings = load_settings()
+    findings = list(examine(settings))
+    if as_json:
+        print_json(
+            {"checks": [asdict(one) for one in findings], "settings": [asdict(one) for one in origins(settings)]}
+        )
+    else:
+        for one in findings:
+            mark = "[green]ok[/]     " if one.ok else "[red]not ok[/] "
+            screen.print(mark + one.subject.ljust(10), end="")
+            say(one.detail)
+        table = Table("setting", "value", "from", title="settings")
+        for setting in origins(settings):
+            table.add_row(setting.variable, setting.value, setting.origin)
+        screen.print(table)
+    if not all(one.ok for one in findings):
+        sys.exit(1)
+
+
+@app.command()
+def migrate(
+    check: Annotated[bool, typer.Option("--check", help="Change nothing; say what is missing or differs.")] = False,
+    to: Annotated[int | None, typer.Option("--to", help="Apply up to this number.")] = None,
+    down_to: Annotated[int | None, typer.Option("--down-to", help="Take back what is above this number.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Apply the migrations that are missing; safe to run twice and beside live writers."""
+    settings = load_settings()
+    if sum([check, to is not None, down_to is not None]) > 1:
+        raise SettingsError("--check, --to and --down-to exclude each other")
+    with database_url(settings) as url:
+        if check:
+            _check_schema(url, settings, as_json)
+        elif down_to is not None:
+            _print_migrations(migrate_down(url, to=down_to), "taken back", as_json)
+        else:
+            _print_migrations(apply_migrations(url, sources=settings.sources, to=to), "applied", as_json)
+
+
+def _check_schema(url: str, settings: Settings, as_json: bool) -> None:
+    with connect(url) as connection:
+        differences = list(find_differences(connection, settings.sources))
+    if as_json:
+        print_json({"ready": not differences, "differences": differences})
+    elif not differences:
+        say("The schema is as this version needs it.")
+    else:
+        for difference in differences:
+            say(f"- {difference}")
+        aside.print(f"notaflow: {len(differences)} differences; `notaflow migrate` mends what is missing")
+    if differences:
+        sys.exit(1)
+
+
+def _print_migrations(names: list[str], done: str, as_json: bool) -> None:
+    if as_json:
+        print_json({done.replace(" ", "_"): names})
+    else:
+        for name in names:
+            say(f"{done} {name}")
+        if not names:
+            say(f"Nothing to be {done}.")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    screen.print(__version__)

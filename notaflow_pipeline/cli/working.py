@@ -1,0 +1,95 @@
+"""Commands that bring documents in and read them: `enqueue`, `work`."""
+
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress as Bar
+
+from notaflow_pipeline.cli.surroundings import open_database, ready_database_url
+from notaflow_pipeline.cli.terminal import Json, app, print_json, progress_bar, say
+from notaflow_pipeline.pipeline import Pipeline, Progress
+from notaflow_pipeline.queue.database import open_pool
+from notaflow_pipeline.settings import SourceName, load_settings
+from notaflow_pipeline.worker import checked_pipeline, configured_storage
+
+NO_LIMIT = sys.maxsize
+WAIT_SECONDS = 1.0
+
+
+@app.command()
+def enqueue(
+    paths: Annotated[list[Path], typer.Argument(help="Files, or folders whose documents are taken.")],
+    source: Annotated[SourceName, typer.Option(help="The documents' source, which decides on their bucket.")] = "index",
+    as_json: Json = False,
+) -> None:
+    """Put files into the storage and add their rows, ready for OCR."""
+    from notaflow_pipeline.enqueueing import documents_in, put
+
+    settings = load_settings()
+    storage = configured_storage(settings)
+    files = list(documents_in(paths))
+    with open_database(settings) as connection, progress_bar(as_json) as bar:
+        task = bar.add_task("enqueue", total=len(files), rate="")
+        for file in files:
+            enqueued = put(connection, storage, file, source)
+            if as_json:
+                print_json({"id": enqueued.id, "path": str(file), "supabase_path": enqueued.supabase_path})
+            bar.advance(task)
+    if not as_json:
+        say(f"{len(files)} documents enqueued.")
+
+
+@app.command()
+def work(
+    until_empty: Annotated[
+        bool, typer.Option("--until-empty", help="Return only when every document is done or exhausted.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(help="At most so many documents.", min=1)] = None,
+    as_json: Json = False,
+) -> None:
+    """Run the OCR job here, without daemon or UI; without --until-empty, return when nothing is ready any more."""
+    settings = load_settings()
+    began = time.monotonic()
+    with (
+        ready_database_url(settings) as url,
+        open_pool(url) as pool,
+        checked_pipeline(settings, pool) as pipeline,
+        progress_bar(as_json) as bar,
+    ):
+        total = _work_through(pipeline, until_empty, limit or NO_LIMIT, bar)
+    seconds = time.monotonic() - began
+    if as_json:
+        print_json({**asdict(total), "failed": dict(total.failed), "seconds": round(seconds, 3)})
+    else:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(total.failed.items()))
+        say(
+            f"{total.succeeded} read ({total.pages} pages), {total.failed.total()} failed"
+            + (f" ({kinds})" if kinds else "")
+            + (f", {total.lost} lost to another worker" if total.lost else "")
+            + f", in {seconds:.1f} s."
+        )
+
+
+def _work_through(pipeline: Pipeline, until_empty: bool, limit: int, bar: Bar) -> Progress:
+    """Work until nothing is ready, or until nothing is left to wait for either."""
+    task = bar.add_task("OCR", total=None, rate="")
+    began = time.monotonic()
+    total = Progress()
+
+    def show(progress: Progress) -> None:
+        pages = total.pages + progress.pages
+        rate = f"{pages} pages, {60 * pages / max(time.monotonic() - began, 0.1):.0f} a minute"
+        bar.update(task, completed=total.finished + progress.finished, rate=rate)
+
+    while True:
+        pipeline.recover()
+        total = total + pipeline.work(limit=limit - total.claimed, on_progress=show)
+        if not until_empty or total.claimed >= limit:
+            return total
+        if not pipeline.has_unfinished():
+            return total
+        time.sleep(WAIT_SECONDS)
