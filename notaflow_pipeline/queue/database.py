@@ -107,6 +107,7 @@ def is_passing(error: psycopg.Error) -> bool:
 _LIMIT_WAITS = """
 SELECT set_config('statement_timeout', %(statement)s, TRUE),
        set_config('lock_timeout', %(lock)s, TRUE),
+       set_config('idle_in_transaction_session_timeout', %(statement)s, TRUE),
        set_config('plan_cache_mode', 'force_custom_plan', TRUE)
 """
 

@@ -9,6 +9,7 @@ from typing import NoReturn
 import psycopg
 from psycopg_pool import PoolTimeout
 
+from notaflow_pipeline.documents.failures import StorageUnavailable
 from notaflow_pipeline.ocr.reading import Reader
 from notaflow_pipeline.queue.database import DatabaseUnavailable, open_pool
 from notaflow_pipeline.settings import load_settings
@@ -25,7 +26,7 @@ def main() -> None:
     while True:
         try:
             work()
-        except (DatabaseUnavailable, psycopg.OperationalError, PoolTimeout) as away:
+        except (DatabaseUnavailable, StorageUnavailable, psycopg.OperationalError, PoolTimeout) as away:
             log.warning("surroundings failed: %s", away)
             time.sleep(0.5)
 

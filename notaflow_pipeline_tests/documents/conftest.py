@@ -49,7 +49,7 @@ def s3_endpoint(_environment: None) -> Iterator[str]:
     command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
-            _wait_for(f"{endpoint}/moto-api/", server)
+            wait_for(f"{endpoint}/moto-api/", server)
             yield endpoint
         finally:
             server.kill()
@@ -105,7 +105,7 @@ def free_port() -> int:
         return port
 
 
-def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
     give_up_at = time.monotonic() + SERVER_START_SECONDS
     while True:
         try:

@@ -17,12 +17,12 @@ COMMITTED = b"C\x00\x00\x00\x0bCOMMIT\x00"
 class Proxy:
     """Passes a PostgreSQL server's connections on, and breaks them; `url` leads through it."""
 
-    def __init__(self, database_url: str) -> None:
-        """Listen on a free port of loopback, in front of the server of `database_url`."""
+    def __init__(self, database_url: str, address: str = "127.0.0.1") -> None:
+        """Listen on a free port of an own address, in front of the server of `database_url`."""
         parameters = conninfo_to_dict(database_url)
         host, port = str(parameters.get("host") or "127.0.0.1"), int(parameters.get("port") or 5432)
         self._server: Address = f"{host}/.s.PGSQL.{port}" if host.startswith("/") else (host, port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((address, 0))
         self._lock = threading.Lock()
         self._connections: set[_Connection] = set()
         self._marker: bytes | None = None
@@ -31,11 +31,13 @@ class Proxy:
         self._cut_one_in = 0
         self.cuts = 0
         self.answers_lost = 0
+        self.clients: set[str] = set()
+        """The addresses that ever connected."""
         user, password = parameters.get("user") or "postgres", parameters.get("password")
         who = f"{user}:{password}" if password else user
         # without the questions about encryption, what the server says is messages from its first byte
         self.url = (
-            f"postgresql://{who}@127.0.0.1:{self._listener.getsockname()[1]}/{parameters['dbname']}"
+            f"postgresql://{who}@{address}:{self._listener.getsockname()[1]}/{parameters['dbname']}"
             "?sslmode=disable&gssencmode=disable"
         )
         self._threads = [threading.Thread(target=self._accept, name="proxy-accept", daemon=True)]
@@ -119,7 +121,7 @@ class Proxy:
     def _accept(self) -> None:
         while True:
             try:
-                client, _ = self._listener.accept()
+                client, peer = self._listener.accept()
             except OSError:
                 return
             try:
@@ -128,6 +130,7 @@ class Proxy:
                 client.close()
                 continue
             with self._lock:
+                self.clients.add(peer[0])
                 self._connections.add(connection)
             self._threads += connection.start()
 
@@ -209,9 +212,9 @@ class _Connection:
 
 
 @contextmanager
-def proxy_before(database_url: str) -> Iterator[Proxy]:
+def proxy_before(database_url: str, address: str = "127.0.0.1") -> Iterator[Proxy]:
     """A proxy before this database's server; nothing of it is left at the end."""
-    proxy = Proxy(database_url)
+    proxy = Proxy(database_url, address)
     try:
         yield proxy
     finally:
