@@ -35,12 +35,15 @@ COMMENT ON COLUMN ocr_alert_message.uid IS 'Sent along: a receiver that sees it 
 CREATE TABLE IF NOT EXISTS ocr_alert_receiver (
     receiver TEXT PRIMARY KEY,
     label TEXT NOT NULL,
+    enrolled_at TIMESTAMPTZ NOT NULL,
+    configured_at TIMESTAMPTZ NOT NULL,
     failures INTEGER NOT NULL DEFAULT 0,
     next_attempt_at TIMESTAMPTZ,
     last_error TEXT,
     last_delivered_at TIMESTAMPTZ
 );
 
+COMMENT ON COLUMN ocr_alert_receiver.configured_at IS 'When somebody''s settings last named it';
 COMMENT ON TABLE ocr_alert_receiver IS 'One row per URL of NOTAFLOW_ALERT_URLS, known by a digest: URLs hold secrets';
 
 CREATE TABLE IF NOT EXISTS ocr_alert_delivery (

@@ -29,7 +29,7 @@ class Check:
 PROGRESS = Check(
     "extraction_queue",
     "ready_documents_are_worked_on",
-    "Documents that are ready are claimed soon. If not, the daemon, the sensor or the workers are dead, or runs do not start, "
+    "Documents that are ready are claimed soon. If not, the daemon, the sensor or the workers are dead, or no run starts, "
     "and then this check may be dead as well, so `notaflow alert --check` asks the same from outside.",
 )
 STUCK = Check(

@@ -91,6 +91,8 @@ COLUMNS = {
     "ocr_alert_receiver": {
         "receiver": "text",
         "label": "text",
+        "enrolled_at": "timestamp with time zone",
+        "configured_at": "timestamp with time zone",
         "failures": "integer",
         "next_attempt_at": "timestamp with time zone",
         "last_error": "text",
