@@ -1,7 +1,7 @@
 """How somebody is told that the database itself is gone: straight to the receivers, with what was said kept in a file.
 
-Only the watch from outside needs it. The same three messages: when it starts, a reminder at a limited rate, when it ends; each
-to every receiver until that receiver took it.
+Only the watch from outside needs it. The same three messages: when it starts, a reminder at a limited rate, when it ends;
+each receiver is tried again until it took its one.
 """
 
 import json
