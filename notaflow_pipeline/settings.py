@@ -70,7 +70,7 @@ class Settings(BaseSettings):
     alert_attempt_failure_rate: float = Field(0.2, validation_alias="NOTAFLOW_ALERT_ATTEMPT_FAILURE_RATE", ge=0, le=1)
     alert_document_failure_rate: float = Field(0.1, validation_alias="NOTAFLOW_ALERT_DOCUMENT_FAILURE_RATE", ge=0, le=1)
     alert_deviations: float = Field(4, validation_alias="NOTAFLOW_ALERT_DEVIATIONS", gt=0)
-    alert_minimum_documents: int = Field(20, validation_alias="NOTAFLOW_ALERT_MINIMUM_DOCUMENTS", ge=1)
+    alert_minimum_documents: int = Field(10, validation_alias="NOTAFLOW_ALERT_MINIMUM_DOCUMENTS", ge=1)
 
     @field_validator("sources", "retry_kinds", mode="before")
     @classmethod

@@ -12,10 +12,9 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from types import ModuleType
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
-
-import apprise
 
 from notaflow_pipeline.alerting.messages import Text
 
@@ -24,11 +23,6 @@ SEND_SECONDS = 15
 
 SHOWS_ITS_HOST = frozenset({"json", "jsons", "form", "forms", "xml", "xmls", "mailto", "mailtos"})
 """Schemes in which the host is a host. In many others (Slack, Discord) it is a token."""
-
-# its warnings name hosts, and its debugging output whole URLs: nothing of it goes anywhere but into `_reason`
-logging.getLogger("apprise").propagate = False
-logging.getLogger("apprise").addHandler(logging.NullHandler())
-logging.getLogger("apprise").setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True)
@@ -45,10 +39,8 @@ class Receiver:
     @property
     def label(self) -> str:
         """A name for people, without any secret."""
-        parts = urlsplit(self.url)
-        host = parts.hostname or "" if parts.scheme in SHOWS_ITS_HOST else ""
-        port = f":{_port(self.url)}" if host and _port(self.url) else ""
-        return f"{parts.scheme}://{host}{port}{'/' if host else ''}*** ({self.key[:4]})"
+        scheme, host = _scheme_and_host(self.url)
+        return f"{scheme}://{host + '/' if host else ''}*** ({self.key[:4]})"
 
 
 @dataclass(frozen=True)
@@ -87,6 +79,7 @@ def send(receiver: Receiver, text: Text, *, uid: str, failing: bool = True, seco
 
 def _send(receiver: Receiver, text: Text, uid: str, failing: bool) -> Sending:
     try:
+        apprise = _apprise()
         # inline and without its own retries, pools and limits, which would outlive ours
         asset = apprise.AppriseAsset(app_id="NotaFlow", async_mode=False, service_timeout=0)
         service: Any = apprise.Apprise.instantiate(receiver.url, asset=asset, suppress_exceptions=True)
@@ -120,19 +113,36 @@ def _reason(receiver: Receiver, messages: list[str]) -> str:
 
 def _secrets(url: str) -> Iterator[str]:
     """Yield every part of a URL that could be one, longest first."""
-    parts = urlsplit(url)
-    rest = url.removeprefix(f"{parts.scheme}://")
-    if parts.scheme in SHOWS_ITS_HOST and parts.hostname:
-        rest = rest.replace(parts.hostname, "")
+    scheme, host = _scheme_and_host(url)
+    rest = url.removeprefix(f"{scheme}://")
+    rest = rest.replace(host, "") if host else rest
     words = {word for word in re.split(r"[/:?&=@+,#\s]+", rest) if len(word) >= 3}
     yield from sorted(words | {unquote(word) for word in words}, key=len, reverse=True)
 
 
-def _port(url: str) -> int | None:
+def _scheme_and_host(url: str) -> tuple[str, str]:
+    """Return what of a URL is no secret: its scheme, and host and port where they are that."""
+    scheme = url.partition("://")[0].lower()
+    if scheme not in SHOWS_ITS_HOST:
+        return scheme, ""
     try:
-        return urlsplit(url).port
+        parts = urlsplit(url)
+        return scheme, (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
     except ValueError:
-        return None
+        return scheme, ""
+
+
+@lru_cache
+def _apprise() -> ModuleType:
+    """Import apprise (a fifth of a second, which most commands have no use for), and let nothing of it get into logs."""
+    import apprise
+
+    # warnings name hosts and users, debugging output holds whole URLs: all that is needed goes through `_reason`
+    logging.getLogger("apprise").propagate = False
+    logging.getLogger("apprise").setLevel(logging.WARNING)
+    for chatty in ("urllib3", "requests", "requests_oauthlib", "oauthlib"):
+        logging.getLogger(chatty).setLevel(max(logging.INFO, logging.getLogger(chatty).level))
+    return apprise
 
 
 @lru_cache

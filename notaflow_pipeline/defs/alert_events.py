@@ -66,7 +66,7 @@ def read_events(
         # only as far as no younger one lies before it
         young = next((one.storage_id for one in records if one.timestamp >= now - SETTLE_SECONDS), None)
         settled = max([settled, *(one for one in old if young is None or one < young)])
-        yield Page(tuple(_observations(instance, records, ui_url)), after, settled, is_last)
+        yield Page(tuple(_observations(instance, records, now, ui_url)), after, settled, is_last)
         if is_last:
             return
 
@@ -96,9 +96,11 @@ def _newest(instance: dg.DagsterInstance) -> int:
 
 
 def _observations(
-    instance: dg.DagsterInstance, records: Sequence[dg.EventLogRecord], ui_url: str
+    instance: dg.DagsterInstance, records: Sequence[dg.EventLogRecord], now: float, ui_url: str
 ) -> Iterator[Observation]:
-    runs = _runs(instance, records)
+    runs = {
+        run_id: run for run_id, run in _runs(instance, records).items() if run.tags.get("dagster/will_retry") != "true"
+    }
     for record in records:
         event = record.event_log_entry.dagster_event
         if event is None:
@@ -108,7 +110,7 @@ def _observations(
             evaluation = event.event_specific_data
             if isinstance(evaluation, dg.AssetCheckEvaluation):
                 yield _of_check(evaluation, at, ui_url)
-        elif (run := runs.get(record.run_id)) is not None and run.tags.get("dagster/will_retry") != "true":
+        elif (run := runs.get(record.run_id)) is not None and not _may_be_retried(instance, run, record, now):
             yield observations.of_run(
                 job=_name(run),
                 run_id=run.run_id,
@@ -117,6 +119,12 @@ def _observations(
                 observed_at=at,
                 ui_url=ui_url,
             )
+
+
+def _may_be_retried(instance: dg.DagsterInstance, run: dg.DagsterRun, record: dg.EventLogRecord, now: float) -> bool:
+    """Whether Dagster has yet to write down that it retries a run: it does so after the event, which is read again."""
+    undecided = run.status == dg.DagsterRunStatus.FAILURE and "dagster/will_retry" not in run.tags
+    return instance.run_retries_enabled and undecided and record.timestamp >= now - SETTLE_SECONDS
 
 
 def _runs(instance: dg.DagsterInstance, records: Sequence[dg.EventLogRecord]) -> dict[str, dg.DagsterRun]:

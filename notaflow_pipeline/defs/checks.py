@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from notaflow_pipeline.defs.queue_checks import queue_health
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.queue.oracle import Violation, find_violations
 from notaflow_pipeline.settings import load_settings
@@ -56,9 +55,9 @@ def _table(violations: list[Violation]) -> dg.TableMetadataValue:
 
 queue_check_job = dg.define_asset_job(
     "queue_check_job",
-    selection=dg.AssetSelection.checks(queue_keeps_its_promises, queue_health),
+    selection=dg.AssetSelection.checks(queue_keeps_its_promises),
     executor_def=dg.in_process_executor,
-    description="Asks the oracle whether the queue keeps its promises, and whether it is worked on.",
+    description="Asks the oracle whether the queue keeps its promises.",
 )
 
 queue_check_schedule = dg.ScheduleDefinition(
