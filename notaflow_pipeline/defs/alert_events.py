@@ -7,18 +7,13 @@ event (`alerting.conditions`), and how far was read (`alerting.outbox`).
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 import dagster as dg
 from dagster._core.events import JobFailureData
 
 from notaflow_pipeline.alerting import observations
 from notaflow_pipeline.alerting.conditions import Observation
-
-KINDS = (
-    dg.DagsterEventType.ASSET_CHECK_EVALUATION,
-    dg.DagsterEventType.RUN_FAILURE,
-    dg.DagsterEventType.RUN_SUCCESS,
-)
 
 PAGE = 200
 
@@ -77,9 +72,7 @@ def _records(
     """Return the next events of all kinds in the order of their ids; a full page of one kind ends what the others show."""
     found: list[dg.EventLogRecord] = []
     horizon: int | None = None
-    for kind in KINDS:
-        wanted = dg.EventRecordsFilter(event_type=kind, after_cursor=after, after_timestamp=since)
-        records = instance.event_log_storage.get_event_records(wanted, limit=page, ascending=True)
+    for records in _streams(instance, after, since, limit=page, ascending=True):
         found += records
         if len(records) == page:
             horizon = min(records[-1].storage_id, horizon or records[-1].storage_id)
@@ -88,11 +81,25 @@ def _records(
 
 
 def _newest(instance: dg.DagsterInstance) -> int:
-    newest = 0
-    for kind in KINDS:
-        for one in instance.event_log_storage.get_event_records(dg.EventRecordsFilter(event_type=kind), limit=1):
-            newest = max(newest, one.storage_id)
-    return newest
+    newest = _streams(instance, None, None, limit=1, ascending=False)
+    return max((one.storage_id for records in newest for one in records), default=0)
+
+
+def _streams(
+    instance: dg.DagsterInstance, after: int | None, since: float | None, *, limit: int, ascending: bool
+) -> Iterator[Sequence[dg.EventLogRecord]]:
+    """Yield the answers of checks, the runs that failed, and the runs that succeeded."""
+    checks = dg.EventRecordsFilter(
+        event_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION, after_cursor=after, after_timestamp=since
+    )
+    yield instance.event_log_storage.get_event_records(checks, limit=limit, ascending=ascending)
+    ends: tuple[Literal[dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_SUCCESS], ...] = (
+        dg.DagsterEventType.RUN_FAILURE,
+        dg.DagsterEventType.RUN_SUCCESS,
+    )
+    for kind in ends:
+        runs = dg.RunStatusChangeRecordsFilter(event_type=kind, after_storage_id=after, after_timestamp=since)
+        yield instance.fetch_run_status_changes(runs, limit=limit, ascending=ascending).records
 
 
 def _observations(

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import Message
@@ -22,6 +22,8 @@ class Webhook:
     port: int = 0
     accepts: bool = True
     hangs_seconds: float = 0
+    keeps_silent_seconds: float = 0
+    """How long it waits with its answer once it has accepted a message."""
     refuses: str | None = None
     """Messages with this in their title are refused."""
     messages: list[dict[str, Any]] = field(default_factory=list)
@@ -50,9 +52,11 @@ def webhook() -> Iterator[Webhook]:
             refused = not kept.accepts or (kept.refuses is not None and kept.refuses in body["title"])
             if not refused:
                 kept.messages.append({**body, "headers": dict(self.headers)})
-            self.send_response(503 if refused else 200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+                kept.woken.wait(kept.keeps_silent_seconds)
+            with suppress(ConnectionError):  # the sender may have been killed meanwhile
+                self.send_response(503 if refused else 200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
 
         def log_message(self, *arguments: object) -> None:
             """Say nothing."""
