@@ -80,7 +80,7 @@ DOCUMENTS_ADVICE = (
 
 
 def judge_queue(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Verdict]]:
-    """Yield a verdict for each check of the queue; some milliseconds, so it can be asked every minute."""
+    """Yield a verdict for each check of the queue; cheap enough to be asked every minute."""
     sources = settings.sources
     limit = timedelta(minutes=settings.alert_stuck_minutes)
     under_ocr = health.count_under_ocr(

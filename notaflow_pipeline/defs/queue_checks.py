@@ -1,6 +1,6 @@
 """Is the queue worked on? Four checks beside `extraction_queue`, asked every minute without a run.
 
-A run for each look would cost some 4 s of processor and 25 events. The sensor asks the database itself (milliseconds), and
+A run for each look would cost some 4 s of processor and 25 events. The sensor asks the database itself, and
 writes an event when an answer changes, and once an hour. The checks can be run from the UI as well, and run with the oracle.
 What does not belong here: the figures and what is alarming (`watching`).
 """
