@@ -21,6 +21,8 @@ from notaflow_pipeline.alerting.messages import Text
 SEND_SECONDS = 15
 """How long one receiver may take with one message; what takes longer is not waited for."""
 
+NOT_UNDERSTOOD = "not a URL that apprise understands; https://appriseit.com/services lists them"
+
 SHOWS_ITS_HOST = frozenset({"json", "jsons", "form", "forms", "xml", "xmls", "mailto", "mailtos"})
 """Schemes in which the host is a host. In many others (Slack, Discord) it is a token."""
 
@@ -57,6 +59,14 @@ def read_receivers(urls: str | None) -> tuple[Receiver, ...]:
     return tuple(Receiver(url) for url in dict.fromkeys(found) if url)
 
 
+def is_understood(receiver: Receiver) -> bool:
+    """Whether a URL is one that apprise can send to; nothing is sent."""
+    try:
+        return _apprise().Apprise.instantiate(receiver.url) is not None
+    except Exception:  # noqa: BLE001 - a hundred plugins
+        return False
+
+
 def send(receiver: Receiver, text: Text, *, uid: str, failing: bool = True, seconds: float = SEND_SECONDS) -> Sending:
     """Send one message to one receiver; return within `seconds`, whatever the receiver does.
 
@@ -82,9 +92,9 @@ def _send(receiver: Receiver, text: Text, uid: str, failing: bool) -> Sending:
         apprise = _apprise()
         # inline and without its own retries, pools and limits, which would outlive ours
         asset = apprise.AppriseAsset(app_id="NotaFlow", async_mode=False, service_timeout=0)
-        service: Any = apprise.Apprise.instantiate(receiver.url, asset=asset, suppress_exceptions=True)
+        service: Any = apprise.Apprise.instantiate(receiver.url, asset=asset)
         if service is None:
-            return Sending("refused", "not a URL that apprise understands; its documentation lists them")
+            return Sending("refused", NOT_UNDERSTOOD)
         headers = getattr(service, "headers", None)
         if isinstance(headers, dict):
             headers["Idempotency-Key"] = uid
@@ -122,7 +132,8 @@ def _secrets(url: str) -> Iterator[str]:
 
 def _scheme_and_host(url: str) -> tuple[str, str]:
     """Return what of a URL is no secret: its scheme, and host and port where they are that."""
-    scheme = url.partition("://")[0].lower()
+    named = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", url)
+    scheme = named[1].lower() if named else ""
     if scheme not in SHOWS_ITS_HOST:
         return scheme, ""
     try:

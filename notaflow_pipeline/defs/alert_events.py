@@ -29,11 +29,8 @@ class Page:
     """Some events in the order of the log."""
 
     observations: tuple[Observation, ...]
-    read_to: int
-    """Events up to this id are in this page, or in one before."""
     settled_to: int
     """Nothing can appear below this id any more: where the next tick begins."""
-    is_last: bool
 
 
 def read_events(
@@ -51,19 +48,16 @@ def read_events(
     after = position or 0
     if position is not None and _newest(instance) < position:
         after = 0  # Dagster's storage was begun anew
-    settled = after
+    settled, all_settled = after, True
     since = now - LOOK_BACK_SECONDS if position is None else None
-    while True:
+    is_last = False
+    while not is_last:
         records, is_last = _records(instance, after, since, page)
-        if records:
-            after = records[-1].storage_id
-        old = [one.storage_id for one in records if one.timestamp < now - SETTLE_SECONDS]
-        # only as far as no younger one lies before it
-        young = next((one.storage_id for one in records if one.timestamp >= now - SETTLE_SECONDS), None)
-        settled = max([settled, *(one for one in old if young is None or one < young)])
-        yield Page(tuple(_observations(instance, records, now, ui_url)), after, settled, is_last)
-        if is_last:
-            return
+        for one in records:
+            after = one.storage_id
+            all_settled = all_settled and one.timestamp < now - SETTLE_SECONDS
+            settled = after if all_settled else settled
+        yield Page(tuple(_observations(instance, records, now, ui_url)), settled)
 
 
 def _records(

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from notaflow_pipeline.alerting import receivers
 from notaflow_pipeline.alerting.messages import Text, compose_test
 from notaflow_pipeline.alerting.receivers import Receiver, read_receivers, send
 from notaflow_pipeline_tests.alerting.receivers import free_port, smtp_server, webhook
@@ -77,6 +78,7 @@ def test_no_secret_of_a_url_is_in_a_reason_a_label_a_repr_or_a_log(
             f"slack://{SECRET}",
             f"nothing://{login}@{SECRETS[4]}",
             f"json://{login}@[::bad",
+            f"{login}@{SECRETS[4]}",
         ):
             receiver = Receiver(url)
             sending = send(receiver, TEXT, uid=UID)
@@ -93,6 +95,12 @@ def test_no_secret_of_a_url_is_in_a_reason_a_label_a_repr_or_a_log(
     assert "slack://*** (" in said[3]
 
 
+def test_what_apprise_says_loses_every_part_of_the_url_but_its_host() -> None:
+    url = f"json://{SECRETS[3]}:{SECRET}%21@127.0.0.1:99/{SECRETS[4]}?+X-Token={SECRETS[1]}"
+    said = receivers._reason(Receiver(url), [f"Could not reach {url},", f"as {SECRET}! at 127.0.0.1:99"])
+    assert said == "Could not reach json://***:***@127.0.0.1:99/***?+***=***, as *** at 127.0.0.1:99"
+
+
 def test_receiver_that_hangs_is_waited_for_no_longer_than_told() -> None:
     with webhook() as hook:
         hook.hangs_seconds = 30
@@ -100,6 +108,12 @@ def test_receiver_that_hangs_is_waited_for_no_longer_than_told() -> None:
         sending = send(Receiver(hook.url), TEXT, uid=UID, seconds=0.5)
         assert time.monotonic() - began < 10
     assert sending.outcome == "unknown", "it may have arrived"
+
+
+def test_url_that_apprise_does_not_know_is_known_before_anything_is_sent() -> None:
+    assert receivers.is_understood(Receiver("json://127.0.0.1/"))
+    for wrong in ("nothing://x", "slack://x", "json://[::bad", "clerk@example.org"):
+        assert not receivers.is_understood(Receiver(wrong)), wrong
 
 
 def test_same_url_is_the_same_receiver_and_another_password_another() -> None:
