@@ -1,6 +1,6 @@
 """Are the day's failure rates, durations and confidence alarming? Checks beside the daily assets.
 
-They run after the assets in every run that makes those, without blocking anything, and look at today, or at yesterday while
+They run after the assets, without blocking anything, and `health_sensor` asks them between runs. They look at today, or at yesterday while
 today has too few documents. What does not belong here: the tables (`reporting`), and what is alarming (`watching`).
 """
 

@@ -1,8 +1,9 @@
 """Is the queue worked on? Four checks beside `extraction_queue`, asked every minute without a run.
 
-A run for each look would cost some 4 s of processor and 25 events. The sensor asks the database itself, and
-writes an event when an answer changes, and once an hour. The checks can be run from the UI as well, and run with the oracle.
-What does not belong here: the figures and what is alarming (`watching`).
+A run for each look would cost some seconds of processor and some 25 events. The sensor asks the database itself, and writes
+an event when an answer changes, and once an hour. It asks the checks of the daily tables too (`daily_checks`), which would
+otherwise wait for the night's run. All can be run from the UI as well. What does not belong here: the figures and what is
+alarming (`watching`).
 """
 
 import json
@@ -16,7 +17,7 @@ from notaflow_pipeline.defs.verdicts import evaluation_of, result_of, spec_of
 from notaflow_pipeline.embedded import running_database_url
 from notaflow_pipeline.queue.database import connect
 from notaflow_pipeline.settings import load_settings
-from notaflow_pipeline.watching import OF_QUEUE, judge_queue
+from notaflow_pipeline.watching import OF_QUEUE, judge_everything, judge_queue
 
 SHOWN_EVERY_SECONDS = 3600
 """An answer that does not change is written this often, so that the UI shows that somebody still asks."""
@@ -35,13 +36,13 @@ def queue_health(queue: QueueResource) -> Iterator[dg.AssetCheckResult]:
 @dg.sensor(
     minimum_interval_seconds=load_settings().alert_seconds,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Asks the checks of the queue's health, without a run, and writes an event when an answer changes.",
+    description="Asks the checks of the queue and of the daily tables without a run, and writes down answers that change.",
 )
-def queue_health_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Judge the queue; report what changed, or was reported an hour ago."""
+def health_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """Judge the queue and the daily tables; report what changed, or was reported an hour ago."""
     settings = load_settings()
     with connect(running_database_url(settings)) as connection:
-        verdicts = list(judge_queue(connection, settings))
+        verdicts = list(judge_everything(connection, settings))
     answers = {check.name: verdict.alarming for check, verdict in verdicts}
     names, cursor = news(answers, context.cursor, now=time.time())
     alarming = [name for name, alarm in answers.items() if alarm]

@@ -17,7 +17,7 @@ from psycopg import Connection
 from notaflow_pipeline.alerting import outbox
 from notaflow_pipeline.defs import alert_events
 from notaflow_pipeline.defs.alert_sensor import STREAM, alert_sensor
-from notaflow_pipeline.defs.queue_checks import SHOWN_EVERY_SECONDS, news, queue_health_sensor
+from notaflow_pipeline.defs.queue_checks import SHOWN_EVERY_SECONDS, health_sensor, news
 from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.alerting.receivers import Webhook, webhook
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, defs
@@ -257,18 +257,18 @@ def test_answers_are_written_when_they_change_and_once_an_hour() -> None:
 def test_sensor_reports_the_health_of_the_queue_and_the_ui_can_ask_it_too(
     connection: Connection, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decision = queue_health_sensor(dg.build_sensor_context(instance=instance))
+    decision = health_sensor(dg.build_sensor_context(instance=instance))
     assert isinstance(decision, dg.SensorResult)
-    assert [one.passed for one in decision.asset_events if isinstance(one, dg.AssetCheckEvaluation)] == [True] * 4
+    assert [one.passed for one in decision.asset_events if isinstance(one, dg.AssetCheckEvaluation)] == [True] * 8
     monkeypatch.setenv("NOTAFLOW_ALERT_EXHAUSTED_HOURS", "0")
     enqueue_document(connection, NewDocument("index", "1", "index/1.png"))
     connection.execute("UPDATE extraction_queue SET ocr_attempts = 3")
-    changed = queue_health_sensor(dg.build_sensor_context(instance=instance, cursor=decision.cursor))
+    changed = health_sensor(dg.build_sensor_context(instance=instance, cursor=decision.cursor))
     assert isinstance(changed, dg.SensorResult)
     (alarm,) = changed.asset_events
     assert isinstance(alarm, dg.AssetCheckEvaluation)
     assert (alarm.check_name, alarm.passed) == ("exhausted_documents_were_looked_at", False)
-    again = queue_health_sensor(dg.build_sensor_context(instance=instance, cursor=changed.cursor))
+    again = health_sensor(dg.build_sensor_context(instance=instance, cursor=changed.cursor))
     assert isinstance(again, dg.SkipReason)
 
     everything = dg.define_asset_job("everything", selection=dg.AssetSelection.all_asset_checks())
