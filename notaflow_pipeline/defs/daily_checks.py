@@ -1,7 +1,8 @@
 """Are the day's failure rates, durations and confidence alarming? Checks beside the daily assets.
 
-They run after the assets, without blocking anything, and `health_sensor` asks them between runs. They look at today, or at yesterday while
-today has too few documents. What does not belong here: the tables (`reporting`), and what is alarming (`watching`).
+They run after the assets without blocking anything, and `health_sensor` asks them between runs; they look at today, or at
+yesterday while today has too few documents. What does not belong here: the tables (`reporting`), and what is alarming
+(`watching`).
 """
 
 from collections.abc import Iterator
