@@ -2,20 +2,29 @@
 
 import dagster as dg
 
+from notaflow_pipeline.defs.alert_sensor import alert_sensor
 from notaflow_pipeline.defs.assets import extraction_queue, ocr_text
 from notaflow_pipeline.defs.checks import queue_check_job, queue_check_schedule, queue_keeps_its_promises
+from notaflow_pipeline.defs.daily_checks import daily_failure_rate_checks, daily_performance_checks
 from notaflow_pipeline.defs.jobs import ocr_job
+from notaflow_pipeline.defs.queue_checks import health_sensor, queue_health
 from notaflow_pipeline.defs.recovery import ocr_recovery_job, ocr_recovery_sensor
 from notaflow_pipeline.defs.resources import EngineResource, QueueResource, StorageResource
 from notaflow_pipeline.defs.retrying import retry_exhausted_job, retry_exhausted_schedule
 from notaflow_pipeline.defs.sensors import ocr_ready_sensor
 
+# stand in for the assets of `defs.daily` until they are here
+DAILY_STAND_INS = [
+    dg.AssetSpec("ocr_daily_failure_rate", description="Failure rates of each day.", group_name="ocr"),
+    dg.AssetSpec("ocr_daily_performance", description="Durations and confidence of each day.", group_name="ocr"),
+]
+
 defs = dg.Definitions(
-    assets=[extraction_queue, ocr_text],
-    asset_checks=[queue_keeps_its_promises],
+    assets=[extraction_queue, ocr_text, *DAILY_STAND_INS],
+    asset_checks=[queue_keeps_its_promises, queue_health, daily_failure_rate_checks, daily_performance_checks],
     jobs=[ocr_job, ocr_recovery_job, queue_check_job, retry_exhausted_job],
     schedules=[queue_check_schedule, retry_exhausted_schedule],
-    sensors=[ocr_ready_sensor, ocr_recovery_sensor],
+    sensors=[ocr_ready_sensor, ocr_recovery_sensor, health_sensor, alert_sensor],
     resources={
         "queue": QueueResource(),
         "storage": StorageResource(),

@@ -1,4 +1,4 @@
-"""What `notaflow doctor` looks at: database, schema, engine, storage; each ok, or what to do."""
+"""What `notaflow doctor` looks at: database, schema, engine, storage, alerts; each ok, or what to do."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from psycopg import Connection
 from psycopg.rows import scalar_row
 
+from notaflow_pipeline.alerting.receivers import NOT_UNDERSTOOD, is_understood, read_receivers
 from notaflow_pipeline.documents.failures import StorageMisconfigured, StorageUnavailable
 from notaflow_pipeline.embedded import database_url
 from notaflow_pipeline.ocr.failures import EngineUnavailable
@@ -45,6 +46,20 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield Finding("storage", ok=False, detail=str(misconfigured))
     else:
         yield _tried("storage", storage.description, storage.check)
+    yield _alerts(settings)
+
+
+def _alerts(settings: Settings) -> Finding:
+    """Whether somebody would be told; nothing is sent."""
+    urls = settings.alert_urls
+    receivers = read_receivers(urls.get_secret_value() if urls else None)
+    wrong = [one.label for one in receivers if not is_understood(one)]
+    if wrong:
+        return Finding("alerts", ok=False, detail=f"{', '.join(wrong)}: {NOT_UNDERSTOOD}")
+    if not receivers:
+        return Finding("alerts", ok=True, detail="nobody is told: NOTAFLOW_ALERT_URLS is empty")
+    told = ", ".join(one.label for one in receivers)
+    return Finding("alerts", ok=True, detail=f"{told}; `notaflow alert --test` sends a message")
 
 
 def _tried(subject: str, detail: str, check: Callable[[], None]) -> Finding:

@@ -58,6 +58,20 @@ class Settings(BaseSettings):
     documents_per_run: int = Field(200, validation_alias="OCR_DOCUMENTS_PER_RUN", ge=1, le=10_000)
     max_runs: int = Field(1, validation_alias="OCR_MAX_RUNS", ge=1, le=1000)
 
+    ui_url: str = Field("http://127.0.0.1:3000", validation_alias="NOTAFLOW_UI_URL", pattern=r"^https?://\S+$")
+    alert_urls: SecretStr | None = Field(None, validation_alias="NOTAFLOW_ALERT_URLS")
+    alert_seconds: int = Field(60, validation_alias="NOTAFLOW_ALERT_SECONDS", ge=5, le=3600)
+    alert_reminder_hours: float = Field(24, validation_alias="NOTAFLOW_ALERT_REMINDER_HOURS", gt=0)
+    alert_idle_minutes: float = Field(15, validation_alias="NOTAFLOW_ALERT_IDLE_MINUTES", ge=0)
+    alert_stuck_minutes: float = Field(15, validation_alias="NOTAFLOW_ALERT_STUCK_MINUTES", ge=0)
+    alert_waiting_hours: float = Field(24, validation_alias="NOTAFLOW_ALERT_WAITING_HOURS", gt=0)
+    alert_exhausted_documents: int = Field(0, validation_alias="NOTAFLOW_ALERT_EXHAUSTED_DOCUMENTS", ge=0)
+    alert_exhausted_hours: float = Field(24, validation_alias="NOTAFLOW_ALERT_EXHAUSTED_HOURS", ge=0)
+    alert_attempt_failure_rate: float = Field(0.2, validation_alias="NOTAFLOW_ALERT_ATTEMPT_FAILURE_RATE", ge=0, le=1)
+    alert_document_failure_rate: float = Field(0.1, validation_alias="NOTAFLOW_ALERT_DOCUMENT_FAILURE_RATE", ge=0, le=1)
+    alert_deviations: float = Field(4, validation_alias="NOTAFLOW_ALERT_DEVIATIONS", gt=0)
+    alert_minimum_documents: int = Field(10, validation_alias="NOTAFLOW_ALERT_MINIMUM_DOCUMENTS", ge=1)
+
     @field_validator("sources", "retry_kinds", mode="before")
     @classmethod
     def _comma_separated(cls, value: object) -> object:

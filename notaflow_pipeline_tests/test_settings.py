@@ -62,6 +62,18 @@ def test_defaults_are_those_of_the_contract() -> None:
         ("OCR_RETRY_ROUNDS", "0", "retry_rounds", 0),
         ("OCR_RETRY_KINDS", "timeout, crashed", "retry_kinds", ("timeout", "crashed")),
         ("NOTAFLOW_PARTITIONS_START", "2024-01-31", "partitions_start", date(2024, 1, 31)),
+        ("NOTAFLOW_UI_URL", "https://ocr.example.org/dagster", "ui_url", "https://ocr.example.org/dagster"),
+        ("NOTAFLOW_ALERT_SECONDS", "5", "alert_seconds", 5),
+        ("NOTAFLOW_ALERT_REMINDER_HOURS", "0.5", "alert_reminder_hours", 0.5),
+        ("NOTAFLOW_ALERT_IDLE_MINUTES", "3", "alert_idle_minutes", 3),
+        ("NOTAFLOW_ALERT_STUCK_MINUTES", "3", "alert_stuck_minutes", 3),
+        ("NOTAFLOW_ALERT_WAITING_HOURS", "3", "alert_waiting_hours", 3),
+        ("NOTAFLOW_ALERT_EXHAUSTED_DOCUMENTS", "3", "alert_exhausted_documents", 3),
+        ("NOTAFLOW_ALERT_EXHAUSTED_HOURS", "0", "alert_exhausted_hours", 0),
+        ("NOTAFLOW_ALERT_ATTEMPT_FAILURE_RATE", "0.3", "alert_attempt_failure_rate", 0.3),
+        ("NOTAFLOW_ALERT_DOCUMENT_FAILURE_RATE", "0.3", "alert_document_failure_rate", 0.3),
+        ("NOTAFLOW_ALERT_DEVIATIONS", "5", "alert_deviations", 5),
+        ("NOTAFLOW_ALERT_MINIMUM_DOCUMENTS", "30", "alert_minimum_documents", 30),
         ("OCR_SOURCES", "index,acte", "sources", ("index", "acte")),
         ("OCR_SOURCES", " acte , index, acte,", "sources", ("acte", "index")),
     ],
@@ -112,6 +124,13 @@ def test_secrets_are_read_and_not_shown_by_repr(monkeypatch: pytest.MonkeyPatch)
         ("OCR_MAX_RUNS", "0"),
         ("OCR_RETRY_ROUNDS", "-1"),
         ("NOTAFLOW_PARTITIONS_START", "yesterday"),
+        ("NOTAFLOW_UI_URL", "ocr.example.org"),
+        ("NOTAFLOW_ALERT_SECONDS", "1"),
+        ("NOTAFLOW_ALERT_REMINDER_HOURS", "0"),
+        ("NOTAFLOW_ALERT_IDLE_MINUTES", "-1"),
+        ("NOTAFLOW_ALERT_ATTEMPT_FAILURE_RATE", "20"),
+        ("NOTAFLOW_ALERT_DOCUMENT_FAILURE_RATE", "nan"),
+        ("NOTAFLOW_ALERT_DEVIATIONS", "0"),
         ("OCR_SOURCES", "index,plan_cadastraux"),
         ("OCR_SOURCES", "plan_cadastraux"),
         ("OCR_SOURCES", "deeds"),
@@ -181,10 +200,12 @@ def test_origins_show_every_setting_and_where_it_came_from(alone: Path, monkeypa
 def test_origins_hide_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTAFLOW_DATABASE_URL", f"postgresql://notaflow:{SECRET}@db/notaflow")
     monkeypatch.setenv("SUPABASE_SERVICE_KEY", SECRET)
+    monkeypatch.setenv("NOTAFLOW_ALERT_URLS", f"mailto://u:{SECRET}@example.org")
     everything = list(origins(load_settings()))
     shown = {one.variable: (one.value, one.origin) for one in everything}
     assert shown["NOTAFLOW_DATABASE_URL"] == ("***", "environment")
     assert shown["SUPABASE_SERVICE_KEY"] == ("***", "environment")
+    assert shown["NOTAFLOW_ALERT_URLS"] == ("***", "environment")
     assert SECRET not in repr(everything)
 
 

@@ -251,6 +251,7 @@ class TestDoctor:
             "schema": True,
             "engine": True,
             "storage": True,
+            "alerts": True,
         }
         shown = {one["variable"]: (one["value"], one["origin"]) for one in report["settings"]}
         assert shown["OCR_WORKERS"] == ("2", "environment")
@@ -264,13 +265,15 @@ class TestDoctor:
             SUPABASE_SERVICE_KEY=SECRET,
             NOTAFLOW_DOCUMENTS_URL=str(terminal.folder / "nowhere"),
             OCR_LANGUAGES="xyz",
+            NOTAFLOW_ALERT_URLS=f"jsno://u:{SECRET}@example.org",
         )
         assert done.returncode == 1
-        assert done.stdout.count("not ok") == 4
+        assert done.stdout.count("not ok") == 5
         for advice in (
             "Is it running, and is NOTAFLOW_DATABASE_URL right?",
             "install tesseract-ocr-xyz",
             "Check that the folder exists",
+            "not a URL that apprise understands",
         ):
             assert advice in done.stdout
         assert "***" in done.stdout

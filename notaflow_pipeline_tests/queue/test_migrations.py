@@ -450,6 +450,8 @@ DAMAGE = [
         "ALTER TABLE extraction_queue DISABLE TRIGGER ocr_forget_claim",
         "trigger ocr_forget_claim on extraction_queue is missing or disabled",
     ),
+    ("DROP TABLE ocr_alert_delivery", "table ocr_alert_delivery is missing"),
+    ("ALTER TABLE ocr_alert_condition DROP COLUMN opened_at", "column ocr_alert_condition.opened_at is missing"),
     ("DROP VIEW ocr_exhausted_documents", "view ocr_exhausted_documents is missing"),
     ("DROP VIEW ocr_failed_jobs", "view ocr_failed_jobs is missing"),
 ]

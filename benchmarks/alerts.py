@@ -1,0 +1,124 @@
+"""What watching costs: one look at the queue's health, and a backlog of messages to a webhook on loopback.
+
+usage: python benchmarks/alerts.py [--finished N] [--ready N] [--exhausted N] [--messages N] [--repetitions N]
+"""
+
+import sys
+
+# from this file's folder, `import queue` anywhere in the standard library would find another file
+sys.path.pop(0)
+sys.path.insert(0, __file__.rpartition("/benchmarks/")[0])
+
+import argparse
+import json
+import statistics
+import tempfile
+import threading
+import time
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from psycopg import Connection
+
+from notaflow_pipeline.alerting import outbox
+from notaflow_pipeline.alerting.conditions import Observation
+from notaflow_pipeline.alerting.delivering import deliver
+from notaflow_pipeline.alerting.receivers import Receiver
+from notaflow_pipeline.embedded import embedded_database
+from notaflow_pipeline.queue.database import connect
+from notaflow_pipeline.queue.migrating import migrate
+from notaflow_pipeline.settings import Settings
+from notaflow_pipeline.watching import judge_queue
+
+FILL = """
+INSERT INTO extraction_queue (document_source, document_number, status_id, file_content, ocr_attempts, ocr_last_error_at,
+                              created_at, updated_at)
+SELECT 'index', number::text, %(status)s::integer, %(text)s::text, %(attempts)s::integer,
+       clock_timestamp() - interval '30 hours',
+       clock_timestamp() - number * interval '1 second', clock_timestamp() - number * interval '1 second'
+FROM generate_series(1, %(count)s::integer) AS number
+"""
+
+TEXT = "x" * 2000
+
+
+class Webhook(BaseHTTPRequestHandler):
+    """Takes everything."""
+
+    def do_POST(self) -> None:
+        """Read the message and say yes."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        """Say nothing."""
+
+
+def look_milliseconds(connection: Connection, repetitions: int) -> list[float]:
+    """Judge the queue again and again."""
+    settings = Settings()
+    taken = []
+    for _ in range(repetitions):
+        began = time.perf_counter()
+        list(judge_queue(connection, settings))
+        taken.append(1000 * (time.perf_counter() - began))
+    return taken
+
+
+def backlog_seconds(url: str, messages: int) -> float:
+    """Deliver so many messages to a webhook."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Webhook)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    receiver = Receiver(f"json://127.0.0.1:{server.server_address[1]}/")
+    now = datetime.now(UTC)
+    seen = [Observation(f"check:a:{n}", True, now, f"check {n} of a", "It is bad.", {}, None) for n in range(messages)]
+    with connect(url) as connection:
+        outbox.enrol(connection, [receiver])
+        outbox.record(connection, seen, timezone="America/Toronto")
+    began = time.perf_counter()
+    delivered = deliver(lambda: connect(url), [receiver], budget_seconds=600)
+    taken = time.perf_counter() - began
+    server.shutdown()
+    if delivered.messages != messages:
+        raise SystemExit(f"{delivered.messages} of {messages} delivered: {delivered.problems}")
+    return taken
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--finished", type=int, default=300_000)
+    parser.add_argument("--ready", type=int, default=100_000)
+    parser.add_argument("--exhausted", type=int, default=10_000)
+    parser.add_argument("--messages", type=int, default=500)
+    parser.add_argument("--repetitions", type=int, default=20)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="notaflow-bench-") as home, embedded_database(Path(home)) as url:
+        migrate(url, sources=["index"])
+        with connect(url) as connection:
+            empty = look_milliseconds(connection, chosen.repetitions)
+            connection.execute(FILL, {"status": 5, "text": TEXT, "attempts": 1, "count": chosen.finished})
+            connection.execute(FILL, {"status": 3, "text": None, "attempts": 0, "count": chosen.ready})
+            connection.execute(FILL, {"status": 3, "text": None, "attempts": 3, "count": chosen.exhausted})
+            connection.execute("VACUUM ANALYZE extraction_queue")
+            full = look_milliseconds(connection, chosen.repetitions)
+        seconds = backlog_seconds(url, chosen.messages)
+    figures = {
+        **vars(chosen),
+        "look_empty_milliseconds": round(statistics.median(empty), 1),
+        "look_full_milliseconds": round(statistics.median(full), 1),
+        "look_full_milliseconds_max": round(max(full), 1),
+        "messages_per_second": round(chosen.messages / seconds, 1),
+    }
+    for name, value in figures.items():
+        print(f"{name:28} {value}")
+    results = Path(__file__).parent / "results"
+    results.mkdir(exist_ok=True)
+    (results / "alerts.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

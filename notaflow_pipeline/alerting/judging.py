@@ -1,0 +1,245 @@
+"""Is a figure alarming? Pure decisions: figures and a threshold in, a verdict with a sentence that says what to do out.
+
+What does not belong here: where the figures come from (`daily_figures`, `queue.health`), and telling somebody.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from statistics import median
+from typing import Literal, TypeVar
+
+SIGMAS_PER_MAD = 1.4826
+"""The median absolute deviation of a normal distribution, times this, is its standard deviation."""
+
+Z_95 = 1.959963984540054
+"""Two-sided 95 % of the normal distribution."""
+
+TRAILING_DAYS = 14
+
+MINIMUM_DAYS = 5
+"""Fewer days with enough documents say nothing of what is usual."""
+
+
+Figures = Mapping[str, float | int | str]
+"""What a verdict rests on, by name: counts, rates, the threshold, the day."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found: alarming or not, a sentence for the person who reads it, and the figures behind it."""
+
+    alarming: bool
+    sentence: str
+    figures: Figures = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Share:
+    """So many of so many on a day, in the configured zone."""
+
+    day: date
+    part: int
+    whole: int
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure of a day, and how many documents it was taken from."""
+
+    day: date
+    value: float | None
+    documents: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A daily figure that is compared with what is usual."""
+
+    figure: str
+    sentence: str
+    advice: str
+    worse: Literal[1, -1]
+    least: Callable[[float], float]
+    """How far from the usual value nobody is alarmed, however even the days before were."""
+
+
+SLOWNESS = Comparison(
+    figure="p95_seconds",
+    sentence="one document in twenty took {:.1f} s or longer",
+    advice=(
+        "Look at what the machine does beside OCR; `fetch_seconds` and `ocr_seconds` in `ocr_attempt` tell slow storage from "
+        "slow reading."
+    ),
+    worse=1,
+    least=lambda usual: 0.25 * usual,
+)
+
+CONFIDENCE = Comparison(
+    figure="mean_confidence",
+    sentence="words were read with a mean confidence of {:.1f}",
+    advice=(
+        "Look at some of the day's documents beside their text: worse scans, another kind of form, or a change of "
+        "OCR_LANGUAGES or OCR_DPI. `notaflow reread` reads them again once it is mended."
+    ),
+    worse=-1,
+    least=lambda _usual: 3.0,
+)
+
+OfDay = TypeVar("OfDay", Share, Measure)
+
+
+def wilson_low(part: int, whole: int) -> float:
+    """Return the lower end of the 95 % interval of a share (Wilson 1927); 0 of an empty whole."""
+    if whole == 0:
+        return 0.0
+    share, z2 = part / whole, Z_95**2
+    centre = share + z2 / (2 * whole)
+    spread = Z_95 * math.sqrt(share * (1 - share) / whole + z2 / (4 * whole**2))
+    return max(0.0, (centre - spread) / (1 + z2 / whole))
+
+
+def judge_share(
+    days: Sequence[Share], today: date, *, what: str, threshold: float, minimum: int, advice: str
+) -> Verdict:
+    """Judge a failure rate by its lower bound, so that a few documents at night wake nobody.
+
+    Args:
+        days: of today and yesterday; the newest with enough is judged, so that a day that recovers ends its alarm.
+        today: the date in the configured zone.
+        what: of what the whole consists, in the plural.
+        threshold: alarming above this share.
+        minimum: how many of the whole are enough.
+        advice: what to do when it is alarming.
+    """
+    recent = _recent(days, today)
+    enough = next((one for one in recent if one.whole >= minimum), None)
+    if enough is None:
+        most = max((one.whole for one in recent), default=0)
+        return Verdict(False, f"Not enough data: {most} {what} today or yesterday, {minimum} are needed.")
+    low, rate = wilson_low(enough.part, enough.whole), enough.part / enough.whole
+    figures: Figures = {
+        "day": enough.day.isoformat(),
+        "failed": enough.part,
+        what: enough.whole,
+        "rate": round(rate, 4),
+        "rate_at_least": round(low, 4),
+        "threshold": threshold,
+    }
+    counted = f"{enough.part} of {enough.whole} {what} failed on {enough.day}: {100 * rate:.1f} %"
+    if low > threshold:
+        return Verdict(True, f"{counted}, surely more than {100 * threshold:g} %. {advice}", figures)
+    return Verdict(False, f"{counted}, not surely more than {100 * threshold:g} %.", figures)
+
+
+def judge_against_usual(
+    comparison: Comparison, days: Sequence[Measure], today: date, *, deviations: float, minimum: int
+) -> Verdict:
+    """Judge the newest day with enough documents, today or yesterday, against the fourteen days before it.
+
+    Args:
+        comparison: what is compared, and which way is worse.
+        days: of the last sixteen days.
+        today: the date in the configured zone.
+        deviations: so many robust standard deviations (of the median absolute deviation) from the median are alarming.
+        minimum: days with fewer documents count for nothing.
+    """
+    enough = [one for one in days if one.value is not None and one.documents >= minimum]
+    judged = next(iter(_recent(enough, today)), None)
+    if judged is None or judged.value is None:
+        return Verdict(False, f"Not enough data: no day, today or yesterday, has {minimum} documents.")
+    first = judged.day - timedelta(days=TRAILING_DAYS)
+    usual = [one.value for one in enough if first <= one.day < judged.day and one.value is not None]
+    if len(usual) < MINIMUM_DAYS:
+        return Verdict(
+            False,
+            f"Not enough data: {len(usual)} of the {TRAILING_DAYS} days before have {minimum} documents, "
+            f"{MINIMUM_DAYS} are needed.",
+        )
+    middle = median(usual)
+    deviation = SIGMAS_PER_MAD * median(abs(value - middle) for value in usual)
+    threshold = middle + comparison.worse * max(deviations * deviation, comparison.least(middle))
+    figures: Figures = {
+        "day": judged.day.isoformat(),
+        comparison.figure: round(judged.value, 3),
+        "usual": round(middle, 3),
+        "threshold": round(threshold, 3),
+        "documents": judged.documents,
+    }
+    measured = f"On {judged.day} {comparison.sentence.format(judged.value)}; usual is {middle:.1f}"
+    if comparison.worse * (judged.value - threshold) > 0:
+        return Verdict(True, f"{measured}, alarming is {threshold:.1f}. {comparison.advice}", figures)
+    return Verdict(False, f"{measured}.", figures)
+
+
+def judge_progress(*, ready: int, idle_seconds: float, limit_seconds: float, paused: str | None) -> Verdict:
+    """Judge whether anybody works: documents are ready, nobody holds one, and for long nobody has claimed any.
+
+    Args:
+        ready: documents that can be claimed now.
+        idle_seconds: for how long that was so without a claim and without a document in work.
+        limit_seconds: alarming above this.
+        paused: why work was paused by a person; None if it is not.
+    """
+    figures = {"ready": ready, "idle_minutes": round(idle_seconds / 60, 1), "threshold": limit_seconds / 60}
+    if paused is not None:
+        return Verdict(False, f"{ready} documents are ready, and work is paused: {paused}", figures)
+    if ready and idle_seconds > limit_seconds:
+        return Verdict(
+            True,
+            f"{ready} documents are ready, and for {idle_seconds / 60:.0f} minutes nobody has claimed any. Is the Dagster "
+            "daemon running, is ocr_ready_sensor on, do runs start? The ticks and runs in the UI say why not; "
+            "`notaflow work` reads the documents meanwhile.",
+            figures,
+        )
+    return Verdict(False, f"{ready} documents are ready." if ready else "Nothing is ready.", figures)
+
+
+def judge_stuck(*, stuck: int, limit_seconds: float) -> Verdict:
+    """Judge rows whose worker has been gone for longer than recovery should need."""
+    figures = {"stuck": stuck, "threshold": 0, "stuck_for_minutes": limit_seconds / 60}
+    if stuck:
+        return Verdict(
+            True,
+            f"{stuck} documents have been under OCR without a live worker for over {limit_seconds / 60:g} minutes. Is "
+            "ocr_recovery_sensor on, and do its runs succeed? `notaflow recover` sends the documents back now.",
+            figures,
+        )
+    return Verdict(False, "Every document under OCR has a live worker, or recovery still has time.", figures)
+
+
+def judge_waiting(*, oldest_seconds: float | None, limit_seconds: float) -> Verdict:
+    """Judge the age of the document that has waited longest."""
+    if oldest_seconds is None:
+        return Verdict(False, "No document waits.", {"threshold": limit_seconds / 3600})
+    figures = {"oldest_hours": round(oldest_seconds / 3600, 2), "threshold": limit_seconds / 3600}
+    if oldest_seconds > limit_seconds:
+        return Verdict(
+            True,
+            f"The oldest waiting document has waited for {oldest_seconds / 3600:.1f} hours. More comes in than is read, or "
+            "nothing is read: `notaflow status --watch` shows which. More cores (OCR_WORKERS), runs (OCR_MAX_RUNS) or "
+            "machines help against the first.",
+            figures,
+        )
+    return Verdict(False, f"The oldest waiting document has waited for {oldest_seconds / 3600:.1f} hours.", figures)
+
+
+def judge_exhausted(*, unseen: int, limit: int, grace_seconds: float) -> Verdict:
+    """Judge documents that failed for good, that the nightly round did not save, and that nobody has looked at."""
+    figures = {"not_looked_at": unseen, "threshold": limit, "older_than_hours": grace_seconds / 3600}
+    if unseen > limit:
+        return Verdict(
+            True,
+            f"{unseen} documents failed for good over {grace_seconds / 3600:g} hours ago and nobody has looked at them. "
+            "`notaflow retry --dry-run` lists them with the kind of failure; mend what can be mended, `notaflow retry` sends "
+            "them round again, and `notaflow alert --seen` says that somebody has looked.",
+            figures,
+        )
+    return Verdict(False, f"{unseen} documents failed for good and were not looked at.", figures)
+
+
+def _recent(days: Sequence[OfDay], today: date) -> list[OfDay]:
+    """Today's and yesterday's, newest first."""
+    recent = [one for one in days if today - timedelta(days=1) <= one.day <= today]
+    return sorted(recent, key=lambda one: one.day, reverse=True)

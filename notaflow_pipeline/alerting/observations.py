@@ -1,0 +1,75 @@
+"""How a check's answer and a run's end become observations: one key for the same condition, whoever looked.
+
+What does not belong here: asking (`watching`, `defs`), and what follows from an observation (`conditions`).
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from urllib.parse import quote
+
+from notaflow_pipeline.alerting.conditions import Observation
+
+
+def of_check(
+    *,
+    asset: str,
+    name: str,
+    partition: str | None,
+    passed: bool,
+    observed_at: datetime,
+    sentence: str,
+    figures: Mapping[str, float | int | str],
+    ui_url: str,
+) -> Observation:
+    """Return a check's answer as an observation.
+
+    Args:
+        asset: the asset's key, parts separated by slashes.
+        name: the check's.
+        partition: the day that was checked, where the check is asked of each day; each day is a condition of its own.
+        passed: whether all is well.
+        observed_at: when it was asked.
+        sentence: what it found.
+        figures: numbers by name.
+        ui_url: where the Dagster UI is.
+    """
+    of_day = f" for {partition}" if partition else ""
+    return Observation(
+        key=f"check:{asset}:{name}" + (f":{partition}" if partition else ""),
+        failing=not passed,
+        observed_at=observed_at,
+        title=f"check {name} of {asset}{of_day}",
+        sentence=sentence,
+        figures=figures,
+        link=f"{ui_url.rstrip('/')}/assets/{quote(asset)}?view=checks&checkDetail={quote(name)}",
+    )
+
+
+def of_run(
+    *, job: str, run_id: str, partition: str | None, error: str | None, observed_at: datetime, ui_url: str
+) -> Observation:
+    """Return the end of a run as an observation of its job.
+
+    Args:
+        job: its name; the condition is the job's, and ends with the job's next success.
+        run_id: whose end it is.
+        partition: the day that it worked on.
+        error: what kind of error it failed with, None of success. Never the error's words: they may repeat anything.
+        observed_at: when it ended.
+        ui_url: where the Dagster UI is.
+    """
+    figures = {"run": run_id, **({"day": partition} if partition else {}), **({"error": error} if error else {})}
+    return Observation(
+        key=f"job:{job}",
+        failing=error is not None,
+        observed_at=observed_at,
+        title=f"job {job}",
+        sentence=(
+            f"A run of {job} succeeded."
+            if error is None
+            else f"A run of {job} failed with {error}. The run's page says where and why; `notaflow doctor` looks at the "
+            "surroundings."
+        ),
+        figures=figures,
+        link=f"{ui_url.rstrip('/')}/runs/{quote(run_id)}",
+    )

@@ -1,0 +1,184 @@
+"""What Dagster wrote down that somebody may have to hear of: answers of checks, and ends of runs, in the order of its log.
+
+Its own run-failure sensors handle five runs a tick and see no failed check. What does not belong here: what follows from an
+event (`alerting.conditions`), and how far was read (`alerting.outbox`).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+import dagster as dg
+from dagster._core.events import JobFailureData
+
+from notaflow_pipeline.alerting import observations
+from notaflow_pipeline.alerting.conditions import Observation
+
+PAGE = 200
+
+SETTLE_SECONDS = 60
+"""Ids are given before a transaction commits: a lower one may appear after a higher one. Younger events are read again."""
+
+LOOK_BACK_SECONDS = 86_400
+"""How far a new installation looks into the past."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some events in the order of the log."""
+
+    observations: tuple[Observation, ...]
+    settled_to: int
+    """Nothing can appear below this id any more: where the next tick begins."""
+
+
+def read_events(
+    instance: dg.DagsterInstance, position: int | None, *, now: float, ui_url: str, page: int = PAGE
+) -> Iterator[Page]:
+    """Yield every event after `position`, oldest first, to the end of the log.
+
+    Args:
+        instance: Dagster's.
+        position: where to begin; None begins a day ago.
+        now: seconds since the epoch, by the clock of whoever writes events.
+        ui_url: where the Dagster UI is.
+        page: events of a kind at once.
+    """
+    after = position or 0
+    if position is not None and _newest(instance) < position:
+        after = 0  # Dagster's storage was begun anew
+    settled, all_settled = after, True
+    since = now - LOOK_BACK_SECONDS if position is None else None
+    is_last = False
+    while not is_last:
+        records, is_last = _records(instance, after, since, page)
+        for one in records:
+            after = one.storage_id
+            all_settled = all_settled and one.timestamp < now - SETTLE_SECONDS
+            settled = after if all_settled else settled
+        yield Page(tuple(_observations(instance, records, now, ui_url)), settled)
+
+
+def _records(
+    instance: dg.DagsterInstance, after: int, since: float | None, page: int
+) -> tuple[list[dg.EventLogRecord], bool]:
+    """Return the next events of all kinds in the order of their ids; a full page of one kind ends what the others show."""
+    found: list[dg.EventLogRecord] = []
+    horizon: int | None = None
+    for records in _streams(instance, after, since, limit=page, ascending=True):
+        found += records
+        if len(records) == page:
+            horizon = min(records[-1].storage_id, horizon or records[-1].storage_id)
+    inside = [one for one in found if horizon is None or one.storage_id <= horizon]
+    return sorted(inside, key=lambda one: one.storage_id), horizon is None
+
+
+def _newest(instance: dg.DagsterInstance) -> int:
+    newest = _streams(instance, None, None, limit=1, ascending=False)
+    return max((one.storage_id for records in newest for one in records), default=0)
+
+
+def _streams(
+    instance: dg.DagsterInstance, after: int | None, since: float | None, *, limit: int, ascending: bool
+) -> Iterator[Sequence[dg.EventLogRecord]]:
+    """Yield the answers of checks, the runs that failed, and the runs that succeeded."""
+    checks = dg.EventRecordsFilter(
+        event_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION, after_cursor=after, after_timestamp=since
+    )
+    yield instance.event_log_storage.get_event_records(checks, limit=limit, ascending=ascending)
+    ends: tuple[Literal[dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_SUCCESS], ...] = (
+        dg.DagsterEventType.RUN_FAILURE,
+        dg.DagsterEventType.RUN_SUCCESS,
+    )
+    for kind in ends:
+        runs = dg.RunStatusChangeRecordsFilter(event_type=kind, after_storage_id=after, after_timestamp=since)
+        yield instance.fetch_run_status_changes(runs, limit=limit, ascending=ascending).records
+
+
+def _observations(
+    instance: dg.DagsterInstance, records: Sequence[dg.EventLogRecord], now: float, ui_url: str
+) -> Iterator[Observation]:
+    runs = {
+        run_id: run for run_id, run in _runs(instance, records).items() if run.tags.get("dagster/will_retry") != "true"
+    }
+    for record in records:
+        event = record.event_log_entry.dagster_event
+        if event is None:
+            continue
+        at = datetime.fromtimestamp(record.timestamp, UTC)
+        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            evaluation = event.event_specific_data
+            if isinstance(evaluation, dg.AssetCheckEvaluation):
+                yield _of_check(evaluation, at, ui_url)
+        elif (run := runs.get(record.run_id)) is not None and not _may_be_retried(instance, run, record, now):
+            yield observations.of_run(
+                job=_name(run),
+                run_id=run.run_id,
+                partition=run.tags.get("dagster/partition"),
+                error=_error(event) if event.event_type == dg.DagsterEventType.RUN_FAILURE else None,
+                observed_at=at,
+                ui_url=ui_url,
+            )
+
+
+def _may_be_retried(instance: dg.DagsterInstance, run: dg.DagsterRun, record: dg.EventLogRecord, now: float) -> bool:
+    """Whether Dagster has yet to write down that it retries a run: it does so after the event, which is read again."""
+    undecided = run.status == dg.DagsterRunStatus.FAILURE and "dagster/will_retry" not in run.tags
+    return instance.run_retries_enabled and undecided and record.timestamp >= now - SETTLE_SECONDS
+
+
+def _runs(instance: dg.DagsterInstance, records: Sequence[dg.EventLogRecord]) -> dict[str, dg.DagsterRun]:
+    """Fetch the runs that ended, all at once."""
+    ended = {
+        one.run_id
+        for one in records
+        if one.event_log_entry.dagster_event
+        and one.event_log_entry.dagster_event.event_type != dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    }
+    if not ended:
+        return {}
+    return {run.run_id: run for run in instance.get_runs(dg.RunsFilter(run_ids=sorted(ended)))}
+
+
+def _of_check(evaluation: dg.AssetCheckEvaluation, at: datetime, ui_url: str) -> Observation:
+    return observations.of_check(
+        asset=evaluation.asset_key.to_user_string(),
+        name=evaluation.check_name,
+        partition=evaluation.partition,
+        passed=evaluation.passed,
+        observed_at=at,
+        sentence=evaluation.description or "The check says nothing more.",
+        figures=_figures(evaluation),
+        ui_url=ui_url,
+    )
+
+
+def _figures(evaluation: dg.AssetCheckEvaluation) -> dict[str, float | int | str]:
+    """Numbers and the day; tables and other texts stay in the UI."""
+    figures: dict[str, float | int | str] = {}
+    for name, value in evaluation.metadata.items():
+        shown = isinstance(value, dg.IntMetadataValue | dg.FloatMetadataValue)
+        if shown or (name == "day" and isinstance(value, dg.TextMetadataValue)):
+            figures[name] = value.value  # type: ignore[assignment]
+    return figures
+
+
+def _name(run: dg.DagsterRun) -> str:
+    """The job's name, or what was materialised where the UI made up a job."""
+    if run.job_name.startswith("__ASSET_JOB") and run.asset_selection:
+        return "materialising " + ", ".join(sorted(key.to_user_string() for key in run.asset_selection))
+    return run.job_name
+
+
+def _error(event: dg.DagsterEvent) -> str:
+    """What kind of error ended a run: the innermost class that it names, never its words."""
+    data = event.event_specific_data
+    if not isinstance(data, JobFailureData):
+        return "an unknown error"
+    step = data.first_step_failure_event
+    error = getattr(step.event_specific_data, "error", None) if step is not None else data.error
+    name = None
+    while error is not None:
+        name, error = error.cls_name or name, error.cause
+    return name or (data.failure_reason.value.lower() if data.failure_reason else "an unknown error")

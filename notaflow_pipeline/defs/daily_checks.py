@@ -1,0 +1,33 @@
+"""Are the day's failure rates, durations and confidence alarming? Checks beside the daily assets.
+
+They run after the assets without blocking anything, and `health_sensor` asks them between runs; they look at today, or at
+yesterday while today has too few documents. What does not belong here: the tables (`reporting`), and what is alarming
+(`watching`).
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from notaflow_pipeline.defs.resources import QueueResource
+from notaflow_pipeline.defs.verdicts import result_of, spec_of
+from notaflow_pipeline.settings import load_settings
+from notaflow_pipeline.watching import OF_PERFORMANCE, OF_RATES, judge_performance, judge_rates
+
+
+@dg.multi_asset_check(specs=[spec_of(check) for check in OF_RATES], name="daily_failure_rate_checks")
+def daily_failure_rate_checks(queue: QueueResource) -> Iterator[dg.AssetCheckResult]:
+    """Judge the newest failure rates by the lower end of their intervals."""
+    with queue.pool.connection() as connection:
+        verdicts = list(judge_rates(connection, load_settings()))
+    for check, verdict in verdicts:
+        yield result_of(check, verdict)
+
+
+@dg.multi_asset_check(specs=[spec_of(check) for check in OF_PERFORMANCE], name="daily_performance_checks")
+def daily_performance_checks(queue: QueueResource) -> Iterator[dg.AssetCheckResult]:
+    """Judge the newest durations and confidence against the fourteen days before."""
+    with queue.pool.connection() as connection:
+        verdicts = list(judge_performance(connection, load_settings()))
+    for check, verdict in verdicts:
+        yield result_of(check, verdict)

@@ -1,0 +1,1 @@
+"""Tests of what is alarming and of how somebody is told, with real receivers on loopback."""

@@ -1,0 +1,281 @@
+"""What Dagster wrote down becomes messages: every event once, whatever the backlog, and none of a run that is retried."""
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import dagster as dg
+import psycopg
+import pytest
+from dagster._core.events import DagsterEvent, JobFailureData
+from dagster_shared.error import SerializableErrorInfo
+from psycopg import Connection
+
+from notaflow_pipeline.alerting import outbox
+from notaflow_pipeline.defs import alert_events
+from notaflow_pipeline.defs.alert_sensor import STREAM, alert_sensor
+from notaflow_pipeline.defs.queue_checks import SHOWN_EVERY_SECONDS, health_sensor, news
+from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline_tests.alerting.receivers import Webhook, webhook
+from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, defs
+
+pytestmark = [
+    pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}"),
+    pytest.mark.filterwarnings("ignore:Parameter `owners`"),  # of Dagster's own sensors, which it copies
+]
+
+SECRET = "Marie-Fictive Untelle"
+
+
+@pytest.fixture(autouse=True)
+def documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str) -> Path:
+    return configure(monkeypatch, tmp_path, database_url)
+
+
+@pytest.fixture
+def hook(documents: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
+    with webhook() as one:
+        monkeypatch.setenv("NOTAFLOW_ALERT_URLS", one.url)
+        yield one
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as one:
+        yield one
+
+
+def tick(instance: dg.DagsterInstance) -> str:
+    decision = alert_sensor(dg.build_sensor_context(instance=instance))
+    assert isinstance(decision, dg.SkipReason)
+    return str(decision.skip_message)
+
+
+def evaluated(instance: dg.DagsterInstance, name: str, *, passed: bool, partition: str | None = None) -> None:
+    table = dg.MetadataValue.table([dg.TableRecord({"text": SECRET})])
+    instance.report_runless_asset_event(
+        dg.AssetCheckEvaluation(
+            asset_key=dg.AssetKey(["ocr", "daily"]),
+            check_name=name,
+            passed=passed,
+            description="It is bad." if not passed else "It is well.",
+            metadata={"rate": 0.4, "day": "2026-03-08", "rows": table, "note": SECRET},
+            partition=partition,
+        )
+    )
+
+
+def ended(
+    instance: dg.DagsterInstance, job: str, *, failed: bool, tags: dict[str, str] | None = None, minutes_ago: float = 0
+) -> str:
+    """Add a run, and the event of its end as its process would write it; before Dagster decides whether it is retried."""
+    status = dg.DagsterRunStatus.FAILURE if failed else dg.DagsterRunStatus.SUCCESS
+    run = instance.add_run(dg.DagsterRun(job_name=job, run_id=str(uuid4()), status=status, tags=tags or {}))
+    inner = SerializableErrorInfo(f"no text of {SECRET}", [], "StorageUnavailable")
+    error = SerializableErrorInfo(f"step failed: {SECRET}", [], "DagsterExecutionStepExecutionError", inner)
+    kind = dg.DagsterEventType.RUN_FAILURE if failed else dg.DagsterEventType.RUN_SUCCESS
+    entry = dg.EventLogEntry(  # type: ignore[no-untyped-call]
+        error_info=None,
+        level=10,
+        user_message="",
+        run_id=run.run_id,
+        timestamp=time.time() - 60 * minutes_ago,
+        job_name=job,
+        dagster_event=DagsterEvent(
+            event_type_value=kind.value, job_name=job, event_specific_data=JobFailureData(error) if failed else None
+        ),
+    )
+    instance.event_log_storage.store_event(entry)
+    return run.run_id
+
+
+def test_failed_check_is_told_once_and_its_end_too_without_tables_and_texts(
+    instance: dg.DagsterInstance, hook: Webhook
+) -> None:
+    evaluated(instance, "rate_is_low", passed=False)
+    tick(instance)
+    evaluated(instance, "rate_is_low", passed=False)
+    tick(instance)
+    assert hook.titles == ["NotaFlow: check rate_is_low of ocr/daily fails"]
+    message = hook.messages[0]["message"]
+    assert "It is bad." in message
+    assert "rate: 0.4" in message
+    assert "day: 2026-03-08" in message
+    assert "http://127.0.0.1:3000/assets/ocr/daily?view=checks&checkDetail=rate_is_low" in message
+    evaluated(instance, "rate_is_low", passed=True)
+    tick(instance)
+    assert hook.titles[1:] == ["NotaFlow: check rate_is_low of ocr/daily is well again"]
+    assert SECRET not in str(hook.messages)
+
+
+def test_check_of_a_day_is_a_condition_of_its_own(instance: dg.DagsterInstance, hook: Webhook) -> None:
+    evaluated(instance, "equals_recount", passed=False, partition="2026-03-07")
+    evaluated(instance, "equals_recount", passed=True, partition="2026-03-08")
+    tick(instance)
+    assert hook.titles == ["NotaFlow: check equals_recount of ocr/daily for 2026-03-07 fails"]
+
+
+def test_failed_run_is_told_with_its_kind_of_error_and_link_until_the_job_succeeds(
+    instance: dg.DagsterInstance, hook: Webhook
+) -> None:
+    run_id = ended(instance, "ocr_job", failed=True, tags={"dagster/partition": "2026-03-08"})
+    ended(instance, "ocr_job", failed=True)
+    ended(instance, "other_job", failed=False)
+    tick(instance)
+    assert hook.titles == ["NotaFlow: job ocr_job fails"]
+    message = hook.messages[0]["message"]
+    assert "failed with StorageUnavailable" in message
+    assert f"http://127.0.0.1:3000/runs/{run_id}" in message
+    assert "day: 2026-03-08" in message
+    ended(instance, "ocr_job", failed=False)
+    tick(instance)
+    assert hook.titles[1:] == ["NotaFlow: job ocr_job is well again"]
+    assert SECRET not in str(hook.messages)
+
+
+def test_run_that_is_retried_alarms_nobody(instance: dg.DagsterInstance, hook: Webhook) -> None:
+    ended(instance, "ocr_job", failed=True, tags={"dagster/will_retry": "true"})
+    tick(instance)
+    assert hook.messages == []
+    ended(instance, "ocr_job", failed=True, tags={"dagster/will_retry": "false"})
+    tick(instance)
+    assert len(hook.messages) == 1
+
+
+def test_decision_to_retry_that_is_not_written_yet_is_waited_for(
+    instance: dg.DagsterInstance, hook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dg.DagsterInstance, "run_retries_enabled", True)
+    retried, final = (ended(instance, job, failed=True) for job in ("ocr_job", "other_job"))
+    ended(instance, "without_decision_job", failed=True, minutes_ago=2)
+    tick(instance)
+    assert hook.titles == ["NotaFlow: job without_decision_job fails"]
+    instance.add_run_tags(retried, {"dagster/will_retry": "true"})
+    instance.add_run_tags(final, {"dagster/will_retry": "false"})
+    tick(instance)
+    assert hook.titles[1:] == ["NotaFlow: job other_job fails"]
+
+
+def test_backlog_is_worked_off_completely_and_in_order(
+    instance: dg.DagsterInstance, hook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alert_events.read_events, "__kwdefaults__", {"page": 7})
+    tick(instance)
+    for number in range(60):
+        evaluated(instance, f"check_{number:02}", passed=False)
+        if number % 3 == 0:
+            evaluated(instance, f"check_{number:02}", passed=True)
+        if number % 4 == 0:
+            ended(instance, f"job_{number:02}", failed=True)
+    assert tick(instance).startswith("95 new messages")
+    while any(one.waiting for one in _states()):
+        tick(instance)
+    fails = [title for title in hook.titles if title.endswith(" fails")]
+    assert fails == sorted(fails, key=lambda title: re.findall(r"_(\d\d)", title)), "in the order of the log"
+    assert len(hook.titles) == 60 + 20 + 15
+    assert len(set(hook.titles)) == len(hook.titles)
+    tick(instance)
+    assert len(hook.titles) == 95, "and what was read once is not told again"
+
+
+def _states() -> list[outbox.ReceiverState]:
+    with psycopg.connect(os.environ["NOTAFLOW_DATABASE_URL"], autocommit=True) as connection:
+        return outbox.receiver_states(connection)
+
+
+def test_event_with_a_lower_id_that_appears_late_is_not_skipped(
+    connection: Connection, instance: dg.DagsterInstance, hook: Webhook
+) -> None:
+    ended(instance, "early_job", failed=True)
+    late = alert_events._newest(instance)
+    tick(instance)
+    position = outbox.read_position(connection)[STREAM]
+    assert position < late, "what is younger than a minute is read again"
+    ended(instance, "old_job", failed=True, minutes_ago=2)
+    tick(instance)
+    assert outbox.read_position(connection)[STREAM] < late + 1
+    assert sorted(hook.titles) == ["NotaFlow: job early_job fails", "NotaFlow: job old_job fails"]
+
+
+def test_position_moves_over_what_is_settled_and_survives_a_new_storage(
+    connection: Connection, instance: dg.DagsterInstance, hook: Webhook
+) -> None:
+    for number in range(5):
+        ended(instance, f"job_{number}", failed=True, minutes_ago=5)
+    tick(instance)
+    assert outbox.read_position(connection)[STREAM] > 0
+    connection.execute("UPDATE ocr_alert_position SET position = 999999")
+    ended(instance, "job_after", failed=True, minutes_ago=2)
+    tick(instance)
+    assert len(hook.titles) == 6, "Dagster's storage was begun anew: its log is read from its beginning"
+    assert outbox.read_position(connection)[STREAM] < 999999
+
+
+def test_new_installation_tells_what_is_open_and_nothing_of_the_past(
+    instance: dg.DagsterInstance, hook: Webhook
+) -> None:
+    ended(instance, "ancient_job", failed=True, minutes_ago=60 * 25)
+    ended(instance, "mended_job", failed=True, minutes_ago=30)
+    ended(instance, "mended_job", failed=False, minutes_ago=20)
+    ended(instance, "broken_job", failed=True, minutes_ago=10)
+    tick(instance)
+    assert hook.titles == ["NotaFlow: job broken_job fails"]
+
+
+def test_receiver_that_refuses_makes_no_tick_fail_and_its_url_is_not_logged(
+    instance: dg.DagsterInstance, hook: Webhook, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    hook.accepts = False
+    monkeypatch.setenv("NOTAFLOW_ALERT_URLS", hook.url.replace("//", "//user:geheimwort@"))
+    evaluated(instance, "rate_is_low", passed=False)
+    assert "0 delivered" in tick(instance)
+    output = capfd.readouterr()
+    assert "could not be delivered" in output.err + output.out
+    assert "geheimwort" not in output.err + output.out
+
+
+def test_without_receivers_conditions_are_kept(connection: Connection, instance: dg.DagsterInstance) -> None:
+    evaluated(instance, "rate_is_low", passed=False)
+    assert "nobody" in tick(instance)
+    assert [one.key for one in outbox.open_conditions(connection)] == ["check:ocr/daily:rate_is_low"]
+
+
+def test_answers_are_written_when_they_change_and_once_an_hour() -> None:
+    names, cursor = news({"a": False, "b": False}, None, now=0)
+    assert names == {"a", "b"}
+    names, cursor = news({"a": False, "b": True}, cursor, now=60)
+    assert names == {"b"}
+    names, cursor = news({"a": False, "b": True}, cursor, now=SHOWN_EVERY_SECONDS)
+    assert names == {"a"}
+    names, _ = news({"a": False, "b": True}, cursor, now=SHOWN_EVERY_SECONDS + 60)
+    assert names == {"b"}
+
+
+def test_sensor_reports_the_health_of_the_queue_and_the_ui_can_ask_it_too(
+    connection: Connection, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decision = health_sensor(dg.build_sensor_context(instance=instance))
+    assert isinstance(decision, dg.SensorResult)
+    assert [one.passed for one in decision.asset_events if isinstance(one, dg.AssetCheckEvaluation)] == [True] * 8
+    monkeypatch.setenv("NOTAFLOW_ALERT_EXHAUSTED_HOURS", "0")
+    enqueue_document(connection, NewDocument("index", "1", "index/1.png"))
+    connection.execute("UPDATE extraction_queue SET ocr_attempts = 3")
+    changed = health_sensor(dg.build_sensor_context(instance=instance, cursor=decision.cursor))
+    assert isinstance(changed, dg.SensorResult)
+    (alarm,) = changed.asset_events
+    assert isinstance(alarm, dg.AssetCheckEvaluation)
+    assert (alarm.check_name, alarm.passed) == ("exhausted_documents_were_looked_at", False)
+    again = health_sensor(dg.build_sensor_context(instance=instance, cursor=changed.cursor))
+    assert isinstance(again, dg.SkipReason)
+
+    everything = dg.define_asset_job("everything", selection=dg.AssetSelection.all_asset_checks())
+    repository = dg.Definitions.merge(defs, dg.Definitions(jobs=[everything]))
+    result = repository.resolve_job_def("everything").execute_in_process()
+    answers = {one.check_name: one for one in result.get_asset_check_evaluations()}
+    assert len(answers) == 9
+    assert [name for name, one in answers.items() if not one.passed] == ["exhausted_documents_were_looked_at"]
+    assert not any(one.blocking for one in answers.values())
+    assert result.success, "a check that fails fails no run"

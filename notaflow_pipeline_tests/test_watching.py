@@ -1,0 +1,212 @@
+"""Each check fires and recovers, on a real database, by the thresholds of the settings."""
+
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pytest
+from psycopg import Connection
+
+from notaflow_pipeline import watching
+from notaflow_pipeline.alerting import daily_figures
+from notaflow_pipeline.alerting.judging import Verdict
+from notaflow_pipeline.queue import claims
+from notaflow_pipeline.queue.health import see_exhausted
+from notaflow_pipeline.queue.pausing import pause, resume
+from notaflow_pipeline.queue.retrying import Choice, send_round
+from notaflow_pipeline.settings import Settings
+from notaflow_pipeline.watching import Check
+from notaflow_pipeline_tests.queue.conftest import (
+    READING,
+    add_document,
+    ago,
+    ahead,
+    change,
+    claim,
+    claim_one,
+    expire,
+    sweep,
+)
+
+
+def settings(**values: Any) -> Settings:
+    return Settings(_env_file=None, **values)
+
+
+def verdict(connection: Connection, check: Check, **values: Any) -> Verdict:
+    return dict(watching.judge_everything(connection, settings(**values)))[check]
+
+
+def test_all_is_well_on_an_empty_database(connection: Connection) -> None:
+    verdicts = dict(watching.judge_everything(connection, settings()))
+    assert set(verdicts) == {*watching.OF_QUEUE, *watching.OF_RATES, *watching.OF_PERFORMANCE}
+    assert [check for check, one in verdicts.items() if one.alarming] == []
+
+
+def test_ready_documents_that_nobody_claims_alarm_until_somebody_does(connection: Connection) -> None:
+    def idle_for(minutes: int) -> Verdict:
+        connection.execute(
+            "UPDATE ocr_progress_watch SET idle_since = clock_timestamp() - make_interval(mins => %s)", [minutes]
+        )
+        return verdict(connection, watching.PROGRESS)
+
+    add_document(connection, created_at=ago("9 days"))
+    assert not verdict(connection, watching.PROGRESS).alarming, "it may have become ready just now"
+    assert not idle_for(14).alarming
+    alarm = idle_for(16)
+    assert alarm.alarming
+    assert alarm.figures["ready"] == 1
+    pause(connection, "the scanner is being mended")
+    assert not verdict(connection, watching.PROGRESS).alarming
+    resume(connection)
+    assert idle_for(16).alarming
+
+    # somebody works: for as long as that takes
+    held = claim_one(connection)
+    add_document(connection)
+    assert not idle_for(16).alarming
+    # and it has been a while since, but less than the limit since the claim
+    assert claims.succeed(connection, held, READING)
+    assert not verdict(connection, watching.PROGRESS).alarming
+    assert idle_for(16).alarming
+    # a quick claim between two looks counts as well
+    assert claims.succeed(connection, claim_one(connection), READING)
+    add_document(connection)
+    assert not verdict(connection, watching.PROGRESS).alarming
+    # nor is anybody idle when nothing can be claimed
+    connection.execute("UPDATE extraction_queue SET ocr_next_attempt_at = clock_timestamp() + interval '1 hour'")
+    assert not idle_for(16).alarming
+
+
+def test_stuck_document_alarms_once_recovery_has_had_its_chance_and_until_it_is_recovered(
+    connection: Connection,
+) -> None:
+    add_document(connection)
+    held = claim_one(connection)
+    expire(connection, held)
+    assert not verdict(connection, watching.STUCK).alarming
+    change(connection, "ocr_attempt", held.token, lease_expires_at=ago("16 minutes"))
+    alarm = verdict(connection, watching.STUCK)
+    assert alarm.alarming
+    assert "1 documents" in alarm.sentence
+    sweep(connection)
+    assert not verdict(connection, watching.STUCK).alarming
+
+
+def test_stuck_claim_of_another_program_alarms_after_its_ten_minutes_and_ours(connection: Connection) -> None:
+    foreign = add_document(connection, status_id=6, ocr_attempts=1, ocr_started_at=ago("24 minutes"))
+    assert not verdict(connection, watching.STUCK).alarming
+    change(connection, "extraction_queue", foreign, ocr_started_at=ago("26 minutes"))
+    assert verdict(connection, watching.STUCK).alarming
+    change(connection, "extraction_queue", foreign, document_source="acte")
+    assert not verdict(connection, watching.STUCK).alarming
+    assert verdict(connection, watching.STUCK, OCR_SOURCES="index,acte").alarming
+
+
+def test_old_waiting_document_alarms_until_it_is_claimed(connection: Connection) -> None:
+    add_document(connection, created_at=ago("23 hours"), updated_at=None)
+    assert not verdict(connection, watching.WAITING).alarming
+    add_document(connection, created_at=ago("9 days"), updated_at=ago("25 hours"), ocr_next_attempt_at=ahead("1 hour"))
+    alarm = verdict(connection, watching.WAITING)
+    assert alarm.alarming
+    assert alarm.figures["oldest_hours"] == pytest.approx(25, abs=0.1)
+    assert not verdict(connection, watching.WAITING, NOTAFLOW_ALERT_WAITING_HOURS=26).alarming
+    connection.execute("UPDATE extraction_queue SET ocr_next_attempt_at = NULL")
+    assert len(claim(connection, 2)) == 2
+    assert not verdict(connection, watching.WAITING).alarming
+
+
+def test_exhausted_document_alarms_until_somebody_looked_or_it_goes_round_again(connection: Connection) -> None:
+    add_document(connection, ocr_attempts=3, ocr_last_error_at=ago("23 hours"))
+    assert not verdict(connection, watching.EXHAUSTED).alarming, "the nightly round has yet to come"
+    document = add_document(connection, ocr_attempts=3, ocr_last_error_at=ago("25 hours"))
+    assert verdict(connection, watching.EXHAUSTED).alarming
+    assert not verdict(connection, watching.EXHAUSTED, NOTAFLOW_ALERT_EXHAUSTED_DOCUMENTS=1).alarming
+    see_exhausted(connection)
+    assert not verdict(connection, watching.EXHAUSTED).alarming
+    change(connection, "extraction_queue", document, ocr_last_error_at=ahead("1 second"))
+    assert verdict(connection, watching.EXHAUSTED, NOTAFLOW_ALERT_EXHAUSTED_HOURS=0).alarming is False
+    connection.execute("DELETE FROM ocr_exhausted_seen")
+    connection.execute("UPDATE extraction_queue SET ocr_last_error_at = clock_timestamp() - interval '25 hours'")
+    assert verdict(connection, watching.EXHAUSTED).figures["not_looked_at"] == 2
+    send_round(connection, Choice(sources=("index",)))
+    assert not verdict(connection, watching.EXHAUSTED).alarming
+
+
+def add_rates(connection: Connection, day: date, *, attempts: int, failed: int, stuck: int = 0, **more: int) -> None:
+    connection.execute(
+        """
+        INSERT INTO ocr_daily_failure_rate (day, document_source, attempts, attempts_failed, attempts_stuck,
+                                            documents_finished, documents_exhausted)
+        VALUES (%(day)s, 'all', %(attempts)s, %(failed)s, %(stuck)s, %(finished)s, %(exhausted)s)
+        ON CONFLICT (day, document_source) DO UPDATE
+        SET attempts = EXCLUDED.attempts, attempts_failed = EXCLUDED.attempts_failed
+        """,
+        {"day": day, "attempts": attempts, "failed": failed, "stuck": stuck, "finished": 0, "exhausted": 0, **more},
+    )
+
+
+@pytest.fixture
+def today(connection: Connection) -> date:
+    row = connection.execute("SELECT (clock_timestamp() AT TIME ZONE 'America/Toronto')::date").fetchone()
+    assert row is not None
+    assert isinstance(row[0], date)
+    return row[0]
+
+
+def test_failure_rate_of_attempts_alarms_and_a_better_day_ends_it(connection: Connection, today: date) -> None:
+    yesterday = today - timedelta(days=1)
+    add_rates(connection, yesterday, attempts=100, failed=30, stuck=10)
+    alarm = verdict(connection, watching.ATTEMPTS)
+    assert alarm.alarming
+    assert (alarm.figures["failed"], alarm.figures["day"]) == (40, yesterday.isoformat())
+    assert not verdict(connection, watching.DOCUMENTS).alarming
+    assert not verdict(connection, watching.ATTEMPTS, NOTAFLOW_ALERT_ATTEMPT_FAILURE_RATE=0.35).alarming
+    add_rates(connection, today, attempts=3, failed=0)
+    assert verdict(connection, watching.ATTEMPTS).alarming
+    add_rates(connection, today, attempts=50, failed=1)
+    assert not verdict(connection, watching.ATTEMPTS).alarming
+
+
+def test_failure_rate_of_documents_alarms_by_those_that_failed_for_good(connection: Connection, today: date) -> None:
+    add_rates(connection, today, attempts=100, failed=0, finished=90, exhausted=30)
+    assert verdict(connection, watching.DOCUMENTS).alarming
+    assert not verdict(connection, watching.ATTEMPTS).alarming
+    assert not verdict(connection, watching.DOCUMENTS, NOTAFLOW_ALERT_MINIMUM_DOCUMENTS=91).alarming
+
+
+def test_slow_day_and_unsure_day_alarm_against_the_days_before(connection: Connection, today: date) -> None:
+    def add(day: date, p95: float, confidence: float) -> None:
+        connection.execute(
+            """
+            INSERT INTO ocr_daily_performance (day, document_source, documents, pages, characters,
+                                               duration_seconds_p95, mean_confidence, low_confidence_documents)
+            VALUES (%s, 'all', 50, 500, 9000, %s, %s, 0)
+            ON CONFLICT (day, document_source) DO UPDATE
+            SET duration_seconds_p95 = EXCLUDED.duration_seconds_p95, mean_confidence = EXCLUDED.mean_confidence
+            """,
+            [day, p95, confidence],
+        )
+
+    def alarming() -> list[Check]:
+        checks = (watching.SLOWNESS, watching.CONFIDENCE)
+        return [check for check in checks if verdict(connection, check).alarming]
+
+    for back in range(1, 15):
+        add(today - timedelta(days=back), 20 + back % 3, 90 - back % 3)
+    assert alarming() == []
+    add(today, 60, 89)
+    assert alarming() == [watching.SLOWNESS]
+    add(today, 21, 70)
+    assert alarming() == [watching.CONFIDENCE]
+    assert not verdict(connection, watching.CONFIDENCE, NOTAFLOW_ALERT_DEVIATIONS=100).alarming
+    add(today, 21, 89)
+    assert alarming() == []
+
+
+def test_day_is_that_of_the_configured_zone(connection: Connection) -> None:
+    far_east, far_west = (
+        daily_figures.today_in(connection, zone) for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago")
+    )
+    assert far_east > far_west
+    assert isinstance(far_east, date)
+    assert not isinstance(far_east, datetime)
