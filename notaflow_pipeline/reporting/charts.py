@@ -135,7 +135,7 @@ def chart(name: str, figures: Figures, language: Language) -> Spec:
                 "scale": {"type": "utc", "domain": [{"expr": "first_day"}, {"expr": "last_day"}]},
                 "axis": {
                     "grid": False,
-                    "tickCount": {"expr": "max(2, min(8, floor(width / 90), (last_day - first_day) / 864e5))"},
+                    "tickCount": {"expr": "max(2, min(8, max(3, floor(width / 80)), (last_day - first_day) / 864e5))"},
                     "labelExpr": f"utcFormat(datum.value, last_day - first_day > 1.2e10 ? '{month}' : '{day}')",
                     "labelOverlap": True,
                     "labelFlush": True,

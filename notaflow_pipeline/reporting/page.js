@@ -64,6 +64,16 @@
     }
   });
 
+  // paper is narrower than a screen: charts are drawn anew for it, so that their letters keep their size
+  const paper = { wide: 660, half: 310 };
+  window.addEventListener("beforeprint", () =>
+    views.forEach((view, id) => {
+      const first = document.getElementById(id).closest("figure").matches(":first-child");
+      if (view) view.width(first ? paper.wide : paper.half).run().resize().run(); // legends move at the second pass
+    }),
+  );
+  window.addEventListener("afterprint", () => window.dispatchEvent(new Event("resize")));
+
   const wished = [location.hash.slice(1), given.language, (navigator.language || "").slice(0, 2)];
   show(wished.find((one) => one && one in given.languages) || "fr");
 })();

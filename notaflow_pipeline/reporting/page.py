@@ -221,12 +221,12 @@ def _failing(figures: Figures, language: Language) -> Table:
             one.document_number,
             writing.number(one.failures),
             kind_in(language, one.failure_kind),
-            _day(one.last_failed_at, figures, writing),
             said[f"state_{one.state}"],
+            _day(one.last_failed_at, figures),
         ]
         for one in figures.failing_documents
     ]
-    titles = [said[name] for name in ("number", "failures", "last_kind", "last_failed", "state")]
+    titles = [said[name] for name in ("number", "failures", "last_kind", "state", "last_failed")]
     return Table("failing", said["failing_title"], _since(figures, language, rows, "none_failing"), titles, rows)
 
 
@@ -237,7 +237,7 @@ def _unsure(figures: Figures, language: Language) -> Table:
             one.document_number,
             writing.number(one.mean_confidence, 1),
             writing.number(one.pages),
-            _day(one.read_at, figures, writing),
+            _day(one.read_at, figures),
         ]
         for one in figures.unsure_documents
     ]
@@ -245,8 +245,9 @@ def _unsure(figures: Figures, language: Language) -> Table:
     return Table("unsure", said["unsure_title"], _since(figures, language, rows, "none_unsure"), titles, rows)
 
 
-def _day(moment: datetime, figures: Figures, writing: Writing) -> str:
-    return writing.day(moment.astimezone(ZoneInfo(figures.timezone)).date())
+def _day(moment: datetime, figures: Figures) -> str:
+    """Write a day as narrowly as both languages do."""
+    return moment.astimezone(ZoneInfo(figures.timezone)).date().isoformat()
 
 
 def _since(figures: Figures, language: Language, rows: Sequence[object], none: str) -> str:
