@@ -131,6 +131,7 @@ def chart(name: str, figures: Figures, language: Language) -> Spec:
                 "field": "day",
                 "type": "temporal",
                 "timeUnit": "utcyearmonthdate",
+                "bandPosition": 0.5,
                 "title": None,
                 "scale": {"type": "utc", "domain": [{"expr": "first_day"}, {"expr": "last_day"}]},
                 "axis": {
@@ -233,6 +234,6 @@ _CONFIG: Spec = {
         "labelFontSize": 12,
         "symbolStrokeWidth": 3,
         "labelColor": "#333333",
-        "columns": {"expr": "max(1, floor(width / 130))"},
+        "columns": {"expr": "max(1, floor(width / 115))"},
     },
 }

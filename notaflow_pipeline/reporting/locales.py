@@ -3,6 +3,7 @@
 Both take their conventions from Unicode's CLDR, through Babel. What does not belong here: words (`words`).
 """
 
+import math
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
@@ -42,22 +43,20 @@ class Writing:
     def number(self, value: float | None, decimals: int = 0) -> str:
         """Write a number: `12 345`, `1,5`."""
         pattern = "#,##0" + ("." + "0" * decimals if decimals else "")
-        return NOTHING if _absent(value) else format_decimal(value, pattern, locale=self.locale)
+        return NOTHING if value is None or math.isnan(value) else format_decimal(value, pattern, locale=self.locale)
 
     def percent(self, share: float | None) -> str:
         """Write a share of 1: `1,5 %`."""
         space = "\N{NO-BREAK SPACE}" if self.language == "fr" else ""
-        return NOTHING if _absent(share) else self.number(100 * (share or 0), 1) + space + "%"
+        return NOTHING if share is None or math.isnan(share) else self.number(100 * share, 1) + space + "%"
 
     def seconds(self, value: float | None) -> str:
         """Write a duration in the unit that suits it: `4,2 s`, `3,5 min`, `2,1 j`."""
-        if value is None or _absent(value):
+        if value is None or math.isnan(value):
             return NOTHING
         unit, length = unit_of(value)
         pattern = "#,##0.0" if unit != "second" or value < 10 else "#,##0"
-        written = format_unit(
-            value / length, f"duration-{unit}", length="short", format=pattern, locale=self.locale
-        )
+        written = format_unit(value / length, f"duration-{unit}", length="short", format=pattern, locale=self.locale)
         return str(written)
 
     def unit(self, unit: str) -> str:
@@ -104,7 +103,3 @@ class Writing:
             "months": [months["wide"][one] for one in range(1, 13)],
             "shortMonths": [months["abbreviated"][one] for one in range(1, 13)],
         }
-
-
-def _absent(value: float | None) -> bool:
-    return value is None or value != value  # noqa: PLR0124 - NaN alone differs from itself

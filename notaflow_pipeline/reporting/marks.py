@@ -45,9 +45,6 @@ _LINE: Spec = {
 _WHOLE: Spec = {"format": ",.0f", "labelExpr": "datum.value % 1 ? '' : datum.label"}
 """The axis of a count: halves of a document are not labelled."""
 
-_NOON: Spec = {"bandPosition": 0.5}
-"""Where a line has its point: bars take the whole day."""
-
 _LEGEND: Spec = {"symbolType": "stroke", "symbolOpacity": 1, "symbolSize": 200}
 
 
@@ -84,7 +81,6 @@ def failure_rate(drawing: Drawing) -> list[Spec]:
         {
             "mark": {"type": "rule", "aria": False, "opacity": 0.4, "strokeWidth": _BAND_WIDTH},
             "encoding": {
-                "x": _NOON,
                 "y": _y("failure_rate_low", axis),
                 "y2": {"field": "failure_rate_high"},
                 "color": _constant(interval, colours),
@@ -92,7 +88,7 @@ def failure_rate(drawing: Drawing) -> list[Spec]:
         },
         {
             "mark": _LINE,
-            "encoding": {"x": _NOON, "y": _y("attempt_failure_rate", axis), "color": _constant(rate, colours)},
+            "encoding": {"y": _y("attempt_failure_rate", axis), "color": _constant(rate, colours)},
         },
     ]
 
@@ -111,7 +107,7 @@ def confidence(drawing: Drawing) -> list[Spec]:
     """Return the mean confidence, on an axis that shows small changes but does not make noise a drama."""
     scale = {"domain": list(drawing.confidence), "zero": False, "nice": False}
     mark = _LINE | {"color": GREEN, "point": _LINE["point"] | {"color": GREEN}}
-    return [{"mark": mark, "encoding": {"x": _NOON, "y": _y("mean_confidence", {"format": ",.0f"}) | {"scale": scale}}}]
+    return [{"mark": mark, "encoding": {"y": _y("mean_confidence", {"format": ",.0f"}) | {"scale": scale}}}]
 
 
 def attempts(drawing: Drawing) -> list[Spec]:
@@ -201,13 +197,12 @@ def _percentiles(field: str, drawing: Drawing) -> list[Spec]:
     ]
     band: Spec = {
         "mark": {"type": "rule", "aria": False, "color": BLUE, "opacity": 0.18, "strokeWidth": _BAND_WIDTH},
-        "encoding": {"x": _NOON, "y": _y("p50", axis), "y2": {"field": "p95"}},
+        "encoding": {"y": _y("p50", axis), "y2": {"field": "p95"}},
     }
     lines: list[Spec] = [
         {
             "mark": _LINE,
             "encoding": {
-                "x": _NOON,
                 "y": _y(part, axis),
                 "color": _constant(label, colours),
                 "strokeDash": _constant(label, dashes),

@@ -65,14 +65,18 @@
   });
 
   // paper is narrower than a screen: charts are drawn anew for it, so that their letters keep their size
-  const paper = { wide: 660, half: 310 };
+  const paper = { wide: 670, half: 318, height: 150 };
   window.addEventListener("beforeprint", () =>
     views.forEach((view, id) => {
+      if (!view) return;
       const first = document.getElementById(id).closest("figure").matches(":first-child");
-      if (view) view.width(first ? paper.wide : paper.half).run().resize().run(); // legends move at the second pass
+      view.width(first ? paper.wide : paper.half).height(paper.height).run().resize().run(); // legends follow in the second run
     }),
   );
-  window.addEventListener("afterprint", () => window.dispatchEvent(new Event("resize")));
+  window.addEventListener("afterprint", () => {
+    views.forEach((view) => view && view.height(given.height).run());
+    window.dispatchEvent(new Event("resize"));
+  });
 
   const wished = [location.hash.slice(1), given.language, (navigator.language || "").slice(0, 2)];
   show(wished.find((one) => one && one in given.languages) || "fr");

@@ -87,8 +87,8 @@ WORDS = {
     ),
     "failure_rate_title": Said("Taux d’échec des tentatives", "Failure rate of attempts"),
     "failure_rate_text": Said(
-        "La ligne est la part observée; la bande est l’intervalle de confiance à 95\N{NO-BREAK SPACE}% (Wilson), large quand il y a peu "
-        "de tentatives.",
+        "La ligne est la part observée; la bande est l’intervalle de confiance à 95\N{NO-BREAK SPACE}% (Wilson), "
+        "large quand il y a peu de tentatives.",
         "The line is the observed share; the band is the 95% confidence interval (Wilson), wide when attempts are few.",
     ),
     "kinds_title": Said("Échecs par cause", "Failures by kind"),
@@ -168,6 +168,7 @@ KINDS = {
     "not_found": Said("introuvable", "not found"),
     "refused_location": Said("emplacement refusé", "refused location"),
     "refused_by_database": Said("refusé par la base", "refused by database"),
+    "lease_expired": Said("lecteur disparu", "worker gone"),
     "stuck": Said("lecteur disparu", "worker gone"),
 }
 """What `failure_kind` says; another program's kinds are shown as they stand."""
