@@ -202,7 +202,7 @@ def _pointed_day(columns: Sequence[Column], drawing: Drawing) -> Spec:
         "mark": {"type": "rect", "color": "#000000", "aria": False, "cursor": "default"},
         "encoding": {
             "y": {"value": 0},
-            "y2": {"value": HEIGHT_PIXELS},
+            "y2": {"value": {"expr": "height"}},
             "opacity": {"condition": {"param": "pointed", "empty": False, "value": 0.08}, "value": 0},
             "tooltip": tooltip,
         },

@@ -65,7 +65,7 @@
   });
 
   // paper is narrower than a screen: charts are drawn anew for it, so that their letters keep their size
-  const paper = { wide: 670, half: 318, height: 150 };
+  const paper = { wide: 670, half: 318, height: 120 };
   window.addEventListener("beforeprint", () =>
     views.forEach((view, id) => {
       if (!view) return;

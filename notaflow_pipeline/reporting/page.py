@@ -138,7 +138,7 @@ def _policy(scripts: Sequence[str]) -> str:
 @cache
 def _bundle() -> str:
     """Return Vega, Vega-Lite and Vega-Embed as one script; making it takes seconds."""
-    script = vl_convert.javascript_bundle(None, vl_version=VEGA_LITE)
+    script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed", vl_version=VEGA_LITE)
     return script.replace("</script", "<\\/script")
 
 
