@@ -4,6 +4,7 @@ Every chart reads the data set `days` or `kinds`, and follows two parameters: `f
 and `source`. What does not belong here: what is drawn above each day (`marks`), and the page around the charts (`page`).
 """
 
+import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any, Literal
 
 import pandas as pd
 import vl_convert
+from PIL import Image
 
 from notaflow_pipeline.reporting.figures import ALL_SOURCES, Figures
 from notaflow_pipeline.reporting.locales import Language, Writing, unit_of
@@ -22,6 +24,8 @@ VEGA_LITE = "6.4"
 """The version of the language that the specifications are written in, and that is bundled into the page."""
 
 HEIGHT_PIXELS = 220
+
+PICTURE_COLOURS = 64
 
 LEAST_CONFIDENCE_RANGE = 10
 """The axis of confidence spans at least so much of its 100."""
@@ -152,13 +156,16 @@ def picture(name: str, figures: Figures, language: Language, *, width_pixels: in
     """Draw a chart here, without a browser, and return it as PNG."""
     writing = Writing(language)
     data = {one: records(columns) for one, columns in data_sets(figures).items()}
-    drawn: bytes = vl_convert.vegalite_to_png(
+    drawn = vl_convert.vegalite_to_png(
         chart(name, figures, language) | {"width": width_pixels, "datasets": data},
         vl_version=VEGA_LITE,
         format_locale=writing.chart_numbers(),
         time_format_locale=writing.chart_dates(),
     )
-    return drawn
+    # as it comes it is a quarter of a megabyte; a chart has few colours
+    small = io.BytesIO()
+    Image.open(io.BytesIO(drawn)).convert("RGB").quantize(PICTURE_COLOURS).save(small, "PNG", optimize=True)
+    return small.getvalue()
 
 
 def milliseconds(day: date) -> int:

@@ -54,7 +54,7 @@ def test_page_is_written_to_the_home_and_shown_with_figures_and_pictures(
         title, _, encoded = metadata[name].md_str.partition("](data:image/png;base64,")
         assert title.startswith("![")
         drawn = base64.b64decode(encoded.removesuffix(")"))
-        assert len(metadata[name].md_str) < 50_000 * 4 / 3 + 200
+        assert len(metadata[name].md_str) < 50_000
         picture = Image.open(io.BytesIO(drawn)).convert("RGB")
         assert picture.width >= 500
         assert len(picture.getcolors(1 << 24) or []) > 10, "something is drawn"
