@@ -72,7 +72,8 @@ def take_report(browser: Browser, folder: Path) -> None:
             page.screenshot(path=folder / f"{name}.png", full_page=height is None)
             page.close()
             # few colours: a third of the bytes
-            Image.open(folder / f"{name}.png").convert("RGB").quantize(128).save(folder / f"{name}.png", optimize=True)
+            taken = Image.open(folder / f"{name}.png").convert("RGB")
+            taken.quantize(256, method=Image.Quantize.FASTOCTREE).save(folder / f"{name}.png", optimize=True)
             print(folder / f"{name}.png")
 
 

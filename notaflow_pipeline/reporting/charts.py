@@ -25,8 +25,6 @@ VEGA_LITE = "6.4"
 
 HEIGHT_PIXELS = 220
 
-PICTURE_COLOURS = 64
-
 LEAST_CONFIDENCE_RANGE = 10
 """The axis of confidence spans at least so much of its 100."""
 
@@ -162,9 +160,9 @@ def picture(name: str, figures: Figures, language: Language, *, width_pixels: in
         format_locale=writing.chart_numbers(),
         time_format_locale=writing.chart_dates(),
     )
-    # as it comes it is a quarter of a megabyte; a chart has few colours
-    small = io.BytesIO()
-    Image.open(io.BytesIO(drawn)).convert("RGB").quantize(PICTURE_COLOURS).save(small, "PNG", optimize=True)
+    # as it comes it is a quarter of a megabyte; an octree keeps a chart's few colours, where the default mixes them
+    small, image = io.BytesIO(), Image.open(io.BytesIO(drawn)).convert("RGB")
+    image.quantize(256, method=Image.Quantize.FASTOCTREE).save(small, "PNG", optimize=True)
     return small.getvalue()
 
 

@@ -41,7 +41,7 @@ def test_scripts_get_the_tables_with_their_own_columns(terminal: Terminal, conne
     (printed,) = terminal.json("report", "--from", "2026-11-21", "--to", "2026-11-22")
     assert (printed["from"], printed["to"], printed["html"]) == ("2026-11-21", "2026-11-22", None)
     for table in ("ocr_daily_performance", "ocr_daily_failure_rate", "ocr_daily_failures_by_kind"):
-        cursor = connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3")  # type: ignore[arg-type]  # noqa: S608
+        cursor = connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3")  # noqa: S608
         names = [column.name for column in cursor.description or ()]
         expected = [dict(zip(names, row, strict=True)) | {"day": row[0].isoformat()} for row in cursor]
         assert printed[table] == [pytest.approx(row) for row in expected], "absent figures are null"

@@ -57,7 +57,9 @@ def test_page_is_written_to_the_home_and_shown_with_figures_and_pictures(
         assert len(metadata[name].md_str) < 50_000
         picture = Image.open(io.BytesIO(drawn)).convert("RGB")
         assert picture.width >= 500
-        assert len(picture.getcolors(1 << 24) or []) > 10, "something is drawn"
+        blue, orange = (0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)
+        colours = {colour for _, colour in picture.getcolors(1 << 24) or []}
+        assert colours & {blue, orange}, "lines and bars are drawn, in the colours that were chosen"
     assert NUMBER not in repr({name: value for name, value in metadata.items() if name != "page"})
 
 

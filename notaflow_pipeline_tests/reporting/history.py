@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from psycopg import Connection
 
-KINDS = ("timeout", "encrypted", "corrupt", "not_found", "crashed", "engine", "too_large", "strange <b>kind</b>")
+KINDS = ("timeout", "encrypted", "corrupt", "not_found", "crashed", "engine", "too_large", "lease_expired")
 
 _PERFORMANCE = """
 INSERT INTO ocr_daily_performance
