@@ -6,6 +6,7 @@ from notaflow_pipeline.defs.alert_sensor import alert_sensor
 from notaflow_pipeline.defs.assets import extraction_queue, ocr_text
 from notaflow_pipeline.defs.checks import queue_check_job, queue_check_schedule, queue_keeps_its_promises
 from notaflow_pipeline.defs.daily_checks import daily_failure_rate_checks, daily_performance_checks
+from notaflow_pipeline.defs.dashboard import dashboard_job, dashboard_schedule, ocr_dashboard
 from notaflow_pipeline.defs.jobs import ocr_job
 from notaflow_pipeline.defs.queue_checks import health_sensor, queue_health
 from notaflow_pipeline.defs.recovery import ocr_recovery_job, ocr_recovery_sensor
@@ -20,10 +21,10 @@ DAILY_STAND_INS = [
 ]
 
 defs = dg.Definitions(
-    assets=[extraction_queue, ocr_text, *DAILY_STAND_INS],
+    assets=[extraction_queue, ocr_text, *DAILY_STAND_INS, ocr_dashboard],
     asset_checks=[queue_keeps_its_promises, queue_health, daily_failure_rate_checks, daily_performance_checks],
-    jobs=[ocr_job, ocr_recovery_job, queue_check_job, retry_exhausted_job],
-    schedules=[queue_check_schedule, retry_exhausted_schedule],
+    jobs=[ocr_job, ocr_recovery_job, queue_check_job, retry_exhausted_job, dashboard_job],
+    schedules=[queue_check_schedule, retry_exhausted_schedule, dashboard_schedule],
     sensors=[ocr_ready_sensor, ocr_recovery_sensor, health_sensor, alert_sensor],
     resources={
         "queue": QueueResource(),

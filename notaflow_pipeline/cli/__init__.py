@@ -12,7 +12,7 @@ from typing import NoReturn
 import psycopg
 
 # imported for their commands, in the order in which the help lists them
-from notaflow_pipeline.cli import setting_up, working, looking, intervening, alerting  # isort: skip  # noqa: F401
+from notaflow_pipeline.cli import setting_up, working, looking, report, intervening, alerting  # isort: skip  # noqa: F401
 from notaflow_pipeline.cli.terminal import app, aside
 from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageMisconfigured, StorageUnavailable
 from notaflow_pipeline.ocr.failures import EngineUnavailable

@@ -1,0 +1,162 @@
+"""The command that shows the daily tables: `report`, in the terminal, as JSON, or as a page with charts."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from notaflow_pipeline import dashboard
+from notaflow_pipeline.cli.surroundings import open_database
+from notaflow_pipeline.cli.terminal import Json, app, print_json, say, screen
+from notaflow_pipeline.reporting.figures import Figures
+from notaflow_pipeline.reporting.locales import Writing
+from notaflow_pipeline.reporting.page import render_page, write_page
+from notaflow_pipeline.settings import SettingsError, load_settings
+
+DAYS = 30
+"""How many days are shown when nobody says which."""
+
+MOST_DAYS = 3660
+"""Ten years: more days are a slip of the pen, and a chart has a point for each."""
+
+
+class PageLanguage(StrEnum):
+    """In which language a page opens."""
+
+    FRENCH = "fr"
+    ENGLISH = "en"
+
+
+@app.command()
+def report(
+    first: Annotated[
+        datetime | None,
+        typer.Option("--from", formats=["%Y-%m-%d"], help=f"First day, such as 2025-11-01; {DAYS} days if not given."),
+    ] = None,
+    last: Annotated[
+        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, included; today if not given.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with charts to this file.", dir_okay=False)] = None,
+    language: Annotated[
+        PageLanguage | None,
+        typer.Option(help="In which the page opens; the reader's browser decides if not given, and both are in it."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """The daily tables, the queue now and the documents to look at; with --html a page with charts."""
+    settings = load_settings()
+    with open_database(settings) as connection:
+        until = last.date() if last else dashboard.today(connection, settings)
+        since = first.date() if first else dashboard.days_up_to(until, DAYS)
+        _require_range(since, until)
+        figures = dashboard.report(connection, settings, since=since, until=until)
+    if html is not None:
+        write_page(render_page(figures, language=None if language is None else language.value), html)
+    if as_json:
+        print_json(_as_json(figures, html))
+    elif html is not None:
+        say(f"{html} shows {since} to {until}.")
+    else:
+        for table in _tables(figures):
+            screen.print(table)
+
+
+def _require_range(since: date, until: date) -> None:
+    if since > until:
+        raise SettingsError(f"--from {since} is after --to {until}")
+    if (until - since).days >= MOST_DAYS:
+        raise SettingsError(f"--from {since} --to {until} are more than ten years")
+
+
+def _as_json(figures: Figures, html: Path | None) -> dict[str, Any]:
+    return {
+        "from": figures.since,
+        "to": figures.until,
+        "timezone": figures.timezone,
+        "written_at": figures.written_at,
+        "queue": asdict(figures.queue),
+        "totals": dict(figures.totals()),
+        "ocr_daily_performance": _records(figures.performance),
+        "ocr_daily_failure_rate": _records(figures.failure_rate),
+        "ocr_daily_failures_by_kind": _records(figures.failures_by_kind),
+        "failing_documents": [asdict(one) for one in figures.failing_documents],
+        "unsure_documents": [asdict(one) for one in figures.unsure_documents],
+        "html": html,
+    }
+
+
+def _records(frame: pd.DataFrame) -> Any:
+    """Return rows with null where there is no figure, which JSON has no NaN for."""
+    dated = frame.assign(day=frame["day"].astype(str))
+    return json.loads(dated.to_json(orient="records", double_precision=15))
+
+
+def _tables(figures: Figures) -> Sequence[Table]:
+    """Return what a person reads in a terminal; what comes from rows is text, never markup."""
+    queue = _table("Queue now", "state", "documents")
+    for state, count in asdict(figures.queue).items():
+        if state != "oldest_waiting_seconds":
+            _add(queue, state.replace("_", " "), _WRITING.number(count))
+    _add(queue, "oldest waiting", _WRITING.seconds(figures.queue.oldest_waiting_seconds))
+
+    read = _table(
+        "Performance", "day", "source", "documents", "pages", "p50", "p95", "wait p50", "wait p95", "confidence"
+    )
+    for row in figures.performance.to_dict("records"):
+        durations = ("duration_seconds_p50", "duration_seconds_p95", "wait_seconds_p50", "wait_seconds_p95")
+        _add(
+            read,
+            *(row["day"], row["document_source"], _WRITING.number(row["documents"]), _WRITING.number(row["pages"])),
+            *(_WRITING.seconds(row[name]) for name in durations),
+            _WRITING.number(row["mean_confidence"], 1),
+        )
+
+    failed = _table(
+        "Failure rate", "day", "source", "attempts", "failed", "stuck", "rate", "95 % interval", "exhausted"
+    )
+    for row in figures.failure_rate.to_dict("records"):
+        low, high = _WRITING.percent(row["failure_rate_low"]), _WRITING.percent(row["failure_rate_high"])
+        counts = ("attempts", "attempts_failed", "attempts_stuck")
+        _add(
+            failed,
+            *(row["day"], row["document_source"], *(_WRITING.number(row[name]) for name in counts)),
+            *(_WRITING.percent(row["attempt_failure_rate"]), f"{low} to {high}"),
+            _WRITING.number(row["documents_exhausted"]),
+        )
+
+    kinds = _table("Failures by kind", "kind", "attempts", "documents")
+    for kind, attempts, documents in figures.kinds():
+        _add(kinds, kind, attempts, documents)
+
+    failing = _table(
+        f"Failing documents since {figures.documents_since}", "document", "failures", "last kind", "by now"
+    )
+    for one in figures.failing_documents:
+        _add(failing, one.document_number, one.failures, one.failure_kind, one.state)
+
+    unsure = _table(f"Least confident documents since {figures.documents_since}", "document", "confidence", "pages")
+    for other in figures.unsure_documents:
+        _add(unsure, other.document_number, _WRITING.number(other.mean_confidence, 1), other.pages)
+    return [queue, *(table for table in (read, failed, kinds, failing, unsure) if table.row_count)]
+
+
+def _table(title: str, first: str, *others: str) -> Table:
+    table = Table(first, title=title, title_justify="left")
+    for name in others:
+        table.add_column(name, justify="left" if name in {"source", "last kind", "by now"} else "right")
+    return table
+
+
+def _add(table: Table, *cells: object) -> None:
+    table.add_row(*(Text("" if cell is None else str(cell)) for cell in cells))
+
+
+_WRITING = Writing("en")

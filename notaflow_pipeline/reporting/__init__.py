@@ -1,0 +1,1 @@
+"""Attempts in, daily tables and charts out."""

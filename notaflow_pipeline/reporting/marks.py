@@ -1,0 +1,232 @@
+"""What is drawn in each chart: bars, lines and bands as Vega-Lite layers, above the day on the x axis.
+
+Colours are those of Okabe and Ito, "Color Universal Design" (2008), which the colour-blind can tell apart; where two lines
+cross, they differ in their dashes too. What was read from rows enters as data alone, never into an expression.
+What does not belong here: axes of days, data, and the figures of a tooltip (`charts`).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+BLUE, VERMILLION, GREEN, ORANGE, SKY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7"
+GREY, BLACK = "#767676", "#000000"
+
+OTHER_KINDS = ""
+"""The kind under which those without a colour of their own are drawn."""
+
+KIND_COLOURS = (VERMILLION, BLUE, ORANGE, GREEN, PURPLE)
+"""Colours of the most frequent kinds of failure; more could not be told apart."""
+
+Spec = dict[str, Any]
+
+_DAY_PIXELS = "width * 864e5 / (last_day - first_day)"
+
+_BAND_WIDTH = {"expr": f"max(1, min(12, 0.7 * {_DAY_PIXELS}))"}
+"""The width of a day's interval: most of the day."""
+
+_BAR: Spec = {
+    "type": "bar",
+    "aria": False,
+    "binSpacing": 0,
+    "stroke": "#ffffff",
+    "strokeWidth": {"expr": f"{_DAY_PIXELS} > 6 ? 1 : 0"},
+}
+"""Bars stand apart where there is room, and make one surface where there is none."""
+
+_LINE: Spec = {
+    "type": "line",
+    "aria": False,
+    "strokeWidth": {"expr": f"{_DAY_PIXELS} > 4 ? 2 : 1.2"},
+    "point": {"filled": True, "size": {"expr": f"{_DAY_PIXELS} > 4 ? 28 : 3"}},
+}
+"""Lines with points, so that a day between days without figures is seen too."""
+
+_WHOLE: Spec = {"format": ",.0f", "labelExpr": "datum.value % 1 ? '' : datum.label"}
+"""The axis of a count: halves of a document are not labelled."""
+
+_LEGEND: Spec = {"symbolType": "stroke", "symbolOpacity": 1, "symbolSize": 200}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What a chart's layers depend on.
+
+    Attributes:
+        said: the words of the language.
+        unit: name of the unit in which durations are drawn.
+        unit_seconds: its length.
+        confidence: lowest and highest confidence on the axis.
+        kinds: the kinds of failure that are drawn, and their words, the most frequent first.
+    """
+
+    said: Mapping[str, str]
+    unit: str
+    unit_seconds: int
+    confidence: tuple[float, float]
+    kinds: Sequence[tuple[str, str]]
+
+
+def throughput(_drawing: Drawing) -> list[Spec]:
+    """Return a bar a day."""
+    return [{"mark": _BAR | {"color": BLUE}, "encoding": {"y": _y("documents", _WHOLE)}}]
+
+
+def failure_rate(drawing: Drawing) -> list[Spec]:
+    """Return the observed rate as a line above its interval."""
+    rate, interval = drawing.said["rate"], drawing.said["interval"]
+    colours = {"domain": [rate, interval], "range": [VERMILLION, ORANGE]}
+    axis = {"format": ".1~%"}
+    return [
+        {
+            "mark": {"type": "rule", "aria": False, "opacity": 0.4, "strokeWidth": _BAND_WIDTH},
+            "encoding": {
+                "y": _y("failure_rate_low", axis),
+                "y2": {"field": "failure_rate_high"},
+                "color": _constant(interval, colours),
+            },
+        },
+        {
+            "mark": _LINE,
+            "encoding": {"y": _y("attempt_failure_rate", axis), "color": _constant(rate, colours)},
+        },
+    ]
+
+
+def wait(drawing: Drawing) -> list[Spec]:
+    """Return the median and the 95th percentile of waits."""
+    return _percentiles("wait_seconds", drawing)
+
+
+def duration(drawing: Drawing) -> list[Spec]:
+    """Return the median and the 95th percentile of durations."""
+    return _percentiles("duration_seconds", drawing)
+
+
+def confidence(drawing: Drawing) -> list[Spec]:
+    """Return the mean confidence, on an axis that shows small changes but does not make noise a drama."""
+    scale = {"domain": list(drawing.confidence), "zero": False, "nice": False}
+    mark = _LINE | {"color": GREEN, "point": _LINE["point"] | {"color": GREEN}}
+    return [{"mark": mark, "encoding": {"y": _y("mean_confidence", {"format": ",.0f"}) | {"scale": scale}}}]
+
+
+def attempts(drawing: Drawing) -> list[Spec]:
+    """Return the attempts of each day, stacked by outcome."""
+    fields = ["attempts_succeeded", "attempts_failed", "attempts_stuck"]
+    labels = [drawing.said[word] for word in ("succeeded", "attempts_failed", "attempts_stuck")]
+    return [
+        {
+            "transform": [
+                {"fold": fields, "as": ["outcome", "count"]},
+                _lookup("outcome", list(zip(fields, labels, strict=True))),
+                {"calculate": f"indexof({fields}, datum.outcome)", "as": "rank"},
+            ],
+            "mark": _BAR,
+            "encoding": {
+                "y": _y("count", _WHOLE),
+                "color": _nominal(labels, [SKY, VERMILLION, BLACK]),
+                "order": {"field": "rank"},
+            },
+        }
+    ]
+
+
+def kinds(drawing: Drawing) -> list[Spec]:
+    """Return the failed attempts of each day, stacked by kind."""
+    labels = [label for _, label in drawing.kinds]
+    colours = [GREY if kind == OTHER_KINDS else KIND_COLOURS[rank] for rank, (kind, _) in enumerate(drawing.kinds)]
+    return [
+        {
+            "transform": [
+                _lookup("kind", drawing.kinds),
+                {
+                    "aggregate": [{"op": "sum", "field": "attempts", "as": "attempts"}],
+                    "groupby": ["day", "label", "rank"],
+                },
+            ],
+            "mark": _BAR,
+            "encoding": {
+                "y": _y("attempts", _WHOLE),
+                "color": _nominal(labels, colours),
+                "order": {"field": "rank"},
+                "tooltip": [
+                    day_of_tooltip(drawing.said),
+                    {"field": "label", "type": "nominal", "title": drawing.said["kind"]},
+                    {"field": "attempts", "type": "quantitative", "title": drawing.said["attempts"], "format": ",.0f"},
+                ],
+            },
+        }
+    ]
+
+
+def day_of_tooltip(said: Mapping[str, str]) -> Spec:
+    """Return the first line of a tooltip."""
+    return {
+        "field": "day",
+        "type": "temporal",
+        "timeUnit": "utcyearmonthdate",
+        "title": said["day"],
+        "format": "%Y-%m-%d",
+    }
+
+
+LAYERS: Mapping[str, Callable[[Drawing], list[Spec]]] = {
+    "throughput": throughput,
+    "failure_rate": failure_rate,
+    "kinds": kinds,
+    "wait": wait,
+    "duration": duration,
+    "attempts": attempts,
+    "confidence": confidence,
+}
+"""What is drawn in each chart, in the order of the page."""
+
+
+def _percentiles(field: str, drawing: Drawing) -> list[Spec]:
+    """Return both lines, and the band between them, in the drawing's unit."""
+    parts = {"p50": drawing.said["p50"], "p95": drawing.said["p95"]}
+    colours = {"domain": list(parts.values()), "range": [BLUE, VERMILLION]}
+    dashes = {"domain": list(parts.values()), "range": [[1, 0], [5, 3]]}
+    axis = {"title": drawing.unit, "format": ",.1~f"}
+    in_unit = [
+        {
+            "calculate": f"isValid(datum.{field}_{part}) ? datum.{field}_{part} / {drawing.unit_seconds} : null",
+            "as": part,
+        }
+        for part in parts
+    ]
+    band: Spec = {
+        "mark": {"type": "rule", "aria": False, "color": BLUE, "opacity": 0.18, "strokeWidth": _BAND_WIDTH},
+        "encoding": {"y": _y("p50", axis), "y2": {"field": "p95"}},
+    }
+    lines: list[Spec] = [
+        {
+            "mark": _LINE,
+            "encoding": {
+                "y": _y(part, axis),
+                "color": _constant(label, colours),
+                "strokeDash": _constant(label, dashes),
+            },
+        }
+        for part, label in parts.items()
+    ]
+    return [{"transform": in_unit, "layer": [band, *lines]}]
+
+
+def _y(field: str, axis: Spec) -> Spec:
+    return {"field": field, "type": "quantitative", "title": None, "axis": axis}
+
+
+def _constant(label: str, scale: Spec) -> Spec:
+    return {"datum": label, "title": None, "scale": scale, "legend": _LEGEND}
+
+
+def _nominal(labels: Sequence[str], colours: Sequence[str]) -> Spec:
+    scale = {"domain": list(labels), "range": list(colours)}
+    return {"field": "label", "type": "nominal", "title": None, "scale": scale}
+
+
+def _lookup(field: str, pairs: Sequence[tuple[str, str]]) -> Spec:
+    """Return the transform that gives each value its word, as `label`."""
+    values = [{"key": value, "label": label} for value, label in pairs]
+    return {"lookup": field, "from": {"data": {"values": values}, "key": "key", "fields": ["label"]}}

@@ -1,0 +1,90 @@
+"""`notaflow report`: tables for people, JSON for scripts, a page for everybody."""
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from psycopg import Connection
+
+from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline_tests.cli import Terminal, open_terminal
+from notaflow_pipeline_tests.reporting import history
+
+UNTIL = date(2026, 11, 22)
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, database_url: str) -> Terminal:
+    """A terminal on this test's database."""
+    return open_terminal(tmp_path, database_url)
+
+
+def test_people_get_tables_in_which_rows_are_no_markup(terminal: Terminal, connection: Connection) -> None:
+    history.add_day(connection, UNTIL, read=1234, failed=30, stuck=2)
+    history.add_day(connection, UNTIL - timedelta(days=1), read=0, failed=0)
+    document = history.add_document(connection, "[red]1 358-176[/red]", status_id=3, attempts=3)
+    history.add_attempt(connection, document, UNTIL, "failed", kind="[b]odd")
+    done = terminal.run("report", "--from", "2026-11-20", "--to", "2026-11-22", COLUMNS="120")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in done.stdout.splitlines() if "│" in line]
+    assert ["exhausted", "1"] in rows, "the queue as it is now"
+    assert ["2026-11-22", "all", "1,266", "30", "2", "2.5%", "1.8% to 3.5%", "7"] in rows
+    assert ["2026-11-21", "all", "0", "0", "0", "–", "– to –", "0"] in rows
+    assert ["timeout", "15", "15"] in rows
+    assert ["[red]1 358-176[/red]", "1", "[b]odd", "exhausted"] in rows
+
+
+def test_scripts_get_the_tables_with_their_own_columns(terminal: Terminal, connection: Connection) -> None:
+    history.add_day(connection, UNTIL, read=40, failed=4)
+    history.add_day(connection, UNTIL - timedelta(days=1), read=0, failed=0)
+    (printed,) = terminal.json("report", "--from", "2026-11-21", "--to", "2026-11-22")
+    assert (printed["from"], printed["to"], printed["html"]) == ("2026-11-21", "2026-11-22", None)
+    for table in ("ocr_daily_performance", "ocr_daily_failure_rate", "ocr_daily_failures_by_kind"):
+        cursor = connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3")  # noqa: S608
+        names = [column.name for column in cursor.description or ()]
+        expected = [dict(zip(names, row, strict=True)) | {"day": row[0].isoformat()} for row in cursor]
+        assert printed[table] == [pytest.approx(row) for row in expected], "absent figures are null"
+    assert printed["queue"]["ready"] == 0
+    assert printed["totals"]["attempts"] == 44
+
+
+def test_without_a_range_it_is_the_last_thirty_days_of_the_zone(terminal: Terminal, connection: Connection) -> None:
+    enqueue_document(connection, NewDocument("index", "1", "index/1.pdf"))
+    (printed,) = terminal.json("report", NOTAFLOW_TIMEZONE="Pacific/Kiritimati")
+    today = datetime.now(UTC).astimezone(ZoneInfo("Pacific/Kiritimati")).date()
+    assert date.fromisoformat(printed["to"]) in {today, today - timedelta(days=1)}, "midnight may have passed since"
+    assert date.fromisoformat(printed["to"]) - date.fromisoformat(printed["from"]) == timedelta(days=29)
+    assert printed["queue"]["ready"] == 1
+    assert printed["queue"]["oldest_waiting_seconds"] > 0
+
+
+def test_page_is_written_in_the_language_that_was_asked_for(terminal: Terminal, connection: Connection) -> None:
+    history.add_day(connection, UNTIL, read=40, failed=4)
+    target = terminal.folder / "new" / "report.html"
+    done = terminal.run(
+        "report", "--from", "2026-11-01", "--to", "2026-11-22", "--html", str(target), "--language", "en"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{target} shows 2026-11-01 to 2026-11-22.\n"
+    assert '<html lang="en">' in target.read_text()
+    (printed,) = terminal.json("report", "--to", "2026-11-22", "--html", str(target))
+    assert printed["html"] == str(target)
+    assert '<html lang="fr">' in target.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--from", "2026-11-23", "--to", "2026-11-22"), "--from 2026-11-23 is after --to 2026-11-22"),
+        (("--from", "1026-11-23"), "more than ten years"),
+        (("--to", "2026-11-22", "--html", "/proc/no/page.html"), "/proc/no"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line(terminal: Terminal, arguments: tuple[str, ...], said: str) -> None:
+    done = terminal.run("report", *arguments)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert said in done.stderr
+    assert done.stderr.startswith("notaflow: ")
+    assert done.stderr.count("\n") == 1

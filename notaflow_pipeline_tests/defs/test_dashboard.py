@@ -1,0 +1,91 @@
+"""The asset `ocr_dashboard`: what it writes, what the UI shows of it, and that it is written every night."""
+
+import base64
+import io
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pytest
+from PIL import Image
+from psycopg import Connection
+
+from notaflow_pipeline.defs.dashboard import SHOWN, dashboard_schedule, ocr_dashboard
+from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, defs
+from notaflow_pipeline_tests.reporting import history
+
+pytestmark = pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")
+
+NUMBER = "2 784 195"
+
+
+@pytest.fixture(autouse=True)
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str) -> None:
+    """The environment names this test's database and this folder."""
+    configure(monkeypatch, tmp_path, database_url)
+
+
+def materialise(**config: Any) -> dict[str, Any]:
+    job = defs.resolve_job_def("dashboard_job")
+    run_config = {"ops": {"ocr_dashboard": {"config": config}}}
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = job.execute_in_process(instance=instance, run_config=run_config)
+    (event,) = [one for one in result.all_events if one.is_step_materialization]
+    return dict(event.materialization.metadata)
+
+
+def test_page_is_written_to_the_home_and_shown_with_figures_and_pictures(
+    connection: Connection, tmp_path: Path
+) -> None:
+    today = datetime.now(UTC).astimezone(ZoneInfo("America/Toronto")).date()
+    history.add_history(connection, until=today, days=120)
+    document = history.add_document(connection, NUMBER, status_id=3, attempts=3)
+    history.add_attempt(connection, document, today, "failed", kind="timeout")
+    metadata = materialise()
+    page = tmp_path / "home" / "reports" / "dashboard.html"
+    assert Path(metadata["page"].path) == page
+    assert metadata["page_bytes"].value == page.stat().st_size
+    assert NUMBER in page.read_text()
+    assert metadata["exhausted"].value == 1
+    assert 0 < metadata["attempt_failure_rate"].value < 1
+    for name in SHOWN:
+        title, _, encoded = metadata[name].md_str.partition("](data:image/png;base64,")
+        assert title.startswith("![")
+        drawn = base64.b64decode(encoded.removesuffix(")"))
+        assert len(metadata[name].md_str) < 50_000
+        picture = Image.open(io.BytesIO(drawn)).convert("RGB")
+        assert picture.width >= 500
+        blue, orange = (0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)
+        colours = {colour for _, colour in picture.getcolors(1 << 24) or []}
+        assert colours & {blue, orange}, "lines and bars are drawn, in the colours that were chosen"
+    assert NUMBER not in repr({name: value for name, value in metadata.items() if name != "page"})
+
+
+def test_without_any_figure_it_is_written_without_pictures(tmp_path: Path) -> None:
+    metadata = materialise(days=7)
+    assert (tmp_path / "home" / "reports" / "dashboard.html").exists()
+    assert not metadata.keys() & set(SHOWN)
+    assert "attempt_failure_rate" not in metadata
+    assert metadata["ready"].value == 0
+
+
+def test_as_many_days_are_shown_as_were_asked_for(connection: Connection, tmp_path: Path) -> None:
+    today = datetime.now(UTC).astimezone(ZoneInfo("America/Toronto")).date()
+    for ago in range(5):
+        history.add_day(connection, today - timedelta(days=ago), read=10, failed=1)
+    assert materialise(days=2)["attempts"].value == 22
+
+
+def test_it_follows_the_daily_tables_every_night() -> None:
+    assert {key.to_user_string() for key in ocr_dashboard.asset_deps[ocr_dashboard.key]} == {
+        "ocr_daily_performance",
+        "ocr_daily_failure_rate",
+        "ocr_daily_failures_by_kind",
+    }
+    assert (dashboard_schedule.cron_schedule, dashboard_schedule.execution_timezone) == (
+        "30 0 * * *",
+        "America/Toronto",
+    )
+    assert dashboard_schedule.default_status is dg.DefaultScheduleStatus.RUNNING

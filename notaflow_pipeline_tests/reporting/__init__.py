@@ -1,0 +1,1 @@
+"""Tests of daily tables and reports: real database, real browser."""
