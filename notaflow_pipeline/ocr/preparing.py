@@ -1,0 +1,283 @@
+"""How does a page image become the one that Tesseract reads best, at the least cost?
+
+Each step is a function of its own from grey to grey; `prepare` puts them in order, and `Steps` switches each off. What
+is not here: getting pixels out of a file (`rendering`), and whether a page is worth another try (`recognising`).
+"""
+
+import math
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from PIL import Image, ImageFilter, ImageOps
+
+TARGET_DPI = 150
+FINE_DPI = 200
+PAGE_WIDTH_INCHES = 8.27
+"""A4, and near enough letter: what a portrait page is taken for if nothing credible says otherwise."""
+
+LYING_HEIGHT_INCHES = 11.0
+"""A landscape page is taken for an open book of such pages: too many pixels cost time, too few cost words."""
+
+CREDIBLE_SHORT_SIDE_INCHES = (5.0, 14.0)
+"""Between a notary's half sheet and a folio; a tag that makes a page smaller or larger is not believed."""
+
+LARGEST_ENLARGEMENT = 2.0
+STRIP = 2.2
+"""Images longer than so many times their width are slips or strips, whose real size nobody can guess."""
+
+SMALLEST_SIDE_PIXELS = 10
+"""No letter fits into less, and Tesseract complains about it."""
+
+FAINTEST_CONTRAST = 16
+"""A page whose darkest and lightest pixel are closer than this (of 255) is blank; Tesseract would need 0.2 s for it."""
+
+FAINTEST_INK = 200
+"""On a page whose paper was divided to white (255), paler traces than this are the paper's own."""
+
+LEAST_INK = 60
+"""Square pixels of ink at 150 dpi that the smallest thing worth reading has, such as a page number."""
+
+MARGIN = 0.03
+"""The share of each side in which shadows, holes and edges do not count as ink."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Which steps are done; for measuring what each of them pays."""
+
+    crop: bool = True
+    invert: bool = True
+    turn: bool = True
+    scale: bool = True
+    straighten: bool = True
+    background: bool = True
+
+
+ALL_STEPS = Steps()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A page that is ready for the engine, with the resolution to tell it, and how it was turned on the way.
+
+    `source` is the cropped page with all of its pixels and as it lay, and `stated_dpi` what the file says of it, for a
+    try at another resolution.
+    """
+
+    image: Image.Image
+    dpi: int | None
+    source: Image.Image
+    stated_dpi: int | None
+    steps: Steps
+    quarter_turns: int = 0
+    skew_degrees: float = 0.0
+
+
+def prepare(image: Image.Image, dpi: int | None, steps: Steps = ALL_STEPS, target_dpi: int = TARGET_DPI) -> Prepared:
+    """Do all the steps that are switched on, in the order in which each has least to do."""
+    page = image
+    if steps.invert and is_white_on_black(page):
+        page = ImageOps.invert(page)
+    source = without_dark_borders(page) if steps.crop else page
+    page = _level(source, dpi, steps, target_dpi)
+    turns = 1 if steps.turn and lies_on_its_side(page) else 0
+    if turns:
+        page = page.transpose(Image.Transpose.ROTATE_90)
+    skew = skew_degrees(page) if steps.straighten else 0.0
+    page = turned(page, skew) if skew else page
+    return Prepared(page, target_dpi if steps.scale else dpi, source, dpi, steps, turns, skew)
+
+
+def upside_down(prepared: Prepared) -> Prepared:
+    """The same page turned by half."""
+    image = prepared.image.transpose(Image.Transpose.ROTATE_180)
+    return replace(prepared, image=image, quarter_turns=prepared.quarter_turns + 2)
+
+
+def smoother(prepared: Prepared) -> Prepared:
+    """The same page without the grain of dark photographs: each pixel is the median of its neighbourhood.
+
+    Of 6 pages read with less than 70, 4 gain, by up to 0.13; on pages that are read well it takes accents away.
+    """
+    return replace(prepared, image=prepared.image.filter(ImageFilter.MedianFilter(3)))
+
+
+def finer(prepared: Prepared, target_dpi: int = FINE_DPI) -> Prepared:
+    """The same page at a higher resolution, where small print and letters that run together come apart."""
+    if not prepared.steps.scale:
+        return prepared
+    page = _level(prepared.source, prepared.stated_dpi, prepared.steps, target_dpi)
+    for _ in range(prepared.quarter_turns):
+        page = page.transpose(Image.Transpose.ROTATE_90)
+    page = turned(page, prepared.skew_degrees) if prepared.skew_degrees else page
+    return replace(prepared, image=page, dpi=target_dpi)
+
+
+def _level(source: Image.Image, dpi: int | None, steps: Steps, target_dpi: int) -> Image.Image:
+    """Resolution and shade made equal."""
+    page = scaled(source, dpi, target_dpi) if steps.scale else source
+    return without_background(page) if steps.background else page
+
+
+def is_blank(image: Image.Image) -> bool:
+    """Whether nothing can stand on a page because it is too small or of one shade: free, unlike asking the engine."""
+    if min(image.size) < SMALLEST_SIDE_PIXELS:
+        return True
+    darkest, lightest = image.getextrema()
+    if isinstance(darkest, tuple) or isinstance(lightest, tuple):  # only of images with several bands
+        raise TypeError(image.mode)
+    return lightest - darkest < FAINTEST_CONTRAST
+
+
+def has_no_ink(prepared: Image.Image) -> bool:
+    """Whether a page whose paper was divided to white carries less than a page number between its margins."""
+    width, height = prepared.size
+    inner = prepared.crop(
+        (round(width * MARGIN), round(height * MARGIN), round(width * (1 - MARGIN)), round(height * (1 - MARGIN)))
+    )
+    return sum(inner.histogram()[:FAINTEST_INK]) < LEAST_INK
+
+
+def is_white_on_black(image: Image.Image) -> bool:
+    """Whether a page is a photostat: its paper is dark, and what differs from the paper is lighter, not darker.
+
+    Tesseract tries the reverse by itself for each line that it cannot read, which costs twice the time.
+    """
+    small = _sample(image, 400)
+    width, height = small.size
+    counts = small.crop((width // 10, height // 10, width - width // 10, height - height // 10)).histogram()
+    paper, darkest, lightest = (_quantile(counts, share) for share in (0.5, 0.005, 0.995))
+    return paper < 128 and lightest - paper > 2 * (paper - darkest) and lightest - paper > 60
+
+
+def without_dark_borders(image: Image.Image) -> Image.Image:
+    """The page without the black that a scanner or a copying stand leaves around it.
+
+    Rows and columns at the edges that are mostly far darker than the page are cut off, at most a quarter of each side.
+    """
+    step = max(1, min(16, min(image.size) // 40))
+    small = image.reduce(step)
+    limit = round(0.45 * _quantile(small.histogram(), 0.5))
+    dark = small.point([255 if value < limit else 0 for value in range(256)])
+    left, right = _dark_ends(dark.resize((small.width, 1), Image.Resampling.BOX).tobytes())
+    top, bottom = _dark_ends(dark.resize((1, small.height), Image.Resampling.BOX).tobytes())
+    if not (left or right or top or bottom):
+        return image
+    # what is left over of a partial step belongs to the border that it touches
+    width = image.width - right * step if right else image.width
+    height = image.height - bottom * step if bottom else image.height
+    return image.crop((left * step, top * step, width, height))
+
+
+def lies_on_its_side(image: Image.Image) -> bool:
+    """Whether lines of text run up and down: columns of pixels then differ more from their neighbours than rows do."""
+    ink = _ink_sample(image, 600)
+    across = _unevenness(ink.resize((1, ink.height), Image.Resampling.BOX).tobytes())
+    along = _unevenness(ink.resize((ink.width, 1), Image.Resampling.BOX).tobytes())
+    return along > SIDEWAYS_RATIO * across
+
+
+SIDEWAYS_RATIO = 1.3
+
+
+def scaled(image: Image.Image, dpi: int | None, target_dpi: int = TARGET_DPI) -> Image.Image:
+    """The page at `target_dpi`, by its real size where its tag is credible, else by the size that such a page has."""
+    factor = min(target_dpi / _real_dpi(image, dpi), LARGEST_ENLARGEMENT)
+    if abs(factor - 1) < 0.05:
+        return image
+    size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+    return image.resize(size, Image.Resampling.BILINEAR if factor < 1 else Image.Resampling.BICUBIC)
+
+
+def without_background(image: Image.Image) -> Image.Image:
+    """The page with its paper divided to white: shadows, stains, and the grey of old paper are gone.
+
+    The paper's shade at each place is the median of the lightest nearby, found on an eighth of the pixels.
+    """
+    import numpy as np  # 0.1 s once a worker; the division takes 6 ms with it, 32 ms without
+
+    small = image.reduce(8).filter(ImageFilter.MaxFilter(3)).filter(ImageFilter.MedianFilter(9))
+    paper = np.maximum(np.asarray(small.resize(image.size, Image.Resampling.BILINEAR), dtype=np.float32), 1)
+    page = np.asarray(image) * (255 / paper)
+    np.minimum(page, 255, out=page)
+    return Image.fromarray(page.astype(np.uint8))
+
+
+def skew_degrees(image: Image.Image) -> float:
+    """By how much a page must be turned (counter-clockwise) for its lines to be level; 0 below what is worth it.
+
+    The angle at which the rows of a small copy differ most (projection profile): W. Postl, 1986.
+    """
+    ink = _ink_sample(image, 600)
+    best = max(_ANGLES, key=lambda angle: _profile_power(ink, angle))
+    fine = max((best + step for step in (-0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75)), key=lambda a: _profile_power(ink, a))
+    level = _profile_power(ink, 0)
+    gain = _profile_power(ink, fine) / level if level else 1.0
+    return fine if abs(fine) >= LEAST_SKEW_DEGREES and gain > LEAST_SKEW_GAIN else 0.0
+
+
+_ANGLES = range(-8, 9)
+LEAST_SKEW_DEGREES = 1.0
+LEAST_SKEW_GAIN = 1.15
+
+
+def turned(image: Image.Image, degrees: float) -> Image.Image:
+    """The page turned counter-clockwise, on white."""
+    return image.rotate(degrees, Image.Resampling.BILINEAR, expand=True, fillcolor=255)
+
+
+def _real_dpi(image: Image.Image, dpi: int | None) -> float:
+    short, long = sorted(image.size)
+    if dpi and CREDIBLE_SHORT_SIDE_INCHES[0] <= short / dpi <= CREDIBLE_SHORT_SIDE_INCHES[1]:
+        return dpi
+    if long > STRIP * short:
+        return dpi or TARGET_DPI
+    if image.width > image.height:
+        return image.height / LYING_HEIGHT_INCHES
+    return image.width / PAGE_WIDTH_INCHES
+
+
+def _profile_power(ink: Image.Image, degrees: float) -> float:
+    level = ink.rotate(degrees, Image.Resampling.NEAREST) if degrees else ink
+    return _unevenness(level.resize((1, level.height), Image.Resampling.BOX).tobytes())
+
+
+def _unevenness(profile: bytes) -> float:
+    return sum((one - other) ** 2 for one, other in pairwise(profile)) / max(1, len(profile))
+
+
+def _sample(image: Image.Image, longest: int) -> Image.Image:
+    return image.reduce(max(1, math.ceil(max(image.size) / longest)))
+
+
+def _ink_sample(image: Image.Image, longest: int) -> Image.Image:
+    """A small negative of a page without its margins, in which the darkest ink is as light as can be, the paper black.
+
+    Faint pages come out as strong as others; edges, holes and shadows at the margins stay out.
+    """
+    width, height = image.size
+    inner = image.crop((width // 12, height // 12, width - width // 12, height - height // 12))
+    negative = ImageOps.invert(_sample(inner, longest))
+    counts = negative.histogram()
+    paper, ink = _quantile(counts, 0.5), _quantile(counts, 0.99)
+    floor = paper + 0.3 * (ink - paper)
+    span = max(ink - floor, 1.0)
+    return negative.point([min(255, max(0, round(255 * (value - floor) / span))) for value in range(256)])
+
+
+def _quantile(counts: list[int], share: float) -> int:
+    wanted, seen = share * sum(counts), 0
+    for value, count in enumerate(counts):
+        seen += count
+        if seen >= wanted:
+            return value
+    return len(counts) - 1
+
+
+def _dark_ends(profile: bytes) -> tuple[int, int]:
+    """How many entries at the start and at the end lie in a border: up to the last one that is mostly dark."""
+    most = len(profile) // 4
+    dark = [value > 0.6 * 255 for value in profile]
+    start = max((index + 1 for index in range(most) if dark[index]), default=0)
+    end = max((index + 1 for index in range(most) if dark[-1 - index]), default=0)
+    return start, end
