@@ -7,8 +7,15 @@ is not here: getting pixels out of a file (`rendering`), and whether a page is w
 import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from PIL import Image, ImageFilter, ImageOps
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Pixels = NDArray[np.uint8]
 
 TARGET_DPI = 150
 FINE_DPI = 200
@@ -95,22 +102,19 @@ def upside_down(prepared: Prepared) -> Prepared:
 
 
 def smoother(prepared: Prepared) -> Prepared:
-    """The same page without the grain of dark photographs: each pixel is the median of its neighbourhood.
-
-    Of 6 pages read with less than 70, 4 gain, by up to 0.13; on pages that are read well it takes accents away.
-    """
-    return replace(prepared, image=prepared.image.filter(ImageFilter.MedianFilter(3)))
+    """The same page without the grain of dark photographs."""
+    return replace(prepared, image=without_grain(prepared.image))
 
 
 def finer(prepared: Prepared, target_dpi: int = FINE_DPI) -> Prepared:
-    """The same page at a higher resolution, where small print and letters that run together come apart."""
+    """The same page at a higher resolution on plain white: small print and letters that run together come apart."""
     if not prepared.steps.scale:
         return prepared
     page = _level(prepared.source, prepared.stated_dpi, prepared.steps, target_dpi)
     for _ in range(prepared.quarter_turns):
         page = page.transpose(Image.Transpose.ROTATE_90)
     page = turned(page, prepared.skew_degrees) if prepared.skew_degrees else page
-    return replace(prepared, image=page, dpi=target_dpi)
+    return replace(prepared, image=with_plain_paper(page), dpi=target_dpi)
 
 
 def _level(source: Image.Image, dpi: int | None, steps: Steps, target_dpi: int) -> Image.Image:
@@ -186,7 +190,7 @@ def scaled(image: Image.Image, dpi: int | None, target_dpi: int = TARGET_DPI) ->
     if abs(factor - 1) < 0.05:
         return image
     size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
-    return image.resize(size, Image.Resampling.BILINEAR if factor < 1 else Image.Resampling.BICUBIC)
+    return image.resize(size, Image.Resampling.BOX if factor < 1 else Image.Resampling.BICUBIC)
 
 
 def without_background(image: Image.Image) -> Image.Image:
@@ -201,6 +205,77 @@ def without_background(image: Image.Image) -> Image.Image:
     page = np.asarray(image) * (255 / paper)
     np.minimum(page, 255, out=page)
     return Image.fromarray(page.astype(np.uint8))
+
+
+def without_grain(image: Image.Image) -> Image.Image:
+    """Each pixel the median of its 3 x 3 neighbourhood: pepper is gone, strokes of two pixels stay.
+
+    On every page it takes more accents away than errors, so it is for pages that are speckled or not understood. The
+    same as Pillow's `MedianFilter(3)` but for the outermost pixels, in 20 ms instead of 135.
+    """
+    import numpy as np
+
+    page = np.asarray(image)
+    upper, middle, lower = page[:-2], page[1:-1], page[2:]
+    least, greatest = np.minimum(upper, middle), np.maximum(upper, middle)
+    low, rest = np.minimum(least, lower), np.maximum(least, lower)
+    medium, high = np.minimum(greatest, rest), np.maximum(greatest, rest)
+
+    def median(one: "Pixels", two: "Pixels", three: "Pixels") -> "Pixels":
+        return np.maximum(np.minimum(one, two), np.minimum(np.maximum(one, two), three))
+
+    lows = np.maximum(np.maximum(low[:, :-2], low[:, 1:-1]), low[:, 2:])
+    mediums = median(medium[:, :-2], medium[:, 1:-1], medium[:, 2:])
+    highs = np.minimum(np.minimum(high[:, :-2], high[:, 1:-1]), high[:, 2:])
+    smooth = page.copy()
+    smooth[1:-1, 1:-1] = median(lows, mediums, highs)
+    return Image.fromarray(smooth)
+
+
+def with_plain_paper(image: Image.Image) -> Image.Image:
+    """The page with everything that is as light as its paper made white, and its darkest ink black."""
+    counts = image.histogram()
+    paper, lower_quartile, darkest = (_quantile(counts, share) for share in (0.5, 0.25, 0.01))
+    spread = max((paper - lower_quartile) / 0.674, 1.0)  # of a normal distribution
+    white = max(paper - 2 * spread, 100)
+    black = min(darkest, white - 40)
+    return image.point([min(255, max(0, int((value - black) * 255 / (white - black)))) for value in range(256)])
+
+
+@dataclass(frozen=True)
+class Texture:
+    """What a page's ink looks like: its share of the page, and how many pixels it runs on from left to right.
+
+    Text at 150 dpi covers 1 to 14 % of the 40 corpus pages, in runs of 2.9 to 10.5 pixels. Noise has runs of 1.05 to
+    1.9, or covers a third of a page; Tesseract spent 18 s on 5 % of single black pixels and found no word.
+    """
+
+    ink_share: float
+    run_pixels: float
+
+    @property
+    def speckled(self) -> bool:
+        """Whether it is dust and grain for the most part."""
+        return self.run_pixels < SHORTEST_RUN
+
+    @property
+    def solid(self) -> bool:
+        """Whether it covers more than text can."""
+        return self.ink_share > LARGEST_INK_SHARE
+
+
+SHORTEST_RUN = 2.2
+LARGEST_INK_SHARE = 0.25
+
+
+def texture(image: Image.Image) -> Texture:
+    """Measure a page's ink, which is what is darker than Otsu's threshold."""
+    import numpy as np
+
+    dark = np.asarray(image) <= _otsu(image.histogram())
+    ink = int(np.count_nonzero(dark))
+    starts = int(np.count_nonzero(dark[:, 1:] & ~dark[:, :-1]))
+    return Texture(ink / dark.size, ink / max(starts, 1))
 
 
 def skew_degrees(image: Image.Image) -> float:
@@ -263,6 +338,20 @@ def _ink_sample(image: Image.Image, longest: int) -> Image.Image:
     floor = paper + 0.3 * (ink - paper)
     span = max(ink - floor, 1.0)
     return negative.point([min(255, max(0, round(255 * (value - floor) / span))) for value in range(256)])
+
+
+def _otsu(counts: list[int]) -> int:
+    """The grey value that parts a histogram in two with the greatest variance between them (N. Otsu, 1979)."""
+    total, moment = sum(counts), sum(value * count for value, count in enumerate(counts))
+    below, below_moment, best, best_variance = 0, 0, 0, -1.0
+    for value, count in enumerate(counts):
+        below += count
+        below_moment += value * count
+        if 0 < below < total:
+            variance = (moment * below / total - below_moment) ** 2 / (below * (total - below))
+            if variance > best_variance:
+                best, best_variance = value, variance
+    return best
 
 
 def _quantile(counts: list[int], share: float) -> int:

@@ -6,7 +6,7 @@ whichever is given. `benchmarks/quality.py` prints what each decision here costs
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image
 
@@ -23,18 +23,21 @@ from notaflow_pipeline.ocr.preparing import (
     is_blank,
     prepare,
     smoother,
+    texture,
     upside_down,
 )
 
 GOOD_CONFIDENCE = 80.0
-ENOUGH_WORDS = 8
-"""A first try with so much confidence, in so many words, is kept."""
+"""A try with so much confidence is kept."""
 
 UPSIDE_DOWN_CONFIDENCE = 55.0
 """Text that stands on its head is read with a mean confidence of 31 to 40, upright text with 85 to 95."""
 
-JUNK_SECONDS = 2.0
-"""A first try that took so long and is not believed is noise, not text: another one would take as long."""
+LEAST_CONFIDENCE = 25.0
+"""What is read off a photograph or a texture has less; no text is better than such a text."""
+
+CLEARLY_BETTER = 15.0
+"""By how much the confidence in a strip of the page must rise when it is turned before the whole page is read so."""
 
 LEAST_SECONDS = 0.5
 
@@ -91,7 +94,15 @@ def read_page(
     prepared = prepare(image, dpi, policy.steps)
     if policy.steps.background and has_no_ink(prepared.image):
         return NOTHING
-    return _Reading(engine, time.monotonic() + timeout_seconds, policy).of(prepared)
+    look = texture(prepared.image)
+    if look.speckled:
+        prepared = smoother(prepared)
+        if has_no_ink(prepared.image):
+            return NOTHING
+        look = texture(prepared.image)
+        if look.speckled or look.solid:
+            return Recognition("", 0, None, passes=0)  # noise alone, on which Tesseract would spend up to 18 s
+    return _Reading(engine, time.monotonic() + timeout_seconds, policy).of(prepared, once=look.solid)
 
 
 class _Reading:
@@ -103,22 +114,38 @@ class _Reading:
         self._policy = policy
         self._passes = 0
 
-    def of(self, prepared: Prepared) -> Recognition:
+    def of(self, prepared: Prepared, once: bool) -> Recognition:
+        """The best of the tries; of one try alone where there is more picture than text."""
         languages = leading_language(self._engine.languages) if self._policy.choose_language else self._engine.languages
-        began = time.monotonic()
         best = self._try(prepared, languages)
-        if self._policy.choose_language:
-            other = other_language(best.words, self._engine.languages)
-            if other:
-                languages = other
-                best = max(best, self._try(prepared, other), key=lambda one: one.worth)
-        if not self._good(best) and time.monotonic() - began < JUNK_SECONDS:
-            for another, segmentation in self._others(prepared, best):
+        if once:
+            return self._result(best)
+        if best.words and best.confidence < UPSIDE_DOWN_CONFIDENCE and self._reads_better_turned(best, languages):
+            prepared = upside_down(prepared)
+            best = self._try(prepared, languages)
+        other = other_language(best.words, self._engine.languages) if self._policy.choose_language else None
+        if other:
+            languages = other
+            best = max(best, self._try(prepared, languages), key=lambda one: one.worth)
+        if best.confidence < self._policy.good_confidence:
+            for another, segmentation in self._others(best):
                 best = max(best, self._try(another, languages, segmentation), key=lambda one: one.worth)
-                if self._good(best) or self._short_of_time():
+                if best.confidence >= self._policy.good_confidence or self._short_of_time():
                     break
-        words = ordered_words(best.words, *best.prepared.image.size)
-        return recognition_of(words, self._passes)
+        return self._result(best)
+
+    def _result(self, best: Try) -> Recognition:
+        words = best.words if best.confidence >= LEAST_CONFIDENCE else []
+        return recognition_of(ordered_words(words, *best.prepared.image.size), self._passes)
+
+    def _reads_better_turned(self, best: Try, languages: str) -> bool:
+        """Whether the fullest strip of the page is understood when it stands on its head: a fifth of a whole try."""
+        image = best.prepared.image
+        heights = sorted(word.middle for word in best.words)
+        centre, reach = heights[len(heights) // 2], image.height / 10
+        top, bottom = round(max(0, centre - reach)), round(min(image.height, centre + reach))
+        strip = replace(best.prepared, image=image.crop((0, top, image.width, bottom)))
+        return self._try(upside_down(strip), languages).confidence > best.confidence + CLEARLY_BETTER
 
     def _try(self, prepared: Prepared, languages: str, segmentation: Segmentation = Segmentation.AUTOMATIC) -> Try:
         self._passes += 1
@@ -127,15 +154,11 @@ class _Reading:
             self._engine.find_words(prepared.image, prepared.dpi, left_seconds, languages, segmentation), prepared
         )
 
-    def _good(self, one: Try) -> bool:
-        return one.confidence >= self._policy.good_confidence and len(one.words) >= ENOUGH_WORDS
-
     def _short_of_time(self) -> bool:
         return self._deadline - time.monotonic() < 2 * LEAST_SECONDS
 
-    def _others(self, prepared: Prepared, first: Try) -> Iterator[tuple[Prepared, Segmentation]]:
-        """Other ways to look at the page, the most promising first."""
-        if first.confidence < UPSIDE_DOWN_CONFIDENCE:
-            yield upside_down(prepared), Segmentation.AUTOMATIC
-        yield smoother(prepared), Segmentation.SINGLE_COLUMN
-        yield finer(prepared), Segmentation.SINGLE_COLUMN
+    def _others(self, first: Try) -> Iterator[tuple[Prepared, Segmentation]]:
+        """Other ways to look at a page, the most promising first; only one where nothing was found at all."""
+        yield smoother(first.prepared), Segmentation.AUTOMATIC
+        if first.words:
+            yield finer(first.prepared), Segmentation.SINGLE_COLUMN
