@@ -38,8 +38,8 @@ SMALLEST_SIDE_PIXELS = 10
 FAINTEST_CONTRAST = 16
 """A page whose darkest and lightest pixel are closer than this (of 255) is blank; Tesseract would need 0.2 s for it."""
 
-FAINTEST_INK = 200
-"""On a page whose paper was divided to white (255), paler traces than this are the paper's own."""
+FAINTEST_INK = 20
+"""Less than so much darker than its paper (of 255), nothing on a page can be read."""
 
 LEAST_INK = 60
 """Square pixels of ink at 150 dpi that the smallest thing worth reading has, such as a page number."""
@@ -134,12 +134,18 @@ def is_blank(image: Image.Image) -> bool:
 
 
 def has_no_ink(prepared: Image.Image) -> bool:
-    """Whether a page whose paper was divided to white carries less than a page number between its margins."""
+    """Whether a page whose paper was divided to white carries less than a page number between its margins.
+
+    Ink is what is darker than the paper's grain; on smooth paper that is the faintest pencil.
+    """
     width, height = prepared.size
     inner = prepared.crop(
         (round(width * MARGIN), round(height * MARGIN), round(width * (1 - MARGIN)), round(height * (1 - MARGIN)))
     )
-    return sum(inner.histogram()[:FAINTEST_INK]) < LEAST_INK
+    counts = inner.histogram()
+    paper, lower_quartile = _quantile(counts, 0.5), _quantile(counts, 0.25)
+    grain = (paper - lower_quartile) / 0.674  # the standard deviation of a normal distribution
+    return sum(counts[: max(round(paper - max(6 * grain, FAINTEST_INK)), 1)]) < LEAST_INK
 
 
 def is_white_on_black(image: Image.Image) -> bool:
@@ -174,11 +180,16 @@ def without_dark_borders(image: Image.Image) -> Image.Image:
 
 
 def lies_on_its_side(image: Image.Image) -> bool:
-    """Whether lines of text run up and down: columns of pixels then differ more from their neighbours than rows do."""
+    """Whether lines of text run up and down: columns of pixels then differ more from their neighbours than rows do.
+
+    On the 40 corpus pages they differ at most 0.94 times as much. Where they come near, both are looked at along the
+    angle at which they differ most, because the lines of a skewed page run across its rows.
+    """
     ink = _ink_sample(image, 600)
-    across = _unevenness(ink.resize((1, ink.height), Image.Resampling.BOX).tobytes())
-    along = _unevenness(ink.resize((ink.width, 1), Image.Resampling.BOX).tobytes())
-    return along > SIDEWAYS_RATIO * across
+    lying = ink.transpose(Image.Transpose.ROTATE_90)
+    if _profile_power(lying, 0) < 0.5 * _profile_power(ink, 0):
+        return False
+    return _greatest_power(lying) > SIDEWAYS_RATIO * _greatest_power(ink)
 
 
 SIDEWAYS_RATIO = 1.3
@@ -284,14 +295,16 @@ def skew_degrees(image: Image.Image) -> float:
     The angle at which the rows of a small copy differ most (projection profile): W. Postl, 1986.
     """
     ink = _ink_sample(image, 600)
-    best = max(_ANGLES, key=lambda angle: _profile_power(ink, angle))
+    best = max(ANGLES, key=lambda angle: _profile_power(ink, angle))
     fine = max((best + step for step in (-0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75)), key=lambda a: _profile_power(ink, a))
     level = _profile_power(ink, 0)
     gain = _profile_power(ink, fine) / level if level else 1.0
     return fine if abs(fine) >= LEAST_SKEW_DEGREES and gain > LEAST_SKEW_GAIN else 0.0
 
 
-_ANGLES = range(-8, 9)
+ANGLES = range(-8, 9)
+"""Degrees; a page that lies further askew was put there on purpose."""
+
 LEAST_SKEW_DEGREES = 1.0
 LEAST_SKEW_GAIN = 1.15
 
@@ -310,6 +323,10 @@ def _real_dpi(image: Image.Image, dpi: int | None) -> float:
     if image.width > image.height:
         return image.height / LYING_HEIGHT_INCHES
     return image.width / PAGE_WIDTH_INCHES
+
+
+def _greatest_power(ink: Image.Image) -> float:
+    return max(_profile_power(ink, angle) for angle in ANGLES)
 
 
 def _profile_power(ink: Image.Image, degrees: float) -> float:
