@@ -5,9 +5,9 @@ worker processes, psycopg for all, and a text of 4 kB stored for every document.
 classes, in an environment of their own:
 
     python -m venv /tmp/peers && /tmp/peers/bin/pip install -r benchmarks/requirements-peers.txt
-    .venv/bin/python benchmarks/queue.py --peers-python /tmp/peers/bin/python --correctness
+    .venv/bin/python benchmarks/queue_systems.py --peers-python /tmp/peers/bin/python --correctness
 
-usage: python benchmarks/queue.py [--peers-python PYTHON] [--repetitions N] [--jobs N] [--workers N]
+usage: python benchmarks/queue_systems.py [--peers-python PYTHON] [--repetitions N] [--jobs N] [--workers N]
                                   [--finished N,N,N] [--exhausted N] [--held-snapshot] [--correctness] [--quick]
 """
 
