@@ -95,6 +95,12 @@ def prepare(image: Image.Image, dpi: int | None, steps: Steps = ALL_STEPS, targe
     return Prepared(page, target_dpi if steps.scale else dpi, source, dpi, steps, turns, skew)
 
 
+def as_it_lay(prepared: Prepared) -> Prepared:
+    """The same page without having been turned."""
+    done = replace(prepared.steps, invert=False, crop=False, turn=False)
+    return prepare(prepared.source, prepared.stated_dpi, done, prepared.dpi or TARGET_DPI)
+
+
 def upside_down(prepared: Prepared) -> Prepared:
     """The same page turned by half."""
     image = prepared.image.transpose(Image.Transpose.ROTATE_180)

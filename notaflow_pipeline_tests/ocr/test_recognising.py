@@ -11,7 +11,7 @@ from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
 from notaflow_pipeline.ocr.layout import Word
 from notaflow_pipeline.ocr.preparing import turned
 from notaflow_pipeline.ocr.recognising import read_page
-from notaflow_pipeline_tests.ocr.samples import ACT, act_page
+from notaflow_pipeline_tests.ocr.samples import ACT, act_page, page_image
 
 ENGINE = TesserocrEngine("fra+eng")
 ONE_POINT = 0.01
@@ -126,3 +126,9 @@ class CountingEngine:
         if confidence is None:
             raise DocumentFailure(FailureKind.ENGINE, "It would not.")
         return [Word("lot", confidence, 1, 1, 1, 200, 200, 30, 20)]
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_three_words_on_a_slip_are_read_whichever_way_it_lies(degrees: int) -> None:
+    slip = page_image("Vente du lot").rotate(degrees, expand=True)
+    assert read_page(slip, None, ENGINE, 60).text == "Vente du lot"
