@@ -2,6 +2,10 @@
 
 Each step is a function of its own from grey to grey; `prepare` puts them in order, and `Steps` switches each off. What
 is not here: getting pixels out of a file (`rendering`), and whether a page is worth another try (`recognising`).
+
+Effects are mean character error rates of a first try over the 40 typescript pages of the corpus, one step after the
+other; "both halves" means that the odd and the even pages each say so. The line that libraries print under their scans,
+which no transcription has, is 0.035 of each. `benchmarks/quality.py` measures them again.
 """
 
 import math
@@ -170,6 +174,7 @@ def without_dark_borders(image: Image.Image) -> Image.Image:
     """The page without the black that a scanner or a copying stand leaves around it.
 
     Rows and columns at the edges that are mostly far darker than the page are cut off, at most a quarter of each side.
+    5 ms; 0.169 to 0.144, both halves.
     """
     step = max(1, min(16, min(image.size) // 40))
     small = image.reduce(step)
@@ -202,7 +207,12 @@ SIDEWAYS_RATIO = 1.3
 
 
 def scaled(image: Image.Image, dpi: int | None, target_dpi: int = TARGET_DPI) -> Image.Image:
-    """The page at `target_dpi`, by its real size where its tag is credible, else by the size that such a page has."""
+    """The page at `target_dpi`, by its real size where its tag is credible, else by the size that such a page has.
+
+    Once the background is divided, 150 dpi reads as well as more (0.126; 170 dpi 0.146, 200 dpi 0.134, 225 dpi 0.139)
+    and costs 0.61 CPU seconds a page instead of 0.70 at 200 dpi and 0.96 unscaled. Averaging (box) is four times as
+    fast as Lanczos and no worse where it is followed by second tries.
+    """
     factor = min(target_dpi / _real_dpi(image, dpi), LARGEST_ENLARGEMENT)
     if abs(factor - 1) < 0.05:
         return image
@@ -213,7 +223,8 @@ def scaled(image: Image.Image, dpi: int | None, target_dpi: int = TARGET_DPI) ->
 def without_background(image: Image.Image) -> Image.Image:
     """The page with its paper divided to white: shadows, stains, and the grey of old paper are gone.
 
-    The paper's shade at each place is the median of the lightest nearby, found on an eighth of the pixels.
+    The paper's shade at each place is the median of the lightest nearby, found on an eighth of the pixels. At 200 dpi
+    0.152 to 0.134, both halves, and 0.07 CPU seconds a page saved on noise that the engine need not look at.
     """
     import numpy as np  # 0.1 s once a worker; the division takes 6 ms with it, 32 ms without
 
@@ -298,7 +309,9 @@ def texture(image: Image.Image) -> Texture:
 def skew_degrees(image: Image.Image) -> float:
     """By how much a page must be turned (counter-clockwise) for its lines to be level; 0 below what is worth it.
 
-    The angle at which the rows of a small copy differ most (projection profile): W. Postl, 1986.
+    The angle at which the rows of a small copy differ most (projection profile): W. Postl, 1986. 13 ms; exact to a
+    quarter of a degree on the corpus pages turned by -7 to 5 degrees. Turning every page by its fraction of a degree
+    costs more errors than it saves, so small angles are left alone.
     """
     ink = _ink_sample(image, 600)
     best = max(ANGLES, key=lambda angle: _profile_power(ink, angle))

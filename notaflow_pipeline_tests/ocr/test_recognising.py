@@ -99,7 +99,7 @@ def test_engine_that_knows_no_words_reads_the_page_as_it_is() -> None:
 
 
 class CountingEngine:
-    """Finds one and the same word with the confidences that it is given; None fails."""
+    """Finds the same words each time, with the confidences that it is given; None fails."""
 
     languages = "fra+eng"
     name = "counting"
@@ -125,7 +125,7 @@ class CountingEngine:
         confidence = next(self._confidences)
         if confidence is None:
             raise DocumentFailure(FailureKind.ENGINE, "It would not.")
-        return [Word("lot", confidence, 1, 1, 1, 200, 200, 30, 20)]
+        return [Word("lot", confidence, 1, 1, line, 200, 40 * line, 30, 20) for line in range(1, 21)]
 
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
