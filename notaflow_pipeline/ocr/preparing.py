@@ -310,8 +310,8 @@ def skew_degrees(image: Image.Image) -> float:
     """By how much a page must be turned (counter-clockwise) for its lines to be level; 0 below what is worth it.
 
     The angle at which the rows of a small copy differ most (projection profile): W. Postl, 1986. 13 ms; exact to a
-    quarter of a degree on the corpus pages turned by -7 to 5 degrees. Turning every page by its fraction of a degree
-    costs more errors than it saves, so small angles are left alone.
+    quarter of a degree on the corpus pages turned by -7 to 5 degrees. Small angles are left alone: deskewing whatever
+    the angle was measured before (reference measurement 4.5) to take 30 pages from 0.169 to 0.174.
     """
     ink = _ink_sample(image, 600)
     best = max(ANGLES, key=lambda angle: _profile_power(ink, angle))
