@@ -1,77 +1,95 @@
-"""Pages a second through the whole pipeline, beside the bare `tesseract` program on the same page images.
+"""The whole pipeline beside the bare `tesseract` program and OCRmyPDF on the same pages: speed and quality together.
 
-Both read every image of a folder with `fra+eng` on all cores, one thread a page, in turn, several times. The pipeline is
-`notaflow work --until-empty` in a process of its own, on an embedded PostgreSQL that runs already; the bare program is
-`tesseract FILE OUTPUT` under `xargs -P cores`. By default the pages are those of ../shared/corpus/pages, where they are,
-otherwise the project's own samples.
+All read every image of a folder on all cores, in turn, several times:
 
-usage: python benchmarks/pipeline.py [--pages FOLDER] [--repetitions N] [--workers N]
+- the pipeline is `notaflow work --until-empty` in a process of its own, from the queue to the recorded text, on an
+  embedded PostgreSQL that runs already;
+- the bare program is `tesseract FILE OUTPUT` under `xargs -P cores`, one thread a page, with the pipeline's languages
+  and with French alone, which is what the pipeline begins with;
+- OCRmyPDF, where it is installed, reads one PDF of all pages with all cores.
+
+Where an image has a transcription `NAME.gt.txt`, character error rate and word F1 are given, also without the line that
+libraries print under their scans and transcriptions leave out. By default the pages are those of ../shared/corpus/pages.
+
+usage: python benchmarks/pipeline.py [--pages FOLDER] [--repetitions N] [--workers N] [--ocrmypdf PROGRAM] [--engine E]
 """
+
+import sys
+
+# from this file's folder, `import queue` anywhere in the standard library would find another file
+sys.path.pop(0)
+sys.path.insert(0, __file__.rpartition("/benchmarks/")[0])
 
 import argparse
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
-import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import psycopg
 
+from benchmarks.contenders import Measured, bare_tesseract, found_ocrmypdf, measuring, ocrmypdf
+from benchmarks.scoring import IMAGES, character_error_rate, transcribed_pages, without_library_footer, word_f1
 from notaflow_pipeline.embedded import embedded_database
 
 PROJECT = Path(__file__).resolve().parents[1]
-IMAGES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 LANGUAGES = "fra+eng"
+BARE = f"bare tesseract {LANGUAGES}"
+PIPELINE = "pipeline, cold start included"
+MUCH_WORSE = 0.05
+"""A page that loses so much against the bare program is named."""
 
 _SPAN = """
-SELECT count(*), sum(pages),
-       EXTRACT(EPOCH FROM max(finished_at) - min(claimed_at))::double precision,
-       sum(fetch_seconds), sum(ocr_seconds)
+SELECT count(*), EXTRACT(EPOCH FROM max(finished_at) - min(claimed_at))::double precision
 FROM ocr_attempt
 WHERE outcome = 'succeeded'
 """
 
+_TEXTS = "SELECT id::text, file_content FROM extraction_queue"
 
-@dataclass(frozen=True)
-class Measured:
-    """One run over all pages; seconds by the clock, and CPU seconds of every process that took part."""
-
-    pages: int
-    seconds: float
-    cpu_seconds: float
+_PAGE_MARK = "--- Page 1 ---"
 
 
-@dataclass(frozen=True)
+@dataclass
 class PipelineMeasured(Measured):
-    """A run of the pipeline, with what the attempts recorded: from the first claim to the last outcome, and the parts."""
+    """A run of the pipeline, with the seconds from the first claim to the last record."""
 
-    warm_seconds: float
-    fetch_seconds: float
-    ocr_seconds: float
+    warm_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Means and median over the pages that have a transcription."""
+
+    mean_error_rate: float
+    median_error_rate: float
+    without_footer: float
+    word_f1: float
+
+
+Contender = Callable[[Path], Measured]
 
 
 def main() -> None:
-    """Measure, print the table, write the JSON."""
+    """Measure, print the tables, write the JSON."""
     arguments = _arguments()
     files = sorted(path for path in arguments.pages.iterdir() if path.suffix.lower() in IMAGES)
     if not files:
         sys.exit(f"no page images in {arguments.pages}")
-    bare: list[Measured] = []
-    ours: list[PipelineMeasured] = []
+    contenders = _contenders(files, arguments)
+    runs: dict[str, list[Measured]] = {name: [] for name in contenders}
     with tempfile.TemporaryDirectory(prefix="notaflow-bench-") as folder:
         for number in range(arguments.repetitions):
-            bare.append(_bare(files, arguments.workers, Path(folder) / f"bare-{number}"))
-            ours.append(_pipeline(files, arguments.workers, Path(folder) / f"home-{number}"))
-            print(
-                f"repetition {number + 1}: bare {bare[-1].seconds:.1f} s, pipeline {ours[-1].seconds:.1f} s", flush=True
-            )
-    _report(bare, ours, arguments.workers)
+            for place, (name, read) in enumerate(contenders.items()):
+                runs[name].append(read(Path(folder) / f"{number}-{place}"))
+                print(f"repetition {number + 1}: {name} {runs[name][-1].seconds:.1f} s", flush=True)
+    _report(runs, transcribed_pages(arguments.pages), len(files), arguments.workers)
 
 
 def _arguments() -> argparse.Namespace:
@@ -80,85 +98,127 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--pages", type=Path, default=corpus if corpus.is_dir() else None)
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--ocrmypdf", help="its program; without it the one on PATH, if any")
+    parser.add_argument("--engine", default="auto", help="OCR_ENGINE of the pipeline")
     arguments = parser.parse_args()
     if arguments.pages is None:
         parser.error("../shared/corpus/pages is not here: name a folder of page images with --pages")
     return arguments
 
 
-def _bare(files: list[Path], workers: int, output: Path) -> Measured:
-    """Read every image with the bare program."""
-    output.mkdir(parents=True)
-    lines = "".join(f"{path}\0{output / path.stem}\0" for path in files)
-    command = ["xargs", "-0", "-n", "2", "-P", str(workers), "sh", "-c"]
-    command += [f'tesseract "$1" "$2" -l {LANGUAGES} 2>/dev/null', "sh"]
-    began, cpu = time.monotonic(), _cpu_seconds()
-    subprocess.run(command, input=lines, text=True, check=True, env={**os.environ, "OMP_THREAD_LIMIT": "1"})
-    return Measured(len(files), time.monotonic() - began, _cpu_seconds() - cpu)
+def _contenders(files: list[Path], arguments: argparse.Namespace) -> dict[str, Contender]:
+    workers = arguments.workers
+    contenders: dict[str, Contender] = {
+        name: partial(bare_tesseract, files, workers, languages)
+        for name, languages in ((BARE, LANGUAGES), ("bare tesseract fra", "fra"))
+    }
+    program = found_ocrmypdf(arguments.ocrmypdf)
+    if program:
+        contenders["OCRmyPDF"] = partial(ocrmypdf, program, files, workers, LANGUAGES)
+    else:
+        print("OCRmyPDF is not here, and is left out")
+    contenders[PIPELINE] = partial(_pipeline, files, workers, arguments.engine)
+    return contenders
 
 
-def _pipeline(files: list[Path], workers: int, home: Path) -> PipelineMeasured:
+def _pipeline(files: list[Path], workers: int, engine: str, home: Path) -> PipelineMeasured:
     """Enqueue every image, then read them all; only the reading is measured."""
-    notaflow = [str(Path(sys.executable).with_name("notaflow"))]
+    notaflow = [sys.executable, "-c", "import sys; from notaflow_pipeline.cli import main; sys.exit(main())"]
     with embedded_database(home) as url:
         environment = {
             **os.environ,
             "NOTAFLOW_DATABASE_URL": url,
             "NOTAFLOW_HOME": str(home),
+            "OCR_ENGINE": engine,
             "OCR_LANGUAGES": LANGUAGES,
             "OCR_WORKERS": str(workers),
         }
-        for preparation in (["migrate"], ["enqueue", *map(str, files)]):
-            subprocess.run(notaflow + preparation, env=environment, check=True, stdout=subprocess.DEVNULL)
-        began, cpu = time.monotonic(), _cpu_seconds()
-        subprocess.run([*notaflow, "work", "--until-empty", "--json"], env=environment, check=True)
-        seconds, cpu = time.monotonic() - began, _cpu_seconds() - cpu
+        subprocess.run([*notaflow, "migrate"], env=environment, check=True, stdout=subprocess.DEVNULL)
+        enqueue = [*notaflow, "enqueue", "--json", *map(str, files)]
+        said = subprocess.run(enqueue, env=environment, check=True, capture_output=True, text=True).stdout
+        names = {row["id"]: Path(row["path"]).stem for row in _objects(said)}
+        with measuring() as measured:
+            work = [*notaflow, "work", "--until-empty", "--json"]
+            subprocess.run(work, env=environment, check=True, stdout=subprocess.DEVNULL)
         with psycopg.connect(url) as connection:
-            row = connection.execute(_SPAN).fetchone()
+            done = connection.execute(_SPAN).fetchone()
+            texts = connection.execute(_TEXTS).fetchall()
     shutil.rmtree(home, ignore_errors=True)
-    if row is None or row[0] != len(files):
-        sys.exit(f"the run is void: {row and row[0]} of {len(files)} documents were read")
-    return PipelineMeasured(int(row[1]), seconds, cpu, float(row[2]), float(row[3]), float(row[4]))
+    if done is None or done[0] != len(files):
+        sys.exit(f"the run is void: {done and done[0]} of {len(files)} documents were read")
+    measured.texts = {names[str(row)]: (text or "").replace(_PAGE_MARK, "") for row, text in texts}
+    return PipelineMeasured(**vars(measured), warm_seconds=float(done[1]))
 
 
-def _cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def _objects(printed: str) -> list[dict[str, str]]:
+    decoder, found, place = json.JSONDecoder(), [], 0
+    while place < len(printed.rstrip()):
+        value, place = decoder.raw_decode(printed, place)
+        found.append(value)
+        place += len(printed[place:]) - len(printed[place:].lstrip())
+    return found
 
 
-def _report(bare: list[Measured], ours: list[PipelineMeasured], workers: int) -> None:
-    bare_rate = statistics.median(one.pages / one.seconds for one in bare)
-    cold_rate = statistics.median(one.pages / one.seconds for one in ours)
-    warm_rate = statistics.median(one.pages / one.warm_seconds for one in ours)
-    cold_ratios = [a.seconds / b.seconds for a, b in zip(bare, ours, strict=True)]
-    warm_ratios = [a.seconds / b.warm_seconds for a, b in zip(bare, ours, strict=True)]
-    print(f"\n{ours[0].pages} pages, {workers} workers, {len(bare)} interleaved repetitions, medians\n")
-    print(f"{'':36} {'pages/s':>8} {'CPU s/page':>11} {'ratio to bare (min-max)':>26}")
-    print(f"{'bare tesseract, xargs -P':36} {bare_rate:8.2f} {_cpu_a_page(bare):11.2f} {1:11.2f}")
-    for name, rate, ratios in (
-        ("pipeline, cold start included", cold_rate, cold_ratios),
-        ("pipeline, first claim to last record", warm_rate, warm_ratios),
-    ):
-        spread = f"{statistics.median(ratios):11.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
-        print(f"{name:36} {rate:8.2f} {_cpu_a_page(ours):11.2f} {spread}")
-    print("\nwhere the pipeline's time goes, seconds (median run)")
-    one = sorted(ours, key=lambda run: run.seconds)[len(ours) // 2]
-    print(f"  start of the program and its workers {one.seconds - one.warm_seconds:8.2f}")
-    print(f"  first claim to last record           {one.warm_seconds:8.2f}   of which, on {workers} workers:")
-    print(f"    rendering and recognition          {one.ocr_seconds / workers:8.2f}")
-    print(f"    everything else                    {one.warm_seconds - one.ocr_seconds / workers:8.2f}")
-    print(f"  fetching, beside recognition         {one.fetch_seconds:8.2f}")
+def _report(runs: dict[str, list[Measured]], truths: dict[Path, str], pages: int, workers: int) -> None:
+    repetitions = len(runs[BARE])
+    print(f"\n{pages} pages, {workers} workers, {repetitions} interleaved repetitions, medians\n")
+    print(f"{'':38} {'pages/s':>8} {'CPU s/page':>11} {'peak MB':>8} {'times bare (min-max)':>22}")
+    for name, measured in runs.items():
+        _speed(name, [one.seconds for one in measured], measured, runs[BARE], pages)
+        warm = [one.warm_seconds for one in measured if isinstance(one, PipelineMeasured)]
+        if warm:
+            _speed("pipeline, first claim to last record", warm, measured, runs[BARE], pages)
+    rates = {name: _error_rates(measured[-1], truths) for name, measured in runs.items()}
+    qualities = {name: _quality(measured[-1], truths) for name, measured in runs.items()} if truths else {}
+    if qualities:
+        _print_quality(qualities, rates)
     results = PROJECT / "benchmarks" / "results"
     results.mkdir(exist_ok=True)
     target = results / "pipeline.json"
-    target.write_text(
-        json.dumps({"bare": [asdict(run) for run in bare], "pipeline": [asdict(run) for run in ours]}, indent=2)
-    )
+    speeds = {name: [{**asdict(one), "texts": None} for one in measured] for name, measured in runs.items()}
+    quality = {name: asdict(one) for name, one in qualities.items()}
+    target.write_text(json.dumps({"runs": speeds, "quality": quality, "error_rates": rates}, indent=2))
     print(f"\nwritten to {target.relative_to(PROJECT)}")
 
 
-def _cpu_a_page(runs: list[Measured] | list[PipelineMeasured]) -> float:
-    return statistics.median(run.cpu_seconds / run.pages for run in runs)
+def _speed(name: str, seconds: list[float], measured: list[Measured], bare: list[Measured], pages: int) -> None:
+    ratios = [one.seconds / own for one, own in zip(bare, seconds, strict=True)]
+    cpu = statistics.median(one.cpu_seconds / pages for one in measured)
+    peak = max(one.peak_bytes for one in measured) / 1_000_000
+    spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
+    print(f"{name:38} {pages / statistics.median(seconds):8.2f} {cpu:11.2f} {peak:8.0f} {spread:>22}")
+
+
+def _error_rates(measured: Measured, truths: dict[Path, str]) -> dict[str, float]:
+    return {path.stem: character_error_rate(truth, measured.texts.get(path.stem, "")) for path, truth in truths.items()}
+
+
+def _quality(measured: Measured, truths: dict[Path, str]) -> Quality:
+    rates = list(_error_rates(measured, truths).values())
+    read = [(truth, measured.texts.get(path.stem, "")) for path, truth in truths.items()]
+    return Quality(
+        statistics.mean(rates),
+        statistics.median(rates),
+        statistics.mean(character_error_rate(truth, without_library_footer(text)) for truth, text in read),
+        statistics.mean(word_f1(truth, text) for truth, text in read),
+    )
+
+
+def _print_quality(qualities: dict[str, Quality], rates: dict[str, dict[str, float]]) -> None:
+    print(
+        f"\n{'':38} {'mean CER':>9} {'median':>8} {'word F1':>8} {'times bare':>11} {'CER without footer':>19} {'':>11}"
+    )
+    bare = qualities[BARE]
+    for name, one in qualities.items():
+        print(
+            f"{name:38} {one.mean_error_rate:9.4f} {one.median_error_rate:8.4f} {one.word_f1:8.3f} "
+            f"{one.mean_error_rate / bare.mean_error_rate:11.2f} {one.without_footer:19.4f} "
+            f"{one.without_footer / bare.without_footer:11.2f}"
+        )
+    losses = sorted(((rates[PIPELINE][page] - rate, page) for page, rate in rates[BARE].items()), reverse=True)
+    worse = [f"{page} {loss:+.3f}" for loss, page in losses if loss > MUCH_WORSE]
+    print(f"\nlargest loss of a page against the bare program: {losses[0][1]} {losses[0][0]:+.3f}")
+    print(f"worse by more than {MUCH_WORSE}: {', '.join(worse) or 'none'}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ usage: python benchmarks/queue.py [--peers-python PYTHON] [--repetitions N] [--j
 
 import sys
 
-# from this file's folder, `import queue` anywhere in the standard library would find this file
 sys.path.pop(0)
 sys.path.insert(0, __file__.rpartition("/benchmarks/")[0])
 

@@ -12,7 +12,7 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from notaflow_pipeline.documents.storage import DocumentStorage, open_storage
-from notaflow_pipeline.ocr.engine import Engine, TesseractEngine
+from notaflow_pipeline.ocr.engine import Engine, EngineName, choose_engine
 from notaflow_pipeline.ocr.opening import Limits
 from notaflow_pipeline.ocr.reading import Reader
 from notaflow_pipeline.pipeline import ClaimTerms, Pipeline
@@ -35,8 +35,8 @@ def configured_storage(settings: Settings) -> DocumentStorage:
 
 
 def configured_engine(settings: Settings) -> Engine:
-    """Return the OCR engine that the settings name; it is not started yet."""
-    return TesseractEngine(languages=settings.languages)
+    """Return the OCR engine that the settings name, or the faster one that works here; it is not started yet."""
+    return choose_engine(EngineName(settings.engine), settings.languages)
 
 
 def configured_reader(settings: Settings) -> Reader:

@@ -1,40 +1,198 @@
 """How do the words that Tesseract lists become the lines and paragraphs that somebody reads?
 
-Only the reading of Tesseract's TSV. Its columns are described in tessdoc, `Command-Line-Usage.md`, under "TSV".
+The reading of Tesseract's TSV (its columns are described in tessdoc, `Command-Line-Usage.md`, under "TSV"), and the
+order and spacing of words on a page. What they say, and whether they are believed, belongs to `recognising`.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import groupby
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby, pairwise
 
 WORD_LEVEL = "5"
 COLUMNS = 12
 
+GUTTER_BAND = (0.42, 0.58)
+"""Where across a landscape page the fold between two pages of an open book lies."""
+
+COLUMN_GAP = 2.5
+"""Gaps between words of a row wider than so many heights of a letter separate columns, and are kept as spaces."""
+
+WIDEST_GAP_SPACES = 12
+"""More spaces than this between two columns carry nothing more to a reader."""
+
+LEAST_TABLE_ROWS = 3
+"""As many rows in succession must stand in columns before a page's blocks are taken for the columns of a table."""
+
 
 @dataclass(frozen=True)
 class Word:
-    """A recognised word, its confidence from 0 to 100, and the paragraph and line that it stands in."""
+    """A recognised word, its confidence from 0 to 100, where it stands (pixels), and in which line of the layout."""
 
     text: str = field(repr=False)  # personal data: not for tracebacks and logs
     confidence: float
-    paragraph: tuple[str, str]
-    line: str
+    block: int
+    paragraph: int
+    line: int
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @property
+    def right(self) -> int:
+        """The first column of pixels after it."""
+        return self.left + self.width
+
+    @property
+    def bottom(self) -> int:
+        """The first row of pixels below it."""
+        return self.top + self.height
+
+    @property
+    def middle(self) -> float:
+        """The height at which it stands."""
+        return self.top + self.height / 2
+
+
+Line = list[Word]
 
 
 def words_of_tsv(tsv: str) -> Iterator[Word]:
-    """The words in reading order; rows that are blank or have no confidence (-1) are no words."""
+    """The words in Tesseract's order; rows that are blank or have no confidence (-1) are no words."""
     for row in tsv.splitlines():
         cells = row.split("\t")
         if len(cells) < COLUMNS or cells[0] != WORD_LEVEL:
             continue
-        _, _, block, paragraph, line, *_, confidence, text = cells
-        if text.strip() and float(confidence) >= 0:
-            yield Word(text.strip(), float(confidence), (block, paragraph), line)
+        confidence, text = float(cells[10]), cells[11].strip()
+        if text and confidence >= 0:
+            block, paragraph, line, _, left, top, width, height = map(int, cells[2:10])
+            yield Word(text, confidence, block, paragraph, line, left, top, width, height)
 
 
-def text_of_words(words: list[Word]) -> str:
-    """Words of a line joined by a space, lines by a line break, and a blank line between paragraphs."""
-    return "\n\n".join(
-        "\n".join(" ".join(word.text for word in line) for _, line in groupby(paragraph, lambda word: word.line))
-        for _, paragraph in groupby(words, lambda word: word.paragraph)
+def text_of_words(words: Sequence[Word]) -> str:
+    """What a person reads: words in lines, wide gaps between columns kept, a blank line between paragraphs."""
+    return "\n\n".join("\n".join(map(_spaced, paragraph)) for paragraph in _paragraphs(words))
+
+
+def ordered_words(words: Sequence[Word], page_width: int, page_height: int) -> list[Word]:
+    """Words in the order in which a person reads them.
+
+    Of an open book the left page comes before the right one; blocks that are the columns of one table are joined, so
+    that its rows stay rows. Everything else stays as Tesseract has it.
+    """
+    fold = fold_of_double_page(words, page_width, page_height)
+    if fold is None:
+        return _rows_joined(words)
+    left = [word for word in words if word.left + word.width / 2 < fold]
+    right = [word for word in words if word.left + word.width / 2 >= fold]
+    last = max((word.block for word in left), default=0)
+    return _rows_joined(left) + [replace(word, block=word.block + last) for word in _rows_joined(right)]
+
+
+def fold_of_double_page(words: Sequence[Word], page_width: int, page_height: int) -> float | None:
+    """Where two facing pages meet (pixels from the left): a strip in the middle of a landscape page without a word."""
+    if page_width < 1.15 * page_height or len(words) < 2 * LEAST_TABLE_ROWS:
+        return None
+    low, high = (round(share * page_width) for share in GUTTER_BAND)
+    edges = sorted(
+        (max(word.left, low), min(word.right, high)) for word in words if word.right > low and word.left < high
     )
+    covered, best = low, (0, 0)
+    for start, end in [*edges, (high, high)]:
+        if start - covered > best[1] - best[0]:
+            best = (covered, start)
+        covered = max(covered, end)
+    letter = statistics.median(word.height for word in words)
+    fold = (best[0] + best[1]) / 2
+    sides = [sum(word.right <= fold for word in words), sum(word.left >= fold for word in words)]
+    return fold if best[1] - best[0] >= 1.5 * letter and min(sides) >= 0.1 * len(words) else None
+
+
+def _paragraphs(words: Sequence[Word]) -> Iterator[list[Line]]:
+    for _, paragraph in groupby(words, lambda word: (word.block, word.paragraph)):
+        yield [list(line) for _, line in groupby(paragraph, lambda word: word.line)]
+
+
+def _spaced(line: Line) -> str:
+    """The words of a line with a space between them, and several where a column ends: about as many as fit."""
+    letter = statistics.median(word.height for word in line)
+    spoken = [line[0].text]
+    for one, other in pairwise(line):
+        gap = other.left - one.right
+        wide = gap > COLUMN_GAP * letter
+        spoken.append(" " * min(max(2, round(gap / max(letter, 1))), WIDEST_GAP_SPACES) if wide else " ")
+        spoken.append(other.text)
+    return "".join(spoken)
+
+
+def _rows_joined(words: Sequence[Word]) -> list[Word]:
+    """The words with blocks that lie side by side and share their rows made one block, row by row.
+
+    Only where at least `LEAST_TABLE_ROWS` rows in succession have words in several blocks at the same height, and the
+    blocks hold short cells: columns of running text, whose lines only happen to be level, are read one after the other.
+    """
+    blocks = {number: list(block) for number, block in groupby(words, lambda word: word.block)}
+    joined: list[Word] = []
+    while blocks:
+        number, group = next(iter(blocks.items()))
+        del blocks[number]
+        beside = [other for other, block in blocks.items() if _same_table(group, block)]
+        while beside:
+            for other in beside:
+                group = [*group, *blocks.pop(other)]
+            beside = [other for other, block in blocks.items() if _same_table(group, block)]
+        joined += _in_rows(group) if len({word.block for word in group}) > 1 else group
+    return joined
+
+
+def _same_table(one: Line, other: Line) -> bool:
+    if _overlap(one, other) > 0:
+        return False
+    rows, others = _rows(one), _rows(other)
+    letter = statistics.median(word.height for word in [*one, *other])
+    level = sum(any(abs(_height(row) - _height(beside)) < 0.5 * letter for beside in others) for row in rows)
+    fewer = min(len(rows), len(others))
+    if level < LEAST_TABLE_ROWS or level < 0.6 * fewer:
+        return False
+    return min(_words_a_row(rows), _words_a_row(others)) <= WORDS_IN_A_CELL
+
+
+WORDS_IN_A_CELL = 3.5
+"""More words than this in a column's average row are running text, not the cells of a table."""
+
+
+def _overlap(one: Line, other: Line) -> int:
+    """How far two groups of words reach over each other sideways; negative is the gap between them."""
+    return min(max(w.right for w in one), max(w.right for w in other)) - max(
+        min(w.left for w in one), min(w.left for w in other)
+    )
+
+
+def _words_a_row(rows: list[Line]) -> float:
+    return sum(map(len, rows)) / len(rows)
+
+
+def _height(row: Line) -> float:
+    return statistics.median(word.middle for word in row)
+
+
+def _rows(words: Sequence[Word]) -> list[Line]:
+    """Words by the height at which they stand, from the top, each row from the left."""
+    letter = statistics.median(word.height for word in words)
+    rows: list[Line] = []
+    for word in sorted(words, key=lambda word: word.middle):
+        if rows and word.middle - _height(rows[-1]) < 0.6 * letter:
+            rows[-1].append(word)
+        else:
+            rows.append([word])
+    return [sorted(row, key=lambda word: word.left) for row in rows]
+
+
+def _in_rows(words: Sequence[Word]) -> list[Word]:
+    first = words[0]
+    return [
+        replace(word, block=first.block, paragraph=first.paragraph, line=number)
+        for number, row in enumerate(_rows(words), start=1)
+        for word in row
+    ]

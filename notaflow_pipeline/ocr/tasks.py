@@ -11,6 +11,7 @@ from notaflow_pipeline.ocr.document_text import PageText
 from notaflow_pipeline.ocr.engine import Engine
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind
 from notaflow_pipeline.ocr.opening import Limits, Opened, open_document
+from notaflow_pipeline.ocr.recognising import read_page
 from notaflow_pipeline.ocr.rendering import page_dpi, render_page
 
 LEAST_ENGINE_SECONDS = 1.0
@@ -35,7 +36,7 @@ def page_task(path: Path, opened: Opened, number: int, dpi: int, limits: Limits,
     try:
         image = render_page(path, opened.format, number, dpi, limits)
         left_seconds = limits.page_seconds - (time.monotonic() - began)
-        found = engine.recognise(image, page_dpi(image), max(left_seconds, LEAST_ENGINE_SECONDS))
+        found = read_page(image, page_dpi(image), engine, max(left_seconds, LEAST_ENGINE_SECONDS))
     except DocumentFailure as failure:
         return failure
     except EngineUnavailable as unavailable:

@@ -80,7 +80,7 @@ def test_language_missing(terminal: Terminal, connection: Connection) -> None:
 
 
 def test_tesseract_missing(terminal: Terminal, connection: Connection) -> None:
-    line = refused(terminal, connection, "work", PATH=str(terminal.folder))
+    line = refused(terminal, connection, "work", PATH=str(terminal.folder), OCR_ENGINE="pytesseract")
     assert "Tesseract is not installed" in line
     assert "apt-get install tesseract-ocr tesseract-ocr-fra" in line
 

@@ -215,6 +215,7 @@ class TestSurroundings:
     ) -> None:
         ready(connection, documents, "page.png")
         monkeypatch.setenv("PATH", str(documents))
+        monkeypatch.setenv("OCR_ENGINE", "pytesseract")
         self.assert_fails_without_touching(
             connection, instance, "EngineUnavailable", "apt-get install tesseract-ocr tesseract-ocr-fra"
         )
@@ -276,6 +277,7 @@ class TestSurroundings:
         )
         false_tesseract.chmod(0o755)
         monkeypatch.setenv("PATH", f"{false_tesseract.parent}:/usr/bin:/bin")
+        monkeypatch.setenv("OCR_ENGINE", "pytesseract")
         for number in range(3):
             ready(connection, documents, f"lot{number}.png", "Vente")
         result = run(instance)

@@ -76,3 +76,24 @@ def _written(path: Path, objects: list[str], trailer_extra: str) -> Path:
     )
     path.write_bytes(body + end.encode())
     return path
+
+
+ACT = """L'an mil neuf cent cinquante-deux, le quatorze mars,
+devant le notaire soussigné pour la province de Québec,
+a comparu le vendeur, qui vend avec garantie à l'acquéreur
+le lot numéro 3 770 292 du cadastre de Québec, avec les
+bâtisses dessus construites, circonstances et dépendances,
+sans exception ni réserve de la part du vendeur.
+
+La vente est faite pour le prix de 75 000,00 $ que le
+vendeur reconnaît avoir reçu, dont quittance finale.
+L'acquéreur prendra possession du lot le premier mai
+et paiera à compter de cette date toutes les taxes."""
+
+
+def act_page(dpi: int = 150) -> Image.Image:
+    """A typed page, 8.27 by 8 inches, grey ink on grey paper."""
+    image = Image.new("L", (round(8.27 * dpi), 8 * dpi), 225)
+    font = ImageFont.load_default(size=round(0.15 * dpi))
+    ImageDraw.Draw(image).multiline_text((dpi, dpi), ACT, fill=60, font=font, spacing=round(0.1 * dpi))
+    return image

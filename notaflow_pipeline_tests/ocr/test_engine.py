@@ -1,17 +1,28 @@
 """Engines: the real Tesseract with its real complaints, and the one that only pretends."""
 
+import logging
 import os
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from notaflow_pipeline.ocr.engine import NOTHING, NullEngine, TesseractEngine
+from notaflow_pipeline.ocr.engine import (
+    NOTHING,
+    EngineName,
+    NullEngine,
+    Segmentation,
+    TesseractEngine,
+    TesserocrEngine,
+    choose_engine,
+)
+from notaflow_pipeline.ocr.engines import choosing, tesseract_library
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind
 from notaflow_pipeline.ocr.opening import DocumentFormat
 from notaflow_pipeline.ocr.rendering import render_page
-from notaflow_pipeline_tests.ocr.samples import page_image, typed_pdf
+from notaflow_pipeline_tests.ocr.samples import act_page, page_image, typed_pdf
 
 
 @pytest.fixture(autouse=True)
@@ -117,3 +128,69 @@ def test_full_or_missing_temporary_folder_is_the_surroundings_fault(
 def test_null_engine_says_how_large_the_page_is() -> None:
     found = NullEngine().recognise(page_image(size=(30, 20)), None, 1)
     assert (found.text, found.words, found.mean_confidence) == ("page of 30x20", 3, 90.0)
+
+
+def test_library_and_program_read_the_same() -> None:
+    """Two releases of Tesseract, so their confidences differ by a little, but not what they read on a clean page."""
+    page = act_page(300)
+    for segmentation in (Segmentation.AUTOMATIC, Segmentation.SINGLE_COLUMN):
+        program, library = (
+            engine.find_words(page, 300, 60, "fra", segmentation) for engine in (TesseractEngine(), TesserocrEngine())
+        )
+        assert [word.text for word in library] == [word.text for word in program]
+        assert [word.left for word in library] == pytest.approx([word.left for word in program], abs=4)
+        ours, theirs = (sum(word.confidence for word in words) / len(words) for words in (library, program))
+        assert ours == pytest.approx(theirs, abs=2)
+
+
+def test_library_leaves_no_file(temporary_folder: Path) -> None:
+    assert TesserocrEngine("fra").recognise(page_image(), None, 30).words > 3
+    assert list(temporary_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("image", [page_image(""), Image.new("L", (2000, 1), 0)])
+def test_library_finds_no_words_on_an_empty_page(image: Image.Image) -> None:
+    assert TesserocrEngine().recognise(image, None, 30) == NOTHING
+
+
+def test_library_names_a_missing_language() -> None:
+    with pytest.raises(EngineUnavailable, match=r"no language data for 'xyz'.*install tesseract-ocr-xyz"):
+        TesserocrEngine("fra+xyz").check()
+    with pytest.raises(EngineUnavailable, match="xyz"):
+        TesserocrEngine("xyz").recognise(page_image(), None, 30)
+
+
+def test_models_are_looked_for_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "fra.traineddata").touch()
+    monkeypatch.setenv("TESSDATA_PREFIX", str(tmp_path))
+    tesseract_library.model_folder.cache_clear()
+    try:
+        assert tesseract_library.model_folder(("fra",)) == tmp_path
+        with pytest.raises(EngineUnavailable, match="'eng'"):
+            TesserocrEngine("fra+eng").check()
+    finally:
+        tesseract_library.model_folder.cache_clear()
+
+
+def test_setting_forces_an_engine() -> None:
+    assert choose_engine(EngineName.PYTESSERACT, "fra") == TesseractEngine("fra")
+    assert choose_engine(EngineName.TESSEROCR, "fra") == TesserocrEngine("fra")
+
+
+def test_library_is_chosen_where_it_works_and_the_reason_is_logged_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(choosing, "_told", set())
+    with caplog.at_level(logging.INFO):
+        assert [choose_engine(EngineName.AUTO, "fra") for _ in range(2)] == [TesserocrEngine("fra")] * 2
+    assert len(caplog.messages) == 1
+
+
+def test_program_is_chosen_where_the_library_does_not_load(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(choosing, "_told", set())
+    monkeypatch.setitem(sys.modules, "tesserocr", None)
+    with caplog.at_level(logging.INFO):
+        assert choose_engine(EngineName.AUTO, "fra") == TesseractEngine("fra")
+    assert "cannot be imported" in caplog.text

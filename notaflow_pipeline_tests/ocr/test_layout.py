@@ -1,16 +1,23 @@
-"""Layout: words of Tesseract's TSV back in lines and paragraphs."""
+"""Layout: words of Tesseract's TSV back in lines, rows, pages and paragraphs."""
 
-from notaflow_pipeline.ocr.layout import text_of_words, words_of_tsv
+from notaflow_pipeline.ocr.layout import Word, ordered_words, text_of_words, words_of_tsv
 
 HEADER = "level\tpage_num\tblock_num\tpar_num\tline_num\tword_num\tleft\ttop\twidth\theight\tconf\ttext"
 
 
-def row(block: int, paragraph: int, line: int, confidence: float, text: str, level: int = 5) -> str:
-    return f"{level}\t1\t{block}\t{paragraph}\t{line}\t1\t0\t0\t9\t9\t{confidence}\t{text}"
+def row(
+    block: int, paragraph: int, line: int, confidence: float, text: str, level: int = 5, left: int = 0, top: int = 0
+) -> str:
+    return f"{level}\t1\t{block}\t{paragraph}\t{line}\t1\t{left}\t{top}\t9\t9\t{confidence}\t{text}"
 
 
 def text(*rows: str) -> str:
     return text_of_words(list(words_of_tsv("\n".join([HEADER, *rows]))))
+
+
+def cell(said: str, left: int, top: int, block: int = 1, line: int = 1) -> Word:
+    """A word of letters 10 pixels wide and 20 high."""
+    return Word(said, 95, block, 1, line, left, top, 10 * len(said), 20)
 
 
 def test_lines_and_paragraphs_are_restored() -> None:
@@ -30,3 +37,39 @@ def test_blank_and_unrecognised_rows_are_no_words() -> None:
 
 def test_quotation_marks_and_damaged_rows_do_no_harm() -> None:
     assert text(row(1, 1, 1, 90, '"dit'), "5\t1\t1", row(1, 1, 1, 90, 'vendeur"')) == '"dit vendeur"'
+
+
+def test_columns_that_the_engine_took_apart_are_rows_again_with_their_spacing() -> None:
+    """An index read as two blocks, one a column: each number belongs to the name in its row."""
+    names = [cell(name, 100, 100 + 40 * n, block=1, line=n) for n, name in enumerate(["Vente", "Quittance", "Bail"])]
+    numbers = [cell(number, 600, 102 + 40 * n, block=2, line=n) for n, number in enumerate(["3770292", "41", "7"])]
+    lines = text_of_words(ordered_words([*names, *numbers], 1240, 1754)).splitlines()
+    assert [line.split() for line in lines] == [["Vente", "3770292"], ["Quittance", "41"], ["Bail", "7"]]
+    assert all("   " in line for line in lines)
+
+
+def test_columns_of_running_text_are_read_one_after_the_other() -> None:
+    said = "le vendeur déclare que le lot"
+    words = []
+    for block, left in ((1, 50), (2, 650)):
+        for line in range(6):
+            x = left
+            for part in said.split():
+                words.append(cell(part, x, 100 + 30 * line, block, line))
+                x += 10 * len(part) + 8
+    assert ordered_words(words, 1240, 1754) == words
+
+
+def test_left_page_of_an_open_book_comes_first_whatever_the_engine_thinks() -> None:
+    """Tesseract gave one block whose lines run across the fold."""
+    words = []
+    for line in range(5):
+        words += [cell("gauche", 200, 100 + 40 * line, line=line), cell("droite", 1500, 100 + 40 * line, line=line)]
+    read = text_of_words(ordered_words(words, 2300, 1600)).split()
+    assert read == ["gauche"] * 5 + ["droite"] * 5
+
+
+def test_amounts_and_lot_numbers_keep_their_single_spaces() -> None:
+    words = [cell("3", 0, 0), cell("770", 18, 0), cell("292", 56, 0), cell("75", 300, 0), cell("000,00", 328, 0)]
+    assert "3 770 292" in text_of_words(words)
+    assert "75 000,00" in text_of_words(words)

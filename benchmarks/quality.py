@@ -1,0 +1,195 @@
+"""Which step of reading a page pays for what, and where a second try begins to pay.
+
+Every page image of a folder that has a transcription `NAME.gt.txt` is read with the whole policy, then with each step of
+the preparation switched off, with other thresholds of confidence for the second try, and with other languages. Given
+are CPU seconds a page and the mean character error rate, for all pages, for the odd and the even ones (a rule that
+holds on one half alone is chance), and for groups of pages. `--variants N` adds the first N pages turned, skewed,
+noisy, faint, dark, inverted and at 72 to 600 dpi. One process, one thread, tesserocr.
+
+usage: python benchmarks/quality.py [--pages FOLDER] [--only steps|curve|languages] [--variants N]
+"""
+
+import sys
+
+# from this file's folder, `import queue` anywhere in the standard library would find another file
+sys.path.pop(0)
+sys.path.insert(0, __file__.rpartition("/benchmarks/")[0])
+
+import argparse
+import json
+import os
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from PIL import Image, ImageChops, ImageOps
+
+from benchmarks.scoring import character_error_rate, transcribed_pages, without_library_footer
+from notaflow_pipeline.ocr.engine import TesserocrEngine
+from notaflow_pipeline.ocr.opening import DocumentFormat
+from notaflow_pipeline.ocr.preparing import ALL_STEPS, without_dark_borders
+from notaflow_pipeline.ocr.recognising import DEFAULT_POLICY, Policy, read_page
+from notaflow_pipeline.ocr.rendering import page_dpi, render_page
+
+PROJECT = Path(__file__).resolve().parents[1]
+LANGUAGES = "fra+eng"
+THRESHOLDS = (0, 60, 70, 75, 80, 85, 90, 101)
+PATIENCE_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page in memory, with what it says and which groups it belongs to."""
+
+    name: str
+    image: Image.Image
+    dpi: int | None
+    truth: str
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one way of reading costs and yields."""
+
+    way: str
+    cpu_seconds: float
+    passes: float
+    error_rate: float
+    without_footer: float
+    by_group: dict[str, float]
+
+
+def main() -> None:
+    """Measure, print the tables, write the JSON."""
+    arguments = _arguments()
+    pages = [_page(path, truth, number) for number, (path, truth) in enumerate(arguments.pages.items(), start=1)]
+    engine = TesserocrEngine(LANGUAGES)
+    engine.check()
+    engine.find_words(Image.new("L", (99, 99), 255), 150, PATIENCE_SECONDS, "fra")  # loads the models
+    engine.find_words(Image.new("L", (99, 99), 255), 150, PATIENCE_SECONDS)
+    tables: dict[str, list[Row]] = {}
+    for table, ways in _tables().items():
+        if arguments.only in (None, table):
+            tables[table] = _measured(table, ways, pages, engine)
+    if arguments.variants:
+        tables["variants"] = _variants(pages[: arguments.variants], engine)
+    results = PROJECT / "benchmarks" / "results"
+    results.mkdir(exist_ok=True)
+    target = results / "quality.json"
+    target.write_text(json.dumps({name: [asdict(row) for row in rows] for name, rows in tables.items()}, indent=2))
+    print(f"\nwritten to {target.relative_to(PROJECT)}")
+
+
+def _arguments() -> argparse.Namespace:
+    corpus = PROJECT.parent / "shared" / "corpus" / "pages"
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pages", type=Path, default=Path(os.environ.get("NOTAFLOW_CORPUS", corpus.parent)) / "pages")
+    parser.add_argument("--only", choices=["steps", "curve", "languages", "none"])
+    parser.add_argument("--variants", type=int, default=0)
+    arguments = parser.parse_args()
+    if not arguments.pages.is_dir():
+        parser.error(f"{arguments.pages} is not here: name a folder of page images with --pages")
+    arguments.pages = transcribed_pages(arguments.pages)
+    if not arguments.pages:
+        sys.exit("no page there has a transcription")
+    return arguments
+
+
+def _page(path: Path, truth: str, number: int) -> Page:
+    with Image.open(path) as opened:
+        document_format = DocumentFormat(opened.format)
+    image = render_page(path, document_format, 1)
+    return Page(path.stem, image, page_dpi(image), truth, tuple(_groups(image, number)))
+
+
+def _groups(image: Image.Image, number: int) -> Iterator[str]:
+    yield "odd" if number % 2 else "even"
+    yield "coarse" if image.width < 1100 else "fine"
+    if without_dark_borders(image).size != image.size:
+        yield "bordered"
+
+
+def _tables() -> dict[str, dict[str, Policy]]:
+    once = replace(DEFAULT_POLICY, good_confidence=0)
+    steps = {"whole policy": DEFAULT_POLICY, "one try": once}
+    for step in asdict(ALL_STEPS):
+        steps[f"one try, no {step}"] = replace(once, steps=replace(ALL_STEPS, **{step: False}))
+    steps["one try, no step at all"] = replace(once, steps=type(ALL_STEPS)(*[False] * len(asdict(ALL_STEPS))))
+    return {
+        "steps": steps,
+        "curve": {f"again below {limit}": replace(DEFAULT_POLICY, good_confidence=limit) for limit in THRESHOLDS},
+        "languages": {
+            "French first, both later": DEFAULT_POLICY,
+            "French first and later": replace(DEFAULT_POLICY, all_languages_later=False),
+            "both at once": replace(DEFAULT_POLICY, choose_language=False),
+        },
+    }
+
+
+def _measured(table: str, ways: dict[str, Policy], pages: list[Page], engine: TesserocrEngine) -> list[Row]:
+    groups = sorted({group for page in pages for group in page.groups})
+    print(f"\n{table}: {len(pages)} pages\n")
+    print(f"{'':32} {'CPU s':>6} {'passes':>6} {'CER':>7} {'no footer':>9} " + " ".join(f"{g:>8}" for g in groups))
+    rows = []
+    for way, policy in ways.items():
+        row = _row(way, policy, pages, engine)
+        rows.append(row)
+        print(
+            f"{way:32} {row.cpu_seconds:6.2f} {row.passes:6.2f} {row.error_rate:7.4f} {row.without_footer:9.4f} "
+            + " ".join(f"{row.by_group[group]:8.4f}" for group in groups),
+            flush=True,
+        )
+    return rows
+
+
+def _row(way: str, policy: Policy, pages: list[Page], engine: TesserocrEngine) -> Row:
+    seconds, passes, rates, bare_rates = [], [], [], []
+    by_group: dict[str, list[float]] = {}
+    for page in pages:
+        began = time.process_time()
+        found = read_page(page.image, page.dpi, engine, PATIENCE_SECONDS, policy)
+        seconds.append(time.process_time() - began)
+        passes.append(found.passes)
+        rates.append(character_error_rate(page.truth, found.text))
+        bare_rates.append(character_error_rate(page.truth, without_library_footer(found.text)))
+        for group in page.groups:
+            by_group.setdefault(group, []).append(bare_rates[-1])
+    means = {group: statistics.mean(values) for group, values in by_group.items()}
+    return Row(way, *map(statistics.mean, (seconds, passes, rates, bare_rates)), means)
+
+
+def _variants(pages: list[Page], engine: TesserocrEngine) -> list[Row]:
+    made: dict[str, list[Page]] = {}
+    for page in pages:
+        for name, image in _made_of(page):
+            dpi = (
+                round((page.dpi or page.image.width / 8.27) * image.width / page.image.width) if "dpi" in name else None
+            )
+            made.setdefault(name, []).append(replace(page, image=image, dpi=dpi, groups=()))
+    return [row for name, variants in made.items() for row in _measured(name, {name: DEFAULT_POLICY}, variants, engine)]
+
+
+def _made_of(page: Page) -> Iterator[tuple[str, Image.Image]]:
+    """The same page as worse scanners would have it."""
+    upright = page.image
+    paper = sorted(upright.reduce(16).tobytes())[-20 * upright.width // 256]
+    yield "as it is", upright
+    for degrees in (90, 180, 270):
+        yield f"turned {degrees}", upright.rotate(degrees, expand=True)
+    for skew in (-7, -5, -3, -1, 1, 3, 5, 7):
+        yield f"skewed {skew}", upright.rotate(skew, Image.Resampling.BICUBIC, expand=True, fillcolor=paper)
+    yield "noisy", ImageChops.add(upright, Image.effect_noise(upright.size, 30), offset=-128)
+    yield "faint", upright.point([round(255 - (255 - value) * 0.3) for value in range(256)])
+    yield "dark", upright.point([round(value * 0.35) for value in range(256)])
+    yield "inverted", ImageOps.invert(upright)
+    for dpi in (72, 100, 150, 200, 300, 400, 600):
+        factor = dpi * 8.27 / upright.width
+        size = (round(upright.width * factor), round(upright.height * factor))
+        yield f"{dpi} dpi", upright.resize(size, Image.Resampling.LANCZOS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""How much of a page was read rightly? Character error rate and word F1 against a transcription.
+
+Composed characters, plain quotes and dashes, letters of ligatures apart, and one space for any white space: what is
+left is what the engine answers for.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from pathlib import Path
+
+import jiwer
+
+IMAGES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
+
+_PLAIN = str.maketrans(
+    {
+        **dict.fromkeys("’‘´`", "'"),
+        **dict.fromkeys("“”„«»", '"'),
+        **dict.fromkeys("—–", "-"),
+        "œ": "oe",
+        "Œ": "OE",
+        "æ": "ae",
+        "ﬁ": "fi",
+        "ﬂ": "fl",
+        "…": "...",
+    }
+)
+_FOOTER = re.compile(r"gallica|bnf\.fr|Biblioth.que nationale|nationale de [Ff]ran|D.partement des [Mm]an|NAF \d{5}")
+
+
+def transcribed_pages(folder: Path) -> dict[Path, str]:
+    """The page images of a folder that have a transcription `NAME.gt.txt` beside them, in order."""
+    pages = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in IMAGES)
+    beside = ((page, page.with_name(f"{page.stem}.gt.txt")) for page in pages)
+    return {page: truth.read_text(encoding="utf-8") for page, truth in beside if truth.is_file()}
+
+
+def character_error_rate(truth: str, found: str) -> float:
+    """Edits per character of the transcription, at most 1."""
+    truth, found = _normal(truth), _normal(found)
+    if not found or not truth:
+        return float(truth != found)
+    return min(1.0, float(jiwer.cer(truth, found)))
+
+
+def word_f1(truth: str, found: str) -> float:
+    """Harmonic mean of precision and recall over the words, whatever their order."""
+    expected, got = Counter(_normal(truth).split()), Counter(_normal(found).split())
+    return 2 * sum((expected & got).values()) / max(1, sum(expected.values()) + sum(got.values()))
+
+
+def without_library_footer(text: str) -> str:
+    """The text without the line that libraries print under their scans and that transcriptions leave out."""
+    return "\n".join(line for line in text.splitlines() if not _FOOTER.search(line))
+
+
+def _normal(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text).translate(_PLAIN).split())

