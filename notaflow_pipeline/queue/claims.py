@@ -11,7 +11,7 @@ from uuid import UUID
 
 import psycopg
 from psycopg import Connection, sql
-from psycopg.rows import class_row, scalar_row
+from psycopg.rows import dict_row, scalar_row
 
 from notaflow_pipeline.queue.database import OutcomeRefused, is_passing, short_transaction
 from notaflow_pipeline.queue.model import Claim, DocumentSource, Failure, Reading
@@ -30,7 +30,7 @@ CLAIMABLE = sql.SQL("""status_id = 3
       AND COALESCE(ocr_attempts, 0) < ocr_max_attempts""")
 
 _PICK = sql.SQL("""
-    SELECT id, ocr_priority, created_at, FALSE AS again
+    SELECT id, ocr_priority, created_at, ocr_next_attempt_at, FALSE AS again
     FROM extraction_queue
     WHERE {claimable}
       AND (ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())
@@ -42,7 +42,7 @@ _PICK = sql.SQL("""
 
 # finished documents that are to be read again give way to all that were never read
 _PICK_AGAIN = sql.SQL("""
-    SELECT id, ocr_priority, created_at, TRUE AS again
+    SELECT id, ocr_priority, created_at, ocr_next_attempt_at, TRUE AS again
     FROM extraction_queue
     WHERE status_id = 5
       AND ocr_reread_requested_at IS NOT NULL
@@ -60,9 +60,9 @@ WITH {picks},
 -- Tokens in the order of the queue, whatever order the update takes; one instant for what ends and what begins, since
 -- the order of the statements below is not fixed and attempts of a document never overlap.
 picked AS MATERIALIZED (
-    SELECT id, nextval('ocr_attempt_id_seq') AS token, clock_timestamp() AS now
+    SELECT id, nextval('ocr_attempt_id_seq') AS token, clock_timestamp() AS now, ocr_next_attempt_at AS waited_until
     FROM (
-        SELECT id
+        SELECT id, ocr_next_attempt_at
         FROM ({candidates}) AS candidate
         ORDER BY again, ocr_priority DESC, created_at, id
         LIMIT %(limit)s
@@ -90,17 +90,25 @@ SET status_id = 6,
 FROM picked
 WHERE q.id = picked.id
 RETURNING q.ocr_claim_id AS token, q.id AS document_id, q.document_number, q.document_source, q.supabase_path,
-          q.ocr_attempts AS attempt_number, q.ocr_max_attempts AS max_attempts
+          q.ocr_attempts AS attempt_number, q.ocr_max_attempts AS max_attempts, picked.waited_until
 """)
 
-# a statement of its own: the unique index on open attempts would still see those that the claim supersedes
+# A statement of its own: the unique index on open attempts would still see those that the claim supersedes. Since when the
+# document could have been claimed is known only now: the claim has taken the backoff from the row, and the row may go.
 _OPEN_ATTEMPTS = """
 INSERT INTO ocr_attempt (id, queue_id, attempt_number, document_source, worker_id, run_id, worker_instance, claimed_at,
-                         lease_expires_at)
+                         lease_expires_at, ready_at)
 SELECT q.ocr_claim_id, q.id, q.ocr_attempts, q.document_source, q.ocr_worker_id, %(run_id)s, %(instance)s,
-       q.ocr_started_at, clock_timestamp() + %(lease)s
-FROM extraction_queue AS q
-WHERE q.id = ANY(%(ids)s)
+       q.ocr_started_at, clock_timestamp() + %(lease)s,
+       LEAST(q.ocr_started_at, GREATEST(
+           q.created_at,
+           claimed.waited_until,
+           q.ocr_reread_requested_at,
+           (SELECT max(a.finished_at) FROM ocr_attempt AS a WHERE a.queue_id = q.id),
+           CASE WHEN q.ocr_attempts > 1 THEN (SELECT max(r.sent_at) FROM ocr_round AS r WHERE r.queue_id = q.id) END
+       ))
+FROM unnest(%(ids)s::uuid[], %(waited_until)s::timestamptz[]) AS claimed (id, waited_until)
+JOIN extraction_queue AS q ON q.id = claimed.id
 """
 
 # rows that a comparison with NULL hides from every list; locked ones are somebody's and come next time
@@ -198,11 +206,13 @@ WITH failed AS (
     WHERE id = %(document_id)s
       AND status_id = 6
       AND ocr_claim_id = %(token)s
-    RETURNING ocr_last_error_at
+    -- a document that was only to be read again keeps its text: a trigger has set it to 5
+    RETURNING ocr_last_error_at, ocr_attempts >= ocr_max_attempts AND status_id <> 5 AS exhausted
 )
 UPDATE ocr_attempt
 SET finished_at = failed.ocr_last_error_at,
     outcome = 'failed',
+    exhausted = failed.exhausted,
     failure_kind = %(kind)s,
     error = %(sentence)s,
     fetch_seconds = %(fetch_seconds)s,
@@ -288,15 +298,16 @@ def claim_documents(
         lease: how long the claim holds without a renewal.
         instance: the process that claims, so that it can give back what it does not know of.
     """
-    with short_transaction(connection), connection.cursor(row_factory=class_row(Claim)) as cursor:
+    with short_transaction(connection), connection.cursor(row_factory=dict_row) as cursor:
         write_missing_maxima(connection, sources)
         arguments = {"limit": limit, "worker_id": worker_id, "sources": list(sources)}
-        cursor.execute(claim_statement(sources), arguments)
-        claims = cursor.fetchall()
-        if claims:
-            ids = [claim.document_id for claim in claims]
-            cursor.execute(_OPEN_ATTEMPTS, {"ids": ids, "run_id": run_id, "lease": lease, "instance": instance})
-    return sorted(claims, key=lambda claim: claim.token)
+        rows = cursor.execute(claim_statement(sources), arguments).fetchall()
+        if rows:
+            waited_until = [row.pop("waited_until") for row in rows]
+            ids = [row["document_id"] for row in rows]
+            opened = {"ids": ids, "waited_until": waited_until, "run_id": run_id, "lease": lease, "instance": instance}
+            cursor.execute(_OPEN_ATTEMPTS, opened)
+    return sorted((Claim(**row) for row in rows), key=lambda claim: claim.token)
 
 
 def claimable(source: str) -> sql.Composed:
