@@ -1,4 +1,4 @@
-"""What an attempt records for the daily tables because nobody could find it out later: since when it waited, what it ended."""
+"""What an attempt records for the daily tables and nobody could find out later: since when it waited, what it ended."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,0 +1,1 @@
+"""Tests of the daily tables, on a real database."""
