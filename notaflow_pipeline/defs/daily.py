@@ -4,7 +4,7 @@ What does not belong here: what the tables say (`reporting`), when they are comp
 are alarming.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any
 
@@ -97,7 +97,7 @@ def _spec(key: dg.AssetKey, columns: Mapping[str, tuple[str, str]], description:
     ],
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
-def ocr_daily_tables(context: dg.AssetExecutionContext, queue: QueueResource) -> None:
+def ocr_daily_tables(context: dg.AssetExecutionContext, queue: QueueResource) -> Iterator[dg.MaterializeResult[None]]:
     """Compute each day from the attempts that finished on it, and write its three tables in one transaction."""
     settings = load_settings()
     for key in context.partition_keys:
@@ -111,6 +111,8 @@ def ocr_daily_tables(context: dg.AssetExecutionContext, queue: QueueResource) ->
         for asset, metadata in metadata_of(tables).items():
             context.add_asset_metadata(metadata, asset_key=asset, partition_key=key)
     context.log.info("Computed %d days, to %s.", len(context.partition_keys), context.partition_keys[-1])
+    # without metadata, which would be copied to every day
+    yield from (dg.MaterializeResult(asset_key=key) for key in (PERFORMANCE, FAILURE_RATE, FAILURES_BY_KIND))
 
 
 def metadata_of(tables: DailyTables) -> dict[dg.AssetKey, dict[str, dg.MetadataValue]]:

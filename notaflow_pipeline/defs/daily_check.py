@@ -19,6 +19,9 @@ from notaflow_pipeline.settings import load_settings
 LAST_DAYS = 3
 """Outside a run for certain days, so many whole days are recounted."""
 
+GRACE = timedelta(hours=1)
+"""How long after its end a day may be without tables that count all of it."""
+
 SHOWN = 100
 
 
@@ -34,13 +37,13 @@ SHOWN = 100
 def daily_tables_equal_a_recount(context: dg.AssetCheckExecutionContext, queue: QueueResource) -> dg.AssetCheckResult:
     """Recount, and name what differs."""
     settings = load_settings()
-    today = day_of(datetime.now(UTC), days.timezone)
+    now = datetime.now(UTC)
     with queue.pool.connection() as connection:
         pruned = pruned_before(connection)
         whole = [
             day
-            for day in _days_of(context, today)
-            if day < today and (pruned is None or pruned <= window_of(day, days.timezone).start)
+            for day in _days_of(context, now)
+            if day < day_of(now, days.timezone) and (pruned is None or pruned <= window_of(day, days.timezone).start)
         ]
         differences = [
             one
@@ -61,17 +64,18 @@ def result(whole: Sequence[date], differences: Sequence[Difference]) -> dg.Asset
         passed=False,
         severity=dg.AssetCheckSeverity.ERROR,
         description=(
-            f"The tables of {len(wrong)} days differ from their attempts: {wrong[0]} to {wrong[-1]}. Materialise those "
-            "days again; if they then differ again, another program writes the tables."
+            f"The tables of {len(wrong)} days are missing or differ from their attempts: {wrong[0]} to {wrong[-1]}. "
+            "Materialise those days; if they differ even then, another program writes the tables."
         ),
         metadata={"days": len(whole), "wrong_days": len(wrong), "differences": _table(differences)},
     )
 
 
-def _days_of(context: dg.AssetCheckExecutionContext, today: date) -> list[date]:
+def _days_of(context: dg.AssetCheckExecutionContext, now: datetime) -> list[date]:
     if context.has_partition_key or context.has_partition_key_range:
         return [date.fromisoformat(key) for key in context.partition_keys]
     first = load_settings().partitions_start
+    today = day_of(now - GRACE, days.timezone)
     last_days = [today - timedelta(days=back) for back in range(LAST_DAYS, 0, -1)]
     return [day for day in last_days if day >= first]
 
