@@ -13,6 +13,7 @@ from psycopg import Connection
 from notaflow_pipeline.defs.daily_schedules import FIRST_OF_RANGE, LAST_OF_RANGE
 from notaflow_pipeline.defs.partitions import days
 from notaflow_pipeline.reporting.days import day_of, window_of
+from notaflow_pipeline.reporting.writing import write_day
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, PROJECT, configure, defs, errors_of
 from notaflow_pipeline_tests.reporting.histories import add_attempt, add_history
 
@@ -143,14 +144,17 @@ def tick(name: str, at: datetime, instance: dg.DagsterInstance) -> list[dg.RunRe
         return list(schedule.evaluate_tick(context).run_requests or [])
 
 
-def test_night_computes_every_day_that_was_missed_in_one_run_and_nothing_twice(instance: dg.DagsterInstance) -> None:
+def test_night_computes_every_day_that_was_missed_in_one_run_and_nothing_twice(
+    instance: dg.DagsterInstance, connection: Connection
+) -> None:
     night = datetime.combine(day_of(datetime.now(UTC), days.timezone), datetime.min.time(), UTC) + timedelta(hours=6)
     today = day_of(night, days.timezone)
     [request] = tick("ocr_daily_schedule", night, instance)
     yesterday, month_ago = today - timedelta(days=1), today - timedelta(days=31)
     assert request.tags[FIRST_OF_RANGE] == month_ago.isoformat()
     assert request.tags[LAST_OF_RANGE] == yesterday.isoformat()
-    assert run(instance, first=month_ago, last=yesterday - timedelta(days=2)).success
+    for back in range(3, 32):
+        write_day(connection, today - timedelta(days=back), timezone=days.timezone, low_confidence=60)
     [request] = tick("ocr_daily_schedule", night, instance)
     assert request.tags[FIRST_OF_RANGE] == (yesterday - timedelta(days=1)).isoformat()
     assert run(instance, first=yesterday - timedelta(days=1), last=yesterday).success
@@ -172,7 +176,7 @@ def test_today_is_computed_again_when_attempts_have_finished_and_only_then(
     assert tick("ocr_today_schedule", now, instance)
 
 
-def test_days_are_those_of_the_partitions(instance: dg.DagsterInstance) -> None:
+def test_days_are_those_of_the_partitions() -> None:
     for day in (FIRST, date(2026, 11, 1), LAST, date(2026, 3, 8)):
         partition = days.time_window_for_partition_key(day.isoformat())
         window = window_of(day, days.timezone)
