@@ -4,7 +4,7 @@ import dagster as dg
 
 from notaflow_pipeline.defs.assets import extraction_queue, ocr_text
 from notaflow_pipeline.defs.checks import queue_check_job, queue_check_schedule, queue_keeps_its_promises
-from notaflow_pipeline.defs.daily import ocr_daily_tables
+from notaflow_pipeline.defs.daily import ocr_attempt, ocr_daily_tables
 from notaflow_pipeline.defs.daily_check import daily_tables_equal_a_recount
 from notaflow_pipeline.defs.daily_schedules import ocr_daily_job, ocr_daily_schedule, ocr_today_job, ocr_today_schedule
 from notaflow_pipeline.defs.jobs import ocr_job
@@ -14,7 +14,7 @@ from notaflow_pipeline.defs.retrying import retry_exhausted_job, retry_exhausted
 from notaflow_pipeline.defs.sensors import ocr_ready_sensor
 
 defs = dg.Definitions(
-    assets=[extraction_queue, ocr_text, ocr_daily_tables],
+    assets=[extraction_queue, ocr_text, ocr_attempt, ocr_daily_tables],
     asset_checks=[queue_keeps_its_promises, daily_tables_equal_a_recount],
     jobs=[ocr_job, ocr_recovery_job, queue_check_job, retry_exhausted_job, ocr_daily_job, ocr_today_job],
     schedules=[queue_check_schedule, retry_exhausted_schedule, ocr_daily_schedule, ocr_today_schedule],

@@ -67,6 +67,20 @@ FAILURES_BY_KIND_COLUMNS = {
 }
 
 
+# what the tables are made from, and terminals write it too: they can be computed where no run was ever launched
+ocr_attempt = dg.AssetSpec(
+    "ocr_attempt",
+    deps=["ocr_text"],
+    description=(
+        "The table of claims: one row for each attempt to read a document, with what became of it. Runs and terminals add "
+        "to it; no row changes after its attempt is finished."
+    ),
+    kinds={"postgres"},
+    group_name="ocr",
+    metadata={"dagster/table_name": "ocr_attempt"},
+)
+
+
 def _schema(columns: Mapping[str, tuple[str, str]]) -> dg.TableSchema:
     return dg.TableSchema([dg.TableColumn(name, kind, description=what) for name, (kind, what) in columns.items()])
 
@@ -74,7 +88,7 @@ def _schema(columns: Mapping[str, tuple[str, str]]) -> dg.TableSchema:
 def _spec(key: dg.AssetKey, columns: Mapping[str, tuple[str, str]], description: str) -> dg.AssetSpec:
     return dg.AssetSpec(
         key,
-        deps=["ocr_text"],
+        deps=[ocr_attempt],
         description=(
             f"{description} One row per day and source, and `all` for the sum; days are those of {days.timezone}. Computed "
             "shortly after midnight for the day before, and during the day for today; materialise any range to have it "
