@@ -62,7 +62,8 @@ FROM (
     SELECT number, chance,
            md5(%(day)s::text || number * 4 / 5)::uuid AS document,
            1 + (number %% 5 = 4)::integer AS attempt,
-           %(day)s::date::timestamp AT TIME ZONE 'America/Toronto' + number * interval '1 day' / %(attempts)s::integer AS finished,
+           %(day)s::date::timestamp AT TIME ZONE 'America/Toronto'
+               + number * interval '1 day' / %(attempts)s::integer AS finished,
            (2000 + chance * 37) * interval '1 millisecond' AS length,
            CASE
                WHEN number * 61 %% 100 < 8 THEN 'failed'

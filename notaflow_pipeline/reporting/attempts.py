@@ -73,6 +73,11 @@ COPY (
 ) TO STDOUT (FORMAT csv)
 """
 
+# numbering a million documents in the few megabytes of the default takes many passes over the disk
+_SORT_IN_MEMORY = """
+SET LOCAL work_mem = '64MB'
+"""
+
 _PRUNED_BEFORE = """
 SELECT finished_before
 FROM ocr_attempts_pruned
@@ -96,6 +101,7 @@ def read_attempts(connection: Connection, window: Window) -> pd.DataFrame:
         AttemptsPruned: some of them were deleted.
     """
     _require_all(connection, window)
+    connection.execute(_SORT_IN_MEMORY)
     received = BytesIO()
     with connection.cursor() as cursor, cursor.copy(_READ, {"start": window.start, "end": window.end}) as rows:
         for part in rows:
