@@ -66,7 +66,7 @@ def ocr_daily_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest |
 
 
 # A run costs a process for some seconds, and 23 rows with 34 kB in Dagster's event log: every quarter of an hour that is
-# 3 MB on a day that is busy from end to end. While nothing is read it costs nothing: a tick without a run is one indexed query.
+# 3 MB on a day that is busy from end to end. While nothing is read, a tick without a run is one indexed query.
 @dg.schedule(
     job=ocr_today_job,
     cron_schedule="*/15 * * * *",
