@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -47,6 +47,9 @@ FETCHES_AT_ONCE = 4
 
 STOP_FETCHING_SECONDS = 2.0
 """How long a stopped worker waits for fetches that are under way."""
+
+RECORDED_TOGETHER = 20
+"""Texts in one commit at most: enough that no commit is felt, and few enough for one short statement."""
 
 LOOK_AGAIN_SECONDS = 1.0
 """How long after finding nothing to claim the queue is asked again, while documents are still in hand."""
@@ -159,10 +162,10 @@ class Pipeline:
                 instance=self.terms.instance,
             )
 
-    def succeed(self, claim: Claim, reading: Reading) -> bool:
-        """Record a document's text; False if the claim is no longer held."""
+    def succeed(self, outcomes: Sequence[tuple[Claim, Reading]]) -> set[int]:
+        """Record documents' texts; return the tokens whose claims were still held."""
         with self.pool.connection() as connection:
-            return claims.succeed(connection, claim, reading)
+            return claims.succeed_together(connection, outcomes)
 
     def fail(self, claim: Claim, failure: Failure, fetch_seconds: float, source_bytes: int) -> bool:
         """Record why a document could not be read; False if the claim is no longer held."""
@@ -250,6 +253,7 @@ class _Batch:
         self._in_hand: dict[int, _InHand] = {}
         self._to_fetch: SimpleQueue[_InHand | None] = SimpleQueue()
         self._events: SimpleQueue[Event] = SimpleQueue()
+        self._read: list[tuple[_InHand, Reading]] = []
         self._keeper = LeaseKeeper(
             pipeline.pool, pipeline.terms.lease, lambda token: self._events.put(partial(self._on_lost, token))
         )
@@ -270,7 +274,7 @@ class _Batch:
                     self._take(claim)
                 self._top_up()
                 while self._in_hand:
-                    self._handle_next_event()
+                    self._handle_events()
                     self._top_up()
         except BaseException:
             self._give_back()
@@ -298,12 +302,13 @@ class _Batch:
         self._keeper.hold(claim.token)
         self._to_fetch.put(document)
 
-    def _handle_next_event(self) -> None:
-        try:
-            event = self._events.get(timeout=LOOK_AGAIN_SECONDS)
-        except Empty:
-            return
-        event()
+    def _handle_events(self) -> None:
+        """Wait for something to happen; texts that have come in the meantime are recorded with one commit."""
+        with suppress(Empty):
+            self._events.get(timeout=LOOK_AGAIN_SECONDS)()
+            while len(self._read) < RECORDED_TOGETHER:
+                self._events.get_nowait()()
+        self._record_read()
 
     def _fetch_documents(self) -> None:
         """Fetch one document after the other, in a thread of its own; outcomes come back as events."""
@@ -360,7 +365,7 @@ class _Batch:
             tokens = [document.claim.token]
             self._pipeline.patiently(lambda: self._pipeline.release(tokens, reason="reading it was broken off"))
         else:
-            self._record_success(document, text)
+            self._read.append((document, self._reading(document, text)))
 
     def _on_lost(self, token: int) -> None:
         """Stop reading a document whose claim was taken away: what it would record is not wanted any more."""
@@ -370,8 +375,8 @@ class _Batch:
             self._let_go(document)
             self._count_lost()
 
-    def _record_success(self, document: _InHand, text: DocumentText) -> None:
-        reading = Reading(
+    def _reading(self, document: _InHand, text: DocumentText) -> Reading:
+        return Reading(
             text=text.text,
             pages=len(text.pages),
             mean_confidence=text.mean_confidence,
@@ -380,11 +385,34 @@ class _Batch:
             source_bytes=document.source_bytes,
             engine=self._pipeline.engine_name,
         )
+
+    def _record_read(self) -> None:
+        """Record the texts that have come, except of documents that were lost since."""
+        read = [(document, reading) for document, reading in self._read if document.claim.token in self._in_hand]
+        self._read.clear()
+        if not read:
+            return
+        outcomes = [(document.claim, reading) for document, reading in read]
         try:
-            accepted = self._pipeline.patiently(lambda: self._pipeline.succeed(document.claim, reading))
+            accepted = self._pipeline.patiently(lambda: self._pipeline.succeed(outcomes))
+        except OutcomeRefused:
+            for document, reading in read:
+                self._record_alone(document, reading)
+            return
+        for document, reading in read:
+            self._count_read(document, reading, accepted=document.claim.token in accepted)
+
+    def _record_alone(self, document: _InHand, reading: Reading) -> None:
+        """Find out whether it is this text that the database refuses."""
+        outcomes = [(document.claim, reading)]
+        try:
+            accepted = self._pipeline.patiently(lambda: self._pipeline.succeed(outcomes))
         except OutcomeRefused as refused:
             self._record_failure(document, Failure("refused_by_database", str(refused), retryable=True))
-            return
+        else:
+            self._count_read(document, reading, accepted=bool(accepted))
+
+    def _count_read(self, document: _InHand, reading: Reading, *, accepted: bool) -> None:
         self._let_go(document)
         if accepted:
             self._progress.succeeded += 1

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from worker_side import Order, await_go, misbehave, note, order, report, text
 
-from notaflow_pipeline.queue.claims import claim_documents, renew, succeed
-from notaflow_pipeline.queue.database import connect
+from notaflow_pipeline.queue.claims import claim_documents, renew, succeed, succeed_together
+from notaflow_pipeline.queue.database import connect, prepare_if_direct
 from notaflow_pipeline.queue.migrating import migrate
 from notaflow_pipeline.queue.model import Claim, Reading
 from notaflow_pipeline.queue.recovery import recover
@@ -41,6 +41,7 @@ def main() -> None:
                 exhausted_status=3,
             )
         else:
+            prepare_if_direct(connection)  # as the product's pool does
             await_go()
             _work(connection, given)
 
@@ -64,6 +65,11 @@ def _work(connection, given: Order) -> None:
             time.sleep(0.1)
         else:
             break
+        if given.command == "drain" and not given.behaviour:
+            # documents that are read at once are there at once, and the pipeline records them with one commit
+            content = [(claim, _reading(given)) for claim in claims]
+            done += len(succeed_together(connection, content))
+            continue
         for position, claim in enumerate(claims):
             if given.job_seconds:
                 renew(connection, [other.token for other in claims[position:]], lease)
@@ -76,11 +82,13 @@ def _execute(connection, given: Order, claim: Claim) -> bool:
     misbehave(given)
     if given.job_seconds:
         time.sleep(given.job_seconds)
-    content = text(given.result_bytes)
-    reading = Reading(content, 1, 90.0, 0, 0, given.result_bytes, "benchmark")
-    accepted = succeed(connection, claim, reading)
+    accepted = succeed(connection, claim, _reading(given))
     note(given, "end" if accepted else "rejected", claim.document_id)
     return accepted
+
+
+def _reading(given: Order) -> Reading:
+    return Reading(text(given.result_bytes), 1, 90.0, 0, 0, given.result_bytes, "benchmark")
 
 
 if __name__ == "__main__":

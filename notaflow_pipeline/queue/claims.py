@@ -11,7 +11,7 @@ from uuid import UUID
 
 import psycopg
 from psycopg import Connection, sql
-from psycopg.rows import dict_row, scalar_row
+from psycopg.rows import class_row, scalar_row
 
 from notaflow_pipeline.queue.database import OutcomeRefused, is_passing, short_transaction
 from notaflow_pipeline.queue.model import Claim, DocumentSource, Failure, Reading
@@ -76,43 +76,50 @@ superseded AS (
     FROM picked
     WHERE a.queue_id = picked.id
       AND a.finished_at IS NULL
+    RETURNING a.queue_id, a.finished_at
+),
+claimed AS (
+    UPDATE extraction_queue AS q
+    SET status_id = 6,
+        ocr_claim_id = picked.token,
+        ocr_worker_id = %(worker_id)s,
+        ocr_started_at = picked.now,
+        ocr_completed_at = NULL,
+        ocr_attempts = COALESCE(q.ocr_attempts, 0) + 1,
+        ocr_max_attempts = COALESCE(q.ocr_max_attempts, 3),
+        ocr_next_attempt_at = NULL,
+        updated_at = clock_timestamp()
+    FROM picked
+    WHERE q.id = picked.id
+    RETURNING q.ocr_claim_id AS token, q.id AS document_id, q.document_number, q.document_source, q.supabase_path,
+              q.ocr_attempts AS attempt_number, q.ocr_max_attempts AS max_attempts, q.ocr_started_at,
+              GREATEST(q.created_at, picked.waited_until, q.ocr_reread_requested_at) AS waited_since
+),
+-- Counted first, so that what is superseded has ended before the unique index on open attempts sees its successor. Since
+-- when the document could have been claimed is known only now: the claim takes the backoff from the row, which may go.
+opened AS (
+    INSERT INTO ocr_attempt (id, queue_id, attempt_number, document_source, worker_id, run_id, worker_instance, claimed_at,
+                             lease_expires_at, ready_at)
+    SELECT token, document_id, attempt_number, document_source, %(worker_id)s, %(run_id)s, %(instance)s, ocr_started_at,
+           clock_timestamp() + %(lease)s,
+           LEAST(ocr_started_at, GREATEST(
+               waited_since,
+               (SELECT max(a.finished_at) FROM ocr_attempt AS a WHERE a.queue_id = document_id),
+               (SELECT max(s.finished_at) FROM superseded AS s WHERE s.queue_id = document_id),
+               CASE WHEN attempt_number > 1 THEN
+                   (SELECT max(r.sent_at) FROM ocr_round AS r WHERE r.queue_id = document_id)
+               END
+           ))
+    FROM claimed
+    CROSS JOIN (SELECT count(*) FROM superseded) AS ended
 )
-UPDATE extraction_queue AS q
-SET status_id = 6,
-    ocr_claim_id = picked.token,
-    ocr_worker_id = %(worker_id)s,
-    ocr_started_at = picked.now,
-    ocr_completed_at = NULL,
-    ocr_attempts = COALESCE(q.ocr_attempts, 0) + 1,
-    ocr_max_attempts = COALESCE(q.ocr_max_attempts, 3),
-    ocr_next_attempt_at = NULL,
-    updated_at = clock_timestamp()
-FROM picked
-WHERE q.id = picked.id
-RETURNING q.ocr_claim_id AS token, q.id AS document_id, q.document_number, q.document_source, q.supabase_path,
-          q.ocr_attempts AS attempt_number, q.ocr_max_attempts AS max_attempts, picked.waited_until
+SELECT token, document_id, document_number, document_source, supabase_path, attempt_number, max_attempts
+FROM claimed
+ORDER BY token
 """)
 
-# A statement of its own: the unique index on open attempts would still see those that the claim supersedes. Since when the
-# document could have been claimed is known only now: the claim has taken the backoff from the row, and the row may go.
-_OPEN_ATTEMPTS = """
-INSERT INTO ocr_attempt (id, queue_id, attempt_number, document_source, worker_id, run_id, worker_instance, claimed_at,
-                         lease_expires_at, ready_at)
-SELECT q.ocr_claim_id, q.id, q.ocr_attempts, q.document_source, q.ocr_worker_id, %(run_id)s, %(instance)s,
-       q.ocr_started_at, clock_timestamp() + %(lease)s,
-       LEAST(q.ocr_started_at, GREATEST(
-           q.created_at,
-           claimed.waited_until,
-           q.ocr_reread_requested_at,
-           (SELECT max(a.finished_at) FROM ocr_attempt AS a WHERE a.queue_id = q.id),
-           CASE WHEN q.ocr_attempts > 1 THEN (SELECT max(r.sent_at) FROM ocr_round AS r WHERE r.queue_id = q.id) END
-       ))
-FROM unnest(%(ids)s::uuid[], %(waited_until)s::timestamptz[]) AS claimed (id, waited_until)
-JOIN extraction_queue AS q ON q.id = claimed.id
-"""
-
 # rows that a comparison with NULL hides from every list; locked ones are somebody's and come next time
-_WRITE_MISSING_MAXIMA = """
+WRITE_MISSING_MAXIMA = """
 WITH without_maximum AS (
     SELECT id
     FROM extraction_queue
@@ -130,53 +137,86 @@ SET ocr_max_attempts = 3,
     updated_at = clock_timestamp()
 FROM without_maximum
 WHERE q.id = without_maximum.id
+RETURNING q.id
 """
 
 _RENEW = """
+WITH held AS MATERIALIZED (
+    SELECT a.id
+    FROM ocr_attempt AS a
+    JOIN extraction_queue AS q ON q.id = a.queue_id
+    WHERE a.id = ANY(%(tokens)s)
+      AND a.finished_at IS NULL
+      AND q.status_id = 6
+      AND q.ocr_claim_id = a.id
+    ORDER BY a.id
+    FOR NO KEY UPDATE OF a
+)
 UPDATE ocr_attempt AS a
 SET lease_expires_at = clock_timestamp() + %(lease)s
-WHERE a.id = ANY(%(tokens)s)
+FROM held
+WHERE a.id = held.id
   AND a.finished_at IS NULL
-  AND EXISTS (
-      SELECT
-      FROM extraction_queue AS q
-      WHERE q.id = a.queue_id
-        AND q.status_id = 6
-        AND q.ocr_claim_id = a.id
-  )
 RETURNING a.id
 """
 
+# Rows are locked in the order of their tokens, here, by renewals and by releases, so that nobody waits in a circle.
 _SUCCEED = """
-WITH finished AS (
-    UPDATE extraction_queue
+WITH read AS MATERIALIZED (
+    SELECT *
+    FROM unnest(%(tokens)s::bigint[], %(document_ids)s::uuid[], %(texts)s::text[], %(pages)s::integer[],
+                %(mean_confidences)s::real[], %(fetch_seconds)s::double precision[], %(ocr_seconds)s::double precision[],
+                %(source_bytes)s::bigint[], %(engines)s::text[])
+        AS r (token, document_id, content, pages, mean_confidence, fetch_seconds, ocr_seconds, source_bytes, engine)
+),
+held AS MATERIALIZED (
+    SELECT q.id, read.token
+    FROM extraction_queue AS q
+    JOIN read ON read.document_id = q.id
+    WHERE q.status_id = 6
+      AND q.ocr_claim_id = read.token
+    ORDER BY read.token
+    FOR UPDATE OF q
+),
+finished AS (
+    UPDATE extraction_queue AS q
     SET status_id = 5,
-        file_content = %(text)s,
+        file_content = read.content,
         ocr_completed_at = clock_timestamp(),
         ocr_error = NULL,
         ocr_claim_id = NULL,
         ocr_reread_requested_at = NULL,
         updated_at = clock_timestamp()
-    WHERE id = %(document_id)s
-      AND status_id = 6
-      AND ocr_claim_id = %(token)s
-    RETURNING ocr_completed_at
+    FROM held
+    JOIN read USING (token)
+    WHERE q.id = held.id
+      AND q.status_id = 6
+      AND q.ocr_claim_id = held.token
+    RETURNING held.token, q.ocr_completed_at
+),
+ending AS MATERIALIZED (
+    SELECT a.id, finished.ocr_completed_at
+    FROM ocr_attempt AS a
+    JOIN finished ON finished.token = a.id
+    WHERE a.finished_at IS NULL
+    ORDER BY a.id
+    FOR NO KEY UPDATE OF a
 )
-UPDATE ocr_attempt
-SET finished_at = finished.ocr_completed_at,
+UPDATE ocr_attempt AS a
+SET finished_at = ending.ocr_completed_at,
     outcome = 'succeeded',
-    pages = %(pages)s,
-    characters = length(%(text)s),
-    mean_confidence = %(mean_confidence)s,
-    fetch_seconds = %(fetch_seconds)s,
-    ocr_seconds = %(ocr_seconds)s,
-    source_bytes = %(source_bytes)s,
-    engine = %(engine)s,
-    text_sha256 = sha256(convert_to(%(text)s, 'UTF8'))
-FROM finished
-WHERE id = %(token)s
-  AND finished_at IS NULL
-RETURNING id
+    pages = read.pages,
+    characters = length(read.content),
+    mean_confidence = read.mean_confidence,
+    fetch_seconds = read.fetch_seconds,
+    ocr_seconds = read.ocr_seconds,
+    source_bytes = read.source_bytes,
+    engine = read.engine,
+    text_sha256 = sha256(convert_to(read.content, 'UTF8'))
+FROM ending
+JOIN read ON read.token = ending.id
+WHERE a.id = ending.id
+RETURNING a.id
 """
 
 # A failure that no further attempt can help exhausts the document at once, by lowering its maximum to what was used:
@@ -232,6 +272,7 @@ WITH mine AS MATERIALIZED (
     WHERE q.status_id = 6
       AND a.finished_at IS NULL
       AND (a.id = ANY(%(tokens)s) OR a.run_id = %(run_id)s OR a.worker_instance = %(instance)s)
+    ORDER BY a.id
     FOR UPDATE OF q
 ),
 released AS (
@@ -298,26 +339,24 @@ def claim_documents(
         lease: how long the claim holds without a renewal.
         instance: the process that claims, so that it can give back what it does not know of.
     """
-    with short_transaction(connection), connection.cursor(row_factory=dict_row) as cursor:
-        write_missing_maxima(connection, sources)
-        arguments = {"limit": limit, "worker_id": worker_id, "sources": list(sources)}
-        rows = cursor.execute(claim_statement(sources), arguments).fetchall()
-        if rows:
-            waited_until = [row.pop("waited_until") for row in rows]
-            ids = [row["document_id"] for row in rows]
-            opened = {"ids": ids, "waited_until": waited_until, "run_id": run_id, "lease": lease, "instance": instance}
-            cursor.execute(_OPEN_ATTEMPTS, opened)
-    return sorted((Claim(**row) for row in rows), key=lambda claim: claim.token)
+    arguments = {
+        "limit": limit,
+        "sources": list(sources),
+        "worker_id": worker_id,
+        "run_id": run_id,
+        "lease": lease,
+        "instance": instance,
+    }
+    with connection.cursor(row_factory=class_row(Claim)) as cursor:
+        with short_transaction(connection):
+            connection.execute(WRITE_MISSING_MAXIMA, arguments)
+            cursor.execute(claim_statement(sources), arguments)
+        return cursor.fetchall()
 
 
 def claimable(source: str) -> sql.Composed:
     """Return the condition of a source's claimable rows, backoff aside, in the form that its claim index serves."""
     return CLAIMABLE.format(source=sql.Literal(DocumentSource(source).value))
-
-
-def write_missing_maxima(connection: Connection, sources: Sequence[str]) -> int:
-    """Write down what a missing `ocr_attempts` or `ocr_max_attempts` means, so that comparisons see the row."""
-    return connection.execute(_WRITE_MISSING_MAXIMA, {"sources": list(sources)}).rowcount
 
 
 def claim_statement(sources: Sequence[str]) -> sql.Composed:
@@ -350,18 +389,33 @@ def succeed(connection: Connection, claim: Claim, reading: Reading) -> bool:
     Raises:
         OutcomeRefused: the database will not store this text, now or later.
     """
+    return claim.token in succeed_together(connection, [(claim, reading)])
+
+
+def succeed_together(connection: Connection, outcomes: Sequence[tuple[Claim, Reading]]) -> set[int]:
+    """Record texts that are there at the same time with one commit; return the tokens whose claims were still held.
+
+    For the others nothing has changed.
+
+    Raises:
+        OutcomeRefused: the database will not store one of these texts, now or later; none was recorded.
+    """
+    claims = [claim for claim, _ in outcomes]
+    readings = [reading for _, reading in outcomes]
     arguments = {
-        "document_id": claim.document_id,
-        "token": claim.token,
-        "text": reading.text,
-        "pages": reading.pages,
-        "mean_confidence": reading.mean_confidence,
-        "fetch_seconds": reading.fetch_seconds,
-        "ocr_seconds": reading.ocr_seconds,
-        "source_bytes": reading.source_bytes,
-        "engine": reading.engine,
+        "tokens": [claim.token for claim in claims],
+        "document_ids": [claim.document_id for claim in claims],
+        "texts": [reading.text for reading in readings],
+        "pages": [reading.pages for reading in readings],
+        "mean_confidences": [reading.mean_confidence for reading in readings],
+        "fetch_seconds": [reading.fetch_seconds for reading in readings],
+        "ocr_seconds": [reading.ocr_seconds for reading in readings],
+        "source_bytes": [reading.source_bytes for reading in readings],
+        "engines": [reading.engine for reading in readings],
     }
-    return _finish(connection, claim, _SUCCEED, arguments, "succeeded")
+    accepted = _accepted(connection, _SUCCEED, arguments)
+    late = [claim for claim in claims if claim.token not in accepted]
+    return accepted | {claim.token for claim in late if _had_ended_so(connection, claim, "succeeded")}
 
 
 def fail(
@@ -403,7 +457,7 @@ def fail(
         "fetch_seconds": fetch_seconds,
         "source_bytes": source_bytes,
     }
-    return _finish(connection, claim, _FAIL, arguments, "failed")
+    return claim.token in _accepted(connection, _FAIL, arguments) or _had_ended_so(connection, claim, "failed")
 
 
 def release(connection: Connection, tokens: Collection[int], *, reason: str) -> int:
@@ -434,9 +488,13 @@ def _release(
         return len(connection.execute(_RELEASE, arguments).fetchall())
 
 
-def _accepted(connection: Connection, statement: str, arguments: Mapping[str, object]) -> bool:
+def _accepted(connection: Connection, statement: str, arguments: Mapping[str, object]) -> set[int]:
+    """Run a statement that ends claims; return the tokens of those that it ended."""
     try:
-        return connection.execute(statement, arguments).fetchone() is not None
+        with connection.cursor(row_factory=scalar_row) as cursor:
+            with short_transaction(connection):
+                cursor.execute(statement, arguments)
+            return set(cursor.fetchall())
     except psycopg.Error as error:
         if is_passing(error):
             raise
@@ -448,16 +506,12 @@ def _accepted(connection: Connection, statement: str, arguments: Mapping[str, ob
     raise OutcomeRefused(refusal)
 
 
-def _finish(
-    connection: Connection, claim: Claim, statement: str, arguments: Mapping[str, object], outcome: str
-) -> bool:
-    """Record an outcome, or find that it is too late.
+def _had_ended_so(connection: Connection, claim: Claim, outcome: str) -> bool:
+    """Whether a claim that is no longer held had ended with this outcome; otherwise it is too late, and it is closed.
 
     When the answer of an earlier try was lost, the row has moved on already, and its attempt says with which outcome.
     """
     with short_transaction(connection):
-        if _accepted(connection, statement, arguments):
-            return True
         row = connection.execute(_OUTCOME, {"token": claim.token}).fetchone()
         if row is not None and row[0] == outcome:
             return True

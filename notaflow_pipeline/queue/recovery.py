@@ -11,7 +11,7 @@ from datetime import timedelta
 from psycopg import Connection
 from psycopg.rows import scalar_row
 
-from notaflow_pipeline.queue.claims import write_missing_maxima
+from notaflow_pipeline.queue.claims import WRITE_MISSING_MAXIMA
 from notaflow_pipeline.queue.database import short_transaction
 from notaflow_pipeline.queue.model import ERROR_PREFIX
 
@@ -245,15 +245,13 @@ def recover(
     settings = {"mirror": mirror_errors, "exhausted_status": exhausted_status}
     expired = {"error": ERROR_PREFIX + LEASE_EXPIRED, "sentence": LEASE_EXPIRED, **settings}
     elsewhere = {"error": ERROR_PREFIX + STUCK_ELSEWHERE, "sentence": STUCK_ELSEWHERE, **settings}
+    repairs: dict[str, tuple[str, Mapping[str, object]]] = {
+        "expired_leases": (_RECOVER_EXPIRED, expired),
+        "orphaned_attempts": (_CLOSE_ORPHANS, {}),
+        "stuck_elsewhere": (_RECOVER_STUCK_ELSEWHERE, {**elsewhere, "stuck_after": stuck_after}),
+        "texts_without_status": (_FINISH_LIMBO, {}),
+        "missing_maxima": (WRITE_MISSING_MAXIMA, {"sources": list(sources)}),
+    }
     with short_transaction(connection):
-        return Recovered(
-            expired_leases=_count(connection, _RECOVER_EXPIRED, expired),
-            orphaned_attempts=_count(connection, _CLOSE_ORPHANS, {}),
-            stuck_elsewhere=_count(connection, _RECOVER_STUCK_ELSEWHERE, {**elsewhere, "stuck_after": stuck_after}),
-            texts_without_status=_count(connection, _FINISH_LIMBO, {}),
-            missing_maxima=write_missing_maxima(connection, sources),
-        )
-
-
-def _count(connection: Connection, statement: str, arguments: Mapping[str, object]) -> int:
-    return len(connection.execute(statement, arguments).fetchall())
+        repaired = {what: connection.execute(statement, given) for what, (statement, given) in repairs.items()}
+    return Recovered(**{what: len(rows.fetchall()) for what, rows in repaired.items()})

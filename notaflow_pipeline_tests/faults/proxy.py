@@ -1,5 +1,6 @@
 """A network on loopback that breaks when it is told to: cut, gone silent, or cut between a COMMIT and its answer."""
 
+import random
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -26,8 +27,8 @@ class Proxy:
         self._connections: set[_Connection] = set()
         self._marker: bytes | None = None
         self._swallowed: bytes | None = None
-        self._sent = 0
-        self._cut_every = 0
+        self._chance = random.Random(29)
+        self._cut_one_in = 0
         self.cuts = 0
         self.answers_lost = 0
         user, password = parameters.get("user") or "postgres", parameters.get("password")
@@ -60,13 +61,14 @@ class Proxy:
         with self._lock:
             self._swallowed = statement.encode()
 
-    def cut_every(self, number: int) -> None:
-        """Close a connection at every so-manieth thing that a client sends; 0 is never.
+    def cut_one_in(self, number: int) -> None:
+        """Close a connection at one in so many things that a client sends, by chance; 0 is never.
 
-        One time the server still gets it and its answer is lost, the next time it does not get it.
+        By chance, because a fixed interval could strike the same step of every retry. One time the server still gets it
+        and its answer is lost, the next time it does not get it.
         """
         with self._lock:
-            self._cut_every = number
+            self._cut_one_in = number
 
     def lose_answer_to_commit(self, after: str) -> None:
         """Close, once, in place of the answer to the next COMMIT of a transaction that had `after` in a statement."""
@@ -95,8 +97,7 @@ class Proxy:
     def cuts_here(self) -> tuple[bool, bool]:
         """Whether a connection is cut before or after what it sends now reaches the server."""
         with self._lock:
-            self._sent += 1
-            if not self._cut_every or self._sent % self._cut_every:
+            if not self._cut_one_in or self._chance.randrange(self._cut_one_in):
                 return False, False
             self.cuts += 1
             return self.cuts % 2 == 0, self.cuts % 2 == 1

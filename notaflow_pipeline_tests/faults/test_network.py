@@ -136,10 +136,9 @@ class TestConnectionsCutAgainAndAgain:
         # a claim whose answer is lost costs an attempt
         connection.execute("UPDATE extraction_queue SET ocr_max_attempts = 20")
         with open_pool(network.url) as pool, pipeline_over(pool, folder, lease_seconds=5) as pipeline:
-            # a prime, so that it strikes every step of the transactions in turn, which are 5 and 7 long
-            network.cut_every(17)
+            network.cut_one_in(25)
             succeeded = _work_through_cuts(pipeline, connection)
-            network.cut_every(0)
+            network.cut_one_in(0)
         assert network.cuts >= 5
         states = connection.execute("SELECT status_id, count(*) FROM extraction_queue GROUP BY 1").fetchall()
         assert states == [(5, 30)]

@@ -814,14 +814,15 @@ def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_claim_walks_its_index_past_a_hundred_thousand_exhausted_rows(crowded: Connection) -> None:
-    statement = claims.claim_statement(["index"]).as_string(crowded)
-    numbered = statement.replace("%(limit)s", "$1").replace("%(worker_id)s", "$2").replace("%(sources)s", "$3")
-    crowded.execute(b"PREPARE claim (bigint, text, text[]) AS " + numbered.encode())
+    numbered = claims.claim_statement(["index"]).as_string(crowded)
+    for number, name in enumerate(("limit", "worker_id", "sources", "run_id", "instance", "lease"), start=1):
+        numbered = numbered.replace(f"%({name})s", f"${number}")
+    crowded.execute(b"PREPARE claim (bigint, text, text[], text, uuid, interval) AS " + numbered.encode())
     for mode in ("auto", "force_custom_plan", "force_generic_plan"):
         crowded.execute(sql.SQL("SET plan_cache_mode = {}").format(sql.Literal(mode)))
         with crowded.transaction(force_rollback=True):
             row = crowded.execute(
-                "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE claim(20, 'w', '{index}')"
+                "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE claim(20, 'w', '{index}', NULL, NULL, '1 minute')"
             ).fetchone()
         assert row is not None
         found = nodes(row[0][0]["Plan"])

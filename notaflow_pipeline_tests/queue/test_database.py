@@ -175,4 +175,4 @@ def test_connections_say_who_they_are_and_hold_no_transaction(database_url: str)
     with open_pool(database_url) as pool, pool.connection() as one:
         assert one.autocommit
         assert one.execute("SHOW application_name").fetchone() == ("notaflow_pipeline",)
-        assert one.prepare_threshold is None
+        assert one.prepare_threshold is not None, "no pooler is in between"

@@ -91,7 +91,11 @@ def one_document_has_one_open_attempt(url: str) -> None:
 
 
 SCENARIOS: list[tuple[Scenario, str, list[str]]] = [
-    (late_success_changes_nothing, "_SUCCEED", ["\n      AND ocr_claim_id = %(token)s"]),
+    (
+        late_success_changes_nothing,
+        "_SUCCEED",
+        ["\n      AND q.ocr_claim_id = read.token", "\n      AND q.ocr_claim_id = held.token"],
+    ),
     (late_failure_changes_nothing, "_FAIL", ["\n      AND ocr_claim_id = %(token)s"]),
     (
         exhausted_documents_are_not_claimed,
