@@ -5,7 +5,10 @@ import dagster as dg
 from notaflow_pipeline.defs.alert_sensor import alert_sensor
 from notaflow_pipeline.defs.assets import extraction_queue, ocr_text
 from notaflow_pipeline.defs.checks import queue_check_job, queue_check_schedule, queue_keeps_its_promises
+from notaflow_pipeline.defs.daily import ocr_attempt, ocr_daily_tables
+from notaflow_pipeline.defs.daily_check import daily_tables_equal_a_recount
 from notaflow_pipeline.defs.daily_checks import daily_failure_rate_checks, daily_performance_checks
+from notaflow_pipeline.defs.daily_schedules import ocr_daily_job, ocr_daily_schedule, ocr_today_job, ocr_today_schedule
 from notaflow_pipeline.defs.dashboard import dashboard_job, dashboard_schedule, ocr_dashboard
 from notaflow_pipeline.defs.jobs import ocr_job
 from notaflow_pipeline.defs.queue_checks import health_sensor, queue_health
@@ -14,17 +17,31 @@ from notaflow_pipeline.defs.resources import EngineResource, QueueResource, Stor
 from notaflow_pipeline.defs.retrying import retry_exhausted_job, retry_exhausted_schedule
 from notaflow_pipeline.defs.sensors import ocr_ready_sensor
 
-# stand in for the assets of `defs.daily` until they are here
-DAILY_STAND_INS = [
-    dg.AssetSpec("ocr_daily_failure_rate", description="Failure rates of each day.", group_name="ocr"),
-    dg.AssetSpec("ocr_daily_performance", description="Durations and confidence of each day.", group_name="ocr"),
-]
-
 defs = dg.Definitions(
-    assets=[extraction_queue, ocr_text, *DAILY_STAND_INS, ocr_dashboard],
-    asset_checks=[queue_keeps_its_promises, queue_health, daily_failure_rate_checks, daily_performance_checks],
-    jobs=[ocr_job, ocr_recovery_job, queue_check_job, retry_exhausted_job, dashboard_job],
-    schedules=[queue_check_schedule, retry_exhausted_schedule, dashboard_schedule],
+    assets=[extraction_queue, ocr_text, ocr_attempt, ocr_daily_tables, ocr_dashboard],
+    asset_checks=[
+        queue_keeps_its_promises,
+        queue_health,
+        daily_tables_equal_a_recount,
+        daily_failure_rate_checks,
+        daily_performance_checks,
+    ],
+    jobs=[
+        ocr_job,
+        ocr_recovery_job,
+        queue_check_job,
+        retry_exhausted_job,
+        ocr_daily_job,
+        ocr_today_job,
+        dashboard_job,
+    ],
+    schedules=[
+        queue_check_schedule,
+        retry_exhausted_schedule,
+        ocr_daily_schedule,
+        ocr_today_schedule,
+        dashboard_schedule,
+    ],
     sensors=[ocr_ready_sensor, ocr_recovery_sensor, health_sensor, alert_sensor],
     resources={
         "queue": QueueResource(),

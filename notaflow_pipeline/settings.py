@@ -56,6 +56,8 @@ class Settings(BaseSettings):
     retry_kinds: Annotated[tuple[str, ...], NoDecode] = Field((), validation_alias="OCR_RETRY_KINDS")
     partitions_start: date = Field(date(2025, 10, 10), validation_alias="NOTAFLOW_PARTITIONS_START")
 
+    low_confidence: float = Field(60, validation_alias="OCR_LOW_CONFIDENCE", ge=0, le=100)
+
     documents_per_run: int = Field(200, validation_alias="OCR_DOCUMENTS_PER_RUN", ge=1, le=10_000)
     max_runs: int = Field(1, validation_alias="OCR_MAX_RUNS", ge=1, le=1000)
 

@@ -30,7 +30,7 @@ CLAIMABLE = sql.SQL("""status_id = 3
       AND COALESCE(ocr_attempts, 0) < ocr_max_attempts""")
 
 _PICK = sql.SQL("""
-    SELECT id, ocr_priority, created_at, FALSE AS again
+    SELECT id, ocr_priority, created_at, ocr_next_attempt_at, FALSE AS again
     FROM extraction_queue
     WHERE {claimable}
       AND (ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())
@@ -42,7 +42,7 @@ _PICK = sql.SQL("""
 
 # finished documents that are to be read again give way to all that were never read
 _PICK_AGAIN = sql.SQL("""
-    SELECT id, ocr_priority, created_at, TRUE AS again
+    SELECT id, ocr_priority, created_at, ocr_next_attempt_at, TRUE AS again
     FROM extraction_queue
     WHERE status_id = 5
       AND ocr_reread_requested_at IS NOT NULL
@@ -60,9 +60,9 @@ WITH {picks},
 -- Tokens in the order of the queue, whatever order the update takes; one instant for what ends and what begins, since
 -- the order of the statements below is not fixed and attempts of a document never overlap.
 picked AS MATERIALIZED (
-    SELECT id, nextval('ocr_attempt_id_seq') AS token, clock_timestamp() AS now
+    SELECT id, nextval('ocr_attempt_id_seq') AS token, clock_timestamp() AS now, ocr_next_attempt_at AS waited_until
     FROM (
-        SELECT id
+        SELECT id, ocr_next_attempt_at
         FROM ({candidates}) AS candidate
         ORDER BY again, ocr_priority DESC, created_at, id
         LIMIT %(limit)s
@@ -76,7 +76,7 @@ superseded AS (
     FROM picked
     WHERE a.queue_id = picked.id
       AND a.finished_at IS NULL
-    RETURNING a.id
+    RETURNING a.queue_id, a.finished_at
 ),
 claimed AS (
     UPDATE extraction_queue AS q
@@ -92,14 +92,24 @@ claimed AS (
     FROM picked
     WHERE q.id = picked.id
     RETURNING q.ocr_claim_id AS token, q.id AS document_id, q.document_number, q.document_source, q.supabase_path,
-              q.ocr_attempts AS attempt_number, q.ocr_max_attempts AS max_attempts, q.ocr_started_at
+              q.ocr_attempts AS attempt_number, q.ocr_max_attempts AS max_attempts, q.ocr_started_at,
+              GREATEST(q.created_at, picked.waited_until, q.ocr_reread_requested_at) AS waited_since
 ),
--- counted first, so that what is superseded has ended before the unique index on open attempts sees its successor
+-- Counted first, so that what is superseded has ended before the unique index on open attempts sees its successor. Since
+-- when the document could have been claimed is known only now: the claim takes the backoff from the row, which may go.
 opened AS (
     INSERT INTO ocr_attempt (id, queue_id, attempt_number, document_source, worker_id, run_id, worker_instance, claimed_at,
-                             lease_expires_at)
+                             lease_expires_at, ready_at)
     SELECT token, document_id, attempt_number, document_source, %(worker_id)s, %(run_id)s, %(instance)s, ocr_started_at,
-           clock_timestamp() + %(lease)s
+           clock_timestamp() + %(lease)s,
+           LEAST(ocr_started_at, GREATEST(
+               waited_since,
+               (SELECT max(a.finished_at) FROM ocr_attempt AS a WHERE a.queue_id = document_id),
+               (SELECT max(s.finished_at) FROM superseded AS s WHERE s.queue_id = document_id),
+               CASE WHEN attempt_number > 1 THEN
+                   (SELECT max(r.sent_at) FROM ocr_round AS r WHERE r.queue_id = document_id)
+               END
+           ))
     FROM claimed
     CROSS JOIN (SELECT count(*) FROM superseded) AS ended
 )
@@ -236,11 +246,13 @@ WITH failed AS (
     WHERE id = %(document_id)s
       AND status_id = 6
       AND ocr_claim_id = %(token)s
-    RETURNING ocr_last_error_at
+    -- a document that was only to be read again keeps its text: a trigger has set it to 5
+    RETURNING ocr_last_error_at, ocr_attempts >= ocr_max_attempts AND status_id <> 5 AS exhausted
 )
 UPDATE ocr_attempt
 SET finished_at = failed.ocr_last_error_at,
     outcome = 'failed',
+    exhausted = failed.exhausted,
     failure_kind = %(kind)s,
     error = %(sentence)s,
     fetch_seconds = %(fetch_seconds)s,

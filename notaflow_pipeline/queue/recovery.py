@@ -39,11 +39,13 @@ recovered AS (
         updated_at = clock_timestamp()
     FROM expired
     WHERE q.id = expired.id
-    RETURNING expired.token, q.ocr_last_error_at
+    -- a document that was only to be read again keeps its text: a trigger has set it to 5
+    RETURNING expired.token, q.ocr_last_error_at, q.ocr_attempts >= q.ocr_max_attempts AND q.status_id <> 5 AS exhausted
 )
 UPDATE ocr_attempt AS a
 SET finished_at = recovered.ocr_last_error_at,
     outcome = 'stuck',
+    exhausted = recovered.exhausted,
     failure_kind = 'lease_expired',
     error = %(sentence)s
 FROM recovered
@@ -85,13 +87,14 @@ recovered AS (
         updated_at = clock_timestamp()
     FROM abandoned
     WHERE q.id = abandoned.id
-    RETURNING q.id, q.ocr_attempts, q.document_source, q.ocr_worker_id, q.ocr_started_at, q.ocr_last_error_at
+    RETURNING q.id, q.ocr_attempts, q.document_source, q.ocr_worker_id, q.ocr_started_at, q.ocr_last_error_at,
+              q.ocr_attempts >= q.ocr_max_attempts AND q.status_id <> 5 AS exhausted
 )
 INSERT INTO ocr_attempt (queue_id, attempt_number, document_source, worker_id, claimed_at, lease_expires_at,
-                         finished_at, outcome, failure_kind, error)
+                         finished_at, outcome, failure_kind, error, exhausted)
 SELECT id, ocr_attempts, document_source, COALESCE(ocr_worker_id, 'unknown'),
        COALESCE(ocr_started_at, ocr_last_error_at), COALESCE(ocr_started_at, ocr_last_error_at),
-       ocr_last_error_at, 'stuck', 'no_lease', %(sentence)s
+       ocr_last_error_at, 'stuck', 'no_lease', %(sentence)s, exhausted
 FROM recovered
 RETURNING id
 """

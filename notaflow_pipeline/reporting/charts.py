@@ -15,7 +15,8 @@ import pandas as pd
 import vl_convert
 from PIL import Image
 
-from notaflow_pipeline.reporting.figures import ALL_SOURCES, Figures
+from notaflow_pipeline.reporting.daily import ALL
+from notaflow_pipeline.reporting.figures import Figures
 from notaflow_pipeline.reporting.locales import Language, Writing, unit_of
 from notaflow_pipeline.reporting.marks import KIND_COLOURS, LAYERS, OTHER_KINDS, Drawing, Spec, day_of_tooltip
 from notaflow_pipeline.reporting.words import kind_in, words
@@ -124,7 +125,7 @@ def chart(name: str, figures: Figures, language: Language) -> Spec:
         "params": [
             {"name": "first_day", "value": milliseconds(figures.since)},
             {"name": "last_day", "value": milliseconds(figures.until + timedelta(days=1))},
-            {"name": "source", "value": ALL_SOURCES},
+            {"name": "source", "value": ALL},
         ],
         "data": {"name": "days" if name in COLUMNS else "kinds"},
         "transform": [{"filter": "datum.source === source && datum.day >= first_day"}],

@@ -13,8 +13,7 @@ import pandas as pd
 from psycopg import Connection
 from psycopg.rows import class_row, scalar_row, tuple_row
 
-ALL_SOURCES = "all"
-"""The `document_source` of the daily tables' sums."""
+from notaflow_pipeline.reporting.daily import ALL
 
 DOCUMENTS_SHOWN = 15
 """How long a list of documents is: somebody is to look at each."""
@@ -167,7 +166,7 @@ class Figures:
     def sources(self) -> list[str]:
         """The sources that the tables name, the sum first."""
         named = {*self.performance["document_source"], *self.failure_rate["document_source"]}
-        return sorted(named | {ALL_SOURCES}, key=lambda source: (source != ALL_SOURCES, source))
+        return sorted(named | {ALL}, key=lambda source: (source != ALL, source))
 
     @property
     def documents_since(self) -> date:
@@ -176,8 +175,8 @@ class Figures:
 
     def totals(self) -> Mapping[str, float | None]:
         """Return the sums of the range over all sources; rates and means are None where nothing was counted."""
-        read = self.performance[self.performance["document_source"] == ALL_SOURCES]
-        tried = self.failure_rate[self.failure_rate["document_source"] == ALL_SOURCES]
+        read = self.performance[self.performance["document_source"] == ALL]
+        tried = self.failure_rate[self.failure_rate["document_source"] == ALL]
         attempts = float(tried["attempts"].sum())
         failed = float(tried["attempts_failed"].sum() + tried["attempts_stuck"].sum())
         sure = read.dropna(subset=["mean_confidence"])
@@ -195,7 +194,7 @@ class Figures:
 
     def kinds(self) -> list[tuple[str, int, int]]:
         """Return each kind of failure with its attempts and documents over the range, the most frequent first."""
-        rows = self.failures_by_kind[self.failures_by_kind["document_source"] == ALL_SOURCES]
+        rows = self.failures_by_kind[self.failures_by_kind["document_source"] == ALL]
         sums = rows.groupby("failure_kind")[["attempts", "documents"]].sum().reset_index()
         sums = sums.sort_values(["attempts", "failure_kind"], ascending=[False, True])
         columns = (sums["failure_kind"], sums["attempts"], sums["documents"])

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from notaflow_pipeline.reporting.charts import COLUMNS, Column, daily_rows
-from notaflow_pipeline.reporting.figures import ALL_SOURCES, Figures
+from notaflow_pipeline.reporting.daily import ALL
+from notaflow_pipeline.reporting.figures import Figures
 from notaflow_pipeline.reporting.locales import Language, Writing
 from notaflow_pipeline.reporting.marks import LAYERS
 from notaflow_pipeline.reporting.words import kind_in, words
@@ -81,7 +82,7 @@ def chart_tables(figures: Figures, language: Language) -> list[Table]:
     if not (totals["attempts"] or totals["documents"]):
         return []
     rows = daily_rows(figures).dropna(how="all", subset=["documents", "attempts"])
-    days = rows[rows["document_source"] == ALL_SOURCES].iloc[::-1]
+    days = rows[rows["document_source"] == ALL].iloc[::-1]
     return [
         _days_table(name, days, language) if name in COLUMNS else _kinds_table(figures, language) for name in LAYERS
     ]

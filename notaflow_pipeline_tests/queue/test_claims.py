@@ -275,6 +275,7 @@ def test_claim_writes_all_that_the_document_asks_for(connection: Connection) -> 
         "run_id": "run-1",
         "claimed_at": written["ocr_started_at"],
         "lease_expires_at": attempt["lease_expires_at"],
+        "ready_at": written["created_at"],
     }
 
 

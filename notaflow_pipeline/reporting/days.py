@@ -1,0 +1,29 @@
+"""When a day begins and ends in a time zone: after 23, 24 or 25 hours, whatever zone the session or the machine has."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+
+@dataclass(frozen=True)
+class Window:
+    """A day, and its instants from `start` to before `end`, in UTC: what Python subtracts in one zone is wall-clock time."""
+
+    day: date
+    start: datetime
+    end: datetime
+
+
+def window_of(day: date, timezone: str) -> Window:
+    """Return the day's window; where clocks skip or repeat midnight, the day begins at the first instant of its date."""
+    return Window(day, _first_instant(day, timezone), _first_instant(day + timedelta(days=1), timezone))
+
+
+def day_of(instant: datetime, timezone: str) -> date:
+    """Return the date that an aware `instant` has in `timezone`."""
+    return instant.astimezone(ZoneInfo(timezone)).date()
+
+
+def _first_instant(day: date, timezone: str) -> datetime:
+    # fold 0 means the first of two midnights, and for a skipped one the instant of the change
+    return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(timezone)).astimezone(UTC)

@@ -1,0 +1,73 @@
+"""Which days' tables are to be computed: those that ended and were not counted since, and today when something happened.
+
+What does not belong here: computing them (`writing`).
+"""
+
+from datetime import date, timedelta
+
+from psycopg import Connection
+from psycopg.rows import scalar_row
+
+from notaflow_pipeline.reporting.days import window_of
+
+_DUE = """
+SELECT %(first)s::date + number
+FROM generate_series(0, %(last)s::date - %(first)s::date) AS number
+WHERE NOT EXISTS (
+    SELECT
+    FROM ocr_daily_failure_rate AS written
+    WHERE written.day = %(first)s::date + number
+      AND written.document_source = 'all'
+      AND written.computed_at >= (%(first)s::date + number + 1)::timestamp AT TIME ZONE %(timezone)s
+)
+  AND NOT EXISTS (
+    SELECT
+    FROM ocr_attempts_pruned AS pruned
+    WHERE pruned.finished_before > (%(first)s::date + number)::timestamp AT TIME ZONE %(timezone)s
+)
+ORDER BY number
+"""
+
+# An outcome takes its time a moment before others can see it, hence the minute: twice what a statement may take.
+_HAS_NEWS = """
+WITH written AS (
+    SELECT computed_at
+    FROM ocr_daily_failure_rate
+    WHERE day = %(day)s
+      AND document_source = 'all'
+)
+SELECT NOT EXISTS (SELECT FROM written) OR EXISTS (
+    SELECT
+    FROM ocr_attempt
+    WHERE finished_at >= GREATEST(%(start)s, (SELECT computed_at - interval '1 minute' FROM written))
+      AND finished_at < %(end)s
+      AND outcome IN ('succeeded', 'failed', 'stuck')
+)
+"""
+
+
+def days_due(connection: Connection, *, today: date, look_back_days: int, first: date, timezone: str) -> list[date]:
+    """Return the whole days whose tables were never computed after they ended, oldest first; pruned ones are left out.
+
+    Args:
+        connection: any.
+        today: the day under way, which is not due yet.
+        look_back_days: no further back than this.
+        first: the day before which nothing is computed.
+        timezone: whose midnights bound the days.
+    """
+    arguments = {
+        "first": max(first, today - timedelta(days=look_back_days)),
+        "last": today - timedelta(days=1),
+        "timezone": timezone,
+    }
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(_DUE, arguments).fetchall()
+
+
+def has_news(connection: Connection, day: date, *, timezone: str) -> bool:
+    """Whether a day's tables are missing, or an attempt that they count has finished since they were computed."""
+    window = window_of(day, timezone)
+    arguments = {"day": day, "start": window.start, "end": window.end}
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return bool(cursor.execute(_HAS_NEWS, arguments).fetchone())

@@ -1,0 +1,1 @@
+"""Tests that use Dagster's pages as a person does, in a browser."""
