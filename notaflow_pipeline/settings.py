@@ -55,6 +55,10 @@ class Settings(BaseSettings):
     retry_kinds: Annotated[tuple[str, ...], NoDecode] = Field((), validation_alias="OCR_RETRY_KINDS")
     partitions_start: date = Field(date(2025, 10, 10), validation_alias="NOTAFLOW_PARTITIONS_START")
 
+    keep_runs_days: int = Field(30, validation_alias="NOTAFLOW_KEEP_RUNS_DAYS", ge=2, le=36_500)
+    keep_batches_days: int = Field(90, validation_alias="NOTAFLOW_KEEP_BATCHES_DAYS", ge=2, le=36_500)
+    keep_attempts_days: int | None = Field(None, validation_alias="NOTAFLOW_KEEP_ATTEMPTS_DAYS", ge=30, le=36_500)
+
     documents_per_run: int = Field(200, validation_alias="OCR_DOCUMENTS_PER_RUN", ge=1, le=10_000)
     max_runs: int = Field(1, validation_alias="OCR_MAX_RUNS", ge=1, le=1000)
 
