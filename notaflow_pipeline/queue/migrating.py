@@ -22,7 +22,8 @@ from notaflow_pipeline.queue.schema import claim_index, find_differences, invali
 
 log = logging.getLogger(__name__)
 
-MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
+"""A link to the checkout's folder of that name; in an installed package, its files."""
 
 FIRST_OF_OURS = 5
 """001 and 002 stand for NotaFlow's own tables."""
