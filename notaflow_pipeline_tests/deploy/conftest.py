@@ -108,12 +108,10 @@ def proxy(installation: Installation) -> Iterator[Proxy]:
         with (place / "users").open("a") as users:
             users.write(f"{user}:{encrypted.stdout.strip()}\n")
     (place / "operators").write_text("marie webserver;\n")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
-        + ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(place / "tls.key"), "-out", str(place / "tls.crt")],
-        capture_output=True,
-        check=True,
-    )
+    certify = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    certify += ["-addext", "subjectAltName=IP:127.0.0.1"]
+    certify += ["-keyout", str(place / "tls.key"), "-out", str(place / "tls.crt")]
+    subprocess.run(certify, capture_output=True, check=True)
     port = free_port()
     configuration = (DEPLOY / "nginx.conf").read_text()
     for shipped, here in (

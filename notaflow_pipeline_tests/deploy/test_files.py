@@ -54,7 +54,10 @@ class TestDagster:
 class TestCompose:
     def test_file_is_what_the_specification_describes(self) -> None:
         specification = pytest.importorskip("compose_spec", reason="compose-spec is not installed (make setup-dev)")
-        project = specification.PyCompose.from_yaml(yaml.safe_dump(COMPOSE))
+        # what the library leaves to its caller: variables filled in, here with the example's, and merged keys written out
+        given = dict(re.findall(r"^([A-Z_]+)=(.*)$", (DEPLOY / "example.env").read_text(), re.MULTILINE))
+        filled_in = re.sub(r"\$\{([A-Z_]+)[^}]*\}", lambda found: given[found[1]], COMPOSE_TEXT)
+        project = specification.PyCompose.from_yaml(yaml.safe_dump(yaml.safe_load(filled_in)))
         assert set(project.service_names()) == set(COMPOSE["services"])
         with pytest.raises(Exception, match="imagge"):
             specification.PyCompose.from_yaml("services: {one: {imagge: nginx}}")
@@ -142,7 +145,7 @@ class TestKubernetes:
         job = pytest.importorskip("dagster_k8s.job", reason="dagster-k8s is not installed (make setup-dev)")
         config = {snake(name): value for name, value in launcher["runK8sConfig"].items()}
         job.UserDefinedDagsterK8sConfig.from_dict(config)
-        with pytest.raises(Exception, match="memroy|limitss"):
+        with pytest.raises(Exception, match="limitss"):
             job.UserDefinedDagsterK8sConfig.from_dict({"container_config": {"resources": {"limitss": {}}}})
 
     def test_pod_has_time_to_give_its_documents_back(self, launcher: dict[str, Any]) -> None:
