@@ -8,6 +8,12 @@ otherwise the project's own samples.
 usage: python benchmarks/pipeline.py [--pages FOLDER] [--repetitions N] [--workers N]
 """
 
+import sys
+
+# from this file's folder, `import queue` anywhere in the standard library would find this project's benchmark of that name
+sys.path.pop(0)
+sys.path.insert(0, __file__.rpartition("/benchmarks/")[0])
+
 import argparse
 import json
 import os
@@ -15,7 +21,6 @@ import resource
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
