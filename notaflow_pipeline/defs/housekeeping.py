@@ -21,6 +21,9 @@ FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.Dagster
 BATCH_ASSETS = frozenset({dg.AssetKey("ocr_text")})
 """Assets with a materialisation for every batch. All others have one a day, which checks and plots look back on: kept."""
 
+RUNS_AT_ONCE = 200
+"""Dagster's storage opens a connection for every question, so they are asked about many at once."""
+
 LONGEST_SECONDS = 900.0
 """For each part of a night's work; what is left over goes the next night."""
 
@@ -122,10 +125,10 @@ housekeeping_schedule = dg.ScheduleDefinition(
 def _finished_runs(instance: dg.DagsterInstance, *, older_than_days: int) -> Iterator[dg.RunRecord]:
     """Yield finished runs, oldest first. All ids are read before the first goes: a deleted run is no place to go on from."""
     wanted = dg.RunsFilter(statuses=list(FINISHED), updated_before=datetime.now(UTC) - timedelta(days=older_than_days))
-    for run_id in reversed(instance.get_run_ids(wanted)):
-        record = instance.get_run_record_by_id(run_id)
-        if record is not None:
-            yield record
+    oldest_first = instance.get_run_ids(wanted)[::-1]
+    for start in range(0, len(oldest_first), RUNS_AT_ONCE):
+        page = dg.RunsFilter(run_ids=oldest_first[start : start + RUNS_AT_ONCE])
+        yield from instance.get_run_records(page, ascending=True)
 
 
 def _materialised(instance: dg.DagsterInstance, run_id: str) -> frozenset[dg.AssetKey]:
