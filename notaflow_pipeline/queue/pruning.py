@@ -69,24 +69,25 @@ SELECT (SELECT count(*) FROM gone) AS documents,
        (SELECT max(finished_at) FROM looked_at) AS reached
 """
 
-# `through` only ever grows: what was removed once stays removed
-_REMEMBER = """
-INSERT INTO ocr_pruned (through, resume_after, pruned_at)
-VALUES (%(newest)s, %(reached)s, clock_timestamp())
+# the time only ever grows: what was removed once stays removed
+_REMEMBER_REMOVED = """
+INSERT INTO ocr_attempts_pruned AS known (finished_before)
+VALUES (%(newest)s + interval '1 microsecond')
 ON CONFLICT (only_row) DO UPDATE
-SET through = GREATEST(ocr_pruned.through, EXCLUDED.through),
-    resume_after = EXCLUDED.resume_after,
-    pruned_at = EXCLUDED.pruned_at
+SET finished_before = GREATEST(known.finished_before, EXCLUDED.finished_before)
+"""
+
+_REMEMBER_REACHED = """
+INSERT INTO ocr_pruning (resume_after, looked_at)
+VALUES (%(reached)s, clock_timestamp())
+ON CONFLICT (only_row) DO UPDATE
+SET resume_after = EXCLUDED.resume_after,
+    looked_at = EXCLUDED.looked_at
 """
 
 _RESUME_AFTER = """
 SELECT resume_after
-FROM ocr_pruned
-"""
-
-_PRUNED_THROUGH = """
-SELECT through
-FROM ocr_pruned
+FROM ocr_pruning
 """
 
 
@@ -115,8 +116,8 @@ def prune_attempts(
     """Remove the histories of documents that have no row any more, and whose last attempt ended before `before`.
 
     Never removed: an open attempt, any attempt of a document in the queue, and one whose day is not in the daily tables. A
-    call that runs out of time is continued by the next. How far it went is remembered in `ocr_pruned` together with what it
-    removed, so that no day is counted again from what is left (`pruned_through`).
+    call that runs out of time is continued by the next. Each transaction that removes something says so in
+    `ocr_attempts_pruned`, so that no day is counted again from what is left.
 
     Args:
         connection: outside any transaction.
@@ -131,20 +132,15 @@ def prune_attempts(
     while True:
         with short_transaction(connection):
             window = _prune_window(connection, before, after, batch, timezone)
-            connection.execute(_REMEMBER, vars(window))
+            if window.newest is not None:
+                connection.execute(_REMEMBER_REMOVED, vars(window))
+            connection.execute(_REMEMBER_REACHED, vars(window))
         documents += window.documents
         attempts += window.attempts
         rounds += window.rounds
         after = window.reached
         if after is None or time.monotonic() > deadline:
             return Pruned(documents, attempts, rounds, complete=after is None)
-
-
-def pruned_through(connection: Connection) -> datetime | None:
-    """Return the time up to which attempts may be missing, or None when none was ever removed."""
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        through: datetime | None = cursor.execute(_PRUNED_THROUGH).fetchone()
-    return through
 
 
 def _prune_window(

@@ -68,11 +68,8 @@ COLUMNS = {
         "run_id": "text",
     },
     "ocr_pause": {"since": "timestamp with time zone", "reason": "text"},
-    "ocr_pruned": {
-        "through": "timestamp with time zone",
-        "resume_after": "timestamp with time zone",
-        "pruned_at": "timestamp with time zone",
-    },
+    "ocr_attempts_pruned": {"finished_before": "timestamp with time zone"},
+    "ocr_pruning": {"resume_after": "timestamp with time zone", "looked_at": "timestamp with time zone"},
 }
 
 # name -> definition after ON extraction_queue, white space, parentheses and casts aside

@@ -8,7 +8,7 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.queue import claims
-from notaflow_pipeline.queue.pruning import Pruned, prune_attempts, pruned_through
+from notaflow_pipeline.queue.pruning import Pruned, prune_attempts
 from notaflow_pipeline_tests.queue.conftest import READING, add_document, attempts, claim, claim_one, fail
 from notaflow_pipeline_tests.queue.oracle import broken_promises
 
@@ -58,6 +58,11 @@ def delete(connection: Connection, key: UUID) -> None:
 
 def prune(connection: Connection, **limits: Any) -> Pruned:
     return prune_attempts(connection, CUTOFF, timezone=ZONE, **limits)
+
+
+def pruned_before(connection: Connection) -> datetime | None:
+    row = connection.execute("SELECT finished_before FROM ocr_attempts_pruned").fetchone()
+    return row[0] if row else None
 
 
 def remaining(connection: Connection) -> set[UUID]:
@@ -156,10 +161,10 @@ def test_how_far_it_went_is_remembered_and_never_taken_back(connection: Connecti
     [_, last] = attempts(connection, newer)
     count_days(connection)
     prune(connection)
-    assert pruned_through(connection) is None, "nothing was removed"
+    assert pruned_before(connection) is None, "nothing was removed"
     delete(connection, newer)
     prune(connection)
-    assert pruned_through(connection) == last["finished_at"]
+    assert pruned_before(connection) == last["finished_at"] + timedelta(microseconds=1)
     delete(connection, older)
     assert prune(connection).attempts == 2
-    assert pruned_through(connection) == last["finished_at"]
+    assert pruned_before(connection) == last["finished_at"] + timedelta(microseconds=1)

@@ -1,0 +1,3 @@
+DROP TABLE IF EXISTS ocr_pruning;
+
+DROP TABLE IF EXISTS ocr_attempts_pruned;
