@@ -3,15 +3,16 @@ PORT ?= 3000
 TESTS ?=
 MINUTES ?= 10
 
-.PHONY: help setup setup-dev dev test check chaos format lock
+.PHONY: help setup setup-dev dev test check audit chaos format lock version wheel
 
 help:
 	@echo "make dev      install, start database and Dagster UI with the samples (PORT=3000)"
 	@echo "make test     install and test            (TESTS='-k claims' narrows it)"
-	@echo "make check    lint, type-check, check the import contract and the migrations"
+	@echo "make check    lint, type-check, check the import contract, the migrations and the lock files"
 	@echo "make chaos    kill, freeze, cut off and restart everything, and judge (MINUTES=10)"
 	@echo "make setup    install alone"
 	@echo "make format   let ruff rewrite"
+	@echo "make wheel    a release as a wheel, in dist/"
 	@echo "make lock     resolve the dependencies anew (needs uv)"
 
 setup:
@@ -32,6 +33,11 @@ check: setup-dev
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/squawk --config .squawk.toml migrations/*.sql
+	.venv/bin/python scripts/audit.py
+
+# as a release demands: fails where the advisory database cannot be asked
+audit: setup-dev
+	.venv/bin/python scripts/audit.py --require-advisories
 
 chaos: setup-dev
 	.venv/bin/python -m notaflow_pipeline_tests.chaos --minutes $(MINUTES)
@@ -45,3 +51,11 @@ lock:
 		--no-annotate --no-header --no-strip-extras --quiet -o requirements.lock
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-annotate --no-header --no-strip-extras --quiet -c requirements.lock -o requirements-dev.lock
+	uv pip compile pyproject.toml --extra kubernetes --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-annotate --no-header --no-strip-extras --quiet -c requirements.lock -o requirements-kubernetes.lock
+
+version:
+	@sed -n 's/^__version__ = "\(.*\)"$$/\1/p' notaflow_pipeline/__init__.py
+
+wheel: setup-dev
+	.venv/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .

@@ -10,6 +10,7 @@ from notaflow_pipeline.defs.daily_check import daily_tables_equal_a_recount
 from notaflow_pipeline.defs.daily_checks import daily_failure_rate_checks, daily_performance_checks
 from notaflow_pipeline.defs.daily_schedules import ocr_daily_job, ocr_daily_schedule, ocr_today_job, ocr_today_schedule
 from notaflow_pipeline.defs.dashboard import dashboard_job, dashboard_schedule, ocr_dashboard
+from notaflow_pipeline.defs.housekeeping import housekeeping_job, housekeeping_schedule
 from notaflow_pipeline.defs.jobs import ocr_job
 from notaflow_pipeline.defs.queue_checks import health_sensor, queue_health
 from notaflow_pipeline.defs.recovery import ocr_recovery_job, ocr_recovery_sensor
@@ -34,6 +35,7 @@ defs = dg.Definitions(
         ocr_daily_job,
         ocr_today_job,
         dashboard_job,
+        housekeeping_job,
     ],
     schedules=[
         queue_check_schedule,
@@ -41,6 +43,7 @@ defs = dg.Definitions(
         ocr_daily_schedule,
         ocr_today_schedule,
         dashboard_schedule,
+        housekeeping_schedule,
     ],
     sensors=[ocr_ready_sensor, ocr_recovery_sensor, health_sensor, alert_sensor],
     resources={

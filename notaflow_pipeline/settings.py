@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     partitions_start: date = Field(date(2025, 10, 10), validation_alias="NOTAFLOW_PARTITIONS_START")
 
     low_confidence: float = Field(60, validation_alias="OCR_LOW_CONFIDENCE", ge=0, le=100)
+    keep_runs_days: int = Field(30, validation_alias="NOTAFLOW_KEEP_RUNS_DAYS", ge=2, le=36_500)
+    keep_batches_days: int = Field(90, validation_alias="NOTAFLOW_KEEP_BATCHES_DAYS", ge=2, le=36_500)
+    keep_attempts_days: int | None = Field(None, validation_alias="NOTAFLOW_KEEP_ATTEMPTS_DAYS", ge=30, le=36_500)
 
     documents_per_run: int = Field(200, validation_alias="OCR_DOCUMENTS_PER_RUN", ge=1, le=10_000)
     max_runs: int = Field(1, validation_alias="OCR_MAX_RUNS", ge=1, le=1000)

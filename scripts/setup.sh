@@ -1,5 +1,7 @@
 #!/bin/sh
 # Installs what is missing: Tesseract with French and English, and a virtual environment from the hash-locked file.
+# Run where only this script and the lock file lie, it installs what the project needs, and again later the project itself: so
+# does deploy/Dockerfile.
 # usage: scripts/setup.sh LOCKFILE     (requirements.lock, or requirements-dev.lock for tests and checks)
 set -eu
 cd "$(dirname "$0")/.."
@@ -76,6 +78,7 @@ if ! cmp -s "$lock" "$stamp"; then
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"
     cp "$lock" "$stamp"
 fi
+[ -f pyproject.toml ] || exit 0
 if ! [ -x .venv/bin/notaflow ] || ! cmp -s pyproject.toml .venv/installed-pyproject.toml; then
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
     cp pyproject.toml .venv/installed-pyproject.toml

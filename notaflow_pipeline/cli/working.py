@@ -13,11 +13,14 @@ from notaflow_pipeline.cli.surroundings import open_database, ready_database_url
 from notaflow_pipeline.cli.terminal import Json, app, print_json, progress_bar, say
 from notaflow_pipeline.pipeline import Pipeline, Progress
 from notaflow_pipeline.queue.database import open_pool
-from notaflow_pipeline.settings import SourceName, load_settings
+from notaflow_pipeline.settings import SettingsError, SourceName, load_settings
 from notaflow_pipeline.worker import checked_pipeline, configured_storage
 
 NO_LIMIT = sys.maxsize
 WAIT_SECONDS = 1.0
+
+WATCH_SECONDS = 5.0
+"""How often a worker that stays asks for new documents: one statement that walks an index of what is ready."""
 
 
 @app.command()
@@ -48,11 +51,14 @@ def work(
     until_empty: Annotated[
         bool, typer.Option("--until-empty", help="Return only when every document is done or exhausted.")
     ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, and read what comes, until told to stop.")] = False,
     limit: Annotated[int | None, typer.Option(help="At most so many documents.", min=1)] = None,
     as_json: Json = False,
 ) -> None:
-    """Run the OCR job here, without daemon or UI; without --until-empty, return when nothing is ready any more."""
+    """Run the OCR job here, without daemon or UI; without --until-empty or --watch, return when nothing is ready any more."""
     settings = load_settings()
+    if until_empty and watch:
+        raise SettingsError("--until-empty and --watch exclude each other")
     began = time.monotonic()
     with (
         ready_database_url(settings) as url,
@@ -60,7 +66,7 @@ def work(
         checked_pipeline(settings, pool) as pipeline,
         progress_bar(as_json) as bar,
     ):
-        total = _work_through(pipeline, until_empty, limit or NO_LIMIT, bar)
+        total = _work_through(pipeline, limit or NO_LIMIT, bar, until_empty=until_empty, watch=watch)
     seconds = time.monotonic() - began
     if as_json:
         print_json({**asdict(total), "failed": dict(total.failed), "seconds": round(seconds, 3)})
@@ -74,8 +80,8 @@ def work(
         )
 
 
-def _work_through(pipeline: Pipeline, until_empty: bool, limit: int, bar: Bar) -> Progress:
-    """Work until nothing is ready, or until nothing is left to wait for either."""
+def _work_through(pipeline: Pipeline, limit: int, bar: Bar, *, until_empty: bool, watch: bool) -> Progress:
+    """Work until nothing is ready, or until nothing is left to wait for either, or for ever."""
     task = bar.add_task("OCR", total=None, rate="")
     began = time.monotonic()
     total = Progress()
@@ -88,8 +94,7 @@ def _work_through(pipeline: Pipeline, until_empty: bool, limit: int, bar: Bar) -
     while True:
         pipeline.recover()
         total = total + pipeline.work(limit=limit - total.claimed, on_progress=show)
-        if not until_empty or total.claimed >= limit:
+        stays = watch or (until_empty and pipeline.has_unfinished())
+        if total.claimed >= limit or not stays:
             return total
-        if not pipeline.has_unfinished():
-            return total
-        time.sleep(WAIT_SECONDS)
+        time.sleep(WATCH_SECONDS if watch else WAIT_SECONDS)

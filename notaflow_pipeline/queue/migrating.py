@@ -6,7 +6,7 @@ What does not belong here: the SQL itself (`migrations/`), and saying what a dat
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -22,7 +22,8 @@ from notaflow_pipeline.queue.schema import claim_index, find_differences, invali
 
 log = logging.getLogger(__name__)
 
-MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
+"""A link to the checkout's folder of that name; in an installed package, its files."""
 
 FIRST_OF_OURS = 5
 """001 and 002 stand for NotaFlow's own tables."""
@@ -92,7 +93,8 @@ def migrate(url: str, *, sources: Sequence[str], to: int | None = None) -> list[
         finally:
             backend.connection.close()
         if to is None:
-            _switch_on(connection, sources)
+            with suppress(psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable):  # mended below
+                _switch_on(connection, sources)
             if list(find_differences(connection, sources)):
                 _mend(connection)
                 _switch_on(connection, sources)

@@ -152,6 +152,7 @@ COLUMNS = {
         "documents": "integer",
         "computed_at": "timestamp with time zone",
     },
+    "ocr_pruning": {"resume_after": "timestamp with time zone", "looked_at": "timestamp with time zone"},
 }
 
 # name -> definition after ON extraction_queue, white space, parentheses and casts aside

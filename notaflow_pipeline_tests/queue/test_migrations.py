@@ -495,6 +495,14 @@ def test_wrong_type_that_stood_before_is_named_and_not_hidden_by_migrating(notaf
         assert differences(connection) == ["column extraction_queue.ocr_error is character varying(100), not text"]
 
 
+def test_column_that_was_dropped_after_all_migrations_is_mended_with_its_indexes(database_url: str) -> None:
+    with on(database_url) as connection:
+        connection.execute("ALTER TABLE extraction_queue DROP COLUMN ocr_priority CASCADE")
+        assert len(differences(connection)) == 3
+        assert migrate(database_url, sources=["index"]) == []
+        assert differences(connection) == []
+
+
 def test_schema_of_an_empty_database_is_refused_with_the_command_that_mends_it(empty_database_url: str) -> None:
     with on(empty_database_url) as connection, pytest.raises(SchemaMismatch, match="`notaflow migrate` mends it"):
         require_schema(connection, ["index"])

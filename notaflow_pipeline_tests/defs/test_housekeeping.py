@@ -1,0 +1,158 @@
+"""What a night removes from a real instance, and what it leaves: the plots, the newest batch, what is young."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import dagster as dg
+import pytest
+from psycopg import Connection, sql
+
+from notaflow_pipeline.defs.housekeeping import may_go
+from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, PROJECT, configure, defs, errors_of
+
+pytestmark = pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")
+
+DAYS = dg.StaticPartitionsDefinition(["2026-01-01", "2026-01-02"])
+
+
+@dg.asset(name="ocr_text")
+def batch() -> dg.MaterializeResult[None]:
+    """Stand-in for a batch."""
+    return dg.MaterializeResult(metadata={"documents": 1})
+
+
+@dg.asset(partitions_def=DAYS)
+def daily() -> dg.MaterializeResult[None]:
+    """Stand-in for a daily table."""
+    return dg.MaterializeResult(metadata={"failure_rate": 0.5})
+
+
+@dg.op
+def _nothing() -> None: ...
+
+
+@dg.job
+def errand_job() -> None:
+    """Stand-in for recovery, checks and retries: runs that materialise nothing."""
+    _nothing()
+
+
+@pytest.fixture
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str) -> Iterator[dg.DagsterInstance]:
+    """Dagster's instance as dagster.yaml has it, on this test's database."""
+    configure(monkeypatch, tmp_path, database_url)
+    with dg.DagsterInstance.from_config(str(PROJECT)) as one:
+        yield one
+
+
+def made(instance: dg.DagsterInstance, asset: dg.AssetsDefinition, partition: str | None = None) -> str:
+    result = dg.materialize([asset], instance=instance, partition_key=partition)
+    return result.run_id
+
+
+def age(connection: Connection, run_id: str, days: int) -> None:
+    connection.execute(
+        "UPDATE dagster.runs SET create_timestamp = create_timestamp - %(by)s, update_timestamp = update_timestamp - %(by)s "
+        "WHERE run_id = %(run)s",
+        {"by": timedelta(days=days), "run": run_id},
+    )
+
+
+def count(connection: Connection, table: str, run_id: str) -> int:
+    statement = sql.SQL("SELECT count(*) FROM {} WHERE run_id = %s").format(sql.Identifier("dagster", table))
+    row = connection.execute(statement, [run_id]).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def clean(instance: dg.DagsterInstance) -> dict[str, dict[str, Any]]:
+    """Run the job; return each op's metadata."""
+    result = defs.resolve_job_def("housekeeping_job").execute_in_process(instance=instance, raise_on_error=False)
+    assert result.success, errors_of(result)
+    return {
+        str(event.step_key): {name: value.value for name, value in event.step_output_data.metadata.items()}
+        for event in result.all_events
+        if event.is_successful_output
+    }
+
+
+def captured_output(instance: dg.DagsterInstance, run_id: str) -> Path:
+    place = Path(instance.compute_log_manager._base_dir) / run_id  # type: ignore[attr-defined]
+    assert any(one.is_file() for one in place.rglob("*"))
+    return place
+
+
+def test_old_runs_go_with_events_and_output_and_the_plots_keep_every_point(
+    instance: dg.DagsterInstance, connection: Connection
+) -> None:
+    days = {key: made(instance, daily, key) for key in DAYS.get_partition_keys()}
+    errand = errand_job.execute_in_process(instance=instance).run_id
+    old_batch = made(instance, batch)
+    young_batch = made(instance, batch)
+    newest_batch = made(instance, batch)
+    young_errand = errand_job.execute_in_process(instance=instance).run_id
+    for run_id in (*days.values(), old_batch, newest_batch):
+        age(connection, run_id, 1000)
+    age(connection, errand, 31)
+    age(connection, young_batch, 89)
+    age(connection, young_errand, 29)
+    output = {run_id: captured_output(instance, run_id) for run_id in (errand, young_errand)}
+
+    found = clean(instance)["prune_runs"]
+
+    assert found["runs_removed"] == 2
+    assert found["by_job"]["errand_job"] == 1
+    kept = {*days.values(), young_batch, newest_batch, young_errand}
+    assert {run.run_id for run in instance.get_runs(dg.RunsFilter(run_ids=[*kept, errand, old_batch]))} == kept
+    for gone in (errand, old_batch):
+        assert count(connection, "event_logs", gone) == 0
+        assert count(connection, "run_tags", gone) == 0
+    assert [output[run].exists() for run in (errand, young_errand)] == [False, True]
+    points = instance.fetch_materializations(dg.AssetKey("daily"), limit=10).records
+    assert {(record.partition_key, record.run_id) for record in points} == set(days.items())
+    assert instance.get_materialized_partitions(dg.AssetKey("daily")) == set(days)
+    batches = instance.fetch_materializations(dg.AssetKey("ocr_text"), limit=10).records
+    assert [record.run_id for record in batches] == [newest_batch, young_batch]
+    assert clean(instance)["prune_runs"]["runs_removed"] == 0
+
+
+def test_run_under_way_stays_however_old(instance: dg.DagsterInstance, connection: Connection) -> None:
+    running = dg.DagsterRun(job_name="ocr_job", run_id=str(uuid4()), status=dg.DagsterRunStatus.STARTED)
+    instance.add_run(running)
+    age(connection, running.run_id, 1000)
+    assert clean(instance)["prune_runs"]["runs_removed"] == 0
+    assert instance.has_run(running.run_id)
+
+
+def test_attempts_are_kept_for_ever_unless_the_policy_says_otherwise(
+    instance: dg.DagsterInstance, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection.execute(
+        "INSERT INTO ocr_attempt (queue_id, attempt_number, worker_id, claimed_at, lease_expires_at, finished_at, outcome) "
+        "SELECT gen_random_uuid(), 1, 'w', at, at, at, 'released' "
+        "FROM (VALUES (now() - interval '401 days'), (now() - interval '399 days')) AS day (at)"
+    )
+    assert clean(instance).get("prune_old_attempts", {}) == {}
+    assert connection.execute("SELECT count(*) FROM ocr_attempt").fetchone() == (2,)
+    monkeypatch.setenv("NOTAFLOW_KEEP_ATTEMPTS_DAYS", "400")
+    assert clean(instance)["prune_old_attempts"]["attempts_removed"] == 1
+    assert connection.execute("SELECT count(*) FROM ocr_attempt").fetchone() == (1,)
+
+
+@pytest.mark.parametrize(
+    ("assets", "age_days", "goes"),
+    [
+        (set(), 29.9, False),
+        (set(), 30.0, True),
+        ({"ocr_text"}, 89.9, False),
+        ({"ocr_text"}, 90.0, True),
+        ({"ocr_daily_performance"}, 10_000.0, False),
+        ({"ocr_text", "ocr_daily_performance"}, 10_000.0, False),
+    ],
+)
+def test_what_a_run_made_decides_how_long_it_stays(assets: set[str], age_days: float, goes: bool) -> None:
+    materialised = {dg.AssetKey(name) for name in assets}
+    assert may_go(materialised, age_days=age_days, keep_runs_days=30, keep_batches_days=90) is goes

@@ -1,0 +1,214 @@
+"""Dagster as deploy/ runs it, without containers: code server, daemon, two webservers, and nginx in front."""
+
+import os
+import shutil
+import signal
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from notaflow_pipeline_tests.conftest import _database
+from notaflow_pipeline_tests.deploy import DEPLOY
+from notaflow_pipeline_tests.processes.test_together import free_port
+
+PATIENCE_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What runs, and where."""
+
+    folder: Path
+    database_url: str
+    environment: dict[str, str]
+    code_server: "subprocess.Popen[bytes]"
+    code_server_port: int
+    webserver: str
+    viewer: str
+
+    @property
+    def documents(self) -> Path:
+        """The bucket of the source `index`."""
+        return self.folder / "documents" / "index"
+
+
+@pytest.fixture(scope="package")
+def installation(server_url: str, template_database: str) -> Iterator[Installation]:
+    """Code server, daemon and both webservers over a database of their own, as compose.yaml starts them."""
+    with ExitStack() as stack:
+        url = stack.enter_context(_database(server_url, template_database))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="notaflow-deploy-")))
+        ports = {name: free_port() for name in ("code-server", "webserver", "viewer")}
+        environment = environment_of(folder, url)
+        workspace = folder / "workspace.yaml"
+        workspace.write_text((DEPLOY / "workspace.yaml").read_text().replace("4000", str(ports["code-server"])))
+        code_server = stack.enter_context(
+            started(
+                folder,
+                "code-server",
+                [
+                    sys.executable,
+                    str(DEPLOY / "code_server.py"),
+                    "--host",
+                    "127.0.0.1",
+                    "--port",
+                    str(ports["code-server"]),
+                ],
+                environment,
+            )
+        )
+        health = [program("dagster"), "api", "grpc-health-check", "-p", str(ports["code-server"])]
+        wait_until(lambda: subprocess.run(health, env=environment, capture_output=True, check=False).returncode == 0)
+        stack.enter_context(
+            started(folder, "daemon", [program("dagster-daemon"), "run", "-w", str(workspace)], environment)
+        )
+        for name, options in (("webserver", []), ("viewer", ["--read-only"])):
+            command = [program("dagster-webserver"), *options, "-h", "127.0.0.1", "-p", str(ports[name])]
+            stack.enter_context(started(folder, name, [*command, "-w", str(workspace)], environment))
+        addresses = {name: f"127.0.0.1:{ports[name]}" for name in ("webserver", "viewer")}
+        for address in addresses.values():
+            wait_until(lambda address=address: answers(f"http://{address}/server_info"))
+        yield Installation(
+            folder, url, environment, code_server, ports["code-server"], addresses["webserver"], addresses["viewer"]
+        )
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """The one door, and the key of its certificate."""
+
+    address: str
+    certificate: Path
+
+    def client(self, user: str | None = None) -> httpx.Client:
+        """A browser of this user, whose password is the name."""
+        trust = ssl.create_default_context(cafile=self.certificate)
+        return httpx.Client(base_url=f"https://{self.address}", verify=trust, auth=(user, user) if user else None)
+
+
+@pytest.fixture(scope="package")
+def proxy(installation: Installation) -> Iterator[Proxy]:
+    """Nginx with deploy/nginx.conf in front of both webservers; marie is an operator, and luc looks on."""
+    if shutil.which("nginx") is None or shutil.which("openssl") is None:
+        pytest.skip("nginx and openssl are not installed (Debian: apt-get install nginx-light openssl)")
+    place = installation.folder / "proxy"
+    place.mkdir()
+    for user in ("marie", "luc"):
+        encrypted = subprocess.run(["openssl", "passwd", "-6", user], capture_output=True, text=True, check=True)
+        with (place / "users").open("a") as users:
+            users.write(f"{user}:{encrypted.stdout.strip()}\n")
+    (place / "operators").write_text("marie webserver;\n")
+    certify = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    certify += ["-addext", "subjectAltName=IP:127.0.0.1"]
+    certify += ["-keyout", str(place / "tls.key"), "-out", str(place / "tls.crt")]
+    subprocess.run(certify, capture_output=True, check=True)
+    port = free_port()
+    configuration = (DEPLOY / "nginx.conf").read_text()
+    for shipped, here in (
+        ("/etc/nginx/notaflow", str(place)),
+        ("server webserver:3000", f"server {installation.webserver}"),
+        ("server viewer:3000", f"server {installation.viewer}"),
+        ("listen 8443 ssl", f"listen 127.0.0.1:{port} ssl"),
+        ("/tmp/nginx", f"{place}/nginx"),  # noqa: S108 - where it lies in the container
+    ):
+        assert shipped in configuration
+        configuration = configuration.replace(shipped, here)
+    (place / "nginx.conf").write_text(configuration)
+    place.chmod(0o755)  # as root, nginx works as another user
+    installation.folder.chmod(0o755)
+    nginx = ["nginx", "-c", str(place / "nginx.conf"), "-g", "daemon off;"]
+    with started(installation.folder, "nginx", nginx, installation.environment):
+        one = Proxy(f"127.0.0.1:{port}", place / "tls.crt")
+        wait_until(lambda: reachable(one))
+        yield one
+
+
+def environment_of(folder: Path, database_url: str) -> dict[str, str]:
+    """The environment of the image, with places in `folder`."""
+    ours = ("NOTAFLOW_", "OCR_", "DAGSTER_", "SUPABASE_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    for name in ("documents/index", "dagster_home", "compute_logs", "temporary"):
+        (folder / name).mkdir(parents=True)
+    shutil.copy(DEPLOY / "dagster.yaml", folder / "dagster_home")
+    return environment | {
+        "DAGSTER_HOME": str(folder / "dagster_home"),
+        "NOTAFLOW_DATABASE_URL": database_url,
+        "NOTAFLOW_DOCUMENTS_URL": str(folder / "documents"),
+        "NOTAFLOW_HOME": str(folder / "home"),
+        "NOTAFLOW_COMPUTE_LOGS": str(folder / "compute_logs"),
+        "NOTAFLOW_CODE_SERVER": "127.0.0.1",
+        "OCR_WORKERS": "1",
+        "TMPDIR": str(folder / "temporary"),
+    }
+
+
+def program(name: str) -> str:
+    """A program of this installation."""
+    return str(Path(sys.executable).with_name(name))
+
+
+@contextmanager
+def started(
+    folder: Path, name: str, command: list[str], environment: dict[str, str]
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that ends with the tests, and whatever it started with it; what it says goes to a file."""
+    with (folder / f"{name}.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        family = [process, *children_of(process.pid)]
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        for one in family[1:]:
+            if isinstance(one, psutil.Process) and one.is_running():
+                one.kill()
+
+
+def children_of(pid: int) -> list[psutil.Process]:
+    """Everything that a process has started and that still lives."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def answers(address: str) -> bool:
+    """Whether a webserver is there."""
+    try:
+        return httpx.get(address, timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def reachable(proxy: Proxy) -> bool:
+    """Whether the proxy is there, whatever it says."""
+    try:
+        with proxy.client() as client:
+            return client.get("/").status_code > 0
+    except httpx.HTTPError:
+        return False
+
+
+def wait_until(happened: object) -> None:
+    """Wait for a moment that comes."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    assert callable(happened)
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.3)

@@ -1,0 +1,181 @@
+"""The files of deploy/ against what will read them: Dagster's config types, the Compose specification, Kubernetes' models."""
+
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+from dagster._config import process_config
+from dagster._core.instance.config import dagster_instance_config
+from dagster._core.instance.ref import InstanceRef
+
+from notaflow_pipeline import __version__
+from notaflow_pipeline_tests.deploy import DEPLOY, PROJECT
+
+VALUES: dict[str, Any] = yaml.safe_load((DEPLOY / "helm" / "values.yaml").read_text())
+COMPOSE_TEXT = (DEPLOY / "compose.yaml").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_TEXT)
+OURS = {name: one for name, one in COMPOSE["services"].items() if "NOTAFLOW_IMAGE" in one["image"]}
+
+RELEASE_SECONDS = 10
+"""Within which a worker that is told to stop gives its claims back."""
+
+
+def seconds(duration: str) -> int:
+    return int(duration.removesuffix("s"))
+
+
+class TestDagster:
+    def test_instance_config_has_no_key_that_dagster_does_not_know(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("NOTAFLOW_COMPUTE_LOGS", "/var/lib/notaflow/compute_logs")
+        dagster_instance_config(str(DEPLOY))
+        reference = InstanceRef.from_dir(str(DEPLOY))
+        for data in (reference.compute_logs_data, reference.local_artifact_storage_data):
+            configurable = getattr(import_module(data.module_name), data.class_name)
+            checked = process_config(configurable.config_type(), data.config_dict)
+            assert checked.success, checked.errors
+
+    def test_both_instances_keep_the_same_history_for_the_same_time(self) -> None:
+        here, there = (yaml.safe_load((one / "dagster.yaml").read_text()) for one in (PROJECT, DEPLOY))
+        for part in ("storage", "retention", "sensors", "schedules", "telemetry"):
+            assert here[part] == there[part], part
+
+    def test_location_has_one_name_everywhere(self) -> None:
+        names = {
+            next(iter(location.values()))["location_name"]
+            for folder in (PROJECT, DEPLOY)
+            for location in yaml.safe_load((folder / "workspace.yaml").read_text())["load_from"]
+        }
+        assert names == {"notaflow_pipeline"}
+
+
+class TestCompose:
+    def test_file_is_what_the_specification_describes(self) -> None:
+        specification = pytest.importorskip("compose_spec", reason="compose-spec is not installed (make setup-dev)")
+        # what the library leaves to its caller: variables filled in, here with the example's, and merged keys written out
+        given = dict(re.findall(r"^([A-Z_]+)=(.*)$", (DEPLOY / "example.env").read_text(), re.MULTILINE))
+        filled_in = re.sub(r"\$\{([A-Z_]+)[^}]*\}", lambda found: given[found[1]], COMPOSE_TEXT)
+        project = specification.PyCompose.from_yaml(yaml.safe_dump(yaml.safe_load(filled_in)))
+        assert set(project.service_names()) == set(COMPOSE["services"])
+        with pytest.raises(Exception, match="imagge"):
+            specification.PyCompose.from_yaml("services: {one: {imagge: nginx}}")
+
+    def test_every_part_is_the_same_image_without_rights(self) -> None:
+        assert {"migrate", "code-server", "daemon", "webserver", "viewer", "worker"} == set(OURS)
+        for name, service in OURS.items():
+            assert service["image"] == OURS["daemon"]["image"], name
+            assert service["read_only"] is True, name
+            assert service["cap_drop"] == ["ALL"], name
+            assert not service.get("privileged"), name
+            assert not any("docker.sock" in str(volume) for volume in service["volumes"]), name
+
+    def test_nothing_but_the_proxy_can_be_reached_from_outside(self) -> None:
+        open_ports = {name: one["ports"] for name, one in COMPOSE["services"].items() if "ports" in one}
+        assert open_ports.pop("proxy") == ["443:8443"]
+        assert all(port.startswith("127.0.0.1:") for ports in open_ports.values() for port in ports)
+
+    def test_what_reads_documents_is_stopped_patiently(self) -> None:
+        for name in ("code-server", "worker"):
+            assert seconds(OURS[name]["stop_grace_period"]) > 2 * RELEASE_SECONDS
+
+    def test_nothing_reads_documents_before_the_schema_is_there(self) -> None:
+        for name in ("code-server", "worker"):
+            assert OURS[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
+
+    def test_every_variable_of_the_example_is_used(self) -> None:
+        named = set(re.findall(r"^([A-Z_]+)=", (DEPLOY / "example.env").read_text(), re.MULTILINE))
+        demanded = set(re.findall(r"\$\{([A-Z_]+)", COMPOSE_TEXT))
+        assert demanded <= named
+        readme = (PROJECT / "README.md").read_text()
+        assert [name for name in named - demanded if f"`{name}`" not in readme] == []
+
+    def test_example_names_this_version(self) -> None:
+        assert f"NOTAFLOW_IMAGE=notaflow:{__version__}\n" in (DEPLOY / "example.env").read_text()
+
+
+class TestImage:
+    def test_it_is_installed_by_the_script_that_installs_a_checkout(self) -> None:
+        text = (DEPLOY / "Dockerfile").read_text()
+        installs = [line for line in text.splitlines() if re.search(r"apt-get install|pip install|curl|wget", line)]
+        assert installs == []
+        assert text.count("scripts/setup.sh") >= 3
+        assert "USER 10001" in text
+
+    def test_every_file_that_it_copies_is_there_and_not_ignored(self) -> None:
+        let_in = [line[1:] for line in (PROJECT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+        copied = re.findall(r"^COPY (.+) \S+$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+        for name in " ".join(copied).replace("${LOCK}", "requirements.lock").split():
+            assert (PROJECT / name).exists(), name
+            assert any(Path(name).match(one) or Path(one) in Path(name).parents for one in let_in), name
+
+    def test_nothing_secret_or_heavy_is_let_in(self) -> None:
+        lines = (PROJECT / ".dockerignore").read_text().splitlines()
+        assert lines[0] == "*"
+        assert not {"!.env", "!.git", "!.notaflow"} & set(lines)
+
+
+class TestKubernetes:
+    """The chart's own schema is in no package: what it makes of these values is put together here as its template does."""
+
+    @pytest.fixture
+    def launcher(self) -> dict[str, Any]:
+        shipped: dict[str, Any] = VALUES["runLauncher"]["config"]["k8sRunLauncher"]
+        return shipped
+
+    def test_run_launcher_accepts_what_the_chart_makes_of_it(self, launcher: dict[str, Any]) -> None:
+        dagster_k8s = pytest.importorskip("dagster_k8s", reason="dagster-k8s is not installed (make setup-dev)")
+        made = {
+            "load_incluster_config": launcher["loadInclusterConfig"],
+            "image_pull_policy": launcher["imagePullPolicy"],
+            "service_account_name": "dagster",
+            "dagster_home": VALUES["global"]["dagsterHome"],
+            "instance_config_map": "dagster-instance",
+            "postgres_password_secret": VALUES["global"]["postgresqlSecretName"],
+            "env_secrets": [one["name"] for one in launcher["envSecrets"]],
+            "run_k8s_config": {snake(name): value for name, value in launcher["runK8sConfig"].items()},
+        }
+        checked = process_config(dagster_k8s.K8sRunLauncher.config_type(), made)
+        assert checked.success, checked.errors
+        made["job_imagee"] = "x"
+        assert not process_config(dagster_k8s.K8sRunLauncher.config_type(), made).success
+
+    def test_pods_are_what_kubernetes_knows(self, launcher: dict[str, Any]) -> None:
+        job = pytest.importorskip("dagster_k8s.job", reason="dagster-k8s is not installed (make setup-dev)")
+        config = {snake(name): value for name, value in launcher["runK8sConfig"].items()}
+        job.UserDefinedDagsterK8sConfig.from_dict(config)
+        with pytest.raises(Exception, match="limitss"):
+            job.UserDefinedDagsterK8sConfig.from_dict({"container_config": {"resources": {"limitss": {}}}})
+
+    def test_pod_has_time_to_give_its_documents_back(self, launcher: dict[str, Any]) -> None:
+        pod = launcher["runK8sConfig"]["podSpecConfig"]
+        assert pod["terminationGracePeriodSeconds"] > 2 * RELEASE_SECONDS
+
+    def test_pod_has_limits(self, launcher: dict[str, Any]) -> None:
+        resources = launcher["runK8sConfig"]["containerConfig"]["resources"]
+        assert {"cpu", "memory"} <= set(resources["requests"])
+        assert "memory" in resources["limits"]
+
+    def test_dagsters_tables_lie_in_the_same_schema_as_on_one_machine(self) -> None:
+        [storage] = yaml.safe_load((PROJECT / "dagster.yaml").read_text())["storage"].values()
+        assert VALUES["postgresql"]["postgresqlParams"]["options"] == f"-c search_path={storage['config']['schema']}"
+        assert VALUES["postgresql"]["postgresqlScheme"] == storage["config"]["scheme"]
+
+    def test_every_image_is_this_version(self) -> None:
+        [deployment] = VALUES["dagster-user-deployments"]["deployments"]
+        for image in (deployment["image"], VALUES["dagsterWebserver"]["image"], VALUES["dagsterDaemon"]["image"]):
+            assert image["tag"] == f"{__version__}-kubernetes"
+
+    def test_location_is_called_as_everywhere(self) -> None:
+        [deployment] = VALUES["dagster-user-deployments"]["deployments"]
+        # the chart names the location after the deployment unless its workspace is written out, and a Kubernetes name
+        # cannot hold an underscore
+        [server] = VALUES["dagsterWebserver"]["workspace"]["servers"]
+        assert server["name"] == "notaflow_pipeline"
+        assert server["host"] == deployment["name"]
+        assert deployment["codeServerArgs"] == ["-m", "notaflow_pipeline.definitions"]
+
+
+def snake(name: str) -> str:
+    return re.sub("([A-Z])", lambda found: "_" + found.group(1).lower(), name)

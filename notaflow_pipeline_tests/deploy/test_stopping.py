@@ -1,0 +1,37 @@
+"""A container of the code server that is stopped while its runs are at work: what they hold is given back, at once."""
+
+import signal
+
+import psycopg
+import pytest
+
+from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline_tests.deploy.conftest import Installation, children_of, wait_until
+from notaflow_pipeline_tests.ocr import samples
+from notaflow_pipeline_tests.processes import broken_promises
+
+pytestmark = pytest.mark.xdist_group("processes")
+
+DOCUMENTS = 200
+
+
+def test_stopping_the_code_server_gives_back_what_its_runs_hold(installation: Installation) -> None:
+    samples.png(installation.documents / "page.png", "Vente du lot 3 770 292\nHypothèque 75 000,00 $")
+    with psycopg.connect(installation.database_url, autocommit=True) as connection:
+        for number in range(DOCUMENTS):
+            enqueue_document(connection, NewDocument("index", f"2 784 {number}", "index/page.png"))
+
+        def count(condition: str) -> int:
+            row = connection.execute(f"SELECT count(*) FROM extraction_queue WHERE {condition}".encode()).fetchone()  # noqa: S608
+            assert row is not None
+            return int(row[0])
+
+        wait_until(lambda: count("status_id = 5") >= 2)
+        assert count("status_id = 6") > 0
+        family = children_of(installation.code_server.pid)
+        installation.code_server.send_signal(signal.SIGTERM)
+        assert installation.code_server.wait(timeout=30) == 0
+        assert not any(one.is_running() and one.status() != "zombie" for one in family)
+        assert count("status_id = 6") == 0
+        assert count("status_id = 3 AND ocr_attempts = 0") == DOCUMENTS - count("status_id = 5") > 0
+        assert broken_promises(connection) == []

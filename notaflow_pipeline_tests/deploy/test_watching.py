@@ -1,0 +1,38 @@
+"""A worker that stays, as compose.yaml starts it: it reads what comes later, and ends when told to."""
+
+import signal
+from pathlib import Path
+
+import pytest
+from psycopg import Connection
+
+from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline_tests.cli import open_terminal
+from notaflow_pipeline_tests.deploy.conftest import wait_until
+from notaflow_pipeline_tests.ocr import samples
+from notaflow_pipeline_tests.processes.conftest import count_at
+
+
+@pytest.mark.xdist_group("processes")
+def test_worker_that_stays_reads_what_comes_later_and_ends_when_told_to(
+    tmp_path: Path, connection: Connection, database_url: str
+) -> None:
+    terminal = open_terminal(tmp_path, database_url)
+    samples.png(terminal.documents / "index" / "page.png", "Vente du lot 3 770 292")
+    worker = terminal.start("work", "--watch", "--json")
+    try:
+        for done in (1, 2):  # the second comes when the queue was empty already
+            enqueue_document(connection, NewDocument("index", "1", "index/page.png"))
+            wait_until(lambda done=done: count_at(connection, 5) == done)
+        assert worker.poll() is None
+        worker.send_signal(signal.SIGTERM)
+        worker.communicate(timeout=30)
+        assert worker.returncode == 128 + signal.SIGTERM
+    finally:
+        worker.kill()
+
+
+def test_staying_and_leaving_when_empty_exclude_each_other(tmp_path: Path, database_url: str) -> None:
+    refused = open_terminal(tmp_path, database_url).run("work", "--watch", "--until-empty")
+    assert refused.returncode == 1
+    assert "exclude each other" in refused.stderr
