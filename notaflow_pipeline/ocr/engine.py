@@ -24,14 +24,23 @@ FAINTEST_CONTRAST = 16
 
 @dataclass(frozen=True)
 class Recognition:
-    """What stands on a page. `mean_confidence` is from 0 to 100 over its words, None without any."""
+    """What stands on a page. `mean_confidence` is from 0 to 100 over its words, None without any.
+
+    `low_confidence_words` are those below 60, `passes` is how often the page was recognised, `blank` that nothing is on it.
+    """
 
     text: str = field(repr=False)  # personal data: not for tracebacks and logs
     words: int
     mean_confidence: float | None
+    low_confidence_words: int = 0
+    passes: int = 1
+    blank: bool = False
 
 
-NOTHING = Recognition("", 0, None)
+NOTHING = Recognition("", 0, None, blank=True)
+
+LOW_CONFIDENCE = 60
+"""Of 100; below it, two words of five are wrong on the pages that were measured."""
 
 
 class Engine(Protocol):
@@ -96,7 +105,12 @@ class TesseractEngine:
         words = list(words_of_tsv(tsv))
         if not words:
             return NOTHING
-        return Recognition(text_of_words(words), len(words), sum(word.confidence for word in words) / len(words))
+        return Recognition(
+            text_of_words(words),
+            len(words),
+            sum(word.confidence for word in words) / len(words),
+            low_confidence_words=sum(word.confidence < LOW_CONFIDENCE for word in words),
+        )
 
     def _tsv(self, page: Path, dpi: int | None, timeout_seconds: float) -> str:
         import pytesseract
