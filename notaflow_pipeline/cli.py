@@ -336,7 +336,9 @@ def show(
                 continue
             for name, value in asdict(job).items():
                 _say(f"{name:20} {'' if value is None else value}")
-            table = Table("claim", "attempt", "outcome", "claimed", "pages", "confidence", "error")
+            table = Table(
+                "claim", "attempt", "outcome", "claimed", "pages", "not read", "confidence", "unsure", "error"
+            )
             for one in attempts:
                 row = (
                     one.id,
@@ -344,7 +346,9 @@ def show(
                     one.outcome,
                     one.claimed_at,
                     one.pages,
+                    one.pages_failed,
                     one.mean_confidence,
+                    None if one.low_confidence_share is None else f"{one.low_confidence_share:.0%}",
                     one.error,
                 )
                 table.add_row(*("" if value is None else str(value) for value in row))

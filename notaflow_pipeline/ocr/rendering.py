@@ -126,9 +126,10 @@ def _page(document: pypdfium2.PdfDocument, page_number: int, path: Path) -> pypd
         return document[page_number - 1]
     except pypdfium2.PdfiumError as error:
         mended = mended_pdf(path, blank_too=True)
-        if mended is None or len(mended) != len(document):
-            raise _damaged_page() from error
-        return mended[page_number - 1]
+        if mended is not None and len(mended) == len(document):
+            with suppress(pypdfium2.PdfiumError):
+                return mended[page_number - 1]
+        raise _damaged_page() from error
 
 
 def _layer(page: pypdfium2.PdfPage) -> TextLayer:

@@ -187,17 +187,25 @@ def plausible_share(words: Sequence[str]) -> float:
     """The share of `words` that could be words or numbers, from 0 to 1.
 
     A font whose codes are shifted, or an OCR that saw nothing but dots, gives words without vowels, or with signs and
-    digits in their midst. Of three letters and more a word has a vowel; shorter ones prove nothing and count as half.
+    digits in their midst. One or two letters prove little and count as half a word; signs alone count as nothing.
     """
-    weights = [(1.0 if len(word) > 2 else 0.5, _is_plausible(word)) for word in words]
+    letters = [letter for word in words for letter in word if letter.isalpha()]
+    vowels = sum(VOWEL.match(letter) is not None for letter in letters)
+    if len(letters) >= LETTERS_THAT_TELL and vowels < LEAST_VOWELS * len(letters):
+        return 0.0
+    weights = [
+        (1.0 if len(word) > 2 else 0.5, _is_plausible(word))
+        for word in words
+        if any(character.isalnum() for character in word)
+    ]
     total = sum(weight for weight, _ in weights)
     return sum(weight for weight, plausible in weights if plausible) / total if total else 0.0
 
 
 def _is_plausible(word: str) -> bool:
-    if NUMBER.fullmatch(word) or not any(character.isalnum() for character in word):
-        return all(character in SIGNS or character.isalnum() for character in word)
-    return WORD.fullmatch(word) is not None and (len(word) < 4 or VOWEL.search(word) is not None)
+    if NUMBER.fullmatch(word):
+        return True
+    return WORD.fullmatch(word) is not None and (len(word) < 3 or "." in word or VOWEL.search(word) is not None)
 
 
 def _between(word: LayerWord, following: LayerWord) -> str:
@@ -285,13 +293,18 @@ def _is_private(code: int) -> bool:
 
 SURROGATES = range(0xD800, 0xE000)
 
-SIGNS = frozenset(" .,;:!?'’\"«»“”()[]/\\-–—_+*=#%&@$€£°ºª№§|•…<>~^{}")
-
-NUMBER = re.compile(r"[^\w]*[A-Za-z]{0,3}[-–.]?\d[\d.,:;/\\°'’\"()\-–—$€£%+*#xX]*[A-Za-z]{0,3}[^\w]*")
+NUMBER = re.compile(
+    r"[^\w]*(?:[A-Z]|[a-z]{1,3}[.°º])?[-–.]?\d[\d.,:;/\\°'’\"()\-–—$€£%+*#xX]*(?:[A-Z]|[a-zèéº]{1,4})?[^\w]*"
+)
 """`3`, `770`, `75000,00$`, `2024-05-17`, `(1358-176)`, `12e`, `no.4`"""
 
-WORD = re.compile(r"[^\w]*[^\W\d_]+(?:[-'’./&][^\W\d_]+)*[^\w]*")
+WORD = re.compile(r"[^\w]*[^\W\d_]+(?:[-'’./&]{1,2}[^\W\d_]+)*[^\w]*")
 """Letters of any alphabet, joined by hyphens and apostrophes, between signs"""
+
+LETTERS_THAT_TELL = 20
+
+LEAST_VOWELS = 0.25
+"""Two of five letters are vowels in French and English; with codes that are shifted by 29, as is common, one of seven."""
 
 VOWEL = re.compile(r"[aeiouyàâäáæéèêëíîïóôöœúùûüÿ]", re.IGNORECASE)
 

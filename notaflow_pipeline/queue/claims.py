@@ -164,6 +164,12 @@ SET finished_at = finished.ocr_completed_at,
     ocr_seconds = %(ocr_seconds)s,
     source_bytes = %(source_bytes)s,
     engine = %(engine)s,
+    pages_blank = %(pages_blank)s,
+    pages_text_layer = %(pages_text_layer)s,
+    pages_damaged = %(pages_damaged)s,
+    pages_failed = %(pages_failed)s,
+    low_confidence_share = %(low_confidence_share)s,
+    passes = %(passes)s,
     text_sha256 = sha256(convert_to(%(text)s, 'UTF8'))
 FROM finished
 WHERE id = %(token)s
@@ -349,6 +355,12 @@ def succeed(connection: Connection, claim: Claim, reading: Reading) -> bool:
         "ocr_seconds": reading.ocr_seconds,
         "source_bytes": reading.source_bytes,
         "engine": reading.engine,
+        "pages_blank": reading.pages_blank,
+        "pages_text_layer": reading.pages_text_layer,
+        "pages_damaged": reading.pages_damaged,
+        "pages_failed": reading.pages_failed,
+        "low_confidence_share": reading.low_confidence_share,
+        "passes": reading.passes,
     }
     return _finish(connection, claim, _SUCCEED, arguments, "succeeded")
 

@@ -57,6 +57,12 @@ COLUMNS = {
         "engine": "text",
         "text_sha256": "bytea",
         "worker_instance": "uuid",
+        "pages_blank": "integer",
+        "pages_text_layer": "integer",
+        "pages_damaged": "integer",
+        "pages_failed": "integer",
+        "low_confidence_share": "real",
+        "passes": "integer",
     },
     "ocr_source": {"document_source": "text"},
     "ocr_round": {

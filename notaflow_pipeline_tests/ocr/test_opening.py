@@ -14,7 +14,15 @@ from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.opening import DocumentFormat, Opened, open_document
 from notaflow_pipeline.ocr.rendering import load_page
-from notaflow_pipeline_tests.ocr.samples import locked_pdf, page_image, plain_pdf, scanned_pdf, tiff, typed_pdf
+from notaflow_pipeline_tests.ocr.samples import (
+    cut_tiff,
+    locked_pdf,
+    page_image,
+    plain_pdf,
+    scanned_pdf,
+    tiff,
+    typed_pdf,
+)
 
 LIMITS = Limits()
 
@@ -110,9 +118,11 @@ def test_png_that_claims_too_many_pixels_is_refused_by_its_header(tmp_path: Path
 
 
 def test_damaged_page_behind_whole_ones_is_counted(tmp_path: Path) -> None:
-    path = tiff(tmp_path / "a.tif", page_image(size=(100, 100)), page_image(size=(300, 300)))
-    path.write_bytes(path.read_bytes()[: 300 * 300])  # within the second page, before its directory
+    path = cut_tiff(tmp_path / "a.tif", page_image(size=(100, 100)), page_image(size=(300, 300)))
     assert open_document(path, LIMITS).pages == 2
+    load_page(path, DocumentFormat.TIFF, 1)
+    with pytest.raises(DocumentFailure):
+        load_page(path, DocumentFormat.TIFF, 2)
 
 
 def test_extra_pictures_of_a_photograph_are_no_pages(tmp_path: Path) -> None:

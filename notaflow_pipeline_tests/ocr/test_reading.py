@@ -226,3 +226,19 @@ def test_documents_can_be_started_from_callbacks_and_other_threads(tmp_path: Pat
 
         threading.Thread(target=lambda: reader.start(path).add_done_callback(again)).start()
         assert done.wait(PATIENCE_SECONDS)
+
+
+def peak_bytes(path: Path) -> int:
+    """The largest resident set of the one worker that reads a document."""
+    with Reader(NullEngine(), workers=1) as reader:
+        reader.start(path).result(timeout=PATIENCE_SECONDS)
+        (worker,) = workers()
+        return int(Path(f"/proc/{worker.pid}/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
+
+
+def test_memory_of_a_worker_does_not_grow_with_the_documents_length(tmp_path: Path) -> None:
+    scan = page_image("", size=(2000, 2500))
+    for count in (2, 60):
+        scan.save(tmp_path / f"{count}.pdf", format="PDF", save_all=True, append_images=[scan] * (count - 1))
+    a_page = 2000 * 2500
+    assert peak_bytes(tmp_path / "60.pdf") < peak_bytes(tmp_path / "2.pdf") + 3 * a_page

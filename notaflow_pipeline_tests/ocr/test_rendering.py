@@ -142,9 +142,7 @@ def test_image_of_which_nothing_is_left_is_corrupt(tmp_path: Path) -> None:
     assert not caught.value.retryable
 
 
-@pytest.mark.parametrize(
-    "document_format", sorted(set(DocumentFormat) - {DocumentFormat.PDF}, key=lambda one: one.value)
-)
+@pytest.mark.parametrize("document_format", [one for one in DocumentFormat if one is not DocumentFormat.PDF])
 def test_every_image_format_is_read(tmp_path: Path, document_format: DocumentFormat) -> None:
     image = half_black("RGB", (0, 0, 0), (255, 255, 255)).resize((200, 100))
     image.save(tmp_path / "a", format=document_format.value)
