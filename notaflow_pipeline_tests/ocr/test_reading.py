@@ -10,7 +10,7 @@ from notaflow_pipeline.ocr import reading
 from notaflow_pipeline.ocr.document_text import PageSource
 from notaflow_pipeline.ocr.engine import Engine, NullEngine, TesseractEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind
-from notaflow_pipeline.ocr.opening import Limits
+from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.reading import DocumentText, Reader
 from notaflow_pipeline_tests.ocr.processes import PATIENCE_SECONDS, all_gone, wait_until, with_argument, workers
 from notaflow_pipeline_tests.ocr.samples import page_image, png, scanned_pdf, tiff
