@@ -9,6 +9,7 @@ import resource
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 OPEN_FILES = 256
@@ -16,6 +17,12 @@ OPEN_FILES = 256
 
 CPU_SECONDS_A_SECOND = 2
 """How much faster than the clock CPU time may pass, in threads that a library starts."""
+
+NEARLY_ALL = 0.9
+"""Of its memory; a process that grows beyond says so and ends, before a library ends it without a word."""
+
+OUT_OF_MEMORY_STATUS = 85
+"""With what a worker exits that used nearly all of its memory."""
 
 PASSED_ON = frozenset(
     {"HOME", "LANG", "LANGUAGE", "PATH", "TESSDATA_PREFIX", "TMPDIR", "TZ", "VIRTUAL_ENV"}
@@ -39,12 +46,22 @@ def confine(allowance: Allowance) -> None:
     """Take from this process and its future children what they do not need, for good.
 
     Memory is counted as private and writable (`RLIMIT_DATA`), not as address space, of which PDFium reserves far more
-    than it uses. Over it Python raises `MemoryError`, and a library that does not check ends the process.
+    than it uses. Over it Python raises `MemoryError`, and a library that does not check ends the process; see
+    `is_nearly_out_of_memory`.
     """
     _lower(resource.RLIMIT_DATA, allowance.memory_bytes)
     _lower(resource.RLIMIT_FSIZE, allowance.written_file_bytes)
     _lower(resource.RLIMIT_NOFILE, OPEN_FILES)
     _lower(resource.RLIMIT_CORE, 0)
+
+
+def is_nearly_out_of_memory(allowance: Allowance) -> bool:
+    """Whether this process has used most of its memory; False where the system does not tell (anywhere but Linux)."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[5])  # private and writable, as `RLIMIT_DATA` counts
+    except (OSError, IndexError):
+        return False
+    return pages * resource.getpagesize() > NEARLY_ALL * allowance.memory_bytes
 
 
 def bound_cpu(seconds: float) -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from pebble import ProcessExpired
 
-from notaflow_pipeline.ocr.confinement import Allowance
-from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind
+from notaflow_pipeline.ocr.confinement import OUT_OF_MEMORY_STATUS, Allowance
+from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind, out_of_memory
 from notaflow_pipeline.ocr.workers import Worker, end_group, make_scratch, remove_left_files
 
 FALSE_STARTS_ALLOWED = 5
@@ -216,6 +216,8 @@ def _end(worker: Worker, scratch: Path) -> None:
 def _crash(job: Job, error: ProcessExpired) -> DocumentFailure:
     if error.exitcode == -signal.SIGXCPU:
         return _timeout(job)
+    if error.exitcode == OUT_OF_MEMORY_STATUS:
+        return out_of_memory()
     return DocumentFailure(FailureKind.CRASHED, CRASHED_SENTENCE)
 
 

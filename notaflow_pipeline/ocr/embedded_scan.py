@@ -27,10 +27,7 @@ SILENT_ANNOTATIONS = frozenset({raw.FPDF_ANNOT_LINK, raw.FPDF_ANNOT_POPUP})
 """Annotations that are not drawn."""
 
 UNEVEN = 1.1
-"""How much finer an image may be one way than the other and still count as square; a fax has 204 x 98 dpi."""
-
-MOST_UNEVEN = 2.5
-"""Beyond this, somebody stretched a picture, and the page is drawn."""
+"""How much finer an image may be one way than the other. A fax has 204 x 98 dpi, and is drawn to be read by its shapes."""
 
 COMPARED_PIXELS = 200
 """The longer side of the small drawing that an image is compared with."""
@@ -59,11 +56,9 @@ def embedded_scan(page: pypdfium2.PdfPage, limits: Limits, *, masked: bool) -> I
     if _stands_out(image, page):
         return None
     across, down = width / math.hypot(a, b), height / math.hypot(c, d)
-    if not 1 / MOST_UNEVEN < across / down < MOST_UNEVEN:
+    if not 1 / UNEVEN < across / down < UNEVEN:
         return None
     pixels = grey_bitmap(image.get_bitmap())
-    if not 1 / UNEVEN < across / down < UNEVEN:  # stretched, because letters are read by their shape
-        pixels = pixels.resize((round(width * max(1, down / across)), round(height * max(1, across / down))))
     dpi = POINTS_PER_INCH * max(across, down)
     for turn in turns:
         pixels = pixels.transpose(turn)

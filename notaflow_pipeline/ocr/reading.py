@@ -153,8 +153,9 @@ class Reader:
                 document.future.set_exception(outcome)
             elif document.refusal is not None:
                 document.future.set_exception(document.refusal)
-            elif step in document.pages:
-                document.tell(done)
+            else:
+                if step in document.pages:
+                    document.tell(done)
                 if finished:
                     document.finish()
 

@@ -25,12 +25,22 @@ from typing import Any, TypeVar
 
 from pebble import ProcessPool
 
-from notaflow_pipeline.ocr.confinement import Allowance, bound_cpu, confine, start_without_secrets
+from notaflow_pipeline.ocr.confinement import (
+    OUT_OF_MEMORY_STATUS,
+    Allowance,
+    bound_cpu,
+    confine,
+    is_nearly_out_of_memory,
+    start_without_secrets,
+)
 
 Result = TypeVar("Result")
 
 PAGES_BEFORE_RENEWAL = 500
 """A worker is replaced after so many tasks, in case PDFium or Pillow leak on odd files."""
+
+MEMORY_LOOK_SECONDS = 0.1
+"""A bomb fills some 100 MB in that time, and a look takes 20 microseconds."""
 
 _starting = threading.Lock()
 
@@ -146,7 +156,7 @@ def begin_work(scratch: Path, allowance: Allowance) -> None:
     own = scratch / str(os.getpid())
     own.mkdir(exist_ok=True)
     tempfile.tempdir = str(own)
-    _guard(scratch, own)
+    _guard(scratch, own, allowance)
     _import_engine()
 
 
@@ -155,11 +165,12 @@ def _bounded(seconds: float, function: Callable[..., Result], *arguments: object
     return function(*arguments)
 
 
-def _guard(scratch: Path, own: Path) -> None:
+def _guard(scratch: Path, own: Path, allowance: Allowance) -> None:
     """End this worker's whole group when it is told to (SIGTERM) or when its parent is gone, however that ended.
 
-    A thread waits for both, since Python runs signal handlers only between two instructions of the main thread, and
-    that one may be inside PDFium for long. The wake-up pipe is written by the C level handler at once.
+    It ends too when it grows out of its memory. A thread waits for all of it, since Python runs signal handlers only
+    between two instructions of the main thread, and that one may be inside PDFium for long. The wake-up pipe is written
+    by the C level handler at once.
     """
     parent = parent_process()
     if parent is None:
@@ -170,8 +181,10 @@ def _guard(scratch: Path, own: Path) -> None:
     signal.signal(signal.SIGTERM, partial(_end_now, own))
 
     def wait() -> None:
-        orphaned = parent.sentinel in connection.wait([parent.sentinel, told])
-        _end_now(scratch if orphaned else own)
+        while not (ready := connection.wait([parent.sentinel, told], MEMORY_LOOK_SECONDS)):
+            if is_nearly_out_of_memory(allowance):
+                os._exit(OUT_OF_MEMORY_STATUS)
+        _end_now(scratch if parent.sentinel in ready else own)
 
     threading.Thread(target=wait, name="guardian", daemon=True).start()
 

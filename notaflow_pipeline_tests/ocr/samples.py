@@ -88,6 +88,23 @@ def _written(path: Path, objects: list[str], trailer_extra: str) -> Path:
     return path
 
 
+def endless_pdf(path: Path, levels: int = 12) -> Path:
+    """A PDF of one page whose drawing calls itself ten times on each level: a thousand thousand million squares."""
+    forms = []
+    for level in range(levels):
+        calls = "/X Do " * 10 if level < levels - 1 else "0 0 9 9 re f"
+        following = f"/Resources<</XObject<</X {level + 5} 0 R>>>>" if level < levels - 1 else ""
+        head = f"<</Type/XObject/Subtype/Form/BBox[0 0 612 792]{following}/Length {len(calls)}>>"
+        forms.append(f"{head}stream\n{calls}\nendstream")
+    objects = [
+        "<</Type/Catalog/Pages 2 0 R>>",
+        "<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        "<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents 4 0 R/Resources<</XObject<</X 4 0 R>>>>>>",
+        *forms,
+    ]
+    return _written(path, objects, "")
+
+
 def picture_pdf(
     path: Path,
     image: Image.Image,

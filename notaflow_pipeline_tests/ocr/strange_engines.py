@@ -76,8 +76,12 @@ class DelicateEngine(NullEngine):
 
 @dataclass(frozen=True)
 class HungryEngine(StrangeEngine):
+    step_bytes: int = 1 << 40
+
     def misbehave(self) -> None:
-        bytearray(1 << 40)
+        eaten = []
+        while True:
+            eaten.append(b"x" * self.step_bytes)
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ def test_fax_with_uneven_pixels_is_made_even(tmp_path: Path) -> None:
     path = picture_pdf(tmp_path / "a.pdf", picture().resize((400, 200)), GREY, UPRIGHT)
     page = load_page(path, DocumentFormat.PDF, 1)
     assert page.image is not None
-    assert (page.image.size, page_dpi(page.image)) == ((400, 400), 144)
+    assert (page.image.size, page_dpi(page.image)) == ((834, 834), 300)
 
 
 def test_page_tried_again_has_few_pixels(tmp_path: Path) -> None:

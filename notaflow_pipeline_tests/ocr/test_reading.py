@@ -13,7 +13,7 @@ from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, F
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.reading import DocumentText, Reader
 from notaflow_pipeline_tests.ocr.processes import PATIENCE_SECONDS, all_gone, wait_until, with_argument, workers
-from notaflow_pipeline_tests.ocr.samples import page_image, png, scanned_pdf, tiff
+from notaflow_pipeline_tests.ocr.samples import endless_pdf, page_image, png, scanned_pdf, tiff
 from notaflow_pipeline_tests.ocr.strange_engines import (
     STRANGE_WIDTH,
     CrashingEngine,
@@ -116,12 +116,24 @@ def test_document_of_which_no_page_can_be_read_fails(tmp_path: Path) -> None:
     assert bad.retryable
 
 
-def test_page_that_needs_too_much_memory_fails_and_the_worker_goes_on(tmp_path: Path) -> None:
-    with Reader(HungryEngine(), workers=1) as reader:
+@pytest.mark.parametrize("step_bytes", [1 << 40, 1 << 16], ids=["at once", "bit by bit"])
+def test_page_that_needs_too_much_memory_fails_alone(tmp_path: Path, step_bytes: int) -> None:
+    with Reader(HungryEngine(step_bytes=step_bytes), workers=1, limits=Limits(worker_bytes=600_000_000)) as reader:
         document = reader.start(pages(tmp_path / "bad", 2, strange=1)).result(timeout=PATIENCE_SECONDS)
     assert document.text.startswith(
         "--- Page 1 ---\n[page could not be read: out_of_memory]\n\n--- Page 2 ---\npage of"
     )
+
+
+def test_page_whose_drawing_never_ends_is_given_up_and_harms_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "GRACE_SECONDS", 0.1)
+    with Reader(NullEngine(), workers=2, limits=Limits(page_seconds=0.7)) as reader:
+        endless = reader.start(endless_pdf(tmp_path / "endless.pdf"))
+        neighbour = reader.start(pages(tmp_path / "neighbour", 6))
+        assert failure(endless).kind is FailureKind.TIMEOUT
+        assert len(texts(neighbour)) == 6
 
 
 def test_document_that_takes_too_long_is_read_no_further(tmp_path: Path) -> None:
@@ -130,7 +142,12 @@ def test_document_that_takes_too_long_is_read_no_further(tmp_path: Path) -> None
         late = failure(reader.start(pages(tmp_path / "long", 40)))
         assert late.kind is FailureKind.TIMEOUT
         assert "of the workers' time" in late.sentence
-        assert len(texts(reader.start(pages(tmp_path / "next", 1)))) == 1
+        assert reader.pages_waiting == 0
+
+
+def test_document_whose_opening_took_all_its_time_ends_too(tmp_path: Path) -> None:
+    with Reader(NullEngine(), workers=1, limits=Limits(document_seconds=0.0001)) as reader:
+        assert failure(reader.start(pages(tmp_path / "a", 3))).kind is FailureKind.TIMEOUT
 
 
 def test_many_crashes_in_a_row_leave_the_reader_at_work(tmp_path: Path) -> None:
