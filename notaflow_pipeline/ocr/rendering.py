@@ -100,7 +100,7 @@ def _decoded(
     with opened_image(path, document_format, limits, forgiving=forgiving) as image:
         image.seek(page_number - 1)
         refuse_large_image(image, limits)
-        resolution = _credible_dpi(image)
+        resolution = _stated_dpi(image)
         image.draft("L", None)  # a JPEG's colours are not even decoded: a third less time, a third of the memory
         page = grey(ImageOps.exif_transpose(image))
     return _with_dpi(_short_enough(page), resolution)
@@ -114,7 +114,8 @@ def _pdf_page(path: Path, page_number: int, dpi: int, limits: Limits, *, masked:
             return LoadedPage(None, layer.text, len(layer.words))
         if layer.standing is not Standing.UNRELIABLE and (scan := _scan(page, limits, masked=masked)):
             stamped = layer.standing is Standing.STAMP
-            image = _short_enough(_coarse(scan) if coarse else scan)
+            image = _with_dpi(_short_enough(scan), _stated_dpi(scan))
+            image = _coarse(image) if coarse else image
             return LoadedPage(image, layer.text if stamped else "", len(layer.words) if stamped else 0)
         return LoadedPage(_drawn(page, dpi, limits))
 
@@ -186,17 +187,18 @@ def _is_even(image: Image.Image) -> bool:
     return darkest == lightest
 
 
-def _credible_dpi(image: Image.Image) -> float | None:
+def _stated_dpi(image: Image.Image) -> float | None:
     stated = image.info.get("dpi")
     try:
-        dpi = float(stated[0]) if stated else math.nan
+        return float(stated[0]) if stated else None
     except (TypeError, ValueError, ZeroDivisionError):
         return None
-    return dpi if math.isfinite(dpi) and round(dpi) in CREDIBLE_DPI else None
 
 
 def _with_dpi(image: Image.Image, dpi: float | None) -> Image.Image:
-    image.info = {"dpi": (dpi, dpi)} if dpi else {}
+    """The image with this resolution and no other information, or with none if it is not credible."""
+    credible = dpi is not None and math.isfinite(dpi) and round(dpi) in CREDIBLE_DPI
+    image.info = {"dpi": (dpi, dpi)} if credible else {}
     return image
 
 
