@@ -102,7 +102,8 @@ def _decoded(
         refuse_large_image(image, limits)
         resolution = _stated_dpi(image)
         image.draft("L", None)  # a JPEG's colours are not even decoded: a third less time, a third of the memory
-        page = grey(ImageOps.exif_transpose(image))
+        ImageOps.exif_transpose(image, in_place=True)  # otherwise an upright page is copied, colours and all
+        page = grey(image)
     return _with_dpi(_short_enough(page), resolution)
 
 
