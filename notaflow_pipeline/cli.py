@@ -336,9 +336,7 @@ def show(
                 continue
             for name, value in asdict(job).items():
                 _say(f"{name:20} {'' if value is None else value}")
-            table = Table(
-                "claim", "attempt", "outcome", "claimed", "pages", "not read", "confidence", "unsure", "error"
-            )
+            table = Table("claim", "attempt", "outcome", "claimed", "pages", "confidence", "error")
             for one in attempts:
                 row = (
                     one.id,
