@@ -162,8 +162,13 @@ def _opened_pdf(path: Path, limits: Limits) -> Opened:
 
 def _mentions_masks(path: Path) -> bool:
     """Whether the file speaks of masks. A stream's dictionary is never compressed, so that none is overlooked."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return any(content.find(name) >= 0 for name in (b"/SMask", b"/Mask"))
+    end = b""
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):  # mapped into memory, all of a long document would count as the worker's
+            if MASKS.search(end + chunk):
+                return True
+            end = chunk[-len(b"/SMask") :]
+    return False
 
 
 def _image_pages(path: Path, document_format: DocumentFormat, limits: Limits) -> int:
@@ -224,6 +229,10 @@ def _too_many_pixels(limits: Limits) -> DocumentFailure:
 
 
 NO_PAGES_SENTENCE = "The document is whole, but has no pages. Fetch it again."
+
+CHUNK_BYTES = 1024**2
+
+MASKS = re.compile(rb"/S?Mask")
 
 PASSWORD_ERRORS = frozenset({pypdfium2.raw.FPDF_ERR_PASSWORD, pypdfium2.raw.FPDF_ERR_SECURITY})
 

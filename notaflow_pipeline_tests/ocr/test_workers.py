@@ -82,7 +82,7 @@ def test_worker_that_ends_fails_its_page_and_leaves_no_child(tmp_path: Path, end
     with Reader(engine, workers=1) as reader:
         future = reader.start(strange_page(tmp_path / "a"))
         for _ in range(2):  # the page is tried once more
-            wait_until(lambda: bool(with_argument(engine.mark)))
+            wait_until(lambda: bool(with_argument(engine.mark)) and len(workers()) == 1)
             (worker,) = workers()
             worker.send_signal(ending)
             wait_until(lambda: not worker.is_running() or all_gone([worker]))  # noqa: B023 - called at once
