@@ -84,8 +84,9 @@ def test_worker_that_ends_fails_its_page_and_leaves_no_child(tmp_path: Path, end
         for _ in range(2):  # the page is tried once more
             wait_until(lambda: bool(with_argument(engine.mark)) and len(workers()) == 1)
             (worker,) = workers()
+            family = [worker, *with_argument(engine.mark)]
             worker.send_signal(ending)
-            wait_until(lambda: not worker.is_running() or all_gone([worker]))  # noqa: B023 - called at once
+            wait_until(lambda: all_gone(family))  # noqa: B023 - called at once
         error = future.exception(timeout=PATIENCE_SECONDS)
         assert isinstance(error, DocumentFailure)
         assert error.kind is FailureKind.CRASHED
