@@ -1,4 +1,4 @@
--- depends: 015_ocr_worker_instance
+-- depends: 016_ocr_quality
 -- What is alarming, what was said about it, and to whom: conditions, and an outbox of messages with one delivery per receiver.
 
 SET LOCAL lock_timeout = '5s';

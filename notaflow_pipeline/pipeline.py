@@ -384,6 +384,12 @@ class _Batch:
             ocr_seconds=text.ocr_seconds,
             source_bytes=document.source_bytes,
             engine=self._pipeline.engine_name,
+            pages_blank=text.pages_blank,
+            pages_text_layer=text.pages_text_layer,
+            pages_damaged=text.pages_damaged,
+            pages_failed=text.pages_failed,
+            low_confidence_share=text.low_confidence_share,
+            passes=text.passes,
         )
 
     def _record_read(self) -> None:

@@ -13,7 +13,7 @@ from psycopg_pool import ConnectionPool
 
 from notaflow_pipeline.documents.storage import DocumentStorage, open_storage
 from notaflow_pipeline.ocr.engine import Engine, EngineName, choose_engine
-from notaflow_pipeline.ocr.opening import Limits
+from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.reading import Reader
 from notaflow_pipeline.pipeline import ClaimTerms, Pipeline
 from notaflow_pipeline.settings import Settings
@@ -46,6 +46,8 @@ def configured_reader(settings: Settings) -> Reader:
         pages=settings.max_pages,
         page_pixels=settings.max_page_pixels,
         page_seconds=settings.page_seconds,
+        document_seconds=settings.max_document_seconds,
+        worker_bytes=settings.max_worker_bytes,
     )
     return Reader(configured_engine(settings), workers=settings.workers, limits=limits, dpi=settings.dpi)
 

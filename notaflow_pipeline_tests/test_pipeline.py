@@ -168,6 +168,22 @@ class TestSuccess:
         assert attempt.source_bytes == (folder / "index" / "two.pdf").stat().st_size
         assert attempt.engine == "null"
 
+    def test_damaged_page_is_marked_and_counted_and_the_others_are_stored(
+        self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
+    ) -> None:
+        samples.cut_tiff(folder / "index" / "cut.tif", *[samples.page_image(size=(300, 300))] * 2)
+        document = ready(connection, "index/cut.tif")
+        with pipeline_over(pool, folder) as pipeline:
+            pipeline.work(limit=10)
+        found = row(connection, document)
+        assert found["status_id"] == 5
+        text = "--- Page 1 ---\npage of 300x300\n\n--- Page 2 ---\n[page could not be read: corrupt]"
+        assert found["file_content"] == text
+        attempt = only_attempt(connection, document)
+        assert (attempt.pages, attempt.pages_failed, attempt.pages_blank, attempt.pages_text_layer) == (2, 1, 0, 0)
+        assert (attempt.low_confidence_share, attempt.passes, attempt.pages_damaged) == (0, 1, 0)
+        assert broken_promises(connection) == []
+
     def test_blank_document_is_stored_as_empty_text_and_done(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
     ) -> None:

@@ -89,8 +89,8 @@ def show(
                     one.attempt_number,
                     one.outcome,
                     one.claimed_at,
-                    one.pages,
-                    one.mean_confidence,
+                    f"{one.pages - one.pages_failed} of {one.pages}" if one.pages and one.pages_failed else one.pages,
+                    None if one.mean_confidence is None else round(one.mean_confidence, 1),
                     one.error,
                 )
                 table.add_row(*("" if value is None else str(value) for value in row))

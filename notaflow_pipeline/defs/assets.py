@@ -124,6 +124,9 @@ def batch_metadata(attempts: Sequence[Attempt], numbers: Mapping[UUID, str]) -> 
         "succeeded": dg.MetadataValue.int(len(succeeded)),
         "failed": dg.MetadataValue.int(failures.total()),
         "pages": dg.MetadataValue.int(pages),
+        "pages_blank": dg.MetadataValue.int(sum(one.pages_blank or 0 for one in succeeded)),
+        "pages_text_layer": dg.MetadataValue.int(sum(one.pages_text_layer or 0 for one in succeeded)),
+        "pages_failed": dg.MetadataValue.int(sum(one.pages_failed or 0 for one in succeeded)),
         "characters": dg.MetadataValue.int(sum(one.characters or 0 for one in succeeded)),
         "failed_by_kind": dg.MetadataValue.json(dict(sorted(failures.items()))),
         "dagster/row_count": dg.MetadataValue.int(len(succeeded)),
@@ -149,17 +152,33 @@ def _table(attempts: Sequence[Attempt], numbers: Mapping[UUID, str]) -> dg.Table
                 "kind": one.failure_kind or "",
                 "pages": one.pages or 0,
                 "characters": one.characters or 0,
+                "pages_failed": one.pages_failed or 0,
                 "confidence": round(one.mean_confidence or 0.0, 1),
+                "unsure_words": round(one.low_confidence_share or 0.0, 3),
                 "seconds": round((one.finished_at - one.claimed_at).total_seconds(), 2) if one.finished_at else 0.0,
                 "error": one.error or "",
             }
         )
         for one in attempts[:ROWS_SHOWN]
     ]
-    kinds = {"attempt": "int", "pages": "int", "characters": "int", "confidence": "float", "seconds": "float"}
-    names = ("document", "attempt", "outcome", "kind", "pages", "characters", "confidence", "seconds", "error")
-    schema = dg.TableSchema(columns=[dg.TableColumn(name, kinds.get(name, "string")) for name in names])
+    schema = dg.TableSchema(columns=[dg.TableColumn(name, kind) for name, kind in COLUMNS.items()])
     return dg.MetadataValue.table(records, schema=schema)
+
+
+COLUMNS = {
+    "document": "string",
+    "attempt": "int",
+    "outcome": "string",
+    "kind": "string",
+    "pages": "int",
+    "pages_failed": "int",
+    "characters": "int",
+    "confidence": "float",
+    "unsure_words": "float",
+    "seconds": "float",
+    "error": "string",
+}
+"""Of the table of a batch; `unsure_words` is the share of words with a confidence below 60."""
 
 
 def _log_now_and_then(context: dg.OpExecutionContext) -> Callable[[Progress], None]:

@@ -5,6 +5,7 @@ can end into failures. It knows nothing of documents and their order, which is `
 """
 
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +16,8 @@ from pathlib import Path
 
 from pebble import ProcessExpired
 
-from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind
+from notaflow_pipeline.ocr.confinement import OUT_OF_MEMORY_STATUS, Allowance
+from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind, out_of_memory
 from notaflow_pipeline.ocr.workers import Worker, end_group, make_scratch, remove_left_files
 
 FALSE_STARTS_ALLOWED = 5
@@ -52,8 +54,9 @@ class Duty:
 class Crew:
     """`size` worker processes. Safe to use from several threads; `close` ends all processes."""
 
-    def __init__(self, size: int, scratch_bytes: int) -> None:
+    def __init__(self, size: int, scratch_bytes: int, allowance: Allowance) -> None:
         self._size = size
+        self._allowance = allowance
         self._scratch_bytes = scratch_bytes
         self._lock = threading.Lock()
         self._scratch: Path | None = None
@@ -70,7 +73,7 @@ class Crew:
                 raise RuntimeError("the reader is closed")
             if self._scratch is None:
                 self._scratch = make_scratch(self._scratch_bytes)
-                self._idle = [_recruit(self._scratch) for _ in range(self._size)]
+                self._idle = [_recruit(self._scratch, self._allowance) for _ in range(self._size)]
                 threading.Thread(target=self._patrol, name="crew's patrol", daemon=True).start()
 
     def take(self) -> Worker | None:
@@ -127,7 +130,7 @@ class Crew:
         except TimeoutError:  # pebble has killed the process and starts another in its place
             outcome = _timeout(job)
         except ProcessExpired as error:
-            outcome = DocumentFailure(FailureKind.CRASHED, CRASHED_SENTENCE)
+            outcome = _crash(job, error)
             whole = False  # what it had locked or half written stays so: only a new pool is sound
             if error.pid is not None:
                 end_group(error.pid)  # what it had started may have outlived it
@@ -192,15 +195,15 @@ class Crew:
         if self._scratch is None:
             raise RuntimeError("the crew was never started")
         del self._busy[worker]
-        self._idle.append(_recruit(self._scratch))
+        self._idle.append(_recruit(self._scratch, self._allowance))
         self._ending = [thread for thread in self._ending if thread.is_alive()]
         ending = threading.Thread(target=_end, args=(worker, self._scratch), name="worker's end", daemon=True)
         ending.start()
         self._ending.append(ending)
 
 
-def _recruit(scratch: Path) -> Worker:
-    worker = Worker(scratch)
+def _recruit(scratch: Path, allowance: Allowance) -> Worker:
+    worker = Worker(scratch, allowance)
     worker.start()
     return worker
 
@@ -208,6 +211,14 @@ def _recruit(scratch: Path) -> Worker:
 def _end(worker: Worker, scratch: Path) -> None:
     worker.kill()
     remove_left_files(scratch)  # its successor may have looked before it was dead
+
+
+def _crash(job: Job, error: ProcessExpired) -> DocumentFailure:
+    if error.exitcode == -signal.SIGXCPU:
+        return _timeout(job)
+    if error.exitcode == OUT_OF_MEMORY_STATUS:
+        return out_of_memory()
+    return DocumentFailure(FailureKind.CRASHED, CRASHED_SENTENCE)
 
 
 def _timeout(job: Job) -> DocumentFailure:

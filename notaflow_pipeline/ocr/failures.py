@@ -18,6 +18,7 @@ class FailureKind(StrEnum):
     NO_PAGES = "no_pages"
     TOO_LARGE = "too_large"
     TOO_MANY_PAGES = "too_many_pages"
+    OUT_OF_MEMORY = "out_of_memory"
     TIMEOUT = "timeout"
     CRASHED = "crashed"
     ENGINE = "engine"
@@ -54,3 +55,11 @@ class DocumentFailure(Exception):
 
 class EngineUnavailable(Exception):
     """No document can be read on this machine as it is set up; the message says what to do about it."""
+
+
+def out_of_memory() -> DocumentFailure:
+    """What a page amounts to that needs more than a worker may have; it would again."""
+    return DocumentFailure(
+        FailureKind.OUT_OF_MEMORY,
+        "Reading it needs more memory than a worker may have. Scan it at a lower resolution, or raise the limit.",
+    )

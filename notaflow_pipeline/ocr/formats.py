@@ -20,12 +20,16 @@ class DocumentFormat(Enum):
     TIFF = "TIFF"
     PNG = "PNG"
     JPEG = "JPEG"
+    JPEG_2000 = "JPEG2000"
+    GIF = "GIF"
+    WEBP = "WEBP"
+    BMP = "BMP"
 
 
 def recognised_format(head: bytes) -> DocumentFormat:
     """The format of a file that begins with `head`; raises `DocumentFailure` if it is none that is read."""
     for signature, document_format in IMAGE_SIGNATURES.items():
-        if head.startswith(signature):
+        if signature.match(head):
             return document_format
     if b"%PDF-" in head:
         return DocumentFormat.PDF
@@ -36,7 +40,7 @@ def _unreadable_format(head: bytes) -> DocumentFailure:
     for signature, name in UNSUPPORTED_SIGNATURES.items():
         if signature.match(head):
             return DocumentFailure(
-                FailureKind.UNSUPPORTED, f"This is {name}; PDF, TIFF, PNG and JPEG are read. Convert it to PDF."
+                FailureKind.UNSUPPORTED, f"This is {name}; PDF and common image formats are read. Convert it to PDF."
             )
     if re.search(rb"<(!doctype\s+html|html|head|body)\b", head, re.IGNORECASE):
         return DocumentFailure(
@@ -45,25 +49,22 @@ def _unreadable_format(head: bytes) -> DocumentFailure:
             "Fetch the document again.",
         )
     return DocumentFailure(
-        FailureKind.NOT_A_DOCUMENT, "These bytes are neither PDF, TIFF, PNG nor JPEG. Fetch the document again."
+        FailureKind.NOT_A_DOCUMENT, "These bytes are neither a PDF nor an image. Fetch the document again."
     )
 
 
 IMAGE_SIGNATURES = {
-    b"II*\0": DocumentFormat.TIFF,
-    b"MM\0*": DocumentFormat.TIFF,
-    b"II+\0": DocumentFormat.TIFF,  # BigTIFF
-    b"MM\0+": DocumentFormat.TIFF,
-    b"\x89PNG\r\n\x1a\n": DocumentFormat.PNG,
-    b"\xff\xd8\xff": DocumentFormat.JPEG,
+    re.compile(rb"II[*+]\0|MM\0[*+]"): DocumentFormat.TIFF,  # the plus sign marks BigTIFF
+    re.compile(rb"\x89PNG\r\n\x1a\n"): DocumentFormat.PNG,
+    re.compile(rb"\xff\xd8\xff"): DocumentFormat.JPEG,
+    re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"): DocumentFormat.JPEG_2000,
+    re.compile(rb"GIF8[79]a"): DocumentFormat.GIF,
+    re.compile(rb"RIFF.{4}WEBP", re.DOTALL): DocumentFormat.WEBP,
+    re.compile(rb"BM.{4}\0\0\0\0", re.DOTALL): DocumentFormat.BMP,
 }
 
 UNSUPPORTED_SIGNATURES = {
-    re.compile(rb"GIF8[79]a"): "a GIF image",
-    re.compile(rb"BM.{4}\0\0\0\0", re.DOTALL): "a BMP image",
-    re.compile(rb"RIFF.{4}WEBP", re.DOTALL): "a WebP image",
     re.compile(rb".{4}ftyp(hei|hev|mif|avi)", re.DOTALL): "a HEIC or AVIF image",
-    re.compile(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"): "a JPEG 2000 image",
     re.compile(rb"PK\x03\x04"): "a ZIP archive or an Office document",
     re.compile(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"): "an old Office document",
     re.compile(rb"\{\\rtf"): "an RTF document",

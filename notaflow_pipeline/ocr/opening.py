@@ -3,43 +3,46 @@
 Opening and its refusals belong here; turning a page into an image is `rendering`'s.
 """
 
+import mmap
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pypdfium2
-from PIL import Image
+from PIL import Image, ImageFile
 
 from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
 from notaflow_pipeline.ocr.formats import HEAD_BYTES, DocumentFormat, recognised_format
+from notaflow_pipeline.ocr.limits import Limits
+from notaflow_pipeline.ocr.salvaging import salvaged_pdfs
 
-__all__ = ["DocumentFormat", "Limits", "Opened", "open_document", "opened_image", "opened_pdf", "refuse_large_image"]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one document may cost; bytes, pages and pixels as advised in our notes on OCR.
-
-    `pages` is some ten times a long registry document (the contract names 50 and more); `page_pixels` is a page of
-    33 by 33 inches at 300 dpi. `page_seconds` bounds rendering and recognition together: a dense page takes 1 to 8 s
-    in two languages, and a faint one that was photographed in 30 million pixels took 58 s.
-    """
-
-    file_bytes: int = 100 * 1024 * 1024
-    pages: int = 500
-    page_pixels: int = 100_000_000
-    page_seconds: float = 120.0
+__all__ = [
+    "DocumentFormat",
+    "Limits",
+    "Opened",
+    "mended_pdf",
+    "open_document",
+    "opened_image",
+    "opened_pdf",
+    "refuse_large_image",
+]
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A file that can be read, page by page."""
+    """A file that can be read, page by page.
+
+    `masked` tells of a PDF in which some image may be shown through a mask, so that its own pixels are not the page;
+    `incomplete` that the file is cut short or damaged, and these are the pages that could be found.
+    """
 
     format: DocumentFormat
     pages: int
+    masked: bool = False
+    incomplete: bool = False
 
 
 def open_document(path: Path, limits: Limits) -> Opened:
@@ -50,26 +53,56 @@ def open_document(path: Path, limits: Limits) -> Opened:
     """
     document_format = _format_within_size(path, limits)
     if document_format is DocumentFormat.PDF:
-        return Opened(document_format, _pdf_pages(path, limits))
+        return _opened_pdf(path, limits)
     return Opened(document_format, _image_pages(path, document_format, limits))
 
 
 @contextmanager
 def opened_pdf(path: Path) -> Iterator[pypdfium2.PdfDocument]:
-    """A PDF opened with the empty password; what PDFium refuses is a `DocumentFailure`."""
-    try:
-        document = pypdfium2.PdfDocument(path)
-    except pypdfium2.PdfiumError as error:
-        raise _pdf_refusal(path, error) from error
+    """A PDF opened with the empty password, mended if need be; what cannot be opened is a `DocumentFailure`."""
+    document, _ = _open_pdf(path)
     try:
         yield document
     finally:
         document.close()
 
 
+def mended_pdf(path: Path, *, blank_too: bool = False) -> pypdfium2.PdfDocument | None:
+    """What `salvaging` makes of a damaged PDF, if that has a page with anything on it, or any page at all."""
+    for content in salvaged_pdfs(path):
+        with suppress(pypdfium2.PdfiumError):
+            document = pypdfium2.PdfDocument(content)
+            if (blank_too and len(document)) or any(_has_content(document, index) for index in range(len(document))):
+                return document
+            document.close()
+    return None
+
+
+def _open_pdf(path: Path) -> tuple[pypdfium2.PdfDocument, bool]:
+    """A PDF, and whether it had to be mended."""
+    try:
+        return pypdfium2.PdfDocument(path), False
+    except pypdfium2.PdfiumError as error:
+        refusal = _pdf_refusal(path, error)
+        if refusal.kind is FailureKind.CORRUPT and (mended := mended_pdf(path)):
+            return mended, True
+        raise refusal from error
+
+
+def _has_content(document: pypdfium2.PdfDocument, index: int) -> bool:
+    try:
+        return any(True for _ in document[index].get_objects(max_depth=1))
+    except pypdfium2.PdfiumError:
+        return False
+
+
 @contextmanager
-def opened_image(path: Path, document_format: DocumentFormat, limits: Limits) -> Iterator[Image.Image]:
+def opened_image(
+    path: Path, document_format: DocumentFormat, limits: Limits, *, forgiving: bool = False
+) -> Iterator[Image.Image]:
     """An image file opened by its one decoder; whatever goes wrong with its bytes is a `DocumentFailure`.
+
+    `forgiving` decodes as much of a file that is cut short as there is, and takes wrong checksums for granted.
 
     Pillow raises nearly anything on damaged files (TypeError on a cut TIFF, SyntaxError on a PNG, struct.error),
     which is why everything is caught. Its warnings about odd metadata are of no use to anybody and are dropped.
@@ -77,13 +110,14 @@ def opened_image(path: Path, document_format: DocumentFormat, limits: Limits) ->
     scrambles it if it has to be turned (Pillow 12.3).
     """
     Image.MAX_IMAGE_PIXELS = limits.page_pixels
+    ImageFile.LOAD_TRUNCATED_IMAGES = forgiving
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with path.open("rb") as file, Image.open(file, formats=[document_format.value]) as image:
                 yield image
-    except DocumentFailure:
+    except (DocumentFailure, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_many_pixels(limits) from error
@@ -117,29 +151,48 @@ def _format_within_size(path: Path, limits: Limits) -> DocumentFormat:
         return recognised_format(file.read(HEAD_BYTES))
 
 
-def _pdf_pages(path: Path, limits: Limits) -> int:
-    with opened_pdf(path) as document:
-        return _counted(len(document), limits)
+def _opened_pdf(path: Path, limits: Limits) -> Opened:
+    document, mended = _open_pdf(path)
+    try:
+        pages = _counted(len(document), limits)
+    finally:
+        document.close()
+    return Opened(DocumentFormat.PDF, pages, masked=_mentions_masks(path), incomplete=mended)
+
+
+def _mentions_masks(path: Path) -> bool:
+    """Whether the file speaks of masks. A stream's dictionary is never compressed, so that none is overlooked."""
+    end = b""
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):  # mapped into memory, all of a long document would count as the worker's
+            if MASKS.search(end + chunk):
+                return True
+            end = chunk[-len(b"/SMask") :]
+    return False
 
 
 def _image_pages(path: Path, document_format: DocumentFormat, limits: Limits) -> int:
     with opened_image(path, document_format, limits) as image:
         refuse_large_image(image, limits)
         if document_format is not DocumentFormat.TIFF:
-            return 1  # the extra pictures of an MPO or an animated PNG are no pages
-        pages = 1
-        while _has_frame(image, pages):
+            return 1  # the extra pictures of an MPO, an animated GIF, PNG or WebP are no pages
+        return _frames(image, limits)
+
+
+def _frames(image: Image.Image, limits: Limits) -> int:
+    """Count frames as far as they can be found. One that is damaged counts: it will be the page that cannot be read."""
+    pages = 1
+    while True:
+        try:
+            image.seek(pages)
+        except EOFError:
+            return pages
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            pages = _counted(pages + 1, limits)  # too large to be read, but no reason not to look behind it
+        except Exception:  # noqa: BLE001 - Pillow raises nearly anything; what it finds behind damage is chance
+            return _counted(pages + 1, limits)
+        else:
             pages = _counted(pages + 1, limits)
-            refuse_large_image(image, limits)
-        return pages
-
-
-def _has_frame(image: Image.Image, index: int) -> bool:
-    try:
-        image.seek(index)
-    except EOFError:
-        return False
-    return True
 
 
 def _counted(pages: int, limits: Limits) -> int:
@@ -154,13 +207,15 @@ def _counted(pages: int, limits: Limits) -> int:
 
 
 def _pdf_refusal(path: Path, error: pypdfium2.PdfiumError) -> DocumentFailure:
-    content = path.read_bytes()
     # PDFium's error code may still be that of an earlier document, so a password is believed only with its dictionary
-    if error.err_code in PASSWORD_ERRORS and b"/Encrypt" in content:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        encrypted = error.err_code in PASSWORD_ERRORS and content.find(b"/Encrypt") >= 0
+        without_pages = EMPTY_PAGE_TREE.search(content) is not None
+    if encrypted:
         return DocumentFailure(
             FailureKind.ENCRYPTED, "The PDF asks for a password. Remove its protection and store it again."
         )
-    if EMPTY_PAGE_TREE.search(content):
+    if without_pages:
         return DocumentFailure(FailureKind.NO_PAGES, NO_PAGES_SENTENCE)
     return DocumentFailure(FailureKind.CORRUPT, "The PDF is damaged beyond repair. Fetch the document again.")
 
@@ -174,6 +229,10 @@ def _too_many_pixels(limits: Limits) -> DocumentFailure:
 
 
 NO_PAGES_SENTENCE = "The document is whole, but has no pages. Fetch it again."
+
+CHUNK_BYTES = 1024**2
+
+MASKS = re.compile(rb"/S?Mask")
 
 PASSWORD_ERRORS = frozenset({pypdfium2.raw.FPDF_ERR_PASSWORD, pypdfium2.raw.FPDF_ERR_SECURITY})
 

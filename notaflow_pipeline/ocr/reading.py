@@ -6,6 +6,7 @@ it are `crew`'s and `workers`'.
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
@@ -15,20 +16,28 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from notaflow_pipeline.ocr.confinement import Allowance
 from notaflow_pipeline.ocr.crew import Crew, Job
-from notaflow_pipeline.ocr.document_text import DocumentText, PageText
+from notaflow_pipeline.ocr.document_text import DocumentText, PageSource, PageText
 from notaflow_pipeline.ocr.engine import Engine
-from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable
-from notaflow_pipeline.ocr.opening import Limits, Opened
-from notaflow_pipeline.ocr.tasks import open_task, page_task
+from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind
+from notaflow_pipeline.ocr.limits import Limits
+from notaflow_pipeline.ocr.opening import Opened
+from notaflow_pipeline.ocr.tasks import PageRequest, open_task, page_task
 
 __all__ = ["DocumentText", "PageText", "Reader"]
 
 GRACE_SECONDS = 5.0
 """How long after a page's deadline its worker is killed; until then the engine may end by itself and say more."""
 
+SPARE_FILE_BYTES = 64 * 1024**2
+"""What a worker may write into one file besides twice the largest page."""
+
 OPENING = 0
 """The step before page 1."""
+
+TRIED_AGAIN = frozenset({FailureKind.TIMEOUT, FailureKind.CRASHED, FailureKind.ENGINE, FailureKind.OUT_OF_MEMORY})
+"""A page that failed from one of these is tried once more, with fewer pixels."""
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +47,20 @@ class Reader:
 
     Pages of all started documents share the workers, and the document that was started first goes first. Opening goes
     before any page, because it is quick and shows what is to come. `page_seconds` of the limits bounds each page and
-    each opening. The engine is pickled, so its class must not be defined in `__main__`.
+    each opening, `document_seconds` all of them together. A page that fails is marked in the text and harms no other;
+    see `DocumentText.failure` for when it fails the document. The engine is pickled, so its class must not be defined
+    in `__main__`.
     """
 
     def __init__(self, engine: Engine, workers: int, limits: Limits | None = None, dpi: int = 300) -> None:
         self._engine = engine
         self._limits = limits or Limits()
         self._dpi = dpi
-        self._crew = Crew(workers, scratch_bytes=workers * self._limits.page_pixels)  # a grey pixel is a byte
+        self._crew = Crew(
+            workers,
+            scratch_bytes=workers * self._limits.page_pixels,  # a grey pixel is a byte
+            allowance=Allowance(self._limits.worker_bytes, 2 * self._limits.page_pixels + SPARE_FILE_BYTES),
+        )
         self._lock = threading.Lock()
         self._documents: list[_Document] = []
 
@@ -116,33 +131,33 @@ class Reader:
 
     def _job(self, document: "_Document", step: int) -> Job:
         deadline_seconds = self._limits.page_seconds + GRACE_SECONDS
-        then = partial(self._record, document, step)
+        then = partial(self._record, document, step, time.monotonic())
         if document.opened is None:
             return Job(document, deadline_seconds, open_task, (document.path, self._limits), then)
-        page = (document.path, document.opened, step, self._dpi, self._limits, self._engine)
-        return Job(document, deadline_seconds, page_task, page, then)
+        coarse = step in document.tried_again
+        request = PageRequest(document.path, document.opened, step, self._dpi, self._limits, coarse)
+        return Job(document, deadline_seconds, page_task, (request, self._engine), then)
 
-    def _record(self, document: "_Document", step: int, outcome: object) -> None:
+    def _record(self, document: "_Document", step: int, began: float, outcome: object) -> None:
         """Take in what became of a step. The next ones are shared out before anybody is told, so no core waits."""
         with self._lock:
-            if isinstance(outcome, Opened):
-                document.opened = outcome
-                document.steps.extend(range(1, outcome.pages + 1))
-            elif isinstance(outcome, PageText):
-                document.pages[outcome.number] = outcome
-            else:
-                document.steps.clear()
+            seconds = time.monotonic() - began
+            document.spent_seconds += seconds
+            document.take_in(step, outcome, seconds)
+            if document.spent_seconds > self._limits.document_seconds:
+                document.give_up(self._limits)
             done, finished = len(document.pages), document.opened and document.unfinished == 0
         self._share_out()
-        with suppress(InvalidStateError):  # it may have been cancelled, or have failed at another page
-            if isinstance(outcome, DocumentFailure) and document.opened and step != OPENING:
-                document.future.set_exception(outcome.on_page(step, document.opened.pages))
-            elif isinstance(outcome, DocumentFailure | EngineUnavailable):
+        with suppress(InvalidStateError):  # it may have been cancelled
+            if isinstance(outcome, EngineUnavailable):
                 document.future.set_exception(outcome)
-            elif step != OPENING and document.opened:
-                document.tell(done)
+            elif document.refusal is not None:
+                document.future.set_exception(document.refusal)
+            else:
+                if step in document.pages:
+                    document.tell(done)
                 if finished:
-                    document.future.set_result(document.text())
+                    document.finish()
 
     def _leave(self, document: "_Document", future: Future[DocumentText]) -> None:
         """A document is done with, in whatever way: forget its remaining pages."""
@@ -164,17 +179,58 @@ class _Document:
         self.on_page = on_page
         self.future: Future[DocumentText] = Future()
         self.opened: Opened | None = None
+        self.refusal: DocumentFailure | None = None
         self.steps = deque([OPENING])
+        self.tried_again: set[int] = set()
         self.pages: dict[int, PageText] = {}
+        self.spent_seconds = 0.0
 
     @property
     def unfinished(self) -> int:
         """Pages that are not finished; one before it is known how many there are."""
         return self.opened.pages - len(self.pages) if self.opened else 1
 
-    def text(self) -> DocumentText:
-        """All pages in order, once they are there."""
-        return DocumentText(tuple(self.pages[number] for number in sorted(self.pages)))
+    def take_in(self, step: int, outcome: object, seconds: float) -> None:
+        """Note what became of a step, and which ones it leads to."""
+        match outcome:
+            case Opened():
+                self.opened = outcome
+                self.steps.extend(range(1, outcome.pages + 1))
+            case PageText():
+                self.pages.setdefault(step, outcome)
+            case DocumentFailure() if outcome.kind in TRIED_AGAIN and step not in self.tried_again:
+                self.tried_again.add(step)
+                self.steps.append(step)
+            case DocumentFailure() if step == OPENING:
+                self.refusal = outcome
+            case DocumentFailure():
+                self.pages.setdefault(step, _failed_page(step, outcome, seconds))
+            case _:
+                self.steps.clear()
+
+    def give_up(self, limits: Limits) -> None:
+        """Begin no more pages: those that were not begun count as failed."""
+        late = DocumentFailure(
+            FailureKind.TIMEOUT,
+            f"The document had taken {limits.document_seconds:.0f} s of the workers' time before this page's turn came. "
+            "Split it, or raise the limit.",
+        )
+        while self.steps:
+            step = self.steps.popleft()
+            if step == OPENING:
+                self.refusal = late
+            else:
+                self.pages.setdefault(step, _failed_page(step, late, 0.0))
+
+    def finish(self) -> None:
+        """Settle the future, once all pages are there."""
+        pages = tuple(self.pages[number] for number in sorted(self.pages))
+        text = DocumentText(pages, incomplete=self.opened is not None and self.opened.incomplete)
+        failure = text.failure
+        if failure is None:
+            self.future.set_result(text)
+        else:
+            self.future.set_exception(failure)
 
     def tell(self, done: int) -> None:
         """Report progress. A listener that fails is no reason to lose the document."""
@@ -184,3 +240,7 @@ class _Document:
             self.on_page(done, self.opened.pages)
         except Exception:
             log.exception("A listener failed after page %d of %d", done, self.opened.pages)
+
+
+def _failed_page(number: int, failure: DocumentFailure, seconds: float) -> PageText:
+    return PageText(number, "", 0, None, seconds, passes=0, source=PageSource.FAILED, failure=failure)

@@ -13,11 +13,11 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
-from multiprocessing import connection, parent_process
+from multiprocessing import connection, parent_process, resource_tracker, util
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -25,24 +25,48 @@ from typing import Any, TypeVar
 
 from pebble import ProcessPool
 
+from notaflow_pipeline.ocr.confinement import (
+    OUT_OF_MEMORY_STATUS,
+    Allowance,
+    bound_cpu,
+    confine,
+    is_nearly_out_of_memory,
+    start_without_secrets,
+)
+
 Result = TypeVar("Result")
 
 PAGES_BEFORE_RENEWAL = 500
 """A worker is replaced after so many tasks, in case PDFium or Pillow leak on odd files."""
 
+MEMORY_LOOK_SECONDS = 0.1
+"""A bomb fills some 100 MB in that time, and a look takes 20 microseconds."""
+
 _starting = threading.Lock()
 
 
+@contextmanager
+def _no_secrets() -> Iterator[None]:
+    """Have multiprocessing start processes with a small environment. Not to be entered twice at a time."""
+    start = util.spawnv_passfds
+    util.spawnv_passfds = start_without_secrets
+    try:
+        yield
+    finally:
+        util.spawnv_passfds = start
+
+
 class WorkerProcess(SpawnProcess):
-    """A spawned process that starts without the parent's main module and ends together with its children."""
+    """A spawned process that starts without the parent's main module and secrets, and ends together with its children."""
 
     def start(self) -> None:
-        """Start without re-importing `__main__`.
+        """Start without re-importing `__main__`, and without this process's environment.
 
         Multiprocessing would import it again in each worker: 2 s of Dagster for a run worker, and another run for a
-        script without its `if __name__` guard. The workers need nothing from it.
+        script without its `if __name__` guard. The workers need nothing from it. Nor has multiprocessing a way to give
+        a process another environment; one that somebody else starts in that moment gets the smaller one too.
         """
-        with _starting:
+        with _starting, _no_secrets():
             main = sys.modules["__main__"]
             sys.modules["__main__"] = ModuleType("__main__")
             try:
@@ -65,19 +89,24 @@ class WorkerContext(SpawnContext):
 
 
 class Worker:
-    """One process that does one task at a time. `scratch` is the folder for the temporary files of all workers."""
+    """One process that does one task at a time.
 
-    def __init__(self, scratch: Path) -> None:
+    `scratch` is the folder for the temporary files of all workers, `allowance` what each may use.
+    """
+
+    def __init__(self, scratch: Path, allowance: Allowance) -> None:
         self._pool = ProcessPool(
             max_workers=1,
             max_tasks=PAGES_BEFORE_RENEWAL,
             initializer=begin_work,
-            initargs=(scratch,),
+            initargs=(scratch, allowance),
             context=WorkerContext(),
         )
 
     def start(self) -> None:
         """Start the process now rather than with the first task, and do not wait for it."""
+        with _starting, _no_secrets():
+            resource_tracker.ensure_running()  # multiprocessing's own process, which would have the whole environment
         _ = self._pool.active  # pebble starts its processes when it is first asked for anything
 
     def run(self, timeout_seconds: float, function: Callable[..., Result], *arguments: object) -> Future[Result]:
@@ -86,7 +115,7 @@ class Worker:
         Any other way for the process to end raises `pebble.ProcessExpired`, or `RuntimeError` if it ended before the
         task began: then this worker is of no use any more.
         """
-        return self._pool.schedule(function, args=arguments, timeout=timeout_seconds)
+        return self._pool.schedule(_bounded, args=(timeout_seconds, function, *arguments), timeout=timeout_seconds)
 
     @property
     def sound(self) -> bool:
@@ -119,22 +148,29 @@ def make_scratch(least_bytes: int) -> Path:
     return Path(tempfile.mkdtemp(prefix="notaflow-ocr-", dir=memory if in_memory else None))
 
 
-def begin_work(scratch: Path) -> None:
+def begin_work(scratch: Path, allowance: Allowance) -> None:
     """What a worker does first: a process group of its own, temporary files where they are found, and a guardian."""
     os.setsid()
+    confine(allowance)
     remove_left_files(scratch)
     own = scratch / str(os.getpid())
     own.mkdir(exist_ok=True)
     tempfile.tempdir = str(own)
-    _guard(scratch, own)
+    _guard(scratch, own, allowance)
     _import_engine()
 
 
-def _guard(scratch: Path, own: Path) -> None:
+def _bounded(seconds: float, function: Callable[..., Result], *arguments: object) -> Result:
+    bound_cpu(seconds)
+    return function(*arguments)
+
+
+def _guard(scratch: Path, own: Path, allowance: Allowance) -> None:
     """End this worker's whole group when it is told to (SIGTERM) or when its parent is gone, however that ended.
 
-    A thread waits for both, since Python runs signal handlers only between two instructions of the main thread, and
-    that one may be inside PDFium for long. The wake-up pipe is written by the C level handler at once.
+    It ends too when it grows out of its memory. A thread waits for all of it, since Python runs signal handlers only
+    between two instructions of the main thread, and that one may be inside PDFium for long. The wake-up pipe is written
+    by the C level handler at once.
     """
     parent = parent_process()
     if parent is None:
@@ -145,8 +181,10 @@ def _guard(scratch: Path, own: Path) -> None:
     signal.signal(signal.SIGTERM, partial(_end_now, own))
 
     def wait() -> None:
-        orphaned = parent.sentinel in connection.wait([parent.sentinel, told])
-        _end_now(scratch if orphaned else own)
+        while not (ready := connection.wait([parent.sentinel, told], MEMORY_LOOK_SECONDS)):
+            if is_nearly_out_of_memory(allowance):
+                os._exit(OUT_OF_MEMORY_STATUS)
+        _end_now(scratch if parent.sentinel in ready else own)
 
     threading.Thread(target=wait, name="guardian", daemon=True).start()
 

@@ -166,8 +166,11 @@ WITH read AS MATERIALIZED (
     SELECT *
     FROM unnest(%(tokens)s::bigint[], %(document_ids)s::uuid[], %(texts)s::text[], %(pages)s::integer[],
                 %(mean_confidences)s::real[], %(fetch_seconds)s::double precision[], %(ocr_seconds)s::double precision[],
-                %(source_bytes)s::bigint[], %(engines)s::text[])
-        AS r (token, document_id, content, pages, mean_confidence, fetch_seconds, ocr_seconds, source_bytes, engine)
+                %(source_bytes)s::bigint[], %(engines)s::text[], %(pages_blank)s::integer[],
+                %(pages_text_layer)s::integer[], %(pages_damaged)s::integer[], %(pages_failed)s::integer[],
+                %(low_confidence_shares)s::real[], %(passes)s::integer[])
+        AS r (token, document_id, content, pages, mean_confidence, fetch_seconds, ocr_seconds, source_bytes, engine,
+              pages_blank, pages_text_layer, pages_damaged, pages_failed, low_confidence_share, passes)
 ),
 held AS MATERIALIZED (
     SELECT q.id, read.token
@@ -212,6 +215,12 @@ SET finished_at = ending.ocr_completed_at,
     ocr_seconds = read.ocr_seconds,
     source_bytes = read.source_bytes,
     engine = read.engine,
+    pages_blank = read.pages_blank,
+    pages_text_layer = read.pages_text_layer,
+    pages_damaged = read.pages_damaged,
+    pages_failed = read.pages_failed,
+    low_confidence_share = read.low_confidence_share,
+    passes = read.passes,
     text_sha256 = sha256(convert_to(read.content, 'UTF8'))
 FROM ending
 JOIN read ON read.token = ending.id
@@ -412,6 +421,12 @@ def succeed_together(connection: Connection, outcomes: Sequence[tuple[Claim, Rea
         "ocr_seconds": [reading.ocr_seconds for reading in readings],
         "source_bytes": [reading.source_bytes for reading in readings],
         "engines": [reading.engine for reading in readings],
+        "pages_blank": [reading.pages_blank for reading in readings],
+        "pages_text_layer": [reading.pages_text_layer for reading in readings],
+        "pages_damaged": [reading.pages_damaged for reading in readings],
+        "pages_failed": [reading.pages_failed for reading in readings],
+        "low_confidence_shares": [reading.low_confidence_share for reading in readings],
+        "passes": [reading.passes for reading in readings],
     }
     accepted = _accepted(connection, _SUCCEED, arguments)
     late = [claim for claim in claims if claim.token not in accepted]

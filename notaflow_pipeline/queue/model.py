@@ -65,6 +65,12 @@ class Reading:
     ocr_seconds: float
     source_bytes: int
     engine: str
+    pages_blank: int | None = None
+    pages_text_layer: int | None = None
+    pages_damaged: int | None = None
+    pages_failed: int | None = None
+    low_confidence_share: float | None = None  # 0 to 1
+    passes: int | None = None
 
     def __repr__(self) -> str:
         """Without the text, which must not reach a log through a traceback."""
@@ -103,6 +109,12 @@ class Attempt:
     ocr_seconds: float | None
     source_bytes: int | None
     engine: str | None
+    pages_blank: int | None
+    pages_text_layer: int | None
+    pages_damaged: int | None
+    pages_failed: int | None
+    low_confidence_share: float | None
+    passes: int | None
 
 
 @dataclass(frozen=True)

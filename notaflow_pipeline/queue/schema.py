@@ -59,6 +59,12 @@ COLUMNS = {
         "worker_instance": "uuid",
         "ready_at": "timestamp with time zone",
         "exhausted": "boolean",
+        "pages_blank": "integer",
+        "pages_text_layer": "integer",
+        "pages_damaged": "integer",
+        "pages_failed": "integer",
+        "low_confidence_share": "real",
+        "passes": "integer",
     },
     "ocr_source": {"document_source": "text"},
     "ocr_round": {

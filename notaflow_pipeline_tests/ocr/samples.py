@@ -24,6 +24,16 @@ def tiff(path: Path, *pages: Image.Image) -> Path:
     return path
 
 
+def cut_tiff(path: Path, *pages: Image.Image) -> Path:
+    """A TIFF that ends within the second page's directory, so that this page is known of and cannot be read."""
+    content = tiff(path, *pages).read_bytes()
+    first = int.from_bytes(content[4:8], "little")
+    after_entries = first + 2 + 12 * int.from_bytes(content[first : first + 2], "little")
+    second = int.from_bytes(content[after_entries : after_entries + 4], "little")
+    path.write_bytes(content[: second + 20])
+    return path
+
+
 def scanned_pdf(path: Path, *texts: str) -> Path:
     """A PDF whose pages are pictures of text, 1000 x 300 pixels at 150 dpi (480 x 144 points) each."""
     first, *others = [page_image(text) for text in texts]
@@ -68,7 +78,7 @@ def _written(path: Path, objects: list[str], trailer_extra: str) -> Path:
     body, offsets = b"%PDF-1.4\n", []
     for number, value in enumerate(objects, start=1):
         offsets.append(len(body))
-        body += f"{number} 0 obj{value}endobj\n".encode("cp1252")
+        body += f"{number} 0 obj{value} endobj\n".encode("cp1252")
     table = "".join(f"{offset:010} 00000 n \n" for offset in offsets)
     end = (
         f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}"
@@ -97,3 +107,55 @@ def act_page(dpi: int = 150) -> Image.Image:
     font = ImageFont.load_default(size=round(0.15 * dpi))
     ImageDraw.Draw(image).multiline_text((dpi, dpi), ACT, fill=60, font=font, spacing=round(0.1 * dpi))
     return image
+
+
+def endless_pdf(path: Path, levels: int = 12) -> Path:
+    """A PDF of one page whose drawing calls itself ten times on each level: a thousand thousand million squares."""
+    forms = []
+    for level in range(levels):
+        calls = "/X Do " * 10 if level < levels - 1 else "0 0 9 9 re f"
+        following = f"/Resources<</XObject<</X {level + 5} 0 R>>>>" if level < levels - 1 else ""
+        head = f"<</Type/XObject/Subtype/Form/BBox[0 0 612 792]{following}/Length {len(calls)}>>"
+        forms.append(f"{head}stream\n{calls}\nendstream")
+    objects = [
+        "<</Type/Catalog/Pages 2 0 R>>",
+        "<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        "<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents 4 0 R/Resources<</XObject<</X 4 0 R>>>>>>",
+        *forms,
+    ]
+    return _written(path, objects, "")
+
+
+def picture_pdf(
+    path: Path,
+    image: Image.Image,
+    dictionary: str,
+    matrix: str,
+    *,
+    box: tuple[float, float] = (200, 200),
+    page_extra: str = "",
+    content: str = "",
+    mask: Image.Image | None = None,
+) -> Path:
+    """A PDF whose page shows one picture, uncompressed; `dictionary` says what its bytes mean, `mask` is object 6."""
+    drawing = f"q {matrix} cm /I Do Q {content}"
+    objects = [
+        "<</Type/Catalog/Pages 2 0 R>>",
+        "<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        (
+            f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 {box[0]} {box[1]}]/Contents 4 0 R{page_extra}"
+            f"/Resources<</XObject<</I 5 0 R>>/Font<</F<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>>>"
+        ),
+        f"<</Length {len(drawing)}>>stream\n{drawing}\nendstream",
+        _picture(image, dictionary),
+        _picture(mask, "/ColorSpace/DeviceGray/BitsPerComponent 8") if mask else "null",
+    ]
+    return _written(path, objects, "")
+
+
+def _picture(image: Image.Image, dictionary: str) -> str:
+    content = image.tobytes().hex() + ">"
+    return (
+        f"<</Type/XObject/Subtype/Image/Width {image.width}/Height {image.height}{dictionary}"
+        f"/Filter/ASCIIHexDecode/Length {len(content)}>>stream\n{content}\nendstream"
+    )

@@ -1,8 +1,11 @@
 """Engines that do what real ones do on bad days. In a light module of their own, because workers import them."""
 
+import json
 import os
+import resource
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 from PIL import Image
 
@@ -59,3 +62,37 @@ class WaitingEngine(StrangeEngine):
 
     def misbehave(self) -> None:
         subprocess.run(["sleep", self.mark], check=False)
+
+
+@dataclass(frozen=True)
+class DelicateEngine(NullEngine):
+    """Dies of large pages, and reads small ones."""
+
+    def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
+        if image.width > 2000:
+            os._exit(7)
+        return super().recognise(image, dpi, timeout_seconds)
+
+
+@dataclass(frozen=True)
+class HungryEngine(StrangeEngine):
+    step_bytes: int = 1 << 40
+
+    def misbehave(self) -> None:
+        eaten = []
+        while True:
+            eaten.append(b"x" * self.step_bytes)
+
+
+@dataclass(frozen=True)
+class TellingEngine(NullEngine):
+    """Tells what its process can see and use."""
+
+    def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:  # noqa: ARG002
+        born_with = Path("/proc/self/environ").read_text().split("\0")
+        names = {entry.split("=")[0] for entry in born_with} | set(os.environ)
+        limits = {name: resource.getrlimit(getattr(resource, name))[0] for name in LIMITS_TOLD}
+        return Recognition(json.dumps({"environment": sorted(names), "limits": limits}), 1, 90.0)
+
+
+LIMITS_TOLD = ("RLIMIT_DATA", "RLIMIT_FSIZE", "RLIMIT_NOFILE", "RLIMIT_CORE", "RLIMIT_CPU")

@@ -11,7 +11,7 @@ import pytest
 
 from notaflow_pipeline.ocr.engine import NullEngine, TesseractEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure
-from notaflow_pipeline.ocr.opening import Limits
+from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.reading import Reader
 
 CORPUS = Path(os.environ.get("NOTAFLOW_CORPUS", Path(__file__).parents[3] / "shared" / "corpus"))
@@ -28,7 +28,7 @@ def tesseract() -> Iterator[Reader]:
 
 def test_every_bad_file_is_read_or_fails_properly() -> None:
     """All files, as far as opening and rendering go; recognition is left out for the time that it takes."""
-    with Reader(NullEngine(), workers=2, limits=Limits(page_pixels=40_000_000, page_seconds=60)) as reader:
+    with Reader(NullEngine(), workers=2, limits=Limits(page_seconds=60)) as reader:
         futures = {path.name: reader.start(path) for path in sorted((CORPUS / "bad").iterdir())}
         for name, future in futures.items():
             error = future.exception(timeout=PATIENCE_SECONDS)
@@ -43,8 +43,9 @@ def test_every_bad_file_is_read_or_fails_properly() -> None:
         ("gen_random.pdf", "not_a_document"),
         ("gen_zero_pages.pdf", "no_pages"),
         ("gen_1000_blank_pages.pdf", "too_many_pages"),
-        ("gen_truncated_multi.tif", "corrupt"),
-        ("pillow_decompression_bomb.gif", "unsupported"),
+        ("pillow_decompression_bomb.gif", "too_large"),
+        ("pillow_zero_width.gif", "corrupt"),
+        ("qpdf_issue-146.pdf", "corrupt"),
         ("pypdf_r3-user-password.pdf", "encrypted"),
         ("qpdf_enc-XI-R6_V5_U-view_O-master.pdf", "encrypted"),
     ],
@@ -65,6 +66,8 @@ def test_bad_file_fails_for_the_right_reason(tesseract: Reader, name: str, kind:
         "gen_inverted.jpg",
         "gen_16bit.tif",
         "gen_stamp_text_on_scan.pdf",
+        "gen_huge_mediabox.pdf",
+        "gen_truncated.jpg",
     ],
 )
 def test_odd_file_is_read_all_the_same(tesseract: Reader, name: str) -> None:
@@ -81,6 +84,23 @@ def test_page_without_text_is_read_as_empty(tesseract: Reader, name: str) -> Non
 @pytest.mark.parametrize("name", ["pypdf_r6-empty-password.pdf", "pdfjs_secHandler.pdf"])
 def test_pdf_with_an_empty_password_is_read(tesseract: Reader, name: str) -> None:
     assert tesseract.start(CORPUS / "bad" / name).result(timeout=PATIENCE_SECONDS).text
+
+
+@pytest.mark.parametrize(
+    ("name", "pages", "text_layer", "failed"),
+    [
+        ("gen_truncated_multi.tif", 3, 0, 1),
+        ("pdfjs_Pages-tree-refs.pdf", 2, 1, 1),
+        ("pdfjs_rotation.pdf", 2, 2, 0),
+        ("pypdf_Seige_of_Vicksburg_Sample_OCR.pdf", 6, 6, 0),
+        ("qpdf_append-xref-loop.pdf", 30, 30, 0),
+        ("qpdf_deep-pages.pdf", 1, 0, 0),
+    ],
+)
+def test_pages_come_out_of_where_they_can(name: str, pages: int, text_layer: int, failed: int) -> None:
+    with Reader(NullEngine(), workers=1) as reader:
+        document = reader.start(CORPUS / "bad" / name).result(timeout=PATIENCE_SECONDS)
+    assert (len(document.pages), document.pages_text_layer, document.pages_failed) == (pages, text_layer, failed)
 
 
 def test_typed_page_has_most_of_its_words(tesseract: Reader) -> None:

@@ -11,8 +11,18 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
-from notaflow_pipeline.ocr.opening import DocumentFormat, Limits, Opened, open_document
-from notaflow_pipeline_tests.ocr.samples import locked_pdf, page_image, plain_pdf, png, scanned_pdf, tiff
+from notaflow_pipeline.ocr.limits import Limits
+from notaflow_pipeline.ocr.opening import DocumentFormat, Opened, open_document
+from notaflow_pipeline.ocr.rendering import load_page
+from notaflow_pipeline_tests.ocr.samples import (
+    cut_tiff,
+    locked_pdf,
+    page_image,
+    plain_pdf,
+    scanned_pdf,
+    tiff,
+    typed_pdf,
+)
 
 LIMITS = Limits()
 
@@ -27,7 +37,7 @@ def failure_of(path: Path, limits: Limits = LIMITS) -> DocumentFailure:
 
 def test_formats_are_told_by_content_and_not_by_name(tmp_path: Path) -> None:
     misnamed = tmp_path / "page.pdf"
-    for document_format in (DocumentFormat.JPEG, DocumentFormat.PNG, DocumentFormat.TIFF):
+    for document_format in set(DocumentFormat) - {DocumentFormat.PDF}:
         page_image().save(misnamed, format=document_format.value)
         assert open_document(misnamed, LIMITS) == Opened(document_format, 1)
     assert open_document(plain_pdf(tmp_path / "page.png"), LIMITS) == Opened(DocumentFormat.PDF, 1)
@@ -51,13 +61,17 @@ def test_pdf_with_junk_before_its_header_opens(tmp_path: Path) -> None:
         (b"<!DOCTYPE html><html><body>Session expir\xe9e</body></html>", FailureKind.NOT_A_DOCUMENT),
         (b"\r\n <HTML lang=fr>", FailureKind.NOT_A_DOCUMENT),
         (b"\x00\x01\x02 nothing that anybody knows", FailureKind.NOT_A_DOCUMENT),
-        (b"GIF89a\x01\x00\x01\x00", FailureKind.UNSUPPORTED),
+        (b"%!PS-Adobe-3.0", FailureKind.UNSUPPORTED),
         (b"PK\x03\x04\x14\x00", FailureKind.UNSUPPORTED),
         (b"\x00\x00\x00\x18ftypheic", FailureKind.UNSUPPORTED),
         (b"%PDF-1.7\nand nothing else", FailureKind.CORRUPT),
         (b"\x89PNG\r\n\x1a\n", FailureKind.CORRUPT),
         (b"\xff\xd8\xff\xe0", FailureKind.CORRUPT),
         (b"II*\x00\x08\x00\x00\x00", FailureKind.CORRUPT),
+        (b"GIF89a\x00\x00\x00\x00", FailureKind.CORRUPT),
+        (b"BM\x00\x00\x00\x00\x00\x00\x00\x00", FailureKind.CORRUPT),
+        (b"RIFF\x00\x00\x00\x00WEBP", FailureKind.CORRUPT),
+        (b"\xff\x4f\xff\x51", FailureKind.CORRUPT),
     ],
 )
 def test_bad_bytes_are_called_what_they_are(tmp_path: Path, content: bytes, kind: FailureKind) -> None:
@@ -103,10 +117,12 @@ def test_png_that_claims_too_many_pixels_is_refused_by_its_header(tmp_path: Path
     assert failure_of(path).kind is FailureKind.TOO_LARGE
 
 
-def test_large_page_behind_a_small_one_is_refused(tmp_path: Path) -> None:
-    path = tiff(tmp_path / "a.tif", page_image(size=(100, 100)), page_image(size=(300, 300)))
-    assert failure_of(path, Limits(page_pixels=300 * 300 - 1)).kind is FailureKind.TOO_LARGE
-    assert open_document(path, Limits(page_pixels=300 * 300)).pages == 2
+def test_damaged_page_behind_whole_ones_is_counted(tmp_path: Path) -> None:
+    path = cut_tiff(tmp_path / "a.tif", page_image(size=(100, 100)), page_image(size=(300, 300)))
+    assert open_document(path, LIMITS).pages == 2
+    load_page(path, DocumentFormat.TIFF, 1)
+    with pytest.raises(DocumentFailure):
+        load_page(path, DocumentFormat.TIFF, 2)
 
 
 def test_extra_pictures_of_a_photograph_are_no_pages(tmp_path: Path) -> None:
@@ -116,12 +132,31 @@ def test_extra_pictures_of_a_photograph_are_no_pages(tmp_path: Path) -> None:
 
 
 def opens_or_fails_properly(path: Path, content: bytes) -> None:
+    """Whatever the bytes are, they are a document with pages, each of which loads or fails by name, or no document."""
     path.write_bytes(content)
+    limits = Limits(pages=20, page_pixels=1_000_000)
     with suppress(DocumentFailure):
-        assert open_document(path, LIMITS).pages >= 1
+        opened = open_document(path, limits)
+        assert 1 <= opened.pages <= limits.pages
+        for number in range(1, min(opened.pages, 3) + 1):
+            with suppress(DocumentFailure):
+                page = load_page(path, opened.format, number, 72, limits, masked=opened.masked)
+                assert page.image is None or page.image.mode == "L"
 
 
-SIGNATURES = [b"", b"%PDF-1.4\n", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0"]
+SIGNATURES = [
+    b"",
+    b"%PDF-1.4\n",
+    b"\x89PNG\r\n\x1a\n",
+    b"\xff\xd8\xff",
+    b"II*\0",
+    b"MM\0*",
+    b"II+\0",
+    b"GIF89a",
+    b"RIFF\x40\0\0\0WEBPVP8 ",
+    b"BM\x40\0\0\0\0\0\0\0",
+    b"\xff\x4f\xff\x51",
+]
 
 any_bytes = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -136,13 +171,14 @@ def test_any_bytes_open_or_fail_properly(tmp_path: Path, signature: bytes, rest:
 def whole_documents(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     folder = tmp_path_factory.mktemp("whole")
     small = page_image(size=(40, 30))
-    small.save(folder / "a.jpg", format="JPEG")
+    for document_format in set(DocumentFormat) - {DocumentFormat.PDF, DocumentFormat.TIFF}:
+        small.save(folder / document_format.value, format=document_format.value)
     paths = [
         plain_pdf(folder / "plain.pdf", pages=2),
         scanned_pdf(folder / "scan.pdf", "a"),
-        png(folder / "a.png", size=(40, 30)),
+        typed_pdf(folder / "typed.pdf", "Vente du lot"),
         tiff(folder / "a.tif", small, small),
-        folder / "a.jpg",
+        *sorted(folder.glob("[A-Z]*")),
     ]
     return [path.read_bytes() for path in paths]
 

@@ -7,15 +7,18 @@ from pathlib import Path
 import pytest
 
 from notaflow_pipeline.ocr import reading
+from notaflow_pipeline.ocr.document_text import PageSource
 from notaflow_pipeline.ocr.engine import Engine, NullEngine, TesseractEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind
-from notaflow_pipeline.ocr.opening import Limits
+from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.reading import DocumentText, Reader
 from notaflow_pipeline_tests.ocr.processes import PATIENCE_SECONDS, all_gone, wait_until, with_argument, workers
-from notaflow_pipeline_tests.ocr.samples import page_image, png, scanned_pdf, tiff
+from notaflow_pipeline_tests.ocr.samples import endless_pdf, page_image, png, scanned_pdf, tiff
 from notaflow_pipeline_tests.ocr.strange_engines import (
     STRANGE_WIDTH,
     CrashingEngine,
+    DelicateEngine,
+    HungryEngine,
     MissingEngine,
     RaisingEngine,
     RefusingEngine,
@@ -86,17 +89,65 @@ def test_unreadable_document_fails_alone(tmp_path: Path) -> None:
     ],
     ids=["crash", "unforeseen error", "refusal"],
 )
-def test_page_that_fails_fails_its_document_and_no_other(tmp_path: Path, engine: Engine, kind: FailureKind) -> None:
+def test_page_that_fails_is_marked_and_harms_no_other(tmp_path: Path, engine: Engine, kind: FailureKind) -> None:
     with Reader(engine, workers=2) as reader:
         neighbour = reader.start(pages(tmp_path / "neighbour", 6))
-        bad = failure(reader.start(pages(tmp_path / "bad", 5, strange=2)))
-        assert bad.kind is kind
-        assert bad.sentence.startswith("Page 2 of 5: ")
-        assert bad.retryable
-        assert "Tremblay" not in bad.sentence
+        bad = reader.start(pages(tmp_path / "bad", 5, strange=2)).result(timeout=PATIENCE_SECONDS)
+        assert [page.number for page in bad.pages if page.source is PageSource.FAILED] == [2]
+        assert (bad.pages_failed, bad.pages[2].text) == (1, "page of 103x20")
+        assert f"--- Page 2 ---\n[page could not be read: {kind.value}]\n\n--- Page 3 ---" in bad.text
+        assert "Tremblay" not in bad.text
         assert len(texts(neighbour)) == 6
         assert texts(reader.start(png(tmp_path / "next"))) == ["page of 1000x300"]
         assert reader.pages_waiting == 0
+
+
+def test_page_that_killed_its_worker_is_tried_once_more_with_fewer_pixels(tmp_path: Path) -> None:
+    path = png(tmp_path / "a", "", (3508, 2480))
+    with Reader(DelicateEngine(), workers=1) as reader:
+        assert texts(reader.start(path)) == ["page of 1754x1240"]
+
+
+def test_document_of_which_no_page_can_be_read_fails(tmp_path: Path) -> None:
+    with Reader(CrashingEngine(), workers=2) as reader:
+        bad = failure(reader.start(pages(tmp_path / "bad", 1, strange=1)))
+    assert bad.kind is FailureKind.CRASHED
+    assert bad.sentence.startswith("Page 1 of 1: ")
+    assert bad.retryable
+
+
+@pytest.mark.parametrize("step_bytes", [1 << 40, 1 << 16], ids=["at once", "bit by bit"])
+def test_page_that_needs_too_much_memory_fails_alone(tmp_path: Path, step_bytes: int) -> None:
+    with Reader(HungryEngine(step_bytes=step_bytes), workers=1, limits=Limits(worker_bytes=600_000_000)) as reader:
+        document = reader.start(pages(tmp_path / "bad", 2, strange=1)).result(timeout=PATIENCE_SECONDS)
+    assert document.text.startswith(
+        "--- Page 1 ---\n[page could not be read: out_of_memory]\n\n--- Page 2 ---\npage of"
+    )
+
+
+def test_page_whose_drawing_never_ends_is_given_up_and_harms_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "GRACE_SECONDS", 0.1)
+    with Reader(NullEngine(), workers=2, limits=Limits(page_seconds=0.7)) as reader:
+        endless = reader.start(endless_pdf(tmp_path / "endless.pdf"))
+        neighbour = reader.start(pages(tmp_path / "neighbour", 6))
+        assert failure(endless).kind is FailureKind.TIMEOUT
+        assert len(texts(neighbour)) == 6
+
+
+def test_document_that_takes_too_long_is_read_no_further(tmp_path: Path) -> None:
+    limits = Limits(document_seconds=0.3)
+    with Reader(NullEngine(sleep_seconds=0.2), workers=1, limits=limits) as reader:
+        late = failure(reader.start(pages(tmp_path / "long", 40)))
+        assert late.kind is FailureKind.TIMEOUT
+        assert "of the workers' time" in late.sentence
+        assert reader.pages_waiting == 0
+
+
+def test_document_whose_opening_took_all_its_time_ends_too(tmp_path: Path) -> None:
+    with Reader(NullEngine(), workers=1, limits=Limits(document_seconds=0.0001)) as reader:
+        assert failure(reader.start(pages(tmp_path / "a", 3))).kind is FailureKind.TIMEOUT
 
 
 def test_many_crashes_in_a_row_leave_the_reader_at_work(tmp_path: Path) -> None:
@@ -121,8 +172,7 @@ def test_hanging_page_is_killed_with_what_it_started(tmp_path: Path, monkeypatch
         hanging = reader.start(pages(tmp_path / "bad", 2, strange=2))
         wait_until(lambda: bool(with_argument(engine.mark)))
         neighbour = reader.start(pages(tmp_path / "neighbour", 3))
-        assert failure(hanging).kind is FailureKind.TIMEOUT
-        assert failure(hanging).sentence.startswith("Page 2 of 2: ")
+        assert hanging.result(timeout=PATIENCE_SECONDS).text.endswith("[page could not be read: timeout]")
         wait_until(lambda: not with_argument(engine.mark))
         assert len(texts(neighbour)) == 3
         assert texts(reader.start(png(tmp_path / "next"))) == ["page of 1000x300"]
@@ -193,3 +243,19 @@ def test_documents_can_be_started_from_callbacks_and_other_threads(tmp_path: Pat
 
         threading.Thread(target=lambda: reader.start(path).add_done_callback(again)).start()
         assert done.wait(PATIENCE_SECONDS)
+
+
+def peak_bytes(path: Path) -> int:
+    """The largest resident set of the one worker that reads a document."""
+    with Reader(NullEngine(), workers=1) as reader:
+        reader.start(path).result(timeout=PATIENCE_SECONDS)
+        (worker,) = workers()
+        return int(Path(f"/proc/{worker.pid}/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
+
+
+def test_memory_of_a_worker_does_not_grow_with_the_documents_length(tmp_path: Path) -> None:
+    scan = page_image("", size=(2000, 2500))
+    for count in (2, 60):
+        scan.save(tmp_path / f"{count}.pdf", format="PDF", save_all=True, append_images=[scan] * (count - 1))
+    a_page = 2000 * 2500
+    assert peak_bytes(tmp_path / "60.pdf") < peak_bytes(tmp_path / "2.pdf") + 3 * a_page

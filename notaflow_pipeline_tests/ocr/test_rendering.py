@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from notaflow_pipeline.ocr.colours import grey
 from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
-from notaflow_pipeline.ocr.opening import DocumentFormat, Limits
-from notaflow_pipeline.ocr.rendering import grey, page_dpi, render_page
+from notaflow_pipeline.ocr.limits import Limits
+from notaflow_pipeline.ocr.opening import DocumentFormat
+from notaflow_pipeline.ocr.rendering import load_page, page_dpi, render_page
 from notaflow_pipeline_tests.ocr.samples import page_image, plain_pdf, scanned_pdf, tiff
 
 BLACK_SQUARE_TOP_LEFT = "0 692 100 100 re f"
@@ -118,14 +120,50 @@ def test_sixteen_bits_keep_their_shades() -> None:
 
 
 @pytest.mark.parametrize("document_format", [DocumentFormat.JPEG, DocumentFormat.PNG, DocumentFormat.TIFF])
-def test_image_cut_short_is_corrupt(tmp_path: Path, document_format: DocumentFormat) -> None:
+def test_image_cut_short_gives_what_is_there(tmp_path: Path, document_format: DocumentFormat) -> None:
     path = tmp_path / "a"
-    Image.effect_noise((400, 400), 80).save(path, format=document_format.value)
+    noise = Image.effect_noise((400, 400), 80)
+    noise.save(path, format=document_format.value)
+    assert not load_page(path, document_format, 1).damaged
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    page = load_page(path, document_format, 1)
+    assert page.damaged
+    assert page.image is not None
+    upper = page.image.crop((0, 0, 400, 150))
+    assert max(abs(one - other) for one, other in zip(upper.tobytes(), noise.tobytes(), strict=False)) < 60
+
+
+def test_image_of_which_nothing_is_left_is_corrupt(tmp_path: Path) -> None:
+    page_image(size=(400, 400)).save(tmp_path / "a.png")
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:60])
     with pytest.raises(DocumentFailure) as caught:
-        render_page(path, document_format, 1)
+        load_page(tmp_path / "a.png", DocumentFormat.PNG, 1)
     assert caught.value.kind is FailureKind.CORRUPT
     assert not caught.value.retryable
+
+
+@pytest.mark.parametrize("document_format", [one for one in DocumentFormat if one is not DocumentFormat.PDF])
+def test_every_image_format_is_read(tmp_path: Path, document_format: DocumentFormat) -> None:
+    image = half_black("RGB", (0, 0, 0), (255, 255, 255)).resize((200, 100))
+    image.save(tmp_path / "a", format=document_format.value)
+    page = load_page(tmp_path / "a", document_format, 1)
+    assert page.image is not None
+    assert (page.image.mode, page.image.size) == ("L", (200, 100))
+    assert dark(page.image, 0.2, 0.5)
+    assert not dark(page.image, 0.8, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("mode", "compression"),
+    [("1", "group3"), ("1", "group4"), ("L", "jpeg"), ("RGB", "jpeg"), ("RGB", "tiff_lzw"), ("CMYK", "tiff_deflate")],
+)
+def test_every_kind_of_tiff_is_read(tmp_path: Path, mode: str, compression: str) -> None:
+    image = half_black("RGB", (0, 0, 0), (255, 255, 255)).resize((200, 100)).convert(mode)
+    image.save(tmp_path / "a", format="TIFF", compression=compression)
+    page = load_page(tmp_path / "a", DocumentFormat.TIFF, 1)
+    assert page.image is not None
+    assert dark(page.image, 0.2, 0.5)
+    assert not dark(page.image, 0.8, 0.5)
 
 
 def test_image_over_the_pixel_limit_is_not_decoded(tmp_path: Path) -> None:

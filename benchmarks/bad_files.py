@@ -1,0 +1,168 @@
+"""What becomes of files that broke other programs: every bad file of the corpus, beside what its manifest expects.
+
+Each file is read by a reader of its own, in two workers under the limits that are the default, with Tesseract; peak memory
+is the largest resident set that any worker of that reader reached. The corpus is looked for in ../shared/corpus.
+Exits with 1 if a file ends otherwise than expected, exceeds its time, or takes a worker's memory beyond the limit.
+
+usage: python benchmarks/bad_files.py [--corpus FOLDER] [--languages fra+eng] [--only PART-OF-NAME]
+"""
+
+import sys
+
+sys.path.pop(0)  # this folder: its `queue.py` would stand in for Python's own
+
+import argparse
+import csv
+import json
+import re
+import threading
+import time
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from notaflow_pipeline.ocr.engine import TesseractEngine
+from notaflow_pipeline.ocr.failures import DocumentFailure
+from notaflow_pipeline.ocr.limits import Limits
+from notaflow_pipeline.ocr.reading import DocumentText, Reader
+
+PROJECT = Path(__file__).resolve().parents[1]
+PATIENCE_SECONDS = 600.0
+LOOK_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one file; `peak_bytes` is of one worker."""
+
+    name: str
+    expected: str
+    got: str
+    seconds: float
+    peak_bytes: int
+    agrees: bool
+
+
+def main() -> None:
+    """Read every file, print the table, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", type=Path, default=PROJECT.parent / "shared" / "corpus")
+    parser.add_argument("--languages", default="fra+eng")
+    parser.add_argument("--only", default="")
+    arguments = parser.parse_args()
+    manifest = arguments.corpus / "MANIFEST.tsv"
+    if not manifest.is_file():
+        parser.error(f"no corpus in {arguments.corpus}: say where it is with --corpus")
+    with manifest.open(newline="") as file:
+        rows = [
+            row for row in csv.reader(file, delimiter="\t") if row[0].startswith("bad/") and arguments.only in row[0]
+        ]
+    print(f"{'file':52} {'expected':44} {'got':40} {'s':>6} {'MB':>5}")
+    results = []
+    for path, *_, expected in sorted(rows):
+        result = _read(arguments.corpus / path, expected, TesseractEngine(arguments.languages))
+        results.append(result)
+        mark = "" if result.agrees else "  <-- differs"
+        print(
+            f"{result.name[-52:]:52} {expected[:44]:44} {result.got[:40]:40} {result.seconds:6.1f}"
+            f" {result.peak_bytes / 1e6:5.0f}{mark}",
+            flush=True,
+        )
+    different = [result.name for result in results if not result.agrees]
+    print(
+        f"\n{len(results)} files, {len(different)} otherwise than expected{': ' if different else ''}{', '.join(different)};"
+        f" {sum(result.seconds for result in results):.0f} s, slowest {max(result.seconds for result in results):.1f} s,"
+        f" largest worker {max(result.peak_bytes for result in results) / 1e6:.0f} MB"
+    )
+    target = PROJECT / "benchmarks" / "results" / "bad_files.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps([asdict(result) for result in results], indent=2))
+    sys.exit(bool(different))
+
+
+def _read(path: Path, expected: str, engine: TesseractEngine) -> Result:
+    limits = Limits()
+    began = time.monotonic()
+    with Reader(engine, workers=2, limits=limits) as reader:
+        memory = _Memory()
+        future = reader.start(path)
+        error = future.exception(timeout=PATIENCE_SECONDS)
+        seconds = time.monotonic() - began
+        peak_bytes = memory.stop()
+    if error is not None and not isinstance(error, DocumentFailure):
+        return Result(path.name, expected, f"{type(error).__name__}: {error}", seconds, peak_bytes, agrees=False)
+    got = f"failed:{error.kind}" if error else _described(future)
+    agrees = _agrees(expected, error, None if error else future.result())
+    return Result(path.name, expected, got, seconds, peak_bytes, agrees)
+
+
+def _described(future: Future[DocumentText]) -> str:
+    document = future.result()
+    parts = [
+        f"{len(document.pages)} pages" if len(document.pages) > 1 else "1 page",
+        f"{document.characters} characters",
+    ]
+    counts = {
+        "blank": document.pages_blank,
+        "from text layer": document.pages_text_layer,
+        "damaged": document.pages_damaged,
+        "failed": document.pages_failed,
+    }
+    parts += [f"{count} {name}" for name, count in counts.items() if count]
+    return "ok: " + ", ".join(parts)
+
+
+def _agrees(expected: str, error: DocumentFailure | None, document: DocumentText | None) -> bool:
+    """Whether an outcome is one of those that a manifest's cell allows, as far as its words can be judged."""
+    if error is not None:
+        kinds = re.findall(r"failed:(\w+)", expected)
+        return error.kind in kinds if kinds else "failed" in expected
+    if document is None or not re.search(r"\bok\b", expected):
+        return False
+    wanted = re.search(r'contains "?([\w ]+?)"?(?: 4x)?$', expected)
+    times = 4 if expected.endswith("4x") else 1
+    if wanted and _letters(document.text).count(_letters(wanted[1])) < times:
+        return False
+    pages = re.search(r"ok:(\d+) pages", expected)
+    if pages and len(document.pages) != int(pages[1]):
+        return False
+    only_empty = "ok:empty" in expected and "ok:text" not in expected
+    return not document.text if only_empty else bool(document.text) or "ok:text" not in expected
+
+
+def _letters(text: str) -> str:
+    return "".join(text.split()).lower()
+
+
+class _Memory:
+    """Watches the workers of this process, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._peak_bytes = 0
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> int:
+        """Return the largest resident set of a worker, as far as it was seen."""
+        self._look()
+        self._stopped.set()
+        self._thread.join()
+        return self._peak_bytes
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(LOOK_SECONDS):
+            self._look()
+
+    def _look(self) -> None:
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error, OSError, ValueError, IndexError):
+                status = Path(f"/proc/{process.pid}/status").read_text()
+                self._peak_bytes = max(self._peak_bytes, int(status.split("VmHWM:")[1].split()[0]) * 1024)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""Peak memory of a worker over documents of 2, 50 and 500 pages: it should be the same.
+
+Each document is a PDF of scanned A4 pages at 300 dpi, every page a JPEG of its own, read by one worker of a new reader.
+The engine is the one that only pretends, because what a document's length could fill is the opening room's memory, not
+Tesseract's; `--tesseract` reads for real, which takes minutes.
+
+usage: python benchmarks/memory.py [--pages 2 50 500] [--tesseract]
+"""
+
+import sys
+
+sys.path.pop(0)  # this folder: its `queue.py` would stand in for Python's own
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+from PIL import Image
+
+from notaflow_pipeline.ocr.engine import Engine, NullEngine, TesseractEngine
+from notaflow_pipeline.ocr.reading import Reader
+
+PROJECT = Path(__file__).resolve().parents[1]
+A4_AT_300_DPI = (2480, 3508)
+
+
+def main() -> None:
+    """Read each document, print the table, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pages", type=int, nargs="+", default=[2, 50, 500])
+    parser.add_argument("--tesseract", action="store_true")
+    arguments = parser.parse_args()
+    engine: Engine = TesseractEngine() if arguments.tesseract else NullEngine()
+    print(f"{'pages':>6} {'file MB':>8} {'worker MB':>10} {'reader MB':>10} {'ms/page':>8}")
+    results = []
+    for pages in arguments.pages:
+        with tempfile.TemporaryDirectory(prefix="notaflow-bench-") as folder:
+            path = _scanned_pdf(Path(folder) / "scan.pdf", pages)
+            began = time.monotonic()
+            with Reader(engine, workers=1) as reader:
+                before = psutil.Process().memory_info().rss
+                document = reader.start(path).result()
+                worker_bytes = max(_peak_bytes(child.pid) for child in psutil.Process().children(recursive=True))
+                grown = psutil.Process().memory_info().rss - before
+            if document.pages_failed:
+                sys.exit(f"the run is void: {document.pages_failed} pages were not read")
+            row = {
+                "pages": pages,
+                "file_bytes": path.stat().st_size,
+                "worker_bytes": worker_bytes,
+                "reader_grown_bytes": grown,
+                "seconds": time.monotonic() - began,
+            }
+        results.append(row)
+        print(
+            f"{pages:6} {row['file_bytes'] / 1e6:8.1f} {worker_bytes / 1e6:10.0f} {grown / 1e6:+10.1f}"
+            f" {1000 * row['seconds'] / pages:8.0f}",
+            flush=True,
+        )
+    target = PROJECT / "benchmarks" / "results" / "memory.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps(results, indent=2))
+
+
+def _scanned_pdf(path: Path, pages: int) -> Path:
+    noise = Image.effect_noise((A4_AT_300_DPI[0] // 8, A4_AT_300_DPI[1] // 8), 40).resize(A4_AT_300_DPI)
+    noise.save(path, format="PDF", resolution=300, save_all=True, append_images=[noise] * (pages - 1))
+    return path
+
+
+def _peak_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
+
+
+if __name__ == "__main__":
+    main()

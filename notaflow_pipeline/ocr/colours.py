@@ -1,0 +1,38 @@
+"""How does an image in any of Pillow's modes become grey, dark on white?
+
+Only colours belong here; which way up a page is, and how large, is `rendering`'s.
+"""
+
+from PIL import Image
+
+
+def grey(image: Image.Image) -> Image.Image:
+    """Any of Pillow's modes as 8-bit grey (mode `L`), with whatever is transparent on white paper."""
+    if image.has_transparency_data:
+        return _on_white(image)
+    if image.mode.startswith("I") or image.mode == "F":
+        return _eight_bits(image)
+    if image.mode == "LAB":
+        return image.getchannel("L")  # lightness is already what is wanted, and Pillow converts LAB to nothing else
+    if image.mode in {"CMYK", "HSV"}:
+        image = image.convert("RGB")
+    return image if type(image) is Image.Image and image.mode == "L" else image.convert("L")
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """Blended as grey, which needs half the memory of blending as colour and comes to the same."""
+    colours = image if image.mode in {"RGBA", "LA"} else image.convert("RGBA")
+    paper = Image.new("L", colours.size, "white")
+    paper.paste(colours.convert("L"), mask=colours.getchannel("A"))
+    return paper
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """The upper eight of sixteen bits; Pillow's own conversion would clip everything above 255 to white."""
+    if image.mode != "F":
+        image = image.convert("I")
+    _, brightest = image.getextrema()
+    if not isinstance(brightest, int | float):  # several bands never occur in these modes
+        raise TypeError(image.mode)
+    shift = 1.0 if 1 < brightest <= 255 else 1 / 256 if 255 < brightest <= 65535 else 255 / max(brightest, 1)
+    return image.point(lambda value: value * shift + 0).convert("L")

@@ -1,0 +1,26 @@
+"""What may one document cost, and one worker that reads it?
+
+Numbers alone; each is enforced where the work is done: file, pages and pixels in `opening` and `rendering`, seconds in
+`reading`, memory in `confinement`.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits that a hundred A3 pages of 600 dpi stay well within, and that a bomb does not.
+
+    A3 at 600 dpi is 7,016 x 9,921 = 70 million pixels, two such pages side by side 139 million. As JPEG it has some 10
+    to 17 MB, so that a hundred make up to 1.7 GB. `page_seconds` bounds rendering and recognition of a page together: a
+    dense one takes 1 to 8 s, one of 70 million pixels 3 s more. `document_seconds` is worker time, whatever other
+    documents the workers read meanwhile: 500 pages of 7 s. `worker_bytes` is what one worker may allocate; a colour page
+    of `page_pixels` with transparency needs 1.1 GB.
+    """
+
+    file_bytes: int = 2 * 1024**3
+    pages: int = 500
+    page_pixels: int = 150_000_000
+    page_seconds: float = 120.0
+    document_seconds: float = 3600.0
+    worker_bytes: int = 2 * 1024**3

@@ -1,0 +1,152 @@
+"""Text layers: which are the page's text, and which only look like it."""
+
+from pathlib import Path
+
+import pypdfium2
+import pytest
+
+from notaflow_pipeline.ocr.opening import DocumentFormat
+from notaflow_pipeline.ocr.rendering import LoadedPage, load_page
+from notaflow_pipeline.ocr.text_layer import Standing, plausible_share, text_layer
+from notaflow_pipeline_tests.ocr.samples import page_image, picture_pdf, plain_pdf, scanned_pdf, typed_pdf
+
+GREY = "/ColorSpace/DeviceGray/BitsPerComponent 8"
+FULL_PAGE = "400 0 0 400 0 0"
+PROSE = (
+    "Le vendeur déclare que le lot 3 770 292 du cadastre du Québec est libre",
+    "de toute hypothèque, et que le prix de 75 000,00 $ lui a été payé le",
+    "2024-05-17 par l’acquéreur, qui en prend possession à compter de ce jour.",
+    "Les parties ont signé en présence de la notaire, qui leur a lu cet acte.",
+)
+
+
+BAD_OCR = ("Lc vcndcur dcclarc quc 1c l0t 3 77O 2g2 du cad4strc est", "t0utc hyp0th!quc ~~ii. ;l. |_", *PROSE[:2])
+
+
+def shifted(line: str) -> str:
+    """What a font whose codes are 29 off makes of a line: a fault of many PDF printers."""
+    return "".join(character if character == " " else chr(0x21 + (ord(character) - 29) % 0x5D) for character in line)
+
+
+def text_over(path: Path, lines: tuple[str, ...], *, mode: int, top: int) -> Path:
+    """A scanned page of 400 points with lines of text in a rendering mode (3 is invisible), beginning at a height."""
+    typed = " ".join(f"({line}) Tj T*" for line in lines)
+    content = f"BT /F 9 Tf {mode} Tr 11 TL 20 {top} Td {typed} ET"
+    return picture_pdf(path, page_image(size=(400, 400)), GREY, FULL_PAGE, box=(400, 400), content=content)
+
+
+def standing(path: Path) -> Standing:
+    return text_layer(pypdfium2.PdfDocument(path)[0]).standing
+
+
+def load(path: Path, number: int = 1) -> LoadedPage:
+    return load_page(path, DocumentFormat.PDF, number)
+
+
+def test_typed_page_is_taken_from_its_layer_to_the_letter(tmp_path: Path) -> None:
+    page = load(typed_pdf(tmp_path / "a.pdf", *PROSE))
+    assert page.image is None
+    assert page.text == "\n".join(PROSE)
+
+
+def test_short_typed_page_without_pictures_is_taken_too(tmp_path: Path) -> None:
+    assert load(typed_pdf(tmp_path / "a.pdf", "Page annulée")).text == "Page annulée"
+
+
+def test_rows_of_a_table_stay_rows_with_their_columns_apart(tmp_path: Path) -> None:
+    rows = [("3 770 292", "Vente", "75 000,00 $"), ("3 770 293", "Hypothèque", "120 500,00 $")]
+    cells = " ".join(
+        f"1 0 0 1 {72 + 160 * column} {700 - 20 * line} Tm ({text}) Tj"
+        for line, row in enumerate(rows)
+        for column, text in enumerate(row)
+    )
+    font = "/Resources<</Font<</F<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>>>>>"
+    path = plain_pdf(tmp_path / "a.pdf", page_extra=font, content=f"BT /F 12 Tf {cells} ET")
+    assert load(path).text == "3 770 292   Vente   75 000,00 $\n3 770 293   Hypothèque   120 500,00 $"
+
+
+def test_page_turned_for_display_is_read_in_its_order(tmp_path: Path) -> None:
+    font = "/Rotate 90/Resources<</Font<</F<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>>>>>"
+    typed = "BT /F 18 Tf 0 1 -1 0 100 72 Tm 24 TL (Le lot est vendu) Tj T* (le 2024-05-17) Tj ET"
+    assert load(plain_pdf(tmp_path / "a.pdf", page_extra=font, content=typed)).text == "Le lot est vendu\nle 2024-05-17"
+
+
+def test_layer_of_a_font_with_shifted_codes_is_not_believed(tmp_path: Path) -> None:
+    lines = [shifted(line).replace("\\", "/").replace("(", "[").replace(")", "]") for line in PROSE]
+    path = typed_pdf(tmp_path / "a.pdf", *(line.encode("cp1252", "replace").decode("cp1252") for line in lines))
+    assert standing(path) is Standing.UNRELIABLE
+    assert load(path).image is not None
+
+
+def test_layer_of_a_font_without_unicode_is_not_believed(tmp_path: Path) -> None:
+    font = (
+        "/Resources<</Font<</F<</Type/Font/Subtype/Type3/FontBBox[0 0 9 9]/FontMatrix[.1 0 0 .1 0 0]/FirstChar 97"
+        "/LastChar 98/Widths[9 9]/CharProcs<</g1 3 0 R/g2 3 0 R>>/Encoding<</Type/Encoding/Differences[97/g1/g2]>>>>>>>>"
+    )
+    content = "BT /F 9 Tf 72 700 Td (" + "ab ba " * 20 + ") Tj ET"
+    path = plain_pdf(tmp_path / "a.pdf", page_extra=font, content=content)
+    assert standing(path) is Standing.UNRELIABLE
+
+
+def test_stamp_on_a_scan_is_added_to_what_is_recognised(tmp_path: Path) -> None:
+    path = text_over(tmp_path / "a.pdf", ("Registre foncier, page 1 de 1",), mode=0, top=20)
+    assert standing(path) is Standing.STAMP
+    page = load(path)
+    assert page.image is not None
+    assert page.image.size == (400, 400)  # the scan's own pixels, without the stamp
+    assert page.text == "Registre foncier, page 1 de 1"
+
+
+def test_long_footer_of_a_scan_is_still_a_stamp(tmp_path: Path) -> None:
+    assert standing(text_over(tmp_path / "a.pdf", PROSE, mode=0, top=40)) is Standing.STAMP
+
+
+def test_typed_page_over_a_background_picture_is_taken_from_its_layer(tmp_path: Path) -> None:
+    assert standing(text_over(tmp_path / "a.pdf", PROSE, mode=0, top=250)) is Standing.REAL
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (PROSE, Standing.REAL),
+        (
+            ("Lc vcndcur dcclarc quc 1c l0t 3 77O 2g2 du cad4strc", "t0utc hyp0th!quc ~~ii. ;l. |_", *"aqwzsx"),
+            Standing.INVISIBLE,
+        ),
+        (("Registre foncier",), Standing.INVISIBLE),
+    ],
+    ids=["good", "bad", "little"],
+)
+def test_earlier_ocr_is_believed_only_if_it_is_good(tmp_path: Path, lines: tuple[str, ...], expected: Standing) -> None:
+    path = text_over(tmp_path / "a.pdf", lines, mode=3, top=300)
+    assert standing(path) is expected
+    assert (load(path).image is None) == (expected is Standing.REAL)
+
+
+def test_mixed_document_is_taken_page_by_page(tmp_path: Path) -> None:
+    mixed = pypdfium2.PdfDocument.new()
+    mixed.import_pages(pypdfium2.PdfDocument(typed_pdf(tmp_path / "typed.pdf", *PROSE)))
+    mixed.import_pages(pypdfium2.PdfDocument(scanned_pdf(tmp_path / "scan.pdf", "Vente du lot")))
+    mixed.save(tmp_path / "mixed.pdf")
+    typed, scanned = load(tmp_path / "mixed.pdf", 1), load(tmp_path / "mixed.pdf", 2)
+    assert (typed.image, typed.text) == (None, "\n".join(PROSE))
+    assert scanned.image is not None
+    assert (scanned.image.size, scanned.text) == ((1000, 300), "")
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high"),
+    [
+        (" ".join(PROSE), 0.95, 1.0),
+        (
+            "2024-05-17 1 358-176 75 000,00 $ 3 770 292 (Montréal) no 12 Hypothèque légale 1ère 12e R.-C. J.-P.",
+            0.95,
+            1.0,
+        ),
+        ("7KH TXLFN EURZQ IR[ MXPSV RYHU WKH OD]\\ GRJ", 0.0, 0.4),
+        ("~~ii. ;l. |_ t0utc l0t cad4strc q#uc", 0.0, 0.4),
+        ("", 0.0, 0.0),
+    ],
+)
+def test_plausible_share_tells_words_from_noise(text: str, low: float, high: float) -> None:
+    assert low <= plausible_share(text.split()) <= high
