@@ -1,23 +1,14 @@
 """Where the rooms meet: claimed documents in, recorded outcomes out.
 
-A document is claimed, fetched from storage, read page by page, and its outcome is recorded the moment it is known. While
-documents are read, the next are claimed and fetched, a bounded number ahead. What does not belong here: Dagster, the
-terminal, and how any of the steps is done.
+One worker's surroundings, the terms on which it claims, and the errands that it does for its documents; how the documents
+of a batch move on is `batch`'s. What does not belong here: Dagster, the terminal, and how any of the steps is done.
 """
 
 import logging
-import tempfile
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future
-from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
-from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import TypeVar
 from uuid import UUID, uuid4
 
@@ -25,34 +16,21 @@ import psycopg
 from psycopg import Connection
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from notaflow_pipeline.documents.failures import DocumentUnavailable, ReceivingImpossible, StorageUnavailable
-from notaflow_pipeline.documents.location import locate
-from notaflow_pipeline.documents.storage import DocumentStorage, fetched
-from notaflow_pipeline.ocr.failures import DocumentFailure
-from notaflow_pipeline.ocr.reading import DocumentText, Reader
+from notaflow_pipeline.batch import Batch, Progress
+from notaflow_pipeline.documents.storage import DocumentStorage
+from notaflow_pipeline.ocr.reading import Reader
 from notaflow_pipeline.queue import claims
-from notaflow_pipeline.queue.database import DatabaseUnavailable, OutcomeRefused, is_passing
-from notaflow_pipeline.queue.leases import LeaseKeeper
+from notaflow_pipeline.queue.database import DatabaseUnavailable, is_passing
 from notaflow_pipeline.queue.model import ERROR_PREFIX, Claim, Failure, Reading
 from notaflow_pipeline.queue.monitoring import has_unfinished
 from notaflow_pipeline.queue.recovery import Recovered, recover
 from notaflow_pipeline.queue.schema import require_schema
 
+__all__ = ["ClaimTerms", "Pipeline", "Progress"]
+
 log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
-
-FETCHES_AT_ONCE = 4
-"""Fetching waits for the network and costs no core; four hide a slow storage behind OCR."""
-
-STOP_FETCHING_SECONDS = 2.0
-"""How long a stopped worker waits for fetches that are under way."""
-
-RECORDED_TOGETHER = 20
-"""Texts in one commit at most: enough that no commit is felt, and few enough for one short statement."""
-
-LOOK_AGAIN_SECONDS = 1.0
-"""How long after finding nothing to claim the queue is asked again, while documents are still in hand."""
 
 
 @dataclass(frozen=True)
@@ -69,32 +47,6 @@ class ClaimTerms:
     exhausted_status: int = 3
     instance: UUID = field(default_factory=uuid4)
     """This process's work: two workers may share a worker id, never this."""
-
-
-@dataclass
-class Progress:
-    """How far the work has come, in documents unless it says pages."""
-
-    claimed: int = 0
-    succeeded: int = 0
-    failed: Counter[str] = field(default_factory=Counter)
-    lost: int = 0
-    pages: int = 0
-
-    @property
-    def finished(self) -> int:
-        """Documents that ended, with an outcome that was accepted or one that came too late."""
-        return self.succeeded + self.failed.total() + self.lost
-
-    def __add__(self, other: "Progress") -> "Progress":
-        """Return both together."""
-        return Progress(
-            claimed=self.claimed + other.claimed,
-            succeeded=self.succeeded + other.succeeded,
-            failed=self.failed + other.failed,
-            lost=self.lost + other.lost,
-            pages=self.pages + other.pages,
-        )
 
 
 @dataclass(frozen=True)
@@ -225,255 +177,4 @@ class Pipeline:
         Raises:
             StorageUnavailable, EngineUnavailable, DatabaseUnavailable: the surroundings' fault, after giving back.
         """
-        return _Batch(self, limit, on_progress).work(claimed)
-
-
-@dataclass
-class _InHand:
-    """A claimed document on its way through."""
-
-    claim: Claim
-    files: ExitStack = field(default_factory=ExitStack)
-    fetch_seconds: float = 0.0
-    source_bytes: int = 0
-    reading: Future[DocumentText] | None = None
-
-
-Event = Callable[[], None]
-
-
-class _Batch:
-    """The documents of one call of `work`: one thread decides and records, others fetch, renew and read."""
-
-    def __init__(self, pipeline: Pipeline, limit: int, on_progress: Callable[[Progress], None]) -> None:
-        self._pipeline = pipeline
-        self._limit = limit
-        self._on_progress = on_progress
-        self._progress = Progress()
-        self._in_hand: dict[int, _InHand] = {}
-        self._to_fetch: SimpleQueue[_InHand | None] = SimpleQueue()
-        self._events: SimpleQueue[Event] = SimpleQueue()
-        self._read: list[tuple[_InHand, Reading]] = []
-        self._keeper = LeaseKeeper(
-            pipeline.pool, pipeline.terms.lease, lambda token: self._events.put(partial(self._on_lost, token))
-        )
-        self._nothing_ready_until = 0.0
-        self._folder = tempfile.TemporaryDirectory(prefix="notaflow-", ignore_cleanup_errors=True)
-
-    def work(self, claimed: Sequence[Claim]) -> Progress:
-        # daemons: a fetch that hangs must not keep a stopped worker from ending
-        fetchers = [
-            threading.Thread(target=self._fetch_documents, name=f"ocr-fetch-{number}", daemon=True)
-            for number in range(FETCHES_AT_ONCE)
-        ]
-        for fetcher in fetchers:
-            fetcher.start()
-        try:
-            with self._keeper:
-                for claim in claimed:
-                    self._take(claim)
-                self._top_up()
-                while self._in_hand:
-                    self._handle_events()
-                    self._top_up()
-        except BaseException:
-            self._give_back()
-            raise
-        finally:
-            self._stop_fetching(fetchers)
-        return self._progress
-
-    def _top_up(self) -> None:
-        """Claim more while a core might soon have nothing to do."""
-        waiting = self._pipeline.reader.pages_waiting + sum(one.reading is None for one in self._in_hand.values())
-        wanted = min(self._pipeline.pages_ahead - waiting, self._limit - self._progress.claimed)
-        if wanted <= 0 or time.monotonic() < self._nothing_ready_until:
-            return
-        claimed = self._pipeline.patiently(lambda: self._pipeline.claim(wanted))
-        if len(claimed) < wanted:
-            self._nothing_ready_until = time.monotonic() + LOOK_AGAIN_SECONDS
-        for claim in claimed:
-            self._take(claim)
-
-    def _take(self, claim: Claim) -> None:
-        document = _InHand(claim)
-        self._progress.claimed += 1
-        self._in_hand[claim.token] = document
-        self._keeper.hold(claim.token)
-        self._to_fetch.put(document)
-
-    def _handle_events(self) -> None:
-        """Wait for something to happen; texts that have come in the meantime are recorded with one commit."""
-        with suppress(Empty):
-            self._events.get(timeout=LOOK_AGAIN_SECONDS)()
-            while len(self._read) < RECORDED_TOGETHER:
-                self._events.get_nowait()()
-        self._record_read()
-
-    def _fetch_documents(self) -> None:
-        """Fetch one document after the other, in a thread of its own; outcomes come back as events."""
-        while (document := self._to_fetch.get()) is not None:
-            try:
-                path = self._fetch(document)
-            except BaseException as error:  # noqa: BLE001 - whatever it is, the deciding thread must hear of it
-                self._events.put(partial(self._on_fetch_failed, document, error))
-            else:
-                self._events.put(partial(self._on_fetched, document, path))
-
-    def _fetch(self, document: _InHand) -> Path:
-        began = time.monotonic()
-        claim, storage = document.claim, self._pipeline.storage
-        location = locate(claim.supabase_path, claim.document_source, storage.host)
-        path = document.files.enter_context(
-            fetched(storage, location, self._pipeline.max_file_bytes, Path(self._folder.name))
-        )
-        document.source_bytes = path.stat().st_size
-        document.fetch_seconds = time.monotonic() - began
-        return path
-
-    def _on_fetched(self, document: _InHand, path: Path) -> None:
-        if document.claim.token not in self._in_hand:
-            document.files.close()
-            return
-        document.reading = self._pipeline.reader.start(path)
-        document.reading.add_done_callback(lambda _: self._events.put(partial(self._on_read, document)))
-
-    def _on_fetch_failed(self, document: _InHand, error: BaseException) -> None:
-        if document.claim.token not in self._in_hand:
-            document.files.close()
-            return
-        match error:
-            case DocumentUnavailable():
-                self._record_failure(document, Failure(error.kind, error.sentence, error.retryable))
-            case ReceivingImpossible():
-                raise error  # this machine's fault, and the next document would fare no better
-            case StorageUnavailable():
-                self._pipeline.storage.check()  # raises if it is the storage; otherwise it is this document alone
-                self._record_failure(document, Failure("storage", str(error), retryable=True))
-            case _:
-                raise error
-
-    def _on_read(self, document: _InHand) -> None:
-        if document.claim.token not in self._in_hand or document.reading is None:
-            return
-        try:
-            text = document.reading.result()
-        except DocumentFailure as failure:
-            self._record_failure(document, Failure(failure.kind, failure.sentence, failure.retryable))
-        except CancelledError:
-            self._let_go(document)
-            tokens = [document.claim.token]
-            self._pipeline.patiently(lambda: self._pipeline.release(tokens, reason="reading it was broken off"))
-        else:
-            self._read.append((document, self._reading(document, text)))
-
-    def _on_lost(self, token: int) -> None:
-        """Stop reading a document whose claim was taken away: what it would record is not wanted any more."""
-        document = self._in_hand.get(token)
-        if document is not None:
-            log.warning("claim %d was lost; its document is read no further here", token)
-            self._let_go(document)
-            self._count_lost()
-
-    def _reading(self, document: _InHand, text: DocumentText) -> Reading:
-        return Reading(
-            text=text.text,
-            pages=len(text.pages),
-            mean_confidence=text.mean_confidence,
-            fetch_seconds=document.fetch_seconds,
-            ocr_seconds=text.ocr_seconds,
-            source_bytes=document.source_bytes,
-            engine=self._pipeline.engine_name,
-            pages_blank=text.pages_blank,
-            pages_text_layer=text.pages_text_layer,
-            pages_damaged=text.pages_damaged,
-            pages_failed=text.pages_failed,
-            low_confidence_share=text.low_confidence_share,
-            passes=text.passes,
-        )
-
-    def _record_read(self) -> None:
-        """Record the texts that have come, except of documents that were lost since."""
-        read = [(document, reading) for document, reading in self._read if document.claim.token in self._in_hand]
-        self._read.clear()
-        if not read:
-            return
-        outcomes = [(document.claim, reading) for document, reading in read]
-        try:
-            accepted = self._pipeline.patiently(lambda: self._pipeline.succeed(outcomes))
-        except OutcomeRefused:
-            for document, reading in read:
-                self._record_alone(document, reading)
-            return
-        for document, reading in read:
-            self._count_read(document, reading, accepted=document.claim.token in accepted)
-
-    def _record_alone(self, document: _InHand, reading: Reading) -> None:
-        """Find out whether it is this text that the database refuses."""
-        outcomes = [(document.claim, reading)]
-        try:
-            accepted = self._pipeline.patiently(lambda: self._pipeline.succeed(outcomes))
-        except OutcomeRefused as refused:
-            self._record_failure(document, Failure("refused_by_database", str(refused), retryable=True))
-        else:
-            self._count_read(document, reading, accepted=bool(accepted))
-
-    def _count_read(self, document: _InHand, reading: Reading, *, accepted: bool) -> None:
-        self._let_go(document)
-        if accepted:
-            self._progress.succeeded += 1
-            self._progress.pages += reading.pages
-            self._on_progress(self._progress)
-        else:
-            self._count_late(document.claim)
-
-    def _record_failure(self, document: _InHand, failure: Failure) -> None:
-        accepted = self._pipeline.patiently(
-            lambda: self._pipeline.fail(document.claim, failure, document.fetch_seconds, document.source_bytes)
-        )
-        self._let_go(document)
-        if accepted:
-            self._progress.failed[failure.kind] += 1
-            self._on_progress(self._progress)
-        else:
-            self._count_late(document.claim)
-
-    def _count_late(self, claim: Claim) -> None:
-        log.warning("the outcome of claim %d came too late and changed nothing", claim.token)
-        self._count_lost()
-
-    def _count_lost(self) -> None:
-        self._progress.lost += 1
-        self._on_progress(self._progress)
-
-    def _let_go(self, document: _InHand) -> None:
-        """Be done with a document: no renewal, no reading, no file."""
-        self._in_hand.pop(document.claim.token, None)
-        self._keeper.let_go(document.claim.token)
-        if document.reading is not None:
-            self._pipeline.reader.abandon(document.reading)
-        document.files.close()
-
-    def _give_back(self) -> None:
-        """Release what is still in hand, and a claim that was committed when the interruption came.
-
-        If the database is away, the leases run out by themselves.
-        """
-        held = list(self._in_hand)
-        for document in list(self._in_hand.values()):
-            self._let_go(document)
-        reason = "the worker stopped or its surroundings failed"
-        try:
-            self._pipeline.release(held, reason=reason)
-            self._pipeline.release_everything(reason=reason)
-        except (psycopg.Error, PoolTimeout) as unreachable:
-            log.warning("%d claims could not be given back (%s); their leases will run out", len(held), unreachable)
-
-    def _stop_fetching(self, fetchers: Sequence[threading.Thread]) -> None:
-        """Let no fetched document stay behind, not even one that arrives only now."""
-        for _ in fetchers:
-            self._to_fetch.put(None)
-        give_up_at = time.monotonic() + STOP_FETCHING_SECONDS
-        for fetcher in fetchers:
-            fetcher.join(max(0.0, give_up_at - time.monotonic()))
-        self._folder.cleanup()
+        return Batch(self, limit, on_progress).work(claimed)

@@ -335,12 +335,12 @@ class OntoFullDisk(LocalFolder):
 
 @dataclass(frozen=True)
 class OneBadSector(LocalFolder):
-    """A disk on which one file cannot be read. (Taking the right to read away does not hinder root.)"""
+    """A disk on which a file, or any, cannot be read. (Taking the right to read away does not hinder root.)"""
 
     bad: str = ""
 
     def fetch(self, location: Location, destination: Path, max_bytes: int) -> int:
-        if location.name == self.bad:
+        if self.bad in {location.name, "any"}:
             raise self._unusable(OSError(5, "Input/output error"))
         return super().fetch(location, destination, max_bytes)
 
@@ -397,6 +397,22 @@ class TestSurroundings:
             pipeline.work(limit=100)
         assert {row(connection, one)["status_id"] for one in documents} == {5}
         assert {row(connection, one)["ocr_attempts"] for one in documents} == {1}
+
+    @pytest.mark.parametrize("workers", [1, 2])
+    def test_storage_that_answers_and_gives_out_nothing_ends_the_work_and_gives_the_attempts_back(
+        self, connection: Connection, pool: ConnectionPool[Connection], folder: Path, workers: int
+    ) -> None:
+        documents = ready_pages(connection, folder, 12)
+        storage = OneBadSector(folder, bad="any")
+        with (
+            pipeline_over(pool, folder, storage=storage, workers=workers, pages_ahead=3 * workers) as pipeline,
+            pytest.raises(StorageUnavailable, match="5 documents in a row"),
+        ):
+            pipeline.work(limit=100)
+        for document in documents:
+            found = row(connection, document)
+            assert (found["status_id"], found["ocr_attempts"], found["ocr_error"]) == (3, 0, None)
+        assert broken_promises(connection) == []
 
     def test_missing_storage_is_found_before_any_row_is_touched(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
