@@ -26,7 +26,7 @@ from notaflow_pipeline.embedded import embedded_database, server_of
 from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.queue.migrating import migrate
 from notaflow_pipeline.queue.oracle import find_violations
-from notaflow_pipeline_tests.chaos.engine import POISON_HEIGHT, SLOW_HEIGHT, text_of
+from notaflow_pipeline_tests.chaos.engine import HUNGRY_HEIGHT, POISON_HEIGHT, SLOW_HEIGHT, text_of
 
 WORKERS = 3
 LEASE_SECONDS = 3
@@ -96,10 +96,10 @@ class Chaos:
             self.start_worker()
 
     def enqueue(self, number: int) -> None:
-        """Add documents: nearly all quick, a few slow, a few poison. Each has a size that no other has."""
+        """Add documents, each of its own size: nearly all quick, a few slow, a few that kill or starve their worker."""
         with self.connected() as connection:
             for _ in range(number):
-                kind = self.chance.choices([20, SLOW_HEIGHT, POISON_HEIGHT], [95, 3, 2])[0]
+                kind = self.chance.choices([20, SLOW_HEIGHT, POISON_HEIGHT, HUNGRY_HEIGHT], [94, 3, 2, 1])[0]
                 size = (20 + len(self.expected), kind)
                 name = f"{len(self.expected)}"
                 page = self.folder / "page.png"
@@ -215,7 +215,7 @@ class Chaos:
             ends = connection.execute(ENDS).fetchall()
             outcomes = dict(connection.execute(OUTCOMES).fetchall())
             violations = list(find_violations(connection, sources=["index"]))
-        poison = {name for name, size in self.expected.items() if size[1] == POISON_HEIGHT}
+        poison = {name for name, size in self.expected.items() if size[1] in {POISON_HEIGHT, HUNGRY_HEIGHT}}
         lost = doubled = wrong = 0
         for name, status, text, attempts, maximum, successes in ends:
             exhausted = status == 3 and text is None and attempts == maximum

@@ -11,6 +11,12 @@ from notaflow_pipeline.ocr.engine import Recognition
 POISON_HEIGHT = 13
 """A page of this height ends the process that reads it, at every attempt."""
 
+HUNGRY_HEIGHT = 19
+"""A page of this height takes all the memory that there is."""
+
+WORKER_BYTES = 400 * 1024**2
+"""What a worker may take in a chaos run, so that a hungry page is soon at its end."""
+
 SLOW_HEIGHT = 17
 SLOW_SECONDS = 9.0
 """Three leases of the chaos run: a healthy worker must never lose such a document."""
@@ -32,8 +38,17 @@ class ChaosEngine:
     def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
         if image.height == POISON_HEIGHT:
             os._exit(1)
+        if image.height == HUNGRY_HEIGHT:
+            _eat()
         time.sleep(SLOW_SECONDS if image.height == SLOW_HEIGHT else QUICK_SECONDS)
         return Recognition(text_of(image.size), 1, 90.0)
+
+
+def _eat() -> None:
+    eaten = []
+    while True:
+        eaten.append(b"x" * 2**20)
+        time.sleep(0.001)
 
 
 def text_of(size: tuple[int, int]) -> str:
