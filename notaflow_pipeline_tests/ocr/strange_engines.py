@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import subprocess
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,14 +18,14 @@ STRANGE_WIDTH = 777
 
 
 @dataclass(frozen=True)
-class StrangeEngine(NullEngine):
+class StrangeEngine(NullEngine, ABC):
     def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
         if image.width == STRANGE_WIDTH:
             self.misbehave()
         return super().recognise(image, dpi, timeout_seconds)
 
-    def misbehave(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def misbehave(self) -> None: ...
 
 
 @dataclass(frozen=True)

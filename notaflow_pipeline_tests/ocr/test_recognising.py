@@ -111,7 +111,7 @@ class CountingEngine:
     def check(self) -> None: ...
 
     def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
-        raise NotImplementedError
+        raise AssertionError("it says where words stand, so it is asked for them")
 
     def find_words(
         self,

@@ -49,7 +49,7 @@ def test_huge_pdf_page_is_drawn_coarser(tmp_path: Path, box: tuple[float, float]
 
 
 def test_each_page_of_a_pdf_is_its_own(tmp_path: Path) -> None:
-    path = scanned_pdf(tmp_path / "a.pdf", "", "XXXXXXXX")
+    path = scanned_pdf(tmp_path / "a.pdf", "", "MMMMMMMM")
     assert render_page(path, DocumentFormat.PDF, 1).getextrema() == (255, 255)
     assert render_page(path, DocumentFormat.PDF, 2).getextrema()[0] == 0
 
