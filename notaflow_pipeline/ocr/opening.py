@@ -97,6 +97,17 @@ def _has_content(document: pypdfium2.PdfDocument, index: int) -> bool:
 
 
 @contextmanager
+def _pillow_told(most_pixels: int, *, forgiving: bool) -> Iterator[None]:
+    """Pillow knows such things for the whole process; afterwards it is as it was."""
+    before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+    Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = most_pixels, forgiving
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+@contextmanager
 def opened_image(
     path: Path, document_format: DocumentFormat, limits: Limits, *, forgiving: bool = False
 ) -> Iterator[Image.Image]:
@@ -109,10 +120,8 @@ def opened_image(
     It is given a file rather than a path, because it maps an uncompressed TIFF that it knows by path into memory and
     scrambles it if it has to be turned (Pillow 12.3).
     """
-    Image.MAX_IMAGE_PIXELS = limits.page_pixels
-    ImageFile.LOAD_TRUNCATED_IMAGES = forgiving
     try:
-        with warnings.catch_warnings():
+        with _pillow_told(limits.page_pixels, forgiving=forgiving), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with path.open("rb") as file, Image.open(file, formats=[document_format.value]) as image:
