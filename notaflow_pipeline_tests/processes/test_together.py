@@ -18,7 +18,7 @@ from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents
 
 pytestmark = pytest.mark.xdist_group("processes")
 
-DOCUMENTS = int(os.environ.get("NOTAFLOW_TEST_DOCUMENTS", "60"))
+DOCUMENTS = int(os.environ.get("NOTAFLOW_TEST_DOCUMENTS", "150"))
 
 PATIENCE_SECONDS = 120 + DOCUMENTS
 """For Dagster's start and a sensor tick on a busy machine, which take some 25 s, and for the documents."""
