@@ -8,6 +8,8 @@ measured to take 32 s, so whoever calls it must be ready to end the process, as 
 import os
 import re
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -82,13 +84,28 @@ class TesserocrEngine:
             engine.SetImageBytes(image.tobytes(), image.width, image.height, 1, image.width)
             if dpi:
                 engine.SetSourceResolution(dpi)
-            if not engine.Recognize():
+            with _leptonica_silenced():
+                recognised = engine.Recognize()
+            if not recognised:
                 raise DocumentFailure(FailureKind.ENGINE, "Tesseract gave up on this page. Try again.")
             return list(words_of_tsv(engine.GetTSVText(0)))
         except RuntimeError as error:
             raise DocumentFailure(FailureKind.ENGINE, "Tesseract could not take this page in. Try again.") from error
         finally:
             engine.Clear()
+
+
+@contextmanager
+def _leptonica_silenced() -> Iterator[None]:
+    """Keep off the terminal what Leptonica says of boxes outside of boxes, which it can only be told by the descriptor."""
+    said_before = os.dup(2)
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(said_before, 2)
+        os.close(said_before)
 
 
 @lru_cache(maxsize=MODELS_KEPT)
