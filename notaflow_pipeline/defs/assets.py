@@ -67,7 +67,7 @@ class BatchesInMemory(dg.InMemoryIOManager):
 @dg.io_manager(description="Passes batches on in the memory of the run's process; nothing is written to disk.")
 def batches_in_memory(_: dg.InitResourceContext) -> BatchesInMemory:
     """Make one for a run."""
-    return BatchesInMemory()
+    return BatchesInMemory()  # type: ignore[no-untyped-call]
 
 
 @dg.op(ins={"extraction_queue": dg.In(dg.Nothing)}, tags={"kind": "postgres"})
