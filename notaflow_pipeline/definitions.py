@@ -3,7 +3,7 @@
 import dagster as dg
 
 from notaflow_pipeline.defs.alert_sensor import alert_sensor
-from notaflow_pipeline.defs.assets import extraction_queue, ocr_text
+from notaflow_pipeline.defs.assets import batches_in_memory, extraction_queue, ocr_text
 from notaflow_pipeline.defs.checks import queue_check_job, queue_check_schedule, queue_keeps_its_promises
 from notaflow_pipeline.defs.daily import ocr_attempt, ocr_daily_tables
 from notaflow_pipeline.defs.daily_check import daily_tables_equal_a_recount
@@ -50,8 +50,7 @@ defs = dg.Definitions(
         "queue": QueueResource(),
         "storage": StorageResource(),
         "engine": EngineResource(),
-        # what passes between ops stays in the run's process: nothing of it is written to disk
-        "io_manager": dg.mem_io_manager,
+        "io_manager": batches_in_memory,
     },
     # materialising from the UI does not go through the job, and is to run the same way
     executor=dg.in_process_executor,

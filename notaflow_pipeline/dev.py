@@ -7,9 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import psutil
 
 from notaflow_pipeline.documents.location import BUCKET_OF_SOURCE, Location
@@ -27,9 +29,20 @@ SAMPLES = Path(__file__).resolve().parent / "samples"
 STOP_SECONDS = 12
 """How long processes may take to give their claims back before they are killed."""
 
+LOOK_SECONDS = 2.0
+"""How often Dagster's processes are looked at."""
+
+RELOAD_SECONDS = 120.0
+"""How long a code server may take to start; a busy machine needs half a minute."""
+
+RELOAD = """
+mutation { reloadRepositoryLocation(repositoryLocationName: "notaflow_pipeline") { __typename } }
+"""
+"""What the UI's button "Reload" asks for."""
+
 
 def run_dev(settings: Settings, *, samples: bool, port: int) -> int:
-    """Start database, migrations, samples and Dagster; return Dagster's exit code when it ends.
+    """Start database, migrations, samples and Dagster, and watch over it; return 1 when Dagster ends by itself.
 
     Raises:
         SettingsError: not run from a checkout, or the port is taken.
@@ -53,9 +66,11 @@ def run_dev(settings: Settings, *, samples: bool, port: int) -> int:
             start_new_session=True,  # Ctrl-C reaches this process alone, which then stops the others in order
         )
         try:
-            return dagster.wait()
+            _watch(dagster, port)
         finally:
             _stop(dagster)
+    sys.stderr.write("Dagster ended by itself; what it printed above says why. Documents in hand were given back.\n")
+    return 1
 
 
 def enqueue_samples(url: str, storage: DocumentStorage) -> int:
@@ -112,10 +127,41 @@ def _environment(settings: Settings, url: str) -> dict[str, str]:
     }
 
 
+def _watch(dagster: "subprocess.Popen[bytes]", port: int) -> None:
+    """Return when Dagster has ended. Start its code server again when that is gone, which Dagster itself does not.
+
+    Without it no sensor ticks, so nothing is read and nobody is told; the UI alone would show it.
+    """
+    seen: set[str] = set()
+    while dagster.poll() is None:
+        running = _parts(dagster.pid)
+        if "code-server" in seen - running:
+            return  # the parent of code servers: nothing but a new start brings it back
+        if "grpc" in seen - running:
+            sys.stderr.write("\nThe code server is gone; starting it again.\n")
+            with suppress(httpx.HTTPError):  # the next look sees whether it worked
+                httpx.post(f"http://127.0.0.1:{port}/graphql", json={"query": RELOAD}, timeout=RELOAD_SECONDS)
+        seen |= running
+        time.sleep(LOOK_SECONDS)
+
+
+def _parts(session: int) -> set[str]:
+    """Which of the two parts that Dagster does not watch over itself are running."""
+    words = {word for process in _members(session) for word in _command(process)[:6]}
+    return words & {"code-server", "grpc"}
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return [] if process.status() == psutil.STATUS_ZOMBIE else process.cmdline()
+    except psutil.Error:
+        return []
+
+
 def _stop(dagster: "subprocess.Popen[bytes]") -> None:
     """Interrupt Dagster as Ctrl-C would, so that runs give their claims back; kill what is left after that.
 
-    OCR workers lead groups of their own and are not interrupted: they end with their run.
+    OCR workers lead sessions of their own and are not interrupted: they end with their run.
     """
     everything = _family(dagster.pid)
     with suppress(ProcessLookupError):
@@ -126,9 +172,20 @@ def _stop(dagster: "subprocess.Popen[bytes]") -> None:
             process.kill()
 
 
-def _family(pid: int) -> list[psutil.Process]:
-    try:
-        parent = psutil.Process(pid)
-        return [parent, *parent.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
+def _family(session: int) -> set[psutil.Process]:
+    """Everything that Dagster started, and what that started."""
+    found = set(_members(session))
+    for member in list(found):
+        with suppress(psutil.NoSuchProcess):
+            found.update(member.children(recursive=True))
+    return found
+
+
+def _members(session: int) -> list[psutil.Process]:
+    """The processes of a session: unlike a parent's children, they can be found when what started them is dead."""
+    found = []
+    for pid in psutil.pids():
+        with suppress(ProcessLookupError, PermissionError, psutil.NoSuchProcess):
+            if os.getsid(pid) == session:
+                found.append(psutil.Process(pid))
+    return found

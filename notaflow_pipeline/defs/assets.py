@@ -48,8 +48,26 @@ class ClaimConfig(dg.Config):
 class Batch:
     """What one run takes on: the documents that it has claimed already, and how many it may claim in all."""
 
-    claimed: tuple[Claim, ...]
+    claimed: tuple[Claim, ...] | None
+    """None: the claims were another run's and ended with it; what is ready is claimed anew."""
     limit: int
+
+
+class BatchesInMemory(dg.InMemoryIOManager):
+    """What passes between ops stays in the run's process. A run that is executed again from its failure claims anew."""
+
+    def load_input(self, context: dg.InputContext) -> object:
+        """Return what this process's run passed on, or a batch without claims."""
+        try:
+            return super().load_input(context)
+        except KeyError:
+            return Batch(None, load_settings().documents_per_run)
+
+
+@dg.io_manager(description="Passes batches on in the memory of the run's process; nothing is written to disk.")
+def batches_in_memory(_: dg.InitResourceContext) -> BatchesInMemory:
+    """Make one for a run."""
+    return BatchesInMemory()  # type: ignore[no-untyped-call]
 
 
 @dg.op(ins={"extraction_queue": dg.In(dg.Nothing)}, tags={"kind": "postgres"})
@@ -78,14 +96,14 @@ def ocr_documents(
     engine: EngineResource,
 ) -> None:
     """Read the documents on all cores, claiming more as cores become free; record each outcome as it is known."""
-    if not batch.claimed:
+    if batch.claimed == ():
         context.log.info("Nothing was ready.")
         return
     with engine.open() as reader:
         pipeline = assemble(
             load_settings(), pool=queue.pool, storage=storage.open(), reader=reader, run_id=context.run_id
         )
-        total = pipeline.work(batch.claimed, limit=batch.limit, on_progress=_log_now_and_then(context))
+        total = pipeline.work(batch.claimed or (), limit=batch.limit, on_progress=_log_now_and_then(context))
     if total.lost:
         context.log.warning("%d outcomes came too late and changed nothing.", total.lost)
 

@@ -18,6 +18,9 @@ from notaflow_pipeline.worker import configured_terms
 
 RECOVERY_RUN_TAG = {"notaflow/work": "recovery"}
 
+LONGEST_SECONDS = 600
+"""It takes a second or two. One whose process is gone would otherwise hinder the next for hours."""
+
 
 @dg.op(out=dg.Out(dg.Nothing), tags={"kind": "postgres"})
 def recover_rows(context: dg.OpExecutionContext, queue: QueueResource) -> None:
@@ -37,7 +40,7 @@ def recover_rows(context: dg.OpExecutionContext, queue: QueueResource) -> None:
 
 @dg.job(
     executor_def=dg.in_process_executor,
-    tags=RECOVERY_RUN_TAG,
+    tags={**RECOVERY_RUN_TAG, "dagster/max_runtime": str(LONGEST_SECONDS)},
     description=(
         "Sends rows back whose worker is gone: leases run out, rows of other programs stuck, attempts left open, texts "
         "without their status, maxima missing. The same as `notaflow recover`."

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from notaflow_pipeline.defs.jobs import OCR_RUN_TAG, ocr_job
+from notaflow_pipeline.defs.lost_runs import end_lost_runs
 from notaflow_pipeline.embedded import running_database_url
 from notaflow_pipeline.queue.database import connect
 from notaflow_pipeline.queue.monitoring import count_ready
@@ -60,12 +61,14 @@ def pause_after_failures(*, failures_in_a_row: int, seconds_since_last: float) -
     description="Keeps the right number of OCR runs alive while documents are ready.",
 )
 def ocr_ready_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Count the documents and the runs, decide, and launch."""
+    """Count the documents and the runs that are truly at work, decide, and launch."""
     settings = load_settings()
     with connect(running_database_url(settings)) as connection:
         at_most = settings.documents_per_run * settings.max_runs
         ready = count_ready(connection, sources=settings.sources, at_most=at_most)
         stopped = paused(connection)
+        for run_id in end_lost_runs(context.instance, connection, patience_seconds=60 * settings.stuck_minutes):
+            context.log.warning("Run %s has no process any more; it was ended as failed.", run_id)
     if stopped is not None:
         return dg.SkipReason(
             f"Paused since {stopped.since:%Y-%m-%d %H:%M %Z}: {stopped.reason}. `notaflow resume` ends it."

@@ -152,6 +152,13 @@ ORDER BY id
 """
 )
 
+_SILENCES = """
+SELECT run_id, EXTRACT(EPOCH FROM clock_timestamp() - max(lease_expires_at))::double precision
+FROM ocr_attempt
+WHERE run_id = ANY(%(run_ids)s)
+GROUP BY run_id
+"""
+
 _NUMBERS = """
 SELECT id, document_number
 FROM extraction_queue
@@ -249,6 +256,11 @@ def attempts_of_run(connection: Connection, run_id: str) -> list[Attempt]:
     """Return what a Dagster run claimed, and what became of it."""
     with connection.cursor(row_factory=class_row(Attempt)) as cursor:
         return cursor.execute(_ATTEMPTS_OF_RUN, {"run_id": run_id}).fetchall()
+
+
+def seconds_since_last_lease(connection: Connection, run_ids: Collection[str]) -> dict[str, float]:
+    """Return for how long each of these runs has held no lease; negative while it does. Runs without a claim are left out."""
+    return dict(connection.execute(_SILENCES, {"run_ids": list(run_ids)}).fetchall())
 
 
 def document_numbers(connection: Connection, ids: Collection[UUID]) -> dict[UUID, str]:

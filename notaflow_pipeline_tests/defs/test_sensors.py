@@ -11,6 +11,7 @@ from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobO
 from psycopg import Connection
 
 from notaflow_pipeline.defs.jobs import OCR_RUN_TAG
+from notaflow_pipeline.defs.lost_runs import LOST, is_lost
 from notaflow_pipeline.defs.recovery import RECOVERY_RUN_TAG, ocr_recovery_sensor
 from notaflow_pipeline.defs.sensors import ALIVE, ocr_ready_sensor, pause_after_failures, runs_to_launch
 from notaflow_pipeline.queue import claims
@@ -18,6 +19,7 @@ from notaflow_pipeline.queue.database import DatabaseUnavailable
 from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.queue.pausing import pause, resume
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, defs
+from notaflow_pipeline_tests.ocr import samples
 
 ORIGIN = RemoteJobOrigin(
     RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("notaflow_pipeline"), "__repository__"), "ocr_job"
@@ -59,10 +61,12 @@ def enqueued(connection: Connection, count: int = 1, source: str = "index") -> l
     ]
 
 
-def add_run(instance: dg.DagsterInstance, status: dg.DagsterRunStatus, tags: dict[str, str] = OCR_RUN_TAG) -> None:
+def add_run(instance: dg.DagsterInstance, status: dg.DagsterRunStatus, tags: dict[str, str] = OCR_RUN_TAG) -> str:
+    run_id = str(uuid4())
     instance.add_run(
-        dg.DagsterRun(job_name="ocr_job", run_id=str(uuid4()), status=status, tags=tags, remote_job_origin=ORIGIN)
+        dg.DagsterRun(job_name="ocr_job", run_id=run_id, status=status, tags=tags, remote_job_origin=ORIGIN)
     )
+    return run_id
 
 
 @pytest.mark.parametrize(
@@ -224,6 +228,48 @@ def test_sensor_pauses_after_runs_that_failed_and_goes_on_after_one_that_succeed
     assert job.execute_in_process(instance=instance).success
     enqueued(connection)
     assert launched(instance) == 1
+
+
+def test_second_tick_before_the_run_has_started_costs_a_run_that_finds_nothing(
+    connection: Connection, instance: dg.DagsterInstance, documents: Path
+) -> None:
+    (id_,) = enqueued(connection)
+    samples.png(documents / "index" / "0.png")
+    assert [launched(instance), launched(instance)] == [1, 1], "neither knows of the other's run yet"
+    job = defs.resolve_job_def("ocr_job")
+    assert [job.execute_in_process(instance=instance).success for _ in range(2)] == [True, True]
+    assert connection.execute("SELECT queue_id, outcome FROM ocr_attempt").fetchall() == [(id_, "succeeded")]
+    assert launched(instance) == 0
+
+
+@pytest.mark.parametrize(
+    ("started", "without_lease", "lost"),
+    [
+        (10.0, None, False),  # it checks its surroundings
+        (601.0, None, True),
+        (5_000.0, -80.0, False),
+        (5_000.0, 5.0, False),  # it writes down what it did
+        (100.0, 16.0, True),
+    ],
+)
+def test_a_started_run_without_a_lease_is_lost_after_a_while(
+    started: float, without_lease: float | None, lost: bool
+) -> None:
+    said = is_lost(started_seconds_ago=started, without_lease_seconds=without_lease, patience_seconds=600)
+    assert said is lost
+
+
+def test_run_whose_process_is_gone_is_ended_as_failed_and_hinders_no_other(
+    connection: Connection, instance: dg.DagsterInstance
+) -> None:
+    enqueued(connection, 3)
+    alive, gone = (add_run(instance, dg.DagsterRunStatus.STARTED) for _ in range(2))
+    for run, lease in [(alive, timedelta(minutes=2)), (gone, timedelta(seconds=-60))]:
+        claims.claim_documents(connection, limit=1, sources=["index"], worker_id="one", run_id=run, lease=lease)
+    tick(instance)
+    statuses = {run.run_id: run.status for run in instance.get_runs()}
+    assert statuses == {alive: dg.DagsterRunStatus.STARTED, gone: dg.DagsterRunStatus.FAILURE}
+    assert LOST in [entry.message for entry in instance.all_logs(gone)]
 
 
 @pytest.mark.parametrize("sensor", [ocr_ready_sensor, ocr_recovery_sensor], ids=lambda one: one.name)

@@ -1,0 +1,184 @@
+"""Dagster's side of `notaflow dev` dies piece by piece in mid-run: nothing is lost, doubled, or left waiting for ever."""
+
+from collections import Counter
+
+import httpx
+import psutil
+import psycopg
+import pytest
+from psycopg import Connection
+
+from notaflow_pipeline_tests.cli import Terminal
+from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents, started_from
+from notaflow_pipeline_tests.processes.test_together import free_port, running_dev, wait_until
+from notaflow_pipeline_tests.queue.oracle import broken_promises
+
+pytestmark = [pytest.mark.xdist_group("processes"), pytest.mark.timeout(600)]
+
+LEASE = {"OCR_LEASE_SECONDS": "5", "OCR_WORKERS": "1"}
+"""One core and some 0.15 s for a document: what is killed is killed in mid-run, and missed soon."""
+
+JOB = {
+    "repositoryLocationName": "notaflow_pipeline",
+    "repositoryName": "__repository__",
+    "jobName": "ocr_job",
+}
+
+LAUNCH = """
+mutation ($job: JobOrPipelineSelector!) {
+  launchRun(executionParams: {selector: $job}) { __typename ... on LaunchRunSuccess { run { runId } } }
+}
+"""
+
+EXECUTE_AGAIN = """
+mutation ($run: String!, $strategy: ReexecutionStrategy!) {
+  launchRunReexecution(reexecutionParams: {parentRunId: $run, strategy: $strategy}) {
+    __typename ... on LaunchRunSuccess { run { runId } }
+  }
+}
+"""
+
+
+def ask(port: int, mutation: str, **variables: object) -> str:
+    """Do what a button of the UI does; return the id of the run that it launched."""
+    answer = httpx.post(
+        f"http://127.0.0.1:{port}/graphql", json={"query": mutation, "variables": variables}, timeout=60
+    ).json()
+    (launched,) = answer["data"].values()
+    assert launched["__typename"] == "LaunchRunSuccess", launched
+    return str(launched["run"]["runId"])
+
+
+def ui_answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/server_info", timeout=5).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def runs(connection: Connection, job: str = "ocr_job") -> dict[str, str]:
+    """The status of each run of a job, oldest first."""
+    try:
+        return dict(
+            connection.execute(
+                "SELECT run_id, status FROM dagster.runs WHERE pipeline_name = %s ORDER BY id", [job]
+            ).fetchall()
+        )
+    except psycopg.errors.UndefinedTable:
+        return {}
+
+
+def run_at_work(connection: Connection) -> str | None:
+    """The run that has read some documents, and holds others."""
+    row = connection.execute(
+        "SELECT run_id FROM ocr_attempt GROUP BY 1 HAVING count(finished_at) >= 3 AND count(*) > count(finished_at)"
+    ).fetchone()
+    return row[0] if row else None
+
+
+def wait_for_run_at_work(connection: Connection) -> str:
+    wait_until(lambda: run_at_work(connection))
+    run = run_at_work(connection)
+    assert run is not None
+    return run
+
+
+def outcomes(connection: Connection) -> Counter[str]:
+    return Counter(dict(connection.execute("SELECT outcome, count(*) FROM ocr_attempt GROUP BY 1").fetchall()))
+
+
+def has_ended(connection: Connection, run: str) -> bool:
+    return runs(connection)[run] in {"SUCCESS", "FAILURE"}
+
+
+def read_by(connection: Connection, run: str) -> int:
+    row = connection.execute(
+        "SELECT count(*) FROM ocr_attempt WHERE run_id = %s AND outcome = 'succeeded'", [run]
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def parts(terminal: Terminal, words: str) -> list[psutil.Process]:
+    """The processes of Dagster with these words in their command."""
+    return [process for process in started_from(terminal) if words in " ".join(process.cmdline())]
+
+
+def run_workers(terminal: Terminal) -> list[psutil.Process]:
+    """The processes that carry out runs: the code server's children."""
+    return [
+        child
+        for server in parts(terminal, "api grpc")
+        for child in server.children()
+        if "spawn_main" in child.cmdline()[3]
+    ]
+
+
+def test_runs_at_the_same_time_a_killed_one_executed_again_and_a_killed_daemon(
+    terminal: Terminal, connection: Connection
+) -> None:
+    hasty = Terminal(terminal.folder, terminal.environment | LEASE)
+    port = free_port()
+    ready_documents(connection, hasty, 20)
+    with running_dev(hasty, port) as dev:
+        # two runs at the same time, besides the sensor's own: as if it had ticked again before its run had started
+        wait_until(lambda: ui_answers(port))
+        doubled = [ask(port, LAUNCH, job=JOB) for _ in range(2)]
+        wait_until(lambda: all(runs(connection).get(run) == "SUCCESS" for run in doubled))
+        wait_until(lambda: count_at(connection, 5) == 20)
+        assert outcomes(connection) == {"succeeded": 20}
+        assert broken_promises(connection) == {}
+
+        # the run's process is killed: Dagster sees it at once, recovery when the leases have run out
+        ready_documents(connection, hasty, 30)
+        killed = wait_for_run_at_work(connection)
+        for worker in run_workers(hasty):
+            worker.kill()
+        wait_until(lambda: runs(connection)[killed] == "FAILURE")
+        held = count_at(connection, 6)
+        assert held > 0
+        assert broken_promises(connection) == {}
+        from_failure = ask(port, EXECUTE_AGAIN, run=killed, strategy="FROM_FAILURE")
+        wait_until(lambda: has_ended(connection, from_failure))
+        whole = ask(port, EXECUTE_AGAIN, run=killed, strategy="ALL_STEPS")
+        wait_until(lambda: has_ended(connection, whole))
+        assert (runs(connection)[from_failure], runs(connection)[whole]) == ("SUCCESS", "SUCCESS")
+        assert read_by(connection, from_failure) > 0, "it claims what is ready, for it has nothing of the killed one's"
+        wait_until(lambda: count_at(connection, 5) == 50)
+        assert "SUCCESS" in runs(connection, "ocr_recovery_job").values(), "what was in hand came back by a visible run"
+        assert outcomes(connection) == {"succeeded": 50, "stuck": held}
+        assert broken_promises(connection) == {}
+
+        # without its daemon Dagster ends, and `notaflow dev` with it: what is in hand is given back
+        ready_documents(connection, hasty, 400)
+        interrupted = wait_for_run_at_work(connection)
+        for daemon in parts(hasty, "dagster._daemon"):
+            daemon.kill()
+        assert dev.wait(timeout=60) == 1
+    assert started_from(hasty) == [], "no code server and no run outlives it"
+    assert count_at(connection, 6) == 0
+    assert 50 < count_at(connection, 5) == 450 - count_at(connection, 3) < 450
+    assert runs(connection)[interrupted] == "FAILURE"
+    assert broken_promises(connection) == {}
+
+
+def test_code_server_that_dies_with_its_run_is_started_again_and_the_rest_is_read(
+    terminal: Terminal, connection: Connection
+) -> None:
+    hasty = Terminal(terminal.folder, terminal.environment | LEASE)
+    ready_documents(connection, hasty, 40)
+    with running_dev(hasty, free_port()):
+        lost = wait_for_run_at_work(connection)
+        # the server first: it would tell Dagster of the run's end
+        workers = run_workers(hasty)
+        killed = [*parts(hasty, "api grpc"), *workers]
+        for process in killed:
+            process.kill()
+        psutil.wait_procs(killed, timeout=30)
+        held = count_at(connection, 6)
+        assert held > 0
+        wait_until(lambda: parts(hasty, "api grpc"))
+        wait_until(lambda: runs(connection)[lost] == "FAILURE")
+        wait_until(lambda: count_at(connection, 5) == 40)
+        assert outcomes(connection) == {"succeeded": 40, "stuck": held}
+        assert broken_promises(connection) == {}
