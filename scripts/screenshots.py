@@ -4,7 +4,7 @@
     python scripts/screenshots.py dagster docs
     python scripts/screenshots.py report docs
 
-Both need nothing running. The first starts `notaflow dev` in a folder of its own, has the samples read beside an invented
+Both need nothing running. The first starts `notaflow dev` in a folder of its own, has a few samples read beside an invented
 history, and computes its daily tables; it takes some three minutes. The second shows an invented quarter.
 """
 
@@ -26,6 +26,7 @@ import psycopg
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from notaflow_pipeline.dev import SAMPLES
 from notaflow_pipeline.embedded import embedded_database, running_database_url
 from notaflow_pipeline.queue.migrating import migrate
 from notaflow_pipeline.reporting.figures import QueueNow, gather_figures
@@ -40,6 +41,9 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-backg
 
 ZONE = ZoneInfo("America/Toronto")
 DAYS = 45
+
+READ = ("3_770_292", "1_925_634", "5_230_418", "87-3", "6_018_553", "733-12", "3_881_470", "2_611_905", "1_450_226")
+"""Samples of a page or three, and three that nobody can read, by how their names begin."""
 
 LEFT = """
 SELECT count(*)
@@ -103,19 +107,21 @@ def compress(picture: Path) -> None:
 
 @contextmanager
 def dagster_after_some_weeks() -> Iterator[tuple[str, str]]:
-    """Run `notaflow dev` on an invented history and the samples; yield the UI's address and a run that read documents."""
+    """Run `notaflow dev` on an invented history and some samples; yield the UI's address and a run that read documents."""
     with tempfile.TemporaryDirectory(prefix="notaflow-dev-") as folder:
         ui = DagsterUI(free_port())
         ours = ("NOTAFLOW_", "OCR_", "DAGSTER_", "SUPABASE_")
         environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         environment |= {"NOTAFLOW_HOME": folder, "NOTAFLOW_ALERT_EXHAUSTED_HOURS": "0", "NOTAFLOW_ALERT_SECONDS": "10"}
+        notaflow = Path(sys.executable).with_name("notaflow")
         last = datetime.now(ZONE).date()
         with embedded_database(Path(folder)) as url:
             migrate(url, sources=["index"])
             with psycopg.connect(url) as connection:
                 invent_attempts(connection, last)
-        notaflow = Path(sys.executable).with_name("notaflow")
-        dev = subprocess.Popen([notaflow, "dev", "--port", str(ui.port)], env=environment)
+            files = [file for name in READ for file in SAMPLES.glob(f"{name}-*")]
+            subprocess.run([notaflow, "enqueue", *files], env=environment, check=True)
+        dev = subprocess.Popen([notaflow, "dev", "--no-samples", "--port", str(ui.port)], env=environment)
         try:
             wait(ui.answers)
             url = running_database_url(Settings(NOTAFLOW_HOME=Path(folder), NOTAFLOW_DATABASE_URL=None))

@@ -16,7 +16,7 @@ from notaflow_pipeline.reporting.writing import write_day
 from notaflow_pipeline_tests.alerting.receivers import Webhook, webhook
 from notaflow_pipeline_tests.cli import Terminal
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, defs
-from notaflow_pipeline_tests.processes.conftest import ready_documents, started_from
+from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents, started_from
 from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
 from notaflow_pipeline_tests.processes.test_together import free_port, running_dev, wait_until
 from notaflow_pipeline_tests.queue.conftest import READING, add_document, ago, change, claim_one
@@ -157,6 +157,8 @@ def mend_everything(connection: Connection, ui: DagsterUI, today: date) -> None:
     ui.start_sensor("ocr_recovery_sensor")
     connection.execute("UPDATE extraction_queue SET ocr_attempts = 1 WHERE status_id = 5 AND ocr_attempts = 2")
     ui.launch("queue_check_job")
+    # not before the waiting document is read: claims that nobody made would look like work on it
+    wait_until(lambda: count_at(connection, 5) == 2)
     ended = datetime.now(ZoneInfo(ZONE))
     with connection.transaction():
         for _ in range(300):
