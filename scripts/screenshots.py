@@ -1,54 +1,93 @@
 """Takes the README's screenshots through headless Chromium: of a running Dagster UI, and of a report.
 
     pip install playwright            # its own browser is not needed
-
-Start `make dev`, wait until the samples are read, then:
-
-    python scripts/screenshots.py http://127.0.0.1:3000 docs
-
-The report needs nothing running; it shows an invented quarter:
-
+    python scripts/screenshots.py dagster docs
     python scripts/screenshots.py report docs
+
+Both need nothing running. The first starts `notaflow dev` in a folder of its own, has a few samples read beside an invented
+history, and computes its daily tables; it takes some three minutes. The second shows an invented quarter.
 """
 
-import json
+import os
+import random
+import signal
+import subprocess
 import sys
 import tempfile
-import urllib.request
-from datetime import date, timedelta
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import psycopg
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from notaflow_pipeline.embedded import embedded_database
+from notaflow_pipeline.dev import SAMPLES
+from notaflow_pipeline.embedded import embedded_database, running_database_url
 from notaflow_pipeline.queue.migrating import migrate
 from notaflow_pipeline.reporting.figures import QueueNow, gather_figures
 from notaflow_pipeline.reporting.page import render_page, write_page
-from notaflow_pipeline_tests.reporting import history
+from notaflow_pipeline.settings import Settings
+from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
+from notaflow_pipeline_tests.processes.test_together import free_port
+from notaflow_pipeline_tests.reporting import histories, history
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
-LATEST_RUN = (
-    '{runsOrError(limit: 1, filter: {statuses: [SUCCESS], pipelineName: "ocr_job"}) {... on Runs {results {runId}}}}'
-)
+
+ZONE = ZoneInfo("America/Toronto")
+DAYS = 45
+
+READ = ("3_770_292", "1_925_634", "5_230_418", "87-3", "6_018_553", "733-12", "3_881_470", "2_611_905", "1_450_226")
+"""Samples of a page or three, and three that nobody can read, by how their names begin."""
+
+LEFT = """
+SELECT count(*)
+FROM extraction_queue
+WHERE document_source = 'index'
+  AND status_id <> 5
+  AND ocr_attempts < ocr_max_attempts
+"""
+
+LATEST_RUN = """
+SELECT run_id
+FROM dagster.runs
+WHERE pipeline_name = 'ocr_job'
+  AND status = 'SUCCESS'
+ORDER BY id
+LIMIT 1
+"""
 
 
 def main() -> None:
     """Take each picture."""
-    base, folder = sys.argv[1].rstrip("/"), Path(sys.argv[2])
+    what, folder = sys.argv[1], Path(sys.argv[2])
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        if base == "report":
+        if what == "report":
             take_report(browser, folder)
-            browser.close()
-            return
-        page = browser.new_page(viewport={"width": 1280, "height": 760})
-        take(page, f"{base}/asset-groups", folder / "lineage.png")
-        take(page, f"{base}/assets/ocr_text?view=overview", folder / "asset.png")
-        take(page, f"{base}/runs/{latest_run(base)}", folder / "run.png")
+        else:
+            with dagster_after_some_weeks() as (base, run):
+                take_dagster(browser, base, run, folder)
         browser.close()
+
+
+def take_dagster(browser: Browser, base: str, run: str, folder: Path) -> None:
+    """Save what a person sees: the assets, a batch, what the days came to, and what is alarming."""
+    page = browser.new_page(viewport={"width": 1280, "height": 760})
+    take(page, f"{base}/asset-groups", folder / "lineage.png")
+    take(page, f"{base}/assets/ocr_text?view=overview", folder / "asset.png")
+    take(page, f"{base}/runs/{run}", folder / "run.png")
+    check = "exhausted_documents_were_looked_at"
+    take(page, f"{base}/assets/extraction_queue?view=checks&checkDetail={check}", folder / "check.png")
+    page.set_viewport_size({"width": 1280, "height": 1100})
+    take(page, f"{base}/assets/ocr_daily_failure_rate?view=plots", folder / "plots.png")
+    take(page, f"{base}/assets/ocr_daily_failure_rate?view=partitions", folder / "daily.png")
+    take(page, f"{base}/assets/ocr_dashboard?view=overview", folder / "dashboard.png")
 
 
 def take(page: Page, url: str, target: Path) -> None:
@@ -56,7 +95,95 @@ def take(page: Page, url: str, target: Path) -> None:
     page.goto(url)
     page.wait_for_timeout(9000)  # the UI polls for ever, so there is no idle moment to wait for
     page.screenshot(path=target)
+    compress(target)
     print(f"{target}: {page.title()}")
+
+
+def compress(picture: Path) -> None:
+    """Keep few colours: a third of the bytes."""
+    taken = Image.open(picture).convert("RGB")
+    taken.quantize(256, method=Image.Quantize.FASTOCTREE).save(picture, optimize=True)
+
+
+@contextmanager
+def dagster_after_some_weeks() -> Iterator[tuple[str, str]]:
+    """Run `notaflow dev` on an invented history and some samples; yield the UI's address and a run that read documents."""
+    with tempfile.TemporaryDirectory(prefix="notaflow-dev-") as folder:
+        ui = DagsterUI(free_port())
+        ours = ("NOTAFLOW_", "OCR_", "DAGSTER_", "SUPABASE_")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        environment |= {"NOTAFLOW_HOME": folder, "NOTAFLOW_ALERT_EXHAUSTED_HOURS": "0", "NOTAFLOW_ALERT_SECONDS": "10"}
+        notaflow = Path(sys.executable).with_name("notaflow")
+        last = datetime.now(ZONE).date()
+        with embedded_database(Path(folder)) as url:
+            migrate(url, sources=["index"])
+            with psycopg.connect(url) as connection:
+                invent_attempts(connection, last)
+            files = [file for name in READ for file in SAMPLES.glob(f"{name}-*")]
+            subprocess.run([notaflow, "enqueue", *files], env=environment, check=True)
+        dev = subprocess.Popen([notaflow, "dev", "--no-samples", "--port", str(ui.port)], env=environment)
+        try:
+            wait(ui.answers)
+            url = running_database_url(Settings(NOTAFLOW_HOME=Path(folder), NOTAFLOW_DATABASE_URL=None))
+            with psycopg.connect(url, autocommit=True) as connection:
+                wait(lambda: number(connection, LEFT) == 0)
+                first = last - timedelta(days=DAYS)
+                finish(ui, "ocr_daily_job", first, last)
+                finish(ui, "dashboard_job")
+                time.sleep(25)  # for the checks, which are asked every ten seconds
+                (run,) = connection.execute(LATEST_RUN).fetchone() or ("",)
+                yield f"http://127.0.0.1:{ui.port}", run
+        finally:
+            dev.send_signal(signal.SIGINT)
+            dev.wait()
+
+
+def invent_attempts(connection: psycopg.Connection, last: date) -> None:
+    """Add some weeks before `last`: quiet weekends, a few failures, and one day on which the storage was away."""
+    chance = random.Random(1)
+    for back in range(DAYS, 0, -1):
+        day = last - timedelta(days=back)
+        start = datetime(day.year, day.month, day.day, 8, tzinfo=ZONE)
+        for _ in range(chance.randint(8, 16) if day.weekday() > 4 else chance.randint(50, 90)):
+            claimed = start + timedelta(hours=chance.uniform(0, 10))
+            ended = claimed + timedelta(seconds=chance.lognormvariate(2.6, 0.6))
+            failed = chance.random() < (0.3 if back == 12 else 0.03)
+            histories.add_attempt(
+                connection,
+                uuid4(),
+                claimed,
+                ended,
+                outcome="failed" if failed else "succeeded",
+                failure_kind=chance.choice(["timeout", "not_found", "encrypted"]) if failed else None,
+                pages=None if failed else chance.randint(1, 14),
+                mean_confidence=None if failed else chance.gauss(86, 4),
+                ready_at=claimed - timedelta(seconds=chance.expovariate(1 / 60)),
+                exhausted=chance.random() < 0.3 if failed else None,
+            )
+
+
+def finish(ui: DagsterUI, job: str, first: date | None = None, last: date | None = None) -> None:
+    """Launch a run of a job, for a range of days where one is given, and wait until it has succeeded."""
+    days = {"start": first, "end": last} if first else {}
+    run = ui.launch(job, **{f"dagster/asset_partition_range_{end}": str(day) for end, day in days.items()})
+    wait(lambda: ui.status(run) in {"SUCCESS", "FAILURE"})
+    if ui.status(run) == "FAILURE":
+        raise SystemExit(f"{job} failed")
+
+
+def wait(happened: Callable[[], bool]) -> None:
+    """Wait for something, for ten minutes at most."""
+    deadline = time.monotonic() + 600
+    while not happened():
+        if time.monotonic() > deadline:
+            raise SystemExit("it did not happen within ten minutes")
+        time.sleep(0.5)
+
+
+def number(connection: psycopg.Connection, question: str) -> int:
+    """Return the one number that a query answers."""
+    (count,) = connection.execute(question).fetchone() or (0,)  # type: ignore[call-overload]
+    return int(count)
 
 
 def take_report(browser: Browser, folder: Path) -> None:
@@ -71,9 +198,7 @@ def take_report(browser: Browser, folder: Path) -> None:
             page.wait_for_selector("html[data-drawn]")
             page.screenshot(path=folder / f"{name}.png", full_page=height is None)
             page.close()
-            # few colours: a third of the bytes
-            taken = Image.open(folder / f"{name}.png").convert("RGB")
-            taken.quantize(256, method=Image.Quantize.FASTOCTREE).save(folder / f"{name}.png", optimize=True)
+            compress(folder / f"{name}.png")
             print(folder / f"{name}.png")
 
 
@@ -91,16 +216,6 @@ def invented_report(home: Path) -> str:
             since = until - timedelta(days=89)
             figures = gather_figures(connection, queue=queue, since=since, until=until, timezone="America/Toronto")
     return render_page(figures)
-
-
-def latest_run(base: str) -> str:
-    """Return the newest successful OCR run."""
-    question = json.dumps({"query": LATEST_RUN}).encode()
-    request = urllib.request.Request(  # noqa: S310 - the address is the operator's own
-        f"{base}/graphql", question, {"content-type": "application/json"}
-    )
-    with urllib.request.urlopen(request) as answer:  # noqa: S310
-        return str(json.load(answer)["data"]["runsOrError"]["results"][0]["runId"])
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import pandas as pd
 from psycopg import Connection
 from psycopg.rows import class_row, scalar_row, tuple_row
 
-from notaflow_pipeline.reporting.daily import ALL
+from notaflow_pipeline.reporting.daily import ALL, wilson_interval
 
 DOCUMENTS_SHOWN = 15
 """How long a list of documents is: somebody is to look at each."""
@@ -179,6 +179,7 @@ class Figures:
         tried = self.failure_rate[self.failure_rate["document_source"] == ALL]
         attempts = float(tried["attempts"].sum())
         failed = float(tried["attempts_failed"].sum() + tried["attempts_stuck"].sum())
+        low, high = wilson_interval(int(failed), int(attempts)) or (None, None)
         sure = read.dropna(subset=["mean_confidence"])
         weight = float(sure["documents"].sum())
         return {
@@ -189,6 +190,8 @@ class Figures:
             "attempts": attempts,
             "attempts_failed": failed,
             "attempt_failure_rate": failed / attempts if attempts else None,
+            "failure_rate_low": low,
+            "failure_rate_high": high,
             "documents_exhausted": float(tried["documents_exhausted"].sum()),
         }
 

@@ -3,7 +3,7 @@
 What does not belong here: HTML (`page`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -65,7 +65,7 @@ def total_tiles(figures: Figures, language: Language) -> list[Tile]:
         Tile(
             said["failed_attempts"],
             writing.percent(totals["attempt_failure_rate"]),
-            said["failed_attempts_note"].format(failed=written["attempts_failed"], attempts=written["attempts"]),
+            _failed_note(said, writing, totals),
         ),
         Tile(said["given_up"], written["documents_exhausted"], said["given_up_note"]),
         Tile(
@@ -74,6 +74,18 @@ def total_tiles(figures: Figures, language: Language) -> list[Tile]:
             said["confidence_note"].format(low=written["low_confidence_documents"]),
         ),
     ]
+
+
+def _failed_note(said: Mapping[str, str], writing: Writing, totals: Mapping[str, float | None]) -> str:
+    """Return what the rate rests on, with its interval: a few attempts say little."""
+    if not totals["attempts"]:
+        return said["no_attempts_note"]
+    return said["failed_attempts_note"].format(
+        failed=writing.number(totals["attempts_failed"]),
+        attempts=writing.number(totals["attempts"]),
+        low=writing.percent(totals["failure_rate_low"]),
+        high=writing.percent(totals["failure_rate_high"]),
+    )
 
 
 def chart_tables(figures: Figures, language: Language) -> list[Table]:

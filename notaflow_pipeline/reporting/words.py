@@ -62,7 +62,11 @@ WORDS = {
     "documents_read": Said("Documents lus", "Documents read"),
     "documents_read_note": Said("Pages\N{NO-BREAK SPACE}: {pages}", "Pages: {pages}"),
     "failed_attempts": Said("Tentatives échouées", "Failed attempts"),
-    "failed_attempts_note": Said("{failed} sur {attempts}", "{failed} of {attempts}"),
+    "failed_attempts_note": Said(
+        "{failed} sur {attempts}; intervalle à 95\N{NO-BREAK SPACE}%\N{NO-BREAK SPACE}: {low} à {high}",
+        "{failed} of {attempts}; 95% interval: {low} to {high}",
+    ),
+    "no_attempts_note": Said("aucune tentative", "no attempt"),
     "given_up": Said("Documents abandonnés", "Documents exhausted"),
     "given_up_note": Said("après leur dernière tentative", "after their last attempt"),
     "confidence": Said("Confiance moyenne", "Mean confidence"),

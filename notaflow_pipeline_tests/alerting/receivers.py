@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes
@@ -26,6 +26,8 @@ class Webhook:
     """How long it waits with its answer once it has accepted a message."""
     refuses: str | None = None
     """Messages with this in their title are refused."""
+    before_answer: Callable[[], None] = lambda: None
+    """What happens once it has accepted a message and has not said so yet."""
     messages: list[dict[str, Any]] = field(default_factory=list)
     requests: int = 0
     woken: threading.Event = field(default_factory=threading.Event)
@@ -52,6 +54,7 @@ def webhook() -> Iterator[Webhook]:
             refused = not kept.accepts or (kept.refuses is not None and kept.refuses in body["title"])
             if not refused:
                 kept.messages.append({**body, "headers": dict(self.headers)})
+                kept.before_answer()
                 kept.woken.wait(kept.keeps_silent_seconds)
             with suppress(ConnectionError):  # the sender may have been killed meanwhile
                 self.send_response(503 if refused else 200)

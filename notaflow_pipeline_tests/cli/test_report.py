@@ -44,6 +44,8 @@ def test_scripts_get_the_tables_with_their_own_columns(terminal: Terminal, conne
         cursor = connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3")  # noqa: S608
         names = [column.name for column in cursor.description or ()]
         expected = [dict(zip(names, row, strict=True)) | {"day": row[0].isoformat()} for row in cursor]
+        for row in expected:
+            del row["computed_at"]  # when a day was counted is for whoever counts it again
         assert printed[table] == [pytest.approx(row) for row in expected], "absent figures are null"
     assert printed["queue"]["ready"] == 0
     assert printed["totals"]["attempts"] == 44

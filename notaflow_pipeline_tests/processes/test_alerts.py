@@ -1,44 +1,207 @@
-"""In a running `notaflow dev`: a check fails, a message arrives; it is well again, and so says the next one."""
+"""In a running `notaflow dev`: every check alarms and ends its alarm, and each is told once, whatever stops meanwhile."""
 
 import signal
+from datetime import date, datetime, time, timedelta
+from uuid import uuid4
+from zoneinfo import ZoneInfo
 
+import dagster as dg
+import psutil
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline_tests.alerting.receivers import webhook
+from notaflow_pipeline.alerting.delivering import PERHAPS_AGAIN
+from notaflow_pipeline.queue import claims
+from notaflow_pipeline.reporting.writing import write_day
+from notaflow_pipeline_tests.alerting.receivers import Webhook, webhook
 from notaflow_pipeline_tests.cli import Terminal
+from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, defs
+from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents, started_from
+from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
 from notaflow_pipeline_tests.processes.test_together import free_port, running_dev, wait_until
-from notaflow_pipeline_tests.queue.conftest import add_document
+from notaflow_pipeline_tests.queue.conftest import READING, add_document, ago, change, claim_one
+from notaflow_pipeline_tests.reporting.histories import add_attempt
 
-pytestmark = pytest.mark.xdist_group("processes")
+pytestmark = [
+    pytest.mark.xdist_group("processes"),
+    pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}"),
+]
 
-CHECK = "NotaFlow: check exhausted_documents_were_looked_at of extraction_queue"
+ZONE = "America/Toronto"
+
+SETTINGS = {
+    "NOTAFLOW_ALERT_SECONDS": "5",
+    "NOTAFLOW_ALERT_EXHAUSTED_HOURS": "0",
+    "NOTAFLOW_ALERT_STUCK_MINUTES": "0",
+    "NOTAFLOW_ALERT_IDLE_MINUTES": "0.05",
+    "NOTAFLOW_ALERT_MINIMUM_DOCUMENTS": "5",
+}
+
+ORACLE = ("extraction_queue", "queue_keeps_its_promises")
+RECOUNT = ("ocr_daily_failure_rate", "daily_tables_equal_a_recount")
+
+FIRST_OF_RANGE = "dagster/asset_partition_range_start"
+LAST_OF_RANGE = "dagster/asset_partition_range_end"
 
 
-@pytest.mark.timeout(300)
-def test_alarm_and_its_end_arrive_once_from_a_running_dagster(terminal: Terminal, connection: Connection) -> None:
+@pytest.mark.timeout(600)
+def test_every_check_alarms_and_ends_its_alarm_and_each_is_told_once(
+    terminal: Terminal, connection: Connection
+) -> None:
+    checks = {f"check {key.name} of {key.asset_key.to_user_string()}" for key in all_checks()}
+    today = write_usual_days(connection)
     with webhook() as hook:
-        settings = {
-            "NOTAFLOW_ALERT_URLS": hook.url,
-            "NOTAFLOW_ALERT_SECONDS": "5",
-            "NOTAFLOW_ALERT_EXHAUSTED_HOURS": "0",
-        }
-        told = Terminal(terminal.folder, terminal.environment | settings)
-        with running_dev(told, free_port()) as dev:
-            add_document(connection, ocr_attempts=3)
-            # the receiver is down when it begins: what is to be said waits
+        told = Terminal(terminal.folder, terminal.environment | SETTINGS | {"NOTAFLOW_ALERT_URLS": hook.url})
+        ui = DagsterUI(free_port())
+        with running_dev(told, ui.port) as dev:
+            wait_until(ui.answers)
+            # nobody launches runs any more, as after a click too many
+            ui.stop_sensor("ocr_ready_sensor")
+            ui.stop_sensor("ocr_recovery_sensor")
+            # and the receiver is down when it begins: what is to be said waits
             hook.accepts = False
+            break_everything(connection, told, today)
+            run = ui.execute_checks(ORACLE, RECOUNT)
+            wait_until(lambda: is_open(connection, len(checks)))
+            assert ui.status(run) in {"STARTED", "SUCCESS"}, "a check that fails fails no run"
             wait_until(lambda: hook.requests >= 1)
+            assert hook.messages == []
             hook.accepts = True
-            connection.execute("UPDATE ocr_alert_receiver SET next_attempt_at = NULL")
-            wait_until(lambda: len(hook.messages) >= 1)
-            assert hook.titles == [f"{CHECK} fails"]
-            assert "1 documents failed for good" in hook.messages[0]["message"]
-            assert "not looked at: 1" in hook.messages[0]["message"]
+            hurry(connection)
+            wait_until(lambda: len(hook.messages) >= len(checks))
+            assert sorted(hook.titles) == sorted(f"NotaFlow: {one} fails" for one in checks)
+            assert_says_what_to_do(hook)
 
+            mend_everything(connection, ui, today)
+            wait_until(lambda: is_open(connection, 1))
+            # what got stuck on its last attempt has now failed for good, and that too was looked at
             assert told.run("alert", "--seen").returncode == 0
-            wait_until(lambda: len(hook.messages) >= 2)
-            assert hook.titles == [f"{CHECK} fails", f"{CHECK} is well again"]
+            wait_until(lambda: len(hook.messages) >= 2 * len(checks))
+            assert sorted(hook.titles[len(checks) :]) == sorted(f"NotaFlow: {one} is well again" for one in checks)
+
+            # a run fails, and everything of NotaFlow is killed when the receiver has the message and has not said so
+            page_folder = told.folder / "home" / "reports"
+            page_folder.write_text("where a folder belongs")
+            hook.before_answer = lambda: kill_everything(told)
+            ui.launch("dashboard_job")
+            dev.wait(timeout=120)
+            assert dev.returncode == -signal.SIGKILL
+            hook.before_answer = lambda: None
+            sent = len(hook.messages)
+            assert hook.titles[2 * len(checks) :] == ["NotaFlow: job dashboard_job fails"]
+
+        # the next sender waits until the one before cannot be alive any more, 40 s; that is over now
+        connection.execute(
+            "UPDATE ocr_alert_delivery SET claimed_until = clock_timestamp() WHERE claimed_until IS NOT NULL"
+        )
+        with running_dev(told, ui.port) as dev:
+            wait_until(lambda: len(hook.messages) > sent)
+            before, again = hook.messages[sent - 1 : sent + 1]
+            assert again["headers"]["Idempotency-Key"] == before["headers"]["Idempotency-Key"]
+            assert again["title"] == before["title"]
+            assert PERHAPS_AGAIN in again["message"]
+            assert PERHAPS_AGAIN not in before["message"]
+            page_folder.unlink()
+            wait_until(ui.answers)
+            ui.launch("dashboard_job")
+            wait_until(lambda: len(hook.messages) >= sent + 2)
+            assert hook.titles[sent + 1 :] == ["NotaFlow: job dashboard_job is well again"]
             dev.send_signal(signal.SIGINT)
             dev.wait(timeout=60)
-        assert hook.titles == [f"{CHECK} fails", f"{CHECK} is well again"]
+        assert len(hook.messages) == 2 * len(checks) + 3, "once each, but for the one that was cut off"
+        ids = {one["headers"]["Idempotency-Key"] for one in hook.messages}
+        assert len(ids) == 2 * len(checks) + 2
+
+
+def all_checks() -> set[dg.AssetCheckKey]:
+    """Every check that the project has: one that no one made fail here makes the test fail."""
+    return set(defs.resolve_asset_graph().asset_check_keys)
+
+
+def write_usual_days(connection: Connection) -> date:
+    """Write fourteen days that are like each other, and their tables; return the day after them."""
+    today = datetime.now(ZoneInfo(ZONE)).date()
+    for day in (today - timedelta(days=back) for back in range(14, 0, -1)):
+        noon = datetime.combine(day, time(12), ZoneInfo(ZONE))
+        for _ in range(6):
+            add_attempt(connection, uuid4(), noon - timedelta(seconds=20), noon)
+        write_day(connection, day, timezone=ZONE, low_confidence=60)
+    return today
+
+
+def break_everything(connection: Connection, told: Terminal, today: date) -> None:
+    """Make every check fail, each by a fact of its own."""
+    # a read document on which another program laid its hand
+    add_document(connection, supabase_path="index/page.png")
+    assert claims.succeed(connection, claim_one(connection), READING)
+    connection.execute("UPDATE extraction_queue SET ocr_attempts = 2 WHERE status_id = 5")
+    # failed for good; left behind on its last attempt; and ready for more than a day
+    add_document(connection, ocr_attempts=3)
+    add_document(connection, status_id=6, ocr_attempts=3, ocr_started_at=ago("11 minutes"))
+    (waiting,) = ready_documents(connection, told, 1)
+    change(connection, "extraction_queue", waiting, created_at=ago("25 hours"), updated_at=ago("25 hours"))
+    # half of today's attempts fail for good, and the others are slow and unsure
+    ended = datetime.now(ZoneInfo(ZONE))
+    for _ in range(6):
+        add_attempt(connection, uuid4(), ended, ended, outcome="failed", exhausted=True)
+        add_attempt(connection, uuid4(), ended - timedelta(minutes=5), ended, mean_confidence=40.0)
+    write_day(connection, today, timezone=ZONE, low_confidence=60)
+    # a figure of a table is wrong
+    wrong = "UPDATE ocr_daily_performance SET pages = pages + 1 WHERE day = %s AND document_source = 'all'"
+    assert connection.execute(wrong, [today - timedelta(days=2)]).rowcount == 1
+
+
+def mend_everything(connection: Connection, ui: DagsterUI, today: date) -> None:
+    """Do what the messages say: start what stands still, compute the tables anew, put right what was changed."""
+    ui.start_sensor("ocr_ready_sensor")
+    ui.start_sensor("ocr_recovery_sensor")
+    connection.execute("UPDATE extraction_queue SET ocr_attempts = 1 WHERE status_id = 5 AND ocr_attempts = 2")
+    ui.launch("queue_check_job")
+    # not before the waiting document is read: claims that nobody made would look like work on it
+    wait_until(lambda: count_at(connection, 5) == 2)
+    ended = datetime.now(ZoneInfo(ZONE))
+    with connection.transaction():
+        for _ in range(300):
+            add_attempt(connection, uuid4(), ended - timedelta(seconds=20), ended)
+    first, last = today - timedelta(days=2), today
+    ui.launch("ocr_daily_job", **{FIRST_OF_RANGE: first.isoformat(), LAST_OF_RANGE: last.isoformat()})
+
+
+def assert_says_what_to_do(hook: Webhook) -> None:
+    """Each message names the figures and the next step."""
+    said = {one["title"].removeprefix("NotaFlow: check ").split()[0]: one["message"] for one in hook.messages}
+    for check, words in {
+        "ready_documents_are_worked_on": ("ready: 1", "ocr_ready_sensor"),
+        "no_document_is_stuck": ("stuck: 1", "`notaflow recover`"),
+        "no_document_waits_too_long": ("oldest hours: 25", "`notaflow status --watch`"),
+        "exhausted_documents_were_looked_at": ("not looked at: 1", "`notaflow alert --seen`"),
+        "attempt_failure_rate_is_low": ("failed: 6", "`notaflow doctor`"),
+        "document_failure_rate_is_low": ("failed: 6", "`notaflow retry`"),
+        "duration_is_as_usual": ("p95 seconds: 300", "slow storage"),
+        "confidence_is_as_usual": ("mean confidence: 4", "`notaflow reread`"),
+        "queue_keeps_its_promises": ("violations: 1", "`notaflow recover`"),
+        "daily_tables_equal_a_recount": ("wrong days: 1", "Materialise those days"),
+    }.items():
+        for word in words:
+            assert word in said[check], said[check]
+        assert f"checkDetail={check}" in said[check]
+
+
+def is_open(connection: Connection, count: int) -> bool:
+    """Whether so many conditions are open."""
+    row = connection.execute("SELECT count(*) FROM ocr_alert_condition WHERE opened_at IS NOT NULL").fetchone()
+    return row == (count,)
+
+
+def hurry(connection: Connection) -> None:
+    """Let the wait after a refusal be over."""
+    connection.execute("UPDATE ocr_alert_receiver SET next_attempt_at = NULL")
+
+
+def kill_everything(terminal: Terminal) -> None:
+    """Kill `notaflow dev` and all that it started, as a power cut would."""
+    for process in started_from(terminal):
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue

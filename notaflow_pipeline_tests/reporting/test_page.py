@@ -48,6 +48,7 @@ def test_range_without_any_day_says_so_in_both_languages_and_draws_nothing(gathe
     assert "Aucun document n’a été traité pendant cette période." in page
     assert "No document was processed in this period." in page
     assert "rien n’attend" in page
+    assert "no attempt" in page
 
 
 def test_one_document_is_shown_with_its_figures(connection: Connection, gather: Gather) -> None:
@@ -62,6 +63,8 @@ def test_one_document_is_shown_with_its_figures(connection: Connection, gather: 
     }, "no chart of kinds where nothing failed"
     assert "2 784 195 41,3 8 2026-11-12" in text(page)
     assert "2 784 195 41.3 8 2026-11-12" in text(page)
+    assert "0 sur 1; intervalle à 95 % : 0,0 % à 79,3 %" in text(page), "one attempt says next to nothing of the rate"
+    assert "0 of 1; 95% interval: 0.0% to 79.3%" in text(page)
     assert "Aucune tentative n’a échoué." in page
 
 

@@ -1,0 +1,91 @@
+"""What a person does in the Dagster UI, asked of a running one as its pages ask it: through GraphQL."""
+
+import json
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import Any
+
+CODE = {"repositoryLocationName": "notaflow_pipeline", "repositoryName": "__repository__"}
+
+LAUNCH = """
+mutation ($parameters: ExecutionParams!) {
+  launchRun(executionParams: $parameters) { __typename ... on LaunchRunSuccess { run { runId } } }
+}
+"""
+
+SENSOR = """
+query ($selector: SensorSelector!) {
+  sensorOrError(sensorSelector: $selector) { ... on Sensor { sensorState { id } } }
+}
+"""
+
+START = """
+mutation ($selector: SensorSelector!) { startSensor(sensorSelector: $selector) { __typename } }
+"""
+
+STOP = """
+mutation ($id: String!) { stopSensor(id: $id) { __typename } }
+"""
+
+STATUS = """
+query ($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }
+"""
+
+
+@dataclass(frozen=True)
+class DagsterUI:
+    """A running Dagster UI on loopback."""
+
+    port: int
+
+    def answers(self) -> bool:
+        """Whether it is up."""
+        try:
+            self._ask("{ version }", {})
+        except (urllib.error.URLError, TimeoutError, ConnectionError):
+            return False
+        return True
+
+    def launch(self, job: str, **tags: str) -> str:
+        """Launch a run of a job; return the run's id."""
+        return self._launch({"jobName": job}, tags)
+
+    def execute_checks(self, *checks: tuple[str, str]) -> str:
+        """Run checks alone, each as (asset, name); return the run's id."""
+        chosen = [{"assetKey": {"path": [asset]}, "name": name} for asset, name in checks]
+        return self._launch({"jobName": "__ASSET_JOB", "assetSelection": [], "assetCheckSelection": chosen}, {})
+
+    def status(self, run_id: str) -> str:
+        """SUCCESS, FAILURE, or how far a run has come."""
+        return str(self._ask(STATUS, {"run": run_id})["runOrError"]["status"])
+
+    def stop_sensor(self, name: str) -> None:
+        """Switch a sensor off."""
+        state = self._ask(SENSOR, {"selector": CODE | {"sensorName": name}})["sensorOrError"]["sensorState"]
+        answer = self._ask(STOP, {"id": state["id"]})["stopSensor"]
+        assert answer["__typename"] == "StopSensorMutationResult", answer
+
+    def start_sensor(self, name: str) -> None:
+        """Switch a sensor on."""
+        answer = self._ask(START, {"selector": CODE | {"sensorName": name}})["startSensor"]
+        assert answer["__typename"] == "Sensor", answer
+
+    def _launch(self, selector: dict[str, Any], tags: dict[str, str]) -> str:
+        parameters = {
+            "selector": CODE | selector,
+            "executionMetadata": {"tags": [{"key": name, "value": value} for name, value in tags.items()]},
+        }
+        answer = self._ask(LAUNCH, {"parameters": parameters})["launchRun"]
+        assert answer["__typename"] == "LaunchRunSuccess", answer
+        return str(answer["run"]["runId"])
+
+    def _ask(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/graphql",
+            json.dumps({"query": query, "variables": variables}).encode(),
+            {"content-type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - our own
+            data: dict[str, Any] = json.load(answer)["data"]
+        return data
