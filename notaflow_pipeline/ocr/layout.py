@@ -12,6 +12,9 @@ from itertools import groupby, pairwise
 WORD_LEVEL = "5"
 COLUMNS = 12
 
+RULE = "|"
+"""What Tesseract makes of the vertical rules of a table; acts and indexes have no use for the character."""
+
 GUTTER_BAND = (0.42, 0.58)
 """Where across a landscape page the fold between two pages of an open book lies."""
 
@@ -59,12 +62,12 @@ Line = list[Word]
 
 
 def words_of_tsv(tsv: str) -> Iterator[Word]:
-    """The words in Tesseract's order; rows that are blank or have no confidence (-1) are no words."""
+    """The words in Tesseract's order; what is blank, has no confidence (-1) or is a rule between columns is no word."""
     for row in tsv.splitlines():
         cells = row.split("\t")
         if len(cells) < COLUMNS or cells[0] != WORD_LEVEL:
             continue
-        confidence, text = float(cells[10]), cells[11].strip()
+        confidence, text = float(cells[10]), cells[11].strip().strip(RULE)
         if text and confidence >= 0:
             block, paragraph, line, _, left, top, width, height = map(int, cells[2:10])
             yield Word(text, confidence, block, paragraph, line, left, top, width, height)
@@ -79,15 +82,16 @@ def ordered_words(words: Sequence[Word], page_width: int, page_height: int) -> l
     """Words in the order in which a person reads them.
 
     Of an open book the left page comes before the right one; blocks that are the columns of one table are joined, so
-    that its rows stay rows. Everything else stays as Tesseract has it.
+    that its rows stay rows; what stands above all that follows comes first. Everything else stays as Tesseract has it.
     """
     fold = fold_of_double_page(words, page_width, page_height)
     if fold is None:
-        return _rows_joined(words)
+        return _from_the_top(_rows_joined(words))
     left = [word for word in words if word.left + word.width / 2 < fold]
     right = [word for word in words if word.left + word.width / 2 >= fold]
     last = max((word.block for word in left), default=0)
-    return _rows_joined(left) + [replace(word, block=word.block + last) for word in _rows_joined(right)]
+    right = [replace(word, block=word.block + last) for word in right]
+    return _from_the_top(_rows_joined(left)) + _from_the_top(_rows_joined(right))
 
 
 def fold_of_double_page(words: Sequence[Word], page_width: int, page_height: int) -> float | None:
@@ -144,6 +148,23 @@ def _rows_joined(words: Sequence[Word]) -> list[Word]:
             beside = [other for other, block in blocks.items() if _same_table(group, block)]
         joined += _in_rows(group) if len({word.block for word in group}) > 1 else group
     return joined
+
+
+def _from_the_top(words: Sequence[Word]) -> list[Word]:
+    """The words with each block moved up between those that lie wholly above it and those wholly below.
+
+    Tesseract takes a narrow block at the left, such as the lot above its index, for a column of its own and reads it
+    before the title. Blocks that have another beside them stay where they are, or columns of text would be mixed.
+    """
+    ordered: list[Line] = []
+    for _, group in groupby(words, lambda word: word.block):
+        block = list(group)
+        top, bottom = min(word.middle for word in block), max(word.middle for word in block)
+        above = sum(max(word.middle for word in other) < top for other in ordered)
+        below = sum(min(word.middle for word in other) > bottom for other in ordered[above:])
+        alone = above + below == len(ordered)
+        ordered.insert(above if alone else len(ordered), block)
+    return [word for block in ordered for word in block]
 
 
 def _same_table(one: Line, other: Line) -> bool:

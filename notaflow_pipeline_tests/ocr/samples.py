@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 SENTENCE = "Vente du lot 3 770 292"
 
@@ -107,6 +107,26 @@ def act_page(dpi: int = 150) -> Image.Image:
     font = ImageFont.load_default(size=round(0.15 * dpi))
     ImageDraw.Draw(image).multiline_text((dpi, dpi), ACT, fill=60, font=font, spacing=round(0.1 * dpi))
     return image
+
+
+INDEX = [
+    (f"{10 + n} {118 + 13 * n} 2{n + 10}", f"{2001 + n}-{n % 12 + 1:02}-{28 - n:02}", deed, f"{75 + 31 * n} 500,00 $")
+    for n, deed in enumerate(["Vente", "Quittance", "Servitude", "Donation"] * 5)
+]
+
+
+def index_page(points: float, dpi: int = 300) -> Image.Image:
+    """A letter page with an index of four columns between rules, in print of so many points."""
+    pixels = dpi / 72
+    image = Image.new("L", (round(612 * pixels), round(792 * pixels)), 255)
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(size=points * pixels)
+    draw.text((230 * pixels, 50 * pixels), "INDEX DES IMMEUBLES", fill=0, font_size=13 * pixels)
+    for line, row in enumerate(INDEX):
+        for left, said in zip((60, 170, 270, 400), row, strict=True):
+            draw.text((left * pixels, (100 + 2 * points * line) * pixels), said, fill=0, font=font)
+    for x in (55, 165, 265, 395, 480):
+        draw.line((x * pixels, 95 * pixels, x * pixels, (100 + 2 * points * len(INDEX)) * pixels), fill=0, width=3)
+    return image.filter(ImageFilter.GaussianBlur(1))
 
 
 def endless_pdf(path: Path, levels: int = 12) -> Path:

@@ -73,3 +73,20 @@ def test_amounts_and_lot_numbers_keep_their_single_spaces() -> None:
     words = [cell("3", 0, 0), cell("770", 18, 0), cell("292", 56, 0), cell("75", 300, 0), cell("000,00", 328, 0)]
     assert "3 770 292" in text_of_words(words)
     assert "75 000,00" in text_of_words(words)
+
+
+def test_title_above_the_lot_comes_first_though_the_engine_took_the_lot_for_a_column() -> None:
+    lot, title, table = cell("Lot", 50, 200, 1), cell("INDEX", 500, 100, 2), cell("Vente", 50, 400, 3)
+    assert ordered_words([lot, title, table], 1240, 1754) == [title, lot, table]
+
+
+def test_block_that_stands_beside_another_is_not_moved_above_it() -> None:
+    left = [cell("gauche", 50, 100 + 40 * n, 1, n) for n in range(2)]
+    right = [cell("droite", 600, 60 + 60 * n, 2, n) for n in range(2)]
+    assert ordered_words([*left, *right], 1240, 1754) == [*left, *right]
+
+
+def test_rules_between_columns_are_not_read_as_characters() -> None:
+    assert (
+        text(row(1, 1, 1, 90, "|2001-11-12"), row(1, 1, 1, 40, "|"), row(1, 1, 1, 90, "Vente|")) == "2001-11-12 Vente"
+    )
