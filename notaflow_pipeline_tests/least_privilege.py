@@ -102,5 +102,8 @@ def _is_role(connection: Connection[Any]) -> bool:
 
 def _become(connection: Connection[Any], role: str) -> None:
     """Change the role past the driver's cursors; a failed transaction undoes the change by itself."""
-    if not connection.closed and connection.info.transaction_status in (TransactionStatus.IDLE, TransactionStatus.INTRANS):
+    if not connection.closed and connection.info.transaction_status in (
+        TransactionStatus.IDLE,
+        TransactionStatus.INTRANS,
+    ):
         connection.pgconn.exec_(f"SET ROLE {role}".encode())

@@ -69,7 +69,9 @@ def migrate(
     check: Annotated[bool, typer.Option("--check", help="Change nothing; say what is missing or differs.")] = False,
     to: Annotated[int | None, typer.Option("--to", help="Apply up to this number.")] = None,
     down_to: Annotated[int | None, typer.Option("--down-to", help="Take back what is above this number.")] = None,
-    roles: Annotated[bool, typer.Option("--roles", help="Make and grant the least-privileged roles; no migration.")] = False,
+    roles: Annotated[
+        bool, typer.Option("--roles", help="Make and grant the least-privileged roles; no migration.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Apply the migrations that are missing; safe to run twice and beside live writers."""
