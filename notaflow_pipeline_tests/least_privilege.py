@@ -47,7 +47,7 @@ def prepare(url: str) -> None:
             EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
             END
             $$
-        """)  # type: ignore[arg-type] # noqa: S608 - a constant of ours
+        """)  # type: ignore[arg-type]
         connection.execute(f"GRANT {WORKER}, {ENQUEUER}, {HOUSEKEEPER}, {DAGSTER} TO {ROLE}")  # type: ignore[arg-type]
         for table in COLUMNS:
             connection.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from notaflow_pipeline.worker import configured_terms
 RECOVERY_RUN_TAG = {"notaflow/work": "recovery"}
 
 
-@dg.op(out=dg.Out(dg.Nothing), tags={"kind": "postgres"})
+@dg.op(out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "postgres"})
 def recover_rows(context: dg.OpExecutionContext, queue: QueueResource) -> None:
     """Repair every row that nobody works on any more; each repair stands in the row's history with its reason."""
     terms = configured_terms(load_settings(), context.run_id)
