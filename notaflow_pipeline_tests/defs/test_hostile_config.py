@@ -43,7 +43,12 @@ HOSTILE: list[tuple[str, str | None, dict[str, Any], str]] = [
     ("ocr_job", None, claim(limit=1, sources=["plan_cadastraux"]), 'unexpected config entry "sources"'),
     ("ocr_job", None, {"resources": {"storage": {"config": {"url": "http://other.example"}}}}, "url"),
     ("ocr_job", None, {"resources": {"queue": {"config": {"database_url": "postgresql://other"}}}}, "database_url"),
-    ("ocr_job", None, {"ops": {"ocr_text": {"ops": {"record_batch": {"config": {"path": PATH}}}}}}, 'unexpected config entry "path"'),
+    (
+        "ocr_job",
+        None,
+        {"ops": {"ocr_text": {"ops": {"record_batch": {"config": {"path": PATH}}}}}},
+        'unexpected config entry "path"',
+    ),
     ("ocr_job", None, {"execution": {"config": {"multiprocess": {"max_concurrent": HUGE}}}}, "multiprocess"),
     ("retry_exhausted_job", DAY, retry(kinds=["timeout'; DROP TABLE extraction_queue; --"]), "should match pattern"),
     ("retry_exhausted_job", DAY, retry(kinds=[PATH]), "should match pattern"),
@@ -71,6 +76,7 @@ def refusal(job: str, partition: str | None, config: dict[str, Any], instance: d
     """Launch as GraphQL would, and return what the job says."""
     definition = defs.resolve_job_def(job)
     try:
+        dg.validate_run_config(definition, config)  # the first thing that GraphQL does; it knows the job's own executor
         result = definition.execute_in_process(
             run_config=config, partition_key=partition, instance=instance, raise_on_error=False
         )
