@@ -47,10 +47,10 @@ def prepare(url: str) -> None:
             EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
             END
             $$
-        """)  # type: ignore[arg-type]
-        connection.execute(f"GRANT {WORKER}, {ENQUEUER}, {HOUSEKEEPER}, {DAGSTER} TO {ROLE}")  # type: ignore[arg-type]
+        """)
+        connection.execute(f"GRANT {WORKER}, {ENQUEUER}, {HOUSEKEEPER}, {DAGSTER} TO {ROLE}")
         for table in COLUMNS:
-            connection.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")  # type: ignore[arg-type]
+            connection.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
 
 
 def as_worker(url: str) -> str:

@@ -30,7 +30,10 @@ class RetryConfig(dg.Config):
         description="Kinds of failure, such as timeout or crashed; none means OCR_RETRY_KINDS, or all.",
     )
     max_rounds: int | None = Field(
-        default=None, ge=1, le=1000, description="Leave out what went round so often before; OCR_RETRY_ROUNDS if not given."
+        default=None,
+        ge=1,
+        le=1000,
+        description="Leave out what went round so often before; OCR_RETRY_ROUNDS if not given.",
     )
     more_attempts: int = Field(default=DEFAULT_MAX_ATTEMPTS, ge=1, le=100, description="How often each is tried again.")
 

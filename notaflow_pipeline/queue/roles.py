@@ -4,7 +4,6 @@ What does not belong here: the roles and rights themselves (`roles.sql`, which `
 """
 
 from pathlib import Path
-from typing import LiteralString, cast
 
 import psycopg
 
@@ -25,7 +24,7 @@ def grant_roles(url: str) -> None:
         MigrationFailed: the login may not do this, or the schema is not there; nothing was changed.
         DatabaseUnavailable: the database cannot be reached.
     """
-    statements = cast("LiteralString", ROLES.read_text(encoding="utf-8"))  # our own file, not somebody's input
+    statements = ROLES.read_text(encoding="utf-8")
     with connect(url) as connection:
         try:
             with connection.transaction():
