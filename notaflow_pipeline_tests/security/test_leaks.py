@@ -70,7 +70,6 @@ COMMANDS = (
     ("alert",),
     ("alert", "--check"),
     ("alert", "--test"),
-    ("show", "2"),
 )
 
 
