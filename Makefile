@@ -2,12 +2,15 @@
 PORT ?= 3000
 TESTS ?=
 MINUTES ?= 10
+SECONDS ?= 60
 
-.PHONY: help setup setup-dev dev test check audit chaos format lock version wheel
+.PHONY: help setup setup-dev dev test test-worker check audit chaos security format lock version wheel
 
 help:
 	@echo "make dev      install, start database and Dagster UI with the samples (PORT=3000)"
 	@echo "make test     install and test            (TESTS='-k claims' narrows it)"
+	@echo "make test-worker  the tests of queue, pipeline, reports, alerts and Dagster as the least-privileged role"
+	@echo "make security attack it, say what happened (SECONDS=60 of damaged documents)"
 	@echo "make check    lint, type-check, check the import contract, the migrations and the lock files"
 	@echo "make chaos    kill, freeze, cut off and restart everything, and judge (MINUTES=10)"
 	@echo "make setup    install alone"
@@ -26,6 +29,15 @@ dev: setup
 
 test: setup-dev
 	.venv/bin/pytest -n auto --dist loadgroup $(TESTS)
+
+# as the role that deploy/roles.sql makes, with row-level security on
+test-worker: setup-dev
+	cd notaflow_pipeline_tests && NOTAFLOW_TEST_ROLE=worker ../.venv/bin/pytest -n auto --dist loadgroup \
+		queue reporting alerting defs test_pipeline.py test_enqueueing.py $(TESTS)
+
+security: setup-dev
+	.venv/bin/python -m notaflow_pipeline_tests.security
+	.venv/bin/python -m notaflow_pipeline_tests.fuzz --seconds $(SECONDS)
 
 check: setup-dev
 	.venv/bin/ruff check

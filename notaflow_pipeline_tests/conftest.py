@@ -16,6 +16,7 @@ from psycopg_pool import ConnectionPool
 from notaflow_pipeline.embedded import embedded_database
 from notaflow_pipeline.queue.database import open_pool
 from notaflow_pipeline.queue.migrating import migrate
+from notaflow_pipeline_tests import least_privilege
 
 TEMPLATE = "notaflow_template"
 
@@ -59,6 +60,8 @@ def template_database(server_url: str) -> str:
     name = f"{TEMPLATE}_{os.getpid()}"
     _recreate(server_url, name, "template1")
     migrate(_url_of(server_url, name), sources=["index"])
+    if least_privilege.is_wanted():
+        least_privilege.prepare(_url_of(server_url, name))
     return name
 
 
@@ -80,10 +83,14 @@ def empty_database_url(server_url: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def database_url(server_url: str, template_database: str) -> Iterator[str]:
-    """The URL of a migrated database of this test's own."""
+def database_url(server_url: str, template_database: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a migrated database of this test's own; see `least_privilege` for whom it lets in."""
     with _database(server_url, template_database) as url:
-        yield url
+        if not least_privilege.is_wanted() or request.node.get_closest_marker("owner"):
+            yield url
+            return
+        with least_privilege.tests_are_the_owner():
+            yield least_privilege.as_worker(url)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from notaflow_pipeline.embedded import database_url
 from notaflow_pipeline.queue.database import connect
 from notaflow_pipeline.queue.migrating import migrate as apply_migrations
 from notaflow_pipeline.queue.migrating import migrate_down
+from notaflow_pipeline.queue.roles import grant_roles
 from notaflow_pipeline.queue.schema import find_differences
 from notaflow_pipeline.settings import Settings, SettingsError, load_settings, origins
 
@@ -68,15 +69,21 @@ def migrate(
     check: Annotated[bool, typer.Option("--check", help="Change nothing; say what is missing or differs.")] = False,
     to: Annotated[int | None, typer.Option("--to", help="Apply up to this number.")] = None,
     down_to: Annotated[int | None, typer.Option("--down-to", help="Take back what is above this number.")] = None,
+    roles: Annotated[
+        bool, typer.Option("--roles", help="Make and grant the least-privileged roles; no migration.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Apply the migrations that are missing; safe to run twice and beside live writers."""
     settings = load_settings()
-    if sum([check, to is not None, down_to is not None]) > 1:
-        raise SettingsError("--check, --to and --down-to exclude each other")
+    if sum([check, to is not None, down_to is not None, roles]) > 1:
+        raise SettingsError("--check, --to, --down-to and --roles exclude each other")
     with database_url(settings) as url:
         if check:
             _check_schema(url, settings, as_json)
+        elif roles:
+            grant_roles(url)
+            _say_granted(as_json)
         elif down_to is not None:
             _print_migrations(migrate_down(url, to=down_to), "taken back", as_json)
         else:
@@ -96,6 +103,13 @@ def _check_schema(url: str, settings: Settings, as_json: bool) -> None:
         aside.print(f"notaflow: {len(differences)} differences; `notaflow migrate` mends what is missing")
     if differences:
         sys.exit(1)
+
+
+def _say_granted(as_json: bool) -> None:
+    if as_json:
+        print_json({"granted": True})
+    else:
+        say("The roles are there and have their rights; docs/operations.md says which login is to be what.")
 
 
 def _print_migrations(names: list[str], done: str, as_json: bool) -> None:

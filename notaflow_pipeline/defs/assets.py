@@ -87,7 +87,7 @@ def claim_documents(
     return Batch(tuple(claimed), limit)
 
 
-@dg.op(out=dg.Out(dg.Nothing), tags={"kind": "tesseract"})
+@dg.op(out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "tesseract"})
 def ocr_documents(
     context: dg.OpExecutionContext,
     batch: Batch,
@@ -108,7 +108,7 @@ def ocr_documents(
         context.log.warning("%d outcomes came too late and changed nothing.", total.lost)
 
 
-@dg.op(ins={"done": dg.In(dg.Nothing)}, tags={"kind": "pandas"})
+@dg.op(ins={"done": dg.In(dg.Nothing)}, config_schema={}, tags={"kind": "pandas"})
 def record_batch(context: dg.OpExecutionContext, queue: QueueResource) -> dg.Output[None]:
     """Say what became of the run's documents, from the attempts that it recorded; no document's text is shown."""
     with queue.pool.connection() as connection:

@@ -42,7 +42,7 @@ def may_go(materialised: Set[dg.AssetKey], *, age_days: float, keep_runs_days: i
     return materialised <= BATCH_ASSETS and age_days >= keep_batches_days
 
 
-@dg.op(out=dg.Out(dg.Nothing), tags={"kind": "postgres"})
+@dg.op(out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "postgres"})
 def prune_runs(context: dg.OpExecutionContext) -> None:
     """Remove old runs with their events and their captured output; say how many of which job."""
     settings = load_settings()
@@ -78,7 +78,7 @@ def prune_runs(context: dg.OpExecutionContext) -> None:
     )
 
 
-@dg.op(ins={"done": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), tags={"kind": "postgres"})
+@dg.op(ins={"done": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "postgres"})
 def prune_old_attempts(context: dg.OpExecutionContext, queue: QueueResource) -> None:
     """Remove the histories of documents that are long gone, where the policy says so; say how many."""
     settings = load_settings()

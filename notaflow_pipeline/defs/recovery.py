@@ -22,7 +22,7 @@ LONGEST_SECONDS = 600
 """It takes a second or two. One whose process is gone would otherwise hinder the next for hours."""
 
 
-@dg.op(out=dg.Out(dg.Nothing), tags={"kind": "postgres"})
+@dg.op(out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "postgres"})
 def recover_rows(context: dg.OpExecutionContext, queue: QueueResource) -> None:
     """Repair every row that nobody works on any more; each repair stands in the row's history with its reason."""
     terms = configured_terms(load_settings(), context.run_id)

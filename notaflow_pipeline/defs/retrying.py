@@ -5,6 +5,7 @@ they are made ready (`queue.retrying`).
 """
 
 from collections import Counter
+from typing import Annotated
 
 import dagster as dg
 from pydantic import Field
@@ -23,11 +24,16 @@ ROWS_SHOWN = 200
 class RetryConfig(dg.Config):
     """Which of the day's exhausted documents go round again, and how."""
 
-    kinds: list[str] = Field(
-        default=[], description="Kinds of failure, such as timeout or crashed; none means OCR_RETRY_KINDS, or all."
+    kinds: list[Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]] = Field(
+        default=[],
+        max_length=50,
+        description="Kinds of failure, such as timeout or crashed; none means OCR_RETRY_KINDS, or all.",
     )
     max_rounds: int | None = Field(
-        default=None, ge=1, description="Leave out what went round so often before; OCR_RETRY_ROUNDS if not given."
+        default=None,
+        ge=1,
+        le=1000,
+        description="Leave out what went round so often before; OCR_RETRY_ROUNDS if not given.",
     )
     more_attempts: int = Field(default=DEFAULT_MAX_ATTEMPTS, ge=1, le=100, description="How often each is tried again.")
 
@@ -51,7 +57,7 @@ def send_exhausted_round(context: dg.OpExecutionContext, config: RetryConfig, qu
     context.add_output_metadata({"sent": len(sent), "by_kind": dict(kinds)})
 
 
-@dg.op(ins={"done": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), tags={"kind": "pandas"})
+@dg.op(ins={"done": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "pandas"})
 def report_round(context: dg.OpExecutionContext, queue: QueueResource) -> None:
     """Say what became of the documents that this run sent round."""
     with queue.pool.connection() as connection:

@@ -1,0 +1,1 @@
+../notaflow_pipeline/queue/roles.sql

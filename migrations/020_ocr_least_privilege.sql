@@ -1,0 +1,37 @@
+-- depends: 019_ocr_pruning
+-- What must hold whoever writes the queue: the trigger that brings a text's times back finds them, and nobody reaches our tables
+-- through an API that serves whatever lies in the schema. Roles are made by `notaflow migrate --roles`, not here (see there).
+
+SET LOCAL lock_timeout = '5s';
+
+-- Another program that resets a row may not read ocr_attempt, or row-level security hides it: the times would become NULL. So the
+-- function runs as its owner. Its tables are looked for in the queue's own schema, and last in the caller's temporary one.
+DO $$
+BEGIN
+    EXECUTE format(
+        'ALTER FUNCTION ocr_keep_old_text() SECURITY DEFINER SET search_path = %I, pg_temp',
+        (SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = 'extraction_queue'::regclass)
+    );
+END
+$$;
+
+-- Supabase grants everything on every new table to the roles of its public API; row-level security is off on ours unless
+-- somebody switches it on, and a view reads with its owner's rights.
+DO $$
+DECLARE
+    api_role TEXT;
+    ours TEXT;
+BEGIN
+    FOR api_role IN SELECT rolname FROM pg_roles WHERE rolname IN ('anon', 'authenticated') LOOP
+        FOR ours IN
+            SELECT c.oid::regclass::text
+            FROM pg_class AS c
+            WHERE c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'extraction_queue'::regclass)
+              AND c.relkind IN ('r', 'p', 'v', 'S')
+              AND c.relname ~ '^(ocr_(attempt|round|pause|source|alert|daily|progress_watch|exhausted|pruning|ready_documents|active_jobs|stuck_jobs|failed_jobs|performance_statistics)|_yoyo_|yoyo_lock)'
+        LOOP
+            EXECUTE format('REVOKE ALL ON %s FROM %I', ours, api_role);
+        END LOOP;
+    END LOOP;
+END
+$$;

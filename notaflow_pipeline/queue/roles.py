@@ -1,0 +1,39 @@
+"""Who may do what in the database: group roles for workers, dashboards, migrations and Dagster, made by its owner.
+
+What does not belong here: the roles and rights themselves (`roles.sql`, which `psql -f` runs as well).
+"""
+
+from pathlib import Path
+
+import psycopg
+
+from notaflow_pipeline.queue.database import connect
+from notaflow_pipeline.queue.migrating import MigrationFailed
+
+ROLES = Path(__file__).with_name("roles.sql")
+
+WORKER, ENQUEUER, HOUSEKEEPER, READER, DAGSTER, OWNER = (
+    f"notaflow_{name}" for name in ("worker", "enqueuer", "housekeeper", "reader", "dagster", "owner")
+)
+
+
+def grant_roles(url: str) -> None:
+    """Make the roles that are missing, and grant each its rights on this database. Safe to run again, beside live workers.
+
+    Raises:
+        MigrationFailed: the login may not do this, or the schema is not there; nothing was changed.
+        DatabaseUnavailable: the database cannot be reached.
+    """
+    statements = ROLES.read_text(encoding="utf-8")
+    with connect(url) as connection:
+        try:
+            with connection.transaction():
+                connection.execute(statements)
+        except psycopg.errors.InsufficientPrivilege as refused:
+            reason = str(refused).splitlines()[0]
+            raise MigrationFailed(
+                f"roles could not be granted: {reason}. Run it as a login that may create roles and owns "
+                "extraction_queue (on Supabase: postgres); nothing was changed."
+            ) from refused
+        except psycopg.Error as refused:
+            raise MigrationFailed(f"roles could not be granted: {str(refused).splitlines()[0]}") from refused

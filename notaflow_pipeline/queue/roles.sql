@@ -1,0 +1,220 @@
+-- Group roles with no more rights than each needs, for the owner of the database: `notaflow migrate --roles`, or psql -f.
+--
+-- Not a numbered migration: roles belong to the whole server and not to one database (two environments on one server share them,
+-- and taking back a migration would pull them from under the other); making them needs CREATEROLE, which whoever migrates should
+-- not need; and a new login may be granted at any time, with no new version. It can be run again at any time, and is to be run
+-- again after migrations that added something. It needs no superuser: on Supabase `postgres` runs it.
+--
+-- The roles cannot log in. Give your logins what they are to be:
+--
+--   notaflow_worker       reads documents: claims, records, recovers, retries, pauses, alerts, writes the daily tables
+--   notaflow_enqueuer     adds rows that are ready for OCR (`notaflow enqueue`, samples)
+--   notaflow_housekeeper  removes attempts of documents long gone (only with NOTAFLOW_KEEP_ATTEMPTS_DAYS)
+--   notaflow_reader       dashboards: the views, the daily tables, attempts; no document's text
+--   notaflow_dagster      owns the schema `dagster`, where Dagster keeps its own tables
+--   notaflow_owner        owns what this project made, and migrates it
+--
+--   CREATE ROLE notaflow LOGIN PASSWORD '…' IN ROLE notaflow_worker, notaflow_enqueuer, notaflow_dagster;
+--
+-- The policies for row-level security take effect where it is on, and do nothing where it is off.
+
+SET lock_timeout = '5s';
+
+DO $$
+DECLARE
+    role_name TEXT;
+    home TEXT;
+    ours TEXT[] := ARRAY[
+        'ocr_attempt', 'ocr_round', 'ocr_pause', 'ocr_source', 'ocr_alert_condition', 'ocr_alert_message',
+        'ocr_alert_receiver', 'ocr_alert_delivery', 'ocr_alert_position', 'ocr_progress_watch', 'ocr_exhausted_seen',
+        'ocr_attempts_pruned', 'ocr_pruning', 'ocr_daily_performance', 'ocr_daily_failure_rate', 'ocr_daily_failures_by_kind'];
+    views TEXT[] := ARRAY[
+        'ocr_ready_documents', 'ocr_active_jobs', 'ocr_stuck_jobs', 'ocr_failed_jobs', 'ocr_performance_statistics',
+        'ocr_exhausted_documents'];
+    relation TEXT;
+    thing RECORD;
+    policy RECORD;
+BEGIN
+    IF to_regclass('extraction_queue') IS NULL THEN
+        RAISE EXCEPTION 'there is no extraction_queue here: run `notaflow migrate` first';
+    END IF;
+    FOREACH relation IN ARRAY ours || views LOOP
+        IF to_regclass(relation) IS NULL THEN
+            RAISE EXCEPTION '% is missing: run `notaflow migrate` first', relation;
+        END IF;
+    END LOOP;
+    SELECT relnamespace::regnamespace::text INTO home FROM pg_class WHERE oid = 'extraction_queue'::regclass;
+
+    -- two installations may do this at the same time on one server
+    FOREACH role_name IN ARRAY ARRAY[
+        'notaflow_worker', 'notaflow_enqueuer', 'notaflow_housekeeper', 'notaflow_reader', 'notaflow_dagster', 'notaflow_owner']
+    LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
+            BEGIN
+                EXECUTE format('CREATE ROLE %I NOLOGIN', role_name);
+            EXCEPTION WHEN duplicate_object OR unique_violation THEN
+                NULL;
+            END;
+        END IF;
+    END LOOP;
+
+    -- Whoever runs this goes on to be able to do what it could: it is a member of the owners that it hands things to.
+    FOREACH role_name IN ARRAY ARRAY['notaflow_owner', 'notaflow_dagster'] LOOP
+        IF NOT pg_has_role(CURRENT_USER, role_name, 'USAGE') OR NOT pg_has_role(CURRENT_USER, role_name, 'MEMBER') THEN
+            EXECUTE format('GRANT %I TO %I', role_name, CURRENT_USER);
+        END IF;
+    END LOOP;
+
+    EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %s TO notaflow_owner', home);
+    EXECUTE format(
+        'GRANT USAGE ON SCHEMA %s TO notaflow_worker, notaflow_enqueuer, notaflow_housekeeper, notaflow_reader', home);
+
+    -- What this project made belongs to its owner; NotaFlow's own tables stay whose they are. Only what differs is locked.
+    FOR thing IN
+        SELECT c.oid::regclass::text AS name, CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END AS kind
+        FROM pg_class AS c
+        WHERE c.relowner <> 'notaflow_owner'::regrole
+          AND (
+              c.oid = ANY (SELECT to_regclass(one) FROM unnest(
+                  ours || views || ARRAY['_yoyo_log', '_yoyo_migration', '_yoyo_version', 'yoyo_lock']) AS one)
+              OR c.oid = ANY (ARRAY[to_regclass('extraction_queue'), to_regclass('extraction_status')])
+                 AND obj_description(c.oid, 'pg_class') = 'created by notaflow_pipeline'
+          )
+    LOOP
+        EXECUTE format('ALTER %s %s OWNER TO notaflow_owner', thing.kind, thing.name);
+    END LOOP;
+    FOR thing IN
+        SELECT p.oid::regprocedure::text AS name
+        FROM pg_proc AS p
+        WHERE p.oid = ANY (ARRAY[to_regprocedure('ocr_forget_claim()'), to_regprocedure('ocr_keep_old_text()')])
+          AND p.proowner <> 'notaflow_owner'::regrole
+    LOOP
+        EXECUTE format('ALTER FUNCTION %s OWNER TO notaflow_owner', thing.name);
+    END LOOP;
+
+    -- Dagster's schema, with whatever lies in it
+    IF to_regnamespace('dagster') IS NULL THEN
+        CREATE SCHEMA dagster AUTHORIZATION notaflow_dagster;
+    ELSIF (SELECT nspowner FROM pg_namespace WHERE nspname = 'dagster') <> 'notaflow_dagster'::regrole THEN
+        EXECUTE format('GRANT CREATE ON DATABASE %I TO notaflow_dagster', current_database());
+        ALTER SCHEMA dagster OWNER TO notaflow_dagster;
+        EXECUTE format('REVOKE CREATE ON DATABASE %I FROM notaflow_dagster', current_database());
+    END IF;
+    FOR thing IN
+        SELECT c.oid::regclass::text AS name
+        FROM pg_class AS c
+        WHERE c.relnamespace = to_regnamespace('dagster')
+          AND c.relkind IN ('r', 'p')
+          AND c.relowner <> 'notaflow_dagster'::regrole
+    LOOP
+        EXECUTE format('ALTER TABLE %s OWNER TO notaflow_dagster', thing.name);
+    END LOOP;
+
+    -- A policy locks its table for a moment, so it is made once. The last column: what a changed row must look like.
+    FOR policy IN
+        SELECT *
+        FROM (
+            VALUES
+                ('extraction_queue', 'notaflow_worker_reads', 'SELECT', 'notaflow_worker', NULL),
+                -- it moves rows among ready, failed, done and under OCR, and hands none back to the extraction
+                ('extraction_queue', 'notaflow_worker_works', 'UPDATE', 'notaflow_worker', 'status_id IN (3, 4, 5, 6)'),
+                ('extraction_queue', 'notaflow_enqueuer_reads', 'SELECT', 'notaflow_enqueuer', NULL),
+                ('extraction_queue', 'notaflow_enqueuer_adds', 'INSERT', 'notaflow_enqueuer', 'status_id = 3'),
+                ('extraction_queue', 'notaflow_housekeeper_reads', 'SELECT', 'notaflow_housekeeper', NULL),
+                -- the views read as their owner
+                ('extraction_queue', 'notaflow_owner_reads', 'SELECT', 'notaflow_owner', NULL),
+                ('extraction_status', 'notaflow_reads', 'SELECT',
+                 'notaflow_worker, notaflow_enqueuer, notaflow_reader, notaflow_owner', NULL),
+                ('ocr_attempt', 'notaflow_reads', 'SELECT', 'notaflow_reader, notaflow_housekeeper', NULL),
+                ('ocr_attempt', 'notaflow_removes', 'DELETE', 'notaflow_housekeeper', NULL),
+                ('ocr_round', 'notaflow_reads', 'SELECT', 'notaflow_reader, notaflow_housekeeper', NULL),
+                ('ocr_round', 'notaflow_removes', 'DELETE', 'notaflow_housekeeper', NULL),
+                ('ocr_daily_performance', 'notaflow_reads', 'SELECT', 'notaflow_reader', NULL),
+                ('ocr_daily_failure_rate', 'notaflow_reads', 'SELECT', 'notaflow_reader, notaflow_housekeeper', NULL),
+                ('ocr_daily_failures_by_kind', 'notaflow_reads', 'SELECT', 'notaflow_reader', NULL),
+                ('ocr_pause', 'notaflow_reads', 'SELECT', 'notaflow_reader', NULL),
+                ('ocr_source', 'notaflow_reads', 'SELECT', 'notaflow_reader', NULL),
+                ('ocr_attempts_pruned', 'notaflow_prunes', 'ALL', 'notaflow_housekeeper', 'TRUE'),
+                ('ocr_pruning', 'notaflow_prunes', 'ALL', 'notaflow_housekeeper', 'TRUE')
+        ) AS wanted (relation, name, command, roles, condition)
+        UNION ALL
+        SELECT one, 'notaflow_works', 'ALL', 'notaflow_worker', 'TRUE'
+        FROM unnest(ours) AS one
+        WHERE one NOT IN ('ocr_pruning')
+    LOOP
+        IF NOT EXISTS (SELECT FROM pg_policy WHERE polrelid = to_regclass(policy.relation) AND polname = policy.name) THEN
+            EXECUTE format(
+                'CREATE POLICY %I ON %s FOR %s TO %s %s %s',
+                policy.name, policy.relation, policy.command, policy.roles,
+                CASE WHEN policy.command <> 'INSERT' THEN 'USING (TRUE)' END,
+                'WITH CHECK (' || policy.condition || ')');
+        END IF;
+    END LOOP;
+END
+$$;
+
+-- The worker. On NotaFlow's table: what the statements of the queue name, column by column, and no row more or less.
+GRANT SELECT (id, document_source, document_number, document_number_normalized, status_id, supabase_path, error_message,
+              file_content, created_at, updated_at, ocr_worker_id, ocr_started_at, ocr_completed_at, ocr_attempts,
+              ocr_max_attempts, ocr_error, ocr_last_error_at, ocr_claim_id, ocr_next_attempt_at, ocr_priority,
+              ocr_reread_requested_at),
+      UPDATE (status_id, error_message, file_content, updated_at, ocr_worker_id, ocr_started_at, ocr_completed_at, ocr_attempts,
+              ocr_max_attempts, ocr_error, ocr_last_error_at, ocr_claim_id, ocr_next_attempt_at, ocr_reread_requested_at)
+    ON extraction_queue TO notaflow_worker;
+
+GRANT SELECT ON extraction_status, ocr_source, ocr_attempts_pruned TO notaflow_worker;
+
+-- a claim takes its token from here
+GRANT USAGE ON SEQUENCE ocr_attempt_id_seq TO notaflow_worker;
+
+-- a finished attempt is history: it can be added to and closed, not removed
+GRANT SELECT, INSERT,
+      UPDATE (lease_expires_at, finished_at, outcome, failure_kind, error, pages, characters, mean_confidence, fetch_seconds,
+              ocr_seconds, source_bytes, engine, text_sha256, exhausted, pages_blank, pages_text_layer, pages_damaged,
+              pages_failed, low_confidence_share, passes)
+    ON ocr_attempt TO notaflow_worker;
+
+GRANT SELECT, INSERT ON ocr_round TO notaflow_worker;
+
+GRANT SELECT, INSERT, UPDATE (reason), DELETE ON ocr_pause TO notaflow_worker;
+
+GRANT SELECT, INSERT, UPDATE ON ocr_alert_condition, ocr_alert_position, ocr_progress_watch, ocr_exhausted_seen
+    TO notaflow_worker;
+
+GRANT SELECT, INSERT, DELETE ON ocr_alert_message TO notaflow_worker;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON ocr_alert_receiver, ocr_alert_delivery TO notaflow_worker;
+
+-- a day is written over what was there
+GRANT SELECT, INSERT, DELETE ON ocr_daily_performance, ocr_daily_failure_rate, ocr_daily_failures_by_kind TO notaflow_worker;
+
+-- The enqueuer: new rows, and their ids.
+GRANT SELECT (id),
+      INSERT (document_source, document_number, document_number_normalized, circonscription_fonciere, cadastre, acte_type,
+              status_id, supabase_path, created_at, updated_at)
+    ON extraction_queue TO notaflow_enqueuer;
+
+-- The housekeeper: histories of documents that have no row any more.
+GRANT SELECT (id) ON extraction_queue TO notaflow_housekeeper;
+
+GRANT SELECT (id, queue_id, finished_at, outcome), DELETE ON ocr_attempt TO notaflow_housekeeper;
+
+GRANT SELECT (id, queue_id), DELETE ON ocr_round TO notaflow_housekeeper;
+
+GRANT SELECT (day, document_source) ON ocr_daily_failure_rate TO notaflow_housekeeper;
+
+GRANT SELECT, INSERT, UPDATE ON ocr_attempts_pruned, ocr_pruning TO notaflow_housekeeper;
+
+-- The reader: figures and errors. No column of the queue itself, and not the digests by which a text could be guessed.
+GRANT SELECT ON ocr_ready_documents, ocr_active_jobs, ocr_stuck_jobs, ocr_failed_jobs, ocr_performance_statistics,
+    ocr_exhausted_documents, ocr_daily_performance, ocr_daily_failure_rate, ocr_daily_failures_by_kind, ocr_round, ocr_pause,
+    ocr_source, extraction_status TO notaflow_reader, notaflow_worker;
+
+GRANT SELECT (id, queue_id, attempt_number, document_source, worker_id, run_id, worker_instance, claimed_at, lease_expires_at,
+              finished_at, outcome, failure_kind, error, pages, characters, mean_confidence, fetch_seconds, ocr_seconds,
+              source_bytes, engine, ready_at, exhausted, pages_blank, pages_text_layer, pages_damaged, pages_failed,
+              low_confidence_share, passes)
+    ON ocr_attempt TO notaflow_reader;
+
+-- The owner: the views and the trigger read NotaFlow's table as their owner.
+GRANT SELECT ON extraction_queue, extraction_status TO notaflow_owner;

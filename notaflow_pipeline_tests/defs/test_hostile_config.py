@@ -1,0 +1,106 @@
+"""Run config, which anybody who reaches the UI can write: what a job does not understand it refuses, and touches nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from psycopg import Connection
+
+from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, defs, errors_of
+
+pytestmark = pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")
+
+SQL = "1; DROP TABLE extraction_queue; --"
+PATH = "../../etc/passwd"
+HUGE = 10**30
+
+DAY = "2026-11-01"
+
+
+def claim(**config: object) -> dict[str, Any]:
+    return {"ops": {"ocr_text": {"ops": {"claim_documents": {"config": config}}}}}
+
+
+def retry(**config: object) -> dict[str, Any]:
+    return {"ops": {"send_exhausted_round": {"config": config}}}
+
+
+def page(**config: object) -> dict[str, Any]:
+    return {"ops": {"ocr_dashboard": {"config": config}}}
+
+
+HOSTILE: list[tuple[str, str | None, dict[str, Any], str]] = [
+    ("ocr_job", None, claim(limit=-1), "greater than or equal to 1"),
+    ("ocr_job", None, claim(limit=0), "greater than or equal to 1"),
+    ("ocr_job", None, claim(limit=10_001), "less than or equal to 10000"),
+    ("ocr_job", None, claim(limit=HUGE), "less than or equal to 10000"),
+    ("ocr_job", None, claim(limit=SQL), "Invalid scalar"),
+    ("ocr_job", None, claim(limit=1.5), "Invalid scalar"),
+    ("ocr_job", None, claim(limit=[1]), "limit"),
+    ("ocr_job", None, claim(limit=1, path=PATH), 'unexpected config entry "path"'),
+    ("ocr_job", None, claim(limit=1, sources=["plan_cadastraux"]), 'unexpected config entry "sources"'),
+    ("ocr_job", None, {"resources": {"storage": {"config": {"url": "http://other.example"}}}}, "url"),
+    ("ocr_job", None, {"resources": {"queue": {"config": {"database_url": "postgresql://other"}}}}, "database_url"),
+    (
+        "ocr_job",
+        None,
+        {"ops": {"ocr_text": {"ops": {"record_batch": {"config": {"path": PATH}}}}}},
+        'unexpected config entry "path"',
+    ),
+    ("ocr_job", None, {"execution": {"config": {"multiprocess": {"max_concurrent": HUGE}}}}, "multiprocess"),
+    ("retry_exhausted_job", DAY, retry(kinds=["timeout'; DROP TABLE extraction_queue; --"]), "should match pattern"),
+    ("retry_exhausted_job", DAY, retry(kinds=[PATH]), "should match pattern"),
+    ("retry_exhausted_job", DAY, retry(kinds=["timeout"] * 51), "at most 50 items"),
+    ("retry_exhausted_job", DAY, retry(kinds=SQL), "kinds"),
+    ("retry_exhausted_job", DAY, retry(max_rounds=0), "greater than or equal to 1"),
+    ("retry_exhausted_job", DAY, retry(max_rounds=HUGE), "less than or equal to 1000"),
+    ("retry_exhausted_job", DAY, retry(more_attempts=-3), "greater than or equal to 1"),
+    ("retry_exhausted_job", DAY, retry(more_attempts=2**31), "less than or equal to 100"),
+    ("retry_exhausted_job", DAY, retry(since="2026-01-01"), 'unexpected config entry "since"'),
+    ("retry_exhausted_job", "2026-11-01'; DROP TABLE extraction_queue; --", {}, "partition"),
+    ("retry_exhausted_job", PATH, {}, "partition"),
+    ("retry_exhausted_job", "0001-01-01", {}, "partition"),
+    ("dashboard_job", None, page(days=0), "greater than or equal to 1"),
+    ("dashboard_job", None, page(days=3661), "less than or equal to 3660"),
+    ("dashboard_job", None, page(days=SQL), "Invalid scalar"),
+    ("dashboard_job", None, page(path=PATH), 'unexpected config entry "path"'),
+    ("housekeeping_job", None, {"ops": {"prune_runs": {"config": {"keep_runs_days": 0}}}}, 'entry "keep_runs_days"'),
+    ("housekeeping_job", None, {"ops": {"prune_old_attempts": {"config": {"before": "now"}}}}, 'entry "before"'),
+    ("ocr_recovery_job", None, {"ops": {"recover_rows": {"config": {"stuck_after": 0}}}}, 'entry "stuck_after"'),
+]
+
+
+def refusal(job: str, partition: str | None, config: dict[str, Any], instance: dg.DagsterInstance) -> str:
+    """Launch as GraphQL would, and return what the job says."""
+    definition = defs.resolve_job_def(job)
+    try:
+        dg.validate_run_config(definition, config)  # the first thing that GraphQL does; it knows the job's own executor
+        result = definition.execute_in_process(
+            run_config=config, partition_key=partition, instance=instance, raise_on_error=False
+        )
+    except dg.DagsterError as refused:
+        return str(refused)
+    assert not result.success, f"{job} took {partition} {config}"
+    return errors_of(result)
+
+
+def test_what_a_job_does_not_understand_is_refused_and_nothing_is_changed(
+    connection: Connection, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(monkeypatch, tmp_path, database_url)
+    enqueue_document(connection, NewDocument("index", "1", "index/1.pdf"))
+    connection.execute(
+        "UPDATE extraction_queue SET ocr_attempts = 3, ocr_error = 'x', ocr_last_error_at = '2026-11-01 12:00Z'"
+    )
+    enqueue_document(connection, NewDocument("index", "2", "index/2.pdf"))
+    versions = "SELECT xmin::text, ctid::text, q.* FROM extraction_queue AS q ORDER BY id"
+    before = connection.execute(versions).fetchall()
+    with dg.DagsterInstance.ephemeral() as instance:
+        for job, partition, config, says in HOSTILE:
+            said = refusal(job, partition, config, instance)
+            assert says.lower() in said.lower(), (job, partition, config, said[:500])
+    assert connection.execute(versions).fetchall() == before
+    assert connection.execute("SELECT count(*) FROM ocr_attempt").fetchone() == (0,)
+    assert not (tmp_path / "home" / "reports").exists()

@@ -1,0 +1,1 @@
+"""Damaged documents by the thousand: `python -m notaflow_pipeline_tests.fuzz --seconds 60`."""

@@ -1,0 +1,136 @@
+"""The fuzzer itself: damage samples, let the product's confined workers open and render them, say what became of each.
+
+Recognition is left out (a null engine), for it sees nothing but pixels. Worth looking at, and kept in a folder with its seed:
+a document at which a worker dies, errs in an unforeseen way, or takes longer than its time.
+"""
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from notaflow_pipeline.dev import SAMPLES
+from notaflow_pipeline.ocr.engine import NullEngine
+from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
+from notaflow_pipeline.ocr.limits import Limits
+from notaflow_pipeline.ocr.reading import Reader
+from notaflow_pipeline_tests.fuzz.mutating import LONGEST_BYTES, mutate
+from notaflow_pipeline_tests.ocr import samples as made
+
+if TYPE_CHECKING:
+    from notaflow_pipeline.ocr.document_text import DocumentText
+
+LIMITS = Limits(pages=20, page_pixels=40_000_000, page_seconds=10, document_seconds=60, worker_bytes=1024**3)
+"""As the product's, but less of each: what is out of bounds shows sooner."""
+
+SUSPICIOUS = {FailureKind.CRASHED, FailureKind.TIMEOUT, FailureKind.ENGINE, FailureKind.OUT_OF_MEMORY}
+
+
+def seeds(folder: Path, corpus: Path | None) -> list[bytes]:
+    """Return sound documents of every format, and odd ones of the corpus where it is."""
+    paths = [one for one in SAMPLES.iterdir() if one.suffix != ".json"]
+    page = made.page_image()
+    paths += [
+        made.png(folder / "a.png"),
+        made.tiff(folder / "b.tif", page, page),
+        made.scanned_pdf(folder / "c.pdf", "un", "deux"),
+        made.typed_pdf(folder / "d.pdf", "Vente du lot 3 770 292"),
+        made.locked_pdf(folder / "e.pdf"),
+        made.plain_pdf(folder / "f.pdf", pages=3, content="0 0 9 9 re f"),
+        made.picture_pdf(folder / "g.pdf", page, "/ColorSpace/DeviceGray/BitsPerComponent 8", "200 0 0 60 0 0"),
+    ]
+    for name, options in (("h.jpg", {}), ("i.webp", {}), ("j.bmp", {}), ("k.tif", {"compression": "tiff_lzw"})):
+        page.convert("RGB").save(folder / name, **options)
+        paths.append(folder / name)
+    page.convert("1").save(folder / "l.tif", compression="group4")
+    paths.append(folder / "l.tif")
+    if corpus is not None and corpus.is_dir():
+        paths += [one for one in corpus.rglob("*") if one.suffix in {".pdf", ".png", ".jpg", ".tif"}]
+    return [one.read_bytes() for one in sorted(paths) if one.stat().st_size <= 2 * LONGEST_BYTES]
+
+
+def kinds(future: "Future[DocumentText]") -> Iterator[tuple[str, str]]:
+    """Yield what became of a document, and of its pages that could not be read: a kind and a sentence each."""
+    try:
+        text = future.result()
+    except DocumentFailure as failure:
+        yield str(failure.kind), failure.sentence
+    except Exception as unforeseen:  # noqa: BLE001 - whatever it is, it is a finding
+        yield f"UNFORESEEN {type(unforeseen).__name__}", str(unforeseen)
+    else:
+        yield "read", ""
+        for page in text.pages:
+            if page.failure is not None:
+                yield f"page: {page.failure.kind}", page.failure.sentence
+
+
+def is_suspicious(kind: str) -> bool:
+    """Whether an outcome is to be looked at."""
+    return kind.startswith("UNFORESEEN") or kind.removeprefix("page: ") in set(SUSPICIOUS)
+
+
+def fuzz(
+    seconds: float, *, seed: int, corpus: Path | None, crashers: Path, workers: int = 2, most: int | None = None
+) -> Counter[str]:
+    """Damage and read documents for so long (or so many); return what became of them, and keep what is suspicious.
+
+    Args:
+        seconds: after which no further document is begun.
+        seed: the same gives the same documents.
+        corpus: more samples, or None.
+        crashers: a folder for documents with a suspicious outcome.
+        workers: confined processes that read.
+        most: documents at most, or None.
+    """
+    chance, outcomes = random.Random(seed), Counter[str]()
+    deadline = time.monotonic() + seconds
+    with tempfile.TemporaryDirectory(prefix="notaflow-fuzz-") as place:
+        samples = seeds(Path(place), corpus)
+        waiting: dict[Future[DocumentText], Path] = {}
+        number = 0
+        with Reader(NullEngine(), workers=workers, limits=LIMITS) as reader:
+            while waiting or (time.monotonic() < deadline and number != most):
+                while len(waiting) < 2 * workers and time.monotonic() < deadline and number != most:
+                    path = Path(place) / f"{seed}-{number}"
+                    path.write_bytes(mutate(samples, chance))
+                    waiting[reader.start(path)] = path
+                    number += 1
+                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    _judge(future, waiting.pop(future), crashers, outcomes)
+    outcomes["documents"] = number
+    return outcomes
+
+
+def _judge(future: "Future[DocumentText]", path: Path, crashers: Path, outcomes: Counter[str]) -> None:
+    for kind, sentence in set(kinds(future)):
+        outcomes[kind] += 1
+        if is_suspicious(kind):
+            crashers.mkdir(parents=True, exist_ok=True)
+            (crashers / path.name).write_bytes(path.read_bytes())
+            (crashers / f"{path.name}.txt").write_text(f"{kind}: {sentence}\n")
+    path.unlink()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Fuzz, print a table, and return 1 if something ended in a way that nobody foresaw."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--corpus", type=Path, help="a folder with more documents")
+    parser.add_argument("--crashers", type=Path, default=Path("fuzz-crashers"))
+    chosen = parser.parse_args(arguments)
+    outcomes = fuzz(chosen.seconds, seed=chosen.seed, corpus=chosen.corpus, crashers=chosen.crashers)
+    print(f"seed {chosen.seed}: {outcomes.pop('documents')} damaged documents in {chosen.seconds:.0f} s\n")
+    for kind, count in outcomes.most_common():
+        print(f"{count:7}  {kind}{'  <- kept in ' + str(chosen.crashers) if is_suspicious(kind) else ''}")
+    return int(any(kind.startswith("UNFORESEEN") for kind in outcomes))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,105 @@
+"""How a document is damaged so that a parser's odd corners are met: bits, numbers, pieces, and PDF's own words."""
+
+import random
+import re
+from collections.abc import Callable, Sequence
+
+LONGEST_BYTES = 400_000
+"""A larger sample costs time for no other corner."""
+
+TELLING = [b"0", b"-1", b"1e9", b"65535", b"4294967295", b"2147483648", b"99999999999999999999", b"0.0000001", b"-0"]
+"""Numbers at which parsers err."""
+
+WORDS = [
+    b"/Kids", b"/Count", b"/Parent", b"/Length", b"/Filter", b"/FlateDecode", b"/DCTDecode", b"/JBIG2Decode",
+    b"/CCITTFaxDecode", b"/LZWDecode", b"/ASCIIHexDecode", b"/Width", b"/Height", b"/BitsPerComponent", b"/ColorSpace",
+    b"/Indexed", b"/ICCBased", b"/SMask", b"/MediaBox", b"/Rotate", b"/UserUnit", b"/Contents", b"/Resources",
+    b"/XObject", b"/Predictor 15", b"/Columns", b"/Encrypt", b"/ObjStm", b"/XRef", b"/Prev", b"endobj", b"endstream",
+]  # fmt: skip
+
+
+def mutate(samples: Sequence[bytes], chance: random.Random) -> bytes:
+    """Return one of the samples, damaged one to six times."""
+    content = bytearray(chance.choice(samples)[:LONGEST_BYTES])
+    for _ in range(chance.randint(1, 6)):
+        if content:
+            chance.choice(DAMAGES)(content, chance)
+    if chance.random() < 0.1:
+        _splice(content, chance.choice(samples), chance)
+    return bytes(content)
+
+
+def _flip_bits(content: bytearray, chance: random.Random) -> None:
+    for _ in range(chance.choice([1, 1, 4, 32])):
+        content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+
+
+def _set_extreme(content: bytearray, chance: random.Random) -> None:
+    """A binary number of 1, 2 or 4 bytes becomes the smallest, the largest, or nearly so."""
+    size = chance.choice([1, 2, 4])
+    at = chance.randrange(len(content))
+    content[at : at + size] = chance.choice([0, 1, 2 ** (8 * size - 1), 2 ** (8 * size) - 1]).to_bytes(
+        size, chance.choice(["big", "little"])
+    )
+
+
+def _set_number(content: bytearray, chance: random.Random) -> None:
+    """A number that is written out, as all of a PDF's structure is."""
+    found = list(re.finditer(rb"(?<=[\s/\[])\d{1,9}(?=[\s/\]>])", bytes(content[:50_000])))
+    if found:
+        one = chance.choice(found)
+        content[one.start() : one.end()] = chance.choice(TELLING)
+
+
+def _swap_word(content: bytearray, chance: random.Random) -> None:
+    found = list(re.finditer(rb"/[A-Za-z0-9]{2,}", bytes(content)))
+    if found:
+        one = chance.choice(found)
+        content[one.start() : one.end()] = chance.choice(WORDS)
+
+
+def _point_elsewhere(content: bytearray, chance: random.Random) -> None:
+    """A reference that leads to another object, itself perhaps."""
+    found = list(re.finditer(rb"\d+ 0 R", bytes(content)))
+    if found:
+        one = chance.choice(found)
+        content[one.start() : one.end()] = b"%d 0 R" % chance.randint(0, 12)
+
+
+def _cut_out(content: bytearray, chance: random.Random) -> None:
+    at = chance.randrange(len(content))
+    del content[at : at + chance.choice([1, 4, 64, 4096])]
+
+
+def _cut_off(content: bytearray, chance: random.Random) -> None:
+    del content[chance.randrange(len(content)) :]
+
+
+def _repeat(content: bytearray, chance: random.Random) -> None:
+    at = chance.randrange(len(content))
+    piece = bytes(content[at : at + chance.choice([1, 16, 512])])
+    content[at:at] = piece * chance.choice([1, 2, 50])
+
+
+def _overwrite(content: bytearray, chance: random.Random) -> None:
+    at = chance.randrange(len(content))
+    size = min(chance.choice([2, 16, 256]), len(content) - at)
+    content[at : at + size] = chance.randbytes(size)
+
+
+def _splice(content: bytearray, other: bytes, chance: random.Random) -> None:
+    if content and other:
+        content[chance.randrange(len(content)) :] = other[chance.randrange(len(other)) :][:LONGEST_BYTES]
+
+
+DAMAGES: list[Callable[[bytearray, random.Random], None]] = [
+    _flip_bits,
+    _set_extreme,
+    _set_number,
+    _swap_word,
+    _point_elsewhere,
+    _cut_out,
+    _cut_off,
+    _repeat,
+    _overwrite,
+]

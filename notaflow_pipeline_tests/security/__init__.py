@@ -1,0 +1,1 @@
+"""Attacks and what became of them: `make security`."""

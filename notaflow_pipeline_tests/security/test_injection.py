@@ -1,0 +1,61 @@
+"""SQL, markup and control characters in every text of a row: stored and shown as they are, and nothing is executed."""
+
+from pathlib import Path
+
+from psycopg import Connection, sql
+
+from notaflow_pipeline.queue import claims
+from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline.queue.model import Failure
+from notaflow_pipeline.queue.monitoring import find_jobs
+from notaflow_pipeline.queue.oracle import find_violations
+from notaflow_pipeline.queue.pausing import pause, paused, resume
+from notaflow_pipeline.queue.retrying import Choice, find_exhausted
+from notaflow_pipeline_tests.queue.conftest import LEASE, attempts, document
+
+HOSTILE = (
+    "'; DROP TABLE extraction_queue; --",
+    '"; DROP TABLE extraction_queue; --',
+    "$$; DROP TABLE extraction_queue; $$",
+    "%(id)s %s {} %",
+    "\\'; SELECT pg_sleep(100) --",
+    "<script>alert(1)</script>",
+    '=HYPERLINK("http://other.example")',
+    "x\r\nINSERT INTO ocr_pause DEFAULT VALUES;",
+)
+
+
+def test_every_text_of_a_row_stays_a_text(connection: Connection) -> None:
+    for text in HOSTILE:
+        key = enqueue_document(connection, NewDocument("index", text, f"index/{text}", text, text, text))
+        [held] = claims.claim_documents(
+            connection, limit=1, sources=["index"], worker_id=text, run_id=text, lease=LEASE
+        )
+        assert (held.document_number, held.supabase_path) == (text, f"index/{text}")
+        claims.fail(
+            connection, held, Failure(text, text, retryable=False), error=text, fetch_seconds=0, source_bytes=0,
+            retry_base_seconds=1, mirror_errors=True, exhausted_status=3,
+        )  # fmt: skip
+        row, [attempt] = document(connection, key), attempts(connection, key)
+        assert (row["ocr_error"], row["error_message"], row["ocr_worker_id"]) == (text, text, text)
+        assert (attempt["failure_kind"], attempt["error"], attempt["run_id"]) == (text, text, text)
+        assert [one.id for one in find_jobs(connection, text)] == [key]
+        assert [one.id for one in find_exhausted(connection, Choice(("index",), kinds=(text,)))] == [key]
+        pause(connection, text)
+        now = paused(connection)
+        assert now is not None
+        assert now.reason == text
+        assert resume(connection)
+    count = connection.execute(sql.SQL("SELECT count(*) FROM extraction_queue")).fetchone()
+    assert count == (len(HOSTILE),)
+    assert list(find_violations(connection, sources=["index"])) == []
+
+
+def test_no_statement_of_the_product_is_put_together_from_values() -> None:
+    """Texts that hold SQL keywords are not formatted; psycopg's `sql` composes identifiers and literals."""
+    package = Path(__file__).parents[2] / "notaflow_pipeline"
+    for path in package.rglob("*.py"):
+        for number, line in enumerate(path.read_text().splitlines(), start=1):
+            formatted = line.lstrip().startswith(("f'", 'f"')) or "execute(f" in line
+            statement = any(word in line for word in ("SELECT ", "INSERT INTO ", "UPDATE ", "DELETE FROM "))
+            assert not (formatted and statement), f"{path.name}:{number}"
