@@ -137,7 +137,7 @@ def break_everything(connection: Connection, told: Terminal, today: date) -> Non
     connection.execute("UPDATE extraction_queue SET ocr_attempts = 2 WHERE status_id = 5")
     # failed for good; left behind on its last attempt; and ready for more than a day
     add_document(connection, ocr_attempts=3)
-    add_document(connection, status_id=6, ocr_attempts=3, ocr_started_at=ago("11 minutes"))
+    add_document(connection, status_id=6, ocr_attempts=1, ocr_max_attempts=1, ocr_started_at=ago("11 minutes"))
     (waiting,) = ready_documents(connection, told, 1)
     change(connection, "extraction_queue", waiting, created_at=ago("25 hours"), updated_at=ago("25 hours"))
     # half of today's attempts fail for good, and the others are slow and unsure
