@@ -81,6 +81,7 @@ def test_every_check_alarms_and_ends_its_alarm_and_each_is_told_once(
 
             # a run fails, and everything of NotaFlow is killed when the receiver has the message and has not said so
             page_folder = told.folder / "home" / "reports"
+            page_folder.parent.mkdir(exist_ok=True)
             page_folder.write_text("where a folder belongs")
             hook.before_answer = lambda: kill_everything(told)
             ui.launch("dashboard_job")
