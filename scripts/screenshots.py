@@ -79,24 +79,41 @@ def main() -> None:
 def take_dagster(browser: Browser, base: str, run: str, folder: Path) -> None:
     """Save what a person sees: the assets, a batch, what the days came to, and what is alarming."""
     page = browser.new_page(viewport={"width": 1280, "height": 760})
-    take(page, f"{base}/asset-groups", folder / "lineage.png")
+    take(page, f"{base}/asset-groups", folder / "lineage.png", then=unfold_groups)
     take(page, f"{base}/assets/ocr_text?view=overview", folder / "asset.png")
     take(page, f"{base}/runs/{run}", folder / "run.png")
     check = "exhausted_documents_were_looked_at"
     take(page, f"{base}/assets/extraction_queue?view=checks&checkDetail={check}", folder / "check.png")
     page.set_viewport_size({"width": 1280, "height": 1100})
-    take(page, f"{base}/assets/ocr_daily_failure_rate?view=plots", folder / "plots.png")
-    take(page, f"{base}/assets/ocr_daily_failure_rate?view=partitions", folder / "daily.png")
+    take(page, f"{base}/assets/ocr_daily_failure_rate?view=overview", folder / "plots.png", then=show_plots)
     take(page, f"{base}/assets/ocr_dashboard?view=overview", folder / "dashboard.png")
 
 
-def take(page: Page, url: str, target: Path) -> None:
-    """Open a page of the UI, wait until it has settled, and save what is seen."""
+def take(page: Page, url: str, target: Path, *, then: Callable[[Page], None] | None = None) -> None:
+    """Open a page of the UI, do `then` what a person would, wait until it has settled, and save what is seen."""
     page.goto(url)
     page.wait_for_timeout(9000)  # the UI polls for ever, so there is no idle moment to wait for
+    if then is not None:
+        then(page)
+        page.wait_for_timeout(4000)
     page.screenshot(path=target)
     compress(target)
     print(f"{target}: {page.title()}")
+
+
+def unfold_groups(page: Page) -> None:
+    """Show the assets of each group in the graph."""
+    for group in ("daily", "ocr"):
+        page.locator("foreignObject").get_by_text(group, exact=True).first.click()
+        page.wait_for_timeout(2000)
+
+
+def show_plots(page: Page) -> None:
+    """Show the figures of the days as plots."""
+    plots = page.get_by_role("button", name="Plots")
+    plots.click()
+    page.wait_for_timeout(2000)
+    plots.evaluate("button => button.scrollIntoView()")
 
 
 def compress(picture: Path) -> None:

@@ -55,7 +55,9 @@ def ocr_dashboard(config: DashboardConfig, queue: QueueResource) -> dg.Materiali
 
 def _glance(figures: Figures) -> dict[str, dg.MetadataValue]:
     """Return figures for the plots, pictures of the charts, and the queue as a table; nothing of them is a text of a row."""
-    totals = {name: dg.MetadataValue.float(value) for name, value in figures.totals().items() if value is not None}
+    totals = {
+        name: dg.MetadataValue.float(round(value, 4)) for name, value in figures.totals().items() if value is not None
+    }
     queue = {
         "ready": figures.queue.ready,
         "active": figures.queue.active,
@@ -64,7 +66,7 @@ def _glance(figures: Figures) -> dict[str, dg.MetadataValue]:
         "exhausted": figures.queue.exhausted,
     }
     pictures = {name: _markdown(name, figures) for name in SHOWN} if figures.totals()["attempts"] else {}
-    return {**totals, **{name: dg.MetadataValue.int(count) for name, count in queue.items()}, **pictures}
+    return {**pictures, **totals, **{name: dg.MetadataValue.int(count) for name, count in queue.items()}}
 
 
 def _markdown(name: str, figures: Figures) -> dg.MetadataValue:

@@ -81,6 +81,7 @@ def test_every_check_alarms_and_ends_its_alarm_and_each_is_told_once(
 
             # a run fails, and everything of NotaFlow is killed when the receiver has the message and has not said so
             page_folder = told.folder / "home" / "reports"
+            page_folder.parent.mkdir(exist_ok=True)
             page_folder.write_text("where a folder belongs")
             hook.before_answer = lambda: kill_everything(told)
             ui.launch("dashboard_job")
@@ -137,7 +138,7 @@ def break_everything(connection: Connection, told: Terminal, today: date) -> Non
     connection.execute("UPDATE extraction_queue SET ocr_attempts = 2 WHERE status_id = 5")
     # failed for good; left behind on its last attempt; and ready for more than a day
     add_document(connection, ocr_attempts=3)
-    add_document(connection, status_id=6, ocr_attempts=3, ocr_started_at=ago("11 minutes"))
+    add_document(connection, status_id=6, ocr_attempts=1, ocr_max_attempts=1, ocr_started_at=ago("11 minutes"))
     (waiting,) = ready_documents(connection, told, 1)
     change(connection, "extraction_queue", waiting, created_at=ago("25 hours"), updated_at=ago("25 hours"))
     # half of today's attempts fail for good, and the others are slow and unsure
