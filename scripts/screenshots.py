@@ -85,7 +85,6 @@ def take_dagster(browser: Browser, base: str, run: str, folder: Path) -> None:
     take(page, f"{base}/assets/extraction_queue?view=checks&checkDetail={check}", folder / "check.png")
     page.set_viewport_size({"width": 1280, "height": 1100})
     take(page, f"{base}/assets/ocr_daily_failure_rate?view=overview", folder / "plots.png", then=show_plots)
-    take(page, f"{base}/assets/ocr_dashboard?view=overview", folder / "dashboard.png")
     page.set_viewport_size({"width": 1280, "height": 760})
     take(page, f"{base}/asset-groups", folder / "lineage.png", then=unfold_groups)
 
