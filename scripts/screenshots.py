@@ -79,14 +79,14 @@ def main() -> None:
 def take_dagster(browser: Browser, base: str, run: str, folder: Path) -> None:
     """Save what a person sees: the assets, a batch, what the days came to, and what is alarming."""
     page = browser.new_page(viewport={"width": 1280, "height": 760})
-    take(page, f"{base}/asset-groups", folder / "lineage.png", then=unfold_groups)
     take(page, f"{base}/assets/ocr_text?view=overview", folder / "asset.png")
     take(page, f"{base}/runs/{run}", folder / "run.png")
     check = "exhausted_documents_were_looked_at"
     take(page, f"{base}/assets/extraction_queue?view=checks&checkDetail={check}", folder / "check.png")
     page.set_viewport_size({"width": 1280, "height": 1100})
     take(page, f"{base}/assets/ocr_daily_failure_rate?view=overview", folder / "plots.png", then=show_plots)
-    take(page, f"{base}/assets/ocr_dashboard?view=overview", folder / "dashboard.png")
+    page.set_viewport_size({"width": 1280, "height": 760})
+    take(page, f"{base}/asset-groups", folder / "lineage.png", then=unfold_groups)
 
 
 def take(page: Page, url: str, target: Path, *, then: Callable[[Page], None] | None = None) -> None:
@@ -104,7 +104,7 @@ def take(page: Page, url: str, target: Path, *, then: Callable[[Page], None] | N
 def unfold_groups(page: Page) -> None:
     """Show the assets of each group in the graph."""
     for group in ("daily", "ocr"):
-        page.locator("foreignObject").get_by_text(group, exact=True).first.click()
+        page.get_by_text(group, exact=True).last.click()
         page.wait_for_timeout(2000)
 
 
