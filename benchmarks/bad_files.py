@@ -2,7 +2,8 @@
 
 Each file is read by a reader of its own, in two workers under the limits that are the default, with Tesseract; peak memory
 is the largest resident set that any worker of that reader reached. The corpus is looked for in ../shared/corpus.
-Exits with 1 if a file ends otherwise than expected, exceeds its time, or takes a worker's memory beyond the limit.
+Judged are the outcome, the kind of failure, emptiness, pages and the words that must be there; seconds and memory are
+printed. Exits with 1 if a file ends otherwise than expected.
 
 usage: python benchmarks/bad_files.py [--corpus FOLDER] [--languages fra+eng] [--only PART-OF-NAME]
 """

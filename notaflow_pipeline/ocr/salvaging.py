@@ -2,7 +2,7 @@
 
 PDFium finds objects without a table of contents, but not pages without a tree. Here the pages that are still in the file
 are collected under a new tree, written behind it; where none has anything on it, JPEG scans become pages of their own.
-(qpdf mends less, for it needs the tree: of seven documents cut at half and at nine tenths it opened two.)
+(qpdf mends less, for it needs the tree: of 30 cuts of six documents, it left a page with content in 6, this in 24.)
 """
 
 import re
