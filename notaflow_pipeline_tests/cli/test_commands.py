@@ -240,7 +240,7 @@ class TestMigrate:
     def test_what_excludes_each_other_is_refused(self, terminal: Terminal) -> None:
         done = terminal.run("migrate", "--check", "--to", "5")
         assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr == "notaflow: --check, --to and --down-to exclude each other\n"
+        assert done.stderr == "notaflow: --check, --to, --down-to and --roles exclude each other\n"
 
 
 class TestDoctor:
