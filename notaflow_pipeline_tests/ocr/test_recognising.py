@@ -149,7 +149,7 @@ def test_index_in_small_print_keeps_its_rows_and_nearly_all_of_its_numbers() -> 
 def test_small_print_alone_is_read_at_a_finer_resolution_at_once(points: float, dpi: int) -> None:
     page = index_page(points)
     prepared = prepare(page, 300)
-    assert texture(prepared.image).small is (dpi == 200)
+    assert texture(prepared.image).small is (dpi == 250)
     engine = CountingEngine([95])
     read_page(page, 300, engine, 60)
     assert engine.dpi == [dpi]
