@@ -307,7 +307,7 @@ SMALL_PRINT_PIXELS = 11
 
 At 150 dpi 0.73 of the numbers, dates and amounts in print of 6.5 points are read exactly, at 200 dpi 0.98; in 9 points
 all of them at either (`benchmarks/tables.py`). A sample of sixty lines scanned at 200 dpi keeps its numbers only at 250,
-so that is what small print is read at; two of the 40 corpus pages are taken for it.
+which is why tables are tried there too (`recognising`); two of the 40 corpus pages are taken for small print.
 """
 
 LETTER_PIXELS = (4, 60)

@@ -18,6 +18,7 @@ from notaflow_pipeline.ocr.language import is_in_another, leading_language
 from notaflow_pipeline.ocr.layout import Word, ordered_words
 from notaflow_pipeline.ocr.preparing import (
     ALL_STEPS,
+    FINE_DPI,
     SMALL_PRINT_DPI,
     TARGET_DPI,
     Prepared,
@@ -128,7 +129,7 @@ def read_page(
         return NOTHING
     look = texture(prepared.image)
     if look.small and policy.first_dpi is None and policy.steps.scale:
-        prepared = prepare(image, dpi, policy.steps, SMALL_PRINT_DPI)
+        prepared = prepare(image, dpi, policy.steps, FINE_DPI)
         look = texture(prepared.image)
     if look.speckled:
         prepared = smoother(prepared)

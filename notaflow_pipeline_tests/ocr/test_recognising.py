@@ -145,11 +145,11 @@ def test_index_in_small_print_keeps_its_rows_and_nearly_all_of_its_numbers() -> 
     assert sum(cell in said for row in INDEX for cell in row) >= 0.9 * sum(map(len, INDEX))
 
 
-@pytest.mark.parametrize(("points", "dpi"), [(6.5, 250), (12, 150)])
+@pytest.mark.parametrize(("points", "dpi"), [(6.5, 200), (12, 150)])
 def test_small_print_alone_is_read_at_a_finer_resolution_at_once(points: float, dpi: int) -> None:
     page = index_page(points)
     prepared = prepare(page, 300)
-    assert texture(prepared.image).small is (dpi == 250)
+    assert texture(prepared.image).small is (dpi == 200)
     engine = CountingEngine([95])
     read_page(page, 300, engine, 60)
     assert engine.dpi == [dpi]
