@@ -6,8 +6,12 @@ from notaflow_pipeline.defs.alert_sensor import alert_sensor
 from notaflow_pipeline.defs.assets import batches_in_memory, extraction_queue, ocr_text
 from notaflow_pipeline.defs.checks import queue_check_job, queue_check_schedule, queue_keeps_its_promises
 from notaflow_pipeline.defs.daily import ocr_attempt, ocr_daily_tables
-from notaflow_pipeline.defs.daily_check import daily_tables_equal_a_recount
-from notaflow_pipeline.defs.daily_checks import daily_failure_rate_checks, daily_performance_checks
+from notaflow_pipeline.defs.daily_check import daily_tables_equal_a_recount, recount_job, recount_schedule
+from notaflow_pipeline.defs.daily_checks import (
+    daily_counting_checks,
+    daily_failure_rate_checks,
+    daily_performance_checks,
+)
 from notaflow_pipeline.defs.daily_schedules import ocr_daily_job, ocr_daily_schedule, ocr_today_job, ocr_today_schedule
 from notaflow_pipeline.defs.dashboard import dashboard_job, dashboard_schedule, ocr_dashboard
 from notaflow_pipeline.defs.housekeeping import housekeeping_job, housekeeping_schedule
@@ -24,6 +28,7 @@ defs = dg.Definitions(
         queue_keeps_its_promises,
         queue_health,
         daily_tables_equal_a_recount,
+        daily_counting_checks,
         daily_failure_rate_checks,
         daily_performance_checks,
     ],
@@ -34,6 +39,7 @@ defs = dg.Definitions(
         retry_exhausted_job,
         ocr_daily_job,
         ocr_today_job,
+        recount_job,
         dashboard_job,
         housekeeping_job,
     ],
@@ -42,6 +48,7 @@ defs = dg.Definitions(
         retry_exhausted_schedule,
         ocr_daily_schedule,
         ocr_today_schedule,
+        recount_schedule,
         dashboard_schedule,
         housekeeping_schedule,
     ],

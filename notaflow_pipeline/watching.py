@@ -14,6 +14,7 @@ from notaflow_pipeline.alerting import daily_figures, judging
 from notaflow_pipeline.alerting.judging import Verdict
 from notaflow_pipeline.queue import health
 from notaflow_pipeline.queue.pausing import paused
+from notaflow_pipeline.reporting.due import LAST_DAYS, days_missed
 from notaflow_pipeline.settings import Settings
 
 
@@ -43,6 +44,12 @@ EXHAUSTED = Check(
     "exhausted_documents_were_looked_at",
     "What failed for good, and was not saved by the nightly round, was looked at by a person (`notaflow alert --seen`).",
 )
+COUNTED = Check(
+    "ocr_daily_failure_rate",
+    "ended_days_are_counted",
+    "An hour after a day has ended, the daily tables count all of it. If not, the night's run was missed: the asset's own "
+    "freshness does not show that, as today's tables are computed soon after midnight.",
+)
 ATTEMPTS = Check(
     "ocr_daily_failure_rate",
     "attempt_failure_rate_is_low",
@@ -68,6 +75,7 @@ CONFIDENCE = Check(
 )
 
 OF_QUEUE = (PROGRESS, STUCK, WAITING, EXHAUSTED)
+OF_COUNTING = (COUNTED,)
 OF_RATES = (ATTEMPTS, DOCUMENTS)
 OF_PERFORMANCE = (SLOWNESS, CONFIDENCE)
 
@@ -86,8 +94,8 @@ def judge_queue(connection: Connection, settings: Settings) -> Iterator[tuple[Ch
     under_ocr = health.count_under_ocr(
         connection, sources=sources, stuck_after=timedelta(minutes=settings.stuck_minutes), longer_than=limit
     )
-    progress = health.look_at_progress(connection, sources=sources, active=under_ocr.active)
     stopped = paused(connection)
+    progress = health.look_at_progress(connection, sources=sources, active=under_ocr.active, paused=stopped is not None)
     yield (
         PROGRESS,
         judging.judge_progress(
@@ -114,6 +122,12 @@ def judge_queue(connection: Connection, settings: Settings) -> Iterator[tuple[Ch
             grace_seconds=grace.total_seconds(),
         ),
     )
+
+
+def judge_counting(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Verdict]]:
+    """Yield a verdict on whether the days that ended were counted."""
+    missed = days_missed(connection, first=settings.partitions_start, timezone=settings.timezone)
+    yield COUNTED, judging.judge_counting(missed, looked_at=LAST_DAYS)
 
 
 def judge_rates(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Verdict]]:
@@ -166,5 +180,6 @@ def judge_performance(connection: Connection, settings: Settings) -> Iterator[tu
 def judge_everything(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Verdict]]:
     """Yield every verdict that needs only the database."""
     yield from judge_queue(connection, settings)
+    yield from judge_counting(connection, settings)
     yield from judge_rates(connection, settings)
     yield from judge_performance(connection, settings)

@@ -1,7 +1,9 @@
 """Each check fires and recovers, on a real database, by the thresholds of the settings."""
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 from psycopg import Connection
@@ -13,6 +15,8 @@ from notaflow_pipeline.queue import claims
 from notaflow_pipeline.queue.health import see_exhausted
 from notaflow_pipeline.queue.pausing import pause, resume
 from notaflow_pipeline.queue.retrying import Choice, send_round
+from notaflow_pipeline.reporting.due import days_missed
+from notaflow_pipeline.reporting.writing import write_day
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline.watching import Check
 from notaflow_pipeline_tests.queue.conftest import (
@@ -26,6 +30,9 @@ from notaflow_pipeline_tests.queue.conftest import (
     expire,
     sweep,
 )
+from notaflow_pipeline_tests.reporting.histories import add_attempt
+
+ZONE = "America/Toronto"
 
 
 def settings(**values: Any) -> Settings:
@@ -38,7 +45,8 @@ def verdict(connection: Connection, check: Check, **values: Any) -> Verdict:
 
 def test_all_is_well_on_an_empty_database(connection: Connection) -> None:
     verdicts = dict(watching.judge_everything(connection, settings()))
-    assert set(verdicts) == {*watching.OF_QUEUE, *watching.OF_RATES, *watching.OF_PERFORMANCE}
+    of_days = {*watching.OF_COUNTING, *watching.OF_RATES, *watching.OF_PERFORMANCE}
+    assert set(verdicts) == {*watching.OF_QUEUE, *of_days}
     assert [check for check, one in verdicts.items() if one.alarming] == []
 
 
@@ -57,7 +65,10 @@ def test_ready_documents_that_nobody_claims_alarm_until_somebody_does(connection
     assert alarm.figures["ready"] == 1
     pause(connection, "the scanner is being mended")
     assert not verdict(connection, watching.PROGRESS).alarming
+    # a pause of a night is nobody's idleness: it counts from when work may go on
+    assert not idle_for(16).alarming
     resume(connection)
+    assert not idle_for(16).alarming
     assert idle_for(16).alarming
 
     # somebody works: for as long as that takes
@@ -77,6 +88,24 @@ def test_ready_documents_that_nobody_claims_alarm_until_somebody_does(connection
     assert not idle_for(16).alarming
 
 
+def test_time_in_which_nobody_looked_at_an_empty_queue_is_nobodys_idleness(connection: Connection) -> None:
+    def look_after(minutes: int) -> Verdict:
+        connection.execute(
+            "UPDATE ocr_progress_watch SET idle_since = idle_since - make_interval(mins => %s)", [minutes]
+        )
+        return verdict(connection, watching.PROGRESS)
+
+    # the daemon goes home when everything is read, and a document comes in the morning, just before it does
+    add_document(connection)
+    assert claims.succeed(connection, claim_one(connection), READING)
+    assert not verdict(connection, watching.PROGRESS).alarming
+    add_document(connection)
+    morning = look_after(480)
+    assert not morning.alarming, morning.sentence
+    assert not look_after(14).alarming
+    assert look_after(2).alarming, "from then on it counts"
+
+
 def test_stuck_document_alarms_once_recovery_has_had_its_chance_and_until_it_is_recovered(
     connection: Connection,
 ) -> None:
@@ -87,7 +116,7 @@ def test_stuck_document_alarms_once_recovery_has_had_its_chance_and_until_it_is_
     change(connection, "ocr_attempt", held.token, lease_expires_at=ago("16 minutes"))
     alarm = verdict(connection, watching.STUCK)
     assert alarm.alarming
-    assert "1 documents" in alarm.sentence
+    assert alarm.sentence.startswith("1 document has been under OCR")
     sweep(connection)
     assert not verdict(connection, watching.STUCK).alarming
 
@@ -201,6 +230,52 @@ def test_slow_day_and_unsure_day_alarm_against_the_days_before(connection: Conne
     assert not verdict(connection, watching.CONFIDENCE, NOTAFLOW_ALERT_DEVIATIONS=100).alarming
     add(today, 21, 89)
     assert alarming() == []
+
+
+def test_missed_night_alarms_although_today_is_computed_and_until_it_is_made_up_for(
+    connection: Connection, today: date
+) -> None:
+    def count(day: date) -> None:
+        write_day(connection, day, timezone=ZONE, low_confidence=60)
+
+    def computed(day: date, at: str) -> None:
+        connection.execute(
+            "UPDATE ocr_daily_failure_rate SET computed_at = (day + %s::time) AT TIME ZONE %s WHERE day = %s",
+            [at, ZONE, day],
+        )
+
+    two_ago, five_ago = today - timedelta(days=2), today - timedelta(days=5)
+    for day in (two_ago, five_ago, today):
+        noon = datetime.combine(day, time(12), ZoneInfo(ZONE))
+        add_attempt(connection, uuid4(), noon - timedelta(seconds=20), min(noon, datetime.now(ZoneInfo(ZONE))))
+    count(today)
+    missed = verdict(connection, watching.COUNTED)
+    assert missed.alarming, "an attempt of that day is in no table"
+    assert missed.figures == {"day": two_ago.isoformat(), "days_missed": 1, "threshold": 0}
+    assert missed.sentence.startswith(f"{two_ago} is over")
+    assert "ocr_daily_schedule" in missed.sentence
+    assert not verdict(connection, watching.COUNTED, NOTAFLOW_PARTITIONS_START=today).alarming
+
+    count(two_ago)
+    assert not verdict(connection, watching.COUNTED).alarming
+    computed(two_ago, "23:45")
+    assert verdict(connection, watching.COUNTED).alarming, "it was computed while it lasted, and not after its end"
+    connection.execute("DELETE FROM ocr_attempt WHERE finished_at < clock_timestamp() - interval '30 hours'")
+    assert not verdict(connection, watching.COUNTED).alarming, (
+        "days without any attempt are nothing to wake somebody for"
+    )
+
+
+@pytest.mark.parametrize(("hour", "missed"), [(0, False), (1, True)])
+def test_day_is_missed_an_hour_after_its_end_and_not_before(connection: Connection, hour: int, missed: bool) -> None:
+    now = datetime.now(UTC)
+    ahead_of_utc = (hour - now.hour + 11) % 24 - 11
+    zone = f"Etc/GMT{-ahead_of_utc:+d}"  # in which that hour has struck; these names count westwards
+    midnight = now.astimezone(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
+    ended = midnight - timedelta(minutes=30)
+    add_attempt(connection, uuid4(), ended, ended)
+    days = days_missed(connection, first=date(2026, 1, 1), timezone=zone)
+    assert days == ([ended.date()] if missed else [])
 
 
 def test_day_is_that_of_the_configured_zone(connection: Connection) -> None:

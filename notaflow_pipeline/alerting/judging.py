@@ -18,6 +18,8 @@ Z_95 = 1.959963984540054
 
 TRAILING_DAYS = 14
 
+MINUTE_SECONDS = 60
+
 MINIMUM_DAYS = 5
 """Fewer days with enough documents say nothing of what is usual."""
 
@@ -117,7 +119,8 @@ def judge_share(
     enough = next((one for one in recent if one.whole >= minimum), None)
     if enough is None:
         most = max((one.whole for one in recent), default=0)
-        return Verdict(False, f"Not enough data: {most} {what} today or yesterday, {minimum} are needed.")
+        had = _many(most, what.removesuffix("s"))
+        return Verdict(False, f"Not enough data: {had} today or yesterday, {minimum} {_are(minimum)} needed.")
     low, rate = wilson_low(enough.part, enough.whole), enough.part / enough.whole
     figures: Figures = {
         "day": enough.day.isoformat(),
@@ -148,7 +151,7 @@ def judge_against_usual(
     enough = [one for one in days if one.value is not None and one.documents >= minimum]
     judged = next(iter(_recent(enough, today)), None)
     if judged is None or judged.value is None:
-        return Verdict(False, f"Not enough data: no day, today or yesterday, has {minimum} documents.")
+        return Verdict(False, f"Not enough data: no day, today or yesterday, has {_many(minimum, 'document')}.")
     first = judged.day - timedelta(days=TRAILING_DAYS)
     usual = [one.value for one in enough if first <= one.day < judged.day and one.value is not None]
     if len(usual) < MINIMUM_DAYS:
@@ -183,27 +186,29 @@ def judge_progress(*, ready: int, idle_seconds: float, limit_seconds: float, pau
         paused: why work was paused by a person; None if it is not.
     """
     figures = {"ready": ready, "idle_minutes": round(idle_seconds / 60, 1), "threshold": limit_seconds / 60}
+    are_ready = f"{_many(ready, 'document')} {_are(ready)} ready"
     if paused is not None:
-        return Verdict(False, f"{ready} documents are ready, and work is paused: {paused}", figures)
+        return Verdict(False, f"{are_ready}, and work is paused: {paused}", figures)
     if ready and idle_seconds > limit_seconds:
         return Verdict(
             True,
-            f"{ready} documents are ready, and for {idle_seconds / 60:.0f} minutes nobody has claimed any. Is the Dagster "
-            "daemon running, is ocr_ready_sensor on, do runs start? The ticks and runs in the UI say why not; "
-            "`notaflow work` reads the documents meanwhile.",
+            f"{are_ready}, and{_span('for {}', idle_seconds)} nobody has claimed any. Is the Dagster daemon running, is "
+            "ocr_ready_sensor on, do runs start? The ticks and runs in the UI say why not; `notaflow work` reads the "
+            "documents meanwhile.",
             figures,
         )
-    return Verdict(False, f"{ready} documents are ready." if ready else "Nothing is ready.", figures)
+    return Verdict(False, f"{are_ready}." if ready else "Nothing is ready.", figures)
 
 
 def judge_stuck(*, stuck: int, limit_seconds: float) -> Verdict:
     """Judge rows whose worker has been gone for longer than recovery should need."""
     figures = {"stuck": stuck, "threshold": 0, "stuck_for_minutes": limit_seconds / 60}
     if stuck:
+        has_been = "has been" if stuck == 1 else "have been"
         return Verdict(
             True,
-            f"{stuck} documents have been under OCR without a live worker for over {limit_seconds / 60:g} minutes. Is "
-            "ocr_recovery_sensor on, and do its runs succeed? `notaflow recover` sends the documents back now.",
+            f"{_many(stuck, 'document')} {has_been} under OCR without a live worker{_span('for over {}', limit_seconds)}. Is "
+            "ocr_recovery_sensor on, and do its runs succeed? `notaflow recover` sends back what is stuck.",
             figures,
         )
     return Verdict(False, "Every document under OCR has a live worker, or recovery still has time.", figures)
@@ -214,15 +219,15 @@ def judge_waiting(*, oldest_seconds: float | None, limit_seconds: float) -> Verd
     if oldest_seconds is None:
         return Verdict(False, "No document waits.", {"threshold": limit_seconds / 3600})
     figures = {"oldest_hours": round(oldest_seconds / 3600, 2), "threshold": limit_seconds / 3600}
+    waited = f"The oldest waiting document has waited{_span('for {}', oldest_seconds) or ' for less than a minute'}."
     if oldest_seconds > limit_seconds:
         return Verdict(
             True,
-            f"The oldest waiting document has waited for {oldest_seconds / 3600:.1f} hours. More comes in than is read, or "
-            "nothing is read: `notaflow status --watch` shows which. More cores (OCR_WORKERS), runs (OCR_MAX_RUNS) or "
-            "machines help against the first.",
+            f"{waited} More comes in than is read, or nothing is read: `notaflow status --watch` shows which. More cores "
+            "(OCR_WORKERS), runs (OCR_MAX_RUNS) or machines help against the first.",
             figures,
         )
-    return Verdict(False, f"The oldest waiting document has waited for {oldest_seconds / 3600:.1f} hours.", figures)
+    return Verdict(False, waited, figures)
 
 
 def judge_exhausted(*, unseen: int, limit: int, grace_seconds: float) -> Verdict:
@@ -231,12 +236,55 @@ def judge_exhausted(*, unseen: int, limit: int, grace_seconds: float) -> Verdict
     if unseen > limit:
         return Verdict(
             True,
-            f"{unseen} documents failed for good over {grace_seconds / 3600:g} hours ago and nobody has looked at them. "
-            "`notaflow retry --dry-run` lists them with the kind of failure; mend what can be mended, `notaflow retry` sends "
-            "them round again, and `notaflow alert --seen` says that somebody has looked.",
+            f"{_many(unseen, 'document')} failed for good{_span('over {} ago', grace_seconds)} and nobody has looked at "
+            f"{'it' if unseen == 1 else 'them'}. `notaflow retry --dry-run` lists what failed with its kind of failure; mend "
+            "what can be mended, `notaflow retry` sends it round again, and `notaflow alert --seen` says that somebody has "
+            "looked.",
             figures,
         )
-    return Verdict(False, f"{unseen} documents failed for good and were not looked at.", figures)
+    if not unseen:
+        return Verdict(False, "No document failed for good without being looked at.", figures)
+    return Verdict(False, f"{_many(unseen, 'document')} failed for good and {_were(unseen)} not looked at.", figures)
+
+
+def judge_counting(missed: Sequence[date], *, looked_at: int) -> Verdict:
+    """Judge days that have ended and that the daily tables do not count to their end.
+
+    Args:
+        missed: such days, of those that had attempts.
+        looked_at: how many days were looked at.
+    """
+    figures: Figures = {"days_missed": len(missed), "threshold": 0}
+    if not missed:
+        return Verdict(False, f"Whatever ended in the last {looked_at} whole days is in the daily tables.", figures)
+    which = f"{missed[0]} is" if len(missed) == 1 else f"{len(missed)} days ({missed[0]} to {missed[-1]}) are"
+    return Verdict(
+        True,
+        f"{which} over, and the daily tables were not computed since. Is the Dagster daemon running, is ocr_daily_schedule "
+        "on, did its run at 0:05 succeed? Materialise `ocr_daily_failure_rate` and its neighbours for the missing days.",
+        {"day": missed[-1].isoformat(), **figures},
+    )
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
+def _span(phrase: str, seconds: float) -> str:
+    """Return a phrase with a span in it, after a space; nothing where it is below a minute, which tells a person nothing."""
+    if seconds < MINUTE_SECONDS:
+        return ""
+    unit, size, digits = ("hour", 3600, 1) if seconds >= 3600 else ("minute", MINUTE_SECONDS, 0)
+    count = round(seconds / size, digits)
+    return " " + phrase.format(f"{count:g} {unit}" if count == 1 else f"{count:g} {unit}s")
 
 
 def _recent(days: Sequence[OfDay], today: date) -> list[OfDay]:

@@ -31,16 +31,19 @@ def queue_keeps_its_promises(queue: QueueResource) -> dg.AssetCheckResult:
     with queue.pool.connection() as connection:
         violations = list(find_violations(connection, sources=load_settings().sources, since=since))
     if not violations:
-        return dg.AssetCheckResult(passed=True, description="Every promise holds.")
+        return dg.AssetCheckResult(
+            passed=True, description="Every promise holds.", metadata={"violations": 0, "threshold": 0}
+        )
     broken = Counter(one.promise for one in violations)
     return dg.AssetCheckResult(
         passed=False,
         severity=dg.AssetCheckSeverity.ERROR,
         description=(
-            f"{len(violations)} rows break a promise: {'; '.join(broken)}. Run `notaflow recover`; what remains was "
+            f"{'1 row breaks' if len(violations) == 1 else f'{len(violations)} rows break'} a promise: "
+            f"{'; '.join(broken)}. Run `notaflow recover`; what remains was "
             "written by another program: `notaflow show ID` has its history."
         ),
-        metadata={"violations": len(violations), "rows": _table(violations)},
+        metadata={"violations": len(violations), "threshold": 0, "rows": _table(violations)},
     )
 
 

@@ -1,6 +1,7 @@
 """Do the daily tables equal a recount of the attempts? Beside the assets in the UI, after each night's run and each backfill.
 
-What does not belong here: the recount (`reporting.recount`), and thresholds.
+And once a night by itself: a check that is asked by the night's run alone says nothing when there was none. What does not
+belong here: the recount (`reporting.recount`), and thresholds.
 """
 
 from collections.abc import Sequence
@@ -13,14 +14,9 @@ from notaflow_pipeline.defs.partitions import days
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.reporting.attempts import pruned_before
 from notaflow_pipeline.reporting.days import day_of, window_of
+from notaflow_pipeline.reporting.due import GRACE, LAST_DAYS
 from notaflow_pipeline.reporting.recount import Difference, find_differences
 from notaflow_pipeline.settings import load_settings
-
-LAST_DAYS = 3
-"""Outside a run for certain days, so many whole days are recounted."""
-
-GRACE = timedelta(hours=1)
-"""How long after its end a day may be without tables that count all of it."""
 
 SHOWN = 100
 
@@ -57,18 +53,30 @@ def result(whole: Sequence[date], differences: Sequence[Difference]) -> dg.Asset
     """Return what the check says of these days."""
     if not differences:
         return dg.AssetCheckResult(
-            passed=True, description=f"{len(whole)} whole days recounted, all equal.", metadata={"days": len(whole)}
+            passed=True,
+            description=f"{_days(len(whole))} recounted, all equal.",
+            metadata={"days": len(whole), "wrong_days": 0, "threshold": 0},
         )
     wrong = sorted({one.day for one in differences})
     return dg.AssetCheckResult(
         passed=False,
         severity=dg.AssetCheckSeverity.ERROR,
         description=(
-            f"The tables of {len(wrong)} days are missing or differ from their attempts: {wrong[0]} to {wrong[-1]}. "
+            f"The tables of {_days(len(wrong))} are missing or differ from the attempts: {wrong[0]} to {wrong[-1]}. "
             "Materialise those days; if they differ even then, another program writes the tables."
         ),
-        metadata={"days": len(whole), "wrong_days": len(wrong), "differences": _table(differences)},
+        metadata={
+            "day": wrong[-1].isoformat(),
+            "days": len(whole),
+            "wrong_days": len(wrong),
+            "threshold": 0,
+            "differences": _table(differences),
+        },
     )
+
+
+def _days(count: int) -> str:
+    return "1 whole day" if count == 1 else f"{count} whole days"
 
 
 def _days_of(context: dg.AssetCheckExecutionContext, now: datetime) -> list[date]:
@@ -96,3 +104,20 @@ def _table(differences: Sequence[Difference]) -> dg.TableMetadataValue:
     ]
     columns = [dg.TableColumn(name) for name in ("day", "table", "row", "column", "stored", "counted")]
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
+
+
+recount_job = dg.define_asset_job(
+    "recount_job",
+    selection=dg.AssetSelection.checks(daily_tables_equal_a_recount),
+    executor_def=dg.in_process_executor,
+    description="Counts the last whole days again, and compares the daily tables with that.",
+)
+
+recount_schedule = dg.ScheduleDefinition(
+    name="recount_schedule",
+    job=recount_job,
+    cron_schedule="20 1 * * *",
+    execution_timezone=days.timezone,
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every night, when yesterday's tables ought to be there, whether or not a run has computed them.",
+)

@@ -67,9 +67,11 @@ SET seen_until = EXCLUDED.seen_until
 """
 
 # Idleness is measured by looking, not from the rows' times: a document that was ordered yesterday may have become ready now.
+# A look that finds nobody idle leaves no claim's number but -1, so that the next one, whenever it comes, begins anew: what
+# happened in between, nobody has seen.
 _IDLE = """
 WITH latest AS (
-    SELECT COALESCE(max(id), 0) AS claim_id
+    SELECT CASE WHEN %(excused)s THEN -1 ELSE COALESCE(max(id), 0) END AS claim_id
     FROM ocr_attempt
 )
 INSERT INTO ocr_progress_watch AS watch (last_claim_id, idle_since)
@@ -78,7 +80,7 @@ FROM latest
 ON CONFLICT (only_row) DO UPDATE
 SET last_claim_id = EXCLUDED.last_claim_id,
     idle_since = CASE
-        WHEN %(at_work)s OR watch.last_claim_id <> EXCLUDED.last_claim_id THEN EXCLUDED.idle_since
+        WHEN %(excused)s OR watch.last_claim_id <> EXCLUDED.last_claim_id THEN EXCLUDED.idle_since
         ELSE watch.idle_since
     END
 RETURNING EXTRACT(EPOCH FROM clock_timestamp() - idle_since)::double precision
@@ -112,7 +114,12 @@ def count_under_ocr(
 
 
 def oldest_waiting_seconds(connection: Connection, *, sources: Sequence[str]) -> float | None:
-    """Return for how long the oldest waiting document has not changed; None when none waits."""
+    """Return for how long the oldest waiting document has not changed; None when none waits.
+
+    The terminal, the page and the alert all show this one figure. It counts from the row's last change and not from its
+    creation: NotaFlow creates a row when a document is ordered, days before it lies there to be read, and what a person
+    resets, sends round or has failed a moment ago has not been left waiting since it was ordered.
+    """
     branches = sql.SQL("UNION ALL").join(_WAITING_BRANCH.format(condition=claimable(source)) for source in sources)
     with connection.cursor(row_factory=scalar_row) as cursor:
         seconds: float | None = cursor.execute(_OLDEST.format(branches=branches)).fetchone()
@@ -138,15 +145,18 @@ class Progress:
     idle_seconds: float
 
 
-def look_at_progress(connection: Connection, *, sources: Sequence[str], active: int) -> Progress:
+def look_at_progress(connection: Connection, *, sources: Sequence[str], active: int, paused: bool) -> Progress:
     """Look, and remember the look: idle is the time over which every look found documents ready and nobody at work.
+
+    It begins with the first such look, however long nobody looked before it.
 
     Args:
         connection: to the queue; the look is written to `ocr_progress_watch`.
         sources: enabled document sources.
         active: documents that somebody works on now.
+        paused: whether a person has stopped all claims.
     """
     ready = count_ready(connection, sources=sources, at_most=COUNTED)
     with connection.cursor(row_factory=scalar_row) as cursor:
-        idle = cursor.execute(_IDLE, {"at_work": active > 0 or ready == 0}).fetchone()
+        idle = cursor.execute(_IDLE, {"excused": active > 0 or ready == 0 or paused}).fetchone()
     return Progress(ready, float(idle or 0))

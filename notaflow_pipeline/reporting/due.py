@@ -1,5 +1,7 @@
 """Which days' tables are to be computed: those that ended and were not counted since, and today when something happened.
 
+And which ought to have been computed by now, but were not.
+
 What does not belong here: computing them (`writing`).
 """
 
@@ -9,6 +11,26 @@ from psycopg import Connection
 from psycopg.rows import scalar_row
 
 from notaflow_pipeline.reporting.days import window_of
+
+GRACE = timedelta(hours=1)
+"""How long after its end a day may be without tables that count all of it."""
+
+LAST_DAYS = 3
+"""So many days that ended are watched; a day that nobody counted for longer is known by then."""
+
+_LAST_ENDED = """
+SELECT ((clock_timestamp() - %(grace)s) AT TIME ZONE %(timezone)s)::date - 1
+"""
+
+_HAS_ATTEMPTS = """
+SELECT EXISTS (
+    SELECT
+    FROM ocr_attempt
+    WHERE finished_at >= %(start)s
+      AND finished_at < %(end)s
+      AND outcome IN ('succeeded', 'failed', 'stuck')
+)
+"""
 
 _DUE = """
 SELECT %(first)s::date + number
@@ -71,3 +93,24 @@ def has_news(connection: Connection, day: date, *, timezone: str) -> bool:
     arguments = {"day": day, "start": window.start, "end": window.end}
     with connection.cursor(row_factory=scalar_row) as cursor:
         return bool(cursor.execute(_HAS_NEWS, arguments).fetchone())
+
+
+def days_missed(connection: Connection, *, first: date, timezone: str) -> list[date]:
+    """Return the days, oldest first, that ended over an hour ago and had attempts, and whose tables count not all of them.
+
+    What was computed during the day does not count: it says nothing of the day's last hours, nor that the night's run works.
+
+    Args:
+        connection: any; what time it is, is asked of the database.
+        first: the day before which nothing is computed.
+        timezone: whose midnights bound the days.
+    """
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        last = cursor.execute(_LAST_ENDED, {"grace": GRACE, "timezone": timezone}).fetchone()
+        assert isinstance(last, date)  # noqa: S101 - it selects one
+        today = last + timedelta(days=1)
+        due = days_due(connection, today=today, look_back_days=LAST_DAYS, first=first, timezone=timezone)
+        windows = [window_of(day, timezone) for day in due]
+        return [
+            one.day for one in windows if cursor.execute(_HAS_ATTEMPTS, {"start": one.start, "end": one.end}).fetchone()
+        ]

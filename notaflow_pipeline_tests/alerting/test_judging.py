@@ -122,12 +122,35 @@ def test_ready_documents_without_a_worker_alarm_unless_somebody_paused(
     assert verdict.alarming is alarming
 
 
+def test_sentences_are_written_for_one_and_for_many_and_leave_out_spans_that_say_nothing() -> None:
+    one_idle = judging.judge_progress(ready=1, idle_seconds=59, limit_seconds=3, paused=None).sentence
+    assert one_idle.startswith("1 document is ready, and nobody has claimed any. ")
+    many_idle = judging.judge_progress(ready=2, idle_seconds=5400, limit_seconds=3, paused=None).sentence
+    assert many_idle.startswith("2 documents are ready, and for 1.5 hours nobody has claimed any. ")
+    one_stuck, many_stuck = (judging.judge_stuck(stuck=n, limit_seconds=60 * (n - 1)).sentence for n in (1, 2))
+    assert one_stuck.startswith("1 document has been under OCR without a live worker. ")
+    assert many_stuck.startswith("2 documents have been under OCR without a live worker for over 1 minute. ")
+    one_gone, many_gone = (
+        judging.judge_exhausted(unseen=n, limit=0, grace_seconds=h * 3600).sentence for n, h in ((1, 0), (2, 24))
+    )
+    assert one_gone.startswith("1 document failed for good and nobody has looked at it. ")
+    assert many_gone.startswith("2 documents failed for good over 24 hours ago and nobody has looked at them. ")
+    waited = judging.judge_waiting(oldest_seconds=3600, limit_seconds=7200).sentence
+    assert waited == "The oldest waiting document has waited for 1 hour."
+    assert "1 attempt today or yesterday" in of_shares(Share(TODAY, 0, 1)).sentence
+    one_day = judging.judge_counting([YESTERDAY], looked_at=3).sentence
+    assert one_day.startswith("2026-03-07 is over, and the daily tables were not computed since.")
+    two_days = judging.judge_counting([YESTERDAY - timedelta(days=1), YESTERDAY], looked_at=3).sentence
+    assert two_days.startswith("2 days (2026-03-06 to 2026-03-07) are over")
+
+
 def test_every_alarm_says_what_to_do() -> None:
     alarms = [
         judging.judge_progress(ready=1, idle_seconds=2, limit_seconds=1, paused=None),
         judging.judge_stuck(stuck=1, limit_seconds=60),
         judging.judge_waiting(oldest_seconds=7201, limit_seconds=7200),
         judging.judge_exhausted(unseen=1, limit=0, grace_seconds=0),
+        judging.judge_counting([YESTERDAY], looked_at=3),
         usual([10.0] * 14, 99.0),
         usual([90.0] * 14, 9.0, comparison=CONFIDENCE),
     ]

@@ -126,6 +126,24 @@ def test_check_names_the_days_that_somebody_else_has_written(
     assert "ocr_daily_failure_rate" in repr(evaluation.metadata)
 
 
+def test_night_that_was_missed_is_found_by_the_check_s_own_run(
+    instance: dg.DagsterInstance, connection: Connection
+) -> None:
+    schedule = defs.resolve_schedule_def("recount_schedule")
+    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("20 1 * * *", days.timezone)
+    day = day_of(datetime.now(UTC), days.timezone) - timedelta(days=2)
+    noon = window_of(day, days.timezone).start + timedelta(hours=12)
+    add_attempt(connection, uuid4(), noon - timedelta(seconds=20), noon)
+    job = defs.resolve_job_def(schedule.job_name)
+    assert job.executor_def is dg.in_process_executor
+    [evaluation] = job.execute_in_process(instance=instance).get_asset_check_evaluations()
+    assert not evaluation.passed
+    assert f"of 1 whole day are missing or differ from the attempts: {day} to {day}" in (evaluation.description or "")
+    figures = {name: value.value for name, value in evaluation.metadata.items() if name != "differences"}
+    assert figures == {"day": day.isoformat(), "days": 3, "wrong_days": 1, "threshold": 0}
+
+
 def _recount(instance: dg.DagsterInstance) -> list[dg.AssetCheckEvaluation]:
     """What the check says when it is launched alone, as from the asset's page."""
     check = dg.AssetCheckKey(FAILURE_RATE, "daily_tables_equal_a_recount")

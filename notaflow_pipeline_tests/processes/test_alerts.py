@@ -77,7 +77,7 @@ def test_every_check_alarms_and_ends_its_alarm_and_each_is_told_once(
             # what got stuck on its last attempt has now failed for good, and that too was looked at
             assert told.run("alert", "--seen").returncode == 0
             wait_until(lambda: len(hook.messages) >= 2 * len(checks))
-            assert sorted(hook.titles[len(checks) :]) == sorted(f"NotaFlow: {one} is well again" for one in checks)
+            assert sorted(hook.titles[len(checks) :]) == sorted(f"NotaFlow: {one} no longer fails" for one in checks)
 
             # a run fails, and everything of NotaFlow is killed when the receiver has the message and has not said so
             page_folder = told.folder / "home" / "reports"
@@ -106,7 +106,7 @@ def test_every_check_alarms_and_ends_its_alarm_and_each_is_told_once(
             wait_until(ui.answers)
             ui.launch("dashboard_job")
             wait_until(lambda: len(hook.messages) >= sent + 2)
-            assert hook.titles[sent + 1 :] == ["NotaFlow: job dashboard_job is well again"]
+            assert hook.titles[sent + 1 :] == ["NotaFlow: job dashboard_job no longer fails"]
             dev.send_signal(signal.SIGINT)
             dev.wait(timeout=60)
         assert len(hook.messages) == 2 * len(checks) + 3, "once each, but for the one that was cut off"
@@ -150,6 +150,9 @@ def break_everything(connection: Connection, told: Terminal, today: date) -> Non
     # a figure of a table is wrong
     wrong = "UPDATE ocr_daily_performance SET pages = pages + 1 WHERE day = %s AND document_source = 'all'"
     assert connection.execute(wrong, [today - timedelta(days=2)]).rowcount == 1
+    # and the night after that day was missed: it was computed while it lasted, and never since
+    missed = "UPDATE ocr_daily_failure_rate SET computed_at = day::timestamptz WHERE day = %s"
+    assert connection.execute(missed, [today - timedelta(days=2)]).rowcount > 0
 
 
 def mend_everything(connection: Connection, ui: DagsterUI, today: date) -> None:
@@ -180,8 +183,9 @@ def assert_says_what_to_do(hook: Webhook) -> None:
         "document_failure_rate_is_low": ("failed: 6", "`notaflow retry`"),
         "duration_is_as_usual": ("p95 seconds: 300", "slow storage"),
         "confidence_is_as_usual": ("mean confidence: 4", "`notaflow reread`"),
-        "queue_keeps_its_promises": ("violations: 1", "`notaflow recover`"),
-        "daily_tables_equal_a_recount": ("wrong days: 1", "Materialise those days"),
+        "ended_days_are_counted": ("days missed: 1", "ocr_daily_schedule"),
+        "queue_keeps_its_promises": ("violations: 1", "`notaflow recover`", "threshold: 0"),
+        "daily_tables_equal_a_recount": ("wrong days: 1", "Materialise those days", "threshold: 0", "day: "),
     }.items():
         for word in words:
             assert word in said[check], said[check]
