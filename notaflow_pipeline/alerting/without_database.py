@@ -46,6 +46,11 @@ def tell_without_database(
     since = datetime.fromisoformat(state["since"]) if state else now
     told: dict[str, str] = dict(state.get("told", {}))
     problems = []
+    if not state:
+        # before anything is sent: whoever goes on after a death finds the same beginning, and so sends the same id;
+        # a folder that cannot be written is no reason to tell nobody
+        with suppress(OSError):
+            _write(home / FILE, since, told)
     for receiver in receivers:
         kind = _due(told.get(receiver.key), failing=error is not None, now=now, every=every)
         if kind is None:

@@ -3,9 +3,11 @@
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated
 from uuid import uuid4
 
+import psycopg
 import typer
 from psycopg import Connection
 from rich.table import Table
@@ -19,7 +21,7 @@ from notaflow_pipeline.alerting.without_database import tell_without_database
 from notaflow_pipeline.cli.surroundings import open_database
 from notaflow_pipeline.cli.terminal import Json, app, aside, print_json, say, screen
 from notaflow_pipeline.embedded import running_database_url
-from notaflow_pipeline.queue.database import DatabaseUnavailable, connect
+from notaflow_pipeline.queue.database import AnsweringConnection, DatabaseUnavailable, connect, unavailable
 from notaflow_pipeline.queue.health import see_exhausted
 from notaflow_pipeline.queue.schema import SchemaMismatch, require_schema
 from notaflow_pipeline.settings import Settings, SettingsError, load_settings
@@ -86,18 +88,16 @@ def _test(settings: Settings, as_json: bool) -> None:
 
 
 def _check(settings: Settings, as_json: bool) -> None:
-    """Look at the database alone, so that nothing of Dagster has to be alive."""
+    """Look at the database alone, so that nothing of Dagster has to be alive.
+
+    Whatever goes wrong with the database on the way is told as its absence: this watch has nobody who watches it.
+    """
     receivers = _receivers(settings)
     verdicts: list[tuple[Check, Verdict]] = []
     problems: list[str] = []
     error = None
     try:
-        url = running_database_url(settings)
-        with connect(url) as connection:
-            require_schema(connection, settings.sources)
-            verdicts = list(judge_everything(connection, settings))
-            _record(connection, settings, verdicts, receivers)
-        problems += deliver(lambda: connect(url), receivers, budget_seconds=DELIVER_SECONDS).problems
+        problems += _look(running_database_url(settings), settings, verdicts, receivers)
     except (DatabaseUnavailable, SchemaMismatch) as unusable:
         error = str(unusable)
     problems += tell_without_database(
@@ -124,6 +124,27 @@ def _check(settings: Settings, as_json: bool) -> None:
         )
     if alarming or problems:
         sys.exit(1)
+
+
+def _look(
+    url: str, settings: Settings, verdicts: list[tuple[Check, Verdict]], receivers: tuple[Receiver, ...]
+) -> tuple[str, ...]:
+    """Judge everything into `verdicts`, write it down, tell the receivers; return who could not be told, and why.
+
+    Raises:
+        DatabaseUnavailable: the database cannot be reached, was lost, refused a statement, or fell silent.
+        SchemaMismatch: it lacks something.
+    """
+    # cron starts the next one after five minutes, whether or not this one hangs
+    open_connection = partial(connect, url, AnsweringConnection)
+    try:
+        with open_connection() as connection:
+            require_schema(connection, settings.sources)
+            verdicts += judge_everything(connection, settings)
+            _record(connection, settings, verdicts, receivers)
+    except psycopg.Error as lost:
+        raise unavailable(url, lost) from lost
+    return deliver(open_connection, receivers, budget_seconds=DELIVER_SECONDS).problems
 
 
 def _record(

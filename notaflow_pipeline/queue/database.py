@@ -220,14 +220,18 @@ def probe(url: str) -> None:
 
 
 @contextmanager
-def connect(url: str) -> Iterator[Connection]:
+def connect(url: str, kind: type[Connection] = Connection) -> Iterator[Connection]:
     """Open one connection for a short errand.
+
+    Args:
+        url: of the database.
+        kind: `AnsweringConnection` for an errand that must end even when the server falls silent.
 
     Raises:
         DatabaseUnavailable: the reason is in the message.
     """
     try:
-        connection = psycopg.connect(**connection_parameters(url), autocommit=True, prepare_threshold=None)  # type: ignore[arg-type]
+        connection = kind.connect(**connection_parameters(url), autocommit=True, prepare_threshold=None)  # type: ignore[arg-type]
     except psycopg.Error as refused:
         raise unavailable(url, refused) from refused
     with connection:

@@ -1,17 +1,34 @@
 """`notaflow alert`: a test message, the watch from outside, and what a person says to it."""
 
+import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.alerting.delivering import PERHAPS_AGAIN
+from notaflow_pipeline.alerting.receivers import Receiver
+from notaflow_pipeline.alerting.without_database import FILE, tell_without_database
+from notaflow_pipeline.cli.alerting import _look
+from notaflow_pipeline.queue import database
+from notaflow_pipeline.queue.database import DatabaseUnavailable
+from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests.alerting.receivers import free_port, smtp_server, webhook
 from notaflow_pipeline_tests.cli import Terminal, open_terminal
+from notaflow_pipeline_tests.faults.proxy import proxy_before
 from notaflow_pipeline_tests.ocr.processes import wait_until
 from notaflow_pipeline_tests.queue.conftest import add_document, ago
 
 SECRET = "correcthorsebattery"
+
+# not pg_stat_activity, which shows the same throughout a transaction
+TERMINATE_WAITING = """
+SELECT pg_terminate_backend(pid)
+FROM pg_locks
+WHERE relation = 'ocr_daily_failure_rate'::regclass
+  AND NOT granted
+"""
 
 
 @pytest.fixture
@@ -66,7 +83,7 @@ def test_watch_from_outside_tells_and_exits_with_1_until_all_is_well_again(
         connection.execute("DELETE FROM extraction_queue WHERE ocr_attempts = 0")
         last = terminal.run("alert", "--check", **urls)
         assert (last.returncode, last.stdout.strip()) == (0, "Nothing is alarming.")
-        assert sorted(title.rpartition(" is ")[2] for title in hook.titles[2:]) == ["well again"] * 2
+        assert [title.partition(" of ")[2] for title in hook.titles[2:]] == ["extraction_queue no longer fails"] * 2
 
 
 def test_database_that_is_away_is_told_once_and_its_return_too(
@@ -87,9 +104,62 @@ def test_database_that_is_away_is_told_once_and_its_return_too(
         assert hook.titles[1:] == ["NotaFlow: the database still fails"]
         assert terminal.run("alert", "--check", **urls).returncode == 0
         terminal.run("alert", "--check", **urls)
-        assert hook.titles[2:] == other.titles[2:] == ["NotaFlow: the database is well again"]
+        assert hook.titles[2:] == other.titles[2:] == ["NotaFlow: the database no longer fails"]
         assert SECRET not in str(hook.messages) + done.stdout + done.stderr
     assert not (tmp_path / "home" / "database-alert.json").exists()
+
+
+def test_database_that_is_lost_while_it_is_judged_is_told_too(terminal: Terminal, connection: Connection) -> None:
+    with webhook() as hook:
+        urls = {"NOTAFLOW_ALERT_URLS": hook.url}
+        with connection.transaction():
+            connection.execute("LOCK TABLE ocr_daily_failure_rate IN ACCESS EXCLUSIVE MODE")
+            with terminal.start("alert", "--check", **urls) as watch:
+                # the look waits for the table: it has connected, and is in the middle
+                wait_until(lambda: bool(connection.execute(TERMINATE_WAITING).fetchall()))
+                said, _ = watch.communicate(timeout=60)
+        assert watch.returncode == 1
+        assert said.startswith("cannot use database")
+        assert hook.titles == ["NotaFlow: the database fails"]
+        assert terminal.run("alert", "--check", **urls).returncode == 0
+        assert hook.titles[1:] == ["NotaFlow: the database no longer fails"]
+
+
+def test_server_that_falls_silent_ends_the_look_like_one_that_is_gone(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "ANSWER_SECONDS", 1)
+    with proxy_before(database_url) as proxy:
+        proxy.go_silent_at("FROM ocr_daily_performance")
+        with pytest.raises(DatabaseUnavailable, match="cannot use database"):
+            _look(proxy.url, Settings(_env_file=None), [], ())
+
+
+def test_death_between_sending_and_writing_leads_to_the_same_id_for_an_absent_database(tmp_path: Path) -> None:
+    def tell(now: datetime) -> list[str]:
+        return tell_without_database(
+            tmp_path,
+            (Receiver(hook.url),),
+            error="gone",
+            now=now,
+            every=timedelta(hours=1),
+            timezone="America/Toronto",
+            ui_url="http://127.0.0.1:3000",
+        )
+
+    def die() -> None:
+        # what was written once the message was out is not there
+        shutil.copy(tmp_path / FILE, tmp_path / "before")
+
+    with webhook() as hook:
+        hook.before_answer = die
+        tell(datetime(2026, 3, 8, 12, tzinfo=UTC))
+        shutil.move(tmp_path / "before", tmp_path / FILE)
+        tell(datetime(2026, 3, 8, 12, 5, tzinfo=UTC))
+        first, second = (one["headers"]["Idempotency-Key"] for one in hook.messages)
+        assert first == second
+        tell(datetime(2026, 3, 8, 12, 10, tzinfo=UTC))
+        assert len(hook.messages) == 2
 
 
 def test_condition_is_forgotten_by_its_name_and_options_exclude_each_other(
