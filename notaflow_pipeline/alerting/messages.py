@@ -15,7 +15,8 @@ MOST_FIGURES = 12
 _SUBJECTS = {
     MessageKind.START: "NotaFlow: {} fails",
     MessageKind.REMINDER: "NotaFlow: {} still fails",
-    MessageKind.END: "NotaFlow: {} is well again",
+    # not "is well": a rate that has too little data to be judged is not, and the body says so
+    MessageKind.END: "NotaFlow: {} no longer fails",
 }
 
 

@@ -29,8 +29,8 @@ class Page:
     """Some events in the order of the log."""
 
     observations: tuple[Observation, ...]
-    settled_to: int
-    """Nothing can appear below this id any more: where the next tick begins."""
+    settled_to: int | None
+    """Nothing can appear below this id any more: where the next tick begins. None while nothing that is new has settled."""
 
 
 def read_events(
@@ -48,7 +48,8 @@ def read_events(
     after = position or 0
     if position is not None and _newest(instance) < position:
         after = 0  # Dagster's storage was begun anew
-    settled, all_settled = after, True
+    # not 0 at the very first: a tick that began there would read the whole log
+    settled, all_settled = None if position is None else after, True
     since = now - LOOK_BACK_SECONDS if position is None else None
     is_last = False
     while not is_last:

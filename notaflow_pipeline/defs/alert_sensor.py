@@ -63,7 +63,7 @@ def work_off(instance: dg.DagsterInstance, settings: Settings, url: str) -> int:
                     connection,
                     page.observations,
                     timezone=settings.timezone,
-                    positions={STREAM: page.settled_to},
+                    positions={} if page.settled_to is None else {STREAM: page.settled_to},
                 )
             )
             if time.monotonic() > until:

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.alerting import outbox
+from notaflow_pipeline.alerting import judging, outbox
 from notaflow_pipeline.alerting.conditions import MessageKind, Observation
 from notaflow_pipeline.alerting.delivering import PERHAPS_AGAIN, Delivered, deliver
+from notaflow_pipeline.alerting.judging import Share
 from notaflow_pipeline.alerting.messages import Text
 from notaflow_pipeline.alerting.receivers import Receiver, send
 from notaflow_pipeline_tests.alerting.receivers import Webhook, free_port, smtp_server, webhook
@@ -74,7 +76,7 @@ def test_start_reminder_and_end_arrive_once_with_figures_threshold_day_and_link(
     assert hook.titles == [
         "NotaFlow: check rate of daily fails",
         "NotaFlow: check rate of daily still fails",
-        "NotaFlow: check rate of daily is well again",
+        "NotaFlow: check rate of daily no longer fails",
     ]
     assert [one["type"] for one in hook.messages] == ["failure", "failure", "success"]
     start, reminder, _ = (one["message"] for one in hook.messages)
@@ -83,6 +85,24 @@ def test_start_reminder_and_end_arrive_once_with_figures_threshold_day_and_link(
     assert "since: 2026-03-08 08:00 EDT" in start
     assert "seen: 3 times" in reminder
     assert len({one["headers"]["Idempotency-Key"] for one in hook.messages}) == 3
+
+
+def test_rate_that_has_too_little_data_to_be_judged_is_not_called_well(
+    connection: Connection, connect: Connect, hook: Webhook
+) -> None:
+    receiver = Receiver(hook.url)
+    outbox.enrol(connection, [receiver])
+    friday = date(2026, 3, 6)
+    bad, empty = (
+        judging.judge_share(days, today, what="attempts", threshold=0.2, minimum=10, advice="Look at the storage.")
+        for days, today in (([Share(friday, 90, 100)], friday), ([], friday + timedelta(days=2)))
+    )
+    for minute, verdict in enumerate((bad, empty)):
+        record(connection, replace(seen(minute), failing=verdict.alarming, sentence=verdict.sentence))
+    send_all(connect, receiver)
+    assert hook.titles == ["NotaFlow: check rate of daily fails", "NotaFlow: check rate of daily no longer fails"]
+    assert hook.messages[1]["message"].startswith("Not enough data: 0 attempts today or yesterday")
+    assert "well" not in str(hook.messages[1])
 
 
 def test_receiver_that_was_down_gets_everything_once_and_in_order_and_no_stale_reminder(
@@ -106,7 +126,7 @@ def test_receiver_that_was_down_gets_everything_once_and_in_order_and_no_stale_r
     assert hook.titles == [
         "NotaFlow: check rate of daily fails",
         "NotaFlow: check other of daily fails",
-        "NotaFlow: check rate of daily is well again",
+        "NotaFlow: check rate of daily no longer fails",
     ]
     (state,) = outbox.receiver_states(connection)
     assert (state.failures, state.waiting, state.last_error) == (0, 0, None)
