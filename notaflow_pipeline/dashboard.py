@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from psycopg import Connection
 
-from notaflow_pipeline.queue import monitoring
+from notaflow_pipeline.queue import health, monitoring
 from notaflow_pipeline.reporting.figures import Figures, QueueNow, gather_figures
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline.worker import configured_terms
@@ -33,7 +33,7 @@ def report(connection: Connection, settings: Settings, *, since: date, until: da
         backing_off=counts.backing_off,
         exhausted=counts.exhausted,
         done=counts.done,
-        oldest_waiting_seconds=counts.oldest_waiting_seconds,
+        oldest_waiting_seconds=health.oldest_waiting_seconds(connection, sources=terms.sources),
     )
     return gather_figures(connection, queue=queue, since=since, until=until, timezone=settings.timezone)
 

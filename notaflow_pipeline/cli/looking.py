@@ -12,29 +12,48 @@ from rich.table import Table
 
 from notaflow_pipeline.cli.surroundings import open_database
 from notaflow_pipeline.cli.terminal import Json, app, print_json, say, screen
-from notaflow_pipeline.queue import monitoring
+from notaflow_pipeline.queue import health, monitoring
 from notaflow_pipeline.queue.pausing import paused
+from notaflow_pipeline.reporting.locales import Writing
 from notaflow_pipeline.settings import Settings, SettingsError, load_settings
 from notaflow_pipeline.worker import configured_terms
+
+WATCH_SECONDS = 2
+"""The status is refreshed no more often."""
+
+WRITING = Writing("en")
 
 
 @app.command()
 def status(
-    watch: Annotated[bool, typer.Option("--watch", help="Refresh every two seconds until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh every few seconds until Ctrl-C.")] = False,
     as_json: Json = False,
 ) -> None:
     """How many documents are ready, active, stuck, backing off, exhausted and done; the oldest waiting; today."""
     settings = load_settings()
+    if watch and as_json:
+        raise SettingsError("give one of --watch and --json: a script asks again when it wants to")
     with open_database(settings) as connection:
         if as_json:
             print_json(_status(connection, settings))
         elif watch:
-            with Live(console=screen, refresh_per_second=4) as live:
-                while True:
-                    live.update(_status_table(_status(connection, settings)))
-                    time.sleep(2)
+            _watch(connection, settings)
         else:
             screen.print(_status_table(_status(connection, settings)))
+
+
+def _watch(connection: Connection, settings: Settings) -> None:
+    """Show the status again and again until the process is told to stop."""
+    with Live(console=screen, refresh_per_second=4) as live:
+        while True:
+            began = time.monotonic()
+            live.update(_status_table(_status(connection, settings)))
+            time.sleep(pause_seconds(time.monotonic() - began))
+
+
+def pause_seconds(taken_seconds: float) -> float:
+    """Return how long to wait before the queue is counted again: counting reads all rows, and may be a tenth of the time."""
+    return max(WATCH_SECONDS, 9 * taken_seconds)
 
 
 def _status(connection: Connection, settings: Settings) -> dict[str, Any]:
@@ -44,6 +63,7 @@ def _status(connection: Connection, settings: Settings) -> dict[str, Any]:
     ended = today["succeeded_today"] + today["failed_today"]
     return {
         **asdict(counts),
+        "oldest_waiting_seconds": health.oldest_waiting_seconds(connection, sources=terms.sources),
         **today,
         "failure_rate_today": today["failed_today"] / ended if ended else None,
         "paused": stopped.reason if (stopped := paused(connection)) else None,
@@ -56,7 +76,7 @@ def _status_table(figures: dict[str, Any]) -> Table:
         table.add_row(state.replace("_", " "), str(figures[state]))
     waiting, rate = figures["oldest_waiting_seconds"], figures["failure_rate_today"]
     table.add_section()
-    table.add_row("oldest waiting", "none" if waiting is None else f"{waiting:.0f} s")
+    table.add_row("oldest waiting", "none" if waiting is None else WRITING.seconds(waiting))
     table.add_row("today", f"{figures['succeeded_today']} read, {figures['pages_today']} pages")
     if figures["paused"] is not None:
         table.add_row("paused", figures["paused"])

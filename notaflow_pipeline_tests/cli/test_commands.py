@@ -1,7 +1,13 @@
 """What each command does, and what scripts get from it."""
 
+import os
+import pty
+import re
+import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -11,10 +17,12 @@ import pytest
 from PIL import Image
 from psycopg import Connection
 
+from notaflow_pipeline.cli.looking import pause_seconds
 from notaflow_pipeline.queue import claims
 from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.cli import Terminal, open_terminal
 from notaflow_pipeline_tests.ocr import processes, samples
+from notaflow_pipeline_tests.queue.conftest import add_document, ago
 
 SECRET = "correct-horse-battery-staple"
 
@@ -190,6 +198,54 @@ class TestStatus:
         assert counted == {"ready": 1, "active": 1, "stuck": 1, "backing_off": 1, "exhausted": 1, "done": 0}
         assert status["oldest_waiting_seconds"] > 0
         assert status["failure_rate_today"] is None
+
+    def test_oldest_waiting_is_the_same_on_the_page_and_for_the_alert(
+        self, terminal: Terminal, connection: Connection
+    ) -> None:
+        # ordered nine days ago, and there to be read since this morning
+        add_document(connection, created_at=ago("9 days"), updated_at=ago("3 hours"))
+        (status,), (report,) = terminal.json("status"), terminal.json("report")
+        judged = next(one for one in terminal.json("alert", "--check") if one["check"] == "no_document_waits_too_long")
+        assert status["oldest_waiting_seconds"] == pytest.approx(3 * 3600, abs=60)
+        assert report["queue"]["oldest_waiting_seconds"] == pytest.approx(3 * 3600, abs=60)
+        assert judged["figures"]["oldest_hours"] == pytest.approx(3, abs=0.02)
+
+    def test_watch_goes_on_until_ctrl_c_and_leaves_the_terminal_as_it_was(
+        self, terminal: Terminal, connection: Connection
+    ) -> None:
+        ours, theirs = pty.openpty()
+        with subprocess.Popen(
+            [*terminal.command, "status", "--watch"],
+            env=terminal.environment | {"TERM": "xterm", "COLUMNS": "100"},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        ) as watch:
+            os.close(theirs)
+            shown = b""
+            while not re.search(rb"ready[^\n]*0 ", shown):
+                shown += os.read(ours, 65536)
+            add_document(connection, updated_at=ago("3 hours"), created_at=ago("9 days"))
+            while not re.search(rb"ready[^\n]*1 (.|\n)*waiting[^\n]* 3.0 hr", shown):
+                shown += os.read(ours, 65536)
+            watch.send_signal(signal.SIGINT)
+            with suppress(OSError):  # EIO is the end
+                while more := os.read(ours, 65536):
+                    shown += more
+            os.close(ours)
+            assert watch.wait(timeout=30) == 128 + signal.SIGINT
+        assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l"), "the cursor is shown again"
+        assert b"Traceback" not in shown
+
+    def test_watch_is_not_for_scripts(self, terminal: Terminal) -> None:
+        done = terminal.run("status", "--watch", "--json")
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+        assert "--watch" in done.stderr
+
+    @pytest.mark.parametrize(("taken", "pause"), [(0.01, 2), (1.0, 9), (4.0, 36)])
+    def test_watch_counts_a_tenth_of_the_time_at_most(self, taken: float, pause: float) -> None:
+        assert pause_seconds(taken) == pytest.approx(pause)
 
     def test_empty_queue_is_shown_to_people(self, terminal: Terminal) -> None:
         done = terminal.run("status")
