@@ -41,10 +41,16 @@
     draw(language);
   };
 
-  const press = (attribute, value) =>
+  const press = (attribute, value) => {
     document.querySelectorAll(`[${attribute}]`).forEach((one) => {
       one.setAttribute("aria-pressed", String(one.getAttribute(attribute) === value));
     });
+    // paper has no buttons: a line says what was chosen
+    document.querySelectorAll(`[data-chosen="${attribute.slice("data-".length)}"]`).forEach((one) => {
+      const chosen = one.closest("main").querySelector(`[${attribute}][aria-pressed="true"]`);
+      one.textContent = chosen.textContent.trim();
+    });
+  };
 
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button");

@@ -28,6 +28,8 @@ WORDS = {
     "last_days": Said("{count} jours", "{count} days"),
     "every_day": Said("Tout", "All"),
     "source": Said("Documents", "Documents"),
+    "charts_days": Said("Période des graphiques\N{NO-BREAK SPACE}:", "Days in the charts:"),
+    "charts_source": Said("Documents\N{NO-BREAK SPACE}:", "Documents:"),
     "all": Said("tous", "all"),
     "index": Said("index", "index"),
     "acte": Said("actes", "deeds"),
@@ -54,7 +56,7 @@ WORDS = {
     "done": Said("Lus", "Done"),
     "done_note": Said("leur texte est enregistré", "their text is stored"),
     "oldest": Said("Plus ancien", "Oldest"),
-    "oldest_note": Said("attend depuis son arrivée", "has waited since it arrived"),
+    "oldest_note": Said("attend depuis son dernier changement", "has waited since it last changed"),
     "nothing_waits": Said("rien n’attend", "nothing waits"),
     "attention": Said("À regarder", "Needs a look"),
     # the period
@@ -166,6 +168,7 @@ KINDS = {
     "no_pages": Said("sans pages", "no pages"),
     "too_large": Said("trop volumineux", "too large"),
     "too_many_pages": Said("trop de pages", "too many pages"),
+    "out_of_memory": Said("mémoire insuffisante", "out of memory"),
     "timeout": Said("délai dépassé", "timeout"),
     "crashed": Said("arrêt du lecteur", "crashed"),
     "engine": Said("erreur du moteur", "engine error"),
@@ -174,6 +177,7 @@ KINDS = {
     "refused_by_database": Said("refusé par la base", "refused by database"),
     "lease_expired": Said("lecteur disparu", "worker gone"),
     "stuck": Said("lecteur disparu", "worker gone"),
+    "unknown": Said("cause inconnue", "unknown kind"),
 }
 """What `failure_kind` says; another program's kinds are shown as they stand."""
 

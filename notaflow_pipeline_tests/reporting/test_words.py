@@ -1,7 +1,10 @@
 """Both languages say everything, and fill in the same figures."""
 
 import string
+from typing import get_args
 
+from notaflow_pipeline.documents.failures import UnavailableKind
+from notaflow_pipeline.ocr.failures import FailureKind
 from notaflow_pipeline.reporting.charts import COLUMNS
 from notaflow_pipeline.reporting.locales import LANGUAGES, Writing
 from notaflow_pipeline.reporting.marks import LAYERS
@@ -28,6 +31,12 @@ def test_every_chart_and_column_has_its_words() -> None:
             assert f"{name}_text" in said
         for columns in COLUMNS.values():
             assert all(column.word in said for column in columns)
+
+
+def test_every_kind_of_failure_has_its_words() -> None:
+    assert set(FailureKind) <= KINDS.keys()
+    # of a document that did not arrive, of the database, of recovery, and of an attempt that says nothing
+    assert {*get_args(UnavailableKind), "refused_by_database", "lease_expired", "unknown"} <= KINDS.keys()
 
 
 def test_kinds_of_other_programs_are_shown_as_they_stand() -> None:
