@@ -1,4 +1,4 @@
-"""The asset `ocr_dashboard`: the page with charts, written anew after the daily tables, and a glance at it in the UI.
+"""The asset `ocr_dashboard`: the page with charts, written anew every night, and a glance at it in the UI.
 
 What does not belong here: what the page shows (`reporting`), and where queue and tables meet (`dashboard` above).
 """
@@ -54,7 +54,7 @@ def ocr_dashboard(config: DashboardConfig, queue: QueueResource) -> dg.Materiali
 
 
 def _glance(figures: Figures) -> dict[str, dg.MetadataValue]:
-    """Return figures for the plots, pictures of the charts, and the queue as a table; nothing of them is a text of a row."""
+    """Return figures for the plots, among them the queue's counts, and pictures of the charts; nothing is a text of a row."""
     totals = {
         name: dg.MetadataValue.float(round(value, 4)) for name, value in figures.totals().items() if value is not None
     }
