@@ -108,6 +108,7 @@ class CountingEngine:
         self._confidences = iter(confidences)
         self.calls: list[tuple[str | None, Segmentation]] = []
         self.dpi: list[int | None] = []
+        self.sizes: list[tuple[int, int]] = []
 
     def check(self) -> None: ...
 
@@ -116,13 +117,14 @@ class CountingEngine:
 
     def find_words(
         self,
-        image: Image.Image,  # noqa: ARG002
+        image: Image.Image,
         dpi: int | None,
         timeout_seconds: float,  # noqa: ARG002
         languages: str | None = None,
         segmentation: Segmentation = Segmentation.AUTOMATIC,
     ) -> list[Word]:
         self.dpi.append(dpi)
+        self.sizes.append(image.size)
         self.calls.append((languages, segmentation))
         confidence = next(self._confidences)
         if confidence is None:
@@ -150,6 +152,17 @@ def test_small_print_alone_is_read_at_a_finer_resolution_at_once(points: float, 
     page = index_page(points)
     prepared = prepare(page, 300)
     assert texture(prepared.image).small is (dpi == 200)
-    engine = CountingEngine([95])
+    engine = CountingEngine([95, 95])
     read_page(page, 300, engine, 60)
-    assert engine.dpi == [dpi]
+    assert set(engine.dpi) == {dpi}
+
+
+def test_table_whose_columns_look_like_lines_is_not_read_whole_on_its_side() -> None:
+    page = index_page(12)
+    assert prepare(page, 300).quarter_turns == 1, "or it shows nothing"
+    engine = CountingEngine([20, 80, 95])
+    assert read_page(page, 300, engine, 60).mean_confidence == 95
+    turned, upright, whole = engine.sizes
+    assert turned[1] < 0.25 * turned[0]
+    assert upright[1] < 0.3 * upright[0]
+    assert whole[0] < whole[1]
