@@ -1,6 +1,5 @@
 """The commands that make things ready, entered as the worker that may not migrate: what is ready passes, the rest is the owner's."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,10 +15,10 @@ pytestmark = pytest.mark.owner
 
 
 @pytest.fixture
-def worker_url(database_url: str) -> Iterator[str]:
+def worker_url(database_url: str) -> str:
     """The database of this test, entered as the least-privileged role."""
     least_privilege.prepare(database_url)
-    yield least_privilege.as_worker(database_url)
+    return least_privilege.as_worker(database_url)
 
 
 def test_worker_migrates_where_nothing_is_missing(tmp_path: Path, worker_url: str) -> None:

@@ -188,7 +188,7 @@ class TestKubernetes:
         [
             {"container_config": {"image": "registry.example/miner"}},
             {"container_config": {"command": ["sh", "-c", "env"]}},
-            {"container_config": {"env": [{"name": "LD_PRELOAD", "value": "/tmp/x.so"}]}},
+            {"container_config": {"env": [{"name": "LD_PRELOAD", "value": "/x.so"}]}},
             {"container_config": {"securityContext": {"privileged": True}}},
             {"pod_spec_config": {"volumes": [{"name": "node", "hostPath": {"path": "/"}}]}},
             {"pod_spec_config": {"serviceAccountName": "dagster"}},
