@@ -1,6 +1,6 @@
 """Are the locked dependencies what they claim to be, and is any of them known to be vulnerable?
 
-Without a network: every package of both lock files is pinned to one version with its hashes, and both files agree. With one:
+Without a network: every package of every lock file is pinned to one version with its hashes, and the files agree. With one:
 pip-audit asks PyPI's advisory database about each. Where it cannot be asked this says so, and the check passes: an audit that
 did not take place is neither good news nor bad.
 
@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
-LOCKS = ("requirements.lock", "requirements-dev.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-kubernetes.lock")
 
 TIMEOUT_SECONDS = 300
 

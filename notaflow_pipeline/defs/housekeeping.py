@@ -22,7 +22,7 @@ from notaflow_pipeline.settings import load_settings
 FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 BATCH_ASSETS = frozenset({dg.AssetKey("ocr_text")})
-"""Assets with a materialisation for every batch. Of all others, plots and checks look back on the newest of each partition."""
+"""Assets with a materialisation for every batch. Of others, plots and checks look back on the newest of each partition."""
 
 RUNS_AT_ONCE = 200
 """Dagster's storage opens a connection for every question, so they are asked about many at once."""
@@ -131,7 +131,7 @@ def prune_old_attempts(context: dg.OpExecutionContext, queue: QueueResource) -> 
     executor_def=dg.in_process_executor,
     description=(
         "Removes old runs with their events and logs, and (NOTAFLOW_KEEP_ATTEMPTS_DAYS) the attempts of documents that are "
-        "long gone. The newest materialisation of each day stays, and so do the newest batch and the newest answer of each check."
+        "long gone. The newest of each day's materialisations stays, and so do the newest batch and each check's newest answer."
     ),
 )
 def housekeeping_job() -> None:

@@ -1,4 +1,4 @@
-"""The commands that make things ready, entered as the worker that may not migrate: what is ready passes, the rest is the owner's."""
+"""The commands that make things ready, entered as the worker that may not migrate: the rest is the owner's."""
 
 from pathlib import Path
 

@@ -63,9 +63,17 @@ def spied_on(project: Path, parent: str, child: str) -> int:
     program = LOOKS.format(project=str(project), before=parent, spy=spy)
     python = shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable  # one that nobody may start
     program = program.replace("sys.executable", repr(python))
-    user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+    nobody = NOBODY if os.geteuid() == 0 else None
     done = subprocess.run(
-        [python, "-c", program], env={"PASSWORD": "hush"}, cwd="/", capture_output=True, text=True, check=False, **user
+        [python, "-c", program],
+        env={"PASSWORD": "hush"},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+        user=nobody,
+        group=nobody,
+        extra_groups=None if nobody is None else [],
     )
     assert done.returncode in {READ, DENIED}, done.stderr
     return done.returncode
