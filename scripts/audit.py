@@ -70,12 +70,13 @@ def faults_of_lock(lock: str, name: str) -> list[str]:
     return faults
 
 
-def disagreements(runtime: dict[str, set[str]], development: dict[str, set[str]]) -> list[str]:
-    """Return packages of which tests would see another version than users."""
+def disagreements(runtime: dict[str, set[str]], *others: dict[str, set[str]]) -> list[str]:
+    """Return packages of which tests, or pods, would see another version than users; in the order of `LOCKS`."""
     return [
-        f"{package} is {sorted(versions)} in {LOCKS[0]} and {sorted(development.get(package, set()))} in {LOCKS[1]}"
+        f"{package} is {sorted(versions)} in {LOCKS[0]} and {sorted(other.get(package, set()))} in {name}"
+        for name, other in zip(LOCKS[1:], others, strict=False)
         for package, versions in runtime.items()
-        if development.get(package) != versions
+        if other.get(package) != versions
     ]
 
 
@@ -83,15 +84,9 @@ def advisories() -> tuple[list[str], str]:
     """Return known vulnerabilities, and why they could not be looked up, or nothing."""
     if importlib.util.find_spec("pip_audit") is None:
         return [], "pip-audit is not installed (make setup-dev)"
-    command = [
-        sys.executable,
-        "-m",
-        "pip_audit",
-        "--requirement",
-        str(PROJECT / LOCKS[1]),
-        "--disable-pip",
-        "--no-deps",
-    ]
+    command = [sys.executable, "-m", "pip_audit", "--disable-pip", "--no-deps"]
+    for lock in LOCKS[1:]:  # each holds all of the first
+        command += ["--requirement", str(PROJECT / lock)]
     try:
         done = subprocess.run(
             [*command, "--format", "json", "--progress-spinner", "off", "--timeout", "10"],

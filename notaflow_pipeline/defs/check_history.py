@@ -1,7 +1,7 @@
 """What goes of Dagster's history of checks: answers that are old and have been followed by a newer one.
 
-Dagster removes a run's events with the run, never an answer that no run gave (`health_sensor` has some two hundred a day), nor
-the line that the checks' own table has for each. What does not belong here: when that happens (`housekeeping`).
+Dagster removes a run's events with the run, never an answer that no run gave (`health_sensor` has some 200 a day), nor the
+line that the checks' own table has for each. What does not belong here: when that happens (`housekeeping`).
 """
 
 import time

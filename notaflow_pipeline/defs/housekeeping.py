@@ -131,7 +131,7 @@ def prune_old_attempts(context: dg.OpExecutionContext, queue: QueueResource) -> 
     executor_def=dg.in_process_executor,
     description=(
         "Removes old runs with their events and logs, and (NOTAFLOW_KEEP_ATTEMPTS_DAYS) the attempts of documents that are "
-        "long gone. The newest of each day's materialisations stays, and so do the newest batch and each check's newest answer."
+        "long gone. The newest of each day's materialisations stays, and so do the newest batch and the newest answers."
     ),
 )
 def housekeeping_job() -> None:
