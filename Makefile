@@ -9,7 +9,7 @@ SECONDS ?= 60
 help:
 	@echo "make dev      install, start database and Dagster UI with the samples (PORT=3000)"
 	@echo "make test     install and test            (TESTS='-k claims' narrows it)"
-	@echo "make test-worker  the tests of queue, pipeline, reports, alerts and Dagster as the least-privileged role"
+	@echo "make test-worker  the tests of queue, pipeline, reports, alerts, Dagster, commands and faults as the least-privileged role"
 	@echo "make security attack it, say what happened (SECONDS=60 of damaged documents)"
 	@echo "make check    lint, type-check, check the import contract, the migrations and the lock files"
 	@echo "make chaos    kill, freeze, cut off and restart everything, and judge (MINUTES=10)"
@@ -30,10 +30,11 @@ dev: setup
 test: setup-dev
 	.venv/bin/pytest -n auto --dist loadgroup $(TESTS)
 
-# as the role that deploy/roles.sql makes, with row-level security on
+# as the role that deploy/roles.sql makes, with row-level security on; from here and not from the tests' folder, whose `queue`
+# would stand before Python's own
 test-worker: setup-dev
-	cd notaflow_pipeline_tests && NOTAFLOW_TEST_ROLE=worker ../.venv/bin/pytest -n auto --dist loadgroup \
-		queue reporting alerting defs test_pipeline.py test_enqueueing.py $(TESTS)
+	NOTAFLOW_TEST_ROLE=worker .venv/bin/pytest -n auto --dist loadgroup $(addprefix notaflow_pipeline_tests/, \
+		queue reporting alerting defs cli faults security test_pipeline.py test_enqueueing.py) $(TESTS)
 
 security: setup-dev
 	.venv/bin/python -m notaflow_pipeline_tests.security

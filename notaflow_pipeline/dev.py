@@ -16,7 +16,7 @@ import psutil
 
 from notaflow_pipeline.documents.location import BUCKET_OF_SOURCE, Location
 from notaflow_pipeline.documents.storage import DocumentStorage
-from notaflow_pipeline.embedded import database_url
+from notaflow_pipeline.embedded import database_url, owner_database_url
 from notaflow_pipeline.queue.database import connect
 from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document, is_empty
 from notaflow_pipeline.queue.migrating import migrate
@@ -54,7 +54,8 @@ def run_dev(settings: Settings, *, samples: bool, port: int) -> int:
         )
     _require_free(port)
     with database_url(settings) as url:
-        migrate(url, sources=settings.sources)
+        with owner_database_url(settings) as owners:
+            migrate(owners, sources=settings.sources)
         if samples:
             enqueue_samples(url, configured_storage(settings))
         sys.stdout.write(f"\nDagster UI: http://127.0.0.1:{port}   (Ctrl-C stops everything)\n\n")
@@ -121,6 +122,7 @@ def _environment(settings: Settings, url: str) -> dict[str, str]:
     return {
         **os.environ,
         "NOTAFLOW_DATABASE_URL": url,
+        "NOTAFLOW_OWNER_DATABASE_URL": "",  # theirs is the worker's part; empty, it hides what .env says
         "NOTAFLOW_HOME": str(home),
         "NOTAFLOW_DOCUMENTS_URL": documents,
         "DAGSTER_HOME": str(PROJECT),

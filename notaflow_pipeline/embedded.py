@@ -35,6 +35,20 @@ def database_url(settings: Settings) -> Iterator[str]:
 
 
 @contextmanager
+def owner_database_url(settings: Settings) -> Iterator[str]:
+    """Yield the same database for whoever migrates it: the owner's URL where one is configured, or `database_url`.
+
+    Raises:
+        DatabaseUnavailable: as `database_url`.
+    """
+    if settings.owner_database_url is not None:
+        yield settings.owner_database_url.get_secret_value()
+    else:
+        with database_url(settings) as url:
+            yield url
+
+
+@contextmanager
 def embedded_database(home: Path) -> Iterator[str]:
     """Yield the URL of the embedded database in `home`; the last process to leave stops the server.
 

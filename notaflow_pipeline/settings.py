@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
 
     database_url: SecretStr | None = Field(None, validation_alias="NOTAFLOW_DATABASE_URL")
+    owner_database_url: SecretStr | None = Field(None, validation_alias="NOTAFLOW_OWNER_DATABASE_URL")
     documents_url: str | None = Field(None, validation_alias="NOTAFLOW_DOCUMENTS_URL")
     supabase_service_key: SecretStr | None = Field(None, validation_alias="SUPABASE_SERVICE_KEY")
     home: Path = Field(Path(".notaflow"), validation_alias="NOTAFLOW_HOME")

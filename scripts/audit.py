@@ -1,6 +1,6 @@
 """Are the locked dependencies what they claim to be, and is any of them known to be vulnerable?
 
-Without a network: every package of both lock files is pinned to one version with its hashes, and both files agree. With one:
+Without a network: every package of every lock file is pinned to one version with its hashes, and the files agree. With one:
 pip-audit asks PyPI's advisory database about each. Where it cannot be asked this says so, and the check passes: an audit that
 did not take place is neither good news nor bad.
 
@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
-LOCKS = ("requirements.lock", "requirements-dev.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-kubernetes.lock")
 
 TIMEOUT_SECONDS = 300
 
@@ -70,12 +70,13 @@ def faults_of_lock(lock: str, name: str) -> list[str]:
     return faults
 
 
-def disagreements(runtime: dict[str, set[str]], development: dict[str, set[str]]) -> list[str]:
-    """Return packages of which tests would see another version than users."""
+def disagreements(runtime: dict[str, set[str]], *others: dict[str, set[str]]) -> list[str]:
+    """Return packages of which tests, or pods, would see another version than users; in the order of `LOCKS`."""
     return [
-        f"{package} is {sorted(versions)} in {LOCKS[0]} and {sorted(development.get(package, set()))} in {LOCKS[1]}"
+        f"{package} is {sorted(versions)} in {LOCKS[0]} and {sorted(other.get(package, set()))} in {name}"
+        for name, other in zip(LOCKS[1:], others, strict=False)
         for package, versions in runtime.items()
-        if development.get(package) != versions
+        if other.get(package) != versions
     ]
 
 
@@ -83,15 +84,9 @@ def advisories() -> tuple[list[str], str]:
     """Return known vulnerabilities, and why they could not be looked up, or nothing."""
     if importlib.util.find_spec("pip_audit") is None:
         return [], "pip-audit is not installed (make setup-dev)"
-    command = [
-        sys.executable,
-        "-m",
-        "pip_audit",
-        "--requirement",
-        str(PROJECT / LOCKS[1]),
-        "--disable-pip",
-        "--no-deps",
-    ]
+    command = [sys.executable, "-m", "pip_audit", "--disable-pip", "--no-deps"]
+    for lock in LOCKS[1:]:  # each holds all of the first
+        command += ["--requirement", str(PROJECT / lock)]
     try:
         done = subprocess.run(
             [*command, "--format", "json", "--progress-spinner", "off", "--timeout", "10"],

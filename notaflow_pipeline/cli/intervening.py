@@ -104,16 +104,24 @@ def reread(
 
 
 @app.command()
-def pause(reason: Annotated[str, typer.Argument(help="Why; the sensor and `status` show it.")]) -> None:
+def pause(
+    reason: Annotated[str, typer.Argument(help="Why; the sensor and `status` show it.")], as_json: Json = False
+) -> None:
     """Begin nothing new, anywhere, until `notaflow resume`; what is in hand is finished."""
     with open_database(load_settings()) as connection:
         pause_work(connection, reason)
-    say("Paused: what is in hand is finished, nothing new is claimed until `notaflow resume`.")
+    if as_json:
+        print_json({"paused": True, "reason": reason})
+    else:
+        say("Paused: what is in hand is finished, nothing new is claimed until `notaflow resume`.")
 
 
 @app.command()
-def resume() -> None:
+def resume(as_json: Json = False) -> None:
     """Let work go on."""
     with open_database(load_settings()) as connection:
         was_paused = resume_work(connection)
-    screen.print("Work goes on." if was_paused else "It was not paused.")
+    if as_json:
+        print_json({"paused": False, "was_paused": was_paused})
+    else:
+        screen.print("Work goes on." if was_paused else "It was not paused.")

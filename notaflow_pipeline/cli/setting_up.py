@@ -10,7 +10,7 @@ from rich.table import Table
 
 from notaflow_pipeline import __version__
 from notaflow_pipeline.cli.terminal import Json, app, aside, print_json, say, screen
-from notaflow_pipeline.embedded import database_url
+from notaflow_pipeline.embedded import database_url, owner_database_url
 from notaflow_pipeline.queue.database import connect
 from notaflow_pipeline.queue.migrating import migrate as apply_migrations
 from notaflow_pipeline.queue.migrating import migrate_down
@@ -31,12 +31,17 @@ def dev(
 
 
 @app.command()
-def database() -> None:
+def database(as_json: Json = False) -> None:
     """Keep the embedded database running until Ctrl-C: for `dagster dev` or `dg dev` in another terminal."""
     settings = load_settings()
     with database_url(settings) as url:
-        apply_migrations(url, sources=settings.sources)
-        say(f"NOTAFLOW_DATABASE_URL={url}")
+        with owner_database_url(settings) as owners:
+            apply_migrations(owners, sources=settings.sources)
+        if as_json:
+            print_json({"NOTAFLOW_DATABASE_URL": url})
+            sys.stdout.flush()
+        else:
+            say(f"NOTAFLOW_DATABASE_URL={url}")
         signal.pause()
 
 
@@ -78,7 +83,8 @@ def migrate(
     settings = load_settings()
     if sum([check, to is not None, down_to is not None, roles]) > 1:
         raise SettingsError("--check, --to, --down-to and --roles exclude each other")
-    with database_url(settings) as url:
+    # what the worker sees is what it lacks; whatever changes something is the owner's
+    with (database_url if check else owner_database_url)(settings) as url:
         if check:
             _check_schema(url, settings, as_json)
         elif roles:
@@ -123,6 +129,9 @@ def _print_migrations(names: list[str], done: str, as_json: bool) -> None:
 
 
 @app.command()
-def version() -> None:
+def version(as_json: Json = False) -> None:
     """Print the version."""
-    screen.print(__version__)
+    if as_json:
+        print_json({"version": __version__})
+    else:
+        screen.print(__version__)

@@ -6,11 +6,14 @@ attempts may go (`queue.pruning`).
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster_postgres import PostgresEventLogStorage
 
+from notaflow_pipeline.defs.check_history import prune_check_history
 from notaflow_pipeline.defs.partitions import days
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.queue.pruning import prune_attempts
@@ -19,7 +22,7 @@ from notaflow_pipeline.settings import load_settings
 FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 BATCH_ASSETS = frozenset({dg.AssetKey("ocr_text")})
-"""Assets with a materialisation for every batch. All others have one a day, which checks and plots look back on: kept."""
+"""Assets with a materialisation for every batch. Of others, plots and checks look back on the newest of each partition."""
 
 RUNS_AT_ONCE = 200
 """Dagster's storage opens a connection for every question, so they are asked about many at once."""
@@ -28,18 +31,27 @@ LONGEST_SECONDS = 900.0
 """For each part of a night's work; what is left over goes the next night."""
 
 
-def may_go(materialised: Set[dg.AssetKey], *, age_days: float, keep_runs_days: int, keep_batches_days: int) -> bool:
+@dataclass(frozen=True)
+class Made:
+    """What a run materialised, and whether all of it was partitions that a later run computed again."""
+
+    assets: Set[dg.AssetKey]
+    superseded: bool
+
+
+def may_go(made: Made, *, age_days: float, keep_runs_days: int, keep_batches_days: int) -> bool:
     """Whether a finished run and its events are no longer needed.
 
     Args:
-        materialised: the assets that it materialised; a run that made none left nothing but its log.
+        made: a run that made nothing left nothing but its log; one whose days were all computed again, as today's are every
+            quarter of an hour, is no plot's point any more.
         age_days: since its last change.
-        keep_runs_days: for runs without materialisations (`NOTAFLOW_KEEP_RUNS_DAYS`).
+        keep_runs_days: for those two (`NOTAFLOW_KEEP_RUNS_DAYS`).
         keep_batches_days: for batches of `ocr_text` (`NOTAFLOW_KEEP_BATCHES_DAYS`).
     """
-    if not materialised:
-        return age_days >= keep_runs_days
-    return materialised <= BATCH_ASSETS and age_days >= keep_batches_days
+    if made.assets and made.assets <= BATCH_ASSETS:
+        return age_days >= keep_batches_days
+    return (not made.assets or made.superseded) and age_days >= keep_runs_days
 
 
 @dg.op(out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "postgres"})
@@ -48,6 +60,7 @@ def prune_runs(context: dg.OpExecutionContext) -> None:
     settings = load_settings()
     deadline = time.monotonic() + LONGEST_SECONDS
     newest = _runs_of_newest_batches(context.instance)
+    newest_of_partition: dict[dg.AssetKey, Mapping[str, int]] = {}
     removed: Counter[str] = Counter()
     complete = True
     youngest = min(settings.keep_runs_days, settings.keep_batches_days)
@@ -57,7 +70,7 @@ def prune_runs(context: dg.OpExecutionContext) -> None:
             break
         run = record.dagster_run
         goes = run.run_id not in newest and may_go(
-            _materialised(context.instance, run.run_id),
+            _made(context.instance, run.run_id, newest_of_partition),
             age_days=(datetime.now(UTC) - record.update_timestamp.replace(tzinfo=UTC)) / timedelta(days=1),
             keep_runs_days=settings.keep_runs_days,
             keep_batches_days=settings.keep_batches_days,
@@ -76,6 +89,20 @@ def prune_runs(context: dg.OpExecutionContext) -> None:
             "keep_batches_days": settings.keep_batches_days,
         }
     )
+
+
+@dg.op(ins={"done": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "postgres"})
+def prune_old_answers(context: dg.OpExecutionContext) -> None:
+    """Remove old answers of checks that belong to no run; say how many."""
+    before = datetime.now(UTC) - timedelta(days=load_settings().keep_runs_days)
+    storage = context.instance.event_log_storage
+    if not isinstance(storage, PostgresEventLogStorage):
+        context.log.info("Answers of checks are kept: Dagster's history is not in PostgreSQL.")
+        return
+    with storage.index_connection() as connection:
+        pruned = prune_check_history(connection, before, seconds=LONGEST_SECONDS)
+    context.log.info("Removed %d answers of checks.", pruned.answers)
+    context.add_output_metadata({"answers_removed": pruned.answers, "complete": pruned.complete})
 
 
 @dg.op(ins={"done": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "postgres"})
@@ -104,12 +131,12 @@ def prune_old_attempts(context: dg.OpExecutionContext, queue: QueueResource) -> 
     executor_def=dg.in_process_executor,
     description=(
         "Removes old runs with their events and logs, and (NOTAFLOW_KEEP_ATTEMPTS_DAYS) the attempts of documents that are "
-        "long gone. Materialisations of daily assets stay, and so does the newest batch."
+        "long gone. The newest of each day's materialisations stays, and so do the newest batch and the newest answers."
     ),
 )
 def housekeeping_job() -> None:
     """Wire the ops."""
-    prune_old_attempts(done=prune_runs())
+    prune_old_attempts(done=prune_old_answers(done=prune_runs()))
 
 
 housekeeping_schedule = dg.ScheduleDefinition(
@@ -131,10 +158,25 @@ def _finished_runs(instance: dg.DagsterInstance, *, older_than_days: int) -> Ite
         yield from instance.get_run_records(page, ascending=True)
 
 
-def _materialised(instance: dg.DagsterInstance, run_id: str) -> frozenset[dg.AssetKey]:
+def _made(instance: dg.DagsterInstance, run_id: str, newest_of_partition: dict[dg.AssetKey, Mapping[str, int]]) -> Made:
+    """Return what a run made; `newest_of_partition` is filled as it is needed, with the events' ids by partition."""
     found = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
-    keys = (record.event_log_entry.get_dagster_event().asset_key for record in found)
-    return frozenset(key for key in keys if key is not None)
+    assets = set()
+    superseded = True
+    for record in found:
+        event = record.event_log_entry.get_dagster_event()
+        if event.asset_key is None:
+            continue
+        assets.add(event.asset_key)
+        if event.partition is None:
+            superseded = False
+            continue
+        if event.asset_key not in newest_of_partition:
+            newest_of_partition[event.asset_key] = instance.event_log_storage.get_latest_storage_id_by_partition(
+                event.asset_key, dg.DagsterEventType.ASSET_MATERIALIZATION
+            )
+        superseded &= record.storage_id < newest_of_partition[event.asset_key].get(event.partition, 0)
+    return Made(frozenset(assets), superseded)
 
 
 def _runs_of_newest_batches(instance: dg.DagsterInstance) -> frozenset[str]:

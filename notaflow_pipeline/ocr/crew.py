@@ -18,6 +18,7 @@ from pebble import ProcessExpired
 
 from notaflow_pipeline.ocr.confinement import OUT_OF_MEMORY_STATUS, Allowance
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind, out_of_memory
+from notaflow_pipeline.ocr.sealing import close_memory
 from notaflow_pipeline.ocr.workers import Worker, end_group, make_scratch, remove_left_files
 
 FALSE_STARTS_ALLOWED = 5
@@ -72,6 +73,7 @@ class Crew:
             if self._closed.is_set():
                 raise RuntimeError("the reader is closed")
             if self._scratch is None:
+                close_memory()
                 self._scratch = make_scratch(self._scratch_bytes)
                 self._idle = [_recruit(self._scratch, self._allowance) for _ in range(self._size)]
                 threading.Thread(target=self._patrol, name="crew's patrol", daemon=True).start()

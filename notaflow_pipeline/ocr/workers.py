@@ -33,6 +33,7 @@ from notaflow_pipeline.ocr.confinement import (
     is_nearly_out_of_memory,
     start_without_secrets,
 )
+from notaflow_pipeline.ocr.sealing import seal
 
 Result = TypeVar("Result")
 
@@ -151,6 +152,7 @@ def make_scratch(least_bytes: int) -> Path:
 def begin_work(scratch: Path, allowance: Allowance) -> None:
     """What a worker does first: a process group of its own, temporary files where they are found, and a guardian."""
     os.setsid()
+    seal()
     confine(allowance)
     remove_left_files(scratch)
     own = scratch / str(os.getpid())

@@ -60,6 +60,16 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS {name}
 """
 
 
+_MAY_MIGRATE = """
+SELECT NOT EXISTS (
+    SELECT
+    FROM pg_class
+    WHERE oid = to_regclass('extraction_queue')
+      AND NOT pg_has_role(relowner, 'USAGE')
+)
+"""
+
+
 def number_of(migration_id: str) -> int:
     """Return the number that a migration's name begins with."""
     return int(migration_id.split("_", 1)[0])
@@ -73,14 +83,18 @@ def migration_ids() -> list[str]:
 def migrate(url: str, *, sources: Sequence[str], to: int | None = None) -> list[str]:
     """Apply what is missing, up to number `to`; switch on the claim indexes of `sources`. Return what was applied.
 
-    Safe to run twice, beside live writers, and beside another migrator.
+    Safe to run twice, beside live writers, and beside another migrator. A login that may not migrate changes nothing, and
+    succeeds where nothing is missing.
 
     Raises:
-        MigrationFailed: with the file and the reason.
+        MigrationFailed: with the file and the reason, or with what a login lacks that may not add it.
         DatabaseUnavailable: the database cannot be reached.
     """
     applied = []
     with _alone(url) as connection:
+        if to is None and not _may_migrate(connection):
+            _require_nothing(connection, sources)
+            return []
         _drop_invalid_indexes(connection)
         backend = get_backend(_yoyo_url(url))
         backend.break_lock()  # only a dead migrator can have left it: the living hold the advisory lock
@@ -123,6 +137,22 @@ def migrate_down(url: str, *, to: int) -> list[str]:
         finally:
             backend.connection.close()
     return taken_back
+
+
+def _may_migrate(connection: Connection) -> bool:
+    """Whether this login is, or may act as, the owner of the table that the migrations alter; or the table is not there."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return bool(cursor.execute(_MAY_MIGRATE).fetchone())
+
+
+def _require_nothing(connection: Connection, sources: Sequence[str]) -> None:
+    missing = list(find_differences(connection, sources))
+    if missing:
+        raise MigrationFailed(
+            f"this login does not own extraction_queue, and so cannot add what is missing ({missing[0]}"
+            + (f", and {len(missing) - 1} more" if missing[1:] else "")
+            + "). Set NOTAFLOW_OWNER_DATABASE_URL to its owner's login for `notaflow migrate`."
+        )
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """A page in a real browser, and `notaflow dev` behind it."""
 
+import asyncio
 import shutil
 import time
 import urllib.error
@@ -30,10 +31,14 @@ def page() -> "Iterator[Page]":
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("the program chromium is not installed (apt-get install chromium)")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield browser.new_page(viewport={"width": 1400, "height": 900})
-        browser.close()
+    try:
+        with playwright.sync_playwright() as started:
+            browser = started.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+            yield browser.new_page(viewport={"width": 1400, "height": 900})
+            browser.close()
+    finally:
+        # a driver that died leaves its loop marked as running in this thread, and no later test could have one
+        asyncio._set_running_loop(None)
 
 
 @pytest.fixture

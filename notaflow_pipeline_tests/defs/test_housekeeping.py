@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 from psycopg import Connection, sql
 
-from notaflow_pipeline.defs.housekeeping import may_go
+from notaflow_pipeline.defs.housekeeping import Made, may_go
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, PROJECT, configure, defs, errors_of
 
 pytestmark = pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")
@@ -119,6 +119,53 @@ def test_old_runs_go_with_events_and_output_and_the_plots_keep_every_point(
     assert clean(instance)["prune_runs"]["runs_removed"] == 0
 
 
+def test_of_a_day_computed_again_and_again_the_newest_run_stays(
+    instance: dg.DagsterInstance, connection: Connection
+) -> None:
+    first, second, newest = (made(instance, daily, "2026-01-01") for _ in range(3))
+    young = made(instance, daily, "2026-01-02")
+    other_day = made(instance, daily, "2026-01-02")
+    for run_id in (first, second, newest, other_day):
+        age(connection, run_id, 31)
+    age(connection, young, 29)
+
+    assert clean(instance)["prune_runs"]["runs_removed"] == 2
+
+    left = {run.run_id for run in instance.get_runs(dg.RunsFilter(run_ids=[first, second, newest, young, other_day]))}
+    assert left == {newest, young, other_day}
+    points = instance.get_latest_storage_id_by_partition(
+        dg.AssetKey("daily"), dg.DagsterEventType.ASSET_MATERIALIZATION
+    )
+    assert set(points) == {"2026-01-01", "2026-01-02"}
+
+
+def test_old_answers_of_checks_go_but_for_the_newest_of_each(
+    instance: dg.DagsterInstance, connection: Connection
+) -> None:
+    def answer(check: str, days_ago: int) -> None:
+        asked = dg.AssetCheckEvaluation(asset_key=dg.AssetKey("queue"), check_name=check, passed=True)
+        instance.report_runless_asset_event(asked)
+        connection.execute(
+            "UPDATE dagster.asset_check_executions SET evaluation_event_timestamp = evaluation_event_timestamp - %s "
+            "WHERE id = (SELECT max(id) FROM dagster.asset_check_executions)",
+            [timedelta(days=days_ago)],
+        )
+
+    for days_ago in (40, 31, 29, 1):
+        answer("often", days_ago)
+    for days_ago in (50, 40):
+        answer("rarely", days_ago)
+
+    assert clean(instance)["prune_old_answers"] == {"answers_removed": 3, "complete": True}
+
+    left = "SELECT check_name, count(*) FROM dagster.asset_check_executions GROUP BY check_name ORDER BY check_name"
+    assert connection.execute(left).fetchall() == [("often", 2), ("rarely", 1)]
+    events = "SELECT count(*) FROM dagster.event_logs WHERE dagster_event_type = 'ASSET_CHECK_EVALUATION'"
+    assert connection.execute(events).fetchone() == (3,)
+    key = dg.AssetCheckKey(dg.AssetKey("queue"), "rarely")
+    assert instance.get_latest_asset_check_evaluation_record(key) is not None
+
+
 def test_run_under_way_stays_however_old(instance: dg.DagsterInstance, connection: Connection) -> None:
     running = dg.DagsterRun(job_name="ocr_job", run_id=str(uuid4()), status=dg.DagsterRunStatus.STARTED)
     instance.add_run(running)
@@ -154,5 +201,5 @@ def test_attempts_are_kept_for_ever_unless_the_policy_says_otherwise(
     ],
 )
 def test_what_a_run_made_decides_how_long_it_stays(assets: set[str], age_days: float, goes: bool) -> None:
-    materialised = {dg.AssetKey(name) for name in assets}
-    assert may_go(materialised, age_days=age_days, keep_runs_days=30, keep_batches_days=90) is goes
+    made = Made({dg.AssetKey(name) for name in assets}, superseded=False)
+    assert may_go(made, age_days=age_days, keep_runs_days=30, keep_batches_days=90) is goes

@@ -67,7 +67,7 @@ def installation(server_url: str, template_database: str) -> Iterator[Installati
                 environment,
             )
         )
-        health = [program("dagster"), "api", "grpc-health-check", "-p", str(ports["code-server"])]
+        health = [sys.executable, str(DEPLOY / "code_server_health.py"), str(ports["code-server"])]
         wait_until(lambda: subprocess.run(health, env=environment, capture_output=True, check=False).returncode == 0)
         stack.enter_context(
             started(folder, "daemon", [program("dagster-daemon"), "run", "-w", str(workspace)], environment)
@@ -116,8 +116,8 @@ def proxy(installation: Installation) -> Iterator[Proxy]:
     configuration = (DEPLOY / "nginx.conf").read_text()
     for shipped, here in (
         ("/etc/nginx/notaflow", str(place)),
-        ("server webserver:3000", f"server {installation.webserver}"),
-        ("server viewer:3000", f"server {installation.viewer}"),
+        ("webserver webserver:3000", f"webserver {installation.webserver}"),
+        ("default viewer:3000", f"default {installation.viewer}"),
         ("listen 8443 ssl", f"listen 127.0.0.1:{port} ssl"),
         ("/tmp/nginx", f"{place}/nginx"),  # noqa: S108 - where it lies in the container
     ):

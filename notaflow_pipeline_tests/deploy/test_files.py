@@ -1,10 +1,12 @@
 """The files of deploy/ against what will read them: Dagster's config types, the Compose specification, Kubernetes' models."""
 
+import json
 import re
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 import yaml  # type: ignore[import-untyped]
 from dagster._config import process_config
@@ -14,7 +16,8 @@ from dagster._core.instance.ref import InstanceRef
 from notaflow_pipeline import __version__
 from notaflow_pipeline_tests.deploy import DEPLOY, PROJECT
 
-VALUES: dict[str, Any] = yaml.safe_load((DEPLOY / "helm" / "values.yaml").read_text())
+VALUES_TEXT = (DEPLOY / "helm" / "values.yaml").read_text()
+VALUES: dict[str, Any] = yaml.safe_load(VALUES_TEXT)
 COMPOSE_TEXT = (DEPLOY / "compose.yaml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_TEXT)
 OURS = {name: one for name, one in COMPOSE["services"].items() if "NOTAFLOW_IMAGE" in one["image"]}
@@ -57,6 +60,9 @@ class TestCompose:
         # what the library leaves to its caller: variables filled in, here with the example's, and merged keys written out
         given = dict(re.findall(r"^([A-Z_]+)=(.*)$", (DEPLOY / "example.env").read_text(), re.MULTILINE))
         filled_in = re.sub(r"\$\{([A-Z_]+)[^}]*\}", lambda found: given[found[1]], COMPOSE_TEXT)
+        filled_in = re.sub(
+            r"on-failure:\d+", "on-failure", filled_in
+        )  # "[:max-retries]" is unknown to the library alone
         project = specification.PyCompose.from_yaml(yaml.safe_dump(yaml.safe_load(filled_in)))
         assert set(project.service_names()) == set(COMPOSE["services"])
         with pytest.raises(Exception, match="imagge"):
@@ -73,8 +79,27 @@ class TestCompose:
 
     def test_nothing_but_the_proxy_can_be_reached_from_outside(self) -> None:
         open_ports = {name: one["ports"] for name, one in COMPOSE["services"].items() if "ports" in one}
-        assert open_ports.pop("proxy") == ["443:8443"]
+        assert open_ports.pop("proxy") == ["${NOTAFLOW_HTTPS_PORT:-443}:8443"]
         assert all(port.startswith("127.0.0.1:") for ports in open_ports.values() for port in ports)
+
+    def test_everything_that_is_written_lies_on_a_disk(self) -> None:
+        image = (DEPLOY / "Dockerfile").read_text()
+        places = dict(re.findall(r"(NOTAFLOW_HOME|NOTAFLOW_COMPUTE_LOGS|DAGSTER_HOME)=(\S+)", image))
+        for name, service in OURS.items():
+            disks = [volume.split(":")[-1] for volume in service["volumes"]]
+            for place in (places["NOTAFLOW_HOME"], places["NOTAFLOW_COMPUTE_LOGS"], service["environment"]["TMPDIR"]):
+                assert any(Path(place).is_relative_to(disk) for disk in disks), (name, place)
+                # a new volume belongs to whom the folder in the image belongs to
+                assert f" {place}" in next(line for line in image.splitlines() if "install -d -o notaflow" in line)
+
+    def test_owners_login_is_seen_by_migrate_alone(self) -> None:
+        for name, service in OURS.items():
+            given = service["environment"]["NOTAFLOW_OWNER_DATABASE_URL"]
+            assert bool(given) is (name == "migrate"), name
+            assert service["environment"]["POSTGRES_PASSWORD"] == "", name
+
+    def test_what_migrate_says_is_not_said_for_ever(self) -> None:
+        assert OURS["migrate"]["restart"].startswith("on-failure:")
 
     def test_what_reads_documents_is_stopped_patiently(self) -> None:
         for name in ("code-server", "worker"):
@@ -88,6 +113,8 @@ class TestCompose:
         named = set(re.findall(r"^([A-Z_]+)=", (DEPLOY / "example.env").read_text(), re.MULTILINE))
         demanded = set(re.findall(r"\$\{([A-Z_]+)", COMPOSE_TEXT))
         assert demanded <= named
+        for name, default in re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", COMPOSE_TEXT):
+            assert f"{name}={default}\n" in (DEPLOY / "example.env").read_text()
         readme = (PROJECT / "README.md").read_text()
         assert [name for name in named - demanded if f"`{name}`" not in readme] == []
 
@@ -114,46 +141,89 @@ class TestImage:
         lines = (PROJECT / ".dockerignore").read_text().splitlines()
         assert lines[0] == "*"
         assert not {"!.env", "!.git", "!.notaflow"} & set(lines)
+        let_in = [line[1:] for line in lines if line.startswith("!")]
+        for secret in (
+            "deploy/.env",
+            "deploy/staging.env",
+            "deploy/proxy/tls.key",
+            "deploy/proxy/users",
+            ".notaflow/postgres",
+        ):
+            assert not any(Path(secret) == Path(one) or Path(one) in Path(secret).parents for one in let_in), secret
 
 
 class TestKubernetes:
-    """The chart's own schema is in no package: what it makes of these values is put together here as its template does."""
+    """The chart's own schema is in no package; the launcher's config, which it passes on as it stands, is checked whole."""
 
     @pytest.fixture
     def launcher(self) -> dict[str, Any]:
-        shipped: dict[str, Any] = VALUES["runLauncher"]["config"]["k8sRunLauncher"]
-        return shipped
+        shipped = VALUES["runLauncher"]["config"]["customRunLauncher"]
+        assert (shipped["module"], shipped["class"]) == ("dagster_k8s", "K8sRunLauncher")
+        config: dict[str, Any] = shipped["config"]
+        return config
 
-    def test_run_launcher_accepts_what_the_chart_makes_of_it(self, launcher: dict[str, Any]) -> None:
+    def test_run_launcher_knows_every_setting(self, launcher: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
         dagster_k8s = pytest.importorskip("dagster_k8s", reason="dagster-k8s is not installed (make setup-dev)")
-        made = {
-            "load_incluster_config": launcher["loadInclusterConfig"],
-            "image_pull_policy": launcher["imagePullPolicy"],
-            "service_account_name": "dagster",
-            "dagster_home": VALUES["global"]["dagsterHome"],
-            "instance_config_map": "dagster-instance",
-            "postgres_password_secret": VALUES["global"]["postgresqlSecretName"],
-            "env_secrets": [one["name"] for one in launcher["envSecrets"]],
-            "run_k8s_config": {snake(name): value for name, value in launcher["runK8sConfig"].items()},
-        }
-        checked = process_config(dagster_k8s.K8sRunLauncher.config_type(), made)
+        monkeypatch.setenv("DAGSTER_K8S_PIPELINE_RUN_NAMESPACE", "default")
+        checked = process_config(dagster_k8s.K8sRunLauncher.config_type(), launcher)
         assert checked.success, checked.errors
-        made["job_imagee"] = "x"
-        assert not process_config(dagster_k8s.K8sRunLauncher.config_type(), made).success
+        assert not process_config(dagster_k8s.K8sRunLauncher.config_type(), {**launcher, "job_imagee": "x"}).success
+
+    def test_run_launcher_finds_what_the_chart_and_the_operator_made(self, launcher: dict[str, Any]) -> None:
+        assert launcher["dagster_home"] == VALUES["global"]["dagsterHome"]
+        assert launcher["postgres_password_secret"] == VALUES["global"]["postgresqlSecretName"]
+        made = re.findall(r"kubectl create (?:secret generic|serviceaccount) (\S+)", VALUES_TEXT)
+        assert {*launcher["env_secrets"], launcher["service_account_name"]} <= set(made)
+        assert "helm upgrade --install dagster " in VALUES_TEXT
+        assert launcher["instance_config_map"].startswith("dagster-")
 
     def test_pods_are_what_kubernetes_knows(self, launcher: dict[str, Any]) -> None:
         job = pytest.importorskip("dagster_k8s.job", reason="dagster-k8s is not installed (make setup-dev)")
-        config = {snake(name): value for name, value in launcher["runK8sConfig"].items()}
-        job.UserDefinedDagsterK8sConfig.from_dict(config)
+        job.UserDefinedDagsterK8sConfig.from_dict(launcher["run_k8s_config"])
         with pytest.raises(Exception, match="limitss"):
             job.UserDefinedDagsterK8sConfig.from_dict({"container_config": {"resources": {"limitss": {}}}})
 
+    @pytest.mark.parametrize(
+        "tag",
+        [
+            {"container_config": {"image": "registry.example/miner"}},
+            {"container_config": {"command": ["sh", "-c", "env"]}},
+            {"container_config": {"env": [{"name": "LD_PRELOAD", "value": "/x.so"}]}},
+            {"container_config": {"securityContext": {"privileged": True}}},
+            {"pod_spec_config": {"volumes": [{"name": "node", "hostPath": {"path": "/"}}]}},
+            {"pod_spec_config": {"serviceAccountName": "dagster"}},
+            {"pod_template_spec_metadata": {"namespace": "kube-system"}},
+        ],
+        ids=lambda tag: next(iter(next(iter(tag.values())))),
+    )
+    def test_tag_of_a_run_chooses_nothing_of_its_pod(
+        self, launcher: dict[str, Any], tag: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        dagster_k8s = pytest.importorskip("dagster_k8s", reason="dagster-k8s is not installed (make setup-dev)")
+        monkeypatch.setattr("dagster_k8s.launcher.load_kubernetes_config", lambda **_: None)
+        one = dagster_k8s.K8sRunLauncher(**{**launcher, "job_namespace": "default"})
+        plain = one.get_container_context_for_run(dg.DagsterRun(job_name="ocr_job"))
+        assert plain.run_k8s_config.container_config["security_context"]["run_as_user"] == 10001
+        hostile = dg.DagsterRun(job_name="ocr_job", tags={"dagster-k8s/config": json.dumps(tag)})
+        with pytest.raises(Exception, match="violated the allowed list"):
+            one.get_container_context_for_run(hostile)
+
+    def test_pods_hold_no_key_to_the_cluster(self, launcher: dict[str, Any]) -> None:
+        assert launcher["service_account_name"] != "dagster"
+        assert launcher["run_k8s_config"]["pod_spec_config"]["automount_service_account_token"] is False
+
+    def test_nothing_listens_where_its_user_may_not(self) -> None:
+        assert VALUES["dagsterWebserver"]["service"]["port"] >= 1024
+
+    def test_schema_of_dagsters_tables_is_made_beforehand(self) -> None:
+        assert "notaflow migrate && notaflow migrate --roles" in VALUES_TEXT
+
     def test_pod_has_time_to_give_its_documents_back(self, launcher: dict[str, Any]) -> None:
-        pod = launcher["runK8sConfig"]["podSpecConfig"]
-        assert pod["terminationGracePeriodSeconds"] > 2 * RELEASE_SECONDS
+        pod = launcher["run_k8s_config"]["pod_spec_config"]
+        assert pod["termination_grace_period_seconds"] > 2 * RELEASE_SECONDS
 
     def test_pod_has_limits(self, launcher: dict[str, Any]) -> None:
-        resources = launcher["runK8sConfig"]["containerConfig"]["resources"]
+        resources = launcher["run_k8s_config"]["container_config"]["resources"]
         assert {"cpu", "memory"} <= set(resources["requests"])
         assert "memory" in resources["limits"]
 
@@ -175,7 +245,3 @@ class TestKubernetes:
         assert server["name"] == "notaflow_pipeline"
         assert server["host"] == deployment["name"]
         assert deployment["codeServerArgs"] == ["-m", "notaflow_pipeline.definitions"]
-
-
-def snake(name: str) -> str:
-    return re.sub("([A-Z])", lambda found: "_" + found.group(1).lower(), name)

@@ -178,6 +178,7 @@ def test_everything_is_built_on_an_empty_database(empty_database_url: str) -> No
         add_document(connection)
 
 
+@pytest.mark.owner
 def test_applying_twice_applies_nothing_and_changes_nothing(database_url: str) -> None:
     with on(database_url) as connection:
         before = connection.execute(CATALOG).fetchall()
@@ -216,6 +217,7 @@ def test_migrate_to_a_number_stops_there(empty_database_url: str) -> None:
     assert migrate(empty_database_url, sources=["index"]) == migration_ids()[3:]
 
 
+@pytest.mark.owner
 def test_way_back_keeps_documents(database_url: str) -> None:
     with on(database_url) as connection:
         kept = add_document(connection)
@@ -224,6 +226,7 @@ def test_way_back_keeps_documents(database_url: str) -> None:
         assert document(connection, kept)["document_number"] == "2 784 195"
 
 
+@pytest.mark.owner
 def test_way_back_sends_documents_under_ocr_back_to_ready_with_their_attempt(database_url: str) -> None:
     with on(database_url) as connection:
         running = add_document(connection, status_id=6, ocr_claim_id=1, ocr_attempts=2, ocr_started_at=ago("1 minute"))
@@ -384,6 +387,7 @@ def test_invalid_leftover_of_the_claim_s_index_is_built_anew(empty_database_url:
         assert differences(connection) == []
 
 
+@pytest.mark.owner
 def test_index_that_became_invalid_after_its_migration_is_built_anew(database_url: str) -> None:
     name = "idx_extraction_queue_ocr_ready"
     with on(database_url) as connection:
@@ -495,6 +499,7 @@ def test_wrong_type_that_stood_before_is_named_and_not_hidden_by_migrating(notaf
         assert differences(connection) == ["column extraction_queue.ocr_error is character varying(100), not text"]
 
 
+@pytest.mark.owner
 def test_column_that_was_dropped_after_all_migrations_is_mended_with_its_indexes(database_url: str) -> None:
     with on(database_url) as connection:
         connection.execute("ALTER TABLE extraction_queue DROP COLUMN ocr_priority CASCADE")
@@ -563,6 +568,7 @@ def test_lock_of_a_killed_migrator_does_not_block(empty_database_url: str) -> No
 # --- sources
 
 
+@pytest.mark.owner
 def test_switching_acts_on_builds_their_claim_index_and_off_removes_the_source(database_url: str) -> None:
     def enabled() -> list[Any]:
         return connection.execute("SELECT document_source FROM ocr_source ORDER BY 1").fetchall()

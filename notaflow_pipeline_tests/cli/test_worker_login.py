@@ -1,0 +1,60 @@
+"""The commands that make things ready, entered as the worker that may not migrate: the rest is the owner's."""
+
+from pathlib import Path
+
+import pytest
+from psycopg import Connection
+
+from notaflow_pipeline.dev import run_dev
+from notaflow_pipeline.queue.migrating import migrate_down
+from notaflow_pipeline.settings import Settings
+from notaflow_pipeline_tests import least_privilege
+from notaflow_pipeline_tests.cli import open_terminal
+
+pytestmark = pytest.mark.owner
+
+
+@pytest.fixture
+def worker_url(database_url: str) -> str:
+    """The database of this test, entered as the least-privileged role."""
+    least_privilege.prepare(database_url)
+    return least_privilege.as_worker(database_url)
+
+
+def test_worker_migrates_where_nothing_is_missing(tmp_path: Path, worker_url: str) -> None:
+    terminal = open_terminal(tmp_path, worker_url)
+    done = terminal.run("migrate")
+    assert (done.returncode, done.stdout) == (0, "Nothing to be applied.\n")
+
+
+def test_worker_is_told_whose_login_is_needed_and_with_it_migrates(
+    tmp_path: Path, database_url: str, worker_url: str, connection: Connection
+) -> None:
+    migrate_down(database_url, to=18)
+    terminal = open_terminal(tmp_path, worker_url)
+    refused = terminal.run("migrate")
+    assert refused.returncode == 1
+    [line] = refused.stderr.splitlines()
+    assert "NOTAFLOW_OWNER_DATABASE_URL" in line
+    assert connection.execute("SELECT to_regclass('ocr_pruning')").fetchone() == (None,)
+    terminal.environment["NOTAFLOW_OWNER_DATABASE_URL"] = database_url
+    assert "applied 019_ocr_pruning" in terminal.run("migrate").stdout
+    assert terminal.run("migrate", "--check").returncode == 0
+
+
+def test_dev_starts_as_the_worker(
+    tmp_path: Path, worker_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.executable", "/bin/true")  # in place of Dagster, which ends at once
+    settings = Settings(
+        NOTAFLOW_DATABASE_URL=worker_url, NOTAFLOW_HOME=tmp_path, NOTAFLOW_DOCUMENTS_URL=str(tmp_path / "documents")
+    )
+    assert run_dev(settings, samples=True, port=0) == 1
+    assert connection.execute("SELECT count(*) > 10 FROM extraction_queue").fetchone() == (True,)
+
+
+def test_small_commands_answer_scripts(tmp_path: Path, database_url: str) -> None:
+    terminal = open_terminal(tmp_path, database_url)
+    assert terminal.json("pause", "a reason") == [{"paused": True, "reason": "a reason"}]
+    assert terminal.json("resume") == [{"paused": False, "was_paused": True}]
+    assert [set(one) for one in terminal.json("version")] == [{"version"}]
