@@ -36,7 +36,11 @@ WITH job AS (
            COALESCE(q.ocr_next_attempt_at > clock_timestamp(), FALSE) AS waits,
            q.status_id = 6 AND CASE
                WHEN a.id IS NOT NULL THEN a.lease_expires_at >= clock_timestamp()
-               ELSE COALESCE(q.ocr_started_at >= clock_timestamp() - %(stuck_after)s, FALSE)
+               -- no earlier than the last attempt ended, as `recovery` has it
+               ELSE q.ocr_started_at IS NOT NULL AND GREATEST(
+                   q.ocr_started_at,
+                   (SELECT max(COALESCE(b.finished_at, 'infinity')) FROM ocr_attempt AS b WHERE b.queue_id = q.id)
+               ) >= clock_timestamp() - %(stuck_after)s
            END AS alive
     FROM extraction_queue AS q
     LEFT JOIN ocr_attempt AS a ON a.id = q.ocr_claim_id AND a.finished_at IS NULL
