@@ -345,17 +345,23 @@ class Batch:
     def _give_back(self) -> None:
         """Release what is still in hand, and a claim that was committed when the interruption came.
 
-        If the database is away, the leases run out by themselves.
+        Twice, because the connection can be cut at this very moment and a new one is made at once; if the database is
+        away, the leases run out by themselves.
         """
         held = list(self._in_hand)
         for document in list(self._in_hand.values()):
             self._let_go(document)
         reason = "the worker stopped or its surroundings failed"
-        try:
-            self._pipeline.release(held, reason=reason)
-            self._pipeline.release_everything(reason=reason)
-        except (psycopg.Error, PoolTimeout) as unreachable:
-            log.warning("%d claims could not be given back (%s); their leases will run out", len(held), unreachable)
+        for last in (False, True):
+            try:
+                self._pipeline.release(held, reason=reason)
+                self._pipeline.release_everything(reason=reason)
+            except (psycopg.Error, PoolTimeout) as unreachable:
+                if last or isinstance(unreachable, PoolTimeout):
+                    log.warning("%d claims could not be given back (%s); their leases will run out", len(held), unreachable)
+                    return
+            else:
+                return
 
     def _stop_fetching(self, fetchers: Sequence[threading.Thread]) -> None:
         """Let no fetched document stay behind, not even one that arrives only now."""

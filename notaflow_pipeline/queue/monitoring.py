@@ -13,6 +13,7 @@ from psycopg import Connection, sql
 from psycopg.rows import class_row, dict_row, scalar_row
 
 from notaflow_pipeline.queue.claims import claimable
+from notaflow_pipeline.queue.database import scanning
 from notaflow_pipeline.queue.model import Attempt, ExtractionQueueJob
 
 # name of the view -> what it answers; the views hold the document's queries to the letter
@@ -287,7 +288,11 @@ def export(connection: Connection, *, sources: Sequence[str], since: datetime | 
         sources: enabled document sources.
         since: only documents that ended at or after this time.
     """
-    with connection.transaction(), connection.cursor("ocr_export", row_factory=dict_row) as cursor:
+    with (
+        connection.transaction(),
+        scanning(connection),
+        connection.cursor("ocr_export", row_factory=dict_row) as cursor,
+    ):
         cursor.itersize = 100
         cursor.execute(_EXPORT, {"sources": list(sources), "since": since})
         yield from cursor
