@@ -358,7 +358,9 @@ class Batch:
                 self._pipeline.release_everything(reason=reason)
             except (psycopg.Error, PoolTimeout) as unreachable:
                 if last or isinstance(unreachable, PoolTimeout):
-                    log.warning("%d claims could not be given back (%s); their leases will run out", len(held), unreachable)
+                    log.warning(
+                        "%d claims could not be given back (%s); their leases will run out", len(held), unreachable
+                    )
                     return
             else:
                 return

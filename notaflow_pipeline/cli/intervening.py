@@ -42,7 +42,9 @@ def recover(as_json: Json = False) -> None:
 @app.command()
 def retry(
     ids: Annotated[list[str] | None, typer.Option("--id", help="This document; may be given again.")] = None,
-    since: Annotated[datetime | None, typer.Option(help="Only what was exhausted at or after this time, in NOTAFLOW_TIMEZONE.")] = None,
+    since: Annotated[
+        datetime | None, typer.Option(help="Only what was exhausted at or after this time (NOTAFLOW_TIMEZONE).")
+    ] = None,
     kinds: Annotated[
         list[str] | None, typer.Option("--kind", help="Only this kind of failure; may be repeated.")
     ] = None,
@@ -76,7 +78,9 @@ def retry(
 @app.command()
 def reread(
     ids: Annotated[list[str] | None, typer.Option("--id", help="This document; may be given again.")] = None,
-    before: Annotated[datetime | None, typer.Option(help="Only what was read before this time, in NOTAFLOW_TIMEZONE.")] = None,
+    before: Annotated[
+        datetime | None, typer.Option(help="Only what was read before this time (NOTAFLOW_TIMEZONE).")
+    ] = None,
     not_engine: Annotated[str | None, typer.Option(help="Only what another engine than this one read.")] = None,
     confidence_below: Annotated[float | None, typer.Option(help="Only what was read with less confidence.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which documents it would be.")] = False,

@@ -100,7 +100,9 @@ def show(
 
 @app.command()
 def export(
-    since: Annotated[datetime | None, typer.Option(help="Only what ended at or after this time, in NOTAFLOW_TIMEZONE.")] = None,
+    since: Annotated[
+        datetime | None, typer.Option(help="Only what ended at or after this time (NOTAFLOW_TIMEZONE).")
+    ] = None,
     _as_json: Json = True,
 ) -> None:
     """Print every document as a line of JSON, with its text."""

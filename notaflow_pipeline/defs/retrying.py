@@ -50,13 +50,13 @@ def send_exhausted_round(context: dg.OpExecutionContext, config: RetryConfig, qu
     """Make the documents that were exhausted on the partition's day ready again; their history stays."""
     settings = load_settings()
     window = context.partition_time_window
-    kinds = tuple(config.kinds) or settings.retry_kinds
+    wanted = tuple(config.kinds) or settings.retry_kinds
     choice = Choice(
         sources=settings.sources,
         since=window.start,
         until=window.end,
-        kinds=kinds or None,
-        but_kinds=() if kinds else HOPELESS_KINDS,
+        kinds=wanted or None,
+        but_kinds=() if wanted else HOPELESS_KINDS,
         max_rounds=config.max_rounds if config.max_rounds is not None else settings.retry_rounds,
     )
     with queue.pool.connection() as connection:
