@@ -309,8 +309,8 @@ def _aims(runs: list[Measured]) -> None:
             continue
         rate = statistics.median(run.documents / run.seconds for run in mine)
         against = f"{rate / max(peers):.2f} times the better peer's rate, " if peers else ""
-        latency = _latency(mine, 50) / _latency(empty, 50)
-        print(f"{scenario}: {against}{latency:.2f} times the claim p50 of {scenarios[0]}")
+        p50, p99 = (_latency(mine, percentile) / _latency(empty, percentile) for percentile in (50, 99))
+        print(f"{scenario}: {against}{p50:.2f} times the claim p50 and {p99:.2f} times the p99 of {scenarios[0]}")
 
 
 def _report_correctness(sheet: list[Correctness]) -> None:

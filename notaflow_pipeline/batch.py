@@ -49,6 +49,9 @@ RECORDED_TOGETHER = 20
 UNFETCHED_IN_A_ROW = 5
 """So many documents one after the other that cannot be fetched are the storage's fault, whatever it says of itself."""
 
+UNFETCHED_ALONE = 2
+"""So many that cannot be fetched at their first attempt are, where a batch fetches nothing else, the storage's fault too."""
+
 LOOK_AGAIN_SECONDS = 1.0
 """How long after finding nothing to claim the queue is asked again, while documents are still in hand."""
 
@@ -106,6 +109,7 @@ class Batch:
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._read: list[tuple[_InHand, Reading]] = []
         self._unfetched: dict[int, StorageUnavailable] = {}
+        self._storage_gives_out = False
         self._keeper = LeaseKeeper(
             pipeline.pool, pipeline.terms.lease, lambda token: self._events.put(partial(self._on_lost, token))
         )
@@ -130,7 +134,7 @@ class Batch:
                     self._handle_events()
                     self._top_up()
                     if len(self._unfetched) == len(self._in_hand):
-                        self._blame_documents()  # nothing is left that could show it to be the storage's fault
+                        self._judge_unfetched()
         except BaseException:
             self._give_back()
             raise
@@ -191,7 +195,8 @@ class Batch:
         if document.claim.token not in self._in_hand:
             document.files.close()
             return
-        self._blame_documents()  # the storage gives out documents
+        self._storage_gives_out = True
+        self._blame_documents()
         document.reading = self._pipeline.reader.start(path)
         document.reading.add_done_callback(lambda _: self._events.put(partial(self._on_read, document)))
 
@@ -208,15 +213,30 @@ class Batch:
                 self._pipeline.storage.check()  # raises if it is the storage, and every document is given back
                 self._unfetched[document.claim.token] = error
                 if len(self._unfetched) >= UNFETCHED_IN_A_ROW:
-                    raise StorageUnavailable(
-                        f"{len(self._unfetched)} documents in a row could not be fetched, although the storage answers; "
-                        f"the last: {error}"
-                    )
+                    raise self._gives_out_nothing()
             case _:
                 raise error
 
+    def _judge_unfetched(self) -> None:
+        """Decide whose fault it is that documents could not be fetched, when no other is left that could show it.
+
+        Only first attempts speak against the storage: a document that came this far before failed where others did not,
+        and a few such files would otherwise go round for ever.
+        """
+        if not self._storage_gives_out:
+            first = sum(self._in_hand[token].claim.attempt_number == 1 for token in self._unfetched)
+            if first >= UNFETCHED_ALONE:
+                raise self._gives_out_nothing()
+        self._blame_documents()
+
+    def _gives_out_nothing(self) -> StorageUnavailable:
+        *_, last = self._unfetched.values()
+        return StorageUnavailable(
+            f"{len(self._unfetched)} documents in a row could not be fetched, although the storage answers; the last: {last}"
+        )
+
     def _blame_documents(self) -> None:
-        """Record the failure of those that could not be fetched: the storage gives out others, or there are no others."""
+        """Record the failure of those that could not be fetched: the storage gives out others, or it is their own."""
         for token, error in list(self._unfetched.items()):
             self._record_failure(self._in_hand[token], Failure("storage", str(error), retryable=True))
 
@@ -325,17 +345,25 @@ class Batch:
     def _give_back(self) -> None:
         """Release what is still in hand, and a claim that was committed when the interruption came.
 
-        If the database is away, the leases run out by themselves.
+        Twice, because the connection can be cut at this very moment and a new one is made at once; if the database is
+        away, the leases run out by themselves.
         """
         held = list(self._in_hand)
         for document in list(self._in_hand.values()):
             self._let_go(document)
         reason = "the worker stopped or its surroundings failed"
-        try:
-            self._pipeline.release(held, reason=reason)
-            self._pipeline.release_everything(reason=reason)
-        except (psycopg.Error, PoolTimeout) as unreachable:
-            log.warning("%d claims could not be given back (%s); their leases will run out", len(held), unreachable)
+        for last in (False, True):
+            try:
+                self._pipeline.release(held, reason=reason)
+                self._pipeline.release_everything(reason=reason)
+            except (psycopg.Error, PoolTimeout) as unreachable:
+                if last or isinstance(unreachable, PoolTimeout):
+                    log.warning(
+                        "%d claims could not be given back (%s); their leases will run out", len(held), unreachable
+                    )
+                    return
+            else:
+                return
 
     def _stop_fetching(self, fetchers: Sequence[threading.Thread]) -> None:
         """Let no fetched document stay behind, not even one that arrives only now."""

@@ -398,6 +398,42 @@ class TestSurroundings:
         assert {row(connection, one)["status_id"] for one in documents} == {5}
         assert {row(connection, one)["ocr_attempts"] for one in documents} == {1}
 
+    def test_few_documents_lose_no_attempt_while_the_storage_answers_and_gives_out_nothing(
+        self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
+    ) -> None:
+        documents = ready_pages(connection, folder, 2)
+        with pipeline_over(pool, folder, storage=OneBadSector(folder, bad="any")) as pipeline:
+            for _ in range(4):
+                with pytest.raises(StorageUnavailable, match="2 documents in a row"):
+                    pipeline.work(limit=100)
+        for document in documents:
+            assert_given_back(connection, document)
+        assert broken_promises(connection) == []
+        with pipeline_over(pool, folder) as pipeline:
+            assert pipeline.work(limit=100).succeeded == 2
+
+    def test_files_that_can_never_be_read_are_exhausted_after_their_attempts_alone_or_once_others_were_read(
+        self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
+    ) -> None:
+        bad = [ready(connection, "index/bad.png") for _ in range(2)]
+        (folder / "index" / "bad.png").touch()
+        good = ready_page(connection, folder, "good")
+        backoff_is_over = "UPDATE extraction_queue SET ocr_next_attempt_at = NULL"
+        with pipeline_over(pool, folder, storage=OneBadSector(folder, bad="bad.png")) as pipeline:
+            for _ in range(3):
+                pipeline.work(limit=100)
+                connection.execute(backoff_is_over)
+            bad.append(ready(connection, "index/bad.png"))
+            for _ in range(3):
+                pipeline.work(limit=100)
+                connection.execute(backoff_is_over)
+        assert row(connection, good)["status_id"] == 5
+        exhausted = connection.execute("SELECT id FROM ocr_exhausted_documents").fetchall()
+        assert {document for (document,) in exhausted} == set(bad)
+        kinds = {one.failure_kind for document in bad for one in attempts_of_document(connection, document)}
+        assert kinds == {"storage"}
+        assert broken_promises(connection) == []
+
     @pytest.mark.parametrize("workers", [1, 2])
     def test_storage_that_answers_and_gives_out_nothing_ends_the_work_and_gives_the_attempts_back(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path, workers: int

@@ -7,7 +7,7 @@ from datetime import timedelta
 from worker_side import Order, await_go, misbehave, note, order, report, text
 
 from notaflow_pipeline.queue.claims import claim_documents, renew, succeed, succeed_together
-from notaflow_pipeline.queue.database import connect, prepare_if_direct
+from notaflow_pipeline.queue.database import connect
 from notaflow_pipeline.queue.migrating import migrate
 from notaflow_pipeline.queue.model import Claim, Reading
 from notaflow_pipeline.queue.recovery import recover
@@ -41,7 +41,6 @@ def main() -> None:
                 exhausted_status=3,
             )
         else:
-            prepare_if_direct(connection)  # as the product's pool does
             await_go()
             _work(connection, given)
 

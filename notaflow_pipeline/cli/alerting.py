@@ -21,7 +21,7 @@ from notaflow_pipeline.alerting.without_database import tell_without_database
 from notaflow_pipeline.cli.surroundings import open_database
 from notaflow_pipeline.cli.terminal import Json, app, aside, print_json, say, screen
 from notaflow_pipeline.embedded import running_database_url
-from notaflow_pipeline.queue.database import AnsweringConnection, DatabaseUnavailable, connect, unavailable
+from notaflow_pipeline.queue.database import DatabaseUnavailable, connect, unavailable
 from notaflow_pipeline.queue.health import see_exhausted
 from notaflow_pipeline.queue.schema import SchemaMismatch, require_schema
 from notaflow_pipeline.settings import Settings, SettingsError, load_settings
@@ -136,7 +136,7 @@ def _look(
         SchemaMismatch: it lacks something.
     """
     # cron starts the next one after five minutes, whether or not this one hangs
-    open_connection = partial(connect, url, AnsweringConnection)
+    open_connection = partial(connect, url)
     try:
         with open_connection() as connection:
             require_schema(connection, settings.sources)

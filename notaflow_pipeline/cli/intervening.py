@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from notaflow_pipeline.cli.surroundings import document_id, open_database
+from notaflow_pipeline.cli.surroundings import document_id, in_zone, open_database
 from notaflow_pipeline.cli.terminal import Json, app, print_json, say, screen
 from notaflow_pipeline.queue.pausing import pause as pause_work
 from notaflow_pipeline.queue.pausing import resume as resume_work
@@ -42,7 +42,9 @@ def recover(as_json: Json = False) -> None:
 @app.command()
 def retry(
     ids: Annotated[list[str] | None, typer.Option("--id", help="This document; may be given again.")] = None,
-    since: Annotated[datetime | None, typer.Option(help="Only what was exhausted at or after this time.")] = None,
+    since: Annotated[
+        datetime | None, typer.Option(help="Only what was exhausted at or after this time (NOTAFLOW_TIMEZONE).")
+    ] = None,
     kinds: Annotated[
         list[str] | None, typer.Option("--kind", help="Only this kind of failure; may be repeated.")
     ] = None,
@@ -55,7 +57,7 @@ def retry(
     choice = Choice(
         sources=settings.sources,
         ids=None if not ids else tuple(document_id(one) for one in ids),
-        since=since.astimezone() if since else None,
+        since=in_zone(since, settings),
         kinds=tuple(kinds) if kinds else None,
         max_rounds=max_rounds or NO_ROUND_LIMIT,
     )
@@ -76,7 +78,9 @@ def retry(
 @app.command()
 def reread(
     ids: Annotated[list[str] | None, typer.Option("--id", help="This document; may be given again.")] = None,
-    before: Annotated[datetime | None, typer.Option(help="Only what was read before this time.")] = None,
+    before: Annotated[
+        datetime | None, typer.Option(help="Only what was read before this time (NOTAFLOW_TIMEZONE).")
+    ] = None,
     not_engine: Annotated[str | None, typer.Option(help="Only what another engine than this one read.")] = None,
     confidence_below: Annotated[float | None, typer.Option(help="Only what was read with less confidence.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which documents it would be.")] = False,
@@ -91,7 +95,7 @@ def reread(
             connection,
             sources=settings.sources,
             ids=[document_id(one) for one in ids] if ids else None,
-            before=before.astimezone() if before else None,
+            before=in_zone(before, settings),
             not_engine=not_engine,
             confidence_below=confidence_below,
             dry_run=dry_run,

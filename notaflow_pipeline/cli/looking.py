@@ -10,7 +10,7 @@ from psycopg import Connection
 from rich.live import Live
 from rich.table import Table
 
-from notaflow_pipeline.cli.surroundings import open_database
+from notaflow_pipeline.cli.surroundings import in_zone, open_database
 from notaflow_pipeline.cli.terminal import Json, app, print_json, say, screen
 from notaflow_pipeline.queue import health, monitoring
 from notaflow_pipeline.queue.pausing import paused
@@ -120,12 +120,13 @@ def show(
 
 @app.command()
 def export(
-    since: Annotated[datetime | None, typer.Option(help="Only what ended at or after this time.")] = None,
+    since: Annotated[
+        datetime | None, typer.Option(help="Only what ended at or after this time (NOTAFLOW_TIMEZONE).")
+    ] = None,
     _as_json: Json = True,
 ) -> None:
     """Print every document as a line of JSON, with its text."""
     settings = load_settings()
-    start = since.astimezone() if since else None
     with open_database(settings) as connection:
-        for row in monitoring.export(connection, sources=settings.sources, since=start):
+        for row in monitoring.export(connection, sources=settings.sources, since=in_zone(since, settings)):
             print_json(row)

@@ -5,7 +5,9 @@ What does not belong here: what is done with them.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from psycopg import Connection
 
@@ -37,6 +39,11 @@ def open_database(settings: Settings) -> Iterator[Connection]:
     """
     with ready_database_url(settings) as url, connect(url) as connection:
         yield connection
+
+
+def in_zone(typed: datetime | None, settings: Settings) -> datetime | None:
+    """Return the time that a person typed, which is one of `NOTAFLOW_TIMEZONE` as every day is."""
+    return None if typed is None else typed.replace(tzinfo=ZoneInfo(settings.timezone))
 
 
 def document_id(text: str) -> UUID:

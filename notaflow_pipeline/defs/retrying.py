@@ -14,11 +14,15 @@ from notaflow_pipeline.defs.assets import claim_documents, ocr_documents
 from notaflow_pipeline.defs.jobs import OCR_RUN_TAG
 from notaflow_pipeline.defs.partitions import days, yesterday
 from notaflow_pipeline.defs.resources import QueueResource
+from notaflow_pipeline.ocr.failures import RETRYABLE_KINDS, FailureKind
 from notaflow_pipeline.queue.model import DEFAULT_MAX_ATTEMPTS
 from notaflow_pipeline.queue.retrying import Choice, SentRound, send_round, what_became
 from notaflow_pipeline.settings import load_settings
 
 ROWS_SHOWN = 200
+
+HOPELESS_KINDS = (*sorted(set(FailureKind) - RETRYABLE_KINDS), "refused_location", "too_large")
+"""Kinds that the same bytes at the same place would end in again; they go round when a person asks for them."""
 
 
 class RetryConfig(dg.Config):
@@ -27,7 +31,10 @@ class RetryConfig(dg.Config):
     kinds: list[Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]] = Field(
         default=[],
         max_length=50,
-        description="Kinds of failure, such as timeout or crashed; none means OCR_RETRY_KINDS, or all.",
+        description=(
+            "Kinds of failure, such as timeout or crashed; none means OCR_RETRY_KINDS, or all but those that another "
+            "attempt cannot help (encrypted, not_a_document, ...)."
+        ),
     )
     max_rounds: int | None = Field(
         default=None,
@@ -43,11 +50,13 @@ def send_exhausted_round(context: dg.OpExecutionContext, config: RetryConfig, qu
     """Make the documents that were exhausted on the partition's day ready again; their history stays."""
     settings = load_settings()
     window = context.partition_time_window
+    wanted = tuple(config.kinds) or settings.retry_kinds
     choice = Choice(
         sources=settings.sources,
         since=window.start,
         until=window.end,
-        kinds=tuple(config.kinds) or settings.retry_kinds or None,
+        kinds=wanted or None,
+        but_kinds=() if wanted else HOPELESS_KINDS,
         max_rounds=config.max_rounds if config.max_rounds is not None else settings.retry_rounds,
     )
     with queue.pool.connection() as connection:

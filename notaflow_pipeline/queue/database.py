@@ -29,6 +29,9 @@ LOCK_SECONDS = 10
 ANSWER_SECONDS = 40
 """How long an answer may stay out: what a statement may take, and some for a network and a pooler that are slow."""
 
+SCAN_SECONDS = 600
+"""How long one statement may run that reads the whole queue or its history."""
+
 CHECK_SECONDS = 10
 """How long a pooled connection may take to show that it is alive; longer, and there is no time left to get another."""
 
@@ -160,14 +163,37 @@ PREPARE_AFTER = 3
 """A statement that a session runs so often is parsed once for all; it is a fifth of what a claim costs the server."""
 
 
-def prepare_if_direct(connection: Connection) -> None:
-    """Let the driver prepare statements where the session is ours alone.
+_LIMIT_SESSION = """
+SELECT set_config('statement_timeout', %(statement)s, FALSE)
+"""
 
-    A pooler in transaction mode hands each transaction to another session, which knows no prepared statement. It shows
-    itself by the process id: what it told the driver at the start is not the one of the server's process.
+
+def settle_if_direct(connection: Connection) -> None:
+    """Limit every statement, and let the driver prepare them, where the session is ours alone.
+
+    A pooler in transaction mode hands each transaction to another session, which knows no prepared statement and belongs
+    to others too: there only `short_transaction` has the server keep a limit, and `AnsweringConnection` keeps its own. It
+    shows itself by the process id: what it told the driver at the start is not the one of the server's process.
     """
     served_by = connection.execute("SELECT pg_backend_pid()").fetchone()
-    connection.prepare_threshold = PREPARE_AFTER if served_by == (connection.info.backend_pid,) else None
+    direct = served_by == (connection.info.backend_pid,)
+    connection.prepare_threshold = PREPARE_AFTER if direct else None
+    if direct:
+        connection.execute(_LIMIT_SESSION, {"statement": f"{STATEMENT_SECONDS}s"})
+
+
+@contextmanager
+def scanning(connection: Connection) -> Iterator[None]:
+    """Let the statements of the transaction that is open run for as long as a scan of everything may take."""
+    connection.execute("SELECT set_config('statement_timeout', %(limit)s, TRUE)", {"limit": f"{SCAN_SECONDS}s"})
+    if not isinstance(connection, AnsweringConnection):
+        yield
+        return
+    connection.answer_seconds, before = SCAN_SECONDS + ANSWER_SECONDS - STATEMENT_SECONDS, connection.answer_seconds
+    try:
+        yield
+    finally:
+        connection.answer_seconds = before
 
 
 def _check(connection: Connection) -> None:
@@ -194,7 +220,7 @@ def open_pool(url: str, max_size: int = 4) -> Iterator[ConnectionPool[Connection
             "autocommit": True,  # a statement alone is a transaction; longer ones say so
             "prepare_threshold": None,  # until `configure` finds that there is no pooler in between
         },
-        configure=prepare_if_direct,
+        configure=settle_if_direct,
         min_size=1,
         max_size=max_size,
         timeout=30,
@@ -220,18 +246,21 @@ def probe(url: str) -> None:
 
 
 @contextmanager
-def connect(url: str, kind: type[Connection] = Connection) -> Iterator[Connection]:
+def connect(url: str, *, limited: bool = True) -> Iterator[Connection]:
     """Open one connection for a short errand.
 
     Args:
         url: of the database.
-        kind: `AnsweringConnection` for an errand that must end even when the server falls silent.
+        limited: whether statements and answers are limited as those of the pool are; not for building indexes.
 
     Raises:
         DatabaseUnavailable: the reason is in the message.
     """
+    kind = AnsweringConnection if limited else Connection
     try:
         connection = kind.connect(**connection_parameters(url), autocommit=True, prepare_threshold=None)  # type: ignore[arg-type]
+        if limited:
+            settle_if_direct(connection)
     except psycopg.Error as refused:
         raise unavailable(url, refused) from refused
     with connection:

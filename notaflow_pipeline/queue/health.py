@@ -24,7 +24,11 @@ SELECT count(*) FILTER (WHERE ends_at >= clock_timestamp()) AS active,
 FROM (
     SELECT COALESCE(
                a.lease_expires_at,
-               q.ocr_started_at + %(stuck_after)s,
+               -- no earlier than the last attempt ended, as `recovery` has it
+               GREATEST(
+                   q.ocr_started_at,
+                   (SELECT max(b.finished_at) FROM ocr_attempt AS b WHERE b.queue_id = q.id AND q.ocr_started_at IS NOT NULL)
+               ) + %(stuck_after)s,
                q.updated_at + %(stuck_after)s,
                '-infinity') AS ends_at
     FROM extraction_queue AS q

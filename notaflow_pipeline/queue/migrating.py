@@ -158,7 +158,7 @@ def _require_nothing(connection: Connection, sources: Sequence[str]) -> None:
 @contextmanager
 def _alone(url: str) -> Iterator[Connection]:
     """Hold the migrators' lock, waiting for another migrator to finish."""
-    with connect(url) as connection, connection.cursor(row_factory=scalar_row) as cursor:
+    with connect(url, limited=False) as connection, connection.cursor(row_factory=scalar_row) as cursor:
         # asked again and again: a statement that waits inside the server would itself hold up a concurrent index build
         while not cursor.execute("SELECT pg_try_advisory_lock(%(key)s)", {"key": LOCK_KEY}).fetchone():
             time.sleep(0.2)

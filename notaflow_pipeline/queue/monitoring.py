@@ -13,6 +13,7 @@ from psycopg import Connection, sql
 from psycopg.rows import class_row, dict_row, scalar_row
 
 from notaflow_pipeline.queue.claims import claimable
+from notaflow_pipeline.queue.database import scanning
 from notaflow_pipeline.queue.model import Attempt, ExtractionQueueJob
 
 # name of the view -> what it answers; the views hold the document's queries to the letter
@@ -36,7 +37,11 @@ WITH job AS (
            COALESCE(q.ocr_next_attempt_at > clock_timestamp(), FALSE) AS waits,
            q.status_id = 6 AND CASE
                WHEN a.id IS NOT NULL THEN a.lease_expires_at >= clock_timestamp()
-               ELSE COALESCE(q.ocr_started_at >= clock_timestamp() - %(stuck_after)s, FALSE)
+               -- no earlier than the last attempt ended, as `recovery` has it
+               ELSE q.ocr_started_at IS NOT NULL AND GREATEST(
+                   q.ocr_started_at,
+                   (SELECT max(COALESCE(b.finished_at, 'infinity')) FROM ocr_attempt AS b WHERE b.queue_id = q.id)
+               ) >= clock_timestamp() - %(stuck_after)s
            END AS alive
     FROM extraction_queue AS q
     LEFT JOIN ocr_attempt AS a ON a.id = q.ocr_claim_id AND a.finished_at IS NULL
@@ -283,7 +288,11 @@ def export(connection: Connection, *, sources: Sequence[str], since: datetime | 
         sources: enabled document sources.
         since: only documents that ended at or after this time.
     """
-    with connection.transaction(), connection.cursor("ocr_export", row_factory=dict_row) as cursor:
+    with (
+        connection.transaction(),
+        scanning(connection),
+        connection.cursor("ocr_export", row_factory=dict_row) as cursor,
+    ):
         cursor.itersize = 100
         cursor.execute(_EXPORT, {"sources": list(sources), "since": since})
         yield from cursor

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 
 from psycopg import Connection
 
+from notaflow_pipeline.queue.database import scanning
+
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 """Before every attempt."""
 
@@ -180,7 +182,8 @@ def find_violations(
     """
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        for name, (promise, broken_by) in INVARIANTS.items():
-            rows = connection.execute(broken_by, {"sources": list(sources), "since": since}).fetchmany(at_most)
-            for document_id, what in rows:
-                yield Violation(name, promise, str(document_id), what)
+        with scanning(connection):
+            for name, (promise, broken_by) in INVARIANTS.items():
+                rows = connection.execute(broken_by, {"sources": list(sources), "since": since}).fetchmany(at_most)
+                for document_id, what in rows:
+                    yield Violation(name, promise, str(document_id), what)

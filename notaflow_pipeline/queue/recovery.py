@@ -53,17 +53,23 @@ WHERE a.id = recovered.token
 RETURNING a.id
 """
 
-# The ten-minute rule of the document, for rows that no lease covers; a row without a start time would never be stuck. The
-# attempt counts even where the other program did not count it, or its document would go round for ever.
+# The ten-minute rule of the document, for rows that no lease covers; a row without a start time would never be stuck. A
+# program that sets the status alone leaves an earlier attempt's start there: its own is no earlier than the end of the last
+# attempt that is known. The attempt counts even where the other program did not count it, or its document would go round
+# for ever.
 _RECOVER_STUCK_ELSEWHERE = """
 WITH abandoned AS MATERIALIZED (
-    SELECT q.id, GREATEST(
-               COALESCE(q.ocr_attempts, 0),
-               1 + (SELECT count(*) FROM ocr_attempt AS a WHERE a.queue_id = q.id AND a.outcome IS DISTINCT FROM 'released')
-           )::integer AS attempts
+    SELECT q.id, before.ended_at, GREATEST(COALESCE(q.ocr_attempts, 0), 1 + before.attempts)::integer AS attempts
     FROM extraction_queue AS q
+    CROSS JOIN LATERAL (
+        SELECT max(COALESCE(a.finished_at, 'infinity')) AS ended_at,
+               count(*) FILTER (WHERE a.outcome IS DISTINCT FROM 'released') AS attempts
+        FROM ocr_attempt AS a
+        WHERE a.queue_id = q.id
+    ) AS before
     WHERE q.status_id = 6
-      AND (q.ocr_started_at IS NULL OR q.ocr_started_at < clock_timestamp() - %(stuck_after)s)
+      AND (q.ocr_started_at IS NULL
+           OR GREATEST(q.ocr_started_at, before.ended_at) < clock_timestamp() - %(stuck_after)s)
       AND NOT EXISTS (
           SELECT
           FROM ocr_attempt AS a
@@ -87,14 +93,17 @@ recovered AS (
         updated_at = clock_timestamp()
     FROM abandoned
     WHERE q.id = abandoned.id
-    RETURNING q.id, q.ocr_attempts, q.document_source, q.ocr_worker_id, q.ocr_started_at, q.ocr_last_error_at,
+    RETURNING q.id, q.ocr_attempts, q.document_source, q.ocr_worker_id, q.ocr_last_error_at,
+              CASE
+                  WHEN q.ocr_started_at IS NULL THEN q.ocr_last_error_at
+                  ELSE GREATEST(q.ocr_started_at, abandoned.ended_at)
+              END AS began_at,
               q.ocr_attempts >= q.ocr_max_attempts AND q.status_id <> 5 AS exhausted
 )
 INSERT INTO ocr_attempt (queue_id, attempt_number, document_source, worker_id, claimed_at, lease_expires_at,
                          finished_at, outcome, failure_kind, error, exhausted)
 SELECT id, ocr_attempts, document_source, COALESCE(ocr_worker_id, 'unknown'),
-       COALESCE(ocr_started_at, ocr_last_error_at), COALESCE(ocr_started_at, ocr_last_error_at),
-       ocr_last_error_at, 'stuck', 'no_lease', %(sentence)s, exhausted
+       began_at, began_at, ocr_last_error_at, 'stuck', 'no_lease', %(sentence)s, exhausted
 FROM recovered
 RETURNING id
 """
@@ -164,7 +173,10 @@ SELECT (
     WHERE q.status_id = 6
       AND CASE
           WHEN a.id IS NOT NULL THEN a.lease_expires_at < clock_timestamp()
-          ELSE q.ocr_started_at IS NULL OR q.ocr_started_at < clock_timestamp() - %(stuck_after)s
+          ELSE q.ocr_started_at IS NULL OR GREATEST(
+              q.ocr_started_at,
+              (SELECT max(COALESCE(b.finished_at, 'infinity')) FROM ocr_attempt AS b WHERE b.queue_id = q.id)
+          ) < clock_timestamp() - %(stuck_after)s
       END
 ) + (
     SELECT count(*)

@@ -39,6 +39,7 @@ WHERE (q.status_id = 3 OR (q.status_id = 4 AND q.ocr_error IS NOT NULL))
   AND (%(since)s::timestamptz IS NULL OR q.ocr_last_error_at >= %(since)s)
   AND (%(until)s::timestamptz IS NULL OR q.ocr_last_error_at < %(until)s)
   AND (%(kinds)s::text[] IS NULL OR last.failure_kind = ANY(%(kinds)s))
+  AND (last.failure_kind = ANY(%(but_kinds)s::text[])) IS NOT TRUE
   AND (SELECT count(*) FROM ocr_round AS r WHERE r.queue_id = q.id) < %(max_rounds)s
 ORDER BY q.ocr_last_error_at, q.id
 LIMIT %(limit)s
@@ -112,6 +113,7 @@ class Choice:
     since: datetime | None = None
     until: datetime | None = None
     kinds: tuple[str, ...] | None = None
+    but_kinds: tuple[str, ...] = ()
     max_rounds: int = NO_LIMIT
     limit: int = NO_LIMIT
 
@@ -123,6 +125,7 @@ class Choice:
             "since": self.since,
             "until": self.until,
             "kinds": None if self.kinds is None else list(self.kinds),
+            "but_kinds": list(self.but_kinds),
             "max_rounds": self.max_rounds,
             "limit": self.limit,
         }

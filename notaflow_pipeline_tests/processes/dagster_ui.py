@@ -28,6 +28,10 @@ STOP = """
 mutation ($id: String!) { stopSensor(id: $id) { __typename } }
 """
 
+TERMINATE = """
+mutation ($run: String!) { terminateRun(runId: $run) { __typename } }
+"""
+
 STATUS = """
 query ($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }
 """
@@ -59,6 +63,10 @@ class DagsterUI:
     def status(self, run_id: str) -> str:
         """SUCCESS, FAILURE, or how far a run has come."""
         return str(self._ask(STATUS, {"run": run_id})["runOrError"]["status"])
+
+    def terminate(self, run_id: str) -> str:
+        """Ask a run to end; return what the answer is called."""
+        return str(self._ask(TERMINATE, {"run": run_id})["terminateRun"]["__typename"])
 
     def stop_sensor(self, name: str) -> None:
         """Switch a sensor off."""

@@ -1,5 +1,6 @@
 """Dagster's side of `notaflow dev` dies piece by piece in mid-run: nothing is lost, doubled, or left waiting for ever."""
 
+import time
 from collections import Counter
 
 import httpx
@@ -10,6 +11,7 @@ from psycopg import Connection
 
 from notaflow_pipeline_tests.cli import Terminal
 from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents, started_from
+from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
 from notaflow_pipeline_tests.processes.test_together import free_port, running_dev, wait_until
 from notaflow_pipeline_tests.queue.oracle import broken_promises
 
@@ -17,6 +19,11 @@ pytestmark = [pytest.mark.xdist_group("processes"), pytest.mark.timeout(600)]
 
 LEASE = {"OCR_LEASE_SECONDS": "5", "OCR_WORKERS": "1"}
 """One core and some 0.15 s for a document: what is killed is killed in mid-run, and missed soon."""
+
+DOCUMENTS = 250
+
+STOPPING_SECONDS = 10
+"""Within which a run that is terminated has given back what it held."""
 
 JOB = {
     "repositoryLocationName": "notaflow_pipeline",
@@ -47,13 +54,6 @@ def ask(port: int, mutation: str, **variables: object) -> str:
     (launched,) = answer["data"].values()
     assert launched["__typename"] == "LaunchRunSuccess", launched
     return str(launched["run"]["runId"])
-
-
-def ui_answers(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/server_info", timeout=5).is_success
-    except httpx.HTTPError:
-        return False
 
 
 def runs(connection: Connection, job: str = "ocr_job") -> dict[str, str]:
@@ -114,51 +114,69 @@ def run_workers(terminal: Terminal) -> list[psutil.Process]:
     ]
 
 
-def test_runs_at_the_same_time_a_killed_one_executed_again_and_a_killed_daemon(
+def open_claims(connection: Connection, run: str) -> int:
+    row = connection.execute(
+        "SELECT count(*) FROM ocr_attempt WHERE run_id = %s AND finished_at IS NULL", [run]
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_runs_at_the_same_time_one_terminated_one_killed_and_executed_again_and_a_killed_daemon(
     terminal: Terminal, connection: Connection
 ) -> None:
-    hasty = Terminal(terminal.folder, terminal.environment | LEASE)
-    port = free_port()
-    ready_documents(connection, hasty, 20)
-    with running_dev(hasty, port) as dev:
-        # two runs at the same time, besides the sensor's own: as if it had ticked again before its run had started
-        wait_until(lambda: ui_answers(port))
-        doubled = [ask(port, LAUNCH, job=JOB) for _ in range(2)]
-        wait_until(lambda: all(runs(connection).get(run) == "SUCCESS" for run in doubled))
-        wait_until(lambda: count_at(connection, 5) == 20)
-        assert outcomes(connection) == {"succeeded": 20}
+    hasty = Terminal(terminal.folder, terminal.environment | LEASE | {"OCR_DOCUMENTS_PER_RUN": "200"})
+    ui = DagsterUI(free_port())
+    with running_dev(hasty, ui.port) as dev:
+        wait_until(ui.answers)
+        ui.stop_sensor("ocr_ready_sensor")
+        ready_documents(connection, hasty, DOCUMENTS)
+        terminated, killed = (ask(ui.port, LAUNCH, job=JOB) for _ in range(2))
+        wait_until(lambda: min(read_by(connection, run) for run in (terminated, killed)) >= 3)
+
+        # a click on Terminate: what is in hand comes back at once, and the other run works on
+        began = time.monotonic()
+        assert ui.terminate(terminated) == "TerminateRunSuccess"
+        wait_until(lambda: open_claims(connection, terminated) == 0)
+        assert time.monotonic() - began < STOPPING_SECONDS
+        wait_until(lambda: runs(connection)[terminated] == "CANCELED")
+        released = outcomes(connection)["released"]
+        assert released > 0
         assert broken_promises(connection) == {}
 
         # the run's process is killed: Dagster sees it at once, recovery when the leases have run out
-        ready_documents(connection, hasty, 30)
-        killed = wait_for_run_at_work(connection)
-        for worker in run_workers(hasty):
+        workers = run_workers(hasty)
+        for worker in workers:
             worker.kill()
-        wait_until(lambda: runs(connection)[killed] == "FAILURE")
-        held = count_at(connection, 6)
+        psutil.wait_procs(workers, timeout=30)
+        held = open_claims(connection, killed)
         assert held > 0
-        assert broken_promises(connection) == {}
-        from_failure = ask(port, EXECUTE_AGAIN, run=killed, strategy="FROM_FAILURE")
-        wait_until(lambda: has_ended(connection, from_failure))
-        whole = ask(port, EXECUTE_AGAIN, run=killed, strategy="ALL_STEPS")
-        wait_until(lambda: has_ended(connection, whole))
-        assert (runs(connection)[from_failure], runs(connection)[whole]) == ("SUCCESS", "SUCCESS")
-        assert read_by(connection, from_failure) > 0, "it claims what is ready, for it has nothing of the killed one's"
-        wait_until(lambda: count_at(connection, 5) == 50)
-        assert "SUCCESS" in runs(connection, "ocr_recovery_job").values(), "what was in hand came back by a visible run"
-        assert outcomes(connection) == {"succeeded": 50, "stuck": held}
-        assert broken_promises(connection) == {}
+        wait_until(lambda: runs(connection)[killed] == "FAILURE")
+        from_failure = ask(ui.port, EXECUTE_AGAIN, run=killed, strategy="FROM_FAILURE")
+        # it claims what is ready, for it has nothing of the killed one's
+        wait_until(lambda: read_by(connection, from_failure) >= 3)
 
         # without its daemon Dagster ends, and `notaflow dev` with it: what is in hand is given back
-        ready_documents(connection, hasty, 400)
-        interrupted = wait_for_run_at_work(connection)
         for daemon in parts(hasty, "dagster._daemon"):
             daemon.kill()
         assert dev.wait(timeout=60) == 1
     assert started_from(hasty) == [], "no code server and no run outlives it"
-    assert count_at(connection, 6) == 0
-    assert 50 < count_at(connection, 5) == 450 - count_at(connection, 3) < 450
-    assert runs(connection)[interrupted] == "FAILURE"
+    assert open_claims(connection, from_failure) == 0
+    assert runs(connection)[from_failure] == "FAILURE"
+    assert 0 < count_at(connection, 5) < DOCUMENTS
+    assert broken_promises(connection) == {}
+
+    with running_dev(hasty, ui.port):
+        wait_until(ui.answers)
+        # a run that is executed again waits for the new daemon
+        whole = ask(ui.port, EXECUTE_AGAIN, run=killed, strategy="ALL_STEPS")
+        wait_until(lambda: read_by(connection, whole) > 0)
+        ui.start_sensor("ocr_ready_sensor")
+        wait_until(lambda: count_at(connection, 5) == DOCUMENTS)
+        wait_until(lambda: "SUCCESS" in runs(connection, "ocr_recovery_job").values())
+    ends = outcomes(connection)
+    assert (ends["succeeded"], ends["stuck"]) == (DOCUMENTS, held)
+    assert ends["released"] >= released
     assert broken_promises(connection) == {}
 
 

@@ -22,6 +22,9 @@ from notaflow_pipeline.queue.oracle import find_violations
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests.processes.test_together import free_port
 
+PATIENCE_SECONDS = 120
+"""For Dagster's start, and for one document, on a busy machine."""
+
 ENDED = """
 SELECT count(*)
 FROM extraction_queue
@@ -37,6 +40,7 @@ LEFT JOIN ocr_attempt AS a ON a.queue_id = q.id
 
 
 @pytest.mark.xdist_group("processes")
+@pytest.mark.timeout(1800)
 def test_every_sample_ends_as_its_description_says_and_nothing_is_left_behind() -> None:
     described: list[dict[str, Any]] = json.loads((SAMPLES / "MANIFEST.json").read_text(encoding="utf-8"))
     read_here = [sample for sample in described if sample["document_source"] == "index"]
@@ -45,7 +49,7 @@ def test_every_sample_ends_as_its_description_says_and_nothing_is_left_behind() 
         dev = start(home)
         family = [psutil.Process(dev.pid)]
         try:
-            wait_for(lambda: ended(home) == len(read_here), seconds=240)
+            wait_while_they_end(home, len(read_here))
             with psycopg.connect(url_of(home), autocommit=True) as connection:
                 ends = {number: rest for number, *rest in connection.execute(ENDS).fetchall()}
                 assert list(find_violations(connection, sources=["index"])) == []
@@ -64,6 +68,16 @@ def wait_for(happened: Callable[[], bool], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.5)
+
+
+def wait_while_they_end(home: Path, documents: int) -> None:
+    """Wait for so many, as long as another one has ended lately: how long all take is the machine's affair."""
+    known, deadline = 0, time.monotonic() + PATIENCE_SECONDS
+    while (now := ended(home)) < documents:
+        if now > known:
+            known, deadline = now, time.monotonic() + PATIENCE_SECONDS
+        assert time.monotonic() < deadline, f"no document ended for {PATIENCE_SECONDS} s, after {known} of {documents}"
         time.sleep(0.5)
 
 

@@ -4,6 +4,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -11,7 +12,17 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from notaflow_pipeline.queue.database import UNREADABLE_URL, DatabaseUnavailable, connect, open_pool, probe, where
+from notaflow_pipeline.queue import database
+from notaflow_pipeline.queue.database import (
+    UNREADABLE_URL,
+    DatabaseUnavailable,
+    connect,
+    open_pool,
+    probe,
+    scanning,
+    where,
+)
+from notaflow_pipeline.queue.monitoring import count_queue
 
 SECRET = "s3cret-pa55word"
 
@@ -176,3 +187,33 @@ def test_connections_say_who_they_are_and_hold_no_transaction(database_url: str)
         assert one.autocommit
         assert one.execute("SHOW application_name").fetchone() == ("notaflow_pipeline",)
         assert one.prepare_threshold is not None, "no pooler is in between"
+
+
+def test_statements_of_every_connection_are_limited_but_not_those_that_build_indexes(database_url: str) -> None:
+    with open_pool(database_url) as pool, pool.connection() as pooled, connect(database_url) as single:
+        for one in (pooled, single):
+            assert one.execute("SHOW statement_timeout").fetchone() == ("30s",)
+    with connect(database_url, limited=False) as builder:
+        assert builder.execute("SHOW statement_timeout").fetchone() == ("0",)
+
+
+def test_look_at_a_queue_that_somebody_has_locked_ends(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "STATEMENT_SECONDS", 1)
+    with connect(database_url) as one, psycopg.connect(database_url) as holder:
+        holder.execute("LOCK TABLE extraction_queue")
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            count_queue(one, sources=["index"], stuck_after=timedelta(minutes=10))
+        holder.rollback()
+        assert count_queue(one, sources=["index"], stuck_after=timedelta(minutes=10)).ready == 0
+
+
+def test_judging_everything_may_take_longer_than_other_statements(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "STATEMENT_SECONDS", 1)
+    monkeypatch.setattr(database, "ANSWER_SECONDS", 1)
+    with connect(database_url) as one, one.transaction():
+        with scanning(one):
+            one.execute("SELECT pg_sleep(2)")
+        with pytest.raises(psycopg.OperationalError):
+            one.execute("SELECT pg_sleep(20)")

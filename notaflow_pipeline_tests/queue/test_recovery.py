@@ -26,6 +26,7 @@ from notaflow_pipeline_tests.queue.conftest import (
     document,
     everything,
     expire,
+    fail,
     repaired,
     sweep,
 )
@@ -129,6 +130,45 @@ def test_row_of_another_program_at_work_for_nine_minutes_is_left_alone(connectio
     assert everything(connection) == before
 
 
+def test_row_that_another_program_claimed_by_its_status_alone_has_ten_minutes_from_the_attempt_before(
+    connection: Connection,
+) -> None:
+    row = add_document(connection)
+    assert fail(connection, claim_one(connection), retry_base_seconds=0)
+    [earlier] = attempts(connection, row)
+    change(connection, "ocr_attempt", earlier["id"], claimed_at=ago("2 hours"))
+    change(connection, "extraction_queue", row, status_id=6, ocr_started_at=ago("2 hours"))
+    assert needed(connection) == 0
+    assert sweep(connection) == NOTHING
+
+    change(connection, "ocr_attempt", earlier["id"], finished_at=ago("11 minutes"))
+    assert needed(connection) == 1
+    assert sweep(connection) == repaired(stuck_elsewhere=1)
+    first, second = attempts(connection, row)
+    assert second["claimed_at"] == first["finished_at"]
+    assert (second["attempt_number"], second["outcome"]) == (2, "stuck")
+    assert broken_promises(connection) == {}
+
+
+def test_row_that_was_reset_and_claimed_by_its_status_alone_is_not_stuck_while_its_first_worker_may_live(
+    connection: Connection,
+) -> None:
+    row = add_document(connection)
+    held = claim_one(connection)
+    change(connection, "extraction_queue", row, ocr_started_at=ago("2 hours"))
+    change(connection, "ocr_attempt", held.token, claimed_at=ago("2 hours"))
+    change(connection, "extraction_queue", row, status_id=3)
+    change(connection, "extraction_queue", row, status_id=6)
+    assert needed(connection) == 0
+    assert sweep(connection) == NOTHING
+    expire(connection, held)
+    assert sweep(connection) == repaired(orphaned_attempts=1)
+    [first] = attempts(connection, row)
+    change(connection, "ocr_attempt", first["id"], finished_at=ago("11 minutes"))
+    assert sweep(connection) == repaired(stuck_elsewhere=1)
+    assert broken_promises(connection) == {}
+
+
 def test_row_without_a_start_time_is_recovered(connection: Connection) -> None:
     row = add_document(connection, status_id=6, ocr_attempts=1)
     assert sweep(connection).stuck_elsewhere == 1
@@ -142,6 +182,7 @@ def test_row_whose_token_is_of_a_finished_attempt_is_not_covered_by_it(connectio
     row = add_document(connection)
     held = claim_one(connection)
     claims.release(connection, [held.token], reason="stop")
+    change(connection, "ocr_attempt", held.token, claimed_at=ago("13 minutes"), finished_at=ago("12 minutes"))
     change(
         connection,
         "extraction_queue",

@@ -1,0 +1,111 @@
+"""What a person changes from a terminal: rounds, readings again, pauses."""
+
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+from psycopg import Connection
+
+from notaflow_pipeline.queue import claims
+from notaflow_pipeline_tests.cli import Terminal, open_terminal
+from notaflow_pipeline_tests.queue.conftest import (
+    ENCRYPTED,
+    READING,
+    TIMEOUT,
+    add_document,
+    change,
+    claim_one,
+    document,
+    everything,
+    fail,
+)
+
+TORONTO = ZoneInfo("America/Toronto")
+
+ELSEWHERE = {"TZ": "Asia/Tokyo"}
+"""The machine's own zone, which is nobody's business."""
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, database_url: str) -> Terminal:
+    """A terminal on this test's database."""
+    return open_terminal(tmp_path, database_url)
+
+
+def exhausted(connection: Connection, number: str, at: datetime, *, encrypted: bool = False) -> UUID:
+    """A document that failed for good at this time."""
+    row = add_document(connection, document_number=number, ocr_max_attempts=1)
+    assert fail(connection, claim_one(connection), ENCRYPTED if encrypted else TIMEOUT)
+    change(connection, "extraction_queue", row, ocr_last_error_at=at)
+    return row
+
+
+def read(connection: Connection, number: str, at: datetime) -> UUID:
+    """A document that was read at this time."""
+    row = add_document(connection, document_number=number)
+    assert claims.succeed(connection, claim_one(connection), READING)
+    change(connection, "extraction_queue", row, ocr_started_at=at, ocr_completed_at=at)
+    return row
+
+
+def test_retry_sends_round_what_every_filter_lets_pass_and_dry_run_changes_nothing(
+    terminal: Terminal, connection: Connection
+) -> None:
+    early = exhausted(connection, "1", datetime(2026, 11, 20, 23, 59, tzinfo=TORONTO))
+    late = exhausted(connection, "2", datetime(2026, 11, 21, 0, 0, tzinfo=TORONTO))
+    locked = exhausted(connection, "3", datetime(2026, 11, 21, 1, 0, tzinfo=TORONTO), encrypted=True)
+    before = everything(connection)
+
+    def chosen(*filters: str) -> list[str]:
+        return [one["id"] for one in terminal.json("retry", "--dry-run", *filters, **ELSEWHERE)]
+
+    assert chosen() == [str(early), str(late), str(locked)]
+    assert chosen("--id", str(early), "--id", str(late)) == [str(early), str(late)]
+    assert chosen("--since", "2026-11-21") == [str(late), str(locked)]
+    assert chosen("--kind", "encrypted") == [str(locked)]
+    assert chosen("--since", "2026-11-21", "--kind", "timeout") == [str(late)]
+    assert everything(connection) == before
+
+    [sent] = terminal.json("retry", "--since", "2026-11-21", "--kind", "timeout", **ELSEWHERE)
+    assert (sent["id"], sent["sent"], sent["rounds"]) == (str(late), True, 0)
+    assert (document(connection, late)["ocr_attempts"], document(connection, late)["ocr_max_attempts"]) == (1, 4)
+    assert document(connection, early)["ocr_max_attempts"] == 1
+    assert fail(connection, claim_one(connection), ENCRYPTED)
+    assert chosen("--max-rounds", "1") == [str(early), str(locked)], "the other one went round once"
+
+
+def test_reread_asks_for_what_was_read_before_and_the_text_stays(terminal: Terminal, connection: Connection) -> None:
+    early = read(connection, "1", datetime(2026, 11, 20, 23, 59, tzinfo=TORONTO))
+    late = read(connection, "2", datetime(2026, 11, 21, 0, 0, tzinfo=TORONTO))
+    before = everything(connection)
+    dry = terminal.json("reread", "--before", "2026-11-21", "--dry-run", **ELSEWHERE)
+    assert dry == [{"id": str(early), "asked": False}]
+    assert everything(connection) == before
+    assert terminal.json("reread", "--before", "2026-11-21", **ELSEWHERE) == [{"id": str(early), "asked": True}]
+    assert document(connection, early)["ocr_reread_requested_at"] is not None
+    assert (document(connection, early)["status_id"], document(connection, early)["file_content"]) == (5, READING.text)
+    assert document(connection, late)["ocr_reread_requested_at"] is None
+    refused = terminal.run("reread")
+    assert refused.returncode != 0
+    assert "--before" in refused.stderr
+
+
+def test_export_begins_at_a_time_of_the_configured_zone(terminal: Terminal, connection: Connection) -> None:
+    read(connection, "1", datetime(2026, 11, 20, 23, 59, tzinfo=TORONTO))
+    late = read(connection, "2", datetime(2026, 11, 21, 0, 0, tzinfo=TORONTO))
+    assert [one["id"] for one in terminal.json("export", "--since", "2026-11-21", **ELSEWHERE)] == [str(late)]
+
+
+def test_pause_stops_claims_until_resume(terminal: Terminal, connection: Connection) -> None:
+    add_document(connection, supabase_path="index/missing.pdf")
+    assert terminal.run("pause", "upgrade").returncode == 0
+    (status,) = terminal.json("status")
+    assert (status["paused"], status["ready"]) == ("upgrade", 1)
+    (summary,) = terminal.json("work")
+    assert summary["claimed"] == 0
+    assert terminal.run("resume").returncode == 0
+    (summary,) = terminal.json("work")
+    assert summary["claimed"] == 1
+    assert "not paused" in terminal.run("resume").stdout

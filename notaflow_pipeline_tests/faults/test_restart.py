@@ -1,0 +1,48 @@
+"""What becomes of the document in hand when the database's server is restarted without a shutdown."""
+
+import tempfile
+import threading
+from pathlib import Path
+
+import psycopg
+
+from notaflow_pipeline.embedded import embedded_database
+from notaflow_pipeline.ocr.engine import NullEngine
+from notaflow_pipeline.pipeline import Progress
+from notaflow_pipeline.queue.database import open_pool
+from notaflow_pipeline.queue.migrating import migrate
+from notaflow_pipeline_tests.faults.servers import pull_the_plug
+from notaflow_pipeline_tests.ocr.processes import wait_until
+from notaflow_pipeline_tests.queue.oracle import broken_promises
+from notaflow_pipeline_tests.test_pipeline import only_attempt, pipeline_over, ready_page, row
+
+AT_6 = "SELECT FROM extraction_queue WHERE status_id = 6"
+
+
+def test_document_in_hand_is_kept_over_an_immediate_restart_and_read_with_its_first_attempt(folder: Path) -> None:
+    # a server of its own, and not in pytest's folder: as root, PostgreSQL runs as another user
+    with (
+        tempfile.TemporaryDirectory(prefix="notaflow-restart-") as home,
+        embedded_database(Path(home)) as url,
+    ):
+        migrate(url, sources=["index"])
+        with psycopg.connect(url, autocommit=True) as connection:
+            document = ready_page(connection, folder, "page")
+        ended: list[Progress] = []
+        engine = NullEngine(sleep_seconds=5)
+        with open_pool(url) as pool, pipeline_over(pool, folder, engine=engine, workers=1) as pipeline:
+            worker = threading.Thread(target=lambda: ended.append(pipeline.work(limit=1)))
+            worker.start()
+            with psycopg.connect(url, autocommit=True) as connection:
+                wait_until(lambda: connection.execute(AT_6).fetchone() is not None)
+                pull_the_plug(Path(home))
+            with psycopg.connect(url, autocommit=True) as connection:
+                assert row(connection, document)["status_id"] == 6, "it was restarted while the document was in hand"
+            worker.join(timeout=120)
+        assert ended == [Progress(claimed=1, succeeded=1, pages=1)]
+        with psycopg.connect(url, autocommit=True) as connection:
+            found = row(connection, document)
+            assert (found["status_id"], found["ocr_attempts"]) == (5, 1)
+            attempt = only_attempt(connection, document)
+            assert (attempt.attempt_number, attempt.outcome) == (1, "succeeded")
+            assert broken_promises(connection) == {}
