@@ -1,8 +1,8 @@
 """Takes the README's screenshots through headless Chromium: of a running Dagster UI, and of a report.
 
     pip install playwright            # its own browser is not needed
-    python scripts/screenshots.py dagster docs
-    python scripts/screenshots.py report docs
+    python -m scripts.screenshots dagster docs
+    python -m scripts.screenshots report docs
 
 Both need nothing running. The first starts `notaflow dev` in a folder of its own, has a few samples read beside an invented
 history, and computes its daily tables; it takes some three minutes. The second shows an invented quarter.
@@ -94,7 +94,7 @@ def take_dagster(browser: Browser, base: str, run: str, folder: Path) -> None:
     page.set_viewport_size({"width": 1280, "height": 1100})
     take(page, f"{base}/assets/ocr_daily_failure_rate?view=overview", folder / "plots.png", then=show_plots)
     page.set_viewport_size({"width": 1280, "height": 760})
-    take(page, f"{base}/asset-groups", folder / "lineage.png", then=unfold_groups)
+    take(page, f"{base}/asset-groups", folder / "lineage.png")
 
 
 def take(page: Page, url: str, target: Path, *, then: Callable[[Page], None] | None = None) -> None:
@@ -107,13 +107,6 @@ def take(page: Page, url: str, target: Path, *, then: Callable[[Page], None] | N
     page.screenshot(path=target)
     compress(target)
     print(f"{target}: {page.title()}")
-
-
-def unfold_groups(page: Page) -> None:
-    """Show the assets of each group in the graph."""
-    for group in ("daily", "ocr"):
-        page.get_by_text(group, exact=True).last.click()
-        page.wait_for_timeout(2000)
 
 
 def show_plots(page: Page) -> None:

@@ -245,7 +245,10 @@ class TestSilence:
             ("b.queue_id = q.id", lambda one: count_needing_recovery(one, sources=["index"], stuck_after=TEN_MINUTES)),
             ("q.document_number", lambda one: find_exhausted(one, Choice(sources=("index",)))),
             ("became", lambda one: what_became(one, "run")),
-            ("INSERT INTO ocr_progress_watch", lambda one: look_at_progress(one, sources=["index"], active=0)),
+            (
+                "INSERT INTO ocr_progress_watch",
+                lambda one: look_at_progress(one, sources=["index"], active=0, paused=False),
+            ),
             ("HAVING count(*) > 1", lambda one: list(find_violations(one, sources=["index"]))),
         ],
     )
