@@ -1,5 +1,6 @@
 """What becomes of the documents in hand when `notaflow work` is killed or told to stop."""
 
+import json
 import signal
 import time
 
@@ -89,3 +90,31 @@ def test_second_signal_does_not_hinder_giving_back(terminal: Terminal, connectio
     assert count_at(connection, 6) == 0
     assert broken_promises(connection) == []
     wait_until(lambda: not started_from(terminal))
+
+
+def test_worker_that_is_frozen_past_its_lease_writes_nothing_when_it_wakes_up(
+    terminal: Terminal, connection: Connection
+) -> None:
+    ready_documents(connection, terminal, DOCUMENTS)
+    lease = {"OCR_LEASE_SECONDS": "2"}
+    read = "SELECT id, xmin::text, file_content FROM extraction_queue ORDER BY id"
+    with terminal.start("work", "--json", **lease) as frozen:
+        try:
+            wait_until(lambda: count_at(connection, 5) >= 3 and count_at(connection, 6) > 0)
+            frozen.send_signal(signal.SIGSTOP)
+            assert count_at(connection, 6) > 0
+            (summary,) = terminal.json("work", "--until-empty", **lease)
+            before = connection.execute(read).fetchall()
+            assert count_at(connection, 5) == DOCUMENTS
+        finally:
+            frozen.send_signal(signal.SIGCONT)
+        out, _ = frozen.communicate(timeout=60)
+    woken = json.loads(out)
+    outcomes: dict[str, int] = dict(
+        connection.execute("SELECT outcome, count(*) FROM ocr_attempt GROUP BY 1").fetchall()
+    )
+    assert outcomes == {"succeeded": DOCUMENTS, "stuck": woken["lost"]}
+    assert woken["lost"] > 0
+    assert woken["succeeded"] + summary["succeeded"] == DOCUMENTS
+    assert connection.execute(read).fetchall() == before, "what came too late wrote no row"
+    assert broken_promises(connection) == []
