@@ -94,7 +94,7 @@ def take_dagster(browser: Browser, base: str, run: str, folder: Path) -> None:
     page.set_viewport_size({"width": 1280, "height": 1100})
     take(page, f"{base}/assets/ocr_daily_failure_rate?view=overview", folder / "plots.png", then=show_plots)
     page.set_viewport_size({"width": 1280, "height": 760})
-    take(page, f"{base}/asset-groups", folder / "lineage.png")
+    take(page, f"{base}/asset-groups?expanded=global@global:daily,global@global:ocr", folder / "lineage.png")
 
 
 def take(page: Page, url: str, target: Path, *, then: Callable[[Page], None] | None = None) -> None:
