@@ -29,7 +29,6 @@ DOCUMENT_QUERIES = {
 _COUNTS = """
 WITH job AS (
     SELECT q.status_id,
-           q.created_at,
            q.file_content IS NULL AS unread,
            q.ocr_reread_requested_at IS NOT NULL AS again,
            COALESCE(q.ocr_attempts, 0) AS attempts,
@@ -54,9 +53,7 @@ SELECT count(*) FILTER (WHERE status_id = 3 AND unread AND attempts < maximum AN
        count(*) FILTER (WHERE status_id = 3 AND unread AND attempts < maximum AND waits) AS backing_off,
        count(*) FILTER (WHERE status_id IN (3, 4) AND unread AND attempts > 0 AND attempts >= maximum) AS exhausted,
        count(*) FILTER (WHERE status_id = 5) AS done,
-       count(*) FILTER (WHERE status_id = 5 AND again) AS to_reread,
-       EXTRACT(EPOCH FROM clock_timestamp() - min(created_at) FILTER (
-           WHERE status_id = 3 AND unread AND attempts < maximum))::double precision AS oldest_waiting_seconds
+       count(*) FILTER (WHERE status_id = 5 AND again) AS to_reread
 FROM job
 """
 
@@ -205,7 +202,6 @@ class QueueCounts:
     exhausted: int
     done: int
     to_reread: int
-    oldest_waiting_seconds: float | None
 
 
 def count_queue(connection: Connection, *, sources: Sequence[str], stuck_after: timedelta) -> QueueCounts:

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue import claims, monitoring
+from notaflow_pipeline.queue import claims, health, monitoring
 from notaflow_pipeline.queue.model import Attempt
 from notaflow_pipeline_tests.queue.conftest import (
     BLANK,
@@ -58,7 +58,6 @@ ROWS: dict[str, tuple[str | None, dict[str, Any]]] = {
 
 def states(connection: Connection, sources: tuple[str, ...] = INDEX) -> dict[str, int]:
     counts = asdict(monitoring.count_queue(connection, sources=sources, stuck_after=STUCK_AFTER))
-    counts.pop("oldest_waiting_seconds")
     counts.pop("to_reread")  # a part of what is done; test_rereading counts it
     return counts
 
@@ -96,15 +95,21 @@ def test_every_state_is_counted(connection: Connection) -> None:
     assert both == {**wanted, "ready": wanted["ready"] + 1, "stuck": wanted["stuck"] + 1}
 
 
-def test_oldest_waiting_document_counts_from_its_creation(connection: Connection) -> None:
+def test_oldest_waiting_document_is_one_that_an_attempt_is_left_for(connection: Connection) -> None:
     def oldest() -> float | None:
-        return monitoring.count_queue(connection, sources=INDEX, stuck_after=STUCK_AFTER).oldest_waiting_seconds
+        return health.oldest_waiting_seconds(connection, sources=INDEX)
 
-    add_document(connection, created_at=ago("9 days"), ocr_attempts=3)
-    add_document(connection, created_at=ago("9 days"), status_id=5)
+    add_document(connection, created_at=ago("9 days"), updated_at=ago("9 days"), ocr_attempts=3)
+    add_document(connection, created_at=ago("9 days"), updated_at=ago("9 days"), status_id=5)
     assert oldest() is None
-    add_document(connection, created_at=ago("1 hour"))
-    add_document(connection, created_at=ago("2 hours"), ocr_attempts=1, ocr_next_attempt_at=ahead("1 hour"))
+    add_document(connection, created_at=ago("1 hour"), updated_at=ago("1 hour"))
+    add_document(
+        connection,
+        created_at=ago("2 hours"),
+        updated_at=ago("2 hours"),
+        ocr_attempts=1,
+        ocr_next_attempt_at=ahead("1 hour"),
+    )
     seconds = oldest()
     assert seconds is not None
     assert 7200 <= seconds < 7500
