@@ -13,7 +13,7 @@ import psycopg
 from psycopg import Connection, sql
 from psycopg.rows import class_row, scalar_row
 
-from notaflow_pipeline.queue.database import OutcomeRefused, is_passing, short_transaction
+from notaflow_pipeline.queue.database import OutcomeRefused, is_passing, short_statement, short_transaction
 from notaflow_pipeline.queue.model import Claim, DocumentSource, Failure, Reading
 
 MAX_BACKOFF_SECONDS = 3600
@@ -164,11 +164,11 @@ RETURNING a.id
 _SUCCEED = """
 WITH read AS MATERIALIZED (
     SELECT *
-    FROM unnest(%(tokens)s::bigint[], %(document_ids)s::uuid[], %(texts)s::text[], %(pages)s::integer[],
-                %(mean_confidences)s::real[], %(fetch_seconds)s::double precision[], %(ocr_seconds)s::double precision[],
-                %(source_bytes)s::bigint[], %(engines)s::text[], %(pages_blank)s::integer[],
-                %(pages_text_layer)s::integer[], %(pages_damaged)s::integer[], %(pages_failed)s::integer[],
-                %(low_confidence_shares)s::real[], %(passes)s::integer[])
+    FROM unnest(%(tokens)b::bigint[], %(document_ids)b::uuid[], %(texts)b::text[], %(pages)b::integer[],
+                %(mean_confidences)b::real[], %(fetch_seconds)b::double precision[], %(ocr_seconds)b::double precision[],
+                %(source_bytes)b::bigint[], %(engines)b::text[], %(pages_blank)b::integer[],
+                %(pages_text_layer)b::integer[], %(pages_damaged)b::integer[], %(pages_failed)b::integer[],
+                %(low_confidence_shares)b::real[], %(passes)b::integer[])
         AS r (token, document_id, content, pages, mean_confidence, fetch_seconds, ocr_seconds, source_bytes, engine,
               pages_blank, pages_text_layer, pages_damaged, pages_failed, low_confidence_share, passes)
 ),
@@ -356,11 +356,20 @@ def claim_documents(
         "lease": lease,
         "instance": instance,
     }
-    with connection.cursor(row_factory=class_row(Claim)) as cursor:
-        with short_transaction(connection):
-            connection.execute(WRITE_MISSING_MAXIMA, arguments)
-            cursor.execute(claim_statement(sources), arguments)
-        return cursor.fetchall()
+    claimed = _claim(connection, sources, arguments)
+    if len(claimed) < limit and _write_missing_maxima(connection, sources):
+        claimed += _claim(connection, sources, {**arguments, "limit": limit - len(claimed)})
+    return claimed
+
+
+def _claim(connection: Connection, sources: Sequence[str], arguments: Mapping[str, object]) -> list[Claim]:
+    with short_statement(connection), connection.cursor(row_factory=class_row(Claim)) as cursor:
+        return cursor.execute(claim_statement(sources), arguments).fetchall()
+
+
+def _write_missing_maxima(connection: Connection, sources: Sequence[str]) -> int:
+    with short_statement(connection):
+        return connection.execute(WRITE_MISSING_MAXIMA, {"sources": list(sources)}).rowcount
 
 
 def claimable(source: str) -> sql.Composed:
@@ -388,7 +397,7 @@ def claim_statement(sources: Sequence[str]) -> sql.Composed:
 
 def renew(connection: Connection, tokens: Collection[int], lease: timedelta) -> set[int]:
     """Extend the leases of these claims from now; return the tokens that are still held. The others are lost."""
-    with short_transaction(connection), connection.cursor(row_factory=scalar_row) as cursor:
+    with short_statement(connection), connection.cursor(row_factory=scalar_row) as cursor:
         return set(cursor.execute(_RENEW, {"tokens": list(tokens), "lease": lease}).fetchall())
 
 
@@ -499,7 +508,7 @@ def _release(
     instance: UUID | None = None,
 ) -> int:
     arguments = {"tokens": list(tokens), "run_id": run_id, "instance": instance, "reason": reason}
-    with short_transaction(connection):
+    with short_statement(connection):
         return len(connection.execute(_RELEASE, arguments).fetchall())
 
 
@@ -507,7 +516,7 @@ def _accepted(connection: Connection, statement: str, arguments: Mapping[str, ob
     """Run a statement that ends claims; return the tokens of those that it ended."""
     try:
         with connection.cursor(row_factory=scalar_row) as cursor:
-            with short_transaction(connection):
+            with short_statement(connection):
                 cursor.execute(statement, arguments)
             return set(cursor.fetchall())
     except psycopg.Error as error:

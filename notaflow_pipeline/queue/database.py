@@ -106,27 +106,6 @@ def is_passing(error: psycopg.Error) -> bool:
     return error.sqlstate is None or error.sqlstate.startswith(PASSING_CONDITIONS)
 
 
-# A plan is made for the limit and the table that are at hand, also where the statement itself is prepared.
-_LIMIT_WAITS = """
-SELECT set_config('statement_timeout', %(statement)s, TRUE),
-       set_config('lock_timeout', %(lock)s, TRUE),
-       set_config('idle_in_transaction_session_timeout', %(statement)s, TRUE),
-       set_config('plan_cache_mode', 'force_custom_plan', TRUE)
-"""
-
-
-@contextmanager
-def short_transaction(connection: Connection) -> Iterator[None]:
-    """Run a transaction whose statements neither run nor wait for long; afterwards the session is as it was.
-
-    The limits hold for the transaction alone, because behind a pooler the session belongs to others too. Statements wait
-    for an answer only where one is read: otherwise all of them make one journey to the server together.
-    """
-    with connection.pipeline(), connection.transaction():
-        connection.execute(_LIMIT_WAITS, {"statement": f"{STATEMENT_SECONDS}s", "lock": f"{LOCK_SECONDS}s"})
-        yield
-
-
 Answer = TypeVar("Answer")
 
 
@@ -139,6 +118,9 @@ class AnsweringConnection(Connection):
 
     answer_seconds: float | None = None
     """Another limit than `ANSWER_SECONDS`."""
+
+    limited = False
+    """Whether the server keeps the limits for the whole session."""
 
     def wait(self, gen: Generator[Any, Any, Answer], *arguments: Any, **options: Any) -> Answer:
         """Consume a generator of the driver's, which is driven ten times a second even when nothing comes."""
@@ -163,29 +145,91 @@ PREPARE_AFTER = 3
 """A statement that a session runs so often is parsed once for all; it is a fifth of what a claim costs the server."""
 
 
-_LIMIT_SESSION = """
-SELECT set_config('statement_timeout', %(statement)s, FALSE)
+# A plan is made for the limit and the table that are at hand, also where the statement itself is prepared.
+_LIMIT = """
+SELECT set_config('statement_timeout', %(statement)s, %(transaction_only)s),
+       set_config('lock_timeout', %(lock)s, %(transaction_only)s),
+       set_config('idle_in_transaction_session_timeout', %(statement)s, %(transaction_only)s),
+       set_config('plan_cache_mode', 'force_custom_plan', %(transaction_only)s)
 """
+
+# the server's side of what `connection_parameters` has ours do
+_NOTICE_LOST_CLIENT = """
+SELECT set_config('tcp_keepalives_idle', '20', FALSE),
+       set_config('tcp_keepalives_interval', '10', FALSE),
+       set_config('tcp_keepalives_count', '3', FALSE)
+"""
+
+
+def _limits(*, transaction_only: bool) -> dict[str, str | bool]:
+    return {
+        "statement": f"{STATEMENT_SECONDS}s",
+        "lock": f"{LOCK_SECONDS}s",
+        "transaction_only": transaction_only,
+    }
 
 
 def settle_if_direct(connection: Connection) -> None:
     """Limit every statement, and let the driver prepare them, where the session is ours alone.
 
     A pooler in transaction mode hands each transaction to another session, which knows no prepared statement and belongs
-    to others too: there only `short_transaction` has the server keep a limit, and `AnsweringConnection` keeps its own. It
+    to others too: there only `short_transaction` has the server keep limits, and `AnsweringConnection` keeps its own. It
     shows itself by the process id: what it told the driver at the start is not the one of the server's process.
     """
     served_by = connection.execute("SELECT pg_backend_pid()").fetchone()
-    direct = served_by == (connection.info.backend_pid,)
-    connection.prepare_threshold = PREPARE_AFTER if direct else None
-    if direct:
-        connection.execute(_LIMIT_SESSION, {"statement": f"{STATEMENT_SECONDS}s"})
+    if served_by != (connection.info.backend_pid,):
+        connection.prepare_threshold = None
+        return
+    connection.prepare_threshold = PREPARE_AFTER
+    connection.execute(_LIMIT, _limits(transaction_only=False))
+    connection.execute(_NOTICE_LOST_CLIENT)
+    if isinstance(connection, AnsweringConnection):
+        connection.limited = True
+
+
+def _is_limited(connection: Connection) -> bool:
+    return isinstance(connection, AnsweringConnection) and connection.limited
+
+
+@contextmanager
+def short_transaction(connection: Connection) -> Iterator[None]:
+    """Run a transaction whose statements neither run nor wait for long; afterwards the session is as it was.
+
+    Where the session belongs to others too, the limits hold for the transaction alone. Nothing is sent ahead of an answer:
+    after psycopg's pipeline the server no longer limits how long a transaction stands idle, so that a client without
+    power keeps its locks, and PgBouncer keeps a connection for a client that has none to give back (both measured with
+    psycopg 3.3, PostgreSQL 18 and PgBouncer 1.18; the cause is the Flush that it sends after its Sync).
+    """
+    with connection.transaction():
+        if not _is_limited(connection):
+            connection.execute(_LIMIT, _limits(transaction_only=True))
+        yield
+
+
+@contextmanager
+def short_statement(connection: Connection) -> Iterator[None]:
+    """Run one statement as a transaction of its own, with the limits of `short_transaction`.
+
+    It is one journey to the server where the session is ours, and a worker that vanishes on the way leaves no open
+    transaction.
+    """
+    if _is_limited(connection):
+        yield
+        return
+    with short_transaction(connection):
+        yield
+
+
+_LET_SCAN = """
+SELECT set_config('statement_timeout', %(limit)s, TRUE),
+       set_config('idle_in_transaction_session_timeout', %(limit)s, TRUE)
+"""
 
 
 @contextmanager
 def scanning(connection: Connection) -> Iterator[None]:
-    """Let the statements of the transaction that is open run for as long as a scan of everything may take."""
-    connection.execute("SELECT set_config('statement_timeout', %(limit)s, TRUE)", {"limit": f"{SCAN_SECONDS}s"})
+    """Let the transaction that is open, its statements and the pauses between them, take as long as a scan of everything."""
+    connection.execute(_LET_SCAN, {"limit": f"{SCAN_SECONDS}s"})
     if not isinstance(connection, AnsweringConnection):
         yield
         return

@@ -10,8 +10,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 Address = tuple[str, int] | str
 
-COMMITTED = b"C\x00\x00\x00\x0bCOMMIT\x00"
-"""CommandComplete of a COMMIT: its type, its length of 11 with itself, its tag."""
+IN_NO_TRANSACTION = b"Z\x00\x00\x00\x05I"
+"""ReadyForQuery when everything is committed: its type, its length of 5 with itself, the state."""
 
 
 class Proxy:
@@ -79,7 +79,7 @@ class Proxy:
             self._cut_one_in = number
 
     def lose_answer_to_commit(self, after: str) -> None:
-        """Close, once, in place of the answer to the next COMMIT of a transaction that had `after` in a statement."""
+        """Close, once, in place of the answer that a transaction with `after` in a statement is committed."""
         with self._lock:
             self._marker = after.encode()
 
@@ -115,7 +115,7 @@ class Proxy:
             return self.cuts % 2 == 0, self.cuts % 2 == 1
 
     def loses_answer(self, statements: bytes) -> bool:
-        """Whether the answer to the COMMIT of these statements is the one to lose."""
+        """Whether the answer that these statements are committed is the one to lose."""
         with self._lock:
             if self._marker is None or self._marker not in statements:
                 return False
@@ -164,7 +164,7 @@ class _Connection:
         self._client = client
         self._server = server
         self._statements = bytearray()
-        """What the client sent since its last COMMIT."""
+        """What the client sent since its last transaction."""
         self.silent = False
         self._threads = [
             threading.Thread(target=self._until_closed, args=[pass_on], name="proxy-pass", daemon=True)
@@ -213,7 +213,7 @@ class _Connection:
         if self.silent:
             return bool(said)
         # the server says nothing between this and the next statement, so it never comes in two pieces in practice
-        if COMMITTED in said:
+        if said.endswith(IN_NO_TRANSACTION):
             if self._proxy.loses_answer(bytes(self._statements)):
                 return False
             self._statements.clear()

@@ -169,7 +169,7 @@ class TestConnectionsCutAgainAndAgain:
         # a claim whose answer is lost costs an attempt
         connection.execute("UPDATE extraction_queue SET ocr_max_attempts = 20")
         with open_pool(network.url) as pool, pipeline_over(pool, folder, lease_seconds=5) as pipeline:
-            network.cut_one_in(50)
+            network.cut_one_in(8)
             succeeded = _work_through_cuts(pipeline, connection)
             network.cut_one_in(0)
         assert network.cuts >= 5

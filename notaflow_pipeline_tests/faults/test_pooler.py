@@ -214,6 +214,20 @@ class TestSession:
             assert set(on_every_server_connection(pooled_url, LIMITS).values()) == {NO_LIMITS}
             assert fail(pooled, held), "the connection is as good as new"
 
+    def test_client_that_has_done_its_work_keeps_no_server_connection(
+        self, connection: Connection, pooled_url: str
+    ) -> None:
+        number = 20
+        for _ in range(number):
+            add_document(connection)
+        with connect(pooled_url) as pooled:
+            for _ in range(number):
+                held = claim_one(pooled)
+                assert claims.renew(pooled, {held.token}, timedelta(minutes=1)) == {held.token}
+                on_every_server_connection(pooled_url, LIMITS)
+                assert claims.succeed(pooled, held, READING)
+                on_every_server_connection(pooled_url, LIMITS)
+
     def test_no_lock_and_no_temporary_table_outlives_its_transaction(
         self, connection: Connection, pooled_url: str, folder: Path
     ) -> None:

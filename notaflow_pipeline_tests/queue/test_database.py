@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import sql
+from psycopg import Connection, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from notaflow_pipeline.queue import database
@@ -20,6 +20,7 @@ from notaflow_pipeline.queue.database import (
     open_pool,
     probe,
     scanning,
+    short_transaction,
     where,
 )
 from notaflow_pipeline.queue.monitoring import count_queue
@@ -217,3 +218,22 @@ def test_judging_everything_may_take_longer_than_other_statements(
             one.execute("SELECT pg_sleep(2)")
         with pytest.raises(psycopg.OperationalError):
             one.execute("SELECT pg_sleep(20)")
+
+
+def test_transaction_of_a_client_that_fell_silent_is_ended_by_the_server(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "STATEMENT_SECONDS", 1)
+
+    def fall_silent(client: Connection) -> None:
+        with short_transaction(client):
+            client.execute("LOCK TABLE extraction_queue")
+            with psycopg.connect(database_url, autocommit=True) as other:
+                other.execute("SET lock_timeout = '20s'")
+                other.execute("SELECT count(*) FROM extraction_queue")
+            client.execute("SELECT 1")
+
+    with connect(database_url) as direct, pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+        fall_silent(direct)
+    with connect(database_url, limited=False) as shared, pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+        fall_silent(shared)
