@@ -60,7 +60,9 @@ WHERE id = ANY(%(ids)s)
 
 _NOTE = """
 INSERT INTO ocr_round (queue_id, sent_at, attempts_before, last_failure_kind, run_id)
-VALUES (%(queue_id)s, clock_timestamp(), %(attempts_before)s, %(last_failure_kind)s, %(run_id)s)
+SELECT queue_id, clock_timestamp(), attempts_before, last_failure_kind, %(run_id)s
+FROM unnest(%(ids)s::uuid [], %(attempts)s::integer [], %(kinds)s::text [])
+AS exhausted (queue_id, attempts_before, last_failure_kind)
 """
 
 _BECAME = """
@@ -152,15 +154,15 @@ def send_round(
         chosen = cursor.execute(_CHOOSE + _LOCK, choice.arguments()).fetchall()
         if chosen:
             cursor.execute(_SEND, {"ids": [one.id for one in chosen], "more_attempts": more_attempts})
-            cursor.executemany(_NOTE, [_note(one, run_id) for one in chosen])
+            cursor.execute(_NOTE, _note(chosen, run_id))
     return chosen
 
 
-def _note(document: Exhausted, run_id: str | None) -> dict[str, object]:
+def _note(chosen: list[Exhausted], run_id: str | None) -> dict[str, object]:
     return {
-        "queue_id": document.id,
-        "attempts_before": document.ocr_attempts,
-        "last_failure_kind": document.failure_kind,
+        "ids": [one.id for one in chosen],
+        "attempts": [one.ocr_attempts for one in chosen],
+        "kinds": [one.failure_kind for one in chosen],
         "run_id": run_id,
     }
 

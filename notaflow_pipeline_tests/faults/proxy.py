@@ -30,6 +30,7 @@ class Proxy:
         self._cut_at: bytes | None = None
         self._chance = random.Random(29)
         self._cut_one_in = 0
+        self._until_next_cut = 0
         self.cuts = 0
         self.answers_lost = 0
         self.clients: set[str] = set()
@@ -70,13 +71,15 @@ class Proxy:
             self._cut_at = statement.encode()
 
     def cut_one_in(self, number: int) -> None:
-        """Close a connection at one in so many things that a client sends, by chance; 0 is never.
+        """Close a connection at about one in so many things that a client sends; 0 is never.
 
-        By chance, because a fixed interval could strike the same step of every retry. One time the server still gets it
-        and its answer is lost, the next time it does not get it.
+        From one cut to the next it is half as many to half as many again, by chance: a fixed interval could strike the
+        same step of every retry, and pure chance now and then strikes every retry there is. One time the server still
+        gets what was sent and its answer is lost, the next time it does not get it.
         """
         with self._lock:
             self._cut_one_in = number
+            self._until_next_cut = self._interval()
 
     def lose_answer_to_commit(self, after: str) -> None:
         """Close, once, in place of the answer that a transaction with `after` in a statement is committed."""
@@ -109,10 +112,17 @@ class Proxy:
                 self._cut_at = None
                 self.cuts += 1
                 return True, False
-            if not self._cut_one_in or self._chance.randrange(self._cut_one_in):
+            if not self._cut_one_in:
                 return False, False
+            self._until_next_cut -= 1
+            if self._until_next_cut > 0:
+                return False, False
+            self._until_next_cut = self._interval()
             self.cuts += 1
             return self.cuts % 2 == 0, self.cuts % 2 == 1
+
+    def _interval(self) -> int:
+        return self._chance.randint(self._cut_one_in // 2, self._cut_one_in * 3 // 2)
 
     def loses_answer(self, statements: bytes) -> bool:
         """Whether the answer that these statements are committed is the one to lose."""

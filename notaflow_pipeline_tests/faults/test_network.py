@@ -165,21 +165,23 @@ class TestConnectionsCutAgainAndAgain:
     def test_every_document_is_read_exactly_once_and_none_is_lost(
         self, connection: Connection, network: Proxy, folder: Path
     ) -> None:
-        ready_pages(connection, folder, 30)
-        # a claim whose answer is lost costs an attempt
-        connection.execute("UPDATE extraction_queue SET ocr_max_attempts = 20")
-        with open_pool(network.url) as pool, pipeline_over(pool, folder, lease_seconds=5) as pipeline:
-            network.cut_one_in(8)
-            succeeded = _work_through_cuts(pipeline, connection)
-            network.cut_one_in(0)
-        assert network.cuts >= 5
+        documents = succeeded = 0
+        with open_pool(network.url) as pool, pipeline_over(pool, folder, lease_seconds=8) as pipeline:
+            # how often it strikes depends on how the work happens to fall into statements
+            while network.cuts < 4:
+                documents += len(ready_pages(connection, folder, 20))
+                # a claim whose answer is lost costs an attempt
+                connection.execute("UPDATE extraction_queue SET ocr_max_attempts = 20 WHERE status_id = 3")
+                network.cut_one_in(20)
+                succeeded += _work_through_cuts(pipeline, connection)
+                network.cut_one_in(0)
         states = connection.execute("SELECT status_id, count(*) FROM extraction_queue GROUP BY 1").fetchall()
-        assert states == [(5, 30)]
+        assert states == [(5, documents)]
         won = connection.execute(
             "SELECT count(*), count(DISTINCT queue_id) FROM ocr_attempt WHERE outcome = 'succeeded'"
         ).fetchone()
-        assert won == (30, 30)
-        assert succeeded == 30, "whoever recorded it knows"
+        assert won == (documents, documents)
+        assert succeeded == documents, "whoever recorded it knows"
         assert broken_promises(connection) == {}
 
 
