@@ -115,7 +115,7 @@ def ocr_daily_tables(context: dg.AssetExecutionContext, queue: QueueResource) ->
     """Compute each day from the attempts that finished on it, and write its three tables in one transaction."""
     settings = load_settings()
     for key in context.partition_keys:
-        with queue.pool.connection() as connection:
+        with queue.connection_for_a_day() as connection:
             tables = write_day(
                 connection,
                 date.fromisoformat(key),

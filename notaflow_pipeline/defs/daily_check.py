@@ -34,7 +34,7 @@ def daily_tables_equal_a_recount(context: dg.AssetCheckExecutionContext, queue: 
     """Recount, and name what differs."""
     settings = load_settings()
     now = datetime.now(UTC)
-    with queue.pool.connection() as connection:
+    with queue.connection_for_a_day() as connection:
         pruned = pruned_before(connection)
         whole = [
             day

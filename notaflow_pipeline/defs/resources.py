@@ -15,7 +15,7 @@ from notaflow_pipeline.documents.storage import DocumentStorage
 from notaflow_pipeline.embedded import running_database_url
 from notaflow_pipeline.ocr.reading import Reader
 from notaflow_pipeline.queue import claims
-from notaflow_pipeline.queue.database import open_pool
+from notaflow_pipeline.queue.database import connect, open_pool
 from notaflow_pipeline.queue.schema import require_schema
 from notaflow_pipeline.settings import load_settings
 from notaflow_pipeline.worker import configured_reader, configured_storage
@@ -50,6 +50,12 @@ class QueueResource(dg.ConfigurableResource["QueueResource"]):
         if self._pool is None:
             raise dg.DagsterInvariantViolationError("the queue's pool is open only while a run or a tick lasts")
         return self._pool
+
+    @contextmanager
+    def connection_for_a_day(self) -> Iterator[Connection]:
+        """Connect without the limits of the pool's short statements, for what reads a day's attempts and sets its own."""
+        with connect(running_database_url(load_settings()), limited=False) as connection:
+            yield connection
 
     def _release(self, run_id: str) -> None:
         with self.pool.connection(timeout=5) as connection:

@@ -148,6 +148,7 @@ def find_differences(
     arguments = {"day": day, "timezone": timezone, "low_confidence": low_confidence}
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        cursor.execute("SET LOCAL statement_timeout = '10min'")
         for table, count in _RECOUNT.items():
             counted = {_key(table, row): row for row in cursor.execute(_ATTEMPTS + count, arguments)}
             statement = _STORED.format(table=sql.Identifier(table))

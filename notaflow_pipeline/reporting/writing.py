@@ -17,9 +17,14 @@ _ONE_VIEW = """
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ
 """
 
-# No SELECT, which would fix the view before the lock is there. A day of a million attempts takes some seconds.
+# No SELECT, which would fix the view before the lock is there. A day of a million attempts takes some seconds here, and
+# longer over a slow line.
 _LIMIT_WAIT = """
 SET LOCAL lock_timeout = '30s'
+"""
+
+_LIMIT_COUNT = """
+SET LOCAL statement_timeout = '10min'
 """
 
 # the later of two writers counts at least what the earlier one counted; readers are not in the way
@@ -91,7 +96,8 @@ def compute_day(connection: Connection, day: date, *, timezone: str, low_confide
         AttemptsPruned: some of the day's attempts were deleted.
     """
     with connection.transaction():
-        connection.execute(_ONE_VIEW)
+        for statement in (_ONE_VIEW, _LIMIT_COUNT):
+            connection.execute(statement)
         return _count(connection, day, timezone, low_confidence)
 
 
@@ -105,7 +111,7 @@ def write_day(connection: Connection, day: date, *, timezone: str, low_confidenc
         psycopg.errors.LockNotAvailable: another writer did not finish in time.
     """
     with connection.transaction():
-        for statement in (_ONE_VIEW, _LIMIT_WAIT, _ONE_WRITER):
+        for statement in (_ONE_VIEW, _LIMIT_WAIT, _LIMIT_COUNT, _ONE_WRITER):
             connection.execute(statement)
         computed_at = connection.execute(_NOW).fetchone()
         tables = _count(connection, day, timezone, low_confidence)

@@ -183,6 +183,16 @@ def test_what_is_no_longer_so_is_gone_from_the_tables(connection: Connection) ->
     assert [len(rows) for rows in everything(connection)] == [2, 2, 2]
 
 
+def test_day_may_take_longer_than_the_limit_of_short_statements(connection: Connection, database_url: str) -> None:
+    add_attempt(connection, uuid4(), "2026-06-15 12:00Z", "2026-06-15 12:01Z")
+    connection.execute("SET statement_timeout = '100ms'")
+    with psycopg.connect(database_url) as other:
+        other.execute("LOCK TABLE ocr_daily_performance IN ROW EXCLUSIVE MODE")
+        threading.Timer(0.5, other.rollback).start()
+        write(connection, DAY)
+    assert differences(connection, DAY) == []
+
+
 def test_writers_of_one_day_take_turns(connection: Connection, database_url: str) -> None:
     add_history(connection, Random(6), documents=60, start=window_of(DAY, TORONTO).start, hours=20)
     together, errors = threading.Barrier(4), list[Exception]()
