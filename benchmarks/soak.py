@@ -1,0 +1,259 @@
+"""Disk, connections and memory of an idle and of a busy day: the real product over an hour, sampled every 15 seconds.
+
+A copy of this checkout runs in a folder of its own as `notaflow dev` does: embedded PostgreSQL, webserver, daemon, code
+server, every sensor and schedule. First nobody wants anything of it; then documents come in small lots, some of them damaged,
+and somebody looks at the list of runs. At the end everything that it has written is made a year old by SQL, and housekeeping
+runs: what goes then is what does not grow for ever. Samples are written as they are taken, so a run that is cut short can
+still be drawn.
+
+usage: python benchmarks/soak.py [--minutes 60] [--phase both|idle|busy] [--pages FOLDER]
+       python benchmarks/soak.py --draw benchmarks/results/soak.jsonl
+"""
+
+import sys
+
+# from this file's folder, `import queue` anywhere in the standard library would find this project's benchmark of that name
+sys.path.pop(0)
+sys.path.insert(0, __file__.rpartition("/benchmarks/")[0])
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import cycle
+from pathlib import Path
+from typing import Any, TextIO
+
+import httpx
+import psycopg
+
+from benchmarks.soak_report import report
+from benchmarks.soak_sampling import count_connections, sample
+from notaflow_pipeline.embedded import running_database_url
+from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline.settings import Settings
+from notaflow_pipeline_tests.ocr import samples
+from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
+from notaflow_pipeline_tests.processes.test_together import free_port
+
+PROJECT = Path(__file__).resolve().parents[1]
+RESULTS = PROJECT / "benchmarks" / "results"
+PRODUCT = ("notaflow_pipeline", "migrations", "dagster.yaml", "workspace.yaml", "pyproject.toml")
+
+SAMPLE_SECONDS = 15.0
+IDLE_SHARE = 1 / 3
+START_SECONDS = 240.0
+EMPTY_SECONDS = 180.0
+HOUSEKEEPING_SECONDS = 240.0
+
+LOTS = ((1, 8), (2, 4), (1, 14), (1, 4))
+"""Photographed pages and small pages of each lot, in turn. One lot is one Dagster run, as it comes when documents are few."""
+
+LIST_OF_RUNS = """
+query {
+  runsOrError(limit: 25) {
+    ... on Runs { results { id status startTime endTime jobName tags { key value } stats { __typename } } }
+  }
+}
+"""
+
+OLDER = {
+    "runs": """
+        UPDATE dagster.runs
+        SET create_timestamp = create_timestamp - interval '400 days',
+            update_timestamp = update_timestamp - interval '400 days',
+            start_time = start_time - 400 * 86400,
+            end_time = end_time - 400 * 86400
+    """,
+    "events": "UPDATE dagster.event_logs SET timestamp = timestamp - interval '400 days'",
+    "answers": """
+        UPDATE dagster.asset_check_executions
+        SET evaluation_event_timestamp = evaluation_event_timestamp - interval '400 days'
+    """,
+    # a schedule whose last tick is old would catch up on a year
+    "ticks": "UPDATE dagster.job_ticks SET timestamp = timestamp - interval '400 days' WHERE type = 'SENSOR'",
+}
+
+
+@dataclass(frozen=True)
+class Installation:
+    """The product at work in a folder of its own."""
+
+    folder: Path
+    dev: "subprocess.Popen[bytes]"
+    ui: DagsterUI
+    connection: psycopg.Connection
+
+    def wait_until_read(self) -> None:
+        """Wait until nothing is ready or in hand, or for three minutes."""
+        give_up_at = time.monotonic() + EMPTY_SECONDS
+        unfinished = (
+            "SELECT EXISTS (SELECT FROM extraction_queue WHERE status_id = 6 OR status_id = 3 AND ocr_attempts = 0)"
+        )
+        while self.connection.execute(unfinished).fetchone() == (True,) and time.monotonic() < give_up_at:
+            time.sleep(1)
+
+
+def main() -> None:
+    """Soak, or draw what a soak has written."""
+    arguments = _arguments()
+    if arguments.draw is None:
+        RESULTS.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="notaflow-soak-") as name, arguments.samples.open("w") as written:
+            _soak(Path(name), written, arguments)
+    report(arguments.draw or arguments.samples, arguments.picture)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=60, help="a third of it idle")
+    parser.add_argument("--phase", choices=["both", "idle", "busy"], default="both")
+    parser.add_argument("--lot-seconds", type=float, default=40, help="between two lots of documents")
+    parser.add_argument("--pages", type=Path, default=PROJECT.parent / "shared" / "corpus" / "pages")
+    parser.add_argument("--samples", type=Path, default=RESULTS / "soak.jsonl")
+    parser.add_argument("--picture", type=Path, default=PROJECT / "docs" / "soak.png")
+    parser.add_argument("--draw", type=Path, help="draw and judge these samples instead of taking any")
+    return parser.parse_args()
+
+
+def _soak(folder: Path, written: TextIO, arguments: argparse.Namespace) -> None:
+    def write(kind: str, **figures: Any) -> None:
+        written.write(json.dumps({"kind": kind, "at": time.time(), **figures}) + "\n")
+        written.flush()
+
+    minutes = {"idle": arguments.minutes * IDLE_SHARE, "busy": arguments.minutes * (1 - IDLE_SHARE)}
+    if arguments.phase != "both":
+        minutes = {arguments.phase: arguments.minutes}
+    began = datetime.now(UTC).isoformat(timespec="minutes")
+    write("soak", began=began, minutes=minutes, lot_seconds=arguments.lot_seconds, cores=os.cpu_count())
+    with _installation(folder) as installation:
+        for phase, length in minutes.items():
+            print(f"{datetime.now(UTC):%H:%M} {phase}, {length:.0f} minutes", flush=True)
+            lots = _lots(installation, arguments) if phase == "busy" else None
+            _phase(installation, phase, 60 * length, arguments.lot_seconds, lots, write)
+        installation.wait_until_read()
+        print(f"{datetime.now(UTC):%H:%M} making it old, and keeping house", flush=True)
+        _keep_house(installation, write)
+
+
+@contextmanager
+def _installation(folder: Path) -> Iterator[Installation]:
+    """Start the product; nothing of it is left at the end."""
+    for name in PRODUCT:
+        of = PROJECT / name
+        copy = folder / "project" / name
+        shutil.copytree(of, copy, symlinks=True) if of.is_dir() else shutil.copy(of, _parent_of(copy))
+    for name in ("temporary", "documents/index"):
+        (folder / name).mkdir(parents=True)
+    ours = ("NOTAFLOW_", "OCR_", "DAGSTER_", "SUPABASE_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {
+        "NOTAFLOW_HOME": str(folder / "home"),
+        "NOTAFLOW_DOCUMENTS_URL": str(folder / "documents"),
+        "NOTAFLOW_ALERT_EXHAUSTED_HOURS": "0",
+        "OCR_WORKERS": "1",
+        "TMPDIR": str(folder / "temporary"),
+        "PYTHONPATH": str(folder / "project"),
+    }
+    ui = DagsterUI(free_port())
+    command = [str(Path(sys.executable).with_name("notaflow")), "dev", "--no-samples", "--port", str(ui.port)]
+    with (folder / "dev.log").open("wb") as log:
+        dev = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+    try:
+        give_up_at = time.monotonic() + START_SECONDS
+        while not ui.answers():
+            if dev.poll() is not None or time.monotonic() > give_up_at:
+                sys.exit(f"it does not start:\n{(folder / 'dev.log').read_text(errors='replace')[-3000:]}")
+            time.sleep(1)
+        url = running_database_url(Settings.model_validate({"NOTAFLOW_HOME": folder / "home"}))
+        with psycopg.connect(url, autocommit=True, application_name="soak") as connection:
+            yield Installation(folder, dev, ui, connection)
+    finally:
+        dev.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            dev.wait(timeout=60)
+        dev.kill()
+
+
+def _parent_of(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _lots(installation: Installation, arguments: argparse.Namespace) -> Iterator[int]:
+    """Enqueue the next lot at every step, and yield how many documents it was."""
+    folder = installation.folder / "documents" / "index"
+    photographed = sorted(one for one in arguments.pages.glob("*") if one.suffix.lower() in {".png", ".jpg", ".jpeg"})
+    if not photographed:
+        print(f"no page images in {arguments.pages}: the documents are small drawn pages alone")
+    for file in photographed:
+        shutil.copy(file, folder)
+    samples.png(folder / "small.png", "Vente du lot 3 770 292\nHypothèque 75 000,00 $\nQuittance 2019-05-31")
+    (folder / "damaged.pdf").write_bytes(b"%PDF-1.7\nthis is where it ends")
+    pages = cycle(file.name for file in photographed)
+    for number, (large, small) in enumerate(cycle(LOTS)):
+        names = [next(pages) for _ in range(large if photographed else 0)] + ["small.png"] * small
+        names += ["damaged.pdf"] if number % 4 == 3 else []
+        with installation.connection.transaction():
+            for place, name in enumerate(names):
+                document = NewDocument("index", f"{number} {place:03d}", f"index/{name}")
+                enqueue_document(installation.connection, document)
+        yield len(names)
+
+
+def _phase(
+    installation: Installation, name: str, seconds: float, lot_seconds: float, lots: Iterator[int] | None, write: Any
+) -> None:
+    """Sample until the time is over; with lots, enqueue them and look at the UI."""
+    began = time.monotonic()
+    next_sample = next_lot = began
+    connections = [0]
+    enqueued = 0
+    while time.monotonic() < began + seconds:
+        if installation.dev.poll() is not None:
+            sys.exit("it ended by itself: dev.log says why")
+        if lots is not None and time.monotonic() >= next_lot:
+            enqueued += next(lots)
+            next_lot += lot_seconds
+        if time.monotonic() >= next_sample:
+            if lots is not None:
+                _look(installation.ui)
+            figures = sample(installation.connection, installation.dev.pid, installation.folder)
+            figures |= {"connections: most": max(connections), "connections: fewest": min(connections)}
+            write("sample", phase=name, seconds=time.monotonic() - began, enqueued=enqueued, figures=figures)
+            connections = []
+            next_sample += SAMPLE_SECONDS
+        connections.append(count_connections(installation.connection))
+        time.sleep(1)
+
+
+def _look(ui: DagsterUI) -> None:
+    with suppress(httpx.HTTPError):  # a busy machine answers late; the next look is soon
+        httpx.post(f"http://127.0.0.1:{ui.port}/graphql", json={"query": LIST_OF_RUNS}, timeout=30)
+
+
+def _keep_house(installation: Installation, write: Any) -> None:
+    """Make all that was written a year old, let housekeeping run, and write down what was there before and after."""
+    connection = installation.connection
+    before = sample(connection, installation.dev.pid, installation.folder)
+    for statement in OLDER.values():
+        connection.execute(statement.encode())
+    run = installation.ui.launch("housekeeping_job")
+    give_up_at = time.monotonic() + HOUSEKEEPING_SECONDS
+    while (status := installation.ui.status(run)) not in {"SUCCESS", "FAILURE"} and time.monotonic() < give_up_at:
+        time.sleep(1)
+    time.sleep(75)  # ticks are purged by the next tick of each sensor, and the rarest has one a minute
+    connection.execute("VACUUM FULL")
+    after = sample(connection, installation.dev.pid, installation.folder)
+    write("housekeeping", status=status, before=before, after=after)
+
+
+if __name__ == "__main__":
+    main()
