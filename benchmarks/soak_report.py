@@ -16,7 +16,9 @@ WARM_UP_SHARE = 0.25
 
 MEMORY_PARTS = ("notaflow dev", "webserver", "daemon", "code server", "runs", "postgres")
 MEMORY = tuple((f"{part}: pss", part) for part in MEMORY_PARTS)
-DISK = tuple((f"disk {name}: bytes", name) for name in ("home", "tables", "write-ahead log", "server's log", "temporary"))
+DISK = tuple(
+    (f"disk {name}: bytes", name) for name in ("home", "tables", "write-ahead log", "server's log", "temporary")
+)
 SCHEMAS = (("schema public: bytes", "queue and attempts"), ("schema dagster: bytes", "Dagster's tables"))
 CONNECTIONS = (("connections: most", "most in a second"), ("connections: fewest", "fewest in a second"))
 ROWS = (("events", "Dagster's events"), ("runs", "Dagster's runs"), ("ticks", "ticks"), ("attempts", "attempts"))
