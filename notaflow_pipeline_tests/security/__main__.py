@@ -25,7 +25,7 @@ ATTACKS: dict[str, list[str]] = {
     "roles and row-level security": ["queue/test_roles.py"],
     "secrets and texts where they do not belong": ["security/test_leaks.py", "test_settings.py"],
     "SQL in text fields": ["security/test_injection.py"],
-    "hostile run config": ["defs/test_hostile_config.py"],
+    "hostile run config": ["defs/test_hostile_config.py", "processes/test_hostile_graphql.py"],
 }
 
 

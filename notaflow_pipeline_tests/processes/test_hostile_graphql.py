@@ -1,0 +1,78 @@
+"""What anybody who reaches the Dagster UI can send to its GraphQL: refused at once or by the run, and nothing is touched."""
+
+from typing import Any
+
+import dagster as dg
+import pytest
+from psycopg import Connection
+
+from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline_tests.cli import Terminal
+from notaflow_pipeline_tests.defs import defs
+from notaflow_pipeline_tests.defs.test_hostile_config import HOSTILE, HUGE, PATH, SQL, claim, page, retry
+from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
+from notaflow_pipeline_tests.processes.test_together import free_port, running_dev, wait_until
+
+pytestmark = [pytest.mark.xdist_group("processes"), pytest.mark.timeout(600)]
+
+PARTITION, FIRST, LAST = "dagster/partition", "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+LAUNCHED: list[tuple[str, dict[str, str], dict[str, Any]]] = [
+    ("ocr_job", {}, claim(limit=HUGE)),
+    ("dashboard_job", {}, page(days=0)),
+    ("retry_exhausted_job", {PARTITION: "2026-11-01"}, retry(kinds=[f"timeout'{SQL}"])),
+    ("retry_exhausted_job", {PARTITION: SQL}, {}),
+    ("retry_exhausted_job", {PARTITION: PATH}, {}),
+]
+"""What Dagster's own validation lets through, so that the run itself must refuse it."""
+
+REFUSED_TAGS = [
+    ("ocr_daily_job", {PARTITION: SQL}),
+    ("ocr_daily_job", {FIRST: "0001-01-01", LAST: "9999-12-31"}),
+]
+"""Dagster asks the days of assets before it launches anything."""
+
+OF_QUEUE = "SELECT xmin::text, ctid::text, q.* FROM extraction_queue AS q ORDER BY id"
+
+
+def _invalid(job: str, config: dict[str, Any]) -> bool:
+    try:
+        dg.validate_run_config(defs.resolve_job_def(job), config)
+    except dg.DagsterInvalidConfigError:
+        return True
+    return False
+
+
+REFUSED = [(job, config) for job, _, config, _ in HOSTILE if _invalid(job, config)]
+
+
+def test_hostile_config_and_tags_are_refused_by_a_running_ui_and_touch_nothing(
+    terminal: Terminal, connection: Connection
+) -> None:
+    assert len(REFUSED) > 10
+    ui = DagsterUI(free_port())
+    with running_dev(terminal, ui.port):
+        wait_until(ui.answers)
+        ui.stop_sensor("ocr_ready_sensor")
+        enqueue_document(connection, NewDocument("index", "1", "index/1.pdf"))
+        connection.execute(
+            "UPDATE extraction_queue SET ocr_attempts = 3, ocr_error = 'x', ocr_last_error_at = '2026-11-01 12:00Z'"
+        )
+        enqueue_document(connection, NewDocument("index", "2", "index/2.pdf"))
+        before = connection.execute(OF_QUEUE).fetchall()
+
+        for job, config in REFUSED:
+            assert ui.answer_to_launch(job, config) == "RunConfigValidationInvalid", (job, config)
+
+        for job, tags in REFUSED_TAGS:
+            assert ui.answer_to_launch(job, {}, **tags) == "PythonError", (job, tags)
+        for job, tags, config in LAUNCHED:
+            assert ui.answer_to_launch(job, config, **tags) == "LaunchRunSuccess", (job, tags, config)
+        ended = "SELECT count(*) FROM dagster.runs WHERE status IN ('SUCCESS', 'FAILURE')"
+        wait_until(lambda: connection.execute(ended).fetchone() == (len(LAUNCHED),))
+        ends = connection.execute("SELECT pipeline_name, status FROM dagster.runs ORDER BY id").fetchall()
+        assert ends == [(job, "FAILURE") for job, _, _ in LAUNCHED]
+
+        assert connection.execute(OF_QUEUE).fetchall() == before
+        assert connection.execute("SELECT count(*) FROM ocr_attempt").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM ocr_daily_performance").fetchone() == (0,)
