@@ -3,13 +3,14 @@ PORT ?= 3000
 TESTS ?=
 MINUTES ?= 10
 SECONDS ?= 60
+ROLE ?= worker
 
-.PHONY: help setup setup-dev dev test test-worker check audit chaos security format lock version wheel
+.PHONY: help setup setup-dev dev test test-pooler check audit chaos security format lock version wheel
 
 help:
 	@echo "make dev      install, start database and Dagster UI with the samples (PORT=3000)"
-	@echo "make test     install and test            (TESTS='-k claims' narrows it)"
-	@echo "make test-worker  the tests of queue, pipeline, reports, alerts, Dagster, commands and faults as the least-privileged role"
+	@echo "make test     install and test as the least-privileged role (TESTS='-k claims' narrows it)"
+	@echo "make test-pooler  the tests of queue, pipeline, reports, alerts, Dagster and commands behind PgBouncer"
 	@echo "make security attack it, say what happened (SECONDS=60 of damaged documents)"
 	@echo "make check    lint, type-check, check the import contract, the migrations and the lock files"
 	@echo "make chaos    kill, freeze, cut off and restart everything, and judge (MINUTES=10)"
@@ -27,14 +28,15 @@ setup-dev:
 dev: setup
 	@exec .venv/bin/notaflow dev --port $(PORT)
 
+# as the role that deploy/roles.sql makes, with row-level security on; ROLE=owner for the database's owner
 test: setup-dev
-	.venv/bin/pytest -n auto --dist loadgroup $(TESTS)
+	NOTAFLOW_TEST_ROLE=$(ROLE) .venv/bin/pytest -n auto --dist loadgroup $(TESTS)
 
-# as the role that deploy/roles.sql makes, with row-level security on; from here and not from the tests' folder, whose `queue`
-# would stand before Python's own
-test-worker: setup-dev
-	NOTAFLOW_TEST_ROLE=worker .venv/bin/pytest -n auto --dist loadgroup $(addprefix notaflow_pipeline_tests/, \
-		queue reporting alerting defs cli faults security test_pipeline.py test_enqueueing.py) $(TESTS)
+# as the owner, and without what by its nature needs sessions of its own: Dagster's storage, roles; from here and not from the
+# tests' folder, whose `queue` would stand before Python's own
+test-pooler: setup-dev
+	NOTAFLOW_TEST_POOLER=1 .venv/bin/pytest -n auto --dist loadgroup $(addprefix notaflow_pipeline_tests/, \
+		queue reporting alerting defs cli security test_pipeline.py test_enqueueing.py) $(TESTS)
 
 security: setup-dev
 	.venv/bin/python -m notaflow_pipeline_tests.security

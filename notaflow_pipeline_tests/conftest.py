@@ -14,11 +14,15 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool
 
 from notaflow_pipeline.embedded import embedded_database
-from notaflow_pipeline.queue.database import open_pool
+from notaflow_pipeline.queue.database import connect, open_pool
 from notaflow_pipeline.queue.migrating import migrate
 from notaflow_pipeline_tests import least_privilege
+from notaflow_pipeline_tests.faults import pooler
 
 TEMPLATE = "notaflow_template"
+
+POOLED = 40
+"""Server connections of the pooler for each database: more than any test holds at once."""
 
 _numbers = itertools.count(1)
 
@@ -82,8 +86,18 @@ def empty_database_url(server_url: str) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def pooler_url(server_url: str) -> Iterator[str]:
+    """The way to the server's databases through a PgBouncer in transaction mode."""
+    if missing := pooler.unavailable():
+        pytest.fail(missing)
+    # not by way of the template, which nobody may be connected to when it is copied
+    with pooler.pooler_before(_url_of(server_url, "postgres"), pool_size=POOLED) as url:
+        yield url
+
+
 @pytest.fixture
-def database_url(server_url: str, template_database: str, request: pytest.FixtureRequest) -> Iterator[str]:
+def direct_url(server_url: str, template_database: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of a migrated database of this test's own; see `least_privilege` for whom it lets in."""
     with _database(server_url, template_database) as url:
         if not least_privilege.is_wanted() or request.node.get_closest_marker("owner"):
@@ -94,9 +108,17 @@ def database_url(server_url: str, template_database: str, request: pytest.Fixtur
 
 
 @pytest.fixture
+def database_url(direct_url: str, request: pytest.FixtureRequest) -> str:
+    """The same; through a pooler if NOTAFLOW_TEST_POOLER is set and the test does not carry the marker `direct`."""
+    if not os.environ.get("NOTAFLOW_TEST_POOLER") or request.node.get_closest_marker("direct"):
+        return direct_url
+    return _url_of(request.getfixturevalue("pooler_url"), str(conninfo_to_dict(direct_url)["dbname"]))
+
+
+@pytest.fixture
 def connection(database_url: str) -> Iterator[Connection]:
-    """A connection to `database_url`, outside any transaction."""
-    with psycopg.connect(database_url, autocommit=True) as one:
+    """A connection to `database_url` as the product makes it, outside any transaction."""
+    with connect(database_url) as one:
         yield one
 
 

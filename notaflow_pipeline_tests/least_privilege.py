@@ -1,4 +1,4 @@
-"""The suite as the least-privileged role: NOTAFLOW_TEST_ROLE=worker (`make test-worker`).
+"""The suite as the least-privileged role: NOTAFLOW_TEST_ROLE=worker, as `make test` runs it.
 
 The product's statements run as a role that has the worker's, the enqueuer's, the housekeeper's and Dagster's rights and no
 others, with row-level security on. What a test itself executes (rows made to order, another program's writes, a look at what

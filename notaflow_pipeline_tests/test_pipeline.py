@@ -513,6 +513,7 @@ class TestSurroundings:
                 pipeline.check()
             assert versions(connection) == before
 
+    @pytest.mark.direct
     def test_connections_that_are_killed_once_do_not_stop_the_work(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
     ) -> None:

@@ -11,7 +11,7 @@ from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests import least_privilege
 from notaflow_pipeline_tests.cli import open_terminal
 
-pytestmark = pytest.mark.owner
+pytestmark = [pytest.mark.owner, pytest.mark.direct]
 
 
 @pytest.fixture

@@ -30,9 +30,9 @@ FIRST, LAST = date(2026, 10, 31), date(2026, 11, 2)  # around the day of 25 hour
 
 
 @pytest.fixture
-def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str) -> Iterator[dg.DagsterInstance]:
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, direct_url: str) -> Iterator[dg.DagsterInstance]:
     """Dagster's own storage in this test's database, as in production."""
-    configure(monkeypatch, tmp_path, database_url)
+    configure(monkeypatch, tmp_path, direct_url)
     with dg.DagsterInstance.from_config(str(PROJECT)) as one:
         yield one
 

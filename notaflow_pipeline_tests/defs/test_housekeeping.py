@@ -41,9 +41,9 @@ def errand_job() -> None:
 
 
 @pytest.fixture
-def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str) -> Iterator[dg.DagsterInstance]:
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, direct_url: str) -> Iterator[dg.DagsterInstance]:
     """Dagster's instance as dagster.yaml has it, on this test's database."""
-    configure(monkeypatch, tmp_path, database_url)
+    configure(monkeypatch, tmp_path, direct_url)
     with dg.DagsterInstance.from_config(str(PROJECT)) as one:
         yield one
 

@@ -13,7 +13,7 @@ from notaflow_pipeline.defs.instance_storage import instance_url
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, PROJECT, configure, defs, errors_of
 from notaflow_pipeline_tests.ocr import samples
 
-pytestmark = pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")
+pytestmark = [pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}"), pytest.mark.direct]
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,6 @@
 """Several hosts with addresses of their own, one database and one object store: one is cut off and one loses power."""
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,13 +12,12 @@ from psycopg import Connection
 
 from notaflow_pipeline.documents.s3 import S3Storage
 from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
-from notaflow_pipeline_tests.documents.conftest import free_port, wait_for
 from notaflow_pipeline_tests.faults.hosts import Host, hosts, unavailable
+from notaflow_pipeline_tests.faults.object_store import object_store
 from notaflow_pipeline_tests.faults.proxy import Proxy, proxy_before
 from notaflow_pipeline_tests.queue.oracle import broken_promises
 
 DOCUMENTS, LATER, LEASE_SECONDS = 120, 40, 4
-KEYS = {"AWS_ACCESS_KEY_ID": "key-id", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "ca-central-1"}
 
 pytestmark = [
     pytest.mark.skipif(unavailable() is not None, reason=str(unavailable())),
@@ -41,20 +39,10 @@ def way_in(database_url: str, network: tuple[str, list[Host]]) -> Iterator[Proxy
 
 
 @pytest.fixture
-def store(network: tuple[str, list[Host]], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The URL of an object store as the hosts see it, with the bucket of the source `index`."""
-    for name, value in {**KEYS, "NO_PROXY": network[0], "no_proxy": network[0]}.items():
-        monkeypatch.setenv(name, value)
-    endpoint = f"http://{network[0]}:{free_port()}"
-    address, port = endpoint.removeprefix("http://").split(":")
-    command = [sys.executable, "-m", "moto.server", "--host", address, "--port", port]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        try:
-            wait_for(f"{endpoint}/moto-api/", server)
-            S3Storage(endpoint_url=endpoint)._create_bucket("index")
-            yield endpoint
-        finally:
-            server.kill()
+def store(network: tuple[str, list[Host]]) -> Iterator[str]:
+    """The URL of an object store as the hosts see it."""
+    with object_store(network[0]) as url:
+        yield url
 
 
 def test_nothing_is_lost_or_doubled_when_one_host_is_cut_off_and_another_loses_power(

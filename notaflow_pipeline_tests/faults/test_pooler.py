@@ -1,11 +1,5 @@
 """The queue behind PgBouncer in transaction mode, as it comes from Debian: two server connections for everybody."""
 
-import os
-import pwd
-import shutil
-import socket
-import subprocess
-import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +10,6 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import Connection
-from psycopg.conninfo import conninfo_to_dict
 
 from notaflow_pipeline.ocr.engine import NullEngine
 from notaflow_pipeline.pipeline import Progress
@@ -24,6 +17,7 @@ from notaflow_pipeline.queue import claims
 from notaflow_pipeline.queue.database import OutcomeRefused, connect, open_pool, short_transaction
 from notaflow_pipeline.queue.leases import LeaseKeeper
 from notaflow_pipeline_tests.cli import open_terminal
+from notaflow_pipeline_tests.faults.pooler import pooler_before, unavailable
 from notaflow_pipeline_tests.ocr import samples
 from notaflow_pipeline_tests.ocr.processes import wait_until
 from notaflow_pipeline_tests.queue.conftest import (
@@ -43,83 +37,14 @@ from notaflow_pipeline_tests.test_pipeline import pipeline_over, ready, ready_pa
 
 POOL_SIZE = 2
 
-SETTINGS = """
-[databases]
-* = {server}
-
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {port}
-unix_socket_dir =
-auth_type = any
-pool_mode = transaction
-default_pool_size = {pool_size}
-"""
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def _server_of(database_url: str) -> str:
-    """The server as a line of `[databases]`, without the database: PgBouncer takes the one that its client names."""
-    parameters = conninfo_to_dict(database_url)
-    given = {
-        "host": parameters.get("host") or "127.0.0.1",
-        "port": parameters.get("port") or 5432,
-        "user": parameters.get("user") or "postgres",
-        "password": parameters.get("password"),
-    }
-    return " ".join(f"{name}={value}" for name, value in given.items() if value is not None)
-
-
-def _not_as_root(database_url: str) -> list[str]:
-    """PgBouncer refuses to run as root: then it is whoever runs the server, who can reach its socket."""
-    if os.geteuid() != 0:
-        return []
-    host = Path(str(conninfo_to_dict(database_url).get("host", "")))
-    owner = host.owner() if host.is_absolute() else "root"
-    return ["-u", owner if owner != "root" else pwd.getpwnam("nobody").pw_name]
-
 
 @pytest.fixture
-def pooled_url(database_url: str) -> Iterator[str]:
+def pooled_url(direct_url: str) -> Iterator[str]:
     """The way to this test's database through a PgBouncer of its own."""
-    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
-    if program is None:
-        pytest.skip("PgBouncer is not installed (apt-get install pgbouncer)")
-    port = free_port()
-    # not in pytest's own folder, which it locks from the user that PgBouncer runs as
-    with tempfile.TemporaryDirectory(prefix="notaflow-pgbouncer-") as place:
-        Path(place).chmod(0o755)
-        configuration = Path(place) / "pgbouncer.ini"
-        configuration.write_text(
-            SETTINGS.format(server=_server_of(database_url), port=port, pool_size=POOL_SIZE), encoding="utf-8"
-        )
-        with (Path(place) / "log").open("w") as log:
-            pooler = subprocess.Popen(
-                [program, *_not_as_root(database_url), str(configuration)], stdout=log, stderr=subprocess.STDOUT
-            )
-        user = conninfo_to_dict(database_url).get("user") or "postgres"
-        name = conninfo_to_dict(database_url)["dbname"]
-        url = f"postgresql://{user}@127.0.0.1:{port}/{name}"
-        try:
-            wait_until(lambda: _answers(url) or pooler.poll() is not None)
-            assert pooler.poll() is None, (Path(place) / "log").read_text(encoding="utf-8")
-            yield url
-        finally:
-            pooler.kill()
-            pooler.wait()
-
-
-def _answers(url: str) -> bool:
-    try:
-        with psycopg.connect(url, connect_timeout=5):
-            return True
-    except psycopg.OperationalError:
-        return False
+    if missing := unavailable():
+        pytest.skip(missing)
+    with pooler_before(direct_url, pool_size=POOL_SIZE) as url:
+        yield url
 
 
 def on_every_server_connection(url: str, question: str) -> dict[int, object]:

@@ -173,6 +173,7 @@ def test_place_is_named_without_user_or_password(url: str, place: str) -> None:
     assert where(url) == place
 
 
+@pytest.mark.direct
 def test_connection_of_the_pool_that_broke_is_replaced(database_url: str) -> None:
     with open_pool(database_url, max_size=1) as pool, psycopg.connect(database_url, autocommit=True) as killer:
         with pool.connection() as one:
@@ -183,6 +184,7 @@ def test_connection_of_the_pool_that_broke_is_replaced(database_url: str) -> Non
             assert one.execute("SELECT 1").fetchone() == (1,)
 
 
+@pytest.mark.direct
 def test_connections_say_who_they_are_and_hold_no_transaction(database_url: str) -> None:
     with open_pool(database_url) as pool, pool.connection() as one:
         assert one.autocommit
@@ -190,6 +192,7 @@ def test_connections_say_who_they_are_and_hold_no_transaction(database_url: str)
         assert one.prepare_threshold is not None, "no pooler is in between"
 
 
+@pytest.mark.direct
 def test_statements_of_every_connection_are_limited_but_not_those_that_build_indexes(database_url: str) -> None:
     with open_pool(database_url) as pool, pool.connection() as pooled, connect(database_url) as single:
         for one in (pooled, single):
@@ -198,6 +201,7 @@ def test_statements_of_every_connection_are_limited_but_not_those_that_build_ind
         assert builder.execute("SHOW statement_timeout").fetchone() == ("0",)
 
 
+@pytest.mark.direct
 def test_look_at_a_queue_that_somebody_has_locked_ends(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "STATEMENT_SECONDS", 1)
     with connect(database_url) as one, psycopg.connect(database_url) as holder:

@@ -38,7 +38,7 @@ from notaflow_pipeline_tests.queue.conftest import (
     sweep,
 )
 
-pytestmark = pytest.mark.owner
+pytestmark = [pytest.mark.owner, pytest.mark.direct]
 
 PASSWORD = "for this test alone"
 
