@@ -117,8 +117,8 @@ def database_url(direct_url: str, request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def connection(database_url: str) -> Iterator[Connection]:
-    """A connection to `database_url` as the product makes it, outside any transaction."""
-    with connect(database_url) as one:
+    """A connection to `database_url` that prepares nothing, so that it works behind a pooler; outside any transaction."""
+    with connect(database_url, limited=False) as one:
         yield one
 
 
