@@ -3,6 +3,7 @@
 What does not belong here: what runs on them. Needs root and iproute2; `unavailable` says what is missing.
 """
 
+import itertools
 import os
 import shutil
 import signal
@@ -11,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+_networks = itertools.count()
 
 
 def unavailable() -> str | None:
@@ -70,8 +73,10 @@ class Host:
 @contextmanager
 def hosts(count: int) -> Iterator[tuple[str, list[Host]]]:
     """Yield the address at which this machine is seen on a new network, and hosts on it; none is left at the end."""
-    mark = f"{os.getpid() % 100000:05d}"
-    network = f"10.213.{os.getpid() % 250}"
+    # the kernel takes its time to remove a network: the next one of this process has other names
+    number_of_network = next(_networks)
+    mark = f"{os.getpid() % 100000:05d}{number_of_network % 10}"
+    network = f"10.213.{(os.getpid() + number_of_network) % 250}"
     with ExitStack() as made:
         _ip("link", "add", f"nf{mark}", "type", "bridge")
         made.callback(_ip, "link", "delete", f"nf{mark}")
