@@ -10,7 +10,7 @@ from notaflow_pipeline_tests.cli import open_terminal
 from notaflow_pipeline_tests.queue.conftest import add_document, everything
 
 
-@pytest.mark.owner
+@pytest.mark.owner  # it migrates back
 @pytest.mark.parametrize("version", [18, 14], ids=["before pruning", "before worker instances"])
 def test_worker_of_this_version_leaves_an_older_database_alone(
     tmp_path: Path, connection: Connection, database_url: str, version: int

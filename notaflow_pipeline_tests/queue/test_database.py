@@ -224,7 +224,7 @@ def test_judging_everything_may_take_longer_than_other_statements(
             one.execute("SELECT pg_sleep(20)")
 
 
-@pytest.mark.owner
+@pytest.mark.owner  # the suite's own change of role would take the server's last words, which are asserted here
 def test_transaction_of_a_client_that_fell_silent_is_ended_by_the_server(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
