@@ -21,6 +21,7 @@ from notaflow_pipeline.documents.storage import DocumentStorage
 from notaflow_pipeline.ocr.reading import Reader
 from notaflow_pipeline.queue import claims
 from notaflow_pipeline.queue.database import DatabaseUnavailable, is_passing
+from notaflow_pipeline.queue.front import QueueFront
 from notaflow_pipeline.queue.model import ERROR_PREFIX, Claim, Failure, Reading
 from notaflow_pipeline.queue.monitoring import has_unfinished
 from notaflow_pipeline.queue.recovery import Recovered, recover
@@ -61,6 +62,8 @@ class Pipeline:
     max_file_bytes: int
     pages_ahead: int
     """How many pages may wait for a core before no more documents are claimed."""
+
+    front: QueueFront = field(default_factory=QueueFront)
 
     def check(self) -> None:
         """Refuse to start when the surroundings are not fit for work; no row is touched.
@@ -112,6 +115,7 @@ class Pipeline:
                 run_id=self.terms.run_id,
                 lease=self.terms.lease,
                 instance=self.terms.instance,
+                front=self.front,
             )
 
     def succeed(self, outcomes: Sequence[tuple[Claim, Reading]]) -> set[int]:

@@ -8,6 +8,7 @@ from worker_side import Order, await_go, misbehave, note, order, report, text
 
 from notaflow_pipeline.queue.claims import claim_documents, renew, succeed, succeed_together
 from notaflow_pipeline.queue.database import connect
+from notaflow_pipeline.queue.front import QueueFront
 from notaflow_pipeline.queue.migrating import migrate
 from notaflow_pipeline.queue.model import Claim, Reading
 from notaflow_pipeline.queue.recovery import recover
@@ -48,6 +49,7 @@ def main() -> None:
 def _work(connection, given: Order) -> None:
     cpu, latencies, done = time.process_time(), [], 0
     lease = timedelta(seconds=given.lease_seconds)
+    front = QueueFront()  # as the pipeline has one
     while given.command != "probe" or len(latencies) < given.count:
         began = time.perf_counter()
         claims = claim_documents(
@@ -57,6 +59,7 @@ def _work(connection, given: Order) -> None:
             worker_id=f"bench-{os.getpid()}",
             run_id=None,
             lease=lease,
+            front=front,
         )
         if claims:
             latencies.append((time.perf_counter() - began) * 1000)

@@ -14,6 +14,7 @@ from psycopg import Connection, sql
 from psycopg.rows import class_row, scalar_row
 
 from notaflow_pipeline.queue.database import OutcomeRefused, is_passing, short_statement, short_transaction
+from notaflow_pipeline.queue.front import QueueFront
 from notaflow_pipeline.queue.model import Claim, DocumentSource, Failure, Reading
 
 MAX_BACKOFF_SECONDS = 3600
@@ -33,12 +34,22 @@ _PICK = sql.SQL("""
     SELECT id, ocr_priority, created_at, ocr_next_attempt_at, FALSE AS again
     FROM extraction_queue
     WHERE {claimable}
+      AND {place}
       AND (ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())
       AND NOT EXISTS (SELECT FROM ocr_pause)
     ORDER BY ocr_priority DESC, created_at, id
     LIMIT %(limit)s
     FOR UPDATE OF extraction_queue SKIP LOCKED
 """)
+
+_ANYWHERE = sql.SQL("TRUE")
+
+# one priority alone, or the index could not be entered in its middle; nothing when that document is gone
+_BEHIND = sql.SQL("""ocr_priority = (SELECT last.ocr_priority FROM extraction_queue AS last WHERE last.id = %(behind)s)
+      AND (created_at, id) > (
+          (SELECT last.created_at FROM extraction_queue AS last WHERE last.id = %(behind)s),
+          %(behind)s
+      )""")
 
 # finished documents that are to be read again give way to all that were never read
 _PICK_AGAIN = sql.SQL("""
@@ -334,6 +345,7 @@ def claim_documents(
     run_id: str | None,
     lease: timedelta,
     instance: UUID | None = None,
+    front: QueueFront | None = None,
 ) -> list[Claim]:
     """Claim up to `limit` documents, highest priority first, then oldest; an empty list when none is ready.
 
@@ -347,6 +359,8 @@ def claim_documents(
         run_id: the Dagster run, or None outside Dagster.
         lease: how long the claim holds without a renewal.
         instance: the process that claims, so that it can give back what it does not know of.
+        front: where the worker's last claim ended, and the next may begin for a moment; without it, and whenever that
+            does not fill the claim, at the head of the queue.
     """
     arguments = {
         "limit": limit,
@@ -356,15 +370,23 @@ def claim_documents(
         "lease": lease,
         "instance": instance,
     }
-    claimed = _claim(connection, sources, arguments)
+    behind = front.behind if front else None
+    claimed: list[Claim] = []
+    if behind is not None:
+        claimed = _claim(connection, claim_statement(sources, behind=True), {**arguments, "behind": behind})
+    from_head = len(claimed) < limit
+    if from_head:
+        claimed += _claim(connection, claim_statement(sources), {**arguments, "limit": limit - len(claimed)})
     if len(claimed) < limit and _write_missing_maxima(connection, sources):
-        claimed += _claim(connection, sources, {**arguments, "limit": limit - len(claimed)})
+        claimed += _claim(connection, claim_statement(sources), {**arguments, "limit": limit - len(claimed)})
+    if front:
+        front.note_claims(claimed, limit=limit, from_head=from_head)
     return claimed
 
 
-def _claim(connection: Connection, sources: Sequence[str], arguments: Mapping[str, object]) -> list[Claim]:
+def _claim(connection: Connection, statement: sql.Composed, arguments: Mapping[str, object]) -> list[Claim]:
     with short_statement(connection), connection.cursor(row_factory=class_row(Claim)) as cursor:
-        return cursor.execute(claim_statement(sources), arguments).fetchall()
+        return cursor.execute(statement, arguments).fetchall()
 
 
 def _write_missing_maxima(connection: Connection, sources: Sequence[str]) -> int:
@@ -377,8 +399,10 @@ def claimable(source: str) -> sql.Composed:
     return CLAIMABLE.format(source=sql.Literal(DocumentSource(source).value))
 
 
-def claim_statement(sources: Sequence[str]) -> sql.Composed:
+def claim_statement(sources: Sequence[str], *, behind: bool = False) -> sql.Composed:
     """Return the claim for these sources; each must be one that is OCRed.
+
+    `behind` begins it behind the document `%(behind)s`, among those of its priority that were never read.
 
     Raises:
         ValueError: a source that is not in `DocumentSource`, or drawings.
@@ -386,13 +410,15 @@ def claim_statement(sources: Sequence[str]) -> sql.Composed:
     known = [DocumentSource(source) for source in sources]
     if not known or DocumentSource.PLAN_CADASTRAUX in known:
         raise ValueError("OCR reads the sources index and acte; drawings are never OCRed")
-    picks = [
-        sql.SQL("pick_{} AS MATERIALIZED ({})").format(sql.SQL(source.value), _PICK.format(claimable=claimable(source)))
-        for source in known
-    ]
-    picks.append(sql.SQL("pick_again AS MATERIALIZED ({})").format(_PICK_AGAIN))
-    candidates = [sql.SQL("SELECT * FROM pick_{}").format(sql.SQL(source)) for source in (*known, "again")]
-    return _CLAIM.format(picks=sql.SQL(",\n").join(picks), candidates=sql.SQL(" UNION ALL ").join(candidates))
+    place = _BEHIND if behind else _ANYWHERE
+    picks: dict[str, sql.Composable] = {
+        source.value: _PICK.format(claimable=claimable(source), place=place) for source in known
+    }
+    if not behind:
+        picks["again"] = _PICK_AGAIN
+    steps = [sql.SQL("pick_{} AS MATERIALIZED ({})").format(sql.SQL(name), pick) for name, pick in picks.items()]
+    candidates = [sql.SQL("SELECT * FROM pick_{}").format(sql.SQL(name)) for name in picks]
+    return _CLAIM.format(picks=sql.SQL(",\n").join(steps), candidates=sql.SQL(" UNION ALL ").join(candidates))
 
 
 def renew(connection: Connection, tokens: Collection[int], lease: timedelta) -> set[int]:
