@@ -137,6 +137,12 @@ class TestImage:
             assert (PROJECT / name).exists(), name
             assert any(Path(name).match(one) or Path(one) in Path(name).parents for one in let_in), name
 
+    def test_its_user_may_read_what_a_strict_umask_closed(self) -> None:
+        text = (DEPLOY / "Dockerfile").read_text()
+        [opened] = re.findall(r"^RUN chmod -R a\+rX (.+) \\$", text, re.MULTILINE)
+        folders = {destination.rstrip("/") for destination in re.findall(r"^COPY .+ (\w+/?)$", text, re.MULTILINE)}
+        assert set(opened.split()) == folders
+
     def test_nothing_secret_or_heavy_is_let_in(self) -> None:
         lines = (PROJECT / ".dockerignore").read_text().splitlines()
         assert lines[0] == "*"
