@@ -1,0 +1,99 @@
+"""A person sends what failed for good on a range of days round again, from the backfill dialog of the retry job."""
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import pytest
+from psycopg import Connection
+
+from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline_tests.browser.test_daily_backfill import BACKFILL_RUNS
+from notaflow_pipeline_tests.cli import Terminal
+from notaflow_pipeline_tests.ocr import samples
+from notaflow_pipeline_tests.processes.test_together import wait_until
+from notaflow_pipeline_tests.queue.oracle import broken_promises
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.xdist_group("processes")
+
+EXHAUSTED_AT = {
+    "before": "2026-10-30 23:59:59-04",
+    "first": "2026-10-31 00:00-04",
+    "middle": "2026-11-01 12:00-05",  # a day of 25 hours
+    "last": "2026-11-02 23:59:59-05",
+    "after": "2026-11-03 00:00-05",
+}
+
+DAY_OF_ROUND = """
+SELECT q.document_number, day.value
+FROM ocr_round AS r
+JOIN extraction_queue AS q ON q.id = r.queue_id
+JOIN dagster.run_tags AS backfill ON backfill.run_id = r.run_id AND backfill.key = 'dagster/backfill'
+JOIN dagster.run_tags AS day ON day.run_id = r.run_id AND day.key = 'dagster/partition'
+"""
+
+
+@pytest.fixture
+def exhausted(terminal: Terminal, connection: Connection) -> dict[str, UUID]:
+    """Documents whose files were missing when their only attempt was made, each on a day of its own."""
+    documents = {
+        name: enqueue_document(connection, NewDocument("index", name, f"index/{name}.png")) for name in EXHAUSTED_AT
+    }
+    connection.execute("UPDATE extraction_queue SET ocr_max_attempts = 1")
+    assert terminal.run("work", "--until-empty").returncode == 0
+    for name, at in EXHAUSTED_AT.items():
+        connection.execute(
+            "UPDATE ocr_attempt SET claimed_at = %s, finished_at = %s WHERE queue_id = %s", [at, at, documents[name]]
+        )
+        connection.execute("UPDATE extraction_queue SET ocr_last_error_at = %s WHERE id = %s", [at, documents[name]])
+    return documents
+
+
+@pytest.mark.timeout(400)
+def test_backfill_over_a_range_sends_the_documents_of_its_days_round_and_no_others(
+    exhausted: dict[str, UUID], page: "Page", dagster_url: str, connection: Connection, terminal: Terminal
+) -> None:
+    assert ends(connection) == dict.fromkeys(exhausted, (3, 1, 1, ["not_found"]))
+    # the files have come since then, and one is none
+    for name in exhausted:
+        samples.png(terminal.documents / "index" / f"{name}.png")
+    (terminal.documents / "index" / "middle.png").write_bytes(b"<html>Session expired</html>")
+
+    launch_backfill(page, dagster_url, "[2026-10-31...2026-11-02]")
+    wait_until(lambda: connection.execute(BACKFILL_RUNS).fetchall() == [("SUCCESS", 3)])
+
+    sent = connection.execute(DAY_OF_ROUND).fetchall()
+    assert sorted(sent) == [("first", "2026-10-31"), ("last", "2026-11-02"), ("middle", "2026-11-01")]
+    wait_until(lambda: ends(connection)["last"][0] == 5)
+    assert ends(connection) == {
+        "before": (3, 1, 1, ["not_found"]),
+        "first": (5, 2, 4, ["not_found", None]),
+        "middle": (3, 2, 2, ["not_found", "not_a_document"]),
+        "last": (5, 2, 4, ["not_found", None]),
+        "after": (3, 1, 1, ["not_found"]),
+    }
+    assert broken_promises(connection) == {}
+
+
+def ends(connection: Connection) -> dict[str, tuple[int, int, int, list[str | None]]]:
+    """Each document's status, attempts, their maximum, and how each attempt failed."""
+    rows = connection.execute(
+        "SELECT q.document_number, q.status_id, q.ocr_attempts, q.ocr_max_attempts, "
+        "(SELECT array_agg(a.failure_kind ORDER BY a.id) FROM ocr_attempt AS a WHERE a.queue_id = q.id) "
+        "FROM extraction_queue AS q"
+    ).fetchall()
+    return {number: (status, attempts, most, kinds) for number, status, attempts, most, kinds in rows}
+
+
+def launch_backfill(page: "Page", dagster_url: str, days: str) -> None:
+    """Send these days round from the job's page."""
+    page.goto(f"{dagster_url}/locations/notaflow_pipeline/jobs/retry_exhausted_job/partitions")
+    page.get_by_role("button", name="Launch backfill").click()
+    dialog = page.get_by_role("dialog")
+    wanted = dialog.get_by_placeholder("ex: 2025-10-10")
+    wanted.fill(days)
+    wanted.press("Enter")
+    dialog.get_by_role("button", name="Submit 3 runs").click()
+    dialog.wait_for(state="hidden")
