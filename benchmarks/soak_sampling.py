@@ -14,7 +14,7 @@ import psutil
 import psycopg
 
 POSTGRES = "postgres"
-PARTS = {"execute_run": "runs", "grpc": "code server", "code-server": "code server"}
+PARTS = {"execute_run": "runs", "code_server.py": "code server", "code-server": "code server"}
 PARTS |= {"dagster_webserver": "webserver", "dagster-webserver": "webserver", "dagster._daemon": "daemon"}
 """Words of a command line, and the part that such a process belongs to; its children belong to it too."""
 

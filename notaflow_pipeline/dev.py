@@ -7,11 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 
-import httpx
 import psutil
 
 from notaflow_pipeline.documents.location import BUCKET_OF_SOURCE, Location
@@ -32,13 +32,11 @@ STOP_SECONDS = 12
 LOOK_SECONDS = 2.0
 """How often Dagster's processes are looked at."""
 
-RELOAD_SECONDS = 120.0
-"""How long a code server may take to start; a busy machine needs half a minute."""
+LOCATION = "notaflow_pipeline"
+"""The name of the code in workspace.yaml and [tool.dg], so that sensors keep their state whichever is used."""
 
-RELOAD = """
-mutation { reloadRepositoryLocation(repositoryLocationName: "notaflow_pipeline") { __typename } }
-"""
-"""What the UI's button "Reload" asks for."""
+SOCKETS = "/tmp"  # noqa: S108 - a private folder is made in it
+"""Where the code server's socket lies: its path may have some 100 characters, and other folders' are longer."""
 
 
 def run_dev(settings: Settings, *, samples: bool, port: int) -> int:
@@ -60,16 +58,14 @@ def run_dev(settings: Settings, *, samples: bool, port: int) -> int:
             enqueue_samples(url, configured_storage(settings))
         sys.stdout.write(f"\nDagster UI: http://127.0.0.1:{port}   (Ctrl-C stops everything)\n\n")
         sys.stdout.flush()
-        dagster = subprocess.Popen(
-            [sys.executable, "-m", "dagster", "dev", "--host", "127.0.0.1", "--port", str(port)],
-            cwd=PROJECT,
-            env=_environment(settings, url),
-            start_new_session=True,  # Ctrl-C reaches this process alone, which then stops the others in order
-        )
-        try:
-            _watch(dagster, port)
-        finally:
-            _stop(dagster)
+        with tempfile.TemporaryDirectory(prefix="notaflow-", dir=SOCKETS) as folder:
+            socket_path = Path(folder) / "code-server"
+            dagster = Dagster(socket_path, _environment(settings, url))
+            try:
+                dagster.start(port)
+                dagster.watch()
+            finally:
+                dagster.stop()
     sys.stderr.write("Dagster ended by itself; what it printed above says why. Documents in hand were given back.\n")
     return 1
 
@@ -129,65 +125,97 @@ def _environment(settings: Settings, url: str) -> dict[str, str]:
     }
 
 
-def _watch(dagster: "subprocess.Popen[bytes]", port: int) -> None:
-    """Return when Dagster has ended. Start its code server again when that is gone, which Dagster itself does not.
+class Dagster:
+    """Its three processes, side by side.
 
-    Without it no sensor ticks, so nothing is read and nobody is told; the UI alone would show it.
+    Not `dagster dev`, whose daemon and webserver stop working and stay when anybody but their parent tells them to end:
+    nothing would tick any more, and nobody would notice.
     """
-    seen: set[str] = set()
-    while dagster.poll() is None:
-        running = _parts(dagster.pid)
-        if "code-server" in seen - running:
-            return  # the parent of code servers: nothing but a new start brings it back
-        if "grpc" in seen - running:
-            sys.stderr.write("\nThe code server is gone; starting it again.\n")
-            with suppress(httpx.HTTPError):  # the next look sees whether it worked
-                httpx.post(f"http://127.0.0.1:{port}/graphql", json={"query": RELOAD}, timeout=RELOAD_SECONDS)
-        seen |= running
-        time.sleep(LOOK_SECONDS)
+
+    def __init__(self, socket_path: Path, environment: dict[str, str]) -> None:
+        self._socket = socket_path
+        self._environment = environment
+        self._code_server: subprocess.Popen[bytes] | None = None
+        self._others: list[subprocess.Popen[bytes]] = []
+        self._left_alone: set[psutil.Process] = set()  # runs whose code server was killed
+
+    def start(self, port: int) -> None:
+        """Start everything; the daemon and the webserver when there is code to serve."""
+        self._code_server = self._start_code_server()
+        while not self._serves() and self._code_server.poll() is None:
+            time.sleep(LOOK_SECONDS / 10)
+        workspace = self._socket.with_name("workspace.yaml")
+        server = {"socket": str(self._socket), "location_name": LOCATION}
+        workspace.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))
+        address = ["--host", "127.0.0.1", "--port", str(port)]
+        self._others = [
+            self._start("-m", "dagster._daemon", "run", "--workspace", str(workspace)),
+            self._start("-m", "dagster_webserver", *address, "--workspace", str(workspace)),
+        ]
+
+    def watch(self) -> None:
+        """Return when the daemon or the webserver has ended. Start the code server again when that has: it has no state.
+
+        Without it no sensor ticks, so nothing is read and nobody is told; the UI alone would show it.
+        """
+        while all(one.poll() is None for one in self._others):
+            if self._code_server is not None and self._code_server.poll() is not None:
+                sys.stderr.write("\nThe code server is gone; starting it again.\n")
+                self._left_alone.update(_members({self._code_server.pid}))
+                self._code_server = self._start_code_server()
+            time.sleep(LOOK_SECONDS)
+
+    def stop(self) -> None:
+        """Interrupt each, and the code server its runs, so that they give their claims back; kill what is left after that.
+
+        OCR workers lead sessions of their own and are not interrupted: they end with their run.
+        """
+        started = [one for one in (self._code_server, *self._others) if one is not None]
+        sessions = {one.pid for one in started}
+        if self._code_server is not None and self._code_server.poll() is not None:
+            self._left_alone.update(_members({self._code_server.pid}))
+        everything = _family(sessions) | self._left_alone
+        for one in started:
+            one.send_signal(signal.SIGINT)
+        for run in self._left_alone:
+            with suppress(psutil.NoSuchProcess):
+                run.send_signal(signal.SIGINT)
+        _, alive = psutil.wait_procs(everything, timeout=STOP_SECONDS)
+        for process in {*alive, *_family(sessions)}:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    def _serves(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as client:
+            return client.connect_ex(str(self._socket)) == 0
+
+    def _start_code_server(self) -> "subprocess.Popen[bytes]":
+        program = PROJECT / "deploy" / "code_server.py"
+        # code that cannot be loaded is for the UI to show
+        options = ["--socket", str(self._socket), "--location-name", LOCATION, "--lazy-load-user-code"]
+        return self._start(str(program), *options)
+
+    def _start(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        # Ctrl-C reaches `notaflow dev` alone, which then stops the others in order
+        return subprocess.Popen(
+            [sys.executable, *arguments], cwd=PROJECT, env=self._environment, start_new_session=True
+        )
 
 
-def _parts(session: int) -> set[str]:
-    """Which of the two parts that Dagster does not watch over itself are running."""
-    words = {word for process in _members(session) for word in _command(process)[:6]}
-    return words & {"code-server", "grpc"}
-
-
-def _command(process: psutil.Process) -> list[str]:
-    try:
-        return [] if process.status() == psutil.STATUS_ZOMBIE else process.cmdline()
-    except psutil.Error:
-        return []
-
-
-def _stop(dagster: "subprocess.Popen[bytes]") -> None:
-    """Interrupt Dagster as Ctrl-C would, so that runs give their claims back; kill what is left after that.
-
-    OCR workers lead sessions of their own and are not interrupted: they end with their run.
-    """
-    everything = _family(dagster.pid)
-    with suppress(ProcessLookupError):
-        os.killpg(dagster.pid, signal.SIGINT)
-    _, alive = psutil.wait_procs(everything, timeout=STOP_SECONDS)
-    for process in {*alive, *_family(dagster.pid)}:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-
-
-def _family(session: int) -> set[psutil.Process]:
+def _family(sessions: set[int]) -> set[psutil.Process]:
     """Everything that Dagster started, and what that started."""
-    found = set(_members(session))
+    found = set(_members(sessions))
     for member in list(found):
         with suppress(psutil.NoSuchProcess):
             found.update(member.children(recursive=True))
     return found
 
 
-def _members(session: int) -> list[psutil.Process]:
-    """The processes of a session: unlike a parent's children, they can be found when what started them is dead."""
+def _members(sessions: set[int]) -> list[psutil.Process]:
+    """The processes of sessions: unlike a parent's children, they can be found when what started them is dead."""
     found = []
     for pid in psutil.pids():
         with suppress(ProcessLookupError, PermissionError, psutil.NoSuchProcess):
-            if os.getsid(pid) == session:
+            if os.getsid(pid) in sessions:
                 found.append(psutil.Process(pid))
     return found

@@ -101,17 +101,25 @@ def read_by(connection: Connection, run: str) -> int:
 
 def parts(terminal: Terminal, words: str) -> list[psutil.Process]:
     """The processes of Dagster with these words in their command."""
-    return [process for process in started_from(terminal) if words in " ".join(process.cmdline())]
+    return [process for process in started_from(terminal) if words in " ".join(command(process))]
 
 
 def run_workers(terminal: Terminal) -> list[psutil.Process]:
     """The processes that carry out runs: the code server's children."""
     return [
         child
-        for server in parts(terminal, "api grpc")
+        for server in parts(terminal, "code_server.py")
         for child in server.children()
-        if "spawn_main" in child.cmdline()[3]
+        if "spawn_main" in " ".join(command(child))
     ]
+
+
+def command(process: psutil.Process) -> list[str]:
+    """Nothing, if it has just ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 def open_claims(connection: Connection, run: str) -> int:
@@ -189,13 +197,13 @@ def test_code_server_that_dies_with_its_run_is_started_again_and_the_rest_is_rea
         lost = wait_for_run_at_work(connection)
         # the server first: it would tell Dagster of the run's end
         workers = run_workers(hasty)
-        killed = [*parts(hasty, "api grpc"), *workers]
+        killed = [*parts(hasty, "code_server.py"), *workers]
         for process in killed:
             process.kill()
         psutil.wait_procs(killed, timeout=30)
         held = count_at(connection, 6)
         assert held > 0
-        wait_until(lambda: parts(hasty, "api grpc"))
+        wait_until(lambda: parts(hasty, "code_server.py"))
         wait_until(lambda: runs(connection)[lost] == "FAILURE")
         wait_until(lambda: count_at(connection, 5) == 40)
         assert outcomes(connection) == {"succeeded": 40, "stuck": held}

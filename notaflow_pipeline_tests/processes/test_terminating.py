@@ -1,0 +1,121 @@
+"""SIGTERM to each process of `notaflow dev` in mid-run: what is in hand is ready again within ten seconds."""
+
+import signal
+import time
+from collections.abc import Sequence
+
+import psutil
+import pytest
+from psycopg import Connection
+
+from notaflow_pipeline_tests.cli import Terminal
+from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents, started_from
+from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
+from notaflow_pipeline_tests.processes.test_dagster_side import (
+    STOPPING_SECONDS,
+    open_claims,
+    outcomes,
+    parts,
+    read_by,
+    run_workers,
+    runs,
+)
+from notaflow_pipeline_tests.processes.test_together import free_port, running_dev, wait_until
+from notaflow_pipeline_tests.queue.oracle import broken_promises
+
+pytestmark = [pytest.mark.xdist_group("processes"), pytest.mark.timeout(600)]
+
+DOCUMENTS = 100
+
+ONE_WORKER = {"OCR_WORKERS": "1"}
+"""Some 0.15 s for a document: what is told to end is told in mid-run. Leases are those of every day, two minutes."""
+
+SPAWNED = "spawn_main"
+"""In the commands of runs and of their OCR processes."""
+
+
+@pytest.fixture
+def slow(terminal: Terminal, connection: Connection) -> Terminal:
+    """A terminal with documents to read."""
+    ready_documents(connection, terminal, DOCUMENTS)
+    return Terminal(terminal.folder, terminal.environment | ONE_WORKER)
+
+
+def run_at_work(connection: Connection, ui: DagsterUI) -> str:
+    """Launch a run, as soon as there is a code server, and wait until it has read some documents."""
+    wait_until(lambda: ui.answer_to_launch("ocr_job", {}) == "LaunchRunSuccess")
+    run = list(runs(connection))[-1]
+    wait_until(lambda: read_by(connection, run) >= 3)
+    return run
+
+
+def assert_given_back_after_sigterm(
+    connection: Connection, terminal: Terminal, run: str, told: Sequence[psutil.Process]
+) -> None:
+    """Tell processes to end. What the run holds is ready again within ten seconds, and no process of OCR survives."""
+    at_work = parts(terminal, SPAWNED)
+    released = outcomes(connection)["released"]
+    assert told
+    assert open_claims(connection, run) > 0
+    began = time.monotonic()
+    for process in told:
+        process.terminate()
+    wait_until(lambda: open_claims(connection, run) == 0)
+    assert time.monotonic() - began < STOPPING_SECONDS
+    wait_until(lambda: not set(at_work) & set(started_from(terminal)))
+    assert outcomes(connection)["released"] > released
+    assert outcomes(connection).keys() == {"succeeded", "released"}
+    ready = connection.execute("SELECT DISTINCT ocr_attempts, ocr_error FROM extraction_queue WHERE status_id = 3")
+    assert ready.fetchall() == [(0, None)], "the attempts were given back"
+    assert broken_promises(connection) == {}
+
+
+def assert_rest_is_read(connection: Connection, terminal: Terminal) -> None:
+    assert count_at(connection, 5) < DOCUMENTS
+    assert terminal.run("work", "--until-empty").returncode == 0
+    assert count_at(connection, 5) == DOCUMENTS
+    assert broken_promises(connection) == {}
+
+
+def test_run_code_server_and_everything_at_once_give_back_what_is_in_hand(
+    slow: Terminal, connection: Connection
+) -> None:
+    ui = DagsterUI(free_port())
+    with running_dev(slow, ui.port) as dev:
+        wait_until(ui.answers)
+        ui.stop_sensor("ocr_ready_sensor")
+
+        run = run_at_work(connection, ui)
+        assert_given_back_after_sigterm(connection, slow, run, run_workers(slow))
+        wait_until(lambda: runs(connection)[run] == "FAILURE")
+
+        # another run begins as if nothing had been
+        run = run_at_work(connection, ui)
+        (old,) = parts(slow, "code_server.py")
+        assert_given_back_after_sigterm(connection, slow, run, [old])
+        wait_until(lambda: [one.pid for one in parts(slow, "code_server.py")] not in ([], [old.pid]))
+        wait_until(lambda: runs(connection)[run] == "FAILURE")
+        assert dev.poll() is None
+
+        # and with the new code server; as systemd ends a service
+        run = run_at_work(connection, ui)
+        assert_given_back_after_sigterm(connection, slow, run, started_from(slow))
+        assert dev.wait(timeout=60) == 128 + signal.SIGTERM
+    assert started_from(slow) == []
+    assert_rest_is_read(connection, slow)
+
+
+def test_daemon_or_webserver_ends_everything_and_what_is_in_hand_is_given_back(
+    slow: Terminal, connection: Connection
+) -> None:
+    ui = DagsterUI(free_port())
+    for words in ("dagster._daemon", "dagster_webserver"):
+        with running_dev(slow, ui.port) as dev:
+            wait_until(ui.answers)
+            ui.stop_sensor("ocr_ready_sensor")
+            run = run_at_work(connection, ui)
+            assert_given_back_after_sigterm(connection, slow, run, parts(slow, words))
+            assert dev.wait(timeout=60) == 1
+        assert started_from(slow) == []
+        assert runs(connection)[run] == "FAILURE"
+    assert_rest_is_read(connection, slow)
