@@ -105,6 +105,25 @@ def test_run_code_server_and_everything_at_once_give_back_what_is_in_hand(
     assert_rest_is_read(connection, slow)
 
 
+def test_run_whose_code_server_was_killed_works_on_and_is_told_to_end_with_the_rest(
+    slow: Terminal, connection: Connection
+) -> None:
+    ui = DagsterUI(free_port())
+    with running_dev(slow, ui.port) as dev:
+        wait_until(ui.answers)
+        ui.stop_sensor("ocr_ready_sensor")
+        run = run_at_work(connection, ui)
+        (old,) = parts(slow, "code_server.py")
+        old.kill()
+        wait_until(lambda: [one.pid for one in parts(slow, "code_server.py")] not in ([], [old.pid]))
+        known = read_by(connection, run)
+        wait_until(lambda: read_by(connection, run) > known)
+        assert_given_back_after_sigterm(connection, slow, run, [psutil.Process(dev.pid)])
+        assert dev.wait(timeout=60) == 128 + signal.SIGTERM
+    assert started_from(slow) == []
+    assert_rest_is_read(connection, slow)
+
+
 def test_daemon_or_webserver_ends_everything_and_what_is_in_hand_is_given_back(
     slow: Terminal, connection: Connection
 ) -> None:
