@@ -28,6 +28,7 @@ from PIL import Image, ImageChops, ImageOps
 
 from benchmarks.scoring import character_error_rate, transcribed_pages, without_library_footer
 from notaflow_pipeline.ocr.engine import TesserocrEngine
+from notaflow_pipeline.ocr.engines.models import for_typescript
 from notaflow_pipeline.ocr.opening import DocumentFormat
 from notaflow_pipeline.ocr.preparing import ALL_STEPS, without_dark_borders
 from notaflow_pipeline.ocr.recognising import DEFAULT_POLICY, Policy, read_page
@@ -68,8 +69,8 @@ def main() -> None:
     pages = [_page(path, truth, number) for number, (path, truth) in enumerate(arguments.pages.items(), start=1)]
     engine = TesserocrEngine(LANGUAGES)
     engine.check()
-    engine.find_words(Image.new("L", (99, 99), 255), 150, PATIENCE_SECONDS, "fra")  # loads the models
-    engine.find_words(Image.new("L", (99, 99), 255), 150, PATIENCE_SECONDS)
+    for languages in ("fra", LANGUAGES, for_typescript("fra"), for_typescript(LANGUAGES)):  # loads the models
+        engine.find_words(Image.new("L", (99, 99), 255), 150, PATIENCE_SECONDS, languages)
     tables: dict[str, list[Row]] = {}
     for table, ways in _tables().items():
         if arguments.only in (None, table):
@@ -114,7 +115,15 @@ def _groups(image: Image.Image, number: int) -> Iterator[str]:
 
 def _tables() -> dict[str, dict[str, Policy]]:
     once = replace(DEFAULT_POLICY, good_confidence=0)
-    steps = {"whole policy": DEFAULT_POLICY, "one try": once}
+    blind = replace(DEFAULT_POLICY, overlooked_lines=False)
+    system = replace(DEFAULT_POLICY, typescript_model=False)
+    steps = {
+        "whole policy": DEFAULT_POLICY,
+        "no overlooked lines": blind,
+        "the system's French": system,
+        "one try": once,
+    }
+    steps["one try, system's French"] = replace(once, typescript_model=False)
     for step in asdict(ALL_STEPS):
         steps[f"one try, no {step}"] = replace(once, steps=replace(ALL_STEPS, **{step: False}))
     steps["one try, no step at all"] = replace(once, steps=type(ALL_STEPS)(*[False] * len(asdict(ALL_STEPS))))

@@ -321,7 +321,7 @@ def texture(image: Image.Image) -> Texture:
     """Measure a page's ink, which is what is darker than Otsu's threshold."""
     import numpy as np
 
-    dark = np.asarray(image) <= _otsu(image.histogram())
+    dark = np.asarray(image) <= otsu_threshold(image.histogram())
     ink = int(np.count_nonzero(dark))
     starts = int(np.count_nonzero(dark[:, 1:] & ~dark[:, :-1]))
     return Texture(ink / dark.size, ink / max(starts, 1), _print_height(dark))
@@ -412,7 +412,7 @@ def _ink_sample(image: Image.Image, longest: int) -> Image.Image:
     return negative.point([min(255, max(0, round(255 * (value - floor) / span))) for value in range(256)])
 
 
-def _otsu(counts: list[int]) -> int:
+def otsu_threshold(counts: list[int]) -> int:
     """The grey value that parts a histogram in two with the greatest variance between them (N. Otsu, 1979)."""
     total, moment = sum(counts), sum(value * count for value, count in enumerate(counts))
     below, below_moment, best, best_variance = 0, 0, 0, -1.0

@@ -13,9 +13,11 @@ from PIL import Image
 
 from notaflow_pipeline.ocr.engine import NOTHING, Engine, Recognition, Segmentation, WordEngine
 from notaflow_pipeline.ocr.engines.interface import recognition_of
+from notaflow_pipeline.ocr.engines.models import for_typescript
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.language import is_in_another, leading_language
 from notaflow_pipeline.ocr.layout import Word, ordered_words
+from notaflow_pipeline.ocr.overlooked import Line, clear_lines, overlooked_strips, with_lines
 from notaflow_pipeline.ocr.preparing import (
     ALL_STEPS,
     FINE_DPI,
@@ -54,11 +56,25 @@ PRINT_OF_TABLES_PIXELS = 13
 SHARE_OF_TABLES = 0.2
 """Of the letters and figures of a page, above which it is read as a table: its numbers are what it is for."""
 
+CLEARLY_LESS = 0.9
+"""Less than so much of what a table's first try is worth, and the finer one lost some of it."""
+
 FEW_WORDS = 10
 """With fewer it cannot be seen from the pixels whether a page lies on its side."""
 
+SURE_OF_FEW_WORDS = 92.0
+"""Three words that stand on their heads were read as something else with 87, upright with 96."""
+
+BETTER_OF_FEW_WORDS = 5.0
+
 CLEARLY_BETTER = 15.0
 """By how much the confidence in a strip of the page must rise when it is turned before the whole page is read so."""
+
+MANY_LINES = 3
+"""So many overlooked lines show that the layout of the page was not understood, however surely the others were read."""
+
+MOST_STRIPS = 12
+"""Of a page that are looked at once more; each takes 0.03 s."""
 
 LEAST_SECONDS = 0.5
 
@@ -80,6 +96,8 @@ class Policy:
 
     good_confidence: float = GOOD_CONFIDENCE
     choose_language: bool = True
+    typescript_model: bool = True
+    overlooked_lines: bool = True
     all_languages_later: bool = True
     """Doubtful pages gain from both languages, at 1.3 times the cost of the try: 0.146 instead of 0.158 on six."""
 
@@ -150,8 +168,14 @@ class _Reading:
         self._deadline = deadline
         self._policy = policy
         self._passes = 0
-        self._first_languages = leading_language(engine.languages) if policy.choose_language else engine.languages
-        self._later_languages = engine.languages if policy.all_languages_later else self._first_languages
+        leading = leading_language(engine.languages) if policy.choose_language else engine.languages
+        self._print_languages = leading
+        self._first_languages = self._typed(leading)
+        self._all_languages = self._typed(engine.languages)
+        self._later_languages = self._all_languages if policy.all_languages_later else self._first_languages
+
+    def _typed(self, languages: str) -> str:
+        return for_typescript(languages) if self._policy.typescript_model else languages
 
     def of(self, prepared: Prepared, *, once: bool, fine_figures: bool) -> Recognition:
         """The best of the tries; of one try alone where there is more picture than text.
@@ -171,32 +195,62 @@ class _Reading:
             prepared = upside_down(prepared)
             best = self._try(prepared, languages)
         if fine_figures and best.prepared.dpi != SMALL_PRINT_DPI and figures_share(best.words) > SHARE_OF_TABLES:
-            best = self._with_finer_figures(best, languages)
-            prepared = best.prepared
+            fine = self._with_finer_figures(best)
+            languages = languages if fine is best else self._print_languages
+            best, prepared = fine, fine.prepared
         if best.confidence < SURE_IN_ANY_LANGUAGE and is_in_another(best.words, self._engine.languages):
-            best = self._better(best, prepared, self._engine.languages)
-        if best.confidence < self._policy.good_confidence:
-            for another, segmentation in self._others(best):
-                best = self._better(best, another, self._later_languages, segmentation)
-                if best.confidence >= self._policy.good_confidence or self._short_of_time():
-                    break
-        return self._result(best)
+            best = self._better(best, prepared, self._all_languages)
+        best = self._of_all_ways(best) if best.confidence < self._policy.good_confidence else best
+        overlooked = self._overlooked_lines(best, languages)
+        if len(overlooked) >= MANY_LINES and best.confidence >= self._policy.good_confidence:
+            another = self._of_all_ways(best)
+            if another is not best:
+                best, overlooked = another, self._overlooked_lines(another, languages)
+        return self._result(replace(best, words=with_lines(best.words, overlooked)))
 
-    def _with_finer_figures(self, best: Try, languages: str) -> Try:
-        """The better of what was found and a table's print at a resolution that keeps its numbers apart."""
+    def _of_all_ways(self, first: Try) -> Try:
+        """The best of the first try and the other ways to look at a page, which end with one that is surely better."""
+        best = first
+        for another, segmentation in self._others(first):
+            best = self._better(best, another, self._later_languages, segmentation)
+            if (best is not first and best.confidence >= self._policy.good_confidence) or self._short_of_time():
+                break
+        return best
+
+    def _overlooked_lines(self, found: Try, languages: str) -> list[Line]:
+        """The lines that the layout passed over."""
+        lines: list[Line] = []
+        if not self._policy.overlooked_lines:
+            return lines
+        image = found.prepared.image
+        for strip in overlooked_strips(image, found.words)[:MOST_STRIPS]:
+            if self._short_of_time():
+                break
+            with suppress(DocumentFailure):
+                part = replace(found.prepared, image=image.crop(strip))
+                words = self._try(part, languages, Segmentation.SINGLE_BLOCK).words
+                known = [*found.words, *(word for line in lines for word in line)]
+                lines += clear_lines(words, strip, known)
+        return lines
+
+    def _with_finer_figures(self, best: Try) -> Try:
+        """A table's print at a resolution that keeps its numbers apart, by the model that knows print better.
+
+        What was found before stands where that is clearly less.
+        """
         fine = finer(best.prepared, SMALL_PRINT_DPI)
-        found = self._better(best, fine, languages)
-        if found is best and best.confidence < SURE_IN_ANY_LANGUAGE and not self._short_of_time():
-            found = self._better(best, smoother(fine), languages)  # what is finer has more grain, too
-        return found
+        found = self._better(Try([], fine), fine, self._print_languages)
+        if found.confidence < SURE_IN_ANY_LANGUAGE and not self._short_of_time():
+            found = self._better(found, smoother(fine), self._print_languages)  # what is finer has more grain, too
+        return found if found.worth > CLEARLY_LESS * best.worth else best
 
     def _result(self, best: Try) -> Recognition:
         words = best.words if best.confidence >= LEAST_CONFIDENCE else []
         return recognition_of(ordered_words(words, *best.prepared.image.size), self._passes)
 
     def _may_be_upside_down(self, one: Try) -> bool:
-        few = 0 < len(one.words) < FEW_WORDS
-        return bool(one.words) and one.confidence < (self._policy.good_confidence if few else UPSIDE_DOWN_CONFIDENCE)
+        few = len(one.words) < FEW_WORDS
+        return bool(one.words) and one.confidence < (SURE_OF_FEW_WORDS if few else UPSIDE_DOWN_CONFIDENCE)
 
     def _reads_better_as_it_lay(self, prepared: Prepared, languages: str) -> bool:
         """Whether the middle of a page that was turned by its look is not understood, but is as it lay.
@@ -224,8 +278,9 @@ class _Reading:
         centre, reach = heights[len(heights) // 2], max(image.height / 10, 3 * letter)
         top, bottom = round(max(0, centre - reach)), round(min(image.height, centre + reach))
         strip = replace(best.prepared, image=image.crop((0, top, image.width, bottom)))
+        margin = BETTER_OF_FEW_WORDS if len(best.words) < FEW_WORDS else CLEARLY_BETTER
         with suppress(DocumentFailure):
-            return self._try(upside_down(strip), languages).confidence > best.confidence + CLEARLY_BETTER
+            return self._try(upside_down(strip), languages).confidence > best.confidence + margin
         return False
 
     def _better(

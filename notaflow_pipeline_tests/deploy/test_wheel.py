@@ -10,6 +10,7 @@ import pytest
 
 from notaflow_pipeline import __version__
 from notaflow_pipeline.dev import SAMPLES
+from notaflow_pipeline.ocr.engines.models import SUFFIX, TYPESCRIPT
 from notaflow_pipeline.queue.migrating import migration_ids
 from notaflow_pipeline_tests.deploy import PROJECT
 
@@ -70,7 +71,9 @@ def test_wheel_migrates_an_empty_database_and_takes_it_back(
     assert notaflow(installed, tmp_path, "migrate", "--down-to", "0", **settings).returncode == 0
 
 
-def test_wheel_holds_samples_and_licence_and_no_tests(installed: Path) -> None:
+def test_wheel_holds_models_samples_and_licence_and_no_tests(installed: Path) -> None:
+    for model in TYPESCRIPT.values():
+        assert (installed / "notaflow_pipeline" / "ocr" / "models" / f"{model}{SUFFIX}").is_file()
     assert {one.name for one in (installed / "notaflow_pipeline" / "samples").iterdir()} == {
         one.name for one in SAMPLES.iterdir()
     }

@@ -89,16 +89,17 @@ def _written(path: Path, objects: list[str], trailer_extra: str) -> Path:
 
 
 ACT = """L'an mil neuf cent cinquante-deux, le quatorze mars,
-devant le notaire soussigné pour la province de Québec,
-a comparu le vendeur, qui vend avec garantie à l'acquéreur
-le lot numéro 3 770 292 du cadastre de Québec, avec les
-bâtisses dessus construites, circonstances et dépendances,
-sans exception ni réserve de la part du vendeur.
+devant le notaire soussigne pour la province de Quebec,
+a comparu le vendeur, qui vend avec garantie a l'acquereur
+le lot numero 3 770 292 du cadastre de Quebec, avec les
+batisses dessus construites, circonstances et dependances,
+sans exception ni reserve de la part du vendeur.
 
 La vente est faite pour le prix de 75 000,00 $ que le
-vendeur reconnaît avoir reçu, dont quittance finale.
-L'acquéreur prendra possession du lot le premier mai
-et paiera à compter de cette date toutes les taxes."""
+vendeur reconnait avoir recu, dont quittance finale.
+L'acquereur prendra possession du lot le premier mai
+et paiera a compter de cette date toutes les taxes."""
+"""Without accents: the font that Pillow brings has none, and draws boxes."""
 
 
 def act_page(dpi: int = 150) -> Image.Image:

@@ -18,7 +18,7 @@ from notaflow_pipeline.ocr.engine import (
     TesserocrEngine,
     choose_engine,
 )
-from notaflow_pipeline.ocr.engines import choosing, tesseract_library
+from notaflow_pipeline.ocr.engines import choosing
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind
 from notaflow_pipeline.ocr.opening import DocumentFormat
 from notaflow_pipeline.ocr.rendering import render_page
@@ -158,18 +158,6 @@ def test_library_names_a_missing_language() -> None:
         TesserocrEngine("fra+xyz").check()
     with pytest.raises(EngineUnavailable, match="xyz"):
         TesserocrEngine("xyz").recognise(page_image(), None, 30)
-
-
-def test_models_are_looked_for_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "fra.traineddata").touch()
-    monkeypatch.setenv("TESSDATA_PREFIX", str(tmp_path))
-    tesseract_library.model_folder.cache_clear()
-    try:
-        assert tesseract_library.model_folder(("fra",)) == tmp_path
-        with pytest.raises(EngineUnavailable, match="'eng'"):
-            TesserocrEngine("fra+eng").check()
-    finally:
-        tesseract_library.model_folder.cache_clear()
 
 
 def test_setting_forces_an_engine() -> None:

@@ -83,9 +83,9 @@ def test_page_that_is_read_well_is_not_read_again_and_a_doubtful_one_is() -> Non
     assert len(sure.calls) == 1
     assert (found.passes, found.mean_confidence, found.low_confidence_words) == (3, 75, 0)
     assert unsure.calls == [
-        ("fra", Segmentation.AUTOMATIC),
-        ("fra+eng", Segmentation.AUTOMATIC),
-        ("fra+eng", Segmentation.SINGLE_COLUMN),
+        ("fra-typescript-1", Segmentation.AUTOMATIC),
+        ("fra-typescript-1+eng", Segmentation.AUTOMATIC),
+        ("fra-typescript-1+eng", Segmentation.SINGLE_COLUMN),
     ]
 
 

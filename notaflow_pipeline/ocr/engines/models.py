@@ -1,0 +1,91 @@
+"""Which models does Tesseract read with? The system's by their codes, and one for French typescript that came with us.
+
+Ours is the system's French model trained further (`models/README.md`). Where TESSDATA_PREFIX says which models are to be
+used, those are, and no others.
+"""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+OWN_FOLDER = Path(__file__).resolve().parents[1] / "models"
+TYPESCRIPT = {"fra": "fra-typescript-1"}
+"""By its language; a model that was trained anew gets another name, so that `reread` can ask for what it has not read."""
+
+USUAL_PLACES = (
+    "/usr/share/tesseract-ocr/*/tessdata",
+    "/usr/share/tessdata",
+    "/usr/share/tesseract/tessdata",
+    "/usr/local/share/tessdata",
+    "/opt/homebrew/share/tessdata",
+)
+SUFFIX = ".traineddata"
+
+
+@dataclass(frozen=True)
+class Models:
+    """Models as Tesseract wants them named: a folder, None for its own default, and names in it, joined by `+`."""
+
+    folder: Path | None
+    names: str
+
+
+def for_typescript(languages: str) -> str:
+    """The languages with our models in the places of the system's, as far as there are any: `fra-typescript-1+eng`.
+
+    None where the environment names models, nor where the path to ours has a plus, at which Tesseract parts them.
+    """
+    if os.environ.get("TESSDATA_PREFIX") or "+" in str(OWN_FOLDER):
+        return languages
+    return "+".join(TYPESCRIPT.get(code, code) for code in languages.split("+"))
+
+
+def models_of(languages: str) -> Models:
+    """The models for these languages (Tesseract's codes or ours, joined by `+`), whether or not all of them are there."""
+    codes = languages.split("+")
+    own = set(TYPESCRIPT.values())
+    system = model_folder(tuple(code for code in codes if code not in own))
+    if not own & set(codes):
+        return Models(system, languages)
+    # Tesseract takes one folder for all of its models: the one that is above both
+    files = [(OWN_FOLDER if code in own else system or Path()) / code for code in codes]
+    return Models(Path("/"), "+".join(str(file).removeprefix("/") for file in files))
+
+
+def installed_languages() -> list[str]:
+    """Every language of which the system has a model."""
+    folder = model_folder(())
+    return sorted(path.stem for path in folder.glob(f"*{SUFFIX}")) if folder else []
+
+
+@lru_cache
+def model_folder(languages: tuple[str, ...]) -> Path | None:
+    """Where the system keeps Tesseract's models: the first known place that has all of these, else the first at all."""
+    folders = [folder for folder in _known_folders() if folder.is_dir()]
+    complete = (f for f in folders if all((f / f"{language}{SUFFIX}").is_file() for language in languages))
+    return next(complete, folders[0] if folders else None)
+
+
+def _known_folders() -> list[Path]:
+    stated = os.environ.get("TESSDATA_PREFIX")
+    if stated:  # the program looks nowhere else either
+        return [Path(stated), Path(stated) / "tessdata"]
+    return list(_usual_folders()) or _folder_of_program()
+
+
+def _usual_folders() -> Iterator[Path]:
+    for pattern in USUAL_PLACES:
+        yield from sorted(Path("/").glob(pattern[1:]), reverse=True)
+
+
+def _folder_of_program() -> list[Path]:
+    try:
+        said = subprocess.run(["tesseract", "--list-langs"], capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    named_folder = re.search(r'"(.+)"', said.stdout + said.stderr)
+    return [Path(named_folder[1])] if named_folder else []

@@ -1,0 +1,114 @@
+"""Lines that the layout passed over are found by their ink, read, and put where they stand; nothing else is added."""
+
+import random
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+import pytest
+from PIL import Image, ImageDraw
+
+from notaflow_pipeline.ocr.engine import Recognition, Segmentation, TesserocrEngine
+from notaflow_pipeline.ocr.layout import Word, text_of_words
+from notaflow_pipeline.ocr.overlooked import clear_lines, overlooked_strips, with_lines
+from notaflow_pipeline.ocr.recognising import DEFAULT_POLICY, read_page
+from notaflow_pipeline_tests.ocr.samples import ACT, act_page
+
+ENGINE = TesserocrEngine("fra")
+LINES = ACT.replace("\n\n", "\n").splitlines()
+
+
+@dataclass(frozen=True)
+class ForgetfulEngine:
+    """Tesseract, but its layout passes over some lines of a page."""
+
+    forgotten: tuple[int, ...]
+    languages: str = "fra"
+    name: str = "forgetful"
+
+    def check(self) -> None:
+        ENGINE.check()
+
+    def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
+        return ENGINE.recognise(image, dpi, timeout_seconds)
+
+    def find_words(
+        self,
+        image: Image.Image,
+        dpi: int | None,
+        timeout_seconds: float,
+        languages: str | None = None,  # noqa: ARG002 - always French
+        segmentation: Segmentation = Segmentation.AUTOMATIC,
+    ) -> list[Word]:
+        words = ENGINE.find_words(image, dpi, timeout_seconds, "fra", segmentation)
+        if segmentation is Segmentation.SINGLE_BLOCK:
+            return words
+        return [word for number, line in enumerate(lines_of(words)) if number not in self.forgotten for word in line]
+
+
+def lines_of(words: list[Word]) -> list[list[Word]]:
+    return [list(line) for _, line in groupby(words, lambda word: (word.block, word.paragraph, word.line))]
+
+
+@pytest.fixture(scope="module")
+def page() -> Image.Image:
+    return act_page(150)
+
+
+@pytest.fixture(scope="module")
+def words(page: Image.Image) -> list[Word]:
+    return ENGINE.find_words(page, 150, 60)
+
+
+@pytest.mark.parametrize("forgotten", [(3,), (0,), (9,), (2, 7), (4, 5)])
+def test_lines_that_the_layout_passed_over_are_read_and_stand_in_their_places(
+    page: Image.Image, forgotten: tuple[int, ...]
+) -> None:
+    engine = ForgetfulEngine(forgotten)
+    blind = replace(DEFAULT_POLICY, overlooked_lines=False)
+    lost = [line for line in read_page(page, 150, engine, 60, blind).text.splitlines() if line]
+    assert len(lost) == len(LINES) - len(forgotten)
+    found = [line for line in read_page(page, 150, engine, 60).text.splitlines() if line]
+    assert found == [line for line in read_page(page, 150, ForgetfulEngine(()), 60).text.splitlines() if line]
+    assert len(found) == len(LINES)
+
+
+def test_page_that_was_read_whole_has_nothing_overlooked(page: Image.Image, words: list[Word]) -> None:
+    assert overlooked_strips(page, words) == []
+
+
+def test_rules_dust_and_pictures_are_no_lines(page: Image.Image, words: list[Word]) -> None:
+    spoilt = page.copy()
+    draw = ImageDraw.Draw(spoilt)
+    draw.line((150, 900, 1000, 900), fill=0, width=3)
+    draw.rectangle((300, 950, 600, 1150), outline=0, width=9)
+    chance = random.Random(1)
+    for _ in range(200):
+        draw.point((chance.randrange(page.width), chance.randrange(900, page.height)), fill=0)
+    assert overlooked_strips(spoilt, words) == []
+
+
+def test_too_few_words_say_nothing_of_what_was_overlooked(page: Image.Image, words: list[Word]) -> None:
+    assert overlooked_strips(page, words[:3]) == []
+
+
+def word(text: str, left: int, top: int, confidence: float = 90, line: int = 1) -> Word:
+    return Word(text, confidence, 1, 1, line, left, top, 10 * len(text), 20)
+
+
+def test_what_is_not_surely_read_is_not_added() -> None:
+    strip = (0, 100, 400, 130)
+    assert clear_lines([word("quittance", 5, 5, 40)], strip, []) == []
+    assert clear_lines([word("ab", 5, 5)], strip, []) == []
+    assert clear_lines([word("quittance", 5, 5)], strip, []) == [[word("quittance", 5, 105)]]
+
+
+def test_what_stands_there_already_is_not_added_again() -> None:
+    strip = (0, 100, 400, 130)
+    assert clear_lines([word("quittance", 5, 5)], strip, [word("quittance", 8, 107)]) == []
+
+
+def test_line_joins_the_column_in_which_it_stands() -> None:
+    left = [word("left1", 0, 0, line=1), word("left3", 0, 60, line=3)]
+    right = [replace(word(f"right{n}", 300, 30 * n - 30, line=n), block=2) for n in (1, 2, 3)]
+    joined = with_lines([*left, *right], [[word("left2", 0, 30)]])
+    assert text_of_words(joined) == "left1\nleft2\nleft3\n\nright1\nright2\nright3"
