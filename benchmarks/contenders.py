@@ -7,11 +7,12 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+import psycopg
 import pypdfium2
 from PIL import Image
 
@@ -20,10 +21,14 @@ SAMPLE_SECONDS = 0.1
 
 @dataclass
 class Measured:
-    """One run over all pages: seconds by the clock, CPU seconds of every process, and the most memory at a time."""
+    """One run over all pages: seconds by the clock, CPU seconds of every process, and the most memory at a time.
+
+    `machine_cpu_seconds` is what the whole machine computed meanwhile: more by much, and something else was running.
+    """
 
     seconds: float = 0.0
     cpu_seconds: float = 0.0
+    machine_cpu_seconds: float = 0.0
     peak_bytes: int = 0
     texts: dict[str, str] = field(default_factory=dict, repr=False)
 
@@ -39,11 +44,12 @@ def measuring() -> Iterator[Measured]:
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
-    began, cpu = time.monotonic(), _cpu_seconds()
+    began, cpu, machine = time.monotonic(), _cpu_seconds(), _machine_cpu_seconds()
     try:
         yield measured
     finally:
         measured.seconds, measured.cpu_seconds = time.monotonic() - began, _cpu_seconds() - cpu
+        measured.machine_cpu_seconds = _machine_cpu_seconds() - machine
         done.set()
         watcher.join()
 
@@ -102,6 +108,20 @@ def found_ocrmypdf(named: str | None) -> str | None:
     return shutil.which(named or "ocrmypdf")
 
 
+def server_cpu_seconds(url: str) -> float:
+    """CPU seconds of a PostgreSQL server on this machine: its living processes, and those that it has seen end."""
+    with psycopg.connect(url) as connection:
+        [(pid,)] = connection.execute("SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int").fetchall()
+    postmaster = psutil.Process(pid)
+    own = postmaster.cpu_times()
+    total = own.user + own.system + own.children_user + own.children_system
+    for child in postmaster.children():
+        with suppress(psutil.NoSuchProcess):
+            times = child.cpu_times()
+            total += times.user + times.system
+    return float(total)
+
+
 def _children_bytes() -> int:
     total = 0
     for process in psutil.Process().children(recursive=True):
@@ -110,6 +130,12 @@ def _children_bytes() -> int:
         except psutil.NoSuchProcess:
             continue
     return total
+
+
+def _machine_cpu_seconds() -> float:
+    """CPU seconds of all processes, and what the machine's own host took away; guests count as user time already."""
+    times = psutil.cpu_times()._asdict()
+    return float(sum(times.values()) - sum(times.get(name, 0) for name in ("idle", "iowait", "guest", "guest_nice")))
 
 
 def _cpu_seconds() -> float:

@@ -33,6 +33,7 @@ import psycopg
 from PIL import Image
 from psycopg import sql
 
+from benchmarks.contenders import server_cpu_seconds
 from benchmarks.cost_engine import TextEngine
 from notaflow_pipeline.embedded import embedded_database
 from notaflow_pipeline.queue.database import open_pool
@@ -134,11 +135,11 @@ def _measured(url: str, documents: int, work: Callable[[], None]) -> Cost:
                 enqueue_document(connection, NewDocument("index", str(number), "index/page.png"))
         connection.execute("VACUUM ANALYZE extraction_queue")
         before = _state(connection)
-        server, client, began = _server_cpu(url), _client_cpu(), time.monotonic()
+        server, client, began = server_cpu_seconds(url), _client_cpu(), time.monotonic()
         with _connections(url) as most:
             work()
         seconds, after = time.monotonic() - began, _state(connection)
-        server, client = _server_cpu(url) - server, _client_cpu() - client
+        server, client = server_cpu_seconds(url) - server, _client_cpu() - client
     return Cost(
         documents,
         round(seconds, 2),
@@ -193,20 +194,6 @@ def _connections(url: str) -> Iterator[list[int]]:
     finally:
         over.set()
         thread.join()
-
-
-def _server_cpu(url: str) -> float:
-    """CPU seconds of the whole server: its living processes, and those that it has seen end."""
-    with psycopg.connect(url) as connection:
-        [(pid,)] = connection.execute("SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int").fetchall()
-    postmaster = psutil.Process(pid)
-    own = postmaster.cpu_times()
-    total = own.user + own.system + own.children_user + own.children_system
-    for child in postmaster.children():
-        with suppress(psutil.NoSuchProcess):
-            times = child.cpu_times()
-            total += times.user + times.system
-    return total
 
 
 def _client_cpu() -> float:

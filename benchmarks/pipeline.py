@@ -23,20 +23,16 @@ sys.path.insert(0, __file__.rpartition("/benchmarks/")[0])
 import argparse
 import json
 import os
-import shutil
 import statistics
-import subprocess
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-import psycopg
-
-from benchmarks.contenders import Measured, bare_tesseract, found_ocrmypdf, measuring, ocrmypdf
+from benchmarks.contenders import Measured, bare_tesseract, found_ocrmypdf, ocrmypdf
+from benchmarks.pipeline_run import PipelineMeasured, run_pipeline
 from benchmarks.scoring import IMAGES, character_error_rate, transcribed_pages, without_library_footer, word_f1
-from notaflow_pipeline.embedded import embedded_database
 
 PROJECT = Path(__file__).resolve().parents[1]
 LANGUAGES = "fra+eng"
@@ -45,22 +41,7 @@ PIPELINE = "pipeline, cold start included"
 MUCH_WORSE = 0.05
 """A page that loses so much against the bare program is named."""
 
-_SPAN = """
-SELECT count(*), EXTRACT(EPOCH FROM max(finished_at) - min(claimed_at))::double precision
-FROM ocr_attempt
-WHERE outcome = 'succeeded'
-"""
-
-_TEXTS = "SELECT id::text, file_content FROM extraction_queue"
-
 _PAGE_MARK = "--- Page 1 ---"
-
-
-@dataclass
-class PipelineMeasured(Measured):
-    """A run of the pipeline, with the seconds from the first claim to the last record."""
-
-    warm_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -122,41 +103,12 @@ def _contenders(files: list[Path], arguments: argparse.Namespace) -> dict[str, C
 
 
 def _pipeline(files: list[Path], workers: int, engine: str, home: Path) -> PipelineMeasured:
-    """Enqueue every image, then read them all; only the reading is measured."""
-    notaflow = [sys.executable, "-c", "import sys; from notaflow_pipeline.cli import main; sys.exit(main())"]
-    with embedded_database(home) as url:
-        environment = {
-            **os.environ,
-            "NOTAFLOW_DATABASE_URL": url,
-            "NOTAFLOW_HOME": str(home),
-            "OCR_ENGINE": engine,
-            "OCR_LANGUAGES": LANGUAGES,
-            "OCR_WORKERS": str(workers),
-        }
-        subprocess.run([*notaflow, "migrate"], env=environment, check=True, stdout=subprocess.DEVNULL)
-        enqueue = [*notaflow, "enqueue", "--json", *map(str, files)]
-        said = subprocess.run(enqueue, env=environment, check=True, capture_output=True, text=True).stdout
-        names = {row["id"]: Path(row["path"]).stem for row in _objects(said)}
-        with measuring() as measured:
-            work = [*notaflow, "work", "--until-empty", "--json"]
-            subprocess.run(work, env=environment, check=True, stdout=subprocess.DEVNULL)
-        with psycopg.connect(url) as connection:
-            done = connection.execute(_SPAN).fetchone()
-            texts = connection.execute(_TEXTS).fetchall()
-    shutil.rmtree(home, ignore_errors=True)
-    if done is None or done[0] != len(files):
-        sys.exit(f"the run is void: {done and done[0]} of {len(files)} documents were read")
-    measured.texts = {names[str(row)]: (text or "").replace(_PAGE_MARK, "") for row, text in texts}
-    return PipelineMeasured(**vars(measured), warm_seconds=float(done[1]))
-
-
-def _objects(printed: str) -> list[dict[str, str]]:
-    decoder, found, place = json.JSONDecoder(), [], 0
-    while place < len(printed.rstrip()):
-        value, place = decoder.raw_decode(printed, place)
-        found.append(value)
-        place += len(printed[place:]) - len(printed[place:].lstrip())
-    return found
+    settings = {"OCR_ENGINE": engine, "OCR_LANGUAGES": LANGUAGES, "OCR_WORKERS": str(workers)}
+    run = run_pipeline(files, home, settings)
+    if len(run.succeeded) != len(files):
+        sys.exit(f"the run is void: {len(run.succeeded)} of {len(files)} documents were read")
+    run.texts = {name: text.replace(_PAGE_MARK, "") for name, text in run.texts.items()}
+    return run
 
 
 def _report(runs: dict[str, list[Measured]], truths: dict[Path, str], pages: int, workers: int) -> None:
@@ -175,7 +127,9 @@ def _report(runs: dict[str, list[Measured]], truths: dict[Path, str], pages: int
     results = PROJECT / "benchmarks" / "results"
     results.mkdir(exist_ok=True)
     target = results / "pipeline.json"
-    speeds = {name: [{**asdict(one), "texts": None} for one in measured] for name, measured in runs.items()}
+    speeds = {
+        name: [{**asdict(one), "texts": None, "attempts": None} for one in measured] for name, measured in runs.items()
+    }
     quality = {name: asdict(one) for name, one in qualities.items()}
     target.write_text(json.dumps({"runs": speeds, "quality": quality, "error_rates": rates}, indent=2))
     print(f"\nwritten to {target.relative_to(PROJECT)}")

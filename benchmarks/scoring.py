@@ -50,9 +50,20 @@ def word_f1(truth: str, found: str) -> float:
     return 2 * sum((expected & got).values()) / max(1, sum(expected.values()) + sum(got.values()))
 
 
+def cells_found(cells: Counter[str], text: str) -> int:
+    """How many of a table's cells are found to the last character, each standing alone, not as a part of a number."""
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    return sum(min(count, _count(cell, lines)) for cell, count in cells.items())
+
+
 def without_library_footer(text: str) -> str:
     """The text without the line that libraries print under their scans and that transcriptions leave out."""
     return "\n".join(line for line in text.splitlines() if not _FOOTER.search(line))
+
+
+def _count(cell: str, lines: list[str]) -> int:
+    alone = re.compile(rf"(?<![\d,]){re.escape(cell)}(?![\d,])")
+    return sum(len(alone.findall(line)) for line in lines)
 
 
 def _normal(text: str) -> str:

@@ -41,7 +41,7 @@ from PIL import Image
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
-from benchmarks.scoring import character_error_rate
+from benchmarks.scoring import cells_found, character_error_rate
 from notaflow_pipeline.ocr.engine import TesserocrEngine
 from notaflow_pipeline.ocr.recognising import DEFAULT_POLICY, Policy, read_page
 from scripts import make_samples as drawing
@@ -249,13 +249,11 @@ def _cpu_seconds() -> float:
 def _judged(page: IndexPage, way: str, text: str, cpu_seconds: float) -> Reading:
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
     kept = [_likeness(row, lines) >= LIKE_A_ROW for row in page.rows]
-    found = {cell: _count(cell, lines) for cell in page.cells}
-    right = sum(min(count, found[cell]) for cell, count in page.cells.items())
     return Reading(
         page.name,
         way,
         character_error_rate("\n".join(page.lines), text),
-        right / page.cells.total(),
+        cells_found(page.cells, text) / page.cells.total(),
         statistics.mean(kept),
         cpu_seconds,
     )
@@ -264,12 +262,6 @@ def _judged(page: IndexPage, way: str, text: str, cpu_seconds: float) -> Reading
 def _likeness(row: str, lines: list[str]) -> float:
     best = process.extractOne(row, lines, scorer=Levenshtein.normalized_similarity)
     return float(best[1]) if best else 0.0
-
-
-def _count(cell: str, lines: list[str]) -> int:
-    """How often a cell stands alone, not as a part of a longer number."""
-    alone = re.compile(rf"(?<![\d,]){re.escape(cell)}(?![\d,])")
-    return sum(len(alone.findall(line)) for line in lines)
 
 
 def _figures(reading: Reading) -> str:

@@ -1,0 +1,339 @@
+"""Does a legitimate scan of 100 pages, 600 dpi and A3 double pages come through with every limit at its default?
+
+Each page is an open book as a scanner takes it: two facing pages, in turn of a printed index, of one in serifs, of a
+typed deed and of an index typed into a form, with the shadow of the fold, the grain of the paper and its browned
+patches, all invented as `scripts/make_samples.py` invents them. `--different` of them are drawn, and the PDF repeats
+them, each time with its own bytes. `notaflow enqueue` puts it into an empty queue on an embedded PostgreSQL, and
+`notaflow work --until-empty` reads it with all cores. Printed are, for each variant:
+
+- what became of it, how many pages were read, which share of the drawn numbers, dates and amounts was found to the last
+  character, seconds by the clock, CPU seconds a page, and the megabytes of the file;
+- how near it came to each limit, and the most memory that the parent held. A worker's memory is counted twice: what it
+  may write to, as the limit counts it (looked at ten times a second), and what it held, by the kernel's high-water mark.
+
+Seconds by the clock, and so the limits of a page and of a document, suffer from whatever else the machine does: its load
+before and after, and the CPU seconds that others took, are printed too.
+
+The variants: `grey` and `colour` (JPEG), `one-bit` (CCITT group 4), each with 70 million pixels a page; and `a2`, grey,
+two A3 pages side by side, 139 million. The fonts are Liberation and Courier Prime, see `scripts/make_samples.py`.
+
+usage: python benchmarks/large_scan.py [--pages N] [--different N] [--variants grey colour one-bit a2] [--keep FOLDER]
+"""
+
+import sys
+
+# from this file's folder, `import queue` anywhere in the standard library would find another file
+sys.path.pop(0)
+sys.path.insert(0, __file__.rpartition("/benchmarks/")[0])
+
+import argparse
+import json
+import os
+import re
+import shutil
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date
+from itertools import cycle, islice
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import psutil
+from PIL import Image, ImageOps
+
+from benchmarks.contenders import SAMPLE_SECONDS
+from benchmarks.pipeline_run import PipelineMeasured, run_pipeline
+from benchmarks.scoring import cells_found
+from notaflow_pipeline.ocr.limits import Limits
+from scripts import make_samples as drawing
+
+PROJECT = Path(__file__).resolve().parents[1]
+DPI = 600
+A4: drawing.Size = (595.28, 841.89)
+A3: drawing.Size = (841.89, 1190.55)
+HEAD_AND_FOOT_POINTS = 205
+JPEG_QUALITY = 85
+PAPER, INK = (250, 243, 226), (26, 20, 24)
+NUMBER = re.compile(r"\d{4}-\d\d-\d\d|\d{1,3}(?: \d{3})+(?:,\d\d \$)?|\d+(?:,\d\d \$)?")
+"""A date, a number of inscription, an amount, any other number."""
+
+PAGE_MARK = re.compile(r"^--- Page (\d+) ---$", re.MULTILINE)
+
+Sheet = Callable[[np.random.Generator, int, drawing.Size], list[drawing.Mark]]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How the pages are stored, and the size of one of the two that lie side by side."""
+
+    stored: Callable[[Image.Image], Image.Image]
+    half: drawing.Size = A4
+
+
+@dataclass(frozen=True)
+class OpenBook:
+    """A scanned page, and the numbers that stand on it."""
+
+    image: Image.Image
+    cells: Counter[str]
+
+
+@dataclass
+class Memory:
+    """Watches `notaflow work` below this process within a block: the most bytes of its parent and of any of its workers."""
+
+    parent_bytes: int = 0
+    worker_held_bytes: int = 0
+    worker_writable_bytes: int = 0
+    _over: threading.Event = field(default_factory=threading.Event, repr=False)
+    _thread: threading.Thread | None = field(default=None, repr=False)
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(SAMPLE_SECONDS):
+            with suppress(psutil.Error, OSError, IndexError):
+                for work in psutil.Process().children():
+                    if "--until-empty" in work.cmdline():
+                        self._look(work)
+
+    def _look(self, work: psutil.Process) -> None:
+        self.parent_bytes = max(self.parent_bytes, _held_bytes(work.pid))
+        for worker in work.children():
+            with suppress(psutil.Error, OSError, IndexError):
+                self.worker_held_bytes = max(self.worker_held_bytes, _held_bytes(worker.pid))
+                self.worker_writable_bytes = max(self.worker_writable_bytes, _writable_bytes(worker.pid))
+
+
+@dataclass(frozen=True)
+class Margin:
+    """A limit, and how much of it was used; None if it is not known."""
+
+    limit: str
+    allowed: float
+    used: float | None
+
+    @property
+    def share(self) -> float | None:
+        """Of the limit, 1 is all of it."""
+        return None if self.used is None else self.used / self.allowed
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one variant."""
+
+    variant: str
+    pages: int
+    outcome: str
+    attempts: int
+    pages_read: int
+    cells: float
+    seconds: float
+    warm_seconds: float
+    cpu_seconds_a_page: float
+    others_cpu_seconds: float
+    file_bytes: int
+    parent_bytes: int
+    worker_held_bytes: int
+    load_before: float
+    load_after: float
+    margins: list[Margin]
+
+
+def main() -> None:
+    """Draw, read, print the tables, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pages", type=int, default=100)
+    parser.add_argument("--different", type=int, default=8, help="how many of the pages are drawn")
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=["grey"])
+    parser.add_argument("--keep", type=Path, help="a folder for the PDFs and what was read")
+    arguments = parser.parse_args()
+    results = []
+    for name in arguments.variants:
+        with tempfile.TemporaryDirectory(prefix="notaflow-bench-") as folder:
+            results.append(_result(name, arguments.pages, arguments.different, Path(folder), arguments.keep))
+        _print(results[-1])
+    target = PROJECT / "benchmarks" / "results" / "large_scan.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps([asdict(result) for result in results], indent=2))
+    print(f"\nwritten to {target.relative_to(PROJECT)}")
+
+
+def _result(name: str, pages: int, different: int, folder: Path, keep: Path | None) -> Result:
+    file, notes, memory = folder / f"{name}.pdf", folder / "pages.json", Memory()
+    cells, pixels = _scanned(VARIANTS[name], pages, min(pages, different), file)
+    load_before = os.getloadavg()[0]
+    print(f"{name}: {file.stat().st_size / 1e6:.0f} MB in {pages} pages, load {load_before:.1f}", flush=True)
+    noting = (sys.executable, "-m", "benchmarks.noting_pages", str(notes))
+    run = run_pipeline([file], folder / "home", {}, notaflow=noting, watching=memory)
+    text = run.texts[file.stem]
+    if keep:
+        keep.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, keep)
+        (keep / f"{name}.txt").write_text(text, encoding="utf-8")
+    read = _pages_of(text)
+    return Result(
+        name,
+        pages,
+        _outcome(run),
+        len(run.attempts),
+        sum(map(bool, read.values())),
+        sum(cells_found(drawn, read.get(number, "")) for number, drawn in enumerate(cells, 1))
+        / sum(drawn.total() for drawn in cells),
+        run.seconds,
+        run.warm_seconds,
+        run.cpu_seconds / pages,
+        run.machine_cpu_seconds - run.cpu_seconds - run.server_cpu_seconds,
+        file.stat().st_size,
+        memory.parent_bytes,
+        memory.worker_held_bytes,
+        load_before,
+        os.getloadavg()[0],
+        list(_margins(file, pages, pixels, notes, memory)),
+    )
+
+
+def _margins(file: Path, pages: int, pixels: int, notes: Path, memory: Memory) -> Iterator[Margin]:
+    limits = Limits()
+    documents = notes.read_text(encoding="utf-8").splitlines() if notes.exists() else []
+    seconds = [page["seconds"] for page in json.loads(documents[-1])] if documents else []
+    yield Margin("file MB", limits.file_bytes / 1e6, file.stat().st_size / 1e6)
+    yield Margin("pages", limits.pages, pages)
+    yield Margin("million pixels a page", limits.page_pixels / 1e6, pixels / 1e6)
+    yield Margin("seconds, longest page", limits.page_seconds, max(seconds, default=None))
+    yield Margin("seconds, sum of pages", limits.document_seconds, sum(seconds) if seconds else None)
+    yield Margin("worker MB, writable", limits.worker_bytes / 1e6, memory.worker_writable_bytes / 1e6)
+
+
+def _outcome(run: PipelineMeasured) -> str:
+    """How the last attempt ended; its sentence is for people and holds no text of the document."""
+    if not run.attempts:
+        return "never claimed"
+    last = run.attempts[-1]
+    return str(last["outcome"] if last["error"] is None else f"{last['failure_kind']}: {last['error']}")
+
+
+def _pages_of(text: str) -> dict[int, str]:
+    _, *parts = PAGE_MARK.split(text)
+    return {int(number): words.strip() for number, words in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def _print(result: Result) -> None:
+    print(f"\n{'':10} {'pages':>6} {'read':>6} {'cells':>7} {'seconds':>8} {'CPU s/page':>11} {'file MB':>8}  outcome")
+    print(
+        f"{result.variant:10} {result.pages:6} {result.pages_read:6} {result.cells:7.4f} {result.seconds:8.0f}"
+        f" {result.cpu_seconds_a_page:11.2f} {result.file_bytes / 1e6:8.0f}  {result.outcome}"
+        f" (attempts: {result.attempts})"
+    )
+    print(f"\n{'':24} {'limit':>8} {'used':>8} {'share':>6}")
+    for margin in result.margins:
+        used = "?" if margin.used is None else f"{margin.used:.1f}"
+        share = "?" if margin.share is None else f"{margin.share:.2f}"
+        print(f"{margin.limit:24} {margin.allowed:8.0f} {used:>8} {share:>6}")
+    print(f"{'worker MB, held':24} {'':8} {result.worker_held_bytes / 1e6:8.1f}")
+    print(f"{'parent MB, held':24} {'':8} {result.parent_bytes / 1e6:8.1f}")
+    print(
+        f"load {result.load_before:.1f} before and {result.load_after:.1f} after;"
+        f" others took {result.others_cpu_seconds:.0f} CPU seconds meanwhile\n",
+        flush=True,
+    )
+
+
+def _held_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
+
+
+def _writable_bytes(pid: int) -> int:
+    """Private and writable, as `RLIMIT_DATA` counts; see `confinement.is_nearly_out_of_memory`."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[5]) * os.sysconf("SC_PAGE_SIZE")
+
+
+# --- The scan ------------------------------------------------------------------------------------------------------------
+
+
+def _scanned(variant: Variant, pages: int, different: int, target: Path) -> tuple[list[Counter[str]], int]:
+    """Write the PDF; return the numbers on each of its pages, and the pixels of one."""
+    books = [_open_book(variant, number) for number in range(different)]
+    first, *rest = (book.image for book in islice(cycle(books), pages))
+    quality = {} if first.mode == "1" else {"quality": JPEG_QUALITY}
+    first.save(target, "PDF", resolution=DPI, save_all=True, append_images=rest, **quality)
+    return [book.cells for book in islice(cycle(books), pages)], first.width * first.height
+
+
+def _open_book(variant: Variant, number: int) -> OpenBook:
+    """Two facing pages, scanned; the same on every run."""
+    rng = np.random.default_rng([drawing.SEED, number])
+    half = variant.half
+    left, right = (SHEETS[number % len(SHEETS)](rng, 2 * number + side, half) for side in (0, 1))
+    marks = [*left, *drawing.shifted(right, half[0])]
+    image = drawing.on_paper(marks, (2 * half[0], half[1]), DPI, rng)
+    for fault in (drawing.gutter, drawing.grained(4, 1.4), drawing.faded(20, 232)):
+        image = fault(image, rng)
+    said = (found for mark in marks if isinstance(mark, drawing.Text) for found in NUMBER.findall(mark.text))
+    return OpenBook(variant.stored(image), Counter(said))
+
+
+def _index(style: drawing.Table, since: date, first_number: int) -> Sheet:
+    """What draws a full page of an index."""
+
+    def draw(rng: np.random.Generator, number: int, size: drawing.Size) -> list[drawing.Mark]:
+        lines = int((size[1] - HEAD_AND_FOOT_POINTS) / style.row_height)
+        rows = drawing.entries(rng, lines, since, first_number + 1_000 * number)
+        fields = drawing.fields_of("Montréal", "Cadastre du Québec", drawing.spaced(3_770_292 + number))
+        return drawing.table_page(replace(style, page=size), fields, rows, f"Page {number + 1}")
+
+    return draw
+
+
+def _deed(rng: np.random.Generator, number: int, size: drawing.Size) -> list[drawing.Mark]:
+    """A page of a typed deed; its signatures, for which another font would be needed, are left out."""
+    words = {who: drawing.person(rng) for who in ("notary", "seller", "buyer")}
+    words |= {"town": "Val-Brumeux", "district": "Québec", "of_district": "de Québec", "cadastre": "Cadastre du Québec"}
+    words |= {"lot": drawing.spaced(3_145_926 + number), "price": drawing.amount(rng, 2004)}
+    lines = [line for line in drawing.typed_lines(drawing.SALE, words, 60) if not line.startswith("~")]
+    sheets = drawing.typed_pages(lines, page=size)
+    return sheets[number % 2]  # the first two; on the last there is no more than a page number
+
+
+def _coloured(image: Image.Image) -> Image.Image:
+    return ImageOps.colorize(image, INK, PAPER)
+
+
+def _as_it_is(image: Image.Image) -> Image.Image:
+    return image
+
+
+SHEETS: tuple[Sheet, ...] = (
+    _index(drawing.PRINTED, date(2001, 11, 12), 10_118_204),
+    _deed,
+    _index(replace(drawing.PRINTED, hand="serif", hand_size=8.6, heading="serif-bold"), date(1988, 3, 2), 402_117),
+    _index(drawing.TYPED_TABLE, date(1961, 2, 7), 14_208),
+)
+
+VARIANTS = {
+    "grey": Variant(_as_it_is),
+    "colour": Variant(_coloured),
+    "one-bit": Variant(drawing.one_bit),
+    "a2": Variant(_as_it_is, A3),
+}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""`notaflow`, which also notes how long each page of each document took: what the queue records of them is their sum.
+
+usage: python -m benchmarks.noting_pages FILE COMMAND [ARGUMENT]…     adds a line of JSON to FILE for each document read
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from pathlib import Path
+from unittest.mock import patch
+
+from notaflow_pipeline.cli import main
+from notaflow_pipeline.ocr.reading import DocumentText, Reader
+
+
+def noting(notes: Path) -> AbstractContextManager[object]:
+    """Within it every reader of this process notes the pages of its documents; of one that fails, nothing is noted."""
+    start = Reader.start
+
+    def note(future: Future[DocumentText]) -> None:
+        if future.cancelled() or future.exception() is not None:
+            return
+        pages = [{"seconds": page.seconds, "passes": page.passes} for page in future.result().pages]
+        with notes.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(pages) + "\n")
+
+    def noted(reader: Reader, path: Path, on_page: Callable[[int, int], None] | None = None) -> Future[DocumentText]:
+        future = start(reader, path, on_page)
+        future.add_done_callback(note)
+        return future
+
+    return patch.object(Reader, "start", noted)
+
+
+if __name__ == "__main__":
+    with noting(Path(sys.argv.pop(1))):
+        main()
