@@ -51,7 +51,7 @@ def word_f1(truth: str, found: str) -> float:
 
 
 def cells_found(cells: Counter[str], text: str) -> int:
-    """How many of a table's cells are found to the last character, each standing alone, not as a part of a number."""
+    """How many numbers, dates and amounts are found to the last character, each standing alone, not as a part of another."""
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
     return sum(min(count, _count(cell, lines)) for cell, count in cells.items())
 
@@ -62,7 +62,7 @@ def without_library_footer(text: str) -> str:
 
 
 def _count(cell: str, lines: list[str]) -> int:
-    alone = re.compile(rf"(?<![\d,]){re.escape(cell)}(?![\d,])")
+    alone = re.compile(rf"(?<!\d)(?<!\d,){re.escape(cell)}(?!\d|,\d)")  # in a deed a comma may follow
     return sum(len(alone.findall(line)) for line in lines)
 
 
