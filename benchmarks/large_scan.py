@@ -65,6 +65,8 @@ NUMBER = re.compile(r"\d{4}-\d\d-\d\d|\d{1,3}(?: \d{3})+(?:,\d\d \$)?|\d+(?:,\d\
 
 PAGE_MARK = re.compile(r"^--- Page (\d+) ---$", re.MULTILINE)
 
+Noted = dict[str, float | str | None]
+
 Sheet = Callable[[np.random.Generator, int, drawing.Size], list[drawing.Mark]]
 
 
@@ -188,13 +190,13 @@ def _result(name: str, pages: int, different: int, folder: Path, keep: Path | No
         keep.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, keep)
         (keep / f"{name}.txt").write_text(text, encoding="utf-8")
-    read = _pages_of(text)
+    read, noted = _pages_of(text), _noted(notes)
     return Result(
         name,
         pages,
         _outcome(run),
         len(run.attempts),
-        sum(map(bool, read.values())),
+        sum(page["failed"] is None for page in noted),
         sum(cells_found(drawn, read.get(number, "")) for number, drawn in enumerate(cells, 1))
         / sum(drawn.total() for drawn in cells),
         run.seconds,
@@ -206,14 +208,20 @@ def _result(name: str, pages: int, different: int, folder: Path, keep: Path | No
         memory.worker_held_bytes,
         load_before,
         os.getloadavg()[0],
-        list(_margins(file, pages, pixels, notes, memory)),
+        list(_margins(file, pages, pixels, noted, memory)),
     )
 
 
-def _margins(file: Path, pages: int, pixels: int, notes: Path, memory: Memory) -> Iterator[Margin]:
-    limits = Limits()
+def _noted(notes: Path) -> list[Noted]:
+    """What `noting_pages` noted of the last attempt; nothing if it failed as a whole."""
     documents = notes.read_text(encoding="utf-8").splitlines() if notes.exists() else []
-    seconds = [page["seconds"] for page in json.loads(documents[-1])] if documents else []
+    found: list[Noted] = json.loads(documents[-1]) if documents else []
+    return found
+
+
+def _margins(file: Path, pages: int, pixels: int, noted: list[Noted], memory: Memory) -> Iterator[Margin]:
+    limits = Limits()
+    seconds = [float(page["seconds"] or 0) for page in noted]
     yield Margin("file MB", limits.file_bytes / 1e6, file.stat().st_size / 1e6)
     yield Margin("pages", limits.pages, pages)
     yield Margin("million pixels a page", limits.page_pixels / 1e6, pixels / 1e6)

@@ -22,7 +22,10 @@ def noting(notes: Path) -> AbstractContextManager[object]:
     def note(future: Future[DocumentText]) -> None:
         if future.cancelled() or future.exception() is not None:
             return
-        pages = [{"seconds": page.seconds, "passes": page.passes} for page in future.result().pages]
+        pages = [
+            {"seconds": page.seconds, "passes": page.passes, "failed": page.failure and page.failure.kind}
+            for page in future.result().pages
+        ]
         with notes.open("a", encoding="utf-8") as file:
             file.write(json.dumps(pages) + "\n")
 

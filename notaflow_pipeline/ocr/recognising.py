@@ -168,6 +168,7 @@ class _Reading:
         self._deadline = deadline
         self._policy = policy
         self._passes = 0
+        self._seconds_a_pixel = 0.0  # of the last try
         leading = leading_language(engine.languages) if policy.choose_language else engine.languages
         self._print_languages = leading
         self._first_languages = self._typed(leading)
@@ -286,17 +287,23 @@ class _Reading:
     def _better(
         self, best: Try, prepared: Prepared, languages: str, segmentation: Segmentation = Segmentation.AUTOMATIC
     ) -> Try:
-        """The better of what was found and another try; if that one fails, what was found."""
+        """The better of what was found and another try; if that one fails or has no time, what was found.
+
+        A try that cannot end by the deadline could only take what was found with it, when its worker is killed.
+        """
+        if self._seconds_a_pixel * prepared.image.width * prepared.image.height > self._deadline - time.monotonic():
+            return best
         with suppress(DocumentFailure):
             return max(best, self._try(prepared, languages, segmentation), key=lambda one: one.worth)
         return best
 
     def _try(self, prepared: Prepared, languages: str, segmentation: Segmentation = Segmentation.AUTOMATIC) -> Try:
         self._passes += 1
-        left_seconds = max(self._deadline - time.monotonic(), LEAST_SECONDS)
-        return Try(
-            self._engine.find_words(prepared.image, prepared.dpi, left_seconds, languages, segmentation), prepared
-        )
+        began = time.monotonic()
+        left_seconds = max(self._deadline - began, LEAST_SECONDS)
+        words = self._engine.find_words(prepared.image, prepared.dpi, left_seconds, languages, segmentation)
+        self._seconds_a_pixel = (time.monotonic() - began) / (prepared.image.width * prepared.image.height)
+        return Try(words, prepared)
 
     def _short_of_time(self) -> bool:
         return self._deadline - time.monotonic() < 2 * LEAST_SECONDS

@@ -1,5 +1,6 @@
 """The policy: pages that are turned, faint, dark or coarse are read like clean ones, and nothing costs without need."""
 
+import time
 from collections.abc import Callable
 
 import jiwer
@@ -94,6 +95,12 @@ def test_second_try_that_fails_does_not_lose_the_first() -> None:
     assert found.mean_confidence == 70
 
 
+def test_try_that_could_not_end_in_time_is_not_begun() -> None:
+    slow = CountingEngine([70, 95], seconds=0.7)
+    assert read_page(act_page(), 150, slow, 1.2).mean_confidence == 70
+    assert len(slow.calls) == 1
+
+
 def test_engine_that_knows_no_words_reads_the_page_as_it_is() -> None:
     assert read_page(Image.new("L", (30, 20)), None, NullEngine(), 60).text == "page of 30x20"
 
@@ -104,8 +111,9 @@ class CountingEngine:
     languages = "fra+eng"
     name = "counting"
 
-    def __init__(self, confidences: list[float | None]) -> None:
+    def __init__(self, confidences: list[float | None], seconds: float = 0.0) -> None:
         self._confidences = iter(confidences)
+        self._seconds = seconds
         self.calls: list[tuple[str | None, Segmentation]] = []
         self.dpi: list[int | None] = []
         self.sizes: list[tuple[int, int]] = []
@@ -127,6 +135,7 @@ class CountingEngine:
         self.sizes.append(image.size)
         self.calls.append((languages, segmentation))
         confidence = next(self._confidences)
+        time.sleep(self._seconds)
         if confidence is None:
             raise DocumentFailure(FailureKind.ENGINE, "It would not.")
         return [Word("lot", confidence, 1, 1, line, 200, 40 * line, 30, 20) for line in range(1, 21)]
