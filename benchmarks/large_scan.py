@@ -3,7 +3,7 @@
 Each page is an open book as a scanner takes it: two facing pages, in turn of a printed index, of one in serifs, of a
 typed deed and of an index typed into a form, with the shadow of the fold, the grain of the paper and its browned
 patches, all invented as `scripts/make_samples.py` invents them. `--different` of them are drawn, and the PDF repeats
-them, each time with its own bytes. `notaflow enqueue` puts it into an empty queue on an embedded PostgreSQL, and
+them, each time in a copy. `notaflow enqueue` puts it into an empty queue on an embedded PostgreSQL, and
 `notaflow work --until-empty` reads it with all cores. Printed are, for each variant:
 
 - what became of it, how many pages were read, which share of the drawn numbers, dates and amounts was found to the last

@@ -36,7 +36,7 @@ from notaflow_pipeline.ocr.rendering import page_dpi, render_page
 
 PROJECT = Path(__file__).resolve().parents[1]
 LANGUAGES = "fra+eng"
-THRESHOLDS = (0, 60, 70, 75, 80, 85, 90, 101)
+THRESHOLDS = (0, 70, 80, 83, 86, 90, 101)
 PATIENCE_SECONDS = 600.0
 
 

@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     max_page_pixels: int = Field(150_000_000, validation_alias="OCR_MAX_PAGE_PIXELS", gt=0)
     max_worker_bytes: int = Field(2 * 1024**3, validation_alias="OCR_MAX_WORKER_BYTES", ge=256 * 1024**2)
     page_seconds: float = Field(120, validation_alias="OCR_PAGE_SECONDS", gt=0)
-    max_document_seconds: float = Field(3600, validation_alias="OCR_MAX_DOCUMENT_SECONDS", gt=0)
+    max_document_seconds: float = Field(7200, validation_alias="OCR_MAX_DOCUMENT_SECONDS", gt=0)
     dpi: int = Field(300, validation_alias="OCR_DPI", ge=70, le=1200)
 
     retry_rounds: int = Field(2, validation_alias="OCR_RETRY_ROUNDS", ge=0, le=1000)

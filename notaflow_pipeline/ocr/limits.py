@@ -22,5 +22,5 @@ class Limits:
     pages: int = 500
     page_pixels: int = 150_000_000
     page_seconds: float = 120.0
-    document_seconds: float = 3600.0
+    document_seconds: float = 7200.0
     worker_bytes: int = 2 * 1024**3
