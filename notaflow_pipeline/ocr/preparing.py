@@ -3,9 +3,10 @@
 Each step is a function of its own from grey to grey; `prepare` puts them in order, and `Steps` switches each off. What
 is not here: getting pixels out of a file (`rendering`), and whether a page is worth another try (`recognising`).
 
-Effects are mean character error rates of a first try over the 40 typescript pages of the corpus, one step after the
-other; "both halves" means that the odd and the even pages each say so. The line that libraries print under their scans,
-which no transcription has, is 0.035 of each. `benchmarks/quality.py` measures them again.
+Effects are mean character error rates of a first try with the system's French model over the 40 typescript pages of the
+corpus, one step after the other; "both halves" means that the odd and the even pages each say so. The line that
+libraries print under their scans, which no transcription has, is 0.035 of each. `benchmarks/quality.py` measures them
+again.
 """
 
 import math

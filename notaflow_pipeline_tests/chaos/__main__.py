@@ -26,7 +26,14 @@ from notaflow_pipeline.embedded import embedded_database
 from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.queue.migrating import migrate
 from notaflow_pipeline.queue.oracle import find_violations
-from notaflow_pipeline_tests.chaos.engine import HUNGRY_HEIGHT, POISON_HEIGHT, SLOW_HEIGHT, text_of
+from notaflow_pipeline_tests.chaos.engine import (
+    HEIGHTS_APART,
+    HUNGRY_HEIGHT,
+    POISON_HEIGHT,
+    SLOW_HEIGHT,
+    size_of,
+    text_of,
+)
 from notaflow_pipeline_tests.faults.servers import pull_the_plug
 
 WORKERS = 3
@@ -114,7 +121,7 @@ class Chaos:
         with self.connected() as connection:
             for _ in range(number):
                 kind = self.chance.choices([20, SLOW_HEIGHT, POISON_HEIGHT, HUNGRY_HEIGHT], [94, 3, 2, 1])[0]
-                size = (20 + len(self.expected), kind)
+                size = size_of(len(self.expected), kind)
                 name = f"{len(self.expected)}"
                 page = self.folder / "page.png"
                 Image.new("L", size, 200).save(page)
@@ -238,14 +245,17 @@ class Chaos:
             ends = connection.execute(ENDS).fetchall()
             outcomes = dict(connection.execute(OUTCOMES).fetchall())
             violations = list(find_violations(connection, sources=["index"]))
-        poison = {name for name, size in self.expected.items() if size[1] in {POISON_HEIGHT, HUNGRY_HEIGHT}}
-        lost = doubled = wrong = 0
+        deadly = {POISON_HEIGHT, HUNGRY_HEIGHT}
+        poison = {name for name, size in self.expected.items() if size[1] % HEIGHTS_APART in deadly}
+        lost = doubled = 0
+        wrong = []
         for name, status, text, attempts, maximum, successes in ends:
             exhausted = status == 3 and text is None and attempts == maximum
             lost += not (status == 5 or exhausted)
             doubled += successes > 1
             expected = f"--- Page 1 ---\n{text_of(self.expected[name])}"
-            wrong += (status == 5 and text != expected) or (name in poison and not exhausted)
+            if (status == 5 and text != expected) or (name in poison and not exhausted):
+                wrong.append(f"document {name}: at {status} with {text!r} instead of {expected!r}")
         log = (self.folder / "workers.log").read_text(encoding="utf-8", errors="replace")
         late = log.count("too late") + log.count("was lost")
         rows: list[tuple[str, int]] = [
@@ -261,11 +271,13 @@ class Chaos:
             ("documents exhausted", sum(end[1] == 3 for end in ends)),
             ("documents lost", lost + len(self.expected) - len(ends)),
             ("documents doubled", doubled),
-            ("wrong texts or poison not exhausted", wrong),
+            ("wrong texts or poison not exhausted", len(wrong)),
             ("oracle violations", len(violations)),
         ]
         for what, count in rows:
             print(f"{what:40} {count:8}")
+        for line in wrong[:10]:
+            print(f"  {line}")
         for violation in violations[:10]:
             print(f"  {violation.invariant}: {violation.document_id} {violation.what}")
         left_out = [what for what, count in [*self.done.items(), ("late writes rejected", late)] if not count]

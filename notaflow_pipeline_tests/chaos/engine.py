@@ -8,6 +8,11 @@ from PIL import Image
 
 from notaflow_pipeline.ocr.engine import Recognition
 
+DOCUMENTS_A_HEIGHT = 1000
+HEIGHTS_APART = 100
+"""Sides stay below a thousand pixels or so: a longer page is made smaller when its process was killed and it is tried again,
+and would then have another document's size."""
+
 POISON_HEIGHT = 13
 """A page of this height ends the process that reads it, at every attempt."""
 
@@ -36,11 +41,12 @@ class ChaosEngine:
         """Nothing can be missing."""
 
     def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
-        if image.height == POISON_HEIGHT:
+        height = image.height % HEIGHTS_APART
+        if height == POISON_HEIGHT:
             os._exit(1)
-        if image.height == HUNGRY_HEIGHT:
+        if height == HUNGRY_HEIGHT:
             _eat()
-        time.sleep(SLOW_SECONDS if image.height == SLOW_HEIGHT else QUICK_SECONDS)
+        time.sleep(SLOW_SECONDS if height == SLOW_HEIGHT else QUICK_SECONDS)
         return Recognition(text_of(image.size), 1, 90.0)
 
 
@@ -49,6 +55,11 @@ def _eat() -> None:
     while True:
         eaten.append(b"x" * 2**20)
         time.sleep(0.001)
+
+
+def size_of(number: int, height: int) -> tuple[int, int]:
+    """The size of a page that behaves as one of this height, a different one for every document."""
+    return 20 + number % DOCUMENTS_A_HEIGHT, height + HEIGHTS_APART * (number // DOCUMENTS_A_HEIGHT)
 
 
 def text_of(size: tuple[int, int]) -> str:
