@@ -61,6 +61,9 @@ SHARE_OF_TABLES = 0.2
 CLEARLY_LESS = 0.9
 """Less than so much of what a table's first try is worth, and the finer one lost some of it."""
 
+LONG_WORD = 4
+"""Letters that make a word clearly wider than high."""
+
 FEW_WORDS = 10
 """With fewer it cannot be seen from the pixels whether a page lies on its side."""
 
@@ -86,6 +89,12 @@ def figures_share(words: list[Word]) -> float:
     text = "".join(word.text for word in words)
     written = sum(map(str.isalnum, text))
     return sum(map(str.isdigit, text)) / written if written else 0.0
+
+
+def run_upwards(words: list[Word]) -> bool:
+    """Whether most words are higher than wide: Tesseract reads lines that run up the page too, but mixes them up."""
+    long = [word for word in words if len(word.text) >= LONG_WORD]
+    return sum(word.height > word.width for word in long) > len(long) / 2
 
 
 @dataclass(frozen=True)
@@ -191,7 +200,10 @@ class _Reading:
         best = self._try(prepared, languages)
         if once:
             return self._result(best)
-        if prepared.quarter_turns and (best.confidence < self._policy.good_confidence or len(best.words) < FEW_WORDS):
+        if prepared.quarter_turns and run_upwards(best.words):
+            prepared = as_it_lay(prepared)
+            best = self._try(prepared, languages)
+        elif prepared.quarter_turns and (best.confidence < self._policy.good_confidence or len(best.words) < FEW_WORDS):
             best = self._better(best, as_it_lay(prepared), languages)
             prepared = best.prepared
         if self._may_be_upside_down(best) and self._reads_better_turned(best, languages):

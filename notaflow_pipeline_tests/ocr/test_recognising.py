@@ -7,6 +7,7 @@ import jiwer
 import pytest
 from PIL import Image, ImageChops, ImageOps
 
+from notaflow_pipeline.ocr import preparing
 from notaflow_pipeline.ocr.engine import NullEngine, Recognition, Segmentation, TesserocrEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
 from notaflow_pipeline.ocr.layout import Word
@@ -53,6 +54,14 @@ def test_spoilt_page_is_read_like_the_clean_one(upright: float, change: Change) 
 @pytest.mark.parametrize(("dpi", "stated"), [(150, None), (200, 72), (600, 96)])
 def test_page_of_any_resolution_and_any_tag_is_read_like_the_clean_one(upright: float, dpi: int, stated: int) -> None:
     assert error_rate(act_page(dpi), stated) <= upright + ONE_POINT
+
+
+@pytest.mark.parametrize("degrees", [0, 180])
+def test_page_that_was_turned_by_mistake_is_read_as_it_lay(
+    upright: float, degrees: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparing, "lies_on_its_side", lambda _: True)
+    assert error_rate(act_page(300).rotate(degrees)) <= upright + ONE_POINT
 
 
 def test_clean_page_is_read_once() -> None:
