@@ -14,6 +14,7 @@ sys.path.insert(0, __file__.rpartition("/scripts/")[0])
 
 import argparse
 import os
+import shutil
 import subprocess
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -28,6 +29,7 @@ from wording import Wording, paragraphs_of
 SYSTEM_FONTS = Path("/usr/share/fonts")
 TEXTS = (Path("/usr/share/doc/debian-handbook"), Path("/usr/share/debian-reference"))
 WORDS = Path("/usr/share/dict/french")
+PROGRAMS = ("combine_tessdata", "lstmtraining", "tesseract")
 LINES_A_FILE = 60
 """`tesseract … lstm.train` writes its whole file again after each page."""
 
@@ -47,6 +49,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=20261126, help="another one draws other lines")
     parser.add_argument("--sheet", type=Path, help="only draw some lines, into this picture")
     given = parser.parse_args()
+    missing = [program for program in PROGRAMS if shutil.which(program) is None]
+    if missing or not given.model.is_file():
+        sys.exit(f"{', '.join(missing) or given.model} is missing: README.md beside this file names the packages")
     given.folder.mkdir(parents=True, exist_ok=True)
     model = _unpacked(given.model, given.folder)
     fonts = fonts_of([given.fonts, SYSTEM_FONTS])
