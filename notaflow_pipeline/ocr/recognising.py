@@ -42,6 +42,9 @@ Trying the others again takes the mean error rate of the 40 corpus pages, withou
 their scans, from 0.061 to 0.055 for a quarter more CPU; below 83, 86 or 90 it is 0.056 to 0.059, for more.
 """
 
+GUESS_CONFIDENCE = 55.0
+"""What a word has that is little more than a guess; a mess of many such words must not outweigh a few that were read."""
+
 UPSIDE_DOWN_CONFIDENCE = 55.0
 """Text that stands on its head is read with a mean confidence of 31 to 40, upright text with 85 to 95."""
 
@@ -134,7 +137,7 @@ class Try:
 
         It chooses between tries: mean confidence alone would prefer the one that read least.
         """
-        return (self.confidence - 50) * sum(len(word.text) for word in self.words) if self.words else 0.0
+        return (self.confidence - GUESS_CONFIDENCE) * sum(len(word.text) for word in self.words) if self.words else 0.0
 
 
 def read_page(
