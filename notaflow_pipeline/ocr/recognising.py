@@ -52,8 +52,8 @@ LEAST_CONFIDENCE = 25.0
 """What is read off a photograph or a texture has less; no text is better than such a text."""
 
 SURE_IN_THE_OTHER_LANGUAGE = 95.0
-"""English is read by our French model with a confidence of 91, and `$6,400.00` then loses its sign's neighbour; with English
-beside it, 94. Blurred pages gain more: error rates of 0.064 and 0.029 where the confidence was 64."""
+"""A typed English deed was read by our French model with a confidence of 91, and an amount with a letter in it; with English
+beside it 94, and right. Blurred pages gain more: error rates of 0.064 and 0.029 where the confidence was 64."""
 
 SURE_OF_FIGURES = 90.0
 """A table in small print that is read so is not looked at without its grain."""
