@@ -46,7 +46,7 @@ LEAST_LETTERS = 5
 
 
 def overlooked_strips(image: Image.Image, words: Sequence[Word]) -> list[Box]:
-    """Where on a prepared page ink lies as lines of print have it and no word covers it, from the top; 10 ms."""
+    """Where on a prepared page ink lies as lines of print have it and no word covers it, from the top."""
     import numpy as np
 
     if len(words) < LEAST_WORDS:

@@ -94,7 +94,15 @@ def test_where_the_environment_says_which_models_no_others_are_used(
 def test_system_s_french_is_used_where_our_path_would_be_taken_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models, "OWN_FOLDER", tmp_path / "c++")
+    folder = tmp_path / "c++"
+    folder.mkdir()
+    (folder / f"{OURS}{models.SUFFIX}").touch()
+    monkeypatch.setattr(models, "OWN_FOLDER", folder)
+    assert models.for_typescript("fra+eng") == "fra+eng"
+
+
+def test_system_s_french_is_used_where_our_model_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "OWN_FOLDER", tmp_path)
     assert models.for_typescript("fra+eng") == "fra+eng"
 
 

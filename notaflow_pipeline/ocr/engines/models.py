@@ -37,11 +37,13 @@ class Models:
 def for_typescript(languages: str) -> str:
     """The languages with our models in the places of the system's, as far as there are any: `fra-typescript-1+eng`.
 
-    None where the environment names models, nor where the path to ours has a plus, at which Tesseract parts them.
+    None where the environment names models, where ours are missing, and where the path to them has a plus, at which
+    Tesseract parts them.
     """
     if os.environ.get("TESSDATA_PREFIX") or "+" in str(OWN_FOLDER):
         return languages
-    return "+".join(TYPESCRIPT.get(code, code) for code in languages.split("+"))
+    there = {code: name for code, name in TYPESCRIPT.items() if (OWN_FOLDER / f"{name}{SUFFIX}").is_file()}
+    return "+".join(there.get(code, code) for code in languages.split("+"))
 
 
 def models_of(languages: str) -> Models:
