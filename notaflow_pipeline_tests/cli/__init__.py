@@ -39,7 +39,7 @@ class Terminal:
         """Run `notaflow` with `--json`, which must work, and return the objects that it printed."""
         done = self.run(*arguments, "--json", **changes)
         assert done.returncode == 0, done.stderr
-        assert done.stderr == ""
+        assert done.stderr == "", done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def start(self, *arguments: str, **changes: str) -> "subprocess.Popen[str]":

@@ -1,11 +1,13 @@
 """Workers whose clock is wrong by far more than a lease: every time that decides anything is the database's."""
 
+import json
 import os
 import subprocess
 import sys
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from psycopg import Connection
@@ -71,6 +73,15 @@ def now(connection: Connection) -> datetime:
     return row[0]
 
 
+def work(terminal: Terminal, clock: dict[str, str]) -> dict[str, Any]:
+    """Let a worker with this clock read what is ready; return its summary. On stderr libfaketime may speak too."""
+    done = terminal.run("work", "--json", OCR_WORKER_ID="wrong", **clock)
+    assert done.returncode == 0, done.stderr
+    (summary,) = map(json.loads, done.stdout.splitlines())
+    assert isinstance(summary, dict)
+    return summary
+
+
 def assert_times_are_the_databases(connection: Connection, began: datetime) -> None:
     """No time of the work lies before it or, but for what is planned, after it; nothing took less than no time."""
     ended = now(connection)
@@ -117,7 +128,7 @@ def test_worker_with_a_wrong_clock_reads_what_is_ready_and_takes_nothing_from_a_
     assert fail(connection, waits, retry_base_seconds=300)
     assert claims.release(connection, [one.token for one in tried if one is not waits], reason="not needed") == 7
 
-    (summary,) = terminal.json("work", OCR_WORKER_ID="wrong", **wrong_clock)
+    summary = work(terminal, wrong_clock)
     assert (summary["claimed"], summary["succeeded"], summary["lost"]) == (7, 7, 0)
     assert 0 < summary["seconds"] < PATIENCE_SECONDS
 
@@ -156,7 +167,7 @@ def test_wait_after_a_failure_is_counted_by_the_databases_clock(
 ) -> None:
     began = now(connection)
     missing = ready(connection, "index/missing.pdf")
-    (summary,) = terminal.json("work", OCR_WORKER_ID="wrong", **wrong_clock)
+    summary = work(terminal, wrong_clock)
     assert summary["failed"] == {"not_found": 1}
     found = document(connection, missing)
     wait = found["ocr_next_attempt_at"] - found["ocr_last_error_at"]
