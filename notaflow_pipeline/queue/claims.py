@@ -3,6 +3,10 @@
 Each function is one short transaction. Every one but the claim names the claim's token, and changes nothing when the row
 is no longer at 6 with that token. Times are the database's. What does not belong here: finding rows that nobody works on
 any more (`recovery`), and counting (`monitoring`).
+
+Rows that are known are found by their keys alone. The partial indexes of rows at 6 and of open attempts look smaller to the
+planner, but keep an entry of everything that vacuum could not yet take away: hence `status_id + 0 = 6`, which they do not
+serve, and `outcome IS NULL`, which by a constraint says the same as `finished_at IS NULL` and which they do not serve either.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -86,7 +90,7 @@ superseded AS (
         outcome = 'superseded'
     FROM picked
     WHERE a.queue_id = picked.id
-      AND a.finished_at IS NULL
+      AND a.outcome IS NULL
     RETURNING a.queue_id, a.finished_at
 ),
 claimed AS (
@@ -157,8 +161,8 @@ WITH held AS MATERIALIZED (
     FROM ocr_attempt AS a
     JOIN extraction_queue AS q ON q.id = a.queue_id
     WHERE a.id = ANY(%(tokens)s)
-      AND a.finished_at IS NULL
-      AND q.status_id = 6
+      AND a.outcome IS NULL
+      AND q.status_id + 0 = 6
       AND q.ocr_claim_id = a.id
     ORDER BY a.id
     FOR NO KEY UPDATE OF a
@@ -167,7 +171,7 @@ UPDATE ocr_attempt AS a
 SET lease_expires_at = clock_timestamp() + %(lease)s
 FROM held
 WHERE a.id = held.id
-  AND a.finished_at IS NULL
+  AND a.outcome IS NULL
 RETURNING a.id
 """
 
@@ -187,7 +191,7 @@ held AS MATERIALIZED (
     SELECT q.id, read.token
     FROM extraction_queue AS q
     JOIN read ON read.document_id = q.id
-    WHERE q.status_id = 6
+    WHERE q.status_id + 0 = 6
       AND q.ocr_claim_id = read.token
     ORDER BY read.token
     FOR UPDATE OF q
@@ -204,7 +208,7 @@ finished AS (
     FROM held
     JOIN read USING (token)
     WHERE q.id = held.id
-      AND q.status_id = 6
+      AND q.status_id + 0 = 6
       AND q.ocr_claim_id = held.token
     RETURNING held.token, q.ocr_completed_at
 ),
@@ -212,7 +216,7 @@ ending AS MATERIALIZED (
     SELECT a.id, finished.ocr_completed_at
     FROM ocr_attempt AS a
     JOIN finished ON finished.token = a.id
-    WHERE a.finished_at IS NULL
+    WHERE a.outcome IS NULL
     ORDER BY a.id
     FOR NO KEY UPDATE OF a
 )
@@ -264,7 +268,7 @@ WITH failed AS (
         ocr_claim_id = NULL,
         updated_at = clock_timestamp()
     WHERE id = %(document_id)s
-      AND status_id = 6
+      AND status_id + 0 = 6
       AND ocr_claim_id = %(token)s
     -- a document that was only to be read again keeps its text: a trigger has set it to 5
     RETURNING ocr_last_error_at, ocr_attempts >= ocr_max_attempts AND status_id <> 5 AS exhausted
@@ -279,7 +283,7 @@ SET finished_at = failed.ocr_last_error_at,
     source_bytes = %(source_bytes)s
 FROM failed
 WHERE id = %(token)s
-  AND finished_at IS NULL
+  AND outcome IS NULL
 RETURNING id
 """
 
@@ -313,7 +317,7 @@ SET finished_at = clock_timestamp(),
     error = %(reason)s
 FROM released
 WHERE a.id = released.token
-  AND a.finished_at IS NULL
+  AND a.outcome IS NULL
 RETURNING a.id
 """
 
@@ -332,7 +336,7 @@ SET finished_at = COALESCE(
     ),
     outcome = 'superseded'
 WHERE a.id = %(token)s
-  AND a.finished_at IS NULL
+  AND a.outcome IS NULL
 """
 
 

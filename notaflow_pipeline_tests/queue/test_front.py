@@ -1,7 +1,6 @@
 """Claims that begin where the last one ended: what they save beside an open snapshot, and what they may never cost."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence, Sized
 from uuid import UUID, uuid4
 
 import psycopg
@@ -12,7 +11,7 @@ from psycopg.rows import scalar_row
 from notaflow_pipeline.queue import claims
 from notaflow_pipeline.queue.front import BELIEVED_SECONDS, QueueFront
 from notaflow_pipeline.queue.model import Claim
-from notaflow_pipeline_tests.queue.conftest import LEASE, READING, add_document, ago, change
+from notaflow_pipeline_tests.queue.conftest import LEASE, READING, add_document, ago, change, fail
 from notaflow_pipeline_tests.queue.oracle import broken_promises
 
 
@@ -128,44 +127,61 @@ def test_place_is_only_believed_behind_claims_that_were_filled(front: QueueFront
     assert front.behind == held.document_id
 
 
-def test_claims_beside_an_open_snapshot_walk_over_nothing_that_was_claimed_before(
-    connection: Connection, other: Connection, front: QueueFront
-) -> None:
+@pytest.fixture
+def beside_a_snapshot(connection: Connection, other: Connection) -> Iterator[None]:
+    """2,000 documents were read, and 1,000 are ready, while somebody holds a snapshot from before."""
     fill(connection, 3_000)
-    connection.execute("ANALYZE extraction_queue")
     other.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     with other.transaction():
         other.execute("SELECT 1").fetchone()
         for _ in range(10):
             claims.succeed_together(connection, [(held, READING) for held in claim(connection, None, 200)])
-        [last] = claim(connection, front)
-        from_head, behind = (_entries_read(connection, start) for start in (None, last.document_id))
-        assert from_head > 2_000
-        assert behind < 20
+        connection.execute("VACUUM (ANALYZE) extraction_queue, ocr_attempt")
+        yield
 
 
-def _entries_read(connection: Connection, behind: UUID | None) -> int:
-    """How many entries of its index a claim of ten walks over."""
+@pytest.mark.usefixtures("beside_a_snapshot")
+def test_claims_beside_an_open_snapshot_walk_over_nothing_that_was_claimed_before(
+    connection: Connection, front: QueueFront
+) -> None:
+    claim(connection, front)
+    behind = entries_read(connection, lambda: claim(connection, front, 10))
+    from_head = entries_read(connection, lambda: claim(connection, None, 10))
+    assert from_head > 2_000
+    assert behind < 200
+
+
+def succeed(connection: Connection, held: Sequence[Claim]) -> int:
+    return len(claims.succeed_together(connection, [(one, READING) for one in held]))
+
+
+def fail_all(connection: Connection, held: Sequence[Claim]) -> int:
+    return sum(fail(connection, one) for one in held)
+
+
+def renew(connection: Connection, held: Sequence[Claim]) -> int:
+    return len(claims.renew(connection, [one.token for one in held], LEASE))
+
+
+@pytest.mark.usefixtures("beside_a_snapshot")
+@pytest.mark.parametrize("change", [succeed, fail_all, renew])
+def test_claims_are_renewed_and_end_beside_an_open_snapshot_as_if_nothing_had_been_claimed_before(
+    connection: Connection, change: Callable[[Connection, Sequence[Claim]], int]
+) -> None:
+    held = claim(connection, None, 10)
+    assert entries_read(connection, lambda: change(connection, held)) < 200
+
+
+def entries_read(connection: Connection, work: Callable[[], Sized | int]) -> int:
+    """How many entries of all indexes this work walks over, which is done to ten documents."""
     before = _entries(connection)
-    statement = claims.claim_statement(["index"], behind=behind is not None)
-    arguments: dict[str, Any] = {
-        "limit": 10,
-        "worker_id": "w",
-        "sources": ["index"],
-        "run_id": None,
-        "instance": None,
-        "lease": LEASE,
-        "behind": behind,
-    }
-    with connection.transaction(force_rollback=True):
-        assert len(connection.execute(statement, arguments).fetchall()) == 10
+    done = work()
+    assert (done if isinstance(done, int) else len(done)) == 10
     return _entries(connection) - before
 
 
 def _entries(connection: Connection) -> int:
     connection.execute("SELECT pg_stat_force_next_flush()")
-    row = connection.execute(
-        "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'idx_extraction_queue_ocr_claim_index'"
-    ).fetchone()
+    row = connection.execute("SELECT sum(idx_tup_read) FROM pg_stat_user_indexes").fetchone()
     assert row is not None
     return int(row[0])
