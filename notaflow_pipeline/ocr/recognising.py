@@ -188,9 +188,9 @@ class _Reading:
         self._seconds_a_pixel = 0.0  # of the last try
         leading = leading_language(engine.languages) if policy.choose_language else engine.languages
         self._print_languages = leading
-        self._first_languages = self._typed(leading)
+        self._languages = self._typed(leading)  # of this page, as far as it is known
         self._all_languages = self._typed(engine.languages)
-        self._later_languages = self._all_languages if policy.all_languages_later else self._first_languages
+        self._later_languages = self._all_languages if policy.all_languages_later else self._languages
 
     def _typed(self, languages: str) -> str:
         return for_typescript(languages) if self._policy.typescript_model else languages
@@ -200,46 +200,55 @@ class _Reading:
 
         `fine_figures` says that the print is so small that a table's numbers could run together.
         """
-        languages = self._first_languages
-        if prepared.quarter_turns and self._reads_better_as_it_lay(prepared, languages):
-            prepared = as_it_lay(prepared)
-        best = self._try(prepared, languages)
+        found = self._first(prepared)
         if once:
-            return self._result(best)
-        if prepared.quarter_turns and run_upwards(best.words):
+            return self._result(found)
+        found = self._upright(found)
+        if fine_figures and found.prepared.dpi != SMALL_PRINT_DPI and figures_share(found.words) > SHARE_OF_TABLES:
+            found = self._with_finer_figures(found)
+        if found.confidence < SURE_IN_THE_OTHER_LANGUAGE and is_in_another(found.words, self._engine.languages):
+            found = self._better(found, found.prepared, self._all_languages)
+        if self._is_doubtful(found):
+            found = self._of_all_ways(found)
+        return self._result(self._with_overlooked_lines(found))
+
+    def _first(self, prepared: Prepared) -> Try:
+        if prepared.quarter_turns and self._reads_better_as_it_lay(prepared):
             prepared = as_it_lay(prepared)
-            best = self._try(prepared, languages)
-        elif prepared.quarter_turns and (best.confidence < self._policy.good_confidence or len(best.words) < FEW_WORDS):
-            best = self._better(best, as_it_lay(prepared), languages)
-            prepared = best.prepared
-        if self._may_be_upside_down(best) and self._reads_better_turned(best, languages):
-            prepared = upside_down(prepared)
-            best = self._try(prepared, languages)
-        if fine_figures and best.prepared.dpi != SMALL_PRINT_DPI and figures_share(best.words) > SHARE_OF_TABLES:
-            fine = self._with_finer_figures(best)
-            languages = languages if fine is best else self._print_languages
-            best, prepared = fine, fine.prepared
-        if best.confidence < SURE_IN_THE_OTHER_LANGUAGE and is_in_another(best.words, self._engine.languages):
-            best = self._better(best, prepared, self._all_languages)
-        best = self._of_all_ways(best) if best.confidence < self._policy.good_confidence else best
-        overlooked = self._overlooked_lines(best, languages)
-        if len(overlooked) >= MANY_LINES and best.confidence >= self._policy.good_confidence:
-            another = self._of_all_ways(best)
-            if another is not best:
-                best, overlooked = another, self._overlooked_lines(another, languages)
-        return self._result(replace(best, words=with_lines(best.words, overlooked)))
+        return self._try(prepared, self._languages)
+
+    def _upright(self, found: Try) -> Try:
+        """What was found, or what is found once the words say that the page was turned wrongly, or stands on its head."""
+        if found.prepared.quarter_turns and run_upwards(found.words):
+            found = self._try(as_it_lay(found.prepared), self._languages)
+        elif found.prepared.quarter_turns and (self._is_doubtful(found) or len(found.words) < FEW_WORDS):
+            found = self._better(found, as_it_lay(found.prepared), self._languages)
+        if self._may_be_upside_down(found) and self._reads_better_turned(found):
+            found = self._try(upside_down(found.prepared), self._languages)
+        return found
+
+    def _is_doubtful(self, found: Try) -> bool:
+        return found.confidence < self._policy.good_confidence
 
     def _of_all_ways(self, first: Try) -> Try:
         """The best of the first try and the other ways to look at a page, which end with one that is surely better."""
         best = first
         for another, segmentation in self._others(first):
             best = self._better(best, another, self._later_languages, segmentation)
-            if (best is not first and best.confidence >= self._policy.good_confidence) or self._short_of_time():
+            if (best is not first and not self._is_doubtful(best)) or self._short_of_time():
                 break
         return best
 
-    def _overlooked_lines(self, found: Try, languages: str) -> list[Line]:
-        """The lines that the layout passed over."""
+    def _with_overlooked_lines(self, found: Try) -> Try:
+        """What was found, with the lines that the layout passed over."""
+        lines = self._overlooked_lines(found)
+        if len(lines) >= MANY_LINES and not self._is_doubtful(found):
+            another = self._of_all_ways(found)
+            if another is not found:
+                found, lines = another, self._overlooked_lines(another)
+        return replace(found, words=with_lines(found.words, lines))
+
+    def _overlooked_lines(self, found: Try) -> list[Line]:
         lines: list[Line] = []
         if not self._policy.overlooked_lines:
             return lines
@@ -249,7 +258,7 @@ class _Reading:
                 break
             with suppress(DocumentFailure):
                 part = replace(found.prepared, image=image.crop(strip))
-                words = self._try(part, languages, Segmentation.SINGLE_BLOCK).words
+                words = self._try(part, self._languages, Segmentation.SINGLE_BLOCK).words
                 known = [*found.words, *(word for line in lines for word in line)]
                 lines += clear_lines(words, strip, known)
         return lines
@@ -263,7 +272,10 @@ class _Reading:
         found = self._better(Try([], fine), fine, self._print_languages)
         if found.confidence < SURE_OF_FIGURES and not self._short_of_time():
             found = self._better(found, smoother(fine), self._print_languages)  # what is finer has more grain, too
-        return found if found.worth > CLEARLY_LESS * best.worth else best
+        if found.worth <= CLEARLY_LESS * best.worth:
+            return best
+        self._languages = self._print_languages
+        return found
 
     def _result(self, best: Try) -> Recognition:
         words = best.words if best.confidence >= LEAST_CONFIDENCE else []
@@ -273,7 +285,7 @@ class _Reading:
         few = len(one.words) < FEW_WORDS
         return bool(one.words) and one.confidence < (SURE_OF_FEW_WORDS if few else UPSIDE_DOWN_CONFIDENCE)
 
-    def _reads_better_as_it_lay(self, prepared: Prepared, languages: str) -> bool:
+    def _reads_better_as_it_lay(self, prepared: Prepared) -> bool:
         """Whether the middle of a page that was turned by its look is not understood, but is as it lay.
 
         The columns of a table look like lines that run up and down; reading all of such a page takes twice as long as
@@ -281,9 +293,9 @@ class _Reading:
         """
         turned_strip, strip = (self._middle(one) for one in (prepared, as_it_lay(prepared)))
         with suppress(DocumentFailure):
-            turned = self._try(turned_strip, languages)
+            turned = self._try(turned_strip, self._languages)
             if turned.confidence < UPSIDE_DOWN_CONFIDENCE:
-                return self._try(strip, languages).confidence > turned.confidence + CLEARLY_BETTER
+                return self._try(strip, self._languages).confidence > turned.confidence + CLEARLY_BETTER
         return False
 
     def _middle(self, prepared: Prepared) -> Prepared:
@@ -291,7 +303,7 @@ class _Reading:
         box = (0, round(0.4 * image.height), image.width, round(0.6 * image.height))
         return replace(prepared, image=image.crop(box))
 
-    def _reads_better_turned(self, best: Try, languages: str) -> bool:
+    def _reads_better_turned(self, best: Try) -> bool:
         """Whether the fullest strip of the page is understood when it stands on its head: a fifth of a whole try."""
         image = best.prepared.image
         heights = sorted(word.middle for word in best.words)
@@ -301,7 +313,7 @@ class _Reading:
         strip = replace(best.prepared, image=image.crop((0, top, image.width, bottom)))
         margin = BETTER_OF_FEW_WORDS if len(best.words) < FEW_WORDS else CLEARLY_BETTER
         with suppress(DocumentFailure):
-            return self._try(upside_down(strip), languages).confidence > best.confidence + margin
+            return self._try(upside_down(strip), self._languages).confidence > best.confidence + margin
         return False
 
     def _better(
