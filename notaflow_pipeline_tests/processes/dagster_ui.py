@@ -29,6 +29,16 @@ STOP = """
 mutation ($id: String!) { stopSensor(id: $id) { __typename } }
 """
 
+SCHEDULES = """
+query ($selector: RepositorySelector!) {
+  schedulesOrError(repositorySelector: $selector) { ... on Schedules { results { scheduleState { id } } } }
+}
+"""
+
+STOP_SCHEDULE = """
+mutation ($id: String!) { stopRunningSchedule(id: $id) { __typename } }
+"""
+
 TERMINATE = """
 mutation ($run: String!) { terminateRun(runId: $run) { __typename } }
 """
@@ -83,6 +93,14 @@ class DagsterUI:
         """Switch a sensor on."""
         answer = self._ask(START, {"selector": CODE | {"sensorName": name}})["startSensor"]
         assert answer["__typename"] == "Sensor", answer
+
+    def stop_schedules(self) -> None:
+        """Switch all schedules off: no run begins because of the time of the day."""
+        schedules = self._ask(SCHEDULES, {"selector": CODE})["schedulesOrError"]["results"]
+        assert schedules
+        for schedule in schedules:
+            answer = self._ask(STOP_SCHEDULE, {"id": schedule["scheduleState"]["id"]})["stopRunningSchedule"]
+            assert answer["__typename"] == "ScheduleStateResult", answer
 
     def _launch(self, selector: dict[str, Any], tags: dict[str, str]) -> str:
         answer = self._launched(selector, tags, {})

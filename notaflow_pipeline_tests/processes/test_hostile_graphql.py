@@ -54,6 +54,7 @@ def test_hostile_config_and_tags_are_refused_by_a_running_ui_and_touch_nothing(
     with running_dev(terminal, ui.port):
         wait_until(ui.answers)
         ui.stop_sensor("ocr_ready_sensor")
+        ui.stop_schedules()
         enqueue_document(connection, NewDocument("index", "1", "index/1.pdf"))
         connection.execute(
             "UPDATE extraction_queue SET ocr_attempts = 3, ocr_error = 'x', ocr_last_error_at = '2026-11-01 12:00Z'"

@@ -2,7 +2,9 @@
 
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -23,6 +25,9 @@ from notaflow_pipeline_tests.processes.test_dagster_side import (
 from notaflow_pipeline_tests.processes.test_together import free_port, running_dev, wait_until
 from notaflow_pipeline_tests.queue.oracle import broken_promises
 
+if TYPE_CHECKING:
+    import subprocess
+
 pytestmark = [pytest.mark.xdist_group("processes"), pytest.mark.timeout(600)]
 
 DOCUMENTS = 400
@@ -40,6 +45,15 @@ def slow(terminal: Terminal, connection: Connection) -> Terminal:
     """A terminal with documents to read."""
     ready_documents(connection, terminal, DOCUMENTS)
     return Terminal(terminal.folder, terminal.environment | MID_RUN)
+
+
+@contextmanager
+def dev_without_sensor(terminal: Terminal, ui: DagsterUI) -> Iterator["subprocess.Popen[str]"]:
+    """`notaflow dev`, in which runs begin when a test launches them, and only then."""
+    with running_dev(terminal, ui.port) as dev:
+        wait_until(ui.answers)
+        ui.stop_sensor("ocr_ready_sensor")
+        yield dev
 
 
 def run_at_work(connection: Connection, ui: DagsterUI) -> str:
@@ -83,10 +97,7 @@ def test_run_code_server_and_everything_at_once_give_back_what_is_in_hand(
     slow: Terminal, connection: Connection
 ) -> None:
     ui = DagsterUI(free_port())
-    with running_dev(slow, ui.port) as dev:
-        wait_until(ui.answers)
-        ui.stop_sensor("ocr_ready_sensor")
-
+    with dev_without_sensor(slow, ui) as dev:
         run = run_at_work(connection, ui)
         assert_given_back_after_sigterm(connection, slow, run, run_workers(slow))
         wait_until(lambda: runs(connection)[run] == "FAILURE")
@@ -111,9 +122,7 @@ def test_run_whose_code_server_was_killed_works_on_and_is_told_to_end_with_the_r
     slow: Terminal, connection: Connection
 ) -> None:
     ui = DagsterUI(free_port())
-    with running_dev(slow, ui.port) as dev:
-        wait_until(ui.answers)
-        ui.stop_sensor("ocr_ready_sensor")
+    with dev_without_sensor(slow, ui) as dev:
         run = run_at_work(connection, ui)
         (old,) = parts(slow, "code_server.py")
         old.kill()
@@ -131,9 +140,7 @@ def test_daemon_or_webserver_ends_everything_and_what_is_in_hand_is_given_back(
 ) -> None:
     ui = DagsterUI(free_port())
     for words in ("dagster._daemon", "dagster_webserver"):
-        with running_dev(slow, ui.port) as dev:
-            wait_until(ui.answers)
-            ui.stop_sensor("ocr_ready_sensor")
+        with dev_without_sensor(slow, ui) as dev:
             run = run_at_work(connection, ui)
             assert_given_back_after_sigterm(connection, slow, run, parts(slow, words))
             assert dev.wait(timeout=60) == 1
