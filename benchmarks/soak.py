@@ -46,7 +46,7 @@ from notaflow_pipeline_tests.processes.test_together import free_port
 
 PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = PROJECT / "benchmarks" / "results"
-PRODUCT = ("notaflow_pipeline", "migrations", "dagster.yaml", "workspace.yaml", "pyproject.toml")
+PRODUCT = ("notaflow_pipeline", "deploy", "migrations", "dagster.yaml", "workspace.yaml", "pyproject.toml")
 
 SAMPLE_SECONDS = 15.0
 IDLE_SHARE = 1 / 3
@@ -168,7 +168,7 @@ def _installation(folder: Path) -> Iterator[Installation]:
         dev = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
     try:
         give_up_at = time.monotonic() + START_SECONDS
-        while not ui.answers():
+        while not (ui.answers() and ui.serves_code()):
             if dev.poll() is not None or time.monotonic() > give_up_at:
                 sys.exit(f"it does not start:\n{(folder / 'dev.log').read_text(errors='replace')[-3000:]}")
             time.sleep(1)

@@ -9,6 +9,10 @@ from typing import Any
 
 CODE = {"repositoryLocationName": "notaflow_pipeline", "repositoryName": "__repository__"}
 
+REPOSITORY = """
+query ($selector: RepositorySelector!) { repositoryOrError(repositorySelector: $selector) { __typename } }
+"""
+
 LAUNCH = """
 mutation ($parameters: ExecutionParams!) {
   launchRun(executionParams: $parameters) { __typename ... on LaunchRunSuccess { run { runId } } }
@@ -61,6 +65,11 @@ class DagsterUI:
         except (urllib.error.URLError, TimeoutError, ConnectionError):
             return False
         return True
+
+    def serves_code(self) -> bool:
+        """Whether the code is loaded, without which nothing ticks and nothing can be launched."""
+        answer = self._ask(REPOSITORY, {"selector": CODE})["repositoryOrError"]
+        return bool(answer["__typename"] == "Repository")
 
     def launch(self, job: str, **tags: str) -> str:
         """Launch a run of a job; return the run's id."""
