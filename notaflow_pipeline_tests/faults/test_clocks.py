@@ -74,9 +74,10 @@ def now(connection: Connection) -> datetime:
 
 
 def work(terminal: Terminal, clock: dict[str, str]) -> dict[str, Any]:
-    """Let a worker with this clock read what is ready; return its summary. On stderr libfaketime may speak too."""
+    """Let a worker with this clock read what is ready; return its summary. It may warn, and libfaketime may speak too."""
     done = terminal.run("work", "--json", OCR_WORKER_ID="wrong", **clock)
     assert done.returncode == 0, done.stderr
+    assert [line for line in done.stderr.splitlines() if not line.startswith(("WARNING ", "libfaketime"))] == []
     (summary,) = map(json.loads, done.stdout.splitlines())
     assert isinstance(summary, dict)
     return summary
