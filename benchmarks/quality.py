@@ -120,6 +120,7 @@ def _tables() -> dict[str, dict[str, Policy]]:
     steps = {
         "whole policy": DEFAULT_POLICY,
         "no overlooked lines": blind,
+        "specks kept": replace(DEFAULT_POLICY, without_specks=False),
         "the system's French": system,
         "one try": once,
     }

@@ -14,6 +14,7 @@ from PIL import Image
 
 from notaflow_pipeline.ocr.layout import Word
 from notaflow_pipeline.ocr.preparing import otsu_threshold
+from notaflow_pipeline.ocr.rules import rules_in
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,11 +52,12 @@ def overlooked_strips(image: Image.Image, words: Sequence[Word]) -> list[Box]:
 
     if len(words) < LEAST_WORDS:
         return []
-    height = statistics.median(word.height for word in words)
+    height = word_height(words)
     ink = np.array(np.asarray(image) <= otsu_threshold(image.histogram()))
     around = round(height / 4)
     for word in words:
         ink[max(0, word.top - around) : word.bottom + around, max(0, word.left - around) : word.right + around] = False
+    ink &= ~rules_in(ink, height)  # which join the lines above and below them
     left, right = _print_area(words, round(height))
     outermost = (min(word.left for word in words), max(word.right for word in words))
     inner = ink[:, left:right]
@@ -76,6 +78,11 @@ def overlooked_strips(image: Image.Image, words: Sequence[Word]) -> list[Box]:
                 )
             )
     return strips
+
+
+def word_height(words: Sequence[Word]) -> float:
+    """How high the words of a page are, in pixels."""
+    return statistics.median(word.height for word in words)
 
 
 def clear_lines(found: Sequence[Word], strip: Box, words: Sequence[Word]) -> list[Line]:

@@ -2,10 +2,11 @@
 
 import random
 from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 from itertools import groupby
 
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from notaflow_pipeline.ocr.engine import Recognition, Segmentation, TesserocrEngine
 from notaflow_pipeline.ocr.layout import Word, text_of_words
@@ -70,6 +71,22 @@ def test_lines_that_the_layout_passed_over_are_read_and_stand_in_their_places(
     found = [line for line in read_page(page, 150, engine, 60).text.splitlines() if line]
     assert found == [line for line in read_page(page, 150, ForgetfulEngine(()), 60).text.splitlines() if line]
     assert len(found) == len(LINES)
+
+
+def test_underlined_lines_close_together_that_the_layout_passed_over_are_read() -> None:
+    """Their underlining makes one thing of them that is higher than lines are, and runs through letters."""
+    page = Image.new("L", (1240, 900), 225)
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(size=22)
+    for number, line in enumerate(LINES):
+        left, _, right, bottom = draw.textbbox((150, 150 + 24 * number), line, font=font)
+        draw.text((150, 150 + 24 * number), line, fill=60, font=font)
+        if number in (4, 5, 6):
+            draw.rectangle((left, bottom - 5, right, bottom + 3), fill=60)
+    page = page.filter(ImageFilter.GaussianBlur(0.7))
+    found = [line for line in read_page(page, 150, ForgetfulEngine((4, 5, 6)), 60).text.splitlines() if line]
+    assert len(found) == len(LINES)
+    alike = [SequenceMatcher(None, one, other).ratio() for one, other in zip(found, LINES, strict=True)]
+    assert min(alike) > 0.8, list(zip(alike, found, strict=True))
 
 
 def test_page_that_was_read_whole_has_nothing_overlooked(page: Image.Image, words: list[Word]) -> None:

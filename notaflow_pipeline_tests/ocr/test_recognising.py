@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import jiwer
 import pytest
@@ -12,7 +14,7 @@ from notaflow_pipeline.ocr.engine import NullEngine, Recognition, Segmentation, 
 from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
 from notaflow_pipeline.ocr.layout import Word
 from notaflow_pipeline.ocr.preparing import prepare, texture, turned
-from notaflow_pipeline.ocr.recognising import read_page
+from notaflow_pipeline.ocr.recognising import DEFAULT_POLICY, is_speck, read_page
 from notaflow_pipeline_tests.ocr.samples import ACT, INDEX, act_page, index_page, page_image
 
 ENGINE = TesserocrEngine("fra+eng")
@@ -184,3 +186,25 @@ def test_table_whose_columns_look_like_lines_is_not_read_whole_on_its_side() -> 
     assert turned[1] < 0.25 * turned[0]
     assert upright[1] < 0.3 * upright[0]
     assert whole[0] < whole[1]
+
+
+def signs(*said: tuple[str, float]) -> list[Word]:
+    return [Word(text, confidence, 1, 1, 1, 40 * n, 10, 30, 20) for n, (text, confidence) in enumerate(said)]
+
+
+def test_dirt_is_no_word_but_signs_that_were_read_and_all_figures_are() -> None:
+    dirt = signs(("}", 5), ("L.", 12), ("—", 19))
+    written = signs(("}", 60), ("à", 25), ("5", 3), ("4.", 10), ("$5", 8), ("lot", 1))
+    assert [is_speck(word) for word in dirt + written] == [True] * 3 + [False] * 6
+
+
+def test_dirt_is_neither_text_nor_does_it_lower_the_confidence() -> None:
+    class DirtyEngine(CountingEngine):
+        def find_words(self, *arguments: Any, **named: Any) -> list[Word]:
+            return [*super().find_words(*arguments, **named), Word("}", 2, 1, 1, 30, 200, 1240, 9, 9)]
+
+    page = act_page(150)
+    read = read_page(page, 150, DirtyEngine([90.0] * 20), 60)
+    assert (read.mean_confidence, "}" in read.text) == (90.0, False)
+    kept = read_page(page, 150, DirtyEngine([90.0] * 20), 60, replace(DEFAULT_POLICY, without_specks=False))
+    assert "}" in kept.text
