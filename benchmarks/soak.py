@@ -6,7 +6,10 @@ and somebody looks at the list of runs. At the end everything that it has writte
 runs: what goes then is what does not grow for ever. Samples are written as they are taken, so a run that is cut short can
 still be drawn.
 
-usage: python benchmarks/soak.py [--minutes 60] [--phase both|idle|busy] [--pages FOLDER]
+`--phase ticks` evaluates every sensor again and again, as fast as they answer, which shows in minutes what days of ticks
+leave in memory.
+
+usage: python benchmarks/soak.py [--minutes 60] [--phase both|idle|busy|ticks] [--pages FOLDER]
        python benchmarks/soak.py --draw benchmarks/results/soak.jsonl
 """
 
@@ -41,7 +44,7 @@ from notaflow_pipeline.embedded import running_database_url
 from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests.ocr import samples
-from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
+from notaflow_pipeline_tests.processes.dagster_ui import CODE, DagsterUI
 from notaflow_pipeline_tests.processes.test_together import free_port
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -63,6 +66,18 @@ query {
     ... on Runs { results { id status startTime endTime jobName tags { key value } stats { __typename } } }
   }
 }
+"""
+
+SENSORS = """
+query {
+  repositoryOrError(
+    repositorySelector: {repositoryLocationName: "notaflow_pipeline", repositoryName: "__repository__"}
+  ) { ... on Repository { sensors { name } } }
+}
+"""
+
+EVALUATE = """
+mutation ($sensor: SensorSelector!) { sensorDryRun(selectorData: $sensor, cursor: null) { __typename } }
 """
 
 OLDER = {
@@ -115,7 +130,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60, help="a third of it idle")
-    parser.add_argument("--phase", choices=["both", "idle", "busy"], default="both")
+    parser.add_argument("--phase", choices=["both", "idle", "busy", "ticks"], default="both")
     parser.add_argument("--lot-seconds", type=float, default=40, help="between two lots of documents")
     parser.add_argument("--pages", type=Path, default=PROJECT.parent / "shared" / "corpus" / "pages")
     parser.add_argument("--samples", type=Path, default=RESULTS / "soak.jsonl")
@@ -137,6 +152,9 @@ def _soak(folder: Path, written: TextIO, arguments: argparse.Namespace) -> None:
     with _installation(folder) as installation:
         for phase, length in minutes.items():
             print(f"{datetime.now(UTC):%H:%M} {phase}, {length:.0f} minutes", flush=True)
+            if phase == "ticks":
+                _evaluate(installation, 60 * length, write)
+                return
             lots = _lots(installation, arguments) if phase == "busy" else None
             _phase(installation, phase, 60 * length, arguments.lot_seconds, lots, write)
         installation.wait_until_read()
@@ -232,6 +250,32 @@ def _phase(
             next_sample += SAMPLE_SECONDS
         connections.append(count_connections(installation.connection))
         time.sleep(1)
+
+
+def _evaluate(installation: Installation, seconds: float, write: Any) -> None:
+    """Evaluate the sensors by turns until the time is over, as Dagster's daemon does at each tick, and sample."""
+    url = f"http://127.0.0.1:{installation.ui.port}/graphql"
+    with httpx.Client(timeout=60) as client:
+        found = client.post(url, json={"query": SENSORS}).json()["data"]["repositoryOrError"]["sensors"]
+        sensors = [CODE | {"sensorName": sensor["name"]} for sensor in found]
+        began = time.monotonic()
+        next_sample, evaluated = began, 0
+        while time.monotonic() < began + seconds:
+            if time.monotonic() >= next_sample:
+                figures = sample(installation.connection, installation.dev.pid, installation.folder)
+                write(
+                    "sample",
+                    phase="ticks",
+                    seconds=time.monotonic() - began,
+                    enqueued=0,
+                    figures=figures | {"evaluations": evaluated},
+                )
+                next_sample += SAMPLE_SECONDS
+            for sensor in sensors:
+                answer = client.post(url, json={"query": EVALUATE, "variables": {"sensor": sensor}}).json()
+                if answer["data"]["sensorDryRun"]["__typename"] != "DryRunInstigationTick":
+                    sys.exit(f"{sensor['sensorName']} was not evaluated: {answer}")
+                evaluated += 1
 
 
 def _look(ui: DagsterUI) -> None:

@@ -21,7 +21,12 @@ DISK = tuple(
 )
 SCHEMAS = (("schema public: bytes", "queue and attempts"), ("schema dagster: bytes", "Dagster's tables"))
 CONNECTIONS = (("connections: most", "most in a second"), ("connections: fewest", "fewest in a second"))
-ROWS = (("events", "Dagster's events"), ("runs", "Dagster's runs"), ("ticks", "ticks"), ("attempts", "attempts"))
+ROWS = (
+    ("events", "Dagster's events"),
+    ("runs", "Dagster's runs"),
+    ("ticks", "ticks"),
+    ("attempts", "attempts"),
+)
 DESCRIPTORS = tuple((f"{part}: descriptors", part) for part in MEMORY_PARTS)
 
 MEBIBYTE = 2**20
@@ -32,6 +37,12 @@ CHARTS: tuple[tuple[str, tuple[tuple[str, str], ...], float], ...] = (
     ("tables and their indexes, MiB", SCHEMAS, MEBIBYTE),
     ("rows", ROWS, 1),
     ("open descriptors by part", DESCRIPTORS, 1),
+)
+
+OWN_MEMORY = tuple((f"{part}: uss", part) for part in ("webserver", "daemon", "code server"))
+NOT_DRAWN: tuple[tuple[str, tuple[tuple[str, str], ...], float], ...] = (
+    ("memory that is shared with no other process, MiB", OWN_MEMORY, MEBIBYTE),
+    ("sensors", (("evaluations", "evaluated"),), 1),
 )
 
 
@@ -67,7 +78,7 @@ def _print_phase(phase: str, taken: list[dict[str, Any]]) -> None:
     print(f"  most processes without a parent of ours: {figures['orphans: processes'].max():.0f}")
     settled = figures[figures.index >= figures.index[0] + WARM_UP_SHARE * 60 * minutes]
     print(f"  {'':46}{'start':>9}{'median':>9}{'most':>9}{'an hour':>10}")
-    for _, lines, unit in CHARTS:
+    for _, lines, unit in (*CHARTS, *NOT_DRAWN):
         for name, _ in lines:
             if name in figures:
                 of = settled[name].dropna() / unit
