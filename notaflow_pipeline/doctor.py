@@ -1,8 +1,11 @@
-"""What `notaflow doctor` looks at: database, schema, engine, storage, alerts; each ok, or what to do."""
+"""What `notaflow doctor` looks at: database, schema, engine, storage, space, alerts; each ok, or what to do."""
 
-from collections.abc import Callable, Iterator
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from psycopg import Connection
 from psycopg.rows import scalar_row
@@ -15,6 +18,9 @@ from notaflow_pipeline.queue.database import DatabaseUnavailable, connect, where
 from notaflow_pipeline.queue.schema import SchemaMismatch, require_schema
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline.worker import configured_engine, configured_storage
+
+LEAST_FREE_BYTES = 256 * 2**20
+"""For a folder that is written to while documents are read: fetched files, page images, and the embedded database."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,23 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield Finding("storage", ok=False, detail=str(misconfigured))
     else:
         yield _tried("storage", storage.description, storage.check)
+    embedded = [settings.home] if settings.database_url is None else []
+    yield space([Path(tempfile.gettempdir()), *embedded])
     yield _alerts(settings)
+
+
+def space(folders: Iterable[Path], least_bytes: int = LEAST_FREE_BYTES) -> Finding:
+    """Whether there is room on the disks of these folders, or of what they will stand in."""
+    free = {folder: shutil.disk_usage(_existing(folder)).free for folder in folders}
+    said = ", ".join(f"{count / 2**20:,.0f} MiB free for {folder}" for folder, count in free.items())
+    if min(free.values()) >= least_bytes:
+        return Finding("space", ok=True, detail=said)
+    advice = f"documents need {least_bytes / 2**20:,.0f}: make room, or set TMPDIR or NOTAFLOW_HOME to another disk"
+    return Finding("space", ok=False, detail=f"{said}; {advice}")
+
+
+def _existing(folder: Path) -> Path:
+    return next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
 
 
 def _alerts(settings: Settings) -> Finding:

@@ -3,6 +3,7 @@
 What does not belong here: what is in the database (`queue.migrating`).
 """
 
+import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -59,9 +60,10 @@ def embedded_database(home: Path) -> Iterator[str]:
     try:
         server = server_of(home)
     except (SubprocessError, OSError, AssertionError, RuntimeError, psutil.Error) as refused:
+        free = shutil.disk_usage(home).free / 2**20
         raise DatabaseUnavailable(
-            f"the embedded PostgreSQL does not start ({type(refused).__name__}): look into {home / 'postgres' / 'log'}, "
-            "or set NOTAFLOW_DATABASE_URL to a server of yours"
+            f"the embedded PostgreSQL does not start ({type(refused).__name__}; {free:,.0f} MiB are free there): look into "
+            f"{home / 'postgres' / 'log'}, or set NOTAFLOW_DATABASE_URL to a server of yours"
         ) from refused
     with server:
         _forget_dead_holders(server)

@@ -20,7 +20,7 @@ from notaflow_pipeline.batch import Batch, Progress
 from notaflow_pipeline.documents.storage import DocumentStorage
 from notaflow_pipeline.ocr.reading import Reader
 from notaflow_pipeline.queue import claims
-from notaflow_pipeline.queue.database import DatabaseUnavailable, is_passing
+from notaflow_pipeline.queue.database import DatabaseUnavailable, is_passing, what_passes
 from notaflow_pipeline.queue.front import QueueFront
 from notaflow_pipeline.queue.model import ERROR_PREFIX, Claim, Failure, Reading
 from notaflow_pipeline.queue.monitoring import has_unfinished
@@ -155,6 +155,7 @@ class Pipeline:
             DatabaseUnavailable: it did not come back in that time.
         """
         give_up_at = time.monotonic() + self.terms.lease.total_seconds()
+        said = False
         while True:
             try:
                 return change()
@@ -163,7 +164,9 @@ class Pipeline:
                     raise
                 if time.monotonic() > give_up_at:
                     raise DatabaseUnavailable(f"the database went away and did not come back: {away}") from away
-                log.warning("the database is away (%s); trying again", type(away).__name__)
+                if not said:
+                    log.warning("%s; trying again for %.0f s", what_passes(away), give_up_at - time.monotonic())
+                    said = True
                 time.sleep(1)
 
     def work(

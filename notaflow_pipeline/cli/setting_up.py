@@ -47,7 +47,7 @@ def database(as_json: Json = False) -> None:
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """Check database, schema, Tesseract and storage: each ok, or what to do; and print every setting."""
+    """Check database, schema, Tesseract, storage and space: each ok, or what to do; and print every setting."""
     from notaflow_pipeline.doctor import examine
 
     settings = load_settings()

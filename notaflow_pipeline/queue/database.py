@@ -106,6 +106,13 @@ def is_passing(error: psycopg.Error) -> bool:
     return error.sqlstate is None or error.sqlstate.startswith(PASSING_CONDITIONS)
 
 
+def what_passes(error: psycopg.Error) -> str:
+    """Say in a few words what has to pass, without the error's own words, which can hold a row's."""
+    if isinstance(error, psycopg.errors.DiskFull):
+        return "the database's disk is full"
+    return f"the database is away ({type(error).__name__})"
+
+
 Answer = TypeVar("Answer")
 
 

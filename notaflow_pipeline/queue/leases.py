@@ -15,6 +15,7 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from notaflow_pipeline.queue import claims
+from notaflow_pipeline.queue.database import what_passes
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ class LeaseKeeper:
                 renewed = claims.renew(connection, held, self._lease)
         except psycopg.Error as unreachable:  # a pool's time-out is one
             # not lost yet: the next renewal comes before the lease runs out, and a finish is fenced anyhow
-            log.warning("leases could not be renewed: %s", type(unreachable).__name__)
+            log.warning("leases could not be renewed: %s", what_passes(unreachable))
             return False
         for token in held - renewed:
             self.let_go(token)

@@ -307,6 +307,7 @@ class TestDoctor:
             "schema": True,
             "engine": True,
             "storage": True,
+            "space": True,
             "alerts": True,
         }
         shown = {one["variable"]: (one["value"], one["origin"]) for one in report["settings"]}

@@ -17,10 +17,12 @@ from notaflow_pipeline.queue.database import (
     UNREADABLE_URL,
     DatabaseUnavailable,
     connect,
+    is_passing,
     open_pool,
     probe,
     scanning,
     short_transaction,
+    what_passes,
     where,
 )
 from notaflow_pipeline.queue.monitoring import count_queue
@@ -242,3 +244,15 @@ def test_transaction_of_a_client_that_fell_silent_is_ended_by_the_server(
         fall_silent(direct)
     with connect(database_url, limited=False) as shared, pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
         fall_silent(shared)
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [("53100", "the database's disk is full"), ("57P03", "the database is away (CannotConnectNow)")],
+)
+def test_what_has_to_pass_is_said_without_the_errors_own_words(server_url: str, state: str, said: str) -> None:
+    fail = f"DO $$ BEGIN RAISE EXCEPTION 'Marie Tremblay' USING ERRCODE = '{state}'; END $$"
+    with psycopg.connect(server_url) as connection, pytest.raises(psycopg.Error) as raised:
+        connection.execute(fail.encode())
+    assert is_passing(raised.value)
+    assert what_passes(raised.value) == said
