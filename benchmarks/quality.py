@@ -126,7 +126,9 @@ def _tables() -> dict[str, dict[str, Policy]]:
     }
     steps["one try, system's French"] = replace(once, typescript_model=False)
     for step in asdict(ALL_STEPS):
-        steps[f"one try, no {step}"] = replace(once, steps=replace(ALL_STEPS, **{step: False}))
+        without = replace(ALL_STEPS, **{step: False})
+        steps[f"no {step}"] = replace(DEFAULT_POLICY, steps=without)
+        steps[f"one try, no {step}"] = replace(once, steps=without)
     steps["one try, no step at all"] = replace(once, steps=type(ALL_STEPS)(*[False] * len(asdict(ALL_STEPS))))
     return {
         "steps": steps,

@@ -40,10 +40,12 @@ def start_parent(tmp_path: Path, mark: str) -> subprocess.Popen[bytes]:
     program.write_text(
         textwrap.dedent(
             f"""
+            import signal
             from pathlib import Path
             from notaflow_pipeline.ocr.reading import Reader
             from notaflow_pipeline_tests.ocr.strange_engines import WaitingEngine
 
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what a shell starts with &
             Path({str(tmp_path / "runs")!r}).open("a").write("run\\n")
             with Reader(WaitingEngine(mark={mark!r}), workers=2) as reader:
                 futures = [reader.start(Path({str(tmp_path / "page.png")!r})) for _ in range(2)]
