@@ -7,7 +7,6 @@ is done.
 """
 
 import logging
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -28,6 +27,7 @@ from notaflow_pipeline.documents.location import locate
 from notaflow_pipeline.documents.storage import fetched
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.reading import DocumentText
+from notaflow_pipeline.private_folder import PrivateFolder
 from notaflow_pipeline.queue.database import OutcomeRefused
 from notaflow_pipeline.queue.leases import LeaseKeeper
 from notaflow_pipeline.queue.model import Claim, Failure, Reading
@@ -114,7 +114,7 @@ class Batch:
             pipeline.pool, pipeline.terms.lease, lambda token: self._events.put(partial(self._on_lost, token))
         )
         self._nothing_ready_until = 0.0
-        self._folder = tempfile.TemporaryDirectory(prefix="notaflow-", ignore_cleanup_errors=True)
+        self._folder = PrivateFolder()
 
     def work(self, claimed: Sequence[Claim]) -> Progress:
         """Read and record the claimed documents, and claim more while there are any; see `Pipeline.work`."""
@@ -185,7 +185,7 @@ class Batch:
         claim, storage = document.claim, self._pipeline.storage
         location = locate(claim.supabase_path, claim.document_source, storage.host)
         path = document.files.enter_context(
-            fetched(storage, location, self._pipeline.max_file_bytes, Path(self._folder.name))
+            fetched(storage, location, self._pipeline.max_file_bytes, self._folder.path)
         )
         document.source_bytes = path.stat().st_size
         document.fetch_seconds = time.monotonic() - began
@@ -372,4 +372,4 @@ class Batch:
         give_up_at = time.monotonic() + STOP_FETCHING_SECONDS
         for fetcher in fetchers:
             fetcher.join(max(0.0, give_up_at - time.monotonic()))
-        self._folder.cleanup()
+        self._folder.remove()

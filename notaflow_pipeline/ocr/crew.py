@@ -4,7 +4,6 @@ A crew knows who is idle and who is busy for whom, replaces workers that ended, 
 can end into failures. It knows nothing of documents and their order, which is `reading`'s.
 """
 
-import shutil
 import signal
 import threading
 import time
@@ -13,6 +12,7 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pebble import ProcessExpired
 
@@ -20,6 +20,9 @@ from notaflow_pipeline.ocr.confinement import OUT_OF_MEMORY_STATUS, Allowance
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind, out_of_memory
 from notaflow_pipeline.ocr.sealing import close_memory
 from notaflow_pipeline.ocr.workers import Worker, end_group, make_scratch, remove_left_files
+
+if TYPE_CHECKING:
+    from notaflow_pipeline.private_folder import PrivateFolder
 
 FALSE_STARTS_ALLOWED = 5
 """So many workers in a row that end before they begin their job mean that none can work here."""
@@ -60,7 +63,7 @@ class Crew:
         self._allowance = allowance
         self._scratch_bytes = scratch_bytes
         self._lock = threading.Lock()
-        self._scratch: Path | None = None
+        self._scratch: PrivateFolder | None = None
         self._idle: list[Worker] = []
         self._busy: dict[Worker, Duty | None] = {}
         self._ending: list[threading.Thread] = []
@@ -75,7 +78,7 @@ class Crew:
             if self._scratch is None:
                 close_memory()
                 self._scratch = make_scratch(self._scratch_bytes)
-                self._idle = [_recruit(self._scratch, self._allowance) for _ in range(self._size)]
+                self._idle = [_recruit(self._scratch.path, self._allowance) for _ in range(self._size)]
                 threading.Thread(target=self._patrol, name="crew's patrol", daemon=True).start()
 
     def take(self) -> Worker | None:
@@ -122,7 +125,7 @@ class Crew:
         for thread in ending:
             thread.join()
         if self._scratch is not None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._scratch.remove()
 
     def _settle(self, worker: Worker, job: Job, future: Future[object]) -> None:
         """Find out how a job ended, free or replace its worker, and pass the outcome on."""
@@ -197,9 +200,9 @@ class Crew:
         if self._scratch is None:
             raise RuntimeError("the crew was never started")
         del self._busy[worker]
-        self._idle.append(_recruit(self._scratch, self._allowance))
+        self._idle.append(_recruit(self._scratch.path, self._allowance))
         self._ending = [thread for thread in self._ending if thread.is_alive()]
-        ending = threading.Thread(target=_end, args=(worker, self._scratch), name="worker's end", daemon=True)
+        ending = threading.Thread(target=_end, args=(worker, self._scratch.path), name="worker's end", daemon=True)
         ending.start()
         self._ending.append(ending)
 

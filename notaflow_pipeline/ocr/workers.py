@@ -34,6 +34,7 @@ from notaflow_pipeline.ocr.confinement import (
     start_without_secrets,
 )
 from notaflow_pipeline.ocr.sealing import seal
+from notaflow_pipeline.private_folder import PrivateFolder
 
 Result = TypeVar("Result")
 
@@ -139,14 +140,14 @@ def end_group(leader_pid: int) -> None:
         os.killpg(leader_pid, signal.SIGKILL)
 
 
-def make_scratch(least_bytes: int) -> Path:
-    """A private folder for temporary files, in memory if `least_bytes` are free there.
+def make_scratch(least_bytes: int) -> PrivateFolder:
+    """A folder for temporary files, in memory if `least_bytes` are free there.
 
     Docker gives /dev/shm 64 MB unless it is told otherwise, which a few large pages fill.
     """
-    memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a folder in it that is this user's alone
+    memory = Path("/dev/shm")  # noqa: S108 - the folder in it is this user's alone
     in_memory = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= least_bytes
-    return Path(tempfile.mkdtemp(prefix="notaflow-ocr-", dir=memory if in_memory else None))
+    return PrivateFolder(memory if in_memory else None)
 
 
 def begin_work(scratch: Path, allowance: Allowance) -> None:
@@ -198,7 +199,7 @@ def _end_now(files: Path, _signal: int | None = None, _frame: FrameType | None =
 
 def remove_left_files(scratch: Path) -> None:
     """Clear up after workers that were killed."""
-    for folder in scratch.iterdir():
+    for folder in scratch.glob("[0-9]*"):
         try:
             os.kill(int(folder.name), 0)
         except ProcessLookupError:

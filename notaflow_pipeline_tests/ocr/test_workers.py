@@ -14,6 +14,7 @@ from notaflow_pipeline.ocr.engine import NullEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
 from notaflow_pipeline.ocr.reading import Reader
 from notaflow_pipeline.ocr.workers import make_scratch
+from notaflow_pipeline.private_folder import PrivateFolder
 from notaflow_pipeline_tests.ocr.processes import (
     PATIENCE_SECONDS,
     all_gone,
@@ -112,9 +113,9 @@ def test_idle_worker_that_dies_is_replaced(tmp_path: Path) -> None:
 def test_temporary_files_are_gone_after_killed_pages_and_after_close(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    monkeypatch.setattr("notaflow_pipeline.ocr.crew.make_scratch", lambda _: scratch)
+    held = PrivateFolder(tmp_path)
+    scratch = held.path
+    monkeypatch.setattr("notaflow_pipeline.ocr.crew.make_scratch", lambda _: held)
     engine = WaitingEngine(mark="86413")
     with Reader(engine, workers=1) as reader:
         future = reader.start(strange_page(tmp_path / "a"))
@@ -131,5 +132,5 @@ def test_scratch_is_in_memory_only_if_there_is_room() -> None:
     memory = Path("/dev/shm")  # noqa: S108 - only looked at
     for least_bytes, expected in ((0, memory), (1 << 60, Path(tempfile.gettempdir()))):
         scratch = make_scratch(least_bytes)
-        scratch.rmdir()
-        assert scratch.parent == expected
+        scratch.remove()
+        assert scratch.path.parent == expected
