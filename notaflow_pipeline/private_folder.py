@@ -17,10 +17,10 @@ from pathlib import Path
 PREFIX = "notaflow-held-"
 LOCK = "held"
 UNNAMED = "new"
-"""What the lock is called until it is held, so that nobody finds it free."""
+"""What the lock is called until it is held, so that nobody finds it free; and for ever on a disk that knows no locks."""
 
-EMPTY_SECONDS = 3600.0
-"""After which an empty folder without a lock is not one that is just being made."""
+MAKING_SECONDS = 3600.0
+"""After which a folder without either is not just being made, but what could not all be removed at once."""
 
 
 class PrivateFolder:
@@ -63,9 +63,7 @@ def _is_held(folder: Path) -> bool:
     try:
         lock = os.open(folder / LOCK, os.O_RDWR | os.O_NOFOLLOW)
     except FileNotFoundError:
-        if time.time() - folder.stat().st_mtime > EMPTY_SECONDS:
-            folder.rmdir()  # which only an empty one lets happen
-        return True
+        return (folder / UNNAMED).exists() or time.time() - folder.stat().st_mtime < MAKING_SECONDS
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from notaflow_pipeline.private_folder import EMPTY_SECONDS, LOCK, PREFIX, PrivateFolder, remove_left_folders
+from notaflow_pipeline.private_folder import LOCK, MAKING_SECONDS, PREFIX, UNNAMED, PrivateFolder, remove_left_folders
 
 HOLDER = """
 import sys, time
@@ -65,10 +65,10 @@ def test_what_is_not_known_to_be_left_stays(tmp_path: Path) -> None:
     (precious / LOCK).touch()
     (tmp_path / f"{PREFIX}link").symlink_to(precious)
     (tmp_path / f"{PREFIX}file").touch()
-    without_lock = tmp_path / f"{PREFIX}unlocked"
-    without_lock.mkdir()
-    (without_lock / "document").touch()
-    os.utime(without_lock, (0, 0))
+    without_locks = tmp_path / f"{PREFIX}unlocked"
+    without_locks.mkdir()
+    (without_locks / UNNAMED).touch()
+    os.utime(without_locks, (0, 0))
     being_made = tmp_path / f"{PREFIX}new"
     being_made.mkdir()
     before = sorted(tmp_path.rglob("*"))
@@ -76,15 +76,16 @@ def test_what_is_not_known_to_be_left_stays(tmp_path: Path) -> None:
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_empty_folder_of_a_process_that_was_killed_while_it_made_it_is_removed_later(tmp_path: Path) -> None:
-    empty = tmp_path / f"{PREFIX}empty"
-    empty.mkdir()
+def test_what_could_not_be_removed_at_once_is_removed_later(tmp_path: Path) -> None:
+    rest = tmp_path / f"{PREFIX}rest"
+    rest.mkdir()
+    (rest / "document").touch()
     remove_left_folders(tmp_path)
-    assert empty.exists()
-    made = empty.stat().st_mtime - EMPTY_SECONDS - 1
-    os.utime(empty, (made, made))
+    assert rest.exists()
+    made = rest.stat().st_mtime - MAKING_SECONDS - 1
+    os.utime(rest, (made, made))
     remove_left_folders(tmp_path)
-    assert not empty.exists()
+    assert not rest.exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
