@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+from dotenv import dotenv_values
 
 from notaflow_pipeline.documents.location import BUCKET_OF_SOURCE, Location
 from notaflow_pipeline.documents.storage import DocumentStorage
@@ -34,6 +35,9 @@ LOOK_SECONDS = 2.0
 
 LOCATION = "notaflow_pipeline"
 """The name of the code in workspace.yaml and [tool.dg], so that sensors keep their state whichever is used."""
+
+KEPT_BY_DAGSTER = (".notaflow/dagster/compute_logs", ".notaflow/dagster")
+"""What dagster.yaml calls its folders, for Dagster's own commands, which are run in the project's folder."""
 
 SOCKETS = "/tmp"  # noqa: S108 - a private folder is made in it
 """Where the code server's socket lies: its path may have some 100 characters, and other folders' are longer."""
@@ -60,7 +64,8 @@ def run_dev(settings: Settings, *, samples: bool, port: int) -> int:
         sys.stdout.flush()
         with tempfile.TemporaryDirectory(prefix="notaflow-", dir=SOCKETS) as folder:
             socket_path = Path(folder) / "code-server"
-            dagster = Dagster(socket_path, _environment(settings, url))
+            instance = make_instance(settings.home.absolute())
+            dagster = Dagster(socket_path, instance, environment_of_dagster(settings, url, instance))
             try:
                 dagster.start(port)
                 dagster.watch()
@@ -108,21 +113,43 @@ def _require_free(port: int) -> None:
             ) from None
 
 
-def _environment(settings: Settings, url: str) -> dict[str, str]:
-    """What Dagster's processes need to find the same database, home and documents, wherever they run."""
-    home = settings.home.absolute()
-    # a folder is relative to where this command runs, and Dagster runs in the project's folder
+def make_instance(home: Path) -> Path:
+    """Write the project's dagster.yaml, with what it keeps in `home`, into a folder there, and return that folder.
+
+    Dagster's processes run in it: where they find a `.env`, as beside the project's own dagster.yaml, Dagster puts it
+    before the environment, and what it reads could then be another database than the one that was migrated.
+    """
+    folder = home / "dagster"
+    folder.mkdir(parents=True, exist_ok=True)
+    instance = (PROJECT / "dagster.yaml").read_text(encoding="utf-8")
+    for kept in KEPT_BY_DAGSTER:
+        place = json.dumps(str(home / Path(kept).relative_to(".notaflow")))
+        instance = instance.replace(f"base_dir: {kept}\n", f"base_dir: {place}\n")
+    (folder / "dagster.yaml").write_text(instance, encoding="utf-8")
+    return folder
+
+
+def environment_of_dagster(settings: Settings, url: str, instance: Path) -> dict[str, str]:
+    """What Dagster's processes need to find the same database, home and documents, wherever they run.
+
+    `.env` in the current folder is part of it, behind the environment as everywhere; the owner's login is not, because
+    theirs is the worker's part.
+    """
+    # a folder is relative to where this command runs, and Dagster runs elsewhere
     documents = settings.documents
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", documents) is None:
         documents = str(Path(documents).expanduser().absolute())
-    return {
+    said = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    environment = {
+        **said,
         **os.environ,
         "NOTAFLOW_DATABASE_URL": url,
-        "NOTAFLOW_OWNER_DATABASE_URL": "",  # theirs is the worker's part; empty, it hides what .env says
-        "NOTAFLOW_HOME": str(home),
+        "NOTAFLOW_HOME": str(settings.home.absolute()),
         "NOTAFLOW_DOCUMENTS_URL": documents,
-        "DAGSTER_HOME": str(PROJECT),
+        "DAGSTER_HOME": str(instance),
     }
+    environment.pop("NOTAFLOW_OWNER_DATABASE_URL", None)
+    return environment
 
 
 class Dagster:
@@ -132,8 +159,9 @@ class Dagster:
     nothing would tick any more, and nobody would notice.
     """
 
-    def __init__(self, socket_path: Path, environment: dict[str, str]) -> None:
+    def __init__(self, socket_path: Path, folder: Path, environment: dict[str, str]) -> None:
         self._socket = socket_path
+        self._folder = folder
         self._environment = environment
         self._code_server: subprocess.Popen[bytes] | None = None
         self._others: list[subprocess.Popen[bytes]] = []
@@ -198,7 +226,7 @@ class Dagster:
     def _start(self, *arguments: str) -> "subprocess.Popen[bytes]":
         # Ctrl-C reaches `notaflow dev` alone, which then stops the others in order
         return subprocess.Popen(
-            [sys.executable, *arguments], cwd=PROJECT, env=self._environment, start_new_session=True
+            [sys.executable, *arguments], cwd=self._folder, env=self._environment, start_new_session=True
         )
 
 
