@@ -43,7 +43,11 @@ def owner_database_url(settings: Settings) -> Iterator[str]:
         DatabaseUnavailable: as `database_url`.
     """
     if settings.owner_database_url is not None:
-        yield settings.owner_database_url.get_secret_value()
+        try:
+            yield settings.owner_database_url.get_secret_value()
+        except DatabaseUnavailable as unavailable:
+            named = str(unavailable).replace("NOTAFLOW_DATABASE_URL", "NOTAFLOW_OWNER_DATABASE_URL")
+            raise DatabaseUnavailable(named) from unavailable
     else:
         with database_url(settings) as url:
             yield url

@@ -34,6 +34,11 @@ EXPECTED_ERRORS = (
     OSError,
 )
 
+ROLES_ADVICE = (
+    ". If this login is to do this, `notaflow migrate --roles`, run with the owner's, grants its role what it needs; "
+    "docs/operations.md says which role may what."
+)
+
 
 def main() -> NoReturn:
     """Run a command; say in one line why it could not be done, and exit with 1."""
@@ -44,7 +49,10 @@ def main() -> NoReturn:
         app()
     except EXPECTED_ERRORS as error:
         message = getattr(error, "sentence", str(error)).strip().splitlines()
-        aside.print(f"notaflow: {message[0] if message else type(error).__name__}", markup=False, soft_wrap=True)
+        advice = ROLES_ADVICE if isinstance(error, psycopg.errors.InsufficientPrivilege) else ""
+        aside.print(
+            f"notaflow: {message[0] if message else type(error).__name__}{advice}", markup=False, soft_wrap=True
+        )
         sys.exit(1)
     sys.exit(0)
 

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from notaflow_pipeline.cli.surroundings import document_id, in_zone, open_database
-from notaflow_pipeline.cli.terminal import Json, app, print_json, say, screen
+from notaflow_pipeline.cli.terminal import Json, app, aside, print_json, say, screen
 from notaflow_pipeline.queue.pausing import pause as pause_work
 from notaflow_pipeline.queue.pausing import resume as resume_work
 from notaflow_pipeline.queue.recovery import recover as recover_rows
@@ -17,6 +17,9 @@ from notaflow_pipeline.queue.retrying import NO_LIMIT as NO_ROUND_LIMIT
 from notaflow_pipeline.queue.retrying import Choice, find_exhausted, send_round
 from notaflow_pipeline.settings import SettingsError, load_settings
 from notaflow_pipeline.worker import configured_terms
+
+ID_WIDTH = 36
+"""Columns that a row's id takes, which `--id` wants whole."""
 
 
 @app.command()
@@ -67,11 +70,15 @@ def retry(
         for one in chosen:
             print_json({**asdict(one), "sent": not dry_run})
         return
-    table = Table("document", "number", "failed with", "attempts", "rounds before")
+    table = Table(Column("document", min_width=ID_WIDTH), "number", "failed with", "attempts", "rounds before")
     for one in chosen:
         table.add_row(str(one.id), one.document_number, one.failure_kind, str(one.ocr_attempts), str(one.rounds))
     if chosen:
         screen.print(table)
+    for left in sorted(set(choice.ids or ()) - {one.id for one in chosen}):
+        aside.print(
+            f"notaflow: {left} is no exhausted document of these sources and kinds; `notaflow show` says how it stands"
+        )
     screen.print(f"{len(chosen)} documents " + ("would be sent round." if dry_run else "sent round."))
 
 

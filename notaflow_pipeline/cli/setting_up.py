@@ -14,7 +14,7 @@ from notaflow_pipeline.embedded import database_url, owner_database_url
 from notaflow_pipeline.queue.database import connect
 from notaflow_pipeline.queue.migrating import migrate as apply_migrations
 from notaflow_pipeline.queue.migrating import migrate_down
-from notaflow_pipeline.queue.roles import grant_roles
+from notaflow_pipeline.queue.roles import grant_roles, has_roles
 from notaflow_pipeline.queue.schema import find_differences
 from notaflow_pipeline.settings import Settings, SettingsError, load_settings, origins
 
@@ -69,6 +69,12 @@ def doctor(as_json: Json = False) -> None:
         sys.exit(1)
 
 
+AGAIN_ROLES = (
+    "notaflow: the least-privileged roles are on this server; what was made anew has none of their rights until "
+    "`notaflow migrate --roles`"
+)
+
+
 @app.command()
 def migrate(
     check: Annotated[bool, typer.Option("--check", help="Change nothing; say what is missing or differs.")] = False,
@@ -94,6 +100,8 @@ def migrate(
             _print_migrations(migrate_down(url, to=down_to), "taken back", as_json)
         else:
             _print_migrations(apply_migrations(url, sources=settings.sources, to=to), "applied", as_json)
+            if has_roles(url):
+                aside.print(AGAIN_ROLES, markup=False, soft_wrap=True)
 
 
 def _check_schema(url: str, settings: Settings, as_json: bool) -> None:

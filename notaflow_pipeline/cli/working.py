@@ -10,9 +10,10 @@ import typer
 from rich.progress import Progress as Bar
 
 from notaflow_pipeline.cli.surroundings import open_database, ready_database_url
-from notaflow_pipeline.cli.terminal import Json, app, print_json, progress_bar, say
+from notaflow_pipeline.cli.terminal import Json, app, aside, print_json, progress_bar, say
 from notaflow_pipeline.pipeline import Pipeline, Progress
 from notaflow_pipeline.queue.database import open_pool
+from notaflow_pipeline.queue.pausing import Pause, paused
 from notaflow_pipeline.settings import SettingsError, SourceName, load_settings
 from notaflow_pipeline.worker import checked_pipeline, configured_storage
 
@@ -66,6 +67,9 @@ def work(
         checked_pipeline(settings, pool) as pipeline,
         progress_bar(as_json) as bar,
     ):
+        if not as_json:
+            with pool.connection() as connection:
+                _say_if_paused(paused(connection))
         total = _work_through(pipeline, limit or NO_LIMIT, bar, until_empty=until_empty, watch=watch)
     seconds = time.monotonic() - began
     if as_json:
@@ -77,6 +81,16 @@ def work(
             + (f" ({kinds})" if kinds else "")
             + (f", {total.lost} lost to another worker" if total.lost else "")
             + f", in {seconds:.1f} s."
+        )
+
+
+def _say_if_paused(pause: Pause | None) -> None:
+    if pause is not None:
+        since = pause.since.astimezone().strftime("%Y-%m-%d %H:%M")
+        aside.print(
+            f"notaflow: paused since {since} ({pause.reason}): nothing new is claimed until `notaflow resume`",
+            markup=False,
+            soft_wrap=True,
         )
 
 

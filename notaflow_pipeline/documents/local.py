@@ -89,15 +89,19 @@ class LocalFolder:
         match error.errno:
             case errno.ENOENT | errno.ENOTDIR:
                 self.check()  # a folder that has just gone is not the document's fault
-                return not_found(location)
+                return self._unusable(error, "it is empty") if self._is_empty() else not_found(location)
             case errno.ENAMETOOLONG | errno.ELOOP | errno.EISDIR:
                 return _refused(location)
             case _:
                 return self._unusable(error)
 
-    def _unusable(self, error: OSError) -> StorageUnavailable:
+    def _is_empty(self) -> bool:
+        """Whether nothing at all is there, as where a share should be mounted and is not."""
+        return next(self.root.iterdir(), None) is None
+
+    def _unusable(self, error: OSError, reason: str | None = None) -> StorageUnavailable:
         return StorageUnavailable(
-            f"The documents in {self.description} cannot be used ({error.strerror}). "
+            f"The documents in {self.description} cannot be used ({reason or error.strerror}). "
             "Check that the folder exists, is mounted, and may be read and written by this user."
         )
 

@@ -193,6 +193,11 @@ def _run_file(connection: Connection, path: Path) -> None:
     for statement in sqlparse.split(path.read_text(encoding="utf-8")):
         try:
             connection.execute(sql.SQL(statement))
+        except psycopg.errors.LockNotAvailable:
+            raise MigrationFailed(
+                f"{path.parent.name}/{path.name} could not get its lock on a table: a long transaction holds it. Look at "
+                "pg_stat_activity, end it, and run the same command again; it goes on with this file."
+            ) from None
         except psycopg.Error as refused:
             reason = str(refused).splitlines()[0]
             raise MigrationFailed(f"{path.parent.name}/{path.name} failed: {reason}") from refused

@@ -16,6 +16,11 @@ WORKER, ENQUEUER, HOUSEKEEPER, READER, DAGSTER, OWNER = (
     f"notaflow_{name}" for name in ("worker", "enqueuer", "housekeeper", "reader", "dagster", "owner")
 )
 
+_HAS_WORKER = """
+SELECT FROM pg_roles
+WHERE rolname = %(worker)s
+"""
+
 
 def grant_roles(url: str) -> None:
     """Make the roles that are missing, and grant each its rights on this database. Safe to run again, beside live workers.
@@ -37,3 +42,13 @@ def grant_roles(url: str) -> None:
             ) from refused
         except psycopg.Error as refused:
             raise MigrationFailed(f"roles could not be granted: {str(refused).splitlines()[0]}") from refused
+
+
+def has_roles(url: str) -> bool:
+    """Whether the roles were made on this server; then what a migration makes anew needs their rights again.
+
+    Raises:
+        DatabaseUnavailable: the database cannot be reached.
+    """
+    with connect(url) as connection:
+        return connection.execute(_HAS_WORKER, {"worker": WORKER}).fetchone() is not None

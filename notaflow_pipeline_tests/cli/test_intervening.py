@@ -105,7 +105,17 @@ def test_pause_stops_claims_until_resume(terminal: Terminal, connection: Connect
     assert (status["paused"], status["ready"]) == ("upgrade", 1)
     (summary,) = terminal.json("work")
     assert summary["claimed"] == 0
+    assert "(upgrade): nothing new is claimed until `notaflow resume`" in terminal.run("work").stderr
     assert terminal.run("resume").returncode == 0
     (summary,) = terminal.json("work")
     assert summary["claimed"] == 1
     assert "not paused" in terminal.run("resume").stdout
+
+
+def test_document_that_is_not_exhausted_is_named_and_left_alone(terminal: Terminal, connection: Connection) -> None:
+    failed = exhausted(connection, "2", datetime(2026, 11, 20, tzinfo=TORONTO))
+    waiting = add_document(connection, document_number="1")
+    done = terminal.run("retry", "--id", str(waiting), "--id", str(failed), "--dry-run")
+    assert f"{waiting} is no exhausted document" in done.stderr
+    assert str(failed) in done.stdout
+    assert "1 documents would be sent round." in done.stdout

@@ -10,6 +10,7 @@ from notaflow_pipeline.queue.migrating import migrate_down
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests import least_privilege
 from notaflow_pipeline_tests.cli import open_terminal
+from notaflow_pipeline_tests.queue.conftest import add_document
 
 pytestmark = [pytest.mark.owner, pytest.mark.direct]
 
@@ -40,6 +41,33 @@ def test_worker_is_told_whose_login_is_needed_and_with_it_migrates(
     terminal.environment["NOTAFLOW_OWNER_DATABASE_URL"] = database_url
     assert "applied 019_ocr_pruning" in terminal.run("migrate").stdout
     assert terminal.run("migrate", "--check").returncode == 0
+
+
+def test_what_was_made_anew_needs_its_rights_and_every_message_says_so(
+    tmp_path: Path, database_url: str, worker_url: str, connection: Connection
+) -> None:
+    """A column that somebody dropped comes back without the worker's right to write it."""
+    connection.execute("ALTER TABLE extraction_queue DROP COLUMN ocr_worker_id CASCADE")
+    terminal = open_terminal(tmp_path, worker_url)
+    terminal.environment["NOTAFLOW_OWNER_DATABASE_URL"] = database_url
+    migrated = terminal.run("migrate")
+    assert migrated.returncode == 0
+    assert "`notaflow migrate --roles`" in migrated.stderr
+    add_document(connection)
+    refused = terminal.run("work")
+    assert refused.returncode == 1
+    assert "permission denied" in refused.stderr
+    assert "`notaflow migrate --roles`, run with the owner's" in refused.stderr
+    assert terminal.run("migrate", "--roles").returncode == 0
+    assert terminal.run("work").returncode == 0
+
+
+def test_owners_url_that_is_wrong_is_named(tmp_path: Path, worker_url: str) -> None:
+    terminal = open_terminal(tmp_path, worker_url)
+    terminal.environment["NOTAFLOW_OWNER_DATABASE_URL"] = "postgresql://owner@127.0.0.1:1/notaflow"
+    refused = terminal.run("migrate")
+    assert refused.returncode == 1
+    assert "is NOTAFLOW_OWNER_DATABASE_URL right?" in refused.stderr
 
 
 def test_dev_starts_as_the_worker(

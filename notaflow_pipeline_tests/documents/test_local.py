@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from notaflow_pipeline.documents.failures import DocumentUnavailable
+from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageUnavailable
 from notaflow_pipeline.documents.local import LocalFolder
 from notaflow_pipeline.documents.location import Location
 
@@ -82,3 +82,13 @@ def test_storing_that_fails_leaves_no_part_behind(folder: LocalFolder, tmp_path:
     with pytest.raises(DocumentUnavailable, match="refused"):
         folder.store(Location("index", "a.pdf"), tmp_path / "secret.pdf")
     assert [path.name for path in (folder.root / "index").iterdir()] == ["a.pdf"]
+
+
+def test_empty_folder_is_taken_for_a_share_that_is_not_mounted(tmp_path: Path) -> None:
+    root = tmp_path / "mount"
+    root.mkdir()
+    with pytest.raises(StorageUnavailable, match=r"it is empty.*is mounted"):
+        LocalFolder(root).fetch(Location("index", "act.pdf"), tmp_path / "copy", max_bytes=100)
+    (root / "index").mkdir()
+    with pytest.raises(DocumentUnavailable):
+        LocalFolder(root).fetch(Location("index", "act.pdf"), tmp_path / "copy", max_bytes=100)

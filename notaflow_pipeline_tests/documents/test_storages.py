@@ -82,8 +82,9 @@ class TestEveryStorage:
         assert not destination.exists()
 
     def test_bucket_that_only_a_row_names_is_that_rows_failure(
-        self, storage: DocumentStorage, destination: Path
+        self, storage: DocumentStorage, source: Path, destination: Path
     ) -> None:
+        storage.store(HERE, source)
         with pytest.raises(DocumentUnavailable) as failure:
             storage.fetch(Location("typo", "a.pdf"), destination, PLENTY_BYTES)
         assert failure.value.kind == "not_found"
