@@ -35,6 +35,7 @@ from notaflow_pipeline.ocr.preparing import (
     upside_down,
 )
 from notaflow_pipeline.ocr.rules import without_rules
+from notaflow_pipeline.ocr.thousands import with_thousands_apart
 
 GOOD_CONFIDENCE = 80.0
 """A try with so much confidence is kept.
@@ -298,6 +299,7 @@ class _Reading:
 
     def _result(self, best: Try) -> Recognition:
         words = best.words if best.confidence >= LEAST_CONFIDENCE else []
+        words = with_thousands_apart(best.prepared.image, words)
         return recognition_of(ordered_words(words, *best.prepared.image.size), self._passes)
 
     def _may_be_upside_down(self, one: Try) -> bool:
