@@ -100,7 +100,7 @@ def migrate(
             _print_migrations(migrate_down(url, to=down_to), "taken back", as_json)
         else:
             _print_migrations(apply_migrations(url, sources=settings.sources, to=to), "applied", as_json)
-            if has_roles(url):
+            if not as_json and has_roles(url):
                 aside.print(AGAIN_ROLES, markup=False, soft_wrap=True)
 
 
