@@ -168,7 +168,7 @@ def is_white_on_black(image: Image.Image) -> bool:
     width, height = small.size
     counts = small.crop((width // 10, height // 10, width - width // 10, height - height // 10)).histogram()
     paper, darkest, lightest = (_quantile(counts, share) for share in (0.5, 0.005, 0.995))
-    return paper < 128 and lightest - paper > 2 * (paper - darkest) and lightest - paper > 60
+    return paper < 128 and lightest - paper > 2 * (paper - darkest) and lightest - paper > FAINTEST_INK
 
 
 def without_dark_borders(image: Image.Image) -> Image.Image:

@@ -237,7 +237,8 @@ class _Reading:
         if found.prepared.quarter_turns and run_upwards(found.words):
             found = self._try(as_it_lay(found.prepared), self._languages)
         elif found.prepared.quarter_turns and (self._is_doubtful(found) or len(found.words) < FEW_WORDS):
-            found = self._better(found, as_it_lay(found.prepared), self._languages)
+            lying = self._better(found, as_it_lay(found.prepared), self._languages)
+            found = found if run_upwards(lying.words) else lying
         if self._may_be_upside_down(found) and self._reads_better_turned(found):
             found = self._try(upside_down(found.prepared), self._languages)
         return found
@@ -316,7 +317,8 @@ class _Reading:
         with suppress(DocumentFailure):
             turned = self._try(turned_strip, self._languages)
             if turned.confidence < UPSIDE_DOWN_CONFIDENCE:
-                return self._try(strip, self._languages).confidence > turned.confidence + CLEARLY_BETTER
+                lying = self._try(strip, self._languages)
+                return lying.confidence > turned.confidence + CLEARLY_BETTER and not run_upwards(lying.words)
         return False
 
     def _middle(self, prepared: Prepared) -> Prepared:

@@ -39,6 +39,9 @@ Change = Callable[[Image.Image], Image.Image]
     [
         pytest.param(lambda page: page.rotate(90, expand=True), id="turned 90"),
         pytest.param(lambda page: page.rotate(180), id="turned 180"),
+        pytest.param(
+            lambda page: ImageOps.invert(page.point([150 + value // 4 for value in range(256)])), id="inverted, faint"
+        ),
         pytest.param(lambda page: page.rotate(270, expand=True), id="turned 270"),
         pytest.param(lambda page: page.rotate(3, expand=True, fillcolor=225), id="skewed 3"),
         pytest.param(lambda page: turned(page, -7), id="skewed -7"),
