@@ -7,12 +7,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import jiwer
 import pytest
+from PIL import Image, ImageOps
 
-from notaflow_pipeline.ocr.engine import NullEngine, TesseractEngine
+from notaflow_pipeline.ocr.engine import NullEngine, TesseractEngine, TesserocrEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.reading import Reader
+from notaflow_pipeline.ocr.recognising import read_page
 
 CORPUS = Path(os.environ.get("NOTAFLOW_CORPUS", Path(__file__).parents[3] / "shared" / "corpus"))
 PATIENCE_SECONDS = 120.0
@@ -107,3 +110,21 @@ def test_typed_page_has_most_of_its_words(tesseract: Reader) -> None:
     known = set((CORPUS / "pages" / "page01.gt.txt").read_text().split())
     found = set(tesseract.start(CORPUS / "pages" / "page01.jpg").result(timeout=PATIENCE_SECONDS).text.split())
     assert len(known & found) > 0.7 * len(known)
+
+
+@pytest.mark.parametrize("name", ["page01", "page02"])
+def test_page_is_read_alike_whichever_way_it_lies_and_inverted(name: str) -> None:
+    """Two kinds of page: a light photograph, and a faint scan in 600 dpi. A footer that only one way shows is some points."""
+    path = next(one for one in (CORPUS / "pages").glob(f"{name}.*") if one.suffix != ".txt")
+    with Image.open(path) as opened:
+        page = opened.convert("L")
+    engine = TesserocrEngine("fra+eng")
+    upright = read_page(page, None, engine, 120).text
+    changed = {
+        "turned 90": page.transpose(Image.Transpose.ROTATE_90),
+        "turned 180": page.transpose(Image.Transpose.ROTATE_180),
+        "turned 270": page.transpose(Image.Transpose.ROTATE_270),
+        "inverted": ImageOps.invert(page),
+    }
+    unlike = {way: jiwer.cer(upright, read_page(one, None, engine, 120).text) for way, one in changed.items()}
+    assert max(unlike.values()) < 0.1, unlike
