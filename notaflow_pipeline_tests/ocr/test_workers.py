@@ -46,7 +46,10 @@ def start_parent(tmp_path: Path, mark: str) -> subprocess.Popen[bytes]:
             from notaflow_pipeline.ocr.reading import Reader
             from notaflow_pipeline_tests.ocr.strange_engines import WaitingEngine
 
-            signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what a shell starts with &
+            # as in a program that a person starts: what ignores or blocks them hands that on, a shell's & too
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, signal.SIGTERM])
             Path({str(tmp_path / "runs")!r}).open("a").write("run\\n")
             with Reader(WaitingEngine(mark={mark!r}), workers=2) as reader:
                 futures = [reader.start(Path({str(tmp_path / "page.png")!r})) for _ in range(2)]
