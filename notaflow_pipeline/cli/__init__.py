@@ -13,7 +13,7 @@ import psycopg
 
 # imported for their commands, in the order in which the help lists them
 from notaflow_pipeline.cli import setting_up, working, looking, report, intervening, alerting  # isort: skip  # noqa: F401
-from notaflow_pipeline.cli.terminal import app, aside
+from notaflow_pipeline.cli.terminal import app, say_aside
 from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageMisconfigured, StorageUnavailable
 from notaflow_pipeline.ocr.failures import EngineUnavailable
 from notaflow_pipeline.queue.database import DatabaseUnavailable
@@ -50,9 +50,7 @@ def main() -> NoReturn:
     except EXPECTED_ERRORS as error:
         message = getattr(error, "sentence", str(error)).strip().splitlines()
         advice = ROLES_ADVICE if isinstance(error, psycopg.errors.InsufficientPrivilege) else ""
-        aside.print(
-            f"notaflow: {message[0] if message else type(error).__name__}{advice}", markup=False, soft_wrap=True
-        )
+        say_aside(f"{message[0] if message else type(error).__name__}{advice}")
         sys.exit(1)
     sys.exit(0)
 

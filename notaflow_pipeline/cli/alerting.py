@@ -19,7 +19,7 @@ from notaflow_pipeline.alerting.messages import compose_test
 from notaflow_pipeline.alerting.receivers import Receiver, read_receivers, send
 from notaflow_pipeline.alerting.without_database import tell_without_database
 from notaflow_pipeline.cli.surroundings import open_database
-from notaflow_pipeline.cli.terminal import Json, app, aside, print_json, say, screen
+from notaflow_pipeline.cli.terminal import Json, app, print_json, say, say_aside, screen
 from notaflow_pipeline.embedded import running_database_url
 from notaflow_pipeline.queue.database import DatabaseUnavailable, connect, unavailable
 from notaflow_pipeline.queue.health import see_exhausted
@@ -119,9 +119,7 @@ def _check(settings: Settings, as_json: bool) -> None:
         for sentence in alarming or ["Nothing is alarming."]:
             say(sentence)
     for problem in problems:
-        aside.print(
-            f"notaflow: an alert could not be delivered, and is tried again: {problem}", markup=False, soft_wrap=True
-        )
+        say_aside(f"an alert could not be delivered, and is tried again: {problem}")
     if alarming or problems:
         sys.exit(1)
 

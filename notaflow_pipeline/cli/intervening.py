@@ -8,7 +8,7 @@ import typer
 from rich.table import Column, Table
 
 from notaflow_pipeline.cli.surroundings import document_id, in_zone, open_database
-from notaflow_pipeline.cli.terminal import Json, app, aside, print_json, say, screen
+from notaflow_pipeline.cli.terminal import Json, app, print_json, say, say_aside, screen
 from notaflow_pipeline.queue.pausing import pause as pause_work
 from notaflow_pipeline.queue.pausing import resume as resume_work
 from notaflow_pipeline.queue.recovery import recover as recover_rows
@@ -76,9 +76,7 @@ def retry(
     if chosen:
         screen.print(table)
     for left in sorted(set(choice.ids or ()) - {one.id for one in chosen}):
-        aside.print(
-            f"notaflow: {left} is no exhausted document of these sources and kinds; `notaflow show` says how it stands"
-        )
+        say_aside(f"{left} is no exhausted document of these sources and kinds; `notaflow show` says how it stands")
     screen.print(f"{len(chosen)} documents " + ("would be sent round." if dry_run else "sent round."))
 
 

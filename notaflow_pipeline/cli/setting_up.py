@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from notaflow_pipeline import __version__
-from notaflow_pipeline.cli.terminal import Json, app, aside, print_json, say, screen
+from notaflow_pipeline.cli.terminal import Json, app, print_json, say, say_aside, screen
 from notaflow_pipeline.embedded import database_url, owner_database_url
 from notaflow_pipeline.queue.database import connect
 from notaflow_pipeline.queue.migrating import migrate as apply_migrations
@@ -70,7 +70,7 @@ def doctor(as_json: Json = False) -> None:
 
 
 AGAIN_ROLES = (
-    "notaflow: the least-privileged roles are on this server; what was made anew has none of their rights until "
+    "the least-privileged roles are on this server; what was made anew has none of their rights until "
     "`notaflow migrate --roles`"
 )
 
@@ -101,7 +101,7 @@ def migrate(
         else:
             _print_migrations(apply_migrations(url, sources=settings.sources, to=to), "applied", as_json)
             if not as_json and has_roles(url):
-                aside.print(AGAIN_ROLES, markup=False, soft_wrap=True)
+                say_aside(AGAIN_ROLES)
 
 
 def _check_schema(url: str, settings: Settings, as_json: bool) -> None:
@@ -114,7 +114,7 @@ def _check_schema(url: str, settings: Settings, as_json: bool) -> None:
     else:
         for difference in differences:
             say(f"- {difference}")
-        aside.print(f"notaflow: {len(differences)} differences; `notaflow migrate` mends what is missing")
+        say_aside(f"{len(differences)} differences; `notaflow migrate` mends what is missing")
     if differences:
         sys.exit(1)
 

@@ -46,6 +46,11 @@ def say(text: str) -> None:
     screen.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
+def say_aside(text: str) -> None:
+    """Print a line to people alone, where scripts do not read: `notaflow: ` and the text as it is."""
+    aside.print(f"notaflow: {text}", markup=False, highlight=False, soft_wrap=True)
+
+
 def print_json(value: object) -> None:
     """Print a value as one line of JSON."""
     sys.stdout.write(json.dumps(value, default=str, ensure_ascii=False) + "\n")

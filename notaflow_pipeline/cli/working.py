@@ -10,7 +10,7 @@ import typer
 from rich.progress import Progress as Bar
 
 from notaflow_pipeline.cli.surroundings import open_database, ready_database_url
-from notaflow_pipeline.cli.terminal import Json, app, aside, print_json, progress_bar, say
+from notaflow_pipeline.cli.terminal import Json, app, print_json, progress_bar, say, say_aside
 from notaflow_pipeline.pipeline import Pipeline, Progress
 from notaflow_pipeline.queue.database import open_pool
 from notaflow_pipeline.queue.pausing import Pause, paused
@@ -87,11 +87,7 @@ def work(
 def _say_if_paused(pause: Pause | None) -> None:
     if pause is not None:
         since = pause.since.astimezone().strftime("%Y-%m-%d %H:%M")
-        aside.print(
-            f"notaflow: paused since {since} ({pause.reason}): nothing new is claimed until `notaflow resume`",
-            markup=False,
-            soft_wrap=True,
-        )
+        say_aside(f"paused since {since} ({pause.reason}): nothing new is claimed until `notaflow resume`")
 
 
 def _work_through(pipeline: Pipeline, limit: int, bar: Bar, *, until_empty: bool, watch: bool) -> Progress:

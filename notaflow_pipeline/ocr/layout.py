@@ -107,10 +107,15 @@ def fold_of_double_page(words: Sequence[Word], page_width: int, page_height: int
         if start - covered > best[1] - best[0]:
             best = (covered, start)
         covered = max(covered, end)
-    letter = statistics.median(word.height for word in words)
+    letter = word_height(words)
     fold = (best[0] + best[1]) / 2
     sides = [sum(word.right <= fold for word in words), sum(word.left >= fold for word in words)]
     return fold if best[1] - best[0] >= 1.5 * letter and min(sides) >= 0.1 * len(words) else None
+
+
+def word_height(words: Sequence[Word]) -> float:
+    """How high the words of a page or a line are, in pixels: the median."""
+    return statistics.median(word.height for word in words)
 
 
 def _paragraphs(words: Sequence[Word]) -> Iterator[list[Line]]:
@@ -120,7 +125,7 @@ def _paragraphs(words: Sequence[Word]) -> Iterator[list[Line]]:
 
 def _spaced(line: Line) -> str:
     """The words of a line with a space between them, and several where a column ends: about as many as fit."""
-    letter = statistics.median(word.height for word in line)
+    letter = word_height(line)
     spoken = [line[0].text]
     for one, other in pairwise(line):
         gap = other.left - one.right
@@ -171,7 +176,7 @@ def _same_table(one: Line, other: Line) -> bool:
     if _overlap(one, other) > 0:
         return False
     rows, others = _rows(one), _rows(other)
-    letter = statistics.median(word.height for word in [*one, *other])
+    letter = word_height([*one, *other])
     level = sum(any(abs(_height(row) - _height(beside)) < 0.5 * letter for beside in others) for row in rows)
     fewer = min(len(rows), len(others))
     if level < LEAST_TABLE_ROWS or level < 0.6 * fewer:
@@ -200,7 +205,7 @@ def _height(row: Line) -> float:
 
 def _rows(words: Sequence[Word]) -> list[Line]:
     """Words by the height at which they stand, from the top, each row from the left."""
-    letter = statistics.median(word.height for word in words)
+    letter = word_height(words)
     rows: list[Line] = []
     for word in sorted(words, key=lambda word: word.middle):
         if rows and word.middle - _height(rows[-1]) < 0.6 * letter:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from notaflow_pipeline.ocr.layout import Word
+from notaflow_pipeline.ocr.layout import Word, word_height
 from notaflow_pipeline.ocr.preparing import otsu_threshold
 from notaflow_pipeline.ocr.rules import rules_in
 
@@ -80,11 +80,6 @@ def overlooked_strips(image: Image.Image, words: Sequence[Word]) -> list[Box]:
                 )
             )
     return strips
-
-
-def word_height(words: Sequence[Word]) -> float:
-    """How high the words of a page are, in pixels."""
-    return statistics.median(word.height for word in words)
 
 
 def clear_lines(found: Sequence[Word], strip: Box, words: Sequence[Word]) -> list[Line]:

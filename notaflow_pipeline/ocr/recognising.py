@@ -16,8 +16,8 @@ from notaflow_pipeline.ocr.engines.interface import recognition_of
 from notaflow_pipeline.ocr.engines.models import for_typescript
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.language import is_in_another, leading_language
-from notaflow_pipeline.ocr.layout import Word, ordered_words
-from notaflow_pipeline.ocr.overlooked import Line, clear_lines, overlooked_strips, with_lines, word_height
+from notaflow_pipeline.ocr.layout import Word, ordered_words, word_height
+from notaflow_pipeline.ocr.overlooked import Line, clear_lines, overlooked_strips, with_lines
 from notaflow_pipeline.ocr.preparing import (
     ALL_STEPS,
     FINE_DPI,
