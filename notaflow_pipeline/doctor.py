@@ -1,4 +1,4 @@
-"""What `notaflow doctor` looks at: database, schema, engine, storage, space, alerts; each ok, or what to do."""
+"""What `notaflow doctor` looks at: database, schema, rights, engine, storage, space, alerts; each ok, or what to do."""
 
 import shutil
 import tempfile
@@ -15,6 +15,7 @@ from notaflow_pipeline.documents.failures import StorageMisconfigured, StorageUn
 from notaflow_pipeline.embedded import database_url
 from notaflow_pipeline.ocr.failures import EngineUnavailable
 from notaflow_pipeline.queue.database import DatabaseUnavailable, connect, where
+from notaflow_pipeline.queue.rights import require_rights
 from notaflow_pipeline.queue.schema import SchemaMismatch, require_schema
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline.worker import configured_engine, configured_storage
@@ -44,6 +45,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         else:
             yield Finding("database", ok=True, detail=f"{where(url)}, PostgreSQL {_server_version(connection)}")
             yield _tried("schema", "as this version needs it", lambda: require_schema(connection, settings.sources))
+            yield _tried("rights", "this login may do a worker's work", lambda: require_rights(connection))
     engine = configured_engine(settings)
     yield _tried("engine", engine.name, engine.check)
     try:

@@ -15,8 +15,8 @@ from typing import Any
 import psutil
 import psycopg
 
-from notaflow_pipeline.queue.database import DatabaseUnavailable
-from notaflow_pipeline.settings import Settings
+from notaflow_pipeline.queue.database import DatabaseUnavailable, are_one_database, where
+from notaflow_pipeline.settings import Settings, SettingsError
 
 DATABASE = "notaflow"
 
@@ -41,16 +41,32 @@ def owner_database_url(settings: Settings) -> Iterator[str]:
 
     Raises:
         DatabaseUnavailable: as `database_url`.
+        SettingsError: the two lead to different databases.
     """
     if settings.owner_database_url is not None:
+        owners = settings.owner_database_url.get_secret_value()
+        _require_same_database(settings, owners)
         try:
-            yield settings.owner_database_url.get_secret_value()
+            yield owners
         except DatabaseUnavailable as unavailable:
             named = str(unavailable).replace("NOTAFLOW_DATABASE_URL", "NOTAFLOW_OWNER_DATABASE_URL")
             raise DatabaseUnavailable(named) from unavailable
     else:
         with database_url(settings) as url:
             yield url
+
+
+def _require_same_database(settings: Settings, owners: str) -> None:
+    if settings.database_url is None:
+        return
+    workers = settings.database_url.get_secret_value()
+    # the worker's login is made after the first migration, and an owner who is refused is told so where it matters
+    with suppress(DatabaseUnavailable):
+        if not are_one_database(workers, owners):
+            raise SettingsError(
+                f"NOTAFLOW_OWNER_DATABASE_URL leads to another database ({where(owners)}) than NOTAFLOW_DATABASE_URL "
+                f"({where(workers)}): set both to one; nothing was changed"
+            )
 
 
 @contextmanager

@@ -49,6 +49,8 @@ def documents_in(paths: Iterable[Path]) -> Iterator[Path]:
 def put(connection: Connection, storage: DocumentStorage, file: Path, source: str) -> Enqueued:
     """Store a file under a name of the field's form, and add its row; the document's number is the file's name.
 
+    The row is tried first, and taken back: what the database refuses leaves no file behind in the storage.
+
     Args:
         connection: outside any transaction.
         storage: where documents lie.
@@ -56,9 +58,11 @@ def put(connection: Connection, storage: DocumentStorage, file: Path, source: st
         source: its document source, which decides on the bucket.
 
     Raises:
-        StorageUnavailable, DocumentUnavailable, OSError: nothing was added for this file.
+        StorageUnavailable, DocumentUnavailable, OSError, psycopg.Error: nothing was added for this file.
     """
     location = Location(BUCKET_OF_SOURCE[source], safe_file_name(f"{file.stem}-{next(_stamps)}{file.suffix}"))
+    document = NewDocument(source, file.stem, f"{location.bucket}/{location.name}")
+    with connection.transaction(force_rollback=True):
+        enqueue_document(connection, document)
     storage.store(location, file)
-    path = f"{location.bucket}/{location.name}"
-    return Enqueued(enqueue_document(connection, NewDocument(source, file.stem, path)), path)
+    return Enqueued(enqueue_document(connection, document), document.supabase_path)

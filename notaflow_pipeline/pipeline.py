@@ -25,6 +25,7 @@ from notaflow_pipeline.queue.front import QueueFront
 from notaflow_pipeline.queue.model import ERROR_PREFIX, Claim, Failure, Reading
 from notaflow_pipeline.queue.monitoring import has_unfinished
 from notaflow_pipeline.queue.recovery import Recovered, recover
+from notaflow_pipeline.queue.rights import require_rights
 from notaflow_pipeline.queue.schema import require_schema
 
 __all__ = ["ClaimTerms", "Pipeline", "Progress"]
@@ -73,6 +74,7 @@ class Pipeline:
         """
         with self.pool.connection() as connection:
             require_schema(connection, self.terms.sources)
+            require_rights(connection)
         self.storage.check()
         self.reader.check()
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import psycopg
 import pytest
 from psycopg import Connection
 from psycopg.rows import dict_row
@@ -87,3 +88,12 @@ def test_nothing_is_added_when_the_storage_cannot_take_the_file(
     with pytest.raises(StorageUnavailable):
         put(connection, storage, files / "a.png", "index")
     assert connection.execute("SELECT FROM extraction_queue").fetchall() == []
+
+
+def test_row_that_is_refused_leaves_no_file(connection: Connection, storage: LocalFolder, tmp_path: Path) -> None:
+    connection.execute("ALTER TABLE extraction_queue ADD CONSTRAINT short CHECK (length(document_number) < 9)")
+    file = tmp_path / "a long number.pdf"
+    file.write_bytes(b"%PDF-1.4 scan")
+    with pytest.raises(psycopg.errors.CheckViolation):
+        put(connection, storage, file, "index")
+    assert list(storage.root.rglob("*")) == []

@@ -12,8 +12,9 @@ from notaflow_pipeline import __version__
 from notaflow_pipeline.cli.terminal import Json, app, print_json, say, say_aside, screen
 from notaflow_pipeline.embedded import database_url, owner_database_url
 from notaflow_pipeline.queue.database import connect
+from notaflow_pipeline.queue.migrating import Migrated, migrate_down
 from notaflow_pipeline.queue.migrating import migrate as apply_migrations
-from notaflow_pipeline.queue.migrating import migrate_down
+from notaflow_pipeline.queue.rights import missing_rights
 from notaflow_pipeline.queue.roles import grant_roles, has_roles
 from notaflow_pipeline.queue.schema import find_differences
 from notaflow_pipeline.settings import Settings, SettingsError, load_settings, origins
@@ -97,25 +98,34 @@ def migrate(
             grant_roles(url)
             _say_granted(as_json)
         elif down_to is not None:
-            _print_migrations(migrate_down(url, to=down_to), "taken back", as_json)
+            _say_taken_back(migrate_down(url, to=down_to), as_json)
         else:
-            _print_migrations(apply_migrations(url, sources=settings.sources, to=to), "applied", as_json)
-            if not as_json and has_roles(url):
+            done = apply_migrations(url, sources=settings.sources, to=to)
+            _say_migrated(done, as_json)
+            if not as_json and has_roles(url) and (done.applied or done.mended):
                 say_aside(AGAIN_ROLES)
+            if done.left:
+                sys.exit(1)
 
 
 def _check_schema(url: str, settings: Settings, as_json: bool) -> None:
     with connect(url) as connection:
         differences = list(find_differences(connection, settings.sources))
+        rights = list(missing_rights(connection))
     if as_json:
-        print_json({"ready": not differences, "differences": differences})
-    elif not differences:
+        print_json({"ready": not (differences or rights), "differences": differences, "missing_rights": rights})
+    elif not (differences or rights):
         say("The schema is as this version needs it.")
     else:
-        for difference in differences:
-            say(f"- {difference}")
-        say_aside(f"{len(differences)} differences; `notaflow migrate` mends what is missing")
-    if differences:
+        for lacking in (*differences, *rights):
+            say(f"- {lacking}")
+        if differences:
+            say_aside(f"{len(differences)} differences; `notaflow migrate` mends what is missing")
+        if rights:
+            say_aside(
+                "what this login may not do, `notaflow migrate --roles` grants its role, run with the owner's login"
+            )
+    if differences or rights:
         sys.exit(1)
 
 
@@ -126,14 +136,30 @@ def _say_granted(as_json: bool) -> None:
         say("The roles are there and have their rights; docs/operations.md says which login is to be what.")
 
 
-def _print_migrations(names: list[str], done: str, as_json: bool) -> None:
+def _say_migrated(done: Migrated, as_json: bool) -> None:
     if as_json:
-        print_json({done.replace(" ", "_"): names})
-    else:
-        for name in names:
-            say(f"{done} {name}")
-        if not names:
-            say(f"Nothing to be {done}.")
+        print_json(asdict(done))
+        return
+    for name in done.applied:
+        say(f"applied {name}")
+    for source in done.switched_on:
+        say(f"built the index for claims of {source!r}")
+    for lacking in done.mended:
+        say(f"mended: {lacking}")
+    if not (done.applied or done.switched_on or done.mended):
+        say("Nothing to be applied.")
+    for difference in done.left:
+        say_aside(f"still to be mended by hand: {difference}")
+
+
+def _say_taken_back(names: list[str], as_json: bool) -> None:
+    if as_json:
+        print_json({"taken_back": names})
+        return
+    for name in names:
+        say(f"taken back {name}")
+    if not names:
+        say("Nothing to be taken back.")
 
 
 @app.command()

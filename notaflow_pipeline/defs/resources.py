@@ -16,6 +16,7 @@ from notaflow_pipeline.embedded import running_database_url
 from notaflow_pipeline.ocr.reading import Reader
 from notaflow_pipeline.queue import claims
 from notaflow_pipeline.queue.database import connect, open_pool
+from notaflow_pipeline.queue.rights import require_rights
 from notaflow_pipeline.queue.schema import require_schema
 from notaflow_pipeline.settings import load_settings
 from notaflow_pipeline.worker import configured_reader, configured_storage
@@ -37,6 +38,7 @@ class QueueResource(dg.ConfigurableResource["QueueResource"]):
         with open_pool(running_database_url(settings)) as pool:
             with pool.connection() as connection:
                 require_schema(connection, settings.sources)
+                require_rights(connection)
             self._pool = pool
             try:
                 yield self

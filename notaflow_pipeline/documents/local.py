@@ -96,8 +96,11 @@ class LocalFolder:
                 return self._unusable(error)
 
     def _is_empty(self) -> bool:
-        """Whether nothing at all is there, as where a share should be mounted and is not."""
-        return next(self.root.iterdir(), None) is None
+        """Whether nothing at all is there, as where a share should be mounted and is not; or it has just gone."""
+        try:
+            return next(self.root.iterdir(), None) is None
+        except OSError as error:
+            raise self._unusable(error) from error
 
     def _unusable(self, error: OSError, reason: str | None = None) -> StorageUnavailable:
         return StorageUnavailable(

@@ -296,6 +296,19 @@ def probe(url: str) -> None:
         pass
 
 
+_WHICH_DATABASE = "SELECT pg_postmaster_start_time(), current_database()"
+
+
+def are_one_database(url: str, other: str) -> bool:
+    """Whether two URLs lead to one database, whatever they call its host, and whether or not a pooler is in between.
+
+    Raises:
+        DatabaseUnavailable: one of them cannot be reached.
+    """
+    with connect(url) as one, connect(other) as another:
+        return one.execute(_WHICH_DATABASE).fetchone() == another.execute(_WHICH_DATABASE).fetchone()
+
+
 @contextmanager
 def connect(url: str, *, limited: bool = True) -> Iterator[Connection]:
     """Open one connection for a short errand.

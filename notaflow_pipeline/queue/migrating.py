@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -37,6 +38,23 @@ ATTEMPTS = 5
 
 class MigrationFailed(Exception):
     """A migration could not be applied or taken back. Nothing half-done needs undoing: run it again once mended."""
+
+
+@dataclass(frozen=True)
+class Migrated:
+    """What `migrate` did, and what it could not do."""
+
+    applied: list[str] = field(default_factory=list)
+    """Names of files, in order."""
+
+    switched_on: list[str] = field(default_factory=list)
+    """Sources whose claim index was built."""
+
+    mended: list[str] = field(default_factory=list)
+    """What was missing or differed though its file had been applied, and was made anew; as `find_differences` says it."""
+
+    left: list[str] = field(default_factory=list)
+    """What differs still: no file changes what stood there before it."""
 
 
 _SYNCHRONISE_SOURCES = """
@@ -80,8 +98,8 @@ def migration_ids() -> list[str]:
     return sorted(path.stem for path in MIGRATIONS.glob("*.sql"))
 
 
-def migrate(url: str, *, sources: Sequence[str], to: int | None = None) -> list[str]:
-    """Apply what is missing, up to number `to`; switch on the claim indexes of `sources`. Return what was applied.
+def migrate(url: str, *, sources: Sequence[str], to: int | None = None) -> Migrated:
+    """Apply what is missing, up to number `to`; switch on the claim indexes of `sources`; mend what was lost since.
 
     Safe to run twice, beside live writers, and beside another migrator. A login that may not migrate changes nothing, and
     succeeds where nothing is missing.
@@ -90,11 +108,12 @@ def migrate(url: str, *, sources: Sequence[str], to: int | None = None) -> list[
         MigrationFailed: with the file and the reason, or with what a login lacks that may not add it.
         DatabaseUnavailable: the database cannot be reached.
     """
-    applied = []
+    done = Migrated()
+    _require_known(to)
     with _alone(url) as connection:
         if to is None and not _may_migrate(connection):
             _require_nothing(connection, sources)
-            return []
+            return done
         _drop_invalid_indexes(connection)
         backend = get_backend(_yoyo_url(url))
         backend.break_lock()  # only a dead migrator can have left it: the living hold the advisory lock
@@ -103,16 +122,18 @@ def migrate(url: str, *, sources: Sequence[str], to: int | None = None) -> list[
                 if to is not None and number_of(migration.id) > to:
                     break
                 _apply(backend, migration, connection)
-                applied.append(str(migration.id))
+                done.applied.append(str(migration.id))
         finally:
             backend.connection.close()
         if to is None:
             with suppress(psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable):  # mended below
-                _switch_on(connection, sources)
-            if list(find_differences(connection, sources)):
+                done.switched_on.extend(_switch_on(connection, sources))
+            if lacking := list(find_differences(connection, sources)):
                 _mend(connection)
-                _switch_on(connection, sources)
-    return applied
+                done.switched_on.extend(_switch_on(connection, sources))
+                done.left.extend(find_differences(connection, sources))
+                done.mended.extend(one for one in lacking if one not in done.left)
+    return done
 
 
 def migrate_down(url: str, *, to: int) -> list[str]:
@@ -122,6 +143,7 @@ def migrate_down(url: str, *, to: int) -> list[str]:
         MigrationFailed: with the file and the reason.
         DatabaseUnavailable: the database cannot be reached.
     """
+    _require_known(to)
     taken_back = []
     with _alone(url) as connection:
         backend = get_backend(_yoyo_url(url))
@@ -137,6 +159,12 @@ def migrate_down(url: str, *, to: int) -> list[str]:
         finally:
             backend.connection.close()
     return taken_back
+
+
+def _require_known(number: int | None) -> None:
+    last = number_of(migration_ids()[-1])
+    if number is not None and not 0 <= number <= last:
+        raise MigrationFailed(f"there is no migration {number}: they are numbered up to {last}; nothing was changed")
 
 
 def _may_migrate(connection: Connection) -> bool:
@@ -207,7 +235,7 @@ def _mend(connection: Connection) -> None:
     """Run every file of this project again: something that a migration made was lost after it, and each can be repeated."""
     for name in migration_ids():
         if number_of(name) >= FIRST_OF_OURS:
-            log.warning("something that %s made is missing or differs; running it again", name)
+            log.info("running %s again", name)
             _run_file(connection, MIGRATIONS / f"{name}.sql")
 
 
@@ -217,11 +245,22 @@ def _drop_invalid_indexes(connection: Connection) -> None:
         connection.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(*name.split("."))))
 
 
-def _switch_on(connection: Connection, sources: Sequence[str]) -> None:
+def _switch_on(connection: Connection, sources: Sequence[str]) -> list[str]:
+    """Build the claim indexes that are missing; return whose."""
+    built = []
     for source in sources:
-        statement = sql.SQL(_CLAIM_INDEX).format(name=sql.Identifier(claim_index(source)), source=sql.Literal(source))
-        connection.execute(statement)
+        if not _exists(connection, claim_index(source)):
+            statement = sql.SQL(_CLAIM_INDEX).format(
+                name=sql.Identifier(claim_index(source)), source=sql.Literal(source)
+            )
+            connection.execute(statement)
+            built.append(source)
     connection.execute(_SYNCHRONISE_SOURCES, {"sources": list(sources)})
+    return built
+
+
+def _exists(connection: Connection, relation: str) -> bool:
+    return connection.execute("SELECT to_regclass(%(name)s)", {"name": relation}).fetchone() != (None,)
 
 
 def _yoyo_url(url: str) -> str:

@@ -237,6 +237,12 @@ WHERE NOT EXISTS (
 )
 """
 
+_RUNS_AS_ITS_OWNER = """
+SELECT prosecdef
+FROM pg_proc
+WHERE oid = to_regprocedure('ocr_keep_old_text()')
+"""
+
 _STATUS_NAME = """
 SELECT name
 FROM extraction_status
@@ -275,6 +281,7 @@ def find_differences(connection: Connection, sources: Sequence[str]) -> Iterator
         yield from _index_differences(connection, sources)
         for (trigger,) in connection.execute(_TRIGGERS, {"triggers": list(TRIGGERS)}):
             yield f"trigger {trigger} on extraction_queue is missing or disabled"
+        yield from _function_difference(connection)
     for (view,) in connection.execute(_VIEWS, {"views": list(VIEWS)}):
         yield f"view {view} is missing"
 
@@ -310,6 +317,13 @@ def _status_difference(connection: Connection) -> Iterator[str]:
         yield f"status 6 ({OCR_STATUS_NAME}) is missing from extraction_status"
     elif name != OCR_STATUS_NAME:
         yield f"status 6 is {name!r} in extraction_status, not {OCR_STATUS_NAME!r}"
+
+
+def _function_difference(connection: Connection) -> Iterator[str]:
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        # where there is none its trigger is missing, too
+        if cursor.execute(_RUNS_AS_ITS_OWNER).fetchone() is False:
+            yield "function ocr_keep_old_text() runs as whoever writes, and cannot bring back a text's times for all of them"
 
 
 def _index_differences(connection: Connection, sources: Sequence[str]) -> Iterator[str]:

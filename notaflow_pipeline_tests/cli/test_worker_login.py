@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import psycopg
 import pytest
 from psycopg import Connection
+from psycopg.conninfo import make_conninfo
 
 from notaflow_pipeline.dev import run_dev
 from notaflow_pipeline.queue.migrating import migrate_down
@@ -56,8 +58,14 @@ def test_what_was_made_anew_needs_its_rights_and_every_message_says_so(
     add_document(connection)
     refused = terminal.run("work")
     assert refused.returncode == 1
-    assert "permission denied" in refused.stderr
+    assert "this login may not SELECT extraction_queue (ocr_worker_id)" in refused.stderr
     assert "`notaflow migrate --roles`, run with the owner's" in refused.stderr
+    checked = terminal.run("migrate", "--check")
+    assert checked.returncode == 1
+    assert "- this login may not UPDATE extraction_queue (ocr_worker_id)\n" in checked.stdout
+    assert "`notaflow migrate --roles`" in checked.stderr
+    examined = terminal.run("doctor")
+    assert "this login cannot do a worker's work" in examined.stdout
     assert terminal.run("migrate", "--roles").returncode == 0
     assert terminal.run("work").returncode == 0
 
@@ -68,6 +76,33 @@ def test_owners_url_that_is_wrong_is_named(tmp_path: Path, worker_url: str) -> N
     refused = terminal.run("migrate")
     assert refused.returncode == 1
     assert "is NOTAFLOW_OWNER_DATABASE_URL right?" in refused.stderr
+
+
+def test_owners_url_of_another_database_is_refused_before_anything_changes(
+    tmp_path: Path, worker_url: str, empty_database_url: str
+) -> None:
+    terminal = open_terminal(tmp_path, worker_url)
+    terminal.environment["NOTAFLOW_OWNER_DATABASE_URL"] = empty_database_url
+    refused = terminal.run("migrate")
+    assert refused.returncode == 1
+    assert "NOTAFLOW_OWNER_DATABASE_URL leads to another database" in refused.stderr
+    with psycopg.connect(empty_database_url) as connection:
+        assert connection.execute("SELECT to_regclass('extraction_queue')").fetchone() == (None,)
+
+
+def test_owner_migrates_where_the_workers_login_is_not_there_yet(tmp_path: Path, empty_database_url: str) -> None:
+    terminal = open_terminal(tmp_path, make_conninfo(empty_database_url, user="nobody_yet"))
+    terminal.environment["NOTAFLOW_OWNER_DATABASE_URL"] = empty_database_url
+    done = terminal.run("migrate")
+    assert done.returncode == 0, done.stderr
+    assert "applied 020_ocr_least_privilege\n" in done.stdout
+
+
+def test_what_a_person_must_mend_is_said_and_fails(tmp_path: Path, database_url: str, connection: Connection) -> None:
+    connection.execute("ALTER TABLE extraction_queue ALTER COLUMN supabase_path TYPE varchar(40)")
+    done = open_terminal(tmp_path, database_url).run("migrate")
+    assert done.returncode == 1
+    assert "still to be mended by hand: column extraction_queue.supabase_path is character varying(40)" in done.stderr
 
 
 def test_dev_starts_as_the_worker(

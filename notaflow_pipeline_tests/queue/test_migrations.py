@@ -13,7 +13,7 @@ from psycopg import Connection
 from psycopg.rows import scalar_row
 
 from notaflow_pipeline.queue import migrating
-from notaflow_pipeline.queue.migrating import MigrationFailed, migrate, migrate_down, migration_ids
+from notaflow_pipeline.queue.migrating import Migrated, MigrationFailed, migrate, migrate_down, migration_ids
 from notaflow_pipeline.queue.schema import SchemaMismatch, find_differences, require_schema
 from notaflow_pipeline_tests.queue.conftest import add_document, ago, document
 
@@ -171,7 +171,7 @@ def notaflow_url(empty_database_url: str) -> str:
 
 
 def test_everything_is_built_on_an_empty_database(empty_database_url: str) -> None:
-    assert migrate(empty_database_url, sources=["index"]) == migration_ids()
+    assert migrate(empty_database_url, sources=["index"]).applied == migration_ids()
     with on(empty_database_url) as connection:
         assert differences(connection) == []
         require_schema(connection, ["index"])
@@ -182,7 +182,7 @@ def test_everything_is_built_on_an_empty_database(empty_database_url: str) -> No
 def test_applying_twice_applies_nothing_and_changes_nothing(database_url: str) -> None:
     with on(database_url) as connection:
         before = connection.execute(CATALOG).fetchall()
-        assert migrate(database_url, sources=["index"]) == []
+        assert migrate(database_url, sources=["index"]).applied == []
         assert connection.execute(CATALOG).fetchall() == before
 
 
@@ -194,7 +194,7 @@ def test_down_to_nothing_and_up_again_gives_the_same_schema(empty_database_url: 
         assert migrate_down(empty_database_url, to=0) == migration_ids()[::-1]
         left = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname NOT LIKE '%yoyo%'"
         assert connection.execute(left).fetchall() == []
-        assert migrate(empty_database_url, sources=["index"]) == migration_ids()
+        assert migrate(empty_database_url, sources=["index"]).applied == migration_ids()
         assert connection.execute(CATALOG).fetchall() == first
 
 
@@ -205,16 +205,16 @@ def test_every_step_down_can_be_taken_up_again(empty_database_url: str) -> None:
         for number in (12, 10, 9, 8, 7, 6, 5, 2):
             taken_back = migrate_down(empty_database_url, to=number)
             assert taken_back == [name for name in migration_ids()[::-1] if int(name[:3]) > number]
-            assert migrate(empty_database_url, sources=["index"]) == taken_back[::-1]
+            assert migrate(empty_database_url, sources=["index"]).applied == taken_back[::-1]
             assert connection.execute(CATALOG).fetchall() == whole
 
 
 def test_migrate_to_a_number_stops_there(empty_database_url: str) -> None:
-    assert [name[:3] for name in migrate(empty_database_url, sources=["index"], to=5)] == ["001", "002", "005"]
+    assert [name[:3] for name in migrate(empty_database_url, sources=["index"], to=5).applied] == ["001", "002", "005"]
     with on(empty_database_url) as connection:
         assert connection.execute("SELECT to_regclass('ocr_attempt')").fetchone() == (None,)
         assert "table ocr_attempt is missing" in differences(connection)
-    assert migrate(empty_database_url, sources=["index"]) == migration_ids()[3:]
+    assert migrate(empty_database_url, sources=["index"]).applied == migration_ids()[3:]
 
 
 @pytest.mark.owner
@@ -412,7 +412,7 @@ def test_status_six_with_another_meaning_is_refused_and_nothing_is_damaged(notaf
         assert rows_without(connection) == rows
         # and the operator's remedy is enough
         connection.execute("DELETE FROM extraction_status WHERE id = 6")
-        assert migrate(notaflow_url, sources=["index"])[0] == "005_add_ocr_tracking"
+        assert migrate(notaflow_url, sources=["index"]).applied[0] == "005_add_ocr_tracking"
         assert differences(connection) == []
 
 
@@ -458,6 +458,10 @@ DAMAGE = [
     ("ALTER TABLE ocr_alert_condition DROP COLUMN opened_at", "column ocr_alert_condition.opened_at is missing"),
     ("DROP VIEW ocr_exhausted_documents", "view ocr_exhausted_documents is missing"),
     ("DROP VIEW ocr_failed_jobs", "view ocr_failed_jobs is missing"),
+    (
+        "ALTER FUNCTION ocr_keep_old_text() SECURITY INVOKER",
+        "function ocr_keep_old_text() runs as whoever writes, and cannot bring back a text's times for all of them",
+    ),
 ]
 
 
@@ -495,22 +499,33 @@ def test_index_on_open_attempts_that_is_not_unique_is_named(connection: Connecti
 def test_wrong_type_that_stood_before_is_named_and_not_hidden_by_migrating(notaflow_url: str) -> None:
     with on(notaflow_url) as connection:
         connection.execute("ALTER TABLE extraction_queue ADD COLUMN ocr_error varchar(100)")
-        migrate(notaflow_url, sources=["index"])
-        assert differences(connection) == ["column extraction_queue.ocr_error is character varying(100), not text"]
+        wrong = ["column extraction_queue.ocr_error is character varying(100), not text"]
+        assert migrate(notaflow_url, sources=["index"]) == Migrated(migration_ids(), left=wrong)
+        assert differences(connection) == wrong
 
 
 @pytest.mark.owner
 def test_column_that_was_dropped_after_all_migrations_is_mended_with_its_indexes(database_url: str) -> None:
     with on(database_url) as connection:
         connection.execute("ALTER TABLE extraction_queue DROP COLUMN ocr_priority CASCADE")
-        assert len(differences(connection)) == 3
-        assert migrate(database_url, sources=["index"]) == []
+        lacking = differences(connection)
+        assert len(lacking) == 3
+        assert migrate(database_url, sources=["index"]) == Migrated(mended=lacking)
         assert differences(connection) == []
 
 
 def test_schema_of_an_empty_database_is_refused_with_the_command_that_mends_it(empty_database_url: str) -> None:
     with on(empty_database_url) as connection, pytest.raises(SchemaMismatch, match="`notaflow migrate` mends it"):
         require_schema(connection, ["index"])
+
+
+@pytest.mark.parametrize("number", [-1, 21, 99])
+def test_number_that_no_migration_has_is_refused(database_url: str, number: int) -> None:
+    refused = rf"no migration {number}: they are numbered up to 20; nothing was changed"
+    with pytest.raises(MigrationFailed, match=refused):
+        migrate(database_url, sources=["index"], to=number)
+    with pytest.raises(MigrationFailed, match=refused):
+        migrate_down(database_url, to=number)
 
 
 # --- locks
@@ -529,7 +544,7 @@ def test_long_transaction_fails_the_migration_with_advice_and_the_next_one_succe
             ):
                 migrate(notaflow_url, sources=["index"])
             assert rows_without(connection) == before
-        assert migrate(notaflow_url, sources=["index"])[0] == "005_add_ocr_tracking"
+        assert migrate(notaflow_url, sources=["index"]).applied[0] == "005_add_ocr_tracking"
         assert differences(connection) == []
 
 
@@ -545,12 +560,12 @@ def test_long_transaction_stops_the_way_back_with_advice_and_the_next_try_goes_o
 
 def test_two_migrators_at_once_both_succeed(empty_database_url: str) -> None:
     together = threading.Barrier(2)
-    answers: list[list[str] | Exception] = []
+    answers: list[list[str] | Exception] = []  # what was applied
 
     def run() -> None:
         together.wait()
         try:
-            answers.append(migrate(empty_database_url, sources=["index"]))
+            answers.append(migrate(empty_database_url, sources=["index"]).applied)
         except Exception as error:  # noqa: BLE001 - shown below
             answers.append(error)
 
@@ -570,7 +585,7 @@ def test_lock_of_a_killed_migrator_does_not_block(empty_database_url: str) -> No
             "CREATE TABLE yoyo_lock (locked INT DEFAULT 1 PRIMARY KEY, ctime TIMESTAMP, pid INT NOT NULL)"
         )
         connection.execute("INSERT INTO yoyo_lock (ctime, pid) VALUES (now(), 999999)")
-        assert migrate(empty_database_url, sources=["index"]) == migration_ids()
+        assert migrate(empty_database_url, sources=["index"]).applied == migration_ids()
         connection.execute("INSERT INTO yoyo_lock (ctime, pid) VALUES (now(), 999999)")
         assert migrate_down(empty_database_url, to=9)[-1] == "010_ocr_daily_tables"
 
@@ -587,7 +602,7 @@ def test_switching_acts_on_builds_their_claim_index_and_off_removes_the_source(d
         assert enabled() == [("index",)]
         assert differences(connection, "index", "acte") == ["index idx_extraction_queue_ocr_claim_acte is missing"]
 
-        assert migrate(database_url, sources=["index", "acte"]) == []
+        assert migrate(database_url, sources=["index", "acte"]) == Migrated(switched_on=["acte"])
         assert enabled() == [("acte",), ("index",)]
         assert differences(connection, "index", "acte") == []
         definition = "SELECT pg_get_indexdef('idx_extraction_queue_ocr_claim_acte'::regclass)"

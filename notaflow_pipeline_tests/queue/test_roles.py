@@ -14,7 +14,7 @@ from psycopg.conninfo import make_conninfo
 
 from notaflow_pipeline.queue import claims
 from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
-from notaflow_pipeline.queue.migrating import MigrationFailed, migrate, migrate_down
+from notaflow_pipeline.queue.migrating import Migrated, MigrationFailed, migrate, migrate_down
 from notaflow_pipeline.queue.oracle import find_violations
 from notaflow_pipeline.queue.pausing import pause, resume
 from notaflow_pipeline.queue.pruning import prune_attempts
@@ -294,7 +294,7 @@ def test_login_without_superuser_grants_and_who_may_not_is_told(
                 assert recover(
                     worker, sources=["index"], stuck_after=timedelta(minutes=10), mirror_errors=True, exhausted_status=3
                 )
-            assert migrate(url, sources=["index"]) == []
+            assert migrate(url, sources=["index"]) == Migrated()
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
