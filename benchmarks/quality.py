@@ -30,13 +30,14 @@ from benchmarks.scoring import character_error_rate, transcribed_pages, without_
 from notaflow_pipeline.ocr.engine import TesserocrEngine
 from notaflow_pipeline.ocr.engines.models import for_typescript
 from notaflow_pipeline.ocr.opening import DocumentFormat
-from notaflow_pipeline.ocr.preparing import ALL_STEPS, without_dark_borders
+from notaflow_pipeline.ocr.preparing import ALL_STEPS, PAGE_WIDTH_INCHES, without_dark_borders
 from notaflow_pipeline.ocr.recognising import DEFAULT_POLICY, Policy, read_page
 from notaflow_pipeline.ocr.rendering import page_dpi, render_page
 
 PROJECT = Path(__file__).resolve().parents[1]
 LANGUAGES = "fra+eng"
 THRESHOLDS = (0, 70, 80, 83, 86, 90, 101)
+UNTAGGED = "without a dpi tag"
 PATIENCE_SECONDS = 600.0
 
 
@@ -177,9 +178,11 @@ def _variants(pages: list[Page], engine: TesserocrEngine) -> list[Row]:
     made: dict[str, list[Page]] = {}
     for page in pages:
         for name, image in _made_of(page):
-            dpi = (
-                round((page.dpi or page.image.width / 8.27) * image.width / page.image.width) if "dpi" in name else None
-            )
+            # a scanner states its resolution, however the page lay
+            tag = page.dpi or round(page.image.width / PAGE_WIDTH_INCHES)
+            dpi = round(tag * image.width / page.image.width) if name.endswith(" dpi") else tag
+            if name == UNTAGGED:
+                dpi = None
             made.setdefault(name, []).append(replace(page, image=image, dpi=dpi, groups=()))
     return [row for name, variants in made.items() for row in _measured(name, {name: DEFAULT_POLICY}, variants, engine)]
 
@@ -189,11 +192,14 @@ def _made_of(page: Page) -> Iterator[tuple[str, Image.Image]]:
     upright = page.image
     paper = sorted(upright.reduce(16).tobytes())[-20 * upright.width // 256]
     yield "as it is", upright
+    yield UNTAGGED, upright
     for degrees in (90, 180, 270):
         yield f"turned {degrees}", upright.rotate(degrees, expand=True)
     for skew in (-7, -5, -3, -1, 1, 3, 5, 7):
         yield f"skewed {skew}", upright.rotate(skew, Image.Resampling.BICUBIC, expand=True, fillcolor=paper)
-    yield "noisy", ImageChops.add(upright, Image.effect_noise(upright.size, 30), offset=-128)
+    for deviation in (10, 20, 30):
+        noise = Image.effect_noise(upright.size, deviation)
+        yield f"noise of {deviation}", ImageChops.add(upright, noise, offset=-128)
     yield "faint", upright.point([round(255 - (255 - value) * 0.3) for value in range(256)])
     yield "dark", upright.point([round(value * 0.35) for value in range(256)])
     yield "inverted", ImageOps.invert(upright)

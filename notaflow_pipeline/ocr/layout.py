@@ -5,7 +5,7 @@ order and spacing of words on a page. What they say, and whether they are believ
 """
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby, pairwise
 
@@ -82,16 +82,17 @@ def ordered_words(words: Sequence[Word], page_width: int, page_height: int) -> l
     """Words in the order in which a person reads them.
 
     Of an open book the left page comes before the right one; blocks that are the columns of one table are joined, so
-    that its rows stay rows; what stands above all that follows comes first. Everything else stays as Tesseract has it.
+    that its rows stay rows, and so are blocks whose lines alternate; what stands above all that follows comes first.
+    Everything else stays as Tesseract has it.
     """
     fold = fold_of_double_page(words, page_width, page_height)
     if fold is None:
-        return _from_the_top(_rows_joined(words))
+        return _of_one_page(words)
     left = [word for word in words if word.left + word.width / 2 < fold]
     right = [word for word in words if word.left + word.width / 2 >= fold]
     last = max((word.block for word in left), default=0)
     right = [replace(word, block=word.block + last) for word in right]
-    return _from_the_top(_rows_joined(left)) + _from_the_top(_rows_joined(right))
+    return _of_one_page(left) + _of_one_page(right)
 
 
 def fold_of_double_page(words: Sequence[Word], page_width: int, page_height: int) -> float | None:
@@ -135,22 +136,22 @@ def _spaced(line: Line) -> str:
     return "".join(spoken)
 
 
-def _rows_joined(words: Sequence[Word]) -> list[Word]:
-    """The words with blocks that lie side by side and share their rows made one block, row by row.
+def _of_one_page(words: Sequence[Word]) -> list[Word]:
+    return _from_the_top(_joined(_joined(words, _same_table), _same_column))
 
-    Only where at least `LEAST_TABLE_ROWS` rows in succession have words in several blocks at the same height, and the
-    blocks hold short cells: columns of running text, whose lines only happen to be level, are read one after the other.
-    """
+
+def _joined(words: Sequence[Word], belong_together: Callable[[Line, Line], bool]) -> list[Word]:
+    """The words with blocks that belong together made one block, row by row."""
     blocks = {number: list(block) for number, block in groupby(words, lambda word: word.block)}
     joined: list[Word] = []
     while blocks:
         number, group = next(iter(blocks.items()))
         del blocks[number]
-        beside = [other for other, block in blocks.items() if _same_table(group, block)]
-        while beside:
-            for other in beside:
+        others = [other for other, block in blocks.items() if belong_together(group, block)]
+        while others:
+            for other in others:
                 group = [*group, *blocks.pop(other)]
-            beside = [other for other, block in blocks.items() if _same_table(group, block)]
+            others = [other for other, block in blocks.items() if belong_together(group, block)]
         joined += _in_rows(group) if len({word.block for word in group}) > 1 else group
     return joined
 
@@ -172,7 +173,27 @@ def _from_the_top(words: Sequence[Word]) -> list[Word]:
     return [word for block in ordered for word in block]
 
 
+def _same_column(one: Line, other: Line) -> bool:
+    """Whether a layout that Tesseract did not understand has parted a column of text, or a line, into these blocks."""
+    rows, others = _rows(one), _rows(other)
+    letter = word_height([*one, *other])
+    level = [(row, beside) for row in rows for beside in others if abs(_height(row) - _height(beside)) < 0.5 * letter]
+    if level:
+        return min(len(rows), len(others)) == 1 and any(abs(_overlap(*pair)) < WORD_GAP * letter for pair in level)
+    alternate = _height(rows[0]) < _height(others[-1]) and _height(others[0]) < _height(rows[-1])
+    return alternate and _overlap(one, other) > 0
+
+
+WORD_GAP = 1.5
+"""Heights of a letter: what stands nearer to the end of a line, and level with it, is its continuation."""
+
+
 def _same_table(one: Line, other: Line) -> bool:
+    """Whether two blocks lie side by side and are the columns of one table.
+
+    At least `LEAST_TABLE_ROWS` rows must have words in both at the same height, and one must hold short cells: columns of
+    running text, whose lines only happen to be level, are read one after the other.
+    """
     if _overlap(one, other) > 0:
         return False
     rows, others = _rows(one), _rows(other)

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageFilter, ImageOps
 
+from notaflow_pipeline.ocr.noise import noise_level, without_noise
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -46,6 +48,9 @@ FAINTEST_CONTRAST = 16
 FAINTEST_INK = 20
 """Less than so much darker than its paper (of 255), nothing on a page can be read."""
 
+FAINTEST_IN_NOISE = 1.5
+"""Of its standard deviation: typescript 65 darker than its paper, in noise of 30, was read with 0.98 of its letters wrong."""
+
 LEAST_INK = 60
 """Square pixels of ink at 150 dpi that the smallest thing worth reading has, such as a page number."""
 
@@ -63,6 +68,7 @@ class Steps:
     scale: bool = True
     straighten: bool = True
     background: bool = True
+    denoise: bool = True
 
 
 ALL_STEPS = Steps()
@@ -128,9 +134,22 @@ def finer(prepared: Prepared, target_dpi: int = FINE_DPI) -> Prepared:
     return replace(prepared, image=with_plain_paper(page), dpi=target_dpi)
 
 
+def noise_of(prepared: Prepared) -> float:
+    """The noise of a page before it was prepared, at the lower of its two resolutions (see `noise_level`). 20 ms."""
+    target_dpi = prepared.dpi or TARGET_DPI
+    return noise_level(_coarser(prepared.source, prepared.stated_dpi, prepared.steps, target_dpi))
+
+
+def _coarser(source: Image.Image, dpi: int | None, steps: Steps, target_dpi: int) -> Image.Image:
+    """The lower of the page's two resolutions: it has fewer pixels, and noise that is not smeared."""
+    return scaled(source, dpi, target_dpi) if steps.scale and _real_dpi(source, dpi) > target_dpi else source
+
+
 def _level(source: Image.Image, dpi: int | None, steps: Steps, target_dpi: int) -> Image.Image:
     """Resolution and shade made equal."""
-    page = scaled(source, dpi, target_dpi) if steps.scale else source
+    page = without_noise(_coarser(source, dpi, steps, target_dpi)) if steps.denoise else source
+    if steps.scale and page.size == source.size:
+        page = scaled(page, dpi, target_dpi)
     return without_background(page) if steps.background else page
 
 
@@ -144,10 +163,11 @@ def is_blank(image: Image.Image) -> bool:
     return lightest - darkest < FAINTEST_CONTRAST
 
 
-def has_no_ink(prepared: Image.Image) -> bool:
+def has_no_ink(prepared: Image.Image, noise: float = 0.0) -> bool:
     """Whether a page whose paper was divided to white carries less than a page number between its margins.
 
-    Ink is what is darker than the paper's grain; on smooth paper that is the faintest pencil.
+    Ink is what is darker than the paper's grain; on smooth paper that is the faintest pencil, and on a page that had noise
+    what stood out of it.
     """
     width, height = prepared.size
     inner = prepared.crop(
@@ -156,7 +176,8 @@ def has_no_ink(prepared: Image.Image) -> bool:
     counts = inner.histogram()
     paper, lower_quartile = _quantile(counts, 0.5), _quantile(counts, 0.25)
     grain = (paper - lower_quartile) / 0.674  # the standard deviation of a normal distribution
-    return sum(counts[: max(round(paper - max(6 * grain, FAINTEST_INK)), 1)]) < LEAST_INK
+    faintest = max(6 * grain, FAINTEST_INK, FAINTEST_IN_NOISE * noise)
+    return sum(counts[: max(round(paper - faintest), 1)]) < LEAST_INK
 
 
 def is_white_on_black(image: Image.Image) -> bool:
@@ -349,7 +370,7 @@ def skew_degrees(image: Image.Image) -> float:
     the angle was measured before (reference measurement 4.5) to take 30 pages from 0.169 to 0.174. On the corpus, which lies
     nearly straight, it costs 0.001 of a first try; what pages that lie askew gain is in `--variants`.
     """
-    ink = _ink_sample(image, 600)
+    ink = _ink_sample(image, 900)
     best = max(ANGLES, key=lambda angle: _profile_power(ink, angle))
     fine = max((best + step for step in (-0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75)), key=lambda a: _profile_power(ink, a))
     level = _profile_power(ink, 0)

@@ -17,6 +17,7 @@ from notaflow_pipeline.ocr.engines.models import for_typescript
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.language import is_in_another, leading_language
 from notaflow_pipeline.ocr.layout import Word, ordered_words, word_height
+from notaflow_pipeline.ocr.noise import WORTH_REMOVING
 from notaflow_pipeline.ocr.overlooked import Line, clear_lines, overlooked_strips, with_lines
 from notaflow_pipeline.ocr.preparing import (
     ALL_STEPS,
@@ -29,6 +30,7 @@ from notaflow_pipeline.ocr.preparing import (
     finer,
     has_no_ink,
     is_blank,
+    noise_of,
     prepare,
     smoother,
     texture,
@@ -174,12 +176,18 @@ def read_page(
         return engine.recognise(image, dpi, timeout_seconds)
     if is_blank(image):
         return NOTHING
-    prepared = prepare(image, dpi, policy.steps, policy.first_dpi or TARGET_DPI)
-    if policy.steps.background and has_no_ink(prepared.image):
+    target_dpi = policy.first_dpi or TARGET_DPI
+    prepared = prepare(image, dpi, replace(policy.steps, denoise=False), target_dpi)
+    noise = noise_of(prepared) if policy.steps.denoise else 0.0
+    if noise >= WORTH_REMOVING:
+        prepared = prepare(image, dpi, policy.steps, target_dpi)
+    # what is left of noise is specks
+    without_specks = smoother(prepared) if noise >= WORTH_REMOVING else prepared
+    if policy.steps.background and has_no_ink(without_specks.image, noise):
         return NOTHING
     look = texture(prepared.image)
     if look.small and policy.first_dpi is None and policy.steps.scale:
-        prepared = prepare(image, dpi, policy.steps, FINE_DPI)
+        prepared = prepare(image, dpi, prepared.steps, FINE_DPI)
         look = texture(prepared.image)
     if look.speckled:
         prepared = smoother(prepared)
@@ -327,7 +335,10 @@ class _Reading:
         return replace(prepared, image=image.crop(box))
 
     def _reads_better_turned(self, best: Try) -> bool:
-        """Whether the fullest strip of the page is understood when it stands on its head: a fifth of a whole try."""
+        """Whether the fullest strip of the page is understood when it stands on its head, and not as it is.
+
+        Each is a fifth of a whole try. The page's own confidence says nothing where its layout was not understood.
+        """
         image = best.prepared.image
         heights = sorted(word.middle for word in best.words)
         letter = max(word.height for word in best.words)
@@ -336,7 +347,9 @@ class _Reading:
         strip = replace(best.prepared, image=image.crop((0, top, image.width, bottom)))
         margin = BETTER_OF_FEW_WORDS if len(best.words) < FEW_WORDS else CLEARLY_BETTER
         with suppress(DocumentFailure):
-            return self._try(upside_down(strip), self._languages).confidence > best.confidence + margin
+            turned = self._try(upside_down(strip), self._languages)
+            if turned.confidence > best.confidence + margin:
+                return turned.confidence > self._try(strip, self._languages).confidence + margin
         return False
 
     def _better(
@@ -366,7 +379,9 @@ class _Reading:
         return self._deadline - time.monotonic() < 2 * LEAST_SECONDS
 
     def _others(self, first: Try) -> Iterator[tuple[Prepared, Segmentation]]:
-        """Other ways to look at a page, the most promising first; only one where nothing was found at all."""
+        """Other ways to look at a page, the most promising first.
+
+        Where nothing was found its layout may be what was not understood: a thin frame makes a picture of the whole page.
+        """
         yield smoother(first.prepared), Segmentation.AUTOMATIC
-        if first.words:
-            yield finer(first.prepared), Segmentation.SINGLE_COLUMN
+        yield finer(first.prepared), Segmentation.SINGLE_COLUMN

@@ -287,7 +287,14 @@ class TestMigrate:
 
     def test_scripts_get_differences_and_names(self, tmp_path: Path, empty_database_url: str) -> None:
         terminal = open_terminal(tmp_path, empty_database_url)
-        assert terminal.json("migrate", "--to", "2") == [{"applied": ["001_extraction_status", "002_extraction_queue"]}]
+        assert terminal.json("migrate", "--to", "2") == [
+            {
+                "applied": ["001_extraction_status", "002_extraction_queue"],
+                "switched_on": [],
+                "mended": [],
+                "left": [],
+            }
+        ]
         assert terminal.json("migrate", "--down-to", "1") == [{"taken_back": ["002_extraction_queue"]}]
         done = terminal.run("migrate", "--check", "--json")
         assert done.returncode == 1
@@ -305,6 +312,7 @@ class TestDoctor:
         assert {one["subject"]: one["ok"] for one in report["checks"]} == {
             "database": True,
             "schema": True,
+            "rights": True,
             "engine": True,
             "storage": True,
             "space": True,

@@ -90,3 +90,27 @@ def test_rules_between_columns_are_not_read_as_characters() -> None:
     assert (
         text(row(1, 1, 1, 90, "|2001-11-12"), row(1, 1, 1, 40, "|"), row(1, 1, 1, 90, "Vente|")) == "2001-11-12 Vente"
     )
+
+
+def test_lines_that_alternate_between_two_blocks_are_one_column_again() -> None:
+    """A page whose layout confused the engine: every second line of one column was taken for another block."""
+    said = ["Par devant Me Roy", "ont comparu le", "vendeur et la", "venderesse du lot"]
+    words = [cell(line, 100 + 5 * n, 100 + 40 * n, block=1 + n % 2, line=n) for n, line in enumerate(said)]
+    by_block = sorted(words, key=lambda word: word.block)
+    assert by_block != words
+    assert text_of_words(ordered_words(by_block, 1240, 1754)) == "\n".join(said)
+
+
+def test_line_that_was_torn_into_two_blocks_is_one_line_again() -> None:
+    upper, left, right = (
+        cell("Par devant", 100, 100),
+        cell("ont comp", 100, 140, line=2),
+        cell("aru ici", 185, 141, block=2),
+    )
+    assert text_of_words(ordered_words([right, upper, left], 1240, 1754)) == "Par devant\nont comp aru ici"
+
+
+def test_note_in_the_margin_is_no_part_of_the_lines_beside_it() -> None:
+    text = [cell("le vendeur déclare", 400, 100 + 40 * n, line=n) for n in range(4)]
+    note = [cell("radié", 100, 142, block=2)]
+    assert ordered_words([*text, *note], 1240, 1754) == [*text, *note]

@@ -79,7 +79,9 @@ def test_clean_page_is_read_once() -> None:
 
 
 def test_blank_page_is_reported_as_blank_without_asking_the_engine() -> None:
-    for paper in (Image.new("L", (1240, 1754), 255), Image.effect_noise((1240, 1754), 8)):
+    white = Image.new("L", (1240, 1754), 255)
+    dusty = ImageChops.add(white, Image.effect_noise(white.size, 20), offset=-128)
+    for paper in (white, dusty, Image.effect_noise(white.size, 8), Image.effect_noise(white.size, 30)):
         found = read_page(paper, 150, CountingEngine([]), 60)
         assert (found.text, found.mean_confidence, found.passes, found.blank) == ("", None, 0, True)
 
