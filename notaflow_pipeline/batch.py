@@ -65,6 +65,10 @@ class Progress:
     failed: Counter[str] = field(default_factory=Counter)
     lost: int = 0
     pages: int = 0
+    """Of documents that were read."""
+
+    pages_in_hand: int = 0
+    """Pages that are read already of documents that are not."""
 
     @property
     def finished(self) -> int:
@@ -79,6 +83,7 @@ class Progress:
             failed=self.failed + other.failed,
             lost=self.lost + other.lost,
             pages=self.pages + other.pages,
+            pages_in_hand=self.pages_in_hand + other.pages_in_hand,
         )
 
 
@@ -90,6 +95,7 @@ class _InHand:
     files: ExitStack = field(default_factory=ExitStack)
     fetch_seconds: float = 0.0
     source_bytes: int = 0
+    pages_read: int = 0
     reading: Future[DocumentText] | None = None
 
 
@@ -197,7 +203,9 @@ class Batch:
             return
         self._storage_gives_out = True
         self._blame_documents()
-        document.reading = self._pipeline.reader.start(path)
+        document.reading = self._pipeline.reader.start(
+            path, lambda done, _: self._events.put(partial(self._on_page, document, done))
+        )
         document.reading.add_done_callback(lambda _: self._events.put(partial(self._on_read, document)))
 
     def _on_fetch_failed(self, document: _InHand, error: BaseException) -> None:
@@ -239,6 +247,12 @@ class Batch:
         """Record the failure of those that could not be fetched: the storage gives out others, or it is their own."""
         for token, error in list(self._unfetched.items()):
             self._record_failure(self._in_hand[token], Failure("storage", str(error), retryable=True))
+
+    def _on_page(self, document: _InHand, done: int) -> None:
+        if document.claim.token in self._in_hand:
+            self._progress.pages_in_hand += done - document.pages_read
+            document.pages_read = done
+            self._on_progress(self._progress)
 
     def _on_read(self, document: _InHand) -> None:
         if document.claim.token not in self._in_hand or document.reading is None:
@@ -335,7 +349,8 @@ class Batch:
 
     def _let_go(self, document: _InHand) -> None:
         """Be done with a document: no renewal, no reading, no file."""
-        self._in_hand.pop(document.claim.token, None)
+        if self._in_hand.pop(document.claim.token, None) is not None:
+            self._progress.pages_in_hand -= document.pages_read
         self._unfetched.pop(document.claim.token, None)
         self._keeper.let_go(document.claim.token)
         if document.reading is not None:

@@ -181,7 +181,7 @@ class Pipeline:
         """Read and record the `claimed` documents, and claim more while there are any, up to `limit` in all.
 
         A document's failure is recorded on its row. When the surroundings fail or the work is interrupted, what is in
-        hand is given back with its attempt. `on_progress` is called after each document.
+        hand is given back with its attempt. `on_progress` is called after each page and each document.
 
         Raises:
             StorageUnavailable, EngineUnavailable, DatabaseUnavailable: the surroundings' fault, after giving back.

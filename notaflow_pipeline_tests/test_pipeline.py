@@ -120,8 +120,8 @@ def once(action: Callable[[], object]) -> Callable[[Progress], None]:
     """An `on_progress` that does something after the first document and nothing after the others."""
     waiting = [action]
 
-    def on_progress(_: Progress) -> None:
-        if waiting:
+    def on_progress(progress: Progress) -> None:
+        if waiting and progress.finished:
             waiting.pop()()
 
     return on_progress
@@ -366,9 +366,11 @@ class TestLimit:
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
     ) -> None:
         ready_pages(connection, folder, 8)
-        in_hand = []
+        in_hand: list[int] = []
 
-        def look(_: Progress) -> None:
+        def look(progress: Progress) -> None:
+            if progress.finished == len(in_hand):
+                return  # a page
             counted = connection.execute("SELECT count(*) FROM extraction_queue WHERE status_id = 6").fetchone()
             assert counted is not None
             in_hand.append(counted[0])
@@ -627,6 +629,18 @@ class TestInterruption:
 
 
 class TestPrivacy:
+    def test_progress_is_told_page_by_page(
+        self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
+    ) -> None:
+        ready(connection, small_pdf(folder, "long.pdf", 3))
+        told = []
+        with pipeline_over(pool, folder) as pipeline:
+            total = pipeline.work(
+                limit=1, on_progress=lambda one: told.append((one.finished, one.pages_in_hand, one.pages))
+            )
+        assert told == [(0, 1, 0), (0, 2, 0), (0, 3, 0), (1, 0, 3)]
+        assert total == Progress(claimed=1, succeeded=1, pages=3)
+
     def test_text_of_documents_is_in_the_row_and_in_no_log_error_or_repr(
         self,
         connection: Connection,

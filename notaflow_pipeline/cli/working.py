@@ -97,7 +97,7 @@ def _work_through(pipeline: Pipeline, limit: int, bar: Bar, *, until_empty: bool
     total = Progress()
 
     def show(progress: Progress) -> None:
-        pages = total.pages + progress.pages
+        pages = total.pages + progress.pages + progress.pages_in_hand
         rate = f"{pages} pages, {60 * pages / max(time.monotonic() - began, 0.1):.0f} a minute"
         bar.update(task, completed=total.finished + progress.finished, rate=rate)
 

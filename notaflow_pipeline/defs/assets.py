@@ -209,13 +209,14 @@ def _log_now_and_then(context: dg.OpExecutionContext) -> Callable[[Progress], No
         if now - last < LOG_EVERY_SECONDS:
             return
         last = now
+        pages = progress.pages + progress.pages_in_hand
         context.log.info(
             "%d of %d claimed documents done, %d failed; %d pages, %.0f a minute.",
             progress.finished,
             progress.claimed,
             progress.failed.total(),
-            progress.pages,
-            60 * progress.pages / (now - began),
+            pages,
+            60 * pages / (now - began),
         )
 
     return log

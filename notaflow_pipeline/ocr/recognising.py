@@ -30,6 +30,7 @@ from notaflow_pipeline.ocr.preparing import (
     finer,
     has_no_ink,
     is_blank,
+    is_blurred,
     noise_of,
     prepare,
     smoother,
@@ -186,7 +187,9 @@ def read_page(
     if policy.steps.background and has_no_ink(without_specks.image, noise):
         return NOTHING
     look = texture(prepared.image)
-    if look.small and policy.first_dpi is None and policy.steps.scale:
+    smallish = look.print_height_pixels <= PRINT_OF_TABLES_PIXELS and not look.speckled
+    small = look.small or (smallish and is_blurred(prepared))
+    if small and policy.first_dpi is None and policy.steps.scale:
         prepared = prepare(image, dpi, prepared.steps, FINE_DPI)
         look = texture(prepared.image)
     if look.speckled:
@@ -238,17 +241,26 @@ class _Reading:
     def _first(self, prepared: Prepared) -> Try:
         if prepared.quarter_turns and self._reads_better_as_it_lay(prepared):
             prepared = as_it_lay(prepared)
-        return self._try(prepared, self._languages)
+        found = self._try(prepared, self._languages)
+        if found.words or self._short_of_time():
+            return found
+        # its layout may be what was not understood: a thin frame makes a picture of the whole page
+        return self._try(prepared, self._languages, Segmentation.SINGLE_COLUMN)
 
     def _upright(self, found: Try) -> Try:
         """What was found, or what is found once the words say that the page was turned wrongly, or stands on its head."""
         if found.prepared.quarter_turns and run_upwards(found.words):
-            found = self._try(as_it_lay(found.prepared), self._languages)
-        elif found.prepared.quarter_turns and (self._is_doubtful(found) or len(found.words) < FEW_WORDS):
+            return self._right_way_up(self._try(as_it_lay(found.prepared), self._languages))
+        found = self._right_way_up(found)
+        if found.prepared.quarter_turns % 2 and (self._is_doubtful(found) or len(found.words) < FEW_WORDS):
             lying = self._better(found, as_it_lay(found.prepared), self._languages)
-            found = found if run_upwards(lying.words) else lying
+            if lying is not found and not run_upwards(lying.words):
+                return self._right_way_up(lying)
+        return found
+
+    def _right_way_up(self, found: Try) -> Try:
         if self._may_be_upside_down(found) and self._reads_better_turned(found):
-            found = self._try(upside_down(found.prepared), self._languages)
+            return self._try(upside_down(found.prepared), self._languages)
         return found
 
     def _is_doubtful(self, found: Try) -> bool:
@@ -379,9 +391,6 @@ class _Reading:
         return self._deadline - time.monotonic() < 2 * LEAST_SECONDS
 
     def _others(self, first: Try) -> Iterator[tuple[Prepared, Segmentation]]:
-        """Other ways to look at a page, the most promising first.
-
-        Where nothing was found its layout may be what was not understood: a thin frame makes a picture of the whole page.
-        """
+        """Other ways to look at a page, the most promising first."""
         yield smoother(first.prepared), Segmentation.AUTOMATIC
         yield finer(first.prepared), Segmentation.SINGLE_COLUMN
