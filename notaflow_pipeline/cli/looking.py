@@ -102,13 +102,14 @@ def show(
                 continue
             for name, value in asdict(job).items():
                 say(f"{name:20} {'' if value is None else value}")
-            table = Table("claim", "attempt", "outcome", "claimed", "pages", "confidence", "error")
+            table = Table("claim", "attempt", "outcome", "claimed", "pages", "confidence")
+            table.add_column("error", overflow="fold")
             for one in attempts:
                 row = (
                     one.id,
                     one.attempt_number,
                     one.outcome,
-                    one.claimed_at,
+                    f"{one.claimed_at:%Y-%m-%d %H:%M:%S%z}",
                     f"{one.pages - one.pages_failed} of {one.pages}" if one.pages and one.pages_failed else one.pages,
                     None if one.mean_confidence is None else round(one.mean_confidence, 1),
                     one.error,

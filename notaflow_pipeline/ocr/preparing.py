@@ -135,9 +135,14 @@ def finer(prepared: Prepared, target_dpi: int = FINE_DPI) -> Prepared:
 
 
 def noise_of(prepared: Prepared) -> float:
-    """The noise of a page before it was prepared, at the lower of its two resolutions (see `noise_level`). 20 ms."""
-    target_dpi = prepared.dpi or TARGET_DPI
-    return noise_level(_coarser(prepared.source, prepared.stated_dpi, prepared.steps, target_dpi))
+    """The noise in the middle of a page (`noise_level`) before it was prepared, at the lower of its two resolutions. 8 ms."""
+    source = prepared.source
+    width, height = source.size
+    middle = source.crop((width // 4, height // 4, width - width // 4, height - height // 4))
+    factor = (prepared.dpi or TARGET_DPI) / _real_dpi(source, prepared.stated_dpi)
+    if prepared.steps.scale and factor < 1:
+        middle = middle.resize((round(middle.width * factor), round(middle.height * factor)), Image.Resampling.BOX)
+    return noise_level(middle)
 
 
 def is_blurred(prepared: Prepared) -> bool:
