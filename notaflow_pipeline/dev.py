@@ -30,6 +30,8 @@ SAMPLES = Path(__file__).resolve().parent / "samples"
 STOP_SECONDS = 12
 """How long processes may take to give their claims back before they are killed."""
 
+STOPPING = "\nStopping. Documents in hand are given back; Dagster prints where it was when its runs were interrupted.\n"
+
 LOOK_SECONDS = 2.0
 """How often Dagster's processes are looked at."""
 
@@ -70,6 +72,7 @@ def run_dev(settings: Settings, *, samples: bool, port: int) -> int:
                 dagster.start(port)
                 dagster.watch()
             finally:
+                sys.stderr.write(STOPPING)
                 dagster.stop()
     sys.stderr.write("Dagster ended by itself; what it printed above says why. Documents in hand were given back.\n")
     return 1
