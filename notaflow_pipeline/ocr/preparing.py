@@ -1,21 +1,23 @@
 """How does a page image become the one that Tesseract reads best, at the least cost?
 
 Each step is a function of its own from grey to grey; `prepare` puts them in order, and `Steps` switches each off. What
-is not here: getting pixels out of a file (`rendering`), and whether a page is worth another try (`recognising`).
+is not here: getting pixels out of a file (`rendering`), how a page lies (`orientation`), what its ink looks like (`ink`),
+and whether it is worth another try (`recognising`).
 
 Effects are mean character error rates over the 40 typescript pages of the corpus, without the line that libraries print
 under their scans, which no transcription has: of the whole policy, and of a first try alone. With every step they are
 0.053 and 0.061, with none a first try has 0.103. `benchmarks/quality.py --only steps` measures them again.
 """
 
-import math
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from PIL import Image, ImageFilter, ImageOps
 
+from notaflow_pipeline.ocr.ink import FAINTEST_INK
 from notaflow_pipeline.ocr.noise import noise_level, without_noise
+from notaflow_pipeline.ocr.orientation import lies_on_its_side, skew_degrees, turned
+from notaflow_pipeline.ocr.shades import quantile, sample
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,18 +46,6 @@ SMALLEST_SIDE_PIXELS = 10
 
 FAINTEST_CONTRAST = 16
 """A page whose darkest and lightest pixel are closer than this (of 255) is blank; Tesseract would need 0.2 s for it."""
-
-FAINTEST_INK = 20
-"""Less than so much darker than its paper (of 255), nothing on a page can be read."""
-
-FAINTEST_IN_NOISE = 1.5
-"""Of its standard deviation: typescript 65 darker than its paper, in noise of 30, was read with 0.98 of its letters wrong."""
-
-LEAST_INK = 60
-"""Square pixels of ink at 150 dpi that the smallest thing worth reading has, such as a page number."""
-
-MARGIN = 0.03
-"""The share of each side in which shadows, holes and edges do not count as ink."""
 
 
 @dataclass(frozen=True)
@@ -178,32 +168,15 @@ def is_blank(image: Image.Image) -> bool:
     return lightest - darkest < FAINTEST_CONTRAST
 
 
-def has_no_ink(prepared: Image.Image, noise: float = 0.0) -> bool:
-    """Whether a page whose paper was divided to white carries less than a page number between its margins.
-
-    Ink is what is darker than the paper's grain; on smooth paper that is the faintest pencil, and on a page that had noise
-    what stood out of it.
-    """
-    width, height = prepared.size
-    inner = prepared.crop(
-        (round(width * MARGIN), round(height * MARGIN), round(width * (1 - MARGIN)), round(height * (1 - MARGIN)))
-    )
-    counts = inner.histogram()
-    paper, lower_quartile = _quantile(counts, 0.5), _quantile(counts, 0.25)
-    grain = (paper - lower_quartile) / 0.674  # the standard deviation of a normal distribution
-    faintest = max(6 * grain, FAINTEST_INK, FAINTEST_IN_NOISE * noise)
-    return sum(counts[: max(round(paper - faintest), 1)]) < LEAST_INK
-
-
 def is_white_on_black(image: Image.Image) -> bool:
     """Whether a page is a photostat: its paper is dark, and what differs from the paper is lighter, not darker.
 
     Tesseract tries the reverse by itself for each line that it cannot read, which costs twice the time.
     """
-    small = _sample(image, 400)
+    small = sample(image, 400)
     width, height = small.size
     counts = small.crop((width // 10, height // 10, width - width // 10, height - height // 10)).histogram()
-    paper, darkest, lightest = (_quantile(counts, share) for share in (0.5, 0.005, 0.995))
+    paper, darkest, lightest = (quantile(counts, share) for share in (0.5, 0.005, 0.995))
     return paper < 128 and lightest - paper > 2 * (paper - darkest) and lightest - paper > FAINTEST_INK
 
 
@@ -215,7 +188,7 @@ def without_dark_borders(image: Image.Image) -> Image.Image:
     """
     step = max(1, min(16, min(image.size) // 40))
     small = image.reduce(step)
-    limit = round(0.45 * _quantile(small.histogram(), 0.5))
+    limit = round(0.45 * quantile(small.histogram(), 0.5))
     dark = small.point([255 if value < limit else 0 for value in range(256)])
     left, right = _dark_ends(dark.resize((small.width, 1), Image.Resampling.BOX).tobytes())
     top, bottom = _dark_ends(dark.resize((1, small.height), Image.Resampling.BOX).tobytes())
@@ -227,27 +200,11 @@ def without_dark_borders(image: Image.Image) -> Image.Image:
     return image.crop((left * step, top * step, width, height))
 
 
-def lies_on_its_side(image: Image.Image) -> bool:
-    """Whether lines of text run up and down: columns of pixels then differ more from their neighbours than rows do.
-
-    On the 40 corpus pages they differ at most 0.94 times as much. Where they come near, both are looked at along the
-    angle at which they differ most, because the lines of a skewed page run across its rows.
-    """
-    ink = _ink_sample(image, 600)
-    lying = ink.transpose(Image.Transpose.ROTATE_90)
-    if _profile_power(lying, 0) < 0.5 * _profile_power(ink, 0):
-        return False
-    return _greatest_power(lying) > SIDEWAYS_RATIO * _greatest_power(ink)
-
-
-SIDEWAYS_RATIO = 1.3
-
-
 def scaled(image: Image.Image, dpi: int | None, target_dpi: int = TARGET_DPI) -> Image.Image:
     """The page at `target_dpi`, by its real size where its tag is credible, else by the size that such a page has.
 
     Without it the whole policy has 0.066 instead of 0.053, a first try 0.093 instead of 0.061, for 2.2 times the CPU.
-    Small print needs more than 150 dpi (`SMALL_PRINT_PIXELS`). Averaging (box) is four times as fast as Lanczos.
+    Small print needs more than 150 dpi (`ink.SMALL_PRINT_PIXELS`). Averaging (box) is four times as fast as Lanczos.
     """
     factor = min(target_dpi / _real_dpi(image, dpi), LARGEST_ENLARGEMENT)
     if abs(factor - 1) < 0.05:
@@ -299,110 +256,11 @@ def without_grain(image: Image.Image) -> Image.Image:
 def with_plain_paper(image: Image.Image) -> Image.Image:
     """The page with everything that is as light as its paper made white, and its darkest ink black."""
     counts = image.histogram()
-    paper, lower_quartile, darkest = (_quantile(counts, share) for share in (0.5, 0.25, 0.01))
+    paper, lower_quartile, darkest = (quantile(counts, share) for share in (0.5, 0.25, 0.01))
     spread = max((paper - lower_quartile) / 0.674, 1.0)  # of a normal distribution
     white = max(paper - 2 * spread, 100)
     black = min(darkest, white - 40)
     return image.point([min(255, max(0, int((value - black) * 255 / (white - black)))) for value in range(256)])
-
-
-@dataclass(frozen=True)
-class Texture:
-    """What a page's ink looks like: its share of the page, and how many pixels it runs on from left to right.
-
-    Text at 150 dpi covers 1 to 14 % of the 40 corpus pages, in runs of 2.9 to 10.5 pixels. Noise has runs of 1.05 to
-    1.9, or covers a third of a page; Tesseract spent 18 s on 5 % of single black pixels and found no word.
-    """
-
-    ink_share: float
-    run_pixels: float
-    print_height_pixels: float = math.inf
-
-    @property
-    def small(self) -> bool:
-        """Whether it is print that loses numbers at 150 dpi."""
-        return self.print_height_pixels <= SMALL_PRINT_PIXELS
-
-    @property
-    def speckled(self) -> bool:
-        """Whether it is dust and grain for the most part."""
-        return self.run_pixels < SHORTEST_RUN
-
-    @property
-    def solid(self) -> bool:
-        """Whether it covers more than text can."""
-        return self.ink_share > LARGEST_INK_SHARE
-
-
-SHORTEST_RUN = 2.2
-LARGEST_INK_SHARE = 0.25
-
-SMALL_PRINT_PIXELS = 11
-"""At 150 dpi: print of 6.5 and 7 points on the drawn index pages has 10 or 11, of 9 points 13, of 10 points 15.
-
-At 150 dpi 0.73 of the numbers, dates and amounts in print of 6.5 points are read exactly, at 200 dpi 0.98; in 9 points
-all of them at either (`benchmarks/tables.py`). A sample of sixty lines scanned at 200 dpi keeps its numbers only at 250,
-which is why tables are tried there too (`recognising`); two of the 40 corpus pages are taken for small print.
-"""
-
-LETTER_PIXELS = (4, 60)
-"""What is lower is dust and horizontal rules, what is higher is vertical rules and pictures."""
-
-LETTERS_ABREAST_PIXELS = 12
-"""The width of the strips in which heights are measured: two letters of small print, so that one of them is tall."""
-
-
-def texture(image: Image.Image) -> Texture:
-    """Measure a page's ink, which is what is darker than Otsu's threshold."""
-    import numpy as np
-
-    dark = np.asarray(image) <= otsu_threshold(image.histogram())
-    ink = int(np.count_nonzero(dark))
-    starts = int(np.count_nonzero(dark[:, 1:] & ~dark[:, :-1]))
-    return Texture(ink / dark.size, ink / max(starts, 1), _print_height(dark))
-
-
-def _print_height(dark: "NDArray[np.bool_]") -> float:
-    """The upper quartile of the heights of lines of print, in pixels; infinite without print. 5 ms."""
-    import numpy as np
-
-    height, strips = dark.shape[0], dark.shape[1] // LETTERS_ABREAST_PIXELS
-    inked = dark[:, : strips * LETTERS_ABREAST_PIXELS].reshape(height, strips, -1).any(axis=2)
-    columns = np.zeros((strips, height + 2), dtype=bool)  # a column of paper at either end, so that all ink ends
-    columns[:, 1:-1] = inked.T
-    starts = np.flatnonzero(columns[:, 1:] & ~columns[:, :-1])
-    ends = np.flatnonzero(~columns[:, 1:] & columns[:, :-1])
-    heights = ends - starts
-    letters = heights[(heights >= LETTER_PIXELS[0]) & (heights <= LETTER_PIXELS[1])]
-    return float(np.percentile(letters, 75)) if letters.size else math.inf
-
-
-def skew_degrees(image: Image.Image) -> float:
-    """By how much a page must be turned (counter-clockwise) for its lines to be level; 0 below what is worth it.
-
-    The angle at which the rows of a small copy differ most (projection profile): W. Postl, 1986. 13 ms; exact to a
-    quarter of a degree on the corpus pages turned by -7 to 5 degrees. Small angles are left alone: deskewing whatever
-    the angle was measured before (reference measurement 4.5) to take 30 pages from 0.169 to 0.174. On the corpus, which lies
-    nearly straight, it costs 0.001 of a first try; what pages that lie askew gain is in `--variants`.
-    """
-    ink = _ink_sample(image, 900)
-    best = max(ANGLES, key=lambda angle: _profile_power(ink, angle))
-    fine = max((best + step for step in (-0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75)), key=lambda a: _profile_power(ink, a))
-    level = _profile_power(ink, 0)
-    gain = _profile_power(ink, fine) / level if level else 1.0
-    return fine if abs(fine) >= LEAST_SKEW_DEGREES and gain > LEAST_SKEW_GAIN else 0.0
-
-
-ANGLES = range(-8, 9)
-"""Degrees; a page that lies further askew was put there on purpose."""
-
-LEAST_SKEW_DEGREES = 1.0
-LEAST_SKEW_GAIN = 1.15
-
-
-def turned(image: Image.Image, degrees: float) -> Image.Image:
-    """The page turned counter-clockwise, on white."""
-    return image.rotate(degrees, Image.Resampling.BILINEAR, expand=True, fillcolor=255)
 
 
 def _real_dpi(image: Image.Image, dpi: int | None) -> float:
@@ -414,61 +272,6 @@ def _real_dpi(image: Image.Image, dpi: int | None) -> float:
     if image.width > image.height:
         return image.height / LYING_HEIGHT_INCHES
     return image.width / PAGE_WIDTH_INCHES
-
-
-def _greatest_power(ink: Image.Image) -> float:
-    return max(_profile_power(ink, angle) for angle in ANGLES)
-
-
-def _profile_power(ink: Image.Image, degrees: float) -> float:
-    level = ink.rotate(degrees, Image.Resampling.NEAREST) if degrees else ink
-    return _unevenness(level.resize((1, level.height), Image.Resampling.BOX).tobytes())
-
-
-def _unevenness(profile: bytes) -> float:
-    return sum((one - other) ** 2 for one, other in pairwise(profile)) / max(1, len(profile))
-
-
-def _sample(image: Image.Image, longest: int) -> Image.Image:
-    return image.reduce(max(1, math.ceil(max(image.size) / longest)))
-
-
-def _ink_sample(image: Image.Image, longest: int) -> Image.Image:
-    """A small negative of a page without its margins, in which the darkest ink is as light as can be, the paper black.
-
-    Faint pages come out as strong as others; edges, holes and shadows at the margins stay out.
-    """
-    width, height = image.size
-    inner = image.crop((width // 12, height // 12, width - width // 12, height - height // 12))
-    negative = ImageOps.invert(_sample(inner, longest))
-    counts = negative.histogram()
-    paper, ink = _quantile(counts, 0.5), _quantile(counts, 0.99)
-    floor = paper + 0.3 * (ink - paper)
-    span = max(ink - floor, 1.0)
-    return negative.point([min(255, max(0, round(255 * (value - floor) / span))) for value in range(256)])
-
-
-def otsu_threshold(counts: list[int]) -> int:
-    """The grey value that parts a histogram in two with the greatest variance between them (N. Otsu, 1979)."""
-    total, moment = sum(counts), sum(value * count for value, count in enumerate(counts))
-    below, below_moment, best, best_variance = 0, 0, 0, -1.0
-    for value, count in enumerate(counts):
-        below += count
-        below_moment += value * count
-        if 0 < below < total:
-            variance = (moment * below / total - below_moment) ** 2 / (below * (total - below))
-            if variance > best_variance:
-                best, best_variance = value, variance
-    return best
-
-
-def _quantile(counts: list[int], share: float) -> int:
-    wanted, seen = share * sum(counts), 0
-    for value, count in enumerate(counts):
-        seen += count
-        if seen >= wanted:
-            return value
-    return len(counts) - 1
 
 
 def _dark_ends(profile: bytes) -> tuple[int, int]:

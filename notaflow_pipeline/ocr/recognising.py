@@ -1,7 +1,7 @@
 """How is a page read well and quickly? Prepare it, read it once, and try again only where that pays.
 
-The policy alone: the steps of preparation are `preparing`'s, the order of words is `layout`'s, and the engine is
-whichever is given. `benchmarks/quality.py` prints what each decision here costs and gains.
+The policy alone: the steps of preparation are `preparing`'s, what a page looks like is `ink`'s, the order of words is
+`layout`'s, and the engine is whichever is given. `benchmarks/quality.py` prints what each decision here costs and gains.
 """
 
 import time
@@ -15,6 +15,7 @@ from notaflow_pipeline.ocr.engine import NOTHING, Engine, Recognition, Segmentat
 from notaflow_pipeline.ocr.engines.interface import recognition_of
 from notaflow_pipeline.ocr.engines.models import for_typescript
 from notaflow_pipeline.ocr.failures import DocumentFailure
+from notaflow_pipeline.ocr.ink import has_no_ink, texture
 from notaflow_pipeline.ocr.language import is_in_another, leading_language
 from notaflow_pipeline.ocr.layout import Word, ordered_words, word_height
 from notaflow_pipeline.ocr.noise import WORTH_REMOVING
@@ -28,13 +29,11 @@ from notaflow_pipeline.ocr.preparing import (
     Steps,
     as_it_lay,
     finer,
-    has_no_ink,
     is_blank,
     is_blurred,
     noise_of,
     prepare,
     smoother,
-    texture,
     upside_down,
 )
 from notaflow_pipeline.ocr.rules import without_rules

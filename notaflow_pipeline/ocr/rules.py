@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from notaflow_pipeline.ocr.preparing import otsu_threshold
+from notaflow_pipeline.ocr.shades import otsu_threshold
 
 if TYPE_CHECKING:
     import numpy as np

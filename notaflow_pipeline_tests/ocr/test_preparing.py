@@ -1,21 +1,17 @@
 """Preparing: each step does its own and leaves alone what does not need it."""
 
+from dataclasses import fields
+
 import pytest
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageOps
 
 from notaflow_pipeline.ocr.preparing import (
     Steps,
-    has_no_ink,
     is_white_on_black,
-    lies_on_its_side,
     prepare,
     scaled,
-    skew_degrees,
-    texture,
-    turned,
     without_background,
     without_dark_borders,
-    without_grain,
 )
 from notaflow_pipeline_tests.ocr.samples import act_page
 
@@ -64,38 +60,7 @@ def test_shadow_over_the_paper_is_divided_away(page: Image.Image) -> None:
     assert paper > 240
 
 
-@pytest.mark.parametrize("degrees", [-7, -3, 3, 7])
-def test_skew_is_measured_to_a_quarter_of_a_degree(page: Image.Image, degrees: int) -> None:
-    assert skew_degrees(turned(page, degrees)) == pytest.approx(-degrees, abs=0.26)
-
-
-def test_level_page_is_not_turned(page: Image.Image) -> None:
-    assert prepare(page, 150).skew_degrees == 0
-
-
-@pytest.mark.parametrize(("degrees", "lying"), [(0, False), (90, True), (180, False), (270, True)])
-def test_page_on_its_side_is_noticed(page: Image.Image, degrees: int, lying: bool) -> None:
-    assert lies_on_its_side(page.rotate(degrees, expand=True)) is lying
-
-
-def test_paper_has_no_ink_but_a_page_number_has() -> None:
-    paper = Image.effect_noise((1240, 1754), 6)
-    assert has_no_ink(without_background(paper))
-    numbered = paper.copy()
-    ImageDraw.Draw(numbered).text((600, 1600), "12", fill=40, font_size=26)
-    assert not has_no_ink(without_background(numbered))
-
-
-def test_noise_is_told_from_text(page: Image.Image) -> None:
-    pepper = Image.effect_noise((1240, 1754), 120).point([0 if value < 30 else 255 for value in range(256)])
-    assert texture(pepper).speckled
-    assert not texture(page).speckled
-    assert not texture(page).solid
-    peppered = Image.composite(page, Image.new("L", page.size, 0), pepper.resize(page.size))
-    assert not texture(without_grain(peppered)).speckled
-
-
 def test_steps_can_be_switched_off(page: Image.Image) -> None:
-    nothing = prepare(page, 150, Steps(*[False] * 6))
+    nothing = prepare(page, 150, Steps(*[False] * len(fields(Steps))))
     assert nothing.image is page
     assert (nothing.dpi, nothing.quarter_turns, nothing.skew_degrees) == (150, 0, 0)

@@ -12,8 +12,10 @@ from PIL import Image, ImageChops, ImageOps
 from notaflow_pipeline.ocr import preparing
 from notaflow_pipeline.ocr.engine import NullEngine, Recognition, Segmentation, TesserocrEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
+from notaflow_pipeline.ocr.ink import texture
 from notaflow_pipeline.ocr.layout import Word
-from notaflow_pipeline.ocr.preparing import prepare, texture, turned
+from notaflow_pipeline.ocr.orientation import turned
+from notaflow_pipeline.ocr.preparing import prepare
 from notaflow_pipeline.ocr.recognising import DEFAULT_POLICY, is_speck, read_page
 from notaflow_pipeline_tests.ocr.samples import ACT, INDEX, act_page, index_page, page_image
 

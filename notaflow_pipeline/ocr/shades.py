@@ -1,0 +1,34 @@
+"""How are a grey page's pixels distributed? Quantiles, and the threshold between ink and paper."""
+
+import math
+
+from PIL import Image
+
+
+def quantile(counts: list[int], share: float) -> int:
+    """The grey value that this share of a histogram's pixels does not exceed."""
+    wanted, seen = share * sum(counts), 0
+    for value, count in enumerate(counts):
+        seen += count
+        if seen >= wanted:
+            return value
+    return len(counts) - 1
+
+
+def otsu_threshold(counts: list[int]) -> int:
+    """The grey value that parts a histogram in two with the greatest variance between them (N. Otsu, 1979)."""
+    total, moment = sum(counts), sum(value * count for value, count in enumerate(counts))
+    below, below_moment, best, best_variance = 0, 0, 0, -1.0
+    for value, count in enumerate(counts):
+        below += count
+        below_moment += value * count
+        if 0 < below < total:
+            variance = (moment * below / total - below_moment) ** 2 / (below * (total - below))
+            if variance > best_variance:
+                best, best_variance = value, variance
+    return best
+
+
+def sample(image: Image.Image, longest: int) -> Image.Image:
+    """A copy whose longer side has at most `longest` pixels, each the mean of those that it stands for."""
+    return image.reduce(max(1, math.ceil(max(image.size) / longest)))
