@@ -9,11 +9,14 @@ from pathlib import Path
 
 import jiwer
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageChops, ImageOps
 
 from notaflow_pipeline.ocr.engine import NullEngine, TesseractEngine, TesserocrEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.limits import Limits
+from notaflow_pipeline.ocr.noise import WORTH_REMOVING
+from notaflow_pipeline.ocr.orientation import skew_degrees, turned
+from notaflow_pipeline.ocr.preparing import Steps, noise_of, prepare, scaled, without_background
 from notaflow_pipeline.ocr.reading import Reader
 from notaflow_pipeline.ocr.recognising import read_page
 
@@ -115,9 +118,7 @@ def test_typed_page_has_most_of_its_words(tesseract: Reader) -> None:
 @pytest.mark.parametrize("name", ["page01", "page02"])
 def test_page_is_read_alike_whichever_way_it_lies_and_inverted(name: str) -> None:
     """Two kinds of page: a light photograph, and a faint scan in 600 dpi. A footer that only one way shows is some points."""
-    path = next(one for one in (CORPUS / "pages").glob(f"{name}.*") if one.suffix != ".txt")
-    with Image.open(path) as opened:
-        page = opened.convert("L")
+    page = page_image(name)
     engine = TesserocrEngine("fra+eng")
     upright = read_page(page, None, engine, 120).text
     changed = {
@@ -128,3 +129,39 @@ def test_page_is_read_alike_whichever_way_it_lies_and_inverted(name: str) -> Non
     }
     unlike = {way: jiwer.cer(upright, read_page(one, None, engine, 120).text) for way, one in changed.items()}
     assert max(unlike.values()) < 0.1, unlike
+
+
+@pytest.mark.parametrize("change", [Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_90, None])
+def test_page_whose_layout_is_not_understood_is_read_all_the_same(change: Image.Transpose | None) -> None:
+    """A thin frame makes the engine take it for a picture when it is noisy or stands on its head: it found nothing."""
+    page = page_image("page08")
+    spoilt = noisy(page, 30) if change is None else page.transpose(change)
+    known = set((CORPUS / "pages" / "page08.gt.txt").read_text().split())
+    found = set(read_page(spoilt, None, TesserocrEngine("fra+eng"), 120).text.split())
+    assert len(known & found) > 0.5 * len(known)
+
+
+def test_noise_that_is_added_to_a_page_is_told_from_its_own() -> None:
+    for path in sorted((CORPUS / "pages").glob("page*.gt.txt")):
+        page = page_image(path.name.removesuffix(".gt.txt"))
+        own, added = (noise_of(prepare(one, None, Steps(denoise=False))) for one in (page, noisy(page, 30)))
+        assert own < WORTH_REMOVING < added, path.name
+
+
+@pytest.mark.parametrize("degrees", [-7, 7])
+def test_skew_of_every_page_is_noticed(degrees: int) -> None:
+    for path in sorted((CORPUS / "pages").glob("page*.gt.txt")):
+        page = without_background(scaled(page_image(path.name.removesuffix(".gt.txt")), None))
+        # some of them were laid askew by as much as that
+        assert skew_degrees(turned(page, degrees)) == pytest.approx(-degrees, abs=2), path.name
+
+
+def page_image(name: str) -> Image.Image:
+    """A typed page of the corpus, grey."""
+    path = next(one for one in (CORPUS / "pages").glob(f"{name}.*") if one.suffix != ".txt")
+    with Image.open(path) as opened:
+        return opened.convert("L")
+
+
+def noisy(page: Image.Image, deviation: float) -> Image.Image:
+    return ImageChops.add(page, Image.effect_noise(page.size, deviation), offset=-128)
