@@ -179,12 +179,15 @@ def _variants(pages: list[Page], engine: TesserocrEngine) -> list[Row]:
     for page in pages:
         for name, image in _made_of(page):
             # a scanner states its resolution, however the page lay
-            tag = page.dpi or round(page.image.width / PAGE_WIDTH_INCHES)
-            dpi = round(tag * image.width / page.image.width) if name.endswith(" dpi") else tag
+            dpi = int(name.removesuffix(" dpi")) if name.endswith(" dpi") else _stated_dpi(page)
             if name == UNTAGGED:
                 dpi = None
             made.setdefault(name, []).append(replace(page, image=image, dpi=dpi, groups=()))
     return [row for name, variants in made.items() for row in _measured(name, {name: DEFAULT_POLICY}, variants, engine)]
+
+
+def _stated_dpi(page: Page) -> int:
+    return page.dpi or round(page.image.width / PAGE_WIDTH_INCHES)
 
 
 def _made_of(page: Page) -> Iterator[tuple[str, Image.Image]]:
@@ -204,7 +207,7 @@ def _made_of(page: Page) -> Iterator[tuple[str, Image.Image]]:
     yield "dark", upright.point([round(value * 0.35) for value in range(256)])
     yield "inverted", ImageOps.invert(upright)
     for dpi in (72, 100, 150, 200, 300, 400, 600):
-        factor = dpi * 8.27 / upright.width
+        factor = dpi / _stated_dpi(page)
         size = (round(upright.width * factor), round(upright.height * factor))
         yield f"{dpi} dpi", upright.resize(size, Image.Resampling.LANCZOS)
 
