@@ -2,7 +2,7 @@
 
 Tesseract now and then takes a line for a picture or for noise and says nothing of it; its ink is on the page, and no word
 covers it. Here it is found, and what is read there is put in its place; reading it is `recognising`'s. Without it the 40
-corpus pages have a mean error rate of 0.070 instead of 0.053, without the line that libraries print under their scans
+corpus pages have a mean error rate of 0.068 instead of 0.052, without the line that libraries print under their scans
 (`benchmarks/quality.py`).
 """
 

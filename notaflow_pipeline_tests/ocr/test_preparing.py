@@ -8,6 +8,7 @@ from PIL import Image, ImageOps
 from notaflow_pipeline.ocr.preparing import (
     Steps,
     is_white_on_black,
+    noise_of,
     prepare,
     scaled,
     without_background,
@@ -64,3 +65,9 @@ def test_steps_can_be_switched_off(page: Image.Image) -> None:
     nothing = prepare(page, 150, Steps(*[False] * len(fields(Steps))))
     assert nothing.image is page
     assert (nothing.dpi, nothing.quarter_turns, nothing.skew_degrees) == (150, 0, 0)
+
+
+@pytest.mark.parametrize("dpi", [None, 1, 150, 100_000])
+@pytest.mark.parametrize("size", [(10, 10), (1000, 20), (20, 1000), (300, 500)])
+def test_noise_of_an_image_of_any_size_and_tag_is_measured(size: tuple[int, int], dpi: int | None) -> None:
+    assert 0 <= noise_of(prepare(Image.effect_noise(size, 30), dpi)) < 60
