@@ -253,10 +253,11 @@ class _Reading:
         if prepared.quarter_turns and self._reads_better_as_it_lay(prepared):
             prepared = as_it_lay(prepared)
         found = self._try(prepared, self._languages)
-        if found.words or self._short_of_time():
-            return found
-        # its layout may be what was not understood: a thin frame makes a picture of the whole page
-        return self._try(prepared, self._languages, Segmentation.SINGLE_COLUMN)
+        if not found.words and not self._short_of_time():
+            # its layout may be what was not understood: a thin frame makes a picture of the whole page
+            with suppress(DocumentFailure):
+                return self._try(prepared, self._languages, Segmentation.SINGLE_COLUMN)
+        return found
 
     def _upright(self, found: Try) -> Try:
         """What was found, or what is found once the words say that the page was turned wrongly, or stands on its head."""

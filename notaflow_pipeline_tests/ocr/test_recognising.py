@@ -108,6 +108,16 @@ def test_page_that_is_read_well_is_not_read_again_and_a_doubtful_one_is() -> Non
     ]
 
 
+def test_page_on_which_nothing_was_found_is_read_as_one_column() -> None:
+    engine = CountingEngine([NO_WORDS, 95])
+    assert read_page(act_page(), 150, engine, 60).mean_confidence == 95
+    assert [segmentation for _, segmentation in engine.calls] == [Segmentation.AUTOMATIC, Segmentation.SINGLE_COLUMN]
+
+
+def test_page_on_which_nothing_was_found_is_no_failure_when_other_tries_fail() -> None:
+    assert read_page(act_page(), 150, CountingEngine([NO_WORDS, None, None, None]), 60).text == ""
+
+
 def test_second_try_that_fails_does_not_lose_the_first() -> None:
     found = read_page(act_page(), 150, CountingEngine([70, None, None]), 60)
     assert found.mean_confidence == 70
@@ -121,6 +131,9 @@ def test_try_that_could_not_end_in_time_is_not_begun() -> None:
 
 def test_engine_that_knows_no_words_reads_the_page_as_it_is() -> None:
     assert read_page(Image.new("L", (30, 20)), None, NullEngine(), 60).text == "page of 30x20"
+
+
+NO_WORDS = -1.0
 
 
 class CountingEngine:
@@ -154,6 +167,8 @@ class CountingEngine:
         self.calls.append((languages, segmentation))
         confidence = next(self._confidences)
         time.sleep(self._seconds)
+        if confidence == NO_WORDS:
+            return []
         if confidence is None:
             raise DocumentFailure(FailureKind.ENGINE, "It would not.")
         return [Word("lot", confidence, 1, 1, line, 200, 40 * line, 30, 20) for line in range(1, 21)]
