@@ -186,9 +186,9 @@ def read_page(
     if policy.steps.background and has_no_ink(without_specks.image, noise):
         return NOTHING
     look = texture(prepared.image)
-    finer_dpi = _dpi_of_print(look, prepared)
-    if finer_dpi != target_dpi and policy.first_dpi is None and policy.steps.scale:
-        prepared = prepare(image, dpi, prepared.steps, finer_dpi)
+    blurred = _is_smallish(look) and is_blurred(prepared)
+    if (look.small or blurred) and policy.first_dpi is None and policy.steps.scale:
+        prepared = prepare(image, dpi, prepared.steps, SMALL_PRINT_DPI if look.small and blurred else FINE_DPI)
         look = texture(prepared.image)
     if look.speckled:
         prepared = smoother(prepared)
@@ -198,20 +198,11 @@ def read_page(
         if look.speckled or look.solid:
             return Recognition("", 0, None, passes=0)  # noise alone, on which Tesseract would spend up to 18 s
     reading = _Reading(engine, time.monotonic() + timeout_seconds, policy)
-    return reading.of(prepared, once=look.solid, fine_figures=look.print_height_pixels <= PRINT_OF_TABLES_PIXELS)
+    return reading.of(prepared, once=look.solid, fine_figures=blurred or _is_smallish(look))
 
 
-def _dpi_of_print(look: Texture, prepared: Prepared) -> int:
-    """The least resolution that keeps the figures of this print apart.
-
-    Index pages of sixty lines scanned at 200 dpi, looked at first at 200, lose 0.04 of their numbers, for twice the time
-    (`benchmarks/tables.py`).
-    """
-    coarse = is_blurred(prepared)
-    if look.small:
-        return SMALL_PRINT_DPI if coarse else FINE_DPI
-    smallish = look.print_height_pixels <= PRINT_OF_TABLES_PIXELS and not look.speckled
-    return FINE_DPI if smallish and coarse else TARGET_DPI
+def _is_smallish(look: Texture) -> bool:
+    return look.print_height_pixels <= PRINT_OF_TABLES_PIXELS and not look.speckled
 
 
 class _Reading:
