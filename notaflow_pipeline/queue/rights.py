@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from psycopg import Connection
 
-from notaflow_pipeline.queue.schema import COLUMNS, SchemaMismatch
+from notaflow_pipeline.queue.schema import COLUMNS, SchemaMismatch, in_short
 
 # table -> right -> columns; all columns where none are named. As `roles.sql` grants them to notaflow_worker
 WRITES: dict[str, dict[str, Sequence[str]]] = {
@@ -122,10 +122,9 @@ def require_rights(connection: Connection) -> None:
     """
     missing = list(missing_rights(connection))
     if missing:
-        shown = "; ".join(missing[:3]) + (f"; and {len(missing) - 3} more" if len(missing) > 3 else "")
         raise SchemaMismatch(
-            f"this login cannot do a worker's work: {shown}. `notaflow migrate --roles`, run with the owner's login, grants "
-            "its role what it needs; docs/operations.md says which role may what. No row was touched."
+            f"this login cannot do a worker's work: {in_short(missing)}. `notaflow migrate --roles`, run with the owner's "
+            "login, grants its role what it needs; docs/operations.md says which role may what. No row was touched."
         )
 
 

@@ -262,11 +262,15 @@ def require_schema(connection: Connection, sources: Sequence[str]) -> None:
     """
     differences = list(find_differences(connection, sources))
     if differences:
-        shown = "; ".join(differences[:3]) + (f"; and {len(differences) - 3} more" if len(differences) > 3 else "")
         raise SchemaMismatch(
-            f"the database's schema is not ready for OCR: {shown}. "
+            f"the database's schema is not ready for OCR: {in_short(differences)}. "
             "`notaflow migrate --check` lists everything, `notaflow migrate` mends it. No row was touched."
         )
+
+
+def in_short(lacking: Sequence[str]) -> str:
+    """The first few of many sentences, and how many more there are."""
+    return "; ".join(lacking[:3]) + (f"; and {len(lacking) - 3} more" if len(lacking) > 3 else "")
 
 
 def find_differences(connection: Connection, sources: Sequence[str]) -> Iterator[str]:

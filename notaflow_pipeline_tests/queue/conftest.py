@@ -14,6 +14,9 @@ from psycopg.rows import dict_row
 from notaflow_pipeline.queue import claims
 from notaflow_pipeline.queue.model import ERROR_PREFIX, Claim, Failure, Reading
 from notaflow_pipeline.queue.recovery import Recovered, recover
+from notaflow_pipeline.queue.roles import WORKER
+from notaflow_pipeline_tests import least_privilege
+from notaflow_pipeline_tests.queue.logins import logged_in
 
 LEASE = timedelta(minutes=5)
 STUCK_AFTER = timedelta(minutes=10)
@@ -162,4 +165,17 @@ def other(database_url: str) -> Iterator[Connection]:
     with psycopg.connect(database_url, autocommit=True) as one:
         # waiting for a lock is a failure here, not a hanging test
         one.execute("SET lock_timeout = '5s'")
+        yield one
+
+
+@pytest.fixture
+def roles(database_url: str) -> None:
+    """The roles on this test's database, whose tables all have row-level security on."""
+    least_privilege.prepare(database_url)
+
+
+@pytest.fixture
+def worker(roles: None, connection: Connection, database_url: str) -> Iterator[Connection]:
+    """A login that is a worker and nothing else."""
+    with logged_in(connection, database_url, WORKER) as one:
         yield one

@@ -1,31 +1,14 @@
 """What a worker's login lacks in rights is named before any row is touched."""
 
-from collections.abc import Iterator
-
 import pytest
 from psycopg import Connection, sql
 
 from notaflow_pipeline.queue.rights import WRITES, missing_rights, require_rights
-from notaflow_pipeline.queue.roles import ENQUEUER, READER, WORKER, grant_roles
-from notaflow_pipeline.queue.schema import COLUMNS, SchemaMismatch
-from notaflow_pipeline_tests.queue.test_roles import logged_in
+from notaflow_pipeline.queue.roles import ENQUEUER, READER, grant_roles
+from notaflow_pipeline.queue.schema import SchemaMismatch
+from notaflow_pipeline_tests.queue.logins import logged_in
 
-pytestmark = [pytest.mark.owner, pytest.mark.direct]
-
-
-@pytest.fixture(autouse=True)
-def roles(database_url: str, connection: Connection) -> None:
-    """The roles on this test's database, whose tables all have row-level security on."""
-    grant_roles(database_url)
-    for table in COLUMNS:
-        connection.execute(sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(sql.Identifier(table)))
-
-
-@pytest.fixture
-def worker(connection: Connection, database_url: str) -> Iterator[Connection]:
-    """A login that is a worker and nothing else."""
-    with logged_in(connection, database_url, WORKER) as one:
-        yield one
+pytestmark = [pytest.mark.owner, pytest.mark.direct, pytest.mark.usefixtures("roles")]
 
 
 def test_owner_and_worker_lack_nothing(connection: Connection, worker: Connection) -> None:

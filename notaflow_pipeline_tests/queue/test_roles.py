@@ -1,11 +1,8 @@
 """Roles: the worker can do its work with row-level security on, and nothing else; so the enqueuer, the reader, the owner."""
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import LiteralString
-from uuid import uuid4
 
 import psycopg
 import pytest
@@ -22,7 +19,7 @@ from notaflow_pipeline.queue.recovery import recover
 from notaflow_pipeline.queue.rereading import request_reread
 from notaflow_pipeline.queue.retrying import Choice, send_round
 from notaflow_pipeline.queue.roles import DAGSTER, ENQUEUER, HOUSEKEEPER, OWNER, READER, WORKER, grant_roles
-from notaflow_pipeline.queue.schema import COLUMNS, find_differences
+from notaflow_pipeline.queue.schema import find_differences
 from notaflow_pipeline_tests.queue.conftest import (
     ENCRYPTED,
     READING,
@@ -37,39 +34,9 @@ from notaflow_pipeline_tests.queue.conftest import (
     fail,
     sweep,
 )
+from notaflow_pipeline_tests.queue.logins import PASSWORD, logged_in
 
-pytestmark = [pytest.mark.owner, pytest.mark.direct]
-
-PASSWORD = "for this test alone"
-
-
-@contextmanager
-def logged_in(owner: Connection, url: str, *roles: str, extra: LiteralString = "") -> Iterator[Connection]:
-    """A connection of a new login that has these roles and nothing else."""
-    login = sql.Identifier(f"test_{os.getpid()}_{uuid4().hex[:12]}")
-    owner.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {} {}").format(login, sql.Literal(PASSWORD), sql.SQL(extra)))
-    for role in roles:
-        owner.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), login))
-    name = login.as_string().strip('"')
-    with psycopg.connect(make_conninfo(url, user=name, password=PASSWORD), autocommit=True) as one:
-        yield one
-    owner.execute(sql.SQL("DROP OWNED BY {}").format(login))
-    owner.execute(sql.SQL("DROP ROLE {}").format(login))
-
-
-@pytest.fixture(autouse=True)
-def roles(database_url: str, connection: Connection) -> None:
-    """The roles on this test's database, whose tables all have row-level security on."""
-    grant_roles(database_url)
-    for table in COLUMNS:
-        connection.execute(sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(sql.Identifier(table)))
-
-
-@pytest.fixture
-def worker(connection: Connection, database_url: str) -> Iterator[Connection]:
-    """A login that is a worker and nothing else."""
-    with logged_in(connection, database_url, WORKER) as one:
-        yield one
+pytestmark = [pytest.mark.owner, pytest.mark.direct, pytest.mark.usefixtures("roles")]
 
 
 @pytest.fixture
