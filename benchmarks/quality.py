@@ -27,6 +27,7 @@ from pathlib import Path
 from PIL import Image, ImageChops, ImageOps
 
 from benchmarks.scoring import character_error_rate, transcribed_pages, without_library_footer
+from notaflow_pipeline.ocr.confinement import FOR_ALL
 from notaflow_pipeline.ocr.engine import TesserocrEngine
 from notaflow_pipeline.ocr.engines.models import for_typescript
 from notaflow_pipeline.ocr.opening import DocumentFormat
@@ -66,6 +67,7 @@ class Row:
 
 def main() -> None:
     """Measure, print the tables, write the JSON."""
+    os.environ.update(FOR_ALL)  # as a worker process has it
     arguments = _arguments()
     pages = [_page(path, truth, number) for number, (path, truth) in enumerate(arguments.pages.items(), start=1)]
     engine = TesserocrEngine(LANGUAGES)

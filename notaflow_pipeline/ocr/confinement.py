@@ -30,8 +30,11 @@ PASSED_ON = frozenset(
 )
 PASSED_ON_PREFIXES = ("LC_", "PYTHON", "OMP_")
 
-FOR_ALL = {"OMP_THREAD_LIMIT": "1"}
-"""Tesseract's OpenMP threads spin while they wait for each other: 12 pages took 84 s instead of 15 s on two busy cores."""
+FOR_ALL = {"OMP_THREAD_LIMIT": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""Tesseract's OpenMP threads spin while they wait for each other: 12 pages took 84 s instead of 15 s on two busy cores.
+
+NumPy's threads spin too (taking noise off a page took twice the CPU seconds on two cores), and each has memory of its own.
+"""
 
 
 @dataclass(frozen=True)

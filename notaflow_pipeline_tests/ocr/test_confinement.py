@@ -40,7 +40,7 @@ def test_worker_has_no_secret_in_its_environment(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("TESSDATA_PREFIX", "/usr/share/tessdata")
     environment = told(tmp_path)["environment"]
     assert not set(SECRETS) & set(environment)
-    assert {"PATH", "TESSDATA_PREFIX", "OMP_THREAD_LIMIT"} <= set(environment)
+    assert {"PATH", "TESSDATA_PREFIX", "OMP_THREAD_LIMIT", "OPENBLAS_NUM_THREADS"} <= set(environment)
 
 
 def test_worker_may_use_no_more_than_it_needs(tmp_path: Path) -> None:
@@ -54,7 +54,8 @@ def test_worker_may_use_no_more_than_it_needs(tmp_path: Path) -> None:
 
 def test_only_what_is_listed_is_passed_on() -> None:
     environment = {"PATH": "/bin", "LC_ALL": "C", "NEW_SERVICE_TOKEN": "hush", "pythonpath": "x", "PYTHONPATH": "y"}
-    assert harmless(environment) == {"PATH": "/bin", "LC_ALL": "C", "PYTHONPATH": "y", "OMP_THREAD_LIMIT": "1"}
+    passed_on = {"PATH": "/bin", "LC_ALL": "C", "PYTHONPATH": "y"}
+    assert harmless(environment) == passed_on | {"OMP_THREAD_LIMIT": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def test_process_that_computes_without_end_ends() -> None:
