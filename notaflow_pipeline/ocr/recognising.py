@@ -395,5 +395,7 @@ class _Reading:
 
     def _others(self, first: Try) -> Iterator[tuple[Prepared, Segmentation]]:
         """Other ways to look at a page, the most promising first."""
+        if first.prepared.steps.denoise:  # it was noisy, and what is left of that comes out again when it is made finer
+            yield smoother(finer(first.prepared)), Segmentation.SINGLE_COLUMN
         yield smoother(first.prepared), Segmentation.AUTOMATIC
         yield finer(first.prepared), Segmentation.SINGLE_COLUMN
