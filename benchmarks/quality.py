@@ -123,6 +123,7 @@ def _tables() -> dict[str, dict[str, Policy]]:
     steps = {
         "whole policy": DEFAULT_POLICY,
         "no overlooked lines": blind,
+        "torn lines left": replace(DEFAULT_POLICY, torn_lines=False),
         "specks kept": replace(DEFAULT_POLICY, without_specks=False),
         "the system's French": system,
         "one try": once,

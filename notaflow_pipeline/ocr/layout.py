@@ -4,6 +4,7 @@ The reading of Tesseract's TSV (its columns are described in tessdoc, `Command-L
 order and spacing of words on a page. What they say, and whether they are believed, belongs to `recognising`.
 """
 
+import re
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,9 @@ COLUMN_GAP = 2.5
 
 WIDEST_GAP_SPACES = 12
 """More spaces than this between two columns carry nothing more to a reader."""
+
+PARTED_DATE = re.compile(r"\W*\d{4}-(\d\d(-(\d\d)?)?)?\W*")
+"""Tesseract takes hyphens for the ends of words now and then: `1948- 01-12`."""
 
 LEAST_TABLE_ROWS = 3
 """As many rows in succession must stand in columns before a page's blocks are taken for the columns of a table."""
@@ -130,6 +134,9 @@ def _spaced(line: Line) -> str:
     spoken = [line[0].text]
     for one, other in pairwise(line):
         gap = other.left - one.right
+        if gap < letter and spoken[-1].endswith("-") and PARTED_DATE.fullmatch(spoken[-1] + other.text):
+            spoken[-1] += other.text
+            continue
         wide = gap > COLUMN_GAP * letter
         spoken.append(" " * min(max(2, round(gap / max(letter, 1))), WIDEST_GAP_SPACES) if wide else " ")
         spoken.append(other.text)

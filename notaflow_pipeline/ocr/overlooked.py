@@ -1,4 +1,4 @@
-"""Which lines of print did the engine's layout pass over?
+"""Which lines of print did the engine's layout pass over, or tear?
 
 Tesseract now and then takes a line for a picture or for noise and says nothing of it; its ink is on the page, and no word
 covers it. Here it is found, and what is read there is put in its place; reading it is `recognising`'s. Without it the 40
@@ -55,10 +55,7 @@ def overlooked_strips(image: Image.Image, words: Sequence[Word]) -> list[Box]:
     if len(words) < LEAST_WORDS:
         return []
     height = word_height(words)
-    ink = np.array(np.asarray(image) <= otsu_threshold(image.histogram()))
-    around = round(height / 4)
-    for word in words:
-        ink[max(0, word.top - around) : word.bottom + around, max(0, word.left - around) : word.right + around] = False
+    ink = _without_words(_ink(image), words, height)
     ink &= ~rules_in(ink, height)  # which join the lines above and below them
     left, right = _print_area(words, round(height))
     outermost = (min(word.left for word in words), max(word.right for word in words))
@@ -82,6 +79,32 @@ def overlooked_strips(image: Image.Image, words: Sequence[Word]) -> list[Box]:
     return strips
 
 
+def torn_share(image: Image.Image, words: Sequence[Word]) -> float:
+    """Which share of the ink in the lines that were found no word covers; 0 with too few words to tell.
+
+    Where Tesseract tears lines, it loses their ends. Rules do not count, nor what stands above, below or beside the print.
+    """
+    import numpy as np
+
+    if len(words) < LEAST_WORDS:
+        return 0.0
+    words = [_halved(word) for word in words]
+    height = word_height(words)
+    ink = _ink(image.reduce(2))
+    ink &= ~(rules_in(ink, height) | rules_in(ink.T, height).T)
+    rows = np.zeros(len(ink), dtype=bool)
+    for word in words:
+        rows[word.top : word.bottom] = True
+    columns = slice(*_print_area(words, round(height)))
+    bare = _without_words(ink, words, height)
+    whole, left = (int(np.count_nonzero(one[rows, columns])) for one in (ink, bare))
+    return left / max(whole, 1)
+
+
+def _halved(word: Word) -> Word:
+    return replace(word, left=word.left // 2, top=word.top // 2, width=word.width // 2 + 1, height=word.height // 2 + 1)
+
+
 def clear_lines(found: Sequence[Word], strip: Box, words: Sequence[Word]) -> list[Line]:
     """The lines that were read in a strip, where they stand on the page, as far as they are new and surely read."""
     moved = [replace(word, left=word.left + strip[0], top=word.top + strip[1]) for word in found]
@@ -101,6 +124,20 @@ def with_lines(words: Sequence[Word], lines: Sequence[Line]) -> list[Word]:
             place, [replace(w, block=neighbour.block, paragraph=neighbour.paragraph, line=number) for w in line]
         )
     return [word for line in grouped for word in line]
+
+
+def _ink(image: Image.Image) -> "NDArray[np.bool_]":
+    import numpy as np
+
+    return np.array(np.asarray(image) <= otsu_threshold(image.histogram()))
+
+
+def _without_words(ink: "NDArray[np.bool_]", words: Sequence[Word], height: float) -> "NDArray[np.bool_]":
+    bare = ink.copy()
+    around = round(height / 4)
+    for word in words:
+        bare[max(0, word.top - around) : word.bottom + around, max(0, word.left - around) : word.right + around] = False
+    return bare
 
 
 def _print_area(words: Sequence[Word], margin: int) -> tuple[int, int]:

@@ -92,7 +92,7 @@ def prepare(image: Image.Image, dpi: int | None, steps: Steps = ALL_STEPS, targe
     if turns:
         page = page.transpose(Image.Transpose.ROTATE_90)
     skew = skew_degrees(page) if steps.straighten else 0.0
-    page = turned(page, skew) if skew else page
+    page = _straightened(page, skew, steps)
     return Prepared(page, target_dpi if steps.scale else dpi, source, dpi, steps, turns, skew)
 
 
@@ -120,7 +120,7 @@ def finer(prepared: Prepared, target_dpi: int = FINE_DPI) -> Prepared:
     page = _level(prepared.source, prepared.stated_dpi, prepared.steps, target_dpi)
     for _ in range(prepared.quarter_turns):
         page = page.transpose(Image.Transpose.ROTATE_90)
-    page = turned(page, prepared.skew_degrees) if prepared.skew_degrees else page
+    page = _straightened(page, prepared.skew_degrees, prepared.steps)
     return replace(prepared, image=with_plain_paper(page), dpi=target_dpi)
 
 
@@ -156,6 +156,14 @@ def _level(source: Image.Image, dpi: int | None, steps: Steps, target_dpi: int) 
     if steps.scale and page.size == source.size:
         page = scaled(page, dpi, target_dpi)
     return without_background(page) if steps.background else page
+
+
+def _straightened(page: Image.Image, skew: float, steps: Steps) -> Image.Image:
+    """The page with level lines, and without dark borders that were as askew as it was."""
+    if not skew:
+        return page
+    page = turned(page, skew)
+    return without_dark_borders(page) if steps.crop else page
 
 
 def is_blank(image: Image.Image) -> bool:

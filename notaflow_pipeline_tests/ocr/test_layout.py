@@ -114,3 +114,13 @@ def test_note_in_the_margin_is_no_part_of_the_lines_beside_it() -> None:
     text = [cell("le vendeur déclare", 400, 100 + 40 * n, line=n) for n in range(4)]
     note = [cell("radié", 100, 142, block=2)]
     assert ordered_words([*text, *note], 1240, 1754) == [*text, *note]
+
+
+def test_date_that_was_parted_at_its_hyphens_is_whole_again() -> None:
+    parted = ["(1948-", "01-12", "1951-", "11-", "04,", "lots", "12-", "14", "1951", "-", "suite"]
+    words = [cell(said, 5 + sum(10 * len(one) + 8 for one in parted[:n]), 0) for n, said in enumerate(parted)]
+    assert text_of_words(words) == "(1948-01-12 1951-11-04, lots 12- 14 1951 - suite"
+
+
+def test_cells_of_a_table_are_no_parts_of_one_date() -> None:
+    assert text_of_words([cell("1948-", 0, 0), cell("01-12", 130, 0)]) == "1948-    01-12"

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from notaflow_pipeline.ocr.engine import Recognition, Segmentation, TesserocrEngine
 from notaflow_pipeline.ocr.layout import Word, text_of_words
-from notaflow_pipeline.ocr.overlooked import clear_lines, overlooked_strips, with_lines
+from notaflow_pipeline.ocr.overlooked import clear_lines, overlooked_strips, torn_share, with_lines
 from notaflow_pipeline.ocr.recognising import DEFAULT_POLICY, read_page
 from notaflow_pipeline_tests.ocr.samples import ACT, act_page
 
@@ -48,6 +48,25 @@ class ForgetfulEngine:
 
 def lines_of(words: list[Word]) -> list[list[Word]]:
     return [list(line) for _, line in groupby(words, lambda word: (word.block, word.paragraph, word.line))]
+
+
+class TearingEngine(ForgetfulEngine):
+    """Tesseract, but its layout loses the first words of lines unless it is told that there is one column."""
+
+    def find_words(
+        self,
+        image: Image.Image,
+        dpi: int | None,
+        timeout_seconds: float,
+        languages: str | None = None,  # noqa: ARG002 - always French
+        segmentation: Segmentation = Segmentation.AUTOMATIC,
+    ) -> list[Word]:
+        words = ENGINE.find_words(image, dpi, timeout_seconds, "fra", segmentation)
+        return words if segmentation is not Segmentation.AUTOMATIC else without_first_words(words)
+
+
+def without_first_words(words: list[Word]) -> list[Word]:
+    return [word for line in lines_of(words) for word in (line[1:] if len(line) > 2 else line)]
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +110,26 @@ def test_underlined_lines_close_together_that_the_layout_passed_over_are_read() 
 
 def test_page_that_was_read_whole_has_nothing_overlooked(page: Image.Image, words: list[Word]) -> None:
     assert overlooked_strips(page, words) == []
+
+
+def test_lines_whose_beginnings_the_layout_lost_are_read_whole(page: Image.Image, words: list[Word]) -> None:
+    assert torn_share(page, words) < 0.01
+    assert torn_share(page, without_first_words(words)) > 0.05
+    assert torn_share(page, words[:3]) == 0
+    engine = TearingEngine(())
+    torn = read_page(page, 150, engine, 60, replace(DEFAULT_POLICY, torn_lines=False, overlooked_lines=False))
+    assert len(torn.text.split()) < len(ACT.split()) - 5
+    assert len(read_page(page, 150, engine, 60).text.split()) == len(ACT.split())
+
+
+def test_rules_are_no_torn_lines(page: Image.Image, words: list[Word]) -> None:
+    ruled = page.copy()
+    draw = ImageDraw.Draw(ruled)
+    left, right = min(word.left for word in words), max(word.right for word in words)
+    for x in (left - 12, (left + right) // 2, right + 12):
+        draw.line((x, 0, x, page.height), fill=0, width=3)
+    clear = [word for word in words if not word.left - 8 < (left + right) // 2 < word.right + 8]
+    assert torn_share(ruled, clear) < 0.025 + torn_share(page, clear)
 
 
 def test_rules_dust_and_pictures_are_no_lines(page: Image.Image, words: list[Word]) -> None:

@@ -28,6 +28,13 @@ def test_dark_border_is_cut_off_and_a_page_without_one_is_left_alone(page: Image
     assert without_dark_borders(page) is page
 
 
+def test_dark_border_that_lies_as_askew_as_its_page_is_cut_off(page: Image.Image) -> None:
+    framed = ImageOps.expand(page, 60, fill=5).rotate(5, Image.Resampling.BICUBIC, expand=True, fillcolor=225)
+    prepared = prepare(framed, 150)
+    assert prepared.skew_degrees == pytest.approx(-5, abs=0.26)
+    assert prepared.image.size == pytest.approx(page.size, abs=32)
+
+
 def test_photostat_is_told_from_a_dark_page(page: Image.Image) -> None:
     assert is_white_on_black(ImageOps.invert(page))
     assert not is_white_on_black(page)

@@ -97,7 +97,7 @@ def test_noise_is_kept_from_the_engine() -> None:
 
 def test_page_that_is_read_well_is_not_read_again_and_a_doubtful_one_is() -> None:
     sure, unsure = CountingEngine([95]), CountingEngine([70, 60, 75])
-    assert read_page(act_page(), 150, sure, 60).mean_confidence == 95
+    assert read_page(act_page(), 150, sure, 60, UNTORN).mean_confidence == 95
     found = read_page(act_page(), 150, unsure, 60)
     assert len(sure.calls) == 1
     assert (found.passes, found.mean_confidence, found.low_confidence_words) == (3, 75, 0)
@@ -110,7 +110,7 @@ def test_page_that_is_read_well_is_not_read_again_and_a_doubtful_one_is() -> Non
 
 def test_page_on_which_nothing_was_found_is_read_as_one_column() -> None:
     engine = CountingEngine([NO_WORDS, 95])
-    assert read_page(act_page(), 150, engine, 60).mean_confidence == 95
+    assert read_page(act_page(), 150, engine, 60, UNTORN).mean_confidence == 95
     assert [segmentation for _, segmentation in engine.calls] == [Segmentation.AUTOMATIC, Segmentation.SINGLE_COLUMN]
 
 
@@ -134,6 +134,10 @@ def test_engine_that_knows_no_words_reads_the_page_as_it_is() -> None:
 
 
 NO_WORDS = -1.0
+
+
+UNTORN = replace(DEFAULT_POLICY, torn_lines=False)
+"""For an engine whose words do not cover what stands on the page."""
 
 
 class CountingEngine:
@@ -203,7 +207,7 @@ def test_table_whose_columns_look_like_lines_is_not_read_whole_on_its_side() -> 
     page = index_page(12)
     assert prepare(page, 300).quarter_turns == 1, "or it shows nothing"
     engine = CountingEngine([20, 80, 95])
-    assert read_page(page, 300, engine, 60).mean_confidence == 95
+    assert read_page(page, 300, engine, 60, UNTORN).mean_confidence == 95
     turned, upright, whole = engine.sizes
     assert turned[1] < 0.25 * turned[0]
     assert upright[1] < 0.3 * upright[0]
