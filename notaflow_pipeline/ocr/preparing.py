@@ -16,7 +16,8 @@ from PIL import Image, ImageFilter, ImageOps
 
 from notaflow_pipeline.ocr.ink import FAINTEST_INK
 from notaflow_pipeline.ocr.noise import noise_level, without_noise
-from notaflow_pipeline.ocr.orientation import lies_on_its_side, skew_degrees, turned
+from notaflow_pipeline.ocr.orientation import laid_straight, lies_on_its_side, skew_degrees, turned
+from notaflow_pipeline.ocr.rules import without_ruling
 from notaflow_pipeline.ocr.shades import quantile, sample
 
 if TYPE_CHECKING:
@@ -122,6 +123,18 @@ def finer(prepared: Prepared, target_dpi: int = FINE_DPI) -> Prepared:
         page = page.transpose(Image.Transpose.ROTATE_90)
     page = _straightened(page, prepared.skew_degrees, prepared.steps)
     return replace(prepared, image=with_plain_paper(page), dpi=target_dpi)
+
+
+def unruled(prepared: Prepared, word_height: float) -> Prepared | None:
+    """The same page more finely, without a table's rules, which run into its words, and without grain; None without a table.
+
+    It is laid straight however little it is askew, so that rules are found whole. Of 18 dates and numbers of an old index
+    among the samples 14 are read so, and 7 without (`Policy.ruling`; a test has the page).
+    """
+    fine = finer(prepared)
+    page = fine.image if prepared.skew_degrees or not prepared.steps.straighten else laid_straight(fine.image)
+    image = without_ruling(page, word_height * fine.image.width / prepared.image.width)
+    return smoother(replace(fine, image=image)) if image else None
 
 
 def noise_of(prepared: Prepared) -> float:

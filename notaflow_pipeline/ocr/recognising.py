@@ -34,6 +34,7 @@ from notaflow_pipeline.ocr.preparing import (
     noise_of,
     prepare,
     smoother,
+    unruled,
     upside_down,
 )
 from notaflow_pipeline.ocr.rules import without_rules
@@ -92,10 +93,10 @@ CLEARLY_BETTER = 15.0
 """By how much the confidence in a strip of the page must rise when it is turned before the whole page is read so."""
 
 MOST_TORN = 0.025
-"""Of the ink in a page's lines that no word covers; on pages that are read whole it is 0.02 at most.
+"""Of the ink in a page's lines that no word covers.
 
-Read as one column, 20 corpus pages turned by 7 degrees have 0.063 instead of 0.068, by 3 degrees 0.062 and 0.063 instead of
-0.064 (`benchmarks/quality.py --variants 20`); as they are, the 40 pages have what they had.
+Read as one column then, the first 20 corpus pages turned by 3 and 7 degrees either way have 0.063 to 0.065 (`--variants` of
+`benchmarks/quality.py`), and without 0.062 to 0.068; as they are, the 40 pages have what they had.
 """
 
 MANY_LINES = 3
@@ -139,6 +140,7 @@ class Policy:
     typescript_model: bool = True
     overlooked_lines: bool = True
     torn_lines: bool = True
+    ruling: bool = True
     without_specks: bool = True
     all_languages_later: bool = True
     """Doubtful pages gain from both languages, at 1.3 times the cost of the try: on the corpus 0.0532 instead of 0.0535."""
@@ -246,9 +248,7 @@ class _Reading:
             found = self._better(found, found.prepared, self._all_languages)
         if self._is_doubtful(found):
             found = self._of_all_ways(found)
-        elif self._policy.torn_lines and torn_share(found.prepared.image, found.words) > MOST_TORN:
-            found = self._better(found, found.prepared, self._languages, Segmentation.SINGLE_COLUMN)
-        return self._result(self._with_overlooked_lines(found))
+        return self._result(self._untorn(self._with_overlooked_lines(found)))
 
     def _first(self, prepared: Prepared) -> Try:
         if prepared.quarter_turns and self._reads_better_as_it_lay(prepared):
@@ -299,6 +299,13 @@ class _Reading:
             if another is not found:
                 found, lines = another, self._overlooked_lines(another)
         return replace(found, words=with_lines(found.words, lines))
+
+    def _untorn(self, found: Try) -> Try:
+        """What was found, or what is found as one column, where lines were torn."""
+        if not self._policy.torn_lines or torn_share(found.prepared.image, found.words) <= MOST_TORN:
+            return found
+        column = self._better(found, found.prepared, self._languages, Segmentation.SINGLE_COLUMN)
+        return found if column is found else self._with_overlooked_lines(column)
 
     def _overlooked_lines(self, found: Try) -> list[Line]:
         lines: list[Line] = []
@@ -410,5 +417,7 @@ class _Reading:
         """Other ways to look at a page, the most promising first."""
         if first.prepared.steps.denoise:  # it was noisy, and what is left of that comes out again when it is made finer
             yield smoother(finer(first.prepared)), Segmentation.SINGLE_COLUMN
+        if self._policy.ruling and first.words and (table := unruled(first.prepared, word_height(first.words))):
+            yield table, Segmentation.AUTOMATIC
         yield smoother(first.prepared), Segmentation.AUTOMATIC
         yield finer(first.prepared), Segmentation.SINGLE_COLUMN

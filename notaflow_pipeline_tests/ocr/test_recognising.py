@@ -9,14 +9,17 @@ import jiwer
 import pytest
 from PIL import Image, ImageChops, ImageOps
 
+from notaflow_pipeline.dev import SAMPLES
 from notaflow_pipeline.ocr import preparing
 from notaflow_pipeline.ocr.engine import NullEngine, Recognition, Segmentation, TesserocrEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
 from notaflow_pipeline.ocr.ink import texture
 from notaflow_pipeline.ocr.layout import Word
+from notaflow_pipeline.ocr.opening import DocumentFormat
 from notaflow_pipeline.ocr.orientation import turned
 from notaflow_pipeline.ocr.preparing import prepare
-from notaflow_pipeline.ocr.recognising import DEFAULT_POLICY, is_speck, read_page
+from notaflow_pipeline.ocr.recognising import DEFAULT_POLICY, Policy, is_speck, read_page
+from notaflow_pipeline.ocr.rendering import render_page
 from notaflow_pipeline_tests.ocr.samples import ACT, INDEX, act_page, index_page, page_image
 
 ENGINE = TesserocrEngine("fra+eng")
@@ -98,7 +101,7 @@ def test_noise_is_kept_from_the_engine() -> None:
 def test_page_that_is_read_well_is_not_read_again_and_a_doubtful_one_is() -> None:
     sure, unsure = CountingEngine([95]), CountingEngine([70, 60, 75])
     assert read_page(act_page(), 150, sure, 60, UNTORN).mean_confidence == 95
-    found = read_page(act_page(), 150, unsure, 60)
+    found = read_page(act_page(), 150, unsure, 60, UNTORN)
     assert len(sure.calls) == 1
     assert (found.passes, found.mean_confidence, found.low_confidence_words) == (3, 75, 0)
     assert unsure.calls == [
@@ -119,7 +122,7 @@ def test_page_on_which_nothing_was_found_is_no_failure_when_other_tries_fail() -
 
 
 def test_second_try_that_fails_does_not_lose_the_first() -> None:
-    found = read_page(act_page(), 150, CountingEngine([70, None, None]), 60)
+    found = read_page(act_page(), 150, CountingEngine([70, None, None]), 60, UNTORN)
     assert found.mean_confidence == 70
 
 
@@ -191,6 +194,28 @@ def test_index_in_small_print_keeps_its_rows_and_nearly_all_of_its_numbers() -> 
     assert sum(kept) >= 18, kept
     said = "\n".join(lines)
     assert sum(cell in said for row in INDEX for cell in row) >= 0.9 * sum(map(len, INDEX))
+
+
+def test_old_index_whose_rules_run_into_its_words_is_read_without_them() -> None:
+    page = render_page(SAMPLES / "M-Portneuf-Index_aux_noms-1761668304426.pdf", DocumentFormat.PDF, 1)
+    numbers = ("40 117", "40 978", "41 632", "41 793", "41 826", "42 631", "42 651", "43 434", "43 577", "43 733")
+    dates = (
+        "1948-01-12",
+        "1948-07-18",
+        "1948-11-29",
+        "1949-01-25",
+        "1949-10-21",
+        "1950-06-06",
+        "1951-05-30",
+        "1951-11-28",
+    )
+
+    def kept(policy: Policy) -> int:
+        lines = read_page(page, 300, ENGINE, 60, policy).text.splitlines()
+        said = "\n".join(" ".join(line.split()) for line in lines)
+        return sum(cell in said for cell in numbers + dates)
+
+    assert kept(DEFAULT_POLICY) > kept(replace(DEFAULT_POLICY, ruling=False)) + 2
 
 
 @pytest.mark.parametrize(("points", "dpi"), [(6.5, 200), (12, 150)])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from notaflow_pipeline.ocr.rules import rules_in, without_rules
-from notaflow_pipeline_tests.ocr.samples import act_page
+from notaflow_pipeline.ocr.rules import rules_in, without_rules, without_ruling
+from notaflow_pipeline_tests.ocr.samples import act_page, index_page
 
 HEIGHT = 20.0
 
@@ -60,3 +60,21 @@ def test_letters_above_a_rule_stay_as_they_are() -> None:
 
 def test_strip_narrower_than_a_rule_has_none() -> None:
     assert not rules_in(np.ones((10, 30), dtype=bool), HEIGHT).any()
+
+
+def test_ruling_of_a_table_is_made_white_and_its_words_stay() -> None:
+    page = index_page(9, dpi=150)
+    cleaned = without_ruling(page, 16)
+    assert cleaned is not None
+    rule = round(165 * 150 / 72)
+    assert np.asarray(page)[300, rule] < 128
+    assert np.asarray(cleaned)[200:500, rule].min() == 255
+    words = np.s_[200:500, rule + 8 : round(265 * 150 / 72) - 8]
+    assert np.array_equal(np.asarray(cleaned)[words], np.asarray(page)[words])
+
+
+def test_edges_of_the_paper_are_no_table() -> None:
+    page = act_page(150)
+    for x in (30, page.width - 30):
+        ImageDraw.Draw(page).line((x, 0, x, page.height), fill=0, width=4)
+    assert without_ruling(page, 16) is None
