@@ -19,7 +19,7 @@ FAINTEST_INK = 20
 """Less than so much darker than its paper (of 255), nothing on a page can be read."""
 
 FAINTEST_IN_NOISE = 1.5
-"""Of its standard deviation: typescript 65 darker than its paper, in noise of 30, was read with 0.98 of its letters wrong."""
+"""Of its standard deviation: typescript 65 darker than its paper, in noise of 30, is read with 0.65 of its letters wrong."""
 
 LEAST_INK = 60
 """Square pixels of ink at 150 dpi that the smallest thing worth reading has, such as a page number."""
