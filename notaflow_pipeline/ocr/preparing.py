@@ -126,15 +126,14 @@ def finer(prepared: Prepared, target_dpi: int = FINE_DPI) -> Prepared:
 
 
 def unruled(prepared: Prepared, word_height: float) -> Prepared | None:
-    """The same page more finely, without a table's rules, which run into its words, and without grain; None without a table.
+    """The same page without a table's rules, which run into its words, and without grain; None where there is no table.
 
     It is laid straight however little it is askew, so that rules are found whole. Of 18 dates and numbers of an old index
     among the samples 14 are read so, and 7 without (`Policy.ruling`; a test has the page).
     """
-    fine = finer(prepared)
-    page = fine.image if prepared.skew_degrees or not prepared.steps.straighten else laid_straight(fine.image)
-    image = without_ruling(page, word_height * fine.image.width / prepared.image.width)
-    return smoother(replace(fine, image=image)) if image else None
+    page = prepared.image if prepared.skew_degrees or not prepared.steps.straighten else laid_straight(prepared.image)
+    image = without_ruling(page, word_height)
+    return smoother(replace(prepared, image=image)) if image else None
 
 
 def noise_of(prepared: Prepared) -> float:

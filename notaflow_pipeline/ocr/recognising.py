@@ -256,6 +256,7 @@ class _Reading:
         return self._anything_in(prepared)
 
     def _anything_in(self, prepared: Prepared) -> Try:
+        """A try, and another as one column where nothing was found."""
         found = self._try(prepared, self._languages)
         if not found.words and not self._short_of_time():
             # its layout may be what was not understood: a thin frame makes a picture of the whole page
@@ -415,9 +416,12 @@ class _Reading:
 
     def _others(self, first: Try) -> Iterator[tuple[Prepared, Segmentation]]:
         """Other ways to look at a page, the most promising first."""
+        fine = finer(first.prepared)
         if first.prepared.steps.denoise:  # it was noisy, and what is left of that comes out again when it is made finer
-            yield smoother(finer(first.prepared)), Segmentation.SINGLE_COLUMN
-        if self._policy.ruling and first.words and (table := unruled(first.prepared, word_height(first.words))):
-            yield table, Segmentation.AUTOMATIC
+            yield smoother(fine), Segmentation.SINGLE_COLUMN
+        if self._policy.ruling and first.words:
+            height = word_height(first.words) * fine.image.width / first.prepared.image.width
+            if table := unruled(fine, height):
+                yield table, Segmentation.AUTOMATIC
         yield smoother(first.prepared), Segmentation.AUTOMATIC
-        yield finer(first.prepared), Segmentation.SINGLE_COLUMN
+        yield fine, Segmentation.SINGLE_COLUMN

@@ -23,7 +23,6 @@ INKED_SHARE = 0.9
 SOFT_EDGE_HEIGHTS = 0.08
 """What a rule has above and below that is paler than ink, in heights of a word."""
 
-
 LEAST_RULES_DOWN = 3
 """Fewer are the edges of the paper; the ruled tables among the samples have 3 to 8, the corpus pages 2 at most."""
 

@@ -40,7 +40,9 @@ class ForgetfulEngine:
         languages: str | None = None,  # noqa: ARG002 - always French
         segmentation: Segmentation = Segmentation.AUTOMATIC,
     ) -> list[Word]:
-        words = ENGINE.find_words(image, dpi, timeout_seconds, "fra", segmentation)
+        return self.understood(ENGINE.find_words(image, dpi, timeout_seconds, "fra", segmentation), segmentation)
+
+    def understood(self, words: list[Word], segmentation: Segmentation) -> list[Word]:
         if segmentation is Segmentation.SINGLE_BLOCK:
             return words
         return [word for number, line in enumerate(lines_of(words)) if number not in self.forgotten for word in line]
@@ -53,15 +55,7 @@ def lines_of(words: list[Word]) -> list[list[Word]]:
 class TearingEngine(ForgetfulEngine):
     """Tesseract, but its layout loses the first words of lines unless it is told that there is one column."""
 
-    def find_words(
-        self,
-        image: Image.Image,
-        dpi: int | None,
-        timeout_seconds: float,
-        languages: str | None = None,  # noqa: ARG002 - always French
-        segmentation: Segmentation = Segmentation.AUTOMATIC,
-    ) -> list[Word]:
-        words = ENGINE.find_words(image, dpi, timeout_seconds, "fra", segmentation)
+    def understood(self, words: list[Word], segmentation: Segmentation) -> list[Word]:
         return words if segmentation is not Segmentation.AUTOMATIC else without_first_words(words)
 
 
