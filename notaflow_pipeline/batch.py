@@ -31,6 +31,7 @@ from notaflow_pipeline.private_folder import PrivateFolder
 from notaflow_pipeline.queue.database import OutcomeRefused
 from notaflow_pipeline.queue.leases import LeaseKeeper
 from notaflow_pipeline.queue.model import Claim, Failure, Reading
+from notaflow_pipeline.queue.outcomes import Recording
 
 if TYPE_CHECKING:
     from notaflow_pipeline.pipeline import Pipeline
@@ -120,6 +121,10 @@ class Batch:
             pipeline.pool, pipeline.terms.lease, lambda token: self._events.put(partial(self._on_lost, token))
         )
         self._nothing_ready_until = 0.0
+        self._locked: dict[int, Event] = {}
+        """What records the outcomes of documents whose rows other sessions have locked, by token."""
+        self._record_locked_at = 0.0
+        self._give_up_locked_at = time.monotonic() + pipeline.terms.lease.total_seconds()
         self._folder = PrivateFolder()
 
     def work(self, claimed: Sequence[Claim]) -> Progress:
@@ -138,8 +143,9 @@ class Batch:
                 self._top_up()
                 while self._in_hand:
                     self._handle_events()
+                    self._record_locked()
                     self._top_up()
-                    if len(self._unfetched) == len(self._in_hand):
+                    if len(self._unfetched) + len(self._locked) == len(self._in_hand):
                         self._judge_unfetched()
         except BaseException:
             self._give_back()
@@ -299,49 +305,77 @@ class Batch:
         self._read.clear()
         if not read:
             return
-        outcomes = [(document.claim, reading) for document, reading in read]
+        texts = [(document.claim, reading) for document, reading in read]
         try:
-            accepted = self._pipeline.patiently(lambda: self._pipeline.succeed(outcomes))
+            recordings = self._pipeline.patiently(lambda: self._pipeline.record_texts(texts))
         except OutcomeRefused:
             for document, reading in read:
                 self._record_alone(document, reading)
             return
         for document, reading in read:
-            self._count_read(document, reading, accepted=document.claim.token in accepted)
+            self._count_read(document, reading, recordings[document.claim.token])
 
     def _record_alone(self, document: _InHand, reading: Reading) -> None:
         """Find out whether it is this text that the database refuses."""
-        outcomes = [(document.claim, reading)]
+        texts = [(document.claim, reading)]
         try:
-            accepted = self._pipeline.patiently(lambda: self._pipeline.succeed(outcomes))
+            recordings = self._pipeline.patiently(lambda: self._pipeline.record_texts(texts))
         except OutcomeRefused as refused:
             self._record_failure(document, Failure("refused_by_database", str(refused), retryable=True))
         else:
-            self._count_read(document, reading, accepted=bool(accepted))
+            self._count_read(document, reading, recordings[document.claim.token])
 
-    def _count_read(self, document: _InHand, reading: Reading, *, accepted: bool) -> None:
-        self._let_go(document)
-        if accepted:
+    def _count_read(self, document: _InHand, reading: Reading, recording: Recording) -> None:
+        if self._is_recorded(document, recording, partial(self._record_alone, document, reading)):
             self._progress.succeeded += 1
             self._progress.pages += reading.pages
             self._on_progress(self._progress)
-        else:
-            self._count_late(document.claim)
 
     def _record_failure(self, document: _InHand, failure: Failure) -> None:
-        accepted = self._pipeline.patiently(
-            lambda: self._pipeline.fail(document.claim, failure, document.fetch_seconds, document.source_bytes)
+        recording = self._pipeline.patiently(
+            lambda: self._pipeline.record_failure(
+                document.claim, failure, document.fetch_seconds, document.source_bytes
+            )
         )
-        self._let_go(document)
-        if accepted:
+        if self._is_recorded(document, recording, partial(self._record_failure, document, failure)):
             self._progress.failed[failure.kind] += 1
             self._on_progress(self._progress)
-        else:
-            self._count_late(document.claim)
 
-    def _count_late(self, claim: Claim) -> None:
-        log.warning("the outcome of claim %d came too late and changed nothing", claim.token)
-        self._count_lost()
+    def _is_recorded(self, document: _InHand, recording: Recording, record: Event) -> bool:
+        """Whether an outcome was recorded; where its row is locked, `record` is called again later."""
+        token = document.claim.token
+        if recording is Recording.LOCKED:
+            self._locked[token] = record
+            return False
+        self._let_go(document)
+        if recording is Recording.RELEASED:
+            log.warning("claim %d was released: its row names another file since it was claimed", token)
+        elif recording is Recording.LOST:
+            log.warning("the outcome of claim %d came too late and changed nothing", token)
+        if recording is not Recording.RECORDED:
+            self._count_lost()
+        return recording is Recording.RECORDED
+
+    def _record_locked(self) -> None:
+        """Try once a second to record the outcomes whose rows other sessions had locked.
+
+        Once nothing else is in hand they are waited for as long as one lease; then their documents are left to recovery.
+        """
+        now = time.monotonic()
+        if now < self._record_locked_at:
+            return
+        self._record_locked_at = now + LOOK_AGAIN_SECONDS
+        for token, record in list(self._locked.items()):
+            del self._locked[token]
+            if token in self._in_hand:
+                record()
+        if len(self._locked) < len(self._in_hand):
+            self._give_up_locked_at = now + self._pipeline.terms.lease.total_seconds()
+        elif now > self._give_up_locked_at:
+            for token in list(self._locked):
+                log.warning("the row of claim %d stays locked by another session; its outcome is not recorded", token)
+                self._let_go(self._in_hand[token])
+                self._count_lost()
 
     def _count_lost(self) -> None:
         self._progress.lost += 1
@@ -352,6 +386,7 @@ class Batch:
         if self._in_hand.pop(document.claim.token, None) is not None:
             self._progress.pages_in_hand -= document.pages_read
         self._unfetched.pop(document.claim.token, None)
+        self._locked.pop(document.claim.token, None)
         self._keeper.let_go(document.claim.token)
         if document.reading is not None:
             self._pipeline.reader.abandon(document.reading)

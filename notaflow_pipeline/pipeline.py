@@ -19,11 +19,12 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from notaflow_pipeline.batch import Batch, Progress
 from notaflow_pipeline.documents.storage import DocumentStorage
 from notaflow_pipeline.ocr.reading import Reader
-from notaflow_pipeline.queue import claims
+from notaflow_pipeline.queue import claims, outcomes
 from notaflow_pipeline.queue.database import DatabaseUnavailable, is_passing, what_passes
 from notaflow_pipeline.queue.front import QueueFront
 from notaflow_pipeline.queue.model import ERROR_PREFIX, Claim, Failure, Reading
 from notaflow_pipeline.queue.monitoring import has_unfinished
+from notaflow_pipeline.queue.outcomes import Recording
 from notaflow_pipeline.queue.recovery import Recovered, recover
 from notaflow_pipeline.queue.rights import require_rights
 from notaflow_pipeline.queue.schema import require_schema
@@ -120,15 +121,15 @@ class Pipeline:
                 front=self.front,
             )
 
-    def succeed(self, outcomes: Sequence[tuple[Claim, Reading]]) -> set[int]:
-        """Record documents' texts; return the tokens whose claims were still held."""
+    def record_texts(self, texts: Sequence[tuple[Claim, Reading]]) -> dict[int, Recording]:
+        """Record documents' texts; return what became of each, by token."""
         with self.pool.connection() as connection:
-            return claims.succeed_together(connection, outcomes)
+            return outcomes.record_texts(connection, texts)
 
-    def fail(self, claim: Claim, failure: Failure, fetch_seconds: float, source_bytes: int) -> bool:
-        """Record why a document could not be read; False if the claim is no longer held."""
+    def record_failure(self, claim: Claim, failure: Failure, fetch_seconds: float, source_bytes: int) -> Recording:
+        """Record why a document could not be read."""
         with self.pool.connection() as connection:
-            return claims.fail(
+            return outcomes.record_failure(
                 connection,
                 claim,
                 failure,
@@ -143,12 +144,12 @@ class Pipeline:
     def release(self, tokens: Sequence[int], *, reason: str) -> int:
         """Give claims back with their attempts; return how many were still held."""
         with self.pool.connection(timeout=5) as connection:
-            return claims.release(connection, tokens, reason=reason)
+            return outcomes.release(connection, tokens, reason=reason)
 
     def release_everything(self, *, reason: str) -> int:
         """Give back whatever this process claimed and has not finished, whether it knows of it or not."""
         with self.pool.connection(timeout=5) as connection:
-            return claims.release_instance(connection, self.terms.instance, reason=reason)
+            return outcomes.release_instance(connection, self.terms.instance, reason=reason)
 
     def patiently(self, change: Callable[[], Answer]) -> Answer:
         """Make a change, again and again while the database is away, for as long as our leases may still hold.

@@ -11,7 +11,6 @@ from psycopg import Connection
 from notaflow_pipeline import watching
 from notaflow_pipeline.alerting import daily_figures
 from notaflow_pipeline.alerting.judging import Verdict
-from notaflow_pipeline.queue import claims
 from notaflow_pipeline.queue.health import see_exhausted
 from notaflow_pipeline.queue.pausing import pause, resume
 from notaflow_pipeline.queue.retrying import Choice, send_round
@@ -28,6 +27,7 @@ from notaflow_pipeline_tests.queue.conftest import (
     claim,
     claim_one,
     expire,
+    succeed,
     sweep,
 )
 from notaflow_pipeline_tests.reporting.histories import add_attempt
@@ -76,11 +76,11 @@ def test_ready_documents_that_nobody_claims_alarm_until_somebody_does(connection
     add_document(connection)
     assert not idle_for(16).alarming
     # and it has been a while since, but less than the limit since the claim
-    assert claims.succeed(connection, held, READING)
+    assert succeed(connection, held, READING)
     assert not verdict(connection, watching.PROGRESS).alarming
     assert idle_for(16).alarming
     # a quick claim between two looks counts as well
-    assert claims.succeed(connection, claim_one(connection), READING)
+    assert succeed(connection, claim_one(connection), READING)
     add_document(connection)
     assert not verdict(connection, watching.PROGRESS).alarming
     # nor is anybody idle when nothing can be claimed
@@ -97,7 +97,7 @@ def test_time_in_which_nobody_looked_at_an_empty_queue_is_nobodys_idleness(conne
 
     # the daemon goes home when everything is read, and a document comes in the morning, just before it does
     add_document(connection)
-    assert claims.succeed(connection, claim_one(connection), READING)
+    assert succeed(connection, claim_one(connection), READING)
     assert not verdict(connection, watching.PROGRESS).alarming
     add_document(connection)
     morning = look_after(480)

@@ -6,11 +6,13 @@ from datetime import timedelta
 
 from worker_side import Order, await_go, misbehave, note, order, report, text
 
-from notaflow_pipeline.queue.claims import claim_documents, renew, succeed, succeed_together
+from notaflow_pipeline.queue.claims import claim_documents
 from notaflow_pipeline.queue.database import connect
 from notaflow_pipeline.queue.front import QueueFront
+from notaflow_pipeline.queue.leases import renew
 from notaflow_pipeline.queue.migrating import migrate
 from notaflow_pipeline.queue.model import Claim, Reading
+from notaflow_pipeline.queue.outcomes import Recording, record_texts
 from notaflow_pipeline.queue.recovery import recover
 
 SOURCES = ("index",)
@@ -70,7 +72,7 @@ def _work(connection, given: Order) -> None:
         if given.command == "drain" and not given.behaviour:
             # documents that are read at once are there at once, and the pipeline records them with one commit
             content = [(claim, _reading(given)) for claim in claims]
-            done += len(succeed_together(connection, content))
+            done += sum(one is Recording.RECORDED for one in record_texts(connection, content).values())
             continue
         for position, claim in enumerate(claims):
             if given.job_seconds:
@@ -84,7 +86,7 @@ def _execute(connection, given: Order, claim: Claim) -> bool:
     misbehave(given)
     if given.job_seconds:
         time.sleep(given.job_seconds)
-    accepted = succeed(connection, claim, _reading(given))
+    accepted = record_texts(connection, [(claim, _reading(given))])[claim.token] is Recording.RECORDED
     note(given, "end" if accepted else "rejected", claim.document_id)
     return accepted
 

@@ -14,8 +14,8 @@ from pydantic import PrivateAttr
 from notaflow_pipeline.documents.storage import DocumentStorage
 from notaflow_pipeline.embedded import running_database_url
 from notaflow_pipeline.ocr.reading import Reader
-from notaflow_pipeline.queue import claims
 from notaflow_pipeline.queue.database import connect, open_pool
+from notaflow_pipeline.queue.outcomes import release_run
 from notaflow_pipeline.queue.rights import require_rights
 from notaflow_pipeline.queue.schema import require_schema
 from notaflow_pipeline.settings import load_settings
@@ -61,7 +61,7 @@ class QueueResource(dg.ConfigurableResource["QueueResource"]):
 
     def _release(self, run_id: str) -> None:
         with self.pool.connection(timeout=5) as connection:
-            claims.release_run(connection, run_id, reason="the run ended before this document was done")
+            release_run(connection, run_id, reason="the run ended before this document was done")
 
 
 class StorageResource(dg.ConfigurableResource["StorageResource"]):

@@ -129,6 +129,9 @@ class AnsweringConnection(Connection):
     limited = False
     """Whether the server keeps the limits for the whole session."""
 
+    keep_plans_until = 0.0
+    """When the pool has the server make its plans anew."""
+
     def wait(self, gen: Generator[Any, Any, Answer], *arguments: Any, **options: Any) -> Answer:
         """Consume a generator of the driver's, which is driven ten times a second even when nothing comes."""
         limit = ANSWER_SECONDS if self.answer_seconds is None else self.answer_seconds
@@ -149,15 +152,17 @@ class AnsweringConnection(Connection):
 
 
 PREPARE_AFTER = 3
-"""A statement that a session runs so often is parsed once for all; it is a fifth of what a claim costs the server."""
+"""A statement that a session runs so often is parsed once for all, and planned once for `KEEP_PLANS_SECONDS`."""
+
+KEEP_PLANS_SECONDS = 10.0
+"""How long a pooled connection keeps its plans: planning is half of what a claim and a finish cost the server, but a table
+that was nearly empty when they were made may be full by now."""
 
 
-# A plan is made for the limit and the table that are at hand, also where the statement itself is prepared.
 _LIMIT = """
 SELECT set_config('statement_timeout', %(statement)s, %(transaction_only)s),
        set_config('lock_timeout', %(lock)s, %(transaction_only)s),
-       set_config('idle_in_transaction_session_timeout', %(statement)s, %(transaction_only)s),
-       set_config('plan_cache_mode', 'force_custom_plan', %(transaction_only)s)
+       set_config('idle_in_transaction_session_timeout', %(statement)s, %(transaction_only)s)
 """
 
 # the server's side of what `connection_parameters` has ours do
@@ -251,7 +256,11 @@ def _check(connection: Connection) -> None:
     assert isinstance(connection, AnsweringConnection)  # noqa: S101 - the pool makes no others
     connection.answer_seconds = CHECK_SECONDS
     try:
-        ConnectionPool.check_connection(connection)
+        if connection.limited and time.monotonic() > connection.keep_plans_until:
+            connection.execute("DISCARD PLANS")
+            connection.keep_plans_until = time.monotonic() + KEEP_PLANS_SECONDS
+        else:
+            ConnectionPool.check_connection(connection)
     finally:
         connection.answer_seconds = None
 

@@ -1,23 +1,57 @@
-"""How a claim stays held while its document is being read: a thread of its own renews what is in hand.
+"""Renews the leases of claims: one statement, and a thread that repeats it while documents are being read.
 
-OCR runs in other processes, so nothing here starves it. What does not belong here: what is done about a lost claim.
+OCR runs in other processes, so that nothing keeps the thread from its work.
 """
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
 import psycopg
 from psycopg import Connection
+from psycopg.rows import scalar_row
 from psycopg_pool import ConnectionPool
 
-from notaflow_pipeline.queue import claims
-from notaflow_pipeline.queue.database import what_passes
+from notaflow_pipeline.queue.database import short_statement, what_passes
 
 log = logging.getLogger(__name__)
+
+# A lease that another session has locked at this moment is not extended, and not lost either.
+_RENEW = """
+WITH held AS MATERIALIZED (
+    SELECT a.id
+    FROM ocr_attempt AS a
+    JOIN extraction_queue AS q ON q.id = a.queue_id
+    WHERE a.id = ANY(%(tokens)s)
+      AND a.outcome IS NULL
+      AND q.status_id + 0 = 6
+      AND q.ocr_claim_id = a.id
+),
+free AS MATERIALIZED (
+    SELECT a.id
+    FROM ocr_attempt AS a
+    JOIN held ON held.id = a.id
+    WHERE a.outcome IS NULL
+    FOR NO KEY UPDATE OF a SKIP LOCKED
+),
+renewed AS (
+    UPDATE ocr_attempt AS a
+    SET lease_expires_at = clock_timestamp() + %(lease)s
+    FROM free
+    WHERE a.id = free.id
+)
+SELECT id
+FROM held
+"""
+
+
+def renew(connection: Connection, tokens: Collection[int], lease: timedelta) -> set[int]:
+    """Extend the leases of these claims from now; return the tokens that are still held. The others are lost."""
+    with short_statement(connection), connection.cursor(row_factory=scalar_row) as cursor:
+        return set(cursor.execute(_RENEW, {"tokens": list(tokens), "lease": lease}).fetchall())
 
 
 class LeaseKeeper:
@@ -64,7 +98,7 @@ class LeaseKeeper:
     def _renew(self, held: set[int]) -> bool:
         try:
             with self._pool.connection() as connection:
-                renewed = claims.renew(connection, held, self._lease)
+                renewed = renew(connection, held, self._lease)
         except psycopg.Error as unreachable:  # a pool's time-out is one
             # not lost yet: the next renewal comes before the lease runs out, and a finish is fenced anyhow
             log.warning("leases could not be renewed: %s", what_passes(unreachable))

@@ -75,6 +75,7 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS {name}
       AND document_source = {source}
       AND file_content IS NULL
       AND (ocr_attempts IS NULL OR ocr_attempts < ocr_max_attempts)
+      AND ocr_next_attempt_at IS NULL
 """
 
 

@@ -66,19 +66,19 @@ WHERE finished_at >= date_trunc('day', clock_timestamp() AT TIME ZONE %(timezone
   AND document_source = ANY(%(sources)s)
 """
 
-# One branch a source, served by its claim index; one for rows whose maximum is missing; one for texts to be read again.
-_READY_BRANCH = sql.SQL("""
+# Each branch has its index. A source's rows lie in two: the claim's, and that of rows in backoff.
+_BRANCH = sql.SQL("""
     SELECT
     FROM extraction_queue
     WHERE {condition}
-      AND (ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())
+      AND {waiting}
 """)
 
-_UNFINISHED_BRANCH = sql.SQL("""
-    SELECT
-    FROM extraction_queue
-    WHERE {condition}
-""")
+_NOT_WAITING = sql.SQL("ocr_next_attempt_at IS NULL")
+_WAITED = sql.SQL("ocr_next_attempt_at <= clock_timestamp()")
+_WAITING_OR_WAITED = sql.SQL("ocr_next_attempt_at IS NOT NULL")
+_MAY_BE_CLAIMED = sql.SQL("(ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())")
+_ANY_TIME = sql.SQL("TRUE")
 
 _NO_MAXIMUM = sql.SQL("""status_id = 3
       AND file_content IS NULL
@@ -222,20 +222,26 @@ def count_today(connection: Connection, *, sources: Sequence[str], timezone: str
 def count_ready(connection: Connection, *, sources: Sequence[str], at_most: int) -> int:
     """Count the documents that a new run would claim, no further than `at_most`: cheap enough to poll."""
     with connection.cursor(row_factory=scalar_row) as cursor:
-        statement = _COUNT_READY.format(branches=_branches(_READY_BRANCH, sources))
+        statement = _COUNT_READY.format(branches=_branches(sources, ready=True))
         return int(cursor.execute(statement, {"sources": list(sources), "at_most": at_most}).fetchone() or 0)
 
 
 def has_unfinished(connection: Connection, *, sources: Sequence[str]) -> bool:
     """Whether any document is ready, backing off or under OCR, here or elsewhere: not everything is done or exhausted."""
     with connection.cursor(row_factory=scalar_row) as cursor:
-        statement = _HAS_UNFINISHED.format(branches=_branches(_UNFINISHED_BRANCH, sources))
+        statement = _HAS_UNFINISHED.format(branches=_branches(sources, ready=False))
         return bool(cursor.execute(statement, {"sources": list(sources)}).fetchone())
 
 
-def _branches(branch: sql.SQL, sources: Sequence[str]) -> sql.Composed:
-    conditions = [*(claimable(source) for source in sources), _NO_MAXIMUM, _AGAIN]
-    return sql.SQL("UNION ALL").join([branch.format(condition=condition) for condition in conditions])
+def _branches(sources: Sequence[str], *, ready: bool) -> sql.Composed:
+    """Return the branches over rows that may be claimed now, or at any time."""
+    conditions: list[sql.Composable] = [claimable(source) for source in sources]
+    branches = [(condition, _NOT_WAITING) for condition in conditions]
+    branches += [(condition, _WAITED if ready else _WAITING_OR_WAITED) for condition in conditions]
+    branches += [(condition, _MAY_BE_CLAIMED if ready else _ANY_TIME) for condition in (_NO_MAXIMUM, _AGAIN)]
+    return sql.SQL("UNION ALL").join(
+        [_BRANCH.format(condition=condition, waiting=waiting) for condition, waiting in branches]
+    )
 
 
 def find_jobs(connection: Connection, id_or_number: str) -> list[ExtractionQueueJob]:

@@ -1,41 +1,65 @@
-"""Is the queue what it promises to be? The contract's invariants (section 5) as SQL that returns what breaks them.
+"""Finds rows that break the queue's invariants (`contract.md`, "What the project promises"), and says what to do about each.
 
-Used by an asset check in the product and as the judge of the tests. Reads only. The daily tables (h) are judged beside
-them, in `reporting`.
+The asset check asks it in the product, and it judges the tests. Reads only, except for `accept`. That the daily tables equal
+a recount of the attempts is checked in `reporting`.
+
+Other programs write the same rows. What they may do is no violation: claim a row without a token, finish it with a text of
+their own, reset it with any number of attempts, delete it. A trigger notes when one did (`ocr_changed_elsewhere_at`,
+migration 021). From then on the row's number of attempts is theirs, and until our next success so are its text and times.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from uuid import UUID
 
 from psycopg import Connection
 
-from notaflow_pipeline.queue.database import scanning
+from notaflow_pipeline.queue.database import scanning, short_statement
 
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 """Before every attempt."""
 
-# name -> (what is promised, the rows that break it as (document, what is wrong)); %(sources)s are the enabled sources,
-# %(since)s the time since which attempts are looked at
-INVARIANTS: dict[str, tuple[str, str]] = {
-    "one_success_per_attempt": (
+RECOVER = "`notaflow recover` repairs it"
+REREAD = "`notaflow reread --id ID` reads it again; if another program wrote it, `notaflow recover --accept ID` says so"
+ACCEPT = (
+    "`notaflow show ID` has its history; if another program changed the row, `notaflow recover --accept ID` says so"
+)
+
+
+@dataclass(frozen=True)
+class Invariant:
+    """What always holds, which rows break it, and what a person can do about them."""
+
+    promise: str
+    remedy: str
+    broken_by: str
+    """Returns (document, what is wrong). %(sources)s are the enabled sources; attempts are looked at since %(since)s."""
+
+
+INVARIANTS: dict[str, Invariant] = {
+    "one_success_per_attempt": Invariant(
         "at most one succeeded attempt per document and attempt number",
+        ACCEPT,
         """
-        SELECT queue_id, format('attempt %%s succeeded %%s times', attempt_number, count(*))
-        FROM ocr_attempt
-        WHERE outcome = 'succeeded'
-          AND finished_at >= %(since)s
-        GROUP BY queue_id, attempt_number
+        SELECT a.queue_id, format('attempt %%s succeeded %%s times', a.attempt_number, count(*))
+        FROM ocr_attempt AS a
+        JOIN extraction_queue AS q ON q.id = a.queue_id
+        WHERE a.outcome = 'succeeded'
+          AND a.finished_at >= %(since)s
+          AND q.ocr_changed_elsewhere_at IS NULL
+        GROUP BY a.queue_id, a.attempt_number
         HAVING count(*) > 1
         """,
     ),
-    "text_is_the_winners": (
+    "text_is_the_winners": Invariant(
         "file_content is the text of the attempt that won",
+        REREAD,
         """
         SELECT q.id, format('the text is not that of attempt %%s', won.id)
         FROM extraction_queue AS q
         JOIN LATERAL (
-            SELECT a.id, a.text_sha256
+            SELECT a.id, a.text_sha256, a.finished_at
             FROM ocr_attempt AS a
             WHERE a.queue_id = q.id
               AND a.outcome = 'succeeded'
@@ -44,35 +68,39 @@ INVARIANTS: dict[str, tuple[str, str]] = {
         ) AS won ON TRUE
         WHERE q.status_id = 5
           AND q.id IN (SELECT queue_id FROM ocr_attempt WHERE finished_at >= %(since)s)
+          AND (q.ocr_changed_elsewhere_at IS NULL OR q.ocr_changed_elsewhere_at < won.finished_at)
           AND sha256(convert_to(q.file_content, 'UTF8')) IS DISTINCT FROM won.text_sha256
         """,
     ),
-    "attempts_are_counted": (
+    "attempts_are_counted": Invariant(
         "ocr_attempts equals the attempts in the history, released ones excepted",
+        ACCEPT,
         """
         SELECT q.id, format('ocr_attempts is %%s, the history has %%s', q.ocr_attempts, count(a.id))
         FROM extraction_queue AS q
         JOIN ocr_attempt AS a ON a.queue_id = q.id AND a.outcome IS DISTINCT FROM 'released'
-        -- another program's claim enters the history when it is recovered
-        WHERE NOT (q.status_id = 6 AND q.ocr_claim_id IS NULL)
+        WHERE q.ocr_changed_elsewhere_at IS NULL
           AND q.id IN (SELECT queue_id FROM ocr_attempt WHERE finished_at >= %(since)s)
         GROUP BY q.id
         HAVING q.ocr_attempts <> count(a.id)
         """,
     ),
-    "attempts_stay_within_maximum": (
+    "attempts_stay_within_maximum": Invariant(
         "attempts never exceed the maximum",
+        ACCEPT,
         """
         SELECT id, format('%%s attempts of at most %%s', ocr_attempts, ocr_max_attempts)
         FROM extraction_queue
         WHERE ocr_attempts > COALESCE(ocr_max_attempts, 3)
+          AND ocr_changed_elsewhere_at IS NULL
           AND id IN (SELECT queue_id FROM ocr_attempt WHERE finished_at >= %(since)s)
         """,
     ),
-    "attempts_do_not_overlap": (
+    "attempts_do_not_overlap": Invariant(
         "two attempts of a document never overlap",
+        ACCEPT,
         """
-        SELECT queue_id, format('attempt %%s was claimed before the one before it had ended', id)
+        SELECT queue_id, format('attempt %%s was claimed before the one before it had ended', attempt.id)
         FROM (
             SELECT id, queue_id, claimed_at,
                    lag(finished_at, 1, '-infinity') OVER history AS ended_before,
@@ -81,24 +109,33 @@ INVARIANTS: dict[str, tuple[str, str]] = {
             WHERE queue_id IN (SELECT queue_id FROM ocr_attempt WHERE finished_at >= %(since)s)
             WINDOW history AS (PARTITION BY queue_id ORDER BY id)
         ) AS attempt
+        JOIN extraction_queue AS q ON q.id = attempt.queue_id
         WHERE before IS NOT NULL
           AND (ended_before IS NULL OR claimed_at < ended_before)
+          AND (q.ocr_changed_elsewhere_at > claimed_at) IS NOT TRUE
         """,
     ),
-    "status_6_is_one_open_attempt": (
+    "status_6_is_one_open_attempt": Invariant(
         "status 6 with a token means exactly one open attempt, and an open attempt is its row's token",
+        RECOVER,
         """
         SELECT COALESCE(q.id, a.queue_id),
                CASE WHEN a.id IS NULL THEN 'at 6 with a token, but no attempt is open'
                     ELSE format('attempt %%s is open, but the row does not hold its token', a.id) END
         FROM (SELECT id, ocr_claim_id FROM extraction_queue WHERE status_id = 6 AND ocr_claim_id IS NOT NULL) AS q
-        FULL JOIN (SELECT id, queue_id FROM ocr_attempt WHERE finished_at IS NULL) AS a ON a.id = q.ocr_claim_id
-        WHERE q.id IS NULL
-           OR a.id IS NULL
+        FULL JOIN (
+            SELECT id, queue_id, lease_expires_at
+            FROM ocr_attempt
+            WHERE finished_at IS NULL
+        ) AS a ON a.id = q.ocr_claim_id
+        WHERE a.id IS NULL
+           -- a row that another program has just taken: its worker or recovery ends the attempt
+           OR (q.id IS NULL AND a.lease_expires_at < clock_timestamp())
         """,
     ),
-    "token_means_status_6": (
+    "token_means_status_6": Invariant(
         "a row holds a token only at status 6",
+        ACCEPT,
         """
         SELECT id, format('holds token %%s at status %%s', ocr_claim_id, status_id)
         FROM extraction_queue
@@ -107,22 +144,29 @@ INVARIANTS: dict[str, tuple[str, str]] = {
           AND id IN (SELECT queue_id FROM ocr_attempt WHERE claimed_at >= %(since)s)
         """,
     ),
-    "done_means_succeeded": (
+    "done_means_succeeded": Invariant(
         "status 5 after an attempt of ours means a succeeded attempt, a text, and an end after the start",
+        REREAD,
         """
         SELECT q.id, 'at 5 without a succeeded attempt, without text, or ended before it started'
         FROM extraction_queue AS q
+        LEFT JOIN LATERAL (
+            SELECT a.id, a.finished_at
+            FROM ocr_attempt AS a
+            WHERE a.queue_id = q.id
+              AND a.outcome = 'succeeded'
+            ORDER BY a.id DESC
+            LIMIT 1
+        ) AS won ON TRUE
         WHERE q.status_id = 5
           AND q.id IN (SELECT queue_id FROM ocr_attempt WHERE finished_at >= %(since)s)
-          AND (
-              q.file_content IS NULL
-              OR (q.ocr_completed_at >= q.ocr_started_at) IS NOT TRUE
-              OR NOT EXISTS (SELECT FROM ocr_attempt AS a WHERE a.queue_id = q.id AND a.outcome = 'succeeded')
-          )
+          AND (q.ocr_changed_elsewhere_at IS NULL OR q.ocr_changed_elsewhere_at < won.finished_at)
+          AND (q.file_content IS NULL OR (q.ocr_completed_at >= q.ocr_started_at) IS NOT TRUE OR won.id IS NULL)
         """,
     ),
-    "ready_rows_are_one_thing": (
+    "ready_rows_are_one_thing": Invariant(
         "every row at 3 is exactly one of claimable, backing off, exhausted, not for OCR",
+        RECOVER,
         """
         SELECT id, format('is %%s of them', claimable::int + backing_off::int + exhausted::int + not_for_ocr::int)
         FROM (
@@ -165,6 +209,7 @@ class Violation:
     promise: str
     document_id: str
     what: str
+    remedy: str
 
 
 def find_violations(
@@ -183,7 +228,22 @@ def find_violations(
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         with scanning(connection):
-            for name, (promise, broken_by) in INVARIANTS.items():
-                rows = connection.execute(broken_by, {"sources": list(sources), "since": since}).fetchmany(at_most)
+            for name, one in INVARIANTS.items():
+                rows = connection.execute(one.broken_by, {"sources": list(sources), "since": since}).fetchmany(at_most)
                 for document_id, what in rows:
-                    yield Violation(name, promise, str(document_id), what)
+                    remedy = one.remedy.replace("ID", str(document_id))
+                    yield Violation(name, one.promise, str(document_id), what, remedy)
+
+
+_ACCEPT = """
+UPDATE extraction_queue
+SET ocr_changed_elsewhere_at = clock_timestamp(),
+    ocr_claim_id = CASE WHEN status_id = 6 THEN ocr_claim_id END
+WHERE id = ANY(%(ids)s)
+"""
+
+
+def accept(connection: Connection, ids: Collection[UUID]) -> int:
+    """Note that another program made these rows what they are, which the trigger did not see; return how many there are."""
+    with short_statement(connection):
+        return connection.execute(_ACCEPT, {"ids": list(ids)}).rowcount

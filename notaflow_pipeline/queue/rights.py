@@ -52,6 +52,7 @@ WRITES: dict[str, dict[str, Sequence[str]]] = {
             "pages_failed",
             "low_confidence_share",
             "passes",
+            "retry_at",
         ),
     },
     "ocr_round": {"INSERT": ()},

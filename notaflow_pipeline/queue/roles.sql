@@ -157,7 +157,7 @@ $$;
 GRANT SELECT (id, document_source, document_number, document_number_normalized, status_id, supabase_path, error_message,
               file_content, created_at, updated_at, ocr_worker_id, ocr_started_at, ocr_completed_at, ocr_attempts,
               ocr_max_attempts, ocr_error, ocr_last_error_at, ocr_claim_id, ocr_next_attempt_at, ocr_priority,
-              ocr_reread_requested_at),
+              ocr_reread_requested_at, ocr_changed_elsewhere_at),
       UPDATE (status_id, error_message, file_content, updated_at, ocr_worker_id, ocr_started_at, ocr_completed_at, ocr_attempts,
               ocr_max_attempts, ocr_error, ocr_last_error_at, ocr_claim_id, ocr_next_attempt_at, ocr_reread_requested_at)
     ON extraction_queue TO notaflow_worker;
@@ -171,7 +171,7 @@ GRANT USAGE ON SEQUENCE ocr_attempt_id_seq TO notaflow_worker;
 GRANT SELECT, INSERT,
       UPDATE (lease_expires_at, finished_at, outcome, failure_kind, error, pages, characters, mean_confidence, fetch_seconds,
               ocr_seconds, source_bytes, engine, text_sha256, exhausted, pages_blank, pages_text_layer, pages_damaged,
-              pages_failed, low_confidence_share, passes)
+              pages_failed, low_confidence_share, passes, retry_at)
     ON ocr_attempt TO notaflow_worker;
 
 GRANT SELECT, INSERT ON ocr_round TO notaflow_worker;

@@ -34,6 +34,7 @@ COLUMNS = {
         "ocr_next_attempt_at": "timestamp with time zone",
         "ocr_priority": "smallint",
         "ocr_reread_requested_at": "timestamp with time zone",
+        "ocr_changed_elsewhere_at": "timestamp with time zone",
     },
     "ocr_attempt": {
         "id": "bigint",
@@ -59,6 +60,7 @@ COLUMNS = {
         "worker_instance": "uuid",
         "ready_at": "timestamp with time zone",
         "exhausted": "boolean",
+        "retry_at": "timestamp with time zone",
         "pages_blank": "integer",
         "pages_text_layer": "integer",
         "pages_damaged": "integer",
@@ -173,12 +175,14 @@ INDEXES = {
     "idx_extraction_queue_ocr_active": "id WHERE status_id = 6",
     "idx_extraction_queue_ocr_reread": "ocr_priority DESC, created_at, id "
     "WHERE status_id = 5 AND ocr_reread_requested_at IS NOT NULL",
+    "idx_extraction_queue_ocr_backoff": "ocr_next_attempt_at "
+    "WHERE status_id = 3 AND file_content IS NULL AND ocr_next_attempt_at IS NOT NULL",
     "idx_extraction_queue_ocr_limbo": "id WHERE status_id = 3 AND file_content IS NOT NULL",
 }
 
 CLAIM_INDEX = (
     "ocr_priority DESC, created_at, id WHERE status_id = 3 AND document_source = '{source}' AND file_content IS NULL "
-    "AND ocr_attempts IS NULL OR ocr_attempts < ocr_max_attempts"
+    "AND ocr_attempts IS NULL OR ocr_attempts < ocr_max_attempts AND ocr_next_attempt_at IS NULL"
 )
 
 VIEWS = (
@@ -223,7 +227,7 @@ WHERE NOT i.indisvalid
   AND (c.relname LIKE 'idx_extraction_queue_ocr_%' OR c.relname LIKE 'ocr_attempt_%')
 """
 
-TRIGGERS = ("ocr_forget_claim", "ocr_keep_old_text")
+TRIGGERS = ("ocr_changed_elsewhere", "ocr_keep_old_text")
 
 _TRIGGERS = """
 SELECT name
@@ -298,7 +302,7 @@ def invalid_indexes(connection: Connection) -> list[str]:
 
 def claim_index(source: str) -> str:
     """Return the name of the index that the claim of a source walks."""
-    return f"idx_extraction_queue_ocr_claim_{source}"
+    return f"idx_extraction_queue_ocr_next_{source}"
 
 
 def _column_differences(present: Mapping[str, Mapping[str, str]]) -> Iterator[str]:

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue import claims
 from notaflow_pipeline_tests.cli import Terminal, open_terminal
 from notaflow_pipeline_tests.queue.conftest import (
     ENCRYPTED,
@@ -20,6 +19,7 @@ from notaflow_pipeline_tests.queue.conftest import (
     document,
     everything,
     fail,
+    succeed,
 )
 
 TORONTO = ZoneInfo("America/Toronto")
@@ -45,7 +45,7 @@ def exhausted(connection: Connection, number: str, at: datetime, *, encrypted: b
 def read(connection: Connection, number: str, at: datetime) -> UUID:
     """A document that was read at this time."""
     row = add_document(connection, document_number=number)
-    assert claims.succeed(connection, claim_one(connection), READING)
+    assert succeed(connection, claim_one(connection), READING)
     change(connection, "extraction_queue", row, ocr_started_at=at, ocr_completed_at=at)
     return row
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue import claims
+from notaflow_pipeline.queue import claims, leases, outcomes
 from notaflow_pipeline_tests.cli import PATIENCE_SECONDS, Terminal
 from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents
 from notaflow_pipeline_tests.processes.conftest import terminal as terminal
-from notaflow_pipeline_tests.queue.conftest import READING, add_document, document, fail, sweep
+from notaflow_pipeline_tests.queue.conftest import READING, add_document, document, fail, succeed, sweep
 from notaflow_pipeline_tests.queue.oracle import broken_promises
 from notaflow_pipeline_tests.test_pipeline import ready
 
@@ -127,7 +127,7 @@ def test_worker_with_a_wrong_clock_reads_what_is_ready_and_takes_nothing_from_a_
     )
     waits = next(one for one in tried if one.document_id == early)
     assert fail(connection, waits, retry_base_seconds=300)
-    assert claims.release(connection, [one.token for one in tried if one is not waits], reason="not needed") == 7
+    assert outcomes.release(connection, [one.token for one in tried if one is not waits], reason="not needed") == 7
 
     summary = work(terminal, wrong_clock)
     assert (summary["claimed"], summary["succeeded"], summary["lost"]) == (7, 7, 0)
@@ -135,8 +135,8 @@ def test_worker_with_a_wrong_clock_reads_what_is_ready_and_takes_nothing_from_a_
 
     assert count_at(connection, 6) == 3
     assert document(connection, early)["ocr_attempts"] == 1, "its wait is over by the database's clock alone"
-    assert claims.renew(connection, {one.token for one in held}, LEASE) == {one.token for one in held}
-    assert all(claims.succeed(connection, one, READING) for one in held)
+    assert leases.renew(connection, {one.token for one in held}, LEASE) == {one.token for one in held}
+    assert all(succeed(connection, one, READING) for one in held)
     assert_times_are_the_databases(connection, began)
     assert broken_promises(connection) == {}
 

@@ -13,7 +13,7 @@ from psycopg import Connection
 
 from notaflow_pipeline.ocr.engine import NullEngine
 from notaflow_pipeline.pipeline import Progress
-from notaflow_pipeline.queue import claims
+from notaflow_pipeline.queue import claims, leases, outcomes
 from notaflow_pipeline.queue.database import OutcomeRefused, connect, open_pool, short_transaction
 from notaflow_pipeline.queue.leases import LeaseKeeper
 from notaflow_pipeline_tests.cli import open_terminal
@@ -30,6 +30,7 @@ from notaflow_pipeline_tests.queue.conftest import (
     expire,
     fail,
     repaired,
+    succeed,
     sweep,
 )
 from notaflow_pipeline_tests.queue.oracle import broken_promises
@@ -72,14 +73,14 @@ class TestTransitions:
         with connect(pooled_url) as pooled:
             read, failed, released, left = claim(pooled, limit=4)
             held = {read.token, failed.token, released.token, left.token}
-            assert claims.renew(pooled, held, timedelta(minutes=1)) == held
-            assert claims.succeed(pooled, read, READING)
-            assert claims.succeed(pooled, read, READING), "an answer that was lost is asked for again"
+            assert leases.renew(pooled, held, timedelta(minutes=1)) == held
+            assert succeed(pooled, read, READING)
+            assert succeed(pooled, read, READING), "an answer that was lost is asked for again"
             assert fail(pooled, failed)
-            assert not claims.succeed(pooled, failed, READING), "it is too late"
-            assert claims.release(pooled, [released.token], reason="stopped") == 1
+            assert not succeed(pooled, failed, READING), "it is too late"
+            assert outcomes.release(pooled, [released.token], reason="stopped") == 1
             expire(connection, left)
-            assert claims.renew(pooled, {read.token}, timedelta(minutes=1)) == set()
+            assert leases.renew(pooled, {read.token}, timedelta(minutes=1)) == set()
             assert sweep(pooled) == repaired(expired_leases=1)
         assert [document(connection, one)["status_id"] for one in documents] == [5, 3, 3, 3]
         assert [document(connection, one)["ocr_attempts"] for one in documents] == [1, 1, 0, 1]
@@ -99,8 +100,8 @@ class TestTransitions:
                 for _ in range(number):
                     with pool.connection() as pooled:
                         for held in claim(pooled):
-                            claims.renew(pooled, {held.token}, timedelta(minutes=1))
-                            done += claims.succeed(pooled, held, READING)
+                            leases.renew(pooled, {held.token}, timedelta(minutes=1))
+                            done += succeed(pooled, held, READING)
                 return done
 
         with ThreadPoolExecutor(3) as clients:
@@ -135,7 +136,7 @@ class TestSession:
         with connect(pooled_url) as pooled:
             held = claim_one(pooled)
             with pytest.raises(OutcomeRefused):
-                claims.succeed(pooled, held, READING)
+                succeed(pooled, held, READING)
             assert set(on_every_server_connection(pooled_url, LIMITS).values()) == {NO_LIMITS}
             assert fail(pooled, held), "the connection is as good as new"
 
@@ -148,9 +149,9 @@ class TestSession:
         with connect(pooled_url) as pooled:
             for _ in range(number):
                 held = claim_one(pooled)
-                assert claims.renew(pooled, {held.token}, timedelta(minutes=1)) == {held.token}
+                assert leases.renew(pooled, {held.token}, timedelta(minutes=1)) == {held.token}
                 on_every_server_connection(pooled_url, LIMITS)
-                assert claims.succeed(pooled, held, READING)
+                assert succeed(pooled, held, READING)
                 on_every_server_connection(pooled_url, LIMITS)
 
     def test_no_lock_and_no_temporary_table_outlives_its_transaction(
@@ -222,7 +223,7 @@ class TestWork:
                 wait_until(lambda: connection.execute(kept, [lease]).fetchone() == (True,))
                 assert sweep(connection).total == 0
                 with pool.connection() as pooled:
-                    assert claims.succeed(pooled, held, READING)
+                    assert succeed(pooled, held, READING)
             finally:
                 over.set()
         assert lost == []

@@ -11,7 +11,6 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.alerting.delivering import PERHAPS_AGAIN
-from notaflow_pipeline.queue import claims
 from notaflow_pipeline.reporting.writing import write_day
 from notaflow_pipeline_tests.alerting.receivers import Webhook, webhook
 from notaflow_pipeline_tests.cli import Terminal
@@ -19,7 +18,7 @@ from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, defs
 from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents, started_from
 from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
 from notaflow_pipeline_tests.processes.test_together import free_port, running_dev, wait_until
-from notaflow_pipeline_tests.queue.conftest import READING, add_document, ago, change, claim_one
+from notaflow_pipeline_tests.queue.conftest import READING, add_document, ago, change, claim_one, succeed
 from notaflow_pipeline_tests.reporting.histories import add_attempt
 
 pytestmark = [
@@ -134,7 +133,7 @@ def break_everything(connection: Connection, told: Terminal, today: date) -> Non
     """Make every check fail, each by a fact of its own."""
     # a read document on which another program laid its hand
     add_document(connection, supabase_path="index/page.png")
-    assert claims.succeed(connection, claim_one(connection), READING)
+    assert succeed(connection, claim_one(connection), READING)
     connection.execute("UPDATE extraction_queue SET ocr_attempts = 2 WHERE status_id = 5")
     # failed for good; left behind on its last attempt; and ready for more than a day
     add_document(connection, ocr_attempts=3)

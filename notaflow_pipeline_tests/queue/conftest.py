@@ -11,8 +11,9 @@ import pytest
 from psycopg import Connection, sql
 from psycopg.rows import dict_row
 
-from notaflow_pipeline.queue import claims
+from notaflow_pipeline.queue import claims, outcomes
 from notaflow_pipeline.queue.model import ERROR_PREFIX, Claim, Failure, Reading
+from notaflow_pipeline.queue.outcomes import Recording
 from notaflow_pipeline.queue.recovery import Recovered, recover
 from notaflow_pipeline.queue.roles import WORKER
 from notaflow_pipeline_tests import least_privilege
@@ -115,6 +116,11 @@ def claim_one(connection: Connection) -> Claim:
     return only
 
 
+def succeed(connection: Connection, held: Claim, reading: Reading = READING) -> bool:
+    """Record a text; whether it was accepted."""
+    return outcomes.record_texts(connection, [(held, reading)])[held.token] is Recording.RECORDED
+
+
 def fail(
     connection: Connection,
     held: Claim,
@@ -124,8 +130,8 @@ def fail(
     mirror_errors: bool = True,
     exhausted_status: int = 3,
 ) -> bool:
-    """Record a failure under the default settings."""
-    return claims.fail(
+    """Record a failure under the default settings; whether it was accepted."""
+    recording = outcomes.record_failure(
         connection,
         held,
         failure,
@@ -136,6 +142,7 @@ def fail(
         mirror_errors=mirror_errors,
         exhausted_status=exhausted_status,
     )
+    return recording is Recording.RECORDED
 
 
 def sweep(connection: Connection, *, mirror_errors: bool = True, exhausted_status: int = 3) -> Recovered:

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue import claims
+from notaflow_pipeline.queue import outcomes
 from notaflow_pipeline.queue.rereading import request_reread
 from notaflow_pipeline.queue.retrying import Choice, send_round
 from notaflow_pipeline_tests.queue.conftest import (
@@ -22,6 +22,7 @@ from notaflow_pipeline_tests.queue.conftest import (
     document,
     expire,
     fail,
+    succeed,
     sweep,
 )
 
@@ -46,7 +47,7 @@ def test_claim_after_a_failure_waited_since_its_backoff_was_over(connection: Con
 
 def test_claim_after_a_release_waited_since_then(connection: Connection) -> None:
     row = add_document(connection, created_at=ago("2 hours"))
-    claims.release(connection, [claim_one(connection).token], reason="stop")
+    outcomes.release(connection, [claim_one(connection).token], reason="stop")
     claim_one(connection)
     released, again = attempts(connection, row)
     assert again["ready_at"] == released["finished_at"]
@@ -70,7 +71,7 @@ def test_claim_of_what_was_sent_round_or_is_read_again_waited_since_somebody_ask
     [sent] = connection.execute("SELECT sent_at FROM ocr_round").fetchall()
     assert (last_attempt(connection, row)["ready_at"],) == sent
 
-    assert claims.succeed(connection, held, READING)
+    assert succeed(connection, held, READING)
     request_reread(connection, sources=["index"])
     asked = document(connection, row)["ocr_reread_requested_at"]
     claim_one(connection)
@@ -131,7 +132,7 @@ def test_document_whose_second_reading_failed_for_good_is_not_exhausted(
     connection: Connection, ends: Callable[[Connection], None]
 ) -> None:
     row = add_document(connection)
-    assert claims.succeed(connection, claim_one(connection), READING)
+    assert succeed(connection, claim_one(connection), READING)
     request_reread(connection, sources=["index"], more_attempts=1)
     ends(connection)
     assert document(connection, row)["status_id"] == 5
@@ -140,6 +141,6 @@ def test_document_whose_second_reading_failed_for_good_is_not_exhausted(
 
 def test_success_and_release_exhaust_nothing(connection: Connection) -> None:
     row = add_document(connection, ocr_max_attempts=1)
-    claims.release(connection, [claim_one(connection).token], reason="stop")
-    assert claims.succeed(connection, claim_one(connection), READING)
+    outcomes.release(connection, [claim_one(connection).token], reason="stop")
+    assert succeed(connection, claim_one(connection), READING)
     assert [one["exhausted"] for one in attempts(connection, row)] == [None, None]

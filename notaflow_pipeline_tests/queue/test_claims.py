@@ -14,7 +14,7 @@ import pytest
 from psycopg import Connection, sql
 from psycopg.rows import scalar_row
 
-from notaflow_pipeline.queue import claims, monitoring
+from notaflow_pipeline.queue import claims, leases, monitoring, outcomes
 from notaflow_pipeline.queue.model import Claim, Failure, Reading
 from notaflow_pipeline_tests.queue.conftest import (
     BLANK,
@@ -33,6 +33,7 @@ from notaflow_pipeline_tests.queue.conftest import (
     everything,
     expire,
     fail,
+    succeed,
     sweep,
 )
 from notaflow_pipeline_tests.queue.oracle import broken_promises
@@ -211,7 +212,7 @@ def test_source_that_is_not_read_is_refused_and_no_row_is_touched(connection: Co
     with pytest.raises(ValueError, match=REFUSED):
         claim(connection, sources=sources)
     with pytest.raises(ValueError, match=REFUSED):
-        claims.claim_statement(sources)
+        claims.claim_statement(tuple(sources), 1)
     assert everything(connection) == before
 
 
@@ -285,7 +286,7 @@ def test_token_is_never_used_again(connection: Connection) -> None:
     for _ in range(4):
         held = claim_one(connection)
         tokens.append(held.token)
-        claims.release(connection, [held.token], reason="stop")
+        outcomes.release(connection, [held.token], reason="stop")
     assert tokens == sorted(set(tokens))
 
 
@@ -361,7 +362,7 @@ def test_eight_workers_claim_each_of_three_hundred_documents_exactly_once(
         while monitoring.has_unfinished(one, sources=["index"]):
             for held in claim(one, random.randint(1, 9)):
                 claimed.append(held)
-                assert claims.succeed(one, held, reading(f"text of {held.document_number}"))
+                assert succeed(one, held, reading(f"text of {held.document_number}"))
 
     in_threads(database_url, [work] * 8)
     assert Counter(held.document_number for held in claimed) == {str(i): 1 for i in range(1, 301)}
@@ -376,13 +377,13 @@ def meet_a_fate(one: Connection, held: Claim, late: list[bool]) -> None:
     fate = random.choice(["succeed"] * 5 + ["fail", "fail for good", "stop", "die", "freeze"])
     match fate:
         case "succeed":
-            claims.succeed(one, held, reading(f"{held.token}"))
+            succeed(one, held, reading(f"{held.token}"))
         case "fail":
             fail(one, held, retry_base_seconds=0)
         case "fail for good":
             fail(one, held, ENCRYPTED)
         case "stop":
-            claims.release(one, [held.token], reason="stop")
+            outcomes.release(one, [held.token], reason="stop")
         case _:
             one.execute(
                 "UPDATE ocr_attempt SET lease_expires_at = clock_timestamp() - interval '1 s' "
@@ -391,7 +392,7 @@ def meet_a_fate(one: Connection, held: Claim, late: list[bool]) -> None:
             )
             if fate == "freeze":
                 sweep(one)
-                late.append(claims.succeed(one, held, reading("late")))
+                late.append(succeed(one, held, reading("late")))
 
 
 def test_promises_hold_among_workers_that_crash_come_late_fail_and_give_back(
@@ -433,7 +434,7 @@ def test_renewal_extends_the_leases_that_are_held_and_returns_them(connection: C
     held = claim(connection, 2)
     tokens = {one.token for one in held}
     earlier = database_time(connection)
-    assert claims.renew(connection, tokens, timedelta(hours=1)) == tokens
+    assert leases.renew(connection, tokens, timedelta(hours=1)) == tokens
     assert all(attempt["lease_expires_at"] > earlier + timedelta(hours=1) for attempt in attempts(connection))
 
 
@@ -451,11 +452,11 @@ def _delete(connection: Connection, held: Claim) -> None:
 
 
 def _finish(connection: Connection, held: Claim) -> None:
-    assert claims.succeed(connection, held, READING)
+    assert succeed(connection, held, READING)
 
 
 def _give_back(connection: Connection, held: Claim) -> None:
-    assert claims.release(connection, [held.token], reason="stop") == 1
+    assert outcomes.release(connection, [held.token], reason="stop") == 1
 
 
 @pytest.mark.parametrize("lose", [_recover, _reset_elsewhere, _delete, _finish, _give_back])
@@ -464,7 +465,7 @@ def test_renewal_tells_which_claims_are_lost(connection: Connection, lose: Calla
     add_document(connection)
     lost, kept = claim(connection, 2)
     lose(connection, lost)
-    assert claims.renew(connection, [lost.token, kept.token, 987_654], LEASE) == {kept.token}
+    assert leases.renew(connection, [lost.token, kept.token, 987_654], LEASE) == {kept.token}
 
 
 # --- success
@@ -475,7 +476,7 @@ def test_success_writes_the_text_and_ends_the_attempt(connection: Connection) ->
         connection, ocr_error="OCR processing failed: earlier", ocr_last_error_at=ago("1 hour"), error_message="kept"
     )
     held = claim_one(connection)
-    assert claims.succeed(connection, held, READING)
+    assert succeed(connection, held, READING)
 
     written = document(connection, row)
     assert written["status_id"] == 5
@@ -508,7 +509,7 @@ def test_success_writes_the_text_and_ends_the_attempt(connection: Connection) ->
 
 def test_empty_text_is_stored_as_empty_and_never_as_null(connection: Connection) -> None:
     row = add_document(connection)
-    assert claims.succeed(connection, claim_one(connection), BLANK)
+    assert succeed(connection, claim_one(connection), BLANK)
     assert document(connection, row)["file_content"] == ""
     [attempt] = attempts(connection, row)
     assert (attempt["characters"], attempt["mean_confidence"]) == (0, None)
@@ -518,9 +519,9 @@ def test_empty_text_is_stored_as_empty_and_never_as_null(connection: Connection)
 def test_success_whose_answer_was_lost_is_accepted_again_and_changes_nothing(connection: Connection) -> None:
     add_document(connection)
     held = claim_one(connection)
-    assert claims.succeed(connection, held, READING)
+    assert succeed(connection, held, READING)
     before = everything(connection)
-    assert claims.succeed(connection, held, READING)
+    assert succeed(connection, held, READING)
     assert everything(connection) == before
 
 
@@ -536,20 +537,20 @@ def test_failure_whose_answer_was_lost_is_accepted_again_and_changes_nothing(con
 def test_claim_ends_once(connection: Connection) -> None:
     add_document(connection)
     held = claim_one(connection)
-    assert claims.succeed(connection, held, READING)
+    assert succeed(connection, held, READING)
     before = everything(connection)
     assert not fail(connection, held)
-    assert claims.release(connection, [held.token], reason="stop") == 0
+    assert outcomes.release(connection, [held.token], reason="stop") == 0
     assert everything(connection) == before
 
 
 # --- what comes too late
 
 LATE: list[Callable[[Connection, Claim], int]] = [
-    lambda connection, held: claims.succeed(connection, held, reading("late text")),
+    lambda connection, held: succeed(connection, held, reading("late text")),
     lambda connection, held: fail(connection, held),
     lambda connection, held: fail(connection, held, ENCRYPTED, exhausted_status=4),
-    lambda connection, held: claims.release(connection, [held.token], reason="stop"),
+    lambda connection, held: outcomes.release(connection, [held.token], reason="stop"),
 ]
 LATE_IDS = ["succeed", "fail", "fail for good", "release"]
 
@@ -580,7 +581,7 @@ def test_late_finish_while_another_worker_of_the_same_name_reads_changes_nothing
     assert not finish(connection, late)
     assert everything(connection) == before
 
-    assert claims.succeed(connection, winner, reading("the winner's text"))
+    assert succeed(connection, winner, reading("the winner's text"))
     assert not finish(connection, late)
     assert document(connection, row)["file_content"] == "the winner's text"
     assert [attempt["outcome"] for attempt in attempts(connection, row)] == ["stuck", "succeeded"]
@@ -608,8 +609,8 @@ def test_claim_after_a_foreign_reset_closes_the_old_attempt_as_superseded(connec
     assert winner.token != late.token
     old, new = attempts(connection, row)
     assert (old["outcome"], new["outcome"]) == ("superseded", None)
-    assert not claims.succeed(connection, late, reading("late"))
-    assert claims.succeed(connection, winner, READING)
+    assert not succeed(connection, late, reading("late"))
+    assert succeed(connection, winner, READING)
     assert document(connection, row)["file_content"] == READING.text
 
 
@@ -627,7 +628,7 @@ def test_finish_of_a_deleted_document_is_refused(connection: Connection) -> None
     row = add_document(connection)
     held = claim_one(connection)
     connection.execute("DELETE FROM extraction_queue WHERE id = %s", [row])
-    assert not claims.succeed(connection, held, READING)
+    assert not succeed(connection, held, READING)
     assert [attempt["outcome"] for attempt in attempts(connection, row)] == ["superseded"]
 
 
@@ -637,8 +638,8 @@ def test_finish_of_a_claim_that_never_was_is_refused(connection: Connection) -> 
     before = everything(connection)
     invented = Claim(held.token + 1, held.document_id, "1", "index", None, 1, 3)
     elsewhere = Claim(held.token + 1, uuid4(), "1", "index", None, 1, 3)
-    assert not claims.succeed(connection, invented, READING)
-    assert not claims.succeed(connection, elsewhere, READING)
+    assert not succeed(connection, invented, READING)
+    assert not succeed(connection, elsewhere, READING)
     assert everything(connection) == before
 
 
@@ -703,7 +704,7 @@ def test_waits_are_spread_by_chance_and_never_long(connection: Connection) -> No
         fail(connection, held, retry_base_seconds=30)
         written = document(connection, held.document_id)
         waits.append((written["ocr_next_attempt_at"] - written["ocr_last_error_at"]).total_seconds())
-    hour = claims.MAX_BACKOFF_SECONDS
+    hour = outcomes.MAX_BACKOFF_SECONDS
     assert all(hour * 0.5 <= wait <= hour * 1.5 + 1 for wait in waits)
     assert max(waits) - min(waits) > hour * 0.05
 
@@ -750,7 +751,7 @@ def test_release_gives_the_attempt_back_and_its_number_is_used_again(connection:
     row = add_document(connection, ocr_attempts=1, ocr_error="OCR processing failed: earlier")
     held = claim_one(connection)
     assert held.attempt_number == 2
-    assert claims.release(connection, [held.token], reason="the worker was told to stop") == 1
+    assert outcomes.release(connection, [held.token], reason="the worker was told to stop") == 1
 
     written = document(connection, row)
     assert (written["status_id"], written["ocr_attempts"]) == (3, 1)
@@ -766,8 +767,8 @@ def test_release_gives_back_what_it_names_and_no_more(connection: Connection) ->
     for _ in range(3):
         add_document(connection)
     held = claim(connection, 3)
-    assert claims.release(connection, [held[0].token, held[1].token, 987_654], reason="stop") == 2
-    assert claims.release(connection, [], reason="stop") == 0
+    assert outcomes.release(connection, [held[0].token, held[1].token, 987_654], reason="stop") == 2
+    assert outcomes.release(connection, [], reason="stop") == 0
     assert document(connection, held[2].document_id)["status_id"] == 6
     assert broken_promises(connection) == {}
 
@@ -777,11 +778,11 @@ def test_release_of_a_run_gives_back_that_run_s_claims_alone(connection: Connect
         add_document(connection)
     mine = claim(connection, 2, run_id="run-1")
     [finished] = claim(connection, 1, run_id="run-1")
-    claims.succeed(connection, finished, READING)
+    succeed(connection, finished, READING)
     [foreign] = claim(connection, 1, run_id="run-2")
     [outside] = claim(connection, 1, run_id=None)
-    assert claims.release_run(connection, "run-1", reason="the run was cancelled") == 2
-    assert claims.release_run(connection, "run-1", reason="the run was cancelled") == 0
+    assert outcomes.release_run(connection, "run-1", reason="the run was cancelled") == 2
+    assert outcomes.release_run(connection, "run-1", reason="the run was cancelled") == 0
     statuses = [document(connection, one.document_id)["status_id"] for one in (*mine, finished, foreign, outside)]
     assert statuses == [3, 3, 5, 6, 6]
     assert broken_promises(connection) == {}
@@ -814,20 +815,20 @@ def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_claim_walks_its_index_past_a_hundred_thousand_exhausted_rows(crowded: Connection) -> None:
-    numbered = claims.claim_statement(["index"]).as_string(crowded)
-    for number, name in enumerate(("limit", "worker_id", "sources", "run_id", "instance", "lease"), start=1):
+    numbered = claims.claim_statement(("index",), 20).decode()
+    for number, name in enumerate(("worker_id", "run_id", "instance", "lease"), start=1):
         numbered = numbered.replace(f"%({name})s", f"${number}")
-    crowded.execute(b"PREPARE claim (bigint, text, text[], text, uuid, interval) AS " + numbered.encode())
+    crowded.execute(b"PREPARE claim (text, text, uuid, interval) AS " + numbered.encode())
     for mode in ("auto", "force_custom_plan", "force_generic_plan"):
         crowded.execute(sql.SQL("SET plan_cache_mode = {}").format(sql.Literal(mode)))
         with crowded.transaction(force_rollback=True):
             row = crowded.execute(
-                "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE claim(20, 'w', '{index}', NULL, NULL, '1 minute')"
+                "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE claim('w', NULL, NULL, '1 minute')"
             ).fetchone()
         assert row is not None
         found = nodes(row[0][0]["Plan"])
         on_queue = [node for node in found if node.get("Relation Name") == "extraction_queue"]
-        assert "idx_extraction_queue_ocr_claim_index" in {node.get("Index Name") for node in on_queue}, mode
+        assert "idx_extraction_queue_ocr_next_index" in {node.get("Index Name") for node in on_queue}, mode
         assert [node["Node Type"] for node in on_queue if node["Node Type"] == "Seq Scan"] == [], mode
         assert sum(node.get("Rows Removed by Filter", 0) for node in found) < 100, mode
         assert max(node["Actual Rows"] * node["Actual Loops"] for node in on_queue) <= 80, mode

@@ -8,13 +8,13 @@ import pytest
 from psycopg import Connection
 from psycopg.rows import scalar_row
 
-from notaflow_pipeline.queue import claims
+from notaflow_pipeline.queue import claims, leases, outcomes
 from notaflow_pipeline.queue.front import BELIEVED_SECONDS, QueueFront
 from notaflow_pipeline.queue.model import Claim
 from notaflow_pipeline_tests.queue.conftest import LEASE, READING, add_document, ago, change, fail
 from notaflow_pipeline_tests.queue.oracle import broken_promises
 
-CLAIM_INDEX = "idx_extraction_queue_ocr_claim_index"
+CLAIM_INDEX = "idx_extraction_queue_ocr_next_index"
 
 
 class Clock:
@@ -137,7 +137,7 @@ def beside_a_snapshot(connection: Connection, other: Connection) -> Iterator[Non
     with other.transaction():
         other.execute("SELECT 1").fetchone()
         for _ in range(10):
-            claims.succeed_together(connection, [(held, READING) for held in claim(connection, None, 200)])
+            outcomes.record_texts(connection, [(held, READING) for held in claim(connection, None, 200)])
         connection.execute("VACUUM (ANALYZE) extraction_queue, ocr_attempt")
         yield
 
@@ -156,7 +156,7 @@ def test_claims_beside_an_open_snapshot_walk_over_nothing_that_was_claimed_befor
 
 
 def succeed(connection: Connection, held: Sequence[Claim]) -> int:
-    return len(claims.succeed_together(connection, [(one, READING) for one in held]))
+    return len(outcomes.record_texts(connection, [(one, READING) for one in held]))
 
 
 def fail_all(connection: Connection, held: Sequence[Claim]) -> int:
@@ -164,7 +164,7 @@ def fail_all(connection: Connection, held: Sequence[Claim]) -> int:
 
 
 def renew(connection: Connection, held: Sequence[Claim]) -> int:
-    return len(claims.renew(connection, [one.token for one in held], LEASE))
+    return len(leases.renew(connection, [one.token for one in held], LEASE))
 
 
 @pytest.mark.usefixtures("beside_a_snapshot")

@@ -382,7 +382,7 @@ def test_invalid_leftover_of_the_document_s_index_is_named_and_built_anew(notafl
 def test_invalid_leftover_of_the_claim_s_index_is_built_anew(empty_database_url: str) -> None:
     migrate(empty_database_url, sources=["index"], to=7)
     with on(empty_database_url) as connection:
-        leave_invalid(connection, "idx_extraction_queue_ocr_claim_index")
+        leave_invalid(connection, "idx_extraction_queue_ocr_next_index")
         migrate(empty_database_url, sources=["index"])
         assert differences(connection) == []
 
@@ -439,7 +439,7 @@ DAMAGE = [
         "status 6 is 'Archivé' in extraction_status, not 'OCR en traitement'",
     ),
     ("DROP INDEX idx_extraction_queue_ocr_stuck", "index idx_extraction_queue_ocr_stuck is missing"),
-    ("DROP INDEX idx_extraction_queue_ocr_claim_index", "index idx_extraction_queue_ocr_claim_index is missing"),
+    ("DROP INDEX idx_extraction_queue_ocr_next_index", "index idx_extraction_queue_ocr_claim_index is missing"),
     (
         "DROP INDEX idx_extraction_queue_ocr_active; "  # noqa: ISC004 - two statements
         "CREATE INDEX idx_extraction_queue_ocr_active ON extraction_queue (id)",
@@ -451,8 +451,8 @@ DAMAGE = [
         "index ocr_attempt_one_open is missing: nothing keeps two claims of one document apart",
     ),
     (
-        "ALTER TABLE extraction_queue DISABLE TRIGGER ocr_forget_claim",
-        "trigger ocr_forget_claim on extraction_queue is missing or disabled",
+        "ALTER TABLE extraction_queue DISABLE TRIGGER ocr_changed_elsewhere",
+        "trigger ocr_changed_elsewhere on extraction_queue is missing or disabled",
     ),
     ("DROP TABLE ocr_alert_delivery", "table ocr_alert_delivery is missing"),
     ("ALTER TABLE ocr_alert_condition DROP COLUMN opened_at", "column ocr_alert_condition.opened_at is missing"),
@@ -479,10 +479,10 @@ def test_every_difference_is_named_in_words(connection: Connection) -> None:
 
 
 def test_claim_index_with_another_condition_is_named(connection: Connection) -> None:
-    name = "idx_extraction_queue_ocr_claim_index"
-    connection.execute("DROP INDEX idx_extraction_queue_ocr_claim_index")
+    name = "idx_extraction_queue_ocr_next_index"
+    connection.execute("DROP INDEX idx_extraction_queue_ocr_next_index")
     connection.execute("""
-        CREATE INDEX idx_extraction_queue_ocr_claim_index ON extraction_queue (ocr_priority DESC, created_at, id)
+        CREATE INDEX idx_extraction_queue_ocr_next_index ON extraction_queue (ocr_priority DESC, created_at, id)
         WHERE status_id = 3 AND document_source = 'acte' AND file_content IS NULL
           AND (ocr_attempts IS NULL OR ocr_attempts < ocr_max_attempts)
     """)

@@ -27,13 +27,15 @@ from hypothesis.stateful import (
 )
 from psycopg import Connection
 
-from notaflow_pipeline.queue import claims
+from notaflow_pipeline.queue import claims, leases, outcomes
 from notaflow_pipeline.queue.model import Claim, Failure, Reading
 from notaflow_pipeline.queue.oracle import find_violations
+from notaflow_pipeline.queue.outcomes import Recording
 from notaflow_pipeline.queue.pausing import pause, resume
 from notaflow_pipeline.queue.recovery import recover
 from notaflow_pipeline.queue.rereading import request_reread
 from notaflow_pipeline.queue.retrying import Choice, send_round
+from notaflow_pipeline_tests.queue.conftest import succeed
 
 SOURCES = ("index",)
 LEASE = timedelta(seconds=60)
@@ -193,7 +195,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(claim=claimed)
     def renew(self, claim: Claim) -> None:
-        renewed = claims.renew(self.connection, [claim.token], LEASE)
+        renewed = leases.renew(self.connection, [claim.token], LEASE)
         document = self.model.holder(claim.token)
         assert renewed == ({claim.token} if document else set())
         if document:
@@ -201,9 +203,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(claim=claimed, text=st.sampled_from(["", "texte", "--- Page 1 ---\nLot 3 770 292"]))
     def succeed(self, claim: Claim, text: str) -> None:
-        accepted = claims.succeed(
-            self.connection, claim, Reading(f"{text}{claim.token}", 1, 90.0, 0.1, 0.2, 10, "model")
-        )
+        accepted = succeed(self.connection, claim, Reading(f"{text}{claim.token}", 1, 90.0, 0.1, 0.2, 10, "model"))
         document = self.model.holder(claim.token)
         assert accepted == (document is not None or self.model.outcomes[claim.token] == "succeeded")
         if document:
@@ -214,16 +214,19 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(claim=claimed, retryable=st.booleans())
     def fail(self, claim: Claim, retryable: bool) -> None:
-        accepted = claims.fail(
-            self.connection,
-            claim,
-            Failure("timeout", "It took too long.", retryable),
-            error="OCR processing failed: It took too long.",
-            fetch_seconds=0.1,
-            source_bytes=10,
-            retry_base_seconds=BACKOFF_SECONDS,
-            mirror_errors=True,
-            exhausted_status=3,
+        accepted = (
+            outcomes.record_failure(
+                self.connection,
+                claim,
+                Failure("timeout", "It took too long.", retryable),
+                error="OCR processing failed: It took too long.",
+                fetch_seconds=0.1,
+                source_bytes=10,
+                retry_base_seconds=BACKOFF_SECONDS,
+                mirror_errors=True,
+                exhausted_status=3,
+            )
+            is Recording.RECORDED
         )
         document = self.model.holder(claim.token)
         assert accepted == (document is not None or self.model.outcomes[claim.token] == "failed")
@@ -241,7 +244,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(claim=claimed)
     def release(self, claim: Claim) -> None:
-        released = claims.release(self.connection, [claim.token], reason="told to stop")
+        released = outcomes.release(self.connection, [claim.token], reason="told to stop")
         document = self.model.holder(claim.token)
         assert released == (1 if document else 0)
         if document:

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue import claims, health, monitoring
+from notaflow_pipeline.queue import health, monitoring
 from notaflow_pipeline.queue.model import Attempt
 from notaflow_pipeline_tests.queue.conftest import (
     BLANK,
@@ -24,6 +24,7 @@ from notaflow_pipeline_tests.queue.conftest import (
     document,
     expire,
     fail,
+    succeed,
 )
 
 INDEX = ("index",)
@@ -83,7 +84,7 @@ def test_every_state_is_counted(connection: Connection) -> None:
     expire(connection, expired)
     fail(connection, waits)
     fail(connection, encrypted, ENCRYPTED)
-    claims.succeed(connection, done, BLANK)
+    succeed(connection, done, BLANK)
     wanted = {"ready": 0, "active": 2, "stuck": 1, "backing_off": 1, "exhausted": 1, "done": 1}
     for state, columns in ROWS.values():
         add_document(connection, **columns)
@@ -167,7 +168,7 @@ def test_number_with_a_dash_or_without_a_normal_form_is_found(connection: Connec
 
 def test_row_that_is_shown_holds_no_text(connection: Connection) -> None:
     row = add_document(connection)
-    claims.succeed(connection, claim_one(connection), READING)
+    succeed(connection, claim_one(connection), READING)
     [job] = monitoring.find_jobs(connection, str(row))
     assert READING.text not in repr(job)
     assert monitoring.text_of(connection, row) == READING.text
@@ -179,7 +180,7 @@ def test_attempts_are_told_by_document_and_by_run(connection: Connection) -> Non
     [first] = claim(connection, run_id="run-1")
     fail(connection, first, retry_base_seconds=0)
     [second] = claim(connection, run_id="run-2")
-    claims.succeed(connection, second, READING)
+    succeed(connection, second, READING)
     [third] = claim(connection, run_id="run-2")
 
     def told(found: list[Attempt]) -> list[tuple[int, UUID, str | None]]:
@@ -205,7 +206,7 @@ def test_export_yields_the_contract_s_keys_oldest_first(connection: Connection) 
     waiting = add_document(connection, document_number="3", created_at=ago("1 hour"))
     add_document(connection, document_source="acte")
     first, second = claim(connection, 2)
-    claims.succeed(connection, first, READING)
+    succeed(connection, first, READING)
     fail(connection, second)
     empty = {"supabase_path": None, "file_content": None, "mean_confidence": None, "pages": None}
     assert list(monitoring.export(connection, sources=INDEX, since=None)) == [
@@ -248,9 +249,9 @@ def test_export_since_a_time_yields_what_ended_then_or_later(connection: Connect
 
 def test_export_of_a_re_read_document_tells_the_latest_confidence(connection: Connection) -> None:
     row = add_document(connection)
-    claims.succeed(connection, claim_one(connection), READING)
+    succeed(connection, claim_one(connection), READING)
     change(connection, "extraction_queue", row, status_id=3, file_content=None)
-    claims.succeed(connection, claim_one(connection), BLANK)
+    succeed(connection, claim_one(connection), BLANK)
     [exported] = monitoring.export(connection, sources=INDEX, since=None)
     assert (exported["file_content"], exported["mean_confidence"], exported["ocr_attempts"]) == ("", None, 2)
 

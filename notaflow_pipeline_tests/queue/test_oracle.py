@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue import claims
+from notaflow_pipeline.queue import outcomes
 from notaflow_pipeline.queue.oracle import INVARIANTS, find_violations
 from notaflow_pipeline_tests.queue.conftest import (
     ENCRYPTED,
@@ -16,6 +16,7 @@ from notaflow_pipeline_tests.queue.conftest import (
     change,
     claim,
     fail,
+    succeed,
 )
 from notaflow_pipeline_tests.queue.oracle import PROMISES
 
@@ -25,10 +26,10 @@ def history(connection: Connection) -> None:
     for hours in range(1, 7):
         add_document(connection, document_number=str(hours), created_at=ago(f"{10 - hours} hours"))
     done, failed, exhausted, released, _ = claim(connection, 5)
-    claims.succeed(connection, done, READING)
+    succeed(connection, done, READING)
     fail(connection, failed)
     fail(connection, exhausted, ENCRYPTED)
-    claims.release(connection, [released.token], reason="stop")
+    outcomes.release(connection, [released.token], reason="stop")
 
 
 BREAKS: dict[str, tuple[str, str]] = {

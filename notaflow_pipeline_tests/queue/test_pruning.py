@@ -7,9 +7,9 @@ from uuid import UUID
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue import claims
+from notaflow_pipeline.queue import outcomes
 from notaflow_pipeline.queue.pruning import Pruned, prune_attempts
-from notaflow_pipeline_tests.queue.conftest import READING, add_document, attempts, claim, claim_one, fail
+from notaflow_pipeline_tests.queue.conftest import READING, add_document, attempts, claim, claim_one, fail, succeed
 from notaflow_pipeline_tests.queue.oracle import broken_promises
 
 ZONE = "America/Toronto"
@@ -22,7 +22,7 @@ def finished(connection: Connection) -> UUID:
     """A document that failed once and was then read."""
     key = add_document(connection)
     fail(connection, claim_one(connection), retry_base_seconds=0)
-    claims.succeed(connection, claim_one(connection), READING)
+    succeed(connection, claim_one(connection), READING)
     return key
 
 
@@ -123,7 +123,7 @@ def test_open_attempt_of_a_deleted_document_is_never_removed(connection: Connect
 def test_released_attempts_need_no_count(connection: Connection) -> None:
     key = add_document(connection)
     [held] = claim(connection)
-    claims.release(connection, [held.token], reason="stopped")
+    outcomes.release(connection, [held.token], reason="stopped")
     age(connection, key, 401)
     delete(connection, key)
     assert prune(connection).attempts == 1

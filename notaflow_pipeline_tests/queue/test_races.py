@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue import claims
+from notaflow_pipeline.queue import leases, outcomes
 from notaflow_pipeline.queue.model import Claim
 from notaflow_pipeline_tests.queue.conftest import (
     ENCRYPTED,
@@ -24,6 +24,7 @@ from notaflow_pipeline_tests.queue.conftest import (
     claim_one,
     expire,
     fail,
+    succeed,
     sweep,
 )
 from notaflow_pipeline_tests.queue.oracle import broken_promises
@@ -53,11 +54,11 @@ class Actor:
 
 
 ACTORS = {
-    "renew": Actor(lambda one, held: claims.renew(one, [held.token], LEASE), 6, None),
-    "succeed": Actor(lambda one, held: claims.succeed(one, held, READING), 5, "succeeded"),
+    "renew": Actor(lambda one, held: leases.renew(one, [held.token], LEASE), 6, None),
+    "succeed": Actor(lambda one, held: succeed(one, held, READING), 5, "succeeded"),
     "fail": Actor(lambda one, held: fail(one, held, retry_base_seconds=0), 3, "failed"),
     "fail for good": Actor(lambda one, held: fail(one, held, ENCRYPTED), 3, "failed"),
-    "release": Actor(lambda one, held: claims.release(one, [held.token], reason="stop"), 3, "released"),
+    "release": Actor(lambda one, held: outcomes.release(one, [held.token], reason="stop"), 3, "released"),
     "another program resets": Actor(_reset, 3, "superseded"),
     "another program deletes": Actor(_delete, None, "superseded"),
 }
@@ -117,7 +118,7 @@ def test_recovery_and_another_writer_of_the_row_end_right_in_every_order(
     assert broken_promises(connection) == {}
     exhausted = ends is ACTORS["fail for good"]
     assert (claim(connection) != []) == (status == 3 and not exhausted)
-    assert claims.succeed(connection, held, READING) == (ends.outcome in {None, "succeeded"})
+    assert succeed(connection, held, READING) == (ends.outcome in {None, "succeeded"})
 
 
 def test_document_cancelled_by_hand_is_not_claimed_and_its_worker_writes_nothing(connection: Connection) -> None:
@@ -131,8 +132,8 @@ def test_document_cancelled_by_hand_is_not_claimed_and_its_worker_writes_nothing
     add_document(connection)
     connection.execute(cancel)
     assert claim(connection, 2) == []
-    assert claims.renew(connection, [held.token], LEASE) == set()
-    assert not claims.succeed(connection, held, READING)
+    assert leases.renew(connection, [held.token], LEASE) == set()
+    assert not succeed(connection, held, READING)
     [attempt] = attempts(connection)
     assert attempt["outcome"] == "superseded"
     assert broken_promises(connection) == {}

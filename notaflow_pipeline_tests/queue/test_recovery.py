@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue import claims
+from notaflow_pipeline.queue import leases, outcomes
 from notaflow_pipeline.queue.model import ERROR_PREFIX
 from notaflow_pipeline.queue.recovery import LEASE_EXPIRED, STUCK_ELSEWHERE, Recovered, count_needing_recovery
 from notaflow_pipeline_tests.queue.conftest import (
@@ -28,6 +28,7 @@ from notaflow_pipeline_tests.queue.conftest import (
     expire,
     fail,
     repaired,
+    succeed,
     sweep,
 )
 from notaflow_pipeline_tests.queue.oracle import broken_promises
@@ -93,7 +94,7 @@ def test_live_lease_is_left_alone_however_long_the_document_takes(connection: Co
     before = everything(connection)
     assert sweep(connection) == NOTHING
     assert everything(connection) == before
-    assert claims.succeed(connection, held, READING)
+    assert succeed(connection, held, READING)
 
 
 def test_row_of_another_program_that_is_stuck_for_ten_minutes_is_recovered_and_recorded(
@@ -181,7 +182,7 @@ def test_row_without_a_start_time_is_recovered(connection: Connection) -> None:
 def test_row_whose_token_is_of_a_finished_attempt_is_not_covered_by_it(connection: Connection) -> None:
     row = add_document(connection)
     held = claim_one(connection)
-    claims.release(connection, [held.token], reason="stop")
+    outcomes.release(connection, [held.token], reason="stop")
     change(connection, "ocr_attempt", held.token, claimed_at=ago("13 minutes"), finished_at=ago("12 minutes"))
     change(
         connection,
@@ -251,12 +252,12 @@ def test_renewal_in_flight_keeps_its_claim(connection: Connection, other: Connec
     held = claim_one(connection)
     expire(connection, held)
     with other.transaction():
-        assert claims.renew(other, [held.token], timedelta(minutes=5)) == {held.token}
+        assert leases.renew(other, [held.token], timedelta(minutes=5)) == {held.token}
         connection.execute("SET lock_timeout = '5s'")
         assert sweep(connection) == NOTHING
     assert sweep(connection) == NOTHING
     assert document(connection, row)["status_id"] == 6
-    assert claims.succeed(connection, held, READING)
+    assert succeed(connection, held, READING)
 
 
 def test_success_in_flight_is_not_recovered(connection: Connection, other: Connection) -> None:
@@ -264,7 +265,7 @@ def test_success_in_flight_is_not_recovered(connection: Connection, other: Conne
     held = claim_one(connection)
     expire(connection, held)
     with other.transaction():
-        assert claims.succeed(other, held, READING)
+        assert succeed(other, held, READING)
         connection.execute("SET lock_timeout = '5s'")
         assert sweep(connection) == NOTHING
     assert sweep(connection) == NOTHING
@@ -282,7 +283,7 @@ def test_renewal_that_waits_for_a_recovery_learns_that_its_claim_is_lost(
     with connection.transaction():
         assert sweep(connection).expired_leases == 1
         renewal = threading.Thread(
-            target=lambda: answers.append(claims.renew(other, [held.token], timedelta(minutes=5)))
+            target=lambda: answers.append(leases.renew(other, [held.token], timedelta(minutes=5)))
         )
         renewal.start()
         renewal.join(timeout=0.2)
@@ -358,7 +359,7 @@ def test_two_sweepers_at_once_recover_each_row_once(connection: Connection, data
 
 def test_row_at_three_with_the_text_of_a_successful_attempt_is_finished_again(connection: Connection) -> None:
     row = add_document(connection)
-    assert claims.succeed(connection, claim_one(connection), READING)
+    assert succeed(connection, claim_one(connection), READING)
     before = document(connection, row)
     change(connection, "extraction_queue", row, status_id=3, ocr_error="OCR processing failed: by another program")
     assert sweep(connection) == repaired(texts_without_status=1)
@@ -368,7 +369,7 @@ def test_row_at_three_with_the_text_of_a_successful_attempt_is_finished_again(co
 
 def test_row_at_three_with_a_text_that_no_attempt_wrote_is_left_alone(connection: Connection) -> None:
     row = add_document(connection)
-    assert claims.succeed(connection, claim_one(connection), READING)
+    assert succeed(connection, claim_one(connection), READING)
     change(connection, "extraction_queue", row, status_id=3, file_content="corrected by hand")
     add_document(connection, file_content="never read here")
     before = everything(connection)
@@ -424,7 +425,7 @@ def _orphaned_and_claimed_elsewhere(connection: Connection) -> None:
 
 def _limbo(connection: Connection) -> None:
     add_document(connection)
-    assert claims.succeed(connection, claim_one(connection), READING)
+    assert succeed(connection, claim_one(connection), READING)
     connection.execute("UPDATE extraction_queue SET status_id = 3")
 
 
@@ -436,7 +437,7 @@ def _text_of_another_program(connection: Connection) -> None:
 def _text_of_an_earlier_success(connection: Connection) -> None:
     _limbo(connection)
     connection.execute("UPDATE extraction_queue SET file_content = NULL")
-    assert claims.succeed(connection, claim_one(connection), BLANK)
+    assert succeed(connection, claim_one(connection), BLANK)
     connection.execute("UPDATE extraction_queue SET status_id = 3, file_content = %s", [READING.text])
 
 

@@ -9,12 +9,14 @@ import pytest
 from psycopg import Connection
 from psycopg.rows import dict_row
 
-from notaflow_pipeline.queue import claims, monitoring
+from notaflow_pipeline.queue import claims, monitoring, outcomes
 from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.queue.model import Claim, Failure, Reading
 from notaflow_pipeline.queue.oracle import find_violations
+from notaflow_pipeline.queue.outcomes import Recording
 from notaflow_pipeline.queue.recovery import recover
 from notaflow_pipeline.queue.rereading import request_reread
+from notaflow_pipeline_tests.queue.conftest import succeed
 
 OLD = Reading("old text", 1, 60.0, 0, 0, 1, "tesseract (fra)")
 NEW = Reading("new text", 1, 95.0, 0, 0, 1, "tesseract (fra+eng)")
@@ -36,16 +38,19 @@ def row(connection: Connection, document: UUID) -> dict[str, Any]:
 
 
 def fail(connection: Connection, held: Claim, *, retryable: bool, exhausted_status: int = 3) -> bool:
-    return claims.fail(
-        connection,
-        held,
-        Failure("timeout", "It took too long.", retryable),
-        error="OCR processing failed: It took too long.",
-        fetch_seconds=0,
-        source_bytes=0,
-        retry_base_seconds=0,
-        mirror_errors=True,
-        exhausted_status=exhausted_status,
+    return (
+        outcomes.record_failure(
+            connection,
+            held,
+            Failure("timeout", "It took too long.", retryable),
+            error="OCR processing failed: It took too long.",
+            fetch_seconds=0,
+            source_bytes=0,
+            retry_base_seconds=0,
+            mirror_errors=True,
+            exhausted_status=exhausted_status,
+        )
+        is Recording.RECORDED
     )
 
 
@@ -54,7 +59,7 @@ def document(connection: Connection) -> UUID:
     """A document that has been read."""
     made = enqueue_document(connection, NewDocument("index", "1", "index/1.pdf"))
     [held] = claim(connection)
-    assert claims.succeed(connection, held, OLD)
+    assert succeed(connection, held, OLD)
     return made
 
 
@@ -69,7 +74,7 @@ def test_new_text_replaces_the_old_when_it_is_there_and_not_before(connection: C
     [held] = claim(connection)
     assert held.attempt_number == 2
     assert (row(connection, document)["status_id"], row(connection, document)["file_content"]) == (6, "old text")
-    assert claims.succeed(connection, held, NEW)
+    assert succeed(connection, held, NEW)
     after = row(connection, document)
     assert (after["status_id"], after["file_content"], after["ocr_reread_requested_at"]) == (5, "new text", None)
     assert claim(connection) == [], "once is enough"
@@ -87,7 +92,7 @@ ENDS: dict[str, Callable[[Connection, Claim], object]] = {
         connection, held, retryable=False, exhausted_status=4
     ),
     "failed": lambda connection, held: fail(connection, held, retryable=True),
-    "given back": lambda connection, held: claims.release(connection, [held.token], reason="told to stop"),
+    "given back": lambda connection, held: outcomes.release(connection, [held.token], reason="told to stop"),
     "killed": killed,
     "reset by another program": lambda connection, _: connection.execute("UPDATE extraction_queue SET status_id = 3"),
 }

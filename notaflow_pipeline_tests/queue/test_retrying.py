@@ -7,12 +7,14 @@ from uuid import UUID, uuid4
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue import claims
+from notaflow_pipeline.queue import claims, outcomes
 from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.queue.model import Claim, Failure, Reading
 from notaflow_pipeline.queue.oracle import find_violations
+from notaflow_pipeline.queue.outcomes import Recording
 from notaflow_pipeline.queue.pausing import pause, paused, resume
 from notaflow_pipeline.queue.retrying import Choice, find_exhausted, send_round, what_became
+from notaflow_pipeline_tests.queue.conftest import succeed
 
 EVERYTHING = Choice(sources=("index",))
 
@@ -32,16 +34,19 @@ def exhaust(connection: Connection, kinds: Sequence[str]) -> list[UUID]:
 
 
 def fail(connection: Connection, one: Claim, kind: str, exhausted_status: int = 3) -> None:
-    assert claims.fail(
-        connection,
-        one,
-        Failure(kind, f"It is {kind}.", retryable=False),
-        error=f"OCR processing failed: It is {kind}.",
-        fetch_seconds=0,
-        source_bytes=0,
-        retry_base_seconds=1,
-        mirror_errors=True,
-        exhausted_status=exhausted_status,
+    assert (
+        outcomes.record_failure(
+            connection,
+            one,
+            Failure(kind, f"It is {kind}.", retryable=False),
+            error=f"OCR processing failed: It is {kind}.",
+            fetch_seconds=0,
+            source_bytes=0,
+            retry_base_seconds=1,
+            mirror_errors=True,
+            exhausted_status=exhausted_status,
+        )
+        is Recording.RECORDED
     )
 
 
@@ -95,7 +100,7 @@ def test_what_runs_waits_or_is_done_is_not_sent(connection: Connection) -> None:
     for number in "123":
         enqueue_document(connection, NewDocument("index", number, f"index/{number}.pdf"))
     running, done = claim(connection, 2)
-    claims.succeed(connection, done, Reading("", 1, None, 0, 0, 1, "test"))
+    succeed(connection, done, Reading("", 1, None, 0, 0, 1, "test"))
     connection.execute("UPDATE extraction_queue SET ocr_max_attempts = 1 WHERE id = %s", [running.document_id])
     assert send_round(connection, EVERYTHING) == []
 
@@ -114,7 +119,7 @@ def test_what_became_of_a_runs_documents(connection: Connection) -> None:
     exhaust(connection, ["a", "b", "c", "d"])
     send_round(connection, EVERYTHING, run_id="run", more_attempts=1)
     read, failed, running = claim(connection, 3)
-    claims.succeed(connection, read, Reading("texte", 1, 90.0, 0, 0, 1, "test"))
+    succeed(connection, read, Reading("texte", 1, 90.0, 0, 0, 1, "test"))
     fail(connection, failed, "timeout")
     became = {one.id: one.became for one in what_became(connection, "run")}
     assert became[read.document_id] == "read"
@@ -136,7 +141,7 @@ def test_pause_stops_every_claim_until_it_is_lifted(connection: Connection, agai
     assert stopped is not None
     assert stopped.reason.startswith("disk check")
     assert claim(connection) == []
-    assert claims.succeed(connection, in_hand, Reading("", 1, None, 0, 0, 1, "test")), "what is in hand is finished"
+    assert succeed(connection, in_hand, Reading("", 1, None, 0, 0, 1, "test")), "what is in hand is finished"
     assert resume(connection)
     assert not resume(connection)
     assert paused(connection) is None
@@ -158,7 +163,7 @@ def test_a_process_gives_back_claims_that_it_does_not_know_of(connection: Connec
             lease=timedelta(minutes=1),
             instance=instance,
         )
-    assert claims.release_instance(connection, mine, reason="told to stop") == 1
-    assert claims.release_instance(connection, mine, reason="told to stop") == 0
+    assert outcomes.release_instance(connection, mine, reason="told to stop") == 1
+    assert outcomes.release_instance(connection, mine, reason="told to stop") == 0
     states = connection.execute("SELECT status_id, ocr_attempts FROM extraction_queue ORDER BY created_at").fetchall()
     assert states == [(3, 0), (6, 1)]

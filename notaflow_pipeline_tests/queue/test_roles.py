@@ -9,7 +9,7 @@ import pytest
 from psycopg import Connection, sql
 from psycopg.conninfo import make_conninfo
 
-from notaflow_pipeline.queue import claims
+from notaflow_pipeline.queue import leases, outcomes
 from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.queue.migrating import Migrated, MigrationFailed, migrate, migrate_down
 from notaflow_pipeline.queue.oracle import find_violations
@@ -32,6 +32,7 @@ from notaflow_pipeline_tests.queue.conftest import (
     everything,
     expire,
     fail,
+    succeed,
     sweep,
 )
 from notaflow_pipeline_tests.queue.logins import PASSWORD, logged_in
@@ -106,12 +107,12 @@ class TestWorker:
         read, failed, released, lost = (add_document(connection, document_number=str(n)) for n in range(4))
         assert list(find_differences(worker, ["index"])) == []
         held = {one.document_id: one for one in claim(worker, 4)}
-        assert claims.renew(worker, [one.token for one in held.values()], timedelta(minutes=1)) == {
+        assert leases.renew(worker, [one.token for one in held.values()], timedelta(minutes=1)) == {
             one.token for one in held.values()
         }
-        assert claims.succeed(worker, held[read], READING)
+        assert succeed(worker, held[read], READING)
         assert fail(worker, held[failed], ENCRYPTED)
-        assert claims.release(worker, [held[released].token], reason="told to stop") == 1
+        assert outcomes.release(worker, [held[released].token], reason="told to stop") == 1
         expire(connection, held[lost])
         assert sweep(worker).expired_leases == 1
         assert document(connection, read)["file_content"] == READING.text
@@ -128,7 +129,7 @@ class TestWorker:
     def test_old_text_keeps_its_times_whoever_resets_the_row(self, worker: Connection, connection: Connection) -> None:
         """The trigger reads attempts that the resetting program cannot see."""
         key = add_document(connection)
-        claims.succeed(worker, claim_one(worker), READING)
+        succeed(worker, claim_one(worker), READING)
         before = document(connection, key)
         request_reread(worker, sources=["index"])
         claim_one(worker)
@@ -189,7 +190,7 @@ def test_housekeeper_removes_histories_of_documents_that_are_gone(
 ) -> None:
     kept, gone = add_document(connection), add_document(connection)
     for held in claim(worker, 2):
-        claims.succeed(worker, held, READING)
+        succeed(worker, held, READING)
     connection.execute("DELETE FROM extraction_queue WHERE id = %s", [gone])
     for one in attempts(connection):
         change(connection, "ocr_attempt", one["id"], claimed_at="2026-01-05 12:00Z", finished_at="2026-01-05 12:01Z")
@@ -257,7 +258,7 @@ def test_login_without_superuser_grants_and_who_may_not_is_told(
             assert len(database.execute("SELECT * FROM ocr_ready_documents").fetchall()) == 1
             worker_url = make_conninfo(database_url, dbname=name)
             with logged_in(connection, worker_url, WORKER) as worker:
-                assert claims.succeed(worker, claim_one(worker), READING)
+                assert succeed(worker, claim_one(worker), READING)
                 assert recover(
                     worker, sources=["index"], stuck_after=timedelta(minutes=10), mirror_errors=True, exhausted_status=3
                 )

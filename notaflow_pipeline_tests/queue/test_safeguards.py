@@ -11,10 +11,12 @@ import psycopg
 import pytest
 from psycopg import Connection, sql
 
-from notaflow_pipeline.queue import claims, database
+from notaflow_pipeline.queue import claims, database, outcomes
 from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.queue.model import Claim, Failure, Reading
+from notaflow_pipeline.queue.outcomes import Recording
 from notaflow_pipeline.queue.recovery import recover
+from notaflow_pipeline_tests.queue.conftest import succeed
 
 LEASE = timedelta(seconds=60)
 READING = Reading("late", 1, 90.0, 0.1, 0.1, 1, "test")
@@ -46,21 +48,24 @@ def finish_late(url: str, finish: Callable[[Connection, Claim], bool]) -> None:
 
 
 def late_success_changes_nothing(url: str) -> None:
-    finish_late(url, lambda connection, dead: claims.succeed(connection, dead, READING))
+    finish_late(url, lambda connection, dead: succeed(connection, dead, READING))
 
 
 def late_failure_changes_nothing(url: str) -> None:
     def fail(connection: Connection, dead: Claim) -> bool:
-        return claims.fail(
-            connection,
-            dead,
-            FAILURE,
-            error="OCR processing failed: It took too long.",
-            fetch_seconds=0,
-            source_bytes=0,
-            retry_base_seconds=1,
-            mirror_errors=True,
-            exhausted_status=3,
+        return (
+            outcomes.record_failure(
+                connection,
+                dead,
+                FAILURE,
+                error="OCR processing failed: It took too long.",
+                fetch_seconds=0,
+                source_bytes=0,
+                retry_base_seconds=1,
+                mirror_errors=True,
+                exhausted_status=3,
+            )
+            is Recording.RECORDED
         )
 
     finish_late(url, fail)

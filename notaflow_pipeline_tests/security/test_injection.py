@@ -4,7 +4,7 @@ from pathlib import Path
 
 from psycopg import Connection, sql
 
-from notaflow_pipeline.queue import claims
+from notaflow_pipeline.queue import claims, outcomes
 from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.queue.model import Failure
 from notaflow_pipeline.queue.monitoring import find_jobs
@@ -32,7 +32,7 @@ def test_every_text_of_a_row_stays_a_text(connection: Connection) -> None:
             connection, limit=1, sources=["index"], worker_id=text, run_id=text, lease=LEASE
         )
         assert (held.document_number, held.supabase_path) == (text, f"index/{text}")
-        claims.fail(
+        outcomes.record_failure(
             connection, held, Failure(text, text, retryable=False), error=text, fetch_seconds=0, source_bytes=0,
             retry_base_seconds=1, mirror_errors=True, exhausted_status=3,
         )  # fmt: skip

@@ -1,0 +1,104 @@
+-- depends: 020_ocr_least_privilege
+-- What it means for a claim, a text and a request to reread that another program changes a row. Whatever this project does to
+-- a claim writes another token; other programs know of none, and that is how they are told apart.
+
+SET LOCAL lock_timeout = '5s';
+
+ALTER TABLE extraction_queue
+    ADD COLUMN IF NOT EXISTS ocr_changed_elsewhere_at TIMESTAMPTZ DEFAULT NULL;
+
+COMMENT ON COLUMN extraction_queue.ocr_changed_elsewhere_at IS 'When another program last claimed, finished, reset or otherwise changed the OCR of this row; NULL if none did';
+
+ALTER TABLE ocr_attempt
+    ADD COLUMN IF NOT EXISTS retry_at TIMESTAMPTZ DEFAULT NULL;
+
+COMMENT ON COLUMN ocr_attempt.retry_at IS 'Up to when a failure made its document wait for the next attempt';
+
+-- It ends our claim, unless it left the row under the same claim, and withdraws a request to reread: the row is what that
+-- program made of it.
+CREATE OR REPLACE FUNCTION ocr_changed_elsewhere()
+RETURNS TRIGGER
+LANGUAGE plpgsql
+SET search_path = ''
+AS $$
+BEGIN
+    NEW.ocr_changed_elsewhere_at := pg_catalog.clock_timestamp();
+    NEW.ocr_reread_requested_at := NULL;
+    IF NEW.status_id IS DISTINCT FROM 6
+       OR NEW.ocr_started_at IS DISTINCT FROM OLD.ocr_started_at
+       OR NEW.ocr_worker_id IS DISTINCT FROM OLD.ocr_worker_id THEN
+        NEW.ocr_claim_id := NULL;
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+CREATE OR REPLACE TRIGGER ocr_changed_elsewhere
+    BEFORE UPDATE OF status_id, ocr_attempts, file_content ON extraction_queue
+    FOR EACH ROW
+    WHEN (
+        NEW.ocr_claim_id IS NOT DISTINCT FROM OLD.ocr_claim_id
+        AND (
+            COALESCE(NEW.ocr_attempts, 0) <> COALESCE(OLD.ocr_attempts, 0)
+            OR (NEW.status_id IS DISTINCT FROM OLD.status_id AND (OLD.status_id IN (5, 6) OR NEW.status_id IN (5, 6)))
+            OR (NEW.status_id = 6
+                AND (NEW.ocr_started_at IS DISTINCT FROM OLD.ocr_started_at
+                     OR NEW.ocr_worker_id IS DISTINCT FROM OLD.ocr_worker_id))
+            OR NEW.file_content IS DISTINCT FROM OLD.file_content
+        )
+    )
+    EXECUTE FUNCTION ocr_changed_elsewhere();
+
+-- the function above does what this one did
+DROP TRIGGER IF EXISTS ocr_forget_claim ON extraction_queue;
+
+DROP FUNCTION IF EXISTS ocr_forget_claim();
+
+CREATE OR REPLACE FUNCTION ocr_keep_old_text()
+RETURNS TRIGGER
+LANGUAGE plpgsql
+SECURITY DEFINER
+AS $$
+BEGIN
+    NEW.status_id := 5;
+    SELECT won.claimed_at, won.finished_at
+    INTO NEW.ocr_started_at, NEW.ocr_completed_at
+    FROM ocr_attempt AS won
+    WHERE won.queue_id = NEW.id
+      AND won.outcome = 'succeeded'
+    ORDER BY won.id DESC
+    LIMIT 1;
+    IF NOT FOUND THEN
+        -- another program's text: of its times nothing is known but that it ended before this
+        NEW.ocr_started_at := NULL;
+        NEW.ocr_completed_at := pg_catalog.clock_timestamp();
+    END IF;
+    IF NEW.ocr_attempts >= NEW.ocr_max_attempts THEN
+        NEW.ocr_reread_requested_at := NULL;
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+DO $$
+BEGIN
+    EXECUTE format(
+        'ALTER FUNCTION ocr_keep_old_text() SET search_path = %I, pg_temp',
+        (SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = 'extraction_queue'::regclass)
+    );
+END
+$$;
+
+-- A document that was to be reread is again what it was (done, with its text and that text's times) whichever way rereading
+-- came to nothing; so is one into which another program wrote a text while it was being read. One whose text was deleted
+-- meanwhile is not done: status 5 means that there is a text. When its attempts are used up, it is not reread any more.
+CREATE OR REPLACE TRIGGER ocr_keep_old_text
+    BEFORE UPDATE OF status_id ON extraction_queue
+    FOR EACH ROW
+    WHEN (
+        OLD.status_id = 6
+        AND NEW.status_id IN (3, 4)
+        AND NEW.file_content IS NOT NULL
+        AND (OLD.ocr_claim_id IS NOT NULL OR OLD.ocr_reread_requested_at IS NOT NULL)
+    )
+    EXECUTE FUNCTION ocr_keep_old_text();

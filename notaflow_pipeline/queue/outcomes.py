@@ -1,0 +1,358 @@
+"""Records what a claim ended with: a text, a failure, or its release.
+
+Each function is one short transaction that names the claim's token, and changes nothing when the row is no longer at 6
+with that token. None waits for a row that another session has locked: the others are recorded, and the caller tries that
+one again. Times are the database's, and none lies before the claim, though the clock steps back.
+
+Rows are found by their keys alone, for the reason that `claims` gives.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from enum import Enum
+from functools import lru_cache
+from uuid import UUID
+
+import psycopg
+from psycopg import Connection, sql
+from psycopg.rows import scalar_row
+
+from notaflow_pipeline.queue.database import OutcomeRefused, is_passing, short_statement, short_transaction
+from notaflow_pipeline.queue.model import Claim, Failure, Reading
+
+MAX_BACKOFF_SECONDS = 3600
+"""No failure makes a document wait longer than this for its next attempt, jitter aside."""
+
+
+class Recording(Enum):
+    """What became of an outcome that was to be recorded."""
+
+    RECORDED = "recorded"
+    LOCKED = "locked"
+    """Another session has locked the row; the claim is still held, and recording it can be tried again."""
+
+    RELEASED = "released"
+    """The row names another file since it was claimed, so the claim was released; the document is ready again."""
+
+    LOST = "lost"
+    """The claim is no longer held: its lease expired, or another program changed the row."""
+
+
+# A list of values and no arrays: the server knows from its length how many rows there are, and keeps one plan for it.
+_SUCCEED = sql.SQL("""
+WITH read (token, document_id, path, content, pages, mean_confidence, fetch_seconds, ocr_seconds, source_bytes, engine,
+           pages_blank, pages_text_layer, pages_damaged, pages_failed, low_confidence_share, passes) AS MATERIALIZED (
+    VALUES {rows}
+),
+held AS MATERIALIZED (
+    SELECT q.id, read.token
+    FROM extraction_queue AS q
+    JOIN read ON read.document_id = q.id
+    WHERE q.status_id + 0 = 6
+      AND q.ocr_claim_id = read.token
+      AND q.supabase_path IS NOT DISTINCT FROM read.path
+    FOR NO KEY UPDATE OF q SKIP LOCKED
+),
+finished AS (
+    UPDATE extraction_queue AS q
+    SET status_id = 5,
+        file_content = read.content,
+        ocr_completed_at = GREATEST(clock_timestamp(), q.ocr_started_at),
+        ocr_error = NULL,
+        ocr_claim_id = NULL,
+        ocr_reread_requested_at = NULL,
+        updated_at = clock_timestamp()
+    FROM held
+    JOIN read USING (token)
+    WHERE q.id = held.id
+    RETURNING held.token, q.ocr_completed_at
+)
+UPDATE ocr_attempt AS a
+SET finished_at = finished.ocr_completed_at,
+    outcome = 'succeeded',
+    pages = read.pages,
+    characters = length(read.content),
+    mean_confidence = read.mean_confidence,
+    fetch_seconds = read.fetch_seconds,
+    ocr_seconds = read.ocr_seconds,
+    source_bytes = read.source_bytes,
+    engine = read.engine,
+    pages_blank = read.pages_blank,
+    pages_text_layer = read.pages_text_layer,
+    pages_damaged = read.pages_damaged,
+    pages_failed = read.pages_failed,
+    low_confidence_share = read.low_confidence_share,
+    passes = read.passes,
+    text_sha256 = sha256(convert_to(read.content, 'UTF8'))
+FROM finished
+JOIN read USING (token)
+WHERE a.id = finished.token
+  AND a.outcome IS NULL
+RETURNING a.id
+""")
+
+_READ = sql.SQL("""(
+        %s::bigint, %s::uuid, %s::text, %s::text, %s::integer, %s::real, %s::double precision, %s::double precision,
+        %s::bigint, %s::text, %s::integer, %s::integer, %s::integer, %s::integer, %s::real, %s::integer
+    )""")
+
+
+@lru_cache
+def _succeed_statement(texts: int) -> bytes:
+    return _SUCCEED.format(rows=sql.SQL(",").join([_READ] * texts)).as_bytes(None)
+
+
+# A failure that no further attempt can help exhausts the document at once, by lowering its maximum to what was used:
+# attempts only ever grow. The wait doubles with each attempt, and half of it is chance, so that retries spread.
+_FAIL = """
+WITH held AS MATERIALIZED (
+    SELECT q.id
+    FROM extraction_queue AS q
+    WHERE q.id = %(document_id)s
+      AND q.status_id + 0 = 6
+      AND q.ocr_claim_id = %(token)s
+      AND q.supabase_path IS NOT DISTINCT FROM %(path)s
+    FOR NO KEY UPDATE OF q SKIP LOCKED
+),
+failed AS (
+    UPDATE extraction_queue AS q
+    SET status_id = CASE
+            WHEN NOT %(retryable)s OR q.ocr_attempts >= q.ocr_max_attempts THEN %(exhausted_status)s
+            ELSE 3
+        END,
+        ocr_max_attempts = CASE
+            WHEN %(retryable)s THEN q.ocr_max_attempts
+            ELSE LEAST(q.ocr_max_attempts, q.ocr_attempts)
+        END,
+        ocr_next_attempt_at = CASE
+            WHEN %(retryable)s AND q.ocr_attempts < q.ocr_max_attempts THEN
+                clock_timestamp() + make_interval(secs =>
+                    LEAST(%(retry_base_seconds)s * power(2, LEAST(q.ocr_attempts - 1, 30)), %(max_backoff_seconds)s)
+                    * (0.5 + random()))
+        END,
+        ocr_error = %(error)s,
+        ocr_last_error_at = GREATEST(clock_timestamp(), q.ocr_started_at),
+        error_message = CASE WHEN %(mirror)s THEN %(error)s ELSE q.error_message END,
+        ocr_claim_id = NULL,
+        updated_at = clock_timestamp()
+    FROM held
+    WHERE q.id = held.id
+    -- a document that was to be reread keeps its text: a trigger has set it to 5
+    RETURNING q.ocr_last_error_at, q.ocr_next_attempt_at,
+              q.ocr_attempts >= q.ocr_max_attempts AND q.status_id <> 5 AS exhausted
+)
+UPDATE ocr_attempt
+SET finished_at = failed.ocr_last_error_at,
+    outcome = 'failed',
+    exhausted = failed.exhausted,
+    retry_at = failed.ocr_next_attempt_at,
+    failure_kind = %(kind)s,
+    error = %(sentence)s,
+    fetch_seconds = %(fetch_seconds)s,
+    source_bytes = %(source_bytes)s
+FROM failed
+WHERE id = %(token)s
+  AND outcome IS NULL
+RETURNING id
+"""
+
+_STANDING = """
+SELECT a.outcome, q.id IS NOT NULL AS held, q.supabase_path IS NOT DISTINCT FROM %(path)s AS same_file
+FROM ocr_attempt AS a
+LEFT JOIN extraction_queue AS q ON q.id = a.queue_id AND q.status_id + 0 = 6 AND q.ocr_claim_id = a.id
+WHERE a.id = %(token)s
+"""
+
+# It ended when another program's claim began, if that is known: attempts of a document never overlap. That program's clock
+# may be wrong, so the time lies between this claim and now.
+_CLOSE_SUPERSEDED = """
+UPDATE ocr_attempt AS a
+SET finished_at = GREATEST(a.claimed_at, COALESCE(
+        (SELECT LEAST(q.ocr_started_at, clock_timestamp())
+         FROM extraction_queue AS q
+         WHERE q.id = a.queue_id AND q.ocr_started_at > a.claimed_at),
+        clock_timestamp()
+    )),
+    outcome = 'superseded'
+WHERE a.id = %(token)s
+  AND a.outcome IS NULL
+"""
+
+# What was released does not count as an attempt. A row that another session has locked keeps its claim until the lease
+# has expired.
+_RELEASE = """
+WITH mine AS MATERIALIZED (
+    SELECT q.id, a.id AS token
+    FROM extraction_queue AS q
+    JOIN ocr_attempt AS a ON a.id = q.ocr_claim_id
+    WHERE q.status_id = 6
+      AND a.finished_at IS NULL
+      AND (a.id = ANY(%(tokens)s) OR a.run_id = %(run_id)s OR a.worker_instance = %(instance)s)
+    FOR NO KEY UPDATE OF q SKIP LOCKED
+),
+released AS (
+    UPDATE extraction_queue AS q
+    SET status_id = 3,
+        ocr_attempts = GREATEST(q.ocr_attempts - 1, 0),
+        ocr_worker_id = NULL,
+        ocr_started_at = NULL,
+        ocr_claim_id = NULL,
+        updated_at = clock_timestamp()
+    FROM mine
+    WHERE q.id = mine.id
+    RETURNING mine.token
+)
+UPDATE ocr_attempt AS a
+SET finished_at = GREATEST(clock_timestamp(), a.claimed_at),
+    outcome = 'released',
+    error = %(reason)s
+FROM released
+WHERE a.id = released.token
+  AND a.outcome IS NULL
+RETURNING a.id
+"""
+
+
+def record_texts(connection: Connection, outcomes: Sequence[tuple[Claim, Reading]]) -> dict[int, Recording]:
+    """Record the texts of these claims with one commit; return what became of each, by token.
+
+    Raises:
+        OutcomeRefused: the database will not store one of these texts, now or later; none was recorded.
+    """
+    values = [
+        (
+            *(
+                claim.token,
+                claim.document_id,
+                claim.supabase_path,
+                reading.text,
+                reading.pages,
+                reading.mean_confidence,
+            ),
+            *(reading.fetch_seconds, reading.ocr_seconds, reading.source_bytes, reading.engine, reading.pages_blank),
+            *(reading.pages_text_layer, reading.pages_damaged, reading.pages_failed, reading.low_confidence_share),
+            reading.passes,
+        )
+        for claim, reading in outcomes
+    ]
+    recorded = _recorded(connection, _succeed_statement(len(values)), [value for row in values for value in row])
+    return {
+        claim.token: Recording.RECORDED if claim.token in recorded else _unrecorded(connection, claim, "succeeded")
+        for claim, _ in outcomes
+    }
+
+
+def record_failure(
+    connection: Connection,
+    claim: Claim,
+    failure: Failure,
+    *,
+    error: str,
+    fetch_seconds: float,
+    source_bytes: int,
+    retry_base_seconds: float,
+    mirror_errors: bool,
+    exhausted_status: int,
+) -> Recording:
+    """Record why the document could not be read.
+
+    Args:
+        connection: outside any transaction.
+        claim: the claim that ends.
+        failure: its kind and sentence; not retryable means exhausted at once.
+        error: the text for `ocr_error`.
+        fetch_seconds: what fetching took; 0 if it did not come to that.
+        source_bytes: how large the document was; 0 if it was not fetched.
+        retry_base_seconds: the first wait; it doubles with each attempt, give or take half.
+        mirror_errors: whether `error_message` gets the same text.
+        exhausted_status: 3, or 4 for installations that want that.
+
+    Raises:
+        OutcomeRefused: the database will not store this, now or later.
+    """
+    arguments = {
+        "document_id": claim.document_id,
+        "token": claim.token,
+        "path": claim.supabase_path,
+        "kind": failure.kind,
+        "sentence": failure.sentence,
+        "error": error,
+        "retryable": failure.retryable,
+        "retry_base_seconds": retry_base_seconds,
+        "max_backoff_seconds": MAX_BACKOFF_SECONDS,
+        "mirror": mirror_errors,
+        "exhausted_status": exhausted_status,
+        "fetch_seconds": fetch_seconds,
+        "source_bytes": source_bytes,
+    }
+    if claim.token in _recorded(connection, _FAIL, arguments):
+        return Recording.RECORDED
+    return _unrecorded(connection, claim, "failed")
+
+
+def release(connection: Connection, tokens: Collection[int], *, reason: str) -> int:
+    """Release these claims, which uses up no attempt; return how many were released."""
+    return _release(connection, reason, tokens=tokens)
+
+
+def release_run(connection: Connection, run_id: str, *, reason: str) -> int:
+    """Release whatever a Dagster run still holds; return how many claims that was."""
+    return _release(connection, reason, run_id=run_id)
+
+
+def release_instance(connection: Connection, instance: UUID, *, reason: str) -> int:
+    """Release whatever a process still holds, whether it knows of it or not; return how many claims that was."""
+    return _release(connection, reason, instance=instance)
+
+
+def _release(
+    connection: Connection,
+    reason: str,
+    *,
+    tokens: Collection[int] = (),
+    run_id: str | None = None,
+    instance: UUID | None = None,
+) -> int:
+    arguments = {"tokens": list(tokens), "run_id": run_id, "instance": instance, "reason": reason}
+    with short_statement(connection):
+        return len(connection.execute(_RELEASE, arguments).fetchall())
+
+
+def _recorded(
+    connection: Connection, statement: str | bytes, arguments: Mapping[str, object] | Sequence[object]
+) -> set[int]:
+    """Run a statement that ends claims; return the tokens of those that it ended."""
+    try:
+        with connection.cursor(row_factory=scalar_row) as cursor:
+            with short_statement(connection):
+                cursor.execute(statement, arguments)
+            return set(cursor.fetchall())
+    except psycopg.Error as error:
+        if is_passing(error):
+            raise
+        constraint = f", constraint {error.diag.constraint_name}" if error.diag.constraint_name else ""
+        refusal = f"The database refuses to store the outcome (SQLSTATE {error.sqlstate}{constraint})."
+    except UnicodeError:
+        refusal = "The text cannot be stored as UTF-8."
+    # raised here, where the driver's error is no longer at hand: it can repeat the row with its text
+    raise OutcomeRefused(refusal)
+
+
+def _unrecorded(connection: Connection, claim: Claim, outcome: str) -> Recording:
+    """Say why an outcome was not recorded.
+
+    When the answer to an earlier try was lost, it is recorded already, and the attempt says with which outcome. An attempt
+    whose claim is no longer held is closed.
+    """
+    with short_transaction(connection):
+        token = {"token": claim.token}
+        row = connection.execute(_STANDING, {**token, "path": claim.supabase_path}).fetchone()
+        ended_with, held, same_file = row or (None, False, False)
+        if ended_with == outcome:
+            return Recording.RECORDED
+        if not held:
+            connection.execute(_CLOSE_SUPERSEDED, token)
+            return Recording.LOST
+    if same_file:
+        return Recording.LOCKED
+    released = release(connection, [claim.token], reason="supabase_path was changed while its document was being read")
+    return Recording.RELEASED if released else Recording.LOCKED
