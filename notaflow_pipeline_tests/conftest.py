@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import random
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import Connection, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool
@@ -19,12 +21,23 @@ from notaflow_pipeline.queue.migrating import migrate
 from notaflow_pipeline_tests import least_privilege
 from notaflow_pipeline_tests.faults import pooler
 
+settings.register_profile("same", derandomize=True, database=None, deadline=None)
+settings.register_profile("random", deadline=None, print_blob=True)
+# HYPOTHESIS_PROFILE=random draws other examples in every run
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
 TEMPLATE = "notaflow_template"
 
 POOLED = 40
 """Server connections of the pooler for each database: more than any test holds at once."""
 
 _numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """Let jitter and whatever else draws without a generator of its own draw the same in every run."""
+    random.seed(0)
 
 
 @pytest.fixture(scope="session")

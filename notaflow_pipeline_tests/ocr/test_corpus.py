@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jiwer
 import pytest
-from PIL import Image, ImageChops, ImageOps
+from PIL import Image, ImageOps
 
 from notaflow_pipeline.ocr.engine import NullEngine, TesseractEngine, TesserocrEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure
@@ -19,6 +19,7 @@ from notaflow_pipeline.ocr.orientation import skew_degrees, turned
 from notaflow_pipeline.ocr.preparing import Steps, noise_of, prepare, scaled, without_background
 from notaflow_pipeline.ocr.reading import Reader
 from notaflow_pipeline.ocr.recognising import read_page
+from notaflow_pipeline_tests.testing.noise import noisy
 
 CORPUS = Path(os.environ.get("NOTAFLOW_CORPUS", Path(__file__).parents[3] / "shared" / "corpus"))
 PATIENCE_SECONDS = 120.0
@@ -161,7 +162,3 @@ def page_image(name: str) -> Image.Image:
     path = next(one for one in (CORPUS / "pages").glob(f"{name}.*") if one.suffix != ".txt")
     with Image.open(path) as opened:
         return opened.convert("L")
-
-
-def noisy(page: Image.Image, deviation: float) -> Image.Image:
-    return ImageChops.add(page, Image.effect_noise(page.size, deviation), offset=-128)

@@ -6,6 +6,7 @@ from PIL import Image, ImageDraw
 from notaflow_pipeline.ocr.ink import has_no_ink, texture
 from notaflow_pipeline.ocr.preparing import without_background, without_grain
 from notaflow_pipeline_tests.ocr.samples import act_page
+from notaflow_pipeline_tests.testing.noise import noise_image
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +15,7 @@ def page() -> Image.Image:
 
 
 def test_paper_has_no_ink_but_a_page_number_has() -> None:
-    paper = Image.effect_noise((1240, 1754), 6)
+    paper = noise_image((1240, 1754), 6)
     assert has_no_ink(without_background(paper))
     numbered = paper.copy()
     ImageDraw.Draw(numbered).text((600, 1600), "12", fill=40, font_size=26)
@@ -22,7 +23,7 @@ def test_paper_has_no_ink_but_a_page_number_has() -> None:
 
 
 def test_noise_is_told_from_text(page: Image.Image) -> None:
-    pepper = Image.effect_noise((1240, 1754), 120).point([0 if value < 30 else 255 for value in range(256)])
+    pepper = noise_image((1240, 1754), 120).point([0 if value < 30 else 255 for value in range(256)])
     assert texture(pepper).speckled
     assert not texture(page).speckled
     assert not texture(page).solid

@@ -5,15 +5,12 @@ from PIL import Image, ImageChops
 
 from notaflow_pipeline.ocr.noise import noise_level, without_noise
 from notaflow_pipeline_tests.ocr.samples import page_image
+from notaflow_pipeline_tests.testing.noise import noise_image, noisy
 
 
 def grey(image: Image.Image) -> Image.Image:
     """Ink and paper that are far enough from black and white for noise to go both ways."""
     return image.point([80 + value * 90 // 255 for value in range(256)])
-
-
-def noisy(image: Image.Image, level: float) -> Image.Image:
-    return ImageChops.add(image, Image.effect_noise(image.size, level), offset=-128)
 
 
 @pytest.mark.parametrize("level", [0, 3, 10, 25])
@@ -39,4 +36,4 @@ def test_page_comes_nearer_to_what_it_was() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 40), (5, 5), (40, 3), (97, 193)])
 def test_images_of_any_size_keep_it(size: tuple[int, int]) -> None:
-    assert without_noise(Image.effect_noise(size, 40)).size == size
+    assert without_noise(noise_image(size, 40)).size == size

@@ -15,6 +15,7 @@ from notaflow_pipeline.ocr.preparing import (
     without_dark_borders,
 )
 from notaflow_pipeline_tests.ocr.samples import act_page
+from notaflow_pipeline_tests.testing.noise import noise_image
 
 
 @pytest.fixture(scope="module")
@@ -77,4 +78,4 @@ def test_steps_can_be_switched_off(page: Image.Image) -> None:
 @pytest.mark.parametrize("dpi", [None, 1, 150, 100_000])
 @pytest.mark.parametrize("size", [(10, 10), (1000, 20), (20, 1000), (300, 500)])
 def test_noise_of_an_image_of_any_size_and_tag_is_measured(size: tuple[int, int], dpi: int | None) -> None:
-    assert 0 <= noise_of(prepare(Image.effect_noise(size, 30), dpi)) < 60
+    assert 0 <= noise_of(prepare(noise_image(size, 30), dpi)) < 60

@@ -7,7 +7,7 @@ from typing import Any
 
 import jiwer
 import pytest
-from PIL import Image, ImageChops, ImageOps
+from PIL import Image, ImageOps
 
 from notaflow_pipeline.dev import SAMPLES
 from notaflow_pipeline.ocr import preparing
@@ -21,6 +21,7 @@ from notaflow_pipeline.ocr.preparing import prepare
 from notaflow_pipeline.ocr.recognising import DEFAULT_POLICY, Policy, is_speck, read_page
 from notaflow_pipeline.ocr.rendering import render_page
 from notaflow_pipeline_tests.ocr.samples import ACT, INDEX, act_page, index_page, page_image
+from notaflow_pipeline_tests.testing.noise import noise_image, noisy
 
 ENGINE = TesserocrEngine("fra+eng")
 ONE_POINT = 0.01
@@ -50,7 +51,7 @@ Change = Callable[[Image.Image], Image.Image]
         pytest.param(lambda page: page.rotate(270, expand=True), id="turned 270"),
         pytest.param(lambda page: page.rotate(3, expand=True, fillcolor=225), id="skewed 3"),
         pytest.param(lambda page: turned(page, -7), id="skewed -7"),
-        pytest.param(lambda page: ImageChops.add(page, Image.effect_noise(page.size, 40), offset=-128), id="noisy"),
+        pytest.param(lambda page: noisy(page, 40), id="noisy"),
         pytest.param(lambda page: page.point([200 + value // 5 for value in range(256)]), id="faint"),
         pytest.param(lambda page: page.point([value // 4 for value in range(256)]), id="dark"),
         pytest.param(ImageOps.invert, id="inverted"),
@@ -85,14 +86,14 @@ def test_clean_page_is_read_once() -> None:
 
 def test_blank_page_is_reported_as_blank_without_asking_the_engine() -> None:
     white = Image.new("L", (1240, 1754), 255)
-    dusty = ImageChops.add(white, Image.effect_noise(white.size, 20), offset=-128)
-    for paper in (white, dusty, Image.effect_noise(white.size, 8), Image.effect_noise(white.size, 30)):
+    dusty = noisy(white, 20)
+    for paper in (white, dusty, noise_image(white.size, 8), noise_image(white.size, 30)):
         found = read_page(paper, 150, CountingEngine([]), 60)
         assert (found.text, found.mean_confidence, found.passes, found.blank) == ("", None, 0, True)
 
 
 def test_noise_is_kept_from_the_engine() -> None:
-    pepper = Image.effect_noise((1240, 1754), 130).point([0 if value < 40 else 255 for value in range(256)])
+    pepper = noise_image((1240, 1754), 130).point([0 if value < 40 else 255 for value in range(256)])
     engine = CountingEngine([])
     assert read_page(pepper, None, engine, 60).words == 0
     assert engine.calls == []

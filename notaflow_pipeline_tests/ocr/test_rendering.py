@@ -11,6 +11,7 @@ from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.opening import DocumentFormat
 from notaflow_pipeline.ocr.rendering import load_page, page_dpi, render_page
 from notaflow_pipeline_tests.ocr.samples import page_image, plain_pdf, scanned_pdf, tiff
+from notaflow_pipeline_tests.testing.noise import noise_image
 
 BLACK_SQUARE_TOP_LEFT = "0 692 100 100 re f"
 """On a page of 612 x 792 points, whose origin is the lower left corner."""
@@ -122,7 +123,7 @@ def test_sixteen_bits_keep_their_shades() -> None:
 @pytest.mark.parametrize("document_format", [DocumentFormat.JPEG, DocumentFormat.PNG, DocumentFormat.TIFF])
 def test_image_cut_short_gives_what_is_there(tmp_path: Path, document_format: DocumentFormat) -> None:
     path = tmp_path / "a"
-    noise = Image.effect_noise((400, 400), 80)
+    noise = noise_image((400, 400), 80)
     noise.save(path, format=document_format.value)
     assert not load_page(path, document_format, 1).damaged
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

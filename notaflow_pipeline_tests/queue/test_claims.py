@@ -359,8 +359,9 @@ def test_eight_workers_claim_each_of_three_hundred_documents_exactly_once(
     claimed: list[Claim] = []
 
     def work(one: Connection) -> None:
+        chance = random.Random(9)
         while monitoring.has_unfinished(one, sources=["index"]):
-            for held in claim(one, random.randint(1, 9)):
+            for held in claim(one, chance.randint(1, 9)):
                 claimed.append(held)
                 assert succeed(one, held, reading(f"text of {held.document_number}"))
 
@@ -374,7 +375,8 @@ def test_eight_workers_claim_each_of_three_hundred_documents_exactly_once(
 
 def meet_a_fate(one: Connection, held: Claim, late: list[bool]) -> None:
     """Succeed, fail, fail for good, be told to stop, be killed, or freeze until others have swept the claim up."""
-    fate = random.choice(["succeed"] * 5 + ["fail", "fail for good", "stop", "die", "freeze"])
+    # each claim has its own, whichever thread makes it
+    fate = random.Random(held.token).choice(["succeed"] * 5 + ["fail", "fail for good", "stop", "die", "freeze"])
     match fate:
         case "succeed":
             succeed(one, held, reading(f"{held.token}"))
@@ -403,8 +405,9 @@ def test_promises_hold_among_workers_that_crash_come_late_fail_and_give_back(
     late: list[bool] = []
 
     def work(one: Connection) -> None:
+        chance = random.Random(5)
         while monitoring.has_unfinished(one, sources=["index"]):
-            for held in claim(one, random.randint(1, 5)):
+            for held in claim(one, chance.randint(1, 5)):
                 meet_a_fate(one, held, late)
 
     def sweeps(one: Connection) -> None:

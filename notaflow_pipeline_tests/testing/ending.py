@@ -1,0 +1,44 @@
+"""Signals to processes that may have ended a moment ago."""
+
+import signal
+from collections.abc import Iterable
+from contextlib import suppress
+
+import psutil
+
+
+def send_signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
+    """Send a signal to those that still live."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+
+
+def terminate(processes: Iterable[psutil.Process]) -> None:
+    """Ask those that still live to end."""
+    send_signal(processes, signal.SIGTERM)
+
+
+def kill(processes: Iterable[psutil.Process]) -> None:
+    """Kill those that still live."""
+    send_signal(processes, signal.SIGKILL)
+
+
+def children_of(pid: int | None = None, *, recursive: bool = True) -> list[psutil.Process]:
+    """Return the living descendants, or the children alone, of a process (of this one); none if it is gone."""
+    try:
+        return psutil.Process(pid).children(recursive=recursive)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def all_gone(processes: Iterable[psutil.Process]) -> bool:
+    """Whether none is alive; a zombie, which its parent has not collected yet, is not."""
+    return not any(process.is_running() and _status(process) != psutil.STATUS_ZOMBIE for process in processes)
+
+
+def _status(process: psutil.Process) -> str:
+    try:
+        return str(process.status())
+    except psutil.NoSuchProcess:
+        return psutil.STATUS_ZOMBIE
