@@ -30,7 +30,7 @@ dev: setup
 
 # as the role that deploy/roles.sql makes, with row-level security on; ROLE=owner for the database's owner
 test: setup-dev
-	NOTAFLOW_TEST_ROLE=$(ROLE) .venv/bin/pytest -n auto --dist loadgroup $(TESTS)
+	NOTAFLOW_TEST_ROLE=$(ROLE) .venv/bin/pytest -n auto --dist loadgroup --durations=10 $(TESTS)
 
 # as the owner, and without what by its nature needs sessions of its own: Dagster's storage, roles; from here and not from the
 # tests' folder, whose `queue` would stand before Python's own
