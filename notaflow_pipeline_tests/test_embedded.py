@@ -131,7 +131,7 @@ def test_server_stays_while_another_process_uses_it(home: Path) -> None:
             assert url == theirs
         assert answers(url)
         other.stdin.close()
-        assert other.wait(timeout=60) == 0
+        assert other.wait(timeout=processes.PATIENCE_SECONDS) == 0
     processes.wait_until(lambda: not servers_of(home))
 
 
@@ -165,14 +165,14 @@ def test_two_processes_that_start_at_once_share_one_server(home: Path) -> None:
     for reader in readers:
         reader.start()
     for reader in readers:
-        reader.join(timeout=60)
+        reader.join(timeout=processes.PATIENCE_SECONDS)
     try:
         assert len(urls) == 2
         assert len(set(urls)) == 1
         assert answers(urls[0])
     finally:
         for one in both:
-            one.communicate(timeout=60)
+            one.communicate(timeout=processes.PATIENCE_SECONDS)
     assert [one.returncode for one in both] == [0, 0]
     processes.wait_until(lambda: not servers_of(home))
 

@@ -31,6 +31,7 @@ from notaflow_pipeline_tests.queue.conftest import (
     sweep,
 )
 from notaflow_pipeline_tests.reporting.histories import add_attempt
+from notaflow_pipeline_tests.testing.clock import wait_past_full_hour
 
 ZONE = "America/Toronto"
 
@@ -176,6 +177,7 @@ def add_rates(connection: Connection, day: date, *, attempts: int, failed: int, 
 
 @pytest.fixture
 def today(connection: Connection) -> date:
+    wait_past_full_hour()  # a day must not end during a test
     row = connection.execute("SELECT (clock_timestamp() AT TIME ZONE 'America/Toronto')::date").fetchone()
     assert row is not None
     assert isinstance(row[0], date)
@@ -268,6 +270,7 @@ def test_missed_night_alarms_although_today_is_computed_and_until_it_is_made_up_
 
 @pytest.mark.parametrize(("hour", "missed"), [(0, False), (1, True)])
 def test_day_is_missed_an_hour_after_its_end_and_not_before(connection: Connection, hour: int, missed: bool) -> None:
+    wait_past_full_hour()
     now = datetime.now(UTC)
     ahead_of_utc = (hour - now.hour + 11) % 24 - 11
     zone = f"Etc/GMT{-ahead_of_utc:+d}"  # in which that hour has struck; these names count westwards
@@ -279,6 +282,7 @@ def test_day_is_missed_an_hour_after_its_end_and_not_before(connection: Connecti
 
 
 def test_day_is_that_of_the_configured_zone(connection: Connection) -> None:
+    wait_past_full_hour()
     far_east, far_west = (
         daily_figures.today_in(connection, zone) for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago")
     )

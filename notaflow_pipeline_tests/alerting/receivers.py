@@ -14,6 +14,8 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
+from notaflow_pipeline_tests.testing.ports import free_port
+
 
 @dataclass
 class Webhook:
@@ -116,8 +118,3 @@ def smtp_server() -> Iterator[Mailbox]:
         yield box
     finally:
         controller.stop()
-
-
-def free_port() -> int:
-    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
-        return int(server.server_address[1])

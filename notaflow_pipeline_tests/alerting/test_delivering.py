@@ -15,7 +15,8 @@ from notaflow_pipeline.alerting.delivering import PERHAPS_AGAIN, Delivered, deli
 from notaflow_pipeline.alerting.judging import Share
 from notaflow_pipeline.alerting.messages import Text
 from notaflow_pipeline.alerting.receivers import Receiver, send
-from notaflow_pipeline_tests.alerting.receivers import Webhook, free_port, smtp_server, webhook
+from notaflow_pipeline_tests.alerting.receivers import Webhook, smtp_server, webhook
+from notaflow_pipeline_tests.testing.ports import free_port
 
 ZONE = "America/Toronto"
 BEGINNING = datetime(2026, 3, 8, 12, tzinfo=UTC)

@@ -10,8 +10,8 @@ from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.browser.test_daily_backfill import BACKFILL_RUNS
 from notaflow_pipeline_tests.cli import Terminal
 from notaflow_pipeline_tests.ocr import samples
-from notaflow_pipeline_tests.processes.test_together import wait_until
 from notaflow_pipeline_tests.queue.oracle import broken_promises
+from notaflow_pipeline_tests.testing.waiting import wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -51,7 +51,7 @@ def exhausted(terminal: Terminal, connection: Connection) -> dict[str, UUID]:
     return documents
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_backfill_over_a_range_sends_the_documents_of_its_days_round_and_no_others(
     exhausted: dict[str, UUID], page: "Page", dagster_url: str, connection: Connection, terminal: Terminal
 ) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PATIENCE_SECONDS = 120
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Terminal:
             env=self.environment | changes,
             capture_output=True,
             text=True,
-            timeout=PATIENCE_SECONDS,
+            timeout=HANG_SECONDS,
             check=False,
         )
 

@@ -14,11 +14,12 @@ from notaflow_pipeline.cli.alerting import _look
 from notaflow_pipeline.queue import database
 from notaflow_pipeline.queue.database import DatabaseUnavailable
 from notaflow_pipeline.settings import Settings
-from notaflow_pipeline_tests.alerting.receivers import free_port, smtp_server, webhook
+from notaflow_pipeline_tests.alerting.receivers import smtp_server, webhook
 from notaflow_pipeline_tests.cli import Terminal, open_terminal
 from notaflow_pipeline_tests.faults.proxy import proxy_before
-from notaflow_pipeline_tests.ocr.processes import wait_until
 from notaflow_pipeline_tests.queue.conftest import add_document, ago
+from notaflow_pipeline_tests.testing.ports import free_port
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 SECRET = "correcthorsebattery"
 
@@ -117,7 +118,7 @@ def test_database_that_is_lost_while_it_is_judged_is_told_too(terminal: Terminal
             with terminal.start("alert", "--check", **urls) as watch:
                 # the look waits for the table: it has connected, and is in the middle
                 wait_until(lambda: bool(connection.execute(TERMINATE_WAITING).fetchall()))
-                said, _ = watch.communicate(timeout=60)
+                said, _ = watch.communicate(timeout=HANG_SECONDS)
         assert watch.returncode == 1
         assert said.startswith("cannot use database")
         assert hook.titles == ["NotaFlow: the database fails"]

@@ -23,6 +23,7 @@ from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.cli import Terminal, open_terminal
 from notaflow_pipeline_tests.ocr import processes, samples
 from notaflow_pipeline_tests.queue.conftest import add_document, ago
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 
 SECRET = "correct-horse-battery-staple"
 
@@ -234,7 +235,7 @@ class TestStatus:
                 while more := os.read(ours, 65536):
                     shown += more
             os.close(ours)
-            assert watch.wait(timeout=30) == 128 + signal.SIGINT
+            assert watch.wait(timeout=HANG_SECONDS) == 128 + signal.SIGINT
         assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l"), "the cursor is shown again"
         assert b"Traceback" not in shown
 

@@ -16,6 +16,7 @@ from notaflow_pipeline.reporting.days import day_of, window_of
 from notaflow_pipeline.reporting.writing import write_day
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, PROJECT, configure, defs, errors_of
 from notaflow_pipeline_tests.reporting.histories import add_attempt, add_history
+from notaflow_pipeline_tests.testing.clock import wait_past_full_hour
 
 pytestmark = [
     pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}"),
@@ -110,6 +111,7 @@ def test_range_with_a_pruned_day_fails_with_what_to_do_and_writes_nothing_over_i
 def test_check_names_the_days_that_somebody_else_has_written(
     instance: dg.DagsterInstance, connection: Connection
 ) -> None:
+    wait_past_full_hour()
     yesterday = day_of(datetime.now(UTC), days.timezone) - timedelta(days=1)
     add_history(connection, Random(1), documents=50, start=window_of(yesterday, days.timezone).start, hours=20)
     before = yesterday - timedelta(days=1)  # where the first of the history finished
@@ -132,6 +134,7 @@ def test_night_that_was_missed_is_found_by_the_check_s_own_run(
     schedule = defs.resolve_schedule_def("recount_schedule")
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("20 1 * * *", days.timezone)
+    wait_past_full_hour()
     day = day_of(datetime.now(UTC), days.timezone) - timedelta(days=2)
     noon = window_of(day, days.timezone).start + timedelta(hours=12)
     add_attempt(connection, uuid4(), noon - timedelta(seconds=20), noon)
@@ -166,6 +169,7 @@ def tick(name: str, at: datetime, instance: dg.DagsterInstance) -> list[dg.RunRe
 def test_night_computes_every_day_that_was_missed_in_one_run_and_nothing_twice(
     instance: dg.DagsterInstance, connection: Connection
 ) -> None:
+    wait_past_full_hour()
     night = datetime.combine(day_of(datetime.now(UTC), days.timezone), datetime.min.time(), UTC) + timedelta(hours=6)
     today = day_of(night, days.timezone)
     [request] = tick("ocr_daily_schedule", night, instance)
@@ -183,6 +187,7 @@ def test_night_computes_every_day_that_was_missed_in_one_run_and_nothing_twice(
 def test_today_is_computed_again_when_attempts_have_finished_and_only_then(
     instance: dg.DagsterInstance, connection: Connection
 ) -> None:
+    wait_past_full_hour()
     now = datetime.now(UTC)
     today = day_of(now, days.timezone)
     [request] = tick("ocr_today_schedule", now, instance)

@@ -15,6 +15,7 @@ from psycopg import Connection
 from notaflow_pipeline.defs.dashboard import SHOWN, dashboard_schedule, ocr_dashboard
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, defs
 from notaflow_pipeline_tests.reporting import history
+from notaflow_pipeline_tests.testing.clock import wait_past_full_hour
 
 pytestmark = pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")
 
@@ -25,6 +26,7 @@ NUMBER = "2 784 195"
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str) -> None:
     """The environment names this test's database and this folder."""
     configure(monkeypatch, tmp_path, database_url)
+    wait_past_full_hour()  # what counts days up to today must not see the day change
 
 
 def materialise(**config: Any) -> dict[str, Any]:

@@ -7,21 +7,20 @@ import ssl
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
 from notaflow_pipeline_tests.conftest import _database
 from notaflow_pipeline_tests.deploy import DEPLOY
-from notaflow_pipeline_tests.processes.test_together import free_port
-
-PATIENCE_SECONDS = 120
+from notaflow_pipeline_tests.testing import ending
+from notaflow_pipeline_tests.testing.ports import answers, free_port
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def installation(server_url: str, template_database: str) -> Iterator[Installati
             stack.enter_context(started(folder, name, [*command, "-w", str(workspace)], environment))
         addresses = {name: f"127.0.0.1:{ports[name]}" for name in ("webserver", "viewer")}
         for address in addresses.values():
-            wait_until(lambda address=address: answers(f"http://{address}/server_info"))
+            wait_until(partial(answers, f"http://{address}/server_info"))
         yield Installation(
             folder, url, environment, code_server, ports["code-server"], addresses["webserver"], addresses["viewer"]
         )
@@ -169,31 +168,13 @@ def started(
     try:
         yield process
     finally:
-        family = [process, *children_of(process.pid)]
+        family = ending.children_of(process.pid)
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(timeout=30)
+            process.wait(timeout=HANG_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
-        for one in family[1:]:
-            if isinstance(one, psutil.Process) and one.is_running():
-                one.kill()
-
-
-def children_of(pid: int) -> list[psutil.Process]:
-    """Everything that a process has started and that still lives."""
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-
-
-def answers(address: str) -> bool:
-    """Whether a webserver is there."""
-    try:
-        return httpx.get(address, timeout=5).status_code == 200
-    except httpx.HTTPError:
-        return False
+        ending.kill(family)
 
 
 def reachable(proxy: Proxy) -> bool:
@@ -203,12 +184,3 @@ def reachable(proxy: Proxy) -> bool:
             return client.get("/").status_code > 0
     except httpx.HTTPError:
         return False
-
-
-def wait_until(happened: object) -> None:
-    """Wait for a moment that comes."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    assert callable(happened)
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.3)

@@ -2,14 +2,15 @@
 
 import signal
 
-import psutil
 import psycopg
 import pytest
 
 from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
-from notaflow_pipeline_tests.deploy.conftest import Installation, children_of, wait_until
+from notaflow_pipeline_tests.deploy.conftest import Installation
 from notaflow_pipeline_tests.ocr import samples
 from notaflow_pipeline_tests.processes import broken_promises
+from notaflow_pipeline_tests.testing.ending import all_gone, children_of
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.xdist_group("processes")
 
@@ -31,9 +32,8 @@ def test_stopping_the_code_server_gives_back_what_its_runs_hold(installation: In
         assert count("status_id = 6") > 0
         family = children_of(installation.code_server.pid)
         installation.code_server.send_signal(signal.SIGTERM)
-        assert installation.code_server.wait(timeout=30) == 0
-        _, alive = psutil.wait_procs(family, timeout=10)  # what belonged to a run ends a moment after it
-        assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
+        assert installation.code_server.wait(timeout=HANG_SECONDS) == 0
+        wait_until(lambda: all_gone(family))  # what belonged to a run ends a moment after it
         assert count("status_id = 6") == 0
         assert count("status_id = 3 AND ocr_attempts = 0") == DOCUMENTS - count("status_id = 5") > 0
         assert broken_promises(connection) == []

@@ -8,9 +8,9 @@ from psycopg import Connection
 
 from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.cli import open_terminal
-from notaflow_pipeline_tests.deploy.conftest import wait_until
 from notaflow_pipeline_tests.ocr import samples
 from notaflow_pipeline_tests.processes.conftest import count_at
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 
 @pytest.mark.xdist_group("processes")
@@ -23,10 +23,10 @@ def test_worker_that_stays_reads_what_comes_later_and_ends_when_told_to(
     try:
         for done in (1, 2):  # the second comes when the queue was empty already
             enqueue_document(connection, NewDocument("index", "1", "index/page.png"))
-            wait_until(lambda done=done: count_at(connection, 5) == done)
+            wait_until(lambda done=done: count_at(connection, 5) == done)  # type: ignore[misc]
         assert worker.poll() is None
         worker.send_signal(signal.SIGTERM)
-        worker.communicate(timeout=30)
+        worker.communicate(timeout=HANG_SECONDS)
         assert worker.returncode == 128 + signal.SIGTERM
     finally:
         worker.kill()

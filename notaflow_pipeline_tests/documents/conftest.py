@@ -1,22 +1,18 @@
 """The three storages, each real: a folder, an HTTP server that speaks Supabase's language, and a moto server for S3."""
 
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import pytest
 
 from notaflow_pipeline.documents.s3 import S3Storage
 from notaflow_pipeline.documents.storage import DocumentStorage, open_storage
 from notaflow_pipeline_tests.documents.supabase_double import SERVICE_KEY, SupabaseDouble, running
-
-SERVER_START_SECONDS = 60
+from notaflow_pipeline_tests.testing.ports import answers, free_port
+from notaflow_pipeline_tests.testing.waiting import wait_until
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -98,21 +94,9 @@ def away(request: pytest.FixtureRequest, tmp_path: Path) -> DocumentStorage:
             return open_storage(f"s3://documents?endpoint_url={nowhere}")
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    give_up_at = time.monotonic() + SERVER_START_SECONDS
-    while True:
-        try:
-            urlopen(url, timeout=5).close()  # noqa: S310 - our own server
-        except (URLError, ConnectionError):
-            assert server.poll() is None, "the moto server ended at its start"
-            assert time.monotonic() < give_up_at, "the moto server did not start"
-            time.sleep(0.1)
-        else:
-            return
+    def answers_or_has_ended() -> bool:
+        assert server.poll() is None, "the moto server ended at its start"
+        return answers(url)
+
+    wait_until(answers_or_has_ended)

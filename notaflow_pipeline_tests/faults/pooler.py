@@ -5,7 +5,6 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +12,8 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from notaflow_pipeline_tests.documents.conftest import free_port
-
-START_SECONDS = 30.0
+from notaflow_pipeline_tests.testing.ports import free_port
+from notaflow_pipeline_tests.testing.waiting import wait_until
 
 SETTINGS = """
 [databases]
@@ -54,11 +52,12 @@ def pooler_before(database_url: str, pool_size: int) -> Iterator[str]:
         user = conninfo_to_dict(database_url).get("user") or "postgres"
         url = f"postgresql://{user}@127.0.0.1:{port}/{conninfo_to_dict(database_url)['dbname']}"
         try:
-            give_up_at = time.monotonic() + START_SECONDS
-            while not _answers(url):
-                starting = pooler.poll() is None and time.monotonic() < give_up_at
-                assert starting, (Path(place) / "log").read_text()
-                time.sleep(0.05)
+
+            def answers_or_has_ended() -> bool:
+                assert pooler.poll() is None, (Path(place) / "log").read_text()
+                return _answers(url)
+
+            wait_until(answers_or_has_ended)
             yield url
         finally:
             pooler.kill()

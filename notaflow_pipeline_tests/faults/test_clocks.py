@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue import claims, leases, outcomes
-from notaflow_pipeline_tests.cli import PATIENCE_SECONDS, Terminal
+from notaflow_pipeline.queue import claims
+from notaflow_pipeline_tests.cli import Terminal
 from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents
 from notaflow_pipeline_tests.processes.conftest import terminal as terminal
 from notaflow_pipeline_tests.queue.conftest import READING, add_document, document, fail, succeed, sweep
 from notaflow_pipeline_tests.queue.oracle import broken_promises
 from notaflow_pipeline_tests.test_pipeline import ready
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 
 LEASE = timedelta(minutes=2)
 """The default of `OCR_LEASE_SECONDS`."""
@@ -57,7 +58,7 @@ def wrong_clock(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
         env=os.environ | variables,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
         check=True,
     )
     clock, monotonic = map(float, seen.stdout.split())
@@ -98,7 +99,7 @@ def assert_times_are_the_databases(connection: Connection, began: datetime) -> N
         assert began <= claimed_at <= finished_at <= ended
         assert timedelta(0) < lease_expires_at - claimed_at
         assert lease_expires_at <= ended + LEASE
-        assert all(0 <= seconds < PATIENCE_SECONDS for seconds in (fetch_seconds, ocr_seconds) if seconds is not None)
+        assert all(0 <= seconds < HANG_SECONDS for seconds in (fetch_seconds, ocr_seconds) if seconds is not None)
     strange = connection.execute(
         """
         SELECT id
@@ -131,7 +132,7 @@ def test_worker_with_a_wrong_clock_reads_what_is_ready_and_takes_nothing_from_a_
 
     summary = work(terminal, wrong_clock)
     assert (summary["claimed"], summary["succeeded"], summary["lost"]) == (7, 7, 0)
-    assert 0 < summary["seconds"] < PATIENCE_SECONDS
+    assert 0 < summary["seconds"] < HANG_SECONDS
 
     assert count_at(connection, 6) == 3
     assert document(connection, early)["ocr_attempts"] == 1, "its wait is over by the database's clock alone"
@@ -154,7 +155,7 @@ def test_nothing_is_taken_from_a_worker_with_a_wrong_clock(
             assert sweep(connection).total == 0
             looks += count_at(connection, 6) > 0
             time.sleep(0.05)
-        _, errors = worker.communicate(timeout=PATIENCE_SECONDS)
+        _, errors = worker.communicate(timeout=HANG_SECONDS)
     assert worker.returncode == 0, errors
     assert looks > 0, "it was looked at while it worked"
     outcomes = connection.execute("SELECT worker_id, outcome, count(*) FROM ocr_attempt GROUP BY 1, 2").fetchall()

@@ -2,12 +2,10 @@
 
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PIL import Image
 from psycopg import Connection
 
 from notaflow_pipeline.documents.s3 import S3Storage
@@ -16,8 +14,10 @@ from notaflow_pipeline_tests.faults.hosts import Host, hosts, unavailable
 from notaflow_pipeline_tests.faults.object_store import object_store
 from notaflow_pipeline_tests.faults.proxy import Proxy, proxy_before
 from notaflow_pipeline_tests.queue.oracle import broken_promises
+from notaflow_pipeline_tests.testing.noise import noise_image
+from notaflow_pipeline_tests.testing.waiting import wait_until
 
-DOCUMENTS, LATER, LEASE_SECONDS = 120, 40, 4
+DOCUMENTS, LATER, LEASE_SECONDS = 120, 40, 10
 
 pytestmark = [
     pytest.mark.skipif(unavailable() is not None, reason=str(unavailable())),
@@ -88,7 +88,7 @@ def work_on(host: Host, database_url: str, store: str, folder: Path) -> None:
 def enqueue(connection: Connection, store: str, folder: Path, count: int) -> None:
     """One page in the store, and as many documents that lie there."""
     page = folder / "page.png"
-    Image.effect_noise((40, 60), 80).save(page)
+    noise_image((40, 60), 80).save(page)
     storage = S3Storage(endpoint_url=store)
     storage._client.upload_file(str(page), "index", "page.png")
     with connection.transaction():
@@ -103,10 +103,3 @@ def successes(connection: Connection, host: Host) -> int:
 
 def unfinished(connection: Connection) -> int:
     return int((connection.execute("SELECT count(*) FROM extraction_queue WHERE status_id <> 5").fetchone() or (0,))[0])
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 90) -> None:
-    give_up_at = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < give_up_at, "it did not come to that"
-        time.sleep(0.1)

@@ -19,7 +19,6 @@ from notaflow_pipeline.queue.leases import LeaseKeeper
 from notaflow_pipeline_tests.cli import open_terminal
 from notaflow_pipeline_tests.faults.pooler import pooler_before, unavailable
 from notaflow_pipeline_tests.ocr import samples
-from notaflow_pipeline_tests.ocr.processes import wait_until
 from notaflow_pipeline_tests.queue.conftest import (
     READING,
     add_document,
@@ -35,6 +34,7 @@ from notaflow_pipeline_tests.queue.conftest import (
 )
 from notaflow_pipeline_tests.queue.oracle import broken_promises
 from notaflow_pipeline_tests.test_pipeline import pipeline_over, ready, ready_page, ready_pages
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 POOL_SIZE = 2
 
@@ -181,7 +181,7 @@ class TestWork:
 
         def work(_: int) -> Progress:
             with open_pool(pooled_url) as pool, pipeline_over(pool, folder, engine=engine, lease_seconds=20) as one:
-                together.wait(timeout=60)
+                together.wait(timeout=HANG_SECONDS)
                 return one.work(limit=100)
 
         together = threading.Barrier(2)
@@ -198,7 +198,7 @@ class TestWork:
     ) -> None:
         ready_page(connection, folder, "page")
         lost: list[int] = []
-        lease = timedelta(seconds=3)
+        lease = timedelta(seconds=6)
         over = threading.Event()
 
         def keep_busy() -> None:

@@ -7,16 +7,16 @@ from pathlib import Path
 import psycopg
 
 from notaflow_pipeline.embedded import embedded_database
-from notaflow_pipeline.ocr.engine import NullEngine
 from notaflow_pipeline.pipeline import Progress
 from notaflow_pipeline.queue.database import open_pool
 from notaflow_pipeline.queue.migrating import migrate
 from notaflow_pipeline_tests.faults.servers import pull_the_plug
-from notaflow_pipeline_tests.ocr.processes import wait_until
+from notaflow_pipeline_tests.ocr.processes import mark_of_this_process, with_argument
+from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, WaitingEngine
 from notaflow_pipeline_tests.queue.oracle import broken_promises
 from notaflow_pipeline_tests.test_pipeline import only_attempt, pipeline_over, ready_page, row
-
-AT_6 = "SELECT FROM extraction_queue WHERE status_id = 6"
+from notaflow_pipeline_tests.testing.ending import kill
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 
 def test_document_in_hand_is_kept_over_an_immediate_restart_and_read_with_its_first_attempt(folder: Path) -> None:
@@ -27,18 +27,19 @@ def test_document_in_hand_is_kept_over_an_immediate_restart_and_read_with_its_fi
     ):
         migrate(url, sources=["index"])
         with psycopg.connect(url, autocommit=True) as connection:
-            document = ready_page(connection, folder, "page")
+            document = ready_page(connection, folder, "page", (STRANGE_WIDTH, 20))
         ended: list[Progress] = []
-        engine = NullEngine(sleep_seconds=5)
+        engine = WaitingEngine(mark=mark_of_this_process(86500))
         with open_pool(url) as pool, pipeline_over(pool, folder, engine=engine, workers=1) as pipeline:
             worker = threading.Thread(target=lambda: ended.append(pipeline.work(limit=1)))
             worker.start()
             with psycopg.connect(url, autocommit=True) as connection:
-                wait_until(lambda: connection.execute(AT_6).fetchone() is not None)
+                wait_until(lambda: with_argument(engine.mark))
                 pull_the_plug(Path(home))
             with psycopg.connect(url, autocommit=True) as connection:
                 assert row(connection, document)["status_id"] == 6, "it was restarted while the document was in hand"
-            worker.join(timeout=120)
+            kill(with_argument(engine.mark))  # its engine waits for that process, and goes on
+            worker.join(timeout=HANG_SECONDS)
         assert ended == [Progress(claimed=1, succeeded=1, pages=1)]
         with psycopg.connect(url, autocommit=True) as connection:
             found = row(connection, document)

@@ -1,40 +1,30 @@
 """Looking at real processes, for tests that kill them."""
 
-import time
-from collections.abc import Callable
+import os
 
 import psutil
 
-PATIENCE_SECONDS = 30.0
-"""How long a test waits for what must come; far more than it takes, so that a busy machine fails nothing."""
+from notaflow_pipeline_tests.testing.ending import all_gone as all_gone
+from notaflow_pipeline_tests.testing.ending import children_of as children
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS as PATIENCE_SECONDS
+from notaflow_pipeline_tests.testing.waiting import wait_until as wait_until
+
+__all__ = ["PATIENCE_SECONDS", "all_gone", "children", "mark_of_this_process", "wait_until", "with_argument", "workers"]
 
 
-def wait_until(what: Callable[[], bool]) -> None:
-    """Wait for something to become true, or fail."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not what():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
+def mark_of_this_process(number: int) -> str:
+    """Return an argument for `sleep` that no other test process of this machine uses, some 86,000 s."""
+    return f"{number}.{os.getpid()}"
 
 
 def with_argument(mark: str) -> list[psutil.Process]:
-    """Living processes that have `mark` among their arguments."""
+    """Return the living processes that have `mark` among their arguments."""
     return [process for process in psutil.process_iter() if mark in _arguments(process)]
 
 
-def children(pid: int | None = None) -> list[psutil.Process]:
-    """Everything that descends from a process (this one), itself not included."""
-    return psutil.Process(pid).children(recursive=True)
-
-
 def workers() -> list[psutil.Process]:
-    """Worker processes of this process's readers."""
+    """Return the worker processes of this process's readers."""
     return [process for process in children() if any("spawn_main" in part for part in _arguments(process))]
-
-
-def all_gone(processes: list[psutil.Process]) -> bool:
-    """Whether none is alive; a zombie whose parent does not collect it is dead enough."""
-    return not any(process.is_running() and _status(process) != psutil.STATUS_ZOMBIE for process in processes)
 
 
 def _arguments(process: psutil.Process) -> list[str]:
@@ -42,10 +32,3 @@ def _arguments(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.Error:
         return []
-
-
-def _status(process: psutil.Process) -> str:
-    try:
-        return str(process.status())
-    except psutil.NoSuchProcess:
-        return psutil.STATUS_ZOMBIE

@@ -12,7 +12,14 @@ from notaflow_pipeline.ocr.engine import Engine, NullEngine, TesseractEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.reading import DocumentText, Reader
-from notaflow_pipeline_tests.ocr.processes import PATIENCE_SECONDS, all_gone, wait_until, with_argument, workers
+from notaflow_pipeline_tests.ocr.processes import (
+    PATIENCE_SECONDS,
+    all_gone,
+    mark_of_this_process,
+    wait_until,
+    with_argument,
+    workers,
+)
 from notaflow_pipeline_tests.ocr.samples import endless_pdf, page_image, png, scanned_pdf, tiff
 from notaflow_pipeline_tests.ocr.strange_engines import (
     STRANGE_WIDTH,
@@ -129,7 +136,7 @@ def test_page_whose_drawing_never_ends_is_given_up_and_harms_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "GRACE_SECONDS", 0.1)
-    with Reader(NullEngine(), workers=2, limits=Limits(page_seconds=0.7)) as reader:
+    with Reader(NullEngine(), workers=2, limits=Limits(page_seconds=3.0)) as reader:
         endless = reader.start(endless_pdf(tmp_path / "endless.pdf"))
         neighbour = reader.start(pages(tmp_path / "neighbour", 6))
         assert failure(endless).kind is FailureKind.TIMEOUT
@@ -167,8 +174,8 @@ def test_missing_engine_is_no_failure_of_the_document(tmp_path: Path) -> None:
 
 def test_hanging_page_is_killed_with_what_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "GRACE_SECONDS", 0.5)
-    engine = WaitingEngine(mark="86301")
-    with Reader(engine, workers=2, limits=Limits(page_seconds=1.0)) as reader:
+    engine = WaitingEngine(mark=mark_of_this_process(86301))
+    with Reader(engine, workers=2, limits=Limits(page_seconds=3.0)) as reader:
         hanging = reader.start(pages(tmp_path / "bad", 2, strange=2))
         wait_until(lambda: bool(with_argument(engine.mark)))
         neighbour = reader.start(pages(tmp_path / "neighbour", 3))
@@ -180,7 +187,7 @@ def test_hanging_page_is_killed_with_what_it_started(tmp_path: Path, monkeypatch
 
 @pytest.mark.parametrize("by_reader", [True, False])
 def test_abandoned_document_ends_its_running_pages_and_no_others(tmp_path: Path, by_reader: bool) -> None:
-    engine = WaitingEngine(mark="86302", sleep_seconds=0.3)
+    engine = WaitingEngine(mark=mark_of_this_process(86302), sleep_seconds=0.3)
     with Reader(engine, workers=2) as reader:
         neighbour = reader.start(pages(tmp_path / "neighbour", 4))
         hanging = reader.start(pages(tmp_path / "bad", 30, strange=1))
@@ -198,7 +205,7 @@ def test_abandoned_document_ends_its_running_pages_and_no_others(tmp_path: Path,
 
 
 def test_close_leaves_no_process_and_cancels_what_is_unfinished(tmp_path: Path) -> None:
-    engine = WaitingEngine(mark="86303")
+    engine = WaitingEngine(mark=mark_of_this_process(86303))
     reader = Reader(engine, workers=2)
     with reader:
         futures = [reader.start(pages(tmp_path / str(number), 1, strange=1)) for number in range(3)]

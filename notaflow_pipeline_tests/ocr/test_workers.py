@@ -19,6 +19,7 @@ from notaflow_pipeline_tests.ocr.processes import (
     PATIENCE_SECONDS,
     all_gone,
     children,
+    mark_of_this_process,
     wait_until,
     with_argument,
     workers,
@@ -63,7 +64,7 @@ def start_parent(tmp_path: Path, mark: str) -> subprocess.Popen[bytes]:
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_end_of_the_parent_ends_workers_and_their_children(tmp_path: Path, ending: signal.Signals) -> None:
-    mark = f"8640{ending.value}"
+    mark = mark_of_this_process(86400 + ending.value)
     with start_parent(tmp_path, mark) as parent:
         wait_until(lambda: len(with_argument(mark)) == 2)
         family = children(parent.pid)
@@ -84,7 +85,7 @@ def test_workers_are_out_of_reach_of_the_terminal(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL], ids=["told to end", "killed by the kernel"])
 def test_worker_that_ends_fails_its_page_and_leaves_no_child(tmp_path: Path, ending: signal.Signals) -> None:
-    engine = WaitingEngine(mark=f"8641{ending.value}")
+    engine = WaitingEngine(mark=mark_of_this_process(86450 + ending.value))
     with Reader(engine, workers=1) as reader:
         future = reader.start(strange_page(tmp_path / "a"))
         for _ in range(2):  # the page is tried once more
@@ -119,7 +120,7 @@ def test_temporary_files_are_gone_after_killed_pages_and_after_close(
     held = PrivateFolder(tmp_path)
     scratch = held.path
     monkeypatch.setattr("notaflow_pipeline.ocr.crew.make_scratch", lambda _: held)
-    engine = WaitingEngine(mark="86413")
+    engine = WaitingEngine(mark=mark_of_this_process(86499))
     with Reader(engine, workers=1) as reader:
         future = reader.start(strange_page(tmp_path / "a"))
         wait_until(lambda: bool(with_argument(engine.mark)))

@@ -11,6 +11,7 @@ from psycopg import Connection
 from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.cli import Terminal, open_terminal
 from notaflow_pipeline_tests.ocr import samples
+from notaflow_pipeline_tests.testing.ending import kill
 
 
 @pytest.fixture
@@ -18,8 +19,7 @@ def terminal(tmp_path: Path, database_url: str) -> Iterator[Terminal]:
     """A terminal on this test's database; whatever was started from it is ended with the test."""
     one = open_terminal(tmp_path, database_url)
     yield one
-    for process in started_from(one):
-        process.kill()
+    kill(started_from(one))
 
 
 def started_from(terminal: Terminal) -> list[psutil.Process]:

@@ -6,7 +6,6 @@ from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import dagster as dg
-import psutil
 import pytest
 from psycopg import Connection
 
@@ -17,18 +16,24 @@ from notaflow_pipeline_tests.cli import Terminal
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, defs
 from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents, started_from
 from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
-from notaflow_pipeline_tests.processes.test_together import free_port, running_dev, wait_until
-from notaflow_pipeline_tests.queue.conftest import READING, add_document, ago, change, claim_one, succeed
+from notaflow_pipeline_tests.processes.test_together import running_dev
+from notaflow_pipeline_tests.queue.conftest import READING, add_document, ago, change, claim_one
 from notaflow_pipeline_tests.reporting.histories import add_attempt
+from notaflow_pipeline_tests.testing.clock import zone_at_noon
+from notaflow_pipeline_tests.testing.ending import kill
+from notaflow_pipeline_tests.testing.ports import free_port
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 pytestmark = [
     pytest.mark.xdist_group("processes"),
     pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}"),
 ]
 
-ZONE = "America/Toronto"
+ZONE = zone_at_noon()
+"""Days are counted while they pass: none may end during the test."""
 
 SETTINGS = {
+    "NOTAFLOW_TIMEZONE": ZONE,
     "NOTAFLOW_ALERT_SECONDS": "5",
     "NOTAFLOW_ALERT_EXHAUSTED_HOURS": "0",
     "NOTAFLOW_ALERT_STUCK_MINUTES": "0",
@@ -43,7 +48,7 @@ FIRST_OF_RANGE = "dagster/asset_partition_range_start"
 LAST_OF_RANGE = "dagster/asset_partition_range_end"
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(5 * HANG_SECONDS)
 def test_every_check_alarms_and_ends_its_alarm_and_each_is_told_once(
     terminal: Terminal, connection: Connection
 ) -> None:
@@ -84,7 +89,7 @@ def test_every_check_alarms_and_ends_its_alarm_and_each_is_told_once(
             page_folder.write_text("where a folder belongs")
             hook.before_answer = lambda: kill_everything(told)
             ui.launch("dashboard_job")
-            dev.wait(timeout=120)
+            dev.wait(timeout=HANG_SECONDS)
             assert dev.returncode == -signal.SIGKILL
             hook.before_answer = lambda: None
             sent = len(hook.messages)
@@ -107,7 +112,7 @@ def test_every_check_alarms_and_ends_its_alarm_and_each_is_told_once(
             wait_until(lambda: len(hook.messages) >= sent + 2)
             assert hook.titles[sent + 1 :] == ["NotaFlow: job dashboard_job no longer fails"]
             dev.send_signal(signal.SIGINT)
-            dev.wait(timeout=60)
+            dev.wait(timeout=HANG_SECONDS)
         assert len(hook.messages) == 2 * len(checks) + 3, "once each, but for the one that was cut off"
         ids = {one["headers"]["Idempotency-Key"] for one in hook.messages}
         assert len(ids) == 2 * len(checks) + 2
@@ -204,8 +209,4 @@ def hurry(connection: Connection) -> None:
 
 def kill_everything(terminal: Terminal) -> None:
     """Kill `notaflow dev` and all that it started, as a power cut would."""
-    for process in started_from(terminal):
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
+    kill(started_from(terminal))

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,9 @@ from notaflow_pipeline.embedded import running_database_url
 from notaflow_pipeline.queue.database import DatabaseUnavailable
 from notaflow_pipeline.queue.oracle import find_violations
 from notaflow_pipeline.settings import Settings
-from notaflow_pipeline_tests.processes.test_together import free_port
+from notaflow_pipeline_tests.testing.ending import all_gone, children_of
+from notaflow_pipeline_tests.testing.ports import free_port
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 PATIENCE_SECONDS = 120
 """For Dagster's start, and for one document, on a busy machine."""
@@ -53,22 +54,15 @@ def test_every_sample_ends_as_its_description_says_and_nothing_is_left_behind() 
             with psycopg.connect(url_of(home), autocommit=True) as connection:
                 ends = {number: rest for number, *rest in connection.execute(ENDS).fetchall()}
                 assert list(find_violations(connection, sources=["index"])) == []
-            family += family[0].children(recursive=True)
+            family += children_of(dev.pid)
         finally:
             dev.send_signal(signal.SIGINT)
-            dev.wait(timeout=60)
-        wait_for(lambda: not any(one.is_running() and one.status() != "zombie" for one in family), seconds=30)
+            dev.wait(timeout=HANG_SECONDS)
+        wait_until(lambda: all_gone(family))
         for sample in described:
             assert_ended_as_described(sample, *ends[sample["document_number"]])
         with pytest.raises(DatabaseUnavailable):
             running_database_url(Settings(NOTAFLOW_HOME=home, NOTAFLOW_DATABASE_URL=None))
-
-
-def wait_for(happened: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.5)
 
 
 def wait_while_they_end(home: Path, documents: int) -> None:

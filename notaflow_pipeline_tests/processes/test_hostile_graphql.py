@@ -11,7 +11,9 @@ from notaflow_pipeline_tests.cli import Terminal
 from notaflow_pipeline_tests.defs import defs
 from notaflow_pipeline_tests.defs.test_hostile_config import HOSTILE, HUGE, PATH, SQL, claim, page, retry
 from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
-from notaflow_pipeline_tests.processes.test_together import free_port, running_dev, wait_until
+from notaflow_pipeline_tests.processes.test_together import running_dev
+from notaflow_pipeline_tests.testing.ports import free_port
+from notaflow_pipeline_tests.testing.waiting import wait_until
 
 pytestmark = [pytest.mark.xdist_group("processes"), pytest.mark.timeout(600)]
 

@@ -2,9 +2,7 @@
 
 import os
 import signal
-import socket
 import subprocess
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,27 +13,12 @@ from psycopg import Connection
 from notaflow_pipeline_tests.cli import Terminal
 from notaflow_pipeline_tests.processes import broken_promises
 from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents, started_from
+from notaflow_pipeline_tests.testing.ports import free_port
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 pytestmark = pytest.mark.xdist_group("processes")
 
 DOCUMENTS = int(os.environ.get("NOTAFLOW_TEST_DOCUMENTS", "150"))
-
-PATIENCE_SECONDS = 120 + DOCUMENTS
-"""For Dagster's start and a sensor tick on a busy machine, which take some 25 s, and for the documents."""
-
-
-def wait_until(what: object) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    assert callable(what)
-    while not what():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.2)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @contextmanager
@@ -75,7 +58,7 @@ def open_of_daemon(connection: Connection) -> int:
     return int(row[0])
 
 
-@pytest.mark.timeout(5 * PATIENCE_SECONDS)
+@pytest.mark.timeout(5 * HANG_SECONDS)
 def test_two_terminals_and_a_daemon_read_every_document_exactly_once(
     terminal: Terminal, connection: Connection
 ) -> None:
@@ -87,7 +70,7 @@ def test_two_terminals_and_a_daemon_read_every_document_exactly_once(
             terminal.start("work", "--until-empty", "--json", OCR_WORKER_ID=name) for name in ("desk1", "desk2")
         ]
         for one in together:
-            _, errors = one.communicate(timeout=PATIENCE_SECONDS)
+            _, errors = one.communicate(timeout=HANG_SECONDS)
             assert one.returncode == 0, errors
         wait_until(lambda: count_at(connection, 5) == DOCUMENTS)
         outcomes = connection.execute("SELECT outcome, count(*), count(DISTINCT queue_id) FROM ocr_attempt GROUP BY 1")
@@ -104,7 +87,7 @@ def test_two_terminals_and_a_daemon_read_every_document_exactly_once(
         ready_documents(connection, terminal, DOCUMENTS)
         wait_until(lambda: open_of_daemon(connection) > 0)
         dev.send_signal(signal.SIGINT)
-        dev.wait(timeout=60)
+        dev.wait(timeout=HANG_SECONDS)
         assert count_at(connection, 6) == 0, "stopping leaves no row claimed"
         assert broken_promises(connection) == []
         wait_until(lambda: not started_from(terminal))

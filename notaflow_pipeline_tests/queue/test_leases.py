@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Callable
 from datetime import timedelta
 
 import psycopg
@@ -11,17 +10,10 @@ from psycopg_pool import ConnectionPool
 
 from notaflow_pipeline.queue.leases import LeaseKeeper
 from notaflow_pipeline_tests.queue.conftest import add_document, ago, attempts, change, claim, claim_one, expire
+from notaflow_pipeline_tests.testing.waiting import wait_until
 
 LEASE = timedelta(seconds=0.3)
 """Renewed every tenth of a second."""
-
-
-def until(true: Callable[[], bool], seconds: float = 15) -> None:
-    """Wait for a condition; how long it takes is not what is shown."""
-    give_up_at = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < give_up_at, "it did not come to that"
-        time.sleep(0.02)
 
 
 class Lost:
@@ -40,7 +32,7 @@ def renewals(connection: Connection, token: int, number: int) -> None:
     """Wait until the lease of `token` has been extended that often."""
     for _ in range(number):
         [(before,)] = connection.execute("SELECT lease_expires_at FROM ocr_attempt WHERE id = %s", [token]).fetchall()
-        until(
+        wait_until(
             lambda before=before: (
                 connection.execute(  # type: ignore[misc]
                     "SELECT lease_expires_at > %s FROM ocr_attempt WHERE id = %s", [before, token]
@@ -95,7 +87,7 @@ def test_lost_claim_is_reported_exactly_once_in_the_keeper_s_thread(
         keeper.hold(taken.token)
         keeper.hold(kept.token)
         change(connection, "extraction_queue", taken.document_id, status_id=3)
-        until(lambda: bool(lost.tokens))
+        wait_until(lambda: bool(lost.tokens))
         expire(connection, kept)
         renewals(connection, kept.token, 3)
     assert lost.tokens == [taken.token]
@@ -163,7 +155,7 @@ def test_keeper_survives_a_connection_that_is_cut_in_the_middle_of_a_renewal(
         with other.transaction():
             other.execute("SELECT FROM ocr_attempt WHERE id = %s FOR UPDATE", [held.token])
             keeper.hold(held.token)
-            until(lambda: connection.execute(cut).fetchall() == [(True,)])
+            wait_until(lambda: connection.execute(cut).fetchall() == [(True,)])
         renewals(connection, held.token, 2)
     assert lost.tokens == []
 

@@ -28,8 +28,8 @@ from notaflow_pipeline_tests.queue.conftest import (
     sweep,
 )
 from notaflow_pipeline_tests.queue.oracle import broken_promises
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 
-PATIENCE_SECONDS = 30
 WAITS_SECONDS = 0.15
 """Within which one that need not wait is done; it may also be slower, and nothing else follows from it."""
 
@@ -83,7 +83,7 @@ def _meet(first: Act, second: Act, one: Connection, other: Connection, held: Cla
         running.join(WAITS_SECONDS)
         if not commits:
             raise psycopg.Rollback(transaction)
-    running.join(PATIENCE_SECONDS)
+    running.join(HANG_SECONDS)
     assert not running.is_alive(), "it waits for nobody"
     assert failures == []
 

@@ -17,6 +17,7 @@ from notaflow_pipeline.reporting.due import days_due, has_news
 from notaflow_pipeline.reporting.recount import find_differences
 from notaflow_pipeline.reporting.writing import compute_day, write_day
 from notaflow_pipeline_tests.reporting.histories import add_attempt, add_document, add_history
+from notaflow_pipeline_tests.testing.clock import wait_past_full_hour
 
 TORONTO = "America/Toronto"
 TABLES = ("ocr_daily_performance", "ocr_daily_failure_rate", "ocr_daily_failures_by_kind")
@@ -254,6 +255,7 @@ def test_recount_notices_every_figure_that_is_wrong_and_every_row_that_is_missin
 
 
 def test_days_are_due_until_they_are_computed_after_their_end(connection: Connection) -> None:
+    wait_past_full_hour()
     today = day_of(datetime.now(UTC), TORONTO)
     yesterday, before = today - timedelta(days=1), today - timedelta(days=2)
 
@@ -274,6 +276,7 @@ def test_days_are_due_until_they_are_computed_after_their_end(connection: Connec
 
 
 def test_day_has_news_when_it_is_missing_or_an_attempt_that_counts_has_finished_since(connection: Connection) -> None:
+    wait_past_full_hour()
     today = day_of(datetime.now(UTC), TORONTO)
     assert has_news(connection, today, timezone=TORONTO)
     write(connection, today)
