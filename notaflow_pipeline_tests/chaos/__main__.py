@@ -1,290 +1,174 @@
 """The chaos run itself: start workers, do them harm for some minutes, let the queue run empty, and judge."""
 
 import argparse
-import os
 import random
-import signal
-import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from itertools import chain, repeat
 from pathlib import Path
-from typing import LiteralString
 
-import psutil
 import psycopg
-from PIL import Image
-from psycopg import Connection
 
-from notaflow_pipeline.documents.location import Location
-from notaflow_pipeline.documents.storage import open_storage
 from notaflow_pipeline.embedded import embedded_database
-from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.queue.migrating import migrate
-from notaflow_pipeline.queue.oracle import find_violations
-from notaflow_pipeline_tests.chaos.engine import (
-    HEIGHTS_APART,
-    HUNGRY_HEIGHT,
-    POISON_HEIGHT,
-    SLOW_HEIGHT,
-    size_of,
-    text_of,
-)
-from notaflow_pipeline_tests.faults.servers import pull_the_plug
+from notaflow_pipeline_tests.chaos import actors, judging, other_programs
+from notaflow_pipeline_tests.chaos.history import record_history
+from notaflow_pipeline_tests.chaos.judging import Fault
+from notaflow_pipeline_tests.chaos.running import READY, UNFINISHED, World
+from notaflow_pipeline_tests.chaos.temporary_space import small_folder
 
-WORKERS = 3
-LEASE_SECONDS = 3
 DRAIN_SECONDS = 180
 SECONDS_BETWEEN_BLOWS = 0.8
 READY_AT_LEAST = 60
 
-LONG_ENOUGH_MINUTES = 1.5
-"""A run of this length must have done every harm, and have rejected a late write, or it shows nothing."""
+MONITOR, REREAD, LOCK, FAILOVER, FULL = "monitor", "reread", "lock", "failover", "full-folder"
+OPTIONAL = (MONITOR, REREAD, LOCK, FAILOVER, FULL)
+"""Actors that can be left out, to see which one a fault belongs to."""
 
-TERMINATE_BACKENDS = """
-SELECT count(pg_terminate_backend(pid))
-FROM pg_stat_activity
-WHERE application_name = 'notaflow_pipeline'
-  AND pid <> pg_backend_pid()
-"""
-
-UNFINISHED = """
-SELECT count(*)
-FROM extraction_queue
-WHERE status_id = 6
-   OR (status_id = 3 AND file_content IS NULL AND ocr_attempts < ocr_max_attempts)
-"""
-
-READY = "SELECT count(*) FROM extraction_queue WHERE status_id = 3 AND ocr_attempts < ocr_max_attempts"
-
-ENDS = """
-SELECT q.document_number, q.status_id, q.file_content, q.ocr_attempts, q.ocr_max_attempts,
-       count(a.id) FILTER (WHERE a.outcome = 'succeeded')
-FROM extraction_queue AS q
-LEFT JOIN ocr_attempt AS a ON a.queue_id = q.id
-GROUP BY q.id
-"""
+LATE = "late writes rejected"
+TOO_LARGE = "attempts at documents too large for the temporary folder"
 
 OUTCOMES = "SELECT outcome, count(*) FROM ocr_attempt GROUP BY outcome"
 
-
-HARMS = (
-    "workers killed",
-    "OCR processes killed",
-    "workers frozen past their lease",
-    "workers told to stop",
-    "connections cut",
-    "database restarts (immediate)",
-)
+ATTEMPTS_AT = """
+SELECT count(*)
+FROM ocr_attempt AS a
+JOIN extraction_queue AS q ON q.id = a.queue_id
+WHERE q.document_number = ANY(%s)
+"""
 
 
 class Chaos:
-    """The workers, the database, and everything that is done to them."""
+    """Does harm for some time, and lets the queue run empty."""
 
-    def __init__(self, folder: Path, url: str, seed: int) -> None:
-        self.folder = folder
-        self.url = url
-        self.chance = random.Random(seed)
-        self.done: Counter[str] = Counter(dict.fromkeys(HARMS, 0))
-        self.workers: list[subprocess.Popen[bytes]] = []
-        self.frozen: dict[int, float] = {}
-        self.expected: dict[str, tuple[int, int]] = {}
-        self.storage = open_storage(str(folder / "documents"))
-        (folder / "documents").mkdir()
-
-    def start_worker(self) -> None:
-        log = (self.folder / "workers.log").open("ab")
-        environment = {
-            **os.environ,
-            "NOTAFLOW_DATABASE_URL": self.url,
-            "NOTAFLOW_DOCUMENTS_URL": str(self.folder / "documents"),
-            "OCR_WORKERS": "2",
-            "OCR_LEASE_SECONDS": str(LEASE_SECONDS),
-            "OCR_RETRY_BASE_SECONDS": "0.3",
-        }
-        command = [sys.executable, "-m", "notaflow_pipeline_tests.chaos.worker"]
-        self.workers.append(subprocess.Popen(command, env=environment, stderr=log, start_new_session=True))
-        log.close()
-
-    def keep_workers(self, number: int) -> None:
-        """Replace workers that are gone, as a supervisor would."""
-        self.workers = [worker for worker in self.workers if worker.poll() is None]
-        while len(self.workers) < number:
-            self.start_worker()
-
-    def enqueue(self, number: int) -> None:
-        """Add documents, each of its own size: nearly all quick, a few slow, a few that kill or starve their worker."""
-        with self.connected() as connection:
-            for _ in range(number):
-                kind = self.chance.choices([20, SLOW_HEIGHT, POISON_HEIGHT, HUNGRY_HEIGHT], [94, 3, 2, 1])[0]
-                size = size_of(len(self.expected), kind)
-                name = f"{len(self.expected)}"
-                page = self.folder / "page.png"
-                Image.new("L", size, 200).save(page)
-                self.storage.store(Location("index", f"{name}.png"), page)
-                self.expected[name] = size
-                enqueue_document(connection, NewDocument("index", name, f"index/{name}.png"))
-
-    @contextmanager
-    def connected(self) -> Iterator[Connection]:
-        """A connection of the run's own, whenever the database is there again."""
-        for _ in range(100):
-            try:
-                connection = psycopg.connect(self.url, autocommit=True, application_name="chaos")
-            except psycopg.OperationalError:
-                time.sleep(0.2)
-            else:
-                break
-        with connection:
-            yield connection
-
-    def blow(self) -> None:
-        """Do one kind of harm."""
-        kinds = [self.kill, self.freeze, self.stop, self.cut_connections, self.restart_database, self.kill_ocr_process]
-        self.chance.choices(kinds, [5, 4, 3, 3, 1, 4])[0]()
-
-    def blow_first(self) -> Iterator[Callable[[], None]]:
-        """Each kind of harm once, the rare ones first, so that chance leaves none out."""
-        yield from (
-            self.freeze,
-            self.restart_database,
-            self.stop,
-            self.cut_connections,
-            self.kill,
-            self.kill_ocr_process,
+    def __init__(self, world: World, without: set[str]) -> None:
+        self._world = world
+        self._actors = actors.Actors(world)
+        self._lock = other_programs.ForeignLock(world)
+        self._without = without
+        self._stopped = threading.Event()
+        self._monitor = other_programs.Monitor(
+            world,
+            random.Random(world.chance.random()),
+            rereads=REREAD not in without,
+            claims=MONITOR not in without,
         )
-
-    def victim(self) -> subprocess.Popen[bytes] | None:
-        awake = [worker for worker in self.workers if worker.poll() is None and worker.pid not in self.frozen]
-        return self.chance.choice(awake) if awake else None
-
-    def kill(self) -> None:
-        if victim := self.victim():
-            victim.kill()
-            victim.wait()
-            self.done["workers killed"] += 1
-
-    def kill_ocr_process(self) -> None:
-        if victim := self.victim():
-            with suppress(psutil.NoSuchProcess):
-                children = psutil.Process(victim.pid).children()
-                if children:
-                    self.chance.choice(children).kill()
-                    self.done["OCR processes killed"] += 1
-
-    def freeze(self) -> None:
-        """Stop a worker for longer than its lease; it wakes up believing that it still holds its claims."""
-        if len(self.frozen) < WORKERS - 1 and (victim := self.victim()):
-            os.kill(victim.pid, signal.SIGSTOP)
-            self.frozen[victim.pid] = time.monotonic() + LEASE_SECONDS * self.chance.uniform(1.2, 2.5)
-            self.done["workers frozen past their lease"] += 1
-
-    def thaw(self, *, everybody: bool = False) -> None:
-        for pid, until in list(self.frozen.items()):
-            if everybody or time.monotonic() > until:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
-                del self.frozen[pid]
-
-    def stop(self) -> None:
-        if victim := self.victim():
-            victim.terminate()
-            self.done["workers told to stop"] += 1
-
-    def cut_connections(self) -> None:
-        with suppress(psycopg.OperationalError), self.connected() as connection:
-            row = connection.execute(TERMINATE_BACKENDS).fetchone()
-            self.done["connections cut"] += row[0] if row else 0
-
-    def restart_database(self) -> None:
-        """No shutdown, and recovery from the log at the start."""
-        pull_the_plug(self.folder / "home")
-        self.done["database restarts (immediate)"] += 1
-
-    def count(self, query: LiteralString) -> int:
-        with self.connected() as connection:
-            row = connection.execute(query).fetchone()
-        return int(row[0]) if row else 0
+        left_out = {
+            **dict.fromkeys(other_programs.MONITOR_HARMS, MONITOR),
+            **dict.fromkeys(other_programs.REREAD_HARMS, REREAD),
+            other_programs.LOCKS: LOCK,
+            actors.FAILED_OVER: FAILOVER,
+        }
+        harms = (*actors.HARMS, *other_programs.MONITOR_HARMS, *other_programs.REREAD_HARMS, other_programs.LOCKS)
+        world.done.update({harm: 0 for harm in harms if left_out.get(harm) not in without})
 
     def run(self, minutes: float) -> None:
         """Harm, for so many minutes; then no more harm, until the queue is empty."""
+        other = threading.Thread(target=self._monitor.work, args=[self._stopped])
         end = time.monotonic() + 60 * minutes
-        self.keep_workers(WORKERS)
-        blows = chain(self.blow_first(), repeat(self.blow))
+        self._world.keep_workers()
+        other.start()
+        blows = chain(self._first(), repeat(self._any))
         while time.monotonic() < end:
             with suppress(psycopg.OperationalError):
-                if self.count(READY) < READY_AT_LEAST:
-                    self.enqueue(20)
+                if self._world.count(READY) < READY_AT_LEAST:
+                    self._world.enqueue(20)
                 next(blows)()
-            self.thaw()
-            self.keep_workers(WORKERS)
+            self._actors.go_on()
+            self._world.keep_workers()
             time.sleep(SECONDS_BETWEEN_BLOWS)
-        self.thaw(everybody=True)
-        give_up = time.monotonic() + DRAIN_SECONDS
-        while self.count(UNFINISHED) and time.monotonic() < give_up:
-            self.keep_workers(WORKERS)
-            time.sleep(0.5)
+        self._stopped.set()
+        other.join()
+        self._actors.end()
+        self._drain()
 
     def end(self) -> None:
-        """Leave no process behind."""
-        self.thaw(everybody=True)
-        for worker in self.workers:
-            worker.terminate()
-        for worker in self.workers:
-            with suppress(subprocess.TimeoutExpired):
-                worker.wait(timeout=15)
-            worker.kill()
+        """Leave no process, thread or setting behind."""
+        self._stopped.set()
+        self._actors.end()
+        self._lock.wait()
+        self._world.end_workers()
 
-    def judge(self, minutes: float) -> int:
-        """Print the table; return 1 if anything was lost, doubled or broken, or if a long run left a harm out."""
-        with self.connected() as connection:
-            ends = connection.execute(ENDS).fetchall()
-            outcomes = dict(connection.execute(OUTCOMES).fetchall())
-            violations = list(find_violations(connection, sources=["index"]))
-        deadly = {POISON_HEIGHT, HUNGRY_HEIGHT}
-        poison = {name for name, size in self.expected.items() if size[1] % HEIGHTS_APART in deadly}
-        lost = doubled = 0
-        wrong = []
-        for name, status, text, attempts, maximum, successes in ends:
-            exhausted = status == 3 and text is None and attempts == maximum
-            lost += not (status == 5 or exhausted)
-            doubled += successes > 1
-            expected = f"--- Page 1 ---\n{text_of(self.expected[name])}"
-            if (status == 5 and text != expected) or (name in poison and not exhausted):
-                wrong.append(f"document {name}: at {status} with {text!r} instead of {expected!r}")
-        log = (self.folder / "workers.log").read_text(encoding="utf-8", errors="replace")
-        late = log.count("too late") + log.count("was lost")
-        rows: list[tuple[str, int]] = [
-            ("documents", len(ends)),
-            ("  of them poison", len(poison)),
-            *sorted(self.done.items()),
-            ("late writes rejected", late),
-            ("attempts released", outcomes.get("released", 0)),
-            ("attempts recovered (stuck)", outcomes.get("stuck", 0)),
-            ("attempts superseded", outcomes.get("superseded", 0)),
-            ("attempts failed", outcomes.get("failed", 0)),
-            ("attempts succeeded", outcomes.get("succeeded", 0)),
-            ("documents exhausted", sum(end[1] == 3 for end in ends)),
-            ("documents lost", lost + len(self.expected) - len(ends)),
-            ("documents doubled", doubled),
-            ("wrong texts or poison not exhausted", len(wrong)),
-            ("oracle violations", len(violations)),
+    def _first(self) -> list[Callable[[], None]]:
+        """Each kind of harm once, what needs a quiet server first, so that chance leaves none out."""
+        one = self._actors
+        optional = {FULL: self._world.enqueue_large, LOCK: self._lock.hold}
+        failover = [] if FAILOVER in self._without else [one.fail_over]
+        return [
+            *(act for name, act in optional.items() if name not in self._without),
+            one.freeze,
+            one.kill,
+            one.kill_ocr_process,
+            one.stop,
+            self._lock.wait,  # a restart would end its transaction
+            one.cut_connections,
+            one.restart_database,
+            *failover,
         ]
-        for what, count in rows:
-            print(f"{what:40} {count:8}")
-        for line in wrong[:10]:
-            print(f"  {line}")
-        for violation in violations[:10]:
-            print(f"  {violation.invariant}: {violation.document_id} {violation.what}")
-        left_out = [what for what, count in [*self.done.items(), ("late writes rejected", late)] if not count]
-        if minutes >= LONG_ENOUGH_MINUTES and left_out:
-            print(f"did not happen, so nothing is shown of it: {', '.join(left_out)}")
-            return 1
-        return int(any(count for _, count in rows[-4:]))
+
+    def _any(self) -> None:
+        """Do one kind of harm."""
+        one = self._actors
+        weighted: dict[Callable[[], None], int] = {
+            one.kill: 5,
+            one.freeze: 4,
+            one.stop: 3,
+            one.cut_connections: 3,
+            one.kill_ocr_process: 4,
+        }
+        if LOCK not in self._without:
+            weighted[self._lock.hold] = 1
+        if not self._lock.is_held:
+            weighted[one.restart_database] = 1
+            if FAILOVER not in self._without:
+                weighted[one.fail_over] = 1
+        self._world.chance.choices([*weighted], [*weighted.values()])[0]()
+
+    def _drain(self) -> None:
+        give_up_at = time.monotonic() + DRAIN_SECONDS
+        while self._world.count(UNFINISHED) and time.monotonic() < give_up_at:
+            self._world.keep_workers()
+            time.sleep(0.5)
+
+
+def judge(world: World, minutes: float) -> int:
+    """Print the table; return 1 if anything was lost, doubled or broken, or if a long run left a harm out."""
+    with world.connected() as connection:
+        faults = judging.find_faults(connection, world.expected)
+        outcomes = dict(connection.execute(OUTCOMES).fetchall())
+        large = [name for name, one in world.expected.items() if one.large]
+        if world.temporary is not None:
+            row = connection.execute(ATTEMPTS_AT, [large]).fetchone()
+            world.done[TOO_LARGE] = row[0] if row else 0
+    log = (world.folder / "workers.log").read_text(encoding="utf-8", errors="replace")
+    world.done[LATE] = log.count("too late") + log.count("was lost")
+    kinds = Counter(fault.kind for fault in faults)
+    never = sum(one.never_read for one in world.expected.values())
+    for what, count in [
+        ("documents", len(world.expected)),
+        ("  of them never to be read", never),
+        *sorted(world.done.items()),
+        *((f"attempts {outcome}", count) for outcome, count in sorted(outcomes.items(), key=str)),
+        *((kind, kinds[kind]) for kind in judging.KINDS),
+    ]:
+        print(f"{what:60} {count:8}")
+    _show(faults)
+    missing = judging.left_out(world.done, minutes)
+    if missing:
+        print(f"did not happen, so nothing is shown of it: {', '.join(missing)}")
+    return judging.exit_code(faults, missing)
+
+
+def _show(faults: list[Fault]) -> None:
+    """Print the first of each kind."""
+    for kind in judging.KINDS:
+        for fault in [one for one in faults if one.kind == kind][:10]:
+            print(f"  {kind}: document {fault.document}: {fault.what}")
 
 
 def main() -> int:
@@ -292,18 +176,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--without", action="append", choices=OPTIONAL, default=[], help="leave an actor out")
     arguments = parser.parse_args()
     print(f"{arguments.minutes:g} minutes, seed {arguments.seed}", flush=True)
+    without = set(arguments.without)
     with tempfile.TemporaryDirectory(prefix="notaflow-chaos-") as name:
         folder = Path(name)
-        with embedded_database(folder / "home") as url:
+        with small_folder(folder / "temporary") as small, embedded_database(folder / "home") as url:
             migrate(url, sources=["index"])
-            chaos = Chaos(folder, url, arguments.seed)
+            if small is None:
+                without.add(FULL)
+            world = World(folder, url, arguments.seed, None if FULL in without else small)
+            with world.connected() as connection:
+                record_history(connection)
+            chaos = Chaos(world, without)
             try:
                 chaos.run(arguments.minutes)
             finally:
                 chaos.end()
-            return chaos.judge(arguments.minutes)
+            return judge(world, arguments.minutes)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,91 @@
+"""Judges what came of a chaos run: what was lost, doubled or wrong, and which harms did not happen."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from psycopg import Connection
+
+from notaflow_pipeline.queue.oracle import find_violations
+from notaflow_pipeline_tests.chaos.history import DONE_WITHOUT_TEXT, DOUBLED, SUPERSEDED_TEXTS
+
+LONG_ENOUGH_MINUTES = 1.5
+"""A run of this length must have done every harm, and have rejected a late write, or it shows nothing."""
+
+ENDS = """
+SELECT document_number, status_id, file_content, COALESCE(ocr_attempts, 0) >= COALESCE(ocr_max_attempts, 3)
+FROM extraction_queue
+"""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a document must come to, unless another program finishes it."""
+
+    text: str
+    never_read: bool
+    """Whether it ends or starves whatever reads it, so that it must be exhausted."""
+    large: bool = False
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What must not have happened to a document."""
+
+    kind: str
+    document: str
+    what: str
+
+
+KINDS = (
+    "documents lost",
+    "documents doubled",
+    "texts wrong",
+    "texts of superseded claims",
+    "done without a text",
+    "oracle violations",
+)
+
+
+def text_of_other_program(document: str) -> str:
+    """Return what another program writes as the text of a document."""
+    return f"another program's text of {document}"
+
+
+def find_faults(connection: Connection, expected: Mapping[str, Expected]) -> list[Fault]:
+    """Find everything that must not have happened, when the queue has run empty."""
+    return [
+        *_wrong_ends(connection, expected),
+        *(Fault("documents doubled", *row) for row in connection.execute(DOUBLED).fetchall()),
+        *(Fault("texts of superseded claims", *row) for row in connection.execute(SUPERSEDED_TEXTS).fetchall()),
+        *(Fault("done without a text", *row) for row in connection.execute(DONE_WITHOUT_TEXT).fetchall()),
+        *(
+            Fault("oracle violations", str(one.document_id), f"{one.invariant}: {one.what}")
+            for one in find_violations(connection, sources=["index"])
+        ),
+    ]
+
+
+def _wrong_ends(connection: Connection, expected: Mapping[str, Expected]) -> Iterable[Fault]:
+    """Compare each row with what its document must come to: read by us or another program, or exhausted."""
+    ends = {name: rest for name, *rest in connection.execute(ENDS).fetchall()}
+    for name, wanted in expected.items():
+        if name not in ends:
+            yield Fault("documents lost", name, "there is no row")
+            continue
+        status, text, exhausted = ends[name]
+        if status == 5 and text is not None:
+            by_us = text == wanted.text and not wanted.never_read
+            if not by_us and text != text_of_other_program(name):
+                yield Fault("texts wrong", name, f"at 5 with {text!r}")
+        elif not (status == 3 and text is None and exhausted):
+            yield Fault("documents lost", name, f"at {status} with {text!r}, exhausted: {exhausted}")
+
+
+def left_out(done: Mapping[str, int], minutes: float) -> list[str]:
+    """Name what a run of this length was to do and did not."""
+    return [what for what, count in done.items() if not count] if minutes >= LONG_ENOUGH_MINUTES else []
+
+
+def exit_code(faults: Iterable[Fault], missing: Iterable[str]) -> int:
+    """1 if anything is wrong or was not shown, else 0."""
+    return int(any(True for _ in faults) or any(True for _ in missing))
