@@ -5,12 +5,13 @@ MINUTES ?= 10
 SECONDS ?= 60
 ROLE ?= worker
 
-.PHONY: help setup setup-dev dev test test-pooler check audit chaos security format lock version wheel
+.PHONY: help setup setup-dev dev test test-pooler test-pg15 check audit chaos security format lock version wheel
 
 help:
 	@echo "make dev      install, start database and Dagster UI with the samples (PORT=3000)"
 	@echo "make test     install and test as the least-privileged role (TESTS='-k claims' narrows it)"
 	@echo "make test-pooler  the tests of queue, pipeline, reports, alerts, Dagster and commands behind PgBouncer"
+	@echo "make test-pg15    the tests of the queue on PostgreSQL 15 (Debian: apt-get install postgresql-15)"
 	@echo "make security attack it, say what happened (SECONDS=60 of damaged documents)"
 	@echo "make check    lint, type-check, check the import contract, the migrations and the lock files"
 	@echo "make chaos    kill, freeze, cut off and restart everything, and judge (MINUTES=10)"
@@ -37,6 +38,11 @@ test: setup-dev
 test-pooler: setup-dev
 	NOTAFLOW_TEST_POOLER=1 .venv/bin/pytest -n auto --dist loadgroup $(addprefix notaflow_pipeline_tests/, \
 		queue reporting alerting defs cli security test_pipeline.py test_enqueueing.py) $(TESTS)
+
+# on a throwaway server of the machine's own packages, instead of the embedded one
+test-pg15: setup-dev
+	NOTAFLOW_TEST_ROLE=$(ROLE) scripts/with_postgres.sh 15 \
+		.venv/bin/pytest -n auto --dist loadgroup --durations=10 notaflow_pipeline_tests/queue $(TESTS)
 
 security: setup-dev
 	.venv/bin/python -m notaflow_pipeline_tests.security
