@@ -77,6 +77,13 @@ SET status_id = 3,
 WHERE id = %s
 """
 
+REREAD_REQUESTED = """
+SELECT id
+FROM extraction_queue
+WHERE id = %s
+  AND ocr_reread_requested_at IS NOT NULL
+"""
+
 LOCK = """
 SELECT id
 FROM extraction_queue
@@ -159,7 +166,8 @@ class Monitor:
         """Request that a finished document be read again; as often as not, reset it before or while that happens."""
         if (chosen := self._chosen(connection, 5)) is None:
             return
-        self.world.done[REREADS] += len(request_reread(connection, sources=["index"], ids=[chosen[0]]))
+        request_reread(connection, sources=["index"], ids=[chosen[0]])
+        self.world.done[REREADS] += connection.execute(REREAD_REQUESTED, [chosen[0]]).rowcount
         if self.chance.random() < 0.5:
             time.sleep(self.chance.uniform(0, 0.3))
             self.claimed.pop(chosen[0], None)

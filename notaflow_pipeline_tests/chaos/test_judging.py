@@ -102,7 +102,7 @@ def test_other_program_may_claim_finish_and_reset(connection: Connection, other:
 def test_second_success_is_noticed_unless_it_was_requested(connection: Connection) -> None:
     add_document(connection, document_number="1")
     assert claims.succeed(connection, claim_one(connection), READING)
-    assert len(request_reread(connection, sources=["index"])) == 1
+    request_reread(connection, sources=["index"])
     assert claims.succeed(connection, claim_one(connection), READING)
     assert kinds(connection) == set()
     connection.execute("""
