@@ -17,6 +17,7 @@ from notaflow_pipeline.queue.migrating import migrate as apply_migrations
 from notaflow_pipeline.queue.rights import missing_rights
 from notaflow_pipeline.queue.roles import grant_roles, has_roles
 from notaflow_pipeline.queue.schema import find_differences
+from notaflow_pipeline.queue.search_path import queue_schema
 from notaflow_pipeline.settings import Settings, SettingsError, load_settings, origins
 
 
@@ -112,10 +113,12 @@ def _check_schema(url: str, settings: Settings, as_json: bool) -> None:
     with connect(url) as connection:
         differences = list(find_differences(connection, settings.sources))
         rights = list(missing_rights(connection))
+        schema = queue_schema(connection)
     if as_json:
-        print_json({"ready": not (differences or rights), "differences": differences, "missing_rights": rights})
+        found = {"schema": schema, "differences": differences, "missing_rights": rights}
+        print_json({"ready": not (differences or rights), **found})
     elif not (differences or rights):
-        say("The schema is as this version needs it.")
+        say(f"The schema is as this version needs it. Its objects are in {schema}.")
     else:
         for lacking in (*differences, *rights):
             say(f"- {lacking}")

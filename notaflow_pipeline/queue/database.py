@@ -15,6 +15,8 @@ from psycopg import Connection
 from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from notaflow_pipeline.queue.search_path import path_to_queue
+
 CONNECT_SECONDS = 10
 """How long one attempt to connect may take."""
 
@@ -132,6 +134,9 @@ class AnsweringConnection(Connection):
     keep_plans_until = 0.0
     """When the pool has the server make its plans anew."""
 
+    search_path: str | None = None
+    """The path that finds this project's objects, for a session that belongs to others too."""
+
     def wait(self, gen: Generator[Any, Any, Answer], *arguments: Any, **options: Any) -> Answer:
         """Consume a generator of the driver's, which is driven ten times a second even when nothing comes."""
         limit = ANSWER_SECONDS if self.answer_seconds is None else self.answer_seconds
@@ -162,7 +167,8 @@ that was nearly empty when they were made may be full by now."""
 _LIMIT = """
 SELECT set_config('statement_timeout', %(statement)s, %(transaction_only)s),
        set_config('lock_timeout', %(lock)s, %(transaction_only)s),
-       set_config('idle_in_transaction_session_timeout', %(statement)s, %(transaction_only)s)
+       set_config('idle_in_transaction_session_timeout', %(statement)s, %(transaction_only)s),
+       set_config('search_path', COALESCE(%(search_path)s, current_setting('search_path')), %(transaction_only)s)
 """
 
 # the server's side of what `connection_parameters` has ours do
@@ -173,8 +179,9 @@ SELECT set_config('tcp_keepalives_idle', '20', FALSE),
 """
 
 
-def _limits(*, transaction_only: bool) -> dict[str, str | bool]:
+def _limits(search_path: str | None, *, transaction_only: bool) -> dict[str, str | bool | None]:
     return {
+        "search_path": search_path,
         "statement": f"{STATEMENT_SECONDS}s",
         "lock": f"{LOCK_SECONDS}s",
         "transaction_only": transaction_only,
@@ -187,13 +194,20 @@ def settle_if_direct(connection: Connection) -> None:
     A pooler in transaction mode hands each transaction to another session, which knows no prepared statement and belongs
     to others too: there only `short_transaction` has the server keep limits, and `AnsweringConnection` keeps its own. It
     shows itself by the process id: what it told the driver at the start is not the one of the server's process.
+
+    The search_path is handled alike. Behind a pooler a transaction sets what was found out here, because PgBouncer 1.18
+    refuses a connection that asks for a path; what runs there outside a transaction has the login's own path, on which
+    `find_differences` lets nothing stand before the queue's schema that has one of our names.
     """
+    path = path_to_queue(connection)
     served_by = connection.execute("SELECT pg_backend_pid()").fetchone()
     if served_by != (connection.info.backend_pid,):
         connection.prepare_threshold = None
+        if isinstance(connection, AnsweringConnection):
+            connection.search_path = path
         return
     connection.prepare_threshold = PREPARE_AFTER
-    connection.execute(_LIMIT, _limits(transaction_only=False))
+    connection.execute(_LIMIT, _limits(path, transaction_only=False))
     connection.execute(_NOTICE_LOST_CLIENT)
     if isinstance(connection, AnsweringConnection):
         connection.limited = True
@@ -214,7 +228,8 @@ def short_transaction(connection: Connection) -> Iterator[None]:
     """
     with connection.transaction():
         if not _is_limited(connection):
-            connection.execute(_LIMIT, _limits(transaction_only=True))
+            path = connection.search_path if isinstance(connection, AnsweringConnection) else None
+            connection.execute(_LIMIT, _limits(path, transaction_only=True))
         yield
 
 

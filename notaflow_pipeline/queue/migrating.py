@@ -9,17 +9,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote, urlencode
 
 import psycopg
 import sqlparse
 from psycopg import Connection, sql
-from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import scalar_row
-from yoyo import get_backend, read_migrations
+from yoyo import read_migrations
 
 from notaflow_pipeline.queue.database import connect
-from notaflow_pipeline.queue.schema import claim_index, find_differences, invalid_indexes
+from notaflow_pipeline.queue.migration_session import open_backend, prepare_session
+from notaflow_pipeline.queue.placement import Misplaced, find_misplaced, move_home, queues_off_the_path
+from notaflow_pipeline.queue.schema import COLUMNS, TRIGGERS, VIEWS, claim_index, find_differences, invalid_indexes
+from notaflow_pipeline.queue.search_path import queue_schema
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +79,13 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS {name}
       AND ocr_next_attempt_at IS NULL
 """
 
+_HAS_INDEX = """
+SELECT
+FROM pg_index AS i
+JOIN pg_class AS c ON c.oid = i.indexrelid
+WHERE i.indrelid = to_regclass('extraction_queue')
+  AND c.relname = %(name)s
+"""
 
 _MAY_MIGRATE = """
 SELECT NOT EXISTS (
@@ -115,8 +123,9 @@ def migrate(url: str, *, sources: Sequence[str], to: int | None = None) -> Migra
         if to is None and not _may_migrate(connection):
             _require_nothing(connection, sources)
             return done
+        done.mended.extend(_move_home(connection))
         _drop_invalid_indexes(connection)
-        backend = get_backend(_yoyo_url(url))
+        backend = open_backend(url)
         backend.break_lock()  # only a dead migrator can have left it: the living hold the advisory lock
         try:
             for migration in backend.to_apply(read_migrations(str(MIGRATIONS))):
@@ -147,7 +156,11 @@ def migrate_down(url: str, *, to: int) -> list[str]:
     _require_known(to)
     taken_back = []
     with _alone(url) as connection:
-        backend = get_backend(_yoyo_url(url))
+        if misplaced := find_misplaced(connection, COLUMNS, TRIGGERS, VIEWS):
+            raise MigrationFailed(
+                f"{misplaced[0].sentence}: run `notaflow migrate` first, which moves it; nothing was changed"
+            )
+        backend = open_backend(url)
         backend.break_lock()
         try:
             known = {migration.id: migration for migration in read_migrations(str(MIGRATIONS))}
@@ -166,6 +179,40 @@ def _require_known(number: int | None) -> None:
     last = number_of(migration_ids()[-1])
     if number is not None and not 0 <= number <= last:
         raise MigrationFailed(f"there is no migration {number}: they are numbered up to {last}; nothing was changed")
+
+
+def _move_home(connection: Connection) -> list[str]:
+    """Move our objects to the schema of extraction_queue; return what was wrong. It is all of them or none."""
+    if queue_schema(connection) is None and (elsewhere := queues_off_the_path(connection)):
+        raise MigrationFailed(
+            f"{elsewhere[0]}. Let the path name it (ALTER ROLE … SET search_path), and grant USAGE on it; for a second queue "
+            "in the first schema of the path, run migrations/001 and 002 there with psql first. Nothing was changed."
+        )
+    misplaced = find_misplaced(connection, COLUMNS, TRIGGERS, VIEWS)
+    _require_one_of_each(misplaced)
+    try:
+        with connection.transaction():
+            connection.execute("SET LOCAL lock_timeout = '5s'")
+            move_home(connection, misplaced, migration_ids())
+    except psycopg.Error as refused:
+        reason = str(refused).splitlines()[0]
+        remedies = "; ".join(one.remedy.as_string(connection) for one in misplaced)
+        raise MigrationFailed(
+            f"{misplaced[0].sentence}, and could not be moved: {reason}. As its owner: {remedies}"
+        ) from None
+    return [one.sentence for one in misplaced]
+
+
+def _require_one_of_each(misplaced: Sequence[Misplaced]) -> None:
+    schemas: dict[str, list[str]] = {}
+    for one in misplaced:
+        schemas.setdefault(one.name, []).append(one.schema)
+    for name, found in schemas.items():
+        if len(found) > 1:
+            raise MigrationFailed(
+                f"{name} is in the schemas {' and '.join(found)}, and not in that of extraction_queue: remove or rename all "
+                "but the one with the right rows, and run `notaflow migrate` again. Nothing was changed."
+            )
 
 
 def _may_migrate(connection: Connection) -> bool:
@@ -188,9 +235,11 @@ def _require_nothing(connection: Connection, sources: Sequence[str]) -> None:
 def _alone(url: str) -> Iterator[Connection]:
     """Hold the migrators' lock, waiting for another migrator to finish."""
     with connect(url, limited=False) as connection, connection.cursor(row_factory=scalar_row) as cursor:
+        prepare_session(connection)
         # asked again and again: a statement that waits inside the server would itself hold up a concurrent index build
         while not cursor.execute("SELECT pg_try_advisory_lock(%(key)s)", {"key": LOCK_KEY}).fetchone():
             time.sleep(0.2)
+        prepare_session(connection)  # another migrator may have made the queue meanwhile
         yield connection
 
 
@@ -219,6 +268,8 @@ def _apply(backend: object, migration: object, connection: Connection) -> None:
 
 
 def _run_file(connection: Connection, path: Path) -> None:
+    # until the file says otherwise: outside a transaction its SET LOCAL does nothing, and the file before it left its own
+    connection.execute("SET lock_timeout = '5s'")
     for statement in sqlparse.split(path.read_text(encoding="utf-8")):
         try:
             connection.execute(sql.SQL(statement))
@@ -249,8 +300,9 @@ def _drop_invalid_indexes(connection: Connection) -> None:
 def _switch_on(connection: Connection, sources: Sequence[str]) -> list[str]:
     """Build the claim indexes that are missing; return whose."""
     built = []
+    connection.execute("SET lock_timeout = 0")  # a concurrent build waits for others, and blocks nobody
     for source in sources:
-        if not _exists(connection, claim_index(source)):
+        if connection.execute(_HAS_INDEX, {"name": claim_index(source)}).fetchone() is None:
             statement = sql.SQL(_CLAIM_INDEX).format(
                 name=sql.Identifier(claim_index(source)), source=sql.Literal(source)
             )
@@ -258,21 +310,3 @@ def _switch_on(connection: Connection, sources: Sequence[str]) -> list[str]:
             built.append(source)
     connection.execute(_SYNCHRONISE_SOURCES, {"sources": list(sources)})
     return built
-
-
-def _exists(connection: Connection, relation: str) -> bool:
-    return connection.execute("SELECT to_regclass(%(name)s)", {"name": relation}).fetchone() != (None,)
-
-
-def _yoyo_url(url: str) -> str:
-    """Return the same database as yoyo writes it, with psycopg 3; every libpq parameter is kept."""
-    parameters = {key: str(value) for key, value in conninfo_to_dict(url).items() if value is not None}
-    user, password = parameters.pop("user", ""), parameters.pop("password", "")
-    host, port = parameters.pop("host", ""), parameters.pop("port", "")
-    database = parameters.pop("dbname", "")
-    if host.startswith("/"):
-        parameters["host"], host = host, ""
-    credentials = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "")
-    address = f"{credentials}@{host}" if credentials else host
-    address += f":{port}" if port and host else ""
-    return f"postgresql+psycopg://{address}/{quote(database)}" + (f"?{urlencode(parameters)}" if parameters else "")

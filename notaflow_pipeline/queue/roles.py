@@ -9,6 +9,7 @@ import psycopg
 
 from notaflow_pipeline.queue.database import connect
 from notaflow_pipeline.queue.migrating import MigrationFailed
+from notaflow_pipeline.queue.migration_session import prepare_session
 
 ROLES = Path(__file__).with_name("roles.sql")
 
@@ -31,6 +32,7 @@ def grant_roles(url: str) -> None:
     """
     statements = ROLES.read_text(encoding="utf-8")
     with connect(url, limited=False) as connection:
+        prepare_session(connection)
         try:
             with connection.transaction():
                 connection.execute(statements)

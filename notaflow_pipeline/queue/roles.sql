@@ -38,12 +38,13 @@ BEGIN
     IF to_regclass('extraction_queue') IS NULL THEN
         RAISE EXCEPTION 'there is no extraction_queue here: run `notaflow migrate` first';
     END IF;
+    SELECT relnamespace::regnamespace::text INTO home FROM pg_class WHERE oid = 'extraction_queue'::regclass;
     FOREACH relation IN ARRAY ours || views LOOP
-        IF to_regclass(relation) IS NULL THEN
-            RAISE EXCEPTION '% is missing: run `notaflow migrate` first', relation;
+        IF to_regclass(relation) IS DISTINCT FROM to_regclass(home || '.' || relation) OR to_regclass(relation) IS NULL THEN
+            RAISE EXCEPTION '% is missing from schema %, or the search_path leads to another one: run `notaflow migrate` first',
+                relation, home;
         END IF;
     END LOOP;
-    SELECT relnamespace::regnamespace::text INTO home FROM pg_class WHERE oid = 'extraction_queue'::regclass;
 
     -- two installations may do this at the same time on one server
     FOREACH role_name IN ARRAY ARRAY[

@@ -4,10 +4,12 @@ What does not belong here: mending it (`migrating`).
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from psycopg import Connection
 from psycopg.rows import scalar_row
+
+from notaflow_pipeline.queue.placement import find_misplaced, placement_differences
 
 # table -> column -> type, of every column that the pipeline reads or writes
 COLUMNS = {
@@ -196,11 +198,19 @@ VIEWS = (
 
 OCR_STATUS_NAME = "OCR en traitement"
 
+# the schema that ours belong in: another one on the path may have a queue and objects of its own
+_HOME = """
+SELECT COALESCE(
+    (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('extraction_queue')),
+    to_regnamespace(quote_ident(current_schema()))::oid
+)
+"""
+
 _COLUMNS = """
 SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod)
 FROM pg_class AS c
 JOIN pg_attribute AS a ON a.attrelid = c.oid
-WHERE c.oid = ANY(ARRAY(SELECT to_regclass(name)::oid FROM unnest(%(tables)s::text[]) AS name))
+WHERE (c.relname = ANY(%(tables)s) AND c.relnamespace = %(home)s::oid OR c.oid = to_regclass('extraction_status'))
   AND a.attnum > 0
   AND NOT a.attisdropped
 """
@@ -209,22 +219,31 @@ _INDEXES = """
 SELECT c.relname, pg_get_indexdef(i.indexrelid)
 FROM pg_index AS i
 JOIN pg_class AS c ON c.oid = i.indexrelid
-WHERE i.indrelid = ANY(ARRAY[to_regclass('extraction_queue'), to_regclass('ocr_attempt')]::oid[])
+JOIN pg_class AS t ON t.oid = i.indrelid
+WHERE t.relname IN ('extraction_queue', 'ocr_attempt')
+  AND t.relnamespace = %(home)s::oid
 """
 
 _VIEWS = """
 SELECT name
 FROM unnest(%(views)s::text[]) AS name
-WHERE to_regclass(name) IS NULL
+WHERE NOT EXISTS (
+    SELECT
+    FROM pg_class
+    WHERE relname = name
+      AND relnamespace = %(home)s::oid
+)
 """
 
 _INVALID_INDEXES = """
 SELECT i.indexrelid::regclass::text
 FROM pg_index AS i
 JOIN pg_class AS c ON c.oid = i.indexrelid
+JOIN pg_class AS t ON t.oid = i.indrelid
 WHERE NOT i.indisvalid
-  AND i.indrelid = ANY(ARRAY[to_regclass('extraction_queue'), to_regclass('ocr_attempt')]::oid[])
-  AND (c.relname LIKE 'idx_extraction_queue_ocr_%' OR c.relname LIKE 'ocr_attempt_%')
+  AND t.relname IN ('extraction_queue', 'ocr_attempt')
+  AND t.relnamespace = %(home)s::oid
+  AND (c.relname LIKE 'idx_extraction_queue_ocr_%%' OR c.relname LIKE 'ocr_attempt_%%')
 """
 
 TRIGGERS = ("ocr_changed_elsewhere", "ocr_keep_old_text")
@@ -242,9 +261,11 @@ WHERE NOT EXISTS (
 """
 
 _RUNS_AS_ITS_OWNER = """
-SELECT prosecdef
-FROM pg_proc
-WHERE oid = to_regprocedure('ocr_keep_old_text()')
+SELECT p.prosecdef
+FROM pg_trigger AS t
+JOIN pg_proc AS p ON p.oid = t.tgfoid
+WHERE t.tgrelid = to_regclass('extraction_queue')
+  AND t.tgname = 'ocr_keep_old_text'
 """
 
 _STATUS_NAME = """
@@ -280,24 +301,34 @@ def in_short(lacking: Sequence[str]) -> str:
 def find_differences(connection: Connection, sources: Sequence[str]) -> Iterator[str]:
     """Yield what the database lacks or has otherwise, a sentence each; nothing when it is ready."""
     present: dict[str, dict[str, str]] = {}
-    for table, column, type_name in connection.execute(_COLUMNS, {"tables": list(COLUMNS)}):
+    home = _home(connection)
+    for table, column, type_name in connection.execute(_COLUMNS, {"tables": list(COLUMNS), "home": home}):
         present.setdefault(table, {})[column] = type_name
-    yield from _column_differences(present)
+    yield from placement_differences(connection, COLUMNS, TRIGGERS, VIEWS)
+    elsewhere = {one.name for one in find_misplaced(connection, COLUMNS, TRIGGERS, VIEWS)}
+    yield from _column_differences(present, elsewhere)
     if "extraction_status" in present:
         yield from _status_difference(connection)
     if "extraction_queue" in present:
-        yield from _index_differences(connection, sources)
+        yield from _index_differences(connection, sources, with_attempts="ocr_attempt" not in elsewhere)
         for (trigger,) in connection.execute(_TRIGGERS, {"triggers": list(TRIGGERS)}):
             yield f"trigger {trigger} on extraction_queue is missing or disabled"
         yield from _function_difference(connection)
-    for (view,) in connection.execute(_VIEWS, {"views": list(VIEWS)}):
+    views = [view for view in VIEWS if view not in elsewhere]
+    for (view,) in connection.execute(_VIEWS, {"views": views, "home": home}):
         yield f"view {view} is missing"
 
 
 def invalid_indexes(connection: Connection) -> list[str]:
     """Return our indexes that a broken-off concurrent build left INVALID: `IF NOT EXISTS` would accept them."""
     with connection.cursor(row_factory=scalar_row) as cursor:
-        return cursor.execute(_INVALID_INDEXES).fetchall()
+        return cursor.execute(_INVALID_INDEXES, {"home": _home(connection)}).fetchall()
+
+
+def _home(connection: Connection) -> int | None:
+    """Return the oid of the schema; None where the search_path leads to none."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(_HOME).fetchone()
 
 
 def claim_index(source: str) -> str:
@@ -305,8 +336,10 @@ def claim_index(source: str) -> str:
     return f"idx_extraction_queue_ocr_next_{source}"
 
 
-def _column_differences(present: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+def _column_differences(present: Mapping[str, Mapping[str, str]], elsewhere: Collection[str]) -> Iterator[str]:
     for table, columns in COLUMNS.items():
+        if table in elsewhere:
+            continue
         if table not in present:
             yield f"table {table} is missing"
             continue
@@ -334,8 +367,8 @@ def _function_difference(connection: Connection) -> Iterator[str]:
             yield "function ocr_keep_old_text() runs as whoever writes, and cannot bring back a text's times for all of them"
 
 
-def _index_differences(connection: Connection, sources: Sequence[str]) -> Iterator[str]:
-    definitions: dict[str, str] = dict(connection.execute(_INDEXES).fetchall())
+def _index_differences(connection: Connection, sources: Sequence[str], *, with_attempts: bool) -> Iterator[str]:
+    definitions: dict[str, str] = dict(connection.execute(_INDEXES, {"home": _home(connection)}).fetchall())
     invalid = {name.split(".")[-1] for name in invalid_indexes(connection)}
     wanted = INDEXES | {claim_index(source): CLAIM_INDEX.format(source=source) for source in sources}
     for name, definition in wanted.items():
@@ -345,7 +378,8 @@ def _index_differences(connection: Connection, sources: Sequence[str]) -> Iterat
             yield f"index {name} is INVALID (a concurrent build was broken off)"
         elif _normalised(definitions[name].split("(", 1)[1]) != _normalised(definition):
             yield f"index {name} is defined otherwise: {definitions[name]}"
-    yield from _one_open_difference(definitions.get("ocr_attempt_one_open"), invalid)
+    if with_attempts:
+        yield from _one_open_difference(definitions.get("ocr_attempt_one_open"), invalid)
 
 
 def _one_open_difference(definition: str | None, invalid: set[str]) -> Iterator[str]:

@@ -283,7 +283,10 @@ class TestMigrate:
         assert before.stderr.count("\n") == 1
         assert "applied 005_add_ocr_tracking" in terminal.run("migrate").stdout
         after = terminal.run("migrate", "--check")
-        assert (after.returncode, after.stdout) == (0, "The schema is as this version needs it.\n")
+        assert (after.returncode, after.stdout) == (
+            0,
+            "The schema is as this version needs it. Its objects are in public.\n",
+        )
         assert terminal.run("migrate").stdout == "Nothing to be applied.\n"
 
     def test_scripts_get_differences_and_names(self, tmp_path: Path, empty_database_url: str) -> None:
