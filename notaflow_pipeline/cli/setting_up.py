@@ -96,8 +96,7 @@ def migrate(
         if check:
             _check_schema(url, settings, as_json)
         elif roles:
-            grant_roles(url)
-            _say_granted(as_json)
+            _say_granted(grant_roles(url), as_json)
         elif down_to is not None:
             _say_taken_back(migrate_down(url, to=down_to), as_json)
         else:
@@ -132,10 +131,12 @@ def _check_schema(url: str, settings: Settings, as_json: bool) -> None:
         sys.exit(1)
 
 
-def _say_granted(as_json: bool) -> None:
+def _say_granted(warnings: list[str], as_json: bool) -> None:
     if as_json:
-        print_json({"granted": True})
+        print_json({"granted": True, "warnings": warnings})
     else:
+        for warning in warnings:
+            say_aside(warning)
         say("The roles are there and have their rights; docs/operations.md says which login is to be what.")
 
 

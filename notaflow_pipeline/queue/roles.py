@@ -6,6 +6,7 @@ What does not belong here: the roles and rights themselves (`roles.sql`, which `
 from pathlib import Path
 
 import psycopg
+from psycopg.errors import Diagnostic
 
 from notaflow_pipeline.queue.database import connect
 from notaflow_pipeline.queue.migrating import MigrationFailed
@@ -23,16 +24,25 @@ WHERE rolname = %(worker)s
 """
 
 
-def grant_roles(url: str) -> None:
-    """Make the roles that are missing, and grant each its rights on this database. Safe to run again, beside live workers.
+def grant_roles(url: str) -> list[str]:
+    """Make the roles that are missing, and grant each its rights on this database; return the server's warnings.
+
+    Safe to run again, beside live workers.
 
     Raises:
         MigrationFailed: the login may not do this, or the schema is not there; nothing was changed.
         DatabaseUnavailable: the database cannot be reached.
     """
     statements = ROLES.read_text(encoding="utf-8")
+    warnings: list[str] = []
+
+    def note(notice: Diagnostic) -> None:
+        if notice.severity_nonlocalized == "WARNING":
+            warnings.append(notice.message_primary or "")
+
     with connect(url, limited=False) as connection:
         prepare_session(connection)
+        connection.add_notice_handler(note)
         try:
             with connection.transaction():
                 connection.execute(statements)
@@ -44,6 +54,7 @@ def grant_roles(url: str) -> None:
             ) from refused
         except psycopg.Error as refused:
             raise MigrationFailed(f"roles could not be granted: {str(refused).splitlines()[0]}") from refused
+    return warnings
 
 
 def has_roles(url: str) -> bool:

@@ -4,6 +4,8 @@
 -- and taking back a migration would pull them from under the other); making them needs CREATEROLE, which whoever migrates should
 -- not need; and a new login may be granted at any time, with no new version. It can be run again at any time, and is to be run
 -- again after migrations that added something. It needs no superuser: on Supabase `postgres` runs it.
+-- On PostgreSQL 16 and later, whoever runs it needs ADMIN OPTION on the login that Dagster's tables belong to, which it has
+-- if it made that login; otherwise those tables stay as they are, and a warning says so.
 --
 -- The roles cannot log in. Give your logins what they are to be:
 --
@@ -34,6 +36,9 @@ DECLARE
     relation TEXT;
     thing RECORD;
     policy RECORD;
+    me OID := (SELECT oid FROM pg_roles WHERE rolname = CURRENT_USER);
+    has_options BOOLEAN := current_setting('server_version_num')::integer >= 160000;
+    borrowed TEXT[] := '{}';
 BEGIN
     IF to_regclass('extraction_queue') IS NULL THEN
         RAISE EXCEPTION 'there is no extraction_queue here: run `notaflow migrate` first';
@@ -70,6 +75,49 @@ BEGIN
     EXECUTE format(
         'GRANT USAGE ON SCHEMA %s TO notaflow_worker, notaflow_enqueuer, notaflow_housekeeper, notaflow_reader', home);
 
+    -- Only who may act as the present owner can hand something over. Dagster's tables belong to the login that first started it,
+    -- and ours to the one that first migrated: whoever runs this becomes a member of those logins until its end. A login that
+    -- may create roles may do that before PostgreSQL 16; since then it needs ADMIN OPTION, which it has on logins that it made.
+    FOR role_name IN
+        SELECT DISTINCT r.rolname
+        FROM pg_roles AS r
+        WHERE NOT pg_has_role(CURRENT_USER, r.oid, 'USAGE')
+          AND NOT EXISTS (
+              SELECT
+              FROM pg_auth_members AS m
+              WHERE m.roleid = r.oid
+                AND m.member = me
+                AND (m.grantor = me OR NOT has_options)
+          )
+          AND (
+              EXISTS (SELECT FROM pg_namespace WHERE nspname = 'dagster' AND nspowner = r.oid)
+              OR EXISTS (
+                  SELECT
+                  FROM pg_class AS c
+                  WHERE c.relowner = r.oid
+                    AND (
+                        c.relnamespace = to_regnamespace('dagster') AND c.relkind IN ('r', 'p')
+                        OR c.oid = ANY (SELECT to_regclass(one) FROM unnest(
+                            ours || views || ARRAY['_yoyo_log', '_yoyo_migration', '_yoyo_version', 'yoyo_lock']) AS one)
+                    )
+              )
+              OR EXISTS (
+                  SELECT
+                  FROM pg_proc AS p
+                  WHERE p.proowner = r.oid
+                    AND p.oid = ANY (ARRAY[to_regprocedure('ocr_forget_claim()'), to_regprocedure('ocr_keep_old_text()')])
+              )
+          )
+    LOOP
+        BEGIN
+            EXECUTE format('GRANT %I TO %I', role_name, CURRENT_USER)
+                || CASE WHEN has_options THEN ' WITH INHERIT TRUE' ELSE '' END;
+            borrowed := borrowed || role_name;
+        EXCEPTION WHEN insufficient_privilege OR invalid_grant_operation THEN
+            NULL; -- what cannot be handed over is said below
+        END;
+    END LOOP;
+
     -- What this project made belongs to its owner; NotaFlow's own tables stay whose they are. Only what differs is locked.
     FOR thing IN
         SELECT c.oid::regclass::text AS name, CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END AS kind
@@ -96,7 +144,13 @@ BEGIN
     -- Dagster's schema, with whatever lies in it
     IF to_regnamespace('dagster') IS NULL THEN
         CREATE SCHEMA dagster AUTHORIZATION notaflow_dagster;
-    ELSIF (SELECT nspowner FROM pg_namespace WHERE nspname = 'dagster') <> 'notaflow_dagster'::regrole THEN
+    ELSIF EXISTS (
+        SELECT
+        FROM pg_namespace
+        WHERE nspname = 'dagster'
+          AND nspowner <> 'notaflow_dagster'::regrole
+          AND pg_has_role(CURRENT_USER, nspowner, 'USAGE')
+    ) THEN
         EXECUTE format('GRANT CREATE ON DATABASE %I TO notaflow_dagster', current_database());
         ALTER SCHEMA dagster OWNER TO notaflow_dagster;
         EXECUTE format('REVOKE CREATE ON DATABASE %I FROM notaflow_dagster', current_database());
@@ -107,8 +161,29 @@ BEGIN
         WHERE c.relnamespace = to_regnamespace('dagster')
           AND c.relkind IN ('r', 'p')
           AND c.relowner <> 'notaflow_dagster'::regrole
+          AND pg_has_role(CURRENT_USER, c.relowner, 'USAGE')
     LOOP
         EXECUTE format('ALTER TABLE %s OWNER TO notaflow_dagster', thing.name);
+    END LOOP;
+    FOR thing IN
+        SELECT DISTINCT pg_get_userbyid(c.owner) AS owner
+        FROM (
+            SELECT relowner
+            FROM pg_class
+            WHERE relnamespace = to_regnamespace('dagster') AND relkind IN ('r', 'p')
+            UNION
+            SELECT nspowner
+            FROM pg_namespace
+            WHERE nspname = 'dagster'
+        ) AS c (owner)
+        WHERE c.owner <> 'notaflow_dagster'::regrole
+    LOOP
+        RAISE WARNING 'the schema dagster or tables in it stay with the login %, and other logins cannot use them: GRANT % TO % WITH ADMIN OPTION as a superuser, and run this again',
+            thing.owner, quote_ident(thing.owner), quote_ident(CURRENT_USER);
+    END LOOP;
+
+    FOREACH role_name IN ARRAY borrowed LOOP
+        EXECUTE format('REVOKE %I FROM %I', role_name, CURRENT_USER);
     END LOOP;
 
     -- A policy locks its table for a moment, so it is made once. The last column: what a changed row must look like.
