@@ -6,16 +6,42 @@
 -- ADD COLUMN waits for every reader before it and holds up everyone behind it: give up rather than queue for long
 SET lock_timeout = '5s';
 
-INSERT INTO extraction_status (id, name)
-VALUES (6, 'OCR en traitement')
-ON CONFLICT (id) DO NOTHING;
-
+-- The table is NotaFlow's, and may have an id that is always generated, no key, a serial, or columns that are not known here.
 DO $$
 DECLARE
     present TEXT := (SELECT name FROM extraction_status WHERE id = 6);
+    other_id INTEGER := (SELECT id FROM extraction_status WHERE name = 'OCR en traitement' AND id <> 6 LIMIT 1);
+    unknown TEXT := (
+        SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum)
+        FROM pg_attribute
+        WHERE attrelid = 'extraction_status'::regclass
+          AND attnum > 0
+          AND NOT attisdropped
+          AND attnotnull
+          AND NOT atthasdef
+          AND attidentity = ''
+          AND attname NOT IN ('id', 'name'));
+    ids TEXT := pg_get_serial_sequence('extraction_status', 'id');
+    last_id BIGINT;
 BEGIN
     IF present <> 'OCR en traitement' THEN
         RAISE EXCEPTION 'extraction_status 6 already means "%"; OCR tracking needs it for "OCR en traitement".', present;
+    ELSIF present IS NULL AND other_id IS NOT NULL THEN
+        RAISE EXCEPTION 'extraction_status has "OCR en traitement" as % already; OCR tracking needs it as 6.', other_id;
+    ELSIF present IS NULL AND unknown IS NOT NULL THEN
+        RAISE EXCEPTION 'extraction_status needs a value for %, which is not known here: add the row (6, "OCR en traitement") yourself, and migrate again.', unknown;
+    ELSIF present IS NULL THEN
+        INSERT INTO extraction_status (id, name)
+        OVERRIDING SYSTEM VALUE
+        VALUES (6, 'OCR en traitement')
+        ON CONFLICT DO NOTHING;
+        -- the next status of NotaFlow's own must not be given the same id
+        IF ids IS NOT NULL THEN
+            EXECUTE format('SELECT last_value FROM %s', ids) INTO last_id;
+            IF last_id < 6 THEN
+                PERFORM setval(ids, 6);
+            END IF;
+        END IF;
     END IF;
 END
 $$;
