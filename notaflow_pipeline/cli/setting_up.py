@@ -12,7 +12,8 @@ from notaflow_pipeline import __version__
 from notaflow_pipeline.cli.terminal import Json, app, print_json, say, say_aside, screen
 from notaflow_pipeline.embedded import database_url, owner_database_url
 from notaflow_pipeline.queue.database import connect
-from notaflow_pipeline.queue.migrating import Migrated, migrate_down
+from notaflow_pipeline.queue.losses import Loss
+from notaflow_pipeline.queue.migrating import Migrated, MigrationFailed, losses_of_down, migrate_down
 from notaflow_pipeline.queue.migrating import migrate as apply_migrations
 from notaflow_pipeline.queue.rights import missing_rights
 from notaflow_pipeline.queue.roles import grant_roles, has_roles
@@ -85,12 +86,15 @@ def migrate(
     roles: Annotated[
         bool, typer.Option("--roles", help="Make and grant the least-privileged roles; no migration.")
     ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --down-to: delete data without asking.")] = False,
     as_json: Json = False,
 ) -> None:
     """Apply the migrations that are missing; safe to run twice and beside live writers."""
     settings = load_settings()
     if sum([check, to is not None, down_to is not None, roles]) > 1:
         raise SettingsError("--check, --to, --down-to and --roles exclude each other")
+    if yes and down_to is None:
+        raise SettingsError("--yes belongs to --down-to; nothing else asks")
     # what the worker sees is what it lacks; whatever changes something is the owner's
     with (database_url if check else owner_database_url)(settings) as url:
         if check:
@@ -98,6 +102,8 @@ def migrate(
         elif roles:
             _say_granted(grant_roles(url), as_json)
         elif down_to is not None:
+            if not yes:
+                _confirm(losses_of_down(url, to=down_to), may_ask=sys.stdin.isatty() and not as_json)
             _say_taken_back(migrate_down(url, to=down_to), as_json)
         else:
             done = apply_migrations(url, sources=settings.sources, to=to)
@@ -154,6 +160,20 @@ def _say_migrated(done: Migrated, as_json: bool) -> None:
         say("Nothing to be applied.")
     for difference in done.left:
         say_aside(f"still to be mended by hand: {difference}")
+
+
+def _confirm(losses: list[Loss], *, may_ask: bool) -> None:
+    """Name what would be deleted, and ask; a script has to say --yes."""
+    if not losses:
+        return
+    for one in losses:
+        say_aside(f"would delete {one}")
+    if not may_ask:
+        raise MigrationFailed(
+            "taking these migrations back deletes data: dump it first, or say --yes to delete it. Nothing was changed."
+        )
+    if not typer.confirm("Delete this?", err=True):
+        raise MigrationFailed("nothing was changed")
 
 
 def _say_taken_back(names: list[str], as_json: bool) -> None:

@@ -17,6 +17,7 @@ from psycopg.rows import scalar_row
 from yoyo import read_migrations
 
 from notaflow_pipeline.queue.database import connect
+from notaflow_pipeline.queue.losses import Loss, count_in
 from notaflow_pipeline.queue.migration_session import open_backend, prepare_session
 from notaflow_pipeline.queue.placement import Misplaced, find_misplaced, move_home, queues_off_the_path
 from notaflow_pipeline.queue.schema import COLUMNS, TRIGGERS, VIEWS, claim_index, find_differences, invalid_indexes
@@ -107,6 +108,10 @@ def migration_ids() -> list[str]:
     return sorted(path.stem for path in MIGRATIONS.glob("*.sql"))
 
 
+def _rollback(name: str) -> Path:
+    return MIGRATIONS / "rollback" / f"{name}.sql"
+
+
 def migrate(url: str, *, sources: Sequence[str], to: int | None = None) -> Migrated:
     """Apply what is missing, up to number `to`; switch on the claim indexes of `sources`; mend what was lost since.
 
@@ -146,8 +151,21 @@ def migrate(url: str, *, sources: Sequence[str], to: int | None = None) -> Migra
     return done
 
 
+def losses_of_down(url: str, *, to: int) -> list[Loss]:
+    """Return what `migrate_down` would delete; nothing is changed.
+
+    Raises:
+        MigrationFailed: there is no such number.
+        DatabaseUnavailable: the database cannot be reached.
+    """
+    _require_known(to)
+    with connect(url, limited=False) as connection:
+        prepare_session(connection)
+        return count_in(connection, [_rollback(name) for name in migration_ids() if number_of(name) > to])
+
+
 def migrate_down(url: str, *, to: int) -> list[str]:
-    """Take back every migration above number `to`, newest first; return their names.
+    """Take back every migration above number `to`, newest first, with the data in what they made; return their names.
 
     Raises:
         MigrationFailed: with the file and the reason.
@@ -166,7 +184,7 @@ def migrate_down(url: str, *, to: int) -> list[str]:
             known = {migration.id: migration for migration in read_migrations(str(MIGRATIONS))}
             for name in sorted(known, reverse=True):
                 if number_of(name) > to and backend.is_applied(known[name]):
-                    _run_file(connection, MIGRATIONS / "rollback" / f"{name}.sql")
+                    _run_file(connection, _rollback(name))
                     with backend.transaction():
                         backend.unmark_one(known[name])
                     taken_back.append(name)

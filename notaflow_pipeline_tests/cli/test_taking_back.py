@@ -1,0 +1,66 @@
+"""`notaflow migrate --down-to`: data is deleted only when somebody says so."""
+
+import os
+import pty
+import subprocess
+from pathlib import Path
+
+import pytest
+from psycopg import Connection
+
+from notaflow_pipeline_tests.cli import Terminal, open_terminal
+
+pytestmark = [pytest.mark.owner, pytest.mark.direct]
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, database_url: str) -> Terminal:
+    """A terminal on this test's database."""
+    return open_terminal(tmp_path, database_url)
+
+
+def has_pauses(connection: Connection) -> bool:
+    return connection.execute("SELECT to_regclass('ocr_pause')").fetchone() != (None,)
+
+
+def test_script_is_refused_until_it_says_yes(terminal: Terminal, connection: Connection) -> None:
+    connection.execute("INSERT INTO ocr_pause (since, reason) VALUES (now(), 'kept')")
+    for arguments in (("--json",), ()):
+        refused = terminal.run("migrate", "--down-to", "10", *arguments)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert "would delete 1 row of ocr_pause\n" in refused.stderr
+        assert "say --yes to delete it. Nothing was changed." in refused.stderr
+        assert has_pauses(connection)
+    assert terminal.json("migrate", "--down-to", "10", "--yes")[0]["taken_back"][-1] == "011_ocr_rounds"
+    assert not has_pauses(connection)
+
+
+def test_person_is_asked(terminal: Terminal, connection: Connection) -> None:
+    connection.execute("INSERT INTO ocr_pause (since, reason) VALUES (now(), 'kept')")
+    for answer, code in (("n", 1), ("", 1), ("y", 0)):
+        keyboard, screen = pty.openpty()
+        os.write(keyboard, f"{answer}\n".encode())
+        asked = subprocess.run(
+            [*terminal.command, "migrate", "--down-to", "10"],
+            cwd=terminal.folder,
+            env=terminal.environment,
+            stdin=screen,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        os.close(keyboard)
+        os.close(screen)
+        assert "Delete this? [y/N]" in asked.stderr
+        assert asked.returncode == code
+        assert has_pauses(connection) == (code != 0)
+
+
+def test_nobody_is_asked_where_no_data_is_deleted(terminal: Terminal, connection: Connection) -> None:
+    assert terminal.json("migrate", "--down-to", "10")[0]["taken_back"][-1] == "011_ocr_rounds"
+    assert not has_pauses(connection)
+
+
+def test_yes_without_a_number_is_refused(terminal: Terminal) -> None:
+    refused = terminal.run("migrate", "--yes")
+    assert (refused.returncode, refused.stderr) == (1, "notaflow: --yes belongs to --down-to; nothing else asks\n")
