@@ -25,7 +25,12 @@ def today(connection: Connection, settings: Settings) -> date:
 def report(connection: Connection, settings: Settings, *, since: date, until: date) -> Figures:
     """Return the figures from `since` to `until`, both included, with the queue of the enabled sources as it is now."""
     terms = configured_terms(settings, None)
-    counts = monitoring.count_queue(connection, sources=terms.sources, stuck_after=terms.stuck_after)
+    counts = monitoring.count_queue(
+        connection,
+        sources=terms.sources,
+        stuck_after=terms.stuck_after,
+        exhausted_status=terms.exhausted_status,
+    )
     queue = QueueNow(
         ready=counts.ready,
         active=counts.active,

@@ -33,6 +33,9 @@ __all__ = ["ClaimTerms", "Pipeline", "Progress"]
 
 log = logging.getLogger(__name__)
 
+RECOVER_SECONDS = 10.0
+"""A worker begins to read, and goes on with the recovery of what is left when there is nothing to read."""
+
 Answer = TypeVar("Answer")
 
 
@@ -80,7 +83,9 @@ class Pipeline:
         self.reader.check()
 
     def recover(self) -> Recovered:
-        """Send rows that nobody works on any more back to ready.
+        """Send rows that nobody works on any more back to ready, for a few seconds: the result says whether that was all.
+
+        A repair that the database refuses is logged and keeps nobody from working.
 
         Raises:
             DatabaseUnavailable: the database went away and did not come back.
@@ -94,9 +99,13 @@ class Pipeline:
                     stuck_after=self.terms.stuck_after,
                     mirror_errors=self.terms.mirror_errors,
                     exhausted_status=self.terms.exhausted_status,
+                    seconds=RECOVER_SECONDS,
                 )
 
-        return self.patiently(change)
+        recovered = self.patiently(change)
+        for what, reason in recovered.failed.items():
+            log.warning("Recovery left rows as they are (%s): %s.", what.replace("_", " "), reason)
+        return recovered
 
     def has_unfinished(self) -> bool:
         """Whether any document is neither done nor exhausted."""

@@ -117,7 +117,9 @@ def judge_queue(connection: Connection, settings: Settings) -> Iterator[tuple[Ch
     yield (
         EXHAUSTED,
         judging.judge_exhausted(
-            unseen=health.count_unseen_exhausted(connection, sources=sources, grace=grace),
+            unseen=health.count_unseen_exhausted(
+                connection, sources=sources, grace=grace, exhausted_status=settings.exhausted_status
+            ),
             limit=settings.alert_exhausted_documents,
             grace_seconds=grace.total_seconds(),
         ),

@@ -1,25 +1,30 @@
 """Commands by which a person changes what the queue does: `recover`, `retry`, `reread`, `pause`, `resume`."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 import typer
 from rich.table import Column, Table
 
 from notaflow_pipeline.cli.surroundings import document_id, in_zone, open_database
-from notaflow_pipeline.cli.terminal import Json, app, print_json, say, say_aside, screen
+from notaflow_pipeline.cli.terminal import Json, app, print_json, progress_bar, say, say_aside, screen
 from notaflow_pipeline.queue.pausing import pause as pause_work
 from notaflow_pipeline.queue.pausing import resume as resume_work
 from notaflow_pipeline.queue.recovery import recover as recover_rows
 from notaflow_pipeline.queue.rereading import request_reread
 from notaflow_pipeline.queue.retrying import NO_LIMIT as NO_ROUND_LIMIT
-from notaflow_pipeline.queue.retrying import Choice, find_exhausted, send_round
+from notaflow_pipeline.queue.retrying import Choice, Exhausted, find_exhausted, send_round
 from notaflow_pipeline.settings import SettingsError, load_settings
 from notaflow_pipeline.worker import configured_terms
 
 ID_WIDTH = 36
 """Columns that a row's id takes, which `--id` wants whole."""
+
+ROWS_SHOWN = 200
+"""Documents that a table names; `--json` names them all."""
 
 
 @app.command()
@@ -27,19 +32,31 @@ def recover(as_json: Json = False) -> None:
     """Send stuck and inconsistent rows back to ready, now."""
     settings = load_settings()
     terms = configured_terms(settings, None)
-    with open_database(settings) as connection:
+    with open_database(settings) as connection, progress_bar(as_json) as bar:
+        task = bar.add_task("recover", total=None, rate="")
+        done: dict[str, int] = {}
+
+        def show(what: str, rows: int) -> None:
+            done[what] = rows
+            bar.update(task, completed=sum(done.values()), rate=what.replace("_", " "))
+
         recovered = recover_rows(
             connection,
             sources=terms.sources,
             stuck_after=terms.stuck_after,
             mirror_errors=terms.mirror_errors,
             exhausted_status=terms.exhausted_status,
+            on_progress=show,
         )
     if as_json:
-        print_json(asdict(recovered))
+        print_json({**recovered.counts, "failed": dict(recovered.failed)})
     else:
-        for what, count in asdict(recovered).items():
+        for what, count in recovered.counts.items():
             say(f"{what.replace('_', ' '):20} {count}")
+    for what, reason in recovered.failed.items():
+        say_aside(f"not all {what.replace('_', ' ')} could be repaired: {reason}")
+    if recovered.failed:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -63,21 +80,40 @@ def retry(
         since=in_zone(since, settings),
         kinds=tuple(kinds) if kinds else None,
         max_rounds=max_rounds or NO_ROUND_LIMIT,
+        exhausted_status=settings.exhausted_status,
     )
-    with open_database(settings) as connection:
-        chosen = find_exhausted(connection, choice) if dry_run else send_round(connection, choice)
-    if as_json:
-        for one in chosen:
-            print_json({**asdict(one), "sent": not dry_run})
-        return
     table = Table(Column("document", min_width=ID_WIDTH), "number", "failed with", "attempts", "rounds before")
-    for one in chosen:
-        table.add_row(str(one.id), one.document_number, one.failure_kind, str(one.ocr_attempts), str(one.rounds))
-    if chosen:
-        screen.print(table)
-    for left in sorted(set(choice.ids or ()) - {one.id for one in chosen}):
-        say_aside(f"{left} is no exhausted document of these sources and kinds; `notaflow show` says how it stands")
-    screen.print(f"{len(chosen)} documents " + ("would be sent round." if dry_run else "sent round."))
+    left = set(choice.ids or ())
+    with open_database(settings) as connection, progress_bar(as_json) as bar:
+        task = bar.add_task("retry", total=None, rate="")
+        count = 0
+
+        def show(documents: Iterable[Exhausted]) -> None:
+            nonlocal count
+            for one in documents:
+                count += 1
+                left.discard(one.id)
+                bar.advance(task)
+                if as_json:
+                    print_json({**asdict(one), "sent": not dry_run})
+                elif count <= ROWS_SHOWN:
+                    row = (one.document_number, one.failure_kind, str(one.ocr_attempts), str(one.rounds))
+                    table.add_row(str(one.id), *row)
+
+        refused = ""
+        if dry_run:
+            show(find_exhausted(connection, choice))
+        else:
+            refused = send_round(connection, choice, on_sent=show).refused
+    if not as_json:
+        if table.row_count:
+            screen.print(table)
+        if count > ROWS_SHOWN:
+            screen.print(f"and {count - ROWS_SHOWN} more")
+        for one in sorted(left):
+            say_aside(f"{one} is no exhausted document of these sources and kinds; `notaflow show` says how it stands")
+        screen.print(f"{count} documents " + ("would be sent round." if dry_run else "sent round."))
+    _fail_if_refused(refused)
 
 
 @app.command()
@@ -95,8 +131,16 @@ def reread(
     settings = load_settings()
     if not any((ids, before, not_engine, confidence_below)):
         raise SettingsError("say which documents: --id, --before, --not-engine or --confidence-below")
-    with open_database(settings) as connection:
-        chosen = request_reread(
+    with open_database(settings) as connection, progress_bar(as_json) as bar:
+        task = bar.add_task("reread", total=None, rate="")
+
+        def show(documents: Sequence[UUID]) -> None:
+            bar.advance(task, len(documents))
+            if as_json:
+                for one in documents:
+                    print_json({"id": one, "asked": not dry_run})
+
+        changed = request_reread(
             connection,
             sources=settings.sources,
             ids=[document_id(one) for one in ids] if ids else None,
@@ -104,12 +148,18 @@ def reread(
             not_engine=not_engine,
             confidence_below=confidence_below,
             dry_run=dry_run,
+            on_requested=show,
         )
-    if as_json:
-        for one in chosen:
-            print_json({"id": one, "asked": not dry_run})
-    else:
-        say(f"{len(chosen)} documents " + ("would be read again." if dry_run else "will be read again."))
+    if not as_json:
+        say(f"{changed.rows} documents " + ("would be read again." if dry_run else "will be read again."))
+    _fail_if_refused(changed.refused)
+
+
+def _fail_if_refused(refused: str) -> None:
+    """Tell which rows could not be changed, and end the command as failed."""
+    if refused:
+        say_aside(refused)
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -58,7 +58,12 @@ def pause_seconds(taken_seconds: float) -> float:
 
 def _status(connection: Connection, settings: Settings) -> dict[str, Any]:
     terms = configured_terms(settings, None)
-    counts = monitoring.count_queue(connection, sources=terms.sources, stuck_after=terms.stuck_after)
+    counts = monitoring.count_queue(
+        connection,
+        sources=terms.sources,
+        stuck_after=terms.stuck_after,
+        exhausted_status=terms.exhausted_status,
+    )
     today = monitoring.count_today(connection, sources=terms.sources, timezone=settings.timezone)
     ended = today["succeeded_today"] + today["failed_today"]
     return {

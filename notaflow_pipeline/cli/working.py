@@ -102,9 +102,11 @@ def _work_through(pipeline: Pipeline, limit: int, bar: Bar, *, until_empty: bool
         bar.update(task, completed=total.finished + progress.finished, rate=rate)
 
     while True:
-        pipeline.recover()
+        recovered = pipeline.recover()
         total = total + pipeline.work(limit=limit - total.claimed, on_progress=show)
         stays = watch or (until_empty and pipeline.has_unfinished())
-        if total.claimed >= limit or not stays:
+        if total.claimed >= limit or (recovered.complete and not stays):
             return total
+        if not recovered.complete:
+            continue
         time.sleep(WATCH_SECONDS if watch else WAIT_SECONDS)

@@ -3,16 +3,17 @@
 What does not belong here: which rows those are, and how they are repaired (`queue.recovery`).
 """
 
-from dataclasses import asdict
 from datetime import timedelta
 
 import dagster as dg
 
+from notaflow_pipeline.defs.progress import logged_now_and_then
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.defs.sensors import ALIVE
 from notaflow_pipeline.embedded import running_database_url
 from notaflow_pipeline.queue.database import connect
-from notaflow_pipeline.queue.recovery import count_needing_recovery, recover
+from notaflow_pipeline.queue.recovery import recover
+from notaflow_pipeline.queue.recovery_poll import count_needing_recovery
 from notaflow_pipeline.settings import load_settings
 from notaflow_pipeline.worker import configured_terms
 
@@ -21,11 +22,15 @@ RECOVERY_RUN_TAG = {"notaflow/work": "recovery"}
 LONGEST_SECONDS = 600
 """It takes a second or two. One whose process is gone would otherwise hinder the next for hours."""
 
+RECOVER_SECONDS = LONGEST_SECONDS / 2
+"""A run ends by itself before; what is left then, the sensor sees, and the next run goes on with it."""
+
 
 @dg.op(out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "postgres"})
 def recover_rows(context: dg.OpExecutionContext, queue: QueueResource) -> None:
     """Repair every row that nobody works on any more; each repair stands in the row's history with its reason."""
     terms = configured_terms(load_settings(), context.run_id)
+    log = logged_now_and_then(context)
     with queue.pool.connection() as connection:
         recovered = recover(
             connection,
@@ -33,9 +38,14 @@ def recover_rows(context: dg.OpExecutionContext, queue: QueueResource) -> None:
             stuck_after=terms.stuck_after,
             mirror_errors=terms.mirror_errors,
             exhausted_status=terms.exhausted_status,
+            seconds=RECOVER_SECONDS,
+            on_progress=lambda what, rows: log(f"Repaired {rows} rows so far ({what.replace('_', ' ')})."),
         )
     context.log.info("Repaired %d rows.", recovered.total)
-    context.add_output_metadata({**asdict(recovered), "total": recovered.total})
+    context.add_output_metadata({**recovered.counts, "total": recovered.total, "complete": recovered.complete})
+    if recovered.failed:
+        reasons = "; ".join(f"{what.replace('_', ' ')}: {reason}" for what, reason in recovered.failed.items())
+        raise dg.Failure(f"Some rows could not be repaired; all others were. {reasons}", allow_retries=False)
 
 
 @dg.job(

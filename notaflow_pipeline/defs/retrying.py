@@ -5,6 +5,7 @@ they are made ready (`queue.retrying`).
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated
 
 import dagster as dg
@@ -13,10 +14,11 @@ from pydantic import Field
 from notaflow_pipeline.defs.assets import claim_documents, ocr_documents
 from notaflow_pipeline.defs.jobs import OCR_RUN_TAG
 from notaflow_pipeline.defs.partitions import days, yesterday
+from notaflow_pipeline.defs.progress import logged_now_and_then
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.ocr.failures import RETRYABLE_KINDS, FailureKind
 from notaflow_pipeline.queue.model import DEFAULT_MAX_ATTEMPTS
-from notaflow_pipeline.queue.retrying import Choice, SentRound, send_round, what_became
+from notaflow_pipeline.queue.retrying import Choice, Exhausted, SentRound, count_what_became, send_round, what_became
 from notaflow_pipeline.settings import load_settings
 
 ROWS_SHOWN = 200
@@ -58,22 +60,34 @@ def send_exhausted_round(context: dg.OpExecutionContext, config: RetryConfig, qu
         kinds=wanted or None,
         but_kinds=() if wanted else HOPELESS_KINDS,
         max_rounds=config.max_rounds if config.max_rounds is not None else settings.retry_rounds,
+        exhausted_status=settings.exhausted_status,
     )
+    kinds: Counter[str] = Counter()
+    log = logged_now_and_then(context)
+
+    def count(documents: Sequence[Exhausted]) -> None:
+        kinds.update(one.failure_kind or "unknown" for one in documents)
+        log(f"Requeued {kinds.total()} documents so far.")
+
     with queue.pool.connection() as connection:
-        sent = send_round(connection, choice, run_id=context.run_id, more_attempts=config.more_attempts)
-    kinds = Counter(one.failure_kind or "unknown" for one in sent)
-    context.log.info("Sent %d documents round again: %s.", len(sent), dict(kinds) or "none was exhausted")
-    context.add_output_metadata({"sent": len(sent), "by_kind": dict(kinds)})
+        changed = send_round(
+            connection, choice, run_id=context.run_id, more_attempts=config.more_attempts, on_sent=count
+        )
+    context.log.info("Sent %d documents round again: %s.", changed.rows, dict(kinds) or "none was exhausted")
+    context.add_output_metadata({"sent": changed.rows, "by_kind": dict(kinds)})
+    if changed.refused:
+        context.log.warning(changed.refused)
 
 
 @dg.op(ins={"done": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "pandas"})
 def report_round(context: dg.OpExecutionContext, queue: QueueResource) -> None:
     """Say what became of the documents that this run sent round."""
     with queue.pool.connection() as connection:
-        sent = what_became(connection, context.run_id)
-    became = Counter(one.became for one in sent)
-    context.log.info("Of %d documents sent round: %s.", len(sent), dict(became) or "none")
-    context.add_output_metadata({"sent": len(sent), "became": dict(became), "documents": _table(sent)})
+        became = count_what_became(connection, context.run_id)
+        shown = what_became(connection, context.run_id, at_most=ROWS_SHOWN)
+    sent = sum(became.values())
+    context.log.info("Of %d documents sent round: %s.", sent, became or "none")
+    context.add_output_metadata({"sent": sent, "became": became, "documents": _table(shown)})
 
 
 def _table(sent: list[SentRound]) -> dg.TableMetadataValue:
@@ -86,7 +100,7 @@ def _table(sent: list[SentRound]) -> dg.TableMetadataValue:
                 "became": one.became,
             }
         )
-        for one in sent[:ROWS_SHOWN]
+        for one in sent
     ]
     columns = [dg.TableColumn("document"), dg.TableColumn("failed_with"), dg.TableColumn("attempts_before", "int")]
     return dg.MetadataValue.table(records, schema=dg.TableSchema([*columns, dg.TableColumn("became")]))

@@ -13,6 +13,7 @@ from psycopg.rows import class_row, scalar_row
 
 from notaflow_pipeline.queue.claims import claimable
 from notaflow_pipeline.queue.monitoring import count_ready
+from notaflow_pipeline.queue.retrying import EXHAUSTED_AT_4
 
 COUNTED = 1000
 """Ready documents are counted no further: that there are any is what matters."""
@@ -24,12 +25,12 @@ SELECT count(*) FILTER (WHERE ends_at >= clock_timestamp()) AS active,
 FROM (
     SELECT COALESCE(
                a.lease_expires_at,
-               -- no earlier than the last attempt ended, as `recovery` has it
-               GREATEST(
+               -- no earlier than the last attempt ended, and with what is no time at all passed over, as `recovery` has it
+               CASE WHEN q.ocr_started_at BETWEEN '0001-01-02' AND clock_timestamp() + interval '1 day' THEN GREATEST(
                    q.ocr_started_at,
-                   (SELECT max(b.finished_at) FROM ocr_attempt AS b WHERE b.queue_id = q.id AND q.ocr_started_at IS NOT NULL)
-               ) + %(stuck_after)s,
-               q.updated_at + %(stuck_after)s,
+                   (SELECT max(b.finished_at) FROM ocr_attempt AS b WHERE b.queue_id = q.id)
+               ) END + %(stuck_after)s,
+               LEAST(q.updated_at, clock_timestamp()) + %(stuck_after)s,
                '-infinity') AS ends_at
     FROM extraction_queue AS q
     LEFT JOIN ocr_attempt AS a ON a.id = q.ocr_claim_id AND a.finished_at IS NULL
@@ -38,10 +39,19 @@ FROM (
 ) AS job
 """
 
-# What NotaFlow knows of when a row became ready is its last change; `created_at` is when it was ordered.
+# What NotaFlow knows of when a row became ready is its last change; `created_at` is when it was ordered. Infinity, which a
+# timestamp may be and which cannot be subtracted, is no time, and one that lies ahead is now.
 _OLDEST = sql.SQL("""
-SELECT EXTRACT(EPOCH FROM clock_timestamp() - min(GREATEST(created_at, updated_at)))::double precision
-FROM ({branches}) AS waiting
+SELECT CASE WHEN min(since) IS NOT NULL THEN
+           GREATEST(EXTRACT(EPOCH FROM clock_timestamp() - min(since)), 0)::double precision
+       END
+FROM (
+    SELECT GREATEST(
+               CASE WHEN isfinite(created_at) THEN created_at END,
+               CASE WHEN isfinite(updated_at) THEN updated_at END
+           ) AS since
+    FROM ({branches}) AS ready
+) AS waiting
 """)
 
 _WAITING_BRANCH = sql.SQL("""
@@ -50,18 +60,18 @@ _WAITING_BRANCH = sql.SQL("""
     WHERE {condition}
 """)
 
-_UNSEEN = """
+_UNSEEN = sql.SQL("""
 SELECT count(*)
-FROM extraction_queue
-WHERE ocr_attempts >= ocr_max_attempts
-  AND file_content IS NULL
-  AND ocr_attempts > 0
-  AND status_id IN (3, 4)
-  AND document_source = ANY(%(sources)s)
-  AND COALESCE(ocr_last_error_at, updated_at, created_at) < clock_timestamp() - %(grace)s
-  AND COALESCE(ocr_last_error_at, updated_at, created_at) > COALESCE(
+FROM extraction_queue AS q
+WHERE q.ocr_attempts >= q.ocr_max_attempts
+  AND q.file_content IS NULL
+  AND q.ocr_attempts > 0
+  AND (q.status_id = 3 OR {exhausted_at_4})
+  AND q.document_source = ANY(%(sources)s)
+  AND COALESCE(q.ocr_last_error_at, q.updated_at, q.created_at) < clock_timestamp() - %(grace)s
+  AND COALESCE(q.ocr_last_error_at, q.updated_at, q.created_at) > COALESCE(
       (SELECT seen_until FROM ocr_exhausted_seen), '-infinity')
-"""
+""")
 
 _SEE = """
 INSERT INTO ocr_exhausted_seen (seen_until)
@@ -130,10 +140,16 @@ def oldest_waiting_seconds(connection: Connection, *, sources: Sequence[str]) ->
     return seconds
 
 
-def count_unseen_exhausted(connection: Connection, *, sources: Sequence[str], grace: timedelta) -> int:
-    """Count the documents that failed for good longer ago than `grace`, and since `see_exhausted` was last called."""
+def count_unseen_exhausted(
+    connection: Connection, *, sources: Sequence[str], grace: timedelta, exhausted_status: int = 3
+) -> int:
+    """Count the documents that failed for good longer ago than `grace`, and since `see_exhausted` was last called.
+
+    `exhausted_status` is where this installation puts them; at 4 only those that it put there are counted.
+    """
+    arguments = {"sources": list(sources), "grace": grace, "exhausted_status": exhausted_status}
     with connection.cursor(row_factory=scalar_row) as cursor:
-        return int(cursor.execute(_UNSEEN, {"sources": list(sources), "grace": grace}).fetchone() or 0)
+        return int(cursor.execute(_UNSEEN.format(exhausted_at_4=EXHAUSTED_AT_4), arguments).fetchone() or 0)
 
 
 def see_exhausted(connection: Connection) -> None:

@@ -15,6 +15,7 @@ from psycopg.rows import class_row, dict_row, scalar_row
 from notaflow_pipeline.queue.claims import claimable
 from notaflow_pipeline.queue.database import scanning
 from notaflow_pipeline.queue.model import Attempt, ExtractionQueueJob
+from notaflow_pipeline.queue.retrying import EXHAUSTED_AT_4
 
 # name of the view -> what it answers; the views hold the document's queries to the letter
 DOCUMENT_QUERIES = {
@@ -26,7 +27,7 @@ DOCUMENT_QUERIES = {
 }
 
 # Exactly one of these holds for every row of an enabled source at 3, and the two for 6 exclude each other.
-_COUNTS = """
+_COUNTS = sql.SQL("""
 WITH job AS (
     SELECT q.status_id,
            q.file_content IS NULL AS unread,
@@ -37,11 +38,12 @@ WITH job AS (
            q.status_id = 6 AND CASE
                WHEN a.id IS NOT NULL THEN a.lease_expires_at >= clock_timestamp()
                -- no earlier than the last attempt ended, as `recovery` has it
-               ELSE q.ocr_started_at IS NOT NULL AND GREATEST(
+               ELSE q.ocr_started_at BETWEEN '0001-01-02' AND clock_timestamp() + interval '1 day' AND GREATEST(
                    q.ocr_started_at,
                    (SELECT max(COALESCE(b.finished_at, 'infinity')) FROM ocr_attempt AS b WHERE b.queue_id = q.id)
                ) >= clock_timestamp() - %(stuck_after)s
-           END AS alive
+           END IS TRUE AS alive,
+           q.status_id = 3 OR {exhausted_at_4} AS ours
     FROM extraction_queue AS q
     LEFT JOIN ocr_attempt AS a ON a.id = q.ocr_claim_id AND a.finished_at IS NULL
     WHERE q.document_source = ANY(%(sources)s)
@@ -51,11 +53,11 @@ SELECT count(*) FILTER (WHERE status_id = 3 AND unread AND attempts < maximum AN
        count(*) FILTER (WHERE status_id = 6 AND alive) AS active,
        count(*) FILTER (WHERE status_id = 6 AND NOT alive) AS stuck,
        count(*) FILTER (WHERE status_id = 3 AND unread AND attempts < maximum AND waits) AS backing_off,
-       count(*) FILTER (WHERE status_id IN (3, 4) AND unread AND attempts > 0 AND attempts >= maximum) AS exhausted,
+       count(*) FILTER (WHERE ours AND unread AND attempts > 0 AND attempts >= maximum) AS exhausted,
        count(*) FILTER (WHERE status_id = 5) AS done,
        count(*) FILTER (WHERE status_id = 5 AND again) AS to_reread
 FROM job
-"""
+""")
 
 _TODAY = """
 SELECT count(*) FILTER (WHERE outcome = 'succeeded') AS succeeded_today,
@@ -204,10 +206,20 @@ class QueueCounts:
     to_reread: int
 
 
-def count_queue(connection: Connection, *, sources: Sequence[str], stuck_after: timedelta) -> QueueCounts:
-    """Count every state exactly. Reads all rows of the sources: for people, not for a poll."""
+def count_queue(
+    connection: Connection, *, sources: Sequence[str], stuck_after: timedelta, exhausted_status: int = 3
+) -> QueueCounts:
+    """Count every state exactly. Reads all rows of the sources: for people, not for a poll.
+
+    Args:
+        connection: to the queue.
+        sources: enabled document sources.
+        stuck_after: how long a row that no lease covers may stay at 6.
+        exhausted_status: where this installation puts exhausted documents; at 4 only those that it put there are counted.
+    """
+    arguments = {"sources": list(sources), "stuck_after": stuck_after, "exhausted_status": exhausted_status}
     with connection.cursor(row_factory=class_row(QueueCounts)) as cursor:
-        counts = cursor.execute(_COUNTS, {"sources": list(sources), "stuck_after": stuck_after}).fetchone()
+        counts = cursor.execute(_COUNTS.format(exhausted_at_4=EXHAUSTED_AT_4), arguments).fetchone()
     assert counts is not None  # noqa: S101 - an aggregate without GROUP BY has one row
     return counts
 

@@ -1,22 +1,35 @@
-"""What became of rows that nobody works on any more, and of rows that no list shows.
+"""Recovers rows that nobody works on any more, and rows that no list shows.
 
 Leases run out, claims of other programs stuck, attempts left open, texts without their status, maxima missing. Every
-repair of an attempt writes its reason. What does not belong here: the wish to try exhausted documents again.
+repair of an attempt writes its reason. Each kind of repair goes through its rows in chunks (`chunks`), and one that fails
+does not keep the others from their work. Exhausted documents are requeued elsewhere (`retrying`).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
+from typing import LiteralString
+from uuid import UUID
 
+import psycopg
 from psycopg import Connection
-from psycopg.rows import scalar_row
 
-from notaflow_pipeline.queue.claims import WRITE_MISSING_MAXIMA
-from notaflow_pipeline.queue.database import short_transaction
+from notaflow_pipeline.queue.chunks import Refusals, change_rows, in_words, walk
 from notaflow_pipeline.queue.model import ERROR_PREFIX
 
 LEASE_EXPIRED = "its worker stopped renewing the lease (killed, frozen or cut off)"
 STUCK_ELSEWHERE = "no lease covers it and it was not finished in time (claimed by another program)"
+
+_UNDER_OCR = """
+SELECT id, NULL
+FROM extraction_queue
+WHERE status_id = 6
+  AND (%(after)s::uuid IS NULL OR id > %(after)s)
+ORDER BY id
+LIMIT %(rows)s
+"""
 
 # Both rows are locked, and the lease is read again once they are: a renewal in flight holds its lock and is skipped.
 _RECOVER_EXPIRED = """
@@ -24,17 +37,22 @@ WITH expired AS MATERIALIZED (
     SELECT q.id, a.id AS token
     FROM extraction_queue AS q
     JOIN ocr_attempt AS a ON a.id = q.ocr_claim_id
-    WHERE q.status_id = 6
+    WHERE q.id = ANY(%(ids)s)
+      AND q.status_id = 6
       AND a.finished_at IS NULL
       AND a.lease_expires_at < clock_timestamp()
     FOR UPDATE OF q, a SKIP LOCKED
 ),
 recovered AS (
     UPDATE extraction_queue AS q
-    SET status_id = CASE WHEN q.ocr_attempts >= q.ocr_max_attempts THEN %(exhausted_status)s ELSE 3 END,
-        ocr_error = %(error)s,
+    SET status_id = CASE
+            WHEN q.ocr_attempts >= COALESCE(q.ocr_max_attempts, 3) THEN %(exhausted_status)s
+            ELSE 3
+        END,
+        ocr_max_attempts = GREATEST(COALESCE(q.ocr_max_attempts, 3), q.ocr_attempts),
+        ocr_error = %(expired_error)s,
         ocr_last_error_at = clock_timestamp(),
-        error_message = CASE WHEN %(mirror)s THEN %(error)s ELSE q.error_message END,
+        error_message = CASE WHEN %(mirror)s THEN %(expired_error)s ELSE q.error_message END,
         ocr_claim_id = NULL,
         updated_at = clock_timestamp()
     FROM expired
@@ -47,7 +65,7 @@ SET finished_at = recovered.ocr_last_error_at,
     outcome = 'stuck',
     exhausted = recovered.exhausted,
     failure_kind = 'lease_expired',
-    error = %(sentence)s
+    error = %(expired_sentence)s
 FROM recovered
 WHERE a.id = recovered.token
 RETURNING a.id
@@ -55,11 +73,13 @@ RETURNING a.id
 
 # The ten-minute rule of the document, for rows that no lease covers; a row without a start time would never be stuck. A
 # program that sets the status alone leaves an earlier attempt's start there: its own is no earlier than the end of the last
-# attempt that is known. The attempt counts even where the other program did not count it, or its document would go round
-# for ever.
+# attempt that is known. The attempt counts even where the other program did not count it, or its document would be tried
+# for ever; and where the document was exhausted already, its maximum grows with it: attempts never exceed the maximum, and
+# it is exhausted as before.
 _RECOVER_STUCK_ELSEWHERE = """
 WITH abandoned AS MATERIALIZED (
-    SELECT q.id, before.ended_at, GREATEST(COALESCE(q.ocr_attempts, 0), 1 + before.attempts)::integer AS attempts
+    SELECT q.id, began.at AS began_at,
+           GREATEST(COALESCE(q.ocr_attempts, 0), 1 + before.attempts)::integer AS attempts
     FROM extraction_queue AS q
     CROSS JOIN LATERAL (
         SELECT max(COALESCE(a.finished_at, 'infinity')) AS ended_at,
@@ -67,15 +87,18 @@ WITH abandoned AS MATERIALIZED (
         FROM ocr_attempt AS a
         WHERE a.queue_id = q.id
     ) AS before
-    WHERE q.status_id = 6
-      AND (q.ocr_started_at IS NULL
-           OR GREATEST(q.ocr_started_at, before.ended_at) < clock_timestamp() - %(stuck_after)s)
-      AND NOT EXISTS (
-          SELECT
-          FROM ocr_attempt AS a
-          WHERE a.id = q.ocr_claim_id
-            AND a.finished_at IS NULL
-      )
+    CROSS JOIN LATERAL (
+        -- other programs write their own clock's time, or what is no time (infinity): such a row would never be stuck
+        SELECT CASE
+            WHEN q.ocr_started_at BETWEEN '0001-01-02' AND clock_timestamp() + interval '1 day'
+            THEN GREATEST(q.ocr_started_at, before.ended_at)
+        END AS at
+    ) AS began
+    WHERE q.id = ANY(%(ids)s)
+      AND q.status_id = 6
+      -- an attempt that is open, whoever holds the row, ends first
+      AND before.ended_at IS DISTINCT FROM 'infinity'
+      AND (began.at IS NULL OR began.at < clock_timestamp() - %(stuck_after)s)
     FOR UPDATE OF q SKIP LOCKED
 ),
 recovered AS (
@@ -85,27 +108,34 @@ recovered AS (
             ELSE 3
         END,
         ocr_attempts = abandoned.attempts,
-        ocr_max_attempts = COALESCE(q.ocr_max_attempts, 3),
-        ocr_error = %(error)s,
+        ocr_max_attempts = GREATEST(COALESCE(q.ocr_max_attempts, 3), abandoned.attempts),
+        ocr_error = %(elsewhere_error)s,
         ocr_last_error_at = clock_timestamp(),
-        error_message = CASE WHEN %(mirror)s THEN %(error)s ELSE q.error_message END,
+        error_message = CASE WHEN %(mirror)s THEN %(elsewhere_error)s ELSE q.error_message END,
         ocr_claim_id = NULL,
         updated_at = clock_timestamp()
     FROM abandoned
     WHERE q.id = abandoned.id
     RETURNING q.id, q.ocr_attempts, q.document_source, q.ocr_worker_id, q.ocr_last_error_at,
-              CASE
-                  WHEN q.ocr_started_at IS NULL THEN q.ocr_last_error_at
-                  ELSE GREATEST(q.ocr_started_at, abandoned.ended_at)
-              END AS began_at,
+              COALESCE(abandoned.began_at, q.ocr_last_error_at) AS began_at,
               q.ocr_attempts >= q.ocr_max_attempts AND q.status_id <> 5 AS exhausted
 )
 INSERT INTO ocr_attempt (queue_id, attempt_number, document_source, worker_id, claimed_at, lease_expires_at,
                          finished_at, outcome, failure_kind, error, exhausted)
 SELECT id, ocr_attempts, document_source, COALESCE(ocr_worker_id, 'unknown'),
-       began_at, began_at, ocr_last_error_at, 'stuck', 'no_lease', %(sentence)s, exhausted
+       began_at, began_at, ocr_last_error_at, 'stuck', 'no_lease', %(elsewhere_sentence)s, exhausted
 FROM recovered
 RETURNING id
+"""
+
+_OPEN_AND_EXPIRED = """
+SELECT queue_id, NULL
+FROM ocr_attempt
+WHERE finished_at IS NULL
+  AND lease_expires_at < clock_timestamp()
+  AND (%(after)s::uuid IS NULL OR queue_id > %(after)s)
+ORDER BY queue_id
+LIMIT %(rows)s
 """
 
 # The row went elsewhere (another program reset or finished it) while our attempt stayed open. It ended when somebody
@@ -115,7 +145,8 @@ WITH orphaned AS MATERIALIZED (
     SELECT a.id, taken.ocr_started_at AS taken_at
     FROM ocr_attempt AS a
     LEFT JOIN extraction_queue AS taken ON taken.id = a.queue_id AND taken.ocr_started_at > a.claimed_at
-    WHERE a.finished_at IS NULL
+    WHERE a.queue_id = ANY(%(ids)s)
+      AND a.finished_at IS NULL
       AND a.lease_expires_at < clock_timestamp()
       AND NOT EXISTS (
           SELECT
@@ -127,12 +158,23 @@ WITH orphaned AS MATERIALIZED (
     FOR UPDATE OF a SKIP LOCKED
 )
 UPDATE ocr_attempt AS a
-SET finished_at = COALESCE(orphaned.taken_at, clock_timestamp()),
+-- another program's clock may be ahead, and what it wrote may be no time at all
+SET finished_at = LEAST(orphaned.taken_at, clock_timestamp()),
     outcome = 'superseded',
     error = 'another program changed the row'
 FROM orphaned
 WHERE a.id = orphaned.id
 RETURNING a.id
+"""
+
+_TEXT_AT_3 = """
+SELECT id, NULL
+FROM extraction_queue
+WHERE status_id = 3
+  AND file_content IS NOT NULL
+  AND (%(after)s::uuid IS NULL OR id > %(after)s)
+ORDER BY id
+LIMIT %(rows)s
 """
 
 # Another program set a finished document back to 3 and left its text: without this it would be in no list for ever.
@@ -148,7 +190,8 @@ WITH limbo AS MATERIALIZED (
         ORDER BY a.id DESC
         LIMIT 1
     ) AS won ON won.text_sha256 = sha256(convert_to(q.file_content, 'UTF8'))
-    WHERE q.status_id = 3
+    WHERE q.id = ANY(%(ids)s)
+      AND q.status_id = 3
       AND q.file_content IS NOT NULL
     FOR UPDATE OF q SKIP LOCKED
 )
@@ -165,76 +208,73 @@ WHERE q.id = limbo.id
 RETURNING q.id
 """
 
-_COUNT_NEEDED = """
-SELECT (
-    SELECT count(*)
-    FROM extraction_queue AS q
-    LEFT JOIN ocr_attempt AS a ON a.id = q.ocr_claim_id AND a.finished_at IS NULL
-    WHERE q.status_id = 6
-      AND CASE
-          WHEN a.id IS NOT NULL THEN a.lease_expires_at < clock_timestamp()
-          ELSE q.ocr_started_at IS NULL OR GREATEST(
-              q.ocr_started_at,
-              (SELECT max(COALESCE(b.finished_at, 'infinity')) FROM ocr_attempt AS b WHERE b.queue_id = q.id)
-          ) < clock_timestamp() - %(stuck_after)s
-      END
-) + (
-    SELECT count(*)
-    FROM ocr_attempt AS a
-    WHERE a.finished_at IS NULL
-      AND a.lease_expires_at < clock_timestamp()
-      AND NOT EXISTS (
-          SELECT
-          FROM extraction_queue AS q
-          WHERE q.id = a.queue_id
-            AND q.status_id = 6
-            AND q.ocr_claim_id = a.id
-      )
-) + (
-    SELECT count(*)
-    FROM extraction_queue AS q
-    JOIN LATERAL (
-        SELECT a.text_sha256
-        FROM ocr_attempt AS a
-        WHERE a.queue_id = q.id
-          AND a.outcome = 'succeeded'
-        ORDER BY a.id DESC
-        LIMIT 1
-    ) AS won ON won.text_sha256 = sha256(convert_to(q.file_content, 'UTF8'))
-    WHERE q.status_id = 3
-      AND q.file_content IS NOT NULL
-) + (
-    SELECT count(*)
-    FROM extraction_queue AS q
-    WHERE q.status_id = 3
-      AND q.file_content IS NULL
-      AND q.ocr_max_attempts IS NULL
-      AND q.document_source = ANY(%(sources)s)
-)
+_WITHOUT_MAXIMUM = """
+SELECT id, NULL
+FROM extraction_queue
+WHERE status_id = 3
+  AND file_content IS NULL
+  AND ocr_max_attempts IS NULL
+  AND document_source = ANY(%(sources)s)
+  AND (%(after)s::uuid IS NULL OR id > %(after)s)
+ORDER BY id
+LIMIT %(rows)s
 """
+
+# the claim does the same for the rows that it comes upon
+_WRITE_MAXIMA = """
+WITH without_maximum AS MATERIALIZED (
+    SELECT id
+    FROM extraction_queue
+    WHERE id = ANY(%(ids)s)
+      AND status_id = 3
+      AND file_content IS NULL
+      AND ocr_max_attempts IS NULL
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE extraction_queue AS q
+SET ocr_max_attempts = GREATEST(3, q.ocr_attempts),
+    ocr_attempts = COALESCE(q.ocr_attempts, 0),
+    updated_at = clock_timestamp()
+FROM without_maximum
+WHERE q.id = without_maximum.id
+RETURNING q.id
+"""
+
+# name -> (the rows to go through, the repair of those of them that need it), in the order in which they are made: what is
+# still open of a row that another program claimed ends before that claim is judged
+REPAIRS: dict[str, tuple[LiteralString, LiteralString]] = {
+    "expired_leases": (_UNDER_OCR, _RECOVER_EXPIRED),
+    "orphaned_attempts": (_OPEN_AND_EXPIRED, _CLOSE_ORPHANS),
+    "stuck_elsewhere": (_UNDER_OCR, _RECOVER_STUCK_ELSEWHERE),
+    "texts_without_status": (_TEXT_AT_3, _FINISH_LIMBO),
+    "missing_maxima": (_WITHOUT_MAXIMUM, _WRITE_MAXIMA),
+}
 
 
 @dataclass(frozen=True)
 class Recovered:
-    """How many rows were repaired, by what was wrong with them."""
+    """How many rows were repaired, by what was wrong with them, and which repairs could not be made."""
 
     expired_leases: int
     orphaned_attempts: int
     stuck_elsewhere: int
     texts_without_status: int
     missing_maxima: int
+    failed: Mapping[str, str] = field(default_factory=dict)
+    """A repair that the database refused, for all or for some rows, with the reason."""
+
+    complete: bool = True
+    """Whether every row was looked at: there was time enough."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The repaired rows alone."""
+        return {name: count for name, count in asdict(self).items() if name in REPAIRS}
 
     @property
     def total(self) -> int:
         """All repairs together."""
-        return sum(vars(self).values())
-
-
-def count_needing_recovery(connection: Connection, *, sources: Sequence[str], stuck_after: timedelta) -> int:
-    """Count what `recover` would repair at this moment; cheap enough to poll, because every part has its index."""
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        arguments = {"sources": list(sources), "stuck_after": stuck_after}
-        return int(cursor.execute(_COUNT_NEEDED, arguments).fetchone() or 0)
+        return sum(self.counts.values())
 
 
 def recover(
@@ -244,8 +284,12 @@ def recover(
     stuck_after: timedelta,
     mirror_errors: bool,
     exhausted_status: int,
+    seconds: float | None = None,
+    on_progress: Callable[[str, int], None] = lambda _name, _rows: None,
 ) -> Recovered:
     """Send every row that nobody works on any more back to ready, or to exhausted when its attempts are used up.
+
+    Each kind of repair is made in short transactions of its own. What a call does not come to, another one finds again.
 
     Args:
         connection: outside any transaction.
@@ -253,17 +297,50 @@ def recover(
         stuck_after: how long a row that no lease covers may stay at 6 (`OCR_STUCK_MINUTES`).
         mirror_errors: whether `error_message` gets the error too.
         exhausted_status: 3, or 4 for installations that want that.
+        seconds: after which each kind of repair ends with the chunk that it is at; None goes through all rows.
+        on_progress: is told, after each chunk, the kind of repair and how many of its rows were repaired so far.
+
+    Raises:
+        psycopg.Error: the connection is lost. Every other error is in the result.
     """
-    settings = {"mirror": mirror_errors, "exhausted_status": exhausted_status}
-    expired = {"error": ERROR_PREFIX + LEASE_EXPIRED, "sentence": LEASE_EXPIRED, **settings}
-    elsewhere = {"error": ERROR_PREFIX + STUCK_ELSEWHERE, "sentence": STUCK_ELSEWHERE, **settings}
-    repairs: dict[str, tuple[str, Mapping[str, object]]] = {
-        "expired_leases": (_RECOVER_EXPIRED, expired),
-        "orphaned_attempts": (_CLOSE_ORPHANS, {}),
-        "stuck_elsewhere": (_RECOVER_STUCK_ELSEWHERE, {**elsewhere, "stuck_after": stuck_after}),
-        "texts_without_status": (_FINISH_LIMBO, {}),
-        "missing_maxima": (WRITE_MISSING_MAXIMA, {"sources": list(sources)}),
+    deadline = math.inf if seconds is None else time.monotonic() + seconds
+    arguments = {
+        "sources": list(sources),
+        "stuck_after": stuck_after,
+        "mirror": mirror_errors,
+        "exhausted_status": exhausted_status,
+        "expired_error": ERROR_PREFIX + LEASE_EXPIRED,
+        "expired_sentence": LEASE_EXPIRED,
+        "elsewhere_error": ERROR_PREFIX + STUCK_ELSEWHERE,
+        "elsewhere_sentence": STUCK_ELSEWHERE,
     }
-    with short_transaction(connection):
-        repaired = {what: connection.execute(statement, given) for what, (statement, given) in repairs.items()}
-    return Recovered(**{what: len(rows.fetchall()) for what, rows in repaired.items()})
+    counts = dict.fromkeys(REPAIRS, 0)
+    failed: dict[str, str] = {}
+    complete = True
+    for name in REPAIRS:
+        refusals = Refusals()
+        try:
+            for repaired in _repair(connection, name, arguments, refusals):
+                counts[name] += repaired
+                on_progress(name, counts[name])
+                if time.monotonic() > deadline:
+                    complete = False
+                    break
+        except psycopg.Error as error:
+            if connection.closed:
+                raise
+            failed[name] = in_words(error)
+        if refusals.rows:
+            failed.setdefault(name, refusals.describe())
+    return Recovered(**counts, failed=failed, complete=complete)
+
+
+def _repair(connection: Connection, name: str, arguments: Mapping[str, object], refusals: Refusals) -> Iterator[int]:
+    """Make one kind of repair; yield how many rows of each chunk needed it."""
+    rows, repair = REPAIRS[name]
+
+    def change(ids: Sequence[UUID]) -> list[tuple[object, ...]]:
+        return connection.execute(repair, {**arguments, "ids": list(ids)}).fetchall()
+
+    for ids in walk(connection, rows, arguments):
+        yield len(change_rows(connection, ids, change, refusals))

@@ -20,7 +20,7 @@ from notaflow_pipeline.queue.leases import LeaseKeeper
 from notaflow_pipeline.queue.monitoring import attempts_of_document, count_queue, count_ready
 from notaflow_pipeline.queue.oracle import find_violations
 from notaflow_pipeline.queue.pausing import pause, paused
-from notaflow_pipeline.queue.recovery import count_needing_recovery
+from notaflow_pipeline.queue.recovery_poll import count_needing_recovery
 from notaflow_pipeline.queue.retrying import Choice, find_exhausted, what_became
 from notaflow_pipeline_tests.cli import open_terminal
 from notaflow_pipeline_tests.faults.proxy import Proxy, proxy_before
@@ -248,7 +248,7 @@ class TestSilence:
             ("FROM ocr_pause", paused),
             ("INSERT INTO ocr_pause", lambda one: pause(one, "why")),
             ("b.queue_id = q.id", lambda one: count_needing_recovery(one, sources=["index"], stuck_after=TEN_MINUTES)),
-            ("q.document_number", lambda one: find_exhausted(one, Choice(sources=("index",)))),
+            ("q.document_number", lambda one: list(find_exhausted(one, Choice(sources=("index",))))),
             ("became", lambda one: what_became(one, "run")),
             (
                 "INSERT INTO ocr_progress_watch",

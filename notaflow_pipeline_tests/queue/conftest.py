@@ -1,7 +1,6 @@
 """What the queue's tests share: rows made to order, and a look at what became of them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from datetime import timedelta
 from typing import Any, LiteralString
 from uuid import UUID
@@ -15,6 +14,12 @@ from notaflow_pipeline.queue import claims, outcomes
 from notaflow_pipeline.queue.model import ERROR_PREFIX, Claim, Failure, Reading
 from notaflow_pipeline.queue.outcomes import Recording
 from notaflow_pipeline.queue.recovery import Recovered, recover
+from notaflow_pipeline.queue import claims
+from notaflow_pipeline.queue.chunks import Changed
+from notaflow_pipeline.queue.model import ERROR_PREFIX, Claim, Failure, Reading
+from notaflow_pipeline.queue.recovery import REPAIRS, Recovered, recover
+from notaflow_pipeline.queue.rereading import request_reread
+from notaflow_pipeline.queue.retrying import Choice, Exhausted, send_round
 from notaflow_pipeline.queue.roles import WORKER
 from notaflow_pipeline_tests import least_privilege
 from notaflow_pipeline_tests.queue.logins import logged_in
@@ -156,9 +161,26 @@ def sweep(connection: Connection, *, mirror_errors: bool = True, exhausted_statu
     )
 
 
+def requeue(connection: Connection, choice: Choice, **options: Any) -> list[Exhausted]:
+    """Requeue exhausted documents; return them as they were before."""
+    requeued: list[Exhausted] = []
+    changed = send_round(connection, choice, on_sent=requeued.extend, **options)
+    assert changed == Changed(len(requeued))
+    return requeued
+
+
+def reread(connection: Connection, **options: Any) -> list[UUID]:
+    """Have documents of the source index read again; return which."""
+    requested: list[UUID] = []
+    changed = request_reread(connection, **{"sources": ["index"], **options}, on_requested=requested.extend)
+    assert changed == Changed(len(requested))
+    return requested
+
+
 def repaired(**numbers: int) -> Recovered:
     """What `sweep` returns when it repaired this and nothing else."""
-    return Recovered(**{field.name: 0 for field in fields(Recovered)} | numbers)
+    counts: dict[str, int] = {**dict.fromkeys(REPAIRS, 0), **numbers}
+    return Recovered(**counts)  # type: ignore[arg-type]  # the other fields have defaults
 
 
 def expire(connection: Connection, held: Claim) -> None:

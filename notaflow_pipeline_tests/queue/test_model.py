@@ -36,6 +36,8 @@ from notaflow_pipeline.queue.recovery import recover
 from notaflow_pipeline.queue.rereading import request_reread
 from notaflow_pipeline.queue.retrying import Choice, send_round
 from notaflow_pipeline_tests.queue.conftest import succeed
+from notaflow_pipeline.queue.retrying import Choice
+from notaflow_pipeline_tests.queue.conftest import requeue, reread
 
 SOURCES = ("index",)
 LEASE = timedelta(seconds=60)
@@ -285,7 +287,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(rounds=st.integers(1, 3))
     def send_exhausted_round(self, rounds: int) -> None:
-        sent = send_round(self.connection, Choice(sources=SOURCES), more_attempts=rounds)
+        sent = requeue(self.connection, Choice(sources=SOURCES), more_attempts=rounds)
         expected = {
             document.id
             for document in self.model.documents.values()
@@ -301,7 +303,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(attempts=st.integers(1, 2))
     def ask_for_reading_again(self, attempts: int) -> None:
-        asked = request_reread(self.connection, sources=SOURCES, more_attempts=attempts)
+        asked = reread(self.connection, more_attempts=attempts)
         expected = {one.id for one in self.model.documents.values() if one.status == 5 and not one.again}
         assert set(asked) == expected
         for document_id in asked:

@@ -42,7 +42,10 @@ ROWS: dict[str, tuple[str | None, dict[str, Any]]] = {
     "exhausted": ("exhausted", {"ocr_attempts": 3}),
     "exhausted, no maximum": ("exhausted", {"ocr_attempts": 3, "ocr_max_attempts": None}),
     "exhausted, waits for nothing": ("exhausted", {"ocr_attempts": 3, "ocr_next_attempt_at": ahead("1 hour")}),
-    "exhausted, at 4": ("exhausted", {"ocr_attempts": 3, "status_id": 4}),
+    "extraction failed after OCR": (
+        None,
+        {"ocr_attempts": 3, "status_id": 4, "ocr_error": "OCR processing failed: old"},
+    ),
     "done": ("done", {"status_id": 5, "file_content": "text", "ocr_attempts": 1}),
     "done, blank elsewhere": ("done", {"status_id": 5, "ocr_attempts": 3}),
     "waits for extraction": (None, {"status_id": 1}),

@@ -11,7 +11,8 @@ from psycopg import Connection
 
 from notaflow_pipeline.queue import leases, outcomes
 from notaflow_pipeline.queue.model import ERROR_PREFIX
-from notaflow_pipeline.queue.recovery import LEASE_EXPIRED, STUCK_ELSEWHERE, Recovered, count_needing_recovery
+from notaflow_pipeline.queue.recovery import LEASE_EXPIRED, STUCK_ELSEWHERE, Recovered
+from notaflow_pipeline.queue.recovery_poll import count_needing_recovery
 from notaflow_pipeline_tests.queue.conftest import (
     BLANK,
     READING,

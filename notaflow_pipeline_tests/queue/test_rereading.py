@@ -17,6 +17,7 @@ from notaflow_pipeline.queue.outcomes import Recording
 from notaflow_pipeline.queue.recovery import recover
 from notaflow_pipeline.queue.rereading import request_reread
 from notaflow_pipeline_tests.queue.conftest import succeed
+from notaflow_pipeline_tests.queue.conftest import reread
 
 OLD = Reading("old text", 1, 60.0, 0, 0, 1, "tesseract (fra)")
 NEW = Reading("new text", 1, 95.0, 0, 0, 1, "tesseract (fra+eng)")
@@ -61,10 +62,6 @@ def document(connection: Connection) -> UUID:
     [held] = claim(connection)
     assert succeed(connection, held, OLD)
     return made
-
-
-def reread(connection: Connection, **choice: Any) -> list[UUID]:
-    return request_reread(connection, sources=["index"], **choice)
 
 
 def test_new_text_replaces_the_old_when_it_is_there_and_not_before(connection: Connection, document: UUID) -> None:
@@ -137,7 +134,7 @@ def test_choice(connection: Connection, document: UUID) -> None:
     assert reread(connection, before=row(connection, document)["ocr_completed_at"], dry_run=True) == []
     assert reread(connection, not_engine="tesseract (fra+eng)", confidence_below=60.1, dry_run=True) == [document]
     assert row(connection, document)["ocr_reread_requested_at"] is None
-    assert request_reread(connection, sources=["acte"]) == []
+    assert reread(connection, sources=["acte"]) == []
 
 
 def test_text_of_another_program_is_left_alone(connection: Connection) -> None:

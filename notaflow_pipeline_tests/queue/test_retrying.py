@@ -15,6 +15,8 @@ from notaflow_pipeline.queue.outcomes import Recording
 from notaflow_pipeline.queue.pausing import pause, paused, resume
 from notaflow_pipeline.queue.retrying import Choice, find_exhausted, send_round, what_became
 from notaflow_pipeline_tests.queue.conftest import succeed
+from notaflow_pipeline.queue.retrying import Choice, find_exhausted, what_became
+from notaflow_pipeline_tests.queue.conftest import requeue
 
 EVERYTHING = Choice(sources=("index",))
 
@@ -53,7 +55,7 @@ def fail(connection: Connection, one: Claim, kind: str, exhausted_status: int = 
 def test_exhausted_documents_are_ready_again_with_more_attempts_and_their_history(connection: Connection) -> None:
     [document] = exhaust(connection, ["timeout"])
     assert claim(connection) == []
-    [sent] = send_round(connection, EVERYTHING)
+    [sent] = requeue(connection, EVERYTHING)
     assert (sent.id, sent.failure_kind, sent.ocr_attempts, sent.rounds) == (document, "timeout", 1, 0)
     [again] = claim(connection)
     assert (again.document_id, again.attempt_number, again.max_attempts) == (document, 2, 4)
@@ -82,7 +84,7 @@ def test_choice_by_kind_id_and_time(connection: Connection) -> None:
 def test_looking_first_changes_nothing(connection: Connection) -> None:
     exhaust(connection, ["timeout"])
     before = connection.execute("SELECT to_jsonb(q) FROM extraction_queue AS q").fetchall()
-    assert len(find_exhausted(connection, EVERYTHING)) == 1
+    assert len(list(find_exhausted(connection, EVERYTHING))) == 1
     assert connection.execute("SELECT to_jsonb(q) FROM extraction_queue AS q").fetchall() == before
 
 
@@ -90,10 +92,10 @@ def test_a_document_goes_round_only_so_often(connection: Connection) -> None:
     exhaust(connection, ["timeout"])
     twice = Choice(sources=("index",), max_rounds=2)
     for _ in range(2):
-        assert len(send_round(connection, twice)) == 1
+        assert len(requeue(connection, twice)) == 1
         [one] = claim(connection)
         fail(connection, one, "timeout")
-    assert send_round(connection, twice) == []
+    assert requeue(connection, twice) == []
 
 
 def test_what_runs_waits_or_is_done_is_not_sent(connection: Connection) -> None:
@@ -102,7 +104,7 @@ def test_what_runs_waits_or_is_done_is_not_sent(connection: Connection) -> None:
     running, done = claim(connection, 2)
     succeed(connection, done, Reading("", 1, None, 0, 0, 1, "test"))
     connection.execute("UPDATE extraction_queue SET ocr_max_attempts = 1 WHERE id = %s", [running.document_id])
-    assert send_round(connection, EVERYTHING) == []
+    assert requeue(connection, EVERYTHING) == []
 
 
 def test_documents_exhausted_at_status_4_come_back_to_3(connection: Connection) -> None:
@@ -111,13 +113,13 @@ def test_documents_exhausted_at_status_4_come_back_to_3(connection: Connection) 
     fail(connection, one, "timeout", exhausted_status=4)
     extraction_error = enqueue_document(connection, NewDocument("index", "2", "index/2.pdf"))
     connection.execute("UPDATE extraction_queue SET status_id = 4 WHERE id = %s", [extraction_error])
-    assert [sent.id for sent in send_round(connection, EVERYTHING)] == [one.document_id]
+    assert [sent.id for sent in requeue(connection, Choice(("index",), exhausted_status=4))] == [one.document_id]
     assert [again.document_id for again in claim(connection)] == [one.document_id]
 
 
 def test_what_became_of_a_runs_documents(connection: Connection) -> None:
     exhaust(connection, ["a", "b", "c", "d"])
-    send_round(connection, EVERYTHING, run_id="run", more_attempts=1)
+    requeue(connection, EVERYTHING, run_id="run", more_attempts=1)
     read, failed, running = claim(connection, 3)
     succeed(connection, read, Reading("texte", 1, 90.0, 0, 0, 1, "test"))
     fail(connection, failed, "timeout")

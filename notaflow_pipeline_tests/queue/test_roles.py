@@ -17,7 +17,7 @@ from notaflow_pipeline.queue.pausing import pause, resume
 from notaflow_pipeline.queue.pruning import prune_attempts
 from notaflow_pipeline.queue.recovery import recover
 from notaflow_pipeline.queue.rereading import request_reread
-from notaflow_pipeline.queue.retrying import Choice, send_round
+from notaflow_pipeline.queue.retrying import Choice
 from notaflow_pipeline.queue.roles import DAGSTER, ENQUEUER, HOUSEKEEPER, OWNER, READER, WORKER, grant_roles
 from notaflow_pipeline.queue.schema import find_differences
 from notaflow_pipeline_tests.queue.conftest import (
@@ -33,6 +33,8 @@ from notaflow_pipeline_tests.queue.conftest import (
     expire,
     fail,
     succeed,
+    requeue,
+    reread,
     sweep,
 )
 from notaflow_pipeline_tests.queue.logins import PASSWORD, logged_in
@@ -118,8 +120,8 @@ class TestWorker:
         assert document(connection, read)["file_content"] == READING.text
         ends = {key: document(connection, key)["status_id"] for key in held}
         assert ends == {read: 5, failed: 3, released: 3, lost: 3}
-        assert [one.id for one in send_round(worker, Choice(("index",)))] == [failed]
-        assert request_reread(worker, sources=["index"]) == [read]
+        assert [one.id for one in requeue(worker, Choice(("index",)))] == [failed]
+        assert reread(worker) == [read]
         pause(worker, "why")
         assert claim(worker) == []
         assert resume(worker)
