@@ -16,6 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from notaflow_pipeline.queue.search_path import path_to_queue
+from notaflow_pipeline.queue.timestamps import load_every_timestamp
 
 CONNECT_SECONDS = 10
 """How long one attempt to connect may take."""
@@ -200,6 +201,7 @@ def settle_if_direct(connection: Connection) -> None:
     `find_differences` lets nothing stand before the queue's schema that has one of our names.
     """
     path = path_to_queue(connection)
+    load_every_timestamp(connection)
     served_by = connection.execute("SELECT pg_backend_pid()").fetchone()
     if served_by != (connection.info.backend_pid,):
         connection.prepare_threshold = None
@@ -347,6 +349,7 @@ def connect(url: str, *, limited: bool = True) -> Iterator[Connection]:
     kind = AnsweringConnection if limited else Connection
     try:
         connection = kind.connect(**connection_parameters(url), autocommit=True, prepare_threshold=None)  # type: ignore[arg-type]
+        load_every_timestamp(connection)
         if limited:
             settle_if_direct(connection)
     except psycopg.Error as refused:

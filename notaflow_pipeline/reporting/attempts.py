@@ -54,15 +54,19 @@ COPY (
                )
            ) END,
            EXTRACT(EPOCH FROM a.finished_at - a.claimed_at)::double precision,
-           CASE WHEN a.outcome = 'succeeded' THEN EXTRACT(EPOCH FROM a.claimed_at - COALESCE(
-               a.ready_at,
-               GREATEST(
-                   (SELECT q.created_at FROM extraction_queue AS q WHERE q.id = a.queue_id),
-                   (SELECT max(earlier.finished_at)
-                    FROM ocr_attempt AS earlier
-                    WHERE earlier.queue_id = a.queue_id
-                      AND earlier.finished_at <= a.claimed_at)
-               )
+           -- what another program wrote as a row's creation may be infinity, which is no time and cannot be subtracted
+           CASE WHEN a.outcome = 'succeeded' THEN EXTRACT(EPOCH FROM a.claimed_at - (
+               SELECT CASE WHEN since > a.claimed_at THEN a.claimed_at WHEN since > '-infinity' THEN since END
+               FROM (SELECT COALESCE(
+                   a.ready_at,
+                   GREATEST(
+                       (SELECT q.created_at FROM extraction_queue AS q WHERE q.id = a.queue_id),
+                       (SELECT max(earlier.finished_at)
+                        FROM ocr_attempt AS earlier
+                        WHERE earlier.queue_id = a.queue_id
+                          AND earlier.finished_at <= a.claimed_at)
+                   )
+               ) AS since) AS waited
            ))::double precision END,
            COALESCE(a.pages, 0),
            COALESCE(a.characters, 0),

@@ -24,6 +24,7 @@ WITH attempt AS MATERIALIZED (
            EXTRACT(EPOCH FROM a.finished_at - a.claimed_at)::double precision AS duration,
            CASE
                WHEN waited_since > a.claimed_at THEN 0
+               WHEN waited_since = '-infinity' THEN NULL
                ELSE EXTRACT(EPOCH FROM a.claimed_at - waited_since)::double precision
            END AS wait,
            a.outcome <> 'succeeded' AND CASE

@@ -121,6 +121,9 @@ WAITS: dict[str, tuple[dict[str, Any], float | None]] = {
     "since its previous end, without a row": ({"earlier": "2026-06-15 12:03Z"}, 120),
     "not at all, by another clock": ({"created_at": "2026-06-15 13:00Z"}, 0),
     "who knows how long": ({}, None),
+    "since a creation that is no time": ({"created_at": "-infinity"}, None),
+    "since a recorded time that is none": ({"ready_at": "-infinity"}, None),
+    "not at all, by a clock that shows no time": ({"created_at": "infinity"}, 0),
 }
 
 
