@@ -104,9 +104,9 @@ def _work_through(pipeline: Pipeline, limit: int, bar: Bar, *, until_empty: bool
     while True:
         recovered = pipeline.recover()
         total = total + pipeline.work(limit=limit - total.claimed, on_progress=show)
-        stays = watch or (until_empty and pipeline.has_unfinished())
-        if total.claimed >= limit or (recovered.complete and not stays):
+        goes_on = not recovered.complete and recovered.total > 0
+        stays = goes_on or watch or (until_empty and pipeline.has_unfinished())
+        if total.claimed >= limit or not stays:
             return total
-        if not recovered.complete:
-            continue
-        time.sleep(WATCH_SECONDS if watch else WAIT_SECONDS)
+        if not goes_on:
+            time.sleep(WATCH_SECONDS if watch else WAIT_SECONDS)

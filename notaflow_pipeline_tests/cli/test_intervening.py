@@ -1,5 +1,6 @@
 """What a person changes from a terminal: rounds, readings again, pauses."""
 
+import json
 from datetime import datetime
 from pathlib import Path
 from uuid import UUID
@@ -119,3 +120,41 @@ def test_document_that_is_not_exhausted_is_named_and_left_alone(terminal: Termin
     assert f"{waiting} is no exhausted document" in done.stderr
     assert str(failed) in done.stdout
     assert "1 documents would be sent round." in done.stdout
+
+
+@pytest.mark.owner
+def test_repair_that_the_database_refuses_is_told_and_work_starts(terminal: Terminal, connection: Connection) -> None:
+    stuck = add_document(connection, document_number="1", status_id=6, ocr_attempts=1)
+    add_document(connection, document_number="2", ocr_max_attempts=None, supabase_path="index/missing.pdf")
+    connection.execute("""
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN RAISE EXCEPTION ''not document %'', NEW.document_number; END';
+        CREATE TRIGGER refuse BEFORE UPDATE ON extraction_queue FOR EACH ROW WHEN (OLD.document_number = '1')
+        EXECUTE FUNCTION refuse();
+    """)
+    done = terminal.run("recover", "--json")
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    reason = "the database refused to change 1 rows (RaiseException, SQLSTATE P0001)"
+    assert (told["missing_maxima"], told["stuck_elsewhere"], told["failed"]) == (1, 0, {"stuck_elsewhere": reason})
+    assert f"not all stuck elsewhere could be repaired: {reason}" in done.stderr
+    worked = terminal.run("work", "--json")
+    assert worked.returncode == 0, worked.stderr
+    assert json.loads(worked.stdout)["claimed"] == 1
+    assert document(connection, stuck)["status_id"] == 6
+
+
+def test_table_of_a_retry_names_no_more_documents_than_a_person_reads(
+    terminal: Terminal, connection: Connection
+) -> None:
+    connection.execute("""
+        INSERT INTO extraction_queue (document_source, document_number, status_id, ocr_attempts, ocr_last_error_at)
+        SELECT 'index', n::text, 3, 3, now() + n * interval '1 second'
+        FROM generate_series(1, 1203) AS n
+    """)
+    done = terminal.run("retry", COLUMNS="200")
+    assert done.returncode == 0, done.stderr
+    assert "and 1003 more" in done.stdout
+    assert "1203 documents sent round." in done.stdout
+    assert len(terminal.json("reread", "--before", "2026-01-01")) == 0
+    assert terminal.json("retry") == []

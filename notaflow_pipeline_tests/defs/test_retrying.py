@@ -124,3 +124,19 @@ def test_recovery_run_repairs_and_says_what(folder: Path, connection: Connection
     assert (metadata["expired_leases"].value, metadata["total"].value) == (1, 1)
     with psycopg.connect(database_url) as other:
         assert other.execute("SELECT status_id, ocr_claim_id FROM extraction_queue").fetchall() == [(3, None)]
+
+
+@pytest.mark.owner
+def test_recovery_run_that_could_not_repair_everything_fails_and_says_why(folder: Path, connection: Connection) -> None:
+    enqueue_document(connection, NewDocument("index", "1", "index/1.pdf"))
+    connection.execute("UPDATE extraction_queue SET status_id = 6")
+    connection.execute("""
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END';
+        CREATE TRIGGER refuse BEFORE UPDATE ON extraction_queue FOR EACH ROW EXECUTE FUNCTION refuse();
+    """)
+    result = defs.resolve_job_def("ocr_recovery_job").execute_in_process(raise_on_error=False)
+    assert not result.success
+    [failure] = [event for event in result.all_events if event.is_step_failure]
+    error = failure.step_failure_data.error
+    assert error is not None
+    assert "stuck elsewhere: the database refused to change 1 rows (RaiseException, SQLSTATE P0001)" in error.message

@@ -274,7 +274,7 @@ class QueueMachine(RuleBasedStateMachine):
                 self._end(document, document.token, "stuck")
             elif document.elsewhere_for is not None and document.elsewhere_for > STUCK_AFTER.total_seconds():
                 document.status, document.elsewhere_for = 3, None
-                document.maximum = document.maximum or 3
+                document.maximum = max(document.maximum, document.attempts)
             orphaned = token is not None and document.token != token and document.lease_left < 0
             if token is not None and orphaned and self.model.outcomes[token] is None:
                 self.model.outcomes[token] = "superseded"
@@ -336,8 +336,10 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def another_program_claims_a_row(self, data: st.DataObject) -> None:
-        """The way of the document's own monitor: no token, no lease."""
-        document = self._one(data, lambda one: one.claimable and not one.again)
+        """The way of the document's own monitor: no token, no lease, and, by its status alone, exhausted ones too."""
+        document = self._one(
+            data, lambda one: (one.claimable and not one.again) or (one.status == 3 and 0 < one.attempts >= one.maximum)
+        )
         if document:
             self._write(
                 document,
