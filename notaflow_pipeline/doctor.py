@@ -12,6 +12,7 @@ from psycopg.rows import scalar_row
 
 from notaflow_pipeline.alerting.receivers import NOT_UNDERSTOOD, is_understood, read_receivers
 from notaflow_pipeline.documents.failures import StorageMisconfigured, StorageUnavailable
+from notaflow_pipeline.documents.location import buckets_of
 from notaflow_pipeline.embedded import database_url
 from notaflow_pipeline.ocr.failures import EngineUnavailable
 from notaflow_pipeline.queue.database import DatabaseUnavailable, connect, where
@@ -53,7 +54,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     except StorageMisconfigured as misconfigured:
         yield Finding("storage", ok=False, detail=str(misconfigured))
     else:
-        yield _tried("storage", storage.description, storage.check)
+        buckets = buckets_of(settings.sources)
+        yield _tried("storage", storage.description, lambda: storage.check(buckets))
     embedded = [settings.home] if settings.database_url is None else []
     yield space([Path(tempfile.gettempdir()), *embedded])
     yield _alerts(settings)

@@ -11,6 +11,7 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 from pydantic import PrivateAttr
 
+from notaflow_pipeline.documents.location import buckets_of
 from notaflow_pipeline.documents.storage import DocumentStorage
 from notaflow_pipeline.embedded import running_database_url
 from notaflow_pipeline.ocr.reading import Reader
@@ -73,8 +74,9 @@ class StorageResource(dg.ConfigurableResource["StorageResource"]):
         Raises:
             StorageMisconfigured, StorageUnavailable: with what to do.
         """
-        storage = configured_storage(load_settings())
-        storage.check()
+        settings = load_settings()
+        storage = configured_storage(settings)
+        storage.check(buckets_of(settings.sources))
         return storage
 
 

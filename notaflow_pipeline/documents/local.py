@@ -6,7 +6,7 @@ The storage behind `make dev`, and behind installations that mirror their bucket
 import errno
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,8 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageUnavailable
-from notaflow_pipeline.documents.location import Location
-from notaflow_pipeline.documents.receiving import CHUNK_BYTES, not_found, receive
+from notaflow_pipeline.documents.location import BUCKET_OF_SOURCE, Location
+from notaflow_pipeline.documents.receiving import CHUNK_BYTES, no_folder, not_found, receive
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,11 @@ class LocalFolder:
         """The folder as it was configured."""
         return f"folder {self.root}"
 
-    def check(self) -> None:
-        """Raise `StorageUnavailable` unless the folder exists and can be listed."""
-        try:
-            next(self.root.iterdir(), None)
-        except OSError as error:
-            raise self._unusable(error) from error
+    def check(self, buckets: Collection[str] = ()) -> None:
+        """Raise `StorageUnavailable` unless the folder can be listed and is empty or has the folder of one of `buckets`."""
+        is_empty = self._is_empty()
+        if buckets and not is_empty and not any((self.root / bucket).is_dir() for bucket in buckets):
+            raise no_folder(buckets, self.description)
 
     def fetch(self, location: Location, destination: Path, max_bytes: int) -> int:
         """Copy the document to `destination`; a link that leads out of the folder, or no plain file, is refused."""
@@ -89,11 +88,18 @@ class LocalFolder:
         match error.errno:
             case errno.ENOENT | errno.ENOTDIR:
                 self.check()  # a folder that has just gone is not the document's fault
-                return self._unusable(error, "it is empty") if self._is_empty() else not_found(location)
+                return self._missing(error, location)
             case errno.ENAMETOOLONG | errno.ELOOP | errno.EISDIR:
                 return _refused(location)
             case _:
                 return self._unusable(error)
+
+    def _missing(self, error: OSError, location: Location) -> DocumentUnavailable | StorageUnavailable:
+        if self._is_empty():
+            return self._unusable(error, "it is empty")
+        if location.bucket in BUCKET_OF_SOURCE.values() and not (self.root / location.bucket).is_dir():
+            return no_folder([location.bucket], self.description)
+        return not_found(location)
 
     def _is_empty(self) -> bool:
         """Whether nothing at all is there, as where a share should be mounted and is not; or it has just gone."""

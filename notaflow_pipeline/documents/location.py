@@ -6,6 +6,7 @@ Whether anything lies at the location is for the storages to find out.
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
@@ -84,6 +85,11 @@ def locate(supabase_path: str | None, document_source: str, storage_host: str | 
             "Set supabase_path to bucket/file.pdf.",
         )
     return Location(BUCKET_OF_SOURCE[document_source], bucket)
+
+
+def buckets_of(sources: Iterable[str]) -> list[str]:
+    """Return the buckets in which the documents of these sources lie."""
+    return [BUCKET_OF_SOURCE[source] for source in sources]
 
 
 def safe_file_name(original: str) -> str:

@@ -4,7 +4,7 @@ The part of fetching that is the same for every storage. Where the bytes come fr
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from io import FileIO
 from pathlib import Path
 
@@ -96,6 +96,22 @@ def not_found(location: Location) -> DocumentUnavailable:
     )
 
 
+def no_bucket(bucket: str, description: str) -> StorageUnavailable:
+    """Return the failure of a storage that lacks one of the documents' buckets."""
+    return StorageUnavailable(
+        f"{description} has no bucket {bucket}, or hides it from this key. "
+        "Create the bucket, or check that the URL and the key are those of the right project."
+    )
+
+
+def no_folder(buckets: Collection[str], description: str) -> StorageUnavailable:
+    """Return the failure of a storage that has files, but none of the folders that are the documents' buckets."""
+    return StorageUnavailable(
+        f"{description} is not empty, and has no folder {' or '.join(sorted(buckets))} with documents. "
+        "Set NOTAFLOW_DOCUMENTS_URL to the folder in which that folder lies, or create it."
+    )
+
+
 def bucket_missing(location: Location, description: str) -> DocumentUnavailable | StorageUnavailable:
     """Return the failure of a bucket that the storage does not have.
 
@@ -103,10 +119,7 @@ def bucket_missing(location: Location, description: str) -> DocumentUnavailable 
     comes from a row alone, and one such row must not stop the rest.
     """
     if location.bucket in BUCKET_OF_SOURCE.values():
-        return StorageUnavailable(
-            f"{description} has no bucket {location.bucket}, or hides it from this key. "
-            "Create the bucket, or check that the URL and the key are those of the right project."
-        )
+        return no_bucket(location.bucket, description)
     return DocumentUnavailable(
         "not_found", f"The storage has no bucket for {location}. Correct supabase_path, or create the bucket."
     )

@@ -6,7 +6,7 @@ environment; what the stores' error codes mean stands in `s3_answers`.
 
 import mimetypes
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -25,7 +25,7 @@ from urllib3.exceptions import HTTPError
 
 from notaflow_pipeline.documents.failures import StorageMisconfigured, StorageUnavailable
 from notaflow_pipeline.documents.location import Location
-from notaflow_pipeline.documents.receiving import CHUNK_BYTES, receive
+from notaflow_pipeline.documents.receiving import CHUNK_BYTES, no_bucket, no_folder, receive
 from notaflow_pipeline.documents.s3_answers import (
     EXISTING_BUCKET,
     MISSING_BUCKET,
@@ -76,16 +76,37 @@ class S3Storage:
         folder = f", folder {self._prefix}," if self._prefix else ""
         return f"{where}{folder} at {self._endpoint or f'AWS {self._client.meta.region_name}'}"
 
-    def check(self) -> None:
-        """Raise `StorageUnavailable` unless the buckets, or the one bucket's content, can be listed."""
+    def check(self, buckets: Collection[str] = ()) -> None:
+        """Raise `StorageUnavailable` unless the buckets, or the one bucket's folders, can be listed."""
         try:
             with self._reaching():
                 if self._bucket:
-                    self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
-                else:
+                    self._check_folders(self._bucket, buckets)
+                elif not buckets:
                     self._client.list_buckets()
+                for bucket in () if self._bucket else buckets:
+                    self._check_bucket(bucket)
         except (ClientError, ParamValidationError) as error:
             raise storage_failure(error_code(error), self.description) from error
+
+    def _check_bucket(self, bucket: str) -> None:
+        try:
+            self._client.list_objects_v2(Bucket=bucket, MaxKeys=1)
+        except ClientError as error:
+            if error_code(error) == MISSING_BUCKET:
+                raise no_bucket(bucket, self.description) from error
+            raise
+
+    def _check_folders(self, bucket: str, folders: Collection[str]) -> None:
+        """Raise unless there is nothing at all yet, or something in one of the folders."""
+        place = f"{self._prefix}/" if self._prefix else ""
+        if not self._has_objects(bucket, place) or not folders:
+            return
+        if not any(self._has_objects(bucket, f"{place}{folder}/") for folder in folders):
+            raise no_folder(folders, self.description)
+
+    def _has_objects(self, bucket: str, prefix: str) -> bool:
+        return bool(self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1).get("Contents"))
 
     def fetch(self, location: Location, destination: Path, max_bytes: int) -> int:
         """Stream the document to `destination`."""

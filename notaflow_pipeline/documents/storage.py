@@ -6,7 +6,7 @@ module.
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -32,8 +32,12 @@ class DocumentStorage(Protocol):
     def description(self) -> str:
         """Which storage this is, for the person who operates it, without secrets."""
 
-    def check(self) -> None:
-        """Raise `StorageUnavailable` if the storage cannot be reached and read; cheap."""
+    def check(self, buckets: Collection[str] = ()) -> None:
+        """Raise `StorageUnavailable` if the storage cannot be reached and read, or lacks these buckets; cheap.
+
+        A bucket of its own must exist. Of buckets that are only folders one is enough, and an empty storage needs none:
+        a folder comes into being with its first document.
+        """
 
     def fetch(self, location: Location, destination: Path, max_bytes: int) -> int:
         """Write the document at `location` to the file `destination` and return its size in bytes.

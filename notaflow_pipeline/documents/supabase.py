@@ -6,9 +6,9 @@ Knows Supabase Storage's routes (https://github.com/supabase/storage, src/http/r
 
 import mimetypes
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from ssl import SSLContext
 from typing import IO, TypeVar
@@ -18,7 +18,7 @@ import httpx
 
 from notaflow_pipeline.documents.failures import StorageMisconfigured, StorageUnavailable
 from notaflow_pipeline.documents.location import Location
-from notaflow_pipeline.documents.receiving import receive
+from notaflow_pipeline.documents.receiving import no_bucket, receive
 from notaflow_pipeline.documents.supabase_answers import Problem, document_failure, problem_in, storage_failure
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
@@ -50,9 +50,11 @@ class SupabaseStorage:
         """The project's URL."""
         return f"Supabase Storage at {self._base}"
 
-    def check(self) -> None:
-        """Raise `StorageUnavailable` unless the buckets can be listed."""
+    def check(self, buckets: Collection[str] = ()) -> None:
+        """Raise `StorageUnavailable` unless the buckets can be listed, and these are there."""
         self._reach(self._list_buckets)
+        for bucket in buckets:
+            self._reach(partial(self._check_bucket, bucket))
 
     def fetch(self, location: Location, destination: Path, max_bytes: int) -> int:
         """Stream the document to `destination`."""
@@ -79,6 +81,15 @@ class SupabaseStorage:
                     f"{self._base} answers, but not as Supabase Storage does. Set the project's URL, "
                     "https://<project>.supabase.co."
                 )
+
+    def _check_bucket(self, bucket: str) -> None:
+        # asked for one by one, because the list may come in parts
+        with self._answer("GET", f"bucket/{quote(bucket)}") as answer:
+            problem = problem_in(answer)
+            if problem and (problem.is_missing_bucket or problem.status == httpx.codes.NOT_FOUND):
+                raise no_bucket(bucket, self.description)
+            if problem:
+                raise storage_failure(problem, self.description)
 
     def _download(self, location: Location, destination: Path, max_bytes: int) -> int:
         # not /object/ alone, as the official clients do: there, a bucket named `public` would be read as a route

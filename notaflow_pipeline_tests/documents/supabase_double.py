@@ -43,6 +43,11 @@ class _Handler(BaseHTTPRequestHandler):
         route = self._route()
         if route == ["bucket"]:
             self._send_json(200, [{"id": bucket, "public": False} for bucket in self._double.buckets])
+        elif route[0] == "bucket":
+            if route[1] in self._double.buckets:
+                self._send_json(200, {"id": route[1], "public": False})
+            else:
+                self._send_problem("404", "Bucket not found", "Bucket not found")
         elif route[:2] == ["object", "authenticated"]:
             self._send_object(route[2], "/".join(route[3:]))
         else:
