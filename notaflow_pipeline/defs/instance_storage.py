@@ -51,8 +51,10 @@ def instance_url(url: str, *, scheme: str, schema: str) -> str:
     options = f"{given.pop('options', '')} -c search_path={schema}".strip()
     host, port = given.pop("host", None), given.pop("port", None)
     query = {"options": options}
-    if host is not None and host.startswith("/"):
-        query["host"], host = host, None
+    if host is not None and (host.startswith("/") or "," in host):
+        query["host"], host = host, None  # a socket, or several servers
+    if port is not None and "," in port:
+        query["port"], port = port, None
     location = URL.create(
         scheme,
         username=given.pop("user", None),

@@ -13,7 +13,12 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import Connection
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.errors import ReadOnlySqlTransaction
 from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool.base import AttemptWithBackoff
+
+from notaflow_pipeline.queue.transient import is_passing as is_passing
+from notaflow_pipeline.queue.transient import what_passes as what_passes
 
 from notaflow_pipeline.queue.search_path import path_to_queue
 from notaflow_pipeline.queue.timestamps import load_every_timestamp
@@ -76,7 +81,10 @@ def where(url: str) -> str:
     if parameters is None:
         return "the database of NOTAFLOW_DATABASE_URL"
     host = str(parameters.get("host") or "localhost")
-    address = host if host.startswith("/") else f"{host}:{parameters.get('port') or 5432}"
+    ports = str(parameters.get("port") or 5432).split(",")
+    hosts = host.split(",")
+    ports = ports * len(hosts) if len(ports) == 1 else ports
+    address = ",".join(one if one.startswith("/") else f"{one}:{port}" for one, port in zip(hosts, ports, strict=False))
     return f"database {parameters.get('dbname') or 'postgres'} at {address}"
 
 
@@ -96,34 +104,19 @@ def unavailable(url: str, cause: BaseException) -> DatabaseUnavailable:
     return DatabaseUnavailable(f"cannot use {where(url)}: {reason}. Is it running, and is NOTAFLOW_DATABASE_URL right?")
 
 
-PASSING_CONDITIONS = ("08", "40", "53", "55", "57")
-"""SQLSTATE classes that say nothing of the document: connection, conflict, resources, locks, operator or timeout."""
-
-
 class OutcomeRefused(Exception):
     """The database refuses to store what was read, and would again. Its message can repeat the text; this one does not."""
-
-
-def is_passing(error: psycopg.Error) -> bool:
-    """Whether the same statement may well succeed later; no SQLSTATE means that the connection was lost."""
-    return error.sqlstate is None or error.sqlstate.startswith(PASSING_CONDITIONS)
-
-
-def what_passes(error: psycopg.Error) -> str:
-    """Say in a few words what has to pass, without the error's own words, which can hold a row's."""
-    if isinstance(error, psycopg.errors.DiskFull):
-        return "the database's disk is full"
-    return f"the database is away ({type(error).__name__})"
 
 
 Answer = TypeVar("Answer")
 
 
 class AnsweringConnection(Connection):
-    """A connection that hangs up when an answer stays out.
+    """A connection that hangs up when an answer stays out, and when the server turns out to be read-only.
 
     The kernel notices peers that are gone, but not a pooler or a proxy that is there and says nothing; and every limit of
-    a statement is kept by the server.
+    a statement is kept by the server. A server that refuses to write is the wrong one since a failover: the pool then makes
+    a new connection, which name resolution, a pooler or `target_session_attrs` may lead to the right one.
     """
 
     answer_seconds: float | None = None
@@ -141,7 +134,11 @@ class AnsweringConnection(Connection):
     def wait(self, gen: Generator[Any, Any, Answer], *arguments: Any, **options: Any) -> Answer:
         """Consume a generator of the driver's, which is driven ten times a second even when nothing comes."""
         limit = ANSWER_SECONDS if self.answer_seconds is None else self.answer_seconds
-        return super().wait(self._or_hang_up(gen, time.monotonic() + limit), *arguments, **options)
+        try:
+            return super().wait(self._or_hang_up(gen, time.monotonic() + limit), *arguments, **options)
+        except ReadOnlySqlTransaction:
+            self.close()
+            raise
 
     def _or_hang_up(self, gen: Generator[Any, Any, Answer], at: float) -> Generator[Any, Any, Answer]:
         try:
@@ -282,6 +279,23 @@ def _check(connection: Connection) -> None:
         connection.answer_seconds = None
 
 
+class _SteadyAttempt(AttemptWithBackoff):
+    """An attempt to connect that is repeated every second, not after twice as long each time."""
+
+    DELAY_BACKOFF = 1.0
+
+
+class SteadyPool(ConnectionPool[Connection]):
+    """A pool that is back within about a second of the database, however long that was away.
+
+    psycopg's own doubles the wait between two attempts to connect: after a minute's outage it takes up to 29 s, and
+    leases run out that could have been renewed.
+    """
+
+    def _add_connection(self, attempt: AttemptWithBackoff | None, growing: bool = False) -> None:
+        super()._add_connection(attempt or _SteadyAttempt(timeout=self.reconnect_timeout), growing)
+
+
 @contextmanager
 def open_pool(url: str, max_size: int = 4) -> Iterator[ConnectionPool[Connection]]:
     """Open a pool whose connections are checked before use and replaced when broken; close it at the end.
@@ -290,7 +304,7 @@ def open_pool(url: str, max_size: int = 4) -> Iterator[ConnectionPool[Connection
         DatabaseUnavailable: no connection could be made.
     """
     probe(url)
-    pool: ConnectionPool[Connection] = ConnectionPool(
+    pool = SteadyPool(
         connection_class=AnsweringConnection,
         kwargs={
             **connection_parameters(url),

@@ -1,0 +1,65 @@
+"""Which errors of the database are transient: the same statement may succeed later, perhaps on another server.
+
+Everything that retries asks here. Retrying is bounded by the lease, so a wrong "transient" costs a lease's time, and a
+wrong "not transient" ends the run at once and releases its claims.
+"""
+
+import psycopg
+from psycopg.errors import DiskFull, InterfaceError, OperationalError, ReadOnlySqlTransaction
+
+# A whole class, or one code that differs from its class. What is not listed is not transient.
+_IS_TRANSIENT: dict[str, bool] = {
+    # 08, connection: servers that go, and PgBouncer, which reports most of its own failures as 08P01.
+    "08": True,
+    # 25, transaction state: a programming error, except
+    "25": False,
+    "25006": True,  # read-only: the old primary after a failover, a standby, or Supabase with a full disk
+    "25P03": True,  # a limit of idle time ended the session, for example while this process was frozen
+    "25P04": True,  # transaction_timeout did
+    # 28, login: wrong until somebody changes it. While a pooler restarts, the pool itself keeps connecting.
+    "28": False,
+    # 40, rollback: deadlocks, conflicts, and commits whose outcome is unknown (every outcome names its claim)
+    "40": True,
+    "40002": False,  # a constraint was violated at commit: it would be again
+    # 53, resources: full disk, memory, connections. They come back when others finish or somebody makes room.
+    "53": True,
+    # 55, object state: mostly a statement that can never run, except
+    "55": False,
+    "55006": True,  # in use by another session
+    "55P03": True,  # lock_timeout: another session holds the row
+    # 57, operator: cancelled (57014, statement_timeout too), shut down, crashed, starting, idle for too long
+    "57": True,
+    "57P04": False,  # the database was dropped
+    # 58, system: the operating system's I/O and system errors, which a failover ends
+    "58": False,
+    "58000": True,  # pgcat and Odyssey also report their lost servers so
+    "58030": True,
+    # XX, internal: a bug or corrupted data would be there again; see `is_passing` for the poolers'
+    "XX": False,
+}
+
+_SESSION_ENDED = {"FATAL", "PANIC"}
+
+
+def is_passing(error: psycopg.Error) -> bool:
+    """Whether the same statement may well succeed later.
+
+    No SQLSTATE means that the connection was lost, or that the driver refused the statement: a NUL in a text, for
+    example. XX000 is transient where it ended the session: so Supavisor and pgcat report servers that they lost, while
+    PostgreSQL's own internal errors (invalid memory alloc request size) fail the statement alone.
+    """
+    state = error.sqlstate
+    if state is None:
+        return isinstance(error, (OperationalError, InterfaceError))
+    if state == "XX000":
+        return (error.diag.severity_nonlocalized or error.diag.severity) in _SESSION_ENDED
+    return _IS_TRANSIENT.get(state, _IS_TRANSIENT.get(state[:2], False))
+
+
+def what_passes(error: psycopg.Error) -> str:
+    """Say in a few words what has to pass, without the error's own words, which can hold a row's."""
+    if isinstance(error, DiskFull):
+        return "the database's disk is full"
+    if isinstance(error, ReadOnlySqlTransaction):
+        return "the database is read-only"
+    return f"the database is away ({type(error).__name__})"
