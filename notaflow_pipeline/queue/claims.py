@@ -18,7 +18,7 @@ from psycopg.rows import class_row, scalar_row
 
 from notaflow_pipeline.queue.database import short_statement
 from notaflow_pipeline.queue.front import QueueFront
-from notaflow_pipeline.queue.model import Claim, DocumentSource
+from notaflow_pipeline.queue.model import Claim, DocumentSource, storable
 from notaflow_pipeline.queue.schema import SchemaMismatch
 
 # Status and source are literals, the attempts' condition has the index's very form, and the order ends in id: only so
@@ -218,8 +218,8 @@ def claim_documents(
         SchemaMismatch: the token sequence is too far behind the table for a worker to move it on.
     """
     arguments = {
-        "worker_id": worker_id,
-        "run_id": run_id,
+        "worker_id": storable(worker_id),
+        "run_id": run_id and storable(run_id),
         "lease": lease,
         "instance": instance,
     }

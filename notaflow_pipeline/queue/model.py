@@ -77,6 +77,11 @@ class Reading:
         return f"Reading(pages={self.pages}, characters={len(self.text)})"
 
 
+def storable(text: str) -> str:
+    """Return `text` without what PostgreSQL stores in no text: NUL and lone surrogates, which become `?`."""
+    return text.replace("\0", "?").encode("utf-8", "replace").decode("utf-8")
+
+
 @dataclass(frozen=True)
 class Failure:
     """What a failed attempt records: the kind, the sentence for the row, and whether another attempt can help."""
@@ -84,6 +89,11 @@ class Failure:
     kind: str
     sentence: str
     retryable: bool
+
+    def __post_init__(self) -> None:
+        # the words of a storage or of the system can hold anything
+        object.__setattr__(self, "kind", storable(self.kind))
+        object.__setattr__(self, "sentence", storable(self.sentence))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from psycopg import Connection, sql
 from psycopg.rows import scalar_row
 
 from notaflow_pipeline.queue.database import OutcomeRefused, is_passing, short_statement, short_transaction
-from notaflow_pipeline.queue.model import Claim, Failure, Reading
+from notaflow_pipeline.queue.model import Claim, Failure, Reading, storable
 
 MAX_BACKOFF_SECONDS = 3600
 """No failure makes a document wait longer than this for its next attempt, jitter aside."""
@@ -275,7 +275,7 @@ def record_failure(
         "path": claim.supabase_path,
         "kind": failure.kind,
         "sentence": failure.sentence,
-        "error": error,
+        "error": storable(error),
         "retryable": failure.retryable,
         "retry_base_seconds": retry_base_seconds,
         "max_backoff_seconds": MAX_BACKOFF_SECONDS,
@@ -312,7 +312,8 @@ def _release(
     run_id: str | None = None,
     instance: UUID | None = None,
 ) -> int:
-    arguments = {"tokens": list(tokens), "run_id": run_id, "instance": instance, "reason": reason}
+    run_id = run_id and storable(run_id)
+    arguments = {"tokens": list(tokens), "run_id": run_id, "instance": instance, "reason": storable(reason)}
     with short_statement(connection):
         return len(connection.execute(_RELEASE, arguments).fetchall())
 
