@@ -7,97 +7,42 @@ is done.
 """
 
 import logging
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-import psycopg
-from psycopg_pool import PoolTimeout
-
 from notaflow_pipeline.documents.failures import DocumentUnavailable, ReceivingImpossible, StorageUnavailable
-from notaflow_pipeline.documents.location import locate
-from notaflow_pipeline.documents.storage import fetched
-from notaflow_pipeline.ocr.failures import DocumentFailure
-from notaflow_pipeline.ocr.reading import DocumentText
-from notaflow_pipeline.private_folder import PrivateFolder
+from notaflow_pipeline.fetching import Fetched, Fetchers
+from notaflow_pipeline.in_hand import InHand, reading_of
+from notaflow_pipeline.locked import LockedOutcomes
+from notaflow_pipeline.ocr.failures import DocumentFailure, NoRoomForPage
+from notaflow_pipeline.progress import Progress
 from notaflow_pipeline.queue.database import OutcomeRefused
 from notaflow_pipeline.queue.leases import LeaseKeeper
 from notaflow_pipeline.queue.model import Claim, Failure, Reading
 from notaflow_pipeline.queue.outcomes import Recording
+from notaflow_pipeline.undecided import MAX_RELEASES, NOT_FOUND, UndecidedFailures
 
 if TYPE_CHECKING:
     from notaflow_pipeline.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 
-FETCHES_AT_ONCE = 4
-"""Fetching waits for the network and costs no core; four hide a slow storage behind OCR."""
-
-STOP_FETCHING_SECONDS = 2.0
-"""How long a stopped worker waits for fetches that are under way."""
-
 RECORDED_TOGETHER = 20
 """Texts in one commit at most: enough that no commit is felt, and few enough for one short statement."""
 
-UNFETCHED_IN_A_ROW = 5
-"""So many documents one after the other that cannot be fetched are the storage's fault, whatever it says of itself."""
+CHARACTERS_TOGETHER = 4_000_000
+"""No further text joins a commit that has so many characters: PostgreSQL hangs up on a message of 1 GB."""
 
-UNFETCHED_ALONE = 2
-"""So many that cannot be fetched at their first attempt are, where a batch fetches nothing else, the storage's fault too."""
+MAX_TEXT_CHARACTERS = 50_000_000
+"""A longer text is refused: the server needs several times its size in memory to store it."""
 
 LOOK_AGAIN_SECONDS = 1.0
 """How long after finding nothing to claim the queue is asked again, while documents are still in hand."""
-
-
-@dataclass
-class Progress:
-    """How far the work has come, in documents unless it says pages."""
-
-    claimed: int = 0
-    succeeded: int = 0
-    failed: Counter[str] = field(default_factory=Counter)
-    lost: int = 0
-    pages: int = 0
-    """Of documents that were read."""
-
-    pages_in_hand: int = 0
-    """Pages that are read already of documents that are not."""
-
-    @property
-    def finished(self) -> int:
-        """Documents that ended, with an outcome that was accepted or one that came too late."""
-        return self.succeeded + self.failed.total() + self.lost
-
-    def __add__(self, other: "Progress") -> "Progress":
-        """Return both together."""
-        return Progress(
-            claimed=self.claimed + other.claimed,
-            succeeded=self.succeeded + other.succeeded,
-            failed=self.failed + other.failed,
-            lost=self.lost + other.lost,
-            pages=self.pages + other.pages,
-            pages_in_hand=self.pages_in_hand + other.pages_in_hand,
-        )
-
-
-@dataclass
-class _InHand:
-    """A claimed document on its way through."""
-
-    claim: Claim
-    files: ExitStack = field(default_factory=ExitStack)
-    fetch_seconds: float = 0.0
-    source_bytes: int = 0
-    pages_read: int = 0
-    reading: Future[DocumentText] | None = None
 
 
 Event = Callable[[], None]
@@ -111,31 +56,29 @@ class Batch:
         self._limit = limit
         self._on_progress = on_progress
         self._progress = Progress()
-        self._in_hand: dict[int, _InHand] = {}
-        self._to_fetch: SimpleQueue[_InHand | None] = SimpleQueue()
+        self._in_hand: dict[int, InHand] = {}
         self._events: SimpleQueue[Event] = SimpleQueue()
-        self._read: list[tuple[_InHand, Reading]] = []
-        self._unfetched: dict[int, StorageUnavailable] = {}
-        self._storage_gives_out = False
+        self._read: list[tuple[InHand, Reading]] = []
+        self._unfetched = UndecidedFailures("fetched, although the storage answers")
+        self._unread = UndecidedFailures("read, although the engine works")
+        self._no_room: list[InHand] = []
+        """Documents that did not fit into the temporary folder beside others; each is fetched again alone."""
+        self._fetching_alone: set[int] = set()
         self._keeper = LeaseKeeper(
             pipeline.pool, pipeline.terms.lease, lambda token: self._events.put(partial(self._on_lost, token))
         )
         self._nothing_ready_until = 0.0
-        self._locked: dict[int, Event] = {}
-        """What records the outcomes of documents whose rows other sessions have locked, by token."""
-        self._record_locked_at = 0.0
-        self._give_up_locked_at = time.monotonic() + pipeline.terms.lease.total_seconds()
-        self._folder = PrivateFolder()
+        self._locked = LockedOutcomes(pipeline.terms.lease)
+        self._fetchers = Fetchers(
+            pipeline.storage,
+            pipeline.max_file_bytes,
+            lambda claim, fetched: self._events.put(partial(self._on_fetched, claim, fetched)),
+            lambda claim, error: self._events.put(partial(self._on_fetch_failed, claim, error)),
+        )
 
     def work(self, claimed: Sequence[Claim]) -> Progress:
         """Read and record the claimed documents, and claim more while there are any; see `Pipeline.work`."""
-        # daemons: a fetch that hangs must not keep a stopped worker from ending
-        fetchers = [
-            threading.Thread(target=self._fetch_documents, name=f"ocr-fetch-{number}", daemon=True)
-            for number in range(FETCHES_AT_ONCE)
-        ]
-        for fetcher in fetchers:
-            fetcher.start()
+        self._fetchers.start()
         try:
             with self._keeper:
                 for claim in claimed:
@@ -144,18 +87,21 @@ class Batch:
                 while self._in_hand:
                     self._handle_events()
                     self._record_locked()
+                    self._fetch_alone()
                     self._top_up()
-                    if len(self._unfetched) + len(self._locked) == len(self._in_hand):
-                        self._judge_unfetched()
+                    self._decide()
         except BaseException:
-            self._give_back()
+            failed = [*self._unfetched.released_as_failed, *self._unread.released_as_failed]
+            self._release(failed)
             raise
         finally:
-            self._stop_fetching(fetchers)
+            self._fetchers.stop()
         return self._progress
 
     def _top_up(self) -> None:
         """Claim more while a core might soon have nothing to do."""
+        if self._no_room or self._fetching_alone:
+            return
         unread = sum(one.reading is None for one in self._in_hand.values()) - len(self._unfetched)
         waiting = self._pipeline.reader.pages_waiting + unread
         wanted = min(self._pipeline.pages_ahead - waiting, self._limit - self._progress.claimed)
@@ -168,111 +114,132 @@ class Batch:
             self._take(claim)
 
     def _take(self, claim: Claim) -> None:
-        document = _InHand(claim)
+        document = InHand(claim)
         self._progress.claimed += 1
         self._in_hand[claim.token] = document
         self._keeper.hold(claim.token)
-        self._to_fetch.put(document)
+        self._fetchers.fetch(claim)
 
     def _handle_events(self) -> None:
         """Wait for something to happen; texts that have come in the meantime are recorded with one commit."""
         with suppress(Empty):
             self._events.get(timeout=LOOK_AGAIN_SECONDS)()
-            while len(self._read) < RECORDED_TOGETHER:
+            while len(self._read) < RECORDED_TOGETHER and self._characters_read() < CHARACTERS_TOGETHER:
                 self._events.get_nowait()()
         self._record_read()
 
-    def _fetch_documents(self) -> None:
-        """Fetch one document after the other, in a thread of its own; outcomes come back as events."""
-        while (document := self._to_fetch.get()) is not None:
-            try:
-                path = self._fetch(document)
-            except BaseException as error:  # noqa: BLE001 - whatever it is, the deciding thread must hear of it
-                self._events.put(partial(self._on_fetch_failed, document, error))
-            else:
-                self._events.put(partial(self._on_fetched, document, path))
+    def _characters_read(self) -> int:
+        return sum(len(reading.text) for _, reading in self._read)
 
-    def _fetch(self, document: _InHand) -> Path:
-        began = time.monotonic()
-        claim, storage = document.claim, self._pipeline.storage
-        location = locate(claim.supabase_path, claim.document_source, storage.host)
-        path = document.files.enter_context(
-            fetched(storage, location, self._pipeline.max_file_bytes, self._folder.path)
-        )
-        document.source_bytes = path.stat().st_size
-        document.fetch_seconds = time.monotonic() - began
-        return path
-
-    def _on_fetched(self, document: _InHand, path: Path) -> None:
-        if document.claim.token not in self._in_hand:
-            document.files.close()
+    def _on_fetched(self, claim: Claim, fetched: Fetched) -> None:
+        self._fetching_alone.discard(claim.token)
+        document = self._in_hand.get(claim.token)
+        if document is None:
+            fetched.close()
             return
-        self._storage_gives_out = True
-        self._blame_documents()
+        document.fetched = fetched
+        self._count_success(self._unfetched)
         document.reading = self._pipeline.reader.start(
-            path, lambda done, _: self._events.put(partial(self._on_page, document, done))
+            fetched.path, lambda done, _: self._events.put(partial(self._on_page, document, done))
         )
         document.reading.add_done_callback(lambda _: self._events.put(partial(self._on_read, document)))
 
-    def _on_fetch_failed(self, document: _InHand, error: BaseException) -> None:
-        if document.claim.token not in self._in_hand:
-            document.files.close()
+    def _on_fetch_failed(self, claim: Claim, error: BaseException) -> None:
+        alone = claim.token in self._fetching_alone
+        self._fetching_alone.discard(claim.token)
+        document = self._in_hand.get(claim.token)
+        if document is None:
             return
         match error:
             case DocumentUnavailable():
-                self._record_failure(document, Failure(error.kind, error.sentence, error.retryable))
+                self._on_unavailable(document, error)
             case ReceivingImpossible():
-                raise error  # this machine's fault, and the next document would fare no better
+                self._on_no_room(document, error, alone=alone)
             case StorageUnavailable():
-                self._pipeline.storage.check()  # raises if it is the storage, and every document is given back
-                self._unfetched[document.claim.token] = error
-                if len(self._unfetched) >= UNFETCHED_IN_A_ROW:
-                    raise self._gives_out_nothing()
+                self._pipeline.check_storage()  # raises if it is the storage, and every document is released
+                self._on_undecided(self._unfetched, document, Failure("storage", str(error), retryable=True), error)
             case _:
                 raise error
 
-    def _judge_unfetched(self) -> None:
-        """Decide whose fault it is that documents could not be fetched, when no other is left that could show it.
+    def _on_unavailable(self, document: InHand, error: DocumentUnavailable) -> None:
+        """Record the failure; of a document that is missing only if the storage does not seem to lack all of them."""
+        failure = Failure(error.kind, error.sentence, error.retryable)
+        is_first = document.claim.attempt_number == 1
+        if error.kind != NOT_FOUND or self._unfetched.has_succeeded or not is_first:
+            self._record_failure(document, failure)
+            return
+        advice = f"{error.sentence} If all are missing, check NOTAFLOW_DOCUMENTS_URL; none was found in this run."
+        self._on_undecided(self._unfetched, document, failure, StorageUnavailable(advice))
 
-        Only first attempts speak against the storage: a document that came this far before failed where others did not,
-        and a few such files would otherwise go round for ever.
-        """
-        if not self._storage_gives_out:
-            first = sum(self._in_hand[token].claim.attempt_number == 1 for token in self._unfetched)
-            if first >= UNFETCHED_ALONE:
-                raise self._gives_out_nothing()
-        self._blame_documents()
+    def _on_no_room(self, document: InHand, error: ReceivingImpossible, *, alone: bool) -> None:
+        """Fetch a document that did not fit into the temporary folder again when no other file is in it."""
+        if not alone and self._at_work() > 1:
+            self._no_room.append(document)
+            return
+        self._fetchers.require_room()
+        self._on_undecided(self._unfetched, document, Failure("no_space", str(error), retryable=True), error)
 
-    def _gives_out_nothing(self) -> StorageUnavailable:
-        *_, last = self._unfetched.values()
-        return StorageUnavailable(
-            f"{len(self._unfetched)} documents in a row could not be fetched, although the storage answers; the last: {last}"
-        )
+    def _at_work(self) -> int:
+        """How many documents are being fetched or read."""
+        return len(self._in_hand) - len(self._no_room) - len(self._unfetched) - len(self._unread) - len(self._locked)
 
-    def _blame_documents(self) -> None:
-        """Record the failure of those that could not be fetched: the storage gives out others, or it is their own."""
-        for token, error in list(self._unfetched.items()):
-            self._record_failure(self._in_hand[token], Failure("storage", str(error), retryable=True))
+    def _fetch_alone(self) -> None:
+        if self._no_room and self._at_work() == 0:
+            document = self._no_room.pop(0)
+            self._fetching_alone.add(document.claim.token)
+            self._fetchers.fetch(document.claim)
 
-    def _on_page(self, document: _InHand, done: int) -> None:
+    def _on_undecided(self, step: UndecidedFailures, document: InHand, failure: Failure, error: Exception) -> None:
+        if self._pipeline.failed_releases(document.claim) >= MAX_RELEASES:
+            self._record_failure(document, failure)
+        else:
+            step.add(document.claim, failure, error)
+
+    def _count_success(self, step: UndecidedFailures) -> None:
+        """A step has succeeded for a document, so those that failed at it are at fault themselves."""
+        step.has_succeeded = True
+        for token, failure in step.recorded():
+            self._record_failure(self._in_hand[token], failure)
+
+    def _decide(self) -> None:
+        """Decide whose fault the failures are when no other document is left that could show it."""
+        if len(self._unfetched) + len(self._unread) + len(self._locked) < len(self._in_hand):
+            return
+        for token, failure in [*self._unfetched.decide(), *self._unread.decide()]:
+            self._record_failure(self._in_hand[token], failure)
+
+    def _on_page(self, document: InHand, done: int) -> None:
         if document.claim.token in self._in_hand:
             self._progress.pages_in_hand += done - document.pages_read
             document.pages_read = done
             self._on_progress(self._progress)
 
-    def _on_read(self, document: _InHand) -> None:
+    def _on_read(self, document: InHand) -> None:
         if document.claim.token not in self._in_hand or document.reading is None:
             return
         try:
             text = document.reading.result()
         except DocumentFailure as failure:
             self._record_failure(document, Failure(failure.kind, failure.sentence, failure.retryable))
+        except NoRoomForPage as error:
+            self._pipeline.reader.check()
+            if document.fetched is not None:
+                document.fetched.close()  # its own file may be what fills the disk for others
+            self._on_undecided(self._unread, document, Failure("no_space", str(error), retryable=True), error)
         except CancelledError:
             self._let_go(document)
             tokens = [document.claim.token]
             self._pipeline.patiently(lambda: self._pipeline.release(tokens, reason="reading it was broken off"))
         else:
-            self._read.append((document, self._reading(document, text)))
+            self._count_success(self._unread)
+            self._on_text(document, reading_of(document, text, self._pipeline.engine_name))
+
+    def _on_text(self, document: InHand, reading: Reading) -> None:
+        if len(reading.text) > MAX_TEXT_CHARACTERS:
+            too_large = f"Its text has more than {MAX_TEXT_CHARACTERS:,} characters. Split the document."
+            self._record_failure(document, Failure("too_large", too_large, retryable=False))
+        else:
+            self._read.append((document, reading))
 
     def _on_lost(self, token: int) -> None:
         """Stop reading a document whose claim was taken away: what it would record is not wanted any more."""
@@ -281,23 +248,6 @@ class Batch:
             log.warning("claim %d was lost; its document is read no further here", token)
             self._let_go(document)
             self._count_lost()
-
-    def _reading(self, document: _InHand, text: DocumentText) -> Reading:
-        return Reading(
-            text=text.text,
-            pages=len(text.pages),
-            mean_confidence=text.mean_confidence,
-            fetch_seconds=document.fetch_seconds,
-            ocr_seconds=text.ocr_seconds,
-            source_bytes=document.source_bytes,
-            engine=self._pipeline.engine_name,
-            pages_blank=text.pages_blank,
-            pages_text_layer=text.pages_text_layer,
-            pages_damaged=text.pages_damaged,
-            pages_failed=text.pages_failed,
-            low_confidence_share=text.low_confidence_share,
-            passes=text.passes,
-        )
 
     def _record_read(self) -> None:
         """Record the texts that have come, except of documents that were lost since."""
@@ -315,7 +265,7 @@ class Batch:
         for document, reading in read:
             self._count_read(document, reading, recordings[document.claim.token])
 
-    def _record_alone(self, document: _InHand, reading: Reading) -> None:
+    def _record_alone(self, document: InHand, reading: Reading) -> None:
         """Find out whether it is this text that the database refuses."""
         texts = [(document.claim, reading)]
         try:
@@ -325,13 +275,13 @@ class Batch:
         else:
             self._count_read(document, reading, recordings[document.claim.token])
 
-    def _count_read(self, document: _InHand, reading: Reading, recording: Recording) -> None:
+    def _count_read(self, document: InHand, reading: Reading, recording: Recording) -> None:
         if self._is_recorded(document, recording, partial(self._record_alone, document, reading)):
             self._progress.succeeded += 1
             self._progress.pages += reading.pages
             self._on_progress(self._progress)
 
-    def _record_failure(self, document: _InHand, failure: Failure) -> None:
+    def _record_failure(self, document: InHand, failure: Failure) -> None:
         recording = self._pipeline.patiently(
             lambda: self._pipeline.record_failure(
                 document.claim, failure, document.fetch_seconds, document.source_bytes
@@ -341,11 +291,13 @@ class Batch:
             self._progress.failed[failure.kind] += 1
             self._on_progress(self._progress)
 
-    def _is_recorded(self, document: _InHand, recording: Recording, record: Event) -> bool:
+    def _is_recorded(self, document: InHand, recording: Recording, record: Event) -> bool:
         """Whether an outcome was recorded; where its row is locked, `record` is called again later."""
         token = document.claim.token
         if recording is Recording.LOCKED:
-            self._locked[token] = record
+            self._unfetched.remove(token)
+            self._unread.remove(token)
+            self._locked.add(token, record)
             return False
         self._let_go(document)
         if recording is Recording.RELEASED:
@@ -357,69 +309,34 @@ class Batch:
         return recording is Recording.RECORDED
 
     def _record_locked(self) -> None:
-        """Try once a second to record the outcomes whose rows other sessions had locked.
-
-        Once nothing else is in hand they are waited for as long as one lease; then their documents are left to recovery.
-        """
-        now = time.monotonic()
-        if now < self._record_locked_at:
-            return
-        self._record_locked_at = now + LOOK_AGAIN_SECONDS
-        for token, record in list(self._locked.items()):
-            del self._locked[token]
-            if token in self._in_hand:
-                record()
-        if len(self._locked) < len(self._in_hand):
-            self._give_up_locked_at = now + self._pipeline.terms.lease.total_seconds()
-        elif now > self._give_up_locked_at:
-            for token in list(self._locked):
-                log.warning("the row of claim %d stays locked by another session; its outcome is not recorded", token)
-                self._let_go(self._in_hand[token])
-                self._count_lost()
+        for token in self._locked.record(len(self._in_hand)):
+            log.warning("the row of claim %d stays locked by another session; its outcome is not recorded", token)
+            self._let_go(self._in_hand[token])
+            self._count_lost()
 
     def _count_lost(self) -> None:
         self._progress.lost += 1
         self._on_progress(self._progress)
 
-    def _let_go(self, document: _InHand) -> None:
+    def _let_go(self, document: InHand) -> None:
         """Be done with a document: no renewal, no reading, no file."""
         if self._in_hand.pop(document.claim.token, None) is not None:
             self._progress.pages_in_hand -= document.pages_read
-        self._unfetched.pop(document.claim.token, None)
-        self._locked.pop(document.claim.token, None)
+        self._locked.remove(document.claim.token)
+        self._unfetched.remove(document.claim.token)
+        self._unread.remove(document.claim.token)
+        self._fetching_alone.discard(document.claim.token)
+        if document in self._no_room:
+            self._no_room.remove(document)
         self._keeper.let_go(document.claim.token)
         if document.reading is not None:
             self._pipeline.reader.abandon(document.reading)
-        document.files.close()
+        if document.fetched is not None:
+            document.fetched.close()
 
-    def _give_back(self) -> None:
-        """Release what is still in hand, and a claim that was committed when the interruption came.
-
-        Twice, because the connection can be cut at this very moment and a new one is made at once; if the database is
-        away, the leases run out by themselves.
-        """
+    def _release(self, failed: Sequence[int]) -> None:
+        """Release what is still in hand; `failed` names those whose failures ended the batch."""
         held = list(self._in_hand)
         for document in list(self._in_hand.values()):
             self._let_go(document)
-        reason = "the worker stopped or its surroundings failed"
-        for last in (False, True):
-            try:
-                self._pipeline.release(held, reason=reason)
-                self._pipeline.release_everything(reason=reason)
-            except (psycopg.Error, PoolTimeout) as unreachable:
-                if last or isinstance(unreachable, PoolTimeout):
-                    log.warning(
-                        "%d claims could not be given back (%s); their leases will run out", len(held), unreachable
-                    )
-                    return
-            else:
-                return
-
-    def _stop_fetching(self, fetchers: Sequence[threading.Thread]) -> None:
-        """Let no fetched document stay behind, not even one that arrives only now."""
-        for _ in fetchers:
-            self._to_fetch.put(None)
-        give_up_at = time.monotonic() + STOP_FETCHING_SECONDS
-        for fetcher in fetchers:
-            fetcher.join(max(0.0, give_up_at - time.monotonic()))
-        self._folder.remove()
+        self._pipeline.release_held(held, failed)

@@ -16,18 +16,21 @@ import psycopg
 from psycopg import Connection
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from notaflow_pipeline.batch import Batch, Progress
+from notaflow_pipeline.batch import Batch
+from notaflow_pipeline.documents.location import buckets_of
 from notaflow_pipeline.documents.storage import DocumentStorage
 from notaflow_pipeline.ocr.reading import Reader
+from notaflow_pipeline.progress import Progress
 from notaflow_pipeline.queue import claims, outcomes
 from notaflow_pipeline.queue.database import DatabaseUnavailable, is_passing, what_passes
 from notaflow_pipeline.queue.front import QueueFront
 from notaflow_pipeline.queue.model import ERROR_PREFIX, Claim, Failure, Reading
-from notaflow_pipeline.queue.monitoring import has_unfinished
+from notaflow_pipeline.queue.monitoring import attempts_of_document, has_unfinished
 from notaflow_pipeline.queue.outcomes import Recording
 from notaflow_pipeline.queue.recovery import Recovered, recover
 from notaflow_pipeline.queue.rights import require_rights
 from notaflow_pipeline.queue.schema import require_schema
+from notaflow_pipeline.undecided import FAILED_RELEASE, failed_releases
 
 __all__ = ["ClaimTerms", "Pipeline", "Progress"]
 
@@ -79,8 +82,21 @@ class Pipeline:
         with self.pool.connection() as connection:
             require_schema(connection, self.terms.sources)
             require_rights(connection)
-        self.storage.check()
+        self.check_storage()
         self.reader.check()
+
+    def check_storage(self) -> None:
+        """Raise StorageUnavailable unless the storage, and the buckets of the enabled sources, can be read."""
+        self.storage.check(buckets_of(self.terms.sources))
+
+    def failed_releases(self, claim: Claim) -> int:
+        """How many runs in a row this document failed in a way that was taken for the infrastructure's."""
+
+        def ask() -> int:
+            with self.pool.connection() as connection:
+                return failed_releases(attempts_of_document(connection, claim.document_id))
+
+        return self.patiently(ask)
 
     def recover(self) -> Recovered:
         """Send rows that nobody works on any more back to ready, for a few seconds: the result says whether that was all.
@@ -159,6 +175,25 @@ class Pipeline:
         """Give back whatever this process claimed and has not finished, whether it knows of it or not."""
         with self.pool.connection(timeout=5) as connection:
             return outcomes.release_instance(connection, self.terms.instance, reason=reason)
+
+    def release_held(self, held: Sequence[int], failed: Sequence[int]) -> None:
+        """Release the claims `held`, and one that was committed when the interruption came.
+
+        Twice, because the connection can be cut at this very moment and a new one is made at once; if the database is
+        unavailable, the leases run out by themselves. `failed` are those of documents that failed, see `undecided`.
+        """
+        reason = "the worker stopped, or the infrastructure failed"
+        for last in (False, True):
+            try:
+                self.release(failed, reason=FAILED_RELEASE)
+                self.release(held, reason=reason)
+                self.release_everything(reason=reason)
+            except (psycopg.Error, PoolTimeout) as unreachable:
+                if last or isinstance(unreachable, PoolTimeout):
+                    log.warning("%d claims were not released (%s); their leases will run out", len(held), unreachable)
+                    return
+            else:
+                return
 
     def patiently(self, change: Callable[[], Answer]) -> Answer:
         """Make a change, again and again while the database is away, for as long as our leases may still hold.

@@ -82,7 +82,8 @@ def claim_documents(
     settings = load_settings()
     pipeline = assemble(settings, pool=queue.pool, storage=storage.open(), reader=engine.open(), run_id=context.run_id)
     limit = config.limit or settings.documents_per_run
-    claimed = pipeline.claim(min(limit, settings.workers * PAGES_AHEAD_PER_WORKER))
+    first = min(limit, settings.workers * PAGES_AHEAD_PER_WORKER)
+    claimed = pipeline.patiently(lambda: pipeline.claim(first))
     context.log.info("Claimed the first %d documents.", len(claimed))
     return Batch(tuple(claimed), limit)
 

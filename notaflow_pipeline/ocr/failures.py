@@ -57,6 +57,10 @@ class EngineUnavailable(Exception):
     """No document can be read on this machine as it is set up; the message says what to do about it."""
 
 
+class NoRoomForPage(EngineUnavailable):
+    """A page's temporary file does not fit on the disk here; that of another page may."""
+
+
 def out_of_memory() -> DocumentFailure:
     """What a page amounts to that needs more than a worker may have; it would again."""
     return DocumentFailure(

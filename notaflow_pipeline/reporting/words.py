@@ -174,6 +174,7 @@ KINDS = {
     "engine": Said("erreur du moteur", "engine error"),
     "not_found": Said("introuvable", "not found"),
     "refused_location": Said("emplacement refusé", "refused location"),
+    "no_space": Said("espace temporaire insuffisant", "no temporary space"),
     "refused_by_database": Said("refusé par la base", "refused by database"),
     "lease_expired": Said("lecteur disparu", "worker gone"),
     "stuck": Said("lecteur disparu", "worker gone"),

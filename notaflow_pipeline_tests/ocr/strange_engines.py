@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from notaflow_pipeline.ocr.engine import NullEngine, Recognition
-from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind
+from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind, NoRoomForPage
 
 STRANGE_WIDTH = 777
 """Pages of this width are the ones on which these engines misbehave; others are read by `NullEngine`."""
@@ -53,6 +53,21 @@ class MissingEngine(StrangeEngine):
 
     def misbehave(self) -> None:
         self.check()
+
+
+@dataclass(frozen=True)
+class CrampedEngine(StrangeEngine):
+    def misbehave(self) -> None:
+        raise NoRoomForPage("It does not fit.")
+
+
+@dataclass(frozen=True)
+class WordyEngine(NullEngine):
+    """Finds 3,000,000 characters on a strange page."""
+
+    def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
+        found = super().recognise(image, dpi, timeout_seconds)
+        return Recognition("x" * 3_000_000, 1, 90.0) if image.width == STRANGE_WIDTH else found
 
 
 @dataclass(frozen=True)

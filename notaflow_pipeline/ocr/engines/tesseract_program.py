@@ -3,6 +3,7 @@
 All that is known about the program, its options and its complaints stands here.
 """
 
+import errno
 import os
 import tempfile
 from dataclasses import dataclass
@@ -12,7 +13,13 @@ from PIL import Image
 
 from notaflow_pipeline.ocr.engines.interface import NOTHING, Recognition, Segmentation, no_language, recognition_of
 from notaflow_pipeline.ocr.engines.models import for_typescript, models_of
-from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind
+from notaflow_pipeline.ocr.failures import (
+    DocumentFailure,
+    EngineUnavailable,
+    FailureKind,
+    NoRoomForPage,
+    out_of_memory,
+)
 from notaflow_pipeline.ocr.layout import Word, words_of_tsv
 from notaflow_pipeline.ocr.preparing import is_blank
 
@@ -68,9 +75,7 @@ class TesseractEngine:
                 image.save(page, format="PPM")  # writing PNG took 0.69 s a page, this takes 10 ms
                 tsv = self._tsv(page, models.names, options, timeout_seconds)
         except OSError as error:
-            raise EngineUnavailable(
-                f"Tesseract cannot work here ({error.strerror}): see that the temporary folder is writable and not full"
-            ) from error
+            raise _cannot_run(error) from error
         return list(words_of_tsv(tsv))
 
     def _tsv(self, page: Path, models: str, options: str, timeout_seconds: float) -> str:
@@ -102,6 +107,16 @@ class TesseractEngine:
         return DocumentFailure(
             FailureKind.ENGINE, f"Tesseract {ended} on this page. Try again; see that the machine has memory left."
         )
+
+
+def _cannot_run(error: OSError) -> DocumentFailure | EngineUnavailable:
+    """Return what it means that a page could not be written to a file, or the program not be started for it."""
+    if error.errno == errno.ENOMEM:
+        return out_of_memory()
+    kind = NoRoomForPage if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} else EngineUnavailable
+    return kind(
+        f"Tesseract cannot work here ({error.strerror}): see that the temporary folder is writable and not full"
+    )
 
 
 def _not_installed() -> EngineUnavailable:
