@@ -51,7 +51,9 @@ Event = Callable[[], None]
 class Batch:
     """The documents of one call of `work`: one thread decides and records, others fetch, renew and read."""
 
-    def __init__(self, pipeline: "Pipeline", limit: int, on_progress: Callable[[Progress], None]) -> None:
+    def __init__(
+        self, pipeline: "Pipeline", limit: int, on_progress: Callable[[Progress], None], linger_seconds: float
+    ) -> None:
         self._pipeline = pipeline
         self._limit = limit
         self._on_progress = on_progress
@@ -69,6 +71,8 @@ class Batch:
         )
         self._nothing_ready_until = 0.0
         self._locked = LockedOutcomes(pipeline.terms.lease)
+        self._linger_seconds = linger_seconds
+        self._linger_until = 0.0
         self._fetchers = Fetchers(
             pipeline.storage,
             pipeline.max_file_bytes,
@@ -84,7 +88,7 @@ class Batch:
                 for claim in claimed:
                     self._take(claim)
                 self._top_up()
-                while self._in_hand:
+                while self._in_hand or self._lingers():
                     self._handle_events()
                     self._record_locked()
                     self._fetch_alone()
@@ -97,6 +101,10 @@ class Batch:
         finally:
             self._fetchers.stop()
         return self._progress
+
+    def _lingers(self) -> bool:
+        """Whether to go on asking for documents although none is in hand; a batch that never had one ends at once."""
+        return self._progress.claimed < self._limit and time.monotonic() < self._linger_until
 
     def _top_up(self) -> None:
         """Claim more while a core might soon have nothing to do."""
@@ -320,6 +328,7 @@ class Batch:
 
     def _let_go(self, document: InHand) -> None:
         """Be done with a document: no renewal, no reading, no file."""
+        self._linger_until = time.monotonic() + self._linger_seconds
         if self._in_hand.pop(document.claim.token, None) is not None:
             self._progress.pages_in_hand -= document.pages_read
         self._locked.remove(document.claim.token)

@@ -222,13 +222,15 @@ class Pipeline:
         *,
         limit: int,
         on_progress: Callable[[Progress], None] = lambda _: None,
+        linger_seconds: float = 0.0,
     ) -> Progress:
         """Read and record the `claimed` documents, and claim more while there are any, up to `limit` in all.
 
         A document's failure is recorded on its row. When the surroundings fail or the work is interrupted, what is in
-        hand is given back with its attempt. `on_progress` is called after each page and each document.
+        hand is given back with its attempt. `on_progress` is called after each page and each document. After
+        its last document, the work goes on looking for more for `linger_seconds`.
 
         Raises:
             StorageUnavailable, EngineUnavailable, DatabaseUnavailable: the surroundings' fault, after giving back.
         """
-        return Batch(self, limit, on_progress).work(claimed)
+        return Batch(self, limit, on_progress, linger_seconds).work(claimed)

@@ -9,14 +9,15 @@ import time
 from collections.abc import Sequence
 
 import dagster as dg
+from psycopg import Connection
 
 from notaflow_pipeline.defs.jobs import OCR_RUN_TAG, ocr_job
 from notaflow_pipeline.defs.lost_runs import end_lost_runs
 from notaflow_pipeline.embedded import running_database_url
 from notaflow_pipeline.queue.database import connect
-from notaflow_pipeline.queue.monitoring import count_ready
+from notaflow_pipeline.queue.monitoring import can_claim, count_ready
 from notaflow_pipeline.queue.pausing import paused
-from notaflow_pipeline.settings import load_settings
+from notaflow_pipeline.settings import Settings, load_settings
 
 ALIVE = (
     dg.DagsterRunStatus.QUEUED,
@@ -28,6 +29,12 @@ ALIVE = (
 
 LONGEST_PAUSE_SECONDS = 900
 FIRST_PAUSE_SECONDS = 30
+
+LOOK_SECONDS = 4.0
+"""How long a tick keeps looking for documents while no run is at work: Dagster begins one every 5 s at most."""
+
+LOOK_AGAIN_SECONDS = 0.5
+"""How long after a look that found nothing; a look is one statement that walks an index, 1 ms when nothing is ready."""
 
 
 def runs_to_launch(*, ready: int, alive: int, documents_per_run: int, max_runs: int) -> int:
@@ -56,24 +63,24 @@ def pause_after_failures(*, failures_in_a_row: int, seconds_since_last: float) -
 
 @dg.sensor(
     job=ocr_job,
-    minimum_interval_seconds=10,
+    # less than the 5 s after which Dagster asks again, or it would ask every other time
+    minimum_interval_seconds=1,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Keeps the right number of OCR runs alive while documents are ready.",
 )
 def ocr_ready_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Count the documents and the runs that are truly at work, decide, and launch."""
+    """Count the runs that are truly at work and the documents, decide, and launch."""
     settings = load_settings()
     with connect(running_database_url(settings)) as connection:
-        at_most = settings.documents_per_run * settings.max_runs
-        ready = count_ready(connection, sources=settings.sources, at_most=at_most)
-        stopped = paused(connection)
         for run_id in end_lost_runs(context.instance, connection, patience_seconds=60 * settings.stuck_minutes):
             context.log.warning("Run %s has no process any more; it was ended as failed.", run_id)
-    if stopped is not None:
-        return dg.SkipReason(
-            f"Paused since {stopped.since:%Y-%m-%d %H:%M %Z}: {stopped.reason}. `notaflow resume` ends it."
-        )
-    alive = context.instance.get_runs_count(dg.RunsFilter(tags=OCR_RUN_TAG, statuses=list(ALIVE)))
+        stopped = paused(connection)
+        if stopped is not None:
+            return dg.SkipReason(
+                f"Paused since {stopped.since:%Y-%m-%d %H:%M %Z}: {stopped.reason}. `notaflow resume` ends it."
+            )
+        ready = _wait_for_documents(connection, settings, 0.0 if _runs_alive(context.instance) else LOOK_SECONDS)
+    alive = _runs_alive(context.instance)
     missing = runs_to_launch(
         ready=ready, alive=alive, documents_per_run=settings.documents_per_run, max_runs=settings.max_runs
     )
@@ -83,6 +90,23 @@ def ocr_ready_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
     if pause:
         return dg.SkipReason(f"The last runs failed; the next starts in {pause:.0f} s. Their errors say what to mend.")
     return dg.SensorResult(run_requests=[dg.RunRequest(tags=OCR_RUN_TAG) for _ in range(missing)])
+
+
+def _wait_for_documents(connection: Connection, settings: Settings, seconds: float) -> int:
+    """Return how many documents are ready as soon as one can be claimed, or 0 when that does not come true in time."""
+    give_up_at = time.monotonic() + seconds
+    at_most = settings.documents_per_run * settings.max_runs
+    while True:
+        ready = count_ready(connection, sources=settings.sources, at_most=at_most)
+        if ready and can_claim(connection, sources=settings.sources):
+            return ready
+        if time.monotonic() + LOOK_AGAIN_SECONDS > give_up_at:
+            return 0
+        time.sleep(LOOK_AGAIN_SECONDS)
+
+
+def _runs_alive(instance: dg.DagsterInstance) -> int:
+    return instance.get_runs_count(dg.RunsFilter(tags=OCR_RUN_TAG, statuses=list(ALIVE)))
 
 
 def _pause(instance: dg.DagsterInstance) -> float:

@@ -17,11 +17,10 @@ from psycopg.errors import ReadOnlySqlTransaction
 from psycopg_pool import ConnectionPool, PoolTimeout
 from psycopg_pool.base import AttemptWithBackoff
 
-from notaflow_pipeline.queue.transient import is_passing as is_passing
-from notaflow_pipeline.queue.transient import what_passes as what_passes
-
 from notaflow_pipeline.queue.search_path import path_to_queue
 from notaflow_pipeline.queue.timestamps import load_every_timestamp
+from notaflow_pipeline.queue.transient import is_passing as is_passing
+from notaflow_pipeline.queue.transient import what_passes as what_passes
 
 CONNECT_SECONDS = 10
 """How long one attempt to connect may take."""

@@ -82,6 +82,16 @@ _WAITING_OR_WAITED = sql.SQL("ocr_next_attempt_at IS NOT NULL")
 _MAY_BE_CLAIMED = sql.SQL("(ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())")
 _ANY_TIME = sql.SQL("TRUE")
 
+# A row that another session has locked is ready, and no claim takes it.
+_ONE_UNLOCKED = sql.SQL("""
+SELECT id
+FROM extraction_queue
+WHERE {condition}
+  AND {waiting}
+LIMIT 1
+FOR UPDATE SKIP LOCKED
+""")
+
 _NO_MAXIMUM = sql.SQL("""status_id = 3
       AND file_content IS NULL
       AND ocr_max_attempts IS NULL
@@ -238,6 +248,15 @@ def count_ready(connection: Connection, *, sources: Sequence[str], at_most: int)
         return int(cursor.execute(statement, {"sources": list(sources), "at_most": at_most}).fetchone() or 0)
 
 
+def can_claim(connection: Connection, *, sources: Sequence[str]) -> bool:
+    """Whether a claim would find a document now. Locks one for a moment, so ask `count_ready` first."""
+    arguments = {"sources": list(sources)}
+    return any(
+        connection.execute(_ONE_UNLOCKED.format(condition=condition, waiting=waiting), arguments).fetchone() is not None
+        for condition, waiting in _conditions(sources, ready=True)
+    )
+
+
 def has_unfinished(connection: Connection, *, sources: Sequence[str]) -> bool:
     """Whether any document is ready, backing off or under OCR, here or elsewhere: not everything is done or exhausted."""
     with connection.cursor(row_factory=scalar_row) as cursor:
@@ -246,14 +265,19 @@ def has_unfinished(connection: Connection, *, sources: Sequence[str]) -> bool:
 
 
 def _branches(sources: Sequence[str], *, ready: bool) -> sql.Composed:
-    """Return the branches over rows that may be claimed now, or at any time."""
-    conditions: list[sql.Composable] = [claimable(source) for source in sources]
-    branches = [(condition, _NOT_WAITING) for condition in conditions]
-    branches += [(condition, _WAITED if ready else _WAITING_OR_WAITED) for condition in conditions]
-    branches += [(condition, _MAY_BE_CLAIMED if ready else _ANY_TIME) for condition in (_NO_MAXIMUM, _AGAIN)]
     return sql.SQL("UNION ALL").join(
-        [_BRANCH.format(condition=condition, waiting=waiting) for condition, waiting in branches]
+        [_BRANCH.format(condition=condition, waiting=waiting) for condition, waiting in _conditions(sources, ready=ready)]
     )
+
+
+def _conditions(sources: Sequence[str], *, ready: bool) -> list[tuple[sql.Composable, sql.SQL]]:
+    """Return the conditions on rows that may be claimed now, or at any time: an index serves each."""
+    claimables: list[sql.Composable] = [claimable(source) for source in sources]
+    return [
+        *((condition, _NOT_WAITING) for condition in claimables),
+        *((condition, _WAITED if ready else _WAITING_OR_WAITED) for condition in claimables),
+        *((condition, _MAY_BE_CLAIMED if ready else _ANY_TIME) for condition in (_NO_MAXIMUM, _AGAIN)),
+    ]
 
 
 def find_jobs(connection: Connection, id_or_number: str) -> list[ExtractionQueueJob]:

@@ -33,11 +33,8 @@ from notaflow_pipeline.queue.oracle import find_violations
 from notaflow_pipeline.queue.outcomes import Recording
 from notaflow_pipeline.queue.pausing import pause, resume
 from notaflow_pipeline.queue.recovery import recover
-from notaflow_pipeline.queue.rereading import request_reread
-from notaflow_pipeline.queue.retrying import Choice, send_round
-from notaflow_pipeline_tests.queue.conftest import succeed
 from notaflow_pipeline.queue.retrying import Choice
-from notaflow_pipeline_tests.queue.conftest import requeue, reread
+from notaflow_pipeline_tests.queue.conftest import requeue, reread, succeed
 
 SOURCES = ("index",)
 LEASE = timedelta(seconds=60)

@@ -15,9 +15,7 @@ from notaflow_pipeline.queue.model import Claim, Failure, Reading
 from notaflow_pipeline.queue.oracle import find_violations
 from notaflow_pipeline.queue.outcomes import Recording
 from notaflow_pipeline.queue.recovery import recover
-from notaflow_pipeline.queue.rereading import request_reread
-from notaflow_pipeline_tests.queue.conftest import succeed
-from notaflow_pipeline_tests.queue.conftest import reread
+from notaflow_pipeline_tests.queue.conftest import reread, succeed
 
 OLD = Reading("old text", 1, 60.0, 0, 0, 1, "tesseract (fra)")
 NEW = Reading("new text", 1, 95.0, 0, 0, 1, "tesseract (fra+eng)")

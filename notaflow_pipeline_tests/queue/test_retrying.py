@@ -13,10 +13,8 @@ from notaflow_pipeline.queue.model import Claim, Failure, Reading
 from notaflow_pipeline.queue.oracle import find_violations
 from notaflow_pipeline.queue.outcomes import Recording
 from notaflow_pipeline.queue.pausing import pause, paused, resume
-from notaflow_pipeline.queue.retrying import Choice, find_exhausted, send_round, what_became
-from notaflow_pipeline_tests.queue.conftest import succeed
 from notaflow_pipeline.queue.retrying import Choice, find_exhausted, what_became
-from notaflow_pipeline_tests.queue.conftest import requeue
+from notaflow_pipeline_tests.queue.conftest import requeue, succeed
 
 EVERYTHING = Choice(sources=("index",))
 

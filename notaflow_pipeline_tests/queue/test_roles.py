@@ -32,9 +32,9 @@ from notaflow_pipeline_tests.queue.conftest import (
     everything,
     expire,
     fail,
-    succeed,
     requeue,
     reread,
+    succeed,
     sweep,
 )
 from notaflow_pipeline_tests.queue.logins import PASSWORD, logged_in

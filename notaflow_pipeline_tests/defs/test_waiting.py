@@ -1,0 +1,88 @@
+"""How the sensor waits for documents that can be claimed, and which ready ones it does not start a run for."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import psycopg
+import pytest
+from psycopg import Connection
+
+from notaflow_pipeline.defs import sensors
+from notaflow_pipeline.queue.monitoring import can_claim, count_ready
+from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure
+from notaflow_pipeline_tests.defs.test_sensors import enqueued, launched
+
+pytestmark = pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")
+
+
+@pytest.fixture(autouse=True)
+def documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str) -> Path:
+    """The environment names this test's database and this folder."""
+    return configure(monkeypatch, tmp_path, database_url)
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance in memory."""
+    with dg.DagsterInstance.ephemeral() as one:
+        yield one
+
+
+def test_nothing_is_launched_for_rows_that_another_program_has_locked(
+    connection: Connection, database_url: str, instance: dg.DagsterInstance
+) -> None:
+    locked, _ = enqueued(connection, 2)
+    with psycopg.connect(database_url) as other:
+        other.execute("SELECT FROM extraction_queue WHERE id = %s FOR UPDATE", [locked])
+        assert launched(instance) == 1, "the second one is free"
+        other.execute("SELECT FROM extraction_queue FOR UPDATE")
+        assert count_ready(connection, sources=["index"], at_most=10) == 2
+        assert launched(instance) == 0
+    assert launched(instance) == 1
+
+
+def test_looking_for_a_row_to_claim_leaves_it_unlocked(connection: Connection, database_url: str) -> None:
+    enqueued(connection)
+    assert can_claim(connection, sources=["index"])
+    with psycopg.connect(database_url) as other:
+        assert other.execute("SELECT FROM extraction_queue FOR UPDATE NOWAIT").rowcount == 1
+        assert not can_claim(connection, sources=["index"])
+
+
+def test_text_to_be_read_again_and_row_without_maximum_can_be_claimed(connection: Connection) -> None:
+    [document] = enqueued(connection)
+    connection.execute("UPDATE extraction_queue SET ocr_max_attempts = NULL, ocr_attempts = NULL")
+    assert can_claim(connection, sources=["index"])
+    connection.execute(
+        "UPDATE extraction_queue SET status_id = 5, file_content = '', ocr_attempts = 1, ocr_max_attempts = 3, "
+        "ocr_reread_requested_at = clock_timestamp() WHERE id = %s",
+        [document],
+    )
+    assert can_claim(connection, sources=["index"])
+    assert not can_claim(connection, sources=["acte"])
+
+
+def test_document_that_comes_during_a_tick_is_seen_by_that_tick(
+    database_url: str, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sensors, "LOOK_SECONDS", 60.0)
+    looked = threading.Event()
+
+    def count_and_tell(*arguments: object, **named: object) -> int:
+        found = count_ready(*arguments, **named)  # type: ignore[arg-type]
+        looked.set()
+        return found
+
+    monkeypatch.setattr(sensors, "count_ready", count_and_tell)
+
+    def arrive() -> None:
+        assert looked.wait(60)
+        with psycopg.connect(database_url, autocommit=True) as other:
+            enqueued(other)
+
+    arriving = threading.Thread(target=arrive)
+    arriving.start()
+    assert launched(instance) == 1
+    arriving.join()
