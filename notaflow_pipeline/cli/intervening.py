@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from rich.table import Column, Table
 
 from notaflow_pipeline.cli.surroundings import document_id, in_zone, open_database
 from notaflow_pipeline.cli.terminal import Json, app, print_json, progress_bar, say, say_aside, screen
+from notaflow_pipeline.queue.oracle import LOOK_BACK, accept, find_violations
 from notaflow_pipeline.queue.pausing import pause as pause_work
 from notaflow_pipeline.queue.pausing import resume as resume_work
 from notaflow_pipeline.queue.recovery import recover as recover_rows
@@ -28,10 +29,19 @@ ROWS_SHOWN = 200
 
 
 @app.command()
-def recover(as_json: Json = False) -> None:
-    """Send stuck and inconsistent rows back to ready, now."""
+def recover(
+    accepted: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--accept", help="This row was changed by another program: its invariants are not checked for that."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Send stuck and inconsistent rows back to ready, now, and name the rows that break an invariant of the queue."""
     settings = load_settings()
     terms = configured_terms(settings, None)
+    ids = [document_id(one) for one in accepted or ()]
     with open_database(settings) as connection, progress_bar(as_json) as bar:
         task = bar.add_task("recover", total=None, rate="")
         done: dict[str, int] = {}
@@ -48,11 +58,19 @@ def recover(as_json: Json = False) -> None:
             exhausted_status=terms.exhausted_status,
             on_progress=show,
         )
+        accepted_rows = accept(connection, ids)
+        since = datetime.now(UTC) - LOOK_BACK
+        violations = list(find_violations(connection, sources=terms.sources, since=since))
     if as_json:
-        print_json({**recovered.counts, "failed": dict(recovered.failed)})
+        invariants = {"accepted": accepted_rows, "violations": [asdict(one) for one in violations]}
+        print_json({**recovered.counts, "failed": dict(recovered.failed), **invariants})
     else:
         for what, count in recovered.counts.items():
             say(f"{what.replace('_', ' '):20} {count}")
+        if ids:
+            say(f"{'accepted':20} {accepted_rows}")
+    for one in violations[:ROWS_SHOWN]:
+        say_aside(f"document {one.document_id} breaks “{one.promise}”: {one.what}; {one.remedy}")
     for what, reason in recovered.failed.items():
         say_aside(f"not all {what.replace('_', ' ')} could be repaired: {reason}")
     if recovered.failed:

@@ -4,16 +4,13 @@ What does not belong here: the promises themselves (`queue.oracle`).
 """
 
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import dagster as dg
 
 from notaflow_pipeline.defs.resources import QueueResource
-from notaflow_pipeline.queue.oracle import Violation, find_violations
+from notaflow_pipeline.queue.oracle import LOOK_BACK, Violation, find_violations
 from notaflow_pipeline.settings import load_settings
-
-LOOK_BACK = timedelta(days=2)
-"""Every hour looks at two days of attempts, so that no outage of a night hides anything."""
 
 SHOWN = 100
 
@@ -40,8 +37,7 @@ def queue_keeps_its_promises(queue: QueueResource) -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.ERROR,
         description=(
             f"{'1 row breaks' if len(violations) == 1 else f'{len(violations)} rows break'} a promise: "
-            f"{'; '.join(broken)}. Run `notaflow recover`; what remains was "
-            "written by another program: `notaflow show ID` has its history."
+            f"{'; '.join(broken)}. Run `notaflow recover`, which names what is left to do for each row that it cannot repair."
         ),
         metadata={"violations": len(violations), "threshold": 0, "rows": _table(violations)},
     )
@@ -49,10 +45,10 @@ def queue_keeps_its_promises(queue: QueueResource) -> dg.AssetCheckResult:
 
 def _table(violations: list[Violation]) -> dg.TableMetadataValue:
     records = [
-        dg.TableRecord({"document": one.document_id, "promise": one.promise, "what": one.what})
+        dg.TableRecord({"document": one.document_id, "promise": one.promise, "what": one.what, "remedy": one.remedy})
         for one in violations[:SHOWN]
     ]
-    columns = [dg.TableColumn(name) for name in ("document", "promise", "what")]
+    columns = [dg.TableColumn(name) for name in ("document", "promise", "what", "remedy")]
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
 
 

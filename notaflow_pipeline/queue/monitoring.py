@@ -266,7 +266,10 @@ def has_unfinished(connection: Connection, *, sources: Sequence[str]) -> bool:
 
 def _branches(sources: Sequence[str], *, ready: bool) -> sql.Composed:
     return sql.SQL("UNION ALL").join(
-        [_BRANCH.format(condition=condition, waiting=waiting) for condition, waiting in _conditions(sources, ready=ready)]
+        [
+            _BRANCH.format(condition=condition, waiting=waiting)
+            for condition, waiting in _conditions(sources, ready=ready)
+        ]
     )
 
 

@@ -10,7 +10,7 @@ migration 021). From then on the row's number of attempts is theirs, and until o
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from psycopg import Connection
@@ -19,6 +19,9 @@ from notaflow_pipeline.queue.database import scanning, short_statement
 
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 """Before every attempt."""
+
+LOOK_BACK = timedelta(days=2)
+"""The hourly check and `notaflow recover` look at two days of attempts, so that no outage of a night hides anything."""
 
 RECOVER = "`notaflow recover` repairs it"
 REREAD = "`notaflow reread --id ID` reads it again; if another program wrote it, `notaflow recover --accept ID` says so"

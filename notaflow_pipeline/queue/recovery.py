@@ -51,7 +51,7 @@ recovered AS (
         END,
         ocr_max_attempts = GREATEST(COALESCE(q.ocr_max_attempts, 3), q.ocr_attempts),
         ocr_error = %(expired_error)s,
-        ocr_last_error_at = clock_timestamp(),
+        ocr_last_error_at = GREATEST(clock_timestamp(), q.ocr_started_at),
         error_message = CASE WHEN %(mirror)s THEN %(expired_error)s ELSE q.error_message END,
         ocr_claim_id = NULL,
         updated_at = clock_timestamp()
@@ -79,7 +79,8 @@ RETURNING a.id
 _RECOVER_STUCK_ELSEWHERE = """
 WITH abandoned AS MATERIALIZED (
     SELECT q.id, began.at AS began_at,
-           GREATEST(COALESCE(q.ocr_attempts, 0), 1 + before.attempts)::integer AS attempts
+           GREATEST(COALESCE(q.ocr_attempts, 0), 1 + before.attempts)::integer AS attempts,
+           won.claimed_at AS won_claimed_at, won.finished_at AS won_finished_at
     FROM extraction_queue AS q
     CROSS JOIN LATERAL (
         SELECT max(COALESCE(a.finished_at, 'infinity')) AS ended_at,
@@ -94,6 +95,14 @@ WITH abandoned AS MATERIALIZED (
             THEN GREATEST(q.ocr_started_at, before.ended_at)
         END AS at
     ) AS began
+    LEFT JOIN LATERAL (
+        SELECT a.claimed_at, a.finished_at
+        FROM ocr_attempt AS a
+        WHERE a.queue_id = q.id
+          AND a.outcome = 'succeeded'
+        ORDER BY a.id DESC
+        LIMIT 1
+    ) AS won ON TRUE
     WHERE q.id = ANY(%(ids)s)
       AND q.status_id = 6
       -- an attempt that is open, whoever holds the row, ends first
@@ -104,8 +113,13 @@ WITH abandoned AS MATERIALIZED (
 recovered AS (
     UPDATE extraction_queue AS q
     SET status_id = CASE
+            WHEN q.file_content IS NOT NULL THEN 5 -- it was done before that program took it
             WHEN abandoned.attempts >= COALESCE(q.ocr_max_attempts, 3) THEN %(exhausted_status)s
             ELSE 3
+        END,
+        ocr_started_at = CASE WHEN q.file_content IS NULL THEN q.ocr_started_at ELSE abandoned.won_claimed_at END,
+        ocr_completed_at = CASE
+            WHEN q.file_content IS NOT NULL THEN COALESCE(abandoned.won_finished_at, clock_timestamp())
         END,
         ocr_attempts = abandoned.attempts,
         ocr_max_attempts = GREATEST(COALESCE(q.ocr_max_attempts, 3), abandoned.attempts),

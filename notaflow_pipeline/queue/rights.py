@@ -27,6 +27,7 @@ WRITES: dict[str, dict[str, Sequence[str]]] = {
             "ocr_claim_id",
             "ocr_next_attempt_at",
             "ocr_reread_requested_at",
+            "ocr_changed_elsewhere_at",
         )
     },
     "ocr_attempt": {

@@ -7,12 +7,11 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue import claims
 from notaflow_pipeline.queue.rereading import request_reread
 from notaflow_pipeline_tests.chaos import other_programs
 from notaflow_pipeline_tests.chaos.history import record_history
 from notaflow_pipeline_tests.chaos.judging import Expected, exit_code, find_faults, left_out, text_of_other_program
-from notaflow_pipeline_tests.queue.conftest import READING, add_document, change, claim_one, fail
+from notaflow_pipeline_tests.queue.conftest import READING, add_document, change, claim_one, fail, succeed
 
 EXPECTED = {"1": Expected(READING.text, never_read=False)}
 
@@ -37,7 +36,7 @@ def kinds(connection: Connection, expected: dict[str, Expected] = EXPECTED) -> s
 
 def test_document_that_was_read_once_is_right(connection: Connection) -> None:
     add_document(connection, document_number="1")
-    assert claims.succeed(connection, claim_one(connection), READING)
+    assert succeed(connection, claim_one(connection), READING)
     assert find_faults(connection, EXPECTED) == []
 
 
@@ -95,15 +94,15 @@ def test_other_program_may_claim_finish_and_reset(connection: Connection, other:
     assert other.execute(other_programs.FINISH, [text_of_other_program("1"), row]).rowcount == 1
     assert kinds(connection) == set()
     other.execute(other_programs.RESET, [row])
-    assert claims.succeed(connection, claim_one(connection), READING)
+    assert succeed(connection, claim_one(connection), READING)
     assert kinds(connection) == set()
 
 
 def test_second_success_is_noticed_unless_it_was_requested(connection: Connection) -> None:
     add_document(connection, document_number="1")
-    assert claims.succeed(connection, claim_one(connection), READING)
+    assert succeed(connection, claim_one(connection), READING)
     request_reread(connection, sources=["index"])
-    assert claims.succeed(connection, claim_one(connection), READING)
+    assert succeed(connection, claim_one(connection), READING)
     assert kinds(connection) == set()
     connection.execute("""
         INSERT INTO ocr_attempt (queue_id, attempt_number, worker_id, claimed_at, lease_expires_at, finished_at,
@@ -118,7 +117,7 @@ def test_second_success_is_noticed_unless_it_was_requested(connection: Connectio
 
 def test_broken_invariant_is_noticed(connection: Connection) -> None:
     add_document(connection, document_number="1")
-    assert claims.succeed(connection, claim_one(connection), READING)
+    assert succeed(connection, claim_one(connection), READING)
     connection.execute("UPDATE ocr_attempt SET text_sha256 = sha256('late')")
     assert {fault.kind for fault in find_faults(connection, EXPECTED)} == {"oracle violations"}
 

@@ -158,3 +158,16 @@ def test_table_of_a_retry_names_no_more_documents_than_a_person_reads(
     assert "1203 documents sent round." in done.stdout
     assert len(terminal.json("reread", "--before", "2026-01-01")) == 0
     assert terminal.json("retry") == []
+
+
+def test_recover_names_what_breaks_an_invariant_and_what_to_do(terminal: Terminal, connection: Connection) -> None:
+    key = add_document(connection)
+    assert succeed(connection, claim_one(connection), READING)
+    connection.execute("UPDATE extraction_queue SET ocr_attempts = 3, ocr_max_attempts = 3")
+    assert terminal.run("recover").stderr == "", "another program may do so, and a trigger notes it"
+    connection.execute("UPDATE extraction_queue SET ocr_changed_elsewhere_at = NULL")
+    said = terminal.run("recover").stderr
+    assert "ocr_attempts is 3, the history has 1" in said
+    assert f"notaflow recover --accept {key}" in said
+    assert terminal.run("recover", "--accept", str(key)).stderr == ""
+    assert terminal.run("recover").stderr == ""

@@ -17,7 +17,7 @@ from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, defs
 from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents, started_from
 from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
 from notaflow_pipeline_tests.processes.test_together import running_dev
-from notaflow_pipeline_tests.queue.conftest import READING, add_document, ago, change, claim_one
+from notaflow_pipeline_tests.queue.conftest import READING, add_document, ago, change, claim_one, succeed
 from notaflow_pipeline_tests.reporting.histories import add_attempt
 from notaflow_pipeline_tests.testing.clock import zone_at_noon
 from notaflow_pipeline_tests.testing.ending import kill

@@ -1,6 +1,6 @@
 """What the queue's tests share: rows made to order, and a look at what became of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, LiteralString
 from uuid import UUID
@@ -20,6 +20,7 @@ from notaflow_pipeline.queue.retrying import Choice, Exhausted, send_round
 from notaflow_pipeline.queue.roles import WORKER
 from notaflow_pipeline_tests import least_privilege
 from notaflow_pipeline_tests.queue.logins import logged_in
+from notaflow_pipeline_tests.testing.waiting import wait_until
 
 LEASE = timedelta(minutes=5)
 STUCK_AFTER = timedelta(minutes=10)
@@ -118,12 +119,7 @@ def claim_one(connection: Connection) -> Claim:
     return only
 
 
-def succeed(connection: Connection, held: Claim, reading: Reading = READING) -> bool:
-    """Record a text; whether it was accepted."""
-    return outcomes.record_texts(connection, [(held, reading)])[held.token] is Recording.RECORDED
-
-
-def fail(
+def record_failure(
     connection: Connection,
     held: Claim,
     failure: Failure = TIMEOUT,
@@ -131,9 +127,9 @@ def fail(
     retry_base_seconds: float = 30.0,
     mirror_errors: bool = True,
     exhausted_status: int = 3,
-) -> bool:
-    """Record a failure under the default settings; whether it was accepted."""
-    recording = outcomes.record_failure(
+) -> Recording:
+    """Record a failure under the default settings."""
+    return outcomes.record_failure(
         connection,
         held,
         failure,
@@ -144,6 +140,27 @@ def fail(
         mirror_errors=mirror_errors,
         exhausted_status=exhausted_status,
     )
+
+
+def succeed(connection: Connection, held: Claim, reading: Reading = READING) -> bool:
+    """Record a text, again while its row is locked; whether it was accepted."""
+    return _unlocked(lambda: outcomes.record_texts(connection, [(held, reading)])[held.token])
+
+
+def fail(connection: Connection, held: Claim, failure: Failure = TIMEOUT, **options: Any) -> bool:
+    """Record a failure, again while its row is locked; whether it was accepted."""
+    return _unlocked(lambda: record_failure(connection, held, failure, **options))
+
+
+def _unlocked(record: Callable[[], Recording]) -> bool:
+    recording = Recording.LOCKED
+
+    def is_decided() -> bool:
+        nonlocal recording
+        recording = record()
+        return recording is not Recording.LOCKED
+
+    wait_until(is_decided)
     return recording is Recording.RECORDED
 
 

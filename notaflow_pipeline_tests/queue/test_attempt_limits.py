@@ -3,7 +3,6 @@
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue import claims
 from notaflow_pipeline.queue.retrying import Choice
 from notaflow_pipeline_tests.queue.conftest import (
     ENCRYPTED,
@@ -20,6 +19,7 @@ from notaflow_pipeline_tests.queue.conftest import (
     repaired,
     requeue,
     reread,
+    succeed,
     sweep,
 )
 from notaflow_pipeline_tests.queue.oracle import broken_promises
@@ -84,7 +84,7 @@ def test_missing_maximum_is_no_less_than_the_attempts(connection: Connection) ->
 
 def test_foreign_claim_of_a_finished_row_keeps_text_and_limits(connection: Connection) -> None:
     row = add_document(connection, ocr_max_attempts=1)
-    assert claims.succeed(connection, claim_one(connection), READING)
+    assert succeed(connection, claim_one(connection), READING)
     assert reread(connection, more_attempts=1) == [row]
     assert fail(connection, claim_one(connection), ENCRYPTED)
     assert document(connection, row)["status_id"] == 5
@@ -116,7 +116,7 @@ def test_retry_passes_over_a_count_that_cannot_grow(connection: Connection) -> N
 def test_reread_passes_over_a_count_that_cannot_grow(connection: Connection) -> None:
     rows = [add_document(connection) for _ in range(4)]
     for held in claim(connection, 4):
-        assert claims.succeed(connection, held, READING)
+        assert succeed(connection, held, READING)
     for row, count in zip(rows, (GREATEST, GREATEST - 1, None, 1), strict=True):
         change(connection, "extraction_queue", row, ocr_attempts=count)
     assert set(reread(connection)) == set(rows[1:])

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from psycopg import Connection, sql
 
-from notaflow_pipeline.queue import chunks, claims, recovery_poll
+from notaflow_pipeline.queue import chunks, recovery_poll
 from notaflow_pipeline.queue.chunks import Changed
 from notaflow_pipeline.queue.recovery import recover
 from notaflow_pipeline.queue.recovery_poll import count_needing_recovery
@@ -33,6 +33,7 @@ from notaflow_pipeline_tests.queue.conftest import (
     repaired,
     requeue,
     reread,
+    succeed,
     sweep,
 )
 from notaflow_pipeline_tests.queue.oracle import broken_promises
@@ -81,7 +82,7 @@ def read(connection: Connection, count: int) -> list[UUID]:
     """Finished documents."""
     rows = [add_document(connection, document_number=str(n)) for n in range(count)]
     for held in claim(connection, count):
-        assert claims.succeed(connection, held, READING)
+        assert succeed(connection, held, READING)
     return rows
 
 

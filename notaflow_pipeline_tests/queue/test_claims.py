@@ -264,6 +264,7 @@ def test_claim_writes_all_that_the_document_asks_for(connection: Connection) -> 
         "ocr_next_attempt_at": None,
         "ocr_priority": 0,
         "ocr_reread_requested_at": None,
+        "ocr_changed_elsewhere_at": None,
     }
     [attempt] = attempts(connection, row)
     assert earlier + LEASE < attempt["lease_expires_at"] < later + LEASE

@@ -6,10 +6,9 @@ import psycopg
 import pytest
 from psycopg import Connection, sql
 
-from notaflow_pipeline.queue import claims
 from notaflow_pipeline.queue.losses import Loss
 from notaflow_pipeline.queue.migrating import MigrationFailed, losses_of_down, migrate, migrate_down
-from notaflow_pipeline_tests.queue.conftest import READING, add_document, claim_one, everything
+from notaflow_pipeline_tests.queue.conftest import READING, add_document, claim_one, everything, succeed
 from notaflow_pipeline_tests.queue.test_migrations import CATALOG
 
 pytestmark = [pytest.mark.owner, pytest.mark.direct]
@@ -22,7 +21,7 @@ def test_fresh_database_loses_nothing(database_url: str) -> None:
 def test_rows_of_tables_and_values_of_columns_are_counted(connection: Connection, database_url: str) -> None:
     for _ in range(3):
         add_document(connection)
-        claims.succeed(connection, claim_one(connection), READING)
+        succeed(connection, claim_one(connection), READING)
     add_document(connection, ocr_priority=1)
     connection.execute(
         "INSERT INTO ocr_round (queue_id, sent_at, attempts_before) VALUES (gen_random_uuid(), now(), 3)"

@@ -55,13 +55,15 @@ rows AS (
         ocr_started_at = ocr_started_at - time,
         ocr_completed_at = ocr_completed_at - time,
         ocr_last_error_at = ocr_last_error_at - time,
-        ocr_next_attempt_at = ocr_next_attempt_at - time
+        ocr_next_attempt_at = ocr_next_attempt_at - time,
+        ocr_changed_elsewhere_at = ocr_changed_elsewhere_at - time
     FROM passed
 )
 UPDATE ocr_attempt
 SET claimed_at = claimed_at - time,
     lease_expires_at = lease_expires_at - time,
-    finished_at = finished_at - time
+    finished_at = finished_at - time,
+    retry_at = retry_at - time
 FROM passed
 """
 
@@ -96,7 +98,9 @@ class Document:
     lease_left: float = 0.0
     wait_left: float = 0.0
     elsewhere_for: float | None = None  # seconds since another program claimed it
-    again: bool = False  # to be read again, although it has a text
+    again: bool = False  # to be reread, although it has a text
+    counted: int = 0  # attempts in the history, released ones excepted
+    was_read: bool = False  # by this project
 
     @property
     def claimable(self) -> bool:
@@ -186,6 +190,7 @@ class QueueMachine(RuleBasedStateMachine):
                 self.model.outcomes[left_open] = "superseded"
             document.status, document.token = 6, claim.token
             document.attempts += 1
+            document.counted += 1
             document.lease_left, document.elsewhere_for = LEASE.total_seconds(), None
             self.model.outcomes[claim.token] = None
             self.model.of_token[claim.token] = document.id
@@ -207,6 +212,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert accepted == (document is not None or self.model.outcomes[claim.token] == "succeeded")
         if document:
             document.text, document.status, document.again = f"{text}{claim.token}", 5, False
+            document.was_read = True
             self._end(document, claim.token, "succeeded")
         else:
             self._too_late(claim.token)
@@ -248,6 +254,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert released == (1 if document else 0)
         if document:
             document.attempts -= 1
+            document.counted -= 1
             self._go_back(document)
             self._end(document, claim.token, "released")
 
@@ -270,7 +277,9 @@ class QueueMachine(RuleBasedStateMachine):
                 self._go_back(document)
                 self._end(document, document.token, "stuck")
             elif document.elsewhere_for is not None and document.elsewhere_for > STUCK_AFTER.total_seconds():
-                document.status, document.elsewhere_for = 3, None
+                document.status, document.elsewhere_for = 3 if document.text is None else 5, None
+                document.counted += 1
+                document.attempts = max(document.attempts, document.counted)
                 document.maximum = max(document.maximum, document.attempts)
             orphaned = token is not None and document.token != token and document.lease_left < 0
             if token is not None and orphaned and self.model.outcomes[token] is None:
@@ -301,7 +310,9 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(attempts=st.integers(1, 2))
     def ask_for_reading_again(self, attempts: int) -> None:
         asked = reread(self.connection, more_attempts=attempts)
-        expected = {one.id for one in self.model.documents.values() if one.status == 5 and not one.again}
+        expected = {
+            one.id for one in self.model.documents.values() if one.status == 5 and one.was_read and not one.again
+        }
         assert set(asked) == expected
         for document_id in asked:
             document = self.model.documents[document_id]
@@ -321,15 +332,49 @@ class QueueMachine(RuleBasedStateMachine):
         document = self._one(data, lambda one: one.status == 6 and one.token is not None)
         if document:
             self._write(document, "status_id = 3")
-            self._go_back(document)
-            document.token = None
+            document.status = 3 if document.text is None else 5
+            self._is_taken(document)
+
+    @rule(data=st.data())
+    def another_program_resets_a_row_with_its_attempts(self, data: st.DataObject) -> None:
+        document = self._one(data, lambda one: one.status in {3, 5, 6})
+        if document:
+            self._write(document, "status_id = 3, ocr_attempts = 0, file_content = NULL")
+            document.status, document.attempts, document.text = 3, 0, None
+            self._is_taken(document)
 
     @rule(data=st.data())
     def another_program_sends_a_row_back_to_extraction(self, data: st.DataObject) -> None:
-        document = self._one(data, lambda one: one.status in {3, 6} and one.elsewhere_for is None and not one.again)
+        document = self._one(data, lambda one: one.status in {3, 6} and one.elsewhere_for is None)
         if document:
             self._write(document, "status_id = 1")
-            document.status, document.token = 1, None
+            document.status = 1
+            self._is_taken(document)
+
+    @rule(data=st.data())
+    def another_program_takes_a_row_under_ocr(self, data: st.DataObject) -> None:
+        """The racy claim of the document's own monitor: from 6 to 6."""
+        document = self._one(data, lambda one: one.status == 6)
+        if document:
+            self._write(
+                document,
+                "status_id = 6, ocr_worker_id = 'ocr-monitor-1', ocr_started_at = clock_timestamp(), "
+                "ocr_attempts = ocr_attempts + 1",
+            )
+            document.attempts += 1
+            self._is_taken(document)
+            document.elsewhere_for = 0.0
+
+    @rule(data=st.data())
+    def another_program_finishes_a_row(self, data: st.DataObject) -> None:
+        document = self._one(data, lambda one: one.status == 6)
+        if document:
+            self._write(
+                document,
+                "status_id = 5, file_content = 'elsewhere', ocr_completed_at = clock_timestamp(), ocr_error = NULL",
+            )
+            document.status, document.text = 5, "elsewhere"
+            self._is_taken(document)
 
     @rule(data=st.data())
     def another_program_claims_a_row(self, data: st.DataObject) -> None:
@@ -361,6 +406,10 @@ class QueueMachine(RuleBasedStateMachine):
         self.connection.execute(PASS_TIME, {"seconds": 3600})
         recover(self.connection, sources=SOURCES, stuck_after=STUCK_AFTER, mirror_errors=True, exhausted_status=3)
         assert list(find_violations(self.connection, sources=SOURCES)) == []
+
+    def _is_taken(self, document: Document) -> None:
+        """Another program has written the row: our claim and a request to reread it are gone."""
+        document.token, document.elsewhere_for, document.again = None, None, False
 
     def _go_back(self, document: Document) -> None:
         """Ready again; or done again with the old text, and not to be read any more once its attempts are used up."""

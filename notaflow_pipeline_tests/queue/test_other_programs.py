@@ -12,12 +12,11 @@ from notaflow_pipeline.queue import leases, outcomes
 from notaflow_pipeline.queue.model import Claim
 from notaflow_pipeline.queue.oracle import accept, find_violations
 from notaflow_pipeline.queue.outcomes import Recording
-from notaflow_pipeline.queue.rereading import request_reread
 from notaflow_pipeline_tests.queue.conftest import (
+    BLANK,
     ENCRYPTED,
     LEASE,
     READING,
-    TIMEOUT,
     add_document,
     ago,
     attempts,
@@ -26,6 +25,8 @@ from notaflow_pipeline_tests.queue.conftest import (
     claim_one,
     document,
     fail,
+    record_failure,
+    reread,
     succeed,
     sweep,
 )
@@ -54,11 +55,11 @@ def violations(connection: Connection) -> list[tuple[str, str]]:
     return [(one.invariant, one.what) for one in find_violations(connection, sources=["index"])]
 
 
-def reread(connection: Connection) -> UUID:
+def to_be_reread(connection: Connection) -> UUID:
     """A document that was read, and that is to be reread."""
     key = add_document(connection)
     assert succeed(connection, claim_one(connection))
-    assert request_reread(connection, sources=["index"], ids=[key]) == [key]
+    assert reread(connection, ids=[key]) == [key]
     return key
 
 
@@ -80,7 +81,7 @@ ENDS: dict[str, Callable[[Connection, Claim], object]] = {
 
 @pytest.mark.parametrize("end", ENDS)
 def test_reset_before_the_claim_withdraws_the_request_to_reread(connection: Connection, end: str) -> None:
-    key = reread(connection)
+    key = to_be_reread(connection)
     connection.execute(RESET, [key])
     row = document(connection, key)
     assert (row["status_id"], row["ocr_reread_requested_at"]) == (3, None)
@@ -92,7 +93,7 @@ def test_reset_before_the_claim_withdraws_the_request_to_reread(connection: Conn
 
 @pytest.mark.parametrize("end", ENDS)
 def test_reset_during_rereading_leaves_the_document_ready(connection: Connection, end: str) -> None:
-    key = reread(connection)
+    key = to_be_reread(connection)
     held = claim_one(connection)
     connection.execute(RESET, [key])
     row = document(connection, key)
@@ -106,7 +107,7 @@ def test_reset_during_rereading_leaves_the_document_ready(connection: Connection
 
 @pytest.mark.parametrize("end", ENDS)
 def test_text_that_is_deleted_during_rereading_is_not_done(connection: Connection, end: str) -> None:
-    key = reread(connection)
+    key = to_be_reread(connection)
     held = claim_one(connection)
     connection.execute("UPDATE extraction_queue SET file_content = NULL WHERE id = %s", [key])
     ENDS[end](connection, held)
@@ -128,17 +129,11 @@ def test_text_of_another_program_during_reading_is_kept(connection: Connection, 
 def test_empty_text_counts_as_a_text(connection: Connection) -> None:
     key = add_document(connection)
     [held] = claim(connection)
-    assert succeed(connection, held, outcome_without_text())
-    assert request_reread(connection, sources=["index"], ids=[key]) == [key]
+    assert succeed(connection, held, BLANK)
+    assert reread(connection, ids=[key]) == [key]
     fail(connection, claim_one(connection))
     row = document(connection, key)
     assert (row["status_id"], row["file_content"]) == (5, "")
-
-
-def outcome_without_text() -> Any:
-    from dataclasses import replace
-
-    return replace(READING, text="")
 
 
 MOVES = {
@@ -153,7 +148,7 @@ MOVES = {
 @pytest.mark.parametrize("move", MOVES)
 @pytest.mark.parametrize("claimed", [False, True], ids=["waiting", "claimed"])
 def test_row_that_another_program_moves_loses_its_request(connection: Connection, move: str, claimed: bool) -> None:
-    key = reread(connection)
+    key = to_be_reread(connection)
     if claimed:
         claim_one(connection)
     connection.execute(MOVES[move], [key])
@@ -299,7 +294,7 @@ def test_failure_of_a_locked_row_waits(connection: Connection, locker: Connectio
     add_document(connection)
     held = claim_one(connection)
     lock(locker, held.document_id)
-    assert not fail(connection, held)
+    assert record_failure(connection, held) is Recording.LOCKED
     assert attempts(connection)[0]["outcome"] is None
     locker.rollback()
     assert fail(connection, held)
@@ -347,7 +342,7 @@ def test_outcome_of_a_file_that_the_row_names_no_more_is_dropped(connection: Con
     if outcome == "text":
         assert outcomes.record_texts(connection, [(held, READING)]) == {held.token: Recording.RELEASED}
     else:
-        assert not fail(connection, held, TIMEOUT)
+        assert record_failure(connection, held) is Recording.RELEASED
     row, [attempt] = document(connection, key), attempts(connection, key)
     assert (row["status_id"], row["file_content"], row["ocr_attempts"], row["ocr_error"]) == (3, None, 0, None)
     assert attempt["outcome"] == "released"

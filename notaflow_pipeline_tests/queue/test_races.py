@@ -7,6 +7,7 @@ the first ends, and row, attempt and oracle are as they must be.
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -28,7 +29,7 @@ from notaflow_pipeline_tests.queue.conftest import (
     sweep,
 )
 from notaflow_pipeline_tests.queue.oracle import broken_promises
-from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 WAITS_SECONDS = 0.15
 """Within which one that need not wait is done; it may also be slower, and nothing else follows from it."""
@@ -53,12 +54,22 @@ class Actor:
     outcome: str | None
 
 
+def _release(one: Connection, held: Claim) -> None:
+    """Release, again while the row is locked."""
+    wait_until(
+        lambda: (
+            outcomes.release(one, [held.token], reason="stop")
+            or not leases.renew(one, [held.token], timedelta(seconds=-1))
+        )
+    )
+
+
 ACTORS = {
     "renew": Actor(lambda one, held: leases.renew(one, [held.token], LEASE), 6, None),
     "succeed": Actor(lambda one, held: succeed(one, held, READING), 5, "succeeded"),
     "fail": Actor(lambda one, held: fail(one, held, retry_base_seconds=0), 3, "failed"),
     "fail for good": Actor(lambda one, held: fail(one, held, ENCRYPTED), 3, "failed"),
-    "release": Actor(lambda one, held: outcomes.release(one, [held.token], reason="stop"), 3, "released"),
+    "release": Actor(_release, 3, "released"),
     "another program resets": Actor(_reset, 3, "superseded"),
     "another program deletes": Actor(_delete, None, "superseded"),
 }

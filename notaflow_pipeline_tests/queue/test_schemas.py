@@ -9,16 +9,23 @@ from psycopg import Connection, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import scalar_row
 
-from notaflow_pipeline.queue import claims
 from notaflow_pipeline.queue.database import connect, open_pool, short_transaction
 from notaflow_pipeline.queue.migrating import MigrationFailed, migrate, migrate_down, migration_ids
 from notaflow_pipeline.queue.placement import UNLISTED_COLUMNS
-from notaflow_pipeline.queue.recovery import Recovered
 from notaflow_pipeline.queue.rereading import request_reread
 from notaflow_pipeline.queue.roles import WORKER, grant_roles
 from notaflow_pipeline.queue.schema import COLUMNS, SchemaMismatch, find_differences, require_schema
 from notaflow_pipeline.queue.search_path import queue_schema
-from notaflow_pipeline_tests.queue.conftest import READING, add_document, claim_one, document, expire, sweep
+from notaflow_pipeline_tests.queue.conftest import (
+    READING,
+    add_document,
+    claim_one,
+    document,
+    expire,
+    repaired,
+    succeed,
+    sweep,
+)
 from notaflow_pipeline_tests.queue.logins import PASSWORD, logged_in
 from notaflow_pipeline_tests.queue.test_migrations import NOTAFLOW_TABLES
 
@@ -101,10 +108,10 @@ def read_again_and_lose_it(url: str) -> None:
     with connect(url) as connection:
         key = add_document(connection)
         connection.execute("UPDATE extraction_queue SET status_id = 1 WHERE id <> %s", [key])
-        claims.succeed(connection, claim_one(connection), READING)
+        succeed(connection, claim_one(connection), READING)
         request_reread(connection, sources=["index"])
         expire(connection, claim_one(connection))
-        assert sweep(connection) != Recovered(**dict.fromkeys(Recovered.__dataclass_fields__, 0))
+        assert sweep(connection) != repaired()
         assert document(connection, key)["status_id"] == 5
         assert document(connection, key)["ocr_completed_at"] is not None
 
@@ -239,7 +246,7 @@ def test_sessions_of_the_pool_look_into_the_queues_schema_first(connection: Conn
         assert pooled.execute("SHOW search_path").fetchone() == ('"public", "decoys", pg_temp',)
         add_document(pooled)
         pooled.execute("CREATE TEMPORARY TABLE extraction_queue (id uuid)")
-        assert claims.succeed(pooled, claim_one(pooled), READING)
+        assert succeed(pooled, claim_one(pooled), READING)
 
 
 def test_transactions_behind_a_pooler_look_there_too(
@@ -252,7 +259,7 @@ def test_transactions_behind_a_pooler_look_there_too(
         with short_transaction(pooled):
             assert pooled.execute("SHOW search_path").fetchone() == ('"public", "decoys", pg_temp',)
         assert pooled.execute("SHOW search_path").fetchone() == ("decoys, public",)
-        assert claims.succeed(pooled, claim_one(pooled), READING)
+        assert succeed(pooled, claim_one(pooled), READING)
 
 
 def test_roles_are_granted_in_the_queues_schema(empty_database_url: str, queue_in_app: str) -> None:
@@ -266,7 +273,7 @@ def test_roles_are_granted_in_the_queues_schema(empty_database_url: str, queue_i
             with connect(url) as worker:
                 require_schema(worker, ["index"])
                 add_document(owner)
-                assert claims.succeed(worker, claim_one(worker), READING)
+                assert succeed(worker, claim_one(worker), READING)
 
 
 def test_every_column_of_our_tables_is_known(connection: Connection) -> None:

@@ -8,11 +8,11 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue import claims
+from notaflow_pipeline.queue import claims, outcomes
 from notaflow_pipeline.queue.database import is_passing, open_pool
 from notaflow_pipeline.queue.model import ERROR_PREFIX, Failure
 from notaflow_pipeline_tests.queue.conftest import LEASE, add_document, attempts, claim_one, document
-from notaflow_pipeline_tests.queue.test_leases import until
+from notaflow_pipeline_tests.testing.waiting import wait_until
 
 TRANSIENT = [
     "08000",
@@ -176,7 +176,7 @@ def test_pool_keeps_trying_to_connect_at_the_same_pace(database_url: str) -> Non
         with pool.connection() as connection:
             connection.close()
         # psycopg's own pace, which doubles, needs 31 s for as many
-        until(lambda: len(tries) >= 6, seconds=20)
+        wait_until(lambda: len(tries) >= 6)
 
 
 @pytest.mark.parametrize("odd", ["the storage said \0", "the storage said \udcff"], ids=["NUL", "surrogate"])
@@ -187,7 +187,7 @@ def test_odd_characters_are_replaced_in_all_that_is_recorded(connection: Connect
         connection, limit=1, sources=["index"], worker_id=f"w{odd}", run_id=f"r{odd}", lease=LEASE
     )
     failure = Failure("storage", odd, retryable=True)
-    assert claims.fail(
+    assert outcomes.record_failure(
         connection,
         first,
         failure,
@@ -198,7 +198,7 @@ def test_odd_characters_are_replaced_in_all_that_is_recorded(connection: Connect
         mirror_errors=True,
         exhausted_status=3,
     )
-    assert claims.release_run(connection, f"r{odd}", reason=odd) == 1
+    assert outcomes.release_run(connection, f"r{odd}", reason=odd) == 1
     assert second.document_id == released
     assert document(connection, failed)["ocr_error"] == ERROR_PREFIX + "the storage said ?"
     [attempt] = attempts(connection, released)
