@@ -47,7 +47,8 @@ DO $$
 BEGIN
     EXECUTE format(
         'ALTER FUNCTION ocr_keep_old_text() SET search_path = %I, pg_temp',
-        (SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = 'extraction_queue'::regclass)
+        (SELECT n.nspname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+         WHERE c.oid = 'extraction_queue'::regclass)
     );
 END
 $$;

@@ -105,7 +105,7 @@ BEGIN
                   SELECT
                   FROM pg_proc AS p
                   WHERE p.proowner = r.oid
-                    AND p.oid = ANY (ARRAY[to_regprocedure('ocr_forget_claim()'), to_regprocedure('ocr_keep_old_text()')])
+                    AND p.oid = ANY (ARRAY[to_regprocedure('ocr_changed_elsewhere()'), to_regprocedure('ocr_keep_old_text()')])
               )
           )
     LOOP
@@ -135,7 +135,7 @@ BEGIN
     FOR thing IN
         SELECT p.oid::regprocedure::text AS name
         FROM pg_proc AS p
-        WHERE p.oid = ANY (ARRAY[to_regprocedure('ocr_forget_claim()'), to_regprocedure('ocr_keep_old_text()')])
+        WHERE p.oid = ANY (ARRAY[to_regprocedure('ocr_changed_elsewhere()'), to_regprocedure('ocr_keep_old_text()')])
           AND p.proowner <> 'notaflow_owner'::regrole
     LOOP
         EXECUTE format('ALTER FUNCTION %s OWNER TO notaflow_owner', thing.name);

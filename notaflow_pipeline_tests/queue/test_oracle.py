@@ -97,6 +97,10 @@ def test_open_attempt_of_a_row_that_went_elsewhere_is_named(connection: Connecti
     history(connection)
     [running] = [one for one in attempts(connection) if one["finished_at"] is None]
     change(connection, "extraction_queue", running["queue_id"], status_id=3)
+    assert list(find_violations(connection, sources=["index"])) == [], (
+        "its worker has until the lease expires to end it"
+    )
+    change(connection, "ocr_attempt", running["id"], lease_expires_at=ago("1 second"))
     [violation] = find_violations(connection, sources=["index"])
     assert (violation.invariant, violation.document_id) == ("status_6_is_one_open_attempt", str(running["queue_id"]))
     assert connection.execute(PROMISES["(e) an open attempt is the token of a row at 6"]).fetchall()

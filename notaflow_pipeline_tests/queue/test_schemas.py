@@ -221,7 +221,7 @@ def test_two_queues_in_two_schemas_do_not_meet(empty_database_url: str) -> None:
         connection.execute("DROP TABLE staging.ocr_pruning")
         assert differences(empty_database_url) == ["table ocr_pruning is missing"]
         migrate_down(empty_database_url, to=4)
-        for relation in ("ocr_attempt", "ocr_pruning", "ocr_failed_jobs", "idx_extraction_queue_ocr_claim_acte"):
+        for relation in ("ocr_attempt", "ocr_pruning", "ocr_failed_jobs", "idx_extraction_queue_ocr_next_acte"):
             assert connection.execute("SELECT to_regclass(%s)", [f"public.{relation}"]).fetchone() != (None,)
 
 
