@@ -8,7 +8,7 @@ classes, in an environment of their own:
     .venv/bin/python benchmarks/queue.py --peers-python /tmp/peers/bin/python --correctness
 
 usage: python benchmarks/queue.py [--peers-python PYTHON] [--repetitions N] [--jobs N] [--workers N]
-                                  [--finished N,N,N] [--exhausted N] [--held-snapshot] [--correctness] [--quick]
+                                  [--finished N,N,N] [--exhausted N] [--waiting N] [--held-snapshot] [--correctness] [--quick]
 """
 
 import sys
@@ -27,6 +27,7 @@ import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 
 import psycopg
@@ -68,6 +69,7 @@ class Scenario:
     name: str
     finished: int = 0
     failed: int = 0
+    waiting: int = 0
     held_snapshot: bool = False
 
 
@@ -140,6 +142,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="worker processes")
     parser.add_argument("--finished", default="0,100000,1000000", help="finished documents kept, several by commas")
     parser.add_argument("--exhausted", type=int, default=0, help="documents given up before, 0 leaves it out")
+    parser.add_argument("--waiting", type=int, default=0, help="documents in backoff, 0 leaves it out")
     parser.add_argument("--held-snapshot", action="store_true", help="also beside a transaction that stays open")
     parser.add_argument("--correctness", action="store_true", help="also kill and freeze workers")
     parser.add_argument("--correctness-only", action="store_true", help="no speed")
@@ -157,6 +160,8 @@ def _scenarios(arguments: argparse.Namespace) -> list[Scenario]:
     scenarios = [Scenario(f"{int(rows):,} finished", finished=int(rows)) for rows in arguments.finished.split(",")]
     if arguments.exhausted:
         scenarios.append(Scenario(f"{arguments.exhausted:,} exhausted", failed=arguments.exhausted))
+    if arguments.waiting:
+        scenarios.append(Scenario(f"{arguments.waiting:,} in backoff (this queue alone)", waiting=arguments.waiting))
     if arguments.held_snapshot:
         scenarios.append(Scenario("snapshot held open", held_snapshot=True))
     return scenarios
@@ -169,7 +174,7 @@ def _scenario(
     runs = []
     with ExitStack() as beside:
         for one in installed.values():
-            one.fill(finished=scenario.finished, failed=scenario.failed)
+            one.fill(finished=scenario.finished, failed=scenario.failed, waiting=scenario.waiting)
             if scenario.held_snapshot:
                 holder = beside.enter_context(psycopg.connect(one.database))
                 holder.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -293,13 +298,16 @@ def _latency(runs: list[Measured], percentile: int) -> float:
 
 
 def _aims(runs: list[Measured]) -> None:
-    """Print how this queue's batches stand beside the better peer, and its claims beside those on empty tables."""
+    """Print how this queue stands beside the better peer, one by one and in batches, and beside itself on empty tables.
+
+    A peer is compared by what its claim takes: one with one, ten with ten, or with as many in hand where it takes one alone.
+    """
     scenarios = list(dict.fromkeys(run.scenario for run in runs))
-    ours = Contestant(NOTAFLOW, 10).name
-    empty = _valid(runs, scenarios[0], ours)
-    for scenario in scenarios:
+    for scenario, batch in product(scenarios, (1, 10)):
+        ours = Contestant(NOTAFLOW, batch).name
+        empty = _valid(runs, scenarios[0], ours)
         mine = _valid(runs, scenario, ours)
-        names = {run.contestant for run in runs if not run.contestant.startswith(NOTAFLOW.name)}
+        names = {name for name in (run.contestant for run in runs) if _is_peer(name, batch)}
         peers = [
             statistics.median(run.documents / run.seconds for run in theirs)
             for name in names
@@ -310,7 +318,14 @@ def _aims(runs: list[Measured]) -> None:
         rate = statistics.median(run.documents / run.seconds for run in mine)
         against = f"{rate / max(peers):.2f} times the better peer's rate, " if peers else ""
         p50, p99 = (_latency(mine, percentile) / _latency(empty, percentile) for percentile in (50, 99))
-        print(f"{scenario}: {against}{p50:.2f} times the claim p50 and {p99:.2f} times the p99 of {scenarios[0]}")
+        beside = f"{p50:.2f} times the claim p50 and {p99:.2f} times the p99 of {scenarios[0]}"
+        print(f"{scenario}, claims {batch}: {against}{beside}")
+
+
+def _is_peer(contestant: str, batch: int) -> bool:
+    """Whether a row of the table is a peer's, to be compared with claims of `batch` documents."""
+    takes = PROCRASTINATE.name in contestant or f"claims {batch}," in f"{contestant},"
+    return takes and not contestant.startswith(NOTAFLOW.name)
 
 
 def _report_correctness(sheet: list[Correctness]) -> None:

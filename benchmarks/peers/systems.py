@@ -28,6 +28,7 @@ class System:
     failed: tuple[str, ...]  # %(rows)s documents that were given up, older than all work
     summary: str  # what of the run is unfinished, done, done twice, and stored; first claim; last end
     is_finished: str  # whether nothing is left to do
+    waiting: tuple[str, ...] = ()  # %(rows)s documents, older than all work, that wait for their next attempt
 
 
 NOTAFLOW = System(
@@ -91,6 +92,15 @@ NOTAFLOW = System(
                OR status_id = 3 AND COALESCE(ocr_attempts, 0) < COALESCE(ocr_max_attempts, 3)
         )
     """,
+    waiting=(
+        """
+        INSERT INTO extraction_queue (document_source, document_number, status_id, supabase_path, ocr_attempts,
+                                      ocr_max_attempts, ocr_error, ocr_last_error_at, ocr_next_attempt_at, created_at)
+        SELECT 'index', 'waits-' || n, 3, 'index/' || n || '.pdf', 1, 3, 'OCR processing failed: old', now(),
+               now() + make_interval(days => 1), now() - make_interval(days => 30)
+        FROM generate_series(1, %(rows)s) AS n
+        """,
+    ),
 )
 
 PGQUEUER = System(
@@ -241,12 +251,16 @@ class Installed:
                     with suppress(OSError):
                         stream.close()
 
-    def fill(self, *, finished: int, failed: int) -> None:
+    def fill(self, *, finished: int, failed: int, waiting: int) -> None:
         """Empty the tables and fill them with old rows, without the system's triggers."""
         self.connection.execute(self.system.empty)
         with self.connection.transaction():
             self.connection.execute("SET LOCAL session_replication_role = replica")
-            for rows, statements in ((finished, self.system.finished), (failed, self.system.failed)):
+            for rows, statements in (
+                (finished, self.system.finished),
+                (failed, self.system.failed),
+                (waiting, self.system.waiting),
+            ):
                 for statement in statements if rows else ():
                     self.connection.execute(statement, {"rows": rows})
         self.tidy()
