@@ -14,6 +14,7 @@ from psycopg import Connection, sql
 from notaflow_pipeline.queue import claims, database, outcomes
 from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.queue.model import Claim, Failure, Reading
+from notaflow_pipeline.queue.oracle import find_violations
 from notaflow_pipeline.queue.outcomes import Recording
 from notaflow_pipeline.queue.recovery import recover
 from notaflow_pipeline_tests.queue.conftest import succeed
@@ -25,9 +26,9 @@ FAILURE = Failure("timeout", "It took too long.", retryable=True)
 Scenario = Callable[[str], None]
 
 
-def claim(connection: Connection) -> list[Claim]:
+def claim(connection: Connection, limit: int = 1) -> list[Claim]:
     return claims.claim_documents(
-        connection, limit=1, sources=["index"], worker_id="everybody", run_id=None, lease=LEASE
+        connection, limit=limit, sources=["index"], worker_id="everybody", run_id=None, lease=LEASE
     )
 
 
@@ -95,6 +96,35 @@ def one_document_has_one_open_attempt(url: str) -> None:
         assert len(claim(connection)) == 1
 
 
+def locked_row_keeps_no_other_waiting(url: str) -> None:
+    with psycopg.connect(url) as other, psycopg.connect(url, autocommit=True) as connection:
+        for number in "12":
+            enqueue_document(connection, NewDocument("index", number, f"index/{number}.pdf"))
+        first, second = claim(connection, limit=2)
+        other.execute("SELECT FROM extraction_queue WHERE id = %s FOR UPDATE", [first.document_id])
+        recorded = outcomes.record_texts(connection, [(first, READING), (second, READING)])
+        assert [recorded[one.token] for one in (first, second)] == [Recording.LOCKED, Recording.RECORDED]
+
+
+def text_of_a_file_that_was_replaced_is_dropped(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        document = enqueue_document(connection, NewDocument("index", "1", "index/old.pdf"))
+        [held] = claim(connection)
+        connection.execute("UPDATE extraction_queue SET supabase_path = 'index/new.pdf'")
+        assert not succeed(connection, held, READING)
+        row = connection.execute("SELECT status_id, file_content FROM extraction_queue WHERE id = %s", [document])
+        assert row.fetchone() == (3, None)
+
+
+def attempts_follow_one_another_though_the_clock_steps_back(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        enqueue_document(connection, NewDocument("index", "1", "index/1.pdf"))
+        outcomes.release(connection, [claim(connection)[0].token], reason="stop")
+        connection.execute("UPDATE ocr_attempt SET finished_at = now() + interval '1 hour'")
+        claim(connection)
+        assert list(find_violations(connection, sources=["index"])) == []
+
+
 SCENARIOS: list[tuple[Scenario, str, list[str]]] = [
     (
         late_success_changes_nothing,
@@ -111,6 +141,13 @@ SCENARIOS: list[tuple[Scenario, str, list[str]]] = [
         ],
     ),
     (rows_in_other_hands_are_passed_over, "_PICK", [" SKIP LOCKED"]),
+    (locked_row_keeps_no_other_waiting, "_SUCCEED", [" SKIP LOCKED"]),
+    (
+        text_of_a_file_that_was_replaced_is_dropped,
+        "_SUCCEED",
+        ["\n      AND q.supabase_path IS NOT DISTINCT FROM read.path"],
+    ),
+    (attempts_follow_one_another_though_the_clock_steps_back, "_CLAIM", [", before.ended_at"]),
 ]
 
 
@@ -149,3 +186,21 @@ def test_without_superseding_the_unique_index_refuses(database_url: str, monkeyp
     monkeypatch.setattr(claims, "_CLAIM", sql.SQL(text))
     with pytest.raises(psycopg.errors.UniqueViolation):
         one_document_has_one_open_attempt(database_url)
+
+
+def our_claim_ends_with_another_programs(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        enqueue_document(connection, NewDocument("index", "1", "index/1.pdf"))
+        [held] = claim(connection)
+        connection.execute("UPDATE extraction_queue SET status_id = 6, ocr_started_at = clock_timestamp()")
+        assert not succeed(connection, held, READING)
+
+
+@pytest.mark.owner
+def test_trigger_is_what_ends_our_claim_with_another_programs(database_url: str) -> None:
+    our_claim_ends_with_another_programs(database_url)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("TRUNCATE extraction_queue, ocr_attempt")
+        connection.execute("DROP TRIGGER ocr_changed_elsewhere ON extraction_queue")
+    with pytest.raises(AssertionError):
+        our_claim_ends_with_another_programs(database_url)
