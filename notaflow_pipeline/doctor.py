@@ -15,6 +15,7 @@ from notaflow_pipeline.documents.failures import StorageMisconfigured, StorageUn
 from notaflow_pipeline.documents.location import buckets_of
 from notaflow_pipeline.embedded import database_url
 from notaflow_pipeline.ocr.failures import EngineUnavailable
+from notaflow_pipeline.queue.claim_trial import try_claim
 from notaflow_pipeline.queue.database import DatabaseUnavailable, connect, where
 from notaflow_pipeline.queue.rights import require_rights
 from notaflow_pipeline.queue.schema import SchemaMismatch, require_schema
@@ -45,8 +46,14 @@ def examine(settings: Settings) -> Iterator[Finding]:
             yield Finding("schema", ok=False, detail="not looked at: the database cannot be used")
         else:
             yield Finding("database", ok=True, detail=f"{where(url)}, PostgreSQL {_server_version(connection)}")
-            yield _tried("schema", "as this version needs it", lambda: require_schema(connection, settings.sources))
-            yield _tried("rights", "this login may do a worker's work", lambda: require_rights(connection))
+            schema = _tried("schema", "as this version needs it", lambda: require_schema(connection, settings.sources))
+            rights = _tried("rights", "this login may do a worker's work", lambda: require_rights(connection))
+            yield from (schema, rights)
+            if schema.ok and rights.ok:
+                trial = try_claim(connection, settings.sources)
+                yield Finding("claim", ok=trial.ok, detail=trial.detail)
+            else:
+                yield Finding("claim", ok=False, detail="not tried: see above")
     engine = configured_engine(settings)
     yield _tried("engine", engine.name, engine.check)
     try:

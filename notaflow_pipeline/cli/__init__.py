@@ -17,6 +17,7 @@ from notaflow_pipeline.cli.terminal import app, say_aside
 from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageMisconfigured, StorageUnavailable
 from notaflow_pipeline.ocr.failures import EngineUnavailable
 from notaflow_pipeline.queue.database import DatabaseUnavailable
+from notaflow_pipeline.queue.foreign_triggers import TriggerLacksPrivilege
 from notaflow_pipeline.queue.migrating import MigrationFailed
 from notaflow_pipeline.queue.schema import SchemaMismatch
 from notaflow_pipeline.settings import SettingsError
@@ -49,7 +50,8 @@ def main() -> NoReturn:
         app()
     except EXPECTED_ERRORS as error:
         message = getattr(error, "sentence", str(error)).strip().splitlines()
-        advice = ROLES_ADVICE if isinstance(error, psycopg.errors.InsufficientPrivilege) else ""
+        could_be_granted = isinstance(error, psycopg.errors.InsufficientPrivilege)
+        advice = ROLES_ADVICE if could_be_granted and not isinstance(error, TriggerLacksPrivilege) else ""
         say_aside(f"{message[0] if message else type(error).__name__}{advice}")
         sys.exit(1)
     sys.exit(0)

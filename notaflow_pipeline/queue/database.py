@@ -17,6 +17,7 @@ from psycopg.errors import ReadOnlySqlTransaction
 from psycopg_pool import ConnectionPool, PoolTimeout
 from psycopg_pool.base import AttemptWithBackoff
 
+from notaflow_pipeline.queue.foreign_triggers import explaining_triggers
 from notaflow_pipeline.queue.search_path import path_to_queue
 from notaflow_pipeline.queue.timestamps import load_every_timestamp
 from notaflow_pipeline.queue.transient import is_passing as is_passing
@@ -224,7 +225,7 @@ def short_transaction(connection: Connection) -> Iterator[None]:
     power keeps its locks, and PgBouncer keeps a connection for a client that has none to give back (both measured with
     psycopg 3.3, PostgreSQL 18 and PgBouncer 1.18; the cause is the Flush that it sends after its Sync).
     """
-    with connection.transaction():
+    with explaining_triggers(), connection.transaction():
         if not _is_limited(connection):
             path = connection.search_path if isinstance(connection, AnsweringConnection) else None
             connection.execute(_LIMIT, _limits(path, transaction_only=True))
@@ -239,7 +240,8 @@ def short_statement(connection: Connection) -> Iterator[None]:
     transaction.
     """
     if _is_limited(connection):
-        yield
+        with explaining_triggers():
+            yield
         return
     with short_transaction(connection):
         yield

@@ -327,6 +327,8 @@ def _recorded(
             with short_statement(connection):
                 cursor.execute(statement, arguments)
             return set(cursor.fetchall())
+    except psycopg.errors.InsufficientPrivilege:
+        raise  # this says nothing of the text
     except psycopg.Error as error:
         if is_passing(error):
             raise

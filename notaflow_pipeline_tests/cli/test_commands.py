@@ -317,6 +317,7 @@ class TestDoctor:
             "database": True,
             "schema": True,
             "rights": True,
+            "claim": True,
             "engine": True,
             "storage": True,
             "space": True,

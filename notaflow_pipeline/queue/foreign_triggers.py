@@ -1,0 +1,95 @@
+"""Explains errors of triggers that other programs put on the queue's tables, above all a missing privilege.
+
+The text of a database error can repeat a row's values, in its DETAIL and in statements of its CONTEXT. Nothing is taken from
+it here but the names of functions, tables and commands.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+_FUNCTION = re.compile(r"([\w.$]+)\(\)|\"([\w.$]+)\"")
+
+_DENIED = re.compile(r"^permission denied for (table|view|sequence|schema|function) ([\w.$]+)$")
+
+_HIDDEN = re.compile(r"^new row violates row-level security policy for table \"([\w.$]+)\"$")
+
+_COMMAND = re.compile(r"^[^\"\n]*\"\s*(INSERT|UPDATE|DELETE|SELECT|MERGE)\b", re.IGNORECASE)
+
+_RIGHTS = {"sequence": "USAGE", "schema": "USAGE", "function": "EXECUTE"}
+
+SERVERS_OWN = frozenset({"aclcheck_error", "nextval_internal", "ExecWithCheckOptions"})
+"""Functions of PostgreSQL that say which privilege is missing; what a trigger raises itself is not repeated."""
+
+OUR_FUNCTIONS = "ocr_"
+"""How the names of this project's own trigger functions begin."""
+
+
+class TriggerLacksPrivilege(psycopg.errors.InsufficientPrivilege):
+    """A trigger of another program may not do something as this login; `notaflow migrate --roles` cannot grant it."""
+
+
+@contextmanager
+def explaining_triggers() -> Iterator[None]:
+    """Replace the error of another program's trigger by one of the same class that names the trigger's function.
+
+    Raises:
+        TriggerLacksPrivilege: with what to do.
+        psycopg.Error: of the class that it was, without the server's text.
+    """
+    try:
+        yield
+    except psycopg.Error as error:
+        function = trigger_function(error)
+        if function is None:
+            raise
+        # from None: whoever prints the error would print the driver's as well
+        if isinstance(error, psycopg.errors.InsufficientPrivilege):
+            raise TriggerLacksPrivilege(_lacks_privilege(function, error)) from None
+        raise type(error)(_fails(function, error)) from None
+
+
+def trigger_function(error: psycopg.Error) -> str | None:
+    """Return the other program's function in which an error arose, the outermost; None when it arose in our statement."""
+    lines = (error.diag.context or "").strip().splitlines()
+    found = _FUNCTION.search(lines[-1]) if lines else None
+    name = None if found is None else found[1] or found[2]
+    return None if name is None or name.split(".")[-1].startswith(OUR_FUNCTIONS) else name
+
+
+def _lacks_privilege(function: str, refused: psycopg.Error) -> str:
+    what, grant = _what_is_missing(refused)
+    return (
+        f"the trigger function {function}(), which is not this project's, failed: {what}. `notaflow migrate --roles` cannot "
+        f"grant that. Make the function run as its owner (ALTER FUNCTION {function}() SECURITY DEFINER SET search_path = …), "
+        f"or {grant}"
+    )
+
+
+def _fails(function: str, error: psycopg.Error) -> str:
+    return (
+        f"the trigger function {function}(), which is not this project's, failed with {type(error).__name__} (SQLSTATE "
+        f"{error.sqlstate}); its text is not repeated, because it can hold a row's"
+    )
+
+
+def _what_is_missing(refused: psycopg.Error) -> tuple[str, str]:
+    """Return what the server says, and the grant that would help."""
+    general = "grant the worker's login (notaflow_worker) what the function needs"
+    message = refused.diag.message_primary or ""
+    if refused.diag.source_function not in SERVERS_OWN:
+        return "it refuses this login", general
+    if denied := _DENIED.match(message):
+        kind, name = denied.groups()
+        command = _COMMAND.match(refused.diag.context or "")
+        right = _RIGHTS.get(kind) or (command[1].upper() if command else None)
+        if right is not None:
+            return (
+                message,
+                f"GRANT {right} ON {'' if kind in {'table', 'view'} else kind.upper() + ' '}{name} TO notaflow_worker",
+            )
+    if hidden := _HIDDEN.match(message):
+        return message, f"make a policy on {hidden[1]} that lets notaflow_worker write"
+    return message, general
