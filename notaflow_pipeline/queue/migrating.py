@@ -207,6 +207,8 @@ def _move_home(connection: Connection) -> list[str]:
             "in the first schema of the path, run migrations/001 and 002 there with psql first. Nothing was changed."
         )
     misplaced = find_misplaced(connection, COLUMNS, TRIGGERS, VIEWS)
+    if not misplaced:
+        return []
     _require_one_of_each(misplaced)
     try:
         with connection.transaction():

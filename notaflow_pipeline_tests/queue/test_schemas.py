@@ -189,6 +189,16 @@ def test_tables_that_cannot_be_moved_are_named_with_what_to_do(scattered: Connec
     assert schemas_of_ours(database_url) == {"elsewhere"}
 
 
+def test_table_in_two_wrong_schemas_is_left_to_a_person(scattered: Connection, database_url: str) -> None:
+    scattered.execute("CREATE SCHEMA copies CREATE TABLE ocr_pause (since timestamptz, reason text)")
+    with pytest.raises(MigrationFailed, match=r"ocr_pause is in the schemas copies and elsewhere.*Nothing was changed"):
+        migrate(database_url, sources=["index"])
+    assert schemas_of_ours(database_url) == {"copies", "elsewhere"}
+    scattered.execute("ALTER TABLE copies.ocr_pause RENAME TO old_pause")
+    migrate(database_url, sources=["index"])
+    assert differences(database_url) == []
+
+
 def test_migrations_of_another_program_stay_where_they_are(scattered: Connection, database_url: str) -> None:
     scattered.execute("INSERT INTO elsewhere._yoyo_migration VALUES ('x', '001_another_program', now())")
     assert migrate(database_url, sources=["index"]).applied == migration_ids()
