@@ -19,7 +19,7 @@ from yoyo import read_migrations
 from notaflow_pipeline.queue.database import connect
 from notaflow_pipeline.queue.losses import Loss, count_in
 from notaflow_pipeline.queue.migration_session import open_backend, prepare_session
-from notaflow_pipeline.queue.placement import Misplaced, find_misplaced, move_home, queues_off_the_path
+from notaflow_pipeline.queue.placement import Misplaced, find_placement, move_home, queues_off_the_path
 from notaflow_pipeline.queue.schema import COLUMNS, TRIGGERS, VIEWS, claim_index, find_differences, invalid_indexes
 from notaflow_pipeline.queue.search_path import queue_schema
 
@@ -174,7 +174,7 @@ def migrate_down(url: str, *, to: int) -> list[str]:
     _require_known(to)
     taken_back = []
     with _alone(url) as connection:
-        if misplaced := find_misplaced(connection, COLUMNS, TRIGGERS, VIEWS):
+        if misplaced := find_placement(connection, COLUMNS, TRIGGERS, VIEWS).misplaced:
             raise MigrationFailed(
                 f"{misplaced[0].sentence}: run `notaflow migrate` first, which moves it; nothing was changed"
             )
@@ -206,7 +206,7 @@ def _move_home(connection: Connection) -> list[str]:
             f"{elsewhere[0]}. Let the path name it (ALTER ROLE … SET search_path), and grant USAGE on it; for a second queue "
             "in the first schema of the path, run migrations/001 and 002 there with psql first. Nothing was changed."
         )
-    misplaced = find_misplaced(connection, COLUMNS, TRIGGERS, VIEWS)
+    misplaced = find_placement(connection, COLUMNS, TRIGGERS, VIEWS).misplaced
     if not misplaced:
         return []
     _require_one_of_each(misplaced)

@@ -120,10 +120,21 @@ class _Function:
     looks_elsewhere: bool | None
 
 
-def find_misplaced(
+@dataclass(frozen=True)
+class Placement:
+    """Where our objects are."""
+
+    misplaced: list[Misplaced]
+    """Those in another schema than extraction_queue, and not in its own as well."""
+
+    differences: list[str]
+    """A sentence for whatever makes a session find other objects than those beside extraction_queue."""
+
+
+def find_placement(
     connection: Connection, columns: Mapping[str, Collection[str]], triggers: Sequence[str], views: Sequence[str]
-) -> list[Misplaced]:
-    """Return our objects that lie in another schema than extraction_queue, and not in its own as well.
+) -> Placement:
+    """Look at where our objects are.
 
     Args:
         connection: whose search_path leads to the queue.
@@ -133,36 +144,33 @@ def find_misplaced(
     """
     home = queue_schema(connection)
     if home is None:
-        return []
-    found = [
-        Misplaced(one.kind, one.name, one.schema, home)
-        for one in _relations_elsewhere(connection, home, [*_ours(columns), *views])
-        if not one.is_at_home and _is_ours(one, columns)
-    ]
+        return Placement([], queues_off_the_path(connection))
+    relations = _relations_elsewhere(connection, home, [*_ours(columns), *views])
     functions = _trigger_functions(connection, home, triggers)
-    return found + [Misplaced("function", one.name, one.schema, home) for one in functions if one.schema != home]
-
-
-def placement_differences(
-    connection: Connection, columns: Mapping[str, Collection[str]], triggers: Sequence[str], views: Sequence[str]
-) -> Iterator[str]:
-    """Yield a sentence for whatever makes a session find other objects than those beside extraction_queue."""
-    home = queue_schema(connection)
-    if home is None:
-        yield from queues_off_the_path(connection)
-        return
-    yield from (one.sentence for one in find_misplaced(connection, columns, triggers, views))
-    listed = login_schemas(connection)
-    before = listed[: listed.index(home)] if home in listed else []
-    for one in _relations_elsewhere(connection, home, [*_ours(columns), *views]):
-        if one.is_at_home and one.schema in before:
-            yield (
-                f"schema {one.schema}, which this login's search_path names before {home}, holds a {one.kind} {one.name}, "
-                f"too: remove or rename it, or let the path begin with {home} (ALTER ROLE … SET search_path)"
+    misplaced = [
+        *(Misplaced(r.kind, r.name, r.schema, home) for r in relations if not r.is_at_home and _is_ours(r, columns)),
+        *(Misplaced("function", f.name, f.schema, home) for f in functions if f.schema != home),
+    ]
+    sentences = [one.sentence for one in misplaced]
+    sentences += _shadows(connection, home, [one for one in relations if one.is_at_home])
+    for one in functions:
+        if one.looks_elsewhere:
+            sentences.append(
+                f"function {one.name}() looks for its tables in {one.path}, and extraction_queue is in {home}"
             )
-    for function in _trigger_functions(connection, home, triggers):
-        if function.looks_elsewhere:
-            yield f"function {function.name}() looks for its tables in {function.path}, and extraction_queue is in {home}"
+    return Placement(misplaced, sentences)
+
+
+def _shadows(connection: Connection, home: str, doubles: Sequence[_Relation]) -> list[str]:
+    """Name what sessions with the login's own path find instead of ours."""
+    listed = login_schemas(connection) if doubles else []
+    before = listed[: listed.index(home)] if home in listed else []
+    return [
+        f"schema {one.schema}, which this login's search_path names before {home}, holds a {one.kind} {one.name}, too: "
+        f"remove or rename it, or let the path begin with {home} (ALTER ROLE … SET search_path)"
+        for one in doubles
+        if one.schema in before
+    ]
 
 
 def move_home(connection: Connection, misplaced: Sequence[Misplaced], migrations: Collection[str]) -> None:

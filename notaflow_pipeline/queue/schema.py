@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from psycopg import Connection
 from psycopg.rows import scalar_row
 
-from notaflow_pipeline.queue.placement import find_misplaced, placement_differences
+from notaflow_pipeline.queue.placement import find_placement
 
 # table -> column -> type, of every column that the pipeline reads or writes
 COLUMNS = {
@@ -304,8 +304,9 @@ def find_differences(connection: Connection, sources: Sequence[str]) -> Iterator
     home = _home(connection)
     for table, column, type_name in connection.execute(_COLUMNS, {"tables": list(COLUMNS), "home": home}):
         present.setdefault(table, {})[column] = type_name
-    yield from placement_differences(connection, COLUMNS, TRIGGERS, VIEWS)
-    elsewhere = {one.name for one in find_misplaced(connection, COLUMNS, TRIGGERS, VIEWS)}
+    placement = find_placement(connection, COLUMNS, TRIGGERS, VIEWS)
+    yield from placement.differences
+    elsewhere = {one.name for one in placement.misplaced}
     yield from _column_differences(present, elsewhere)
     if "extraction_status" in present:
         yield from _status_difference(connection)

@@ -7,20 +7,22 @@ schema has the login's name), and then objects are created and found there.
 from collections.abc import Iterable
 
 from psycopg import Connection, sql
-from psycopg.rows import scalar_row
+from psycopg.rows import scalar_row, tuple_row
 
-_SCHEMAS = "SELECT current_schemas(FALSE)"
+_LISTED = "SELECT current_schemas(FALSE)"
 
-# views and temporary tables of that name do not count
-_SCHEMA_OF_TABLE = """
-SELECT listed.schema_name
-FROM unnest(%(schemas)s::text[]) WITH ORDINALITY AS listed (schema_name, place)
-JOIN pg_namespace AS n ON n.nspname = listed.schema_name
-JOIN pg_class AS c ON c.relnamespace = n.oid
-WHERE c.relname = %(table)s
-  AND c.relkind IN ('r', 'p')
-ORDER BY listed.place
-LIMIT 1
+# the schemas of the session's path that hold such a table, in order; views and temporary tables of that name do not count
+_HOLDERS = """
+SELECT current_schemas(FALSE),
+       ARRAY(
+           SELECT n.nspname::text
+           FROM unnest(current_schemas(FALSE)) WITH ORDINALITY AS listed (schema_name, place)
+           JOIN pg_namespace AS n ON n.nspname = listed.schema_name
+           JOIN pg_class AS c ON c.relnamespace = n.oid
+           WHERE c.relname = %(table)s
+             AND c.relkind IN ('r', 'p')
+           ORDER BY listed.place
+       )
 """
 
 _SET_PATH = "SELECT set_config('search_path', %(path)s, FALSE)"
@@ -28,7 +30,8 @@ _SET_PATH = "SELECT set_config('search_path', %(path)s, FALSE)"
 
 def queue_schema(connection: Connection) -> str | None:
     """Return the schema of the extraction_queue that this session works with; None where it finds no such table."""
-    return _schema_of(connection, "extraction_queue", _session_schemas(connection))
+    _, holders = _holders(connection, "extraction_queue")
+    return holders[0] if holders else None
 
 
 def path_to_queue(connection: Connection) -> str | None:
@@ -36,9 +39,8 @@ def path_to_queue(connection: Connection) -> str | None:
 
     The rest of the path stays: triggers of other programs run in our sessions and may need it.
     """
-    schemas = _session_schemas(connection)
-    first = _schema_of(connection, "extraction_queue", schemas)
-    return None if first is None else _as_path([first, *schemas])
+    listed, holders = _holders(connection, "extraction_queue")
+    return _as_path([holders[0], *listed]) if holders else None
 
 
 def pin_for_migrating(connection: Connection) -> None:
@@ -47,29 +49,30 @@ def pin_for_migrating(connection: Connection) -> None:
     A statement such as DROP TABLE IF EXISTS must not find the objects of another queue further down the path. NotaFlow may
     keep extraction_status in another schema.
     """
-    schemas = _session_schemas(connection)
-    first = _schema_of(connection, "extraction_queue", schemas)
-    if first is not None:
-        statuses = _schema_of(connection, "extraction_status", [first, *schemas])
-        connection.execute(_SET_PATH, {"path": _as_path([first] if statuses is None else [first, statuses])})
+    home = queue_schema(connection)
+    if home is not None:
+        _, statuses = _holders(connection, "extraction_status")
+        path = [home] if home in statuses else [home, *statuses[:1]]
+        connection.execute(_SET_PATH, {"path": _as_path(path)})
 
 
 def login_schemas(connection: Connection) -> list[str]:
     """Return the schemas that this login's sessions search when they set nothing themselves, in order."""
-    with connection.transaction(force_rollback=True):
-        connection.execute("SET LOCAL search_path TO DEFAULT")
-        return _session_schemas(connection)
+    with connection.transaction(force_rollback=True), connection.cursor(row_factory=scalar_row) as cursor:
+        cursor.execute("SET LOCAL search_path TO DEFAULT")
+        listed: list[str] = cursor.execute(_LISTED).fetchone() or []
+    return listed
 
 
-def _session_schemas(connection: Connection) -> list[str]:
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        schemas: list[str] = cursor.execute(_SCHEMAS).fetchone() or []
+def _holders(connection: Connection, table: str) -> tuple[list[str], list[str]]:
+    """Return the session's schemas, and those of them that hold this table."""
+    row = connection.cursor(row_factory=tuple_row).execute(_HOLDERS, {"table": table}).fetchone()
+    listed, holders = row or ([], [])
+    return _lasting(listed), _lasting(holders)
+
+
+def _lasting(schemas: Iterable[str]) -> list[str]:
     return [schema for schema in schemas if not schema.startswith("pg_temp")]
-
-
-def _schema_of(connection: Connection, table: str, schemas: list[str]) -> str | None:
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        return cursor.execute(_SCHEMA_OF_TABLE, {"table": table, "schemas": schemas}).fetchone()
 
 
 def _as_path(schemas: Iterable[str]) -> str:
