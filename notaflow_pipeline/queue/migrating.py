@@ -19,7 +19,7 @@ from yoyo import read_migrations
 from notaflow_pipeline.queue.database import connect
 from notaflow_pipeline.queue.losses import Loss, count_in
 from notaflow_pipeline.queue.migration_session import open_backend, prepare_session
-from notaflow_pipeline.queue.placement import Misplaced, find_placement, move_home, queues_off_the_path
+from notaflow_pipeline.queue.placement import Misplaced, find_placement, move_to_expected_schema, queues_off_the_path
 from notaflow_pipeline.queue.schema import COLUMNS, TRIGGERS, VIEWS, claim_index, find_differences, invalid_indexes
 from notaflow_pipeline.queue.search_path import queue_schema
 
@@ -128,7 +128,7 @@ def migrate(url: str, *, sources: Sequence[str], to: int | None = None) -> Migra
         if to is None and not _may_migrate(connection):
             _require_nothing(connection, sources)
             return done
-        done.mended.extend(_move_home(connection))
+        done.mended.extend(_move_to_queue_schema(connection))
         _drop_invalid_indexes(connection)
         backend = open_backend(url)
         backend.break_lock()  # only a dead migrator can have left it: the living hold the advisory lock
@@ -199,7 +199,7 @@ def _require_known(number: int | None) -> None:
         raise MigrationFailed(f"there is no migration {number}: they are numbered up to {last}; nothing was changed")
 
 
-def _move_home(connection: Connection) -> list[str]:
+def _move_to_queue_schema(connection: Connection) -> list[str]:
     """Move our objects to the schema of extraction_queue; return what was wrong. It is all of them or none."""
     if queue_schema(connection) is None and (elsewhere := queues_off_the_path(connection)):
         raise MigrationFailed(
@@ -213,7 +213,7 @@ def _move_home(connection: Connection) -> list[str]:
     try:
         with connection.transaction():
             connection.execute("SET LOCAL lock_timeout = '5s'")
-            move_home(connection, misplaced, migration_ids())
+            move_to_expected_schema(connection, misplaced, migration_ids())
     except psycopg.Error as refused:
         reason = str(refused).splitlines()[0]
         remedies = "; ".join(one.remedy.as_string(connection) for one in misplaced)

@@ -31,14 +31,14 @@ SELECT n.nspname AS schema,
            FROM pg_rewrite AS r
            JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
            WHERE r.ev_class = c.oid
-             AND d.refobjid = to_regclass(quote_ident(%(home)s) || '.extraction_queue')
+             AND d.refobjid = to_regclass(quote_ident(%(expected)s) || '.extraction_queue')
        ) AS reads_queue,
-       to_regclass(quote_ident(%(home)s) || '.' || quote_ident(c.relname)) IS NOT NULL AS is_at_home
+       to_regclass(quote_ident(%(expected)s) || '.' || quote_ident(c.relname)) IS NOT NULL AS is_in_expected
 FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relname = ANY(%(names)s)
   AND c.relkind IN ('r', 'p', 'v')
-  AND n.nspname <> %(home)s
+  AND n.nspname <> %(expected)s
   AND n.nspname NOT LIKE 'pg\\_%%'
   AND NOT EXISTS (
       SELECT
@@ -57,12 +57,12 @@ SELECT DISTINCT
        p.proname AS name,
        substr(setting, length('search_path=') + 1) AS path,
        setting <> 'search_path=""'
-           AND NOT starts_with(setting || ',', 'search_path=' || quote_ident(%(home)s) || ',') AS looks_elsewhere
+           AND NOT starts_with(setting || ',', 'search_path=' || quote_ident(%(expected)s) || ',') AS looks_elsewhere
 FROM pg_trigger AS t
 JOIN pg_proc AS p ON p.oid = t.tgfoid
 JOIN pg_namespace AS n ON n.oid = p.pronamespace
 LEFT JOIN unnest(p.proconfig) AS setting ON starts_with(setting, 'search_path=')
-WHERE t.tgrelid = to_regclass(quote_ident(%(home)s) || '.extraction_queue')
+WHERE t.tgrelid = to_regclass(quote_ident(%(expected)s) || '.extraction_queue')
   AND t.tgname = ANY(%(triggers)s)
 ORDER BY p.proname
 """
@@ -86,20 +86,20 @@ class Misplaced:
 
     name: str
     schema: str
-    home: str
+    expected: str
     """The schema of extraction_queue."""
 
     @property
     def sentence(self) -> str:
         """What is wrong."""
-        return f"{self.kind} {self.name} is in schema {self.schema}, and extraction_queue is in {self.home}"
+        return f"{self.kind} {self.name} is in schema {self.schema}, and extraction_queue is in {self.expected}"
 
     @property
     def remedy(self) -> sql.Composed:
         """The statement that moves it."""
         name = sql.Identifier(self.schema, self.name) + sql.SQL("()" if self.kind == "function" else "")
         statement = sql.SQL("ALTER {} {} SET SCHEMA {}")
-        return statement.format(sql.SQL(self.kind.upper()), name, sql.Identifier(self.home))
+        return statement.format(sql.SQL(self.kind.upper()), name, sql.Identifier(self.expected))
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class _Relation:
     kind: str
     columns: list[str]
     reads_queue: bool
-    is_at_home: bool
+    is_in_expected: bool
 
 
 @dataclass(frozen=True)
@@ -142,60 +142,66 @@ def find_placement(
         triggers: names of our triggers, whose functions are looked at.
         views: names of our views.
     """
-    home = queue_schema(connection)
-    if home is None:
+    expected = queue_schema(connection)
+    if expected is None:
         return Placement([], queues_off_the_path(connection))
-    relations = _relations_elsewhere(connection, home, [*_ours(columns), *views])
-    functions = _trigger_functions(connection, home, triggers)
+    relations = _relations_elsewhere(connection, expected, [*_ours(columns), *views])
+    functions = _trigger_functions(connection, expected, triggers)
     misplaced = [
-        *(Misplaced(r.kind, r.name, r.schema, home) for r in relations if not r.is_at_home and _is_ours(r, columns)),
-        *(Misplaced("function", f.name, f.schema, home) for f in functions if f.schema != home),
+        *(
+            Misplaced(r.kind, r.name, r.schema, expected)
+            for r in relations
+            if not r.is_in_expected and _is_ours(r, columns)
+        ),
+        *(Misplaced("function", f.name, f.schema, expected) for f in functions if f.schema != expected),
     ]
     sentences = [one.sentence for one in misplaced]
-    sentences += _shadows(connection, home, [one for one in relations if one.is_at_home])
+    sentences += _shadows(connection, expected, [one for one in relations if one.is_in_expected])
     for one in functions:
         if one.looks_elsewhere:
             sentences.append(
-                f"function {one.name}() looks for its tables in {one.path}, and extraction_queue is in {home}"
+                f"function {one.name}() looks for its tables in {one.path}, and extraction_queue is in {expected}"
             )
     return Placement(misplaced, sentences)
 
 
-def _shadows(connection: Connection, home: str, doubles: Sequence[_Relation]) -> list[str]:
+def _shadows(connection: Connection, expected: str, duplicates: Sequence[_Relation]) -> list[str]:
     """Name what sessions with the login's own path find instead of ours."""
-    listed = login_schemas(connection) if doubles else []
-    before = listed[: listed.index(home)] if home in listed else []
+    listed = login_schemas(connection) if duplicates else []
+    before = listed[: listed.index(expected)] if expected in listed else []
     return [
-        f"schema {one.schema}, which this login's search_path names before {home}, holds a {one.kind} {one.name}, too: "
-        f"remove or rename it, or let the path begin with {home} (ALTER ROLE … SET search_path)"
-        for one in doubles
+        f"schema {one.schema}, which this login's search_path names before {expected}, holds a {one.kind} {one.name}, too: "
+        f"remove or rename it, or let the path begin with {expected} (ALTER ROLE … SET search_path)"
+        for one in duplicates
         if one.schema in before
     ]
 
 
-def move_home(connection: Connection, misplaced: Sequence[Misplaced], migrations: Collection[str]) -> None:
+def move_to_expected_schema(
+    connection: Connection, misplaced: Sequence[Misplaced], migrations: Collection[str]
+) -> None:
     """Move these objects to the queue's schema, and with them yoyo's tables where those know of no other `migrations`."""
     for one in misplaced:
         connection.execute(one.remedy)
-    for schema, home in sorted({(one.schema, one.home) for one in misplaced if one.kind == "table"}):
-        if not _has_table(connection, home, YOYO_TABLES[0]) and _only_knows(connection, schema, migrations):
+    for schema, expected in sorted({(one.schema, one.expected) for one in misplaced if one.kind == "table"}):
+        if not _has_table(connection, expected, YOYO_TABLES[0]) and _only_knows(connection, schema, migrations):
             for table in YOYO_TABLES:
                 if _has_table(connection, schema, table):
-                    connection.execute(Misplaced("table", table, schema, home).remedy)
+                    connection.execute(Misplaced("table", table, schema, expected).remedy)
 
 
 def _ours(columns: Mapping[str, Collection[str]]) -> Iterator[str]:
     return (table for table in columns if not table.startswith("extraction_"))
 
 
-def _relations_elsewhere(connection: Connection, home: str, names: Sequence[str]) -> list[_Relation]:
+def _relations_elsewhere(connection: Connection, expected: str, names: Sequence[str]) -> list[_Relation]:
     with connection.cursor(row_factory=class_row(_Relation)) as cursor:
-        return cursor.execute(_RELATIONS_ELSEWHERE, {"home": home, "names": list(names)}).fetchall()
+        return cursor.execute(_RELATIONS_ELSEWHERE, {"expected": expected, "names": list(names)}).fetchall()
 
 
-def _trigger_functions(connection: Connection, home: str, triggers: Sequence[str]) -> list[_Function]:
+def _trigger_functions(connection: Connection, expected: str, triggers: Sequence[str]) -> list[_Function]:
     with connection.cursor(row_factory=class_row(_Function)) as cursor:
-        return cursor.execute(_TRIGGER_FUNCTIONS, {"home": home, "triggers": list(triggers)}).fetchall()
+        return cursor.execute(_TRIGGER_FUNCTIONS, {"expected": expected, "triggers": list(triggers)}).fetchall()
 
 
 def _is_ours(one: _Relation, columns: Mapping[str, Collection[str]]) -> bool:

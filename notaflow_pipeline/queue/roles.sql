@@ -38,7 +38,7 @@ DECLARE
     policy RECORD;
     me OID := (SELECT oid FROM pg_roles WHERE rolname = CURRENT_USER);
     has_options BOOLEAN := current_setting('server_version_num')::integer >= 160000;
-    borrowed TEXT[] := '{}';
+    joined TEXT[] := '{}';
 BEGIN
     IF to_regclass('extraction_queue') IS NULL THEN
         RAISE EXCEPTION 'there is no extraction_queue here: run `notaflow migrate` first';
@@ -112,7 +112,7 @@ BEGIN
         BEGIN
             EXECUTE format('GRANT %I TO %I', role_name, CURRENT_USER)
                 || CASE WHEN has_options THEN ' WITH INHERIT TRUE' ELSE '' END;
-            borrowed := borrowed || role_name;
+            joined := joined || role_name;
         EXCEPTION WHEN insufficient_privilege OR invalid_grant_operation THEN
             NULL; -- what cannot be handed over is said below
         END;
@@ -182,7 +182,7 @@ BEGIN
             thing.owner, quote_ident(thing.owner), quote_ident(CURRENT_USER);
     END LOOP;
 
-    FOREACH role_name IN ARRAY borrowed LOOP
+    FOREACH role_name IN ARRAY joined LOOP
         EXECUTE format('REVOKE %I FROM %I', role_name, CURRENT_USER);
     END LOOP;
 

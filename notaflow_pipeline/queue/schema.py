@@ -199,7 +199,7 @@ VIEWS = (
 OCR_STATUS_NAME = "OCR en traitement"
 
 # the schema that ours belong in: another one on the path may have a queue and objects of its own
-_HOME = """
+_EXPECTED_SCHEMA = """
 SELECT COALESCE(
     (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('extraction_queue')),
     to_regnamespace(quote_ident(current_schema()))::oid
@@ -210,7 +210,7 @@ _COLUMNS = """
 SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod)
 FROM pg_class AS c
 JOIN pg_attribute AS a ON a.attrelid = c.oid
-WHERE (c.relname = ANY(%(tables)s) AND c.relnamespace = %(home)s::oid OR c.oid = to_regclass('extraction_status'))
+WHERE (c.relname = ANY(%(tables)s) AND c.relnamespace = %(schema)s::oid OR c.oid = to_regclass('extraction_status'))
   AND a.attnum > 0
   AND NOT a.attisdropped
 """
@@ -221,7 +221,7 @@ FROM pg_index AS i
 JOIN pg_class AS c ON c.oid = i.indexrelid
 JOIN pg_class AS t ON t.oid = i.indrelid
 WHERE t.relname IN ('extraction_queue', 'ocr_attempt')
-  AND t.relnamespace = %(home)s::oid
+  AND t.relnamespace = %(schema)s::oid
 """
 
 _VIEWS = """
@@ -231,7 +231,7 @@ WHERE NOT EXISTS (
     SELECT
     FROM pg_class
     WHERE relname = name
-      AND relnamespace = %(home)s::oid
+      AND relnamespace = %(schema)s::oid
 )
 """
 
@@ -242,7 +242,7 @@ JOIN pg_class AS c ON c.oid = i.indexrelid
 JOIN pg_class AS t ON t.oid = i.indrelid
 WHERE NOT i.indisvalid
   AND t.relname IN ('extraction_queue', 'ocr_attempt')
-  AND t.relnamespace = %(home)s::oid
+  AND t.relnamespace = %(schema)s::oid
   AND (c.relname LIKE 'idx_extraction_queue_ocr_%%' OR c.relname LIKE 'ocr_attempt_%%')
 """
 
@@ -301,8 +301,8 @@ def in_short(lacking: Sequence[str]) -> str:
 def find_differences(connection: Connection, sources: Sequence[str]) -> Iterator[str]:
     """Yield what the database lacks or has otherwise, a sentence each; nothing when it is ready."""
     present: dict[str, dict[str, str]] = {}
-    home = _home(connection)
-    for table, column, type_name in connection.execute(_COLUMNS, {"tables": list(COLUMNS), "home": home}):
+    schema = _expected_schema(connection)
+    for table, column, type_name in connection.execute(_COLUMNS, {"tables": list(COLUMNS), "schema": schema}):
         present.setdefault(table, {})[column] = type_name
     placement = find_placement(connection, COLUMNS, TRIGGERS, VIEWS)
     yield from placement.differences
@@ -316,20 +316,20 @@ def find_differences(connection: Connection, sources: Sequence[str]) -> Iterator
             yield f"trigger {trigger} on extraction_queue is missing or disabled"
         yield from _function_difference(connection)
     views = [view for view in VIEWS if view not in elsewhere]
-    for (view,) in connection.execute(_VIEWS, {"views": views, "home": home}):
+    for (view,) in connection.execute(_VIEWS, {"views": views, "schema": schema}):
         yield f"view {view} is missing"
 
 
 def invalid_indexes(connection: Connection) -> list[str]:
     """Return our indexes that a broken-off concurrent build left INVALID: `IF NOT EXISTS` would accept them."""
     with connection.cursor(row_factory=scalar_row) as cursor:
-        return cursor.execute(_INVALID_INDEXES, {"home": _home(connection)}).fetchall()
+        return cursor.execute(_INVALID_INDEXES, {"schema": _expected_schema(connection)}).fetchall()
 
 
-def _home(connection: Connection) -> int | None:
+def _expected_schema(connection: Connection) -> int | None:
     """Return the oid of the schema; None where the search_path leads to none."""
     with connection.cursor(row_factory=scalar_row) as cursor:
-        return cursor.execute(_HOME).fetchone()
+        return cursor.execute(_EXPECTED_SCHEMA).fetchone()
 
 
 def claim_index(source: str) -> str:
@@ -369,7 +369,9 @@ def _function_difference(connection: Connection) -> Iterator[str]:
 
 
 def _index_differences(connection: Connection, sources: Sequence[str], *, with_attempts: bool) -> Iterator[str]:
-    definitions: dict[str, str] = dict(connection.execute(_INDEXES, {"home": _home(connection)}).fetchall())
+    definitions: dict[str, str] = dict(
+        connection.execute(_INDEXES, {"schema": _expected_schema(connection)}).fetchall()
+    )
     invalid = {name.split(".")[-1] for name in invalid_indexes(connection)}
     wanted = INDEXES | {claim_index(source): CLAIM_INDEX.format(source=source) for source in sources}
     for name, definition in wanted.items():

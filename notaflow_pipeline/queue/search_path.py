@@ -49,10 +49,10 @@ def pin_for_migrating(connection: Connection) -> None:
     A statement such as DROP TABLE IF EXISTS must not find the objects of another queue further down the path. NotaFlow may
     keep extraction_status in another schema.
     """
-    home = queue_schema(connection)
-    if home is not None:
+    first = queue_schema(connection)
+    if first is not None:
         _, statuses = _holders(connection, "extraction_status")
-        path = [home] if home in statuses else [home, *statuses[:1]]
+        path = [first] if first in statuses else [first, *statuses[:1]]
         connection.execute(_SET_PATH, {"path": _as_path(path)})
 
 

@@ -81,7 +81,7 @@ def start_dagster(connection: Connection, login: str) -> None:
         dagster.execute("CREATE TABLE dagster.runs (id bigserial PRIMARY KEY)")
 
 
-def hand_back(owner: Connection, superuser: Connection, login: str) -> None:
+def reassign_owned(owner: Connection, superuser: Connection, login: str) -> None:
     """Leave nothing that keeps the login from being dropped."""
     with psycopg.connect(make_conninfo(superuser.info.dsn, dbname=owner.info.dbname), autocommit=True) as there:
         there.execute(sql.SQL("REASSIGN OWNED BY {} TO CURRENT_USER").format(sql.Identifier(login)))
@@ -138,19 +138,17 @@ def test_objects_of_the_login_that_first_migrated_are_handed_over(owner: Connect
         assert tables == [(OWNER,)]
 
 
-def test_tables_of_a_login_that_cannot_be_borrowed_stay_and_are_named(
-    owner: Connection, connection: Connection
-) -> None:
+def test_tables_of_a_login_that_cannot_be_joined_stay_and_are_named(owner: Connection, connection: Connection) -> None:
     grant_roles(url_of(owner))
     with new_login(connection, connection, WORKER, DAGSTER) as login:
-        connection.execute(sql.SQL("ALTER ROLE {} SUPERUSER").format(sql.Identifier(login)))  # nobody may borrow one
+        connection.execute(sql.SQL("ALTER ROLE {} SUPERUSER").format(sql.Identifier(login)))  # nobody may join one
         start_dagster(owner, login)
         for _ in range(2):
             [warning] = grant_roles(url_of(owner))
             assert f"stay with the login {login}" in warning
             assert f"GRANT {login} TO {owner.info.user} WITH ADMIN OPTION" in warning
         assert dict(owner.execute(_OWNERS).fetchall()) == {"dagster": DAGSTER, "runs": login}
-        hand_back(owner, connection, login)
+        reassign_owned(owner, connection, login)
 
 
 def test_owner_that_may_not_create_roles_changes_nothing(connection: Connection, roles: None) -> None:
