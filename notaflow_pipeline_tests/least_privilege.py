@@ -15,6 +15,7 @@ from typing import Any
 
 import psycopg
 from psycopg import Connection, Cursor
+from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
 
 from notaflow_pipeline.queue.roles import DAGSTER, ENQUEUER, HOUSEKEEPER, WORKER, grant_roles
@@ -55,6 +56,8 @@ def prepare(url: str) -> None:
 
 def as_worker(url: str) -> str:
     """Return the same database, entered as the least-privileged role."""
+    if "://" not in url:
+        return make_conninfo(url, options=f"-c role={ROLE}")
     return f"{url}{'&' if '?' in url else '?'}options=-c%20role%3D{ROLE}"
 
 

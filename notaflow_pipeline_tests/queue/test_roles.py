@@ -271,7 +271,7 @@ def test_login_without_superuser_grants_and_who_may_not_is_told(
 def test_public_api_of_supabase_reaches_nothing_of_ours(empty_database_url: str) -> None:
     with psycopg.connect(empty_database_url, autocommit=True) as connection:
         for role in ("anon", "authenticated"):
-            if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone():
+            if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone() is None:
                 connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
             for things in ("TABLES", "SEQUENCES"):
                 connection.execute(
