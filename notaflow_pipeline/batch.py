@@ -23,8 +23,7 @@ from notaflow_pipeline.ocr.failures import DocumentFailure, NoRoomForPage
 from notaflow_pipeline.progress import Progress
 from notaflow_pipeline.queue.database import OutcomeRefused
 from notaflow_pipeline.queue.leases import LeaseKeeper
-from notaflow_pipeline.queue.model import Claim, Failure, Reading
-from notaflow_pipeline.queue.outcomes import Recording
+from notaflow_pipeline.queue.model import Claim, Failure, Reading, Recording
 from notaflow_pipeline.undecided import MAX_RELEASES, NOT_FOUND, UndecidedFailures
 
 if TYPE_CHECKING:

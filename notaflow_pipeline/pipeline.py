@@ -24,9 +24,8 @@ from notaflow_pipeline.progress import Progress
 from notaflow_pipeline.queue import claims, outcomes
 from notaflow_pipeline.queue.database import DatabaseUnavailable, is_passing, what_passes
 from notaflow_pipeline.queue.front import QueueFront
-from notaflow_pipeline.queue.model import ERROR_PREFIX, Claim, Failure, Reading
+from notaflow_pipeline.queue.model import ERROR_PREFIX, Claim, Failure, Reading, Recording
 from notaflow_pipeline.queue.monitoring import attempts_of_document, has_unfinished
-from notaflow_pipeline.queue.outcomes import Recording
 from notaflow_pipeline.queue.recovery import Recovered, recover
 from notaflow_pipeline.queue.rights import require_rights
 from notaflow_pipeline.queue.schema import require_schema

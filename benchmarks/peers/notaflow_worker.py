@@ -11,8 +11,8 @@ from notaflow_pipeline.queue.database import connect
 from notaflow_pipeline.queue.front import QueueFront
 from notaflow_pipeline.queue.leases import renew
 from notaflow_pipeline.queue.migrating import migrate
-from notaflow_pipeline.queue.model import Claim, Reading
-from notaflow_pipeline.queue.outcomes import Recording, record_texts
+from notaflow_pipeline.queue.model import Claim, Reading, Recording
+from notaflow_pipeline.queue.outcomes import record_texts
 from notaflow_pipeline.queue.recovery import recover
 
 SOURCES = ("index",)

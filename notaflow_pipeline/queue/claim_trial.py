@@ -7,11 +7,11 @@ from datetime import timedelta
 import psycopg
 from psycopg import Connection
 
-from notaflow_pipeline.queue import claims
+from notaflow_pipeline.queue import claims, outcomes
 from notaflow_pipeline.queue.database import OutcomeRefused, is_passing
 from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.queue.foreign_triggers import TriggerLacksPrivilege, explaining_triggers
-from notaflow_pipeline.queue.model import Claim, Failure, Reading
+from notaflow_pipeline.queue.model import Claim, Failure, Reading, Recording
 
 _WORKER = "notaflow doctor"
 
@@ -110,12 +110,14 @@ def _claim_prepared(connection: Connection, sources: Sequence[str]) -> Claim | N
 
 def _releases(connection: Connection, claim: Claim) -> bool:
     with connection.transaction(force_rollback=True):
-        return claims.release(connection, [claim.token], reason=_RELEASE_REASON) == 1 and _has_moved(connection, claim)
+        return outcomes.release(connection, [claim.token], reason=_RELEASE_REASON) == 1 and _has_moved(
+            connection, claim
+        )
 
 
 def _fails(connection: Connection, claim: Claim) -> bool:
     with connection.transaction(force_rollback=True):
-        accepted = claims.fail(
+        recording = outcomes.record_failure(
             connection,
             claim,
             _FAILURE,
@@ -126,12 +128,13 @@ def _fails(connection: Connection, claim: Claim) -> bool:
             mirror_errors=True,
             exhausted_status=3,
         )
-        return accepted and _has_moved(connection, claim)
+        return recording is Recording.RECORDED and _has_moved(connection, claim)
 
 
 def _succeeds(connection: Connection, claim: Claim) -> bool:
     with connection.transaction(force_rollback=True):
-        return claims.succeed(connection, claim, _READING) and _has_moved(connection, claim)
+        recorded = outcomes.record_texts(connection, [(claim, _READING)])
+        return recorded[claim.token] is Recording.RECORDED and _has_moved(connection, claim)
 
 
 def _has_moved(connection: Connection, claim: Claim) -> bool:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import IntEnum, StrEnum
+from enum import Enum, IntEnum, StrEnum
 from uuid import UUID
 
 ERROR_PREFIX = "OCR processing failed: "
@@ -147,3 +147,17 @@ class ExtractionQueueJob:
     ocr_claim_id: int | None
     ocr_next_attempt_at: datetime | None
     ocr_priority: int
+
+
+class Recording(Enum):
+    """What became of an outcome that was to be recorded."""
+
+    RECORDED = "recorded"
+    LOCKED = "locked"
+    """Another session has locked the row; the claim is still held, and recording it can be tried again."""
+
+    RELEASED = "released"
+    """The row names another file since it was claimed, so the claim was released; the document is ready again."""
+
+    LOST = "lost"
+    """The claim is no longer held: its lease expired, or another program changed the row."""

@@ -8,7 +8,6 @@ Rows are found by their keys alone, for the reason that `claims` gives.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from enum import Enum
 from functools import lru_cache
 from uuid import UUID
 
@@ -17,25 +16,10 @@ from psycopg import Connection, sql
 from psycopg.rows import scalar_row
 
 from notaflow_pipeline.queue.database import OutcomeRefused, is_passing, short_statement, short_transaction
-from notaflow_pipeline.queue.model import Claim, Failure, Reading, storable
+from notaflow_pipeline.queue.model import Claim, Failure, Reading, Recording, storable
 
 MAX_BACKOFF_SECONDS = 3600
 """No failure makes a document wait longer than this for its next attempt, jitter aside."""
-
-
-class Recording(Enum):
-    """What became of an outcome that was to be recorded."""
-
-    RECORDED = "recorded"
-    LOCKED = "locked"
-    """Another session has locked the row; the claim is still held, and recording it can be tried again."""
-
-    RELEASED = "released"
-    """The row names another file since it was claimed, so the claim was released; the document is ready again."""
-
-    LOST = "lost"
-    """The claim is no longer held: its lease expired, or another program changed the row."""
-
 
 # A list of values and no arrays: the server knows from its length how many rows there are, and keeps one plan for it.
 _SUCCEED = sql.SQL("""

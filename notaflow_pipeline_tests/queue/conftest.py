@@ -12,8 +12,7 @@ from psycopg.rows import dict_row
 
 from notaflow_pipeline.queue import claims, outcomes
 from notaflow_pipeline.queue.chunks import Changed
-from notaflow_pipeline.queue.model import ERROR_PREFIX, Claim, Failure, Reading
-from notaflow_pipeline.queue.outcomes import Recording
+from notaflow_pipeline.queue.model import ERROR_PREFIX, Claim, Failure, Reading, Recording
 from notaflow_pipeline.queue.recovery import REPAIRS, Recovered, recover
 from notaflow_pipeline.queue.rereading import request_reread
 from notaflow_pipeline.queue.retrying import Choice, Exhausted, send_round

@@ -28,9 +28,8 @@ from hypothesis.stateful import (
 from psycopg import Connection
 
 from notaflow_pipeline.queue import claims, leases, outcomes
-from notaflow_pipeline.queue.model import Claim, Failure, Reading
+from notaflow_pipeline.queue.model import Claim, Failure, Reading, Recording
 from notaflow_pipeline.queue.oracle import find_violations
-from notaflow_pipeline.queue.outcomes import Recording
 from notaflow_pipeline.queue.pausing import pause, resume
 from notaflow_pipeline.queue.recovery import recover
 from notaflow_pipeline.queue.retrying import Choice

@@ -9,9 +9,8 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.queue import leases, outcomes
-from notaflow_pipeline.queue.model import Claim
+from notaflow_pipeline.queue.model import Claim, Recording
 from notaflow_pipeline.queue.oracle import accept, find_violations
-from notaflow_pipeline.queue.outcomes import Recording
 from notaflow_pipeline_tests.queue.conftest import (
     BLANK,
     ENCRYPTED,

@@ -9,9 +9,8 @@ from psycopg import Connection
 
 from notaflow_pipeline.queue import claims, outcomes
 from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
-from notaflow_pipeline.queue.model import Claim, Failure, Reading
+from notaflow_pipeline.queue.model import Claim, Failure, Reading, Recording
 from notaflow_pipeline.queue.oracle import find_violations
-from notaflow_pipeline.queue.outcomes import Recording
 from notaflow_pipeline.queue.pausing import pause, paused, resume
 from notaflow_pipeline.queue.retrying import Choice, find_exhausted, what_became
 from notaflow_pipeline_tests.queue.conftest import requeue, succeed

@@ -13,9 +13,8 @@ from psycopg import Connection, sql
 
 from notaflow_pipeline.queue import claims, database, outcomes
 from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
-from notaflow_pipeline.queue.model import Claim, Failure, Reading
+from notaflow_pipeline.queue.model import Claim, Failure, Reading, Recording
 from notaflow_pipeline.queue.oracle import find_violations
-from notaflow_pipeline.queue.outcomes import Recording
 from notaflow_pipeline.queue.recovery import recover
 from notaflow_pipeline_tests.queue.conftest import succeed
 

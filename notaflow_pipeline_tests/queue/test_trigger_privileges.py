@@ -7,13 +7,12 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue import claims
 from notaflow_pipeline.queue.claim_trial import Trial, try_claim
 from notaflow_pipeline.queue.database import connect
 from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.queue.foreign_triggers import TriggerLacksPrivilege
 from notaflow_pipeline.queue.roles import ENQUEUER, WORKER
-from notaflow_pipeline_tests.queue.conftest import READING, add_document, ahead, claim_one, everything
+from notaflow_pipeline_tests.queue.conftest import READING, add_document, ahead, claim_one, everything, succeed
 from notaflow_pipeline_tests.queue.logins import logged_in
 
 pytestmark = [pytest.mark.owner, pytest.mark.direct]
@@ -76,7 +75,7 @@ def test_audit_table_that_the_worker_may_not_write_is_named(connection: Connecti
             claim_one(worker)
         connection.execute(grant)
     assert tried(connection, worker) == DONE
-    assert claims.succeed(worker, claim_one(worker), READING)
+    assert succeed(worker, claim_one(worker), READING)
 
 
 def test_function_that_runs_as_its_owner_stops_nobody(connection: Connection, worker: Connection) -> None:
@@ -111,9 +110,9 @@ def test_trigger_that_stops_the_outcome_alone_does_not_fail_the_document(
     assert "write_audit()" in tried(connection, worker).detail
     held = claim_one(worker)
     with pytest.raises(TriggerLacksPrivilege, match="permission denied for table audit_log"):
-        claims.succeed(worker, held, READING)
+        succeed(worker, held, READING)
     connection.execute("DROP TRIGGER write_audit ON extraction_queue")
-    assert claims.succeed(worker, held, READING)
+    assert succeed(worker, held, READING)
 
 
 @pytest.mark.parametrize(
