@@ -3,6 +3,7 @@ PORT ?= 3000
 TESTS ?=
 MINUTES ?= 10
 SECONDS ?= 60
+CHAOS ?=
 ROLE ?= worker
 
 .PHONY: help setup setup-dev dev test test-pooler test-pg15 check audit chaos security format lock version wheel
@@ -60,8 +61,10 @@ check: setup-dev
 audit: setup-dev
 	.venv/bin/python scripts/audit.py --require-advisories
 
+# CHAOS='--seed 7 --without monitor' repeats a run or leaves an actor out; then the queue against its model, with new examples
 chaos: setup-dev
-	.venv/bin/python -m notaflow_pipeline_tests.chaos --minutes $(MINUTES)
+	.venv/bin/python -m notaflow_pipeline_tests.chaos --minutes $(MINUTES) $(CHAOS)
+	HYPOTHESIS_PROFILE=random .venv/bin/pytest -q notaflow_pipeline_tests/queue/test_model.py
 
 format: setup-dev
 	.venv/bin/ruff check --fix
