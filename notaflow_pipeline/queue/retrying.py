@@ -74,7 +74,8 @@ WHERE q.id = ANY(%(candidates)s)
   AND (q.status_id = 3 OR {exhausted_at_4})
   AND q.file_content IS NULL
   AND q.ocr_attempts BETWEEN 1 AND 2147483646
-  AND q.ocr_attempts >= q.ocr_max_attempts
+  -- in another form than the index's, which would be read from end to end for each chunk
+  AND q.ocr_attempts + 0 >= q.ocr_max_attempts
   AND (%(kinds)s::text[] IS NULL OR last.failure_kind = ANY(%(kinds)s))
   AND (last.failure_kind = ANY(%(but_kinds)s::text[])) IS NOT TRUE
   AND (SELECT count(*) FROM ocr_round AS r WHERE r.queue_id = q.id) < %(max_rounds)s
