@@ -141,3 +141,16 @@ def test_failure_of_the_last_attempt_leaves_attempts_at_the_maximum(connection: 
         assert fail(connection, claim_one(connection), TIMEOUT, retry_base_seconds=0)
     assert (document(connection, row)["ocr_attempts"], document(connection, row)["ocr_max_attempts"]) == (2, 2)
     assert broken_promises(connection) == {}
+
+
+def test_row_taken_without_a_start_waits_for_the_open_attempt(connection: Connection) -> None:
+    row = add_document(connection)
+    held = claim_one(connection)
+    change(connection, "extraction_queue", row, status_id=3)
+    change(connection, "extraction_queue", row, status_id=6, ocr_started_at=None)
+    assert sweep(connection) == repaired()
+    expire(connection, held)
+    assert sweep(connection) == repaired(orphaned_attempts=1, stuck_elsewhere=1)
+    assert [attempt["outcome"] for attempt in attempts(connection, row)] == ["superseded", "stuck"]
+    assert document(connection, row)["ocr_attempts"] == 2
+    assert broken_promises(connection) == {}
