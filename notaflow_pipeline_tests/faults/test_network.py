@@ -119,12 +119,14 @@ class TestCutBetweenCommitAndItsAnswer:
         self, connection: Connection, network: Proxy, tmp_path: Path
     ) -> None:
         terminal = open_terminal(tmp_path, network.url)
-        ready_page(connection, terminal.documents, "page")
-        network.lose_answer_to_commit(after="lease_expired")
+        document = ready_page(connection, terminal.documents, "page")
+        connection.execute("UPDATE extraction_queue SET status_id = 6")  # by a program that is gone
+        network.lose_answer_to_commit(after="no_lease")
         done = terminal.run("work", "--until-empty", "--json")
         assert network.answers_lost == 1
         assert done.returncode == 0, done.stderr
         assert '"succeeded": 1' in done.stdout
+        assert [one.outcome for one in attempts_of_document(connection, document)] == ["stuck", "succeeded"]
         assert broken_promises(connection) == {}
 
 
@@ -248,7 +250,7 @@ class TestSilence:
             ("FROM ocr_pause", paused),
             ("INSERT INTO ocr_pause", lambda one: pause(one, "why")),
             ("b.queue_id = q.id", lambda one: count_needing_recovery(one, sources=["index"], stuck_after=TEN_MINUTES)),
-            ("q.document_number", lambda one: list(find_exhausted(one, Choice(sources=("index",))))),
+            ("q.ocr_last_error_at::text", lambda one: list(find_exhausted(one, Choice(sources=("index",))))),
             ("became", lambda one: what_became(one, "run")),
             (
                 "INSERT INTO ocr_progress_watch",
