@@ -6,16 +6,18 @@ are alarming.
 
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import pandas as pd
 
 from notaflow_pipeline.defs.partitions import days
 from notaflow_pipeline.defs.resources import QueueResource
-from notaflow_pipeline.reporting.daily import ALL, DailyTables, rows_of
-from notaflow_pipeline.reporting.writing import write_day
 from notaflow_pipeline.settings import load_settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from notaflow_pipeline.reporting.daily import DailyTables
 
 PERFORMANCE = dg.AssetKey("ocr_daily_performance")
 FAILURE_RATE = dg.AssetKey("ocr_daily_failure_rate")
@@ -113,6 +115,8 @@ def _spec(key: dg.AssetKey, columns: Mapping[str, tuple[str, str]], description:
 )
 def ocr_daily_tables(context: dg.AssetExecutionContext, queue: QueueResource) -> Iterator[dg.MaterializeResult[None]]:
     """Compute each day from the attempts that finished on it, and write its three tables in one transaction."""
+    from notaflow_pipeline.reporting.writing import write_day  # with pandas, which would slow the start of every run
+
     settings = load_settings()
     for key in context.partition_keys:
         with queue.connection_for_a_day() as connection:
@@ -129,8 +133,10 @@ def ocr_daily_tables(context: dg.AssetExecutionContext, queue: QueueResource) ->
     yield from (dg.MaterializeResult(asset_key=key) for key in (PERFORMANCE, FAILURE_RATE, FAILURES_BY_KIND))
 
 
-def metadata_of(tables: DailyTables) -> dict[dg.AssetKey, dict[str, dg.MetadataValue]]:
+def metadata_of(tables: "DailyTables") -> dict[dg.AssetKey, dict[str, dg.MetadataValue]]:
     """Return each table with the figures of its sum, which the UI plots over the days; absent ones are left out."""
+    from notaflow_pipeline.reporting.daily import ALL, rows_of
+
     kinds = tables.failures_by_kind
     of_all = rows_of(kinds[kinds["document_source"] == ALL].nlargest(KINDS_SHOWN, "attempts"))
     by_kind = {f"failures: {row['failure_kind']}": row["attempts"] for row in of_all}
@@ -142,7 +148,9 @@ def metadata_of(tables: DailyTables) -> dict[dg.AssetKey, dict[str, dg.MetadataV
     }
 
 
-def _sum(table: pd.DataFrame) -> dict[str, Any]:
+def _sum(table: "pd.DataFrame") -> dict[str, Any]:
+    from notaflow_pipeline.reporting.daily import ALL, rows_of
+
     [row] = rows_of(table[table["document_source"] == ALL])
     return row
 
@@ -157,7 +165,9 @@ def _figures(row: Mapping[str, Any]) -> dict[str, dg.MetadataValue]:
     return figures
 
 
-def _table(table: pd.DataFrame, columns: Mapping[str, tuple[str, str]]) -> dict[str, dg.MetadataValue]:
+def _table(table: "pd.DataFrame", columns: Mapping[str, tuple[str, str]]) -> dict[str, dg.MetadataValue]:
+    from notaflow_pipeline.reporting.daily import rows_of
+
     records = [
         dg.TableRecord({name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()})
         for row in rows_of(table)

@@ -12,7 +12,6 @@ import dagster as dg
 from notaflow_pipeline.defs.daily import FAILURE_RATE, FAILURES_BY_KIND, PERFORMANCE
 from notaflow_pipeline.defs.partitions import days
 from notaflow_pipeline.defs.resources import QueueResource
-from notaflow_pipeline.reporting.attempts import pruned_before
 from notaflow_pipeline.reporting.days import day_of, window_of
 from notaflow_pipeline.reporting.due import GRACE, LAST_DAYS
 from notaflow_pipeline.reporting.recount import Difference, find_differences
@@ -32,6 +31,8 @@ SHOWN = 100
 )
 def daily_tables_equal_a_recount(context: dg.AssetCheckExecutionContext, queue: QueueResource) -> dg.AssetCheckResult:
     """Recount, and name what differs."""
+    from notaflow_pipeline.reporting.attempts import pruned_before  # with pandas, as in `daily`
+
     settings = load_settings()
     now = datetime.now(UTC)
     with queue.connection_for_a_day() as connection:

@@ -4,18 +4,17 @@ What does not belong here: what the page shows (`reporting`), and where queue an
 """
 
 import base64
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
 
-from notaflow_pipeline import dashboard
 from notaflow_pipeline.defs.partitions import days
 from notaflow_pipeline.defs.resources import QueueResource
-from notaflow_pipeline.reporting.charts import picture
-from notaflow_pipeline.reporting.figures import Figures
-from notaflow_pipeline.reporting.page import render_page, write_page
-from notaflow_pipeline.reporting.words import words
 from notaflow_pipeline.settings import load_settings
+
+if TYPE_CHECKING:
+    from notaflow_pipeline.reporting.figures import Figures
 
 SHOWN = ("throughput", "failure_rate", "duration")
 """The charts that the UI shows as pictures; each stays in the event log with its materialisation, at 5 to 20 kB."""
@@ -41,6 +40,10 @@ class DashboardConfig(dg.Config):
 )
 def ocr_dashboard(config: DashboardConfig, queue: QueueResource) -> dg.MaterializeResult[None]:
     """Write the page, and show its most important figures and charts in the UI."""
+    # with pandas and what draws, which would slow the start of every run
+    from notaflow_pipeline import dashboard
+    from notaflow_pipeline.reporting.page import render_page, write_page
+
     settings = load_settings()
     with queue.pool.connection() as connection:
         until = dashboard.today(connection, settings)
@@ -53,7 +56,7 @@ def ocr_dashboard(config: DashboardConfig, queue: QueueResource) -> dg.Materiali
     )
 
 
-def _glance(figures: Figures) -> dict[str, dg.MetadataValue]:
+def _glance(figures: "Figures") -> dict[str, dg.MetadataValue]:
     """Return figures for the plots, among them the queue's counts, and pictures of the charts; nothing is a text of a row."""
     totals = {
         name: dg.MetadataValue.float(round(value, 4)) for name, value in figures.totals().items() if value is not None
@@ -69,7 +72,10 @@ def _glance(figures: Figures) -> dict[str, dg.MetadataValue]:
     return {**pictures, **totals, **{name: dg.MetadataValue.int(count) for name, count in queue.items()}}
 
 
-def _markdown(name: str, figures: Figures) -> dg.MetadataValue:
+def _markdown(name: str, figures: "Figures") -> dg.MetadataValue:
+    from notaflow_pipeline.reporting.charts import picture
+    from notaflow_pipeline.reporting.words import words
+
     title = words("en")[f"{name}_title"]
     encoded = base64.b64encode(picture(name, figures, "en")).decode()
     return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{encoded})")

@@ -1,5 +1,7 @@
 """How the sensor waits for documents that can be claimed, and which ready ones it does not start a run for."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,3 +88,9 @@ def test_document_that_comes_during_a_tick_is_seen_by_that_tick(
     arriving.start()
     assert launched(instance) == 1
     arriving.join()
+
+
+def test_run_starts_without_what_only_reports_need() -> None:
+    program = "import sys, notaflow_pipeline.definitions; print({'pandas', 'vl_convert', 'boto3'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
