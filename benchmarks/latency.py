@@ -122,7 +122,7 @@ def _database_of(dev: subprocess.Popen[bytes]) -> str:
         try:
             url = running_database_url(load_settings())
             with psycopg.connect(url) as connection:
-                connection.execute("SELECT FROM ocr_attempt")
+                connection.execute("SELECT FROM ocr_attempt, dagster.runs")
         except (DatabaseUnavailable, psycopg.Error):
             if dev.poll() is not None or time.monotonic() > give_up_at:
                 raise
