@@ -4,6 +4,9 @@ Dagster's own starts each run as a process of its own and, told to stop, waits u
 which takes as long as their batches do. A container would be killed before that, and its runs with it, whose documents would
 then wait for their leases to run out.
 
+Nor does a run import everything anew here: it is forked from a process that has, which saves two seconds of a core before
+its first claim, for 150 MB of memory that the runs share.
+
 usage: python deploy/code_server.py --host 0.0.0.0 --port 4000
 """
 
@@ -11,6 +14,7 @@ import multiprocessing
 import runpy
 import signal
 import sys
+from multiprocessing import forkserver
 from typing import NoReturn
 
 
@@ -18,8 +22,18 @@ def main() -> None:
     """Serve until told to stop."""
     # Dagster gives SIGTERM the handler that SIGINT has
     signal.signal(signal.SIGINT, stop)
+    fork_runs()
     sys.argv[1:] = ["api", "grpc", "-m", "notaflow_pipeline.definitions", *sys.argv[1:]]
     runpy.run_module("dagster", run_name="__main__")
+
+
+def fork_runs() -> None:
+    """Give Dagster another context of multiprocessing than the one that it asks for, and start the process to fork from."""
+    contexts = multiprocessing.get_context
+    forking = contexts("forkserver")
+    forking.set_forkserver_preload(["dagster._grpc.server", "notaflow_pipeline.definitions"])
+    multiprocessing.get_context = lambda method=None: forking if method == "spawn" else contexts(method)  # type: ignore[assignment]
+    forkserver.ensure_running()
 
 
 def stop(*_: object) -> NoReturn:

@@ -104,12 +104,15 @@ def parts(terminal: Terminal, words: str) -> list[psutil.Process]:
 
 
 def run_workers(terminal: Terminal) -> list[psutil.Process]:
-    """The processes that carry out runs: the code server's children."""
+    """The processes that carry out runs: children of the process from which the code server forks them."""
     return [
-        child
+        run
         for server in parts(terminal, "code_server.py")
         for child in children_of(server.pid, recursive=False)
         if "spawn_main" in " ".join(command(child))
+        for child in server.children()
+        if "forkserver" in " ".join(command(child))
+        for run in child.children()
     ]
 
 

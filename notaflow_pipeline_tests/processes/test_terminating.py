@@ -38,7 +38,7 @@ MID_RUN = {"OCR_WORKERS": "1", "OCR_DOCUMENTS_PER_RUN": "1000"}
 """What is told to end is told in mid-run. Leases are those of every day, two minutes."""
 
 SPAWNED = "spawn_main"
-"""In the commands of runs and of their OCR processes."""
+"""In the commands of runs' OCR processes."""
 
 
 @pytest.fixture
@@ -70,6 +70,8 @@ def assert_given_back_after_sigterm(
 ) -> None:
     """Tell processes to end. What the run holds is released, long before its leases end, and no process of OCR survives."""
     at_work = parts(terminal, SPAWNED)
+    """Tell processes to end. What the run holds is ready again within ten seconds, and no process of OCR survives."""
+    at_work = [*parts(terminal, SPAWNED), *run_workers(terminal)]
     released = outcomes(connection)["released"]
     assert told
     assert open_claims(connection, run) > 0
