@@ -181,7 +181,7 @@ class Pipeline:
         Twice, because the connection can be cut at this very moment and a new one is made at once; if the database is
         unavailable, the leases run out by themselves. `failed` are those of documents that failed, see `undecided`.
         """
-        reason = "the worker stopped, or the infrastructure failed"
+        reason = "the worker stopped or the infrastructure failed"
         for last in (False, True):
             try:
                 self.release(failed, reason=FAILED_RELEASE)
@@ -226,7 +226,7 @@ class Pipeline:
         """Read and record the `claimed` documents, and claim more while there are any, up to `limit` in all.
 
         A document's failure is recorded on its row. When the surroundings fail or the work is interrupted, what is in
-        hand is given back with its attempt. `on_progress` is called after each page and each document. After
+        hand is released with its attempt. `on_progress` is called after each page and each document. After
         its last document, the work goes on looking for more for `linger_seconds`.
 
         Raises:
