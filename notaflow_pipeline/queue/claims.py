@@ -100,7 +100,7 @@ claimed AS (
         ocr_worker_id = %(worker_id)s,
         ocr_started_at = picked.now,
         ocr_completed_at = NULL,
-        ocr_attempts = COALESCE(q.ocr_attempts, 0) + 1,
+        ocr_attempts = GREATEST(q.ocr_attempts, 0) + 1,
         ocr_max_attempts = COALESCE(q.ocr_max_attempts, 3),
         ocr_next_attempt_at = NULL,
         updated_at = clock_timestamp()
@@ -163,7 +163,7 @@ WITH without_maximum AS (
     FOR UPDATE SKIP LOCKED
 )
 UPDATE extraction_queue AS q
-SET ocr_max_attempts = 3,
+SET ocr_max_attempts = GREATEST(3, q.ocr_attempts),
     ocr_attempts = COALESCE(q.ocr_attempts, 0),
     updated_at = clock_timestamp()
 FROM without_maximum

@@ -110,7 +110,7 @@ failed AS (
         ocr_next_attempt_at = CASE
             WHEN %(retryable)s AND q.ocr_attempts < q.ocr_max_attempts THEN
                 clock_timestamp() + make_interval(secs =>
-                    LEAST(%(retry_base_seconds)s * power(2, LEAST(q.ocr_attempts - 1, 30)), %(max_backoff_seconds)s)
+                    LEAST(%(retry_base_seconds)s * power(2, LEAST(q.ocr_attempts, 31) - 1), %(max_backoff_seconds)s)
                     * (0.5 + random()))
         END,
         ocr_error = %(error)s,
@@ -176,7 +176,7 @@ WITH mine AS MATERIALIZED (
 released AS (
     UPDATE extraction_queue AS q
     SET status_id = 3,
-        ocr_attempts = GREATEST(q.ocr_attempts - 1, 0),
+        ocr_attempts = GREATEST(q.ocr_attempts, 1) - 1,
         ocr_worker_id = NULL,
         ocr_started_at = NULL,
         ocr_claim_id = NULL,

@@ -375,3 +375,19 @@ def test_attempts_do_not_overlap_when_the_clock_steps_back(connection: Connectio
     row = document(connection, key)
     assert row["ocr_started_at"] <= row["ocr_completed_at"]
     assert violations(connection) == []
+
+
+@pytest.mark.parametrize("counted", [-(2**31), -5, 2**31 - 2])
+def test_extreme_numbers_of_attempts_keep_nothing_from_moving(connection: Connection, counted: int) -> None:
+    """Another program can write any number into its own table."""
+    extreme = add_document(connection, ocr_attempts=counted, ocr_max_attempts=2**31 - 1)
+    other = add_document(connection)
+    for end in (fail, lambda one, held: outcomes.release(one, [held.token], reason="stop")):
+        held = claim(connection, 2)
+        assert {one.document_id for one in held} == {extreme, other}
+        for one in held:
+            end(connection, one)
+        connection.execute("UPDATE extraction_queue SET ocr_next_attempt_at = NULL")
+        connection.execute("UPDATE extraction_queue SET ocr_attempts = %s WHERE id = %s", [counted, extreme])
+    change(connection, "extraction_queue", extreme, ocr_attempts=2**31 - 1, ocr_max_attempts=None)
+    assert [one.document_id for one in claim(connection, 2)] == [other]
