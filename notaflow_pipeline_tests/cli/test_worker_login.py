@@ -41,7 +41,10 @@ def test_worker_is_told_whose_login_is_needed_and_with_it_migrates(
     assert "NOTAFLOW_OWNER_DATABASE_URL" in line
     assert connection.execute("SELECT to_regclass('ocr_pruning')").fetchone() == (None,)
     terminal.environment["NOTAFLOW_OWNER_DATABASE_URL"] = database_url
-    assert "applied 019_ocr_pruning" in terminal.run("migrate").stdout
+    migrated = terminal.run("migrate")
+    assert "applied 019_ocr_pruning" in migrated.stdout
+    assert "`notaflow migrate --roles`" in migrated.stderr, "new columns need new rights"
+    assert terminal.run("migrate", "--roles").returncode == 0
     assert terminal.run("migrate", "--check").returncode == 0
 
 

@@ -58,10 +58,10 @@ def test_text_to_be_read_again_and_row_without_maximum_can_be_claimed(connection
     connection.execute("UPDATE extraction_queue SET ocr_max_attempts = NULL, ocr_attempts = NULL")
     assert can_claim(connection, sources=["index"])
     connection.execute(
-        "UPDATE extraction_queue SET status_id = 5, file_content = '', ocr_attempts = 1, ocr_max_attempts = 3, "
-        "ocr_reread_requested_at = clock_timestamp() WHERE id = %s",
+        "UPDATE extraction_queue SET status_id = 5, file_content = '', ocr_attempts = 1, ocr_max_attempts = 3 WHERE id = %s",
         [document],
     )
+    connection.execute("UPDATE extraction_queue SET ocr_reread_requested_at = clock_timestamp()")
     assert can_claim(connection, sources=["index"])
     assert not can_claim(connection, sources=["acte"])
 
