@@ -28,12 +28,19 @@ def main() -> None:
 
 
 def fork_runs() -> None:
-    """Give Dagster another context of multiprocessing than the one that it asks for, and start the process to fork from."""
+    """Start the process to fork from, and give Dagster another context of multiprocessing than the one that it asks for.
+
+    Where that process cannot listen (the path of a socket in TMPDIR may be too long), runs are started as Dagster does.
+    """
     contexts = multiprocessing.get_context
     forking = contexts("forkserver")
     forking.set_forkserver_preload(["dagster._grpc.server", "notaflow_pipeline.definitions"])
+    try:
+        forkserver.ensure_running()
+    except OSError as refused:
+        sys.stderr.write(f"Runs start two seconds later, because none can be forked: {refused} (TMPDIR)\n")
+        return
     multiprocessing.get_context = lambda method=None: forking if method == "spawn" else contexts(method)  # type: ignore[assignment]
-    forkserver.ensure_running()
 
 
 def stop(*_: object) -> NoReturn:

@@ -21,7 +21,7 @@ from notaflow_pipeline.documents.location import buckets_of
 from notaflow_pipeline.documents.storage import DocumentStorage
 from notaflow_pipeline.ocr.reading import Reader
 from notaflow_pipeline.progress import Progress
-from notaflow_pipeline.queue import claims, outcomes
+from notaflow_pipeline.queue import claims, outcomes, releases
 from notaflow_pipeline.queue.database import DatabaseUnavailable, is_passing, what_passes
 from notaflow_pipeline.queue.front import QueueFront
 from notaflow_pipeline.queue.model import ERROR_PREFIX, Claim, Failure, Reading, Recording
@@ -168,12 +168,12 @@ class Pipeline:
     def release(self, tokens: Sequence[int], *, reason: str) -> int:
         """Give claims back with their attempts; return how many were still held."""
         with self.pool.connection(timeout=5) as connection:
-            return outcomes.release(connection, tokens, reason=reason)
+            return releases.release(connection, tokens, reason=reason)
 
     def release_everything(self, *, reason: str) -> int:
         """Give back whatever this process claimed and has not finished, whether it knows of it or not."""
         with self.pool.connection(timeout=5) as connection:
-            return outcomes.release_instance(connection, self.terms.instance, reason=reason)
+            return releases.release_instance(connection, self.terms.instance, reason=reason)
 
     def release_held(self, held: Sequence[int], failed: Sequence[int]) -> None:
         """Release the claims `held`, and one that was committed when the interruption came.

@@ -16,7 +16,7 @@ from notaflow_pipeline.documents.storage import DocumentStorage
 from notaflow_pipeline.embedded import running_database_url
 from notaflow_pipeline.ocr.reading import Reader
 from notaflow_pipeline.queue.database import connect, open_pool
-from notaflow_pipeline.queue.outcomes import release_run
+from notaflow_pipeline.queue.releases import release_run
 from notaflow_pipeline.queue.rights import require_rights
 from notaflow_pipeline.queue.schema import require_schema
 from notaflow_pipeline.settings import load_settings

@@ -7,7 +7,7 @@ from datetime import timedelta
 import psycopg
 from psycopg import Connection
 
-from notaflow_pipeline.queue import claims, outcomes
+from notaflow_pipeline.queue import claims, outcomes, releases
 from notaflow_pipeline.queue.database import OutcomeRefused, is_passing
 from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.queue.foreign_triggers import TriggerLacksPrivilege, explaining_triggers
@@ -110,7 +110,7 @@ def _claim_prepared(connection: Connection, sources: Sequence[str]) -> Claim | N
 
 def _releases(connection: Connection, claim: Claim) -> bool:
     with connection.transaction(force_rollback=True):
-        return outcomes.release(connection, [claim.token], reason=_RELEASE_REASON) == 1 and _has_moved(
+        return releases.release(connection, [claim.token], reason=_RELEASE_REASON) == 1 and _has_moved(
             connection, claim
         )
 

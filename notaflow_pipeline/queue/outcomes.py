@@ -1,4 +1,4 @@
-"""Records what a claim ended with: a text, a failure, or its release.
+"""Records what a claim ended with: a text or a failure. Its release is in `releases`.
 
 Each function is one short transaction that names the claim's token, and changes nothing when the row is no longer at 6
 with that token. None waits for a row that another session has locked: the others are recorded, and the caller tries that
@@ -7,9 +7,8 @@ one again. Times are the database's, and none lies before the claim, though the 
 Rows are found by their keys alone, for the reason that `claims` gives.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from uuid import UUID
 
 import psycopg
 from psycopg import Connection, sql
@@ -17,6 +16,8 @@ from psycopg.rows import scalar_row
 
 from notaflow_pipeline.queue.database import OutcomeRefused, is_passing, short_statement, short_transaction
 from notaflow_pipeline.queue.model import Claim, Failure, Reading, Recording, storable
+from notaflow_pipeline.queue.releases import release
+from notaflow_pipeline.queue.row_locks import while_locked
 
 MAX_BACKOFF_SECONDS = 3600
 """No failure makes a document wait longer than this for its next attempt, jitter aside."""
@@ -161,40 +162,6 @@ WHERE a.id = %(token)s
   AND a.outcome IS NULL
 """
 
-# What was released does not count as an attempt. A row that another session has locked keeps its claim until the lease
-# has expired.
-_RELEASE = """
-WITH mine AS MATERIALIZED (
-    SELECT q.id, a.id AS token
-    FROM extraction_queue AS q
-    JOIN ocr_attempt AS a ON a.id = q.ocr_claim_id
-    WHERE q.status_id = 6
-      AND a.finished_at IS NULL
-      AND (a.id = ANY(%(tokens)s) OR a.run_id = %(run_id)s OR a.worker_instance = %(instance)s)
-    FOR NO KEY UPDATE OF q SKIP LOCKED
-),
-released AS (
-    UPDATE extraction_queue AS q
-    SET status_id = 3,
-        ocr_attempts = GREATEST(q.ocr_attempts, 1) - 1,
-        ocr_worker_id = NULL,
-        ocr_started_at = NULL,
-        ocr_claim_id = NULL,
-        updated_at = clock_timestamp()
-    FROM mine
-    WHERE q.id = mine.id
-    RETURNING mine.token
-)
-UPDATE ocr_attempt AS a
-SET finished_at = GREATEST(clock_timestamp(), a.claimed_at),
-    outcome = 'released',
-    error = %(reason)s
-FROM released
-WHERE a.id = released.token
-  AND a.outcome IS NULL
-RETURNING a.id
-"""
-
 
 def record_texts(connection: Connection, outcomes: Sequence[tuple[Claim, Reading]]) -> dict[int, Recording]:
     """Record the texts of these claims with one commit; return what became of each, by token.
@@ -218,11 +185,16 @@ def record_texts(connection: Connection, outcomes: Sequence[tuple[Claim, Reading
         )
         for claim, reading in outcomes
     ]
-    recorded = _recorded(connection, _succeed_statement(len(values)), [value for row in values for value in row])
-    return {
-        claim.token: Recording.RECORDED if claim.token in recorded else _unrecorded(connection, claim, "succeeded")
-        for claim, _ in outcomes
-    }
+    statement, arguments = _succeed_statement(len(values)), [value for row in values for value in row]
+
+    def record() -> dict[int, Recording]:
+        recorded = _recorded(connection, statement, arguments)
+        return {
+            claim.token: Recording.RECORDED if claim.token in recorded else _unrecorded(connection, claim, "succeeded")
+            for claim, _ in outcomes
+        }
+
+    return while_locked(record, lambda recordings: Recording.LOCKED in recordings.values())
 
 
 def record_failure(
@@ -268,38 +240,13 @@ def record_failure(
         "fetch_seconds": fetch_seconds,
         "source_bytes": source_bytes,
     }
-    if claim.token in _recorded(connection, _FAIL, arguments):
-        return Recording.RECORDED
-    return _unrecorded(connection, claim, "failed")
 
+    def record() -> Recording:
+        if claim.token in _recorded(connection, _FAIL, arguments):
+            return Recording.RECORDED
+        return _unrecorded(connection, claim, "failed")
 
-def release(connection: Connection, tokens: Collection[int], *, reason: str) -> int:
-    """Release these claims, which uses up no attempt; return how many were released."""
-    return _release(connection, reason, tokens=tokens)
-
-
-def release_run(connection: Connection, run_id: str, *, reason: str) -> int:
-    """Release whatever a Dagster run still holds; return how many claims that was."""
-    return _release(connection, reason, run_id=run_id)
-
-
-def release_instance(connection: Connection, instance: UUID, *, reason: str) -> int:
-    """Release whatever a process still holds, whether it knows of it or not; return how many claims that was."""
-    return _release(connection, reason, instance=instance)
-
-
-def _release(
-    connection: Connection,
-    reason: str,
-    *,
-    tokens: Collection[int] = (),
-    run_id: str | None = None,
-    instance: UUID | None = None,
-) -> int:
-    run_id = run_id and storable(run_id)
-    arguments = {"tokens": list(tokens), "run_id": run_id, "instance": instance, "reason": storable(reason)}
-    with short_statement(connection):
-        return len(connection.execute(_RELEASE, arguments).fetchall())
+    return while_locked(record, lambda recording: recording is Recording.LOCKED)
 
 
 def _recorded(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue import claims, leases, outcomes
+from notaflow_pipeline.queue import claims, leases, releases
 from notaflow_pipeline_tests.cli import Terminal
 from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents
 from notaflow_pipeline_tests.processes.conftest import terminal as terminal
@@ -128,7 +128,7 @@ def test_worker_with_a_wrong_clock_reads_what_is_ready_and_takes_nothing_from_a_
     )
     waits = next(one for one in tried if one.document_id == early)
     assert fail(connection, waits, retry_base_seconds=300)
-    assert outcomes.release(connection, [one.token for one in tried if one is not waits], reason="not needed") == 7
+    assert releases.release(connection, [one.token for one in tried if one is not waits], reason="not needed") == 7
 
     summary = work(terminal, wrong_clock)
     assert (summary["claimed"], summary["succeeded"], summary["lost"]) == (7, 7, 0)

@@ -13,7 +13,7 @@ from psycopg import Connection
 
 from notaflow_pipeline.ocr.engine import NullEngine
 from notaflow_pipeline.pipeline import Progress
-from notaflow_pipeline.queue import claims, leases, outcomes
+from notaflow_pipeline.queue import claims, leases, releases
 from notaflow_pipeline.queue.database import OutcomeRefused, connect, open_pool, short_transaction
 from notaflow_pipeline.queue.leases import LeaseKeeper
 from notaflow_pipeline_tests.cli import open_terminal
@@ -78,7 +78,7 @@ class TestTransitions:
             assert succeed(pooled, read, READING), "an answer that was lost is asked for again"
             assert fail(pooled, failed)
             assert not succeed(pooled, failed, READING), "it is too late"
-            assert outcomes.release(pooled, [released.token], reason="stopped") == 1
+            assert releases.release(pooled, [released.token], reason="stopped") == 1
             expire(connection, left)
             assert leases.renew(pooled, {read.token}, timedelta(minutes=1)) == set()
             assert sweep(pooled) == repaired(expired_leases=1)

@@ -104,16 +104,15 @@ def parts(terminal: Terminal, words: str) -> list[psutil.Process]:
 
 
 def run_workers(terminal: Terminal) -> list[psutil.Process]:
-    """The processes that carry out runs: children of the process from which the code server forks them."""
-    return [
-        run
-        for server in parts(terminal, "code_server.py")
-        for child in children_of(server.pid, recursive=False)
-        if "spawn_main" in " ".join(command(child))
-        for child in server.children()
-        if "forkserver" in " ".join(command(child))
-        for run in child.children()
-    ]
+    """The processes that carry out runs: children of the process from which the code server forks them, or its own."""
+    found = []
+    for server in parts(terminal, "code_server.py"):
+        for child in children_of(server.pid, recursive=False):
+            if "forkserver" in " ".join(command(child)):
+                found += children_of(child.pid, recursive=False)
+            elif "spawn_main" in " ".join(command(child)):
+                found.append(child)
+    return found
 
 
 def command(process: psutil.Process) -> list[str]:

@@ -69,8 +69,6 @@ def assert_given_back_after_sigterm(
     connection: Connection, terminal: Terminal, run: str, told: Sequence[psutil.Process]
 ) -> None:
     """Tell processes to end. What the run holds is released, long before its leases end, and no process of OCR survives."""
-    at_work = parts(terminal, SPAWNED)
-    """Tell processes to end. What the run holds is ready again within ten seconds, and no process of OCR survives."""
     at_work = [*parts(terminal, SPAWNED), *run_workers(terminal)]
     released = outcomes(connection)["released"]
     assert told

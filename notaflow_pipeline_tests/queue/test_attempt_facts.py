@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue import outcomes
+from notaflow_pipeline.queue import releases
 from notaflow_pipeline.queue.rereading import request_reread
 from notaflow_pipeline.queue.retrying import Choice, send_round
 from notaflow_pipeline_tests.queue.conftest import (
@@ -47,7 +47,7 @@ def test_claim_after_a_failure_waited_since_its_backoff_was_over(connection: Con
 
 def test_claim_after_a_release_waited_since_then(connection: Connection) -> None:
     row = add_document(connection, created_at=ago("2 hours"))
-    outcomes.release(connection, [claim_one(connection).token], reason="stop")
+    releases.release(connection, [claim_one(connection).token], reason="stop")
     claim_one(connection)
     released, again = attempts(connection, row)
     assert again["ready_at"] == released["finished_at"]
@@ -141,6 +141,6 @@ def test_document_whose_second_reading_failed_for_good_is_not_exhausted(
 
 def test_success_and_release_exhaust_nothing(connection: Connection) -> None:
     row = add_document(connection, ocr_max_attempts=1)
-    outcomes.release(connection, [claim_one(connection).token], reason="stop")
+    releases.release(connection, [claim_one(connection).token], reason="stop")
     assert succeed(connection, claim_one(connection), READING)
     assert [one["exhausted"] for one in attempts(connection, row)] == [None, None]

@@ -14,7 +14,7 @@ import pytest
 from psycopg import Connection, sql
 from psycopg.rows import scalar_row
 
-from notaflow_pipeline.queue import claims, leases, monitoring, outcomes
+from notaflow_pipeline.queue import claims, leases, monitoring, outcomes, releases
 from notaflow_pipeline.queue.model import Claim, Failure, Reading
 from notaflow_pipeline_tests.queue.conftest import (
     BLANK,
@@ -287,7 +287,7 @@ def test_token_is_never_used_again(connection: Connection) -> None:
     for _ in range(4):
         held = claim_one(connection)
         tokens.append(held.token)
-        outcomes.release(connection, [held.token], reason="stop")
+        releases.release(connection, [held.token], reason="stop")
     assert tokens == sorted(set(tokens))
 
 
@@ -386,7 +386,7 @@ def meet_a_fate(one: Connection, held: Claim, late: list[bool]) -> None:
         case "fail for good":
             fail(one, held, ENCRYPTED)
         case "stop":
-            outcomes.release(one, [held.token], reason="stop")
+            releases.release(one, [held.token], reason="stop")
         case _:
             one.execute(
                 "UPDATE ocr_attempt SET lease_expires_at = clock_timestamp() - interval '1 s' "
@@ -460,7 +460,7 @@ def _finish(connection: Connection, held: Claim) -> None:
 
 
 def _give_back(connection: Connection, held: Claim) -> None:
-    assert outcomes.release(connection, [held.token], reason="stop") == 1
+    assert releases.release(connection, [held.token], reason="stop") == 1
 
 
 @pytest.mark.parametrize("lose", [_recover, _reset_elsewhere, _delete, _finish, _give_back])
@@ -544,7 +544,7 @@ def test_claim_ends_once(connection: Connection) -> None:
     assert succeed(connection, held, READING)
     before = everything(connection)
     assert not fail(connection, held)
-    assert outcomes.release(connection, [held.token], reason="stop") == 0
+    assert releases.release(connection, [held.token], reason="stop") == 0
     assert everything(connection) == before
 
 
@@ -554,7 +554,7 @@ LATE: list[Callable[[Connection, Claim], int]] = [
     lambda connection, held: succeed(connection, held, reading("late text")),
     lambda connection, held: fail(connection, held),
     lambda connection, held: fail(connection, held, ENCRYPTED, exhausted_status=4),
-    lambda connection, held: outcomes.release(connection, [held.token], reason="stop"),
+    lambda connection, held: releases.release(connection, [held.token], reason="stop"),
 ]
 LATE_IDS = ["succeed", "fail", "fail for good", "release"]
 
@@ -755,7 +755,7 @@ def test_release_gives_the_attempt_back_and_its_number_is_used_again(connection:
     row = add_document(connection, ocr_attempts=1, ocr_error="OCR processing failed: earlier")
     held = claim_one(connection)
     assert held.attempt_number == 2
-    assert outcomes.release(connection, [held.token], reason="the worker was told to stop") == 1
+    assert releases.release(connection, [held.token], reason="the worker was told to stop") == 1
 
     written = document(connection, row)
     assert (written["status_id"], written["ocr_attempts"]) == (3, 1)
@@ -771,8 +771,8 @@ def test_release_gives_back_what_it_names_and_no_more(connection: Connection) ->
     for _ in range(3):
         add_document(connection)
     held = claim(connection, 3)
-    assert outcomes.release(connection, [held[0].token, held[1].token, 987_654], reason="stop") == 2
-    assert outcomes.release(connection, [], reason="stop") == 0
+    assert releases.release(connection, [held[0].token, held[1].token, 987_654], reason="stop") == 2
+    assert releases.release(connection, [], reason="stop") == 0
     assert document(connection, held[2].document_id)["status_id"] == 6
     assert broken_promises(connection) == {}
 
@@ -785,8 +785,8 @@ def test_release_of_a_run_gives_back_that_run_s_claims_alone(connection: Connect
     succeed(connection, finished, READING)
     [foreign] = claim(connection, 1, run_id="run-2")
     [outside] = claim(connection, 1, run_id=None)
-    assert outcomes.release_run(connection, "run-1", reason="the run was cancelled") == 2
-    assert outcomes.release_run(connection, "run-1", reason="the run was cancelled") == 0
+    assert releases.release_run(connection, "run-1", reason="the run was cancelled") == 2
+    assert releases.release_run(connection, "run-1", reason="the run was cancelled") == 0
     statuses = [document(connection, one.document_id)["status_id"] for one in (*mine, finished, foreign, outside)]
     assert statuses == [3, 3, 5, 6, 6]
     assert broken_promises(connection) == {}

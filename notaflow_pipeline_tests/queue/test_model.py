@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 )
 from psycopg import Connection
 
-from notaflow_pipeline.queue import claims, leases, outcomes
+from notaflow_pipeline.queue import claims, leases, outcomes, releases
 from notaflow_pipeline.queue.model import Claim, Failure, Reading, Recording
 from notaflow_pipeline.queue.oracle import find_violations
 from notaflow_pipeline.queue.pausing import pause, resume
@@ -248,7 +248,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(claim=claimed)
     def release(self, claim: Claim) -> None:
-        released = outcomes.release(self.connection, [claim.token], reason="told to stop")
+        released = releases.release(self.connection, [claim.token], reason="told to stop")
         document = self.model.holder(claim.token)
         assert released == (1 if document else 0)
         if document:

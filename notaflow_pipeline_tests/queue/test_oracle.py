@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue import outcomes
+from notaflow_pipeline.queue import releases
 from notaflow_pipeline.queue.oracle import INVARIANTS, find_violations
 from notaflow_pipeline_tests.queue.conftest import (
     ENCRYPTED,
@@ -29,7 +29,7 @@ def history(connection: Connection) -> None:
     succeed(connection, done, READING)
     fail(connection, failed)
     fail(connection, exhausted, ENCRYPTED)
-    outcomes.release(connection, [released.token], reason="stop")
+    releases.release(connection, [released.token], reason="stop")
 
 
 BREAKS: dict[str, tuple[str, str]] = {

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue import leases, outcomes
+from notaflow_pipeline.queue import leases, outcomes, releases
 from notaflow_pipeline.queue.model import Claim, Recording
 from notaflow_pipeline.queue.oracle import accept, find_violations
 from notaflow_pipeline_tests.queue.conftest import (
@@ -70,7 +70,7 @@ def expire(connection: Connection, held: Claim) -> None:
 ENDS: dict[str, Callable[[Connection, Claim], object]] = {
     "failed": fail,
     "failed for good": lambda connection, held: fail(connection, held, ENCRYPTED),
-    "released": lambda connection, held: outcomes.release(connection, [held.token], reason="stop"),
+    "released": lambda connection, held: releases.release(connection, [held.token], reason="stop"),
     "lease expired": expire,
 }
 
@@ -325,9 +325,9 @@ def test_release_skips_the_locked_row_alone(connection: Connection, locker: Conn
         add_document(connection, document_number=str(number))
     held = claim(connection, 3)
     lock(locker, held[0].document_id)
-    assert outcomes.release(connection, [one.token for one in held], reason="stop") == 2
+    assert releases.release(connection, [one.token for one in held], reason="stop") == 2
     locker.rollback()
-    assert outcomes.release(connection, [held[0].token], reason="stop") == 1
+    assert releases.release(connection, [held[0].token], reason="stop") == 1
 
 
 # --- what changes while a document is being read
@@ -382,7 +382,7 @@ def test_extreme_numbers_of_attempts_keep_nothing_from_moving(connection: Connec
     """Another program can write any number into its own table."""
     extreme = add_document(connection, ocr_attempts=counted, ocr_max_attempts=2**31 - 1)
     other = add_document(connection)
-    for end in (fail, lambda one, held: outcomes.release(one, [held.token], reason="stop")):
+    for end in (fail, lambda one, held: releases.release(one, [held.token], reason="stop")):
         held = claim(connection, 2)
         assert {one.document_id for one in held} == {extreme, other}
         for one in held:

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue import outcomes
+from notaflow_pipeline.queue import releases
 from notaflow_pipeline.queue.pruning import Pruned, prune_attempts
 from notaflow_pipeline_tests.queue.conftest import READING, add_document, attempts, claim, claim_one, fail, succeed
 from notaflow_pipeline_tests.queue.oracle import broken_promises
@@ -123,7 +123,7 @@ def test_open_attempt_of_a_deleted_document_is_never_removed(connection: Connect
 def test_released_attempts_need_no_count(connection: Connection) -> None:
     key = add_document(connection)
     [held] = claim(connection)
-    outcomes.release(connection, [held.token], reason="stopped")
+    releases.release(connection, [held.token], reason="stopped")
     age(connection, key, 401)
     delete(connection, key)
     assert prune(connection).attempts == 1

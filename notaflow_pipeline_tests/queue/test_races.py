@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue import leases, outcomes
+from notaflow_pipeline.queue import leases, releases
 from notaflow_pipeline.queue.model import Claim
 from notaflow_pipeline_tests.queue.conftest import (
     ENCRYPTED,
@@ -58,7 +58,7 @@ def _release(one: Connection, held: Claim) -> None:
     """Release, again while the row is locked."""
     wait_until(
         lambda: (
-            outcomes.release(one, [held.token], reason="stop")
+            releases.release(one, [held.token], reason="stop")
             or not leases.renew(one, [held.token], timedelta(seconds=-1))
         )
     )

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue import leases, outcomes
+from notaflow_pipeline.queue import leases, releases
 from notaflow_pipeline.queue.model import ERROR_PREFIX
 from notaflow_pipeline.queue.recovery import LEASE_EXPIRED, STUCK_ELSEWHERE, Recovered
 from notaflow_pipeline.queue.recovery_poll import count_needing_recovery
@@ -183,7 +183,7 @@ def test_row_without_a_start_time_is_recovered(connection: Connection) -> None:
 def test_row_whose_token_is_of_a_finished_attempt_is_not_covered_by_it(connection: Connection) -> None:
     row = add_document(connection)
     held = claim_one(connection)
-    outcomes.release(connection, [held.token], reason="stop")
+    releases.release(connection, [held.token], reason="stop")
     change(connection, "ocr_attempt", held.token, claimed_at=ago("13 minutes"), finished_at=ago("12 minutes"))
     change(
         connection,

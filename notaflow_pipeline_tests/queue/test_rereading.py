@@ -9,7 +9,7 @@ import pytest
 from psycopg import Connection
 from psycopg.rows import dict_row
 
-from notaflow_pipeline.queue import claims, monitoring, outcomes
+from notaflow_pipeline.queue import claims, monitoring, outcomes, releases
 from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.queue.model import Claim, Failure, Reading, Recording
 from notaflow_pipeline.queue.oracle import find_violations
@@ -86,7 +86,7 @@ ENDS: dict[str, Callable[[Connection, Claim], object]] = {
         connection, held, retryable=False, exhausted_status=4
     ),
     "failed": lambda connection, held: fail(connection, held, retryable=True),
-    "given back": lambda connection, held: outcomes.release(connection, [held.token], reason="told to stop"),
+    "given back": lambda connection, held: releases.release(connection, [held.token], reason="told to stop"),
     "killed": killed,
     "reset by another program": lambda connection, _: connection.execute("UPDATE extraction_queue SET status_id = 3"),
 }

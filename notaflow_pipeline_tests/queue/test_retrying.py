@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue import claims, outcomes
+from notaflow_pipeline.queue import claims, outcomes, releases
 from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.queue.model import Claim, Failure, Reading, Recording
 from notaflow_pipeline.queue.oracle import find_violations
@@ -162,7 +162,7 @@ def test_a_process_gives_back_claims_that_it_does_not_know_of(connection: Connec
             lease=timedelta(minutes=1),
             instance=instance,
         )
-    assert outcomes.release_instance(connection, mine, reason="told to stop") == 1
-    assert outcomes.release_instance(connection, mine, reason="told to stop") == 0
+    assert releases.release_instance(connection, mine, reason="told to stop") == 1
+    assert releases.release_instance(connection, mine, reason="told to stop") == 0
     states = connection.execute("SELECT status_id, ocr_attempts FROM extraction_queue ORDER BY created_at").fetchall()
     assert states == [(3, 0), (6, 1)]

@@ -9,7 +9,7 @@ import pytest
 from psycopg import Connection, sql
 from psycopg.conninfo import make_conninfo
 
-from notaflow_pipeline.queue import leases, outcomes
+from notaflow_pipeline.queue import leases, releases
 from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.queue.migrating import Migrated, MigrationFailed, migrate, migrate_down
 from notaflow_pipeline.queue.oracle import find_violations
@@ -114,7 +114,7 @@ class TestWorker:
         }
         assert succeed(worker, held[read], READING)
         assert fail(worker, held[failed], ENCRYPTED)
-        assert outcomes.release(worker, [held[released].token], reason="told to stop") == 1
+        assert releases.release(worker, [held[released].token], reason="told to stop") == 1
         expire(connection, held[lost])
         assert sweep(worker).expired_leases == 1
         assert document(connection, read)["file_content"] == READING.text

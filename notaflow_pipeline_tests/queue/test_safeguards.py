@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg import Connection, sql
 
-from notaflow_pipeline.queue import claims, database, outcomes
+from notaflow_pipeline.queue import claims, database, outcomes, releases
 from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.queue.model import Claim, Failure, Reading, Recording
 from notaflow_pipeline.queue.oracle import find_violations
@@ -118,7 +118,7 @@ def text_of_a_file_that_was_replaced_is_dropped(url: str) -> None:
 def attempts_follow_one_another_though_the_clock_steps_back(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         enqueue_document(connection, NewDocument("index", "1", "index/1.pdf"))
-        outcomes.release(connection, [claim(connection)[0].token], reason="stop")
+        releases.release(connection, [claim(connection)[0].token], reason="stop")
         connection.execute("UPDATE ocr_attempt SET finished_at = now() + interval '1 hour'")
         claim(connection)
         assert list(find_violations(connection, sources=["index"])) == []

@@ -169,7 +169,9 @@ def test_objects_of_an_older_version_are_named_and_moved(scattered: Connection, 
 
 def test_moved_queue_takes_our_objects_along(connection: Connection, database_url: str) -> None:
     connection.execute("CREATE SCHEMA app")
-    connection.execute("GRANT USAGE ON SCHEMA app TO PUBLIC")  # the tables' owner is another login where there are roles
+    connection.execute(
+        "GRANT USAGE ON SCHEMA app TO PUBLIC"
+    )  # the tables' owner is another login where there are roles
     connection.execute("ALTER TABLE extraction_queue SET SCHEMA app")
     connection.execute("ALTER TABLE extraction_status SET SCHEMA app")
     set_path(database_url, "public, app")

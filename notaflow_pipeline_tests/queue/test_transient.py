@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue import claims, outcomes
+from notaflow_pipeline.queue import claims, outcomes, releases
 from notaflow_pipeline.queue.database import is_passing, open_pool
 from notaflow_pipeline.queue.model import ERROR_PREFIX, Failure
 from notaflow_pipeline_tests.queue.conftest import LEASE, add_document, attempts, claim_one, document
@@ -198,7 +198,7 @@ def test_odd_characters_are_replaced_in_all_that_is_recorded(connection: Connect
         mirror_errors=True,
         exhausted_status=3,
     )
-    assert outcomes.release_run(connection, f"r{odd}", reason=odd) == 1
+    assert releases.release_run(connection, f"r{odd}", reason=odd) == 1
     assert second.document_id == released
     assert document(connection, failed)["ocr_error"] == ERROR_PREFIX + "the storage said ?"
     [attempt] = attempts(connection, released)
