@@ -16,6 +16,9 @@ COMMENT ON COLUMN ocr_attempt.retry_at IS 'Up to when a failure made its documen
 
 -- It ends our claim, unless it left the row under the same claim, and withdraws a request to reread: the row is what that
 -- program made of it.
+--
+-- Many programs keep times in milliseconds: one that writes back a row as it read it cuts off what is finer, and claims nothing.
+-- Nor does one that empties these columns: whoever claims says since when, or who.
 CREATE OR REPLACE FUNCTION ocr_changed_elsewhere()
 RETURNS TRIGGER
 LANGUAGE plpgsql
@@ -25,8 +28,9 @@ BEGIN
     NEW.ocr_changed_elsewhere_at := pg_catalog.clock_timestamp();
     NEW.ocr_reread_requested_at := NULL;
     IF NEW.status_id IS DISTINCT FROM 6
-       OR NEW.ocr_started_at IS DISTINCT FROM OLD.ocr_started_at
-       OR NEW.ocr_worker_id IS DISTINCT FROM OLD.ocr_worker_id THEN
+       OR (COALESCE(NEW.ocr_started_at, OLD.ocr_started_at) IS DISTINCT FROM OLD.ocr_started_at
+           AND NEW.ocr_started_at IS DISTINCT FROM pg_catalog.date_trunc('milliseconds', OLD.ocr_started_at))
+       OR COALESCE(NEW.ocr_worker_id, OLD.ocr_worker_id) IS DISTINCT FROM OLD.ocr_worker_id THEN
         NEW.ocr_claim_id := NULL;
     END IF;
     RETURN NEW;
@@ -34,7 +38,7 @@ END
 $$;
 
 CREATE OR REPLACE TRIGGER ocr_changed_elsewhere
-    BEFORE UPDATE OF status_id, ocr_attempts, file_content ON extraction_queue
+    BEFORE UPDATE OF status_id, ocr_attempts, ocr_max_attempts, ocr_worker_id, file_content ON extraction_queue
     FOR EACH ROW
     WHEN (
         NEW.ocr_claim_id IS NOT DISTINCT FROM OLD.ocr_claim_id
@@ -42,8 +46,10 @@ CREATE OR REPLACE TRIGGER ocr_changed_elsewhere
             COALESCE(NEW.ocr_attempts, 0) <> COALESCE(OLD.ocr_attempts, 0)
             OR (NEW.status_id IS DISTINCT FROM OLD.status_id AND (OLD.status_id IN (5, 6) OR NEW.status_id IN (5, 6)))
             OR (NEW.status_id = 6
-                AND (NEW.ocr_started_at IS DISTINCT FROM OLD.ocr_started_at
-                     OR NEW.ocr_worker_id IS DISTINCT FROM OLD.ocr_worker_id))
+                AND ((COALESCE(NEW.ocr_started_at, OLD.ocr_started_at) IS DISTINCT FROM OLD.ocr_started_at
+                      AND NEW.ocr_started_at IS DISTINCT FROM date_trunc('milliseconds', OLD.ocr_started_at))
+                     OR COALESCE(NEW.ocr_worker_id, OLD.ocr_worker_id) IS DISTINCT FROM OLD.ocr_worker_id))
+            OR (NEW.ocr_attempts > NEW.ocr_max_attempts AND NEW.ocr_max_attempts IS DISTINCT FROM OLD.ocr_max_attempts)
             OR NEW.file_content IS DISTINCT FROM OLD.file_content
         )
     )

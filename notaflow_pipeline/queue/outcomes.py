@@ -24,8 +24,8 @@ MAX_BACKOFF_SECONDS = 3600
 
 # A list of values and no arrays: the server knows from its length how many rows there are, and keeps one plan for it.
 _SUCCEED = sql.SQL("""
-WITH read (token, document_id, path, content, pages, mean_confidence, fetch_seconds, ocr_seconds, source_bytes, engine,
-           pages_blank, pages_text_layer, pages_damaged, pages_failed, low_confidence_share, passes) AS MATERIALIZED (
+WITH read (token, document_id, path, source, content, pages, mean_confidence, fetch_seconds, ocr_seconds, source_bytes,
+           engine, pages_blank, pages_text_layer, pages_damaged, pages_failed, low_confidence_share, passes) AS MATERIALIZED (
     VALUES {rows}
 ),
 held AS MATERIALIZED (
@@ -35,12 +35,16 @@ held AS MATERIALIZED (
     WHERE q.status_id + 0 = 6
       AND q.ocr_claim_id = read.token
       AND q.supabase_path IS NOT DISTINCT FROM read.path
+      AND q.document_source IS NOT DISTINCT FROM read.source
     FOR NO KEY UPDATE OF q SKIP LOCKED
 ),
 finished AS (
     UPDATE extraction_queue AS q
     SET status_id = 5,
         file_content = read.content,
+        -- unless another program emptied it
+        ocr_started_at = COALESCE(q.ocr_started_at, (SELECT a.claimed_at FROM ocr_attempt AS a WHERE a.id = held.token)),
+        ocr_max_attempts = GREATEST(q.ocr_max_attempts, q.ocr_attempts),
         ocr_completed_at = GREATEST(clock_timestamp(), q.ocr_started_at),
         ocr_error = NULL,
         ocr_claim_id = NULL,
@@ -76,8 +80,8 @@ RETURNING a.id
 """)
 
 _READ = sql.SQL("""(
-        %s::bigint, %s::uuid, %s::text, %s::text, %s::integer, %s::real, %s::double precision, %s::double precision,
-        %s::bigint, %s::text, %s::integer, %s::integer, %s::integer, %s::integer, %s::real, %s::integer
+        %s::bigint, %s::uuid, %s::text, %s::text, %s::text, %s::integer, %s::real, %s::double precision,
+        %s::double precision, %s::bigint, %s::text, %s::integer, %s::integer, %s::integer, %s::integer, %s::real, %s::integer
     )""")
 
 
@@ -87,31 +91,32 @@ def _succeed_statement(texts: int) -> bytes:
 
 
 # A failure that no further attempt can help exhausts the document at once, by lowering its maximum to what was used:
-# attempts only ever grow. The wait doubles with each attempt, and half of it is chance, so that retries spread.
+# attempts only ever grow. This one counts whatever another program has written, or its document could be in no list. The
+# wait doubles with each attempt, and half of it is chance, so that retries spread.
 _FAIL = """
 WITH held AS MATERIALIZED (
-    SELECT q.id
+    SELECT q.id, GREATEST(q.ocr_attempts, 1) AS attempts,
+           GREATEST(COALESCE(q.ocr_max_attempts, 3), q.ocr_attempts, 1) AS maximum
     FROM extraction_queue AS q
     WHERE q.id = %(document_id)s
       AND q.status_id + 0 = 6
       AND q.ocr_claim_id = %(token)s
       AND q.supabase_path IS NOT DISTINCT FROM %(path)s
+      AND q.document_source IS NOT DISTINCT FROM %(source)s
     FOR NO KEY UPDATE OF q SKIP LOCKED
 ),
 failed AS (
     UPDATE extraction_queue AS q
     SET status_id = CASE
-            WHEN NOT %(retryable)s OR q.ocr_attempts >= q.ocr_max_attempts THEN %(exhausted_status)s
+            WHEN NOT %(retryable)s OR held.attempts >= held.maximum THEN %(exhausted_status)s
             ELSE 3
         END,
-        ocr_max_attempts = CASE
-            WHEN %(retryable)s THEN q.ocr_max_attempts
-            ELSE LEAST(q.ocr_max_attempts, q.ocr_attempts)
-        END,
+        ocr_attempts = held.attempts,
+        ocr_max_attempts = CASE WHEN %(retryable)s THEN held.maximum ELSE held.attempts END,
         ocr_next_attempt_at = CASE
-            WHEN %(retryable)s AND q.ocr_attempts < q.ocr_max_attempts THEN
+            WHEN %(retryable)s AND held.attempts < held.maximum THEN
                 clock_timestamp() + make_interval(secs =>
-                    LEAST(%(retry_base_seconds)s * power(2, LEAST(q.ocr_attempts, 31) - 1), %(max_backoff_seconds)s)
+                    LEAST(%(retry_base_seconds)s * power(2, LEAST(held.attempts, 31) - 1), %(max_backoff_seconds)s)
                     * (0.5 + random()))
         END,
         ocr_error = %(error)s,
@@ -141,7 +146,8 @@ RETURNING id
 """
 
 _STANDING = """
-SELECT a.outcome, q.id IS NOT NULL AS held, q.supabase_path IS NOT DISTINCT FROM %(path)s AS same_file
+SELECT a.outcome, q.id IS NOT NULL AS held,
+       q.supabase_path IS NOT DISTINCT FROM %(path)s AND q.document_source IS NOT DISTINCT FROM %(source)s AS same_file
 FROM ocr_attempt AS a
 LEFT JOIN extraction_queue AS q ON q.id = a.queue_id AND q.status_id + 0 = 6 AND q.ocr_claim_id = a.id
 WHERE a.id = %(token)s
@@ -171,14 +177,8 @@ def record_texts(connection: Connection, outcomes: Sequence[tuple[Claim, Reading
     """
     values = [
         (
-            *(
-                claim.token,
-                claim.document_id,
-                claim.supabase_path,
-                reading.text,
-                reading.pages,
-                reading.mean_confidence,
-            ),
+            *(claim.token, claim.document_id, claim.supabase_path, claim.document_source),
+            *(reading.text, reading.pages, reading.mean_confidence),
             *(reading.fetch_seconds, reading.ocr_seconds, reading.source_bytes, reading.engine, reading.pages_blank),
             *(reading.pages_text_layer, reading.pages_damaged, reading.pages_failed, reading.low_confidence_share),
             reading.passes,
@@ -228,7 +228,7 @@ def record_failure(
     arguments = {
         "document_id": claim.document_id,
         "token": claim.token,
-        "path": claim.supabase_path,
+        **_file(claim),
         "kind": failure.kind,
         "sentence": failure.sentence,
         "error": storable(error),
@@ -271,6 +271,11 @@ def _recorded(
     raise OutcomeRefused(refusal)
 
 
+def _file(claim: Claim) -> dict[str, str | None]:
+    """Return what named the claim's file when it was claimed: the source means a bucket where the path names none."""
+    return {"path": claim.supabase_path, "source": claim.document_source}
+
+
 def _unrecorded(connection: Connection, claim: Claim, outcome: str) -> Recording:
     """Say why an outcome was not recorded.
 
@@ -279,7 +284,7 @@ def _unrecorded(connection: Connection, claim: Claim, outcome: str) -> Recording
     """
     with short_transaction(connection):
         token = {"token": claim.token}
-        row = connection.execute(_STANDING, {**token, "path": claim.supabase_path}).fetchone()
+        row = connection.execute(_STANDING, {**token, **_file(claim)}).fetchone()
         ended_with, held, same_file = row or (None, False, False)
         if ended_with == outcome:
             return Recording.RECORDED
@@ -288,5 +293,5 @@ def _unrecorded(connection: Connection, claim: Claim, outcome: str) -> Recording
             return Recording.LOST
     if same_file:
         return Recording.LOCKED
-    released = release(connection, [claim.token], reason="supabase_path was changed while its document was being read")
+    released = release(connection, [claim.token], reason="its row named another file while it was being read")
     return Recording.RELEASED if released else Recording.LOCKED

@@ -143,6 +143,20 @@ def test_failure_of_the_last_attempt_leaves_attempts_at_the_maximum(connection: 
     assert broken_promises(connection) == {}
 
 
+@pytest.mark.parametrize("written", [{"ocr_attempts": 0}, {"ocr_attempts": None}, {"ocr_max_attempts": 0}], ids=str)
+@pytest.mark.parametrize("exhausted_status", [3, 4])
+def test_failure_of_a_row_whose_counts_were_reset_is_in_the_list(
+    connection: Connection, exhausted_status: int, written: dict[str, int | None]
+) -> None:
+    row = add_document(connection)
+    held = claim_one(connection)
+    change(connection, "extraction_queue", row, **written)
+    assert fail(connection, held, ENCRYPTED, exhausted_status=exhausted_status)
+    [sent] = requeue(connection, Choice(("index",), exhausted_status=exhausted_status))
+    assert (sent.id, sent.ocr_attempts) == (row, 1)
+    assert broken_promises(connection) == {}
+
+
 def test_row_taken_without_a_start_waits_for_the_open_attempt(connection: Connection) -> None:
     row = add_document(connection)
     held = claim_one(connection)

@@ -188,6 +188,44 @@ def test_claim_survives_a_write_that_is_no_claim(connection: Connection) -> None
     assert succeed(connection, held)
 
 
+def test_claim_that_writes_no_status_ends_ours(connection: Connection) -> None:
+    key = add_document(connection)
+    held = claim_one(connection)
+    connection.execute(
+        "UPDATE extraction_queue SET ocr_worker_id = 'ocr-monitor-1', ocr_started_at = now() WHERE id = %s", [key]
+    )
+    assert not succeed(connection, held)
+    assert document(connection, key)["file_content"] is None
+    assert document(connection, key)["ocr_changed_elsewhere_at"] is not None
+
+
+def test_row_written_back_with_times_in_milliseconds_keeps_its_claim(connection: Connection) -> None:
+    """As a program does whose times are JavaScript's."""
+    key = add_document(connection)
+    held = claim_one(connection)
+    connection.execute(
+        "UPDATE extraction_queue SET status_id = 6, ocr_attempts = 1, ocr_worker_id = ocr_worker_id, "
+        "ocr_started_at = date_trunc('milliseconds', ocr_started_at), ocr_claim_id = ocr_claim_id WHERE id = %s",
+        [key],
+    )
+    assert succeed(connection, held)
+    assert violations(connection) == []
+
+
+@pytest.mark.parametrize("with_status", [False, True])
+def test_claim_survives_the_loss_of_its_start_and_worker(connection: Connection, with_status: bool) -> None:
+    key = add_document(connection)
+    held = claim_one(connection)
+    change(connection, "extraction_queue", key, ocr_started_at=None, ocr_worker_id=None)
+    if with_status:
+        change(connection, "extraction_queue", key, status_id=6)
+    assert leases.renew(connection, [held.token], LEASE) == {held.token}
+    assert succeed(connection, held)
+    row, [attempt] = document(connection, key), attempts(connection, key)
+    assert row["ocr_started_at"] == attempt["claimed_at"]
+    assert violations(connection) == []
+
+
 def test_claim_by_a_program_whose_clock_is_ahead_ends_ours_now(connection: Connection) -> None:
     key = add_document(connection)
     held = claim_one(connection)
@@ -334,10 +372,13 @@ def test_release_skips_the_locked_row_alone(connection: Connection, locker: Conn
 
 
 @pytest.mark.parametrize("outcome", ["text", "failure"])
-def test_outcome_of_a_file_that_the_row_names_no_more_is_dropped(connection: Connection, outcome: str) -> None:
-    key = add_document(connection, supabase_path="index/old.pdf")
+@pytest.mark.parametrize("changed", [{"supabase_path": "new.pdf"}, {"document_source": "acte"}], ids=["path", "source"])
+def test_outcome_of_a_file_that_the_row_names_no_more_is_dropped(
+    connection: Connection, changed: dict[str, str], outcome: str
+) -> None:
+    key = add_document(connection, supabase_path="old.pdf")
     held = claim_one(connection)
-    change(connection, "extraction_queue", key, supabase_path="index/new.pdf")
+    change(connection, "extraction_queue", key, **changed)
     if outcome == "text":
         assert outcomes.record_texts(connection, [(held, READING)]) == {held.token: Recording.RELEASED}
     else:
@@ -345,7 +386,8 @@ def test_outcome_of_a_file_that_the_row_names_no_more_is_dropped(connection: Con
     row, [attempt] = document(connection, key), attempts(connection, key)
     assert (row["status_id"], row["file_content"], row["ocr_attempts"], row["ocr_error"]) == (3, None, 0, None)
     assert attempt["outcome"] == "released"
-    assert claim_one(connection).supabase_path == "index/new.pdf"
+    change(connection, "extraction_queue", key, document_source="index")
+    assert claim_one(connection).supabase_path == row["supabase_path"]
     assert violations(connection) == []
 
 
