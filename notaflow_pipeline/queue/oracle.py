@@ -45,14 +45,15 @@ INVARIANTS: dict[str, Invariant] = {
         "at most one succeeded attempt per document and attempt number",
         ACCEPT,
         """
-        SELECT a.queue_id, format('attempt %%s succeeded %%s times', a.attempt_number, count(*))
+        SELECT q.id, format('attempt %%s succeeded %%s times', a.attempt_number, count(*))
         FROM ocr_attempt AS a
         JOIN extraction_queue AS q ON q.id = a.queue_id
         WHERE a.outcome = 'succeeded'
           AND a.finished_at >= %(since)s
           AND q.ocr_changed_elsewhere_at IS NULL
-        GROUP BY a.queue_id, a.attempt_number
+        GROUP BY q.id, a.attempt_number
         HAVING count(*) > 1
+           AND (q.created_at > min(a.claimed_at)) IS NOT TRUE
         """,
     ),
     "text_is_the_winners": Invariant(
@@ -86,6 +87,8 @@ INVARIANTS: dict[str, Invariant] = {
           AND q.id IN (SELECT queue_id FROM ocr_attempt WHERE finished_at >= %(since)s)
         GROUP BY q.id
         HAVING q.ocr_attempts <> count(a.id)
+           -- deleted and inserted again with its id
+           AND (q.created_at > min(a.claimed_at)) IS NOT TRUE
         """,
     ),
     "attempts_stay_within_maximum": Invariant(

@@ -273,6 +273,29 @@ def test_what_the_monitor_may_do_leaves_no_violation(connection: Connection, seq
         assert row["file_content"] == "by the monitor"
 
 
+def test_row_that_is_deleted_and_inserted_again_breaks_no_invariant(connection: Connection) -> None:
+    key = add_document(connection)
+    for _ in range(2):
+        assert succeed(connection, claim_one(connection))
+        assert violations(connection) == []
+        connection.execute("DELETE FROM extraction_queue WHERE id = %s", [key])
+        assert violations(connection) == []
+        add_document(connection, id=key)
+        assert violations(connection) == []
+
+
+def test_maximum_that_another_program_lowers_breaks_no_invariant(connection: Connection) -> None:
+    key = add_document(connection)
+    fail(connection, claim_one(connection), retry_base_seconds=0)
+    held = claim_one(connection)
+    change(connection, "extraction_queue", key, ocr_max_attempts=1)
+    assert violations(connection) == []
+    assert succeed(connection, held)
+    assert document(connection, key)["ocr_max_attempts"] == 2
+    change(connection, "extraction_queue", key, ocr_max_attempts=1)
+    assert violations(connection) == []
+
+
 def test_violations_in_rows_that_nobody_else_changed_are_still_found(connection: Connection) -> None:
     add_document(connection)
     key = claim_one(connection).document_id
