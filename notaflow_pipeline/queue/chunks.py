@@ -20,8 +20,10 @@ CHUNK_ROWS = 1000
 MAX_REFUSALS_IN_SUCCESSION = 20
 """After so many rows, each refused by itself, it is not the rows."""
 
-NOT_THE_ROWS = ("25", "42")
-"""SQLSTATE classes of what the session may not do (a read-only server, a missing privilege), whichever row it is."""
+NOT_THE_ROWS = ("25", "42", "55P03")
+"""SQLSTATEs, or their classes, that say nothing of a row: what the session may not do (a read-only server, a missing
+privilege), and a lock that it waited for. Locked rows are passed over, so that lock is on a table, and each half would wait
+for it again."""
 
 Row = TypeVar("Row")
 

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from psycopg import Connection, sql
 
-from notaflow_pipeline.queue import chunks, recovery_poll
+from notaflow_pipeline.queue import chunks, database, recovery_poll
 from notaflow_pipeline.queue.chunks import Changed
 from notaflow_pipeline.queue.recovery import recover
 from notaflow_pipeline.queue.recovery_poll import count_needing_recovery
@@ -177,6 +177,19 @@ def test_recovery_that_runs_out_of_time_is_continued_by_the_next(connection: Con
         done.append((recovered.stuck_elsewhere, recovered.missing_maxima, recovered.complete))
     assert done[0] == (10, 1, False)
     assert [one[0] for one in done] == [10, 10, 5]
+
+
+def test_lock_on_the_table_is_waited_for_once(
+    connection: Connection, other: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that builds an index without CONCURRENTLY holds such a lock, for minutes."""
+    rows = abandoned(connection, 3)
+    with other.transaction():
+        other.execute("LOCK TABLE extraction_queue IN SHARE MODE")
+        monkeypatch.setattr(database, "LOCK_SECONDS", 1)
+        recovered = sweep(connection)
+    assert recovered.failed == dict.fromkeys(("expired_leases", "stuck_elsewhere"), "LockNotAvailable, SQLSTATE 55P03")
+    assert sweep(connection) == repaired(stuck_elsewhere=len(rows))
 
 
 def test_lost_connection_is_no_refusal(connection: Connection) -> None:
