@@ -24,7 +24,7 @@ from notaflow_pipeline.progress import Progress
 from notaflow_pipeline.queue.database import OutcomeRefused
 from notaflow_pipeline.queue.leases import LeaseKeeper
 from notaflow_pipeline.queue.model import Claim, Failure, Reading, Recording
-from notaflow_pipeline.undecided import MAX_RELEASES, NOT_FOUND, UndecidedFailures
+from notaflow_pipeline.undecided import MAX_RELEASES, NOT_FOUND, UndecidedFailures, failed_releases, was_missing
 
 if TYPE_CHECKING:
     from notaflow_pipeline.pipeline import Pipeline
@@ -171,8 +171,8 @@ class Batch:
     def _on_unavailable(self, document: InHand, error: DocumentUnavailable) -> None:
         """Record the failure; of a document that is missing only if the storage does not seem to lack all of them."""
         failure = Failure(error.kind, error.sentence, error.retryable)
-        is_first = document.claim.attempt_number == 1
-        if error.kind != NOT_FOUND or self._unfetched.has_succeeded or not is_first:
+        again = error.kind == NOT_FOUND and was_missing(self._pipeline.attempts(document.claim))
+        if error.kind != NOT_FOUND or self._unfetched.has_succeeded or again:
             self._record_failure(document, failure)
             return
         advice = f"{error.sentence} If all are missing, check NOTAFLOW_DOCUMENTS_URL; none was found in this run."
@@ -197,7 +197,7 @@ class Batch:
             self._fetchers.fetch(document.claim)
 
     def _on_undecided(self, step: UndecidedFailures, document: InHand, failure: Failure, error: Exception) -> None:
-        if self._pipeline.failed_releases(document.claim) >= MAX_RELEASES:
+        if failed_releases(self._pipeline.attempts(document.claim)) >= MAX_RELEASES:
             self._record_failure(document, failure)
         else:
             step.add(document.claim, failure, error)

@@ -24,12 +24,12 @@ from notaflow_pipeline.progress import Progress
 from notaflow_pipeline.queue import claims, outcomes, releases
 from notaflow_pipeline.queue.database import DatabaseUnavailable, is_passing, what_passes
 from notaflow_pipeline.queue.front import QueueFront
-from notaflow_pipeline.queue.model import ERROR_PREFIX, Claim, Failure, Reading, Recording
+from notaflow_pipeline.queue.model import ERROR_PREFIX, Attempt, Claim, Failure, Reading, Recording
 from notaflow_pipeline.queue.monitoring import attempts_of_document, has_unfinished
 from notaflow_pipeline.queue.recovery import Recovered, recover
 from notaflow_pipeline.queue.rights import require_rights
 from notaflow_pipeline.queue.schema import require_schema
-from notaflow_pipeline.undecided import FAILED_RELEASE, failed_releases
+from notaflow_pipeline.undecided import FAILED_RELEASE
 
 __all__ = ["ClaimTerms", "Pipeline", "Progress"]
 
@@ -88,12 +88,12 @@ class Pipeline:
         """Raise StorageUnavailable unless the storage, and the buckets of the enabled sources, can be read."""
         self.storage.check(buckets_of(self.terms.sources))
 
-    def failed_releases(self, claim: Claim) -> int:
-        """How many runs in a row this document failed in a way that was taken for the infrastructure's."""
+    def attempts(self, claim: Claim) -> list[Attempt]:
+        """Return the attempts of a claim's document, oldest first, the open one too."""
 
-        def ask() -> int:
+        def ask() -> list[Attempt]:
             with self.pool.connection() as connection:
-                return failed_releases(attempts_of_document(connection, claim.document_id))
+                return attempts_of_document(connection, claim.document_id)
 
         return self.patiently(ask)
 

@@ -107,3 +107,9 @@ def failed_releases(attempts: Iterable[Attempt]) -> int:
         elif attempt.outcome is not None:
             break
     return count
+
+
+def was_missing(attempts: Iterable[Attempt]) -> bool:
+    """Whether a document's last attempt that counted failed because its file was missing; `attempts` as above."""
+    counted = [one for one in attempts if one.outcome not in (None, Outcome.RELEASED)]
+    return bool(counted) and counted[-1].failure_kind == NOT_FOUND

@@ -4,6 +4,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -16,11 +17,13 @@ from notaflow_pipeline.documents.failures import ReceivingImpossible, StorageUna
 from notaflow_pipeline.ocr.engine import TesseractEngine
 from notaflow_pipeline.ocr.failures import NoRoomForPage
 from notaflow_pipeline.pipeline import Pipeline
+from notaflow_pipeline.queue import claims
 from notaflow_pipeline.queue.front import QueueFront
 from notaflow_pipeline.queue.monitoring import attempts_of_document
 from notaflow_pipeline.undecided import FAILED_RELEASE, MAX_RELEASES
 from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, CrampedEngine
 from notaflow_pipeline_tests.processes import broken_promises
+from notaflow_pipeline_tests.queue.conftest import fail
 from notaflow_pipeline_tests.test_pipeline import pipeline_over, ready, ready_page, ready_pages, row
 
 MB = 1_000_000
@@ -165,6 +168,21 @@ class TestMissingDocuments:
         assert {row(connection, one)["ocr_attempts"] for one in documents} == {0}
         assert {row(connection, one)["ocr_error"] for one in documents} == {None}
         assert broken_promises(connection) == []
+
+    def test_many_that_failed_otherwise_before_lose_no_attempt(
+        self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
+    ) -> None:
+        (folder / "index" / "other.png").touch()
+        documents = [ready(connection, f"index/missing{number}.pdf") for number in range(12)]
+        for held in claims.claim_documents(
+            connection, limit=12, sources=["index"], worker_id="w", run_id=None, lease=timedelta(minutes=5)
+        ):
+            fail(connection, held)
+        connection.execute(BACKOFF_IS_OVER)
+        with pipeline_over(pool, folder) as pipeline:
+            fails(pipeline, StorageUnavailable, r"5 documents in a row.*NOTAFLOW_DOCUMENTS_URL", times=2)
+        assert [kinds(connection, one) for one in documents] == [["timeout"]] * 12
+        assert {row(connection, one)["ocr_attempts"] for one in documents} == {1}
 
     def test_many_that_stay_missing_count_after_a_few_runs(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
