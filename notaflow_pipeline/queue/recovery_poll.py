@@ -20,7 +20,8 @@ TEXTS_COMPARED = 100
 """Rows at 3 with a text, of which one poll computes the digests; texts can be megabytes long."""
 
 # Bounds are a part of each plan: without them the planner expects a third of a long queue to be at 3 with a text, and
-# compiles the statement (`jit`) for a second or two to compare none.
+# compiles the statement (`jit`) for a second or two to compare none. Rows that another session has locked are left out, as
+# recovery passes them over: one that stays locked would otherwise start a run every half minute.
 _COUNT_NEEDED = """
 SELECT (
     SELECT count(*)
@@ -42,6 +43,7 @@ SELECT (
               )
           END
         LIMIT %(counted)s
+        FOR NO KEY UPDATE OF q SKIP LOCKED
     ) AS abandoned
 ) + (
     SELECT count(*)
@@ -58,6 +60,7 @@ SELECT (
                 AND q.ocr_claim_id = a.id
           )
         LIMIT %(counted)s
+        FOR NO KEY UPDATE OF a SKIP LOCKED
     ) AS orphaned
 ) + (
     SELECT count(*)
@@ -104,6 +107,7 @@ SELECT (
           AND q.ocr_max_attempts IS NULL
           AND q.document_source = ANY(%(sources)s)
         LIMIT %(counted)s
+        FOR NO KEY UPDATE OF q SKIP LOCKED
     ) AS without_maximum
 )
 """

@@ -474,3 +474,16 @@ def test_what_is_counted_as_needing_recovery_is_what_recovery_repairs(
     counted = needed(connection)
     assert sweep(connection).total == counted
     assert needed(connection) == 0
+
+
+def test_rows_that_others_have_locked_are_not_counted(connection: Connection, other: Connection) -> None:
+    add_document(connection)
+    held = claim_one(connection)
+    expire(connection, held)
+    add_document(connection, status_id=6)
+    add_document(connection, ocr_max_attempts=None)
+    with other.transaction():
+        other.execute("SELECT FROM extraction_queue FOR UPDATE")
+        assert needed(connection) == 0
+        assert sweep(connection) == repaired()
+    assert needed(connection) == 3
