@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -12,6 +13,7 @@ import pytest
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
+from notaflow_pipeline.queue import outcomes
 from notaflow_pipeline.queue.front import QueueFront
 from notaflow_pipeline_tests.queue.oracle import broken_promises
 from notaflow_pipeline_tests.test_pipeline import pipeline_over, ready_pages, row
@@ -73,3 +75,27 @@ def test_row_that_stays_locked_is_left_to_recovery(
         wait_until(lambda: pipeline.recover().counts["expired_leases"] == 1)
     assert row(connection, document)["status_id"] == 3
     assert broken_promises(connection) == {}
+
+
+def test_claim_whose_row_is_locked_in_passing_is_released_with_the_others(
+    connection: Connection,
+    locker: Connection,
+    pool: ConnectionPool[Connection],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As other workers' claims do with rows that were ready when their statement began."""
+    documents = ready_pages(connection, folder, 3)
+
+    def release_and_unlock(*arguments: Any, **options: Any) -> int:
+        released = release_instance(*arguments, **options)
+        locker.rollback()
+        return released
+
+    release_instance = outcomes.release_instance
+    monkeypatch.setattr(outcomes, "release_instance", release_and_unlock)
+    with pipeline_over(pool, folder) as pipeline:
+        held = [one.token for one in pipeline.claim(3)]
+        lock(locker, documents[1])
+        pipeline.release_held(held, [])
+    assert statuses(connection, documents) == [3, 3, 3]
