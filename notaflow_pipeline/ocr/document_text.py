@@ -28,7 +28,8 @@ class PageText:
 
     `number` counts from 1; `mean_confidence` is from 0 to 100 over the recognised ones of its `words`, None without
     any; `low_confidence_words` are those below 60; `passes` is how often it was recognised; `damaged` tells that only a
-    part of it could be decoded; `seconds` is what rendering and recognition took in the worker, by the clock.
+    part of it could be decoded; `seconds` is what rendering and recognition took in the worker, by the clock; `coverage`
+    is the share of its ink that the recognised words account for, from 0 to 1, None where it was not measured.
     """
 
     number: int
@@ -41,6 +42,7 @@ class PageText:
     source: PageSource = PageSource.RECOGNISED
     damaged: bool = False
     failure: DocumentFailure | None = None
+    coverage: float | None = None
 
     @property
     def marked(self) -> str:
@@ -80,6 +82,11 @@ class DocumentText:
         """Of the recognised words, the share with a confidence below 60, from 0 to 1; None without any."""
         words = sum(page.words for page in self.pages if page.mean_confidence is not None)
         return sum(page.low_confidence_words for page in self.pages) / words if words else None
+
+    @property
+    def coverage(self) -> float | None:
+        """The lowest coverage of a page, from 0 to 1; None if it was measured on none. A mean would hide one unread page."""
+        return min((page.coverage for page in self.pages if page.coverage is not None), default=None)
 
     @property
     def pages_blank(self) -> int:

@@ -90,6 +90,7 @@ def _page_text(number: int, page: LoadedPage, found: Recognition | None, seconds
         passes=found.passes,
         source=PageSource.RECOGNISED if found.words or page.text else PageSource.BLANK,
         damaged=page.damaged,
+        coverage=found.coverage,
     )
 
 

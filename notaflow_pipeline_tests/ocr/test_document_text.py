@@ -62,6 +62,17 @@ def test_figures_count_pages_by_source_and_unsure_words_among_the_recognised() -
     assert DocumentText((layer, blank)).low_confidence_share is None
 
 
+def test_coverage_is_that_of_the_page_with_the_lowest() -> None:
+    layer = PageText(1, "Un", 100, None, 0.1, passes=0, source=PageSource.TEXT_LAYER)
+    recognised = [
+        PageText(number, "x", 8, 90.0, 1.0, coverage=share) for number, share in ((2, 0.98), (3, 0.41), (4, None))
+    ]
+    assert DocumentText((layer, *recognised)).coverage == 0.41
+    unread = PageText(5, "", 0, None, 1.0, source=PageSource.BLANK, coverage=0.0)
+    assert DocumentText((*recognised, unread)).coverage == 0.0, "ink without a single word"
+    assert DocumentText((layer, failed(2, FailureKind.CORRUPT))).coverage is None
+
+
 @pytest.mark.parametrize(
     ("kinds", "expected"),
     [
