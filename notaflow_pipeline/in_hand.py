@@ -44,4 +44,5 @@ def reading_of(document: InHand, text: DocumentText, engine_name: str) -> Readin
         pages_failed=text.pages_failed,
         low_confidence_share=text.low_confidence_share,
         passes=text.passes,
+        coverage=text.coverage,
     )

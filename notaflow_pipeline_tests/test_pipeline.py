@@ -34,6 +34,7 @@ from notaflow_pipeline.queue.model import Attempt
 from notaflow_pipeline.queue.monitoring import attempts_of_document
 from notaflow_pipeline.queue.schema import SchemaMismatch
 from notaflow_pipeline_tests.ocr import processes, samples
+from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, OverlookingEngine
 from notaflow_pipeline_tests.processes import broken_promises
 
 SECRET_SIZE = (1234, 321)
@@ -168,6 +169,20 @@ class TestSuccess:
         assert attempt.fetch_seconds > 0
         assert attempt.source_bytes == (folder / "index" / "two.pdf").stat().st_size
         assert attempt.engine == "null"
+
+    def test_attempt_keeps_the_coverage_of_the_page_with_the_lowest(
+        self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
+    ) -> None:
+        sizes = [(300, 300), (STRANGE_WIDTH, 300), (400, 300)]
+        samples.tiff(folder / "index" / "pages.tif", *(samples.page_image(size=size) for size in sizes))
+        document = ready(connection, "index/pages.tif")
+        unmeasured = ready_page(connection, folder, "blank")
+        with pipeline_over(pool, folder, engine=OverlookingEngine()) as pipeline:
+            pipeline.work(limit=1)
+        with pipeline_over(pool, folder) as pipeline:
+            pipeline.work(limit=1)
+        assert only_attempt(connection, document).coverage == 0.375
+        assert only_attempt(connection, unmeasured).coverage is None
 
     def test_damaged_page_is_marked_and_counted_and_the_others_are_stored(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path

@@ -107,7 +107,7 @@ def show(
                 continue
             for name, value in asdict(job).items():
                 say(f"{name:20} {'' if value is None else value}")
-            table = Table("claim", "attempt", "outcome", "claimed", "pages", "confidence")
+            table = Table("claim", "attempt", "outcome", "claimed", "pages", "confidence", "coverage")
             table.add_column("error", overflow="fold")
             for one in attempts:
                 row = (
@@ -117,6 +117,7 @@ def show(
                     f"{one.claimed_at:%Y-%m-%d %H:%M:%S%z}",
                     f"{one.pages - one.pages_failed} of {one.pages}" if one.pages and one.pages_failed else one.pages,
                     None if one.mean_confidence is None else round(one.mean_confidence, 1),
+                    None if one.coverage is None else round(one.coverage, 2),
                     one.error,
                 )
                 table.add_row(*("" if value is None else str(value) for value in row))

@@ -167,6 +167,8 @@ def batch_metadata(attempts: Sequence[Attempt], numbers: Mapping[UUID, str]) -> 
     if weight := sum(characters for _, characters in sure):
         mean = sum(confidence * characters for confidence, characters in sure) / weight
         figures["mean_confidence"] = dg.MetadataValue.float(round(mean, 1))
+    if measured := [one.coverage for one in succeeded if one.coverage is not None]:
+        figures["mean_coverage"] = dg.MetadataValue.float(round(sum(measured) / len(measured), 3))
     return figures
 
 
@@ -183,6 +185,7 @@ def _table(attempts: Sequence[Attempt], numbers: Mapping[UUID, str]) -> dg.Table
                 "pages_failed": one.pages_failed or 0,
                 "confidence": round(one.mean_confidence or 0.0, 1),
                 "unsure_words": round(one.low_confidence_share or 0.0, 3),
+                "coverage": None if one.coverage is None else round(one.coverage, 3),
                 "seconds": round((one.finished_at - one.claimed_at).total_seconds(), 2) if one.finished_at else 0.0,
                 "error": one.error or "",
             }
@@ -203,10 +206,12 @@ COLUMNS = {
     "characters": "int",
     "confidence": "float",
     "unsure_words": "float",
+    "coverage": "float",
     "seconds": "float",
     "error": "string",
 }
-"""Of the table of a batch; `unsure_words` is the share of words with a confidence below 60."""
+"""Of the table of a batch; `unsure_words` is the share of words with a confidence below 60, and `coverage`
+the share of ink that words account for, on the page with the lowest; empty where it was not measured."""
 
 
 def _log_now_and_then(context: dg.OpExecutionContext) -> Callable[[Progress], None]:

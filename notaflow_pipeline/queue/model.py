@@ -71,6 +71,7 @@ class Reading:
     pages_failed: int | None = None
     low_confidence_share: float | None = None  # 0 to 1
     passes: int | None = None
+    coverage: float | None = None  # 0 to 1, of the page with the lowest
 
     def __repr__(self) -> str:
         """Without the text, which must not reach a log through a traceback."""
@@ -125,6 +126,7 @@ class Attempt:
     pages_failed: int | None
     low_confidence_share: float | None
     passes: int | None
+    coverage: float | None = None  # 0 to 1, of the page with the lowest
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,7 @@ WHERE id = %(id)s
 _ATTEMPT_COLUMNS = """
 SELECT id, queue_id, attempt_number, document_source, worker_id, run_id, claimed_at, lease_expires_at, finished_at,
        outcome, failure_kind, error, pages, characters, mean_confidence, fetch_seconds, ocr_seconds, source_bytes,
-       engine, pages_blank, pages_text_layer, pages_damaged, pages_failed, low_confidence_share, passes
+       engine, pages_blank, pages_text_layer, pages_damaged, pages_failed, low_confidence_share, passes, coverage
 FROM ocr_attempt
 """
 

@@ -25,7 +25,8 @@ MAX_BACKOFF_SECONDS = 3600
 # A list of values and no arrays: the server knows from its length how many rows there are, and keeps one plan for it.
 _SUCCEED = sql.SQL("""
 WITH read (token, document_id, path, source, content, pages, mean_confidence, fetch_seconds, ocr_seconds, source_bytes,
-           engine, pages_blank, pages_text_layer, pages_damaged, pages_failed, low_confidence_share, passes) AS MATERIALIZED (
+           engine, pages_blank, pages_text_layer, pages_damaged, pages_failed, low_confidence_share, passes, coverage)
+    AS MATERIALIZED (
     VALUES {rows}
 ),
 held AS MATERIALIZED (
@@ -71,6 +72,7 @@ SET finished_at = finished.ocr_completed_at,
     pages_failed = read.pages_failed,
     low_confidence_share = read.low_confidence_share,
     passes = read.passes,
+    coverage = read.coverage,
     text_sha256 = sha256(convert_to(read.content, 'UTF8'))
 FROM finished
 JOIN read USING (token)
@@ -81,7 +83,8 @@ RETURNING a.id
 
 _READ = sql.SQL("""(
         %s::bigint, %s::uuid, %s::text, %s::text, %s::text, %s::integer, %s::real, %s::double precision,
-        %s::double precision, %s::bigint, %s::text, %s::integer, %s::integer, %s::integer, %s::integer, %s::real, %s::integer
+        %s::double precision, %s::bigint, %s::text, %s::integer, %s::integer, %s::integer, %s::integer, %s::real,
+        %s::integer, %s::real
     )""")
 
 
@@ -181,7 +184,7 @@ def record_texts(connection: Connection, outcomes: Sequence[tuple[Claim, Reading
             *(reading.text, reading.pages, reading.mean_confidence),
             *(reading.fetch_seconds, reading.ocr_seconds, reading.source_bytes, reading.engine, reading.pages_blank),
             *(reading.pages_text_layer, reading.pages_damaged, reading.pages_failed, reading.low_confidence_share),
-            reading.passes,
+            *(reading.passes, reading.coverage),
         )
         for claim, reading in outcomes
     ]

@@ -53,6 +53,7 @@ WRITES: dict[str, dict[str, Sequence[str]]] = {
             "pages_failed",
             "low_confidence_share",
             "passes",
+            "coverage",
             "retry_at",
         ),
     },

@@ -248,7 +248,7 @@ GRANT USAGE ON SEQUENCE ocr_attempt_id_seq TO notaflow_worker;
 GRANT SELECT, INSERT,
       UPDATE (lease_expires_at, finished_at, outcome, failure_kind, error, pages, characters, mean_confidence, fetch_seconds,
               ocr_seconds, source_bytes, engine, text_sha256, exhausted, pages_blank, pages_text_layer, pages_damaged,
-              pages_failed, low_confidence_share, passes, retry_at)
+              pages_failed, low_confidence_share, passes, coverage, retry_at)
     ON ocr_attempt TO notaflow_worker;
 
 GRANT SELECT, INSERT ON ocr_round TO notaflow_worker;
@@ -290,7 +290,7 @@ GRANT SELECT ON ocr_ready_documents, ocr_active_jobs, ocr_stuck_jobs, ocr_failed
 GRANT SELECT (id, queue_id, attempt_number, document_source, worker_id, run_id, worker_instance, claimed_at, lease_expires_at,
               finished_at, outcome, failure_kind, error, pages, characters, mean_confidence, fetch_seconds, ocr_seconds,
               source_bytes, engine, ready_at, exhausted, pages_blank, pages_text_layer, pages_damaged, pages_failed,
-              low_confidence_share, passes)
+              low_confidence_share, passes, coverage)
     ON ocr_attempt TO notaflow_reader;
 
 -- The owner: the views and the trigger read NotaFlow's table as their owner.

@@ -69,6 +69,7 @@ COLUMNS = {
         "pages_failed": "integer",
         "low_confidence_share": "real",
         "passes": "integer",
+        "coverage": "real",
     },
     "ocr_source": {"document_source": "text"},
     "ocr_round": {
@@ -138,6 +139,8 @@ COLUMNS = {
         "pages_per_minute": "double precision",
         "mean_confidence": "double precision",
         "low_confidence_documents": "integer",
+        "mean_coverage": "double precision",
+        "low_coverage_documents": "integer",
         "computed_at": "timestamp with time zone",
     },
     "ocr_daily_failure_rate": {

@@ -32,6 +32,7 @@ READING = Reading(
     ocr_seconds=1.5,
     source_bytes=4096,
     engine="tesseract 5",
+    coverage=0.875,
 )
 BLANK = Reading(
     text="", pages=1, mean_confidence=None, fetch_seconds=0.1, ocr_seconds=0.1, source_bytes=10, engine="tesseract 5"

@@ -505,6 +505,7 @@ def test_success_writes_the_text_and_ends_the_attempt(connection: Connection) ->
         "ocr_seconds": 1.5,
         "source_bytes": 4096,
         "engine": "tesseract 5",
+        "coverage": 0.875,
         "text_sha256": hashlib.sha256(READING.text.encode()).digest(),
     }
     assert {name: attempt[name] for name in wanted} == wanted
@@ -516,7 +517,7 @@ def test_empty_text_is_stored_as_empty_and_never_as_null(connection: Connection)
     assert succeed(connection, claim_one(connection), BLANK)
     assert document(connection, row)["file_content"] == ""
     [attempt] = attempts(connection, row)
-    assert (attempt["characters"], attempt["mean_confidence"]) == (0, None)
+    assert (attempt["characters"], attempt["mean_confidence"], attempt["coverage"]) == (0, None, None)
     assert connection.execute("SELECT FROM ocr_failed_jobs").fetchall() == []
 
 

@@ -38,10 +38,11 @@ def test_rows_of_tables_and_values_of_columns_are_counted(connection: Connection
         Loss("ocr_round", (), 1),
     ]
     assert losses_of_down(database_url, to=16) == [
-        Loss("ocr_attempt", ("ready_at",), 3),
+        Loss("ocr_attempt", ("coverage", "ready_at"), 3),
         Loss("ocr_alert_position", (), 1),
     ]
-    assert losses_of_down(database_url, to=18) == []
+    assert losses_of_down(database_url, to=18) == [Loss("ocr_attempt", ("coverage",), 3)]
+    assert losses_of_down(database_url, to=23) == []
     assert everything(connection) == before
     assert str(Loss("ocr_attempt", (), 34_000)) == "34,000 rows of ocr_attempt"
 
