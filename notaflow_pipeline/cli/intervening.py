@@ -142,13 +142,16 @@ def reread(
     ] = None,
     not_engine: Annotated[str | None, typer.Option(help="Only what another engine than this one read.")] = None,
     confidence_below: Annotated[float | None, typer.Option(help="Only what was read with less confidence.")] = None,
+    coverage_below: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Only what has a page with less of its ink read, 0 to 1.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which documents it would be.")] = False,
     as_json: Json = False,
 ) -> None:
     """Read finished documents again (new engine, new language); the old text stays until the new one is there."""
     settings = load_settings()
-    if not any((ids, before, not_engine, confidence_below)):
-        raise SettingsError("say which documents: --id, --before, --not-engine or --confidence-below")
+    if not any((ids, before, not_engine, confidence_below, coverage_below)):
+        raise SettingsError("say which documents: --id, --before, --not-engine, --confidence-below or --coverage-below")
     with open_database(settings) as connection, progress_bar(as_json) as bar:
         task = bar.add_task("reread", total=None, rate="")
 
@@ -165,6 +168,7 @@ def reread(
             before=in_zone(before, settings),
             not_engine=not_engine,
             confidence_below=confidence_below,
+            coverage_below=coverage_below,
             dry_run=dry_run,
             on_requested=show,
         )

@@ -34,7 +34,7 @@ _CHOOSE = """
 SELECT q.id
 FROM extraction_queue AS q
 JOIN LATERAL (
-    SELECT a.engine, a.mean_confidence
+    SELECT a.engine, a.mean_confidence, a.coverage
     FROM ocr_attempt AS a
     WHERE a.queue_id = q.id
       AND a.outcome = 'succeeded'
@@ -47,6 +47,7 @@ WHERE q.id = ANY(%(candidates)s)
   AND COALESCE(q.ocr_attempts, 0) < 2147483647
   AND (%(not_engine)s::text IS NULL OR won.engine IS DISTINCT FROM %(not_engine)s)
   AND (%(confidence_below)s::real IS NULL OR won.mean_confidence < %(confidence_below)s)
+  AND (%(coverage_below)s::real IS NULL OR won.coverage < %(coverage_below)s::real)
 ORDER BY q.id
 """
 
@@ -73,6 +74,7 @@ def request_reread(
     before: datetime | None = None,
     not_engine: str | None = None,
     confidence_below: float | None = None,
+    coverage_below: float | None = None,
     more_attempts: int = DEFAULT_MAX_ATTEMPTS,
     dry_run: bool = False,
     on_requested: Callable[[Sequence[UUID]], None] = lambda _documents: None,
@@ -88,6 +90,7 @@ def request_reread(
         before: only those read before this time.
         not_engine: only those that another engine than this one read, as `ocr_attempt.engine` names it.
         confidence_below: only those with less mean confidence, 0 to 100.
+        coverage_below: only those with less coverage, 0 to 1; not those without a measured one.
         more_attempts: how often each is tried.
         dry_run: change nothing.
         on_requested: is given the documents of each chunk once they are marked (or, in a dry run, found).
@@ -98,6 +101,7 @@ def request_reread(
         "before": before,
         "not_engine": not_engine,
         "confidence_below": confidence_below,
+        "coverage_below": coverage_below,
     }
     refusals = Refusals()
 

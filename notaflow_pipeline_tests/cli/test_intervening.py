@@ -1,6 +1,7 @@
 """What a person changes from a terminal: rounds, readings again, pauses."""
 
 import json
+import re
 from datetime import datetime
 from pathlib import Path
 from uuid import UUID
@@ -91,6 +92,14 @@ def test_reread_asks_for_what_was_read_before_and_the_text_stays(terminal: Termi
     refused = terminal.run("reread")
     assert refused.returncode != 0
     assert "--before" in refused.stderr
+
+
+def test_reread_asks_for_what_was_read_with_less_coverage(terminal: Terminal, connection: Connection) -> None:
+    gaps, whole = (read(connection, number, datetime(2026, 11, 20, tzinfo=TORONTO)) for number in ("1", "2"))
+    connection.execute("UPDATE ocr_attempt SET coverage = 0.5 WHERE queue_id = %s", [gaps])
+    assert terminal.json("reread", "--coverage-below", "0.8") == [{"id": str(gaps), "asked": True}]
+    assert document(connection, whole)["ocr_reread_requested_at"] is None
+    assert re.search(r"│ 91.5 +│ 0.5 +│", terminal.run("show", "1").stdout), "confidence and coverage"
 
 
 def test_export_begins_at_a_time_of_the_configured_zone(terminal: Terminal, connection: Connection) -> None:

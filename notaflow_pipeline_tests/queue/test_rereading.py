@@ -16,7 +16,7 @@ from notaflow_pipeline.queue.oracle import find_violations
 from notaflow_pipeline.queue.recovery import recover
 from notaflow_pipeline_tests.queue.conftest import reread, succeed
 
-OLD = Reading("old text", 1, 60.0, 0, 0, 1, "tesseract (fra)")
+OLD = Reading("old text", 1, 60.0, 0, 0, 1, "tesseract (fra)", coverage=0.7)
 NEW = Reading("new text", 1, 95.0, 0, 0, 1, "tesseract (fra+eng)")
 
 ROW = "SELECT * FROM extraction_queue WHERE id = %s"
@@ -128,8 +128,11 @@ def test_choice(connection: Connection, document: UUID) -> None:
     assert reread(connection, ids=[], dry_run=True) == []
     assert reread(connection, not_engine="tesseract (fra)", dry_run=True) == []
     assert reread(connection, confidence_below=60.0, dry_run=True) == []
+    assert reread(connection, coverage_below=0.7, dry_run=True) == [], "0.7 is stored in four bytes"
     assert reread(connection, before=row(connection, document)["ocr_completed_at"], dry_run=True) == []
     assert reread(connection, not_engine="tesseract (fra+eng)", confidence_below=60.1, dry_run=True) == [document]
+    assert reread(connection, coverage_below=0.71, dry_run=True) == [document]
+    assert reread(connection, coverage_below=0.71, confidence_below=60.0, dry_run=True) == []
     assert row(connection, document)["ocr_reread_requested_at"] is None
     assert reread(connection, sources=["acte"]) == []
 
