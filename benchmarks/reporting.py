@@ -56,7 +56,7 @@ INDEXES = ("ocr_attempt_one_open", "ocr_attempt_queue_id", "ocr_attempt_finished
 # same day.
 _FILL = """
 INSERT INTO ocr_attempt (queue_id, attempt_number, document_source, worker_id, run_id, claimed_at, lease_expires_at,
-                         finished_at, outcome, failure_kind, pages, characters, mean_confidence, fetch_seconds,
+                         finished_at, outcome, failure_kind, pages, characters, mean_confidence, coverage, fetch_seconds,
                          ocr_seconds, source_bytes, engine, text_sha256, ready_at, exhausted)
 SELECT document, attempt, CASE WHEN chance < 900 THEN 'index' ELSE 'acte' END, 'ocr-monitor-1',
        md5((number / 200)::text)::uuid::text, finished - length, finished, finished, outcome,
@@ -64,6 +64,7 @@ SELECT document, attempt, CASE WHEN chance < 900 THEN 'index' ELSE 'acte' END, '
        CASE WHEN outcome = 'succeeded' THEN 1 + chance %% 14 END,
        CASE WHEN outcome = 'succeeded' THEN 1500 * (1 + chance %% 14) END,
        CASE WHEN outcome = 'succeeded' THEN 50 + chance %% 490 / 10.0 END,
+       CASE WHEN outcome = 'succeeded' THEN 0.5 + chance %% 500 / 1000.0 END,
        0.2, 20, 4000000, 'tesseract (fra+eng)',
        CASE WHEN outcome = 'succeeded' THEN sha256(document::text::bytea) END,
        CASE WHEN %(recorded)s THEN finished - length - chance * interval '1 second' END,
@@ -194,13 +195,13 @@ def _measure(url: str, history_days: int) -> Measured:
         server = psutil.Process(connection.info.backend_pid)
         before, of_server = _rows_read(connection), sum(server.cpu_times()[:2])
         began, cpu = time.monotonic(), time.process_time()
-        write_day(connection, DAY, timezone=TIMEZONE, low_confidence=60)
+        write_day(connection, DAY, timezone=TIMEZONE, low_confidence=60, low_coverage=0.7)
         write_seconds, python_cpu_seconds = time.monotonic() - began, time.process_time() - cpu
         peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         server_cpu_seconds = sum(server.cpu_times()[:2]) - of_server
         rows_read = _rows_read(connection) - before
         began = time.monotonic()
-        differences = list(find_differences(connection, DAY, timezone=TIMEZONE, low_confidence=60))
+        differences = list(find_differences(connection, DAY, timezone=TIMEZONE, low_confidence=60, low_coverage=0.7))
         recount_seconds = time.monotonic() - began
     return Measured(
         history_days,

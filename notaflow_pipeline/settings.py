@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     partitions_start: date = Field(date(2025, 10, 10), validation_alias="NOTAFLOW_PARTITIONS_START")
 
     low_confidence: float = Field(60, validation_alias="OCR_LOW_CONFIDENCE", ge=0, le=100)
+    low_coverage: float = Field(0.7, validation_alias="OCR_LOW_COVERAGE", ge=0, le=1)
     keep_runs_days: int = Field(30, validation_alias="NOTAFLOW_KEEP_RUNS_DAYS", ge=2, le=36_500)
     keep_batches_days: int = Field(90, validation_alias="NOTAFLOW_KEEP_BATCHES_DAYS", ge=2, le=36_500)
     keep_attempts_days: int | None = Field(None, validation_alias="NOTAFLOW_KEEP_ATTEMPTS_DAYS", ge=30, le=36_500)

@@ -238,7 +238,7 @@ def test_missed_night_alarms_although_today_is_computed_and_until_it_is_made_up_
     connection: Connection, today: date
 ) -> None:
     def count(day: date) -> None:
-        write_day(connection, day, timezone=ZONE, low_confidence=60)
+        write_day(connection, day, timezone=ZONE, low_confidence=60, low_coverage=0.7)
 
     def computed(day: date, at: str) -> None:
         connection.execute(

@@ -176,6 +176,7 @@ def invent_attempts(connection: psycopg.Connection, last: date) -> None:
                 failure_kind=chance.choice(["timeout", "not_found", "encrypted"]) if failed else None,
                 pages=None if failed else chance.randint(1, 14),
                 mean_confidence=None if failed else chance.gauss(86, 4),
+                coverage=None if failed else 1 - chance.betavariate(1.5, 20),
                 ready_at=claimed - timedelta(seconds=chance.expovariate(1 / 60)),
                 exhausted=chance.random() < 0.3 if failed else None,
             )

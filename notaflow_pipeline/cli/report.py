@@ -107,16 +107,15 @@ def _tables(figures: Figures) -> Sequence[Table]:
             _add(queue, state.replace("_", " "), _WRITING.number(count))
     _add(queue, "oldest waiting", _WRITING.seconds(figures.queue.oldest_waiting_seconds))
 
-    read = _table(
-        "Performance", "day", "source", "documents", "pages", "p50", "p95", "wait p50", "wait p95", "confidence"
-    )
+    figures_of_a_day = ("documents", "pages", "p50", "p95", "wait p50", "wait p95", "confidence", "coverage")
+    read = _table("Performance", "day", "source", *figures_of_a_day)
     for row in figures.performance.to_dict("records"):
         durations = ("duration_seconds_p50", "duration_seconds_p95", "wait_seconds_p50", "wait_seconds_p95")
         _add(
             read,
             *(row["day"], row["document_source"], _WRITING.number(row["documents"]), _WRITING.number(row["pages"])),
             *(_WRITING.seconds(row[name]) for name in durations),
-            _WRITING.number(row["mean_confidence"], 1),
+            *(_WRITING.number(row["mean_confidence"], 1), _WRITING.percent(row["mean_coverage"])),
         )
 
     failed = _table(
@@ -142,9 +141,11 @@ def _tables(figures: Figures) -> Sequence[Table]:
     for one in figures.failing_documents:
         _add(failing, one.document_number, one.failures, one.failure_kind, one.state)
 
-    unsure = _table(f"Least confident documents since {figures.documents_since}", "document", "confidence", "pages")
+    since = figures.documents_since
+    unsure = _table(f"Least confident documents since {since}", "document", "confidence", "coverage", "pages")
     for other in figures.unsure_documents:
-        _add(unsure, other.document_number, _WRITING.number(other.mean_confidence, 1), other.pages)
+        quality = (_WRITING.number(other.mean_confidence, 1), _WRITING.percent(other.coverage))
+        _add(unsure, other.document_number, *quality, other.pages)
     return [queue, *(table for table in (read, failed, kinds, failing, unsure) if table.row_count)]
 
 

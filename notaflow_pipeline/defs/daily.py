@@ -48,6 +48,8 @@ PERFORMANCE_COLUMNS = {
     "pages_per_minute": ("double precision", "pages by the sum of durations"),
     "mean_confidence": ("double precision", "0 to 100, mean of the documents' own"),
     "low_confidence_documents": ("integer", "documents below OCR_LOW_CONFIDENCE"),
+    "mean_coverage": ("double precision", "0 to 1, mean of the documents' own: the lowest of their pages"),
+    "low_coverage_documents": ("integer", "documents below OCR_LOW_COVERAGE"),
 }
 FAILURE_RATE_COLUMNS = {
     "document_source": ("text", "index, acte, or all for the sum"),
@@ -125,6 +127,7 @@ def ocr_daily_tables(context: dg.AssetExecutionContext, queue: QueueResource) ->
                 date.fromisoformat(key),
                 timezone=days.timezone,
                 low_confidence=settings.low_confidence,
+                low_coverage=settings.low_coverage,
             )
         for asset, metadata in metadata_of(tables).items():
             context.add_asset_metadata(metadata, asset_key=asset, partition_key=key)

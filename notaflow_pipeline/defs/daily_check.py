@@ -45,7 +45,13 @@ def daily_tables_equal_a_recount(context: dg.AssetCheckExecutionContext, queue: 
         differences = [
             one
             for day in whole
-            for one in find_differences(connection, day, timezone=days.timezone, low_confidence=settings.low_confidence)
+            for one in find_differences(
+                connection,
+                day,
+                timezone=days.timezone,
+                low_confidence=settings.low_confidence,
+                low_coverage=settings.low_coverage,
+            )
         ]
     return result(whole, differences)
 

@@ -25,6 +25,7 @@ COLUMNS: dict[Hashable, str] = {
     "pages": "int32",
     "characters": "int32",
     "mean_confidence": "float64",  # 0 to 100; NaN without words
+    "coverage": "float64",  # 0 to 1; NaN where it was not measured
 }
 """The columns of an attempts frame and their types: some 60 bytes a row."""
 
@@ -70,7 +71,8 @@ COPY (
            ))::double precision END,
            COALESCE(a.pages, 0),
            COALESCE(a.characters, 0),
-           a.mean_confidence::double precision
+           a.mean_confidence::double precision,
+           a.coverage::double precision
     FROM ocr_attempt AS a
     WHERE a.finished_at >= %(start)s
       AND a.finished_at < %(end)s
@@ -113,7 +115,7 @@ def read_attempts(connection: Connection, window: Window) -> pd.DataFrame:
         true_values=["t"],
         false_values=["f"],
         keep_default_na=False,  # "NA" would be a kind of failure like any other
-        na_values={"wait_seconds": [""], "mean_confidence": [""]},
+        na_values={"wait_seconds": [""], "mean_confidence": [""], "coverage": [""]},
         float_precision="high",
     )
     attempts["document"] = pd.factorize(attempts["document"])[0].astype(COLUMNS["document"])

@@ -66,6 +66,8 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
     "confidence": (
         Column("mean_confidence", "mean_confidence", "decimal"),
         Column("low_confidence_documents", "low_confidence_documents"),
+        Column("mean_coverage", "mean_coverage", "percent"),
+        Column("low_coverage_documents", "low_coverage_documents"),
     ),
 }
 """The charts of days with the figures that they show, in tooltip and table; `kinds` has rows of another shape."""

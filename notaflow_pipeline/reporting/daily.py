@@ -26,15 +26,16 @@ class DailyTables:
     failures_by_kind: pd.DataFrame
 
 
-def daily_tables(attempts: pd.DataFrame, *, low_confidence: float) -> DailyTables:
+def daily_tables(attempts: pd.DataFrame, *, low_confidence: float, low_coverage: float) -> DailyTables:
     """Count the attempts that finished on a day.
 
     Args:
         attempts: as `attempts.read_attempts` returns them: released and superseded ones are in no denominator.
         low_confidence: below how much mean confidence, 0 to 100, a document counts as unsure.
+        low_coverage: below how much coverage, 0 to 1, a document counts as one with possible gaps.
     """
     return DailyTables(
-        performance=_by_source(attempts, lambda part: _performance(part, low_confidence)),
+        performance=_by_source(attempts, lambda part: _performance(part, low_confidence, low_coverage)),
         failure_rate=_by_source(attempts, _failure_rate),
         failures_by_kind=_failures_by_kind(attempts),
     )
@@ -61,11 +62,11 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float] | None:
     return max(0.0, (centre - margin) / (1 + weight)), min(1.0, (centre + margin) / (1 + weight))
 
 
-def _performance(attempts: pd.DataFrame, low_confidence: float) -> dict[str, object]:
+def _performance(attempts: pd.DataFrame, low_confidence: float, low_coverage: float) -> dict[str, object]:
     """Return a row of `ocr_daily_performance`; every column is of succeeded attempts.
 
     A document that was read twice on the day counts once in `documents`. `pages_per_minute` divides the pages by the sum of
-    the durations, `mean_confidence` is the mean of the attempts' own means.
+    the durations, `mean_confidence` is the mean of the attempts' own means, `mean_coverage` that of their coverage.
     """
     read = attempts[attempts["outcome"] == "succeeded"]
     durations, waits = read["duration_seconds"], read["wait_seconds"]
@@ -85,6 +86,8 @@ def _performance(attempts: pd.DataFrame, low_confidence: float) -> dict[str, obj
         "pages_per_minute": pages / minutes if minutes > 0 else None,
         "mean_confidence": read["mean_confidence"].mean(),
         "low_confidence_documents": read.loc[read["mean_confidence"] < low_confidence, "document"].nunique(),
+        "mean_coverage": read["coverage"].mean(),
+        "low_coverage_documents": read.loc[read["coverage"] < low_coverage, "document"].nunique(),
     }
 
 

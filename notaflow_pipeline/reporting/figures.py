@@ -24,7 +24,7 @@ DOCUMENTS_LOOK_BACK = timedelta(days=30)
 _PERFORMANCE = """
 SELECT day, document_source, documents, pages, characters, duration_seconds_avg, duration_seconds_min,
        duration_seconds_p50, duration_seconds_p95, duration_seconds_max, wait_seconds_p50, wait_seconds_p95,
-       attempts_avg, pages_per_minute, mean_confidence, low_confidence_documents
+       attempts_avg, pages_per_minute, mean_confidence, low_confidence_documents, mean_coverage, low_coverage_documents
 FROM ocr_daily_performance
 WHERE day BETWEEN %(since)s AND %(until)s
 ORDER BY day, document_source
@@ -79,7 +79,7 @@ ORDER BY f.failures DESC, f.last_failed_at DESC, f.queue_id
 
 _UNSURE_DOCUMENTS = """
 WITH unsure AS (
-    SELECT a.id, a.queue_id, a.mean_confidence, a.pages, a.finished_at
+    SELECT a.id, a.queue_id, a.mean_confidence, a.coverage, a.pages, a.finished_at
     FROM ocr_attempt AS a
     WHERE a.finished_at >= %(since)s::date::timestamp AT TIME ZONE %(timezone)s
       AND a.finished_at < (%(until)s::date + 1)::timestamp AT TIME ZONE %(timezone)s
@@ -98,6 +98,7 @@ WITH unsure AS (
 SELECT COALESCE(q.document_number, u.queue_id::text) AS document_number,
        q.document_source,
        u.mean_confidence,
+       u.coverage,
        u.pages,
        u.finished_at AS read_at
 FROM unsure AS u
@@ -135,11 +136,12 @@ class FailingDocument:
 
 @dataclass(frozen=True)
 class UnsureDocument:
-    """A document whose text was recognised with little confidence (0 to 100)."""
+    """A document whose text was recognised with little confidence (0 to 100), and its coverage (0 to 1)."""
 
     document_number: str
     document_source: str | None
     mean_confidence: float
+    coverage: float | None
     pages: int | None
     read_at: datetime
 
@@ -180,13 +182,13 @@ class Figures:
         attempts = float(tried["attempts"].sum())
         failed = float(tried["attempts_failed"].sum() + tried["attempts_stuck"].sum())
         low, high = wilson_interval(int(failed), int(attempts)) or (None, None)
-        sure = read.dropna(subset=["mean_confidence"])
-        weight = float(sure["documents"].sum())
         return {
             "documents": float(read["documents"].sum()),
             "pages": float(read["pages"].sum()),
             "low_confidence_documents": float(read["low_confidence_documents"].sum()),
-            "mean_confidence": float((sure["mean_confidence"] * sure["documents"]).sum()) / weight if weight else None,
+            "mean_confidence": _mean(read, "mean_confidence"),
+            "low_coverage_documents": float(read["low_coverage_documents"].sum()),
+            "mean_coverage": _mean(read, "mean_coverage"),
             "attempts": attempts,
             "attempts_failed": failed,
             "attempt_failure_rate": failed / attempts if attempts else None,
@@ -249,6 +251,13 @@ def gather_figures(
         failing_documents=failing,
         unsure_documents=unsure,
     )
+
+
+def _mean(read: pd.DataFrame, name: str) -> float | None:
+    """Return the mean of a figure of the days, each weighted by its documents; None where no day has it."""
+    known = read.dropna(subset=[name])
+    weight = float(known["documents"].sum())
+    return float((known[name] * known["documents"]).sum()) / weight if weight else None
 
 
 def _documents_since(since: date, until: date) -> date:

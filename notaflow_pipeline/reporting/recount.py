@@ -17,7 +17,7 @@ from psycopg.rows import dict_row
 _ATTEMPTS = """
 WITH attempt AS MATERIALIZED (
     SELECT a.queue_id, a.outcome, a.attempt_number, a.pages, a.characters,
-           a.mean_confidence::double precision AS mean_confidence,
+           a.mean_confidence::double precision AS mean_confidence, a.coverage::double precision AS coverage,
            CASE WHEN a.document_source IS NULL OR a.document_source = 'all' THEN 'unknown' ELSE a.document_source END
                AS source,
            COALESCE(a.failure_kind, 'unknown') AS kind,
@@ -76,7 +76,9 @@ SELECT COALESCE(source, 'all') AS document_source,
        avg(attempt_number) AS attempts_avg,
        60 * COALESCE(sum(pages), 0) / NULLIF(sum(duration), 0) AS pages_per_minute,
        avg(mean_confidence) AS mean_confidence,
-       count(DISTINCT queue_id) FILTER (WHERE mean_confidence < %(low_confidence)s) AS low_confidence_documents
+       count(DISTINCT queue_id) FILTER (WHERE mean_confidence < %(low_confidence)s) AS low_confidence_documents,
+       avg(coverage) AS mean_coverage,
+       count(DISTINCT queue_id) FILTER (WHERE coverage < %(low_coverage)s) AS low_coverage_documents
 FROM attempt
 WHERE outcome = 'succeeded'
 GROUP BY GROUPING SETS ((source), ())
@@ -140,13 +142,13 @@ class Difference:
 
 
 def find_differences(
-    connection: Connection, day: date, *, timezone: str, low_confidence: float
+    connection: Connection, day: date, *, timezone: str, low_confidence: float, low_coverage: float
 ) -> Iterator[Difference]:
     """Yield what the tables of a day say otherwise than the attempts do; nothing when they are equal.
 
     A source without attempts may have no row, or one that says so. Arguments are those of `writing.write_day`.
     """
-    arguments = {"day": day, "timezone": timezone, "low_confidence": low_confidence}
+    arguments = {"day": day, "timezone": timezone, "low_confidence": low_confidence, "low_coverage": low_coverage}
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         cursor.execute("SET LOCAL statement_timeout = '10min'")

@@ -73,6 +73,11 @@ def total_tiles(figures: Figures, language: Language) -> list[Tile]:
             writing.number(totals["mean_confidence"], 1),
             said["confidence_note"].format(low=written["low_confidence_documents"]),
         ),
+        Tile(
+            said["coverage"],
+            writing.percent(totals["mean_coverage"]),
+            said["coverage_note"].format(low=written["low_coverage_documents"]),
+        ),
     ]
 
 
@@ -162,12 +167,13 @@ def unsure_documents(figures: Figures, language: Language) -> Table:
         [
             one.document_number,
             writing.number(one.mean_confidence, 1),
+            writing.percent(one.coverage),
             writing.number(one.pages),
             _day(one.read_at, figures),
         ]
         for one in figures.unsure_documents
     ]
-    titles = [said[name] for name in ("number", "mean_confidence", "pages", "read_at")]
+    titles = [said[name] for name in ("number", "mean_confidence", "mean_coverage", "pages", "read_at")]
     return Table("unsure", said["unsure_title"], _since(figures, language, rows, "none_unsure"), titles, rows)
 
 

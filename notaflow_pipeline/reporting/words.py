@@ -73,6 +73,8 @@ WORDS = {
     "given_up_note": Said("après leur dernière tentative", "after their last attempt"),
     "confidence": Said("Confiance moyenne", "Mean confidence"),
     "confidence_note": Said("sur 100; peu sûrs\N{NO-BREAK SPACE}: {low}", "of 100; unsure: {low}"),
+    "coverage": Said("Couverture moyenne", "Mean coverage"),
+    "coverage_note": Said("lacunes possibles\N{NO-BREAK SPACE}: {low}", "with possible gaps: {low}"),
     # the charts
     "throughput_title": Said("Documents lus par jour", "Documents read per day"),
     "throughput_text": Said(
@@ -104,8 +106,10 @@ WORDS = {
     ),
     "confidence_title": Said("Confiance de la reconnaissance", "Recognition confidence"),
     "confidence_text": Said(
-        "Moyenne des mots reconnus, de 0 à 100. Une baisse annonce des numérisations plus difficiles.",
-        "Mean over recognised words, 0 to 100. A drop tells of harder scans.",
+        "Moyenne des mots reconnus, de 0 à 100. Une baisse annonce des numérisations plus difficiles. La couverture est "
+        "la part de l’encre d’une page dont les mots rendent compte; celle d’un document est la plus basse de ses pages.",
+        "Mean over recognised words, 0 to 100. A drop tells of harder scans. Coverage is the share of a page’s ink that "
+        "its words account for; a document has the lowest of its pages.",
     ),
     "attempts_title": Said("Tentatives par jour", "Attempts per day"),
     "attempts_text": Said(
@@ -125,6 +129,8 @@ WORDS = {
     "high": Said("Intervalle, haut", "Interval, high"),
     "mean_confidence": Said("Confiance", "Confidence"),
     "low_confidence_documents": Said("Documents peu sûrs", "Unsure documents"),
+    "mean_coverage": Said("Couverture", "Coverage"),
+    "low_coverage_documents": Said("Documents à lacunes possibles", "Documents with possible gaps"),
     "attempts": Said("Tentatives", "Attempts"),
     "attempts_avg": Said("Tentatives par document", "Attempts per document"),
     "succeeded": Said("Réussies", "Succeeded"),

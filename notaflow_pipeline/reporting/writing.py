@@ -55,13 +55,13 @@ _WRITE_PERFORMANCE = """
 INSERT INTO ocr_daily_performance (
     day, document_source, documents, pages, characters, duration_seconds_avg, duration_seconds_min, duration_seconds_p50,
     duration_seconds_p95, duration_seconds_max, wait_seconds_p50, wait_seconds_p95, attempts_avg, pages_per_minute,
-    mean_confidence, low_confidence_documents, computed_at
+    mean_confidence, low_confidence_documents, mean_coverage, low_coverage_documents, computed_at
 )
 VALUES (
     %(day)s, %(document_source)s, %(documents)s, %(pages)s, %(characters)s, %(duration_seconds_avg)s,
     %(duration_seconds_min)s, %(duration_seconds_p50)s, %(duration_seconds_p95)s, %(duration_seconds_max)s,
     %(wait_seconds_p50)s, %(wait_seconds_p95)s, %(attempts_avg)s, %(pages_per_minute)s, %(mean_confidence)s,
-    %(low_confidence_documents)s, %(computed_at)s
+    %(low_confidence_documents)s, %(mean_coverage)s, %(low_coverage_documents)s, %(computed_at)s
 )
 """
 
@@ -83,7 +83,9 @@ VALUES (%(day)s, %(document_source)s, %(failure_kind)s, %(attempts)s, %(document
 """
 
 
-def compute_day(connection: Connection, day: date, *, timezone: str, low_confidence: float) -> DailyTables:
+def compute_day(
+    connection: Connection, day: date, *, timezone: str, low_confidence: float, low_coverage: float
+) -> DailyTables:
     """Return a day's tables as the attempts have them at this moment, and write nothing.
 
     Args:
@@ -91,6 +93,7 @@ def compute_day(connection: Connection, day: date, *, timezone: str, low_confide
         day: a date in `timezone`.
         timezone: whose midnights bound the day.
         low_confidence: below how much mean confidence, 0 to 100, a document counts as unsure.
+        low_coverage: below how much coverage, 0 to 1, a document counts as one with possible gaps.
 
     Raises:
         AttemptsPruned: some of the day's attempts were deleted.
@@ -98,10 +101,12 @@ def compute_day(connection: Connection, day: date, *, timezone: str, low_confide
     with connection.transaction():
         for statement in (_ONE_VIEW, _LIMIT_COUNT):
             connection.execute(statement)
-        return _count(connection, day, timezone, low_confidence)
+        return _count(connection, day, timezone, low_confidence, low_coverage)
 
 
-def write_day(connection: Connection, day: date, *, timezone: str, low_confidence: float) -> DailyTables:
+def write_day(
+    connection: Connection, day: date, *, timezone: str, low_confidence: float, low_coverage: float
+) -> DailyTables:
     """Write a day's tables and return them; what stood there before is gone, and writing twice changes nothing.
 
     Arguments are those of `compute_day`.
@@ -114,13 +119,14 @@ def write_day(connection: Connection, day: date, *, timezone: str, low_confidenc
         for statement in (_ONE_VIEW, _LIMIT_WAIT, _LIMIT_COUNT, _ONE_WRITER):
             connection.execute(statement)
         computed_at = connection.execute(_NOW).fetchone()
-        tables = _count(connection, day, timezone, low_confidence)
+        tables = _count(connection, day, timezone, low_confidence, low_coverage)
         _write(connection, tables, {"day": day, "computed_at": computed_at[0] if computed_at else None})
     return tables
 
 
-def _count(connection: Connection, day: date, timezone: str, low_confidence: float) -> DailyTables:
-    return daily_tables(read_attempts(connection, window_of(day, timezone)), low_confidence=low_confidence)
+def _count(connection: Connection, day: date, timezone: str, low_confidence: float, low_coverage: float) -> DailyTables:
+    attempts = read_attempts(connection, window_of(day, timezone))
+    return daily_tables(attempts, low_confidence=low_confidence, low_coverage=low_coverage)
 
 
 def _write(connection: Connection, tables: DailyTables, of_the_day: dict[str, date | datetime | None]) -> None:

@@ -177,7 +177,7 @@ def test_night_computes_every_day_that_was_missed_in_one_run_and_nothing_twice(
     assert request.tags[FIRST_OF_RANGE] == month_ago.isoformat()
     assert request.tags[LAST_OF_RANGE] == yesterday.isoformat()
     for back in range(3, 32):
-        write_day(connection, today - timedelta(days=back), timezone=days.timezone, low_confidence=60)
+        write_day(connection, today - timedelta(days=back), timezone=days.timezone, low_confidence=60, low_coverage=0.7)
     [request] = tick("ocr_daily_schedule", night, instance)
     assert request.tags[FIRST_OF_RANGE] == (yesterday - timedelta(days=1)).isoformat()
     assert run(instance, first=yesterday - timedelta(days=1), last=yesterday).success

@@ -130,7 +130,7 @@ def write_usual_days(connection: Connection) -> date:
         noon = datetime.combine(day, time(12), ZoneInfo(ZONE))
         for _ in range(6):
             add_attempt(connection, uuid4(), noon - timedelta(seconds=20), noon)
-        write_day(connection, day, timezone=ZONE, low_confidence=60)
+        write_day(connection, day, timezone=ZONE, low_confidence=60, low_coverage=0.7)
     return today
 
 
@@ -150,7 +150,7 @@ def break_everything(connection: Connection, told: Terminal, today: date) -> Non
     for _ in range(6):
         add_attempt(connection, uuid4(), ended, ended, outcome="failed", exhausted=True)
         add_attempt(connection, uuid4(), ended - timedelta(minutes=5), ended, mean_confidence=40.0)
-    write_day(connection, today, timezone=ZONE, low_confidence=60)
+    write_day(connection, today, timezone=ZONE, low_confidence=60, low_coverage=0.7)
     # a figure of a table is wrong
     wrong = "UPDATE ocr_daily_performance SET pages = pages + 1 WHERE day = %s AND document_source = 'all'"
     assert connection.execute(wrong, [today - timedelta(days=2)]).rowcount == 1

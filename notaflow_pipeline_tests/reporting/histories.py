@@ -17,9 +17,10 @@ RETURNING id
 
 _ADD_ATTEMPT = """
 INSERT INTO ocr_attempt (queue_id, attempt_number, document_source, worker_id, claimed_at, lease_expires_at, finished_at,
-                         outcome, failure_kind, pages, characters, mean_confidence, ready_at, exhausted)
+                         outcome, failure_kind, pages, characters, mean_confidence, coverage, ready_at, exhausted)
 VALUES (%(queue_id)s, %(attempt_number)s, %(document_source)s, 'test', %(claimed_at)s, %(claimed_at)s, %(finished_at)s,
-        %(outcome)s, %(failure_kind)s, %(pages)s, %(characters)s, %(mean_confidence)s, %(ready_at)s, %(exhausted)s)
+        %(outcome)s, %(failure_kind)s, %(pages)s, %(characters)s, %(mean_confidence)s, %(coverage)s, %(ready_at)s,
+        %(exhausted)s)
 """
 
 
@@ -45,6 +46,7 @@ def add_attempt(
         "pages": 1 if read else None,
         "characters": 1000 if read else None,
         "mean_confidence": 90.0 if read else None,
+        "coverage": 0.95 if read else None,
         "ready_at": None,
         "exhausted": None,
         **columns,
@@ -88,6 +90,7 @@ def _add_one(connection: Connection, chance: Random, created_at: datetime) -> No
             pages=chance.randint(1, 50) if outcome == "succeeded" else None,
             characters=chance.choice([0, 1_000, 2_000_000]) if outcome == "succeeded" else None,
             mean_confidence=chance.choice([None, chance.uniform(20, 99)]) if outcome == "succeeded" else None,
+            coverage=chance.choice([None, 0.7, chance.uniform(0, 1)]) if outcome == "succeeded" else None,
             ready_at=chance.choice([None, ready_at]),
             exhausted=chance.choice([None, True, False]) if failure else None,
         )

@@ -13,7 +13,7 @@ KINDS = ("timeout", "encrypted", "corrupt", "not_found", "crashed", "engine", "t
 _PERFORMANCE = """
 INSERT INTO ocr_daily_performance
 VALUES (%(day)s, %(source)s, %(read)s, %(pages)s, %(characters)s, %(avg)s, %(min)s, %(p50)s, %(p95)s, %(max)s, %(wait50)s,
-        %(wait95)s, %(attempts_avg)s, %(ppm)s, %(confidence)s, %(low)s)
+        %(wait95)s, %(attempts_avg)s, %(ppm)s, %(confidence)s, %(low)s, NULL, %(coverage)s, %(gaps)s)
 """
 
 _FAILURE_RATE = """
@@ -40,12 +40,13 @@ def add_document(connection: Connection, number: str, *, status_id: int = 5, att
 
 def add_attempt(connection: Connection, document: UUID, day: date, outcome: str, **more: object) -> None:
     """Add an attempt that ended at noon in Toronto."""
-    kind, confidence = more.get("kind"), more.get("confidence")
+    kind, confidence, coverage = more.get("kind"), more.get("confidence"), more.get("coverage")
     connection.execute(
         "INSERT INTO ocr_attempt (queue_id, attempt_number, document_source, worker_id, claimed_at, lease_expires_at,"
-        " finished_at, outcome, failure_kind, pages, mean_confidence) SELECT %s, 1, 'index', 'test', at - interval '20 s',"
-        " at, at, %s, %s, %s, %s FROM (SELECT (%s::date + time '12:00') AT TIME ZONE 'America/Toronto' AS at) AS noon",
-        [document, outcome, kind, 8 if outcome == "succeeded" else None, confidence, day],
+        " finished_at, outcome, failure_kind, pages, mean_confidence, coverage) SELECT %s, 1, 'index', 'test',"
+        " at - interval '20 s', at, at, %s, %s, %s, %s, %s"
+        " FROM (SELECT (%s::date + time '12:00') AT TIME ZONE 'America/Toronto' AS at) AS noon",
+        [document, outcome, kind, 8 if outcome == "succeeded" else None, confidence, coverage, day],
     )
 
 
@@ -63,6 +64,7 @@ def add_day(connection: Connection, day: date, *, read: int, failed: int, stuck:
         "wait50": (40 + 25 * drift + read / 10) if read else None, "wait95": (220 + 80 * drift + read / 2) if read else None,
         "attempts_avg": attempts / read if read else None, "ppm": 41 + 6 * drift if read else None,
         "confidence": 87 + 2.5 * drift - 6 * (rate or 0) if read else None, "low": read // 40,
+        "coverage": 0.93 + 0.03 * drift if read else None, "gaps": read // 60,
         "attempts": attempts, "failed": failed, "stuck": stuck, "rate": rate, "exhausted": failed // 4,
         "document_rate": (failed // 4) / (read + failed // 4) if read + failed // 4 else None,
         "rate_low": low, "rate_high": high,
@@ -99,7 +101,7 @@ def add_documents(connection: Connection, *, until: date) -> None:
             add_attempt(connection, document, until - timedelta(days=back), "failed", kind=kind)
     for number in range(14):
         document = add_document(connection, f"{number + 1} 358-{176 + number}")
-        add_attempt(connection, document, until, "succeeded", confidence=38 + 2.3 * number)
+        add_attempt(connection, document, until, "succeeded", confidence=38 + 2.3 * number, coverage=0.5 + number / 30)
 
 
 def _split(count: int) -> Iterator[tuple[str, int]]:

@@ -20,6 +20,7 @@ READ: dict[str, Any] = {
     "pages": 2,
     "characters": 1000,
     "mean_confidence": 90.0,
+    "coverage": 0.75,
 }
 FAILED = READ | {
     "outcome": "failed",
@@ -29,6 +30,7 @@ FAILED = READ | {
     "pages": 0,
     "characters": 0,
     "mean_confidence": None,
+    "coverage": None,
 }
 STUCK = FAILED | {"outcome": "stuck", "failure_kind": "lease_expired"}
 
@@ -38,7 +40,7 @@ def tables_of(
 ) -> tuple[dict[str, Any], dict[str, Any], dict[tuple[str, str], tuple[int, int]]]:
     """The rows by source of the first two tables, and attempts and documents by source and kind."""
     frame = pd.DataFrame(list(attempts), columns=list(COLUMNS)).astype(COLUMNS)
-    tables = daily_tables(frame, low_confidence=60)
+    tables = daily_tables(frame, low_confidence=60, low_coverage=0.7)
     performance = {row.pop("document_source"): row for row in rows_of(tables.performance)}
     failure_rate = {row.pop("document_source"): row for row in rows_of(tables.failure_rate)}
     kinds = {
@@ -50,7 +52,7 @@ def tables_of(
 
 def test_day_without_attempts_is_a_row_of_zeros() -> None:
     performance, failure_rate, kinds = tables_of()
-    counts = {"documents": 0, "pages": 0, "characters": 0, "low_confidence_documents": 0}
+    counts = {"documents": 0, "pages": 0, "characters": 0, "low_confidence_documents": 0, "low_coverage_documents": 0}
     assert {name: value for name, value in performance["all"].items() if value is not None} == counts
     assert {name: value for name, value in failure_rate["all"].items() if value is not None} == {
         "attempts": 0,
@@ -67,10 +69,25 @@ def test_performance_is_that_of_succeeded_attempts() -> None:
     performance, _, _ = tables_of(
         READ,
         READ | {"document": 2, "duration_seconds": 20.0, "wait_seconds": 15.0, "attempt_number": 3, "pages": 7},
-        READ | {"document": 3, "duration_seconds": 60.0, "wait_seconds": None, "mean_confidence": None},
+        READ
+        | {"document": 3, "duration_seconds": 60.0, "wait_seconds": None, "mean_confidence": None, "coverage": None},
         FAILED | {"document": 4},
-        READ | {"document": 5, "document_source": "acte", "mean_confidence": 59.9, "characters": 2_000_000_000},
-        READ | {"document": 6, "document_source": "acte", "mean_confidence": 60.0, "characters": 2_000_000_000},
+        READ
+        | {
+            "document": 5,
+            "document_source": "acte",
+            "mean_confidence": 59.9,
+            "characters": 2_000_000_000,
+            "coverage": 0.69,
+        },
+        READ
+        | {
+            "document": 6,
+            "document_source": "acte",
+            "mean_confidence": 60.0,
+            "characters": 2_000_000_000,
+            "coverage": 0.7,
+        },
     )
     assert performance["index"] == {
         "documents": 3,
@@ -87,18 +104,25 @@ def test_performance_is_that_of_succeeded_attempts() -> None:
         "pages_per_minute": pytest.approx(11 / 1.5),
         "mean_confidence": 90.0,
         "low_confidence_documents": 0,
+        "mean_coverage": 0.75,
+        "low_coverage_documents": 0,
     }
     assert performance["acte"]["low_confidence_documents"] == 1
+    assert performance["acte"]["mean_coverage"] == pytest.approx(0.695)
+    assert performance["acte"]["low_coverage_documents"] == 1
     assert performance["acte"]["characters"] == 4_000_000_000
     assert performance["all"]["documents"] == 5
     assert performance["all"]["pages"] == 15
 
 
 def test_document_that_was_read_twice_is_one_document() -> None:
-    performance, failure_rate, _ = tables_of(READ, READ | {"attempt_number": 2, "mean_confidence": 10.0})
+    performance, failure_rate, _ = tables_of(
+        READ, READ | {"attempt_number": 2, "mean_confidence": 10.0, "coverage": 0.1}
+    )
     assert performance["all"]["documents"] == 1
     assert performance["all"]["pages"] == 4
     assert performance["all"]["low_confidence_documents"] == 1
+    assert performance["all"]["low_coverage_documents"] == 1
     assert failure_rate["all"]["attempts"] == 2
     assert failure_rate["all"]["documents_finished"] == 1
 

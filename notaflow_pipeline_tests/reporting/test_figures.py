@@ -26,11 +26,22 @@ def test_days_outside_the_range_are_left_out_and_the_others_summed_once(connecti
     assert sum(attempts for _, attempts, _ in figures.kinds()) == 20
 
 
-def test_mean_confidence_weighs_days_by_their_documents(connection: Connection, gather: Gather) -> None:
-    for day, read, confidence in ((UNTIL, 3, 90.0), (UNTIL - DAY, 1, 50.0), (UNTIL - 2 * DAY, 0, None)):
+def test_confidence_and_coverage_weigh_days_by_their_documents(connection: Connection, gather: Gather) -> None:
+    unmeasured = UNTIL - 3 * DAY  # as days of before migration 023
+    for day, read, confidence, coverage in (
+        *((UNTIL, 3, 90.0, 0.9), (UNTIL - DAY, 1, 50.0, 0.5)),
+        *((UNTIL - 2 * DAY, 0, None, None), (unmeasured, 4, 80.0, None)),
+    ):
         history.add_day(connection, day, read=read, failed=0)
-        connection.execute("UPDATE ocr_daily_performance SET mean_confidence = %s WHERE day = %s", [confidence, day])
-    assert gather().totals()["mean_confidence"] == pytest.approx(80)
+        connection.execute(
+            "UPDATE ocr_daily_performance SET mean_confidence = %s, mean_coverage = %s, low_coverage_documents = %s"
+            " WHERE day = %s",
+            [confidence, coverage, read // 2, day],
+        )
+    totals = gather().totals()
+    assert totals["mean_confidence"] == pytest.approx(80)
+    assert totals["mean_coverage"] == pytest.approx(0.8)
+    assert totals["low_coverage_documents"] == 3
 
 
 def test_documents_that_fail_most_come_first_with_what_became_of_them(connection: Connection, gather: Gather) -> None:
@@ -66,9 +77,10 @@ def test_least_confident_documents_are_judged_by_their_last_text(connection: Con
     history.add_attempt(connection, twice, UNTIL, "succeeded", confidence=80.0)
     for number in range(DOCUMENTS_SHOWN + 3):
         document = history.add_document(connection, f"document {number}")
-        history.add_attempt(connection, document, UNTIL, "succeeded", confidence=30.0 + number)
+        history.add_attempt(connection, document, UNTIL, "succeeded", confidence=30.0 + number, coverage=0.25)
     found = gather().unsure_documents
     assert [one.document_number for one in found] == [f"document {number}" for number in range(DOCUMENTS_SHOWN)]
+    assert {one.coverage for one in found} == {0.25}
 
 
 def test_single_documents_are_looked_for_in_the_last_month_of_a_long_range(

@@ -54,15 +54,15 @@ def test_range_without_any_day_says_so_in_both_languages_and_draws_nothing(gathe
 def test_one_document_is_shown_with_its_figures(connection: Connection, gather: Gather) -> None:
     history.add_day(connection, date(2026, 11, 12), read=1, failed=0)
     document = history.add_document(connection, "2 784 195")
-    history.add_attempt(connection, document, date(2026, 11, 12), "succeeded", confidence=41.26)
+    history.add_attempt(connection, document, date(2026, 11, 12), "succeeded", confidence=41.26, coverage=0.625)
     page = render_page(gather(queue=QueueNow(0, 0, 0, 0, 0, 1, None)))
     assert drawn(page) == {
         f"{name}-{language}"
         for name in ("throughput", "failure_rate", "wait", "duration", "attempts", "confidence")
         for language in ("fr", "en")
     }, "no chart of kinds where nothing failed"
-    assert "2 784 195 41,3 8 2026-11-12" in text(page)
-    assert "2 784 195 41.3 8 2026-11-12" in text(page)
+    assert "2 784 195 41,3 62,5 % 8 2026-11-12" in text(page).replace("\N{NO-BREAK SPACE}", " ")
+    assert "2 784 195 41.3 62.5% 8 2026-11-12" in text(page)
     assert "0 sur 1; intervalle à 95 % : 0,0 % à 79,3 %" in text(page), "one attempt says next to nothing of the rate"
     assert "0 of 1; 95% interval: 0.0% to 79.3%" in text(page)
     assert "Aucune tentative n’a échoué." in page

@@ -26,11 +26,11 @@ DAY = date(2026, 6, 15)
 
 
 def write(connection: Connection, day: date, timezone: str = TORONTO) -> None:
-    write_day(connection, day, timezone=timezone, low_confidence=60)
+    write_day(connection, day, timezone=timezone, low_confidence=60, low_coverage=0.7)
 
 
 def differences(connection: Connection, day: date, timezone: str = TORONTO) -> list[str]:
-    found = find_differences(connection, day, timezone=timezone, low_confidence=60)
+    found = find_differences(connection, day, timezone=timezone, low_confidence=60, low_coverage=0.7)
     return [f"{one.table} {one.row}: {one.column} is {one.stored}, counted {one.counted}" for one in found]
 
 
@@ -168,7 +168,7 @@ def test_failure_exhausted_its_document(connection: Connection, facts: dict[str,
 
 def test_writing_again_changes_nothing_and_computing_writes_nothing(connection: Connection) -> None:
     add_history(connection, Random(5), documents=60, start=window_of(DAY, TORONTO).start, hours=20)
-    compute_day(connection, DAY, timezone=TORONTO, low_confidence=60)
+    compute_day(connection, DAY, timezone=TORONTO, low_confidence=60, low_coverage=0.7)
     assert everything(connection) == [[], [], []]
     write(connection, DAY)
     before = everything(connection)
