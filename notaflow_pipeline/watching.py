@@ -73,11 +73,16 @@ CONFIDENCE = Check(
     "confidence_is_as_usual",
     "Words are read with no less confidence than on the fourteen days before: median and median absolute deviation.",
 )
+COVERAGE = Check(
+    "ocr_daily_performance",
+    "coverage_anomaly",
+    "Words account for no less of the pages' ink than on the fourteen days before: median and median absolute deviation.",
+)
 
 OF_QUEUE = (PROGRESS, STUCK, WAITING, EXHAUSTED)
 OF_COUNTING = (COUNTED,)
 OF_RATES = (ATTEMPTS, DOCUMENTS)
-OF_PERFORMANCE = (SLOWNESS, CONFIDENCE)
+OF_PERFORMANCE = (SLOWNESS, CONFIDENCE, COVERAGE)
 
 ATTEMPTS_ADVICE = (
     "`ocr_daily_failures_by_kind` says what fails; `notaflow doctor` looks at database, storage and engine."
@@ -161,13 +166,13 @@ def judge_rates(connection: Connection, settings: Settings) -> Iterator[tuple[Ch
 
 
 def judge_performance(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Verdict]]:
-    """Yield a verdict on the day's durations and on its confidence, against the days before."""
+    """Yield a verdict on the day's durations, its confidence and its coverage, against the days before."""
     today = daily_figures.today_in(connection, settings.timezone)
     measures = daily_figures.measures(connection, today)
-    durations, confidences = [one.of_duration for one in measures], [one.of_confidence for one in measures]
     for check, comparison, days in (
-        (SLOWNESS, judging.SLOWNESS, durations),
-        (CONFIDENCE, judging.CONFIDENCE, confidences),
+        (SLOWNESS, judging.SLOWNESS, [one.of_duration for one in measures]),
+        (CONFIDENCE, judging.CONFIDENCE, [one.of_confidence for one in measures]),
+        (COVERAGE, judging.COVERAGE, [one.of_coverage for one in measures]),
     ):
         verdict = judging.judge_against_usual(
             comparison,

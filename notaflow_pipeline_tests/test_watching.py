@@ -205,21 +205,23 @@ def test_failure_rate_of_documents_alarms_by_those_that_failed_for_good(connecti
     assert not verdict(connection, watching.DOCUMENTS, NOTAFLOW_ALERT_MINIMUM_DOCUMENTS=91).alarming
 
 
-def test_slow_day_and_unsure_day_alarm_against_the_days_before(connection: Connection, today: date) -> None:
-    def add(day: date, p95: float, confidence: float) -> None:
+def test_slow_unsure_or_incomplete_day_alarms_against_those_before(connection: Connection, today: date) -> None:
+    def add(day: date, p95: float, confidence: float, coverage: float | None = 0.95) -> None:
         connection.execute(
             """
             INSERT INTO ocr_daily_performance (day, document_source, documents, pages, characters,
-                                               duration_seconds_p95, mean_confidence, low_confidence_documents)
-            VALUES (%s, 'all', 50, 500, 9000, %s, %s, 0)
+                                               duration_seconds_p95, mean_confidence, low_confidence_documents,
+                                               mean_coverage)
+            VALUES (%s, 'all', 50, 500, 9000, %s, %s, 0, %s)
             ON CONFLICT (day, document_source) DO UPDATE
-            SET duration_seconds_p95 = EXCLUDED.duration_seconds_p95, mean_confidence = EXCLUDED.mean_confidence
+            SET duration_seconds_p95 = EXCLUDED.duration_seconds_p95, mean_confidence = EXCLUDED.mean_confidence,
+                mean_coverage = EXCLUDED.mean_coverage
             """,
-            [day, p95, confidence],
+            [day, p95, confidence, coverage],
         )
 
     def alarming() -> list[Check]:
-        checks = (watching.SLOWNESS, watching.CONFIDENCE)
+        checks = (watching.SLOWNESS, watching.CONFIDENCE, watching.COVERAGE)
         return [check for check in checks if verdict(connection, check).alarming]
 
     for back in range(1, 15):
@@ -230,8 +232,30 @@ def test_slow_day_and_unsure_day_alarm_against_the_days_before(connection: Conne
     add(today, 21, 70)
     assert alarming() == [watching.CONFIDENCE]
     assert not verdict(connection, watching.CONFIDENCE, NOTAFLOW_ALERT_DEVIATIONS=100).alarming
+    add(today, 21, 89, 0.8)
+    assert alarming() == [watching.COVERAGE]
+    judged = verdict(connection, watching.COVERAGE)
+    assert (judged.figures["coverage_percent"], judged.figures["threshold"]) == (80.0, 90.0)
+    assert "accounted for 80.0 % of the ink" in judged.sentence
     add(today, 21, 89)
     assert alarming() == []
+
+
+def test_coverage_is_not_judged_before_five_days_have_measured_it(connection: Connection, today: date) -> None:
+    for back in range(6):
+        connection.execute(
+            """
+            INSERT INTO ocr_daily_performance (day, document_source, documents, pages, characters, low_confidence_documents,
+                                               mean_coverage)
+            VALUES (%s, 'all', 50, 500, 9000, 0, %s)
+            """,
+            [today - timedelta(days=back), (0.1, 0.9, 0.9, 0.9, 0.9, None)[back]],
+        )
+    judged = verdict(connection, watching.COVERAGE)
+    assert not judged.alarming
+    assert "Not enough data: 4 of the 14 days before" in judged.sentence
+    connection.execute("UPDATE ocr_daily_performance SET mean_coverage = 0.9 WHERE mean_coverage IS NULL")
+    assert verdict(connection, watching.COVERAGE).alarming
 
 
 def test_missed_night_alarms_although_today_is_computed_and_until_it_is_made_up_for(

@@ -26,7 +26,7 @@ WHERE document_source = 'all'
 """
 
 _MEASURES = """
-SELECT day, documents, duration_seconds_p95, mean_confidence
+SELECT day, documents, duration_seconds_p95, mean_confidence, mean_coverage
 FROM ocr_daily_performance
 WHERE document_source = 'all'
   AND day > %(today)s - %(days)s::integer
@@ -56,12 +56,13 @@ class RatesOfDay:
 
 @dataclass(frozen=True)
 class MeasuresOfDay:
-    """How fast and how surely a day's documents were read, over all sources."""
+    """How fast, how surely and how completely a day's documents were read, over all sources."""
 
     day: date
     documents: int
     duration_seconds_p95: float | None
     mean_confidence: float | None
+    mean_coverage: float | None
 
     @property
     def of_duration(self) -> Measure:
@@ -72,6 +73,12 @@ class MeasuresOfDay:
     def of_confidence(self) -> Measure:
         """The mean confidence, 0 to 100."""
         return Measure(self.day, self.mean_confidence, self.documents)
+
+    @property
+    def of_coverage(self) -> Measure:
+        """The mean coverage, in percent."""
+        percent = None if self.mean_coverage is None else 100 * self.mean_coverage
+        return Measure(self.day, percent, self.documents)
 
 
 def today_in(connection: Connection, timezone: str) -> date:
@@ -89,6 +96,6 @@ def rates(connection: Connection, today: date) -> list[RatesOfDay]:
 
 
 def measures(connection: Connection, today: date) -> list[MeasuresOfDay]:
-    """Return durations and confidence of the last days that have any."""
+    """Return durations, confidence and coverage of the last days that have any."""
     with connection.cursor(row_factory=class_row(MeasuresOfDay)) as cursor:
         return cursor.execute(_MEASURES, {"today": today, "days": DAYS_READ}).fetchall()

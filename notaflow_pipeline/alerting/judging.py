@@ -89,6 +89,18 @@ CONFIDENCE = Comparison(
     least=lambda _usual: 3.0,
 )
 
+COVERAGE = Comparison(
+    figure="coverage_percent",
+    sentence="the words of a document accounted for {:.1f} % of the ink on its least read page, on average",
+    advice=(
+        "Print may have been passed over: look at some of the day's documents beside their text, those with the lowest "
+        "`coverage` in `ocr_attempt` first. `notaflow reread --coverage-below 0.8` reads such documents again once the cause "
+        "is removed."
+    ),
+    worse=-1,
+    least=lambda _usual: 5.0,
+)
+
 OfDay = TypeVar("OfDay", Share, Measure)
 
 

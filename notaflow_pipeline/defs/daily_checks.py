@@ -1,4 +1,4 @@
-"""Are the days counted, and are their failure rates, durations and confidence alarming? Checks beside the daily assets.
+"""Are the days counted, and are their failure rates, durations, confidence and coverage alarming? Checks beside daily assets.
 
 They run after the assets without blocking anything, and `health_sensor` asks them between runs; they look at today, or at
 yesterday while today has too few documents. What does not belong here: the tables (`reporting`), and what is alarming
@@ -42,7 +42,7 @@ def daily_failure_rate_checks(queue: QueueResource) -> Iterator[dg.AssetCheckRes
 
 @dg.multi_asset_check(specs=[spec_of(check) for check in OF_PERFORMANCE], name="daily_performance_checks")
 def daily_performance_checks(queue: QueueResource) -> Iterator[dg.AssetCheckResult]:
-    """Judge the newest durations and confidence against the fourteen days before."""
+    """Judge the newest durations, confidence and coverage against the fourteen days before."""
     with queue.pool.connection() as connection:
         verdicts = list(judge_performance(connection, load_settings()))
     for check, verdict in verdicts:

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import pytest
 
 from notaflow_pipeline.alerting import judging
-from notaflow_pipeline.alerting.judging import CONFIDENCE, SLOWNESS, Comparison, Measure, Share, Verdict
+from notaflow_pipeline.alerting.judging import CONFIDENCE, COVERAGE, SLOWNESS, Comparison, Measure, Share, Verdict
 
 TODAY = date(2026, 3, 8)
 YESTERDAY = TODAY - timedelta(days=1)
@@ -82,6 +82,9 @@ def test_even_history_does_not_make_every_small_change_alarming() -> None:
     assert not usual([90.0] * 14, 87.1, comparison=CONFIDENCE).alarming
     assert usual([90.0] * 14, 86.9, comparison=CONFIDENCE).alarming
     assert not usual([90.0] * 14, 99.0, comparison=CONFIDENCE).alarming, "better is not worse"
+    assert not usual([95.0] * 14, 90.1, comparison=COVERAGE).alarming
+    assert usual([95.0] * 14, 89.9, comparison=COVERAGE).alarming
+    assert not usual([90.0] * 14, 100.0, comparison=COVERAGE).alarming, "better is not worse"
     assert not usual([10.0] * 14, 1.0).alarming
 
 
@@ -153,6 +156,7 @@ def test_every_alarm_says_what_to_do() -> None:
         judging.judge_counting([YESTERDAY], looked_at=3),
         usual([10.0] * 14, 99.0),
         usual([90.0] * 14, 9.0, comparison=CONFIDENCE),
+        usual([95.0] * 14, 60.0, comparison=COVERAGE),
     ]
     for verdict in alarms:
         assert verdict.alarming

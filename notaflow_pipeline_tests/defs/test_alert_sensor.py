@@ -290,7 +290,7 @@ def test_sensor_reports_the_health_of_the_queue_and_the_ui_can_ask_it_too(
     result = repository.resolve_job_def("everything").execute_in_process()
     answers = {one.check_name: one for one in result.get_asset_check_evaluations()}
     assert answers.keys() == {key.name for key in defs.resolve_asset_graph().asset_check_keys}
-    assert len(answers) == 11, "names are unique, so that a message needs no more than the name"
+    assert len(answers) == 12, "names are unique, so that a message needs no more than the name"
     assert [name for name, one in answers.items() if not one.passed] == ["exhausted_documents_were_looked_at"]
     assert not any(one.blocking for one in answers.values())
     assert result.success, "a check that fails fails no run"

@@ -145,11 +145,11 @@ def break_everything(connection: Connection, told: Terminal, today: date) -> Non
     add_document(connection, status_id=6, ocr_attempts=1, ocr_max_attempts=1, ocr_started_at=ago("11 minutes"))
     (waiting,) = ready_documents(connection, told, 1)
     change(connection, "extraction_queue", waiting, created_at=ago("25 hours"), updated_at=ago("25 hours"))
-    # half of today's attempts fail for good, and the others are slow and unsure
+    # half of today's attempts fail for good, and the others are slow, unsure and incomplete
     ended = datetime.now(ZoneInfo(ZONE))
     for _ in range(6):
         add_attempt(connection, uuid4(), ended, ended, outcome="failed", exhausted=True)
-        add_attempt(connection, uuid4(), ended - timedelta(minutes=5), ended, mean_confidence=40.0)
+        add_attempt(connection, uuid4(), ended - timedelta(minutes=5), ended, mean_confidence=40.0, coverage=0.5)
     write_day(connection, today, timezone=ZONE, low_confidence=60, low_coverage=0.7)
     # a figure of a table is wrong
     wrong = "UPDATE ocr_daily_performance SET pages = pages + 1 WHERE day = %s AND document_source = 'all'"
@@ -187,6 +187,7 @@ def assert_says_what_to_do(hook: Webhook) -> None:
         "document_failure_rate_is_low": ("failed: 6", "`notaflow retry`"),
         "duration_is_as_usual": ("p95 seconds: 300", "slow storage"),
         "confidence_is_as_usual": ("mean confidence: 4", "`notaflow reread`"),
+        "coverage_anomaly": ("coverage percent: 50", "`notaflow reread --coverage-below 0.8`"),
         "ended_days_are_counted": ("days missed: 1", "ocr_daily_schedule"),
         "queue_keeps_its_promises": ("violations: 1", "`notaflow recover`", "threshold: 0"),
         "daily_tables_equal_a_recount": ("wrong days: 1", "Materialise those days", "threshold: 0", "day: "),
