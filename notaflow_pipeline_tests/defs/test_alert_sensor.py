@@ -273,7 +273,7 @@ def test_sensor_reports_the_health_of_the_queue_and_the_ui_can_ask_it_too(
 ) -> None:
     decision = health_sensor(dg.build_sensor_context(instance=instance))
     assert isinstance(decision, dg.SensorResult)
-    assert [one.passed for one in decision.asset_events if isinstance(one, dg.AssetCheckEvaluation)] == [True] * 9
+    assert [one.passed for one in decision.asset_events if isinstance(one, dg.AssetCheckEvaluation)] == [True] * 10
     monkeypatch.setenv("NOTAFLOW_ALERT_EXHAUSTED_HOURS", "0")
     enqueue_document(connection, NewDocument("index", "1", "index/1.png"))
     connection.execute("UPDATE extraction_queue SET ocr_attempts = 3")

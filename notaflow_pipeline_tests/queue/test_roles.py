@@ -164,8 +164,8 @@ class TestReader:
         key = add_document(connection)
         fail(worker, claim_one(worker), ENCRYPTED)
         assert reader.execute("SELECT id FROM ocr_exhausted_documents").fetchall() == [(key,)]
-        shown = reader.execute("SELECT queue_id, failure_kind, error FROM ocr_attempt").fetchall()
-        assert shown == [(key, ENCRYPTED.kind, ENCRYPTED.sentence)]
+        shown = reader.execute("SELECT queue_id, failure_kind, error, coverage FROM ocr_attempt").fetchall()
+        assert shown == [(key, ENCRYPTED.kind, ENCRYPTED.sentence, None)]
         for relation in ("ocr_ready_documents", "ocr_active_jobs", "ocr_daily_performance", "ocr_daily_failure_rate"):
             reader.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(relation)))
 
