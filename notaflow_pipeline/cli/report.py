@@ -153,6 +153,8 @@ def _table(title: str, first: str, *others: str) -> Table:
     table = Table(first, title=title, title_justify="left")
     for name in others:
         table.add_column(name, justify="left" if name in {"source", "last kind", "by now"} else "right")
+    for column in table.columns:
+        column.overflow = "fold"  # a narrow terminal shows the whole day and every digit
     return table
 
 

@@ -35,6 +35,16 @@ def test_people_get_tables_in_which_rows_are_no_markup(terminal: Terminal, conne
     assert ["[red]1 358-176[/red]", "1", "[b]odd", "exhausted"] in rows
 
 
+def test_narrow_terminal_shows_whole_days_and_all_digits(terminal: Terminal, connection: Connection) -> None:
+    history.add_day(connection, UNTIL, read=1234, failed=30)
+    connection.execute("UPDATE ocr_daily_performance SET mean_coverage = 0.875, mean_confidence = 91.5")
+    printed = terminal.run("report", "--from", "2026-11-22", "--to", "2026-11-22", COLUMNS="80").stdout
+    assert "…" not in printed
+    rows = [line.strip("│").split("│") for line in printed.splitlines() if line.count("│") == 11]
+    assert "".join(row[0].strip() for row in rows) == "2026-11-22", "on two lines"
+    assert "".join(row[-1].strip() for row in rows) == "87.5%"
+
+
 def test_scripts_get_the_tables_with_their_own_columns(terminal: Terminal, connection: Connection) -> None:
     history.add_day(connection, UNTIL, read=40, failed=4)
     history.add_day(connection, UNTIL - timedelta(days=1), read=0, failed=0)
