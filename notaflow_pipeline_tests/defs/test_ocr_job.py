@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,12 +13,15 @@ import pytest
 from PIL import Image
 from psycopg import Connection
 
+from notaflow_pipeline.defs.assets import batch_metadata
 from notaflow_pipeline.ocr.crew import Crew
 from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.queue.migrating import migrate
+from notaflow_pipeline.queue.monitoring import attempts_of_run
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, defs, errors_of
 from notaflow_pipeline_tests.ocr import processes, samples
 from notaflow_pipeline_tests.processes import broken_promises
+from notaflow_pipeline_tests.queue.conftest import READING, claim, succeed
 
 MARKER = "ZANZIBAR"
 
@@ -102,6 +106,17 @@ class TestSuccess:
         assert connection.execute("SELECT run_id, outcome FROM ocr_attempt").fetchall() == [
             (result.run_id, "succeeded")
         ]
+
+    def test_batch_shows_the_coverage_of_its_documents(self, connection: Connection) -> None:
+        for number, coverage in enumerate((0.5, 0.75, None)):
+            enqueue_document(connection, NewDocument("index", str(number), f"index/{number}.pdf"))
+            [held] = claim(connection, run_id="batch")
+            assert succeed(connection, held, replace(READING, coverage=coverage))
+        shown = batch_metadata(attempts_of_run(connection, "batch"), {})
+        assert shown["mean_coverage"].value == 0.625
+        table = shown["batch"]
+        assert isinstance(table, dg.TableMetadataValue)
+        assert [record.data["coverage"] for record in table.records] == [0.5, 0.75, None]
 
     def test_no_event_of_the_run_holds_text_of_a_document(
         self,
