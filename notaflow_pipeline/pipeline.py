@@ -38,9 +38,6 @@ log = logging.getLogger(__name__)
 RECOVER_SECONDS = 10.0
 """A worker begins to read, and goes on with the recovery of what is left when there is nothing to read."""
 
-RELEASE_AFTER_SECONDS = (0.0, 0.1, 0.4)
-"""How long before each try to release what is held; a claim that was lost meanwhile costs all of them."""
-
 Answer = TypeVar("Answer")
 
 
@@ -181,26 +178,21 @@ class Pipeline:
     def release_held(self, held: Sequence[int], failed: Sequence[int]) -> None:
         """Release the claims `held`, and one that was committed when the interruption came.
 
-        Again after a moment, because the connection can be cut at this very moment and a new one is made at once, and because
-        other workers' claims lock rows in passing; if the database is unavailable, the leases run out by themselves.
-        `failed` are those of `held` whose documents failed, see `undecided`.
+        Twice, because the connection can be cut at this very moment and a new one is made at once; if the database is
+        unavailable, the leases run out by themselves. `failed` are those of documents that failed, see `undecided`.
         """
         reason = "the worker stopped or the infrastructure failed"
-        left, was_cut = len(held), False
-        for pause in RELEASE_AFTER_SECONDS:
-            time.sleep(pause)
+        for last in (False, True):
             try:
-                left -= self.release(failed, reason=FAILED_RELEASE)
-                left -= self.release(held, reason=reason)
-                left -= self.release_everything(reason=reason)
+                self.release(failed, reason=FAILED_RELEASE)
+                self.release(held, reason=reason)
+                self.release_everything(reason=reason)
             except (psycopg.Error, PoolTimeout) as unreachable:
-                if was_cut or isinstance(unreachable, PoolTimeout):
+                if last or isinstance(unreachable, PoolTimeout):
                     log.warning("%d claims were not released (%s); their leases will run out", len(held), unreachable)
                     return
-                was_cut = True
             else:
-                if left <= 0:
-                    return
+                return
 
     def patiently(self, change: Callable[[], Answer]) -> Answer:
         """Make a change, again and again while the database is away, for as long as our leases may still hold.

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -13,7 +12,7 @@ import pytest
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
-from notaflow_pipeline.queue import outcomes
+from notaflow_pipeline.queue import row_locks
 from notaflow_pipeline.queue.front import QueueFront
 from notaflow_pipeline_tests.queue.oracle import broken_promises
 from notaflow_pipeline_tests.test_pipeline import pipeline_over, ready_pages, row
@@ -87,13 +86,11 @@ def test_claim_whose_row_is_locked_in_passing_is_released_with_the_others(
     """As other workers' claims do with rows that were ready when their statement began."""
     documents = ready_pages(connection, folder, 3)
 
-    def release_and_unlock(*arguments: Any, **options: Any) -> int:
-        released = release_instance(*arguments, **options)
+    def unlocked() -> Iterator[float]:
         locker.rollback()
-        return released
+        yield 0.0
 
-    release_instance = outcomes.release_instance
-    monkeypatch.setattr(outcomes, "release_instance", release_and_unlock)
+    monkeypatch.setattr(row_locks, "PAUSES_SECONDS", unlocked())
     with pipeline_over(pool, folder) as pipeline:
         held = [one.token for one in pipeline.claim(3)]
         lock(locker, documents[1])
