@@ -12,6 +12,7 @@ import pypdfium2
 from PIL import Image
 from pypdfium2 import raw
 
+from notaflow_pipeline.ocr.input.places import display_affine
 from notaflow_pipeline.ocr.limits import Limits
 
 POINTS_PER_INCH = 72
@@ -30,21 +31,27 @@ SILENT_ANNOTATIONS = frozenset({raw.FPDF_ANNOT_LINK, raw.FPDF_ANNOT_POPUP})
 UNEVEN = 1.1
 """How much finer an image may be one way than the other. A fax has 204 x 98 dpi, and is drawn to be read by its shapes."""
 
-COMPARED_PIXELS = 200
+COMPARED_PIXELS = 400
 """The longer side of the small drawing that an image is compared with."""
 
-UNMASKED_DIFFERENCE = 24
-"""Of 255, the mean difference from the drawn page at which an image is not what the page shows."""
+COMPARED_SQUARE = 8
+"""Pixels of that drawing, the side of the squares whose means are compared: 6 mm of a letter page."""
+
+HIDDEN_DIFFERENCE = 16
+"""Of 255, the difference of a square's mean at which the page does not show what the image has there."""
+
+HIDDEN_SHARE = 0.01
+"""Of the squares: with more of them different, a part of the image is hidden, or something lies over it."""
 
 Matrix = tuple[float, float, float, float]
 
 
-def embedded_scan(page: pypdfium2.PdfPage, limits: Limits, *, masked: bool) -> Image.Image | None:
+def embedded_scan(page: pypdfium2.PdfPage, limits: Limits) -> Image.Image | None:
     """The page's only image, upright and grey, its resolution in `info["dpi"]`; None if the page must be drawn.
 
-    Text on the page is ignored: whether it may be is for the caller to know. `masked` has the pixels compared with the
-    page as it is drawn, because PDFium gives an image without its mask. Decode arrays and colour spaces are honoured by
-    PDFium, the matrix and `/Rotate` here. Raises `pypdfium2.PdfiumError` for an image that cannot be decoded.
+    The pixels are compared with the page as it is drawn, because PDFium gives an image without its mask, and knows of
+    masks in the graphics state only when it draws. Decode arrays and colour spaces are honoured by PDFium, the matrix
+    and `/Rotate` here. Raises `pypdfium2.PdfiumError` for an image that cannot be decoded.
     """
     image = _only_image(page)
     if image is None:
@@ -63,7 +70,7 @@ def embedded_scan(page: pypdfium2.PdfPage, limits: Limits, *, masked: bool) -> I
     dpi = POINTS_PER_INCH * max(across, down)
     for turn in turns:
         pixels = pixels.transpose(turn)
-    if masked and not _is_what_the_page_shows(pixels, page):
+    if not _is_what_the_page_shows(pixels, page, image):
         return None
     pixels.info = {"dpi": (dpi, dpi)}
     return pixels
@@ -169,12 +176,25 @@ def _turns(matrix: Matrix, rotation: int) -> list[Image.Transpose] | None:
     return [one for one in (turn, CLOCKWISE[rotation % 360]) if one is not None]
 
 
-def _is_what_the_page_shows(pixels: Image.Image, page: pypdfium2.PdfPage) -> bool:
-    """Compare with a small drawing of the page. Only the image is on it, so its box is the whole of what is compared."""
-    drawn = grey_bitmap(page.render(scale=COMPARED_PIXELS / max(page.get_size())))
-    small = pixels.resize(drawn.size, Image.Resampling.BOX)
-    differences = [abs(one - other) for one, other in zip(drawn.tobytes(), small.tobytes(), strict=True)]
-    return sum(differences) / max(1, len(differences)) < UNMASKED_DIFFERENCE
+def _is_what_the_page_shows(pixels: Image.Image, page: pypdfium2.PdfPage, image: pypdfium2.PdfImage) -> bool:
+    """Compare with a small drawing of the page, square by square: a mask may hide a part only."""
+    scale = COMPARED_PIXELS / max(page.get_size())
+    drawn = grey_bitmap(page.render(scale=scale))
+    left, top, right, bottom = _displayed_box(page, image, scale)
+    if right - left < COMPARED_SQUARE or bottom - top < COMPARED_SQUARE:
+        return True  # a small picture on an enormous page: too few pixels to see a part of it
+    small = pixels.resize((right - left, bottom - top), Image.Resampling.BOX)
+    seen = (max(left, 0), max(top, 0), min(right, drawn.width), min(bottom, drawn.height))
+    small = small.crop((seen[0] - left, seen[1] - top, seen[2] - left, seen[3] - top))
+    squares = [one.reduce(COMPARED_SQUARE).tobytes() for one in (drawn.crop(seen), small)]
+    different = sum(abs(one - other) > HIDDEN_DIFFERENCE for one, other in zip(*squares, strict=True))
+    return bool(different <= HIDDEN_SHARE * len(squares[0]))
+
+
+def _displayed_box(page: pypdfium2.PdfPage, image: pypdfium2.PdfImage, scale: float) -> tuple[int, int, int, int]:
+    affine = display_affine(page)
+    left, top, right, bottom = (round(side * scale) for side in affine.box(*image.get_bounds()))
+    return left, top, right, bottom
 
 
 LEVEL = {

@@ -16,6 +16,7 @@ from PIL import Image, ImageFile
 
 from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
 from notaflow_pipeline.ocr.formats import HEAD_BYTES, DocumentFormat, recognised_format
+from notaflow_pipeline.ocr.input.cut_files import is_cut_short
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.salvaging import salvaged_pdfs
 
@@ -28,6 +29,7 @@ __all__ = [
     "opened_image",
     "opened_pdf",
     "refuse_large_image",
+    "seek_page",
 ]
 
 
@@ -35,13 +37,11 @@ __all__ = [
 class Opened:
     """A file that can be read, page by page.
 
-    `masked` tells of a PDF in which some image may be shown through a mask, so that its own pixels are not the page;
-    `incomplete` that the file is cut short or damaged, and these are the pages that could be found.
+    `incomplete` tells that the file is cut short or damaged, and these are the pages that could be found.
     """
 
     format: DocumentFormat
     pages: int
-    masked: bool = False
     incomplete: bool = False
 
 
@@ -166,18 +166,7 @@ def _opened_pdf(path: Path, limits: Limits) -> Opened:
         pages = _counted(len(document), limits)
     finally:
         document.close()
-    return Opened(DocumentFormat.PDF, pages, masked=_mentions_masks(path), incomplete=mended)
-
-
-def _mentions_masks(path: Path) -> bool:
-    """Whether the file speaks of masks. A stream's dictionary is never compressed, so that none is overlooked."""
-    end = b""
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):  # mapped into memory, all of a long document would count as the worker's
-            if MASKS.search(end + chunk):
-                return True
-            end = chunk[-len(b"/SMask") :]
-    return False
+    return Opened(DocumentFormat.PDF, pages, incomplete=mended or is_cut_short(path))
 
 
 def _image_pages(path: Path, document_format: DocumentFormat, limits: Limits) -> int:
@@ -190,18 +179,46 @@ def _image_pages(path: Path, document_format: DocumentFormat, limits: Limits) ->
 
 def _frames(image: Image.Image, limits: Limits) -> int:
     """Count frames as far as they can be found. One that is damaged counts: it will be the page that cannot be read."""
-    pages = 1
+    frame, pages = 0, 0
     while True:
         try:
-            image.seek(pages)
+            image.seek(frame)
+            pages += not _is_reduced(image)
         except EOFError:
-            return pages
+            return max(pages, 1)
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-            pages = _counted(pages + 1, limits)  # too large to be read, but no reason not to look behind it
+            pages += 1  # too large to be read, but no reason not to look behind it
         except Exception:  # noqa: BLE001 - Pillow raises nearly anything; what it finds behind damage is chance
             return _counted(pages + 1, limits)
-        else:
-            pages = _counted(pages + 1, limits)
+        _counted(max(pages, 1), limits)
+        frame += 1
+
+
+def seek_page(image: Image.Image, page_number: int) -> None:
+    """Go to the frame that is this page, counted from 1; smaller copies of a page are not counted."""
+    if image.format != DocumentFormat.TIFF.value:
+        image.seek(page_number - 1)
+        return
+    frame, pages = -1, 0
+    while pages < page_number:
+        frame += 1
+        try:
+            image.seek(frame)
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            if pages + 1 == page_number:
+                raise
+            pages += 1
+            continue
+        except EOFError:
+            image.seek(0)  # a file of nothing but smaller copies
+            return
+        pages += not _is_reduced(image)
+
+
+def _is_reduced(image: Image.Image) -> bool:
+    """Whether a frame of a TIFF is a smaller copy of another one, or its mask, by the two tags for that."""
+    tags = getattr(image, "tag_v2", {})
+    return bool(tags.get(NEW_SUBFILE_TYPE, 0) & (REDUCED | MASK)) or tags.get(OLD_SUBFILE_TYPE) == OLD_REDUCED
 
 
 def _counted(pages: int, limits: Limits) -> int:
@@ -237,11 +254,11 @@ def _too_many_pixels(limits: Limits) -> DocumentFailure:
     )
 
 
+NEW_SUBFILE_TYPE, REDUCED, MASK = 254, 1, 4
+OLD_SUBFILE_TYPE, OLD_REDUCED = 255, 2
+"""TIFF 6.0, section 8."""
+
 NO_PAGES_SENTENCE = "The document is whole, but has no pages. Fetch it again."
-
-CHUNK_BYTES = 1024**2
-
-MASKS = re.compile(rb"/S?Mask")
 
 PASSWORD_ERRORS = frozenset({pypdfium2.raw.FPDF_ERR_PASSWORD, pypdfium2.raw.FPDF_ERR_SECURITY})
 

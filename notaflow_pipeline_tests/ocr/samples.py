@@ -1,8 +1,11 @@
 """Small documents for the tests, made on the spot."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+HELVETICA = "<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>"
 
 SENTENCE = "Vente du lot 3 770 292"
 
@@ -52,14 +55,36 @@ def plain_pdf(
         f"<</Length {len(content)}>>stream\n{content}\nendstream",
         *[f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 {box[0]} {box[1]}]/Contents 3 0 R{page_extra}>>"] * pages,
     ]
-    return _written(path, objects, "")
+    return written_pdf(path, objects)
 
 
 def typed_pdf(path: Path, *lines: str) -> Path:
     """A PDF with one letter page of typed lines, accents and all; Pillow's own font has none."""
     font = "/Resources<</Font<</F<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>>>>>"
     typed = " ".join(f"({line}) Tj T*" for line in lines)
-    return plain_pdf(path, page_extra=font, content=f"BT /F 18 Tf 24 TL 72 700 Td {typed} ET")
+    return plain_pdf(path, page_extra=font, content=f"BT /F 14 Tf 24 TL 72 700 Td {typed} ET")
+
+
+def page_pdf(
+    path: Path,
+    content: str,
+    *,
+    fonts: str = f"/F {HELVETICA}",
+    page_extra: str = "",
+    resources: str = "",
+    catalogue: str = "",
+    more: Sequence[str] = (),
+) -> Path:
+    """A PDF of one letter page; its own objects are 1 to 5, `more` begin with 6."""
+    objects = [
+        f"<</Type/Catalog/Pages 2 0 R{catalogue}>>",
+        "<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents 4 0 R/Resources 5 0 R{page_extra}>>",
+        f"<</Length {len(content)}>>stream\n{content}\nendstream",
+        f"<</Font<<{fonts}>>{resources}>>",
+        *more,
+    ]
+    return written_pdf(path, objects)
 
 
 def locked_pdf(path: Path) -> Path:
@@ -71,10 +96,11 @@ def locked_pdf(path: Path) -> Path:
         "<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]>>",
         f"<</Filter/Standard/V 1/R 2/P -4/O<{secret}>/U<{secret}>>>",
     ]
-    return _written(path, objects, "/Encrypt 4 0 R/ID[<00><00>]")
+    return written_pdf(path, objects, "/Encrypt 4 0 R/ID[<00><00>]")
 
 
-def _written(path: Path, objects: list[str], trailer_extra: str) -> Path:
+def written_pdf(path: Path, objects: list[str], trailer_extra: str = "") -> Path:
+    """A PDF of these objects, numbered from 1, the first of which is the catalogue."""
     body, offsets = b"%PDF-1.4\n", []
     for number, value in enumerate(objects, start=1):
         offsets.append(len(body))
@@ -144,7 +170,7 @@ def endless_pdf(path: Path, levels: int = 12) -> Path:
         "<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents 4 0 R/Resources<</XObject<</X 4 0 R>>>>>>",
         *forms,
     ]
-    return _written(path, objects, "")
+    return written_pdf(path, objects)
 
 
 def picture_pdf(
@@ -165,13 +191,13 @@ def picture_pdf(
         "<</Type/Pages/Kids[3 0 R]/Count 1>>",
         (
             f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 {box[0]} {box[1]}]/Contents 4 0 R{page_extra}"
-            f"/Resources<</XObject<</I 5 0 R>>/Font<</F<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>>>"
+            f"/Resources<</XObject<</I 5 0 R>>/Font<</F{HELVETICA}>>>>>>"
         ),
         f"<</Length {len(drawing)}>>stream\n{drawing}\nendstream",
         _picture(image, dictionary),
         _picture(mask, "/ColorSpace/DeviceGray/BitsPerComponent 8") if mask else "null",
     ]
-    return _written(path, objects, "")
+    return written_pdf(path, objects)
 
 
 def _picture(image: Image.Image, dictionary: str) -> str:

@@ -26,9 +26,9 @@ def picture() -> Image.Image:
     return image
 
 
-def taken_and_drawn(path: Path, *, masked: bool = False) -> tuple[Image.Image | None, Image.Image]:
+def taken_and_drawn(path: Path) -> tuple[Image.Image | None, Image.Image]:
     page = pypdfium2.PdfDocument(path)[0]
-    return embedded_scan(page, Limits(), masked=masked), grey_bitmap(page.render(scale=2))
+    return embedded_scan(page, Limits()), grey_bitmap(page.render(scale=2))
 
 
 def difference(one: Image.Image, other: Image.Image) -> float:
@@ -86,7 +86,7 @@ def test_colours_of_a_scan_are_what_the_pdf_says(tmp_path: Path, dictionary: str
 def test_image_through_a_mask_is_drawn(tmp_path: Path) -> None:
     mask = Image.new("L", (400, 400), 0)
     path = picture_pdf(tmp_path / "a.pdf", Image.new("L", (400, 400), 0), f"{GREY}/SMask 6 0 R", UPRIGHT, mask=mask)
-    taken, drawn = taken_and_drawn(path, masked=True)
+    taken, drawn = taken_and_drawn(path)
     assert taken is None
     assert drawn.getextrema() == (255, 255)
 
@@ -115,7 +115,7 @@ def test_what_is_not_plainly_one_image_is_drawn(tmp_path: Path, dictionary: str,
 
 def test_small_scan_on_an_enormous_page_keeps_its_pixels(tmp_path: Path) -> None:
     path = picture_pdf(tmp_path / "a.pdf", picture(), GREY, UPRIGHT, box=(14_400, 14_400))
-    page = load_page(path, DocumentFormat.PDF, 1, masked=False)
+    page = load_page(path, DocumentFormat.PDF, 1)
     assert page.image is not None
     assert page.image.size == (400, 400)
 

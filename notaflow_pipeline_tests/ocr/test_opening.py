@@ -140,7 +140,7 @@ def opens_or_fails_properly(path: Path, content: bytes) -> None:
         assert 1 <= opened.pages <= limits.pages
         for number in range(1, min(opened.pages, 3) + 1):
             with suppress(DocumentFailure):
-                page = load_page(path, opened.format, number, 72, limits, masked=opened.masked)
+                page = load_page(path, opened.format, number, 72, limits)
                 assert page.image is None or page.image.mode == "L"
 
 

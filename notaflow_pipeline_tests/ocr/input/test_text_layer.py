@@ -5,10 +5,11 @@ from pathlib import Path
 import pypdfium2
 import pytest
 
+from notaflow_pipeline.ocr.input.text_layer import page_content
+from notaflow_pipeline.ocr.input.trust import plausible_share
 from notaflow_pipeline.ocr.opening import DocumentFormat
 from notaflow_pipeline.ocr.rendering import LoadedPage, load_page
-from notaflow_pipeline.ocr.text_layer import Standing, plausible_share, text_layer
-from notaflow_pipeline_tests.ocr.samples import page_image, picture_pdf, plain_pdf, scanned_pdf, typed_pdf
+from notaflow_pipeline_tests.ocr.samples import page_image, page_pdf, picture_pdf, plain_pdf, scanned_pdf, typed_pdf
 
 GREY = "/ColorSpace/DeviceGray/BitsPerComponent 8"
 FULL_PAGE = "400 0 0 400 0 0"
@@ -18,9 +19,6 @@ PROSE = (
     "2024-05-17 par l’acquéreur, qui en prend possession à compter de ce jour.",
     "Les parties ont signé en présence de la notaire, qui leur a lu cet acte.",
 )
-
-
-BAD_OCR = ("Lc vcndcur dcclarc quc 1c l0t 3 77O 2g2 du cad4strc est", "t0utc hyp0th!quc ~~ii. ;l. |_", *PROSE[:2])
 
 
 def shifted(line: str) -> str:
@@ -35,8 +33,10 @@ def text_over(path: Path, lines: tuple[str, ...], *, mode: int, top: int) -> Pat
     return picture_pdf(path, page_image(size=(400, 400)), GREY, FULL_PAGE, box=(400, 400), content=content)
 
 
-def standing(path: Path) -> Standing:
-    return text_layer(pypdfium2.PdfDocument(path)[0]).standing
+def trusted(path: Path) -> bool:
+    content = page_content(pypdfium2.PdfDocument(path)[0])
+    assert content is not None
+    return content.trusted
 
 
 def load(path: Path, number: int = 1) -> LoadedPage:
@@ -74,23 +74,23 @@ def test_page_turned_for_display_is_read_in_its_order(tmp_path: Path) -> None:
 def test_layer_of_a_font_with_shifted_codes_is_not_believed(tmp_path: Path) -> None:
     lines = [shifted(line).replace("\\", "/").replace("(", "[").replace(")", "]") for line in PROSE]
     path = typed_pdf(tmp_path / "a.pdf", *(line.encode("cp1252", "replace").decode("cp1252") for line in lines))
-    assert standing(path) is Standing.UNRELIABLE
+    assert not trusted(path)
     assert load(path).image is not None
 
 
 def test_layer_of_a_font_without_unicode_is_not_believed(tmp_path: Path) -> None:
     font = (
-        "/Resources<</Font<</F<</Type/Font/Subtype/Type3/FontBBox[0 0 9 9]/FontMatrix[.1 0 0 .1 0 0]/FirstChar 97"
-        "/LastChar 98/Widths[9 9]/CharProcs<</g1 3 0 R/g2 3 0 R>>/Encoding<</Type/Encoding/Differences[97/g1/g2]>>>>>>>>"
+        "<</Type/Font/Subtype/Type3/FontBBox[0 0 9 9]/FontMatrix[.1 0 0 .1 0 0]/FirstChar 97/LastChar 98/Widths[9 9]"
+        "/CharProcs<</g1 6 0 R/g2 6 0 R>>/Encoding<</Type/Encoding/Differences[97/g1/g2]>>>>"
     )
     content = "BT /F 9 Tf 72 700 Td (" + "ab ba " * 20 + ") Tj ET"
-    path = plain_pdf(tmp_path / "a.pdf", page_extra=font, content=content)
-    assert standing(path) is Standing.UNRELIABLE
+    glyph = "9 0 0 0 9 9 d1 0 0 7 7 re f"
+    path = page_pdf(tmp_path / "a.pdf", content, fonts=f"/F {font}", more=[f"<</Length 27>>stream\n{glyph}\nendstream"])
+    assert not trusted(path)
 
 
 def test_stamp_on_a_scan_is_added_to_what_is_recognised(tmp_path: Path) -> None:
     path = text_over(tmp_path / "a.pdf", ("Registre foncier, page 1 de 1",), mode=0, top=20)
-    assert standing(path) is Standing.STAMP
     page = load(path)
     assert page.image is not None
     assert page.image.size == (400, 400)  # the scan's own pixels, without the stamp
@@ -98,29 +98,30 @@ def test_stamp_on_a_scan_is_added_to_what_is_recognised(tmp_path: Path) -> None:
 
 
 def test_long_footer_of_a_scan_is_still_a_stamp(tmp_path: Path) -> None:
-    assert standing(text_over(tmp_path / "a.pdf", PROSE, mode=0, top=40)) is Standing.STAMP
+    page = load(text_over(tmp_path / "a.pdf", PROSE, mode=0, top=40))
+    assert page.image is not None
+    assert page.text == "\n".join(PROSE)
 
 
-def test_typed_page_over_a_background_picture_is_taken_from_its_layer(tmp_path: Path) -> None:
-    assert standing(text_over(tmp_path / "a.pdf", PROSE, mode=0, top=250)) is Standing.REAL
+def test_page_typed_over_a_background_picture_is_both(tmp_path: Path) -> None:
+    page = load(text_over(tmp_path / "a.pdf", PROSE, mode=0, top=250))
+    assert page.image is not None
+    assert page.text == "\n".join(PROSE)
 
 
 @pytest.mark.parametrize(
-    ("lines", "expected"),
+    "lines",
     [
-        (PROSE, Standing.REAL),
-        (
-            ("Lc vcndcur dcclarc quc 1c l0t 3 77O 2g2 du cad4strc", "t0utc hyp0th!quc ~~ii. ;l. |_", *"aqwzsx"),
-            Standing.INVISIBLE,
-        ),
-        (("Registre foncier",), Standing.INVISIBLE),
+        ("Lc vcndcur dcclarc quc 1c l0t 3 77O 2g2 du cad4strc", "t0utc hyp0th!quc ~~ii. ;l. |_"),
+        ("Registre foncier",),
+        PROSE,
     ],
-    ids=["good", "bad", "little"],
+    ids=["bad", "little", "of another place"],
 )
-def test_earlier_ocr_is_believed_only_if_it_is_good(tmp_path: Path, lines: tuple[str, ...], expected: Standing) -> None:
-    path = text_over(tmp_path / "a.pdf", lines, mode=3, top=300)
-    assert standing(path) is expected
-    assert (load(path).image is None) == (expected is Standing.REAL)
+def test_earlier_ocr_that_cannot_be_good_is_not_considered(tmp_path: Path, lines: tuple[str, ...]) -> None:
+    page = load(text_over(tmp_path / "a.pdf", lines, mode=3, top=100))
+    assert page.image is not None
+    assert (page.earlier, page.text) == (None, "")
 
 
 def test_mixed_document_is_taken_page_by_page(tmp_path: Path) -> None:

@@ -1,0 +1,65 @@
+"""A page as far as it goes without recognition: images that are to be read, and what its text layer says."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from PIL import Image
+
+from notaflow_pipeline.ocr.input.reading_order import LayerLine, text_of_lines
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of a page that its text layer does not account for; `top` and `bottom` in displayed points."""
+
+    image: Image.Image
+    top: float
+    bottom: float
+
+
+@dataclass(frozen=True)
+class EarlierOcr:
+    """What an earlier OCR has read on a page's image, and a strip of that image with the words that it has there."""
+
+    lines: tuple[LayerLine, ...]
+    strip: Image.Image
+    strip_words: tuple[str, ...] = field(repr=False)  # personal data: not for tracebacks and logs
+
+
+@dataclass(frozen=True)
+class LoadedPage:
+    """A page before recognition.
+
+    `image` is the whole page, upright and grey (mode `L`), its resolution in `info["dpi"]` where it is known; None if its
+    text layer and `regions` say it all. `lines` are visible text that is in neither. With `earlier`, `image` need not be
+    read where the strip agrees with the words; `regions` then are what that OCR left out. `damaged` tells that a part of
+    the page could not be decoded.
+    """
+
+    image: Image.Image | None
+    lines: tuple[LayerLine, ...] = ()
+    regions: tuple[Region, ...] = ()
+    earlier: EarlierOcr | None = None
+    damaged: bool = False
+
+    @property
+    def text(self) -> str:
+        """The visible text layer."""
+        return text_of_lines(self.lines)
+
+
+def with_regions(lines: Sequence[LayerLine], regions: Sequence[tuple[Region, str]]) -> str:
+    """The text of lines, with what was read in regions between the lines above and those below each."""
+    parts: list[str] = []
+    rest = list(lines)
+    for region, text in sorted(regions, key=lambda pair: pair[0].top):
+        middle = (region.top + region.bottom) / 2
+        above = next((number for number, line in enumerate(rest) if line.top > middle), len(rest))
+        parts += [text_of_lines(rest[:above]), text]
+        rest = rest[above:]
+    return "\n\n".join(part for part in [*parts, text_of_lines(rest)] if part)
+
+
+def words_of(lines: Sequence[LayerLine]) -> int:
+    """How many words lines have."""
+    return sum(len(line.words) for line in lines)

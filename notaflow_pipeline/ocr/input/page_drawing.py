@@ -1,0 +1,71 @@
+"""Images of a PDF page at the resolution at which it is read: its scan, the page as it is drawn, or a part of that."""
+
+import math
+from contextlib import suppress
+from dataclasses import dataclass
+
+import pypdfium2
+from PIL import Image
+
+from notaflow_pipeline.ocr.embedded_scan import POINTS_PER_INCH, embedded_scan
+from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
+from notaflow_pipeline.ocr.input.image_files import LONGEST_SIDE_PIXELS, coarser, short_enough, with_dpi
+from notaflow_pipeline.ocr.input.page_pixels import drawn_image
+from notaflow_pipeline.ocr.limits import Limits
+
+PART_MARGIN = 12 / POINTS_PER_INCH
+"""Inches of the page around a part, so that nothing at its edge is cut."""
+
+
+@dataclass(frozen=True)
+class PageDrawing:
+    """A page and how it is drawn; `user_unit` is how many points one unit of its coordinates has."""
+
+    page: pypdfium2.PdfPage
+    dpi: int
+    limits: Limits
+    user_unit: float = 1.0
+    coarse: bool = False
+
+    def scan_or_whole(self) -> Image.Image:
+        """The page's only image in its own pixels, or the page as it is drawn. Raises `DocumentFailure`."""
+        with suppress(pypdfium2.PdfiumError):
+            if scan := embedded_scan(self.page, self.limits):
+                image = with_dpi(short_enough(scan), scan.info["dpi"][0] / self.user_unit)
+                return coarser(image) if self.coarse else image
+        return self.whole()
+
+    def whole(self) -> Image.Image:
+        """The page as it is drawn, text and all. Raises `DocumentFailure`."""
+        return self._drawn((0.0, 0.0, 0.0, 0.0))
+
+    def part(self, box: tuple[float, float, float, float]) -> Image.Image:
+        """A part of the page as it is drawn now: left, top, right, bottom from its upper left corner."""
+        width, height = self.page.get_size()
+        margin = PART_MARGIN * POINTS_PER_INCH / self.user_unit
+        left, top = max(0.0, box[0] - margin), max(0.0, box[1] - margin)
+        right, bottom = min(width, box[2] + margin), min(height, box[3] + margin)
+        return self._drawn((left, height - bottom, width - right, top))
+
+    def _drawn(self, crop: tuple[float, float, float, float]) -> Image.Image:
+        try:
+            scale = self._scale()
+            image = drawn_image(self.page, scale, crop)
+        except (pypdfium2.PdfiumError, ValueError) as error:
+            raise damaged_page() from error
+        return with_dpi(image, scale * POINTS_PER_INCH / self.user_unit)
+
+    def _scale(self) -> float:
+        """Pixels per unit: the wanted resolution, or as much of it as the page's size leaves room for."""
+        width, height = self.page.get_size()
+        if not (0 < width < math.inf and 0 < height < math.inf):
+            raise ValueError(f"a page of {width} x {height} units")
+        wanted: float = self.user_unit * self.dpi / POINTS_PER_INCH
+        by_area = math.sqrt(self.limits.page_pixels / (width * height))
+        by_side = (LONGEST_SIDE_PIXELS - 1) / max(width, height)
+        return float(min(wanted, by_area, by_side))
+
+
+def damaged_page() -> DocumentFailure:
+    """The refusal of a page that cannot be drawn."""
+    return DocumentFailure(FailureKind.CORRUPT, "The page is damaged and cannot be drawn. Fetch the document again.")

@@ -1,0 +1,178 @@
+"""What a displayed page shows, with and without its text: which characters make a mark on it, and which are hidden.
+
+A character counts as text of the page only where drawing it changes what is seen. So layers that are switched off, text
+under a white box or an image, in the paper's colour, without opacity or beyond the crop box do not count.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pypdfium2
+from numpy.typing import NDArray
+from PIL import Image
+from pypdfium2 import raw
+
+from notaflow_pipeline.ocr.embedded_scan import POINTS_PER_INCH, grey_bitmap
+from notaflow_pipeline.ocr.input.characters import Character, are_doubles
+
+LOOK_DPI = 100
+MAX_LOOK_SIDE = 2200
+"""Pixels; a larger page is looked at more coarsely. A letter page is drawn in 18 ms."""
+
+MIN_CHANGE = 8
+"""Of 255: how much a character changes a pixel that it marks."""
+
+MIN_CONTRAST = 12
+"""Of 255: how far a mark differs from what surrounds it. A watermark in a tenth of black has 25."""
+
+BLOCK = 12
+"""Pixels: what surrounds a mark is the median of a square of this side."""
+
+MAX_OVERLAPPING = 16
+"""Text objects over others that are looked at one by one. On a page with more nothing is legible anyway."""
+
+OVERLAP = 0.25
+"""Of the smaller one of two characters; neighbours that are kerned overlap by less."""
+
+MAX_COMPARISONS = 200_000
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class PageLook:
+    """A page as it is seen and the same page without its text, in `scale` pixels a point."""
+
+    shown: Pixels
+    bare: Pixels
+    scale: float
+
+
+def look_at(page: pypdfium2.PdfPage, user_unit: float = 1.0) -> PageLook:
+    """Draw a page twice, coarsely; `user_unit` is how many points one unit has.
+
+    Raises `pypdfium2.PdfiumError` if PDFium cannot.
+    """
+    width, height = page.get_size()
+    scale = min(user_unit * LOOK_DPI / POINTS_PER_INCH, MAX_LOOK_SIDE / max(width, height, 1e-6))
+    shown = drawn(page, scale)
+    with without_text(page):
+        bare = drawn(page, scale)
+    return PageLook(shown, bare, scale)
+
+
+def drawn(page: pypdfium2.PdfPage, scale: float) -> Pixels:
+    """A page in grey, as it is seen."""
+    return np.asarray(drawn_image(page, scale))
+
+
+def drawn_image(
+    page: pypdfium2.PdfPage, scale: float, crop: tuple[float, float, float, float] = (0, 0, 0, 0)
+) -> Image.Image:
+    """The same as an image, without so many points at the left, bottom, right and top.
+
+    Annotations are drawn too, because stamps can be annotations.
+
+    Drawn in colours and then made grey: PDFium's own grey drawing was measured to take more than twice as long.
+    """
+    return grey_bitmap(page.render(scale=scale, crop=crop, may_draw_forms=True, draw_annots=True))
+
+
+@contextmanager
+def without_text(page: pypdfium2.PdfPage) -> Iterator[None]:
+    """A page whose text is not drawn meanwhile; what annotations say still is."""
+    modes = []
+    for thing in page.get_objects(filter=[raw.FPDF_PAGEOBJ_TEXT]):
+        modes.append((thing, raw.FPDFTextObj_GetTextRenderMode(thing)))
+        raw.FPDFTextObj_SetTextRenderMode(thing, raw.FPDF_TEXTRENDERMODE_INVISIBLE)
+    try:
+        yield
+    finally:
+        for thing, mode in modes:
+            raw.FPDFTextObj_SetTextRenderMode(thing, mode)
+
+
+def visible(
+    page: pypdfium2.PdfPage, look: PageLook, characters: Sequence[Character], things: Sequence[Any]
+) -> list[bool]:
+    """Of each character whether it can be seen."""
+    seen = _marked(look.shown, look.bare, characters, look.scale)
+    suspects = _overlapping([one for one, shown in zip(characters, seen, strict=True) if shown])
+    if not suspects or len(suspects) > MAX_OVERLAPPING:
+        return seen
+    for number in suspects:
+        raw.FPDFPageObj_SetIsActive(things[number], False)
+        without = drawn(page, look.scale)
+        raw.FPDFPageObj_SetIsActive(things[number], True)
+        alone = _marked(look.shown, without, characters, look.scale)
+        seen = [
+            was and (one.thing != number or marked) for one, was, marked in zip(characters, seen, alone, strict=True)
+        ]
+    return seen
+
+
+def _marked(shown: Pixels, bare: Pixels, characters: Sequence[Character], scale: float) -> list[bool]:
+    """Of each character whether there is a mark in its box that is not there without text."""
+    around = _surrounding(bare).astype(np.int16)
+    one, other = shown.astype(np.int16), bare.astype(np.int16)
+    marks = (np.abs(one - other) > MIN_CHANGE) & (np.abs(one - around) > MIN_CONTRAST)
+    height, width = marks.shape
+    sums = np.zeros((height + 1, width + 1), dtype=np.int32)
+    sums[1:, 1:] = marks.cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32)
+    boxes = np.array([(one.left, one.top, one.right, one.bottom) for one in characters], dtype=np.float64)
+    boxes = np.nan_to_num(boxes * scale, posinf=1e6, neginf=-1e6)
+    left, right = (np.clip(boxes[:, side] + more, 0, width).astype(int) for side, more in ((0, 0), (2, 1)))
+    top, bottom = (np.clip(boxes[:, side] + more, 0, height).astype(int) for side, more in ((1, 0), (3, 1)))
+    counts = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
+    return [bool(count > 0) for count in counts]
+
+
+def _surrounding(pixels: Pixels) -> Pixels:
+    """The median of the square that each pixel lies in."""
+    height, width = pixels.shape
+    padded = np.pad(pixels, ((0, -height % BLOCK), (0, -width % BLOCK)), mode="edge")
+    rows, columns = padded.shape[0] // BLOCK, padded.shape[1] // BLOCK
+    squares = padded.reshape(rows, BLOCK, columns, BLOCK).swapaxes(1, 2).reshape(rows, columns, -1)
+    medians = np.median(squares[:, :, ::3], axis=2).astype(np.uint8)
+    around: Pixels = medians.repeat(BLOCK, axis=0).repeat(BLOCK, axis=1)[:height, :width]
+    return around
+
+
+def _overlapping(characters: Sequence[Character]) -> list[int]:
+    """Numbers of the text objects that have a character over a different one of another object."""
+    cells: dict[tuple[int, int], list[Character]] = {}
+    for one in characters:
+        size = 12.0
+        cells.setdefault((int(one.left // size), int(one.top // size)), []).append(one)
+    found: set[int] = set()
+    left = MAX_COMPARISONS
+    for (column, row), inside in cells.items():
+        near = [*inside]
+        for dx, dy in ((1, 0), (0, 1), (1, 1), (1, -1)):
+            near += cells.get((column + dx, row + dy), [])
+        left -= len(near) ** 2 // 2
+        if len(found) > MAX_OVERLAPPING or left < 0:
+            break
+        pairs = combinations(near, 2)
+        found.update(number for one, other in pairs if _conflict(one, other) for number in (one.thing, other.thing))
+    return sorted(found)
+
+
+def _conflict(one: Character, other: Character) -> bool:
+    """Whether two characters of different objects stand over each other and are not the same one drawn twice."""
+    if one.thing == other.thing or _overlap(one, other) <= OVERLAP:
+        return False
+    return not are_doubles(one, other)
+
+
+def _overlap(one: Character, other: Character) -> float:
+    wide = min(one.right, other.right) - max(one.left, other.left)
+    high = min(one.bottom, other.bottom) - max(one.top, other.top)
+    if wide <= 0 or high <= 0:
+        return 0.0
+    areas = [(box.right - box.left) * (box.bottom - box.top) for box in (one, other)]
+    return wide * high / max(min(areas), 1e-9)

@@ -1,0 +1,117 @@
+"""One page of a PDF: its text layer where that accounts for the page, and images of what it does not account for."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pypdfium2
+from PIL import Image
+from pypdfium2 import raw
+
+from notaflow_pipeline.ocr.input.damaged_images import has_damaged_image
+from notaflow_pipeline.ocr.input.loaded_page import EarlierOcr, LoadedPage, Region
+from notaflow_pipeline.ocr.input.page_drawing import PageDrawing, damaged_page
+from notaflow_pipeline.ocr.input.page_objects import page_facts
+from notaflow_pipeline.ocr.input.page_pixels import without_text
+from notaflow_pipeline.ocr.input.reading_order import LayerLine
+from notaflow_pipeline.ocr.input.text_layer import (
+    TEXT_ANNOTATIONS,
+    UNTRUSTED,
+    PageContent,
+    annotation_kinds,
+    page_content,
+)
+from notaflow_pipeline.ocr.limits import Limits
+from notaflow_pipeline.ocr.opening import mended_pdf, opened_pdf
+
+COARSE_DPI = 150
+"""At which a page is tried again that took too long or killed its worker: half the usual, a quarter of the pixels."""
+
+STRIP_SHARE = 0.2
+"""Of a page's height: what is read to compare it with an earlier OCR."""
+
+
+def load_pdf_page(path: Path, page_number: int, dpi: int, limits: Limits, *, coarse: bool) -> LoadedPage:
+    """One page of a PDF, see `rendering.load_page`."""
+    facts = page_facts(path, page_number)
+    with opened_pdf(path) as document:
+        page = _with_annotations_as_content(document, _page(document, page_number, path), page_number)
+        drawing = PageDrawing(page, dpi, limits, facts.user_unit, coarse=coarse)
+        damaged = facts.missing or has_damaged_image(page)
+        content = _content(page, facts.user_unit)
+        if content is None:
+            return LoadedPage(drawing.scan_or_whole(), damaged=damaged)
+        if not content.trusted:
+            return LoadedPage(drawing.whole(), damaged=damaged)
+        return _loaded(drawing, content, damaged=damaged)
+
+
+def draw_pdf_page(path: Path, page_number: int, dpi: int, limits: Limits) -> Image.Image:
+    """A page as it is seen, whatever text layer it has."""
+    with opened_pdf(path) as document:
+        page = _page(document, page_number, path)
+        return PageDrawing(page, dpi, limits, page_facts(path, page_number).user_unit).whole()
+
+
+def _loaded(drawing: PageDrawing, content: PageContent, *, damaged: bool) -> LoadedPage:
+    with without_text(drawing.page):
+        regions = tuple(Region(drawing.part(box), box[1], box[3]) for box in content.unread)
+        unclear = content.whole or content.earlier or content.blank
+        image = drawing.scan_or_whole() if unclear else None
+        earlier = _earlier(drawing, content.earlier) if content.earlier else None
+    return LoadedPage(image, content.lines, regions, earlier, damaged)
+
+
+def _page(document: pypdfium2.PdfDocument, page_number: int, path: Path) -> pypdfium2.PdfPage:
+    """A page, if need be from the repaired document: PDFium gives up on page trees that are too deep."""
+    document.init_forms()  # so that filled-in fields are drawn; this PDFium is built without a script engine
+    try:
+        return document[page_number - 1]
+    except pypdfium2.PdfiumError as error:
+        mended = mended_pdf(path, blank_too=True)
+        if mended is not None and len(mended) == len(document):
+            with suppress(pypdfium2.PdfiumError):
+                return mended[page_number - 1]
+        raise damaged_page() from error
+
+
+def _with_annotations_as_content(
+    document: pypdfium2.PdfDocument, page: pypdfium2.PdfPage, page_number: int
+) -> pypdfium2.PdfPage:
+    """The page with the text of its fields, notes and stamps made part of its text layer, if it has any."""
+    if not annotation_kinds(page) & TEXT_ANNOTATIONS:
+        return page
+    if raw.FPDFPage_Flatten(page, raw.FLAT_NORMALDISPLAY) != raw.FLATTEN_SUCCESS:
+        return page
+    page.close()
+    with suppress(pypdfium2.PdfiumError):
+        return document[page_number - 1]
+    raise damaged_page()
+
+
+def _content(page: pypdfium2.PdfPage, user_unit: float) -> PageContent | None:
+    """What the text layer says; where PDFium cannot tell, only the drawn page does."""
+    with suppress(pypdfium2.PdfiumError):
+        return page_content(page, user_unit)
+    return UNTRUSTED
+
+
+def _earlier(drawing: PageDrawing, lines: Sequence[LayerLine]) -> EarlierOcr:
+    """An earlier OCR with the strip of the page in which it has the most figures: they are worst when they are wrong."""
+    by_height = sorted(lines, key=lambda line: line.top)
+    width, height = drawing.page.get_size()
+    reach = STRIP_SHARE * height
+    strips = [
+        [line for line in by_height[start:] if line.bottom - first.top <= reach] or [first]
+        for start, first in enumerate(by_height)
+    ]
+    best = max(strips, key=_figures)
+    top, bottom = min(line.top for line in best), max(line.bottom for line in best)
+    inside = [line for line in lines if (line.top + line.bottom) / 2 > top and (line.top + line.bottom) / 2 < bottom]
+    words = tuple(word.text for line in inside for word in line.words)
+    return EarlierOcr(tuple(lines), drawing.part((0.0, top, width, bottom)), words)
+
+
+def _figures(lines: Sequence[LayerLine]) -> tuple[int, int]:
+    text = "".join(line.text for line in lines)
+    return sum(map(str.isdigit, text)), len(text)

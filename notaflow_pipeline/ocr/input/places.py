@@ -1,0 +1,44 @@
+"""Where a place of a PDF page is on the page as it is displayed, in points from its upper left corner."""
+
+import ctypes
+from dataclasses import dataclass
+
+import pypdfium2
+from pypdfium2 import raw
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Turns a page's own coordinates into displayed points."""
+
+    a: float
+    b: float
+    c: float
+    d: float
+    e: float
+    f: float
+
+    def point(self, x: float, y: float) -> tuple[float, float]:
+        """Where a point of the page is displayed."""
+        return self.a * x + self.c * y + self.e, self.b * x + self.d * y + self.f
+
+    def box(self, left: float, bottom: float, right: float, top: float) -> tuple[float, float, float, float]:
+        """A box of the page as it is displayed: left, top, right, bottom."""
+        (x1, y1), (x2, y2) = self.point(left, bottom), self.point(right, top)
+        return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+
+
+def display_affine(page: pypdfium2.PdfPage) -> Affine:
+    """How PDFium places this page's coordinates on the displayed page, its rotation and crop box included."""
+    width, height = page.get_size()
+    fine = 1e6 / max(width, height, 1e-6)
+    device_width, device_height = round(width * fine), round(height * fine)
+    apart = max(width, height)
+
+    def displayed(x: float, y: float) -> tuple[float, float]:
+        found_x, found_y = ctypes.c_int(), ctypes.c_int()
+        raw.FPDF_PageToDevice(page, 0, 0, device_width, device_height, 0, x, y, found_x, found_y)
+        return found_x.value / fine, found_y.value / fine
+
+    (e, f), (x1, y1), (x2, y2) = displayed(0, 0), displayed(apart, 0), displayed(0, apart)
+    return Affine((x1 - e) / apart, (y1 - f) / apart, (x2 - e) / apart, (y2 - f) / apart, e, f)

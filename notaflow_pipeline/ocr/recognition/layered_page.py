@@ -1,0 +1,146 @@
+"""A page of which the text layer says a part: what is recognised, what is taken from the layer, and how both are joined."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+
+from notaflow_pipeline.ocr.document_text import PageSource, PageText
+from notaflow_pipeline.ocr.engine import Engine, Recognition
+from notaflow_pipeline.ocr.input.loaded_page import EarlierOcr, LoadedPage, Region, with_regions, words_of
+from notaflow_pipeline.ocr.input.reading_order import LayerLine, text_of_lines
+from notaflow_pipeline.ocr.recognising import read_page
+from notaflow_pipeline.ocr.rendering import page_dpi
+
+MIN_ENGINE_SECONDS = 1.0
+"""What the engine gets even if rendering has used up the page's time; pytesseract takes 0 for no limit at all."""
+
+MIN_AGREEMENT = 0.95
+"""Of the words of a strip: an earlier OCR that agrees with ours in fewer is read again."""
+
+MIN_REGION_CONFIDENCE = 60.0
+"""What is read in a logo, a drawing or a signature beside typed text is no text below this."""
+
+SMALL_REGION_PIXELS = 500_000
+"""A smaller part of a page (a 16th of a letter page at 300 dpi) is a logo, a stamp or a signature, and is read once."""
+
+MAX_KNOWN_SHARE = 0.8
+"""Of a line's words: text drawn over a scan that has more of them already is not added a second time."""
+
+
+@dataclass
+class _Figures:
+    """What all recognitions of a page amount to."""
+
+    words: int = 0
+    low_confidence_words: int = 0
+    confidence: float = 0.0
+    passes: int = 0
+
+    def add(self, found: Recognition) -> None:
+        self.words += found.words
+        self.low_confidence_words += found.low_confidence_words
+        self.confidence += found.words * (found.mean_confidence or 0.0)
+        self.passes += found.passes
+
+    @property
+    def mean_confidence(self) -> float | None:
+        return self.confidence / self.words if self.words else None
+
+
+class _Reading:
+    """Recognises images until a page's time is used up."""
+
+    def __init__(self, engine: Engine, deadline: float) -> None:
+        self._engine, self._deadline = engine, deadline
+
+    def read(self, image: Image.Image) -> Recognition:
+        left_seconds = max(self._deadline - time.monotonic(), MIN_ENGINE_SECONDS)
+        return read_page(image, page_dpi(image), self._engine, left_seconds)
+
+    def read_once(self, image: Image.Image) -> Recognition:
+        left_seconds = max(self._deadline - time.monotonic(), MIN_ENGINE_SECONDS)
+        return self._engine.recognise(image, page_dpi(image), left_seconds)
+
+
+def read_loaded_page(number: int, page: LoadedPage, engine: Engine, began: float, page_seconds: float) -> PageText:
+    """The text of a page that began to be loaded at `began` (monotonic) and may take so many seconds in all.
+
+    Raises `DocumentFailure` or `EngineUnavailable`.
+    """
+    reading, figures = _Reading(engine, began + page_seconds), _Figures()
+    agreed = page.earlier is not None and _agrees(page.earlier, reading, figures)
+    if page.image is not None and not agreed:
+        found = reading.read(page.image)
+        figures.add(found)
+        text = _joined(found.text, _missing(page.lines, found.text))
+        nothing = not (found.words or page.lines or page.damaged)
+        source = PageSource.BLANK if nothing else PageSource.RECOGNISED
+    else:
+        base = page.earlier.lines if page.earlier else page.lines
+        text = with_regions(base, _regions(page.regions, reading, figures))
+        text = _joined(text, _missing(page.lines, text)) if page.earlier else text
+        source = PageSource.RECOGNISED if figures.words else PageSource.TEXT_LAYER
+    return PageText(
+        number,
+        text,
+        figures.words or words_of(page.lines),
+        figures.mean_confidence,
+        time.monotonic() - began,
+        low_confidence_words=figures.low_confidence_words,
+        passes=figures.passes,
+        source=source,
+        damaged=page.damaged,
+    )
+
+
+def _agrees(earlier: EarlierOcr, reading: _Reading, figures: _Figures) -> bool:
+    """Whether an earlier OCR has in a strip of its image what ours reads there, every figure included."""
+    found = reading.read(earlier.strip)
+    figures.passes += found.passes
+    ours, theirs = _compared(found.text.split()), _compared(earlier.strip_words)
+    same = sum((ours & theirs).values())
+    if same < MIN_AGREEMENT * max(ours.total(), theirs.total()):
+        return False
+    return _digits(found.text) == _digits("".join(earlier.strip_words))
+
+
+def _regions(regions: Sequence[Region], reading: _Reading, figures: _Figures) -> list[tuple[Region, str]]:
+    """What is read in the parts of a page that its text layer does not account for."""
+    read = []
+    for region in regions:
+        small = region.image.width * region.image.height < SMALL_REGION_PIXELS
+        found = reading.read_once(region.image) if small else reading.read(region.image)
+        figures.passes += found.passes
+        if found.text and (found.mean_confidence or 0.0) >= MIN_REGION_CONFIDENCE:
+            figures.add(found)
+            figures.passes -= found.passes
+            read.append((region, found.text))
+    return read
+
+
+def _missing(lines: Sequence[LayerLine], text: str) -> list[LayerLine]:
+    """The lines of which a text does not have most words already."""
+    known = _compared(text.split())
+    missing = []
+    for line in lines:
+        words = _compared(line.text.split())
+        if sum((words & known).values()) <= MAX_KNOWN_SHARE * words.total():
+            missing.append(line)
+    return missing
+
+
+def _compared(words: Sequence[str]) -> Counter[str]:
+    """Words without their case and the signs around them."""
+    bare = ("".join(filter(str.isalnum, word)).casefold() for word in words)
+    return Counter(word for word in bare if word)
+
+
+def _digits(text: str) -> Counter[str]:
+    return Counter(filter(str.isdigit, text))
+
+
+def _joined(text: str, lines: Sequence[LayerLine]) -> str:
+    return "\n\n".join(part for part in (text, text_of_lines(lines)) if part)
