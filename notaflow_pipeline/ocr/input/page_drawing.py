@@ -43,8 +43,8 @@ class PageDrawing:
         """A part of the page as it is drawn now: left, top, right, bottom from its upper left corner."""
         width, height = self.page.get_size()
         margin = PART_MARGIN * POINTS_PER_INCH / self.user_unit
-        left, top = max(0.0, box[0] - margin), max(0.0, box[1] - margin)
-        right, bottom = min(width, box[2] + margin), min(height, box[3] + margin)
+        left, right = (min(max(side, 0.0), width) for side in (box[0] - margin, box[2] + margin))
+        top, bottom = (min(max(side, 0.0), height) for side in (box[1] - margin, box[3] + margin))
         return self._drawn((left, height - bottom, width - right, top))
 
     def _drawn(self, crop: tuple[float, float, float, float]) -> Image.Image:

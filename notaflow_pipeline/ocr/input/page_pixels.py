@@ -7,7 +7,7 @@ under a white box or an image, in the paper's colour, without opacity or beyond 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from PIL import Image
 from pypdfium2 import raw
 
 from notaflow_pipeline.ocr.embedded_scan import POINTS_PER_INCH, grey_bitmap
-from notaflow_pipeline.ocr.input.characters import Character, are_doubles
+from notaflow_pipeline.ocr.input.characters import Character, are_doubles, without_doubles
 
 LOOK_DPI = 100
 MAX_LOOK_SIDE = 2200
@@ -28,6 +28,9 @@ MIN_CHANGE = 8
 
 MIN_CONTRAST = 12
 """Of 255: how far a mark differs from what surrounds it. A watermark in a tenth of black has 25."""
+
+MIN_LIGHTER = 75
+"""The same for a mark that is lighter: white on the grey paper of a scan is not meant to be seen."""
 
 BLOCK = 12
 """Pixels: what surrounds a mark is the median of a square of this side."""
@@ -100,26 +103,35 @@ def visible(
     page: pypdfium2.PdfPage, look: PageLook, characters: Sequence[Character], things: Sequence[Any]
 ) -> list[bool]:
     """Of each character whether it can be seen."""
-    seen = _marked(look.shown, look.bare, characters, look.scale)
-    suspects = _overlapping([one for one, shown in zip(characters, seen, strict=True) if shown])
+    seen = _by_words(characters, _counts(_marks(look.shown, look.bare), characters, look.scale))
+    shown = [one for one, marked in zip(characters, seen, strict=True) if marked]
+    suspects = _overlapping(list(without_doubles(shown)))
     if not suspects or len(suspects) > MAX_OVERLAPPING:
         return seen
     for number in suspects:
         raw.FPDFPageObj_SetIsActive(things[number], False)
         without = drawn(page, look.scale)
         raw.FPDFPageObj_SetIsActive(things[number], True)
-        alone = _marked(look.shown, without, characters, look.scale)
+        changed = np.abs(look.shown.astype(np.int16) - without.astype(np.int16)) > MIN_CHANGE
+        alone = _by_words(characters, _counts(changed, characters, look.scale))
         seen = [
             was and (one.thing != number or marked) for one, was, marked in zip(characters, seen, alone, strict=True)
         ]
     return seen
 
 
-def _marked(shown: Pixels, bare: Pixels, characters: Sequence[Character], scale: float) -> list[bool]:
-    """Of each character whether there is a mark in its box that is not there without text."""
+def _marks(shown: Pixels, bare: Pixels) -> NDArray[np.bool_]:
+    """Where text is what is seen: darker than what surrounds it, or clearly lighter."""
     around = _surrounding(bare).astype(np.int16)
     one, other = shown.astype(np.int16), bare.astype(np.int16)
-    marks = (np.abs(one - other) > MIN_CHANGE) & (np.abs(one - around) > MIN_CONTRAST)
+    darker = (other - one > MIN_CHANGE) & (around - one > MIN_CONTRAST)
+    lighter = (one - other > MIN_CHANGE) & (one - around > MIN_LIGHTER)
+    marks: NDArray[np.bool_] = darker | lighter
+    return marks
+
+
+def _counts(marks: NDArray[np.bool_], characters: Sequence[Character], scale: float) -> list[bool]:
+    """Of each character whether there is a mark in its box."""
     height, width = marks.shape
     sums = np.zeros((height + 1, width + 1), dtype=np.int32)
     sums[1:, 1:] = marks.cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32)
@@ -140,6 +152,16 @@ def _surrounding(pixels: Pixels) -> Pixels:
     medians = np.median(squares[:, :, ::3], axis=2).astype(np.uint8)
     around: Pixels = medians.repeat(BLOCK, axis=0).repeat(BLOCK, axis=1)[:height, :width]
     return around
+
+
+def _by_words(characters: Sequence[Character], seen: Sequence[bool]) -> list[bool]:
+    """The same for whole words: one of which less than half can be seen is hidden."""
+    starts = [number for number, one in enumerate(characters) if number == 0 or one.follows]
+    found: list[bool] = []
+    for start, end in pairwise([*starts, len(characters)]):
+        shown = sum(seen[start:end])
+        found += [2 * shown >= end - start] * (end - start)
+    return found
 
 
 def _overlapping(characters: Sequence[Character]) -> list[int]:

@@ -66,13 +66,23 @@ def _page(document: pypdfium2.PdfDocument, page_number: int, path: Path) -> pypd
     """A page, if need be from the repaired document: PDFium gives up on page trees that are too deep."""
     document.init_forms()  # so that filled-in fields are drawn; this PDFium is built without a script engine
     try:
-        return document[page_number - 1]
+        return _with_a_size(document, page_number)
     except pypdfium2.PdfiumError as error:
         mended = mended_pdf(path, blank_too=True)
         if mended is not None and len(mended) == len(document):
             with suppress(pypdfium2.PdfiumError):
                 return mended[page_number - 1]
         raise damaged_page() from error
+
+
+def _with_a_size(document: pypdfium2.PdfDocument, page_number: int) -> pypdfium2.PdfPage:
+    """A page, the whole of it if its crop box lies off the page: PDFium then shows nothing of it."""
+    page = document[page_number - 1]
+    if min(page.get_size()) > 0:
+        return page
+    page.set_cropbox(*page.get_mediabox())
+    page.close()
+    return document[page_number - 1]
 
 
 def _with_annotations_as_content(

@@ -31,8 +31,9 @@ MIN_COVERED = 0.85
 MAX_REGIONS = 6
 """Parts of a page that are read one by one; a page with more is read as a whole."""
 
-WORD_MARGIN = 3
-"""Pixels at 100 dpi (2 points): ink so near to a word of the layer belongs to it."""
+MIN_WORD_MARGIN = 3
+WORD_MARGIN = 0.4
+"""Pixels at 100 dpi and of a word's height: ink so near to a word of the layer belongs to it."""
 
 TEXT_ANNOTATIONS = frozenset({raw.FPDF_ANNOT_WIDGET, raw.FPDF_ANNOT_FREETEXT, raw.FPDF_ANNOT_STAMP})
 """Annotations that may show words: fields of a form, typed notes, stamps."""
@@ -129,8 +130,9 @@ def _boxes(lines: Sequence[LayerLine], scale: float) -> list[Box]:
     boxes = []
     for line in lines:
         for word in line.words:
-            left, top = int(word.left * scale) - WORD_MARGIN, int(word.top * scale) - WORD_MARGIN
-            right, bottom = int(word.right * scale) + WORD_MARGIN, int(word.bottom * scale) + WORD_MARGIN
+            margin = max(MIN_WORD_MARGIN, round(WORD_MARGIN * (word.bottom - word.top) * scale))
+            left, top = int(word.left * scale) - margin, int(word.top * scale) - margin
+            right, bottom = int(word.right * scale) + margin, int(word.bottom * scale) + margin
             boxes.append((left, top, right, bottom))
     return boxes
 

@@ -65,9 +65,9 @@ def unread_regions(ink: Ink, covered: Iterable[Box] = ()) -> list[Box]:
 
 
 def covered_share(ink: Ink, covered: Sequence[Box]) -> float:
-    """The share of the ink's squares that lie in the boxes; 1 without any ink."""
+    """The share of the ink's squares that lie in the boxes; 0 without any ink."""
     total = int(ink.cells.sum())
-    return float((ink.cells & _covered_cells(ink, covered)).sum()) / total if total else 1.0
+    return float((ink.cells & _covered_cells(ink, covered)).sum()) / total if total else 0.0
 
 
 def _paper(pixels: Pixels) -> Pixels:

@@ -27,7 +27,7 @@ SMALL_REGION_PIXELS = 500_000
 """A smaller part of a page (a 16th of a letter page at 300 dpi) is a logo, a stamp or a signature, and is read once."""
 
 MAX_KNOWN_SHARE = 0.8
-"""Of a line's words: text drawn over a scan that has more of them already is not added a second time."""
+"""Of its words: what a text has more of already is not added to it a second time."""
 
 
 @dataclass
@@ -80,7 +80,11 @@ def read_loaded_page(number: int, page: LoadedPage, engine: Engine, began: float
         source = PageSource.BLANK if nothing else PageSource.RECOGNISED
     else:
         base = page.earlier.lines if page.earlier else page.lines
-        text = with_regions(base, _regions(page.regions, reading, figures))
+        regions = _regions(page.regions, reading, figures)
+        if page.earlier:
+            known = text_of_lines(base)
+            regions = [(region, text) for region, text in regions if not _is_known(text, known)]
+        text = with_regions(base, regions)
         text = _joined(text, _missing(page.lines, text)) if page.earlier else text
         source = PageSource.RECOGNISED if figures.words else PageSource.TEXT_LAYER
     return PageText(
@@ -122,14 +126,14 @@ def _regions(regions: Sequence[Region], reading: _Reading, figures: _Figures) ->
 
 
 def _missing(lines: Sequence[LayerLine], text: str) -> list[LayerLine]:
-    """The lines of which a text does not have most words already."""
-    known = _compared(text.split())
-    missing = []
-    for line in lines:
-        words = _compared(line.text.split())
-        if sum((words & known).values()) <= MAX_KNOWN_SHARE * words.total():
-            missing.append(line)
-    return missing
+    """The lines that a text does not have already."""
+    return [line for line in lines if not _is_known(line.text, text)]
+
+
+def _is_known(part: str, text: str) -> bool:
+    """Whether a text has most words of another one."""
+    words, known = _compared(part.split()), _compared(text.split())
+    return sum((words & known).values()) > MAX_KNOWN_SHARE * words.total()
 
 
 def _compared(words: Sequence[str]) -> Counter[str]:
