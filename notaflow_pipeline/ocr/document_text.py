@@ -54,15 +54,19 @@ class PageText:
 
 @dataclass(frozen=True)
 class DocumentText:
-    """A document that was read to its end; `pages` are in order. `incomplete` tells that pages behind them are lost."""
+    """A document that was read to its end; `pages` are in order.
+
+    `incomplete` tells that pages behind them are lost, `unread` names files that are attached and were not read.
+    """
 
     pages: tuple[PageText, ...]
     incomplete: bool = False
+    unread: tuple[str, ...] = field(default=(), repr=False)  # personal data: not for tracebacks and logs
 
     @cached_property
     def text(self) -> str:
         """Every page after a line `--- Page N ---`, in NFC and without NUL; empty if all pages are blank."""
-        joined = "\n\n".join(self._parts()) if any(page.marked for page in self.pages) else ""
+        joined = "\n\n".join(self._parts()) if self._says_something else ""
         return unicodedata.normalize("NFC", joined.replace("\0", ""))  # PostgreSQL stores no NUL
 
     @property
@@ -136,6 +140,10 @@ class DocumentText:
             return first.failure.on_page(first.number, len(self.pages))
         return None
 
+    @property
+    def _says_something(self) -> bool:
+        return bool(self.unread) or any(page.marked for page in self.pages)
+
     def _count(self, source: PageSource) -> int:
         return sum(page.source is source for page in self.pages)
 
@@ -144,6 +152,8 @@ class DocumentText:
             yield f"--- Page {page.number} ---\n{page.marked}".rstrip()
         if self.incomplete:
             yield INCOMPLETE_MARK
+        for name in self.unread:
+            yield f"[attached file was not read: {name}]"
 
 
 DAMAGED_MARK = "[page is damaged: part of it could not be read]"

@@ -8,7 +8,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pypdfium2
@@ -16,6 +16,7 @@ from PIL import Image, ImageFile
 
 from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
 from notaflow_pipeline.ocr.formats import HEAD_BYTES, DocumentFormat, recognised_format
+from notaflow_pipeline.ocr.input.attachments import attached_files
 from notaflow_pipeline.ocr.input.cut_files import is_cut_short
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.salvaging import salvaged_pdfs
@@ -37,12 +38,14 @@ __all__ = [
 class Opened:
     """A file that can be read, page by page.
 
-    `incomplete` tells that the file is cut short or damaged, and these are the pages that could be found.
+    `incomplete` tells that the file is cut short or damaged, and these are the pages that could be found; `unread` names
+    attached files that are not among the pages.
     """
 
     format: DocumentFormat
     pages: int
     incomplete: bool = False
+    unread: tuple[str, ...] = field(default=(), repr=False)  # personal data: not for tracebacks and logs
 
 
 def open_document(path: Path, limits: Limits) -> Opened:
@@ -163,10 +166,12 @@ def _format_within_size(path: Path, limits: Limits) -> DocumentFormat:
 def _opened_pdf(path: Path, limits: Limits) -> Opened:
     document, mended = _open_pdf(path)
     try:
-        pages = _counted(len(document), limits)
+        own = _counted(len(document), limits)
+        attached = attached_files(document)
+        pages = _counted(own + attached.pages, limits)
     finally:
         document.close()
-    return Opened(DocumentFormat.PDF, pages, incomplete=mended or is_cut_short(path))
+    return Opened(DocumentFormat.PDF, pages, mended or is_cut_short(path), attached.unread)
 
 
 def _image_pages(path: Path, document_format: DocumentFormat, limits: Limits) -> int:

@@ -225,7 +225,8 @@ class _Document:
     def finish(self) -> None:
         """Settle the future, once all pages are there."""
         pages = tuple(self.pages[number] for number in sorted(self.pages))
-        text = DocumentText(pages, incomplete=self.opened is not None and self.opened.incomplete)
+        incomplete, unread = (self.opened.incomplete, self.opened.unread) if self.opened else (False, ())
+        text = DocumentText(pages, incomplete=incomplete, unread=unread)
         failure = text.failure
         if failure is None:
             self.future.set_result(text)

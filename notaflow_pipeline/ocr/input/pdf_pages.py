@@ -1,13 +1,14 @@
 """One page of a PDF: its text layer where that accounts for the page, and images of what it does not account for."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pypdfium2
 from PIL import Image
 from pypdfium2 import raw
 
+from notaflow_pipeline.ocr.input.attachments import document_of_page
 from notaflow_pipeline.ocr.input.damaged_images import has_damaged_image
 from notaflow_pipeline.ocr.input.loaded_page import EarlierOcr, LoadedPage, Region
 from notaflow_pipeline.ocr.input.page_drawing import PageDrawing, damaged_page
@@ -34,8 +35,8 @@ STRIP_SHARE = 0.2
 def load_pdf_page(path: Path, page_number: int, dpi: int, limits: Limits, *, coarse: bool) -> LoadedPage:
     """One page of a PDF, see `rendering.load_page`."""
     facts = page_facts(path, page_number)
-    with opened_pdf(path) as document:
-        page = _with_annotations_as_content(document, _page(document, page_number, path), page_number)
+    with _opened(path, page_number) as (document, number):
+        page = _with_annotations_as_content(document, _page(document, number, path), number)
         drawing = PageDrawing(page, dpi, limits, facts.user_unit, coarse=coarse)
         damaged = facts.missing or has_damaged_image(page)
         content = _content(page, facts.user_unit)
@@ -48,9 +49,20 @@ def load_pdf_page(path: Path, page_number: int, dpi: int, limits: Limits, *, coa
 
 def draw_pdf_page(path: Path, page_number: int, dpi: int, limits: Limits) -> Image.Image:
     """A page as it is seen, whatever text layer it has."""
-    with opened_pdf(path) as document:
-        page = _page(document, page_number, path)
+    with _opened(path, page_number) as (document, number):
+        page = _page(document, number, path)
         return PageDrawing(page, dpi, limits, page_facts(path, page_number).user_unit).whole()
+
+
+@contextmanager
+def _opened(path: Path, page_number: int) -> Iterator[tuple[pypdfium2.PdfDocument, int]]:
+    """The document that a page is in, which may be attached to the file's own, and its number there."""
+    with opened_pdf(path) as whole, ExitStack() as stack:
+        try:
+            found = stack.enter_context(document_of_page(whole, page_number))
+        except pypdfium2.PdfiumError as error:
+            raise damaged_page() from error
+        yield found
 
 
 def _loaded(drawing: PageDrawing, content: PageContent, *, damaged: bool) -> LoadedPage:

@@ -1,0 +1,99 @@
+"""Files attached to a PDF: the PDFs among them are read as further pages, the others are named as not read.
+
+A portfolio is a PDF of one page that says that a newer program is needed, with the documents attached to it.
+"""
+
+import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pypdfium2
+from pypdfium2 import raw
+
+MAX_ATTACHMENTS = 100
+MAX_BYTES = 256 * 1024**2
+"""What all attached files of a document may have together; further ones are not read."""
+
+
+@dataclass(frozen=True)
+class Attached:
+    """`pages` are those of the attached PDFs, behind the document's own; `unread` are names of other files."""
+
+    pages: int = 0
+    unread: tuple[str, ...] = field(default=(), repr=False)  # personal data: not for tracebacks and logs
+
+
+def attached_files(document: pypdfium2.PdfDocument) -> Attached:
+    """What is attached to a document."""
+    pages, unread, left_bytes = 0, [], MAX_BYTES
+    count = document.count_attachments()
+    for index in range(min(count, MAX_ATTACHMENTS)):
+        content = _content(document, index, left_bytes)
+        left_bytes -= len(content)
+        found = _pages_of(content)
+        if found:
+            pages += found
+        else:
+            unread.append(_name(document, index))
+    if count > MAX_ATTACHMENTS:
+        unread.append(f"{count - MAX_ATTACHMENTS} more")
+    return Attached(pages, tuple(unread))
+
+
+@contextmanager
+def document_of_page(document: pypdfium2.PdfDocument, page_number: int) -> Iterator[tuple[pypdfium2.PdfDocument, int]]:
+    """The document or the attached PDF that a page is in, and its number there; all count from 1.
+
+    Raises `pypdfium2.PdfiumError` if there is no such page.
+    """
+    if page_number <= len(document):
+        yield document, page_number
+        return
+    number, left_bytes = page_number - len(document), MAX_BYTES
+    for index in range(min(document.count_attachments(), MAX_ATTACHMENTS)):
+        content = _content(document, index, left_bytes)
+        left_bytes -= len(content)
+        pages = _pages_of(content)
+        if number <= pages:
+            attached = pypdfium2.PdfDocument(content)
+            try:
+                yield attached, number
+            finally:
+                attached.close()
+            return
+        number -= pages
+    raise pypdfium2.PdfiumError("no such page")
+
+
+def _pages_of(content: bytes) -> int:
+    """How many pages an attached file has, 0 if it is no PDF that can be read."""
+    if b"%PDF-" not in content[:1024]:
+        return 0
+    try:
+        with pypdfium2.PdfDocument(content) as document:
+            return len(document)
+    except pypdfium2.PdfiumError:
+        return 0
+
+
+def _content(document: pypdfium2.PdfDocument, index: int, max_bytes: int) -> bytes:
+    """The bytes of an attached file; none if it is broken or too large."""
+    attachment = raw.FPDFDoc_GetAttachment(document, index)
+    size_bytes = ctypes.c_ulong()
+    if not attachment or not raw.FPDFAttachment_GetFile(attachment, None, 0, size_bytes):
+        return b""
+    if not 0 < size_bytes.value <= max_bytes:
+        return b""
+    buffer = ctypes.create_string_buffer(size_bytes.value)
+    if not raw.FPDFAttachment_GetFile(attachment, buffer, size_bytes.value, size_bytes):
+        return b""
+    return buffer.raw[: size_bytes.value]
+
+
+def _name(document: pypdfium2.PdfDocument, index: int) -> str:
+    try:
+        name = str(document.get_attachment(index).get_name())
+    except pypdfium2.PdfiumError:
+        name = ""
+    return " ".join(name.split()) or "without a name"
