@@ -4,6 +4,7 @@ What does not belong here: the way in which NotaFlow's own extraction stage does
 """
 
 import itertools
+import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ DOCUMENT_ENDINGS = {".pdf", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".gif", ".
 
 # milliseconds that never repeat within this process, so that two files of one name keep apart
 _stamps = itertools.count(time.time_ns() // 1_000_000)
+
+
+class UnusableFile(Exception):
+    """This file cannot be enqueued, others are not concerned; the message says which one and what to do."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,11 @@ def documents_in(paths: Iterable[Path]) -> Iterator[Path]:
             raise FileNotFoundError(f"{path} does not exist")
 
 
+def legible(path: Path) -> str:
+    """A path for people and for JSON, whatever bytes it has."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def put(connection: Connection, storage: DocumentStorage, file: Path, source: str) -> Enqueued:
     """Store a file under a name of the field's form, and add its row; the document's number is the file's name.
 
@@ -58,11 +68,25 @@ def put(connection: Connection, storage: DocumentStorage, file: Path, source: st
         source: its document source, which decides on the bucket.
 
     Raises:
+        UnusableFile: its name is no text, or it cannot be read.
         StorageUnavailable, DocumentUnavailable, OSError, psycopg.Error: nothing was added for this file.
     """
+    _refuse_unusable(file)
     location = Location(BUCKET_OF_SOURCE[source], safe_file_name(f"{file.stem}-{next(_stamps)}{file.suffix}"))
     document = NewDocument(source, file.stem, f"{location.bucket}/{location.name}")
     with connection.transaction(force_rollback=True):
         enqueue_document(connection, document)
     storage.store(location, file)
     return Enqueued(enqueue_document(connection, document), document.supabase_path)
+
+
+def _refuse_unusable(file: Path) -> None:
+    if legible(file) != str(file):
+        raise UnusableFile(f"{legible(file)}: this name is not in UTF-8. Rename it, and enqueue it again.")
+    try:
+        with file.open("rb"):
+            pass
+    except OSError as error:
+        raise UnusableFile(
+            f"{legible(file)} cannot be read: {error.strerror}. Enqueue it again once it can."
+        ) from error

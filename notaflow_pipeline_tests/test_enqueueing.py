@@ -1,5 +1,6 @@
 """Files on this machine become documents in storage, with rows that the claim finds."""
 
+import os
 from pathlib import Path
 
 import psycopg
@@ -10,7 +11,7 @@ from psycopg.rows import dict_row
 from notaflow_pipeline.documents.failures import StorageUnavailable
 from notaflow_pipeline.documents.local import LocalFolder
 from notaflow_pipeline.documents.location import locate
-from notaflow_pipeline.enqueueing import documents_in, put
+from notaflow_pipeline.enqueueing import UnusableFile, documents_in, put
 from notaflow_pipeline.queue.monitoring import find_jobs
 
 
@@ -97,3 +98,13 @@ def test_row_that_is_refused_leaves_no_file(connection: Connection, storage: Loc
     with pytest.raises(psycopg.errors.CheckViolation):
         put(connection, storage, file, "index")
     assert list(storage.root.rglob("*")) == []
+
+
+def test_name_that_is_not_utf8_is_refused_with_what_to_do(
+    connection: Connection, storage: LocalFolder, tmp_path: Path
+) -> None:
+    file = Path(os.fsdecode(os.fsencode(tmp_path) + b"/Qu\xe9bec.pdf"))
+    file.write_bytes(b"%PDF-1.4 scan")
+    with pytest.raises(UnusableFile, match=r"Qu\\xe9bec\.pdf: this name is not in UTF-8\. Rename it"):
+        put(connection, storage, file, "index")
+    assert connection.execute("SELECT FROM extraction_queue").fetchall() == []

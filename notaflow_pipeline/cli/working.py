@@ -30,21 +30,32 @@ def enqueue(
     source: Annotated[SourceName, typer.Option(help="The documents' source, which decides on their bucket.")] = "index",
     as_json: Json = False,
 ) -> None:
-    """Put files into the storage and add their rows, ready for OCR."""
-    from notaflow_pipeline.enqueueing import documents_in, put
+    """Put files into the storage and add their rows, ready for OCR.
+
+    A file that cannot be enqueued is named, the others are; then the exit code is 1.
+    """
+    from notaflow_pipeline.enqueueing import UnusableFile, documents_in, put
 
     settings = load_settings()
     storage = configured_storage(settings)
     files = list(documents_in(paths))
+    unusable = 0
     with open_database(settings) as connection, progress_bar(as_json) as bar:
         task = bar.add_task("enqueue", total=len(files), rate="")
         for file in files:
-            enqueued = put(connection, storage, file, source)
+            try:
+                enqueued = put(connection, storage, file, source)
+            except UnusableFile as error:
+                unusable += 1
+                say_aside(f"not enqueued: {error}")
+                continue
             if as_json:
                 print_json({"id": enqueued.id, "path": str(file), "supabase_path": enqueued.supabase_path})
             bar.advance(task)
     if not as_json:
-        say(f"{len(files)} documents enqueued.")
+        say(f"{len(files) - unusable} documents enqueued.")
+    if unusable:
+        raise typer.Exit(1)
 
 
 @app.command()

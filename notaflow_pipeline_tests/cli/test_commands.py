@@ -76,6 +76,15 @@ class TestEnqueue:
         assert row[0] == "acte"
         assert row[1].startswith("actes/")
 
+    def test_file_with_an_illegible_name_is_named_and_the_others_taken(
+        self, terminal: Terminal, connection: Connection, files: Path
+    ) -> None:
+        Path(os.fsdecode(os.fsencode(files) + b"/a\xe9.png")).write_bytes(b"scan")
+        done = terminal.run("enqueue", str(files))
+        assert (done.returncode, done.stdout) == (1, "2 documents enqueued.\n")
+        assert "a\\xe9.png: this name is not in UTF-8" in done.stderr
+        assert statuses(connection) == [3, 3]
+
     @pytest.mark.parametrize("source", ["deeds", "plan_cadastraux"])
     def test_source_that_is_not_ocred_is_refused(
         self, terminal: Terminal, connection: Connection, files: Path, source: str
