@@ -24,15 +24,16 @@ class Attached:
     unread: tuple[str, ...] = field(default=(), repr=False)  # personal data: not for tracebacks and logs
 
 
-def attached_files(document: pypdfium2.PdfDocument) -> Attached:
-    """What is attached to a document."""
-    pages, unread, left_bytes = 0, [], MAX_BYTES
+def attached_files(document: pypdfium2.PdfDocument, max_pages: int) -> Attached:
+    """What is attached to a document; PDFs are read up to the first one that would make too many pages."""
+    pages, unread, left_bytes, full = 0, [], MAX_BYTES, False
     count = document.count_attachments()
     for index in range(min(count, MAX_ATTACHMENTS)):
         content = _content(document, index, left_bytes)
         left_bytes -= len(content)
         found = _pages_of(content)
-        if found:
+        full = full or pages + found > max_pages
+        if found and not full:
             pages += found
         else:
             unread.append(_name(document, index))
