@@ -8,6 +8,7 @@ import re
 from enum import Enum
 
 from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
+from notaflow_pipeline.ocr.input.offset_file import blank_bytes
 
 HEAD_BYTES = 1024
 """How far into a file `%PDF-` may stand; Acrobat and PDFium both look this far."""
@@ -29,7 +30,7 @@ class DocumentFormat(Enum):
 def recognised_format(head: bytes) -> DocumentFormat:
     """The format of a file that begins with `head`; raises `DocumentFailure` if it is none that is read."""
     for signature, document_format in IMAGE_SIGNATURES.items():
-        if signature.match(head):
+        if signature.match(head, blank_bytes(head)):
             return document_format
     if b"%PDF-" in head:
         return DocumentFormat.PDF

@@ -18,6 +18,7 @@ from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
 from notaflow_pipeline.ocr.formats import HEAD_BYTES, DocumentFormat, recognised_format
 from notaflow_pipeline.ocr.input.attachments import attached_files
 from notaflow_pipeline.ocr.input.cut_files import is_cut_short
+from notaflow_pipeline.ocr.input.offset_file import open_behind_blanks
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.salvaging import salvaged_pdfs
 
@@ -127,7 +128,7 @@ def opened_image(
         with _pillow_told(limits.page_pixels, forgiving=forgiving), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with path.open("rb") as file, Image.open(file, formats=[document_format.value]) as image:
+            with open_behind_blanks(path) as file, Image.open(file, formats=[document_format.value]) as image:
                 yield image
     except (DocumentFailure, MemoryError):
         raise
@@ -167,11 +168,10 @@ def _opened_pdf(path: Path, limits: Limits) -> Opened:
     document, mended = _open_pdf(path)
     try:
         own = _counted(len(document), limits)
-        attached = attached_files(document)
-        pages = _counted(own + attached.pages, limits)
+        attached = attached_files(document, limits.pages - own)
     finally:
         document.close()
-    return Opened(DocumentFormat.PDF, pages, mended or is_cut_short(path), attached.unread)
+    return Opened(DocumentFormat.PDF, own + attached.pages, mended or is_cut_short(path), attached.unread)
 
 
 def _image_pages(path: Path, document_format: DocumentFormat, limits: Limits) -> int:
