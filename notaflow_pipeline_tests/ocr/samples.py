@@ -1,5 +1,6 @@
 """Small documents for the tests, made on the spot."""
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -206,3 +207,43 @@ def _picture(image: Image.Image, dictionary: str) -> str:
         f"<</Type/XObject/Subtype/Image/Width {image.width}/Height {image.height}{dictionary}"
         f"/Filter/ASCIIHexDecode/Length {len(content)}>>stream\n{content}\nendstream"
     )
+
+
+def picture_object(image: Image.Image, extra: str = "") -> str:
+    """A grey image as an object of a PDF."""
+    content = zlib.compress(image.tobytes()).hex() + ">"
+    return (
+        f"<</Type/XObject/Subtype/Image/Width {image.width}/Height {image.height}/ColorSpace/DeviceGray{extra}"
+        f"/BitsPerComponent 8/Filter[/ASCIIHexDecode/FlateDecode]/Length {len(content)}>>stream\n{content}\nendstream"
+    )
+
+
+ACT_ON_LETTER = "q 612 0 0 592 0 200 cm /I Do Q "
+"""Draws `act_page` as the image `I` over the width of a letter page, from its upper edge down."""
+
+ACT_LINES = tuple(line for line in ACT.split("\n") if line)
+
+
+HELVETICA_WIDTHS = {
+    **dict.fromkeys("csvxzky", 0.5),
+    **dict.fromkeys(" tf.,", 0.278),
+    **dict.fromkeys("ilj", 0.222),
+    **dict.fromkeys("r-", 0.333),
+    "'": 0.191,
+    "m": 0.833,
+    "Q": 0.778,
+}
+"""Of the font's height; all other letters and figures of the act have 0.556."""
+
+
+def layer_of_act(lines: Sequence[str] = ACT_LINES, mode: int = 3) -> str:
+    """Words in a rendering mode at the places where `ACT_ON_LETTER` has its lines."""
+    inch, font = 612 / 8.27, ImageFont.load_default(size=0.15 * 612 / 8.27)
+    parts, bottom = [], 792 - inch
+    for line in ACT.split("\n"):
+        bottom -= 0.247 * inch
+        if line:
+            text = lines[ACT_LINES.index(line)]
+            stretch = 100 * font.getlength(line) / (11 * sum(HELVETICA_WIDTHS.get(letter, 0.556) for letter in line))
+            parts.append(f"{stretch:.0f} Tz 1 0 0 1 {inch:.1f} {bottom + 0.09 * inch:.1f} Tm ({text}) Tj")
+    return f"BT {mode} Tr /F 11 Tf {' '.join(parts)} 100 Tz 0 Tr ET "

@@ -32,8 +32,9 @@ MIN_CONTRAST = 12
 MIN_LIGHTER = 75
 """The same for a mark that is lighter: white on the grey paper of a scan is not meant to be seen."""
 
-BLOCK = 12
-"""Pixels: what surrounds a mark is the median of a square of this side."""
+BLOCK_WIDTH, BLOCK_HEIGHT = 48, 12
+"""Pixels: what surrounds a mark is the median of a block of this size, low enough for the heading of a table and wide enough
+that letters fill less than half of it."""
 
 MAX_OVERLAPPING = 16
 """Text objects over others that are looked at one by one. On a page with more nothing is legible anyway."""
@@ -144,13 +145,13 @@ def _counts(marks: NDArray[np.bool_], characters: Sequence[Character], scale: fl
 
 
 def _surrounding(pixels: Pixels) -> Pixels:
-    """The median of the square that each pixel lies in."""
+    """The median of the block that each pixel lies in."""
     height, width = pixels.shape
-    padded = np.pad(pixels, ((0, -height % BLOCK), (0, -width % BLOCK)), mode="edge")
-    rows, columns = padded.shape[0] // BLOCK, padded.shape[1] // BLOCK
-    squares = padded.reshape(rows, BLOCK, columns, BLOCK).swapaxes(1, 2).reshape(rows, columns, -1)
-    medians = np.median(squares[:, :, ::3], axis=2).astype(np.uint8)
-    around: Pixels = medians.repeat(BLOCK, axis=0).repeat(BLOCK, axis=1)[:height, :width]
+    padded = np.pad(pixels, ((0, -height % BLOCK_HEIGHT), (0, -width % BLOCK_WIDTH)), mode="edge")
+    rows, columns = padded.shape[0] // BLOCK_HEIGHT, padded.shape[1] // BLOCK_WIDTH
+    blocks = padded.reshape(rows, BLOCK_HEIGHT, columns, BLOCK_WIDTH).swapaxes(1, 2).reshape(rows, columns, -1)
+    medians = np.median(blocks[:, :, ::5], axis=2).astype(np.uint8)
+    around: Pixels = medians.repeat(BLOCK_HEIGHT, axis=0).repeat(BLOCK_WIDTH, axis=1)[:height, :width]
     return around
 
 

@@ -7,6 +7,7 @@ over ink may be what an earlier OCR has read there, those that do not are no tex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pypdfium2
 from pypdfium2 import raw
 
@@ -25,6 +26,9 @@ CONTRAST = 40
 SCAN_CONTRAST = 16
 """The same for a scan, whose ink may be faint."""
 
+MIN_RANGE = 8
+"""Of 255: a scan whose darkest and lightest pixels differ by less shows nothing."""
+
 MIN_COVERED = 0.85
 """Of a scan's ink: an earlier OCR whose words cover less has left something out."""
 
@@ -32,8 +36,10 @@ MAX_REGIONS = 6
 """Parts of a page that are read one by one; a page with more is read as a whole."""
 
 MIN_WORD_MARGIN = 3
-WORD_MARGIN = 0.4
-"""Pixels at 100 dpi and of a word's height: ink so near to a word of the layer belongs to it."""
+"""Pixels at 100 dpi: ink so near to a word of the layer belongs to it."""
+
+MARGIN_BESIDE, MARGIN_ABOVE = 1.0, 0.4
+"""The same in heights of the word: the places of an earlier OCR's words are not exact, least of all their ends."""
 
 TEXT_ANNOTATIONS = frozenset({raw.FPDF_ANNOT_WIDGET, raw.FPDF_ANNOT_FREETEXT, raw.FPDF_ANNOT_STAMP})
 """Annotations that may show words: fields of a form, typed notes, stamps."""
@@ -88,7 +94,7 @@ def _content(
         if len(regions) <= MAX_REGIONS:
             return PageContent(lines, earlier=hidden, unread=_in_points(regions, look.scale))
     if is_scan:
-        whole = bool(ink.cells.any())
+        whole = bool(np.ptp(look.bare) >= MIN_RANGE)
         return PageContent(lines, whole=whole, blank=not whole and not lines)
     regions = unread_regions(ink)
     if len(regions) > MAX_REGIONS or _area(regions) > SCAN_COVER * look.bare.size:
@@ -130,9 +136,10 @@ def _boxes(lines: Sequence[LayerLine], scale: float) -> list[Box]:
     boxes = []
     for line in lines:
         for word in line.words:
-            margin = max(MIN_WORD_MARGIN, round(WORD_MARGIN * (word.bottom - word.top) * scale))
-            left, top = int(word.left * scale) - margin, int(word.top * scale) - margin
-            right, bottom = int(word.right * scale) + margin, int(word.bottom * scale) + margin
+            height = (word.bottom - word.top) * scale
+            beside, above = (max(MIN_WORD_MARGIN, round(share * height)) for share in (MARGIN_BESIDE, MARGIN_ABOVE))
+            left, top = int(word.left * scale) - beside, int(word.top * scale) - above
+            right, bottom = int(word.right * scale) + beside, int(word.bottom * scale) + above
             boxes.append((left, top, right, bottom))
     return boxes
 
