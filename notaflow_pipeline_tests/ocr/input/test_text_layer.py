@@ -6,7 +6,7 @@ import pypdfium2
 import pytest
 
 from notaflow_pipeline.ocr.input.text_layer import page_content
-from notaflow_pipeline.ocr.input.trust import plausible_share
+from notaflow_pipeline.ocr.input.trust import is_foreign, plausible_share
 from notaflow_pipeline.ocr.opening import DocumentFormat
 from notaflow_pipeline.ocr.rendering import LoadedPage, load_page
 from notaflow_pipeline_tests.ocr.samples import page_image, page_pdf, picture_pdf, plain_pdf, scanned_pdf, typed_pdf
@@ -151,3 +151,79 @@ def test_mixed_document_is_taken_page_by_page(tmp_path: Path) -> None:
 )
 def test_plausible_share_tells_words_from_noise(text: str, low: float, high: float) -> None:
     assert low <= plausible_share(text.split()) <= high
+
+
+@pytest.mark.parametrize(
+    ("written", "taken_for"),
+    [
+        ("mac_roman", "cp1252"),
+        ("cp1252", "mac_roman"),
+        ("utf-8", "cp1252"),
+        ("utf-8", "latin-1"),
+        ("cp850", "cp1252"),
+        ("cp1252", "cp850"),
+        ("cp1252", "cp1250"),
+    ],
+)
+def test_accents_in_a_foreign_encoding_are_found(written: str, taken_for: str) -> None:
+    text = "Le vendeur déclare que la propriété est située près de l'école à Québec où l'hypothèque a été radiée"
+    assert not is_foreign(text.split())
+    assert is_foreign(text.encode(written, "replace").decode(taken_for, "replace").split())
+
+
+def test_foreign_names_and_signs_are_no_wrong_encoding() -> None:
+    names = "Le vendeur Žižek et Mme Dvořák vendent 120 m² à 5 °C (« lot » nº 3), l’œuvre de LÉVESQUE"
+    assert not is_foreign((names + " et " + "le lot est vendu " * 10).split())
+
+
+CMAP = """/CIDInit /ProcSet findresource begin
+12 dict begin
+begincmap
+1 begincodespacerange
+<00> <FF>
+endcodespacerange
+1 beginbfrange
+<30> <39> <E030>
+endbfrange
+endcmap"""
+"""Gives figures codes that mean nothing, as fonts with old-style figures do."""
+
+
+@pytest.mark.parametrize(
+    ("line", "believed"),
+    [
+        ("Le prix est de 75 000,00 $ comptant", False),
+        ("0 Le vendeur est tenu de payer", True),
+        ("rien de chiffré", True),
+    ],
+    ids=["figures", "bullet", "none"],
+)
+def test_figures_in_private_codes_are_not_believed(tmp_path: Path, line: str, believed: bool) -> None:
+    font = "<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding/ToUnicode 6 0 R>>"
+    cmap = f"<</Length {len(CMAP)}>>stream\n{CMAP}\nendstream"
+    path = page_pdf(tmp_path / "a.pdf", f"BT /F 12 Tf 72 700 Td ({line}) Tj ET", fonts=f"/F {font}", more=[cmap])
+    assert trusted(path) is believed
+
+
+def test_page_of_too_many_characters_is_drawn_with_its_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("notaflow_pipeline.ocr.input.characters.MAX_CHARACTERS", 10)
+    page = load(text_over(tmp_path / "a.pdf", PROSE, mode=0, top=250))
+    assert page.image is not None
+    assert page.image.size == (1667, 1667)  # the drawn page, not the picture's own 400 pixels
+
+
+def test_crop_box_off_the_page_shows_the_whole_page(tmp_path: Path) -> None:
+    path = page_pdf(
+        tmp_path / "a.pdf", "BT /F 12 Tf 72 700 Td (Le lot est vendu) Tj ET", page_extra="/CropBox[2000 2000 2600 2800]"
+    )
+    assert load(path).text == "Le lot est vendu"
+
+
+def test_unit_of_length_decides_on_the_resolution(tmp_path: Path) -> None:
+    small = "/MediaBox[0 0 61.2 79.2]/UserUnit 10"
+    typed = page_pdf(tmp_path / "a.pdf", "BT /F 1.2 Tf 7 70 Td (Le lot est vendu) Tj ET", page_extra=small)
+    assert load(typed).text == "Le lot est vendu"
+    drawn = load(page_pdf(tmp_path / "b.pdf", "10 10 m 40 60 l S", page_extra=small)).image
+    assert drawn is not None
+    assert drawn.height == 3300
+    assert drawn.info["dpi"] == pytest.approx((300, 300))

@@ -1,0 +1,55 @@
+"""Files attached to a PDF are read as its further pages, or named."""
+
+from pathlib import Path
+
+import pypdfium2
+import pytest
+
+from notaflow_pipeline.ocr.engine import NullEngine
+from notaflow_pipeline.ocr.failures import DocumentFailure
+from notaflow_pipeline.ocr.limits import Limits
+from notaflow_pipeline.ocr.opening import DocumentFormat, open_document
+from notaflow_pipeline.ocr.reading import Reader
+from notaflow_pipeline.ocr.rendering import load_page
+from notaflow_pipeline_tests.ocr.processes import PATIENCE_SECONDS
+from notaflow_pipeline_tests.ocr.samples import plain_pdf, typed_pdf
+
+
+def portfolio(path: Path, attached: dict[str, bytes]) -> Path:
+    document = pypdfium2.PdfDocument(typed_pdf(path.parent / "cover.pdf", "Ouvrez ce porte-documents dans Acrobat"))
+    for name, content in attached.items():
+        document.new_attachment(name).set_data(content)
+    document.save(path)
+    return path
+
+
+@pytest.fixture
+def attached(tmp_path: Path) -> dict[str, bytes]:
+    deed = typed_pdf(tmp_path / "deed.pdf", "Le lot 3 770 292 est vendu").read_bytes()
+    two = plain_pdf(tmp_path / "two.pdf", pages=2, content="0 0 9 9 re f").read_bytes()
+    return {"acte.pdf": deed, "note.txt": b"une note", "deux.pdf": two}
+
+
+def test_attached_pdfs_are_further_pages(tmp_path: Path, attached: dict[str, bytes]) -> None:
+    path = portfolio(tmp_path / "a.pdf", attached)
+    opened = open_document(path, Limits())
+    assert (opened.pages, opened.unread) == (4, ("note.txt",))
+    texts = [load_page(path, DocumentFormat.PDF, number).text for number in range(1, 5)]
+    assert texts == ["Ouvrez ce porte-documents dans Acrobat", "Le lot 3 770 292 est vendu", "", ""]
+
+
+def test_attached_files_that_are_not_read_are_named_in_the_text(tmp_path: Path, attached: dict[str, bytes]) -> None:
+    with Reader(NullEngine(), workers=1) as reader:
+        document = reader.start(portfolio(tmp_path / "a.pdf", attached)).result(timeout=PATIENCE_SECONDS)
+    assert "3 770 292" in document.text
+    assert document.text.endswith("[attached file was not read: note.txt]")
+
+
+def test_attached_pdfs_beyond_the_limit_are_named(tmp_path: Path, attached: dict[str, bytes]) -> None:
+    opened = open_document(portfolio(tmp_path / "a.pdf", attached), Limits(pages=3))
+    assert (opened.pages, set(opened.unread)) == (2, {"note.txt", "deux.pdf"})
+
+
+def test_page_behind_the_last_one_is_damaged(tmp_path: Path, attached: dict[str, bytes]) -> None:
+    with pytest.raises(DocumentFailure):
+        load_page(portfolio(tmp_path / "a.pdf", attached), DocumentFormat.PDF, 5)

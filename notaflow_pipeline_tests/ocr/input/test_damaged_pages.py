@@ -1,0 +1,118 @@
+"""Pages of a PDF of which something is missing say so, and whole ones do not."""
+
+import io
+import zlib
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from notaflow_pipeline.ocr.engine import NullEngine
+from notaflow_pipeline.ocr.input.page_objects import PageFacts, page_facts
+from notaflow_pipeline.ocr.limits import Limits
+from notaflow_pipeline.ocr.opening import DocumentFormat, open_document
+from notaflow_pipeline.ocr.reading import Reader
+from notaflow_pipeline.ocr.rendering import load_page
+from notaflow_pipeline_tests.ocr.processes import PATIENCE_SECONDS
+from notaflow_pipeline_tests.ocr.samples import ACT_ON_LETTER, act_page, page_pdf, plain_pdf
+
+IMAGE = act_page(75)
+
+
+def encoded(image: Image.Image, filter_name: str) -> bytes:
+    if filter_name == "FlateDecode":
+        return zlib.compress(image.tobytes())
+    file = io.BytesIO()
+    image.save(file, format={"DCTDecode": "JPEG", "JPXDecode": "JPEG2000"}[filter_name])
+    return file.getvalue()
+
+
+def scan(path: Path, filter_name: str, share: float) -> Path:
+    """A page with one image of which only the first share of its bytes is there."""
+    content = encoded(IMAGE, filter_name)
+    text = content[: round(share * len(content))].hex() + ">"
+    picture = (
+        f"<</Type/XObject/Subtype/Image/Width {IMAGE.width}/Height {IMAGE.height}/ColorSpace/DeviceGray/BitsPerComponent 8"
+        f"/Filter[/ASCIIHexDecode/{filter_name}]/Length {len(text)}>>stream\n{text}\nendstream"
+    )
+    return page_pdf(path, ACT_ON_LETTER, resources="/XObject<</I 6 0 R>>", more=[picture])
+
+
+@pytest.mark.parametrize("filter_name", ["FlateDecode", "DCTDecode", "JPXDecode"])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 1.0])
+def test_page_with_a_cut_image_is_damaged(tmp_path: Path, filter_name: str, share: float) -> None:
+    page = load_page(scan(tmp_path / "a.pdf", filter_name, share), DocumentFormat.PDF, 1, dpi=72)
+    assert page.damaged == (share < 1)
+
+
+def test_page_with_a_missing_image_is_damaged(tmp_path: Path) -> None:
+    path = page_pdf(tmp_path / "a.pdf", ACT_ON_LETTER, resources="/XObject<</I 60 0 R>>")
+    assert load_page(path, DocumentFormat.PDF, 1).damaged
+
+
+def test_damaged_page_is_marked_and_counted_and_not_blank(tmp_path: Path) -> None:
+    path = page_pdf(tmp_path / "a.pdf", ACT_ON_LETTER, resources="/XObject<</I 60 0 R>>")
+    with Reader(NullEngine(), workers=1) as reader:
+        document = reader.start(path).result(timeout=PATIENCE_SECONDS)
+    assert "[page is damaged: part of it could not be read]" in document.text
+    assert (document.pages_damaged, document.pages_blank) == (1, 0)
+
+
+def test_entry_that_nothing_draws_is_not_missed(tmp_path: Path) -> None:
+    path = page_pdf(tmp_path / "a.pdf", "0 0 9 9 re f", resources="/XObject<</I 60 0 R>>")
+    assert page_facts(path, 1) == PageFacts()
+
+
+def test_objects_in_a_compressed_stream_are_found(tmp_path: Path) -> None:
+    """A page, its resources and its unit of length in an object stream, its image missing."""
+    inside = [
+        "<</Type/Catalog/Pages 2 0 R>>",
+        "<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        "<</Type/Page/Parent 2 0 R/MediaBox[0 0 61 79]/UserUnit 10/Contents 6 0 R/Resources 4 0 R>>",
+        "<</XObject<</I 60 0 R>>>>",
+    ]
+    places, text = [], ""
+    for number, one in enumerate(inside, start=1):
+        places.append(f"{number} {len(text)}")
+        text += one + " "
+    head = " ".join(places) + " "
+    data = zlib.compress((head + text).encode())
+    drawing = b"61 0 0 79 0 0 cm /I Do"
+    path = tmp_path / "a.pdf"
+    path.write_bytes(
+        b"%%PDF-1.5\n5 0 obj<</Type/ObjStm/N 4/First %d/Filter/FlateDecode/Length %d>>stream\n" % (len(head), len(data))
+        + data
+        + b"\nendstream endobj\n6 0 obj<</Length %d>>stream\n%b\nendstream endobj\n" % (len(drawing), drawing)
+        + b"7 0 obj<</Type/XRef/Root 1 0 R>>stream\n\nendstream endobj\n"
+    )
+    assert page_facts(path, 1) == PageFacts(user_unit=10, missing=True)
+
+
+def test_encrypted_file_says_nothing_of_its_pages(tmp_path: Path) -> None:
+    path = page_pdf(tmp_path / "a.pdf", ACT_ON_LETTER, resources="/XObject<</I 60 0 R>>", catalogue="/Encrypt 9 0 R")
+    assert page_facts(path, 1) == PageFacts()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "incomplete"),
+    [
+        (b"", b"", False),
+        (b"", b"\r\n<!-- added by a server -->\n" + b"\0" * 2000, False),
+        (b"startxref", None, True),
+    ],
+    ids=["whole", "with something behind", "cut before its end"],
+)
+def test_pdf_without_its_end_may_lack_pages(
+    tmp_path: Path, before: bytes, after: bytes | None, incomplete: bool
+) -> None:
+    path = plain_pdf(tmp_path / "a.pdf", content="0 0 9 9 re f")
+    content = path.read_bytes()
+    path.write_bytes(content[: content.index(before)] if after is None else content + after)
+    assert open_document(path, Limits()).incomplete == incomplete
+
+
+def test_linearised_pdf_that_is_shorter_than_it_says_may_lack_pages(tmp_path: Path) -> None:
+    path = plain_pdf(tmp_path / "a.pdf", content="0 0 9 9 re f")
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"%PDF-1.4\n", b"%PDF-1.4\n90 0 obj<</Linearized 1/L 99999/N 1>>endobj\n"))
+    assert open_document(path, Limits()).incomplete

@@ -1,0 +1,95 @@
+"""Image files of less usual kinds: deep greys, copies of a page in a TIFF, bytes before the first one."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+from notaflow_pipeline.ocr.input.deep_grey import full_range
+from notaflow_pipeline.ocr.limits import Limits
+from notaflow_pipeline.ocr.opening import DocumentFormat, open_document
+from notaflow_pipeline.ocr.rendering import load_page
+from notaflow_pipeline_tests.ocr.samples import page_image, tiff
+
+NEW_SUBFILE_TYPE, OLD_SUBFILE_TYPE = 254, 255
+
+
+def sixteen_bits(white: int) -> Image.Image:
+    """Half black, half white, where white is less than sixteen bits have."""
+    values = np.zeros((10, 20), dtype=np.uint16)
+    values[:, 10:] = white
+    return Image.fromarray(values)
+
+
+@pytest.mark.parametrize("white", [1000, 3760, 4095, 16_000, 65_535])
+@pytest.mark.parametrize("document_format", [DocumentFormat.TIFF, DocumentFormat.PNG])
+def test_white_of_any_depth_is_white(tmp_path: Path, white: int, document_format: DocumentFormat) -> None:
+    sixteen_bits(white).save(tmp_path / "a", format=document_format.value)
+    page = load_page(tmp_path / "a", document_format, 1)
+    assert page.image is not None
+    assert page.image.mode == "L"
+    assert page.image.getpixel((3, 3)) == 0
+    light = page.image.getpixel((15, 3))
+    assert isinstance(light, int)
+    assert light > 220
+
+
+@pytest.mark.parametrize(("brightest", "white"), [(14, 238), (63, 255), (200, 200)])
+def test_colours_of_which_few_bits_are_used_are_stretched(brightest: int, white: int) -> None:
+    image = Image.new("RGB", (4, 4))
+    image.tag_v2 = {258: (16, 16, 16)}  # type: ignore[attr-defined]  # what Pillow's TIFF images have
+    assert full_range(Image.new("L", (4, 4), brightest), image).getpixel((0, 0)) == white
+
+
+def test_colours_of_eight_bits_stay(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4), (20, 20, 20)).save(tmp_path / "a.tif")
+    page = load_page(tmp_path / "a.tif", DocumentFormat.TIFF, 1)
+    assert page.image is not None
+    assert page.image.getpixel((0, 0)) == 20
+
+
+def tagged(path: Path, frames: list[tuple[tuple[int, int], dict[int, int]]]) -> Path:
+    """A TIFF of frames of these sizes, with these tags."""
+    files = []
+    for number, (size, tags) in enumerate(frames):
+        info = ImageFileDirectory_v2()
+        for tag, value in tags.items():
+            info[tag] = value
+        Image.new("L", size, 200).save(path.parent / f"{number}.tif", tiffinfo=info)
+        files.append(Image.open(path.parent / f"{number}.tif"))
+    infos = [file.tag_v2 for file in files]  # type: ignore[attr-defined]
+    for file, info in zip(files, infos, strict=True):
+        file.encoderinfo = {"tiffinfo": info}
+    return tiff(path, *files)
+
+
+@pytest.mark.parametrize(
+    "reduced", [{NEW_SUBFILE_TYPE: 1}, {OLD_SUBFILE_TYPE: 2}, {NEW_SUBFILE_TYPE: 4}], ids=["new tag", "old tag", "mask"]
+)
+def test_smaller_copies_in_a_tiff_are_no_pages(tmp_path: Path, reduced: dict[int, int]) -> None:
+    whole: dict[int, int] = {NEW_SUBFILE_TYPE: 2}
+    path = tagged(tmp_path / "a.tif", [((10, 10), reduced), ((100, 80), whole), ((50, 40), reduced), ((90, 70), whole)])
+    assert open_document(path, Limits()).pages == 2
+    sizes = [load_page(path, DocumentFormat.TIFF, number).image for number in (1, 2)]
+    assert [image.size for image in sizes if image] == [(100, 80), (90, 70)]
+
+
+def test_tiff_of_nothing_but_smaller_copies_has_a_page(tmp_path: Path) -> None:
+    path = tagged(tmp_path / "a.tif", [((10, 10), {NEW_SUBFILE_TYPE: 1})])
+    assert open_document(path, Limits()).pages == 1
+    assert load_page(path, DocumentFormat.TIFF, 1).image is not None
+
+
+@pytest.mark.parametrize("before", [b"\n", b"\r\n\r\n\r\n", b"\xef\xbb\xbf", b" \t\n" * 20])
+@pytest.mark.parametrize("document_format", [DocumentFormat.JPEG, DocumentFormat.PNG, DocumentFormat.TIFF])
+def test_image_behind_blank_bytes_is_read(tmp_path: Path, before: bytes, document_format: DocumentFormat) -> None:
+    path = tmp_path / "a"
+    page_image().save(path, format=document_format.value)
+    path.write_bytes(before + path.read_bytes())
+    opened = open_document(path, Limits())
+    assert (opened.format, opened.pages) == (document_format, 1)
+    page = load_page(path, opened.format, 1)
+    assert page.image is not None
+    assert (page.image.size, page.damaged) == ((1000, 300), False)
