@@ -29,8 +29,22 @@ AXIS_DEGREES = 10
 
 SURROGATES = range(0xD800, 0xE000)
 
-SYMBOL_BULLETS = {0xF0B7: "•", 0xF0A7: "▪", 0xF0D8: "➢", 0xF0FC: "✓", 0xF06F: "□", 0xF0A8: "□", 0xF02D: "-"}
-"""Word's bullets and boxes in the fonts Symbol and Wingdings, which have private codes."""
+SYMBOLS = range(0xF020, 0xF100)
+"""Codes of the fonts Symbol and Wingdings: alone they are bullets, boxes and arrows, in a word nobody knows."""
+
+KNOWN_SYMBOLS = {0xF0B7: "•", 0xF0A7: "▪", 0xF0D8: "➢", 0xF0FC: "✓", 0xF06F: "□", 0xF0A8: "□", 0xF02D: "-"}
+
+UNKNOWN = "\ufffd"
+
+ADOBE_VARIANTS = {
+    **{0xF730 + figure: str(figure) for figure in range(10)},
+    **{0xF761 + letter: chr(ord("A") + letter) for letter in range(26)},
+    **{code: chr(code - 0xF700 - 0x20) for code in range(0xF7E0, 0xF7FF)},
+    0xF724: "$",
+    0xF726: "&",
+    0xF7A2: "¢",
+}
+"""Old-style figures and small capitals in the private codes that Adobe's glyph list gives them."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +140,7 @@ def _characters(text_page: pypdfium2.PdfTextPage, count: int, objects: _TextObje
         raw.FPDFText_GetCharOrigin(text_page, index, x, y)
         thing, angle, size = objects.known(text_page, index)
         box = objects.affine.box(left.value, bottom.value, right.value, top.value)
-        unmapped = raw.FPDFText_HasUnicodeMapError(text_page, index) == 1 or is_private(code)
+        private = is_private(code) and code not in ADOBE_VARIANTS
         yield Character(
             text,
             *box,
@@ -134,7 +148,7 @@ def _characters(text_page: pypdfium2.PdfTextPage, count: int, objects: _TextObje
             size=size or max(box[2] - box[0], box[3] - box[1]),
             angle=angle,
             follows=follows,
-            unmapped=unmapped and code not in SYMBOL_BULLETS,
+            unmapped=private or raw.FPDFText_HasUnicodeMapError(text_page, index) == 1,
             thing=thing,
             index=index,
         )
@@ -142,11 +156,11 @@ def _characters(text_page: pypdfium2.PdfTextPage, count: int, objects: _TextObje
 
 
 def _text(code: int) -> str:
-    if code in SYMBOL_BULLETS:
-        return SYMBOL_BULLETS[code]
-    if is_private(code) and code not in (0x09, 0x0A, 0x0D):
-        return "\ufffd"
-    return chr(code)
+    if code in ADOBE_VARIANTS:
+        return ADOBE_VARIANTS[code]
+    if code in SYMBOLS:
+        return KNOWN_SYMBOLS.get(code, "•")
+    return UNKNOWN if is_private(code) else chr(code)
 
 
 def is_private(code: int) -> bool:

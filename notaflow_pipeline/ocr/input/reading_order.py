@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 
-from notaflow_pipeline.ocr.input.characters import Character
+from notaflow_pipeline.ocr.input.characters import UNKNOWN, Character
 
 SAME_LINE = 0.4
 """Of the print height: what differs less in height stands on one line. Superscripts are raised by a third."""
@@ -27,6 +27,9 @@ WIDE_GAP = 1.5
 """A gap of so many line heights between two words of a line is one between columns, and stays visible."""
 
 COLUMN_GAP = "   "
+
+BULLET = "•"
+"""What a character that nobody knows becomes, where the layer is believed: it begins a line."""
 
 MIN_COLUMN_LINES = 3
 MIN_WORDS_OF_PROSE = 3.0
@@ -293,7 +296,7 @@ def _lines(rows: Sequence[_Row], angle: int) -> Iterator[LayerLine]:
         parts: list[str] = []
         for number, piece in enumerate(row):
             found = list(_words(piece))
-            parts += ([COLUMN_GAP] if number else []) + [" ".join(word.text for word in found)]
+            parts += ([COLUMN_GAP] if number else []) + [" ".join(word.text for word in found).replace(UNKNOWN, BULLET)]
             words += found
         yield LayerLine(tuple(words), "".join(parts), _distance(before, row), angle)
         before = row

@@ -6,6 +6,7 @@ Judged by the words alone; whether they can be seen, and whether the image below
 import re
 from collections.abc import Sequence
 
+from notaflow_pipeline.ocr.input.characters import UNKNOWN
 from notaflow_pipeline.ocr.input.reading_order import LayerLine
 
 PLAUSIBLE_SHARE = 0.7
@@ -59,10 +60,10 @@ def is_good_prior_ocr(lines: Sequence[LayerLine]) -> bool:
 
 
 def has_unknown_characters(lines: Sequence[LayerLine]) -> bool:
-    """Whether characters without Unicode stand anywhere but as a bullet, alone at the beginning of a line."""
+    """Whether there are characters without Unicode that are neither symbols nor bullets, alone at a line's beginning."""
     for line in lines:
         for place, word in enumerate(line.words):
-            bullet = place == 0 and len(word.text) == 1 and len(line.words) > 1
+            bullet = len(word.text) == 1 and (word.text != UNKNOWN or (place == 0 and len(line.words) > 1))
             if word.unmapped and not bullet:
                 return True
     return False

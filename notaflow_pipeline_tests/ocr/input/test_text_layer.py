@@ -205,6 +205,20 @@ def test_figures_in_private_codes_are_not_believed(tmp_path: Path, line: str, be
     assert trusted(path) is believed
 
 
+@pytest.mark.parametrize(("first", "text"), [("F730", "75 000,00 $"), ("F0B0", "•")], ids=["old style", "symbol"])
+def test_private_codes_that_are_known_are_text(tmp_path: Path, first: str, text: str) -> None:
+    font = "<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding/ToUnicode 6 0 R>>"
+    cmap = CMAP.replace("E030", first)
+    line = "Le prix est de 75 000,00 $ comptant" if first == "F730" else "Le prix : 7 comptant"
+    path = page_pdf(
+        tmp_path / "a.pdf",
+        f"BT /F 12 Tf 72 700 Td ({line}) Tj ET",
+        fonts=f"/F {font}",
+        more=[f"<</Length {len(cmap)}>>stream\n{cmap}\nendstream"],
+    )
+    assert text in load(path).text
+
+
 def test_page_of_too_many_characters_is_drawn_with_its_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("notaflow_pipeline.ocr.input.characters.MAX_CHARACTERS", 10)
     page = load(text_over(tmp_path / "a.pdf", PROSE, mode=0, top=250))
