@@ -180,7 +180,7 @@ def _is_what_the_page_shows(pixels: Image.Image, page: pypdfium2.PdfPage, image:
     """Compare with a small drawing of the page, square by square: a mask may hide a part only."""
     scale = COMPARED_PIXELS / max(page.get_size())
     drawn = grey_bitmap(page.render(scale=scale))
-    left, top, right, bottom = _displayed_box(page, image, scale)
+    left, top, right, bottom = _displayed_box(page, image, drawn.size)
     if right - left < COMPARED_SQUARE or bottom - top < COMPARED_SQUARE:
         return True  # a small picture on an enormous page: too few pixels to see a part of it
     small = pixels.resize((right - left, bottom - top), Image.Resampling.BOX)
@@ -191,10 +191,13 @@ def _is_what_the_page_shows(pixels: Image.Image, page: pypdfium2.PdfPage, image:
     return bool(different <= HIDDEN_SHARE * len(squares[0]))
 
 
-def _displayed_box(page: pypdfium2.PdfPage, image: pypdfium2.PdfImage, scale: float) -> tuple[int, int, int, int]:
-    affine = display_affine(page)
-    left, top, right, bottom = (round(side * scale) for side in affine.box(*image.get_bounds()))
-    return left, top, right, bottom
+def _displayed_box(
+    page: pypdfium2.PdfPage, image: pypdfium2.PdfImage, size: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """Where an image is on a drawing of this size, to which PDFium stretches the page."""
+    left, top, right, bottom = display_affine(page).box(*image.get_bounds())
+    across, down = size[0] / page.get_width(), size[1] / page.get_height()
+    return round(left * across), round(top * down), round(right * across), round(bottom * down)
 
 
 LEVEL = {

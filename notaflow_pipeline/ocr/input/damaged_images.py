@@ -74,7 +74,7 @@ def _is_cut_jpeg(image: pypdfium2.PdfImage) -> bool:
 
 def _cannot_be_decoded(image: pypdfium2.PdfImage) -> bool:
     try:
-        image.get_bitmap().close()
+        image.get_bitmap()
     except pypdfium2.PdfiumError:
         return True
     return False

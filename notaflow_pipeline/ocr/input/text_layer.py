@@ -29,8 +29,8 @@ SCAN_CONTRAST = 16
 MIN_RANGE = 8
 """Of 255: a scan whose darkest and lightest pixels differ by less shows nothing."""
 
-MIN_COVERED = 0.85
-"""Of a scan's ink: an earlier OCR whose words cover less has left something out."""
+MIN_COVERED = 0.6
+"""Of a scan's ink: an earlier OCR whose words cover less is not the page's text; a picture may be the rest."""
 
 MAX_REGIONS = 6
 """Parts of a page that are read one by one; a page with more is read as a whole."""
@@ -91,7 +91,7 @@ def _content(
     boxes = _boxes(hidden, look.scale)
     if is_good_prior_ocr(hidden) and _stand_upright(hidden) and covered_share(ink, boxes) >= MIN_COVERED:
         regions = unread_regions(ink, boxes)
-        if len(regions) <= MAX_REGIONS:
+        if len(regions) <= MAX_REGIONS and not any(_holds_a_word(region, boxes) for region in regions):
             return PageContent(lines, earlier=hidden, unread=_in_points(regions, look.scale))
     if is_scan:
         whole = bool(np.ptp(look.bare) >= MIN_RANGE)
@@ -142,6 +142,12 @@ def _boxes(lines: Sequence[LayerLine], scale: float) -> list[Box]:
             right, bottom = int(word.right * scale) + beside, int(word.bottom * scale) + above
             boxes.append((left, top, right, bottom))
     return boxes
+
+
+def _holds_a_word(region: Box, words: Sequence[Box]) -> bool:
+    """Whether the middle of a word lies in a region, which then cannot be read by itself."""
+    left, top, right, bottom = region
+    return any(left < (one[0] + one[2]) / 2 < right and top < (one[1] + one[3]) / 2 < bottom for one in words)
 
 
 def _stand_upright(lines: Sequence[LayerLine]) -> bool:
