@@ -6,9 +6,12 @@ PDFium draws such an image as far as it goes, or not at all, and says nothing.
 import ctypes
 import io
 
+import numpy as np
 import pypdfium2
 from PIL import Image
 from pypdfium2 import raw
+
+from notaflow_pipeline.ocr.embedded_scan import grey_bitmap
 
 MIN_AREA = 0.01
 """Of the page: a smaller image is an ornament."""
@@ -20,6 +23,15 @@ MIN_DECODED = 0.99
 """Of the bytes that an image's size asks for; the last row of some is short by a few."""
 
 JPEG_END = b"\xff\xd9"
+
+MIN_BLANK_ROWS = 32
+"""Rows at the foot of a fax: fewer tell nothing."""
+
+FAX_LINE_MARK = "000000000001"
+"""Begins each line of group 3, and stands twice at the end of group 4 (ITU T.4 and T.6)."""
+
+FAX_MARK_BITS = 96
+FAX_TAIL_BYTES = 512
 
 JPEG_TAIL_BYTES = 64
 """How far before the end of a JPEG its end mark may be: some writers fill up with zeros."""
@@ -47,8 +59,10 @@ def _is_damaged(image: pypdfium2.PdfImage) -> bool:
     filters = image.get_filters()
     if filters and filters[-1] in {"DCTDecode", "DCT"}:
         return _is_cut_jpeg(image)
-    if filters and filters[-1] in OWN_DECODERS:
-        return _cannot_be_decoded(image)
+    if filters and filters[-1] in FAX:
+        return _is_cut_fax(image)
+    if filters and filters[-1] in {"JBIG2Decode", "JPXDecode"}:
+        return _pixels(image) is None
     metadata = image.get_metadata()
     wanted = metadata.height * ((metadata.width * metadata.bits_per_pixel + 7) // 8)
     if wanted > MAX_DECODED_BYTES:
@@ -57,10 +71,7 @@ def _is_damaged(image: pypdfium2.PdfImage) -> bool:
 
 
 def _is_cut_jpeg(image: pypdfium2.PdfImage) -> bool:
-    size_bytes = raw.FPDFImageObj_GetImageDataDecoded(image, None, 0)
-    buffer = ctypes.create_string_buffer(max(1, size_bytes))
-    raw.FPDFImageObj_GetImageDataDecoded(image, buffer, size_bytes)
-    content = buffer.raw[:size_bytes]
+    content = _content(image)
     if JPEG_END in content[-JPEG_TAIL_BYTES:]:
         return False
     try:
@@ -72,13 +83,50 @@ def _is_cut_jpeg(image: pypdfium2.PdfImage) -> bool:
     return False
 
 
-def _cannot_be_decoded(image: pypdfium2.PdfImage) -> bool:
-    try:
-        image.get_bitmap()
-    except pypdfium2.PdfiumError:
+def _is_cut_fax(image: pypdfium2.PdfImage) -> bool:
+    """Whether a fax ends too early: without its end mark, and without the bits that the blank rows at its foot need.
+
+    In two dimensions (group 4) a row like the one above it is a single one. Group 3 begins with a line mark, and has no
+    such rule.
+    """
+    content = _content(image)
+    written = _bits(content.rstrip(b"\0")[-FAX_TAIL_BYTES:]).rstrip("0")
+    if FAX_LINE_MARK in written[-FAX_MARK_BITS:] or _bits(content[:4]).startswith(FAX_LINE_MARK):
+        return False
+    pixels = _pixels(image)
+    if pixels is None:
         return True
-    return False
+    blank = _blank_rows_at_the_foot(pixels)
+    if blank < MIN_BLANK_ROWS:
+        return False
+    return len(written) - len(written.rstrip("1")) < min(blank - 1, MIN_BLANK_ROWS)
 
 
-OWN_DECODERS = frozenset({"CCITTFaxDecode", "CCF", "JBIG2Decode", "JPXDecode"})
-"""Filters whose decoders know the size of the image themselves."""
+def _bits(content: bytes) -> str:
+    return "".join(f"{byte:08b}" for byte in content)
+
+
+def _blank_rows_at_the_foot(pixels: Image.Image) -> int:
+    """How many rows at an image's foot have one shade throughout."""
+    rows = np.asarray(pixels)
+    uneven = np.nonzero((rows != rows[:, :1]).any(axis=1))[0]
+    return int(rows.shape[0] - 1 - uneven[-1]) if len(uneven) else int(rows.shape[0])
+
+
+def _pixels(image: pypdfium2.PdfImage) -> Image.Image | None:
+    """The image as PDFium decodes it, None if it cannot."""
+    try:
+        return grey_bitmap(image.get_bitmap())
+    except pypdfium2.PdfiumError:
+        return None
+
+
+def _content(image: pypdfium2.PdfImage) -> bytes:
+    """The bytes that an image's own decoder gets."""
+    size_bytes = raw.FPDFImageObj_GetImageDataDecoded(image, None, 0)
+    buffer = ctypes.create_string_buffer(max(1, size_bytes))
+    raw.FPDFImageObj_GetImageDataDecoded(image, buffer, size_bytes)
+    return bytes(buffer.raw[:size_bytes])
+
+
+FAX = frozenset({"CCITTFaxDecode", "CCF"})

@@ -27,6 +27,34 @@ def encoded(image: Image.Image, filter_name: str) -> bytes:
     return file.getvalue()
 
 
+def fax(share: float, *, end_mark: bool = True) -> str:
+    """The page as group 4, as far as its first share, with or without the mark at its end."""
+    file = io.BytesIO()
+    image = IMAGE.point(lambda value: 255 * (value > 150)).convert("1")
+    image.save(file, format="TIFF", compression="group4", strip_size=10**6)
+    with Image.open(file) as tiff:
+        offset, size = tiff.tag_v2[273][0], tiff.tag_v2[279][0]  # type: ignore[attr-defined]
+    content = file.getvalue()[offset : offset + size]
+    bits = bin(int.from_bytes(b"\1" + content, "big"))[3:].rstrip("0")
+    if not end_mark:
+        bits = bits[: bits.rindex("000000000001000000000001")]
+    bits = bits[: round(share * len(bits))]
+    bits += "0" * (-len(bits) % 8)
+    text = int(bits, 2).to_bytes(len(bits) // 8, "big").hex() + ">"
+    return (
+        f"<</Type/XObject/Subtype/Image/Width {image.width}/Height {image.height}/ColorSpace/DeviceGray/BitsPerComponent 1"
+        f"/Filter[/ASCIIHexDecode/CCITTFaxDecode]/DecodeParms[null<</K -1/Columns {image.width}/Rows {image.height}>>]"
+        f"/Length {len(text)}>>stream\n{text}\nendstream"
+    )
+
+
+@pytest.mark.parametrize(("share", "end_mark"), [(0.1, True), (0.5, True), (0.9, True), (1.0, True), (1.0, False)])
+def test_page_with_a_cut_fax_is_damaged(tmp_path: Path, share: float, end_mark: bool) -> None:
+    picture = fax(share, end_mark=end_mark)
+    path = page_pdf(tmp_path / "a.pdf", ACT_ON_LETTER, resources="/XObject<</I 6 0 R>>", more=[picture])
+    assert load_page(path, DocumentFormat.PDF, 1, dpi=72).damaged == (share < 1)
+
+
 def scan(path: Path, filter_name: str, share: float) -> Path:
     """A page with one image of which only the first share of its bytes is there."""
     content = encoded(IMAGE, filter_name)
