@@ -12,6 +12,7 @@ from PIL import Image
 from pypdfium2 import raw
 
 from notaflow_pipeline.ocr.embedded_scan import grey_bitmap
+from notaflow_pipeline.ocr.input.places import bounds_on_page
 
 MIN_AREA = 0.01
 """Of the page: a smaller image is an ornament."""
@@ -42,14 +43,14 @@ def has_damaged_image(page: pypdfium2.PdfPage) -> bool:
     left, bottom, right, top = page.get_bbox()
     page_area = (right - left) * (top - bottom)
     return any(
-        _covers(image) >= MIN_AREA * page_area and _is_damaged(image)
+        _area(bounds_on_page(image)) >= MIN_AREA * page_area and _is_damaged(image)
         for image in page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE])
     )
 
 
-def _covers(image: pypdfium2.PdfImage) -> float:
-    left, bottom, right, top = image.get_bounds()
-    return float((right - left) * (top - bottom))
+def _area(box: tuple[float, float, float, float]) -> float:
+    left, bottom, right, top = box
+    return (right - left) * (top - bottom)
 
 
 def _is_damaged(image: pypdfium2.PdfImage) -> bool:

@@ -42,3 +42,14 @@ def display_affine(page: pypdfium2.PdfPage) -> Affine:
 
     (e, f), (x1, y1), (x2, y2) = displayed(0, 0), displayed(apart, 0), displayed(0, apart)
     return Affine((x1 - e) / apart, (y1 - f) / apart, (x2 - e) / apart, (y2 - f) / apart, e, f)
+
+
+def bounds_on_page(thing: pypdfium2.PdfObject) -> tuple[float, float, float, float]:
+    """The box of an object in the page's own coordinates: left, bottom, right, top. PDFium gives a form's own ones."""
+    box = thing.get_bounds()
+    form = thing.container
+    while form is not None:
+        box = form.get_matrix().on_rect(*box)
+        form = form.container
+    left, bottom, right, top = (float(side) for side in box)
+    return left, bottom, right, top

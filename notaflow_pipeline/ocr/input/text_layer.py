@@ -13,6 +13,7 @@ from pypdfium2 import raw
 
 from notaflow_pipeline.ocr.input.characters import Character, characters_of, without_doubles
 from notaflow_pipeline.ocr.input.page_pixels import PageLook, look_at, visible
+from notaflow_pipeline.ocr.input.places import bounds_on_page
 from notaflow_pipeline.ocr.input.reading_order import LayerLine, ordered_lines
 from notaflow_pipeline.ocr.input.trust import is_good_prior_ocr, is_trusted
 from notaflow_pipeline.ocr.input.unread_ink import Box, Ink, covered_share, ink_of, unread_regions
@@ -103,16 +104,14 @@ def _content(
 
 
 def image_cover(page: pypdfium2.PdfPage) -> float:
-    """The share of a page under images, from 0 to 1; one inside of a form counts for the whole page."""
+    """The share of a page under images, from 0 to 1."""
     left, bottom, right, top = page.get_bbox()
     page_area = (right - left) * (top - bottom)
     covered = 0.0
     for image in page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE]):
-        if image.level:  # its bounds are the form's own
-            return 1.0
-        one, two, three, four = image.get_bounds()
-        wide = max(0.0, min(three, right) - max(one, left))
-        high = max(0.0, min(four, top) - max(two, bottom))
+        box = bounds_on_page(image)
+        wide = max(0.0, min(box[2], right) - max(box[0], left))
+        high = max(0.0, min(box[3], top) - max(box[1], bottom))
         covered += wide * high
     return min(1.0, covered / page_area) if page_area > 0 else 1.0
 

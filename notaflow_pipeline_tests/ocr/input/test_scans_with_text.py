@@ -91,11 +91,12 @@ def test_earlier_ocr_is_compared_where_it_has_figures(tmp_path: Path) -> None:
     assert page.image is not None  # in case they do not agree
 
 
-def test_earlier_ocr_of_the_upper_part_is_not_believed(tmp_path: Path) -> None:
-    half = tuple(line if number < 6 else "" for number, line in enumerate(ACT_LINES))
-    page = load(tmp_path / "a.pdf", ACT_ON_LETTER + layer_of_act(half))
+@pytest.mark.parametrize(("lines", "parts"), [(2, 0), (6, 1)], ids=["all is read", "the rest is read"])
+def test_what_an_earlier_ocr_left_out_is_read(tmp_path: Path, lines: int, parts: int) -> None:
+    upper = tuple(line if number < lines else "" for number, line in enumerate(ACT_LINES))
+    page = load(tmp_path / "a.pdf", ACT_ON_LETTER + layer_of_act(upper))
     assert page.image is not None
-    assert page.earlier is None
+    assert (page.earlier is not None, len(page.regions)) == (parts > 0, parts)
 
 
 def test_scan_pasted_into_a_letter_is_read_between_its_lines(tmp_path: Path) -> None:

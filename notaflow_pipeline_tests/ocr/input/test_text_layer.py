@@ -5,11 +5,19 @@ from pathlib import Path
 import pypdfium2
 import pytest
 
-from notaflow_pipeline.ocr.input.text_layer import page_content
+from notaflow_pipeline.ocr.input.text_layer import image_cover, page_content
 from notaflow_pipeline.ocr.input.trust import is_foreign, plausible_share
 from notaflow_pipeline.ocr.opening import DocumentFormat
 from notaflow_pipeline.ocr.rendering import LoadedPage, load_page
-from notaflow_pipeline_tests.ocr.samples import page_image, page_pdf, picture_pdf, plain_pdf, scanned_pdf, typed_pdf
+from notaflow_pipeline_tests.ocr.samples import (
+    page_image,
+    page_pdf,
+    picture_object,
+    picture_pdf,
+    plain_pdf,
+    scanned_pdf,
+    typed_pdf,
+)
 
 GREY = "/ColorSpace/DeviceGray/BitsPerComponent 8"
 FULL_PAGE = "400 0 0 400 0 0"
@@ -241,3 +249,21 @@ def test_unit_of_length_decides_on_the_resolution(tmp_path: Path) -> None:
     assert drawn is not None
     assert drawn.height == 3300
     assert drawn.info["dpi"] == pytest.approx((300, 300))
+
+
+@pytest.mark.parametrize(
+    ("matrix", "share"), [("1 0 0 1 0 0", 0.25), ("0.5 0 0 0.5 100 100", 0.0625), ("0 1 -1 0 612 0", 0.25)]
+)
+def test_cover_of_an_image_in_a_form_is_measured_on_the_page(tmp_path: Path, matrix: str, share: float) -> None:
+    drawing = "306 0 0 396 0 0 cm /I Do"
+    form = (
+        f"<</Type/XObject/Subtype/Form/BBox[0 0 612 792]/Resources<</XObject<</I 7 0 R>>>>/Length {len(drawing)}>>"
+        f"stream\n{drawing}\nendstream"
+    )
+    path = page_pdf(
+        tmp_path / "a.pdf",
+        f"q {matrix} cm /X Do Q",
+        resources="/XObject<</X 6 0 R>>",
+        more=[form, picture_object(page_image(size=(50, 50)))],
+    )
+    assert image_cover(pypdfium2.PdfDocument(path)[0]) == pytest.approx(share, abs=0.01)

@@ -45,6 +45,13 @@ def test_earlier_ocr_with_errors_is_read_again(tmp_path: Path, right: str, wrong
     assert page.source is PageSource.RECOGNISED
 
 
+@pytest.mark.parametrize("lines", [2, 6])
+def test_lower_part_without_words_of_an_earlier_ocr_is_read(tmp_path: Path, lines: int) -> None:
+    upper = [line if number < lines else "" for number, line in enumerate(ACT_LINES)]
+    page = read(tmp_path / "a.pdf", ACT_ON_LETTER + layer_of_act(upper))
+    assert page.text.split() == " ".join(ACT_LINES).split()
+
+
 @pytest.mark.parametrize("lines", [ACT_LINES, [line.replace("e", "c") for line in ACT_LINES]], ids=["good", "bad"])
 def test_visible_stamp_is_kept_whatever_becomes_of_an_earlier_ocr(tmp_path: Path, lines: list[str]) -> None:
     page = read(tmp_path / "a.pdf", ACT_ON_LETTER + layer_of_act(lines) + STAMP)
