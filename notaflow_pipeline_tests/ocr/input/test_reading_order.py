@@ -46,6 +46,17 @@ def test_columns_of_prose_are_read_one_after_the_other(tmp_path: Path) -> None:
     assert read(tmp_path / "a.pdf", rows) == "\n".join(LEFT) + "\n\n" + "\n".join(RIGHT)
 
 
+def test_long_labels_and_values_of_a_form_are_no_columns_of_prose(tmp_path: Path) -> None:
+    labels = ("Nom du vendeur de l’immeuble :", "Adresse de l’immeuble vendu :", "Prix de la vente de l’immeuble :")
+    values = (
+        "Gérard Fictif, menuisier à Lévis",
+        "4578, chemin du Fleuve à Lévis",
+        "75 000,00 $ comptant, dont quittance",
+    )
+    text = read(tmp_path / "a.pdf", lines(labels, 40) + lines(values, 320))
+    assert text.split("\n") == [f"{label}   {value}" for label, value in zip(labels, values, strict=True)]
+
+
 def test_title_above_columns_and_line_below_keep_their_places(tmp_path: Path) -> None:
     title = lines(("Avis publié dans les deux langues officielles de la province, comme la loi le demande",), 40, 730)
     end = lines(("Fait à Lévis le 2024-05-21, en présence des témoins qui ont signé avec les parties",), 40, 640)
