@@ -35,6 +35,8 @@ MIN_COLUMN_LINES = 3
 MIN_WORDS_OF_PROSE = 3.0
 """Columns with more words of letters a line are prose; others are cells of a table, and are read row by row."""
 
+LEADER = "....."
+
 MIN_RUNNING_LINES = 0.25
 """Of the lines of prose: so many begin in the midst of a sentence, with a small letter. The lines of a form do not."""
 
@@ -289,11 +291,18 @@ def _free(row: _Row, low: float, high: float) -> tuple[float, float] | None:
 def _is_prose(pieces: Sequence[_Piece]) -> bool:
     if len(_rows(pieces)) < MIN_COLUMN_LINES:
         return False
+    if 3 * sum(map(_has_leader, pieces)) >= len(pieces):
+        return True
     running = sum(piece.placed[0].one.text.islower() for piece in pieces)
     capitals = not any(one.one.text.islower() for piece in pieces for one in piece.placed)
     if running < MIN_RUNNING_LINES * len(pieces) and not capitals:
         return False
     return sum(piece.words for piece in pieces) / len(pieces) > MIN_WORDS_OF_PROSE
+
+
+def _has_leader(piece: _Piece) -> bool:
+    """Whether dots lead from an entry of a list to its number: such a line belongs to nothing beside it."""
+    return LEADER in "".join(one.one.text for one in piece.placed)
 
 
 def _lines(rows: Sequence[_Row], angle: int) -> Iterator[LayerLine]:

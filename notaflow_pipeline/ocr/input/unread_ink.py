@@ -30,6 +30,9 @@ REACH = 3
 MIN_WIDTH, MIN_HEIGHT = 12, 6
 """Pixels: a smaller region is a bullet, a dash or a dotted line."""
 
+MIN_TALL_ROWS, MIN_TALL_CELLS = 4, 2
+"""Rows of pixels with ink in a square, and squares of a region that have so many: dashes and drawn underscores have fewer."""
+
 MIN_INK = 30
 """Pixels of ink in a region that can be a word."""
 
@@ -41,9 +44,10 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Ink:
-    """Which squares of a page have ink that may be text; `cells` by row and column."""
+    """Which squares of a page have ink that may be text, and in which it is as high as a letter; by row and column."""
 
     cells: NDArray[np.bool_]
+    tall: NDArray[np.bool_]
     pixels: NDArray[np.bool_]
 
 
@@ -51,7 +55,10 @@ def ink_of(pixels: Pixels, contrast: int) -> Ink:
     """The ink of a page that differs from its paper by at least `contrast` of 255."""
     ink = np.abs(pixels.astype(np.int16) - _paper(pixels).astype(np.int16)) >= contrast
     ink &= ~(_long_runs(ink) | _long_runs(ink.T).T)
-    return Ink(_in_cells(ink) >= MIN_CELL_INK, ink)
+    squares = _squares(ink)
+    cells: NDArray[np.bool_] = squares.sum(axis=(1, 3)) >= MIN_CELL_INK
+    tall: NDArray[np.bool_] = squares.any(axis=3).sum(axis=1) >= MIN_TALL_ROWS
+    return Ink(cells, tall, ink)
 
 
 def unread_regions(ink: Ink, covered: Iterable[Box] = ()) -> list[Box]:
@@ -94,11 +101,11 @@ def _long_runs(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return marks.cumsum(axis=1)[:, :width] > 0
 
 
-def _in_cells(ink: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _squares(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The pixels by row of squares, row in the square, column of squares and column in the square."""
     height, width = ink.shape
     padded = np.pad(ink, ((0, -height % CELL), (0, -width % CELL)))
-    counts: NDArray[np.int64] = padded.reshape(padded.shape[0] // CELL, CELL, -1, CELL).sum(axis=(1, 3))
-    return counts
+    return padded.reshape(padded.shape[0] // CELL, CELL, -1, CELL)
 
 
 def _covered_cells(ink: Ink, covered: Iterable[Box]) -> NDArray[np.bool_]:
@@ -152,6 +159,7 @@ def _touch(one: Box, other: Box) -> bool:
 def _may_be_text(ink: Ink, box: Box) -> bool:
     left, top, right, bottom = box
     rows, columns = np.nonzero(ink.pixels[top:bottom, left:right])
-    if len(rows) < MIN_INK:
+    tall = ink.tall[top // CELL : bottom // CELL, left // CELL : right // CELL].sum()
+    if len(rows) < MIN_INK or tall < MIN_TALL_CELLS:
         return False
     return bool(np.ptp(columns) + 1 >= MIN_WIDTH and np.ptp(rows) + 1 >= MIN_HEIGHT)

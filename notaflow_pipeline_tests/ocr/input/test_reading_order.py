@@ -57,6 +57,13 @@ def test_long_labels_and_values_of_a_form_are_no_columns_of_prose(tmp_path: Path
     assert text.split("\n") == [f"{label}   {value}" for label, value in zip(labels, values, strict=True)]
 
 
+def test_columns_of_an_index_with_leaders_stay_apart(tmp_path: Path) -> None:
+    left = ("Acquéreur . . . . . . . . 12", "Bornage . . . . . . . . . 14", "Cadastre . . . . . . . . 3")
+    right = ("Notaire . . . . . . . . . 7", "Quittance . . . . . . . . 9", "Servitude . . . . . . . . 21")
+    text = read(tmp_path / "a.pdf", lines(left, 40) + lines(right, 320))
+    assert text == "\n".join(left) + "\n\n" + "\n".join(right)
+
+
 def test_title_above_columns_and_line_below_keep_their_places(tmp_path: Path) -> None:
     title = lines(("Avis publié dans les deux langues officielles de la province, comme la loi le demande",), 40, 730)
     end = lines(("Fait à Lévis le 2024-05-21, en présence des témoins qui ont signé avec les parties",), 40, 640)

@@ -128,6 +128,14 @@ def test_rules_and_shaded_cells_of_a_typed_table_are_no_unread_text(tmp_path: Pa
     assert (page.image, page.regions) == (None, ())
 
 
+def test_drawn_underscores_and_dashes_are_no_unread_text(tmp_path: Path) -> None:
+    strokes = "".join(
+        f"{72 + 30 * n} {698 - 20 * row} m {78 + 30 * n} {698 - 20 * row} l S " for n in range(8) for row in range(6)
+    )
+    page = load(tmp_path / "a.pdf", strokes + text_at(("Date Lot Montant",) * 9, 695, 20))
+    assert (page.image, page.regions) == (None, ())
+
+
 def test_faint_scan_below_a_stamp_is_left_to_be_read(tmp_path: Path) -> None:
     faint = Image.eval(SCAN, lambda value: 235 + value // 12)
     page = load(tmp_path / "a.pdf", ACT_ON_LETTER + text_at((MARK,), 40), more=[picture_object(faint)])
