@@ -41,7 +41,8 @@ MIN_RUNNING_LINES = 0.25
 """Of the lines of prose: so many begin in the midst of a sentence, with a small letter. The lines of a form do not."""
 
 GUTTER = 0.8
-"""Of the print height: how wide the white between two columns is at least."""
+"""Of the print height: how wide the white between two columns is at least, and a gap between two texts of a line that do
+not follow each other in the content."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,9 @@ def _pieces(characters: Sequence[Character], angle: int) -> Iterator[_Piece]:
     for line in _on_one_baseline([_placed(one, angle) for one in characters]):
         piece = [line[0]]
         for before, one in pairwise(line):
-            if one.left - before.right > WIDE_GAP * max(before.one.size, one.one.size):
+            consecutive = one.one.index == before.one.index + 1
+            wide = WIDE_GAP if consecutive else GUTTER
+            if one.left - before.right > wide * max(before.one.size, one.one.size):
                 yield _Piece(piece)
                 piece = []
             piece.append(one)
