@@ -39,10 +39,10 @@ class PageDrawing:
         """The page as it is drawn, text and all. Raises `DocumentFailure`."""
         return self._drawn((0.0, 0.0, 0.0, 0.0))
 
-    def part(self, box: tuple[float, float, float, float]) -> Image.Image:
+    def part(self, box: tuple[float, float, float, float], margin_inches: float = PART_MARGIN) -> Image.Image:
         """A part of the page as it is drawn now: left, top, right, bottom from its upper left corner."""
         width, height = self.page.get_size()
-        margin = PART_MARGIN * POINTS_PER_INCH / self.user_unit
+        margin = margin_inches * POINTS_PER_INCH / self.user_unit
         left, right = (min(max(side, 0.0), width) for side in (box[0] - margin, box[2] + margin))
         top, bottom = (min(max(side, 0.0), height) for side in (box[1] - margin, box[3] + margin))
         return self._drawn((left, height - bottom, width - right, top))

@@ -129,9 +129,11 @@ def _earlier(drawing: PageDrawing, lines: Sequence[LayerLine]) -> EarlierOcr:
     ]
     best = max(strips, key=_figures)
     top, bottom = min(line.top for line in best), max(line.bottom for line in best)
-    inside = [line for line in lines if (line.top + line.bottom) / 2 > top and (line.top + line.bottom) / 2 < bottom]
+    inside = [line for line in lines if top < (line.top + line.bottom) / 2 < bottom]
+    above = max((line.bottom for line in lines if line.bottom <= top), default=0.0)
+    below = min((line.top for line in lines if line.top >= bottom), default=height)
     words = tuple(word.text for line in inside for word in line.words)
-    return EarlierOcr(tuple(lines), drawing.part((0.0, top, width, bottom)), words)
+    return EarlierOcr(tuple(lines), drawing.part((0.0, (above + top) / 2, width, (bottom + below) / 2), 0.0), words)
 
 
 def _figures(lines: Sequence[LayerLine]) -> tuple[int, int]:

@@ -108,6 +108,14 @@ def test_hyphen_at_the_end_of_a_line_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("right", "up"), [(0.3, 0.0), (0.2, 0.2), (0.8, -0.6)], ids=["bold", "bold aslant", "shadow"])
-def test_print_that_was_drawn_twice_is_read_once(tmp_path: Path, right: float, up: float) -> None:
-    text = read(tmp_path / "a.pdf", lines(LEFT, 72 + right, 700 + up) + lines(LEFT, 72))
-    assert text == "\n".join(LEFT)
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_print_that_was_drawn_twice_is_read_once(tmp_path: Path, right: float, up: float, parts: int) -> None:
+    again = "".join(
+        f"BT /F 10 Tf {72 + right} {700 + up - 14 * number} Td "
+        + " ".join(
+            f"({line[start * len(line) // parts : (start + 1) * len(line) // parts]}) Tj" for start in range(parts)
+        )
+        + " ET "
+        for number, line in enumerate(LEFT)
+    )
+    assert read(tmp_path / "a.pdf", lines(LEFT, 72) + again) == "\n".join(LEFT)

@@ -179,6 +179,11 @@ def test_accents_in_a_foreign_encoding_are_found(written: str, taken_for: str) -
     assert is_foreign(text.encode(written, "replace").decode(taken_for, "replace").split())
 
 
+def test_page_with_accents_in_a_foreign_encoding_is_read_by_ocr(tmp_path: Path) -> None:
+    wrong = (line.encode("mac_roman", "replace").decode("cp1252", "replace").replace("\ufffd", "?") for line in PROSE)
+    assert not trusted(typed_pdf(tmp_path / "a.pdf", *(line.replace("(", "").replace(")", "") for line in wrong)))
+
+
 def test_foreign_names_and_signs_are_no_wrong_encoding() -> None:
     names = "Le vendeur Žižek et Mme Dvořák vendent 120 m² à 5 °C (« lot » nº 3), l’œuvre de LÉVESQUE"
     assert not is_foreign((names + " et " + "le lot est vendu " * 10).split())
