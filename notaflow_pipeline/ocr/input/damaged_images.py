@@ -23,6 +23,9 @@ MAX_DECODED_BYTES = 400_000_000
 MIN_DECODED = 0.99
 """Of the bytes that an image's size asks for; the last row of some is short by a few."""
 
+MAX_TAIL_BYTES = 2
+"""Line ends behind the last row."""
+
 JPEG_END = b"\xff\xd9"
 
 MIN_BLANK_ROWS = 32
@@ -65,10 +68,19 @@ def _is_damaged(image: pypdfium2.PdfImage) -> bool:
     if filters and filters[-1] in {"JBIG2Decode", "JPXDecode"}:
         return _pixels(image) is None
     metadata = image.get_metadata()
-    wanted = metadata.height * ((metadata.width * metadata.bits_per_pixel + 7) // 8)
+    wanted = _size_bytes(metadata.width, metadata.height, metadata.bits_per_pixel)
     if wanted > MAX_DECODED_BYTES:
         return False
-    return bool(raw.FPDFImageObj_GetImageDataDecoded(image, None, 0) < MIN_DECODED * wanted)
+    found = raw.FPDFImageObj_GetImageDataDecoded(image, None, 0)
+    if found >= MIN_DECODED * wanted:
+        return False
+    shallow = [_size_bytes(metadata.width, metadata.height, metadata.bits_per_pixel * bits // 8) for bits in (1, 2, 4)]
+    return not any(0 <= found - one <= MAX_TAIL_BYTES for one in shallow)
+
+
+def _size_bytes(width: int, height: int, bits_per_pixel: int) -> int:
+    """What an image of whole bytes a row has; PDFium tells colours of less than eight bits as if they had eight."""
+    return height * ((width * bits_per_pixel + 7) // 8)
 
 
 def _is_cut_jpeg(image: pypdfium2.PdfImage) -> bool:

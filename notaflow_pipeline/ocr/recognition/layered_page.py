@@ -9,6 +9,7 @@ from PIL import Image
 
 from notaflow_pipeline.ocr.document_text import PageSource, PageText
 from notaflow_pipeline.ocr.engine import Engine, Recognition
+from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.loaded_page import EarlierOcr, LoadedPage, Region, with_regions, words_of
 from notaflow_pipeline.ocr.input.reading_order import LayerLine, text_of_lines
 from notaflow_pipeline.ocr.recognising import read_page
@@ -40,10 +41,10 @@ class _Figures:
     passes: int = 0
 
     def add(self, found: Recognition) -> None:
+        """Count the words of a recognition whose text is used."""
         self.words += found.words
         self.low_confidence_words += found.low_confidence_words
         self.confidence += found.words * (found.mean_confidence or 0.0)
-        self.passes += found.passes
 
     @property
     def mean_confidence(self) -> float | None:
@@ -72,15 +73,17 @@ def read_loaded_page(number: int, page: LoadedPage, engine: Engine, began: float
     """
     reading, figures = _Reading(engine, began + page_seconds), _Figures()
     agreed = page.earlier is not None and _agrees(page.earlier, reading, figures)
+    unread = False
     if page.image is not None and not agreed:
         found = reading.read(page.image)
         figures.add(found)
+        figures.passes += found.passes
         text = _joined(found.text, _missing(page.lines, found.text))
         nothing = not (found.words or page.lines or page.damaged)
         source = PageSource.BLANK if nothing else PageSource.RECOGNISED
     else:
         base = page.earlier.lines if page.earlier else page.lines
-        regions = _regions(page.regions, reading, figures)
+        regions, unread = _regions(page.regions, reading, figures)
         if page.earlier:
             known = text_of_lines(base)
             regions = [(region, text) for region, text in regions if not _is_known(text, known)]
@@ -96,13 +99,16 @@ def read_loaded_page(number: int, page: LoadedPage, engine: Engine, began: float
         low_confidence_words=figures.low_confidence_words,
         passes=figures.passes,
         source=source,
-        damaged=page.damaged,
+        damaged=page.damaged or unread,
     )
 
 
 def _agrees(earlier: EarlierOcr, reading: _Reading, figures: _Figures) -> bool:
     """Whether an earlier OCR has in a strip of its image what ours reads there, every figure included."""
-    found = reading.read(earlier.strip)
+    try:
+        found = reading.read(earlier.strip)
+    except DocumentFailure:
+        return False
     figures.passes += found.passes
     ours, theirs = _compared(found.text.split()), _compared(earlier.strip_words)
     same = sum((ours & theirs).values())
@@ -111,18 +117,21 @@ def _agrees(earlier: EarlierOcr, reading: _Reading, figures: _Figures) -> bool:
     return _digits(found.text) == _digits("".join(earlier.strip_words))
 
 
-def _regions(regions: Sequence[Region], reading: _Reading, figures: _Figures) -> list[tuple[Region, str]]:
-    """What is read in the parts of a page that its text layer does not account for."""
-    read = []
+def _regions(regions: Sequence[Region], reading: _Reading, figures: _Figures) -> tuple[list[tuple[Region, str]], bool]:
+    """What is read in the parts of a page that its text layer does not account for, and whether one cannot be read."""
+    read, failed = [], False
     for region in regions:
         small = region.image.width * region.image.height < SMALL_REGION_PIXELS
-        found = reading.read_once(region.image) if small else reading.read(region.image)
+        try:
+            found = reading.read_once(region.image) if small else reading.read(region.image)
+        except DocumentFailure:  # the text layer is there all the same
+            failed = True
+            continue
         figures.passes += found.passes
         if found.text and (found.mean_confidence or 0.0) >= MIN_REGION_CONFIDENCE:
             figures.add(found)
-            figures.passes -= found.passes
             read.append((region, found.text))
-    return read
+    return read, failed
 
 
 def _missing(lines: Sequence[LayerLine], text: str) -> list[LayerLine]:

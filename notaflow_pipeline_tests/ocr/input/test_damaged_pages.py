@@ -144,3 +144,29 @@ def test_linearised_pdf_that_is_shorter_than_it_says_may_lack_pages(tmp_path: Pa
     content = path.read_bytes()
     path.write_bytes(content.replace(b"%PDF-1.4\n", b"%PDF-1.4\n90 0 obj<</Linearized 1/L 99999/N 1>>endobj\n"))
     assert open_document(path, Limits()).incomplete
+
+
+@pytest.mark.parametrize(
+    ("dictionary", "size_bytes"),
+    [
+        ("/Width 8/Height 4/BitsPerComponent 1/ColorSpace[/Indexed/DeviceRGB 1<000000ffffff>]", 4),
+        ("/Width 8/Height 4/BitsPerComponent 2/ColorSpace/DeviceGray", 8),
+        ("/Width 8/Height 4/BitsPerComponent 4/ColorSpace[/Indexed/DeviceRGB 3<000000ffffff0000ff00ff00>]", 16),
+        ("/Width 8/Height 4/BitsPerComponent 4/ColorSpace/DeviceRGB", 48),
+        ("/Width 8/Height 4/BitsPerComponent 16/ColorSpace/DeviceRGB", 192),
+        ("/Width 8/Height 4/BitsPerComponent 8/ColorSpace/DeviceCMYK", 128),
+        ("/Width 8/Height 4/ImageMask true", 4),
+    ],
+)
+def test_images_of_every_depth_are_whole(tmp_path: Path, dictionary: str, size_bytes: int) -> None:
+    text = "1b" * size_bytes + ">"
+    picture = (
+        f"<</Type/XObject/Subtype/Image{dictionary}/Filter/ASCIIHexDecode/Length {len(text)}>>stream\n{text}\nendstream"
+    )
+    path = page_pdf(tmp_path / "a.pdf", ACT_ON_LETTER, resources="/XObject<</I 6 0 R>>", more=[picture])
+    assert not load_page(path, DocumentFormat.PDF, 1, dpi=72).damaged
+
+
+def test_image_in_the_content_itself_is_whole(tmp_path: Path) -> None:
+    content = "q 612 0 0 612 0 0 cm BI /W 4 /H 2 /CS /G /BPC 8 /F /AHx ID 00ff00ff00ff00ff> EI Q"
+    assert not load_page(page_pdf(tmp_path / "a.pdf", content), DocumentFormat.PDF, 1, dpi=72).damaged

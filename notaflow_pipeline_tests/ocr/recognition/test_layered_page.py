@@ -4,9 +4,11 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from notaflow_pipeline.ocr.document_text import PageSource, PageText
-from notaflow_pipeline.ocr.engine import TesserocrEngine
+from notaflow_pipeline.ocr.engine import NullEngine, Recognition, TesserocrEngine
+from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
 from notaflow_pipeline.ocr.opening import DocumentFormat
 from notaflow_pipeline.ocr.recognition.layered_page import read_loaded_page
 from notaflow_pipeline.ocr.rendering import load_page
@@ -71,3 +73,19 @@ def test_logo_beside_typed_text_adds_nothing(tmp_path: Path) -> None:
     typed = "BT /F 10 Tf 72 600 Td (Le prix de vente est de 75 000,00 $ comptant.) Tj ET "
     page = read(tmp_path / "a.pdf", typed + logo)
     assert page.text == "Le prix de vente est de 75 000,00 $ comptant."
+
+
+class FailingEngine(NullEngine):
+    """Reads nothing: every page takes too long."""
+
+    def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:  # noqa: ARG002
+        raise DocumentFailure(FailureKind.TIMEOUT, "It took too long.")
+
+
+def test_part_that_cannot_be_read_leaves_the_typed_text_and_a_mark(tmp_path: Path) -> None:
+    letter = (
+        "BT /F 10 Tf 72 740 Td (Maître, voici l’extrait que vous avez demandé.) Tj ET q 420 0 0 406 72 250 cm /I Do Q "
+    )
+    path = page_pdf(tmp_path / "a.pdf", letter, resources="/XObject<</I 6 0 R>>", more=[picture_object(act_page())])
+    page = read_loaded_page(1, load_page(path, DocumentFormat.PDF, 1), FailingEngine(), time.monotonic(), 60)
+    assert (page.text, page.damaged) == ("Maître, voici l’extrait que vous avez demandé.", True)
