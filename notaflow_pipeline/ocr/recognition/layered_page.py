@@ -1,5 +1,6 @@
 """A page of which the text layer says a part: what is recognised, what is taken from the layer, and how both are joined."""
 
+import re
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -146,9 +147,11 @@ def _is_known(part: str, text: str) -> bool:
 
 
 def _compared(words: Sequence[str]) -> Counter[str]:
-    """Words without their case and the signs around them."""
-    bare = ("".join(filter(str.isalnum, word)).casefold() for word in words)
-    return Counter(word for word in bare if word)
+    """Words without their case, parted at signs."""
+    return Counter(part for word in words for part in WORD.findall(word.casefold()))
+
+
+WORD = re.compile(r"[^\W_]+")
 
 
 def _digits(text: str) -> Counter[str]:
