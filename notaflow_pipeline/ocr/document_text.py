@@ -153,9 +153,14 @@ class DocumentText:
         if self.incomplete:
             yield INCOMPLETE_MARK
         for name in self.unread:
-            yield f"[attached file was not read: {name}]"
+            yield attachment_mark(name)
 
 
 DAMAGED_MARK = "[page is damaged: part of it could not be read]"
 
 INCOMPLETE_MARK = "[document is damaged: pages may be missing here]"
+
+
+def attachment_mark(name: str) -> str:
+    """What stands in the text for an attached file that was not read."""
+    return f"[attached file was not read: {name}]"

@@ -16,6 +16,9 @@ MAX_BYTES = 256 * 1024**2
 """What all attached files of a document may have together; further ones are not read."""
 
 
+NAMELESS = "without a name"
+
+
 @dataclass(frozen=True)
 class Attached:
     """`pages` are those of the attached PDFs, behind the document's own; `unread` are names of other files."""
@@ -40,6 +43,19 @@ def attached_files(document: pypdfium2.PdfDocument, max_pages: int) -> Attached:
     if count > MAX_ATTACHMENTS:
         unread.append(f"{count - MAX_ATTACHMENTS} more")
     return Attached(pages, tuple(unread))
+
+
+def attached_to_page(page: pypdfium2.PdfPage) -> tuple[str, ...]:
+    """Names of files that hang on a page as paper clips."""
+    names = []
+    for index in range(raw.FPDFPage_GetAnnotCount(page)):
+        annotation = raw.FPDFPage_GetAnnot(page, index)
+        if annotation and raw.FPDFAnnot_GetSubtype(annotation) == raw.FPDF_ANNOT_FILEATTACHMENT:
+            attachment = raw.FPDFAnnot_GetFileAttachment(annotation)
+            names.append(_legible(pypdfium2.PdfAttachment(attachment, page.pdf)) if attachment else NAMELESS)
+        if annotation:
+            raw.FPDFPage_CloseAnnot(annotation)
+    return tuple(names)
 
 
 @contextmanager
@@ -94,7 +110,13 @@ def _content(document: pypdfium2.PdfDocument, index: int, max_bytes: int) -> byt
 
 def _name(document: pypdfium2.PdfDocument, index: int) -> str:
     try:
-        name = str(document.get_attachment(index).get_name())
+        return _legible(document.get_attachment(index))
     except pypdfium2.PdfiumError:
-        name = ""
-    return " ".join(name.split()) or "without a name"
+        return NAMELESS
+
+
+def _legible(attachment: pypdfium2.PdfAttachment) -> str:
+    try:
+        return " ".join(str(attachment.get_name()).split()) or NAMELESS
+    except pypdfium2.PdfiumError:
+        return NAMELESS

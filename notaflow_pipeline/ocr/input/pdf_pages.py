@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pypdfium2
 from PIL import Image
 from pypdfium2 import raw
 
-from notaflow_pipeline.ocr.input.attachments import document_of_page
+from notaflow_pipeline.ocr.input.attachments import attached_to_page, document_of_page
 from notaflow_pipeline.ocr.input.damaged_images import has_damaged_image
 from notaflow_pipeline.ocr.input.loaded_page import EarlierOcr, LoadedPage, Region
 from notaflow_pipeline.ocr.input.page_drawing import PageDrawing, damaged_page
@@ -38,13 +39,14 @@ def load_pdf_page(path: Path, page_number: int, dpi: int, limits: Limits, *, coa
     with _opened(path, page_number) as (document, number):
         page = _with_annotations_as_content(document, _page(document, number, path), number)
         drawing = PageDrawing(page, dpi, limits, facts.user_unit, coarse=coarse)
+        attached = attached_to_page(page)
         damaged = facts.missing or has_damaged_image(page)
         content = _content(page, facts.user_unit)
         if content is None:
-            return LoadedPage(drawing.scan_or_whole(), damaged=damaged)
+            return LoadedPage(drawing.scan_or_whole(), damaged=damaged, attached=attached)
         if not content.trusted:
-            return LoadedPage(drawing.whole(), damaged=damaged)
-        return _loaded(drawing, content, damaged=damaged)
+            return LoadedPage(drawing.whole(), damaged=damaged, attached=attached)
+        return replace(_loaded(drawing, content), damaged=damaged, attached=attached)
 
 
 def draw_pdf_page(path: Path, page_number: int, dpi: int, limits: Limits) -> Image.Image:
@@ -65,13 +67,13 @@ def _opened(path: Path, page_number: int) -> Iterator[tuple[pypdfium2.PdfDocumen
         yield found
 
 
-def _loaded(drawing: PageDrawing, content: PageContent, *, damaged: bool) -> LoadedPage:
+def _loaded(drawing: PageDrawing, content: PageContent) -> LoadedPage:
     with without_text(drawing.page):
         regions = tuple(Region(drawing.part(box), box[1], box[3]) for box in content.unread)
         unclear = content.whole or content.earlier or content.blank
         image = drawing.scan_or_whole() if unclear else None
         earlier = _earlier(drawing, content.earlier) if content.earlier else None
-    return LoadedPage(image, content.lines, regions, earlier, damaged)
+    return LoadedPage(image, content.lines, regions, earlier)
 
 
 def _page(document: pypdfium2.PdfDocument, page_number: int, path: Path) -> pypdfium2.PdfPage:

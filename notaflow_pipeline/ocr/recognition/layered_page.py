@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from notaflow_pipeline.ocr.document_text import PageSource, PageText
+from notaflow_pipeline.ocr.document_text import PageSource, PageText, attachment_mark
 from notaflow_pipeline.ocr.engine import Engine, Recognition
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.loaded_page import EarlierOcr, LoadedPage, Region, with_regions, words_of
@@ -80,7 +80,7 @@ def read_loaded_page(number: int, page: LoadedPage, engine: Engine, began: float
         figures.add(found)
         figures.passes += found.passes
         text = _joined(found.text, _missing(page.lines, found.text))
-        nothing = not (found.words or page.lines or page.damaged)
+        nothing = not (found.words or page.lines or page.damaged or page.attached)
         source = PageSource.BLANK if nothing else PageSource.RECOGNISED
     else:
         base = page.earlier.lines if page.earlier else page.lines
@@ -93,7 +93,7 @@ def read_loaded_page(number: int, page: LoadedPage, engine: Engine, began: float
         source = PageSource.RECOGNISED if figures.words else PageSource.TEXT_LAYER
     return PageText(
         number,
-        text,
+        "\n\n".join(part for part in (text, *map(attachment_mark, page.attached)) if part),
         figures.words or words_of(page.lines),
         figures.mean_confidence,
         time.monotonic() - began,

@@ -12,7 +12,7 @@ from notaflow_pipeline.ocr.opening import DocumentFormat, open_document
 from notaflow_pipeline.ocr.reading import Reader
 from notaflow_pipeline.ocr.rendering import load_page
 from notaflow_pipeline_tests.ocr.processes import PATIENCE_SECONDS
-from notaflow_pipeline_tests.ocr.samples import plain_pdf, typed_pdf
+from notaflow_pipeline_tests.ocr.samples import page_pdf, plain_pdf, typed_pdf
 
 
 def portfolio(path: Path, attached: dict[str, bytes]) -> Path:
@@ -53,3 +53,21 @@ def test_attached_pdfs_beyond_the_limit_are_named(tmp_path: Path, attached: dict
 def test_page_behind_the_last_one_is_damaged(tmp_path: Path, attached: dict[str, bytes]) -> None:
     with pytest.raises(DocumentFailure):
         load_page(portfolio(tmp_path / "a.pdf", attached), DocumentFormat.PDF, 5)
+
+
+def test_file_that_hangs_on_a_page_is_named(tmp_path: Path) -> None:
+    clip = "<</Type/Annot/Subtype/FileAttachment/Rect[500 700 520 720]/FS 7 0 R>>"
+    path = page_pdf(
+        tmp_path / "a.pdf",
+        "BT /F 12 Tf 72 700 Td (Voir la pièce jointe) Tj ET",
+        page_extra="/Annots[6 0 R]",
+        more=[
+            clip,
+            "<</Type/Filespec/F(plan.pdf)/UF(plan.pdf)/EF<</F 8 0 R>>>>",
+            "<</Length 4>>stream\nplan\nendstream",
+        ],
+    )
+    with Reader(NullEngine(), workers=1) as reader:
+        document = reader.start(path).result(timeout=PATIENCE_SECONDS)
+    assert "Voir la pièce jointe" in document.text
+    assert "[attached file was not read: plan.pdf]" in document.text
