@@ -1,0 +1,90 @@
+"""What becomes of the cases of the corpus: inputs after public bug reports, each beside what `expected.json` says of it.
+
+All files are read by one reader with two workers and the default limits, with Tesseract. Printed is whether each came out
+as expected, and if not, why; exits with 1 if one did not. The corpus is looked for in ../shared/corpus.
+
+usage: python benchmarks/cases.py [--corpus FOLDER] [--languages fra+eng] [--only PART-OF-NAME] [--texts FOLDER]
+"""
+
+import sys
+
+sys.path.pop(0)  # this folder: its `queue.py` would stand in for Python's own
+
+import argparse
+import json
+import re
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from notaflow_pipeline.ocr.engine import TesseractEngine
+from notaflow_pipeline.ocr.failures import DocumentFailure
+from notaflow_pipeline.ocr.reading import DocumentText, Reader
+
+PROJECT = Path(__file__).resolve().parents[1]
+MAX_SECONDS = 900.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one case; `wrong` says what is not as expected."""
+
+    name: str
+    got: str
+    wrong: tuple[str, ...]
+
+
+def main() -> None:
+    """Read every case, print the table, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", type=Path, default=PROJECT.parent / "shared" / "corpus")
+    parser.add_argument("--languages", default="fra+eng")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--texts", type=Path, help="a folder for the texts")
+    arguments = parser.parse_args()
+    folder = arguments.corpus / "cases"
+    if not folder.is_dir():
+        parser.error(f"no cases in {arguments.corpus}: say where the corpus is with --corpus")
+    cases = [case for case in json.loads((folder / "expected.json").read_text()) if arguments.only in case["file"]]
+    results = []
+    with Reader(TesseractEngine(arguments.languages), workers=2) as reader:
+        futures = [(case, reader.start(folder / case["file"])) for case in cases]
+        for case, future in futures:
+            status, text, got = _outcome(future)
+            result = Result(case["file"], got, tuple(_wrong(case, status, text)))
+            results.append(result)
+            print(
+                f"{'wrong' if result.wrong else 'ok':6} {result.name:42} {got:44} {'; '.join(result.wrong)}", flush=True
+            )
+            if arguments.texts:
+                arguments.texts.mkdir(exist_ok=True)
+                (arguments.texts / f"{result.name}.txt").write_text(text)
+    wrong = sum(bool(result.wrong) for result in results)
+    print(f"\n{len(results)} cases, {wrong} otherwise than expected")
+    target = PROJECT / "benchmarks" / "results" / "cases.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps([asdict(result) for result in results], indent=2))
+    sys.exit(bool(wrong))
+
+
+def _outcome(future: Future[DocumentText]) -> tuple[str, str, str]:
+    """Status, text and figures of a document; the text of one that failed is the sentence that says so."""
+    error = future.exception(timeout=MAX_SECONDS)
+    if isinstance(error, DocumentFailure):
+        return "failed", str(error), f"failed:{error.kind}"
+    document = future.result()
+    confidence = f"{document.mean_confidence:.0f}" if document.mean_confidence else "-"
+    figures = f"{document.characters} characters, confidence {confidence}, {document.passes} passes"
+    return "ok", document.text, figures
+
+
+def _wrong(case: dict[str, list[str]], status: str, text: str) -> list[str]:
+    wrong = [f"{status}, not {case['status']}"] if case["status"] not in ("any", status) else []
+    wrong += [f"lacks {part!r}" for part in case["must"] if part not in text]
+    wrong += [f"has {part!r}" for part in case["mustnot"] if part in text]
+    wrong += [f"nothing like {pattern!r}" for pattern in case["must_match"] if not re.search(pattern, text)]
+    return wrong + [f"{text.count(part)} times {part!r}" for part in case["exactly_once"] if text.count(part) != 1]
+
+
+if __name__ == "__main__":
+    main()
