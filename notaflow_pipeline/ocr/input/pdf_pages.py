@@ -1,6 +1,6 @@
 """One page of a PDF: its text layer where that accounts for the page, and images of what it does not account for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +11,11 @@ from pypdfium2 import raw
 
 from notaflow_pipeline.ocr.input.attachments import attached_to_page, document_of_page
 from notaflow_pipeline.ocr.input.damaged_images import has_damaged_image
-from notaflow_pipeline.ocr.input.loaded_page import EarlierOcr, LoadedPage, Region
+from notaflow_pipeline.ocr.input.earlier_ocr import earlier_ocr
+from notaflow_pipeline.ocr.input.loaded_page import LoadedPage, Region
 from notaflow_pipeline.ocr.input.page_drawing import PageDrawing, damaged_page
 from notaflow_pipeline.ocr.input.page_objects import page_facts
 from notaflow_pipeline.ocr.input.page_pixels import without_text
-from notaflow_pipeline.ocr.input.reading_order import LayerLine
 from notaflow_pipeline.ocr.input.text_layer import (
     TEXT_ANNOTATIONS,
     UNTRUSTED,
@@ -28,9 +28,6 @@ from notaflow_pipeline.ocr.opening import mended_pdf, opened_pdf
 
 COARSE_DPI = 150
 """At which a page is tried again that took too long or killed its worker: half the usual, a quarter of the pixels."""
-
-STRIP_SHARE = 0.2
-"""Of a page's height: what is read to compare it with an earlier OCR."""
 
 
 def load_pdf_page(path: Path, page_number: int, dpi: int, limits: Limits, *, coarse: bool) -> LoadedPage:
@@ -72,7 +69,7 @@ def _loaded(drawing: PageDrawing, content: PageContent) -> LoadedPage:
         regions = tuple(Region(drawing.part(box), box[1], box[3]) for box in content.unread)
         unclear = content.whole or content.earlier or content.blank
         image = drawing.scan_or_whole() if unclear else None
-        earlier = _earlier(drawing, content.earlier) if content.earlier else None
+        earlier = earlier_ocr(drawing.whole(), content.earlier, drawing.page.get_size()) if content.earlier else None
     return LoadedPage(image, content.lines, regions, earlier)
 
 
@@ -118,26 +115,3 @@ def _content(page: pypdfium2.PdfPage, user_unit: float) -> PageContent | None:
     with suppress(pypdfium2.PdfiumError):
         return page_content(page, user_unit)
     return UNTRUSTED
-
-
-def _earlier(drawing: PageDrawing, lines: Sequence[LayerLine]) -> EarlierOcr:
-    """An earlier OCR with the strip of the page in which it has the most figures: they are worst when they are wrong."""
-    by_height = sorted(lines, key=lambda line: line.top)
-    width, height = drawing.page.get_size()
-    reach = STRIP_SHARE * height
-    strips = [
-        [line for line in by_height[start:] if line.bottom - first.top <= reach] or [first]
-        for start, first in enumerate(by_height)
-    ]
-    best = max(strips, key=_figures)
-    top, bottom = min(line.top for line in best), max(line.bottom for line in best)
-    inside = [line for line in lines if top < (line.top + line.bottom) / 2 < bottom]
-    above = max((line.bottom for line in lines if line.bottom <= top), default=0.0)
-    below = min((line.top for line in lines if line.top >= bottom), default=height)
-    words = tuple(word.text for line in inside for word in line.words)
-    return EarlierOcr(tuple(lines), drawing.part((0.0, (above + top) / 2, width, (bottom + below) / 2), 0.0), words)
-
-
-def _figures(lines: Sequence[LayerLine]) -> tuple[int, int]:
-    text = "".join(line.text for line in lines)
-    return sum(map(str.isdigit, text)), len(text)

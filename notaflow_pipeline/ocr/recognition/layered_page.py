@@ -19,7 +19,7 @@ from notaflow_pipeline.ocr.rendering import page_dpi
 MIN_ENGINE_SECONDS = 1.0
 """What the engine gets even if rendering has used up the page's time; pytesseract takes 0 for no limit at all."""
 
-MIN_AGREEMENT = 0.95
+MIN_AGREEMENT = 0.97
 """Of the words of a strip: an earlier OCR that agrees with ours in fewer is read again."""
 
 MIN_REGION_CONFIDENCE = 60.0
