@@ -10,11 +10,10 @@ from notaflow_pipeline.ocr.input.reading_order import LayerLine, text_of_lines
 
 @dataclass(frozen=True)
 class Region:
-    """A part of a page that its text layer does not account for; `top` and `bottom` in displayed points."""
+    """A part of a page that its text layer does not account for; `place` is that of its middle, see `LayerLine`."""
 
     image: Image.Image
-    top: float
-    bottom: float
+    place: float
 
 
 @dataclass(frozen=True)
@@ -54,9 +53,8 @@ def with_regions(lines: Sequence[LayerLine], regions: Sequence[tuple[Region, str
     """The text of lines, with what was read in regions between the lines above and those below each."""
     parts: list[str] = []
     rest = list(lines)
-    for region, text in sorted(regions, key=lambda pair: pair[0].top):
-        middle = (region.top + region.bottom) / 2
-        above = next((number for number, line in enumerate(rest) if line.top > middle), len(rest))
+    for region, text in sorted(regions, key=lambda pair: pair[0].place):
+        above = next((number for number, line in enumerate(rest) if line.place > region.place), len(rest))
         parts += [text_of_lines(rest[:above]), text]
         rest = rest[above:]
     return "\n\n".join(part for part in [*parts, text_of_lines(rest)] if part)

@@ -16,6 +16,7 @@ from notaflow_pipeline.ocr.input.loaded_page import LoadedPage, Region
 from notaflow_pipeline.ocr.input.page_drawing import PageDrawing, damaged_page
 from notaflow_pipeline.ocr.input.page_objects import page_facts
 from notaflow_pipeline.ocr.input.page_pixels import without_text
+from notaflow_pipeline.ocr.input.reading_order import main_angle, place_across
 from notaflow_pipeline.ocr.input.text_layer import (
     TEXT_ANNOTATIONS,
     UNTRUSTED,
@@ -28,6 +29,10 @@ from notaflow_pipeline.ocr.opening import mended_pdf, opened_pdf
 
 COARSE_DPI = 150
 """At which a page is tried again that took too long or killed its worker: half the usual, a quarter of the pixels."""
+
+
+UPRIGHT = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
+"""By the direction of the text. Pillow turns counter-clockwise."""
 
 
 def load_pdf_page(path: Path, page_number: int, dpi: int, limits: Limits, *, coarse: bool) -> LoadedPage:
@@ -66,11 +71,20 @@ def _opened(path: Path, page_number: int) -> Iterator[tuple[pypdfium2.PdfDocumen
 
 def _loaded(drawing: PageDrawing, content: PageContent) -> LoadedPage:
     with without_text(drawing.page):
-        regions = tuple(Region(drawing.part(box), box[1], box[3]) for box in content.unread)
+        angle = main_angle(content.earlier or content.lines)
+        regions = tuple(_region(drawing, box, angle) for box in content.unread)
         unclear = content.whole or content.earlier or content.blank
         image = drawing.scan_or_whole() if unclear else None
         earlier = earlier_ocr(drawing.whole(), content.earlier, drawing.page.get_size()) if content.earlier else None
     return LoadedPage(image, content.lines, regions, earlier)
+
+
+def _region(drawing: PageDrawing, box: tuple[float, float, float, float], angle: int) -> Region:
+    """A part of the page, upright if it is so when the typed text is."""
+    image = drawing.part(box)
+    if turn := UPRIGHT.get(angle):
+        image = image.transpose(turn)
+    return Region(image, place_across((box[0] + box[2]) / 2, (box[1] + box[3]) / 2, angle))
 
 
 def _page(document: pypdfium2.PdfDocument, page_number: int, path: Path) -> pypdfium2.PdfPage:

@@ -62,13 +62,15 @@ class LayerWord:
 class LayerLine:
     """Words of one line from left to right.
 
-    `distance` is the white between it and the line before, in line heights; `angle` its direction in degrees.
+    `distance` is the white between it and the line before, in line heights; `angle` its direction in degrees, and `place`
+    where it stands across that, see `place_across`.
     """
 
     words: tuple[LayerWord, ...]
     text: str = field(repr=False)
     distance: float = 0.0
     angle: int = 0
+    place: float = 0.0
 
     @property
     def top(self) -> float:
@@ -92,6 +94,19 @@ def ordered_lines(characters: Sequence[Character]) -> list[LayerLine]:
         rows = [row for block in _blocks(pieces) for row in block]
         lines += _lines(rows, angle)
     return lines
+
+
+def main_angle(lines: Sequence[LayerLine]) -> int:
+    """The direction of most words, in degrees; 0 without any."""
+    counts: dict[int, int] = {}
+    for line in lines:
+        counts[line.angle] = counts.get(line.angle, 0) + len(line.words)
+    return max(counts, key=lambda angle: counts[angle], default=0)
+
+
+def place_across(x: float, y: float, angle: int) -> float:
+    """How far down a place is for somebody who reads in this direction."""
+    return y * math.cos(math.radians(angle)) - x * math.sin(math.radians(angle))
 
 
 def text_of_lines(lines: Sequence[LayerLine]) -> str:
@@ -317,7 +332,7 @@ def _lines(rows: Sequence[_Row], angle: int) -> Iterator[LayerLine]:
             found = list(_words(piece))
             parts += ([COLUMN_GAP] if number else []) + [" ".join(word.text for word in found).replace(UNKNOWN, BULLET)]
             words += found
-        yield LayerLine(tuple(words), "".join(parts), _distance(before, row), angle)
+        yield LayerLine(tuple(words), "".join(parts), _distance(before, row), angle, row[0].y)
         before = row
 
 

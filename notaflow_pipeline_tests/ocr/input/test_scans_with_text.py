@@ -108,7 +108,7 @@ def test_scan_pasted_into_a_letter_is_read_between_its_lines(tmp_path: Path) -> 
     assert page.image is None
     (region,) = page.regions
     first, last = page.lines
-    assert first.bottom < region.top < region.bottom < last.top
+    assert first.place < region.place < last.place
     assert region.image.getextrema()[0] == 60
 
 

@@ -25,8 +25,9 @@ ENGINE = TesserocrEngine("fra+eng")
 STAMP = "BT /F 10 Tf 72 60 Td (Inscrit sous le no 27 987 654) Tj ET "
 
 
-def read(path: Path, content: str) -> PageText:
-    path = page_pdf(path, content, resources="/XObject<</I 6 0 R>>", more=[picture_object(act_page())])
+def read(path: Path, content: str, page_extra: str = "") -> PageText:
+    picture, resources = picture_object(act_page()), "/XObject<</I 6 0 R>>"
+    path = page_pdf(path, content, resources=resources, more=[picture], page_extra=page_extra)
     return read_loaded_page(1, load_page(path, DocumentFormat.PDF, 1), ENGINE, time.monotonic(), 60)
 
 
@@ -61,9 +62,10 @@ def test_visible_stamp_is_kept_whatever_becomes_of_an_earlier_ocr(tmp_path: Path
     assert page.text.count("3 770 292") == 1
 
 
-def test_pasted_scan_is_read_at_its_place_in_a_letter(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_pasted_scan_is_read_at_its_place_in_a_letter(tmp_path: Path, rotation: int) -> None:
     letter = "BT /F 10 Tf 72 740 Td (Maître, voici l’extrait que vous avez demandé.) Tj ET "
-    page = read(tmp_path / "a.pdf", letter + "q 420 0 0 406 72 250 cm /I Do Q " + STAMP)
+    page = read(tmp_path / "a.pdf", letter + "q 420 0 0 406 72 250 cm /I Do Q " + STAMP, f"/Rotate {rotation}")
     places = [page.text.index(part) for part in ("Maître", "3 770 292", "27 987 654")]
     assert places == sorted(places)
 
