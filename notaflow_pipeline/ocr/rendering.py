@@ -1,7 +1,6 @@
-"""How does one page become what an engine reads, or text that nobody has to recognise any more?
+"""Loads one page of a document: upright, in grey, and with as much of a damaged page as there is.
 
-Pixels and text layers only: which way up, how many, and how much of a damaged page is there. Cleaning a page up so that it
-is read better does not belong here. One page is in memory at a time, whatever the document's length.
+One page is in memory at a time, whatever the document's length.
 """
 
 from pathlib import Path

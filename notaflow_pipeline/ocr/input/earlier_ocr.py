@@ -25,7 +25,7 @@ def earlier_ocr(image: Image.Image, lines: Sequence[LayerLine], page_size: Size)
     """An earlier OCR's lines (in displayed points) with some of them cut out of the page's image and put together."""
     chosen = sorted(_chosen(lines, STRIP_SHARE * page_size[1]), key=lambda line: line.top)
     scale = image.width / page_size[0]
-    cut = [(line, _pixel_box(_surroundings(line, lines, page_size[1]), scale, image)) for line in chosen]
+    cut = [(line, _pixel_box(_band_of(line, lines, page_size[1]), scale, image)) for line in chosen]
     cut = [(line, box) for line, box in cut if box[0] < box[2] and box[1] < box[3]]
     strip = Image.new("L", (image.width, max(1, sum(box[3] - box[1] for _, box in cut))), _paper(image))
     top = 0
@@ -51,7 +51,7 @@ def _figures(line: LayerLine) -> tuple[int, int]:
     return sum(map(str.isdigit, line.text)), len(line.text)
 
 
-def _surroundings(line: LayerLine, lines: Sequence[LayerLine], page_height: float) -> tuple[float, float, float, float]:
+def _band_of(line: LayerLine, lines: Sequence[LayerLine], page_height: float) -> tuple[float, float, float, float]:
     """A line up to the middle of the white between it and the next ones above and below."""
     left, right = _ends(line)
     beside = [other for other in lines if _ends(other)[0] < right and _ends(other)[1] > left]

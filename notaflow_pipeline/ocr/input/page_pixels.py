@@ -123,7 +123,7 @@ def visible(
 
 def _marks(shown: Pixels, bare: Pixels) -> NDArray[np.bool_]:
     """Where text is what is seen: darker than what surrounds it, or clearly lighter."""
-    around = _surrounding(bare).astype(np.int16)
+    around = _local_grey(bare).astype(np.int16)
     one, other = shown.astype(np.int16), bare.astype(np.int16)
     darker = (other - one > MIN_CHANGE) & (around - one > MIN_CONTRAST)
     lighter = (one - other > MIN_CHANGE) & (one - around > MIN_LIGHTER)
@@ -144,7 +144,7 @@ def _counts(marks: NDArray[np.bool_], characters: Sequence[Character], scale: fl
     return [bool(count > 0) for count in counts]
 
 
-def _surrounding(pixels: Pixels) -> Pixels:
+def _local_grey(pixels: Pixels) -> Pixels:
     """The median of the block that each pixel lies in."""
     height, width = pixels.shape
     padded = np.pad(pixels, ((0, -height % BLOCK_HEIGHT), (0, -width % BLOCK_WIDTH)), mode="edge")
