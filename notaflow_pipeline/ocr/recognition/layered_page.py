@@ -74,6 +74,7 @@ def read_loaded_page(number: int, page: LoadedPage, engine: Engine, began: float
     """
     reading, figures = _Reading(engine, began + page_seconds), _Figures()
     agreed = page.earlier is not None and _agrees(page.earlier, reading, figures)
+    base = page.earlier.lines if page.earlier and agreed else page.lines
     unread = False
     if page.image is not None and not agreed:
         found = reading.read(page.image)
@@ -83,7 +84,6 @@ def read_loaded_page(number: int, page: LoadedPage, engine: Engine, began: float
         nothing = not (found.words or page.lines or page.damaged or page.attached)
         source = PageSource.BLANK if nothing else PageSource.RECOGNISED
     else:
-        base = page.earlier.lines if page.earlier else page.lines
         regions, unread = _regions(page.regions, reading, figures)
         if page.earlier:
             known = text_of_lines(base)
@@ -94,7 +94,7 @@ def read_loaded_page(number: int, page: LoadedPage, engine: Engine, began: float
     return PageText(
         number,
         "\n\n".join(part for part in (text, *map(attachment_mark, page.attached)) if part),
-        figures.words or words_of(page.lines),
+        figures.words or words_of(base),
         figures.mean_confidence,
         time.monotonic() - began,
         low_confidence_words=figures.low_confidence_words,
