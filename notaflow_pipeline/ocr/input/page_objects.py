@@ -19,6 +19,9 @@ MAX_DICTIONARY_BYTES = 64 * 1024
 MAX_STREAM_BYTES = 32 * 1024**2
 MAX_PAGES = 10_000
 MAX_DEPTH = 50
+MAX_FORMS = 4
+"""How deep forms inside of forms are followed."""
+
 USER_UNITS = (0.01, 1000.0)
 
 
@@ -137,14 +140,27 @@ class _Objects:
 
     def _lacks_something(self, page: bytes) -> bool:
         """Whether the page's content, or an image or a form that this draws, is not in the file."""
-        drawn = set()
+        drawn: set[bytes] = set()
         contents = CONTENTS.search(page)
         for number in REFERENCE.findall(contents[0]) if contents else []:
             if int(number) not in self._dictionaries:
                 return True
             drawn.update(DRAWN.findall(self._stream(int(number)) or b""))
-        known = dict(NAMED.findall(self._named_objects(page)))
-        return any(name in known and int(known[name]) not in self._dictionaries for name in drawn)
+        return self._draws_what_is_missing(page, drawn, 0)
+
+    def _draws_what_is_missing(self, owner: bytes, drawn: set[bytes], depth: int) -> bool:
+        """The same for what a page or a form draws under these names."""
+        known = dict(NAMED.findall(self._named_objects(owner)))
+        for name in drawn & known.keys():
+            number = int(known[name])
+            text = self._dictionaries.get(number)
+            if text is None:
+                return True
+            if depth < MAX_FORMS and FORM.search(text):
+                inside = set(DRAWN.findall(self._stream(number) or b""))
+                if self._draws_what_is_missing(text, inside, depth + 1):
+                    return True
+        return False
 
     def _named_objects(self, page: bytes) -> bytes:
         """The text in which the names of a page's images and forms stand."""
@@ -160,6 +176,7 @@ OBJECT_HEAD = re.compile(rb"(?<!\d)(\d{1,10})[ \t\r\n]{1,9}\d{1,5}[ \t\r\n]{1,9}
 DICTIONARY_END = re.compile(rb"endobj\b|\bstream\r?\n")
 OBJECT_STREAM = re.compile(rb"/Type\s*/ObjStm\b")
 CROSS_REFERENCE = re.compile(rb"/Type\s*/XRef\b")
+FORM = re.compile(rb"/Subtype\s*/Form\b")
 COUNT, FIRST = re.compile(rb"/N\s+(\d+)"), re.compile(rb"/First\s+(\d+)")
 FILTERS = re.compile(rb"/(?:ASCII85|ASCIIHex|LZW|Flate|RunLength|CCITTFax|JBIG2|DCT|JPX)Decode\b|/Crypt\b")
 ROOT = re.compile(rb"/Root\s+(\d{1,10})\s+\d+\s+R")

@@ -78,6 +78,15 @@ def test_page_with_a_missing_image_is_damaged(tmp_path: Path) -> None:
     assert load_page(path, DocumentFormat.PDF, 1).damaged
 
 
+def test_page_whose_form_draws_a_missing_image_is_damaged(tmp_path: Path) -> None:
+    form = (
+        "<</Type/XObject/Subtype/Form/BBox[0 0 612 792]/Resources<</XObject<</I 60 0 R>>>>"
+        f"/Length {len(ACT_ON_LETTER)}>>stream\n{ACT_ON_LETTER}\nendstream"
+    )
+    path = page_pdf(tmp_path / "a.pdf", "/X Do", resources="/XObject<</X 6 0 R>>", more=[form])
+    assert load_page(path, DocumentFormat.PDF, 1).damaged
+
+
 def test_damaged_page_is_marked_and_counted_and_not_blank(tmp_path: Path) -> None:
     path = page_pdf(tmp_path / "a.pdf", ACT_ON_LETTER, resources="/XObject<</I 60 0 R>>")
     with Reader(NullEngine(), workers=1) as reader:
