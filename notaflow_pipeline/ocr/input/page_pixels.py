@@ -44,6 +44,13 @@ OVERLAP = 0.25
 
 MAX_COMPARISONS = 200_000
 
+BESIDE = 3
+"""Pixels: marks so near to a character's box are its own."""
+
+MIN_UNKNOWN_MARKS = 200
+MAX_UNKNOWN_SHARE = 0.3
+"""Pixels, and their share of all marks of text: with more that no character explains, the layer is not what is seen."""
+
 Pixels = NDArray[np.uint8]
 
 
@@ -119,6 +126,20 @@ def visible(
             was and (one.thing != number or marked) for one, was, marked in zip(characters, seen, alone, strict=True)
         ]
     return seen
+
+
+def is_accounted_for(look: PageLook, characters: Sequence[Character]) -> bool:
+    """Whether the marks of a page's text are where these characters are said to be; fonts may be wrong about it."""
+    marks = _marks(look.shown, look.bare)
+    total = int(marks.sum())
+    for one in characters:
+        sides = np.nan_to_num(
+            np.array([one.left, one.top, one.right, one.bottom]) * look.scale, posinf=1e6, neginf=-1e6
+        )
+        left, top, right, bottom = (int(max(0, side)) for side in (*(sides[:2] - BESIDE), *(sides[2:] + BESIDE)))
+        marks[top:bottom, left:right] = False
+    unknown = int(marks.sum())
+    return unknown < MIN_UNKNOWN_MARKS or unknown <= MAX_UNKNOWN_SHARE * total
 
 
 def _marks(shown: Pixels, bare: Pixels) -> NDArray[np.bool_]:

@@ -12,7 +12,7 @@ import pypdfium2
 from pypdfium2 import raw
 
 from notaflow_pipeline.ocr.input.characters import Character, characters_of, without_doubles
-from notaflow_pipeline.ocr.input.page_pixels import PageLook, look_at, visible
+from notaflow_pipeline.ocr.input.page_pixels import PageLook, is_accounted_for, look_at, visible
 from notaflow_pipeline.ocr.input.places import bounds_on_page
 from notaflow_pipeline.ocr.input.reading_order import LayerLine, ordered_lines
 from notaflow_pipeline.ocr.input.trust import is_good_prior_ocr, is_trusted
@@ -77,9 +77,10 @@ def page_content(page: pypdfium2.PdfPage, user_unit: float = 1.0) -> PageContent
         return None
     look = look_at(page, user_unit)
     seen = visible(page, look, characters, things)
-    lines = _lines([one for one, shown in zip(characters, seen, strict=True) if shown])
-    hidden = _lines([one for one, shown in zip(characters, seen, strict=True) if not shown])
-    if lines and not is_trusted(lines):
+    shown = [one for one, marked in zip(characters, seen, strict=True) if marked]
+    lines = _lines(shown)
+    hidden = _lines([one for one, marked in zip(characters, seen, strict=True) if not marked])
+    if not is_accounted_for(look, shown) or (lines and not is_trusted(lines)):
         return UNTRUSTED
     is_scan = image_cover(page) >= SCAN_COVER
     ink = ink_of(look.bare, SCAN_CONTRAST if is_scan else CONTRAST)

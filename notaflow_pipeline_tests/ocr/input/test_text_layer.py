@@ -97,6 +97,21 @@ def test_layer_of_a_font_without_unicode_is_not_believed(tmp_path: Path) -> None
     assert not trusted(path)
 
 
+def test_layer_of_a_font_that_is_wrong_about_its_places_is_not_believed(tmp_path: Path) -> None:
+    cmap = CMAP.replace("<30> <39> <E030>", "<61> <65> <0061>")
+    glyph = "9 0 0 -9 9 -5 d1 0 0 7 7 re f"  # it says that it is below the line, and is not
+    font = (
+        "<</Type/Font/Subtype/Type3/FontBBox[0 -9 9 -5]/FontMatrix[.1 0 0 .1 0 0]/FirstChar 97/LastChar 101"
+        "/Widths[9 9 9 9 9]/CharProcs<</a 6 0 R/b 6 0 R/c 6 0 R/d 6 0 R/e 6 0 R>>"
+        "/Encoding<</Type/Encoding/Differences[97/a/b/c/d/e]>>/ToUnicode 7 0 R>>"
+    )
+    more = [f"<</Length {len(text)}>>stream\n{text}\nendstream" for text in (glyph, cmap)]
+    path = page_pdf(
+        tmp_path / "a.pdf", "BT /F 12 Tf 72 700 Td (abade bade decade abcde) Tj ET", fonts=f"/F {font}", more=more
+    )
+    assert not trusted(path)
+
+
 def test_stamp_on_a_scan_is_added_to_what_is_recognised(tmp_path: Path) -> None:
     path = text_over(tmp_path / "a.pdf", ("Registre foncier, page 1 de 1",), mode=0, top=20)
     page = load(path)
