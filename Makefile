@@ -4,9 +4,10 @@ TESTS ?=
 MINUTES ?= 10
 SECONDS ?= 60
 CHAOS ?=
+PAGES ?=
 ROLE ?= worker
 
-.PHONY: help setup setup-dev dev test test-pooler test-pg15 check audit chaos security format lock version wheel
+.PHONY: help setup setup-dev dev test test-pooler test-pg15 quality check audit chaos security format lock version wheel
 
 help:
 	@echo "make dev      install, start database and Dagster UI with the samples (PORT=3000)"
@@ -14,6 +15,7 @@ help:
 	@echo "make test-pooler  the tests of queue, pipeline, reports, alerts, Dagster and commands behind PgBouncer"
 	@echo "make test-pg15    the tests of the queue on PostgreSQL 15 (Debian: apt-get install postgresql-15)"
 	@echo "make security attack it, say what happened (SECONDS=60 of damaged documents)"
+	@echo "make quality  compare what is read with bare tesseract and with benchmarks/quality.json (PAGES=6 of each group)"
 	@echo "make check    lint, type-check, check the import contract, the migrations and the lock files"
 	@echo "make chaos    kill, freeze, cut off and restart everything, and judge (MINUTES=10)"
 	@echo "make setup    install alone"
@@ -44,6 +46,10 @@ test-pooler: setup-dev
 test-pg15: setup-dev
 	NOTAFLOW_TEST_ROLE=$(ROLE) scripts/with_postgres.sh 15 \
 		.venv/bin/pytest -n auto --dist loadgroup --durations=10 notaflow_pipeline_tests/queue $(TESTS)
+
+# the corpus is looked for beside the project, or where NOTAFLOW_CORPUS says; without it drawn pages alone are compared
+quality: setup-dev
+	.venv/bin/python benchmarks/quality_gate.py $(if $(PAGES),--pages $(PAGES))
 
 security: setup-dev
 	.venv/bin/python -m notaflow_pipeline_tests.security

@@ -50,6 +50,12 @@ def word_f1(truth: str, found: str) -> float:
     return 2 * sum((expected & got).values()) / max(1, sum(expected.values()) + sum(got.values()))
 
 
+def words_found(truth: str, found: str) -> float:
+    """Which share of the transcription's words were found, whatever their order."""
+    expected, got = Counter(_normal(truth).split()), Counter(_normal(found).split())
+    return sum((expected & got).values()) / max(1, sum(expected.values()))
+
+
 def cells_found(cells: Counter[str], text: str) -> int:
     """How many numbers, dates and amounts are found to the last character, each standing alone, not as a part of another."""
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
