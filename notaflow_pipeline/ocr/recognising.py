@@ -17,7 +17,7 @@ from notaflow_pipeline.ocr.engines.models import for_typescript
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.ink import Texture, has_no_ink, texture
 from notaflow_pipeline.ocr.language import is_in_another, leading_language
-from notaflow_pipeline.ocr.layout import Word, ordered_words, word_height
+from notaflow_pipeline.ocr.layout import Word, word_height
 from notaflow_pipeline.ocr.noise import WORTH_REMOVING
 from notaflow_pipeline.ocr.overlooked import Line, clear_lines, overlooked_strips, torn_share, with_lines
 from notaflow_pipeline.ocr.preparing import (
@@ -37,6 +37,7 @@ from notaflow_pipeline.ocr.preparing import (
     unruled,
     upside_down,
 )
+from notaflow_pipeline.ocr.recognition.reading_order import ordered_words
 from notaflow_pipeline.ocr.rules import without_rules
 from notaflow_pipeline.ocr.thousands import with_thousands_apart
 

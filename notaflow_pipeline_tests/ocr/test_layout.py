@@ -1,6 +1,7 @@
 """Layout: words of Tesseract's TSV back in lines, rows, pages and paragraphs."""
 
-from notaflow_pipeline.ocr.layout import Word, ordered_words, text_of_words, words_of_tsv
+from notaflow_pipeline.ocr.layout import Word, text_of_words, words_of_tsv
+from notaflow_pipeline.ocr.recognition.reading_order import ordered_words
 
 HEADER = "level\tpage_num\tblock_num\tpar_num\tline_num\tword_num\tleft\ttop\twidth\theight\tconf\ttext"
 

@@ -1,1 +1,1 @@
-"""Reading the text off one page."""
+"""Recognition of one page: measuring, planning of passes, coverage, text layers."""
