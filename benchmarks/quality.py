@@ -31,7 +31,8 @@ from notaflow_pipeline.ocr.confinement import FOR_ALL
 from notaflow_pipeline.ocr.engine import TesserocrEngine
 from notaflow_pipeline.ocr.engines.models import for_typescript
 from notaflow_pipeline.ocr.opening import DocumentFormat
-from notaflow_pipeline.ocr.preparing import ALL_STEPS, PAGE_WIDTH_INCHES, without_dark_borders
+from notaflow_pipeline.ocr.preparing import ALL_STEPS, PAGE_WIDTH_INCHES
+from notaflow_pipeline.ocr.preprocessing.borders import without_dark_borders
 from notaflow_pipeline.ocr.recognising import DEFAULT_POLICY, Policy, read_page
 from notaflow_pipeline.ocr.rendering import page_dpi, render_page
 

@@ -12,8 +12,8 @@ from notaflow_pipeline.ocr.preparing import (
     prepare,
     scaled,
     without_background,
-    without_dark_borders,
 )
+from notaflow_pipeline.ocr.preprocessing.borders import without_dark_borders
 from notaflow_pipeline_tests.ocr.samples import act_page
 from notaflow_pipeline_tests.testing.noise import noise_image
 

@@ -1,0 +1,1 @@
+"""Page image to engine-ready image; each step is a function."""

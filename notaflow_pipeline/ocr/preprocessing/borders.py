@@ -1,0 +1,127 @@
+"""Removes the black borders that a scanner or a copying stand leaves around a page.
+
+A border begins at the edge of the sheet, or beyond blank paper at the edge, spans that edge, and holds no text. A bar, rule,
+frame or fold that has text on its outer side is no border and stays.
+"""
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from notaflow_pipeline.ocr.shades import quantile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Mask = NDArray[np.bool_]
+    Shades = NDArray[np.uint8]
+
+MAX_SIDE_SHARE = 0.25
+"""Of the page's width or height that a border may take on one side."""
+
+MIN_DARK_SHARE = 0.6
+"""Of a row or column that is dark, for it to belong to a border."""
+
+DARK = 0.45
+"""Of the page's median shade: what is darker is border, bar or bold print."""
+
+LIGHT = 0.7
+"""Of the page's median shade: what is lighter is paper, or white print."""
+
+MIN_CONTRAST = 0.12
+"""Of the page's median shade: how much darker than the paper around it faint print is."""
+
+CELLS_ACROSS = 640
+"""Cells in which print is looked for along the shorter side: 75 to 110 a inch, which keeps letters of six points."""
+
+STROKE_CELLS = 9
+"""What is wider both ways is no stroke of a letter."""
+
+MIN_DARK_STROKES = 8
+"""A figure of ten points has about as many, counted by rows or columns of cells; a rule has many one way, one the other."""
+
+MIN_LIGHT_STROKES = 40
+"""White print on a black bar; less than a word can be a scratch or a hole."""
+
+
+def without_dark_borders(image: Image.Image) -> Image.Image:
+    """The page without its black borders, at most a quarter of each side.
+
+    5 ms on a page without any.
+    """
+    import numpy as np
+
+    step = max(1, min(16, min(image.size) // 40))
+    small = image.reduce(step)
+    paper = quantile(small.histogram(), 0.5)
+    dark = np.asarray(small) < DARK * paper
+    width, height = image.size
+    rows, columns = dark.mean(axis=1), dark.mean(axis=0)
+    top = _border(rows, lambda n: image.crop((0, 0, width, n * step)), paper) * step
+    bottom = _border(rows[::-1], lambda n: image.crop((0, (len(rows) - n) * step, width, height)), paper)
+    left = _border(columns, lambda n: image.crop((0, 0, n * step, height)), paper) * step
+    right = _border(columns[::-1], lambda n: image.crop(((len(columns) - n) * step, 0, width, height)), paper)
+    if not (left or right or top or bottom):
+        return image
+    # what is left over of a partial step belongs to the border that it touches
+    return image.crop((left, top, width - right * step, height - bottom * step))
+
+
+def _border(shares: "NDArray[np.float64]", strip: "Callable[[int], Image.Image]", paper: int) -> int:
+    """How many steps from the edge are border; `strip` gives so many steps of the page."""
+    most = int(MAX_SIDE_SHARE * len(shares))
+    dark = [share > MIN_DARK_SHARE for share in shares[:most].tolist()]
+    ends = [
+        number for number, (one, following) in enumerate(pairwise([*dark, False]), start=1) if one and not following
+    ]
+    return next((end for end in reversed(ends) if not has_print(strip(end), paper)), 0)
+
+
+def has_print(strip: Image.Image, paper: int) -> bool:
+    """Whether letters or figures stand on a strip of a page with paper of this shade: dark on light, or white on black."""
+    import numpy as np
+
+    cell = max(1, max(strip.size) // CELLS_ACROSS)
+    shades = np.asarray(strip.reduce(cell))
+    if min(shares := shades.shape) < 1 or max(shares) < STROKE_CELLS:
+        return False
+    closed = _least(_greatest(shades))
+    dark_strokes = (closed.astype(np.int16) - shades > MIN_CONTRAST * paper) & (closed > LIGHT * paper)
+    dark_strokes &= ~_near_solid(_greatest(shades) < DARK * paper)
+    light_strokes = (_greatest(_least(shades)) < DARK * paper) & (shades > LIGHT * paper)
+    return _strokes(dark_strokes) >= MIN_DARK_STROKES or _strokes(light_strokes) >= MIN_LIGHT_STROKES
+
+
+def _near_solid(solid: "Mask") -> "Mask":
+    """Where a solid dark area is, or nearly: its edge is no print, however uneven."""
+    import numpy as np
+
+    return _greatest(_greatest(solid.astype(np.uint8))) > 0
+
+
+def _strokes(mask: "Mask") -> int:
+    """How many runs the mask has along its rows or along its columns, whichever are fewer."""
+    import numpy as np
+
+    padded = np.pad(mask, 1)
+    return min(int(np.count_nonzero(padded[:, 1:] & ~padded[:, :-1])), int(np.count_nonzero(padded[1:] & ~padded[:-1])))
+
+
+def _greatest(shades: "Shades") -> "Shades":
+    """The lightest of the square around each cell."""
+    import numpy as np
+
+    reach = STROKE_CELLS // 2
+    for axis in (0, 1):
+        padding = [(reach, reach) if axis == one else (0, 0) for one in (0, 1)]
+        padded = np.pad(shades, padding, mode="edge")
+        shades = np.lib.stride_tricks.sliding_window_view(padded, STROKE_CELLS, axis=axis).max(axis=-1)
+    return shades
+
+
+def _least(shades: "Shades") -> "Shades":
+    return 255 - _greatest(255 - shades)
