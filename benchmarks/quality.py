@@ -33,7 +33,8 @@ from notaflow_pipeline.ocr.engines.models import for_typescript
 from notaflow_pipeline.ocr.opening import DocumentFormat
 from notaflow_pipeline.ocr.preparing import ALL_STEPS, PAGE_WIDTH_INCHES
 from notaflow_pipeline.ocr.preprocessing.borders import without_dark_borders
-from notaflow_pipeline.ocr.recognising import DEFAULT_POLICY, Policy, read_page
+from notaflow_pipeline.ocr.recognising import read_page
+from notaflow_pipeline.ocr.recognition.passes import DEFAULT_POLICY, Policy
 from notaflow_pipeline.ocr.rendering import page_dpi, render_page
 
 PROJECT = Path(__file__).resolve().parents[1]

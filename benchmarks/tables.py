@@ -43,7 +43,8 @@ from rapidfuzz.distance import Levenshtein
 
 from benchmarks.scoring import cells_found, character_error_rate
 from notaflow_pipeline.ocr.engine import TesserocrEngine
-from notaflow_pipeline.ocr.recognising import DEFAULT_POLICY, Policy, read_page
+from notaflow_pipeline.ocr.recognising import read_page
+from notaflow_pipeline.ocr.recognition.passes import DEFAULT_POLICY, Policy
 from scripts import make_samples as drawing
 
 PROJECT = Path(__file__).resolve().parents[1]

@@ -15,17 +15,26 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-FAINTEST_INK = 20
-"""Less than so much darker than its paper (of 255), nothing on a page can be read."""
+FAINTEST_INK = 12
+"""Less than so much darker than its paper (of 255), nothing on a page can be read: JPEG alone makes such differences."""
 
 FAINTEST_IN_NOISE = 1.5
 """Of its standard deviation: typescript 65 darker than its paper, in noise of 30, is read with 0.65 of its letters wrong."""
 
-LEAST_INK = 60
-"""Square pixels of ink at 150 dpi that the smallest thing worth reading has, such as a page number."""
+GRAINS = 6.0
+"""Standard deviations of the paper's grain: less far from its shade, a pixel can be grain."""
 
-MARGIN = 0.03
-"""The share of each side in which shadows, holes and edges do not count as ink."""
+CERTAIN_INK = 60.0
+"""So much darker than its paper at half the size, a pixel is ink whatever the grain is."""
+
+EVEN = 5.0
+"""Where the most uneven square is less than so many times as uneven as the most even tenth, there is no print, or print all
+over. Noise of 2 to 50 shades has 1.6 to 4.8, as it is and when it was taken off, a pencilled number in grain 7, print 20 to
+400.
+"""
+
+MIN_INK = 12
+"""Pixels of ink at half of 150 dpi that the smallest thing worth reading has; a figure of ten points has some 20."""
 
 SHORTEST_RUN = 2.2
 
@@ -47,20 +56,37 @@ LETTERS_ABREAST_PIXELS = 12
 
 
 def has_no_ink(prepared: Image.Image, noise: float = 0.0) -> bool:
-    """Whether a page whose paper was divided to white carries less than a page number between its margins.
+    """Whether a page whose paper was divided to white surely carries less than a page number.
 
-    Ink is what is darker than the paper's grain; on smooth paper that is the faintest pencil, and on a page that had noise
-    what stood out of it.
+    Ink is what is darker than the paper's grain, on a copy of half the size, where strokes keep half of their contrast at
+    least. The grain is that of the most even tenth of the page, so that a page full of print has no more of it than an
+    empty one. `noise` is what the page had before it was taken off; what does not stand out of that cannot be read.
     """
-    width, height = prepared.size
-    inner = prepared.crop(
-        (round(width * MARGIN), round(height * MARGIN), round(width * (1 - MARGIN)), round(height * (1 - MARGIN)))
-    )
-    counts = inner.histogram()
-    paper, lower_quartile = quantile(counts, 0.5), quantile(counts, 0.25)
-    grain = (paper - lower_quartile) / 0.674  # the standard deviation of a normal distribution
-    faintest = max(6 * grain, FAINTEST_INK, FAINTEST_IN_NOISE * noise)
-    return sum(counts[: max(round(paper - faintest), 1)]) < LEAST_INK
+    import numpy as np
+
+    small = prepared.reduce(2)
+    counts = small.histogram()
+    paper = quantile(counts, 0.75)  # also on a page that is dark for the most part
+    unevenness = _unevenness(np.asarray(small))
+    grain = float(np.percentile(unevenness, 10))
+    if float(unevenness.max()) < EVEN * max(
+        grain, 0.3
+    ):  # the same all over the page: grain, or a page full of tiny print
+        faintest = max(CERTAIN_INK, FAINTEST_IN_NOISE * noise)
+    else:
+        faintest = max(min(GRAINS * grain, CERTAIN_INK), FAINTEST_INK / 2, FAINTEST_IN_NOISE / 2 * noise)
+    return sum(counts[: max(round(paper - faintest), 1)]) < MIN_INK
+
+
+def _unevenness(shades: "NDArray[np.uint8]") -> "NDArray[np.float64]":
+    """The standard deviation of each square of 8 x 8 pixels; of the whole where it is smaller."""
+    import numpy as np
+
+    height, width = (side // 8 * 8 for side in shades.shape)
+    if not height or not width:
+        return np.array([np.std(shades)])
+    squares = shades[:height, :width].reshape(height // 8, 8, width // 8, 8).astype(np.float32)
+    return np.asarray(np.std(squares, axis=(1, 3)), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -89,6 +115,17 @@ class Texture:
     def solid(self) -> bool:
         """Whether it covers more than text can."""
         return self.ink_share > LARGEST_INK_SHARE
+
+
+def fullest_rows(image: Image.Image, height: int) -> int:
+    """The first of so many rows of a page that have the most changes from paper to ink: print has more than pictures."""
+    import numpy as np
+
+    dark = np.asarray(image) <= otsu_threshold(image.histogram())
+    changes = np.cumsum(np.count_nonzero(dark[:, 1:] & ~dark[:, :-1], axis=1))
+    if len(changes) <= height:
+        return 0
+    return int(np.argmax(changes[height:] - changes[:-height])) + 1
 
 
 def texture(image: Image.Image) -> Texture:

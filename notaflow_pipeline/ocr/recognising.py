@@ -4,10 +4,10 @@ The policy alone: the steps of preparation are `preparing`'s, what a page looks 
 `layout`'s, and the engine is whichever is given. `benchmarks/quality.py` prints what each decision here costs and gains.
 """
 
-import time
+import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from PIL import Image
 
@@ -15,47 +15,32 @@ from notaflow_pipeline.ocr.engine import NOTHING, Engine, Recognition, Segmentat
 from notaflow_pipeline.ocr.engines.interface import recognition_of
 from notaflow_pipeline.ocr.engines.models import for_typescript
 from notaflow_pipeline.ocr.failures import DocumentFailure
-from notaflow_pipeline.ocr.ink import Texture, has_no_ink, texture
+from notaflow_pipeline.ocr.ink import fullest_rows
 from notaflow_pipeline.ocr.language import is_in_another, leading_language
 from notaflow_pipeline.ocr.layout import Word, word_height
-from notaflow_pipeline.ocr.noise import WORTH_REMOVING
 from notaflow_pipeline.ocr.overlooked import Line, clear_lines, overlooked_strips, torn_share, with_lines
 from notaflow_pipeline.ocr.preparing import (
-    ALL_STEPS,
     FINE_DPI,
+    NO_STEPS,
     SMALL_PRINT_DPI,
     TARGET_DPI,
     Prepared,
-    Steps,
     as_it_lay,
+    at_resolution,
     finer,
     is_blank,
-    is_blurred,
-    noise_of,
-    prepare,
+    on_its_side,
     smoother,
     unruled,
     upside_down,
 )
+from notaflow_pipeline.ocr.recognition.coverage import LOW_COVERAGE, ink_coverage
+from notaflow_pipeline.ocr.recognition.passes import DEFAULT_POLICY, Policy, Try
+from notaflow_pipeline.ocr.recognition.planning import Plan, plan
 from notaflow_pipeline.ocr.recognition.reading_order import ordered_words
+from notaflow_pipeline.ocr.recognition.words import character_inches, figures_share, is_speck, run_upwards
 from notaflow_pipeline.ocr.rules import without_rules
 from notaflow_pipeline.ocr.thousands import with_thousands_apart
-
-GOOD_CONFIDENCE = 80.0
-"""A try with so much confidence is kept.
-
-Trying the others again takes the mean error rate of the 40 corpus pages, without the line that libraries print under
-their scans, from 0.061 to 0.053; below 83 and 86 it is 0.053 and 0.054, below 90 it is 0.056, for more looks at a page.
-"""
-
-GUESS_CONFIDENCE = 55.0
-"""What a word has that is little more than a guess; a mess of many such words must not outweigh a few that were read."""
-
-SPECK_CONFIDENCE = 20.0
-"""A sign or single letter with less is dirt; without it the corpus has a mean error rate of 0.0521 instead of 0.0528."""
-
-LEAST_WORD = 2
-"""Letters and figures; what has fewer can be dirt."""
 
 UPSIDE_DOWN_CONFIDENCE = 55.0
 """Text that stands on its head is read with a mean confidence of 31 to 40, upright text with 85 to 95."""
@@ -70,17 +55,22 @@ beside it 94, and right. Blurred pages gain more: error rates of 0.064 and 0.029
 SURE_OF_FIGURES = 90.0
 """A table in small print that is read so is not looked at without its grain."""
 
-PRINT_OF_TABLES_PIXELS = 13
-"""At 150 dpi; the printed index pages among the samples have 8 to 13."""
-
 SHARE_OF_TABLES = 0.2
 """Of the letters and figures of a page, above which it is read as a table: its numbers are what it is for."""
+
+TYPEWRITTEN_INCHES = 0.073
+"""A typewriter sets 10 or 12 characters to an inch; over the words of 21 typed corpus pages this is 0.076 to 0.099, of
+printed pages 0.057 to 0.070, but for large print."""
+
+WELL_COVERED = 0.9
+"""Of a page's ink by the words of a pass that could have missed rows."""
+
+MOSTLY_FIGURES = 0.5
+"""Of the letters and figures of a page, above which its language matters little."""
 
 CLEARLY_LESS = 0.9
 """Less than so much of what a table's first try is worth, and the finer one lost some of it."""
 
-LONG_WORD = 4
-"""Letters that make a word clearly wider than high."""
 
 FEW_WORDS = 10
 """With fewer it cannot be seen from the pixels whether a page lies on its side."""
@@ -106,69 +96,19 @@ MANY_LINES = 3
 MOST_STRIPS = 12
 """Of a page that are looked at once more, so that a page full of pencil or pictures costs no second reading."""
 
+STRIP_SHARE = 0.08
+"""Of a page's height: six lines of print, in which twenty of a language's commonest words stand."""
+
 LEAST_SECONDS = 0.5
 
 
-def figures_share(words: list[Word]) -> float:
-    """Which share of the letters and figures of these words are figures; 0 without any."""
-    text = "".join(word.text for word in words)
-    written = sum(map(str.isalnum, text))
-    return sum(map(str.isdigit, text)) / written if written else 0.0
+def cpu_seconds() -> float:
+    """CPU seconds of this process and of the programs that it started and that ended.
 
-
-def is_speck(word: Word) -> bool:
-    """Whether this is dirt that the engine took for a sign: less than a guess, and neither a word nor a figure."""
-    written = sum(map(str.isalnum, word.text))
-    return word.confidence < SPECK_CONFIDENCE and written < LEAST_WORD and not any(map(str.isdigit, word.text))
-
-
-def run_upwards(words: list[Word]) -> bool:
-    """Whether most words are higher than wide: Tesseract reads lines that run up the page too, but mixes them up."""
-    long = [word for word in words if len(word.text) >= LONG_WORD]
-    return sum(word.height > word.width for word in long) > len(long) / 2
-
-
-@dataclass(frozen=True)
-class Policy:
-    """The decisions, for measuring them one by one."""
-
-    steps: Steps = ALL_STEPS
-    first_dpi: int | None = None
-    """None chooses by the size of the print."""
-
-    good_confidence: float = GOOD_CONFIDENCE
-    choose_language: bool = True
-    typescript_model: bool = True
-    overlooked_lines: bool = True
-    torn_lines: bool = True
-    ruling: bool = True
-    without_specks: bool = True
-    all_languages_later: bool = True
-    """Doubtful pages gain from both languages, at 1.3 times the cost of the try: on the corpus 0.0532 instead of 0.0535."""
-
-
-DEFAULT_POLICY = Policy()
-
-
-@dataclass(frozen=True)
-class Try:
-    """What one pass found on one preparation of a page."""
-
-    words: list[Word]
-    prepared: Prepared
-
-    @property
-    def confidence(self) -> float:
-        """The mean over the words, 0 without any."""
-        return sum(word.confidence for word in self.words) / len(self.words) if self.words else 0.0
-
-    @property
-    def worth(self) -> float:
-        """How much was read, and how surely: letters count by how far their word is above a guess.
-
-        It chooses between tries: mean confidence alone would prefer the one that read least.
-        """
-        return (self.confidence - GUESS_CONFIDENCE) * sum(len(word.text) for word in self.words) if self.words else 0.0
+    Passes are limited by these and not by the clock, so that a page is read alike however busy the machine is.
+    """
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def read_page(
@@ -180,40 +120,23 @@ def read_page(
 ) -> Recognition:
     """Read a grey (mode `L`) page that is upright by its tags.
 
-    `dpi` is what the file says; wrong or absent does no harm. Engines that do not say where words stand read the page
-    as it is. Raises `DocumentFailure` and `EngineUnavailable` as the engine does.
+    `dpi` is what the file says; wrong or absent does no harm. `timeout_seconds` are CPU seconds of this process. Engines
+    that do not say where words stand read the page as it is. Raises `DocumentFailure` and `EngineUnavailable` as the
+    engine does.
     """
     if not isinstance(engine, WordEngine):
         return engine.recognise(image, dpi, timeout_seconds)
     if is_blank(image):
         return NOTHING
-    target_dpi = policy.first_dpi or TARGET_DPI
-    prepared = prepare(image, dpi, replace(policy.steps, denoise=False), target_dpi)
-    noise = noise_of(prepared) if policy.steps.denoise else 0.0
-    if noise >= WORTH_REMOVING:
-        prepared = prepare(image, dpi, policy.steps, target_dpi)
-    # what is left of noise is specks
-    without_specks = smoother(prepared) if noise >= WORTH_REMOVING else prepared
-    if policy.steps.background and has_no_ink(without_specks.image, noise):
+    planned = plan(image, dpi, policy.steps, policy.first_dpi)
+    if planned is None:
         return NOTHING
-    look = texture(prepared.image)
-    blurred = _is_smallish(look) and is_blurred(prepared)
-    if (look.small or blurred) and policy.first_dpi is None and policy.steps.scale:
-        prepared = prepare(image, dpi, prepared.steps, SMALL_PRINT_DPI if look.small and blurred else FINE_DPI)
-        look = texture(prepared.image)
-    if look.speckled:
-        prepared = smoother(prepared)
-        if has_no_ink(prepared.image):
-            return NOTHING
-        look = texture(prepared.image)
-        if look.speckled or look.solid:
-            return Recognition("", 0, None, passes=0)  # noise alone, on which Tesseract would spend up to 18 s
-    reading = _Reading(engine, time.monotonic() + timeout_seconds, policy)
-    return reading.of(prepared, once=look.solid, fine_figures=blurred or _is_smallish(look))
+    reading = _Reading(engine, cpu_seconds() + timeout_seconds, policy)
+    return reading.of(image, dpi, planned)
 
 
-def _is_smallish(look: Texture) -> bool:
-    return look.print_height_pixels <= PRINT_OF_TABLES_PIXELS and not look.speckled
+def _on_its_other_side(prepared: Prepared) -> Prepared:
+    return as_it_lay(prepared) if prepared.quarter_turns % 2 else on_its_side(prepared)
 
 
 class _Reading:
@@ -234,27 +157,103 @@ class _Reading:
     def _typed(self, languages: str) -> str:
         return for_typescript(languages) if self._policy.typescript_model else languages
 
-    def of(self, prepared: Prepared, *, once: bool, fine_figures: bool) -> Recognition:
-        """The best of the tries; of one try alone where there is more picture than text.
+    def of(self, image: Image.Image, dpi: int | None, planned: Plan) -> Recognition:
+        """The best of the passes; where it leaves doubts, one more is made over the page as it came."""
+        found = self._best_of_prepared(planned)
+        coverage = ink_coverage(found.prepared.image, found.words)
+        if self._policy.plain_pass and (self._is_doubtful(found) or (coverage is not None and coverage < LOW_COVERAGE)):
+            plain = Prepared(image, dpi, image, dpi, NO_STEPS)
+            better = self._better(found, plain, self._engine.languages)
+            if better is not found:
+                found, coverage = better, ink_coverage(image, better.words)
+        return replace(self._result(found), coverage=coverage)
 
-        `fine_figures` says that the print is so small that a table's numbers could run together.
-        """
-        found = self._first(prepared)
-        if once:
-            return self._result(found)
+    def _best_of_prepared(self, planned: Plan) -> Try:
+        found = self._first(planned)
+        if planned.pictures:
+            return found
         found = self._upright(found)
-        if fine_figures and found.prepared.dpi != SMALL_PRINT_DPI and figures_share(found.words) > SHARE_OF_TABLES:
+        if (
+            planned.fine_figures
+            and (found.prepared.dpi or 0) < SMALL_PRINT_DPI
+            and figures_share(found.words) > SHARE_OF_TABLES
+        ):
             found = self._with_finer_figures(found)
-        if found.confidence < SURE_IN_THE_OTHER_LANGUAGE and is_in_another(found.words, self._engine.languages):
+        known = self._languages == self._all_languages or figures_share(found.words) > MOSTLY_FIGURES
+        if (
+            not known
+            and found.confidence < SURE_IN_THE_OTHER_LANGUAGE
+            and is_in_another(found.words, self._engine.languages)
+        ):
             found = self._better(found, found.prepared, self._all_languages)
         if self._is_doubtful(found):
             found = self._of_all_ways(found)
-        return self._result(self._untorn(self._with_overlooked_lines(found)))
+        return self._untorn(self._with_overlooked_lines(found))
 
-    def _first(self, prepared: Prepared) -> Try:
+    def _first(self, planned: Plan) -> Try:
+        prepared = planned.prepared
         if prepared.quarter_turns and self._reads_better_as_it_lay(prepared):
             prepared = as_it_lay(prepared)
+        if not self._policy.strip:
+            return self._anything_in(prepared)
+        prepared, words = self._upright_by_strip(prepared)
+        if self._print_languages != self._engine.languages and is_in_another(words, self._engine.languages):
+            self._languages = self._later_languages = self._all_languages
+        is_typed = character_inches(words, prepared.dpi) >= TYPEWRITTEN_INCHES
+        if figures_share(words) > SHARE_OF_TABLES:
+            return self._table(prepared, is_typed=is_typed, fine_figures=planned.fine_figures)
+        if planned.coarsened and not is_typed:
+            prepared = at_resolution(prepared, FINE_DPI)
         return self._anything_in(prepared)
+
+    def _upright_by_strip(self, prepared: Prepared) -> tuple[Prepared, list[Word]]:
+        """The page the right way round, as far as its fullest strip shows that, and the words of the strip."""
+        strip = self._fullest_strip(prepared)
+        if run_upwards(strip.words):
+            prepared = _on_its_other_side(prepared)
+            strip = self._fullest_strip(prepared)
+        if strip.prepared.quarter_turns != prepared.quarter_turns:
+            prepared = upside_down(prepared)
+        return prepared, strip.words
+
+    def _table(self, prepared: Prepared, *, is_typed: bool, fine_figures: bool) -> Try:
+        """A page of rows of cells, at the resolution and with the model that suit its print."""
+        if is_typed:
+            return self._typed_table(at_resolution(prepared, TARGET_DPI))
+        if fine_figures:
+            prepared = finer(prepared, SMALL_PRINT_DPI) if (prepared.dpi or 0) < SMALL_PRINT_DPI else prepared
+            if self._languages != self._all_languages:
+                self._languages = self._print_languages
+        return self._anything_in(prepared)
+
+    def _fullest_strip(self, prepared: Prepared) -> Try:
+        """What stands in the fullest strip, which tells language and kind of the page, and whether it stands on its head.
+
+        It costs a tenth of a whole pass at most.
+        """
+        height = round(STRIP_SHARE * prepared.image.height)
+        top = fullest_rows(prepared.image, height)
+        strip = replace(prepared, image=prepared.image.crop((0, top, prepared.image.width, top + height)))
+        found = Try([], strip)
+        with suppress(DocumentFailure):
+            found = self._try(strip, self._languages)
+            if found.confidence < UPSIDE_DOWN_CONFIDENCE and len(found.words) >= FEW_WORDS:
+                turned = self._try(upside_down(strip), self._languages)
+                if turned.confidence > found.confidence + CLEARLY_BETTER:
+                    return turned
+        return found
+
+    def _typed_table(self, prepared: Prepared) -> Try:
+        """A typed page of rows of cells, line by line; where that does not read all of it surely, as the layout has it.
+
+        The layout tears such rows, and takes the lone sign at their end for dirt: `65 000, 0e 6` instead of `65 000,00 $`.
+        Rules across a table keep the engine from seeing lines.
+        """
+        found = self._better(Try([], prepared), prepared, self._languages, Segmentation.SINGLE_BLOCK)
+        coverage = ink_coverage(prepared.image, found.words)
+        if not self._is_doubtful(found) and coverage is not None and coverage >= WELL_COVERED:
+            return found
+        return self._better(found, prepared, self._languages)
 
     def _anything_in(self, prepared: Prepared) -> Try:
         """A try, and another as one column where nothing was found."""
@@ -267,8 +266,8 @@ class _Reading:
 
     def _upright(self, found: Try) -> Try:
         """What was found, or what is found once the words say that the page was turned wrongly, or stands on its head."""
-        if found.prepared.quarter_turns and run_upwards(found.words):
-            return self._right_way_up(self._try(as_it_lay(found.prepared), self._languages))
+        if run_upwards(found.words):
+            return self._right_way_up(self._try(_on_its_other_side(found.prepared), self._languages))
         found = self._right_way_up(found)
         if found.prepared.quarter_turns % 2 and (self._is_doubtful(found) or len(found.words) < FEW_WORDS):
             lying = self._better(found, as_it_lay(found.prepared), self._languages)
@@ -304,7 +303,9 @@ class _Reading:
 
     def _untorn(self, found: Try) -> Try:
         """What was found, or what is found as one column, where lines were torn."""
-        if not self._policy.torn_lines or torn_share(found.prepared.image, found.words) <= MOST_TORN:
+        if not self._policy.torn_lines or figures_share(found.words) > SHARE_OF_TABLES:
+            return found
+        if torn_share(found.prepared.image, found.words) <= MOST_TORN:
             return found
         column = self._better(found, found.prepared, self._languages, Segmentation.SINGLE_COLUMN)
         return found if column is found else self._with_overlooked_lines(column)
@@ -361,9 +362,13 @@ class _Reading:
         turned_strip, strip = (self._middle(one) for one in (prepared, as_it_lay(prepared)))
         with suppress(DocumentFailure):
             turned = self._try(turned_strip, self._languages)
-            if turned.confidence < UPSIDE_DOWN_CONFIDENCE:
+            if run_upwards(turned.words):
+                return True
+            if turned.confidence < self._policy.good_confidence:
                 lying = self._try(strip, self._languages)
-                return lying.confidence > turned.confidence + CLEARLY_BETTER and not run_upwards(lying.words)
+                clearly = lying.confidence > turned.confidence + CLEARLY_BETTER
+                more = lying.confidence > turned.confidence and lying.worth > 2 * max(turned.worth, 0)
+                return (clearly or more) and not run_upwards(lying.words)
         return False
 
     def _middle(self, prepared: Prepared) -> Prepared:
@@ -396,7 +401,7 @@ class _Reading:
 
         A try that cannot end by the deadline could only take what was found with it, when its worker is killed.
         """
-        if self._seconds_a_pixel * prepared.image.width * prepared.image.height > self._deadline - time.monotonic():
+        if self._seconds_a_pixel * prepared.image.width * prepared.image.height > self._deadline - cpu_seconds():
             return best
         with suppress(DocumentFailure):
             return max(best, self._try(prepared, languages, segmentation), key=lambda one: one.worth)
@@ -404,16 +409,16 @@ class _Reading:
 
     def _try(self, prepared: Prepared, languages: str, segmentation: Segmentation = Segmentation.AUTOMATIC) -> Try:
         self._passes += 1
-        began = time.monotonic()
+        began = cpu_seconds()
         left_seconds = max(self._deadline - began, LEAST_SECONDS)
         words = self._engine.find_words(prepared.image, prepared.dpi, left_seconds, languages, segmentation)
         if self._policy.without_specks:
             words = [word for word in words if not is_speck(word)]
-        self._seconds_a_pixel = (time.monotonic() - began) / (prepared.image.width * prepared.image.height)
+        self._seconds_a_pixel = (cpu_seconds() - began) / (prepared.image.width * prepared.image.height)
         return Try(words, prepared)
 
     def _short_of_time(self) -> bool:
-        return self._deadline - time.monotonic() < 2 * LEAST_SECONDS
+        return self._deadline - cpu_seconds() < 2 * LEAST_SECONDS
 
     def _others(self, first: Try) -> Iterator[tuple[Prepared, Segmentation]]:
         """Other ways to look at a page, the most promising first."""

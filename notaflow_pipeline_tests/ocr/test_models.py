@@ -63,7 +63,7 @@ def test_our_model_reads_also_beside_one_of_the_system(engine: Callable[[str], W
 
 def test_page_of_running_text_is_read_with_our_model(noting: NotingEngine) -> None:
     read_page(act_page(), 150, noting, 60)
-    assert noting.asked == [OURS]
+    assert set(noting.asked) == {OURS}
 
 
 def test_table_in_small_print_is_read_again_with_the_system_s_model(noting: NotingEngine) -> None:

@@ -11,7 +11,8 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from notaflow_pipeline.ocr.engine import Recognition, Segmentation, TesserocrEngine
 from notaflow_pipeline.ocr.layout import Word, text_of_words
 from notaflow_pipeline.ocr.overlooked import clear_lines, overlooked_strips, torn_share, with_lines
-from notaflow_pipeline.ocr.recognising import DEFAULT_POLICY, read_page
+from notaflow_pipeline.ocr.recognising import read_page
+from notaflow_pipeline.ocr.recognition.passes import DEFAULT_POLICY
 from notaflow_pipeline_tests.ocr.samples import ACT, act_page
 
 ENGINE = TesserocrEngine("fra")

