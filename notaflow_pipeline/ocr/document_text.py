@@ -8,7 +8,6 @@ from enum import Enum
 from functools import cached_property
 
 from notaflow_pipeline.ocr.failures import DocumentFailure
-from notaflow_pipeline.ocr.recognition.coverage import LOW_COVERAGE
 
 MOST_FAILED_SHARE = 0.5
 """If more of the pages than this failed, and another attempt could help, it is better than what was read."""

@@ -90,14 +90,3 @@ def test_document_is_of_use_unless_another_attempt_is_worth_more(
     pages = [failed(number, kind) for number, kind in enumerate(kinds, start=1)]
     document = DocumentText((*pages, *(page(number, "x") for number in range(len(kinds) + 1, 11))))
     assert (document.failure.kind if document.failure else None) is expected
-
-
-def test_coverage_is_the_mean_over_recognised_pages_and_low_ones_are_counted() -> None:
-    shares = (0.98, 0.4, None)
-    pages = tuple(
-        PageText(number, "Vente", 1, 90.0, 0.1, coverage=share) for number, share in enumerate(shares, start=1)
-    )
-    document = DocumentText(pages)
-    assert document.coverage == pytest.approx(0.69)
-    assert document.pages_low_coverage == 1
-    assert DocumentText(pages[2:]).coverage is None

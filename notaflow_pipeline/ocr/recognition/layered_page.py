@@ -40,12 +40,15 @@ class _Figures:
     low_confidence_words: int = 0
     confidence: float = 0.0
     passes: int = 0
+    coverage: float | None = None
+    """The lowest of what was recognised."""
 
     def add(self, found: Recognition) -> None:
         """Count the words of a recognition whose text is used."""
         self.words += found.words
         self.low_confidence_words += found.low_confidence_words
         self.confidence += found.words * (found.mean_confidence or 0.0)
+        self.coverage = min((one for one in (self.coverage, found.coverage) if one is not None), default=None)
 
     @property
     def mean_confidence(self) -> float | None:
@@ -101,6 +104,7 @@ def read_loaded_page(number: int, page: LoadedPage, engine: Engine, began: float
         passes=figures.passes,
         source=source,
         damaged=page.damaged or unread,
+        coverage=figures.coverage,
     )
 
 
