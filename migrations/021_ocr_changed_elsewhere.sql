@@ -24,32 +24,39 @@ RETURNS TRIGGER
 LANGUAGE plpgsql
 SET search_path = ''
 AS $$
+DECLARE
+    is_claim BOOLEAN := NEW.status_id = 6 AND (
+        (COALESCE(NEW.ocr_started_at, OLD.ocr_started_at) IS DISTINCT FROM OLD.ocr_started_at
+         AND NEW.ocr_started_at IS DISTINCT FROM pg_catalog.date_trunc('milliseconds', OLD.ocr_started_at))
+        OR COALESCE(NEW.ocr_worker_id, OLD.ocr_worker_id) IS DISTINCT FROM OLD.ocr_worker_id
+    );
 BEGIN
-    NEW.ocr_changed_elsewhere_at := pg_catalog.clock_timestamp();
-    NEW.ocr_reread_requested_at := NULL;
-    IF NEW.status_id IS DISTINCT FROM 6
-       OR (COALESCE(NEW.ocr_started_at, OLD.ocr_started_at) IS DISTINCT FROM OLD.ocr_started_at
-           AND NEW.ocr_started_at IS DISTINCT FROM pg_catalog.date_trunc('milliseconds', OLD.ocr_started_at))
-       OR COALESCE(NEW.ocr_worker_id, OLD.ocr_worker_id) IS DISTINCT FROM OLD.ocr_worker_id THEN
-        NEW.ocr_claim_id := NULL;
+    IF is_claim
+       OR (NEW.status_id IS DISTINCT FROM OLD.status_id AND (OLD.status_id IN (5, 6) OR NEW.status_id IN (5, 6)))
+       OR COALESCE(NEW.ocr_attempts, 0) <> COALESCE(OLD.ocr_attempts, 0)
+       OR (NEW.ocr_attempts > NEW.ocr_max_attempts AND NEW.ocr_max_attempts IS DISTINCT FROM OLD.ocr_max_attempts)
+       OR NEW.file_content IS DISTINCT FROM OLD.file_content THEN
+        NEW.ocr_changed_elsewhere_at := pg_catalog.clock_timestamp();
+        NEW.ocr_reread_requested_at := NULL;
+        IF is_claim OR NEW.status_id IS DISTINCT FROM 6 THEN
+            NEW.ocr_claim_id := NULL;
+        END IF;
     END IF;
     RETURN NEW;
 END
 $$;
 
+-- The condition keeps most updates from calling the function, and is short, because the server reads it anew for each statement.
 CREATE OR REPLACE TRIGGER ocr_changed_elsewhere
     BEFORE UPDATE OF status_id, ocr_attempts, ocr_max_attempts, ocr_worker_id, file_content ON extraction_queue
     FOR EACH ROW
     WHEN (
         NEW.ocr_claim_id IS NOT DISTINCT FROM OLD.ocr_claim_id
         AND (
-            COALESCE(NEW.ocr_attempts, 0) <> COALESCE(OLD.ocr_attempts, 0)
-            OR (NEW.status_id IS DISTINCT FROM OLD.status_id AND (OLD.status_id IN (5, 6) OR NEW.status_id IN (5, 6)))
-            OR (NEW.status_id = 6
-                AND ((COALESCE(NEW.ocr_started_at, OLD.ocr_started_at) IS DISTINCT FROM OLD.ocr_started_at
-                      AND NEW.ocr_started_at IS DISTINCT FROM date_trunc('milliseconds', OLD.ocr_started_at))
-                     OR COALESCE(NEW.ocr_worker_id, OLD.ocr_worker_id) IS DISTINCT FROM OLD.ocr_worker_id))
-            OR (NEW.ocr_attempts > NEW.ocr_max_attempts AND NEW.ocr_max_attempts IS DISTINCT FROM OLD.ocr_max_attempts)
+            OLD.status_id IN (5, 6)
+            OR NEW.status_id IN (5, 6)
+            OR NEW.ocr_attempts IS DISTINCT FROM OLD.ocr_attempts
+            OR NEW.ocr_max_attempts IS DISTINCT FROM OLD.ocr_max_attempts
             OR NEW.file_content IS DISTINCT FROM OLD.file_content
         )
     )
@@ -64,6 +71,7 @@ CREATE OR REPLACE FUNCTION ocr_keep_old_text()
 RETURNS TRIGGER
 LANGUAGE plpgsql
 SECURITY DEFINER
+SET search_path FROM CURRENT
 AS $$
 BEGIN
     NEW.status_id := 5;

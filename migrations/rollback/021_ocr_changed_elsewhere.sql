@@ -26,6 +26,7 @@ CREATE OR REPLACE FUNCTION ocr_keep_old_text()
 RETURNS TRIGGER
 LANGUAGE plpgsql
 SECURITY DEFINER
+SET search_path FROM CURRENT
 AS $$
 BEGIN
     NEW.status_id := 5;
