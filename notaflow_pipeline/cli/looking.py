@@ -107,8 +107,9 @@ def show(
                 continue
             for name, value in asdict(job).items():
                 say(f"{name:20} {'' if value is None else value}")
-            table = Table("claim", "attempt", "outcome", "claimed", "pages", "confidence", "coverage")
-            table.add_column("error", overflow="fold")
+            table = Table()
+            for name in ("claim", "attempt", "outcome", "claimed", "pages", "confidence", "coverage", "error"):
+                table.add_column(name, overflow="fold", no_wrap=name == "outcome")
             for one in attempts:
                 row = (
                     one.id,
