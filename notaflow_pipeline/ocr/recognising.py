@@ -135,6 +135,11 @@ def read_page(
     return reading.of(image, dpi, planned)
 
 
+def _is_surely_sideways(found: Try) -> bool:
+    """Whether lines were read that run up the page; a few words read off a frame or off noise say nothing."""
+    return len(found.words) >= FEW_WORDS and found.confidence >= UPSIDE_DOWN_CONFIDENCE and run_upwards(found.words)
+
+
 def _on_its_other_side(prepared: Prepared) -> Prepared:
     return as_it_lay(prepared) if prepared.quarter_turns % 2 else on_its_side(prepared)
 
@@ -209,7 +214,7 @@ class _Reading:
     def _upright_by_strip(self, prepared: Prepared) -> tuple[Prepared, list[Word]]:
         """The page the right way round, as far as its fullest strip shows that, and the words of the strip."""
         strip = self._fullest_strip(prepared)
-        if run_upwards(strip.words):
+        if _is_surely_sideways(strip):
             prepared = _on_its_other_side(prepared)
             strip = self._fullest_strip(prepared)
         if strip.prepared.quarter_turns != prepared.quarter_turns:
@@ -266,7 +271,7 @@ class _Reading:
 
     def _upright(self, found: Try) -> Try:
         """What was found, or what is found once the words say that the page was turned wrongly, or stands on its head."""
-        if run_upwards(found.words):
+        if _is_surely_sideways(found) or (found.prepared.quarter_turns and run_upwards(found.words)):
             return self._right_way_up(self._try(_on_its_other_side(found.prepared), self._languages))
         found = self._right_way_up(found)
         if found.prepared.quarter_turns % 2 and (self._is_doubtful(found) or len(found.words) < FEW_WORDS):
