@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from notaflow_pipeline_tests.testing.waiting import wait_until
+
 CODE = {"repositoryLocationName": "notaflow_pipeline", "repositoryName": "__repository__"}
 
 REPOSITORY = """
@@ -21,7 +23,7 @@ mutation ($parameters: ExecutionParams!) {
 
 SENSOR = """
 query ($selector: SensorSelector!) {
-  sensorOrError(sensorSelector: $selector) { ... on Sensor { sensorState { id } } }
+  sensorOrError(sensorSelector: $selector) { ... on Sensor { sensorState { id ticks(limit: 1) { status } } } }
 }
 """
 
@@ -93,10 +95,16 @@ class DagsterUI:
         return str(self._ask(TERMINATE, {"run": run_id})["terminateRun"]["__typename"])
 
     def stop_sensor(self, name: str) -> None:
-        """Switch a sensor off."""
-        state = self._ask(SENSOR, {"selector": CODE | {"sensorName": name}})["sensorOrError"]["sensorState"]
-        answer = self._ask(STOP, {"id": state["id"]})["stopSensor"]
+        """Switch a sensor off, and wait for a tick that is under way: it can still launch a run."""
+        answer = self._ask(STOP, {"id": self._sensor(name)["id"]})["stopSensor"]
         assert answer["__typename"] == "StopSensorMutationResult", answer
+        wait_until(lambda: "STARTED" not in [tick["status"] for tick in self._sensor(name)["ticks"]])
+
+    def _sensor(self, name: str) -> dict[str, Any]:
+        state: dict[str, Any] = self._ask(SENSOR, {"selector": CODE | {"sensorName": name}})["sensorOrError"][
+            "sensorState"
+        ]
+        return state
 
     def start_sensor(self, name: str) -> None:
         """Switch a sensor on."""

@@ -136,10 +136,11 @@ def write_usual_days(connection: Connection) -> date:
 
 def break_everything(connection: Connection, told: Terminal, today: date) -> None:
     """Make every check fail, each by a fact of its own."""
-    # a read document on which another program laid its hand
+    # a read document that another program changed, which the trigger did not see
     add_document(connection, supabase_path="index/page.png")
     assert succeed(connection, claim_one(connection), READING)
     connection.execute("UPDATE extraction_queue SET ocr_attempts = 2 WHERE status_id = 5")
+    connection.execute("UPDATE extraction_queue SET ocr_changed_elsewhere_at = NULL")
     # failed for good; left behind on its last attempt; and ready for more than a day
     add_document(connection, ocr_attempts=3)
     add_document(connection, status_id=6, ocr_attempts=1, ocr_max_attempts=1, ocr_started_at=ago("11 minutes"))
