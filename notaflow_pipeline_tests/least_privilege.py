@@ -18,8 +18,8 @@ from psycopg import Connection, Cursor
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
 
+from notaflow_pipeline.queue.columns import COLUMNS
 from notaflow_pipeline.queue.roles import DAGSTER, ENQUEUER, HOUSEKEEPER, WORKER, grant_roles
-from notaflow_pipeline.queue.schema import COLUMNS
 
 ROLE = "notaflow_test"
 

@@ -16,11 +16,12 @@ from psycopg import Connection, sql
 from psycopg.rows import scalar_row
 from yoyo import read_migrations
 
+from notaflow_pipeline.queue.columns import COLUMNS
 from notaflow_pipeline.queue.database import connect
 from notaflow_pipeline.queue.losses import Loss, count_in
 from notaflow_pipeline.queue.migration_session import open_backend, prepare_session
 from notaflow_pipeline.queue.placement import Misplaced, find_placement, move_to_expected_schema, queues_off_the_path
-from notaflow_pipeline.queue.schema import COLUMNS, TRIGGERS, VIEWS, claim_index, find_differences, invalid_indexes
+from notaflow_pipeline.queue.schema import TRIGGERS, VIEWS, claim_index, find_differences, invalid_indexes
 from notaflow_pipeline.queue.search_path import queue_schema
 
 log = logging.getLogger(__name__)

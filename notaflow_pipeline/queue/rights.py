@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from psycopg import Connection
 
-from notaflow_pipeline.queue.schema import COLUMNS, SchemaMismatch, in_short
+from notaflow_pipeline.queue.columns import COLUMNS
+from notaflow_pipeline.queue.schema import SchemaMismatch, in_short
 
 # table -> right -> columns; all columns where none are named. As `roles.sql` grants them to notaflow_worker
 WRITES: dict[str, dict[str, Sequence[str]]] = {

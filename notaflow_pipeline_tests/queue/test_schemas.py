@@ -9,12 +9,13 @@ from psycopg import Connection, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import scalar_row
 
+from notaflow_pipeline.queue.columns import COLUMNS
 from notaflow_pipeline.queue.database import connect, open_pool, short_transaction
 from notaflow_pipeline.queue.migrating import MigrationFailed, migrate, migrate_down, migration_ids
 from notaflow_pipeline.queue.placement import UNLISTED_COLUMNS
 from notaflow_pipeline.queue.rereading import request_reread
 from notaflow_pipeline.queue.roles import WORKER, grant_roles
-from notaflow_pipeline.queue.schema import COLUMNS, SchemaMismatch, find_differences, require_schema
+from notaflow_pipeline.queue.schema import SchemaMismatch, find_differences, require_schema
 from notaflow_pipeline.queue.search_path import queue_schema
 from notaflow_pipeline_tests.queue.conftest import (
     READING,
