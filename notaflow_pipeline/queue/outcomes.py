@@ -37,6 +37,7 @@ held AS MATERIALIZED (
       AND q.ocr_claim_id = read.token
       AND q.supabase_path IS NOT DISTINCT FROM read.path
       AND q.document_source IS NOT DISTINCT FROM read.source
+      AND EXISTS (SELECT FROM ocr_attempt AS a WHERE a.id = read.token AND a.outcome IS NULL)
     FOR NO KEY UPDATE OF q SKIP LOCKED
 ),
 finished AS (
@@ -106,6 +107,7 @@ WITH held AS MATERIALIZED (
       AND q.ocr_claim_id = %(token)s
       AND q.supabase_path IS NOT DISTINCT FROM %(path)s
       AND q.document_source IS NOT DISTINCT FROM %(source)s
+      AND EXISTS (SELECT FROM ocr_attempt AS a WHERE a.id = %(token)s AND a.outcome IS NULL)
     FOR NO KEY UPDATE OF q SKIP LOCKED
 ),
 failed AS (
@@ -149,7 +151,7 @@ RETURNING id
 """
 
 _STANDING = """
-SELECT a.outcome, q.id IS NOT NULL AS held,
+SELECT a.outcome, q.id IS NOT NULL AND a.outcome IS NULL AS held,
        q.supabase_path IS NOT DISTINCT FROM %(path)s AND q.document_source IS NOT DISTINCT FROM %(source)s AS same_file
 FROM ocr_attempt AS a
 LEFT JOIN extraction_queue AS q ON q.id = a.queue_id AND q.status_id + 0 = 6 AND q.ocr_claim_id = a.id

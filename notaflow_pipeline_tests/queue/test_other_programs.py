@@ -456,3 +456,16 @@ def test_extreme_numbers_of_attempts_keep_nothing_from_moving(connection: Connec
         connection.execute("UPDATE extraction_queue SET ocr_attempts = %s WHERE id = %s", [counted, extreme])
     change(connection, "extraction_queue", extreme, ocr_attempts=2**31 - 1, ocr_max_attempts=None)
     assert [one.document_id for one in claim(connection, 2)] == [other]
+
+
+@pytest.mark.parametrize("outcome", ["text", "failure"])
+def test_token_that_another_program_writes_back_is_no_claim(connection: Connection, outcome: str) -> None:
+    """A program that saves a whole row as it read it brings back the token of a claim that has ended since."""
+    key = add_document(connection)
+    held = claim_one(connection)
+    expire(connection, held)
+    change(connection, "extraction_queue", key, status_id=6, ocr_claim_id=held.token)
+    accepted = succeed(connection, held) if outcome == "text" else fail(connection, held)
+    row, [attempt] = document(connection, key), attempts(connection, key)
+    assert not accepted
+    assert (row["status_id"], row["file_content"], attempt["outcome"]) == (6, None, "stuck")
