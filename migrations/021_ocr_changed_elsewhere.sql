@@ -65,6 +65,7 @@ CREATE OR REPLACE TRIGGER ocr_changed_elsewhere
 -- the function above does what this one did
 DROP TRIGGER IF EXISTS ocr_forget_claim ON extraction_queue;
 
+-- squawk-ignore ban-drop-function
 DROP FUNCTION IF EXISTS ocr_forget_claim();
 
 CREATE OR REPLACE FUNCTION ocr_keep_old_text()
