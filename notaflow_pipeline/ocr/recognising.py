@@ -65,6 +65,9 @@ printed pages 0.057 to 0.070, but for large print."""
 WELL_COVERED = 0.9
 """Of a page's ink by the words of a pass that could have missed rows."""
 
+SURE_TABLE_CONFIDENCE = 90.0
+"""Of a table in small print that was read as print: below it, it may be typed all the same."""
+
 MOSTLY_FIGURES = 0.5
 """Of the letters and figures of a page, above which its language matters little."""
 
@@ -225,11 +228,17 @@ class _Reading:
         """A page of rows of cells, at the resolution and with the model that suit its print."""
         if is_typed:
             return self._typed_table(at_resolution(prepared, TARGET_DPI))
-        if fine_figures:
-            prepared = finer(prepared, SMALL_PRINT_DPI) if (prepared.dpi or 0) < SMALL_PRINT_DPI else prepared
-            if self._languages != self._all_languages:
-                self._languages = self._print_languages
-        return self._anything_in(prepared)
+        if not fine_figures:
+            return self._anything_in(prepared)
+        prepared = finer(prepared, SMALL_PRINT_DPI) if (prepared.dpi or 0) < SMALL_PRINT_DPI else prepared
+        typed = self._languages
+        if typed != self._all_languages:
+            self._languages = self._print_languages
+        found = self._anything_in(prepared)
+        if found.confidence >= SURE_TABLE_CONFIDENCE or typed == self._languages:
+            return found
+        # the characters of a form that was filled in by typewriter are as narrow as print
+        return self._better(found, prepared, typed)
 
     def _fullest_strip(self, prepared: Prepared) -> Try:
         """What stands in the fullest strip, which tells language and kind of the page, and whether it stands on its head.

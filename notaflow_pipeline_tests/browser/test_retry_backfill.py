@@ -42,7 +42,11 @@ def exhausted(terminal: Terminal, connection: Connection) -> dict[str, UUID]:
         name: enqueue_document(connection, NewDocument("index", name, f"index/{name}.png")) for name in EXHAUSTED_AT
     }
     connection.execute("UPDATE extraction_queue SET ocr_max_attempts = 1")
+    # one that is there: where all are missing, it is the storage that fails and no document
+    there = enqueue_document(connection, NewDocument("index", "there", "index/there.png"))
+    samples.png(terminal.documents / "index" / "there.png")
     assert terminal.run("work", "--until-empty").returncode == 0
+    connection.execute("DELETE FROM extraction_queue WHERE id = %s", [there])
     for name, at in EXHAUSTED_AT.items():
         connection.execute(
             "UPDATE ocr_attempt SET claimed_at = %s, finished_at = %s WHERE queue_id = %s", [at, at, documents[name]]

@@ -171,7 +171,7 @@ class TestConnectionsCutAgainAndAgain:
         self, connection: Connection, network: Proxy, folder: Path
     ) -> None:
         documents = succeeded = 0
-        with open_pool(network.url) as pool, pipeline_over(pool, folder, lease_seconds=12) as pipeline:
+        with open_pool(network.url) as pool, pipeline_over(pool, folder, lease_seconds=60) as pipeline:
             # how often it strikes depends on how the work happens to fall into statements
             while network.cuts < 4:
                 documents += len(ready_pages(connection, folder, 20))

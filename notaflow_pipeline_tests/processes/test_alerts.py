@@ -188,7 +188,7 @@ def assert_says_what_to_do(hook: Webhook) -> None:
         "document_failure_rate_is_low": ("failed: 6", "`notaflow retry`"),
         "duration_is_as_usual": ("p95 seconds: 300", "slow storage"),
         "confidence_is_as_usual": ("mean confidence: 4", "`notaflow reread`"),
-        "coverage_anomaly": ("coverage percent: 50", "`notaflow reread --coverage-below 0.8`"),
+        "coverage_anomaly": ("coverage percent: 5", "`notaflow reread --coverage-below 0.8`"),
         "ended_days_are_counted": ("days missed: 1", "ocr_daily_schedule"),
         "queue_keeps_its_promises": ("violations: 1", "`notaflow recover`", "threshold: 0"),
         "daily_tables_equal_a_recount": ("wrong days: 1", "Materialise those days", "threshold: 0", "day: "),
