@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 from uuid import UUID, uuid4
 
@@ -26,7 +27,7 @@ from notaflow_pipeline.queue.database import DatabaseUnavailable, is_passing, wh
 from notaflow_pipeline.queue.front import QueueFront
 from notaflow_pipeline.queue.model import ERROR_PREFIX, Attempt, Claim, Failure, Reading, Recording
 from notaflow_pipeline.queue.monitoring import attempts_of_document, has_unfinished
-from notaflow_pipeline.queue.recovery import Recovered, recover
+from notaflow_pipeline.queue.recovery import REPAIRS, Recovered, recover
 from notaflow_pipeline.queue.rights import require_rights
 from notaflow_pipeline.queue.schema import require_schema
 from notaflow_pipeline.undecided import FAILED_RELEASE
@@ -106,7 +107,7 @@ class Pipeline:
             DatabaseUnavailable: the database went away and did not come back.
         """
 
-        def change() -> Recovered:
+        def make(repair: str) -> Recovered:
             with self.pool.connection() as connection:
                 return recover(
                     connection,
@@ -114,10 +115,12 @@ class Pipeline:
                     stuck_after=self.terms.stuck_after,
                     mirror_errors=self.terms.mirror_errors,
                     exhausted_status=self.terms.exhausted_status,
+                    repairs=[repair],
                     seconds=RECOVER_SECONDS,
                 )
 
-        recovered = self.patiently(change)
+        # one by one: all together take so many statements that a bad network never lets them end
+        recovered = sum((self.patiently(partial(make, repair)) for repair in REPAIRS), Recovered())
         for what, reason in recovered.failed.items():
             log.warning("Recovery left rows as they are (%s): %s.", what.replace("_", " "), reason)
         return recovered

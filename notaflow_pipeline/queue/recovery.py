@@ -7,7 +7,7 @@ does not keep the others from their work. Exhausted documents are requeued elsew
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import LiteralString
@@ -270,11 +270,11 @@ REPAIRS: dict[str, tuple[LiteralString, LiteralString]] = {
 class Recovered:
     """How many rows were repaired, by what was wrong with them, and which repairs could not be made."""
 
-    expired_leases: int
-    orphaned_attempts: int
-    stuck_elsewhere: int
-    texts_without_status: int
-    missing_maxima: int
+    expired_leases: int = 0
+    orphaned_attempts: int = 0
+    stuck_elsewhere: int = 0
+    texts_without_status: int = 0
+    missing_maxima: int = 0
     failed: Mapping[str, str] = field(default_factory=dict)
     """A repair that the database refused, for all or for some rows, with the reason."""
 
@@ -291,6 +291,12 @@ class Recovered:
         """All repairs together."""
         return sum(self.counts.values())
 
+    def __add__(self, other: "Recovered") -> "Recovered":
+        """Return both together."""
+        counts = {name: count + other.counts[name] for name, count in self.counts.items()}
+        failed = {**self.failed, **other.failed}
+        return Recovered(**counts, failed=failed, complete=self.complete and other.complete)
+
 
 def recover(
     connection: Connection,
@@ -299,6 +305,7 @@ def recover(
     stuck_after: timedelta,
     mirror_errors: bool,
     exhausted_status: int,
+    repairs: Iterable[str] = tuple(REPAIRS),
     seconds: float | None = None,
     on_progress: Callable[[str, int], None] = lambda _name, _rows: None,
 ) -> Recovered:
@@ -312,6 +319,7 @@ def recover(
         stuck_after: how long a row that no lease covers may stay at 6 (`OCR_STUCK_MINUTES`).
         mirror_errors: whether `error_message` gets the error too.
         exhausted_status: 3, or 4 for installations that want that.
+        repairs: the kinds of repair to make, in the order of `REPAIRS`.
         seconds: after which each kind of repair ends with the chunk that it is at; None goes through all rows.
         on_progress: is told, after each chunk, the kind of repair and how many of its rows were repaired so far.
 
@@ -332,7 +340,7 @@ def recover(
     counts = dict.fromkeys(REPAIRS, 0)
     failed: dict[str, str] = {}
     complete = True
-    for name in REPAIRS:
+    for name in repairs:
         refusals = Refusals()
         try:
             for repaired in _repair(connection, name, arguments, refusals):
