@@ -10,6 +10,6 @@ def noise_image(size: tuple[int, int], deviation: float, *, seed: int = 0) -> Im
     return Image.fromarray(np.clip(drawn, 0, 255).astype(np.uint8))
 
 
-def noisy(image: Image.Image, deviation: float) -> Image.Image:
+def noisy(image: Image.Image, deviation: float, *, seed: int = 0) -> Image.Image:
     """Return the image with noise of this standard deviation on it."""
-    return ImageChops.add(image, noise_image(image.size, deviation), offset=-128)
+    return ImageChops.add(image, noise_image(image.size, deviation, seed=seed), offset=-128)
