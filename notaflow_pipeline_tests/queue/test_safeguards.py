@@ -128,9 +128,19 @@ SCENARIOS: list[tuple[Scenario, str, list[str]]] = [
     (
         late_success_changes_nothing,
         "_SUCCEED",
-        ["\n      AND q.ocr_claim_id = read.token"],
+        [
+            "\n      AND q.ocr_claim_id = read.token",
+            "\n      AND EXISTS (SELECT FROM ocr_attempt AS a WHERE a.id = read.token AND a.outcome IS NULL)",
+        ],
     ),
-    (late_failure_changes_nothing, "_FAIL", ["\n      AND q.ocr_claim_id = %(token)s"]),
+    (
+        late_failure_changes_nothing,
+        "_FAIL",
+        [
+            "\n      AND q.ocr_claim_id = %(token)s",
+            "\n      AND EXISTS (SELECT FROM ocr_attempt AS a WHERE a.id = %(token)s AND a.outcome IS NULL)",
+        ],
+    ),
     (
         exhausted_documents_are_not_claimed,
         "CLAIMABLE",
