@@ -207,9 +207,10 @@ class _Reading:
         prepared, words = self._upright_by_strip(prepared)
         if self._print_languages != self._engine.languages and is_in_another(words, self._engine.languages):
             self._languages = self._later_languages = self._all_languages
-        is_typed = character_inches(words, prepared.dpi) >= TYPEWRITTEN_INCHES
+        inches = character_inches(words, prepared.dpi)
+        is_typed = inches >= TYPEWRITTEN_INCHES
         if figures_share(words) > SHARE_OF_TABLES:
-            return self._table(prepared, is_typed=is_typed, fine_figures=planned.fine_figures)
+            return self._table(prepared, inches, fine_figures=planned.fine_figures)
         if planned.coarsened and not is_typed:
             prepared = at_resolution(prepared, FINE_DPI)
         return self._anything_in(prepared)
@@ -224,9 +225,9 @@ class _Reading:
             prepared = upside_down(prepared)
         return prepared, strip.words
 
-    def _table(self, prepared: Prepared, *, is_typed: bool, fine_figures: bool) -> Try:
+    def _table(self, prepared: Prepared, inches: float, *, fine_figures: bool) -> Try:
         """A page of rows of cells, at the resolution and with the model that suit its print."""
-        if is_typed:
+        if inches >= TYPEWRITTEN_INCHES:
             return self._typed_table(at_resolution(prepared, TARGET_DPI))
         if not fine_figures:
             return self._anything_in(prepared)
@@ -235,7 +236,8 @@ class _Reading:
         if typed != self._all_languages:
             self._languages = self._print_languages
         found = self._anything_in(prepared)
-        if found.confidence >= SURE_TABLE_CONFIDENCE or typed == self._languages:
+        is_print = inches < 0.9 * TYPEWRITTEN_INCHES or typed == self._languages
+        if found.confidence >= SURE_TABLE_CONFIDENCE or is_print:
             return found
         # the characters of a form that was filled in by typewriter are as narrow as print
         return self._better(found, prepared, typed)
