@@ -130,7 +130,7 @@ def retry(
             screen.print(f"and {count - ROWS_SHOWN} more")
         for one in sorted(left):
             say_aside(f"{one} is no exhausted document of these sources and kinds; `notaflow show` says how it stands")
-        screen.print(f"{count} documents " + ("would be sent round." if dry_run else "sent round."))
+        screen.print(f"{count} documents " + ("would be requeued." if dry_run else "requeued."))
     _fail_if_refused(refused)
 
 

@@ -86,7 +86,7 @@ def report_round(context: dg.OpExecutionContext, queue: QueueResource) -> None:
         became = count_what_became(connection, context.run_id)
         shown = what_became(connection, context.run_id, at_most=ROWS_SHOWN)
     sent = sum(became.values())
-    context.log.info("Of %d documents sent round: %s.", sent, became or "none")
+    context.log.info("Of %d requeued documents: %s.", sent, became or "none")
     context.add_output_metadata({"sent": sent, "became": became, "documents": _table(shown)})
 
 

@@ -128,7 +128,7 @@ def test_document_that_is_not_exhausted_is_named_and_left_alone(terminal: Termin
     done = terminal.run("retry", "--id", str(waiting), "--id", str(failed), "--dry-run")
     assert f"{waiting} is no exhausted document" in done.stderr
     assert str(failed) in done.stdout
-    assert "1 documents would be sent round." in done.stdout
+    assert "1 documents would be requeued." in done.stdout
 
 
 @pytest.mark.owner
