@@ -164,7 +164,7 @@ def test_table_of_a_retry_names_no_more_documents_than_a_person_reads(
     done = terminal.run("retry", COLUMNS="200")
     assert done.returncode == 0, done.stderr
     assert "and 1003 more" in done.stdout
-    assert "1203 documents sent round." in done.stdout
+    assert "1203 documents requeued." in done.stdout
     assert len(terminal.json("reread", "--before", "2026-01-01")) == 0
     assert terminal.json("retry") == []
 
