@@ -36,16 +36,15 @@ dev: setup
 test: setup-dev
 	NOTAFLOW_TEST_ROLE=$(ROLE) .venv/bin/pytest -n auto --dist loadgroup --durations=10 $(TESTS)
 
-# as the owner, and without what by its nature needs sessions of its own: Dagster's storage, roles; from here and not from the
-# tests' folder, whose `queue` would stand before Python's own
+# as the owner, and without what by its nature needs sessions of its own: Dagster's storage, roles
 test-pooler: setup-dev
 	NOTAFLOW_TEST_POOLER=1 .venv/bin/pytest -n auto --dist loadgroup $(addprefix notaflow_pipeline_tests/, \
-		queue reporting alerting defs cli security test_pipeline.py test_enqueueing.py) $(TESTS)
+		job_queue reporting alerting defs cli security worker/test_pipeline.py local/test_ingest.py) $(TESTS)
 
 # on a throwaway server of the machine's own packages, instead of the embedded one
 test-pg15: setup-dev
 	NOTAFLOW_TEST_ROLE=$(ROLE) scripts/with_postgres.sh 15 \
-		.venv/bin/pytest -n auto --dist loadgroup --durations=10 notaflow_pipeline_tests/queue $(TESTS)
+		.venv/bin/pytest -n auto --dist loadgroup --durations=10 notaflow_pipeline_tests/job_queue $(TESTS)
 
 # the corpus is looked for beside the project, or where NOTAFLOW_CORPUS says; without it drawn pages alone are compared
 quality: setup-dev
@@ -70,7 +69,7 @@ audit: setup-dev
 # CHAOS='--seed 7 --without monitor' repeats a run or leaves an actor out; then the queue against its model, with new examples
 chaos: setup-dev
 	.venv/bin/python -m notaflow_pipeline_tests.chaos --minutes $(MINUTES) $(CHAOS)
-	HYPOTHESIS_PROFILE=random .venv/bin/pytest -q notaflow_pipeline_tests/queue/test_model.py
+	HYPOTHESIS_PROFILE=random .venv/bin/pytest -q notaflow_pipeline_tests/job_queue/test_model.py
 
 format: setup-dev
 	.venv/bin/ruff check --fix

@@ -23,13 +23,13 @@ from psycopg import Connection
 
 from notaflow_pipeline.alerting import outbox
 from notaflow_pipeline.alerting.conditions import Observation
-from notaflow_pipeline.alerting.delivering import deliver
+from notaflow_pipeline.alerting.delivery import deliver
 from notaflow_pipeline.alerting.receivers import Receiver
-from notaflow_pipeline.embedded import embedded_database
-from notaflow_pipeline.queue.database import connect
-from notaflow_pipeline.queue.migrating import migrate
+from notaflow_pipeline.health_checks import judge_queue
+from notaflow_pipeline.job_queue.database.connections import connect
+from notaflow_pipeline.job_queue.schema.migrate import migrate
+from notaflow_pipeline.local.embedded import embedded_database
 from notaflow_pipeline.settings import Settings
-from notaflow_pipeline.watching import judge_queue
 
 FILL = """
 INSERT INTO extraction_queue (document_source, document_number, status_id, file_content, ocr_attempts, ocr_last_error_at,

@@ -35,12 +35,12 @@ from psycopg import sql
 
 from benchmarks.contenders import server_cpu_seconds
 from benchmarks.cost_engine import TextEngine
-from notaflow_pipeline.embedded import embedded_database
-from notaflow_pipeline.queue.database import open_pool
-from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
-from notaflow_pipeline.queue.migrating import migrate
+from notaflow_pipeline.job_queue.database.connections import open_pool
+from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline.job_queue.schema.migrate import migrate
+from notaflow_pipeline.local.embedded import embedded_database
 from notaflow_pipeline.settings import load_settings
-from notaflow_pipeline.worker import checked_pipeline
+from notaflow_pipeline.worker.assembly import checked_pipeline
 
 PROJECT = Path(__file__).resolve().parents[1]
 IMAGES = {".png", ".jpg", ".jpeg"}
@@ -69,7 +69,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="notaflow-cost-") as folder, embedded_database(Path(folder)) as url:
         _surroundings(Path(folder), url)
         engine = TextEngine(arguments.characters)
-        with patch("notaflow_pipeline.worker.configured_engine", lambda _: engine):
+        with patch("notaflow_pipeline.worker.assembly.configured_engine", lambda _: engine):
             queue = _measured(url, arguments.documents, lambda: _work(url))
             small = _measured(url, 10, _dagster_run)  # the first run, which makes Dagster's tables, does not count
             small = _measured(url, 10, _dagster_run)

@@ -28,19 +28,19 @@ import boto3
 import psycopg
 from psycopg import Connection
 
-from notaflow_pipeline.embedded import embedded_database
+from notaflow_pipeline.job_queue.database.connections import open_pool
+from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline.job_queue.schema.migrate import migrate
+from notaflow_pipeline.local.embedded import embedded_database
 from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.ocr.reading import Reader
-from notaflow_pipeline.queue.database import open_pool
-from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
-from notaflow_pipeline.queue.migrating import migrate
 from notaflow_pipeline.settings import load_settings
-from notaflow_pipeline.worker import assemble, checked_pipeline, configured_storage
+from notaflow_pipeline.worker.assembly import assemble, checked_pipeline, configured_storage
 from notaflow_pipeline_tests.faults.hosts import Host, hosts, unavailable
 from notaflow_pipeline_tests.faults.object_store import object_store
 from notaflow_pipeline_tests.faults.proxy import proxy_before
 from notaflow_pipeline_tests.ocr import samples
-from notaflow_pipeline_tests.queue.oracle import broken_promises
+from notaflow_pipeline_tests.testing.invariants import broken_promises
 
 PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = PROJECT / "benchmarks" / "results"

@@ -31,9 +31,9 @@ from pathlib import Path
 
 import psycopg
 
-from notaflow_pipeline.queue.database import connect
-from notaflow_pipeline.queue.migrating import migrate
-from notaflow_pipeline.queue.recovery_poll import count_needing_recovery
+from notaflow_pipeline.job_queue.database.connections import connect
+from notaflow_pipeline.job_queue.maintenance.recovery_poll import count_needing_recovery
+from notaflow_pipeline.job_queue.schema.migrate import migrate
 
 PROJECT = Path(__file__).resolve().parents[1]
 SOURCES = ["index"]

@@ -34,11 +34,11 @@ import psutil
 import psycopg
 from psycopg import Connection, sql
 
-from notaflow_pipeline.embedded import embedded_database
-from notaflow_pipeline.queue.database import open_pool
-from notaflow_pipeline.queue.migrating import migrate
-from notaflow_pipeline.reporting.recount import find_differences
-from notaflow_pipeline.reporting.writing import write_day
+from notaflow_pipeline.job_queue.database.connections import open_pool
+from notaflow_pipeline.job_queue.schema.migrate import migrate
+from notaflow_pipeline.local.embedded import embedded_database
+from notaflow_pipeline.reporting.daily_storage import write_day
+from notaflow_pipeline.reporting.reconciliation import find_differences
 
 PROJECT = Path(__file__).resolve().parents[1]
 DAY = date(2026, 6, 15)

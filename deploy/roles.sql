@@ -1,1 +1,1 @@
-../notaflow_pipeline/queue/roles.sql
+../notaflow_pipeline/job_queue/schema/roles.sql

@@ -2,25 +2,38 @@
 
 import dagster as dg
 
-from notaflow_pipeline.defs.alert_sensor import alert_sensor
-from notaflow_pipeline.defs.assets import batches_in_memory, extraction_queue, ocr_text
-from notaflow_pipeline.defs.checks import queue_check_job, queue_check_schedule, queue_keeps_its_promises
-from notaflow_pipeline.defs.daily import ocr_attempt, ocr_daily_tables
-from notaflow_pipeline.defs.daily_check import daily_tables_equal_a_recount, recount_job, recount_schedule
-from notaflow_pipeline.defs.daily_checks import (
+from notaflow_pipeline.defs.assets.daily_tables import ocr_attempt, ocr_daily_tables
+from notaflow_pipeline.defs.assets.dashboard import dashboard_job, dashboard_schedule, ocr_dashboard
+from notaflow_pipeline.defs.assets.ocr_text import batches_in_memory, extraction_queue, ocr_text
+from notaflow_pipeline.defs.checks.daily_health import (
     daily_counting_checks,
     daily_failure_rate_checks,
     daily_performance_checks,
 )
-from notaflow_pipeline.defs.daily_schedules import ocr_daily_job, ocr_daily_schedule, ocr_today_job, ocr_today_schedule
-from notaflow_pipeline.defs.dashboard import dashboard_job, dashboard_schedule, ocr_dashboard
-from notaflow_pipeline.defs.housekeeping import housekeeping_job, housekeeping_schedule
-from notaflow_pipeline.defs.jobs import ocr_job
-from notaflow_pipeline.defs.queue_checks import health_sensor, queue_health
-from notaflow_pipeline.defs.recovery import ocr_recovery_job, ocr_recovery_sensor
+from notaflow_pipeline.defs.checks.daily_reconciliation import (
+    daily_tables_equal_a_recount,
+    recount_job,
+    recount_schedule,
+)
+from notaflow_pipeline.defs.checks.queue_health import health_sensor, queue_health
+from notaflow_pipeline.defs.checks.queue_invariants import (
+    queue_check_job,
+    queue_check_schedule,
+    queue_keeps_its_promises,
+)
+from notaflow_pipeline.defs.jobs.housekeeping import housekeeping_job, housekeeping_schedule
+from notaflow_pipeline.defs.jobs.ocr import ocr_job
+from notaflow_pipeline.defs.jobs.recovery import ocr_recovery_job, ocr_recovery_sensor
+from notaflow_pipeline.defs.jobs.requeue import retry_exhausted_job, retry_exhausted_schedule
 from notaflow_pipeline.defs.resources import EngineResource, QueueResource, StorageResource
-from notaflow_pipeline.defs.retrying import retry_exhausted_job, retry_exhausted_schedule
-from notaflow_pipeline.defs.sensors import ocr_ready_sensor
+from notaflow_pipeline.defs.schedules.daily_tables import (
+    ocr_daily_job,
+    ocr_daily_schedule,
+    ocr_today_job,
+    ocr_today_schedule,
+)
+from notaflow_pipeline.defs.sensors.alerts import alert_sensor
+from notaflow_pipeline.defs.sensors.ocr_ready import ocr_ready_sensor
 
 defs = dg.Definitions(
     assets=[extraction_queue, ocr_text, ocr_attempt, ocr_daily_tables, ocr_dashboard],

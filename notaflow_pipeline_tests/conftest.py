@@ -15,11 +15,11 @@ from psycopg import Connection, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool
 
-from notaflow_pipeline.embedded import embedded_database
-from notaflow_pipeline.queue.database import connect, open_pool
-from notaflow_pipeline.queue.migrating import migrate
-from notaflow_pipeline_tests import least_privilege
+from notaflow_pipeline.job_queue.database.connections import connect, open_pool
+from notaflow_pipeline.job_queue.schema.migrate import migrate
+from notaflow_pipeline.local.embedded import embedded_database
 from notaflow_pipeline_tests.faults import pooler
+from notaflow_pipeline_tests.testing import least_privilege
 
 settings.register_profile("same", derandomize=True, database=None, deadline=None)
 settings.register_profile("random", deadline=None, print_blob=True)

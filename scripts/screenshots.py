@@ -26,11 +26,11 @@ import psycopg
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from notaflow_pipeline.dev import SAMPLES
-from notaflow_pipeline.embedded import embedded_database, running_database_url
-from notaflow_pipeline.queue.migrating import migrate
-from notaflow_pipeline.reporting.figures import QueueNow, gather_figures
-from notaflow_pipeline.reporting.page import render_page, write_page
+from notaflow_pipeline.job_queue.schema.migrate import migrate
+from notaflow_pipeline.local.dev_server import SAMPLES
+from notaflow_pipeline.local.embedded import embedded_database, running_database_url
+from notaflow_pipeline.reporting.html_page import render_page, write_page
+from notaflow_pipeline.reporting.report_data import QueueNow, gather_figures
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
 from notaflow_pipeline_tests.processes.test_together import free_port

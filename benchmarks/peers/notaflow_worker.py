@@ -6,14 +6,14 @@ from datetime import timedelta
 
 from worker_side import Order, await_go, misbehave, note, order, report, text
 
-from notaflow_pipeline.queue.claims import claim_documents
-from notaflow_pipeline.queue.database import connect
-from notaflow_pipeline.queue.front import QueueFront
-from notaflow_pipeline.queue.leases import renew
-from notaflow_pipeline.queue.migrating import migrate
-from notaflow_pipeline.queue.model import Claim, Reading, Recording
-from notaflow_pipeline.queue.outcomes import record_texts
-from notaflow_pipeline.queue.recovery import recover
+from notaflow_pipeline.job_queue.claims import claim_documents
+from notaflow_pipeline.job_queue.database.connections import connect
+from notaflow_pipeline.job_queue.lease_renewal import renew
+from notaflow_pipeline.job_queue.maintenance.recovery import recover
+from notaflow_pipeline.job_queue.model import Claim, Reading, Recording
+from notaflow_pipeline.job_queue.outcomes import record_texts
+from notaflow_pipeline.job_queue.queue_head import QueueFront
+from notaflow_pipeline.job_queue.schema.migrate import migrate
 
 SOURCES = ("index",)
 

@@ -13,12 +13,12 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from notaflow_pipeline import dashboard
-from notaflow_pipeline.cli.surroundings import open_database
-from notaflow_pipeline.cli.terminal import Json, app, print_json, say, screen
-from notaflow_pipeline.reporting.figures import Figures
-from notaflow_pipeline.reporting.locales import Writing
-from notaflow_pipeline.reporting.page import render_page, write_page
+from notaflow_pipeline import report_service
+from notaflow_pipeline.cli.context import open_database
+from notaflow_pipeline.cli.output import Json, app, print_json, say, screen
+from notaflow_pipeline.reporting.html_page import render_page, write_page
+from notaflow_pipeline.reporting.locale_format import Writing
+from notaflow_pipeline.reporting.report_data import Figures
 from notaflow_pipeline.settings import SettingsError, load_settings
 
 DAYS = 30
@@ -54,10 +54,10 @@ def report(
     """The daily tables, the queue now and the documents to look at; with --html a page with charts."""
     settings = load_settings()
     with open_database(settings) as connection:
-        until = last.date() if last else dashboard.today(connection, settings)
-        since = first.date() if first else dashboard.days_up_to(until, DAYS)
+        until = last.date() if last else report_service.today(connection, settings)
+        since = first.date() if first else report_service.days_up_to(until, DAYS)
         _require_range(since, until)
-        figures = dashboard.report(connection, settings, since=since, until=until)
+        figures = report_service.report(connection, settings, since=since, until=until)
     if html is not None:
         write_page(render_page(figures, language=None if language is None else language.value), html)
     if as_json:

@@ -14,8 +14,8 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import URL
 
-from notaflow_pipeline.embedded import running_database_url
-from notaflow_pipeline.queue.database import connection_parameters, unavailable
+from notaflow_pipeline.job_queue.database.connections import connection_parameters, unavailable
+from notaflow_pipeline.local.embedded import running_database_url
 from notaflow_pipeline.settings import load_settings
 
 

@@ -13,14 +13,14 @@ from pydantic import PrivateAttr
 
 from notaflow_pipeline.documents.location import buckets_of
 from notaflow_pipeline.documents.storage import DocumentStorage
-from notaflow_pipeline.embedded import running_database_url
+from notaflow_pipeline.job_queue.database.connections import connect, open_pool
+from notaflow_pipeline.job_queue.releases import release_run
+from notaflow_pipeline.job_queue.schema.check import require_schema
+from notaflow_pipeline.job_queue.schema.privileges import require_rights
+from notaflow_pipeline.local.embedded import running_database_url
 from notaflow_pipeline.ocr.reading import Reader
-from notaflow_pipeline.queue.database import connect, open_pool
-from notaflow_pipeline.queue.releases import release_run
-from notaflow_pipeline.queue.rights import require_rights
-from notaflow_pipeline.queue.schema import require_schema
 from notaflow_pipeline.settings import load_settings
-from notaflow_pipeline.worker import configured_reader, configured_storage
+from notaflow_pipeline.worker.assembly import configured_reader, configured_storage
 
 
 class QueueResource(dg.ConfigurableResource["QueueResource"]):

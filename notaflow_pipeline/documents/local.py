@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
+from notaflow_pipeline.documents.download import CHUNK_BYTES, no_folder, not_found, receive
 from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageUnavailable
 from notaflow_pipeline.documents.location import BUCKET_OF_SOURCE, Location
-from notaflow_pipeline.documents.receiving import CHUNK_BYTES, no_folder, not_found, receive
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,10 @@ from botocore.exceptions import (
 )
 from urllib3.exceptions import HTTPError
 
+from notaflow_pipeline.documents.download import CHUNK_BYTES, no_bucket, no_folder, receive
 from notaflow_pipeline.documents.failures import StorageMisconfigured, StorageUnavailable
 from notaflow_pipeline.documents.location import Location
-from notaflow_pipeline.documents.receiving import CHUNK_BYTES, no_bucket, no_folder, receive
-from notaflow_pipeline.documents.s3_answers import (
+from notaflow_pipeline.documents.s3_errors import (
     EXISTING_BUCKET,
     MISSING_BUCKET,
     document_failure,

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from notaflow_pipeline.documents.download import cannot_write
 from notaflow_pipeline.documents.failures import StorageMisconfigured
 from notaflow_pipeline.documents.local import LocalFolder
 from notaflow_pipeline.documents.location import Location
-from notaflow_pipeline.documents.receiving import cannot_write
 from notaflow_pipeline.documents.supabase import SupabaseStorage
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?:/|\?)")

@@ -16,10 +16,10 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
+from notaflow_pipeline.documents.download import no_bucket, receive
 from notaflow_pipeline.documents.failures import StorageMisconfigured, StorageUnavailable
 from notaflow_pipeline.documents.location import Location
-from notaflow_pipeline.documents.receiving import no_bucket, receive
-from notaflow_pipeline.documents.supabase_answers import Problem, document_failure, problem_in, storage_failure
+from notaflow_pipeline.documents.supabase_errors import Problem, document_failure, problem_in, storage_failure
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 CONNECT_ATTEMPTS = 3

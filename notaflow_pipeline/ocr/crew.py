@@ -22,7 +22,7 @@ from notaflow_pipeline.ocr.sealing import close_memory
 from notaflow_pipeline.ocr.workers import Worker, end_group, make_scratch, remove_left_files
 
 if TYPE_CHECKING:
-    from notaflow_pipeline.private_folder import PrivateFolder
+    from notaflow_pipeline.scratch_directory import PrivateFolder
 
 FALSE_STARTS_ALLOWED = 5
 """So many workers in a row that end before they begin their job mean that none can work here."""

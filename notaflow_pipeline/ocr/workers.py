@@ -34,7 +34,7 @@ from notaflow_pipeline.ocr.confinement import (
     start_without_secrets,
 )
 from notaflow_pipeline.ocr.sealing import seal
-from notaflow_pipeline.private_folder import PrivateFolder
+from notaflow_pipeline.scratch_directory import PrivateFolder
 
 Result = TypeVar("Result")
 

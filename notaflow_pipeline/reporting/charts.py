@@ -15,11 +15,11 @@ import pandas as pd
 import vl_convert
 from PIL import Image
 
+from notaflow_pipeline.reporting.chart_marks import KIND_COLOURS, LAYERS, OTHER_KINDS, Drawing, Spec, day_of_tooltip
 from notaflow_pipeline.reporting.daily import ALL
-from notaflow_pipeline.reporting.figures import Figures
-from notaflow_pipeline.reporting.locales import Language, Writing, unit_of
-from notaflow_pipeline.reporting.marks import KIND_COLOURS, LAYERS, OTHER_KINDS, Drawing, Spec, day_of_tooltip
-from notaflow_pipeline.reporting.words import kind_in, words
+from notaflow_pipeline.reporting.locale_format import Language, Writing, unit_of
+from notaflow_pipeline.reporting.report_data import Figures
+from notaflow_pipeline.reporting.translations import kind_in, words
 
 VEGA_LITE = "6.4"
 """The version of the language that the specifications are written in, and that is bundled into the page."""

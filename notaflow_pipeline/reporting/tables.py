@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from notaflow_pipeline.reporting.chart_marks import LAYERS
 from notaflow_pipeline.reporting.charts import COLUMNS, Column, daily_rows
 from notaflow_pipeline.reporting.daily import ALL
-from notaflow_pipeline.reporting.figures import Figures
-from notaflow_pipeline.reporting.locales import Language, Writing
-from notaflow_pipeline.reporting.marks import LAYERS
-from notaflow_pipeline.reporting.words import kind_in, words
+from notaflow_pipeline.reporting.locale_format import Language, Writing
+from notaflow_pipeline.reporting.report_data import Figures
+from notaflow_pipeline.reporting.translations import kind_in, words
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from uuid import UUID
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.browser.test_daily_backfill import BACKFILL_RUNS
 from notaflow_pipeline_tests.cli import Terminal
 from notaflow_pipeline_tests.ocr import samples
-from notaflow_pipeline_tests.queue.oracle import broken_promises
+from notaflow_pipeline_tests.testing.invariants import broken_promises
 from notaflow_pipeline_tests.testing.waiting import wait_until
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psycopg
 
-from notaflow_pipeline.embedded import embedded_database
-from notaflow_pipeline.queue.migrating import migrate
+from notaflow_pipeline.job_queue.schema.migrate import migrate
+from notaflow_pipeline.local.embedded import embedded_database
 from notaflow_pipeline_tests.chaos import actors, judging, other_programs
 from notaflow_pipeline_tests.chaos.history import record_history
 from notaflow_pipeline_tests.chaos.judging import Fault

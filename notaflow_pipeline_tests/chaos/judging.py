@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from psycopg import Connection
 
-from notaflow_pipeline.queue.oracle import find_violations
+from notaflow_pipeline.job_queue.invariants import find_violations
 from notaflow_pipeline_tests.chaos.history import DONE_WITHOUT_TEXT, DOUBLED, SUPERSEDED_TEXTS
 
 LONG_ENOUGH_MINUTES = 1.5

@@ -10,7 +10,7 @@ from uuid import UUID
 import psycopg
 from psycopg import Connection
 
-from notaflow_pipeline.queue.rereading import request_reread
+from notaflow_pipeline.job_queue.maintenance.reread import request_reread
 from notaflow_pipeline_tests.chaos.judging import text_of_other_program
 from notaflow_pipeline_tests.chaos.running import STUCK_SECONDS, World
 

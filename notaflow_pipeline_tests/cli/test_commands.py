@@ -17,12 +17,12 @@ import pytest
 from PIL import Image
 from psycopg import Connection
 
-from notaflow_pipeline.cli.looking import pause_seconds
-from notaflow_pipeline.queue import claims
-from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline.cli.inspection import pause_seconds
+from notaflow_pipeline.job_queue import claims
+from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.cli import Terminal, open_terminal
+from notaflow_pipeline_tests.job_queue.conftest import add_document, ago
 from notaflow_pipeline_tests.ocr import processes, samples
-from notaflow_pipeline_tests.queue.conftest import add_document, ago
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 
 SECRET = "correct-horse-battery-staple"

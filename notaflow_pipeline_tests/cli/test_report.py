@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.cli import Terminal, open_terminal
 from notaflow_pipeline_tests.reporting import history
 

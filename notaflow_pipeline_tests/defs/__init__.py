@@ -14,7 +14,8 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", DAGSTERS_OWN_WARNING)
     warnings.filterwarnings("ignore", "Parameter `owners`")  # of its own sensors, which it copies
     from notaflow_pipeline.definitions import defs
-    from notaflow_pipeline.defs import assets, sensors
+    from notaflow_pipeline.defs.assets import ocr_text
+    from notaflow_pipeline.defs.sensors import ocr_ready
 
     defs.get_repository_def()
 
@@ -36,8 +37,8 @@ def configure(monkeypatch: pytest.MonkeyPatch, folder: Path, database_url: str) 
     monkeypatch.setenv("NOTAFLOW_HOME", str(folder / "home"))
     monkeypatch.setenv("OCR_WORKERS", "2")
     # waiting for more is shown by tests of its own
-    monkeypatch.setattr(assets, "LINGER_SECONDS", 0.0)
-    monkeypatch.setattr(sensors, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(ocr_text, "LINGER_SECONDS", 0.0)
+    monkeypatch.setattr(ocr_ready, "LOOK_SECONDS", 0.0)
     return documents
 
 

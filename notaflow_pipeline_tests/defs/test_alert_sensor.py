@@ -15,10 +15,10 @@ from dagster_shared.error import SerializableErrorInfo
 from psycopg import Connection
 
 from notaflow_pipeline.alerting import outbox
-from notaflow_pipeline.defs import alert_events
-from notaflow_pipeline.defs.alert_sensor import STREAM, alert_sensor
-from notaflow_pipeline.defs.queue_checks import SHOWN_EVERY_SECONDS, health_sensor, news
-from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline.defs.checks.queue_health import SHOWN_EVERY_SECONDS, health_sensor, news
+from notaflow_pipeline.defs.sensors import alert_events
+from notaflow_pipeline.defs.sensors.alerts import STREAM, alert_sensor
+from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.alerting.receivers import Webhook, webhook
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, defs
 

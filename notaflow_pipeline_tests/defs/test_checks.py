@@ -7,10 +7,10 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.definitions import defs
-from notaflow_pipeline.queue import claims
-from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
-from notaflow_pipeline.queue.model import Reading
-from notaflow_pipeline_tests.queue.conftest import succeed
+from notaflow_pipeline.job_queue import claims
+from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline.job_queue.model import Reading
+from notaflow_pipeline_tests.job_queue.conftest import succeed
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),

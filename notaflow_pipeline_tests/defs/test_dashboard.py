@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from psycopg import Connection
 
-from notaflow_pipeline.defs.dashboard import SHOWN, dashboard_schedule, ocr_dashboard
+from notaflow_pipeline.defs.assets.dashboard import SHOWN, dashboard_schedule, ocr_dashboard
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, defs
 from notaflow_pipeline_tests.reporting import history
 from notaflow_pipeline_tests.testing.clock import wait_past_full_hour

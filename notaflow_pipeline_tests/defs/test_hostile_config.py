@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, defs, errors_of
 
 pytestmark = pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")

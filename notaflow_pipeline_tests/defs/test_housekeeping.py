@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 from psycopg import Connection, sql
 
-from notaflow_pipeline.defs.housekeeping import Made, may_go
+from notaflow_pipeline.defs.jobs.housekeeping import Made, may_go
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, PROJECT, configure, defs, errors_of
 
 pytestmark = pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")

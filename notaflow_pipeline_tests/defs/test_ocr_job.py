@@ -13,15 +13,15 @@ import pytest
 from PIL import Image
 from psycopg import Connection
 
-from notaflow_pipeline.defs.assets import batch_metadata
+from notaflow_pipeline.defs.assets.ocr_text import batch_metadata
+from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline.job_queue.queries import attempts_of_run
+from notaflow_pipeline.job_queue.schema.migrate import migrate
 from notaflow_pipeline.ocr.crew import Crew
-from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
-from notaflow_pipeline.queue.migrating import migrate
-from notaflow_pipeline.queue.monitoring import attempts_of_run
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, defs, errors_of
+from notaflow_pipeline_tests.job_queue.conftest import READING, claim, succeed
 from notaflow_pipeline_tests.ocr import processes, samples
 from notaflow_pipeline_tests.processes import broken_promises
-from notaflow_pipeline_tests.queue.conftest import READING, claim, succeed
 
 MARKER = "ZANZIBAR"
 

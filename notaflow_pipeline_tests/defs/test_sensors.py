@@ -10,14 +10,14 @@ import pytest
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from psycopg import Connection
 
-from notaflow_pipeline.defs.jobs import OCR_RUN_TAG
-from notaflow_pipeline.defs.lost_runs import LOST, is_lost
-from notaflow_pipeline.defs.recovery import RECOVERY_RUN_TAG, ocr_recovery_sensor
-from notaflow_pipeline.defs.sensors import ALIVE, ocr_ready_sensor, pause_after_failures, runs_to_launch
-from notaflow_pipeline.queue import claims
-from notaflow_pipeline.queue.database import DatabaseUnavailable
-from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
-from notaflow_pipeline.queue.pausing import pause, resume
+from notaflow_pipeline.defs.jobs.ocr import OCR_RUN_TAG
+from notaflow_pipeline.defs.jobs.recovery import RECOVERY_RUN_TAG, ocr_recovery_sensor
+from notaflow_pipeline.defs.sensors.lost_runs import LOST, is_lost
+from notaflow_pipeline.defs.sensors.ocr_ready import ALIVE, ocr_ready_sensor, pause_after_failures, runs_to_launch
+from notaflow_pipeline.job_queue import claims
+from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
+from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline.job_queue.pause import pause, resume
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, defs
 from notaflow_pipeline_tests.ocr import samples
 

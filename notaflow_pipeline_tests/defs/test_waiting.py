@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.defs import sensors
-from notaflow_pipeline.queue.monitoring import can_claim, count_ready
+from notaflow_pipeline.defs.sensors import ocr_ready
+from notaflow_pipeline.job_queue.queries import can_claim, count_ready
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure
 from notaflow_pipeline_tests.defs.test_sensors import enqueued, launched
 
@@ -69,7 +69,7 @@ def test_text_to_be_read_again_and_row_without_maximum_can_be_claimed(connection
 def test_document_that_comes_during_a_tick_is_seen_by_that_tick(
     database_url: str, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sensors, "LOOK_SECONDS", 60.0)
+    monkeypatch.setattr(ocr_ready, "LOOK_SECONDS", 60.0)
     looked = threading.Event()
 
     def count_and_tell(*arguments: object, **named: object) -> int:
@@ -77,7 +77,7 @@ def test_document_that_comes_during_a_tick_is_seen_by_that_tick(
         looked.set()
         return found
 
-    monkeypatch.setattr(sensors, "count_ready", count_and_tell)
+    monkeypatch.setattr(ocr_ready, "count_ready", count_and_tell)
 
     def arrive() -> None:
         assert looked.wait(60)

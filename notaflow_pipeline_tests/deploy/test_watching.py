@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.cli import open_terminal
 from notaflow_pipeline_tests.ocr import samples
 from notaflow_pipeline_tests.processes.conftest import count_at

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue import claims, leases, releases
+from notaflow_pipeline.job_queue import claims, lease_renewal, releases
 from notaflow_pipeline_tests.cli import Terminal
+from notaflow_pipeline_tests.job_queue.conftest import READING, add_document, document, fail, succeed, sweep
 from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents
 from notaflow_pipeline_tests.processes.conftest import terminal as terminal
-from notaflow_pipeline_tests.queue.conftest import READING, add_document, document, fail, succeed, sweep
-from notaflow_pipeline_tests.queue.oracle import broken_promises
-from notaflow_pipeline_tests.test_pipeline import ready
+from notaflow_pipeline_tests.testing.invariants import broken_promises
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
+from notaflow_pipeline_tests.worker.test_pipeline import ready
 
 LEASE = timedelta(minutes=2)
 """The default of `OCR_LEASE_SECONDS`."""
@@ -136,7 +136,7 @@ def test_worker_with_a_wrong_clock_reads_what_is_ready_and_takes_nothing_from_a_
 
     assert count_at(connection, 6) == 3
     assert document(connection, early)["ocr_attempts"] == 1, "its wait is over by the database's clock alone"
-    assert leases.renew(connection, {one.token for one in held}, LEASE) == {one.token for one in held}
+    assert lease_renewal.renew(connection, {one.token for one in held}, LEASE) == {one.token for one in held}
     assert all(succeed(connection, one, READING) for one in held)
     assert_times_are_the_databases(connection, began)
     assert broken_promises(connection) == {}

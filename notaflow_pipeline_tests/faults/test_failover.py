@@ -10,15 +10,15 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.embedded import embedded_database
+from notaflow_pipeline.job_queue.database.connections import open_pool, where
+from notaflow_pipeline.job_queue.schema.migrate import migrate
+from notaflow_pipeline.local.embedded import embedded_database
 from notaflow_pipeline.ocr.engine import NullEngine
-from notaflow_pipeline.pipeline import Progress
-from notaflow_pipeline.queue.database import open_pool, where
-from notaflow_pipeline.queue.migrating import migrate
+from notaflow_pipeline.worker.pipeline import Progress
 from notaflow_pipeline_tests.faults.servers import demote, promote, standby_of
 from notaflow_pipeline_tests.ocr.processes import wait_until
-from notaflow_pipeline_tests.queue.oracle import broken_promises
-from notaflow_pipeline_tests.test_pipeline import only_attempt, pipeline_over, ready_page, row
+from notaflow_pipeline_tests.testing.invariants import broken_promises
+from notaflow_pipeline_tests.worker.test_pipeline import only_attempt, pipeline_over, ready_page, row
 
 AT_6 = "SELECT FROM extraction_queue WHERE status_id = 6"
 

@@ -9,11 +9,11 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.documents.s3 import S3Storage
-from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.faults.hosts import Host, hosts, unavailable
 from notaflow_pipeline_tests.faults.object_store import object_store
 from notaflow_pipeline_tests.faults.proxy import Proxy, proxy_before
-from notaflow_pipeline_tests.queue.oracle import broken_promises
+from notaflow_pipeline_tests.testing.invariants import broken_promises
 from notaflow_pipeline_tests.testing.noise import noise_image
 from notaflow_pipeline_tests.testing.waiting import wait_until
 

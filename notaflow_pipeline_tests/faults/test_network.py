@@ -11,22 +11,30 @@ import psycopg
 import pytest
 from psycopg import Connection
 
+from notaflow_pipeline.job_queue.database import connections
+from notaflow_pipeline.job_queue.database.connections import connect, open_pool
+from notaflow_pipeline.job_queue.invariants import find_violations
+from notaflow_pipeline.job_queue.lease_renewal import LeaseKeeper
+from notaflow_pipeline.job_queue.maintenance.recovery_poll import count_needing_recovery
+from notaflow_pipeline.job_queue.maintenance.requeue import Choice, find_exhausted, what_became
+from notaflow_pipeline.job_queue.metrics import look_at_progress
+from notaflow_pipeline.job_queue.pause import pause, paused
+from notaflow_pipeline.job_queue.queries import attempts_of_document, count_queue, count_ready
 from notaflow_pipeline.ocr.engine import NullEngine
-from notaflow_pipeline.pipeline import Pipeline, Progress
-from notaflow_pipeline.queue import database
-from notaflow_pipeline.queue.database import connect, open_pool
-from notaflow_pipeline.queue.health import look_at_progress
-from notaflow_pipeline.queue.leases import LeaseKeeper
-from notaflow_pipeline.queue.monitoring import attempts_of_document, count_queue, count_ready
-from notaflow_pipeline.queue.oracle import find_violations
-from notaflow_pipeline.queue.pausing import pause, paused
-from notaflow_pipeline.queue.recovery_poll import count_needing_recovery
-from notaflow_pipeline.queue.retrying import Choice, find_exhausted, what_became
+from notaflow_pipeline.worker.pipeline import Pipeline, Progress
 from notaflow_pipeline_tests.cli import open_terminal
 from notaflow_pipeline_tests.faults.proxy import Proxy, proxy_before
-from notaflow_pipeline_tests.queue.oracle import broken_promises
-from notaflow_pipeline_tests.test_pipeline import once, only_attempt, pipeline_over, ready, ready_page, ready_pages, row
+from notaflow_pipeline_tests.testing.invariants import broken_promises
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
+from notaflow_pipeline_tests.worker.test_pipeline import (
+    once,
+    only_attempt,
+    pipeline_over,
+    ready,
+    ready_page,
+    ready_pages,
+    row,
+)
 
 SUCCEEDS = "outcome = 'succeeded'"
 FAILS = "outcome = 'failed'"
@@ -194,8 +202,8 @@ class TestSilence:
     @pytest.fixture(autouse=True)
     def impatience(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The bounds are what is tested, not their length."""
-        monkeypatch.setattr(database, "ANSWER_SECONDS", 4, raising=False)
-        monkeypatch.setattr(database, "CHECK_SECONDS", 3, raising=False)
+        monkeypatch.setattr(connections, "ANSWER_SECONDS", 4, raising=False)
+        monkeypatch.setattr(connections, "CHECK_SECONDS", 3, raising=False)
 
     def test_work_goes_on_when_its_idle_connections_have_gone_silent(
         self, connection: Connection, network: Proxy, folder: Path
@@ -266,8 +274,8 @@ class TestSilence:
         statement: str,
         look: Callable[[Connection], object],
     ) -> None:
-        monkeypatch.setattr(database, "ANSWER_SECONDS", 1)
-        monkeypatch.setattr(database, "SCAN_SECONDS", database.STATEMENT_SECONDS)
+        monkeypatch.setattr(connections, "ANSWER_SECONDS", 1)
+        monkeypatch.setattr(connections, "SCAN_SECONDS", connections.STATEMENT_SECONDS)
         with connect(network.url) as one:
             network.go_silent_at(statement)
             cut: list[int] = []

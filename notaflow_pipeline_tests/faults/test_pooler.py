@@ -11,15 +11,14 @@ import psycopg
 import pytest
 from psycopg import Connection
 
+from notaflow_pipeline.job_queue import claims, lease_renewal, releases
+from notaflow_pipeline.job_queue.database.connections import OutcomeRefused, connect, open_pool, short_transaction
+from notaflow_pipeline.job_queue.lease_renewal import LeaseKeeper
 from notaflow_pipeline.ocr.engine import NullEngine
-from notaflow_pipeline.pipeline import Progress
-from notaflow_pipeline.queue import claims, leases, releases
-from notaflow_pipeline.queue.database import OutcomeRefused, connect, open_pool, short_transaction
-from notaflow_pipeline.queue.leases import LeaseKeeper
+from notaflow_pipeline.worker.pipeline import Progress
 from notaflow_pipeline_tests.cli import open_terminal
 from notaflow_pipeline_tests.faults.pooler import pooler_before, unavailable
-from notaflow_pipeline_tests.ocr import samples
-from notaflow_pipeline_tests.queue.conftest import (
+from notaflow_pipeline_tests.job_queue.conftest import (
     READING,
     add_document,
     attempts,
@@ -32,9 +31,10 @@ from notaflow_pipeline_tests.queue.conftest import (
     succeed,
     sweep,
 )
-from notaflow_pipeline_tests.queue.oracle import broken_promises
-from notaflow_pipeline_tests.test_pipeline import pipeline_over, ready, ready_page, ready_pages
+from notaflow_pipeline_tests.ocr import samples
+from notaflow_pipeline_tests.testing.invariants import broken_promises
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
+from notaflow_pipeline_tests.worker.test_pipeline import pipeline_over, ready, ready_page, ready_pages
 
 POOL_SIZE = 2
 
@@ -73,14 +73,14 @@ class TestTransitions:
         with connect(pooled_url) as pooled:
             read, failed, released, left = claim(pooled, limit=4)
             held = {read.token, failed.token, released.token, left.token}
-            assert leases.renew(pooled, held, timedelta(minutes=1)) == held
+            assert lease_renewal.renew(pooled, held, timedelta(minutes=1)) == held
             assert succeed(pooled, read, READING)
             assert succeed(pooled, read, READING), "an answer that was lost is asked for again"
             assert fail(pooled, failed)
             assert not succeed(pooled, failed, READING), "it is too late"
             assert releases.release(pooled, [released.token], reason="stopped") == 1
             expire(connection, left)
-            assert leases.renew(pooled, {read.token}, timedelta(minutes=1)) == set()
+            assert lease_renewal.renew(pooled, {read.token}, timedelta(minutes=1)) == set()
             assert sweep(pooled) == repaired(expired_leases=1)
         assert [document(connection, one)["status_id"] for one in documents] == [5, 3, 3, 3]
         assert [document(connection, one)["ocr_attempts"] for one in documents] == [1, 1, 0, 1]
@@ -100,7 +100,7 @@ class TestTransitions:
                 for _ in range(number):
                     with pool.connection() as pooled:
                         for held in claim(pooled):
-                            leases.renew(pooled, {held.token}, timedelta(minutes=1))
+                            lease_renewal.renew(pooled, {held.token}, timedelta(minutes=1))
                             done += succeed(pooled, held, READING)
                 return done
 
@@ -149,7 +149,7 @@ class TestSession:
         with connect(pooled_url) as pooled:
             for _ in range(number):
                 held = claim_one(pooled)
-                assert leases.renew(pooled, {held.token}, timedelta(minutes=1)) == {held.token}
+                assert lease_renewal.renew(pooled, {held.token}, timedelta(minutes=1)) == {held.token}
                 on_every_server_connection(pooled_url, LIMITS)
                 assert succeed(pooled, held, READING)
                 on_every_server_connection(pooled_url, LIMITS)

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import psycopg
 
-from notaflow_pipeline.embedded import embedded_database
-from notaflow_pipeline.pipeline import Progress
-from notaflow_pipeline.queue.database import open_pool
-from notaflow_pipeline.queue.migrating import migrate
+from notaflow_pipeline.job_queue.database.connections import open_pool
+from notaflow_pipeline.job_queue.schema.migrate import migrate
+from notaflow_pipeline.local.embedded import embedded_database
+from notaflow_pipeline.worker.pipeline import Progress
 from notaflow_pipeline_tests.faults.servers import pull_the_plug
 from notaflow_pipeline_tests.ocr.processes import mark_of_this_process, with_argument
 from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, WaitingEngine
-from notaflow_pipeline_tests.queue.oracle import broken_promises
-from notaflow_pipeline_tests.test_pipeline import only_attempt, pipeline_over, ready_page, row
 from notaflow_pipeline_tests.testing.ending import kill
+from notaflow_pipeline_tests.testing.invariants import broken_promises
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
+from notaflow_pipeline_tests.worker.test_pipeline import only_attempt, pipeline_over, ready_page, row
 
 
 def test_document_in_hand_is_kept_over_an_immediate_restart_and_read_with_its_first_attempt(folder: Path) -> None:

@@ -9,7 +9,7 @@ import jiwer
 import pytest
 from PIL import Image, ImageOps
 
-from notaflow_pipeline.dev import SAMPLES
+from notaflow_pipeline.local.dev_server import SAMPLES
 from notaflow_pipeline.ocr import preparing
 from notaflow_pipeline.ocr.engine import NullEngine, Recognition, Segmentation, TesserocrEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind

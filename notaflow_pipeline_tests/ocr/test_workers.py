@@ -14,7 +14,7 @@ from notaflow_pipeline.ocr.engine import NullEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
 from notaflow_pipeline.ocr.reading import Reader
 from notaflow_pipeline.ocr.workers import make_scratch
-from notaflow_pipeline.private_folder import PrivateFolder
+from notaflow_pipeline.scratch_directory import PrivateFolder
 from notaflow_pipeline_tests.ocr.processes import (
     PATIENCE_SECONDS,
     all_gone,

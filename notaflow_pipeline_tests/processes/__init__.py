@@ -2,7 +2,7 @@
 
 from psycopg import Connection
 
-from notaflow_pipeline.queue.oracle import find_violations
+from notaflow_pipeline.job_queue.invariants import find_violations
 
 
 def broken_promises(connection: Connection) -> list[str]:

@@ -8,7 +8,7 @@ import psutil
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.cli import Terminal, open_terminal
 from notaflow_pipeline_tests.ocr import samples
 from notaflow_pipeline_tests.testing.ending import kill

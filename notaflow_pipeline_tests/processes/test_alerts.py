@@ -9,15 +9,15 @@ import dagster as dg
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.alerting.delivering import PERHAPS_AGAIN
-from notaflow_pipeline.reporting.writing import write_day
+from notaflow_pipeline.alerting.delivery import PERHAPS_AGAIN
+from notaflow_pipeline.reporting.daily_storage import write_day
 from notaflow_pipeline_tests.alerting.receivers import Webhook, webhook
 from notaflow_pipeline_tests.cli import Terminal
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, defs
+from notaflow_pipeline_tests.job_queue.conftest import READING, add_document, ago, change, claim_one, succeed
 from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents, started_from
 from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
 from notaflow_pipeline_tests.processes.test_together import running_dev
-from notaflow_pipeline_tests.queue.conftest import READING, add_document, ago, change, claim_one, succeed
 from notaflow_pipeline_tests.reporting.histories import add_attempt
 from notaflow_pipeline_tests.testing.clock import zone_at_noon
 from notaflow_pipeline_tests.testing.ending import kill

@@ -12,8 +12,8 @@ from notaflow_pipeline_tests.cli import Terminal
 from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents, started_from
 from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
 from notaflow_pipeline_tests.processes.test_together import running_dev
-from notaflow_pipeline_tests.queue.oracle import broken_promises
 from notaflow_pipeline_tests.testing.ending import children_of, kill
+from notaflow_pipeline_tests.testing.invariants import broken_promises
 from notaflow_pipeline_tests.testing.ports import free_port
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 

@@ -14,10 +14,10 @@ import psutil
 import psycopg
 import pytest
 
-from notaflow_pipeline.dev import SAMPLES
-from notaflow_pipeline.embedded import running_database_url
-from notaflow_pipeline.queue.database import DatabaseUnavailable
-from notaflow_pipeline.queue.oracle import find_violations
+from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
+from notaflow_pipeline.job_queue.invariants import find_violations
+from notaflow_pipeline.local.dev_server import SAMPLES
+from notaflow_pipeline.local.embedded import running_database_url
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests.testing.ending import all_gone, children_of
 from notaflow_pipeline_tests.testing.ports import free_port

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.cli import Terminal
 from notaflow_pipeline_tests.defs import defs
 from notaflow_pipeline_tests.defs.test_hostile_config import HOSTILE, HUGE, PATH, SQL, claim, page, retry

@@ -21,8 +21,8 @@ from notaflow_pipeline_tests.processes.test_dagster_side import (
     runs,
 )
 from notaflow_pipeline_tests.processes.test_together import running_dev
-from notaflow_pipeline_tests.queue.oracle import broken_promises
 from notaflow_pipeline_tests.testing.ending import terminate
+from notaflow_pipeline_tests.testing.invariants import broken_promises
 from notaflow_pipeline_tests.testing.ports import free_port
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.reporting.figures import Figures, QueueNow, gather_figures
+from notaflow_pipeline.reporting.report_data import Figures, QueueNow, gather_figures
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -9,7 +9,7 @@ import pypdfium2
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.reporting.page import render_page, write_page
+from notaflow_pipeline.reporting.html_page import render_page, write_page
 from notaflow_pipeline_tests.reporting import history
 from notaflow_pipeline_tests.reporting.conftest import UNTIL, Gather
 

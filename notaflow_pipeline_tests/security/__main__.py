@@ -22,7 +22,7 @@ ATTACKS: dict[str, list[str]] = {
         "ocr/test_confinement.py",
         "fuzz/test_fuzzing.py",
     ],
-    "roles and row-level security": ["queue/test_roles.py"],
+    "roles and row-level security": ["job_queue/schema/test_roles.py"],
     "secrets and texts where they do not belong": ["security/test_leaks.py", "test_settings.py"],
     "SQL in text fields": ["security/test_injection.py"],
     "hostile run config": ["defs/test_hostile_config.py", "processes/test_hostile_graphql.py"],

@@ -4,14 +4,14 @@ from pathlib import Path
 
 from psycopg import Connection, sql
 
-from notaflow_pipeline.queue import claims, outcomes
-from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
-from notaflow_pipeline.queue.model import Failure
-from notaflow_pipeline.queue.monitoring import find_jobs
-from notaflow_pipeline.queue.oracle import find_violations
-from notaflow_pipeline.queue.pausing import pause, paused, resume
-from notaflow_pipeline.queue.retrying import Choice, find_exhausted
-from notaflow_pipeline_tests.queue.conftest import LEASE, attempts, document
+from notaflow_pipeline.job_queue import claims, outcomes
+from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline.job_queue.invariants import find_violations
+from notaflow_pipeline.job_queue.maintenance.requeue import Choice, find_exhausted
+from notaflow_pipeline.job_queue.model import Failure
+from notaflow_pipeline.job_queue.pause import pause, paused, resume
+from notaflow_pipeline.job_queue.queries import find_jobs
+from notaflow_pipeline_tests.job_queue.conftest import LEASE, attempts, document
 
 HOSTILE = (
     "'; DROP TABLE extraction_queue; --",

@@ -12,9 +12,9 @@ from psycopg import Connection, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from notaflow_pipeline.cli import EXPECTED_ERRORS
-from notaflow_pipeline.cli.terminal import app
-from notaflow_pipeline.queue.database import DatabaseUnavailable
-from notaflow_pipeline.queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline.cli.output import app
+from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
+from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, defs, errors_of
 from notaflow_pipeline_tests.ocr import samples
 

@@ -1,0 +1,101 @@
+"""The figures of the last days, from the daily tables that `reporting` fills.
+
+What does not belong here: filling them, and judging them (`judging`).
+"""
+
+from dataclasses import dataclass
+from datetime import date
+
+from psycopg import Connection
+from psycopg.rows import class_row, scalar_row
+
+from notaflow_pipeline.alerting.thresholds import TRAILING_DAYS, Measure, Share
+
+DAYS_READ = TRAILING_DAYS + 2
+"""Today or yesterday, and what is usual before it."""
+
+_TODAY = """
+SELECT (clock_timestamp() AT TIME ZONE %(timezone)s)::date
+"""
+
+_RATES = """
+SELECT day, attempts, attempts_failed + attempts_stuck AS attempts_failed, documents_finished, documents_exhausted
+FROM ocr_daily_failure_rate
+WHERE document_source = 'all'
+  AND day > %(today)s - %(days)s::integer
+"""
+
+_MEASURES = """
+SELECT day, documents, duration_seconds_p95, mean_confidence, mean_coverage
+FROM ocr_daily_performance
+WHERE document_source = 'all'
+  AND day > %(today)s - %(days)s::integer
+"""
+
+
+@dataclass(frozen=True)
+class RatesOfDay:
+    """What failed on a day, of what ended on it, over all sources."""
+
+    day: date
+    attempts: int
+    attempts_failed: int
+    documents_finished: int
+    documents_exhausted: int
+
+    @property
+    def of_attempts(self) -> Share:
+        """Failed and stuck attempts of all that count."""
+        return Share(self.day, self.attempts_failed, self.attempts)
+
+    @property
+    def of_documents(self) -> Share:
+        """Documents that failed for good of all that came to an end."""
+        return Share(self.day, self.documents_exhausted, self.documents_finished)
+
+
+@dataclass(frozen=True)
+class MeasuresOfDay:
+    """How fast, how surely and how completely a day's documents were read, over all sources."""
+
+    day: date
+    documents: int
+    duration_seconds_p95: float | None
+    mean_confidence: float | None
+    mean_coverage: float | None
+
+    @property
+    def of_duration(self) -> Measure:
+        """The 95th percentile of seconds from claim to end."""
+        return Measure(self.day, self.duration_seconds_p95, self.documents)
+
+    @property
+    def of_confidence(self) -> Measure:
+        """The mean confidence, 0 to 100."""
+        return Measure(self.day, self.mean_confidence, self.documents)
+
+    @property
+    def of_coverage(self) -> Measure:
+        """The mean coverage, in percent."""
+        percent = None if self.mean_coverage is None else 100 * self.mean_coverage
+        return Measure(self.day, percent, self.documents)
+
+
+def today_in(connection: Connection, timezone: str) -> date:
+    """Return the database's date in this zone."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        today = cursor.execute(_TODAY, {"timezone": timezone}).fetchone()
+    assert isinstance(today, date)  # noqa: S101 - it selects one
+    return today
+
+
+def rates(connection: Connection, today: date) -> list[RatesOfDay]:
+    """Return the failure rates of the last days that have any."""
+    with connection.cursor(row_factory=class_row(RatesOfDay)) as cursor:
+        return cursor.execute(_RATES, {"today": today, "days": DAYS_READ}).fetchall()
+
+
+def measures(connection: Connection, today: date) -> list[MeasuresOfDay]:
+    """Return durations, confidence and coverage of the last days that have any."""
+    with connection.cursor(row_factory=class_row(MeasuresOfDay)) as cursor:
+        return cursor.execute(_MEASURES, {"today": today, "days": DAYS_READ}).fetchall()

@@ -1,0 +1,98 @@
+"""The asset `ocr_dashboard`: the page with charts, written anew every night, and a glance at it in the UI.
+
+What does not belong here: what the page shows (`reporting`), and where queue and tables meet (`dashboard` above).
+"""
+
+import base64
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from pydantic import Field
+
+from notaflow_pipeline.defs.partitions import days
+from notaflow_pipeline.defs.resources import QueueResource
+from notaflow_pipeline.settings import load_settings
+
+if TYPE_CHECKING:
+    from notaflow_pipeline.reporting.report_data import Figures
+
+SHOWN = ("throughput", "failure_rate", "duration")
+"""The charts that the UI shows as pictures; each stays in the event log with its materialisation, at 5 to 20 kB."""
+
+
+class DashboardConfig(dg.Config):
+    """How much the page shows."""
+
+    days: int = Field(default=90, ge=1, le=3660, description="Days on the page, today included.")
+
+
+@dg.asset(
+    name="ocr_dashboard",
+    deps=["ocr_daily_performance", "ocr_daily_failure_rate", "ocr_daily_failures_by_kind"],
+    group_name="daily",
+    kinds={"vega"},
+    description=(
+        "A page with charts of the daily tables, the queue as it was when the page was written, and the documents to look "
+        "at, in French and English. One file that needs no network: `reports/dashboard.html` in `NOTAFLOW_HOME`, replaced "
+        "every night after the daily tables, and whenever this asset is materialised. `notaflow report --html FILE` writes "
+        "the same for any range."
+    ),
+)
+def ocr_dashboard(config: DashboardConfig, queue: QueueResource) -> dg.MaterializeResult[None]:
+    """Write the page, and show its most important figures and charts in the UI."""
+    # with pandas and what draws, which would slow the start of every run
+    from notaflow_pipeline import report_service
+    from notaflow_pipeline.reporting.html_page import render_page, write_page
+
+    settings = load_settings()
+    with queue.pool.connection() as connection:
+        until = report_service.today(connection, settings)
+        since = report_service.days_up_to(until, config.days)
+        figures = report_service.report(connection, settings, since=since, until=until)
+    page, path = render_page(figures), report_service.page_path(settings)
+    write_page(page, path)
+    return dg.MaterializeResult(
+        metadata={"page": dg.MetadataValue.path(path), "page_bytes": len(page.encode()), **_glance(figures)}
+    )
+
+
+def _glance(figures: "Figures") -> dict[str, dg.MetadataValue]:
+    """Return figures for the plots, among them the queue's counts, and pictures of the charts; nothing is a text of a row."""
+    totals = {
+        name: dg.MetadataValue.float(round(value, 4)) for name, value in figures.totals().items() if value is not None
+    }
+    queue = {
+        "ready": figures.queue.ready,
+        "active": figures.queue.active,
+        "stuck": figures.queue.stuck,
+        "backing_off": figures.queue.backing_off,
+        "exhausted": figures.queue.exhausted,
+    }
+    pictures = {name: _markdown(name, figures) for name in SHOWN} if figures.totals()["attempts"] else {}
+    return {**pictures, **totals, **{name: dg.MetadataValue.int(count) for name, count in queue.items()}}
+
+
+def _markdown(name: str, figures: "Figures") -> dg.MetadataValue:
+    from notaflow_pipeline.reporting.charts import picture
+    from notaflow_pipeline.reporting.translations import words
+
+    title = words("en")[f"{name}_title"]
+    encoded = base64.b64encode(picture(name, figures, "en")).decode()
+    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{encoded})")
+
+
+dashboard_job = dg.define_asset_job(
+    "dashboard_job",
+    selection=[ocr_dashboard],
+    executor_def=dg.in_process_executor,
+    description="Writes the page with charts anew.",
+)
+
+dashboard_schedule = dg.ScheduleDefinition(
+    name="dashboard_schedule",
+    job=dashboard_job,
+    cron_schedule="30 0 * * *",
+    execution_timezone=days.timezone,
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every night, when the tables of the day before are there.",
+)

@@ -1,0 +1,130 @@
+"""Do the daily tables equal a recount of the attempts? Beside the assets in the UI, after each night's run and each backfill.
+
+And once a night by itself: a check that is asked by the night's run alone says nothing when there was none. What does not
+belong here: the recount (`reporting.recount`), and thresholds.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+
+from notaflow_pipeline.defs.assets.daily_tables import FAILURE_RATE, FAILURES_BY_KIND, PERFORMANCE
+from notaflow_pipeline.defs.partitions import days
+from notaflow_pipeline.defs.resources import QueueResource
+from notaflow_pipeline.reporting.days import day_of, window_of
+from notaflow_pipeline.reporting.due_days import GRACE, LAST_DAYS
+from notaflow_pipeline.reporting.reconciliation import Difference, find_differences
+from notaflow_pipeline.settings import load_settings
+
+SHOWN = 100
+
+
+@dg.asset_check(
+    name="daily_tables_equal_a_recount",
+    asset=FAILURE_RATE,
+    additional_deps=[PERFORMANCE, FAILURES_BY_KIND],
+    description=(
+        "The three daily tables say what the attempts say, counted again by other means: the days of the run, or the last "
+        f"{LAST_DAYS} whole days. A day under way is left out."
+    ),
+)
+def daily_tables_equal_a_recount(context: dg.AssetCheckExecutionContext, queue: QueueResource) -> dg.AssetCheckResult:
+    """Recount, and name what differs."""
+    from notaflow_pipeline.reporting.attempts import pruned_before  # with pandas, as in `daily`
+
+    settings = load_settings()
+    now = datetime.now(UTC)
+    with queue.connection_for_a_day() as connection:
+        pruned = pruned_before(connection)
+        whole = [
+            day
+            for day in _days_of(context, now)
+            if day < day_of(now, days.timezone) and (pruned is None or pruned <= window_of(day, days.timezone).start)
+        ]
+        differences = [
+            one
+            for day in whole
+            for one in find_differences(
+                connection,
+                day,
+                timezone=days.timezone,
+                low_confidence=settings.low_confidence,
+                low_coverage=settings.low_coverage,
+            )
+        ]
+    return result(whole, differences)
+
+
+def result(whole: Sequence[date], differences: Sequence[Difference]) -> dg.AssetCheckResult:
+    """Return what the check says of these days."""
+    if not differences:
+        return dg.AssetCheckResult(
+            passed=True,
+            description=f"{_days(len(whole))} recounted, all equal.",
+            metadata={"days": len(whole), "wrong_days": 0, "threshold": 0},
+        )
+    wrong = sorted({one.day for one in differences})
+    return dg.AssetCheckResult(
+        passed=False,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=(
+            f"The tables of {_days(len(wrong))} are missing or differ from the attempts: {wrong[0]} to {wrong[-1]}. "
+            "Materialise those days; if they differ even then, another program writes the tables."
+        ),
+        metadata={
+            "day": wrong[-1].isoformat(),
+            "days": len(whole),
+            "wrong_days": len(wrong),
+            "threshold": 0,
+            "differences": _table(differences),
+        },
+    )
+
+
+def _days(count: int) -> str:
+    return "1 whole day" if count == 1 else f"{count} whole days"
+
+
+def _days_of(context: dg.AssetCheckExecutionContext, now: datetime) -> list[date]:
+    if context.has_partition_key or context.has_partition_key_range:
+        return [date.fromisoformat(key) for key in context.partition_keys]
+    first = load_settings().partitions_start
+    today = day_of(now - GRACE, days.timezone)
+    last_days = [today - timedelta(days=back) for back in range(LAST_DAYS, 0, -1)]
+    return [day for day in last_days if day >= first]
+
+
+def _table(differences: Sequence[Difference]) -> dg.TableMetadataValue:
+    records = [
+        dg.TableRecord(
+            {
+                "day": one.day.isoformat(),
+                "table": one.table,
+                "row": one.row,
+                "column": one.column,
+                "stored": str(one.stored),
+                "counted": str(one.counted),
+            }
+        )
+        for one in differences[:SHOWN]
+    ]
+    columns = [dg.TableColumn(name) for name in ("day", "table", "row", "column", "stored", "counted")]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
+
+
+recount_job = dg.define_asset_job(
+    "recount_job",
+    selection=dg.AssetSelection.checks(daily_tables_equal_a_recount),
+    executor_def=dg.in_process_executor,
+    description="Counts the last whole days again, and compares the daily tables with that.",
+)
+
+recount_schedule = dg.ScheduleDefinition(
+    name="recount_schedule",
+    job=recount_job,
+    cron_schedule="20 1 * * *",
+    execution_timezone=days.timezone,
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every night, when yesterday's tables ought to be there, whether or not a run has computed them.",
+)

@@ -1,0 +1,184 @@
+"""What goes, so that nothing grows for ever: old runs with their events and logs, and histories of documents long gone.
+
+Dagster purges the ticks of sensors and schedules by itself (`retention` in dagster.yaml). What does not belong here: which
+attempts may go (`queue.pruning`).
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+from dagster_postgres import PostgresEventLogStorage
+
+from notaflow_pipeline.defs.jobs.check_history import prune_check_history
+from notaflow_pipeline.defs.partitions import days
+from notaflow_pipeline.defs.resources import QueueResource
+from notaflow_pipeline.job_queue.maintenance.retention import prune_attempts
+from notaflow_pipeline.settings import load_settings
+
+FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+
+BATCH_ASSETS = frozenset({dg.AssetKey("ocr_text")})
+"""Assets with a materialisation for every batch. Of others, plots and checks look back on the newest of each partition."""
+
+RUNS_AT_ONCE = 200
+"""Dagster's storage opens a connection for every question, so they are asked about many at once."""
+
+LONGEST_SECONDS = 900.0
+"""For each part of a night's work; what is left over goes the next night."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a run materialised, and whether all of it was partitions that a later run computed again."""
+
+    assets: Set[dg.AssetKey]
+    superseded: bool
+
+
+def may_go(made: Made, *, age_days: float, keep_runs_days: int, keep_batches_days: int) -> bool:
+    """Whether a finished run and its events are no longer needed.
+
+    Args:
+        made: a run that made nothing left nothing but its log; one whose days were all computed again, as today's are every
+            quarter of an hour, is no plot's point any more.
+        age_days: since its last change.
+        keep_runs_days: for those two (`NOTAFLOW_KEEP_RUNS_DAYS`).
+        keep_batches_days: for batches of `ocr_text` (`NOTAFLOW_KEEP_BATCHES_DAYS`).
+    """
+    if made.assets and made.assets <= BATCH_ASSETS:
+        return age_days >= keep_batches_days
+    return (not made.assets or made.superseded) and age_days >= keep_runs_days
+
+
+@dg.op(out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "postgres"})
+def prune_runs(context: dg.OpExecutionContext) -> None:
+    """Remove old runs with their events and their captured output; say how many of which job."""
+    settings = load_settings()
+    deadline = time.monotonic() + LONGEST_SECONDS
+    newest = _runs_of_newest_batches(context.instance)
+    newest_of_partition: dict[dg.AssetKey, Mapping[str, int]] = {}
+    removed: Counter[str] = Counter()
+    complete = True
+    youngest = min(settings.keep_runs_days, settings.keep_batches_days)
+    for record in _finished_runs(context.instance, older_than_days=youngest):
+        if time.monotonic() > deadline:
+            complete = False
+            break
+        run = record.dagster_run
+        goes = run.run_id not in newest and may_go(
+            _made(context.instance, run.run_id, newest_of_partition),
+            age_days=(datetime.now(UTC) - record.update_timestamp.replace(tzinfo=UTC)) / timedelta(days=1),
+            keep_runs_days=settings.keep_runs_days,
+            keep_batches_days=settings.keep_batches_days,
+        )
+        if goes:
+            context.instance.compute_log_manager.delete_logs(prefix=[run.run_id])
+            context.instance.delete_run(run.run_id)
+            removed[run.job_name] += 1
+    context.log.info("Removed %d runs: %s.", removed.total(), dict(removed) or "none was old enough")
+    context.add_output_metadata(
+        {
+            "runs_removed": removed.total(),
+            "by_job": dict(removed),
+            "complete": complete,
+            "keep_runs_days": settings.keep_runs_days,
+            "keep_batches_days": settings.keep_batches_days,
+        }
+    )
+
+
+@dg.op(ins={"done": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "postgres"})
+def prune_old_answers(context: dg.OpExecutionContext) -> None:
+    """Remove old answers of checks that belong to no run; say how many."""
+    before = datetime.now(UTC) - timedelta(days=load_settings().keep_runs_days)
+    storage = context.instance.event_log_storage
+    if not isinstance(storage, PostgresEventLogStorage):
+        context.log.info("Answers of checks are kept: Dagster's history is not in PostgreSQL.")
+        return
+    with storage.index_connection() as connection:
+        pruned = prune_check_history(connection, before, seconds=LONGEST_SECONDS)
+    context.log.info("Removed %d answers of checks.", pruned.answers)
+    context.add_output_metadata({"answers_removed": pruned.answers, "complete": pruned.complete})
+
+
+@dg.op(ins={"done": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "postgres"})
+def prune_old_attempts(context: dg.OpExecutionContext, queue: QueueResource) -> None:
+    """Remove the histories of documents that are long gone, where the policy says so; say how many."""
+    settings = load_settings()
+    if settings.keep_attempts_days is None:
+        context.log.info("Attempts are kept for ever: NOTAFLOW_KEEP_ATTEMPTS_DAYS is not set.")
+        return
+    before = datetime.now(UTC) - timedelta(days=settings.keep_attempts_days)
+    with queue.pool.connection() as connection:
+        pruned = prune_attempts(connection, before, timezone=settings.timezone, seconds=LONGEST_SECONDS)
+    context.log.info("Removed %d attempts of %d documents that are gone.", pruned.attempts, pruned.documents)
+    context.add_output_metadata(
+        {
+            "attempts_removed": pruned.attempts,
+            "documents": pruned.documents,
+            "rounds_removed": pruned.rounds,
+            "complete": pruned.complete,
+            "before": dg.MetadataValue.timestamp(before),
+        }
+    )
+
+
+@dg.job(
+    executor_def=dg.in_process_executor,
+    description=(
+        "Removes old runs with their events and logs, and (NOTAFLOW_KEEP_ATTEMPTS_DAYS) the attempts of documents that are "
+        "long gone. The newest of each day's materialisations stays, and so do the newest batch and the newest answers."
+    ),
+)
+def housekeeping_job() -> None:
+    """Wire the ops."""
+    prune_old_attempts(done=prune_old_answers(done=prune_runs()))
+
+
+housekeeping_schedule = dg.ScheduleDefinition(
+    name="housekeeping_schedule",
+    job=housekeeping_job,
+    cron_schedule="10 4 * * *",
+    execution_timezone=days.timezone,
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every night, after the backfill of failed documents.",
+)
+
+
+def _finished_runs(instance: dg.DagsterInstance, *, older_than_days: int) -> Iterator[dg.RunRecord]:
+    """Yield finished runs, oldest first. All ids are read before the first goes: a deleted run is no place to go on from."""
+    wanted = dg.RunsFilter(statuses=list(FINISHED), updated_before=datetime.now(UTC) - timedelta(days=older_than_days))
+    oldest_first = instance.get_run_ids(wanted)[::-1]
+    for start in range(0, len(oldest_first), RUNS_AT_ONCE):
+        page = dg.RunsFilter(run_ids=oldest_first[start : start + RUNS_AT_ONCE])
+        yield from instance.get_run_records(page, ascending=True)
+
+
+def _made(instance: dg.DagsterInstance, run_id: str, newest_of_partition: dict[dg.AssetKey, Mapping[str, int]]) -> Made:
+    """Return what a run made; `newest_of_partition` is filled as it is needed, with the events' ids by partition."""
+    found = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
+    assets = set()
+    superseded = True
+    for record in found:
+        event = record.event_log_entry.get_dagster_event()
+        if event.asset_key is None:
+            continue
+        assets.add(event.asset_key)
+        if event.partition is None:
+            superseded = False
+            continue
+        if event.asset_key not in newest_of_partition:
+            newest_of_partition[event.asset_key] = instance.event_log_storage.get_latest_storage_id_by_partition(
+                event.asset_key, dg.DagsterEventType.ASSET_MATERIALIZATION
+            )
+        superseded &= record.storage_id < newest_of_partition[event.asset_key].get(event.partition, 0)
+    return Made(frozenset(assets), superseded)
+
+
+def _runs_of_newest_batches(instance: dg.DagsterInstance) -> frozenset[str]:
+    newest = (instance.get_latest_materialization_event(key) for key in BATCH_ASSETS)
+    return frozenset(entry.run_id for entry in newest if entry is not None)

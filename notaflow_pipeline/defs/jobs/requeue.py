@@ -1,0 +1,139 @@
+"""Backfills of failed jobs: documents exhausted on a day are sent round again, from the backfill dialog or every night.
+
+The partition is the day on which a document was exhausted. What does not belong here: which documents that are, and how
+they are made ready (`queue.retrying`).
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated
+
+import dagster as dg
+from pydantic import Field
+
+from notaflow_pipeline.defs.assets.ocr_text import claim_documents, ocr_documents
+from notaflow_pipeline.defs.jobs.ocr import OCR_RUN_TAG
+from notaflow_pipeline.defs.partitions import days, yesterday
+from notaflow_pipeline.defs.resources import QueueResource
+from notaflow_pipeline.defs.run_log import logged_now_and_then
+from notaflow_pipeline.job_queue.maintenance.requeue import (
+    Choice,
+    Exhausted,
+    SentRound,
+    count_what_became,
+    send_round,
+    what_became,
+)
+from notaflow_pipeline.job_queue.model import DEFAULT_MAX_ATTEMPTS
+from notaflow_pipeline.ocr.failures import RETRYABLE_KINDS, FailureKind
+from notaflow_pipeline.settings import load_settings
+
+ROWS_SHOWN = 200
+
+HOPELESS_KINDS = (*sorted(set(FailureKind) - RETRYABLE_KINDS), "refused_location", "too_large")
+"""Kinds that the same bytes at the same place would end in again; they go round when a person asks for them."""
+
+
+class RetryConfig(dg.Config):
+    """Which of the day's exhausted documents go round again, and how."""
+
+    kinds: list[Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]] = Field(
+        default=[],
+        max_length=50,
+        description=(
+            "Kinds of failure, such as timeout or crashed; none means OCR_RETRY_KINDS, or all but those that another "
+            "attempt cannot help (encrypted, not_a_document, ...)."
+        ),
+    )
+    max_rounds: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Leave out what went round so often before; OCR_RETRY_ROUNDS if not given.",
+    )
+    more_attempts: int = Field(default=DEFAULT_MAX_ATTEMPTS, ge=1, le=100, description="How often each is tried again.")
+
+
+@dg.op(out=dg.Out(dg.Nothing), tags={"kind": "postgres"})
+def send_exhausted_round(context: dg.OpExecutionContext, config: RetryConfig, queue: QueueResource) -> None:
+    """Make the documents that were exhausted on the partition's day ready again; their history stays."""
+    settings = load_settings()
+    window = context.partition_time_window
+    wanted = tuple(config.kinds) or settings.retry_kinds
+    choice = Choice(
+        sources=settings.sources,
+        since=window.start,
+        until=window.end,
+        kinds=wanted or None,
+        but_kinds=() if wanted else HOPELESS_KINDS,
+        max_rounds=config.max_rounds if config.max_rounds is not None else settings.retry_rounds,
+        exhausted_status=settings.exhausted_status,
+    )
+    kinds: Counter[str] = Counter()
+    log = logged_now_and_then(context)
+
+    def count(documents: Sequence[Exhausted]) -> None:
+        kinds.update(one.failure_kind or "unknown" for one in documents)
+        log(f"Requeued {kinds.total()} documents so far.")
+
+    with queue.pool.connection() as connection:
+        changed = send_round(
+            connection, choice, run_id=context.run_id, more_attempts=config.more_attempts, on_sent=count
+        )
+    context.log.info("Sent %d documents round again: %s.", changed.rows, dict(kinds) or "none was exhausted")
+    context.add_output_metadata({"sent": changed.rows, "by_kind": dict(kinds)})
+    if changed.refused:
+        context.log.warning(changed.refused)
+
+
+@dg.op(ins={"done": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "pandas"})
+def report_round(context: dg.OpExecutionContext, queue: QueueResource) -> None:
+    """Say what became of the documents that this run sent round."""
+    with queue.pool.connection() as connection:
+        became = count_what_became(connection, context.run_id)
+        shown = what_became(connection, context.run_id, at_most=ROWS_SHOWN)
+    sent = sum(became.values())
+    context.log.info("Of %d requeued documents: %s.", sent, became or "none")
+    context.add_output_metadata({"sent": sent, "became": became, "documents": _table(shown)})
+
+
+def _table(sent: list[SentRound]) -> dg.TableMetadataValue:
+    records = [
+        dg.TableRecord(
+            {
+                "document": one.document_number or "deleted",
+                "failed_with": one.last_failure_kind or "",
+                "attempts_before": one.attempts_before,
+                "became": one.became,
+            }
+        )
+        for one in sent
+    ]
+    columns = [dg.TableColumn("document"), dg.TableColumn("failed_with"), dg.TableColumn("attempts_before", "int")]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema([*columns, dg.TableColumn("became")]))
+
+
+@dg.job(
+    partitions_def=days,
+    executor_def=dg.in_process_executor,
+    tags=OCR_RUN_TAG,
+    description=(
+        "Sends the documents that were exhausted on the partition's day round again, works on them, and says what became "
+        "of them. Launch it for a range of days from the Partitions tab; a schedule launches it every night for yesterday."
+    ),
+)
+def retry_exhausted_job() -> None:
+    """Wire the ops: send, then work as any OCR run does, then report."""
+    report_round(done=ocr_documents(claim_documents(extraction_queue=send_exhausted_round())))
+
+
+@dg.schedule(
+    job=retry_exhausted_job,
+    cron_schedule="30 3 * * *",
+    execution_timezone=days.timezone,
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every night: what was exhausted yesterday goes round again, OCR_RETRY_ROUNDS times at most.",
+)
+def retry_exhausted_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Launch yesterday's partition."""
+    return dg.RunRequest(partition_key=yesterday(context.scheduled_execution_time), tags=OCR_RUN_TAG)

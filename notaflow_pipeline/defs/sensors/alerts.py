@@ -1,0 +1,71 @@
+"""Somebody is told: events are turned into messages, and messages are delivered, by a sensor that launches nothing.
+
+What does not belong here: which events (`alert_events`), and every decision (`alerting`).
+"""
+
+import time
+from datetime import timedelta
+
+import dagster as dg
+
+from notaflow_pipeline.alerting import outbox
+from notaflow_pipeline.alerting.delivery import deliver
+from notaflow_pipeline.alerting.receivers import read_receivers
+from notaflow_pipeline.defs.sensors.alert_events import read_events
+from notaflow_pipeline.job_queue.database.connections import connect
+from notaflow_pipeline.local.embedded import running_database_url
+from notaflow_pipeline.settings import Settings, load_settings
+
+STREAM = "dagster"
+
+READ_SECONDS = 15
+DELIVER_SECONDS = 20
+"""A tick may take 60 s. Reading, delivering and one last message of 15 s fit; what is left goes on with the next tick."""
+
+KEPT = timedelta(days=90)
+
+
+@dg.sensor(
+    minimum_interval_seconds=load_settings().alert_seconds,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description=(
+        "Turns failed checks and failed runs into messages to NOTAFLOW_ALERT_URLS: one when a condition starts, a reminder "
+        "now and then, one when it ends."
+    ),
+)
+def alert_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Read what is new in the log, write the messages that it calls for, deliver what waits."""
+    settings = load_settings()
+    url = running_database_url(settings)
+    started = work_off(context.instance, settings, url)
+    secret = settings.alert_urls
+    receivers = read_receivers(secret.get_secret_value() if secret else None)
+    with connect(url) as connection:
+        outbox.remind(connection, every=timedelta(hours=settings.alert_reminder_hours), timezone=settings.timezone)
+        outbox.enrol(connection, receivers)
+        outbox.prune(connection, older_than=KEPT)
+    delivered = deliver(lambda: connect(url), receivers, budget_seconds=DELIVER_SECONDS)
+    for problem in delivered.problems:
+        context.log.warning("An alert could not be delivered, and is tried again: %s", problem)
+    told = "nobody: NOTAFLOW_ALERT_URLS is empty" if not receivers else f"{delivered.messages} delivered"
+    return dg.SkipReason(f"{started} new messages; {told}.")
+
+
+def work_off(instance: dg.DagsterInstance, settings: Settings, url: str) -> int:
+    """Read the log to its end, or as far as `READ_SECONDS` lead; return how many messages it called for."""
+    until = time.monotonic() + READ_SECONDS
+    count = 0
+    with connect(url) as connection:
+        position = outbox.read_position(connection).get(STREAM)
+        for page in read_events(instance, position, now=time.time(), ui_url=settings.ui_url):
+            count += len(
+                outbox.record(
+                    connection,
+                    page.observations,
+                    timezone=settings.timezone,
+                    positions={} if page.settled_to is None else {STREAM: page.settled_to},
+                )
+            )
+            if time.monotonic() > until:
+                break
+    return count

@@ -1,0 +1,52 @@
+"""Which OCR runs are said to be at work, and are not? They are ended as failed, or they would take the place of others.
+
+A run's process and the code server that started it can die together, with a machine or for lack of memory. Nobody is left
+then to tell Dagster, which shows the run as started until `run_monitoring.max_runtime_seconds`. Leases know better. Runs that
+are starting or being cancelled have short limits of Dagster's own. What does not belong here: the documents of such a run,
+which recovery sends back.
+"""
+
+import time
+
+import dagster as dg
+from psycopg import Connection
+
+from notaflow_pipeline.defs.jobs.ocr import OCR_RUN_TAG
+from notaflow_pipeline.job_queue.queries import seconds_since_last_lease
+
+SILENT_SECONDS = 15.0
+"""How long after its last lease a run may take to write down what it did, where leases are short."""
+
+LOST = "The run's process is gone: it holds no lease any more, and it has not ended. Its documents are sent back."
+
+
+def is_lost(*, started_seconds_ago: float, without_lease_seconds: float | None, patience_seconds: float) -> bool:
+    """Say whether a run that is shown as started has no process any more.
+
+    Args:
+        started_seconds_ago: when it started.
+        without_lease_seconds: since when it holds no lease, negative while it does; None if it never claimed anything.
+        patience_seconds: how long a run may take to its first claim.
+    """
+    if without_lease_seconds is None:
+        return started_seconds_ago > patience_seconds
+    return without_lease_seconds > SILENT_SECONDS
+
+
+def end_lost_runs(instance: dg.DagsterInstance, connection: Connection, *, patience_seconds: float) -> list[str]:
+    """Report OCR runs without a process as failed; return their ids."""
+    started = instance.get_run_records(dg.RunsFilter(tags=OCR_RUN_TAG, statuses=[dg.DagsterRunStatus.STARTED]))
+    silences = seconds_since_last_lease(connection, [record.dagster_run.run_id for record in started])
+    now = time.time()
+    lost = [
+        record.dagster_run
+        for record in started
+        if is_lost(
+            started_seconds_ago=now - (record.start_time or now),
+            without_lease_seconds=silences.get(record.dagster_run.run_id),
+            patience_seconds=patience_seconds,
+        )
+    ]
+    for run in lost:
+        instance.report_run_failed(run, LOST)
+    return [run.run_id for run in lost]

@@ -1,0 +1,129 @@
+"""When does an OCR run start? `ocr_ready_sensor` keeps the right number of runs alive while there is work.
+
+The decision is a pure function. Row ids are never passed on: the claim decides who works on what. And no run key, which
+would block a retry for ever.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+
+import dagster as dg
+from psycopg import Connection
+
+from notaflow_pipeline.defs.jobs.ocr import OCR_RUN_TAG, ocr_job
+from notaflow_pipeline.defs.sensors.lost_runs import end_lost_runs
+from notaflow_pipeline.job_queue.database.connections import connect
+from notaflow_pipeline.job_queue.pause import paused
+from notaflow_pipeline.job_queue.queries import can_claim, count_ready
+from notaflow_pipeline.local.embedded import running_database_url
+from notaflow_pipeline.settings import Settings, load_settings
+
+ALIVE = (
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
+
+LONGEST_PAUSE_SECONDS = 900
+FIRST_PAUSE_SECONDS = 30
+
+LOOK_SECONDS = 4.0
+"""How long a tick keeps looking for documents while no run is at work: Dagster begins one every 5 s at most."""
+
+LOOK_AGAIN_SECONDS = 0.5
+"""How long after a look that found nothing; a look is one statement that walks an index, 1 ms when nothing is ready."""
+
+
+def runs_to_launch(*, ready: int, alive: int, documents_per_run: int, max_runs: int) -> int:
+    """Return how many runs to add, so that there is one for every full or begun batch, up to the maximum.
+
+    Args:
+        ready: documents that can be claimed now.
+        alive: OCR runs that are queued or under way; they take part of them.
+        documents_per_run: the size of a batch.
+        max_runs: runs at the same time.
+    """
+    wanted = min(max_runs, math.ceil(ready / documents_per_run))
+    return max(0, wanted - alive)
+
+
+def pause_after_failures(*, failures_in_a_row: int, seconds_since_last: float) -> float:
+    """Return how many seconds to wait yet, when the last runs failed because the surroundings did; 0 is none.
+
+    The pause doubles with each failure, from half a minute to a quarter of an hour.
+    """
+    if failures_in_a_row == 0:
+        return 0
+    pause = min(FIRST_PAUSE_SECONDS * 2.0 ** (failures_in_a_row - 1), LONGEST_PAUSE_SECONDS)
+    return max(0.0, pause - seconds_since_last)
+
+
+@dg.sensor(
+    job=ocr_job,
+    # less than the 5 s after which Dagster asks again, or it would ask every other time
+    minimum_interval_seconds=1,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Keeps the right number of OCR runs alive while documents are ready.",
+)
+def ocr_ready_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """Count the runs that are truly at work and the documents, decide, and launch."""
+    settings = load_settings()
+    with connect(running_database_url(settings)) as connection:
+        for run_id in end_lost_runs(context.instance, connection, patience_seconds=60 * settings.stuck_minutes):
+            context.log.warning("Run %s has no process any more; it was ended as failed.", run_id)
+        stopped = paused(connection)
+        if stopped is not None:
+            return dg.SkipReason(
+                f"Paused since {stopped.since:%Y-%m-%d %H:%M %Z}: {stopped.reason}. `notaflow resume` ends it."
+            )
+        ready = _wait_for_documents(connection, settings, 0.0 if _runs_alive(context.instance) else LOOK_SECONDS)
+    alive = _runs_alive(context.instance)
+    missing = runs_to_launch(
+        ready=ready, alive=alive, documents_per_run=settings.documents_per_run, max_runs=settings.max_runs
+    )
+    if missing == 0:
+        return dg.SkipReason(f"{ready} documents ready, {alive} runs at work: no run is missing.")
+    pause = _pause(context.instance)
+    if pause:
+        return dg.SkipReason(f"The last runs failed; the next starts in {pause:.0f} s. Their errors say what to mend.")
+    return dg.SensorResult(run_requests=[dg.RunRequest(tags=OCR_RUN_TAG) for _ in range(missing)])
+
+
+def _wait_for_documents(connection: Connection, settings: Settings, seconds: float) -> int:
+    """Return how many documents are ready as soon as one can be claimed, or 0 when that does not come true in time."""
+    give_up_at = time.monotonic() + seconds
+    at_most = settings.documents_per_run * settings.max_runs
+    while True:
+        ready = count_ready(connection, sources=settings.sources, at_most=at_most)
+        if ready and can_claim(connection, sources=settings.sources):
+            return ready
+        if time.monotonic() + LOOK_AGAIN_SECONDS > give_up_at:
+            return 0
+        time.sleep(LOOK_AGAIN_SECONDS)
+
+
+def _runs_alive(instance: dg.DagsterInstance) -> int:
+    return instance.get_runs_count(dg.RunsFilter(tags=OCR_RUN_TAG, statuses=list(ALIVE)))
+
+
+def _pause(instance: dg.DagsterInstance) -> float:
+    latest = instance.get_run_records(
+        dg.RunsFilter(
+            tags=OCR_RUN_TAG,
+            statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE],
+        ),
+        limit=10,
+    )
+    failures = _failures_in_a_row([record.dagster_run.status for record in latest])
+    ended = latest[0].end_time if latest else None
+    return pause_after_failures(failures_in_a_row=failures, seconds_since_last=time.time() - (ended or 0))
+
+
+def _failures_in_a_row(newest_first: Sequence[dg.DagsterRunStatus]) -> int:
+    for count, status in enumerate(newest_first):
+        if status != dg.DagsterRunStatus.FAILURE:
+            return count
+    return len(newest_first)

@@ -1,0 +1,194 @@
+"""What is alarming at this moment, by the settings' thresholds: asked by Dagster's checks and by `notaflow alert --check`.
+
+What does not belong here: the figures (`queue.health`, `alerting.daily_figures`), and what makes one alarming
+(`alerting.judging`).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from psycopg import Connection
+
+from notaflow_pipeline.alerting import daily_metrics, thresholds
+from notaflow_pipeline.alerting.thresholds import Verdict
+from notaflow_pipeline.job_queue import metrics
+from notaflow_pipeline.job_queue.pause import paused
+from notaflow_pipeline.reporting.due_days import LAST_DAYS, days_missed
+from notaflow_pipeline.settings import Settings
+
+
+@dataclass(frozen=True)
+class Check:
+    """A question that is asked of an asset again and again."""
+
+    asset: str
+    name: str
+    description: str
+
+
+PROGRESS = Check(
+    "extraction_queue",
+    "ready_documents_are_worked_on",
+    "Documents that are ready are claimed soon. If not, the daemon, the sensor or the workers are dead, or no run starts, "
+    "and then this check may be dead as well, so `notaflow alert --check` asks the same from outside.",
+)
+STUCK = Check(
+    "extraction_queue",
+    "no_document_is_stuck",
+    "A document whose worker is gone is sent back within minutes.",
+)
+WAITING = Check("extraction_queue", "no_document_waits_too_long", "The queue is read faster than it grows.")
+EXHAUSTED = Check(
+    "extraction_queue",
+    "exhausted_documents_were_looked_at",
+    "What failed for good, and was not saved by the nightly round, was looked at by a person (`notaflow alert --seen`).",
+)
+COUNTED = Check(
+    "ocr_daily_failure_rate",
+    "ended_days_are_counted",
+    "An hour after a day has ended, the daily tables count all of it. If not, the night's run was missed: the asset's own "
+    "freshness does not show that, as today's tables are computed soon after midnight.",
+)
+ATTEMPTS = Check(
+    "ocr_daily_failure_rate",
+    "attempt_failure_rate_is_low",
+    "Few attempts fail or get stuck. Alarming only when the lower end of the 95 % interval is above the threshold. Judges "
+    "today, or yesterday while today has too few.",
+)
+DOCUMENTS = Check(
+    "ocr_daily_failure_rate",
+    "document_failure_rate_is_low",
+    "Few documents fail for good. Alarming only when the lower end of the 95 % interval is above the threshold. Judges "
+    "today, or yesterday while today has too few.",
+)
+SLOWNESS = Check(
+    "ocr_daily_performance",
+    "duration_is_as_usual",
+    "The slowest twentieth of documents (p95) takes no longer than on the fourteen days before: median and median absolute "
+    "deviation.",
+)
+CONFIDENCE = Check(
+    "ocr_daily_performance",
+    "confidence_is_as_usual",
+    "Words are read with no less confidence than on the fourteen days before: median and median absolute deviation.",
+)
+COVERAGE = Check(
+    "ocr_daily_performance",
+    "coverage_anomaly",
+    "Words account for no less of the pages' ink than on the fourteen days before: median and median absolute deviation.",
+)
+
+OF_QUEUE = (PROGRESS, STUCK, WAITING, EXHAUSTED)
+OF_COUNTING = (COUNTED,)
+OF_RATES = (ATTEMPTS, DOCUMENTS)
+OF_PERFORMANCE = (SLOWNESS, CONFIDENCE, COVERAGE)
+
+ATTEMPTS_ADVICE = (
+    "`ocr_daily_failures_by_kind` says what fails; `notaflow doctor` looks at database, storage and engine."
+)
+DOCUMENTS_ADVICE = (
+    "`notaflow retry --dry-run` lists them with their kinds of failure, and `notaflow retry` sends them round."
+)
+
+
+def judge_queue(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Verdict]]:
+    """Yield a verdict for each check of the queue; cheap enough to be asked every minute."""
+    sources = settings.sources
+    limit = timedelta(minutes=settings.alert_stuck_minutes)
+    under_ocr = metrics.count_under_ocr(
+        connection, sources=sources, stuck_after=timedelta(minutes=settings.stuck_minutes), longer_than=limit
+    )
+    stopped = paused(connection)
+    progress = metrics.look_at_progress(
+        connection, sources=sources, active=under_ocr.active, paused=stopped is not None
+    )
+    yield (
+        PROGRESS,
+        thresholds.judge_progress(
+            ready=progress.ready,
+            idle_seconds=progress.idle_seconds,
+            limit_seconds=60 * settings.alert_idle_minutes,
+            paused=stopped.reason if stopped else None,
+        ),
+    )
+    yield STUCK, thresholds.judge_stuck(stuck=under_ocr.stuck, limit_seconds=limit.total_seconds())
+    yield (
+        WAITING,
+        thresholds.judge_waiting(
+            oldest_seconds=metrics.oldest_waiting_seconds(connection, sources=sources),
+            limit_seconds=3600 * settings.alert_waiting_hours,
+        ),
+    )
+    grace = timedelta(hours=settings.alert_exhausted_hours)
+    yield (
+        EXHAUSTED,
+        thresholds.judge_exhausted(
+            unseen=metrics.count_unseen_exhausted(
+                connection, sources=sources, grace=grace, exhausted_status=settings.exhausted_status
+            ),
+            limit=settings.alert_exhausted_documents,
+            grace_seconds=grace.total_seconds(),
+        ),
+    )
+
+
+def judge_counting(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Verdict]]:
+    """Yield a verdict on whether the days that ended were counted."""
+    missed = days_missed(connection, first=settings.partitions_start, timezone=settings.timezone)
+    yield COUNTED, thresholds.judge_counting(missed, looked_at=LAST_DAYS)
+
+
+def judge_rates(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Verdict]]:
+    """Yield a verdict on each daily failure rate."""
+    today = daily_metrics.today_in(connection, settings.timezone)
+    rates = daily_metrics.rates(connection, today)
+    yield (
+        ATTEMPTS,
+        thresholds.judge_share(
+            [one.of_attempts for one in rates],
+            today,
+            what="attempts",
+            threshold=settings.alert_attempt_failure_rate,
+            minimum=settings.alert_minimum_documents,
+            advice=ATTEMPTS_ADVICE,
+        ),
+    )
+    yield (
+        DOCUMENTS,
+        thresholds.judge_share(
+            [one.of_documents for one in rates],
+            today,
+            what="documents",
+            threshold=settings.alert_document_failure_rate,
+            minimum=settings.alert_minimum_documents,
+            advice=DOCUMENTS_ADVICE,
+        ),
+    )
+
+
+def judge_performance(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Verdict]]:
+    """Yield a verdict on the day's durations, its confidence and its coverage, against the days before."""
+    today = daily_metrics.today_in(connection, settings.timezone)
+    measures = daily_metrics.measures(connection, today)
+    for check, comparison, days in (
+        (SLOWNESS, thresholds.SLOWNESS, [one.of_duration for one in measures]),
+        (CONFIDENCE, thresholds.CONFIDENCE, [one.of_confidence for one in measures]),
+        (COVERAGE, thresholds.COVERAGE, [one.of_coverage for one in measures]),
+    ):
+        verdict = thresholds.judge_against_usual(
+            comparison,
+            days,
+            today,
+            deviations=settings.alert_deviations,
+            minimum=settings.alert_minimum_documents,
+        )
+        yield check, verdict
+
+
+def judge_everything(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Verdict]]:
+    """Yield every verdict that needs only the database."""
+    yield from judge_queue(connection, settings)
+    yield from judge_counting(connection, settings)
+    yield from judge_rates(connection, settings)
+    yield from judge_performance(connection, settings)

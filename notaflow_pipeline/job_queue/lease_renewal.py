@@ -1,0 +1,109 @@
+"""Renews the leases of claims: one statement, and a thread that repeats it while documents are being read.
+
+OCR runs in other processes, so that nothing keeps the thread from its work.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Collection
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+import psycopg
+from psycopg import Connection
+from psycopg.rows import scalar_row
+from psycopg_pool import ConnectionPool
+
+from notaflow_pipeline.job_queue.database.connections import short_statement, what_passes
+
+log = logging.getLogger(__name__)
+
+# A lease that another session has locked at this moment is not extended, and not lost either.
+_RENEW = """
+WITH held AS MATERIALIZED (
+    SELECT a.id
+    FROM ocr_attempt AS a
+    JOIN extraction_queue AS q ON q.id = a.queue_id
+    WHERE a.id = ANY(%(tokens)s)
+      AND a.outcome IS NULL
+      AND q.status_id + 0 = 6
+      AND q.ocr_claim_id = a.id
+),
+free AS MATERIALIZED (
+    SELECT a.id
+    FROM ocr_attempt AS a
+    JOIN held ON held.id = a.id
+    WHERE a.outcome IS NULL
+    FOR NO KEY UPDATE OF a SKIP LOCKED
+),
+renewed AS (
+    UPDATE ocr_attempt AS a
+    SET lease_expires_at = clock_timestamp() + %(lease)s
+    FROM free
+    WHERE a.id = free.id
+)
+SELECT id
+FROM held
+"""
+
+
+def renew(connection: Connection, tokens: Collection[int], lease: timedelta) -> set[int]:
+    """Extend the leases of these claims from now; return the tokens that are still held. The others are lost."""
+    with short_statement(connection), connection.cursor(row_factory=scalar_row) as cursor:
+        return set(cursor.execute(_RENEW, {"tokens": list(tokens), "lease": lease}).fetchall())
+
+
+class LeaseKeeper:
+    """Renews the leases of the claims that it is told to hold, three times a lease; reports those that were lost."""
+
+    def __init__(self, pool: ConnectionPool[Connection], lease: timedelta, on_lost: Callable[[int], None]) -> None:
+        """Start with nothing held; `on_lost` is called with a token, in the keeper's thread."""
+        self._pool = pool
+        self._lease = lease
+        self._on_lost = on_lost
+        self._tokens: set[int] = set()
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="ocr-lease-keeper", daemon=True)
+
+    def hold(self, token: int) -> None:
+        """Renew this claim from now on."""
+        with self._lock:
+            self._tokens.add(token)
+
+    def let_go(self, token: int) -> None:
+        """Renew this claim no longer."""
+        with self._lock:
+            self._tokens.discard(token)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(timeout=2)  # a daemon: stopping does not wait for a database that is away
+
+    def _keep(self) -> None:
+        wait = third = self._lease.total_seconds() / 3
+        while not self._stop.wait(wait):
+            with self._lock:
+                held = set(self._tokens)
+            # what was not answered has cost time already
+            wait = third if not held or self._renew(held) else min(1.0, third)
+
+    def _renew(self, held: set[int]) -> bool:
+        try:
+            with self._pool.connection() as connection:
+                renewed = renew(connection, held, self._lease)
+        except psycopg.Error as unreachable:  # a pool's time-out is one
+            # not lost yet: the next renewal comes before the lease runs out, and a finish is fenced anyhow
+            log.warning("leases could not be renewed: %s", what_passes(unreachable))
+            return False
+        for token in held - renewed:
+            self.let_go(token)
+            self._on_lost(token)
+        return True

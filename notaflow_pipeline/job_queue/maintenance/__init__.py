@@ -1,0 +1,1 @@
+"""What brings documents back into the queue, and what removes old histories."""

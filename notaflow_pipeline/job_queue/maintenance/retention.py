@@ -1,0 +1,159 @@
+"""When does a document's history go? Long after the document itself went, and never before its days have been counted.
+
+A document's attempts and rounds are removed together or not at all: the oracle counts the attempts of every document that
+still has its row, and a wait runs from the end of the attempt before. What does not belong here: when that happens, and
+Dagster's own history (`defs.housekeeping`).
+"""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg import Connection
+from psycopg.rows import class_row, scalar_row
+
+from notaflow_pipeline.job_queue.database.connections import short_transaction
+
+# Attempts are walked oldest first, a window at a time, so that a statement's length does not depend on the history's. Whole
+# histories go: an attempt is kept by a row in the queue, by a younger attempt, and by one whose day was never counted.
+_PRUNE_WINDOW = """
+WITH looked_at AS MATERIALIZED (
+    SELECT queue_id, finished_at
+    FROM ocr_attempt
+    WHERE finished_at < %(before)s
+      AND finished_at > COALESCE(%(after)s::timestamptz, '-infinity')
+    ORDER BY finished_at
+    FETCH FIRST %(batch)s ROWS WITH TIES
+),
+gone AS MATERIALIZED (
+    SELECT DISTINCT queue_id
+    FROM looked_at
+    WHERE NOT EXISTS (
+            SELECT
+            FROM extraction_queue AS q
+            WHERE q.id = looked_at.queue_id
+        )
+      AND NOT EXISTS (
+            SELECT
+            FROM ocr_attempt AS kept
+            WHERE kept.queue_id = looked_at.queue_id
+              AND (
+                  kept.finished_at IS NULL
+                  OR kept.finished_at >= %(before)s
+                  OR kept.outcome IN ('succeeded', 'failed', 'stuck')
+                     AND NOT EXISTS (
+                         SELECT
+                         FROM ocr_daily_failure_rate AS counted
+                         WHERE counted.day = (kept.finished_at AT TIME ZONE %(timezone)s)::date
+                           AND counted.document_source = 'all'
+                     )
+              )
+        )
+),
+attempts AS (
+    DELETE FROM ocr_attempt AS a
+    USING gone
+    WHERE a.queue_id = gone.queue_id
+    RETURNING a.finished_at
+),
+rounds AS (
+    DELETE FROM ocr_round AS r
+    USING gone
+    WHERE r.queue_id = gone.queue_id
+    RETURNING r.id
+)
+SELECT (SELECT count(*) FROM gone) AS documents,
+       (SELECT count(*) FROM attempts) AS attempts,
+       (SELECT max(finished_at) FROM attempts) AS newest,
+       (SELECT count(*) FROM rounds) AS rounds,
+       (SELECT max(finished_at) FROM looked_at) AS reached
+"""
+
+# the time only ever grows: what was removed once stays removed
+_REMEMBER_REMOVED = """
+INSERT INTO ocr_attempts_pruned AS known (finished_before)
+VALUES (%(newest)s + interval '1 microsecond')
+ON CONFLICT (only_row) DO UPDATE
+SET finished_before = GREATEST(known.finished_before, EXCLUDED.finished_before)
+"""
+
+_REMEMBER_REACHED = """
+INSERT INTO ocr_pruning (resume_after, looked_at)
+VALUES (%(reached)s, clock_timestamp())
+ON CONFLICT (only_row) DO UPDATE
+SET resume_after = EXCLUDED.resume_after,
+    looked_at = EXCLUDED.looked_at
+"""
+
+_RESUME_AFTER = """
+SELECT resume_after
+FROM ocr_pruning
+"""
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What was removed, and whether the whole history was looked through."""
+
+    documents: int
+    attempts: int
+    rounds: int
+    complete: bool
+
+
+@dataclass(frozen=True)
+class _Window:
+    documents: int
+    attempts: int
+    rounds: int
+    newest: datetime | None
+    reached: datetime | None
+
+
+def prune_attempts(
+    connection: Connection, before: datetime, batch: int = 1000, *, timezone: str, seconds: float = 60.0
+) -> Pruned:
+    """Remove the histories of documents that have no row any more, and whose last attempt ended before `before`.
+
+    Never removed: an open attempt, any attempt of a document in the queue, and one whose day is not in the daily tables. A
+    call that runs out of time is continued by the next. Each transaction that removes something says so in
+    `ocr_attempts_pruned`, so that no day is counted again from what is left.
+
+    Args:
+        connection: outside any transaction.
+        before: no history with anything younger is touched.
+        batch: attempts that one short transaction looks at.
+        timezone: of the daily tables (`NOTAFLOW_TIMEZONE`).
+        seconds: after which no further batch is begun.
+    """
+    deadline = time.monotonic() + seconds
+    after = _resume_after(connection)
+    documents = attempts = rounds = 0
+    while True:
+        with short_transaction(connection):
+            window = _prune_window(connection, before, after, batch, timezone)
+            if window.newest is not None:
+                connection.execute(_REMEMBER_REMOVED, vars(window))
+            connection.execute(_REMEMBER_REACHED, vars(window))
+        documents += window.documents
+        attempts += window.attempts
+        rounds += window.rounds
+        after = window.reached
+        if after is None or time.monotonic() > deadline:
+            return Pruned(documents, attempts, rounds, complete=after is None)
+
+
+def _prune_window(
+    connection: Connection, before: datetime, after: datetime | None, batch: int, timezone: str
+) -> _Window:
+    arguments = {"before": before, "after": after, "batch": batch, "timezone": timezone}
+    with connection.cursor(row_factory=class_row(_Window)) as cursor:
+        window = cursor.execute(_PRUNE_WINDOW, arguments).fetchone()
+    assert window is not None  # noqa: S101 - a SELECT of four aggregates
+    return window
+
+
+def _resume_after(connection: Connection) -> datetime | None:
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        after: datetime | None = cursor.execute(_RESUME_AFTER).fetchone()
+    return after

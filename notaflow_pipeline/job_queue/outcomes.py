@@ -1,0 +1,307 @@
+"""Records what a claim ended with: a text or a failure. Its release is in `releases`.
+
+Each function is one short transaction that names the claim's token, and changes nothing when the row is no longer at 6
+with that token. None waits for a row that another session has locked: the others are recorded, and the caller tries that
+one again. Times are the database's, and none lies before the claim, though the clock steps back.
+
+Rows are found by their keys alone, for the reason that `claims` gives.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+import psycopg
+from psycopg import Connection, sql
+from psycopg.rows import scalar_row
+
+from notaflow_pipeline.job_queue.database.connections import (
+    OutcomeRefused,
+    is_passing,
+    short_statement,
+    short_transaction,
+)
+from notaflow_pipeline.job_queue.database.row_locks import while_locked
+from notaflow_pipeline.job_queue.model import Claim, Failure, Reading, Recording, storable
+from notaflow_pipeline.job_queue.releases import release
+
+MAX_BACKOFF_SECONDS = 3600
+"""No failure makes a document wait longer than this for its next attempt, jitter aside."""
+
+# A list of values and no arrays: the server knows from its length how many rows there are, and keeps one plan for it.
+_SUCCEED = sql.SQL("""
+WITH read (token, document_id, path, source, content, pages, mean_confidence, fetch_seconds, ocr_seconds, source_bytes,
+           engine, pages_blank, pages_text_layer, pages_damaged, pages_failed, low_confidence_share, passes, coverage)
+    AS MATERIALIZED (
+    VALUES {rows}
+),
+held AS MATERIALIZED (
+    SELECT q.id, read.token
+    FROM extraction_queue AS q
+    JOIN read ON read.document_id = q.id
+    WHERE q.status_id + 0 = 6
+      AND q.ocr_claim_id = read.token
+      AND q.supabase_path IS NOT DISTINCT FROM read.path
+      AND q.document_source IS NOT DISTINCT FROM read.source
+      AND EXISTS (SELECT FROM ocr_attempt AS a WHERE a.id = read.token AND a.outcome IS NULL)
+    FOR NO KEY UPDATE OF q SKIP LOCKED
+),
+finished AS (
+    UPDATE extraction_queue AS q
+    SET status_id = 5,
+        file_content = read.content,
+        -- unless another program emptied it
+        ocr_started_at = COALESCE(q.ocr_started_at, (SELECT a.claimed_at FROM ocr_attempt AS a WHERE a.id = held.token)),
+        ocr_max_attempts = GREATEST(q.ocr_max_attempts, q.ocr_attempts),
+        ocr_completed_at = GREATEST(clock_timestamp(), q.ocr_started_at),
+        ocr_error = NULL,
+        ocr_claim_id = NULL,
+        ocr_reread_requested_at = NULL,
+        updated_at = clock_timestamp()
+    FROM held
+    JOIN read USING (token)
+    WHERE q.id = held.id
+    RETURNING held.token, q.ocr_completed_at
+)
+UPDATE ocr_attempt AS a
+SET finished_at = finished.ocr_completed_at,
+    outcome = 'succeeded',
+    pages = read.pages,
+    characters = length(read.content),
+    mean_confidence = read.mean_confidence,
+    fetch_seconds = read.fetch_seconds,
+    ocr_seconds = read.ocr_seconds,
+    source_bytes = read.source_bytes,
+    engine = read.engine,
+    pages_blank = read.pages_blank,
+    pages_text_layer = read.pages_text_layer,
+    pages_damaged = read.pages_damaged,
+    pages_failed = read.pages_failed,
+    low_confidence_share = read.low_confidence_share,
+    passes = read.passes,
+    coverage = read.coverage,
+    text_sha256 = sha256(convert_to(read.content, 'UTF8'))
+FROM finished
+JOIN read USING (token)
+WHERE a.id = finished.token
+  AND a.outcome IS NULL
+RETURNING a.id
+""")
+
+_READ = sql.SQL("""(
+        %s::bigint, %s::uuid, %s::text, %s::text, %s::text, %s::integer, %s::real, %s::double precision,
+        %s::double precision, %s::bigint, %s::text, %s::integer, %s::integer, %s::integer, %s::integer, %s::real,
+        %s::integer, %s::real
+    )""")
+
+
+@lru_cache
+def _succeed_statement(texts: int) -> bytes:
+    return _SUCCEED.format(rows=sql.SQL(",").join([_READ] * texts)).as_bytes(None)
+
+
+# A failure that no further attempt can help exhausts the document at once, by lowering its maximum to what was used:
+# attempts only ever grow. This one counts whatever another program has written, or its document could be in no list. The
+# wait doubles with each attempt, and half of it is chance, so that retries spread.
+_FAIL = """
+WITH held AS MATERIALIZED (
+    SELECT q.id, GREATEST(q.ocr_attempts, 1) AS attempts,
+           GREATEST(COALESCE(q.ocr_max_attempts, 3), q.ocr_attempts, 1) AS maximum
+    FROM extraction_queue AS q
+    WHERE q.id = %(document_id)s
+      AND q.status_id + 0 = 6
+      AND q.ocr_claim_id = %(token)s
+      AND q.supabase_path IS NOT DISTINCT FROM %(path)s
+      AND q.document_source IS NOT DISTINCT FROM %(source)s
+      AND EXISTS (SELECT FROM ocr_attempt AS a WHERE a.id = %(token)s AND a.outcome IS NULL)
+    FOR NO KEY UPDATE OF q SKIP LOCKED
+),
+failed AS (
+    UPDATE extraction_queue AS q
+    SET status_id = CASE
+            WHEN NOT %(retryable)s OR held.attempts >= held.maximum THEN %(exhausted_status)s
+            ELSE 3
+        END,
+        ocr_attempts = held.attempts,
+        ocr_max_attempts = CASE WHEN %(retryable)s THEN held.maximum ELSE held.attempts END,
+        ocr_next_attempt_at = CASE
+            WHEN %(retryable)s AND held.attempts < held.maximum THEN
+                clock_timestamp() + make_interval(secs =>
+                    LEAST(%(retry_base_seconds)s * power(2, LEAST(held.attempts, 31) - 1), %(max_backoff_seconds)s)
+                    * (0.5 + random()))
+        END,
+        ocr_error = %(error)s,
+        ocr_last_error_at = GREATEST(clock_timestamp(), q.ocr_started_at),
+        error_message = CASE WHEN %(mirror)s THEN %(error)s ELSE q.error_message END,
+        ocr_claim_id = NULL,
+        updated_at = clock_timestamp()
+    FROM held
+    WHERE q.id = held.id
+    -- a document that was to be reread keeps its text: a trigger has set it to 5
+    RETURNING q.ocr_last_error_at, q.ocr_next_attempt_at,
+              q.ocr_attempts >= q.ocr_max_attempts AND q.status_id <> 5 AS exhausted
+)
+UPDATE ocr_attempt
+SET finished_at = failed.ocr_last_error_at,
+    outcome = 'failed',
+    exhausted = failed.exhausted,
+    retry_at = failed.ocr_next_attempt_at,
+    failure_kind = %(kind)s,
+    error = %(sentence)s,
+    fetch_seconds = %(fetch_seconds)s,
+    source_bytes = %(source_bytes)s
+FROM failed
+WHERE id = %(token)s
+  AND outcome IS NULL
+RETURNING id
+"""
+
+_STANDING = """
+SELECT a.outcome, q.id IS NOT NULL AND a.outcome IS NULL AS held,
+       q.supabase_path IS NOT DISTINCT FROM %(path)s AND q.document_source IS NOT DISTINCT FROM %(source)s AS same_file
+FROM ocr_attempt AS a
+LEFT JOIN extraction_queue AS q ON q.id = a.queue_id AND q.status_id + 0 = 6 AND q.ocr_claim_id = a.id
+WHERE a.id = %(token)s
+"""
+
+# It ended when another program's claim began, if that is known: attempts of a document never overlap. That program's clock
+# may be wrong, so the time lies between this claim and now.
+_CLOSE_SUPERSEDED = """
+UPDATE ocr_attempt AS a
+SET finished_at = GREATEST(a.claimed_at, COALESCE(
+        (SELECT LEAST(q.ocr_started_at, clock_timestamp())
+         FROM extraction_queue AS q
+         WHERE q.id = a.queue_id AND q.ocr_started_at > a.claimed_at),
+        clock_timestamp()
+    )),
+    outcome = 'superseded'
+WHERE a.id = %(token)s
+  AND a.outcome IS NULL
+"""
+
+
+def record_texts(connection: Connection, outcomes: Sequence[tuple[Claim, Reading]]) -> dict[int, Recording]:
+    """Record the texts of these claims with one commit; return what became of each, by token.
+
+    Raises:
+        OutcomeRefused: the database will not store one of these texts, now or later; none was recorded.
+    """
+    values = [
+        (
+            *(claim.token, claim.document_id, claim.supabase_path, claim.document_source),
+            *(reading.text, reading.pages, reading.mean_confidence),
+            *(reading.fetch_seconds, reading.ocr_seconds, reading.source_bytes, reading.engine, reading.pages_blank),
+            *(reading.pages_text_layer, reading.pages_damaged, reading.pages_failed, reading.low_confidence_share),
+            *(reading.passes, reading.coverage),
+        )
+        for claim, reading in outcomes
+    ]
+    statement, arguments = _succeed_statement(len(values)), [value for row in values for value in row]
+
+    def record() -> dict[int, Recording]:
+        recorded = _recorded(connection, statement, arguments)
+        return {
+            claim.token: Recording.RECORDED if claim.token in recorded else _unrecorded(connection, claim, "succeeded")
+            for claim, _ in outcomes
+        }
+
+    return while_locked(record, lambda recordings: Recording.LOCKED in recordings.values())
+
+
+def record_failure(
+    connection: Connection,
+    claim: Claim,
+    failure: Failure,
+    *,
+    error: str,
+    fetch_seconds: float,
+    source_bytes: int,
+    retry_base_seconds: float,
+    mirror_errors: bool,
+    exhausted_status: int,
+) -> Recording:
+    """Record why the document could not be read.
+
+    Args:
+        connection: outside any transaction.
+        claim: the claim that ends.
+        failure: its kind and sentence; not retryable means exhausted at once.
+        error: the text for `ocr_error`.
+        fetch_seconds: what fetching took; 0 if it did not come to that.
+        source_bytes: how large the document was; 0 if it was not fetched.
+        retry_base_seconds: the first wait; it doubles with each attempt, give or take half.
+        mirror_errors: whether `error_message` gets the same text.
+        exhausted_status: 3, or 4 for installations that want that.
+
+    Raises:
+        OutcomeRefused: the database will not store this, now or later.
+    """
+    arguments = {
+        "document_id": claim.document_id,
+        "token": claim.token,
+        **_file(claim),
+        "kind": failure.kind,
+        "sentence": failure.sentence,
+        "error": storable(error),
+        "retryable": failure.retryable,
+        "retry_base_seconds": retry_base_seconds,
+        "max_backoff_seconds": MAX_BACKOFF_SECONDS,
+        "mirror": mirror_errors,
+        "exhausted_status": exhausted_status,
+        "fetch_seconds": fetch_seconds,
+        "source_bytes": source_bytes,
+    }
+
+    def record() -> Recording:
+        if claim.token in _recorded(connection, _FAIL, arguments):
+            return Recording.RECORDED
+        return _unrecorded(connection, claim, "failed")
+
+    return while_locked(record, lambda recording: recording is Recording.LOCKED)
+
+
+def _recorded(
+    connection: Connection, statement: str | bytes, arguments: Mapping[str, object] | Sequence[object]
+) -> set[int]:
+    """Run a statement that ends claims; return the tokens of those that it ended."""
+    try:
+        with connection.cursor(row_factory=scalar_row) as cursor:
+            with short_statement(connection):
+                cursor.execute(statement, arguments)
+            return set(cursor.fetchall())
+    except psycopg.errors.InsufficientPrivilege:
+        raise  # this says nothing of the text
+    except psycopg.Error as error:
+        if is_passing(error):
+            raise
+        constraint = f", constraint {error.diag.constraint_name}" if error.diag.constraint_name else ""
+        refusal = f"The database refuses to store the outcome (SQLSTATE {error.sqlstate}{constraint})."
+    except UnicodeError:
+        refusal = "The text cannot be stored as UTF-8."
+    # raised here, where the driver's error is no longer at hand: it can repeat the row with its text
+    raise OutcomeRefused(refusal)
+
+
+def _file(claim: Claim) -> dict[str, str | None]:
+    """Return what named the claim's file when it was claimed: the source means a bucket where the path names none."""
+    return {"path": claim.supabase_path, "source": claim.document_source}
+
+
+def _unrecorded(connection: Connection, claim: Claim, outcome: str) -> Recording:
+    """Say why an outcome was not recorded.
+
+    When the answer to an earlier try was lost, it is recorded already, and the attempt says with which outcome. An attempt
+    whose claim is no longer held is closed.
+    """
+    with short_transaction(connection):
+        token = {"token": claim.token}
+        row = connection.execute(_STANDING, {**token, **_file(claim)}).fetchone()
+        ended_with, held, same_file = row or (None, False, False)
+        if ended_with == outcome:
+            return Recording.RECORDED
+        if not held:
+            connection.execute(_CLOSE_SUPERSEDED, token)
+            return Recording.LOST
+    if same_file:
+        return Recording.LOCKED
+    released = release(connection, [claim.token], reason="its row named another file while it was being read")
+    return Recording.RELEASED if released else Recording.LOCKED

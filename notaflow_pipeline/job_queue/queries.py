@@ -1,0 +1,339 @@
+"""What the queue looks like: the document's five queries to the letter, and the exact counts and lists.
+
+Reads only. What does not belong here: daily tables (`reporting`), and repairing what the counts show (`recovery`).
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection, sql
+from psycopg.rows import class_row, dict_row, scalar_row
+
+from notaflow_pipeline.job_queue.claims import claimable
+from notaflow_pipeline.job_queue.database.connections import scanning
+from notaflow_pipeline.job_queue.maintenance.requeue import EXHAUSTED_AT_4
+from notaflow_pipeline.job_queue.model import Attempt, ExtractionQueueJob
+
+# name of the view -> what it answers; the views hold the document's queries to the letter
+DOCUMENT_QUERIES = {
+    "ocr_ready_documents": "documents ready for OCR",
+    "ocr_active_jobs": "active OCR jobs",
+    "ocr_stuck_jobs": "stuck OCR jobs (running > 10 minutes)",
+    "ocr_failed_jobs": "failed OCR jobs",
+    "ocr_performance_statistics": "OCR performance statistics",
+}
+
+# Exactly one of these holds for every row of an enabled source at 3, and the two for 6 exclude each other.
+_COUNTS = sql.SQL("""
+WITH job AS (
+    SELECT q.status_id,
+           q.file_content IS NULL AS unread,
+           q.ocr_reread_requested_at IS NOT NULL AS again,
+           COALESCE(q.ocr_attempts, 0) AS attempts,
+           COALESCE(q.ocr_max_attempts, 3) AS maximum,
+           COALESCE(q.ocr_next_attempt_at > clock_timestamp(), FALSE) AS waits,
+           q.status_id = 6 AND CASE
+               WHEN a.id IS NOT NULL THEN a.lease_expires_at >= clock_timestamp()
+               -- no earlier than the last attempt ended, as `recovery` has it
+               ELSE q.ocr_started_at BETWEEN '0001-01-02' AND clock_timestamp() + interval '1 day' AND GREATEST(
+                   q.ocr_started_at,
+                   (SELECT max(COALESCE(b.finished_at, 'infinity')) FROM ocr_attempt AS b WHERE b.queue_id = q.id)
+               ) >= clock_timestamp() - %(stuck_after)s
+           END IS TRUE AS alive,
+           q.status_id = 3 OR {exhausted_at_4} AS ours
+    FROM extraction_queue AS q
+    LEFT JOIN ocr_attempt AS a ON a.id = q.ocr_claim_id AND a.finished_at IS NULL
+    WHERE q.document_source = ANY(%(sources)s)
+      AND q.status_id IN (3, 4, 5, 6)
+)
+SELECT count(*) FILTER (WHERE status_id = 3 AND unread AND attempts < maximum AND NOT waits) AS ready,
+       count(*) FILTER (WHERE status_id = 6 AND alive) AS active,
+       count(*) FILTER (WHERE status_id = 6 AND NOT alive) AS stuck,
+       count(*) FILTER (WHERE status_id = 3 AND unread AND attempts < maximum AND waits) AS backing_off,
+       count(*) FILTER (WHERE ours AND unread AND attempts > 0 AND attempts >= maximum) AS exhausted,
+       count(*) FILTER (WHERE status_id = 5) AS done,
+       count(*) FILTER (WHERE status_id = 5 AND again) AS to_reread
+FROM job
+""")
+
+_TODAY = """
+SELECT count(*) FILTER (WHERE outcome = 'succeeded') AS succeeded_today,
+       count(*) FILTER (WHERE outcome IN ('failed', 'stuck')) AS failed_today,
+       COALESCE(sum(pages) FILTER (WHERE outcome = 'succeeded'), 0) AS pages_today
+FROM ocr_attempt
+WHERE finished_at >= date_trunc('day', clock_timestamp() AT TIME ZONE %(timezone)s) AT TIME ZONE %(timezone)s
+  AND document_source = ANY(%(sources)s)
+"""
+
+# Each branch has its index. A source's rows lie in two: the claim's, and that of rows in backoff.
+_BRANCH = sql.SQL("""
+    SELECT
+    FROM extraction_queue
+    WHERE {condition}
+      AND {waiting}
+""")
+
+_NOT_WAITING = sql.SQL("ocr_next_attempt_at IS NULL")
+_WAITED = sql.SQL("ocr_next_attempt_at <= clock_timestamp()")
+_WAITING_OR_WAITED = sql.SQL("ocr_next_attempt_at IS NOT NULL")
+_MAY_BE_CLAIMED = sql.SQL("(ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())")
+_ANY_TIME = sql.SQL("TRUE")
+
+# A row that another session has locked is ready, and no claim takes it.
+_ONE_UNLOCKED = sql.SQL("""
+SELECT id
+FROM extraction_queue
+WHERE {condition}
+  AND {waiting}
+LIMIT 1
+FOR UPDATE SKIP LOCKED
+""")
+
+_NO_MAXIMUM = sql.SQL("""status_id = 3
+      AND file_content IS NULL
+      AND ocr_max_attempts IS NULL
+      AND document_source = ANY(%(sources)s)
+      AND COALESCE(ocr_attempts, 0) < 3""")
+
+_AGAIN = sql.SQL("""status_id = 5
+      AND ocr_reread_requested_at IS NOT NULL
+      AND document_source = ANY(%(sources)s)
+      AND ocr_attempts < ocr_max_attempts""")
+
+_COUNT_READY = sql.SQL("""
+SELECT count(*)
+FROM (
+    {branches}
+    LIMIT %(at_most)s
+) AS ready
+""")
+
+_HAS_UNFINISHED = sql.SQL("""
+SELECT EXISTS ({branches}) OR EXISTS (
+    SELECT
+    FROM extraction_queue
+    WHERE status_id = 6
+      AND document_source = ANY(%(sources)s)
+)
+""")
+
+_JOB_COLUMNS = """
+SELECT id, document_source, document_number, status_id, supabase_path, created_at, ocr_worker_id, ocr_started_at,
+       ocr_completed_at, ocr_attempts, ocr_max_attempts, ocr_error, ocr_last_error_at, ocr_claim_id,
+       ocr_next_attempt_at, ocr_priority
+FROM extraction_queue
+"""
+
+_JOBS_BY_NUMBER = (
+    _JOB_COLUMNS
+    + """
+WHERE document_number = %(number)s
+   OR document_number_normalized = regexp_replace(%(number)s, '\\s', '', 'g')
+ORDER BY created_at, id
+"""
+)
+
+_JOB_BY_ID = (
+    _JOB_COLUMNS
+    + """
+WHERE id = %(id)s
+"""
+)
+
+_ATTEMPT_COLUMNS = """
+SELECT id, queue_id, attempt_number, document_source, worker_id, run_id, claimed_at, lease_expires_at, finished_at,
+       outcome, failure_kind, error, pages, characters, mean_confidence, fetch_seconds, ocr_seconds, source_bytes,
+       engine, pages_blank, pages_text_layer, pages_damaged, pages_failed, low_confidence_share, passes, coverage
+FROM ocr_attempt
+"""
+
+_ATTEMPTS_OF_DOCUMENT = (
+    _ATTEMPT_COLUMNS
+    + """
+WHERE queue_id = %(id)s
+ORDER BY id
+"""
+)
+
+_ATTEMPTS_OF_RUN = (
+    _ATTEMPT_COLUMNS
+    + """
+WHERE run_id = %(run_id)s
+ORDER BY id
+"""
+)
+
+_SILENCES = """
+SELECT run_id, EXTRACT(EPOCH FROM clock_timestamp() - max(lease_expires_at))::double precision
+FROM ocr_attempt
+WHERE run_id = ANY(%(run_ids)s)
+GROUP BY run_id
+"""
+
+_NUMBERS = """
+SELECT id, document_number
+FROM extraction_queue
+WHERE id = ANY(%(ids)s)
+"""
+
+_TEXT = """
+SELECT file_content
+FROM extraction_queue
+WHERE id = %(id)s
+"""
+
+_EXPORT = """
+SELECT q.id, q.document_number, q.status_id, q.supabase_path, q.file_content, q.ocr_attempts, q.ocr_error,
+       won.mean_confidence, won.pages
+FROM extraction_queue AS q
+LEFT JOIN LATERAL (
+    SELECT mean_confidence, pages
+    FROM ocr_attempt AS a
+    WHERE a.queue_id = q.id
+      AND a.outcome = 'succeeded'
+    ORDER BY a.id DESC
+    LIMIT 1
+) AS won ON TRUE
+WHERE q.document_source = ANY(%(sources)s)
+  AND (%(since)s::timestamptz IS NULL OR q.ocr_completed_at >= %(since)s OR q.ocr_last_error_at >= %(since)s)
+ORDER BY q.created_at, q.id
+"""
+
+
+@dataclass(frozen=True)
+class QueueCounts:
+    """The state of the queue's enabled sources at one moment."""
+
+    ready: int
+    active: int
+    stuck: int
+    backing_off: int
+    exhausted: int
+    done: int
+    to_reread: int
+
+
+def count_queue(
+    connection: Connection, *, sources: Sequence[str], stuck_after: timedelta, exhausted_status: int = 3
+) -> QueueCounts:
+    """Count every state exactly. Reads all rows of the sources: for people, not for a poll.
+
+    Args:
+        connection: to the queue.
+        sources: enabled document sources.
+        stuck_after: how long a row that no lease covers may stay at 6.
+        exhausted_status: where this installation puts exhausted documents; at 4 only those that it put there are counted.
+    """
+    arguments = {"sources": list(sources), "stuck_after": stuck_after, "exhausted_status": exhausted_status}
+    with connection.cursor(row_factory=class_row(QueueCounts)) as cursor:
+        counts = cursor.execute(_COUNTS.format(exhausted_at_4=EXHAUSTED_AT_4), arguments).fetchone()
+    assert counts is not None  # noqa: S101 - an aggregate without GROUP BY has one row
+    return counts
+
+
+def count_today(connection: Connection, *, sources: Sequence[str], timezone: str) -> dict[str, int]:
+    """Return `succeeded_today`, `failed_today` and `pages_today`, of attempts that ended since midnight in `timezone`."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(_TODAY, {"sources": list(sources), "timezone": timezone}).fetchone()
+    return {name: int(value) for name, value in (row or {}).items()}
+
+
+def count_ready(connection: Connection, *, sources: Sequence[str], at_most: int) -> int:
+    """Count the documents that a new run would claim, no further than `at_most`: cheap enough to poll."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        statement = _COUNT_READY.format(branches=_branches(sources, ready=True))
+        return int(cursor.execute(statement, {"sources": list(sources), "at_most": at_most}).fetchone() or 0)
+
+
+def can_claim(connection: Connection, *, sources: Sequence[str]) -> bool:
+    """Whether a claim would find a document now. Locks one for a moment, so ask `count_ready` first."""
+    arguments = {"sources": list(sources)}
+    return any(
+        connection.execute(_ONE_UNLOCKED.format(condition=condition, waiting=waiting), arguments).fetchone() is not None
+        for condition, waiting in _conditions(sources, ready=True)
+    )
+
+
+def has_unfinished(connection: Connection, *, sources: Sequence[str]) -> bool:
+    """Whether any document is ready, backing off or under OCR, here or elsewhere: not everything is done or exhausted."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        statement = _HAS_UNFINISHED.format(branches=_branches(sources, ready=False))
+        return bool(cursor.execute(statement, {"sources": list(sources)}).fetchone())
+
+
+def _branches(sources: Sequence[str], *, ready: bool) -> sql.Composed:
+    return sql.SQL("UNION ALL").join(
+        [
+            _BRANCH.format(condition=condition, waiting=waiting)
+            for condition, waiting in _conditions(sources, ready=ready)
+        ]
+    )
+
+
+def _conditions(sources: Sequence[str], *, ready: bool) -> list[tuple[sql.Composable, sql.SQL]]:
+    """Return the conditions on rows that may be claimed now, or at any time: an index serves each."""
+    claimables: list[sql.Composable] = [claimable(source) for source in sources]
+    return [
+        *((condition, _NOT_WAITING) for condition in claimables),
+        *((condition, _WAITED if ready else _WAITING_OR_WAITED) for condition in claimables),
+        *((condition, _MAY_BE_CLAIMED if ready else _ANY_TIME) for condition in (_NO_MAXIMUM, _AGAIN)),
+    ]
+
+
+def find_jobs(connection: Connection, id_or_number: str) -> list[ExtractionQueueJob]:
+    """Return the row with this id, or the rows with this document number, with or without its spaces."""
+    with connection.cursor(row_factory=class_row(ExtractionQueueJob)) as cursor:
+        try:
+            return cursor.execute(_JOB_BY_ID, {"id": UUID(id_or_number)}).fetchall()
+        except ValueError:
+            return cursor.execute(_JOBS_BY_NUMBER, {"number": id_or_number}).fetchall()
+
+
+def attempts_of_document(connection: Connection, document_id: UUID) -> list[Attempt]:
+    """Return the history of a document, oldest first."""
+    with connection.cursor(row_factory=class_row(Attempt)) as cursor:
+        return cursor.execute(_ATTEMPTS_OF_DOCUMENT, {"id": document_id}).fetchall()
+
+
+def attempts_of_run(connection: Connection, run_id: str) -> list[Attempt]:
+    """Return what a Dagster run claimed, and what became of it."""
+    with connection.cursor(row_factory=class_row(Attempt)) as cursor:
+        return cursor.execute(_ATTEMPTS_OF_RUN, {"run_id": run_id}).fetchall()
+
+
+def seconds_since_last_lease(connection: Connection, run_ids: Collection[str]) -> dict[str, float]:
+    """Return for how long each of these runs has held no lease; negative while it does. Runs without a claim are left out."""
+    return dict(connection.execute(_SILENCES, {"run_ids": list(run_ids)}).fetchall())
+
+
+def document_numbers(connection: Connection, ids: Collection[UUID]) -> dict[UUID, str]:
+    """Return the numbers by which people know these documents; rows that are gone are left out."""
+    return dict(connection.execute(_NUMBERS, {"ids": list(ids)}).fetchall())
+
+
+def text_of(connection: Connection, document_id: UUID) -> str | None:
+    """Return a document's text; None while it has none."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        text: str | None = cursor.execute(_TEXT, {"id": document_id}).fetchone()
+    return text
+
+
+def export(connection: Connection, *, sources: Sequence[str], since: datetime | None) -> Iterator[dict[str, Any]]:
+    """Yield the enabled sources' rows with their text, oldest first, a few at a time whatever their number.
+
+    Args:
+        connection: outside any transaction; it is in one while rows are read.
+        sources: enabled document sources.
+        since: only documents that ended at or after this time.
+    """
+    with (
+        connection.transaction(),
+        scanning(connection),
+        connection.cursor("ocr_export", row_factory=dict_row) as cursor,
+    ):
+        cursor.itersize = 100
+        cursor.execute(_EXPORT, {"sources": list(sources), "since": since})
+        yield from cursor

@@ -1,0 +1,91 @@
+"""Releases claims: their documents are ready again, and no attempt is used up."""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from psycopg import Connection
+
+from notaflow_pipeline.job_queue.database.connections import short_statement
+from notaflow_pipeline.job_queue.database.row_locks import while_locked
+from notaflow_pipeline.job_queue.model import storable
+
+# A row that another session has locked keeps its claim until the lease has expired.
+_RELEASE = """
+WITH mine AS MATERIALIZED (
+    SELECT q.id, a.id AS token
+    FROM extraction_queue AS q
+    JOIN ocr_attempt AS a ON a.id = q.ocr_claim_id
+    WHERE q.status_id = 6
+      AND a.finished_at IS NULL
+      AND (a.id = ANY(%(tokens)s) OR a.run_id = %(run_id)s OR a.worker_instance = %(instance)s)
+),
+free AS MATERIALIZED (
+    SELECT q.id, mine.token
+    FROM extraction_queue AS q
+    JOIN mine ON mine.id = q.id
+    WHERE q.status_id = 6
+      AND q.ocr_claim_id = mine.token
+    FOR NO KEY UPDATE OF q SKIP LOCKED
+),
+released AS (
+    UPDATE extraction_queue AS q
+    SET status_id = 3,
+        ocr_attempts = GREATEST(q.ocr_attempts, 1) - 1,
+        ocr_worker_id = NULL,
+        ocr_started_at = NULL,
+        ocr_claim_id = NULL,
+        updated_at = clock_timestamp()
+    FROM free
+    WHERE q.id = free.id
+    RETURNING free.token
+),
+ended AS (
+    UPDATE ocr_attempt AS a
+    SET finished_at = GREATEST(clock_timestamp(), a.claimed_at),
+        outcome = 'released',
+        error = %(reason)s
+    FROM released
+    WHERE a.id = released.token
+      AND a.outcome IS NULL
+    RETURNING a.id
+)
+SELECT (SELECT count(*) FROM ended), (SELECT count(*) FROM mine)
+"""
+
+
+def release(connection: Connection, tokens: Collection[int], *, reason: str) -> int:
+    """Release these claims; return how many were released."""
+    return _release(connection, reason, tokens=tokens)
+
+
+def release_run(connection: Connection, run_id: str, *, reason: str) -> int:
+    """Release whatever a Dagster run still holds; return how many claims that was."""
+    return _release(connection, reason, run_id=run_id)
+
+
+def release_instance(connection: Connection, instance: UUID, *, reason: str) -> int:
+    """Release whatever a process still holds, whether it knows of it or not; return how many claims that was."""
+    return _release(connection, reason, instance=instance)
+
+
+def _release(
+    connection: Connection,
+    reason: str,
+    *,
+    tokens: Collection[int] = (),
+    run_id: str | None = None,
+    instance: UUID | None = None,
+) -> int:
+    run_id = run_id and storable(run_id)
+    arguments = {"tokens": list(tokens), "run_id": run_id, "instance": instance, "reason": storable(reason)}
+    released: list[int] = []
+
+    def release_free() -> bool:
+        """Whether some of the claims are left, because their rows are locked."""
+        with short_statement(connection):
+            [(ended, held)] = connection.execute(_RELEASE, arguments).fetchall()
+        released.append(ended)
+        return bool(ended < held)
+
+    while_locked(release_free, lambda are_left: are_left)
+    return sum(released)

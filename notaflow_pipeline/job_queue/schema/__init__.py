@@ -1,0 +1,1 @@
+"""The schema of the queue: migrations, what a database lacks of it, roles and privileges."""

@@ -1,0 +1,247 @@
+"""What a database lacks, in words, before any row is touched. Environments drift; this is where it shows.
+
+What does not belong here: mending it (`migrating`).
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from psycopg import Connection
+from psycopg.rows import scalar_row
+
+from notaflow_pipeline.job_queue.schema.columns import COLUMNS
+from notaflow_pipeline.job_queue.schema.placement import find_placement
+
+# name -> definition after ON extraction_queue, white space, parentheses and casts aside
+INDEXES = {
+    "idx_extraction_queue_ocr_ready": "status_id, document_source, created_at, ocr_attempts "
+    "WHERE status_id = 3 AND document_source = 'index' AND file_content IS NULL",
+    "idx_extraction_queue_ocr_stuck": "status_id, ocr_started_at WHERE status_id = 6 AND ocr_started_at IS NOT NULL",
+    "idx_extraction_queue_ocr_no_maximum": "created_at, id "
+    "WHERE status_id = 3 AND file_content IS NULL AND ocr_max_attempts IS NULL",
+    "idx_extraction_queue_ocr_failed": "ocr_last_error_at DESC "
+    "WHERE ocr_attempts >= ocr_max_attempts AND file_content IS NULL",
+    "idx_extraction_queue_ocr_active": "id WHERE status_id = 6",
+    "idx_extraction_queue_ocr_reread": "ocr_priority DESC, created_at, id "
+    "WHERE status_id = 5 AND ocr_reread_requested_at IS NOT NULL",
+    "idx_extraction_queue_ocr_backoff": "ocr_next_attempt_at "
+    "WHERE status_id = 3 AND file_content IS NULL AND ocr_next_attempt_at IS NOT NULL",
+    "idx_extraction_queue_ocr_limbo": "id WHERE status_id = 3 AND file_content IS NOT NULL",
+}
+
+CLAIM_INDEX = (
+    "ocr_priority DESC, created_at, id WHERE status_id = 3 AND document_source = '{source}' AND file_content IS NULL "
+    "AND ocr_attempts IS NULL OR ocr_attempts < ocr_max_attempts AND ocr_next_attempt_at IS NULL"
+)
+
+VIEWS = (
+    "ocr_ready_documents",
+    "ocr_active_jobs",
+    "ocr_stuck_jobs",
+    "ocr_failed_jobs",
+    "ocr_performance_statistics",
+    "ocr_exhausted_documents",
+)
+
+OCR_STATUS_NAME = "OCR en traitement"
+
+# the schema that ours belong in: another one on the path may have a queue and objects of its own
+_EXPECTED_SCHEMA = """
+SELECT COALESCE(
+    (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('extraction_queue')),
+    to_regnamespace(quote_ident(current_schema()))::oid
+)
+"""
+
+_COLUMNS = """
+SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod)
+FROM pg_class AS c
+JOIN pg_attribute AS a ON a.attrelid = c.oid
+WHERE (c.relname = ANY(%(tables)s) AND c.relnamespace = %(schema)s::oid OR c.oid = to_regclass('extraction_status'))
+  AND a.attnum > 0
+  AND NOT a.attisdropped
+"""
+
+_INDEXES = """
+SELECT c.relname, pg_get_indexdef(i.indexrelid)
+FROM pg_index AS i
+JOIN pg_class AS c ON c.oid = i.indexrelid
+JOIN pg_class AS t ON t.oid = i.indrelid
+WHERE t.relname IN ('extraction_queue', 'ocr_attempt')
+  AND t.relnamespace = %(schema)s::oid
+"""
+
+_VIEWS = """
+SELECT name
+FROM unnest(%(views)s::text[]) AS name
+WHERE NOT EXISTS (
+    SELECT
+    FROM pg_class
+    WHERE relname = name
+      AND relnamespace = %(schema)s::oid
+)
+"""
+
+_INVALID_INDEXES = """
+SELECT i.indexrelid::regclass::text
+FROM pg_index AS i
+JOIN pg_class AS c ON c.oid = i.indexrelid
+JOIN pg_class AS t ON t.oid = i.indrelid
+WHERE NOT i.indisvalid
+  AND t.relname IN ('extraction_queue', 'ocr_attempt')
+  AND t.relnamespace = %(schema)s::oid
+  AND (c.relname LIKE 'idx_extraction_queue_ocr_%%' OR c.relname LIKE 'ocr_attempt_%%')
+"""
+
+TRIGGERS = ("ocr_changed_elsewhere", "ocr_keep_old_text")
+
+_TRIGGERS = """
+SELECT name
+FROM unnest(%(triggers)s::text[]) AS name
+WHERE NOT EXISTS (
+    SELECT
+    FROM pg_trigger
+    WHERE tgrelid = to_regclass('extraction_queue')
+      AND tgname = name
+      AND tgenabled IN ('O', 'A')
+)
+"""
+
+_RUNS_AS_ITS_OWNER = """
+SELECT p.prosecdef
+FROM pg_trigger AS t
+JOIN pg_proc AS p ON p.oid = t.tgfoid
+WHERE t.tgrelid = to_regclass('extraction_queue')
+  AND t.tgname = 'ocr_keep_old_text'
+"""
+
+_STATUS_NAME = """
+SELECT name
+FROM extraction_status
+WHERE id = 6
+"""
+
+
+class SchemaMismatch(Exception):
+    """The database's schema is not the one that this version works with; the message says what differs."""
+
+
+def require_schema(connection: Connection, sources: Sequence[str]) -> None:
+    """Refuse to start on a database that lacks something.
+
+    Raises:
+        SchemaMismatch: with the first differences and what to do.
+    """
+    differences = list(find_differences(connection, sources))
+    if differences:
+        raise SchemaMismatch(
+            f"the database's schema is not ready for OCR: {in_short(differences)}. "
+            "`notaflow migrate --check` lists everything, `notaflow migrate` mends it. No row was touched."
+        )
+
+
+def in_short(lacking: Sequence[str]) -> str:
+    """The first few of many sentences, and how many more there are."""
+    return "; ".join(lacking[:3]) + (f"; and {len(lacking) - 3} more" if len(lacking) > 3 else "")
+
+
+def find_differences(connection: Connection, sources: Sequence[str]) -> Iterator[str]:
+    """Yield what the database lacks or has otherwise, a sentence each; nothing when it is ready."""
+    present: dict[str, dict[str, str]] = {}
+    schema = _expected_schema(connection)
+    for table, column, type_name in connection.execute(_COLUMNS, {"tables": list(COLUMNS), "schema": schema}):
+        present.setdefault(table, {})[column] = type_name
+    placement = find_placement(connection, COLUMNS, TRIGGERS, VIEWS)
+    yield from placement.differences
+    elsewhere = {one.name for one in placement.misplaced}
+    yield from _column_differences(present, elsewhere)
+    if "extraction_status" in present:
+        yield from _status_difference(connection)
+    if "extraction_queue" in present:
+        yield from _index_differences(connection, sources, with_attempts="ocr_attempt" not in elsewhere)
+        for (trigger,) in connection.execute(_TRIGGERS, {"triggers": list(TRIGGERS)}):
+            yield f"trigger {trigger} on extraction_queue is missing or disabled"
+        yield from _function_difference(connection)
+    views = [view for view in VIEWS if view not in elsewhere]
+    for (view,) in connection.execute(_VIEWS, {"views": views, "schema": schema}):
+        yield f"view {view} is missing"
+
+
+def invalid_indexes(connection: Connection) -> list[str]:
+    """Return our indexes that a broken-off concurrent build left INVALID: `IF NOT EXISTS` would accept them."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(_INVALID_INDEXES, {"schema": _expected_schema(connection)}).fetchall()
+
+
+def _expected_schema(connection: Connection) -> int | None:
+    """Return the oid of the schema; None where the search_path leads to none."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(_EXPECTED_SCHEMA).fetchone()
+
+
+def claim_index(source: str) -> str:
+    """Return the name of the index that the claim of a source walks."""
+    return f"idx_extraction_queue_ocr_next_{source}"
+
+
+def _column_differences(present: Mapping[str, Mapping[str, str]], elsewhere: Collection[str]) -> Iterator[str]:
+    for table, columns in COLUMNS.items():
+        if table in elsewhere:
+            continue
+        if table not in present:
+            yield f"table {table} is missing"
+            continue
+        for column, wanted in columns.items():
+            found = present[table].get(column)
+            if found is None:
+                yield f"column {table}.{column} is missing"
+            elif found != wanted:
+                yield f"column {table}.{column} is {found}, not {wanted}"
+
+
+def _status_difference(connection: Connection) -> Iterator[str]:
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        name = cursor.execute(_STATUS_NAME).fetchone()
+    if name is None:
+        yield f"status 6 ({OCR_STATUS_NAME}) is missing from extraction_status"
+    elif name != OCR_STATUS_NAME:
+        yield f"status 6 is {name!r} in extraction_status, not {OCR_STATUS_NAME!r}"
+
+
+def _function_difference(connection: Connection) -> Iterator[str]:
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        # where there is none its trigger is missing, too
+        if cursor.execute(_RUNS_AS_ITS_OWNER).fetchone() is False:
+            yield "function ocr_keep_old_text() runs as whoever writes, and cannot bring back a text's times for all of them"
+
+
+def _index_differences(connection: Connection, sources: Sequence[str], *, with_attempts: bool) -> Iterator[str]:
+    definitions: dict[str, str] = dict(
+        connection.execute(_INDEXES, {"schema": _expected_schema(connection)}).fetchall()
+    )
+    invalid = {name.split(".")[-1] for name in invalid_indexes(connection)}
+    wanted = INDEXES | {claim_index(source): CLAIM_INDEX.format(source=source) for source in sources}
+    for name, definition in wanted.items():
+        if name not in definitions:
+            yield f"index {name} is missing"
+        elif name in invalid:
+            yield f"index {name} is INVALID (a concurrent build was broken off)"
+        elif _normalised(definitions[name].split("(", 1)[1]) != _normalised(definition):
+            yield f"index {name} is defined otherwise: {definitions[name]}"
+    if with_attempts:
+        yield from _one_open_difference(definitions.get("ocr_attempt_one_open"), invalid)
+
+
+def _one_open_difference(definition: str | None, invalid: set[str]) -> Iterator[str]:
+    consequence = "nothing keeps two claims of one document apart"
+    if definition is None:
+        yield f"index ocr_attempt_one_open is missing: {consequence}"
+    elif "ocr_attempt_one_open" in invalid:
+        yield f"index ocr_attempt_one_open is INVALID: {consequence}"
+    elif "UNIQUE" not in definition or _normalised(definition.split("(", 1)[1]) != "queue_idwherefinished_atisnull":
+        yield f"index ocr_attempt_one_open is defined otherwise, and {consequence}: {definition}"
+
+
+def _normalised(definition: str) -> str:
+    """Return an index definition without what Postgres adds on its own: casts, parentheses, white space."""
+    return re.sub(r"::[a-z ]+|[()\s]", "", definition).lower()

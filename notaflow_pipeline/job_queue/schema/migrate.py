@@ -1,0 +1,338 @@
+"""How a database gets the schema: yoyo-migrations over the plain SQL in `migrations/`, with an honest lock.
+
+What does not belong here: the SQL itself (`migrations/`), and saying what a database lacks (`schema`).
+"""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+import sqlparse
+from psycopg import Connection, sql
+from psycopg.rows import scalar_row
+from yoyo import read_migrations
+
+from notaflow_pipeline.job_queue.database.connections import connect
+from notaflow_pipeline.job_queue.database.search_path import queue_schema
+from notaflow_pipeline.job_queue.schema.check import TRIGGERS, VIEWS, claim_index, find_differences, invalid_indexes
+from notaflow_pipeline.job_queue.schema.columns import COLUMNS
+from notaflow_pipeline.job_queue.schema.losses import Loss, count_in
+from notaflow_pipeline.job_queue.schema.migration_session import open_backend, prepare_session
+from notaflow_pipeline.job_queue.schema.placement import (
+    Misplaced,
+    find_placement,
+    move_to_expected_schema,
+    queues_off_the_path,
+)
+
+log = logging.getLogger(__name__)
+
+MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+"""A link to the checkout's folder of that name; in an installed package, its files."""
+
+FIRST_OF_OURS = 5
+"""001 and 002 stand for NotaFlow's own tables."""
+
+LOCK_KEY = 7_027_110_005
+"""One number for everybody who migrates this database; a dead migrator's lock goes with its connection."""
+
+ATTEMPTS = 5
+"""How often a statement that met a `lock_timeout` is tried, with a growing pause, before the operator is asked."""
+
+
+class MigrationFailed(Exception):
+    """A migration could not be applied or taken back. Nothing half-done needs undoing: run it again once mended."""
+
+
+@dataclass(frozen=True)
+class Migrated:
+    """What `migrate` did, and what it could not do."""
+
+    applied: list[str] = field(default_factory=list)
+    """Names of files, in order."""
+
+    switched_on: list[str] = field(default_factory=list)
+    """Sources whose claim index was built."""
+
+    mended: list[str] = field(default_factory=list)
+    """What was missing or differed though its file had been applied, and was made anew; as `find_differences` says it."""
+
+    left: list[str] = field(default_factory=list)
+    """What differs still: no file changes what stood there before it."""
+
+
+_SYNCHRONISE_SOURCES = """
+WITH removed AS (
+    DELETE FROM ocr_source
+    WHERE document_source <> ALL(%(sources)s)
+)
+INSERT INTO ocr_source (document_source)
+SELECT unnest(%(sources)s::text[])
+ON CONFLICT (document_source) DO NOTHING
+"""
+
+# the claim of another source than `index` has an index of its own, built when that source is switched on
+_CLAIM_INDEX = """
+CREATE INDEX CONCURRENTLY IF NOT EXISTS {name}
+    ON extraction_queue (ocr_priority DESC, created_at, id)
+    WHERE status_id = 3
+      AND document_source = {source}
+      AND file_content IS NULL
+      AND (ocr_attempts IS NULL OR ocr_attempts < ocr_max_attempts)
+      AND ocr_next_attempt_at IS NULL
+"""
+
+_HAS_INDEX = """
+SELECT
+FROM pg_index AS i
+JOIN pg_class AS c ON c.oid = i.indexrelid
+WHERE i.indrelid = to_regclass('extraction_queue')
+  AND c.relname = %(name)s
+"""
+
+_MAY_MIGRATE = """
+SELECT NOT EXISTS (
+    SELECT
+    FROM pg_class
+    WHERE oid = to_regclass('extraction_queue')
+      AND NOT pg_has_role(relowner, 'USAGE')
+)
+"""
+
+
+def number_of(migration_id: str) -> int:
+    """Return the number that a migration's name begins with."""
+    return int(migration_id.split("_", 1)[0])
+
+
+def migration_ids() -> list[str]:
+    """Return every migration's name, in order."""
+    return sorted(path.stem for path in MIGRATIONS.glob("*.sql"))
+
+
+def _rollback(name: str) -> Path:
+    return MIGRATIONS / "rollback" / f"{name}.sql"
+
+
+def migrate(url: str, *, sources: Sequence[str], to: int | None = None) -> Migrated:
+    """Apply what is missing, up to number `to`; switch on the claim indexes of `sources`; mend what was lost since.
+
+    Safe to run twice, beside live writers, and beside another migrator. A login that may not migrate changes nothing, and
+    succeeds where nothing is missing.
+
+    Raises:
+        MigrationFailed: with the file and the reason, or with what a login lacks that may not add it.
+        DatabaseUnavailable: the database cannot be reached.
+    """
+    done = Migrated()
+    _require_known(to)
+    with _alone(url) as connection:
+        if to is None and not _may_migrate(connection):
+            _require_nothing(connection, sources)
+            return done
+        done.mended.extend(_move_to_queue_schema(connection))
+        _drop_invalid_indexes(connection)
+        backend = open_backend(url)
+        backend.break_lock()  # only a dead migrator can have left it: the living hold the advisory lock
+        try:
+            for migration in backend.to_apply(read_migrations(str(MIGRATIONS))):
+                if to is not None and number_of(migration.id) > to:
+                    break
+                _apply(backend, migration, connection)
+                done.applied.append(str(migration.id))
+        finally:
+            backend.connection.close()
+        if to is None:
+            with suppress(psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable):  # mended below
+                done.switched_on.extend(_switch_on(connection, sources))
+            if lacking := list(find_differences(connection, sources)):
+                _mend(connection)
+                done.switched_on.extend(_switch_on(connection, sources))
+                done.left.extend(find_differences(connection, sources))
+                done.mended.extend(one for one in lacking if one not in done.left)
+    return done
+
+
+def losses_of_down(url: str, *, to: int) -> list[Loss]:
+    """Return what `migrate_down` would delete; nothing is changed.
+
+    Raises:
+        MigrationFailed: there is no such number.
+        DatabaseUnavailable: the database cannot be reached.
+    """
+    _require_known(to)
+    with connect(url, limited=False) as connection:
+        prepare_session(connection)
+        return count_in(connection, [_rollback(name) for name in migration_ids() if number_of(name) > to])
+
+
+def migrate_down(url: str, *, to: int) -> list[str]:
+    """Take back every migration above number `to`, newest first, with the data in what they made; return their names.
+
+    Raises:
+        MigrationFailed: with the file and the reason.
+        DatabaseUnavailable: the database cannot be reached.
+    """
+    _require_known(to)
+    taken_back = []
+    with _alone(url) as connection:
+        if misplaced := find_placement(connection, COLUMNS, TRIGGERS, VIEWS).misplaced:
+            raise MigrationFailed(
+                f"{misplaced[0].sentence}: run `notaflow migrate` first, which moves it; nothing was changed"
+            )
+        backend = open_backend(url)
+        backend.break_lock()
+        try:
+            known = {migration.id: migration for migration in read_migrations(str(MIGRATIONS))}
+            for name in sorted(known, reverse=True):
+                if number_of(name) > to and backend.is_applied(known[name]):
+                    _run_file(connection, _rollback(name))
+                    with backend.transaction():
+                        backend.unmark_one(known[name])
+                    taken_back.append(name)
+        finally:
+            backend.connection.close()
+    return taken_back
+
+
+def _require_known(number: int | None) -> None:
+    last = number_of(migration_ids()[-1])
+    if number is not None and not 0 <= number <= last:
+        raise MigrationFailed(f"there is no migration {number}: they are numbered up to {last}; nothing was changed")
+
+
+def _move_to_queue_schema(connection: Connection) -> list[str]:
+    """Move our objects to the schema of extraction_queue; return what was wrong. It is all of them or none."""
+    if queue_schema(connection) is None and (elsewhere := queues_off_the_path(connection)):
+        raise MigrationFailed(
+            f"{elsewhere[0]}. Let the path name it (ALTER ROLE … SET search_path), and grant USAGE on it; for a second queue "
+            "in the first schema of the path, run migrations/001 and 002 there with psql first. Nothing was changed."
+        )
+    misplaced = find_placement(connection, COLUMNS, TRIGGERS, VIEWS).misplaced
+    if not misplaced:
+        return []
+    _require_one_of_each(misplaced)
+    try:
+        with connection.transaction():
+            connection.execute("SET LOCAL lock_timeout = '5s'")
+            move_to_expected_schema(connection, misplaced, migration_ids())
+    except psycopg.Error as refused:
+        reason = str(refused).splitlines()[0]
+        remedies = "; ".join(one.remedy.as_string(connection) for one in misplaced)
+        raise MigrationFailed(
+            f"{misplaced[0].sentence}, and could not be moved: {reason}. As its owner: {remedies}"
+        ) from None
+    return [one.sentence for one in misplaced]
+
+
+def _require_one_of_each(misplaced: Sequence[Misplaced]) -> None:
+    schemas: dict[str, list[str]] = {}
+    for one in misplaced:
+        schemas.setdefault(one.name, []).append(one.schema)
+    for name, found in schemas.items():
+        if len(found) > 1:
+            raise MigrationFailed(
+                f"{name} is in the schemas {' and '.join(found)}, and not in that of extraction_queue: remove or rename all "
+                "but the one with the right rows, and run `notaflow migrate` again. Nothing was changed."
+            )
+
+
+def _may_migrate(connection: Connection) -> bool:
+    """Whether this login is, or may act as, the owner of the table that the migrations alter; or the table is not there."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return bool(cursor.execute(_MAY_MIGRATE).fetchone())
+
+
+def _require_nothing(connection: Connection, sources: Sequence[str]) -> None:
+    missing = list(find_differences(connection, sources))
+    if missing:
+        raise MigrationFailed(
+            f"this login does not own extraction_queue, and so cannot add what is missing ({missing[0]}"
+            + (f", and {len(missing) - 1} more" if missing[1:] else "")
+            + "). Set NOTAFLOW_OWNER_DATABASE_URL to its owner's login for `notaflow migrate`."
+        )
+
+
+@contextmanager
+def _alone(url: str) -> Iterator[Connection]:
+    """Hold the migrators' lock, waiting for another migrator to finish."""
+    with connect(url, limited=False) as connection, connection.cursor(row_factory=scalar_row) as cursor:
+        prepare_session(connection)
+        # asked again and again: a statement that waits inside the server would itself hold up a concurrent index build
+        while not cursor.execute("SELECT pg_try_advisory_lock(%(key)s)", {"key": LOCK_KEY}).fetchone():
+            time.sleep(0.2)
+        prepare_session(connection)  # another migrator may have made the queue meanwhile
+        yield connection
+
+
+def _apply(backend: object, migration: object, connection: Connection) -> None:
+    """Apply one file, again after a pause when it met somebody's lock."""
+    name = migration.id  # type: ignore[attr-defined]
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            backend.apply_one(migration)  # type: ignore[attr-defined]
+        except psycopg.errors.LockNotAvailable:
+            log.warning("migration %s met a lock (try %d of %d)", name, attempt, ATTEMPTS)
+            if attempt == ATTEMPTS:
+                raise MigrationFailed(
+                    f"migration {name} could not get its lock on a table: a long transaction holds it. "
+                    "Look at pg_stat_activity, end it, and run `notaflow migrate` again; nothing is half-done."
+                ) from None
+            _drop_invalid_indexes(connection)
+            time.sleep(attempt)
+        except psycopg.Error as refused:
+            _drop_invalid_indexes(connection)
+            reason = str(refused).splitlines()[0]
+            raise MigrationFailed(f"migration {name} failed: {reason}") from refused
+        else:
+            log.info("applied %s", name)
+            return
+
+
+def _run_file(connection: Connection, path: Path) -> None:
+    # until the file says otherwise: outside a transaction its SET LOCAL does nothing, and the file before it left its own
+    connection.execute("SET lock_timeout = '5s'")
+    for statement in sqlparse.split(path.read_text(encoding="utf-8")):
+        try:
+            connection.execute(sql.SQL(statement))
+        except psycopg.errors.LockNotAvailable:
+            raise MigrationFailed(
+                f"{path.parent.name}/{path.name} could not get its lock on a table: a long transaction holds it. Look at "
+                "pg_stat_activity, end it, and run the same command again; it goes on with this file."
+            ) from None
+        except psycopg.Error as refused:
+            reason = str(refused).splitlines()[0]
+            raise MigrationFailed(f"{path.parent.name}/{path.name} failed: {reason}") from refused
+
+
+def _mend(connection: Connection) -> None:
+    """Run every file of this project again: something that a migration made was lost after it, and each can be repeated."""
+    for name in migration_ids():
+        if number_of(name) >= FIRST_OF_OURS:
+            log.info("running %s again", name)
+            _run_file(connection, MIGRATIONS / f"{name}.sql")
+
+
+def _drop_invalid_indexes(connection: Connection) -> None:
+    for name in invalid_indexes(connection):
+        log.warning("index %s was left INVALID by a broken-off build; building it anew", name)
+        connection.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(*name.split("."))))
+
+
+def _switch_on(connection: Connection, sources: Sequence[str]) -> list[str]:
+    """Build the claim indexes that are missing; return whose."""
+    built = []
+    connection.execute("SET lock_timeout = 0")  # a concurrent build waits for others, and blocks nobody
+    for source in sources:
+        if connection.execute(_HAS_INDEX, {"name": claim_index(source)}).fetchone() is None:
+            statement = sql.SQL(_CLAIM_INDEX).format(
+                name=sql.Identifier(claim_index(source)), source=sql.Literal(source)
+            )
+            connection.execute(statement)
+            built.append(source)
+    connection.execute(_SYNCHRONISE_SOURCES, {"sources": list(sources)})
+    return built

@@ -1,0 +1,59 @@
+"""Database sessions for migrations: no limits of the login's role, and the queue's schema first in the search_path.
+
+A role may have a statement_timeout (Supabase sets one). Index builds take as long as the table is large, and the session
+that holds the migrators' lock stands idle meanwhile.
+"""
+
+from urllib.parse import quote, urlencode
+
+from psycopg import Connection
+from psycopg.conninfo import conninfo_to_dict
+from yoyo.backends import DatabaseBackend
+from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
+from yoyo.connections import parse_uri
+from yoyo.migrations import default_migration_table
+
+from notaflow_pipeline.job_queue.database.search_path import pin_for_migrating
+
+# of those that this server knows: transaction_timeout came with PostgreSQL 17
+_LIFT_LIMITS = """
+SELECT set_config(name, '0', FALSE)
+FROM pg_settings
+WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout',
+               'transaction_timeout')
+"""
+
+
+def prepare_session(connection: Connection) -> None:
+    """Lift the limits that a role or a database sets, and pin the search_path; migrations set limits of their own."""
+    connection.execute(_LIFT_LIMITS)
+    pin_for_migrating(connection)
+
+
+class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no types
+    """Yoyo's backend, whose sessions are prepared before it creates or reads a table."""
+
+    def init_connection(self, connection: Connection) -> None:
+        """Prepare a connection that was just made, or whose transaction was rolled back."""
+        prepare_session(connection)
+
+
+def open_backend(url: str) -> DatabaseBackend:
+    """Return yoyo's backend for the database of `url`; its caller closes its connection."""
+    backend = _Backend(parse_uri(yoyo_url(url)), default_migration_table)
+    backend.init_database()
+    return backend
+
+
+def yoyo_url(url: str) -> str:
+    """Return the same database as yoyo writes it, with psycopg 3; every libpq parameter is kept."""
+    parameters = {key: str(value) for key, value in conninfo_to_dict(url).items() if value is not None}
+    user, password = parameters.pop("user", ""), parameters.pop("password", "")
+    host, port = parameters.pop("host", ""), parameters.pop("port", "")
+    database = parameters.pop("dbname", "")
+    if host.startswith("/"):
+        parameters["host"], host = host, ""
+    credentials = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "")
+    address = f"{credentials}@{host}" if credentials else host
+    address += f":{port}" if port and host else ""
+    return f"postgresql+psycopg://{address}/{quote(database)}" + (f"?{urlencode(parameters)}" if parameters else "")

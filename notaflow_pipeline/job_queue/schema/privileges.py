@@ -1,0 +1,158 @@
+"""What a worker's login lacks in rights, in words, before any row is touched.
+
+What does not belong here: granting them (`roles.sql`), and what the schema lacks (`schema`).
+"""
+
+from collections.abc import Iterator, Sequence
+
+from psycopg import Connection
+
+from notaflow_pipeline.job_queue.schema.check import SchemaMismatch, in_short
+from notaflow_pipeline.job_queue.schema.columns import COLUMNS
+
+# table -> right -> columns; all columns where none are named. As `roles.sql` grants them to notaflow_worker
+WRITES: dict[str, dict[str, Sequence[str]]] = {
+    "extraction_queue": {
+        "UPDATE": (
+            "status_id",
+            "error_message",
+            "file_content",
+            "updated_at",
+            "ocr_worker_id",
+            "ocr_started_at",
+            "ocr_completed_at",
+            "ocr_attempts",
+            "ocr_max_attempts",
+            "ocr_error",
+            "ocr_last_error_at",
+            "ocr_claim_id",
+            "ocr_next_attempt_at",
+            "ocr_reread_requested_at",
+            "ocr_changed_elsewhere_at",
+        )
+    },
+    "ocr_attempt": {
+        "INSERT": (),
+        "UPDATE": (
+            "lease_expires_at",
+            "finished_at",
+            "outcome",
+            "failure_kind",
+            "error",
+            "pages",
+            "characters",
+            "mean_confidence",
+            "fetch_seconds",
+            "ocr_seconds",
+            "source_bytes",
+            "engine",
+            "text_sha256",
+            "exhausted",
+            "pages_blank",
+            "pages_text_layer",
+            "pages_damaged",
+            "pages_failed",
+            "low_confidence_share",
+            "passes",
+            "coverage",
+            "retry_at",
+        ),
+    },
+    "ocr_round": {"INSERT": ()},
+    "ocr_pause": {"INSERT": (), "UPDATE": ("reason",), "DELETE": ()},
+    "ocr_alert_condition": {"INSERT": (), "UPDATE": ()},
+    "ocr_alert_message": {"INSERT": (), "DELETE": ()},
+    "ocr_alert_receiver": {"INSERT": (), "UPDATE": (), "DELETE": ()},
+    "ocr_alert_delivery": {"INSERT": (), "UPDATE": (), "DELETE": ()},
+    "ocr_alert_position": {"INSERT": (), "UPDATE": ()},
+    "ocr_progress_watch": {"INSERT": (), "UPDATE": ()},
+    "ocr_exhausted_seen": {"INSERT": (), "UPDATE": ()},
+    "ocr_daily_performance": {"INSERT": (), "DELETE": ()},
+    "ocr_daily_failure_rate": {"INSERT": (), "DELETE": ()},
+    "ocr_daily_failures_by_kind": {"INSERT": (), "DELETE": ()},
+}
+
+HOUSEKEEPERS = ("ocr_pruning",)
+"""Tables that a worker neither reads nor writes."""
+
+# a right on columns is there, too, where it is held on their table; DELETE is of tables alone
+_MISSING = """
+WITH needed AS (
+    SELECT *
+    FROM unnest(%(relations)s::text[], %(rights)s::text[], %(columns)s::text[]) AS one (relation, privilege, column_name)
+    WHERE to_regclass(relation) IS NOT NULL
+),
+lacking AS (
+    SELECT n.relation, n.privilege, n.column_name
+    FROM needed AS n
+    WHERE n.column_name IS NULL
+      AND NOT has_table_privilege(to_regclass(n.relation), n.privilege)
+    UNION ALL
+    SELECT n.relation, n.privilege, n.column_name
+    FROM needed AS n
+    JOIN pg_attribute AS a
+      ON a.attrelid = to_regclass(n.relation) AND a.attname = n.column_name AND NOT a.attisdropped
+    WHERE NOT has_column_privilege(a.attrelid, a.attnum, n.privilege)
+)
+SELECT relation, privilege, string_agg(column_name, ', ' ORDER BY column_name)
+FROM lacking
+GROUP BY relation, privilege
+ORDER BY relation, privilege
+"""
+
+# where a table's row-level security applies to this login and no policy lets it see a row
+_HIDDEN = """
+SELECT c.relname
+FROM pg_class AS c
+WHERE c.oid = ANY(ARRAY(SELECT to_regclass(name)::oid FROM unnest(%(relations)s::text[]) AS name))
+  AND row_security_active(c.oid)
+  AND NOT EXISTS (
+      SELECT
+      FROM pg_policy AS p
+      CROSS JOIN unnest(p.polroles) AS to_role
+      WHERE p.polrelid = c.oid
+        AND p.polcmd IN ('r', '*')
+        AND (to_role = 0 OR pg_has_role(to_role, 'USAGE'))
+  )
+ORDER BY c.relname
+"""
+
+
+def require_rights(connection: Connection) -> None:
+    """Refuse to start where this login may not do what a worker does.
+
+    Raises:
+        SchemaMismatch: with the first missing rights and what to do.
+    """
+    missing = list(missing_rights(connection))
+    if missing:
+        raise SchemaMismatch(
+            f"this login cannot do a worker's work: {in_short(missing)}. `notaflow migrate --roles`, run with the owner's "
+            "login, grants its role what it needs; docs/operations.md says which role may what. No row was touched."
+        )
+
+
+def missing_rights(connection: Connection) -> Iterator[str]:
+    """Yield what this login may not do that a worker must, a sentence each; nothing when it may do everything.
+
+    Tables and columns that are not there are passed over: `find_differences` names them.
+    """
+    needed = [*_reads(), *_writes()]
+    relations, rights, columns = zip(*needed, strict=True)
+    arguments = {"relations": list(relations), "rights": list(rights), "columns": list(columns)}
+    for relation, right, named in connection.execute(_MISSING, arguments):
+        yield f"this login may not {right} {relation}" + (f" ({named})" if named else "")
+    for (relation,) in connection.execute(_HIDDEN, {"relations": sorted(set(relations))}):
+        yield f"row-level security hides every row of {relation} from this login"
+
+
+def _reads() -> Iterator[tuple[str, str, str | None]]:
+    for relation, columns in COLUMNS.items():
+        if relation not in HOUSEKEEPERS:
+            yield from ((relation, "SELECT", column) for column in columns)
+
+
+def _writes() -> Iterator[tuple[str, str, str | None]]:
+    for relation, rights in WRITES.items():
+        for right, columns in rights.items():
+            yield from ((relation, right, column) for column in columns or (None,))

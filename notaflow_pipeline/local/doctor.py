@@ -1,0 +1,108 @@
+"""What `notaflow doctor` looks at: database, schema, rights, engine, storage, space, alerts; each ok, or what to do."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from psycopg import Connection
+from psycopg.rows import scalar_row
+
+from notaflow_pipeline.alerting.receivers import NOT_UNDERSTOOD, is_understood, read_receivers
+from notaflow_pipeline.documents.failures import StorageMisconfigured, StorageUnavailable
+from notaflow_pipeline.documents.location import buckets_of
+from notaflow_pipeline.job_queue.claim_trial import try_claim
+from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable, connect, where
+from notaflow_pipeline.job_queue.schema.check import SchemaMismatch, require_schema
+from notaflow_pipeline.job_queue.schema.privileges import require_rights
+from notaflow_pipeline.local.embedded import database_url
+from notaflow_pipeline.ocr.failures import EngineUnavailable
+from notaflow_pipeline.settings import Settings
+from notaflow_pipeline.worker.assembly import configured_engine, configured_storage
+
+LEAST_FREE_BYTES = 256 * 2**20
+"""For a folder that is written to while documents are read: fetched files, page images, and the embedded database."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    subject: str
+    ok: bool
+    detail: str
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Yield what is fit for work and what is not, and leave nothing changed."""
+    with ExitStack() as stack:
+        try:
+            url = stack.enter_context(database_url(settings))
+            connection = stack.enter_context(connect(url))
+        except DatabaseUnavailable as unavailable:
+            yield Finding("database", ok=False, detail=str(unavailable))
+            yield Finding("schema", ok=False, detail="not looked at: the database cannot be used")
+        else:
+            yield Finding("database", ok=True, detail=f"{where(url)}, PostgreSQL {_server_version(connection)}")
+            schema = _tried("schema", "as this version needs it", lambda: require_schema(connection, settings.sources))
+            rights = _tried("rights", "this login may do a worker's work", lambda: require_rights(connection))
+            yield from (schema, rights)
+            if schema.ok and rights.ok:
+                trial = try_claim(connection, settings.sources)
+                yield Finding("claim", ok=trial.ok, detail=trial.detail)
+            else:
+                yield Finding("claim", ok=False, detail="not tried: see above")
+    engine = configured_engine(settings)
+    yield _tried("engine", engine.name, engine.check)
+    try:
+        storage = configured_storage(settings)
+    except StorageMisconfigured as misconfigured:
+        yield Finding("storage", ok=False, detail=str(misconfigured))
+    else:
+        buckets = buckets_of(settings.sources)
+        yield _tried("storage", storage.description, lambda: storage.check(buckets))
+    embedded = [settings.home] if settings.database_url is None else []
+    yield space([Path(tempfile.gettempdir()), *embedded])
+    yield _alerts(settings)
+
+
+def space(folders: Iterable[Path], least_bytes: int = LEAST_FREE_BYTES) -> Finding:
+    """Whether there is room on the disks of these folders, or of what they will stand in."""
+    free = {folder: shutil.disk_usage(_existing(folder)).free for folder in folders}
+    said = ", ".join(f"{count / 2**20:,.0f} MiB free for {folder}" for folder, count in free.items())
+    if min(free.values()) >= least_bytes:
+        return Finding("space", ok=True, detail=said)
+    advice = f"documents need {least_bytes / 2**20:,.0f}: make room, or set TMPDIR or NOTAFLOW_HOME to another disk"
+    return Finding("space", ok=False, detail=f"{said}; {advice}")
+
+
+def _existing(folder: Path) -> Path:
+    return next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+
+
+def _alerts(settings: Settings) -> Finding:
+    """Whether somebody would be told; nothing is sent."""
+    urls = settings.alert_urls
+    receivers = read_receivers(urls.get_secret_value() if urls else None)
+    wrong = [one.label for one in receivers if not is_understood(one)]
+    if wrong:
+        return Finding("alerts", ok=False, detail=f"{', '.join(wrong)}: {NOT_UNDERSTOOD}")
+    if not receivers:
+        return Finding("alerts", ok=True, detail="nobody is told: NOTAFLOW_ALERT_URLS is empty")
+    told = ", ".join(one.label for one in receivers)
+    return Finding("alerts", ok=True, detail=f"{told}; `notaflow alert --test` sends a message")
+
+
+def _tried(subject: str, detail: str, check: Callable[[], None]) -> Finding:
+    try:
+        check()
+    except (SchemaMismatch, EngineUnavailable, StorageUnavailable) as unfit:
+        return Finding(subject, ok=False, detail=str(unfit))
+    return Finding(subject, ok=True, detail=detail)
+
+
+def _server_version(connection: Connection) -> str:
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return str(cursor.execute("SHOW server_version").fetchone())

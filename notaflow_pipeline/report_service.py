@@ -1,0 +1,53 @@
+"""Where the queue's counts and the daily tables meet in one report, for the terminal and for Dagster alike.
+
+What does not belong here: what either room reads, and how anything is drawn.
+"""
+
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from psycopg import Connection
+
+from notaflow_pipeline.job_queue import metrics, queries
+from notaflow_pipeline.reporting.report_data import Figures, QueueNow, gather_figures
+from notaflow_pipeline.settings import Settings
+from notaflow_pipeline.worker.assembly import configured_terms
+
+
+def today(connection: Connection, settings: Settings) -> date:
+    """Return the day that it is in the configured zone, by the database's clock."""
+    (now,) = connection.execute("SELECT clock_timestamp()").fetchone() or (None,)
+    assert isinstance(now, datetime)  # noqa: S101 - a clock always answers
+    return now.astimezone(ZoneInfo(settings.timezone)).date()
+
+
+def report(connection: Connection, settings: Settings, *, since: date, until: date) -> Figures:
+    """Return the figures from `since` to `until`, both included, with the queue of the enabled sources as it is now."""
+    terms = configured_terms(settings, None)
+    counts = queries.count_queue(
+        connection,
+        sources=terms.sources,
+        stuck_after=terms.stuck_after,
+        exhausted_status=terms.exhausted_status,
+    )
+    queue = QueueNow(
+        ready=counts.ready,
+        active=counts.active,
+        stuck=counts.stuck,
+        backing_off=counts.backing_off,
+        exhausted=counts.exhausted,
+        done=counts.done,
+        oldest_waiting_seconds=metrics.oldest_waiting_seconds(connection, sources=terms.sources),
+    )
+    return gather_figures(connection, queue=queue, since=since, until=until, timezone=settings.timezone)
+
+
+def days_up_to(until: date, days: int) -> date:
+    """Return the first of so many days that end with `until`."""
+    return until - timedelta(days=days - 1)
+
+
+def page_path(settings: Settings) -> Path:
+    """Return where the page that Dagster keeps up to date lies; the newest alone, as the tables hold the past."""
+    return settings.home.absolute() / "reports" / "dashboard.html"

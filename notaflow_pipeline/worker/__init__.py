@@ -1,0 +1,1 @@
+"""Claimed documents in, recorded outcomes out."""

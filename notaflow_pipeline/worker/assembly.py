@@ -1,0 +1,102 @@
+"""How the settings become a working pipeline: one context manager, used by Dagster and the terminal alike.
+
+What does not belong here: what the pipeline does, and where the settings come from.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from psycopg import Connection
+from psycopg_pool import ConnectionPool
+
+from notaflow_pipeline.documents.storage import DocumentStorage, open_storage
+from notaflow_pipeline.ocr.engine import Engine, EngineName, choose_engine
+from notaflow_pipeline.ocr.limits import Limits
+from notaflow_pipeline.ocr.reading import Reader
+from notaflow_pipeline.settings import Settings
+from notaflow_pipeline.worker.pipeline import ClaimTerms, Pipeline
+
+PAGES_AHEAD_PER_WORKER = 3
+"""Enough that the next documents are claimed and fetched before a core is free; few enough that claims stay short."""
+
+
+def configured_storage(settings: Settings) -> DocumentStorage:
+    """Return the storage that the settings name; nothing is contacted yet. The home's own folder is made when it is used.
+
+    Raises:
+        StorageMisconfigured: the settings contradict each other or lack the key.
+    """
+    if settings.documents_url is None:
+        Path(settings.documents).mkdir(parents=True, exist_ok=True)
+    key = settings.supabase_service_key
+    return open_storage(settings.documents, supabase_service_key=key.get_secret_value() if key else None)
+
+
+def configured_engine(settings: Settings) -> Engine:
+    """Return the OCR engine that the settings name, or the faster one that works here; it is not started yet."""
+    return choose_engine(EngineName(settings.engine), settings.languages)
+
+
+def configured_reader(settings: Settings) -> Reader:
+    """Return the OCR workers that the settings name; they start when entered."""
+    limits = Limits(
+        file_bytes=settings.max_file_bytes,
+        pages=settings.max_pages,
+        page_pixels=settings.max_page_pixels,
+        page_seconds=settings.page_seconds,
+        document_seconds=settings.max_document_seconds,
+        worker_bytes=settings.max_worker_bytes,
+    )
+    return Reader(configured_engine(settings), workers=settings.workers, limits=limits, dpi=settings.dpi)
+
+
+def configured_terms(settings: Settings, run_id: str | None) -> ClaimTerms:
+    """Return the terms of claiming that the settings name, for this Dagster run or for none."""
+    return ClaimTerms(
+        worker_id=settings.worker_id,
+        run_id=run_id,
+        sources=settings.sources,
+        lease=settings.lease,
+        retry_base_seconds=settings.retry_base_seconds,
+        stuck_after=timedelta(minutes=settings.stuck_minutes),
+        mirror_errors=settings.mirror_errors,
+        exhausted_status=settings.exhausted_status,
+    )
+
+
+def assemble(
+    settings: Settings,
+    *,
+    pool: ConnectionPool[Connection],
+    storage: DocumentStorage,
+    reader: Reader,
+    run_id: str | None,
+) -> Pipeline:
+    """Return the pipeline over surroundings that are open already."""
+    return Pipeline(
+        pool=pool,
+        storage=storage,
+        reader=reader,
+        engine_name=configured_engine(settings).name,
+        terms=configured_terms(settings, run_id),
+        max_file_bytes=settings.max_file_bytes,
+        pages_ahead=settings.workers * PAGES_AHEAD_PER_WORKER,
+    )
+
+
+@contextmanager
+def checked_pipeline(
+    settings: Settings, pool: ConnectionPool[Connection], run_id: str | None = None
+) -> Iterator[Pipeline]:
+    """Check the surroundings, start the OCR workers, and yield the pipeline; no process is left at the end.
+
+    Raises:
+        SchemaMismatch, DatabaseUnavailable, StorageUnavailable, EngineUnavailable: with what to do; no row was touched.
+    """
+    reader = configured_reader(settings)
+    pipeline = assemble(settings, pool=pool, storage=configured_storage(settings), reader=reader, run_id=run_id)
+    pipeline.check()
+    with reader:
+        yield pipeline

@@ -1,0 +1,111 @@
+"""Fetches claimed documents in threads of their own, into one private folder.
+
+Each result is handed to a callback, in the fetching thread; whoever gets a `Fetched` closes it.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+
+from notaflow_pipeline.documents.download import cannot_write
+from notaflow_pipeline.documents.location import locate
+from notaflow_pipeline.documents.storage import DocumentStorage, fetched
+from notaflow_pipeline.job_queue.model import Claim
+from notaflow_pipeline.scratch_directory import PrivateFolder
+
+FETCHES_AT_ONCE = 4
+"""Fetching waits for the network and costs no core; four hide a slow storage behind OCR."""
+
+STOP_FETCHING_SECONDS = 2.0
+"""How long a stopped worker waits for fetches that are under way."""
+
+PROBE_BYTES = 2**20
+"""What must fit into the temporary folder when nothing else is in it; where that fails, the disk is full."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A document's file, until `close`."""
+
+    path: Path
+    size_bytes: int
+    seconds: float
+    _files: ExitStack
+
+    def close(self) -> None:
+        """Remove the file."""
+        self._files.close()
+
+
+class Fetchers:
+    """Threads that fetch documents. Raises ReceivingImpossible where no temporary folder can be made."""
+
+    def __init__(
+        self,
+        storage: DocumentStorage,
+        max_bytes: int,
+        on_fetched: Callable[[Claim, Fetched], None],
+        on_failed: Callable[[Claim, BaseException], None],
+    ) -> None:
+        self._storage = storage
+        self._max_bytes = max_bytes
+        self._on_fetched = on_fetched
+        self._on_failed = on_failed
+        self._claims: SimpleQueue[Claim | None] = SimpleQueue()
+        try:
+            self._folder = PrivateFolder()
+        except OSError as error:
+            raise cannot_write(error) from error
+        # daemons: a fetch that hangs must not keep a stopped worker from ending
+        self._threads = [
+            threading.Thread(target=self._fetch_documents, name=f"ocr-fetch-{number}", daemon=True)
+            for number in range(FETCHES_AT_ONCE)
+        ]
+
+    def start(self) -> None:
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def fetch(self, claim: Claim) -> None:
+        """Fetch this document as soon as a thread is free."""
+        self._claims.put(claim)
+
+    def require_room(self) -> None:
+        """Raise ReceivingImpossible unless a small file can be written."""
+        probe = self._folder.path / "probe"
+        try:
+            probe.write_bytes(bytes(PROBE_BYTES))
+        except OSError as error:
+            raise cannot_write(error) from error
+        finally:
+            probe.unlink(missing_ok=True)
+
+    def stop(self) -> None:
+        """End the threads and remove the folder, also what arrives only now."""
+        for _ in self._threads:
+            self._claims.put(None)
+        give_up_at = time.monotonic() + STOP_FETCHING_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, give_up_at - time.monotonic()))
+        self._folder.remove()
+
+    def _fetch_documents(self) -> None:
+        while (claim := self._claims.get()) is not None:
+            try:
+                result = self._fetch(claim)
+            except BaseException as error:  # noqa: BLE001 - whatever it is, the deciding thread must hear of it
+                self._on_failed(claim, error)
+            else:
+                self._on_fetched(claim, result)
+
+    def _fetch(self, claim: Claim) -> Fetched:
+        began = time.monotonic()
+        location = locate(claim.supabase_path, claim.document_source, self._storage.host)
+        files = ExitStack()
+        path = files.enter_context(fetched(self._storage, location, self._max_bytes, self._folder.path))
+        return Fetched(path, path.stat().st_size, time.monotonic() - began, files)

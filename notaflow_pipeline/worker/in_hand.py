@@ -1,0 +1,48 @@
+"""A claimed document from its claim to its outcome, and what a succeeded attempt records of it."""
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from notaflow_pipeline.job_queue.model import Claim, Reading
+from notaflow_pipeline.ocr.reading import DocumentText
+from notaflow_pipeline.worker.fetching import Fetched
+
+
+@dataclass
+class InHand:
+    """A document that this worker holds."""
+
+    claim: Claim
+    fetched: Fetched | None = None
+    pages_read: int = 0
+    reading: Future[DocumentText] | None = None
+
+    @property
+    def fetch_seconds(self) -> float:
+        """How long fetching took; 0 if it did not come to that."""
+        return self.fetched.seconds if self.fetched else 0.0
+
+    @property
+    def source_bytes(self) -> int:
+        """How large the document is; 0 if it did not come here."""
+        return self.fetched.size_bytes if self.fetched else 0
+
+
+def reading_of(document: InHand, text: DocumentText, engine_name: str) -> Reading:
+    """Return what to record of a document that was read."""
+    return Reading(
+        text=text.text,
+        pages=len(text.pages),
+        mean_confidence=text.mean_confidence,
+        fetch_seconds=document.fetch_seconds,
+        ocr_seconds=text.ocr_seconds,
+        source_bytes=document.source_bytes,
+        engine=engine_name,
+        pages_blank=text.pages_blank,
+        pages_text_layer=text.pages_text_layer,
+        pages_damaged=text.pages_damaged,
+        pages_failed=text.pages_failed,
+        low_confidence_share=text.low_confidence_share,
+        passes=text.passes,
+        coverage=text.coverage,
+    )

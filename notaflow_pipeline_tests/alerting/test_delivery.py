@@ -1,0 +1,271 @@
+"""From observations to receivers, through the outbox in Postgres: told once, nothing lost, nothing held up."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import psycopg
+import pytest
+from psycopg import Connection
+
+from notaflow_pipeline.alerting import outbox, thresholds
+from notaflow_pipeline.alerting.conditions import MessageKind, Observation
+from notaflow_pipeline.alerting.delivery import PERHAPS_AGAIN, Delivered, deliver
+from notaflow_pipeline.alerting.messages import Text
+from notaflow_pipeline.alerting.receivers import Receiver, send
+from notaflow_pipeline.alerting.thresholds import Share
+from notaflow_pipeline_tests.alerting.receivers import Webhook, smtp_server, webhook
+from notaflow_pipeline_tests.testing.ports import free_port
+
+ZONE = "America/Toronto"
+BEGINNING = datetime(2026, 3, 8, 12, tzinfo=UTC)
+
+Connect = Callable[[], AbstractContextManager[Connection]]
+
+
+@pytest.fixture
+def hook() -> Iterator[Webhook]:
+    with webhook() as one:
+        yield one
+
+
+@pytest.fixture
+def connect(database_url: str) -> Connect:
+    return lambda: psycopg.connect(database_url, autocommit=True)
+
+
+def seen(minute: float, *, failing: bool = True, name: str = "rate") -> Observation:
+    return Observation(
+        key=f"check:daily:{name}",
+        failing=failing,
+        observed_at=BEGINNING + timedelta(minutes=minute),
+        title=f"check {name} of daily",
+        sentence="40 of 100 attempts failed: 40 %. Look at the storage." if failing else "All is well.",
+        figures={"day": "2026-03-08", "rate": 0.4, "threshold": 0.2},
+        link="http://127.0.0.1:3000/assets/daily?view=checks",
+    )
+
+
+def record(connection: Connection, *observations: Observation) -> list[MessageKind]:
+    return outbox.record(connection, observations, timezone=ZONE)
+
+
+def send_all(connect: Connect, *receivers: Receiver, base_seconds: float = 0) -> Delivered:
+    return deliver(connect, receivers, budget_seconds=20, send_seconds=5, base_seconds=base_seconds)
+
+
+def waiting(connection: Connection) -> int:
+    return sum(one.waiting for one in outbox.receiver_states(connection))
+
+
+def test_start_reminder_and_end_arrive_once_with_figures_threshold_day_and_link(
+    connection: Connection, connect: Connect, hook: Webhook
+) -> None:
+    receiver = Receiver(hook.url)
+    outbox.enrol(connection, [receiver])
+    for minute in range(3):
+        record(connection, seen(minute))
+        send_all(connect, receiver)
+    assert outbox.remind(connection, every=timedelta(days=1), timezone=ZONE) == 0
+    assert outbox.remind(connection, every=timedelta(0), timezone=ZONE) == 1
+    send_all(connect, receiver)
+    record(connection, seen(9, failing=False))
+    assert send_all(connect, receiver) == Delivered(1, ())
+    assert send_all(connect, receiver) == Delivered(0, ())
+    assert outbox.remind(connection, every=timedelta(0), timezone=ZONE) == 0
+    assert hook.titles == [
+        "NotaFlow: check rate of daily fails",
+        "NotaFlow: check rate of daily still fails",
+        "NotaFlow: check rate of daily no longer fails",
+    ]
+    assert [one["type"] for one in hook.messages] == ["failure", "failure", "success"]
+    start, reminder, _ = (one["message"] for one in hook.messages)
+    for part in ("Look at the storage.", "day: 2026-03-08", "rate: 0.4", "threshold: 0.2", "assets/daily?view=checks"):
+        assert part in start
+    assert "since: 2026-03-08 08:00 EDT" in start
+    assert "seen: 3 times" in reminder
+    assert len({one["headers"]["Idempotency-Key"] for one in hook.messages}) == 3
+
+
+def test_rate_that_has_too_little_data_to_be_judged_is_not_called_well(
+    connection: Connection, connect: Connect, hook: Webhook
+) -> None:
+    receiver = Receiver(hook.url)
+    outbox.enrol(connection, [receiver])
+    friday = date(2026, 3, 6)
+    bad, empty = (
+        thresholds.judge_share(days, today, what="attempts", threshold=0.2, minimum=10, advice="Look at the storage.")
+        for days, today in (([Share(friday, 90, 100)], friday), ([], friday + timedelta(days=2)))
+    )
+    for minute, verdict in enumerate((bad, empty)):
+        record(connection, replace(seen(minute), failing=verdict.alarming, sentence=verdict.sentence))
+    send_all(connect, receiver)
+    assert hook.titles == ["NotaFlow: check rate of daily fails", "NotaFlow: check rate of daily no longer fails"]
+    assert hook.messages[1]["message"].startswith("Not enough data: 0 attempts today or yesterday")
+    assert "well" not in str(hook.messages[1])
+
+
+def test_receiver_that_was_down_gets_everything_once_and_in_order_and_no_stale_reminder(
+    connection: Connection, connect: Connect, hook: Webhook
+) -> None:
+    receiver = Receiver(hook.url)
+    outbox.enrol(connection, [receiver])
+    hook.accepts = False
+    record(connection, seen(1))
+    for _ in range(3):
+        outbox.remind(connection, every=timedelta(0), timezone=ZONE)
+        problems = send_all(connect, receiver).problems
+        assert len(problems) == 1
+    record(connection, seen(2, name="other"), seen(3, failing=False))
+    send_all(connect, receiver)
+    (state,) = outbox.receiver_states(connection)
+    assert (state.failures, state.waiting) == (4, 3)
+    assert state.last_error
+    hook.accepts = True
+    assert send_all(connect, receiver) == Delivered(3, ())
+    assert hook.titles == [
+        "NotaFlow: check rate of daily fails",
+        "NotaFlow: check other of daily fails",
+        "NotaFlow: check rate of daily no longer fails",
+    ]
+    (state,) = outbox.receiver_states(connection)
+    assert (state.failures, state.waiting, state.last_error) == (0, 0, None)
+
+
+def test_receiver_that_failed_is_left_alone_for_a_while(
+    connection: Connection, connect: Connect, hook: Webhook
+) -> None:
+    receiver = Receiver(hook.url)
+    outbox.enrol(connection, [receiver])
+    hook.accepts = False
+    record(connection, seen(1))
+    for _ in range(3):
+        send_all(connect, receiver, base_seconds=60)
+    assert hook.requests == 1
+
+
+def test_receivers_that_are_wrong_down_or_hanging_hold_up_no_other(
+    connection: Connection, connect: Connect, hook: Webhook
+) -> None:
+    with webhook() as hanging, smtp_server() as box:
+        hanging.hangs_seconds = 60
+        good = [
+            Receiver(hook.url),
+            Receiver(f"mailto://u:p@127.0.0.1:{box.port}?from=ocr@notaflow.test&to=clerk@notaflow.test"),
+        ]
+        bad = [Receiver("nonsense://x"), Receiver(f"json://127.0.0.1:{free_port()}/"), Receiver(hanging.url)]
+        outbox.enrol(connection, [*bad, *good])
+        record(connection, seen(1), seen(2, name="other"))
+        done = deliver(connect, [*bad, *good], budget_seconds=30, send_seconds=8)
+        assert len(done.problems) == 3
+        assert done.messages == 4
+        assert len(hook.messages) == len(box.mails) == 2
+    assert waiting(connection) == 6
+
+
+def test_sender_killed_between_sending_and_noting_sends_once_more_with_the_same_id_and_says_so(
+    connection: Connection, connect: Connect, hook: Webhook
+) -> None:
+    receiver = Receiver(hook.url)
+    outbox.enrol(connection, [receiver])
+    record(connection, seen(1), seen(2, failing=False))
+    delivery = outbox.take(connection, receiver, lease=timedelta(minutes=1))
+    assert delivery is not None
+    send(receiver, Text(delivery.subject, delivery.body), uid=delivery.uid)
+    # and here it dies: while its claim holds nothing goes out, not even what comes after
+    assert send_all(connect, receiver) == Delivered(0, ())
+    connection.execute(
+        "UPDATE ocr_alert_delivery SET claimed_until = clock_timestamp() WHERE claimed_until IS NOT NULL"
+    )
+    assert send_all(connect, receiver) == Delivered(2, ())
+    first, again, end = hook.messages
+    assert first["title"] == again["title"]
+    assert first["headers"]["Idempotency-Key"] == again["headers"]["Idempotency-Key"]
+    assert PERHAPS_AGAIN in again["message"]
+    assert PERHAPS_AGAIN not in first["message"] + end["message"]
+    assert send_all(connect, receiver) == Delivered(0, ())
+
+
+def test_two_senders_at_once_send_nothing_twice(connection: Connection, connect: Connect, hook: Webhook) -> None:
+    receiver = Receiver(hook.url)
+    outbox.enrol(connection, [receiver])
+    record(connection, *(seen(1, name=str(number)) for number in range(20)))
+    # the same receiver twice: two threads with two connections
+    assert deliver(connect, [receiver, receiver, receiver], budget_seconds=20).problems == ()
+    while waiting(connection):
+        send_all(connect, receiver)
+    assert sorted(hook.titles) == sorted({*hook.titles})
+    assert len(hook.titles) == 20
+
+
+def test_message_that_a_receiver_never_takes_does_not_hold_up_the_rest(
+    connection: Connection, connect: Connect, hook: Webhook
+) -> None:
+    receiver = Receiver(hook.url)
+    outbox.enrol(connection, [receiver])
+    hook.refuses = "poison"
+    record(connection, seen(1, name="poison"), seen(2, name="good"))
+    for _ in range(outbox.PATIENT_ATTEMPTS):
+        assert send_all(connect, receiver).messages == 0
+    assert send_all(connect, receiver).messages == 1
+    assert hook.titles == ["NotaFlow: check good of daily fails"]
+    hook.refuses = None
+    assert send_all(connect, receiver).messages == 1, "and it is not given up"
+
+
+def test_new_receiver_hears_what_is_open_and_nothing_that_is_over(
+    connection: Connection, connect: Connect, hook: Webhook
+) -> None:
+    record(connection, seen(1, name="over"), seen(2, name="over", failing=False), seen(3, name="open"))
+    receiver = Receiver(hook.url)
+    outbox.enrol(connection, [receiver])
+    outbox.enrol(connection, [receiver])
+    send_all(connect, receiver)
+    assert hook.titles == ["NotaFlow: check open of daily fails"]
+
+
+def test_receiver_with_a_new_password_gets_what_waited_for_the_old_one(
+    connection: Connection, connect: Connect, hook: Webhook
+) -> None:
+    old, other = Receiver(f"json://u:wrong@127.0.0.1:{hook.port}/"), Receiver(hook.url)
+    outbox.enrol(connection, [old, other])
+    record(connection, seen(1), seen(2, failing=False))
+    send_all(connect, other)
+    assert len(hook.messages) == 2
+    new = Receiver(f"json://u:right@127.0.0.1:{hook.port}/")
+    outbox.enrol(connection, [new, other])
+    assert waiting(connection) == 2, "somebody else may still be configured with the old one"
+    connection.execute(
+        "UPDATE ocr_alert_receiver SET configured_at = configured_at - interval '1 hour', "
+        "enrolled_at = enrolled_at - interval '1 hour' WHERE receiver = %s",
+        [old.key],
+    )
+    outbox.enrol(connection, [new, other])
+    send_all(connect, new, other)
+    assert len(hook.messages) == 4
+    assert {one.receiver for one in outbox.receiver_states(connection)} == {new.key, other.key}
+
+
+def test_events_and_their_messages_and_the_position_are_one_transaction(
+    connection: Connection, database_url: str
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as dying:
+        dying.execute("CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'power cut'; END $$")
+        dying.execute("CREATE TRIGGER die BEFORE INSERT ON ocr_alert_position FOR EACH ROW EXECUTE FUNCTION die()")
+        with pytest.raises(psycopg.errors.RaiseException):
+            outbox.record(dying, [seen(1)], timezone=ZONE, positions={"dagster": 7})
+        dying.execute("DROP TRIGGER die ON ocr_alert_position")
+    assert outbox.open_conditions(connection) == []
+    assert outbox.read_position(connection) == {}
+    outbox.record(connection, [seen(1)], timezone=ZONE, positions={"dagster": 7})
+    assert outbox.read_position(connection) == {"dagster": 7}
+    assert len(outbox.open_conditions(connection)) == 1
+
+
+def test_condition_that_nothing_observes_any_more_can_be_forgotten(connection: Connection) -> None:
+    record(connection, seen(1))
+    assert outbox.forget(connection, "check:daily:rate")
+    assert not outbox.forget(connection, "check:daily:rate")
+    assert outbox.open_conditions(connection) == []
+    assert record(connection, seen(2)) == [MessageKind.START]

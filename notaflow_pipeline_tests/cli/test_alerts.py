@@ -1,0 +1,197 @@
+"""`notaflow alert`: a test message, the watch from outside, and what a person says to it."""
+
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from psycopg import Connection
+
+from notaflow_pipeline.alerting.database_outage import FILE, tell_without_database
+from notaflow_pipeline.alerting.delivery import PERHAPS_AGAIN
+from notaflow_pipeline.alerting.receivers import Receiver
+from notaflow_pipeline.cli.alerts import _look
+from notaflow_pipeline.job_queue.database import connections
+from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
+from notaflow_pipeline.settings import Settings
+from notaflow_pipeline_tests.alerting.receivers import smtp_server, webhook
+from notaflow_pipeline_tests.cli import Terminal, open_terminal
+from notaflow_pipeline_tests.faults.proxy import proxy_before
+from notaflow_pipeline_tests.job_queue.conftest import add_document, ago
+from notaflow_pipeline_tests.testing.ports import free_port
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
+
+SECRET = "correcthorsebattery"
+
+# not pg_stat_activity, which shows the same throughout a transaction
+TERMINATE_WAITING = """
+SELECT pg_terminate_backend(pid)
+FROM pg_locks
+WHERE relation = 'ocr_daily_failure_rate'::regclass
+  AND NOT granted
+"""
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, database_url: str) -> Terminal:
+    return open_terminal(tmp_path, database_url)
+
+
+def test_test_message_says_who_took_it_and_why_not_without_secrets_or_a_database(tmp_path: Path) -> None:
+    nowhere = free_port()
+    terminal = open_terminal(tmp_path, f"postgresql://u:{SECRET}@127.0.0.1:{nowhere}/x")
+    with webhook() as hook, smtp_server() as box:
+        good = (
+            f"json://u:{SECRET}@127.0.0.1:{hook.port}/ mailto://u:{SECRET}@127.0.0.1:{box.port}?from=a@b.ca&to=c@d.ca"
+        )
+        done = terminal.run("alert", "--test", NOTAFLOW_ALERT_URLS=good)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert [line.split()[0] for line in done.stdout.splitlines()] == ["delivered", "delivered"]
+        assert f"json://127.0.0.1:{hook.port}/***" in done.stdout
+        assert (hook.titles, len(box.mails)) == (["NotaFlow test"], 1)
+        some = terminal.run("alert", "--test", NOTAFLOW_ALERT_URLS=f"json://u:{SECRET}@127.0.0.1:{nowhere}/ {hook.url}")
+    assert some.returncode == 1
+    refused, delivered = some.stdout.splitlines()
+    assert "Connection error" in refused
+    assert delivered.startswith("delivered")
+    assert SECRET not in done.stdout + some.stdout + some.stderr
+    none = terminal.run("alert", "--test")
+    assert (none.returncode, none.stderr.count("\n")) == (1, 1)
+    assert "NOTAFLOW_ALERT_URLS is empty" in none.stderr
+
+
+def test_watch_from_outside_tells_and_exits_with_1_until_all_is_well_again(
+    terminal: Terminal, connection: Connection
+) -> None:
+    add_document(connection, ocr_attempts=3, ocr_last_error_at=ago("2 days"))
+    add_document(connection, created_at=ago("1 minute"))
+    with webhook() as hook:
+        urls = {"NOTAFLOW_ALERT_URLS": hook.url, "NOTAFLOW_ALERT_IDLE_MINUTES": "5"}
+        first = terminal.run("alert", "--check", **urls)
+        assert first.returncode == 1
+        assert "failed for good" in first.stdout
+        connection.execute("UPDATE ocr_progress_watch SET idle_since = clock_timestamp() - interval '6 minutes'")
+        second = terminal.run("alert", "--check", **urls)
+        assert "nobody has claimed any" in second.stdout
+        assert hook.titles == [
+            "NotaFlow: check exhausted_documents_were_looked_at of extraction_queue fails",
+            "NotaFlow: check ready_documents_are_worked_on of extraction_queue fails",
+        ]
+        (shown,) = terminal.json("alert", **urls)
+        assert len(shown["open"]) == 2
+        assert [one["waiting"] for one in shown["receivers"]] == [0]
+        terminal.run("alert", "--seen")
+        connection.execute("DELETE FROM extraction_queue WHERE ocr_attempts = 0")
+        last = terminal.run("alert", "--check", **urls)
+        assert (last.returncode, last.stdout.strip()) == (0, "Nothing is alarming.")
+        assert [title.partition(" of ")[2] for title in hook.titles[2:]] == ["extraction_queue no longer fails"] * 2
+
+
+def test_database_that_is_away_is_told_once_and_its_return_too(
+    terminal: Terminal, connection: Connection, tmp_path: Path
+) -> None:
+    away = {"NOTAFLOW_DATABASE_URL": f"postgresql://u:{SECRET}@127.0.0.1:{free_port()}/x"}
+    with webhook() as hook, webhook() as other:
+        urls = {"NOTAFLOW_ALERT_URLS": f"{hook.url} {other.url}"}
+        other.accepts = False
+        for _ in range(2):
+            done = terminal.run("alert", "--check", **urls, **away)
+            assert done.returncode == 1
+            assert "cannot use database x at 127.0.0.1" in done.stdout
+        other.accepts = True
+        terminal.run("alert", "--check", **urls, **away)
+        assert hook.titles == other.titles == ["NotaFlow: the database fails"]
+        terminal.run("alert", "--check", **urls, **away, NOTAFLOW_ALERT_REMINDER_HOURS="0.00001")
+        assert hook.titles[1:] == ["NotaFlow: the database still fails"]
+        assert terminal.run("alert", "--check", **urls).returncode == 0
+        terminal.run("alert", "--check", **urls)
+        assert hook.titles[2:] == other.titles[2:] == ["NotaFlow: the database no longer fails"]
+        assert SECRET not in str(hook.messages) + done.stdout + done.stderr
+    assert not (tmp_path / "home" / "database-alert.json").exists()
+
+
+def test_database_that_is_lost_while_it_is_judged_is_told_too(terminal: Terminal, connection: Connection) -> None:
+    with webhook() as hook:
+        urls = {"NOTAFLOW_ALERT_URLS": hook.url}
+        with connection.transaction():
+            connection.execute("LOCK TABLE ocr_daily_failure_rate IN ACCESS EXCLUSIVE MODE")
+            with terminal.start("alert", "--check", **urls) as watch:
+                # the look waits for the table: it has connected, and is in the middle
+                wait_until(lambda: bool(connection.execute(TERMINATE_WAITING).fetchall()))
+                said, _ = watch.communicate(timeout=HANG_SECONDS)
+        assert watch.returncode == 1
+        assert said.startswith("cannot use database")
+        assert hook.titles == ["NotaFlow: the database fails"]
+        assert terminal.run("alert", "--check", **urls).returncode == 0
+        assert hook.titles[1:] == ["NotaFlow: the database no longer fails"]
+
+
+def test_server_that_falls_silent_ends_the_look_like_one_that_is_gone(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "ANSWER_SECONDS", 1)
+    with proxy_before(database_url) as proxy:
+        proxy.go_silent_at("FROM ocr_daily_performance")
+        with pytest.raises(DatabaseUnavailable, match="cannot use database"):
+            _look(proxy.url, Settings(_env_file=None), [], ())
+
+
+def test_death_between_sending_and_writing_leads_to_the_same_id_for_an_absent_database(tmp_path: Path) -> None:
+    def tell(now: datetime) -> list[str]:
+        return tell_without_database(
+            tmp_path,
+            (Receiver(hook.url),),
+            error="gone",
+            now=now,
+            every=timedelta(hours=1),
+            timezone="America/Toronto",
+            ui_url="http://127.0.0.1:3000",
+        )
+
+    def die() -> None:
+        # what was written once the message was out is not there
+        shutil.copy(tmp_path / FILE, tmp_path / "before")
+
+    with webhook() as hook:
+        hook.before_answer = die
+        tell(datetime(2026, 3, 8, 12, tzinfo=UTC))
+        shutil.move(tmp_path / "before", tmp_path / FILE)
+        tell(datetime(2026, 3, 8, 12, 5, tzinfo=UTC))
+        first, second = (one["headers"]["Idempotency-Key"] for one in hook.messages)
+        assert first == second
+        tell(datetime(2026, 3, 8, 12, 10, tzinfo=UTC))
+        assert len(hook.messages) == 2
+
+
+def test_condition_is_forgotten_by_its_name_and_options_exclude_each_other(
+    terminal: Terminal, connection: Connection
+) -> None:
+    add_document(connection, ocr_attempts=3, ocr_last_error_at=ago("2 days"))
+    terminal.run("alert", "--check")
+    key = "check:extraction_queue:exhausted_documents_were_looked_at"
+    assert key in terminal.run("alert").stdout
+    assert terminal.run("alert", "--forget", key).returncode == 0
+    again, both = terminal.run("alert", "--forget", key), terminal.run("alert", "--test", "--check")
+    for done in (again, both):
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+
+
+def test_process_killed_between_sending_and_noting_leads_to_one_more_message_with_the_same_id(
+    terminal: Terminal, connection: Connection
+) -> None:
+    add_document(connection, ocr_attempts=3, ocr_last_error_at=ago("2 days"))
+    with webhook() as hook:
+        hook.keeps_silent_seconds = 60
+        with terminal.start("alert", "--check", NOTAFLOW_ALERT_URLS=hook.url) as watch:
+            wait_until(lambda: len(hook.messages) == 1)
+            watch.kill()
+            watch.communicate()
+        hook.woken.set()
+        assert terminal.run("alert", "--check", NOTAFLOW_ALERT_URLS=hook.url).returncode == 1
+        assert len(hook.messages) == 1, "its claim holds"
+        connection.execute("UPDATE ocr_alert_delivery SET claimed_until = clock_timestamp()")
+        for _ in range(2):
+            terminal.run("alert", "--check", NOTAFLOW_ALERT_URLS=hook.url)
+        first, again = hook.messages
+        assert first["headers"]["Idempotency-Key"] == again["headers"]["Idempotency-Key"]
+        assert PERHAPS_AGAIN in again["message"]

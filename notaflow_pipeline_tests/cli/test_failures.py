@@ -1,0 +1,141 @@
+"""Every command that cannot do what it was asked says why in one line, exits with 1, and leaves the rows alone."""
+
+import shutil
+import socket
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from PIL import Image
+from psycopg import Connection
+
+from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline.job_queue.schema.migrate import migrate
+from notaflow_pipeline_tests.cli import Terminal, open_terminal
+
+SECRET = "correct-horse-battery-staple"
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, database_url: str) -> Terminal:
+    """A terminal on this test's database."""
+    return open_terminal(tmp_path, database_url)
+
+
+@pytest.fixture(autouse=True)
+def page(terminal: Terminal, connection: Connection) -> None:
+    """A document that is ready, and could be read if all were well."""
+    Image.new("L", (60, 40), "white").save(terminal.documents / "index" / "page.png")
+    enqueue_document(connection, NewDocument("index", "1", "index/page.png"))
+
+
+def versions(connection: Connection) -> list[tuple[Any, ...]]:
+    """Every row with its physical version: equal before and after only if nothing has written it."""
+    return connection.execute("SELECT xmin::text, ctid::text, q.* FROM extraction_queue AS q ORDER BY id").fetchall()
+
+
+def refused(terminal: Terminal, connection: Connection, *arguments: str, **changes: str) -> str:
+    """Run a command that must fail, and return the one line that it prints."""
+    before = versions(connection)
+    done = terminal.run(*arguments, **changes)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.stdout == ""
+    assert done.stderr.startswith("notaflow: "), done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert SECRET not in done.stderr
+    assert versions(connection) == before
+    return done.stderr
+
+
+COMMANDS = [["enqueue", "."], ["work", "--until-empty", "--json"], ["status"], ["export"]]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, ["migrate"]], ids=" ".join)
+def test_database_away(terminal: Terminal, connection: Connection, command: list[str]) -> None:
+    with socket.socket() as listener:  # bound and not listening: a port at which surely nobody answers
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        url = f"postgresql://notaflow:{SECRET}@127.0.0.1:{port}/notaflow"
+        line = refused(terminal, connection, *command, NOTAFLOW_DATABASE_URL=url)
+    assert f"cannot use database notaflow at 127.0.0.1:{port}" in line
+    assert "Is it running" in line
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_schema_not_migrated(tmp_path: Path, empty_database_url: str, command: list[str]) -> None:
+    migrate(empty_database_url, sources=["index"], to=5)
+    terminal = open_terminal(tmp_path / "other", empty_database_url)
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        enqueue_document(connection, NewDocument("index", "1", "index/page.png"))
+        line = refused(terminal, connection, *command)
+    assert "schema is not ready for OCR" in line
+    assert "`notaflow migrate` mends it" in line
+
+
+def test_language_missing(terminal: Terminal, connection: Connection) -> None:
+    line = refused(terminal, connection, "work", OCR_LANGUAGES="xyz")
+    assert "no language data for 'xyz'" in line
+    assert "install tesseract-ocr-xyz or change OCR_LANGUAGES" in line
+
+
+def test_tesseract_missing(terminal: Terminal, connection: Connection) -> None:
+    line = refused(terminal, connection, "work", PATH=str(terminal.folder), OCR_ENGINE="pytesseract")
+    assert "Tesseract is not installed" in line
+    assert "apt-get install tesseract-ocr tesseract-ocr-fra" in line
+
+
+def test_storage_away(terminal: Terminal, connection: Connection) -> None:
+    shutil.rmtree(terminal.documents)
+    assert "Check that the folder exists" in refused(terminal, connection, "work")
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("https://project.supabase.co", "SUPABASE_SERVICE_KEY"),
+        ("ftp://documents.example", "Documents cannot be read from ftp: URLs"),
+        (f"s3://key:{SECRET}@bucket", "Credentials do not belong in the s3:// URL"),
+    ],
+)
+def test_storage_that_cannot_be_meant(terminal: Terminal, connection: Connection, url: str, says: str) -> None:
+    assert says in refused(terminal, connection, "work", NOTAFLOW_DOCUMENTS_URL=url)
+
+
+@pytest.mark.parametrize("command", [["work"], ["doctor"], ["dev"]], ids=" ".join)
+def test_wrong_setting(terminal: Terminal, connection: Connection, command: list[str]) -> None:
+    assert "OCR_WORKERS" in refused(terminal, connection, *command, OCR_WORKERS="many")
+
+
+def test_database_url_that_is_none(terminal: Terminal, connection: Connection) -> None:
+    line = refused(terminal, connection, "status", NOTAFLOW_DATABASE_URL=f"mysql://user:{SECRET}@host/database")
+    assert "NOTAFLOW_DATABASE_URL is not a PostgreSQL URL" in line
+
+
+def test_file_that_is_not_there(terminal: Terminal, connection: Connection) -> None:
+    line = refused(terminal, connection, "enqueue", "nowhere.pdf", "documents/index/page.png")
+    assert "nowhere.pdf does not exist" in line
+
+
+def test_document_that_is_not_there(terminal: Terminal, connection: Connection) -> None:
+    assert "no document has the id or number '9 999 999'" in refused(terminal, connection, "show", "9 999 999")
+
+
+def test_port_that_is_taken(terminal: Terminal, connection: Connection) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        line = refused(terminal, connection, "dev", "--no-samples", "--port", port)
+    assert f"port {port} on 127.0.0.1 is taken" in line
+
+
+@pytest.mark.parametrize("command", [["work", "--until-empty"], ["work", "--json"]], ids=" ".join)
+def test_documents_folder_one_too_deep(terminal: Terminal, connection: Connection, command: list[str]) -> None:
+    line = refused(terminal, connection, *command, NOTAFLOW_DOCUMENTS_URL=str(terminal.documents / "index"))
+    assert "has no folder index" in line
+    assert "Set NOTAFLOW_DOCUMENTS_URL to the folder in which that folder lies" in line
+
+
+def test_doctor_names_a_documents_folder_one_too_deep(terminal: Terminal) -> None:
+    done = terminal.run("doctor", NOTAFLOW_DOCUMENTS_URL=str(terminal.documents / "index"))
+    assert done.returncode == 1
+    assert "has no folder index" in " ".join(done.stdout.split())

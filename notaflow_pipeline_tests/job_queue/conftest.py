@@ -1,0 +1,224 @@
+"""What the queue's tests share: rows made to order, and a look at what became of them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from typing import Any, LiteralString
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg import Connection, sql
+from psycopg.rows import dict_row
+
+from notaflow_pipeline.job_queue import claims, outcomes
+from notaflow_pipeline.job_queue.database.chunks import Changed
+from notaflow_pipeline.job_queue.maintenance.recovery import REPAIRS, Recovered, recover
+from notaflow_pipeline.job_queue.maintenance.requeue import Choice, Exhausted, send_round
+from notaflow_pipeline.job_queue.maintenance.reread import request_reread
+from notaflow_pipeline.job_queue.model import ERROR_PREFIX, Claim, Failure, Reading, Recording
+from notaflow_pipeline.job_queue.schema.roles import WORKER
+from notaflow_pipeline_tests.testing import least_privilege
+from notaflow_pipeline_tests.testing.logins import logged_in
+from notaflow_pipeline_tests.testing.waiting import wait_until
+
+LEASE = timedelta(minutes=5)
+STUCK_AFTER = timedelta(minutes=10)
+
+READING = Reading(
+    text="--- Page 1 ---\nLot 3 770 292, à Québec",
+    pages=1,
+    mean_confidence=91.5,
+    fetch_seconds=0.25,
+    ocr_seconds=1.5,
+    source_bytes=4096,
+    engine="tesseract 5",
+    coverage=0.875,
+)
+BLANK = Reading(
+    text="", pages=1, mean_confidence=None, fetch_seconds=0.1, ocr_seconds=0.1, source_bytes=10, engine="tesseract 5"
+)
+TIMEOUT = Failure(kind="timeout", sentence="Page 2 of 7 took longer than 120 s.", retryable=True)
+ENCRYPTED = Failure(kind="encrypted", sentence="The document needs a password.", retryable=False)
+
+
+def ago(interval: str) -> sql.Composed:
+    """A time that long before the database's now, as a value for `add_document` and `change`."""
+    return sql.SQL("clock_timestamp() - {}::interval").format(sql.Literal(interval))
+
+
+def ahead(interval: str) -> sql.Composed:
+    """A time that long after the database's now."""
+    return sql.SQL("clock_timestamp() + {}::interval").format(sql.Literal(interval))
+
+
+def _value(value: object) -> sql.Composable:
+    return value if isinstance(value, sql.Composable) else sql.Literal(value)
+
+
+def add_document(connection: Connection, **columns: object) -> UUID:
+    """Add a row that is ready for OCR, but for `columns`; return its id."""
+    values = {"document_source": "index", "document_number": "2 784 195", "status_id": 3, **columns}
+    statement = sql.SQL("INSERT INTO extraction_queue ({}) VALUES ({}) RETURNING id").format(
+        sql.SQL(", ").join(map(sql.Identifier, values)), sql.SQL(", ").join(map(_value, values.values()))
+    )
+    row = connection.execute(statement).fetchone()
+    assert row is not None
+    assert isinstance(row[0], UUID)
+    return row[0]
+
+
+def change(connection: Connection, table: LiteralString, key: UUID | int, **columns: object) -> None:
+    """Set columns of one row, as another program or the passing of time would."""
+    changes = sql.SQL(", ").join(
+        sql.SQL("{} = {}").format(sql.Identifier(name), _value(value)) for name, value in columns.items()
+    )
+    statement = sql.SQL("UPDATE {} SET {} WHERE id = {}").format(sql.Identifier(table), changes, sql.Literal(key))
+    assert connection.execute(statement).rowcount == 1
+
+
+def document(connection: Connection, key: UUID) -> dict[str, Any]:
+    """One row of the queue, whole."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute("SELECT * FROM extraction_queue WHERE id = %s", [key]).fetchone()
+    assert row is not None
+    return row
+
+
+def attempts(connection: Connection, key: UUID | None = None) -> list[dict[str, Any]]:
+    """The attempts of a document, or of all, oldest first."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        statement = "SELECT * FROM ocr_attempt WHERE %(key)s::uuid IS NULL OR queue_id = %(key)s ORDER BY id"
+        return cursor.execute(statement, {"key": key}).fetchall()
+
+
+def everything(connection: Connection) -> tuple[list[Any], list[Any]]:
+    """Both tables, to show that nothing changed."""
+    return (
+        connection.execute("SELECT * FROM extraction_queue ORDER BY id").fetchall(),
+        connection.execute("SELECT * FROM ocr_attempt ORDER BY id").fetchall(),
+    )
+
+
+def claim(
+    connection: Connection,
+    limit: int = 1,
+    *,
+    sources: Sequence[str] = ("index",),
+    worker_id: str = "ocr-monitor-1",
+    run_id: str | None = None,
+) -> list[Claim]:
+    """Claim with a lease that outlasts the test."""
+    return claims.claim_documents(
+        connection, limit=limit, sources=sources, worker_id=worker_id, run_id=run_id, lease=LEASE
+    )
+
+
+def claim_one(connection: Connection) -> Claim:
+    """Claim the one document that is ready."""
+    [only] = claim(connection)
+    return only
+
+
+def record_failure(
+    connection: Connection,
+    held: Claim,
+    failure: Failure = TIMEOUT,
+    *,
+    retry_base_seconds: float = 30.0,
+    mirror_errors: bool = True,
+    exhausted_status: int = 3,
+) -> Recording:
+    """Record a failure under the default settings."""
+    return outcomes.record_failure(
+        connection,
+        held,
+        failure,
+        error=ERROR_PREFIX + failure.sentence,
+        fetch_seconds=0.5,
+        source_bytes=2048,
+        retry_base_seconds=retry_base_seconds,
+        mirror_errors=mirror_errors,
+        exhausted_status=exhausted_status,
+    )
+
+
+def succeed(connection: Connection, held: Claim, reading: Reading = READING) -> bool:
+    """Record a text, again while its row is locked; whether it was accepted."""
+    return _unlocked(lambda: outcomes.record_texts(connection, [(held, reading)])[held.token])
+
+
+def fail(connection: Connection, held: Claim, failure: Failure = TIMEOUT, **options: Any) -> bool:
+    """Record a failure, again while its row is locked; whether it was accepted."""
+    return _unlocked(lambda: record_failure(connection, held, failure, **options))
+
+
+def _unlocked(record: Callable[[], Recording]) -> bool:
+    recording = Recording.LOCKED
+
+    def is_decided() -> bool:
+        nonlocal recording
+        recording = record()
+        return recording is not Recording.LOCKED
+
+    wait_until(is_decided)
+    return recording is Recording.RECORDED
+
+
+def sweep(connection: Connection, *, mirror_errors: bool = True, exhausted_status: int = 3) -> Recovered:
+    """Recover under the default settings."""
+    return recover(
+        connection,
+        sources=["index"],
+        stuck_after=STUCK_AFTER,
+        mirror_errors=mirror_errors,
+        exhausted_status=exhausted_status,
+    )
+
+
+def requeue(connection: Connection, choice: Choice, **options: Any) -> list[Exhausted]:
+    """Requeue exhausted documents; return them as they were before."""
+    requeued: list[Exhausted] = []
+    changed = send_round(connection, choice, on_sent=requeued.extend, **options)
+    assert changed == Changed(len(requeued))
+    return requeued
+
+
+def reread(connection: Connection, **options: Any) -> list[UUID]:
+    """Have documents of the source index read again; return which."""
+    requested: list[UUID] = []
+    changed = request_reread(connection, **{"sources": ["index"], **options}, on_requested=requested.extend)
+    assert changed == Changed(len(requested))
+    return requested
+
+
+def repaired(**numbers: int) -> Recovered:
+    """What `sweep` returns when it repaired this and nothing else."""
+    counts: dict[str, int] = {**dict.fromkeys(REPAIRS, 0), **numbers}
+    return Recovered(**counts)  # type: ignore[arg-type]  # the other fields have defaults
+
+
+def expire(connection: Connection, held: Claim) -> None:
+    """Let the lease of a claim run out."""
+    change(connection, "ocr_attempt", held.token, lease_expires_at=ago("1 second"))
+
+
+@pytest.fixture
+def other(database_url: str) -> Iterator[Connection]:
+    """A second connection to the same database: another program, or another worker."""
+    with psycopg.connect(database_url, autocommit=True) as one:
+        # waiting for a lock is a failure here, not a hanging test
+        one.execute("SET lock_timeout = '5s'")
+        yield one
+
+
+@pytest.fixture
+def roles(database_url: str) -> None:
+    """The roles on this test's database, whose tables all have row-level security on."""
+    least_privilege.prepare(database_url)
+
+
+@pytest.fixture
+def worker(roles: None, connection: Connection, database_url: str) -> Iterator[Connection]:
+    """A login that is a worker and nothing else."""
+    with logged_in(connection, database_url, WORKER) as one:
+        yield one

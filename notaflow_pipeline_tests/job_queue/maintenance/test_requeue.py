@@ -1,0 +1,168 @@
+"""Exhausted documents go round again: the right ones, with their history, and not for ever; and a pause stops all claims."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from psycopg import Connection
+
+from notaflow_pipeline.job_queue import claims, outcomes, releases
+from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline.job_queue.invariants import find_violations
+from notaflow_pipeline.job_queue.maintenance.requeue import Choice, find_exhausted, what_became
+from notaflow_pipeline.job_queue.model import Claim, Failure, Reading, Recording
+from notaflow_pipeline.job_queue.pause import pause, paused, resume
+from notaflow_pipeline_tests.job_queue.conftest import requeue, succeed
+
+EVERYTHING = Choice(sources=("index",))
+
+
+def claim(connection: Connection, limit: int = 10, run_id: str | None = None) -> list[Claim]:
+    return claims.claim_documents(
+        connection, limit=limit, sources=["index"], worker_id="test", run_id=run_id, lease=timedelta(minutes=1)
+    )
+
+
+def exhaust(connection: Connection, kinds: Sequence[str]) -> list[UUID]:
+    """Documents that failed for good, one with each kind."""
+    documents = [enqueue_document(connection, NewDocument("index", kind, f"index/{kind}.pdf")) for kind in kinds]
+    for one, kind in zip(claim(connection, len(kinds)), kinds, strict=True):
+        fail(connection, one, kind)
+    return documents
+
+
+def fail(connection: Connection, one: Claim, kind: str, exhausted_status: int = 3) -> None:
+    assert (
+        outcomes.record_failure(
+            connection,
+            one,
+            Failure(kind, f"It is {kind}.", retryable=False),
+            error=f"OCR processing failed: It is {kind}.",
+            fetch_seconds=0,
+            source_bytes=0,
+            retry_base_seconds=1,
+            mirror_errors=True,
+            exhausted_status=exhausted_status,
+        )
+        is Recording.RECORDED
+    )
+
+
+def test_exhausted_documents_are_ready_again_with_more_attempts_and_their_history(connection: Connection) -> None:
+    [document] = exhaust(connection, ["timeout"])
+    assert claim(connection) == []
+    [sent] = requeue(connection, EVERYTHING)
+    assert (sent.id, sent.failure_kind, sent.ocr_attempts, sent.rounds) == (document, "timeout", 1, 0)
+    [again] = claim(connection)
+    assert (again.document_id, again.attempt_number, again.max_attempts) == (document, 2, 4)
+    history = connection.execute("SELECT attempt_number, outcome FROM ocr_attempt ORDER BY id").fetchall()
+    assert history == [(1, "failed"), (2, None)]
+    assert list(find_violations(connection, sources=["index"])) == []
+
+
+def test_choice_by_kind_id_and_time(connection: Connection) -> None:
+    timeout, corrupt, crashed = exhaust(connection, ["timeout", "corrupt", "crashed"])
+    connection.execute("UPDATE extraction_queue SET ocr_last_error_at = '2026-03-08 06:30+00' WHERE id = %s", [crashed])
+
+    def chosen(choice: Choice) -> set[UUID]:
+        return {one.id for one in find_exhausted(connection, choice)}
+
+    assert chosen(EVERYTHING) == {timeout, corrupt, crashed}
+    assert chosen(Choice(sources=("index",), kinds=("timeout", "corrupt"))) == {timeout, corrupt}
+    assert chosen(Choice(sources=("index",), ids=(corrupt,))) == {corrupt}
+    assert chosen(Choice(sources=("acte",))) == set()
+    day = datetime(2026, 3, 8, 5, tzinfo=UTC)
+    assert chosen(Choice(sources=("index",), since=day, until=day + timedelta(hours=23))) == {crashed}
+    assert chosen(Choice(sources=("index",), until=datetime(2026, 3, 8, 6, 30, tzinfo=UTC))) == set()
+    assert len(chosen(Choice(sources=("index",), limit=2))) == 2
+
+
+def test_looking_first_changes_nothing(connection: Connection) -> None:
+    exhaust(connection, ["timeout"])
+    before = connection.execute("SELECT to_jsonb(q) FROM extraction_queue AS q").fetchall()
+    assert len(list(find_exhausted(connection, EVERYTHING))) == 1
+    assert connection.execute("SELECT to_jsonb(q) FROM extraction_queue AS q").fetchall() == before
+
+
+def test_a_document_goes_round_only_so_often(connection: Connection) -> None:
+    exhaust(connection, ["timeout"])
+    twice = Choice(sources=("index",), max_rounds=2)
+    for _ in range(2):
+        assert len(requeue(connection, twice)) == 1
+        [one] = claim(connection)
+        fail(connection, one, "timeout")
+    assert requeue(connection, twice) == []
+
+
+def test_what_runs_waits_or_is_done_is_not_sent(connection: Connection) -> None:
+    for number in "123":
+        enqueue_document(connection, NewDocument("index", number, f"index/{number}.pdf"))
+    running, done = claim(connection, 2)
+    succeed(connection, done, Reading("", 1, None, 0, 0, 1, "test"))
+    connection.execute("UPDATE extraction_queue SET ocr_max_attempts = 1 WHERE id = %s", [running.document_id])
+    assert requeue(connection, EVERYTHING) == []
+
+
+def test_documents_exhausted_at_status_4_come_back_to_3(connection: Connection) -> None:
+    enqueue_document(connection, NewDocument("index", "1", "index/1.pdf"))
+    [one] = claim(connection)
+    fail(connection, one, "timeout", exhausted_status=4)
+    extraction_error = enqueue_document(connection, NewDocument("index", "2", "index/2.pdf"))
+    connection.execute("UPDATE extraction_queue SET status_id = 4 WHERE id = %s", [extraction_error])
+    assert [sent.id for sent in requeue(connection, Choice(("index",), exhausted_status=4))] == [one.document_id]
+    assert [again.document_id for again in claim(connection)] == [one.document_id]
+
+
+def test_what_became_of_a_runs_documents(connection: Connection) -> None:
+    exhaust(connection, ["a", "b", "c", "d"])
+    requeue(connection, EVERYTHING, run_id="run", more_attempts=1)
+    read, failed, running = claim(connection, 3)
+    succeed(connection, read, Reading("texte", 1, 90.0, 0, 0, 1, "test"))
+    fail(connection, failed, "timeout")
+    became = {one.id: one.became for one in what_became(connection, "run")}
+    assert became[read.document_id] == "read"
+    assert became[failed.document_id] == "exhausted again"
+    assert became[running.document_id] == "under OCR"
+    assert sorted(became.values()) == ["exhausted again", "read", "under OCR", "waiting"]
+    assert what_became(connection, "another run") == []
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_pause_stops_every_claim_until_it_is_lifted(connection: Connection, again: bool) -> None:
+    enqueue_document(connection, NewDocument("index", "1", "index/1.pdf"))
+    [in_hand] = claim(connection)
+    enqueue_document(connection, NewDocument("index", "2", "index/2.pdf"))
+    pause(connection, "disk check")
+    if again:
+        pause(connection, "disk check, second day")
+    stopped = paused(connection)
+    assert stopped is not None
+    assert stopped.reason.startswith("disk check")
+    assert claim(connection) == []
+    assert succeed(connection, in_hand, Reading("", 1, None, 0, 0, 1, "test")), "what is in hand is finished"
+    assert resume(connection)
+    assert not resume(connection)
+    assert paused(connection) is None
+    assert len(claim(connection)) == 1
+
+
+def test_a_process_gives_back_claims_that_it_does_not_know_of(connection: Connection) -> None:
+    """As after a signal between the claim's commit and its answer."""
+    for number in "12":
+        enqueue_document(connection, NewDocument("index", number, f"index/{number}.pdf"))
+    mine, other = uuid4(), uuid4()
+    for instance in (mine, other):
+        claims.claim_documents(
+            connection,
+            limit=1,
+            sources=["index"],
+            worker_id="both",
+            run_id=None,
+            lease=timedelta(minutes=1),
+            instance=instance,
+        )
+    assert releases.release_instance(connection, mine, reason="told to stop") == 1
+    assert releases.release_instance(connection, mine, reason="told to stop") == 0
+    states = connection.execute("SELECT status_id, ocr_attempts FROM extraction_queue ORDER BY created_at").fetchall()
+    assert states == [(3, 0), (6, 1)]

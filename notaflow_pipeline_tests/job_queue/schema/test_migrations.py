@@ -1,0 +1,632 @@
+"""How a database gets the schema: empty ones, NotaFlow's own with live writers, drifted ones and broken-off builds."""
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import Connection
+from psycopg.rows import scalar_row
+
+from notaflow_pipeline.job_queue.schema import migrate as migrate_module
+from notaflow_pipeline.job_queue.schema.check import SchemaMismatch, find_differences, require_schema
+from notaflow_pipeline.job_queue.schema.migrate import Migrated, MigrationFailed, migrate, migrate_down, migration_ids
+from notaflow_pipeline_tests.job_queue.conftest import add_document, ago, document
+
+DOCUMENT = Path(__file__).parents[4] / "shared" / "spec" / "ocr-job-tracking.md"
+
+# name -> type, default, comment, as the document's table has them
+DOCUMENT_COLUMNS = {
+    "ocr_worker_id": ("TEXT", "NULL", "Identifier of the OCR worker processing this document"),
+    "ocr_started_at": ("TIMESTAMPTZ", "NULL", "Timestamp when OCR processing began"),
+    "ocr_completed_at": ("TIMESTAMPTZ", "NULL", "Timestamp when OCR processing completed successfully"),
+    "ocr_attempts": ("INTEGER", "0", "Number of OCR processing attempts made"),
+    "ocr_max_attempts": ("INTEGER", "3", "Maximum number of OCR attempts allowed"),
+    "ocr_error": ("TEXT", "NULL", "Most recent OCR-specific error message"),
+    "ocr_last_error_at": ("TIMESTAMPTZ", "NULL", "Timestamp of the most recent OCR error"),
+}
+
+DOCUMENT_INDEXES = {
+    "idx_extraction_queue_ocr_ready": (
+        "CREATE INDEX idx_extraction_queue_ocr_ready ON public.extraction_queue USING btree "
+        "(status_id, document_source, created_at, ocr_attempts) "
+        "WHERE ((status_id = 3) AND (document_source = 'index'::text) AND (file_content IS NULL))"
+    ),
+    "idx_extraction_queue_ocr_stuck": (
+        "CREATE INDEX idx_extraction_queue_ocr_stuck ON public.extraction_queue USING btree "
+        "(status_id, ocr_started_at) WHERE ((status_id = 6) AND (ocr_started_at IS NOT NULL))"
+    ),
+}
+
+# section 1 of the contract: what stands in the field before the document's migration
+NOTAFLOW_TABLES = """
+CREATE TABLE extraction_status (id integer PRIMARY KEY, name text NOT NULL);
+INSERT INTO extraction_status
+VALUES (1, 'En attente'), (2, 'En traitement'), (3, 'Complété'), (4, 'Erreur'), (5, 'Extraction Complété');
+CREATE TABLE extraction_queue (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    document_source text,
+    document_number text NOT NULL,
+    document_number_normalized text,
+    circonscription_fonciere text,
+    cadastre text,
+    designation_secondaire text,
+    acte_type text,
+    status_id integer DEFAULT 1 REFERENCES extraction_status (id),
+    worker_id text,
+    attemtps integer DEFAULT 0,
+    max_attempts integer DEFAULT 3,
+    retry_count integer DEFAULT 0,
+    processing_started_at timestamptz,
+    supabase_path text,
+    error_message text,
+    file_content text,
+    searchable_file_content text,
+    boosted_file_content text,
+    claude_file_id text,
+    file_id_active boolean,
+    created_at timestamptz DEFAULT now(),
+    updated_at timestamptz DEFAULT now()
+);
+INSERT INTO extraction_queue (document_source, document_number, document_number_normalized, status_id, attemtps,
+                              supabase_path, error_message, file_content, created_at)
+SELECT (ARRAY['index', 'acte', 'plan_cadastraux'])[1 + i % 3], '2 784 ' || i, '2784' || i, 1 + i % 5, i % 4,
+       'index/' || i || '.pdf', CASE WHEN i % 5 = 3 THEN 'timeout' END, CASE WHEN i % 5 = 4 THEN 'texte ' || i END,
+       now() - i * interval '1 hour'
+FROM generate_series(1, 200) AS i;
+"""
+
+# the document's migration, as somebody may have typed it into a console
+OCR_TRACKING_BY_HAND = """
+INSERT INTO extraction_status VALUES (6, 'OCR en traitement');
+ALTER TABLE extraction_queue
+    ADD COLUMN ocr_worker_id text, ADD COLUMN ocr_started_at timestamptz, ADD COLUMN ocr_completed_at timestamptz,
+    ADD COLUMN ocr_attempts integer DEFAULT 0, ADD COLUMN ocr_max_attempts integer DEFAULT 3,
+    ADD COLUMN ocr_error text, ADD COLUMN ocr_last_error_at timestamptz;
+CREATE INDEX idx_extraction_queue_ocr_ready ON extraction_queue (status_id, document_source, created_at, ocr_attempts)
+    WHERE status_id = 3 AND document_source = 'index' AND file_content IS NULL;
+CREATE INDEX idx_extraction_queue_ocr_stuck ON extraction_queue (status_id, ocr_started_at)
+    WHERE status_id = 6 AND ocr_started_at IS NOT NULL;
+UPDATE extraction_queue
+SET ocr_worker_id = 'ocr-monitor-1', ocr_started_at = created_at, ocr_completed_at = created_at + interval '1 minute',
+    ocr_attempts = 2, ocr_max_attempts = NULL, ocr_error = 'OCR processing failed: é', ocr_last_error_at = created_at,
+    status_id = CASE WHEN status_id = 5 THEN 6 ELSE status_id END
+WHERE document_number LIKE '%7';
+"""
+
+CATALOG = """
+SELECT 'column', c.relname || '.' || a.attname, format_type(a.atttypid, a.atttypmod) || ' ' || a.attnotnull::text
+       || ' ' || a.attidentity::text || ' ' || COALESCE(pg_get_expr(d.adbin, d.adrelid), '')
+       || ' ' || COALESCE(col_description(c.oid, a.attnum), '')
+FROM pg_attribute AS a
+JOIN pg_class AS c ON c.oid = a.attrelid AND c.relkind IN ('r', 'v')
+LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+WHERE c.relnamespace = 'public'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped AND c.relname NOT LIKE '%yoyo%'
+UNION ALL
+SELECT 'relation', c.relname, c.relkind::text || ' ' || COALESCE(c.reloptions::text, '')
+       || ' ' || COALESCE(obj_description(c.oid, 'pg_class'), '')
+FROM pg_class AS c
+WHERE c.relnamespace = 'public'::regnamespace AND c.relname NOT LIKE '%yoyo%'
+UNION ALL
+SELECT 'index', i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid) || ' ' || i.indisvalid::text
+FROM pg_index AS i
+JOIN pg_class AS c ON c.oid = i.indexrelid
+WHERE c.relnamespace = 'public'::regnamespace AND c.relname NOT LIKE '%yoyo%'
+UNION ALL
+SELECT 'constraint', n.conrelid::regclass::text || '.' || n.conname, pg_get_constraintdef(n.oid)
+FROM pg_constraint AS n
+WHERE n.connamespace = 'public'::regnamespace AND n.conrelid::regclass::text NOT LIKE '%yoyo%'
+UNION ALL
+SELECT 'view', c.relname, pg_get_viewdef(c.oid)
+FROM pg_class AS c
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'v'
+UNION ALL
+SELECT 'trigger', t.tgname, pg_get_triggerdef(t.oid) || t.tgenabled::text
+FROM pg_trigger AS t
+WHERE t.tgrelid = to_regclass('extraction_queue') AND NOT t.tgisinternal
+UNION ALL
+SELECT 'function', f.proname, pg_get_functiondef(f.oid)
+FROM pg_proc AS f
+WHERE f.pronamespace = 'public'::regnamespace
+UNION ALL
+SELECT 'status', s.id::text, s.name
+FROM extraction_status AS s
+ORDER BY 1, 2, 3
+"""
+
+
+@contextmanager
+def on(url: str) -> Iterator[Connection]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        yield connection
+
+
+def differences(connection: Connection, *sources: str) -> list[str]:
+    return list(find_differences(connection, sources or ("index",)))
+
+
+def rows_without(connection: Connection, *new_columns: str) -> list[Any]:
+    """Every row of the queue as it was before `new_columns` came."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        statement = "SELECT to_jsonb(q) - %s::text[] FROM extraction_queue AS q ORDER BY id"
+        return cursor.execute(statement, [list(new_columns)]).fetchall()
+
+
+OUR_COLUMNS = (
+    "ocr_claim_id",
+    "ocr_next_attempt_at",
+    "ocr_priority",
+    "ocr_reread_requested_at",
+    "ocr_changed_elsewhere_at",
+)
+
+
+@pytest.fixture
+def notaflow_url(empty_database_url: str) -> str:
+    """A database where NotaFlow's tables stand with rows, and nothing of OCR."""
+    with on(empty_database_url) as connection:
+        connection.execute(NOTAFLOW_TABLES)
+    return empty_database_url
+
+
+# --- an empty database
+
+
+def test_everything_is_built_on_an_empty_database(empty_database_url: str) -> None:
+    assert migrate(empty_database_url, sources=["index"]).applied == migration_ids()
+    with on(empty_database_url) as connection:
+        assert differences(connection) == []
+        require_schema(connection, ["index"])
+        add_document(connection)
+
+
+@pytest.mark.owner
+def test_applying_twice_applies_nothing_and_changes_nothing(database_url: str) -> None:
+    with on(database_url) as connection:
+        before = connection.execute(CATALOG).fetchall()
+        assert migrate(database_url, sources=["index"]).applied == []
+        assert connection.execute(CATALOG).fetchall() == before
+
+
+def test_down_to_nothing_and_up_again_gives_the_same_schema(empty_database_url: str) -> None:
+    migrate(empty_database_url, sources=["index"])
+    with on(empty_database_url) as connection:
+        first = connection.execute(CATALOG).fetchall()
+        assert len(first) > 100
+        assert migrate_down(empty_database_url, to=0) == migration_ids()[::-1]
+        left = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname NOT LIKE '%yoyo%'"
+        assert connection.execute(left).fetchall() == []
+        assert migrate(empty_database_url, sources=["index"]).applied == migration_ids()
+        assert connection.execute(CATALOG).fetchall() == first
+
+
+def test_every_step_down_can_be_taken_up_again(empty_database_url: str) -> None:
+    migrate(empty_database_url, sources=["index"])
+    with on(empty_database_url) as connection:
+        whole = connection.execute(CATALOG).fetchall()
+        for number in (12, 10, 9, 8, 7, 6, 5, 2):
+            taken_back = migrate_down(empty_database_url, to=number)
+            assert taken_back == [name for name in migration_ids()[::-1] if int(name[:3]) > number]
+            assert migrate(empty_database_url, sources=["index"]).applied == taken_back[::-1]
+            assert connection.execute(CATALOG).fetchall() == whole
+
+
+def test_migrate_to_a_number_stops_there(empty_database_url: str) -> None:
+    assert [name[:3] for name in migrate(empty_database_url, sources=["index"], to=5).applied] == ["001", "002", "005"]
+    with on(empty_database_url) as connection:
+        assert connection.execute("SELECT to_regclass('ocr_attempt')").fetchone() == (None,)
+        assert "table ocr_attempt is missing" in differences(connection)
+    assert migrate(empty_database_url, sources=["index"]).applied == migration_ids()[3:]
+
+
+@pytest.mark.owner
+def test_way_back_keeps_documents(database_url: str) -> None:
+    with on(database_url) as connection:
+        kept = add_document(connection)
+        with pytest.raises(MigrationFailed, match="still holds rows"):
+            migrate_down(database_url, to=0)
+        assert document(connection, kept)["document_number"] == "2 784 195"
+
+
+@pytest.mark.owner
+def test_way_back_sends_documents_under_ocr_back_to_ready_with_their_attempt(database_url: str) -> None:
+    with on(database_url) as connection:
+        running = add_document(connection, status_id=6, ocr_claim_id=1, ocr_attempts=2, ocr_started_at=ago("1 minute"))
+        migrate_down(database_url, to=6)
+        assert document(connection, running)["status_id"] == 3
+        assert document(connection, running)["ocr_attempts"] == 1
+
+
+# --- to the document's letter
+
+
+def test_seven_columns_have_the_document_s_types_defaults_and_comments(connection: Connection) -> None:
+    found = connection.execute("""
+        SELECT a.attname,
+               replace(upper(format_type(a.atttypid, a.atttypmod)), 'TIMESTAMP WITH TIME ZONE', 'TIMESTAMPTZ'),
+               COALESCE(pg_get_expr(d.adbin, d.adrelid), 'NULL'),
+               col_description(a.attrelid, a.attnum)
+        FROM pg_attribute AS a
+        LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+        WHERE a.attrelid = 'extraction_queue'::regclass AND a.attname = ANY(%s) AND NOT a.attnotnull
+    """, [list(DOCUMENT_COLUMNS)])  # fmt: skip
+    assert {name: tuple(rest) for name, *rest in found} == DOCUMENT_COLUMNS
+
+
+def test_both_indexes_have_the_document_s_definitions(connection: Connection) -> None:
+    found = connection.execute(
+        "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index "
+        "WHERE indrelid = 'extraction_queue'::regclass AND indisvalid"
+    )
+    definitions: dict[str, str] = dict(found.fetchall())
+    assert {name: definitions.get(name) for name in DOCUMENT_INDEXES} == DOCUMENT_INDEXES
+
+
+def test_status_six_has_the_document_s_name(connection: Connection) -> None:
+    names = connection.execute("SELECT name FROM extraction_status ORDER BY id").fetchall()
+    assert [name for (name,) in names] == [
+        "En attente",
+        "En traitement",
+        "Complété",
+        "Erreur",
+        "Extraction Complété",
+        "OCR en traitement",
+    ]
+
+
+def test_expected_columns_are_those_of_the_document() -> None:
+    if not DOCUMENT.is_file():
+        pytest.skip("the document itself is not here (../shared/spec/ocr-job-tracking.md)")
+    lines = re.findall(r"^\| `(ocr_\w+)` \| (\w+) \| (\w+) \| (.*?) \|$", DOCUMENT.read_text("utf-8"), re.MULTILINE)
+    assert {name: tuple(rest) for name, *rest in lines} == DOCUMENT_COLUMNS
+
+
+# --- NotaFlow's own database
+
+
+def test_rows_of_a_notaflow_database_stay_as_they_are(notaflow_url: str) -> None:
+    with on(notaflow_url) as connection:
+        before = rows_without(connection)
+        migrate(notaflow_url, sources=["index"])
+        assert rows_without(connection, *OUR_COLUMNS, *DOCUMENT_COLUMNS) == before
+        assert differences(connection) == []
+        fresh = connection.execute("SELECT DISTINCT ocr_attempts, ocr_max_attempts, ocr_priority FROM extraction_queue")
+        assert fresh.fetchall() == [(0, 3, 0)]
+
+
+def test_ocr_data_that_stood_before_survives(notaflow_url: str) -> None:
+    with on(notaflow_url) as connection:
+        connection.execute(OCR_TRACKING_BY_HAND)
+        before = rows_without(connection)
+        migrate(notaflow_url, sources=["index"])
+        assert rows_without(connection, *OUR_COLUMNS) == before
+        assert differences(connection) == []
+
+
+def test_way_back_leaves_notaflow_s_tables_and_rows(notaflow_url: str) -> None:
+    with on(notaflow_url) as connection:
+        before = rows_without(connection)
+        migrate(notaflow_url, sources=["index"])
+        migrate_down(notaflow_url, to=0)
+        assert rows_without(connection) == before
+        migrate(notaflow_url, sources=["index"])
+        assert differences(connection) == []
+
+
+def test_live_writers_go_on_without_an_error(notaflow_url: str) -> None:
+    finished = threading.Event()
+    errors: list[Exception] = []
+    inserted: list[int] = []
+
+    def write(number: int) -> None:
+        count = 0
+        try:
+            with on(notaflow_url) as writer:
+                while not finished.is_set():
+                    writer.execute(
+                        "INSERT INTO extraction_queue (document_source, document_number, status_id) "
+                        "VALUES ('index', 'new', 3)"
+                    )
+                    writer.execute(
+                        "UPDATE extraction_queue SET attemtps = attemtps + 1, updated_at = now() "
+                        "WHERE document_number = %s",
+                        [f"2 784 {number}"],
+                    )
+                    writer.execute("SELECT count(*) FROM extraction_queue WHERE status_id = 3").fetchone()
+                    count += 1
+        except psycopg.Error as error:
+            errors.append(error)
+        inserted.append(count)
+
+    writers = [threading.Thread(target=write, args=[number]) for number in range(3)]
+    for writer in writers:
+        writer.start()
+    try:
+        migrate(notaflow_url, sources=["index", "acte"])
+    finally:
+        finished.set()
+        for writer in writers:
+            writer.join()
+    assert errors == []
+    assert all(inserted)
+    with on(notaflow_url) as connection:
+        rows = connection.execute("SELECT count(*) FROM extraction_queue WHERE document_number = 'new'").fetchone()
+        assert rows == (sum(inserted),)
+        assert differences(connection, "index", "acte") == []
+
+
+# --- broken-off builds
+
+
+def leave_invalid(connection: Connection, name: str) -> None:
+    """Leave an INVALID index of this name behind, as a concurrent build does that fails half-way."""
+    for _ in range(2):
+        connection.execute("INSERT INTO extraction_queue (document_number) VALUES ('twice')")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        connection.execute(
+            b"CREATE UNIQUE INDEX CONCURRENTLY " + name.encode() + b" ON extraction_queue (document_number)"
+        )
+
+
+def test_invalid_leftover_of_the_document_s_index_is_named_and_built_anew(notaflow_url: str) -> None:
+    name = "idx_extraction_queue_ocr_stuck"
+    with on(notaflow_url) as connection:
+        leave_invalid(connection, name)
+        assert f"index {name} is INVALID (a concurrent build was broken off)" in differences(connection)
+        migrate(notaflow_url, sources=["index"])
+        assert differences(connection) == []
+        built = (
+            "SELECT pg_get_indexdef(%(name)s::regclass), indisvalid FROM pg_index WHERE indexrelid = %(name)s::regclass"
+        )
+        assert connection.execute(built, {"name": name}).fetchall() == [(DOCUMENT_INDEXES[name], True)]
+
+
+def test_invalid_leftover_of_the_claim_s_index_is_built_anew(empty_database_url: str) -> None:
+    migrate(empty_database_url, sources=["index"], to=7)
+    with on(empty_database_url) as connection:
+        leave_invalid(connection, "idx_extraction_queue_ocr_next_index")
+        migrate(empty_database_url, sources=["index"])
+        assert differences(connection) == []
+
+
+@pytest.mark.owner
+def test_index_that_became_invalid_after_its_migration_is_built_anew(database_url: str) -> None:
+    name = "idx_extraction_queue_ocr_ready"
+    with on(database_url) as connection:
+        connection.execute("UPDATE pg_index SET indisvalid = FALSE WHERE indexrelid = %s::regclass", [name])
+        assert differences(connection) == [f"index {name} is INVALID (a concurrent build was broken off)"]
+        migrate(database_url, sources=["index"])
+        assert differences(connection) == []
+
+
+# --- databases that drifted
+
+
+def test_status_six_with_another_meaning_is_refused_and_nothing_is_damaged(notaflow_url: str) -> None:
+    with on(notaflow_url) as connection:
+        connection.execute("INSERT INTO extraction_status VALUES (6, 'Archivé')")
+        before = connection.execute(CATALOG).fetchall()
+        rows = rows_without(connection)
+        assert "status 6 is 'Archivé' in extraction_status, not 'OCR en traitement'" in differences(connection)
+        with pytest.raises(MigrationFailed, match=r'005_add_ocr_tracking failed: .*6 already means "Archivé"'):
+            migrate(notaflow_url, sources=["index"])
+        assert connection.execute(CATALOG).fetchall() == before
+        assert rows_without(connection) == rows
+        # and the operator's remedy is enough
+        connection.execute("DELETE FROM extraction_status WHERE id = 6")
+        assert migrate(notaflow_url, sources=["index"]).applied[0] == "005_add_ocr_tracking"
+        assert differences(connection) == []
+
+
+# what somebody may have done to the database -> what is said about it
+DAMAGE = [
+    ("DROP TABLE ocr_attempt", "table ocr_attempt is missing"),
+    ("DROP TABLE ocr_source CASCADE", "table ocr_source is missing"),
+    (
+        "ALTER TABLE extraction_queue DROP COLUMN ocr_claim_id CASCADE",
+        "column extraction_queue.ocr_claim_id is missing",
+    ),
+    ("ALTER TABLE ocr_attempt DROP COLUMN run_id", "column ocr_attempt.run_id is missing"),
+    (
+        "ALTER TABLE extraction_queue ALTER COLUMN ocr_next_attempt_at TYPE timestamp",
+        "column extraction_queue.ocr_next_attempt_at is timestamp without time zone, not timestamp with time zone",
+    ),
+    (
+        "ALTER TABLE extraction_queue ALTER COLUMN supabase_path TYPE varchar(40)",
+        "column extraction_queue.supabase_path is character varying(40), not text",
+    ),
+    (
+        "DELETE FROM extraction_status WHERE id = 6",
+        "status 6 (OCR en traitement) is missing from extraction_status",
+    ),
+    (
+        "UPDATE extraction_status SET name = 'Archivé' WHERE id = 6",
+        "status 6 is 'Archivé' in extraction_status, not 'OCR en traitement'",
+    ),
+    ("DROP INDEX idx_extraction_queue_ocr_stuck", "index idx_extraction_queue_ocr_stuck is missing"),
+    ("DROP INDEX idx_extraction_queue_ocr_next_index", "index idx_extraction_queue_ocr_next_index is missing"),
+    (
+        "DROP INDEX idx_extraction_queue_ocr_active; "  # noqa: ISC004 - two statements
+        "CREATE INDEX idx_extraction_queue_ocr_active ON extraction_queue (id)",
+        "index idx_extraction_queue_ocr_active is defined otherwise: "  # noqa: ISC004 - one long line
+        "CREATE INDEX idx_extraction_queue_ocr_active ON public.extraction_queue USING btree (id)",
+    ),
+    (
+        "DROP INDEX ocr_attempt_one_open",
+        "index ocr_attempt_one_open is missing: nothing keeps two claims of one document apart",
+    ),
+    (
+        "ALTER TABLE extraction_queue DISABLE TRIGGER ocr_changed_elsewhere",
+        "trigger ocr_changed_elsewhere on extraction_queue is missing or disabled",
+    ),
+    ("DROP TABLE ocr_alert_delivery", "table ocr_alert_delivery is missing"),
+    ("ALTER TABLE ocr_alert_condition DROP COLUMN opened_at", "column ocr_alert_condition.opened_at is missing"),
+    ("DROP VIEW ocr_exhausted_documents", "view ocr_exhausted_documents is missing"),
+    ("DROP VIEW ocr_failed_jobs", "view ocr_failed_jobs is missing"),
+    (
+        "ALTER FUNCTION ocr_keep_old_text() SECURITY INVOKER",
+        "function ocr_keep_old_text() runs as whoever writes, and cannot bring back a text's times for all of them",
+    ),
+]
+
+
+def test_every_difference_is_named_in_words(connection: Connection) -> None:
+    for damage, sentence in DAMAGE:
+        with connection.transaction(force_rollback=True):
+            connection.execute(damage.encode())
+            found = differences(connection)
+            assert sentence in found
+            # what a dropped table or column takes with it is views, indexes and triggers
+            others = [one for one in found if one != sentence and not one.startswith(("view ", "index ", "trigger "))]
+            assert others == []
+            with pytest.raises(SchemaMismatch, match=r"not ready for OCR: .* No row was touched"):
+                require_schema(connection, ["index"])
+    assert differences(connection) == []
+
+
+def test_claim_index_with_another_condition_is_named(connection: Connection) -> None:
+    name = "idx_extraction_queue_ocr_next_index"
+    connection.execute("DROP INDEX idx_extraction_queue_ocr_next_index")
+    connection.execute("""
+        CREATE INDEX idx_extraction_queue_ocr_next_index ON extraction_queue (ocr_priority DESC, created_at, id)
+        WHERE status_id = 3 AND document_source = 'acte' AND file_content IS NULL
+          AND (ocr_attempts IS NULL OR ocr_attempts < ocr_max_attempts)
+    """)
+    [difference] = differences(connection)
+    assert difference.startswith(f"index {name} is defined otherwise: CREATE INDEX {name}")
+
+
+def test_index_on_open_attempts_that_is_not_unique_is_named(connection: Connection) -> None:
+    connection.execute("DROP INDEX ocr_attempt_one_open")
+    connection.execute("CREATE INDEX ocr_attempt_one_open ON ocr_attempt (queue_id) WHERE finished_at IS NULL")
+    assert [one for one in differences(connection) if "ocr_attempt_one_open" in one]
+
+
+def test_wrong_type_that_stood_before_is_named_and_not_hidden_by_migrating(notaflow_url: str) -> None:
+    with on(notaflow_url) as connection:
+        connection.execute("ALTER TABLE extraction_queue ADD COLUMN ocr_error varchar(100)")
+        wrong = ["column extraction_queue.ocr_error is character varying(100), not text"]
+        assert migrate(notaflow_url, sources=["index"]) == Migrated(migration_ids(), left=wrong)
+        assert differences(connection) == wrong
+
+
+@pytest.mark.owner
+def test_column_that_was_dropped_after_all_migrations_is_mended_with_its_indexes(database_url: str) -> None:
+    with on(database_url) as connection:
+        connection.execute("ALTER TABLE extraction_queue DROP COLUMN ocr_priority CASCADE")
+        lacking = differences(connection)
+        assert len(lacking) == 3
+        assert migrate(database_url, sources=["index"]) == Migrated(mended=lacking)
+        assert differences(connection) == []
+
+
+def test_schema_of_an_empty_database_is_refused_with_the_command_that_mends_it(empty_database_url: str) -> None:
+    with on(empty_database_url) as connection, pytest.raises(SchemaMismatch, match="`notaflow migrate` mends it"):
+        require_schema(connection, ["index"])
+
+
+LAST = migrate_module.number_of(migration_ids()[-1])
+
+
+@pytest.mark.parametrize("number", [-1, LAST + 1, 99])
+def test_number_that_no_migration_has_is_refused(database_url: str, number: int) -> None:
+    refused = rf"no migration {number}: they are numbered up to {LAST}; nothing was changed"
+    with pytest.raises(MigrationFailed, match=refused):
+        migrate(database_url, sources=["index"], to=number)
+    with pytest.raises(MigrationFailed, match=refused):
+        migrate_down(database_url, to=number)
+
+
+# --- locks
+
+
+def test_long_transaction_fails_the_migration_with_advice_and_the_next_one_succeeds(
+    notaflow_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrate_module, "ATTEMPTS", 1)
+    with on(notaflow_url) as holder, on(notaflow_url) as connection:
+        before = rows_without(connection)
+        with holder.transaction():
+            holder.execute("SELECT count(*) FROM extraction_queue")
+            with pytest.raises(
+                MigrationFailed, match=r"a long transaction holds it.*pg_stat_activity.*nothing is half"
+            ):
+                migrate(notaflow_url, sources=["index"])
+            assert rows_without(connection) == before
+        assert migrate(notaflow_url, sources=["index"]).applied[0] == "005_add_ocr_tracking"
+        assert differences(connection) == []
+
+
+def test_long_transaction_stops_the_way_back_with_advice_and_the_next_try_goes_on(empty_database_url: str) -> None:
+    migrate(empty_database_url, sources=["index"])
+    with on(empty_database_url) as holder:
+        with holder.transaction():
+            holder.execute("SELECT count(*) FROM extraction_queue")
+            with pytest.raises(MigrationFailed, match=r"a long transaction holds it.*goes on with this file"):
+                migrate_down(empty_database_url, to=4)
+        assert migrate_down(empty_database_url, to=4)[-1] == "005_add_ocr_tracking"
+
+
+def test_two_migrators_at_once_both_succeed(empty_database_url: str) -> None:
+    together = threading.Barrier(2)
+    answers: list[list[str] | Exception] = []  # what was applied
+
+    def run() -> None:
+        together.wait()
+        try:
+            answers.append(migrate(empty_database_url, sources=["index"]).applied)
+        except Exception as error:  # noqa: BLE001 - shown below
+            answers.append(error)
+
+    migrators = [threading.Thread(target=run) for _ in range(2)]
+    for migrator in migrators:
+        migrator.start()
+    for migrator in migrators:
+        migrator.join()
+    assert sorted(answers, key=str) == [[], migration_ids()] or sorted(answers, key=str) == [migration_ids(), []]
+    with on(empty_database_url) as connection:
+        assert differences(connection) == []
+
+
+def test_lock_of_a_killed_migrator_does_not_block(empty_database_url: str) -> None:
+    with on(empty_database_url) as connection:
+        connection.execute(
+            "CREATE TABLE yoyo_lock (locked INT DEFAULT 1 PRIMARY KEY, ctime TIMESTAMP, pid INT NOT NULL)"
+        )
+        connection.execute("INSERT INTO yoyo_lock (ctime, pid) VALUES (now(), 999999)")
+        assert migrate(empty_database_url, sources=["index"]).applied == migration_ids()
+        connection.execute("INSERT INTO yoyo_lock (ctime, pid) VALUES (now(), 999999)")
+        assert migrate_down(empty_database_url, to=9)[-1] == "010_ocr_daily_tables"
+
+
+# --- sources
+
+
+@pytest.mark.owner
+def test_switching_acts_on_builds_their_claim_index_and_off_removes_the_source(database_url: str) -> None:
+    def enabled() -> list[Any]:
+        return connection.execute("SELECT document_source FROM ocr_source ORDER BY 1").fetchall()
+
+    with on(database_url) as connection:
+        assert enabled() == [("index",)]
+        assert differences(connection, "index", "acte") == ["index idx_extraction_queue_ocr_next_acte is missing"]
+
+        assert migrate(database_url, sources=["index", "acte"]) == Migrated(switched_on=["acte"])
+        assert enabled() == [("acte",), ("index",)]
+        assert differences(connection, "index", "acte") == []
+        definition = "SELECT pg_get_indexdef('idx_extraction_queue_ocr_next_acte'::regclass)"
+        built = (
+            "CREATE INDEX idx_extraction_queue_ocr_next_acte ON public.extraction_queue USING btree "
+            "(ocr_priority DESC, created_at, id) WHERE ((status_id = 3) AND (document_source = 'acte'::text) "
+            "AND (file_content IS NULL) AND ((ocr_attempts IS NULL) OR (ocr_attempts < ocr_max_attempts)) "
+            "AND (ocr_next_attempt_at IS NULL))"
+        )
+        assert connection.execute(definition).fetchone() == (built,)
+
+        migrate(database_url, sources=["index"])
+        assert enabled() == [("index",)]
+        assert differences(connection) == []

@@ -1,0 +1,53 @@
+"""Dagster's processes find what `notaflow dev` found, whatever lies in the folders where they run."""
+
+from pathlib import Path
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from notaflow_pipeline.local.dev_server import PROJECT, environment_of_dagster, make_instance
+from notaflow_pipeline.settings import Settings
+
+URL = "postgresql://worker:w@db.example.org/notaflow"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with a `.env` that says otherwise than the environment."""
+    (tmp_path / ".env").write_text(
+        "NOTAFLOW_DATABASE_URL=postgresql://worker:w@db.example.org/production\n"
+        "NOTAFLOW_OWNER_DATABASE_URL=postgresql://owner:secret@db.example.org/production\n"
+        "OCR_WORKERS=3\nOCR_MAX_PAGES=7\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OCR_WORKERS", "2")
+    return tmp_path
+
+
+def test_environment_goes_before_env_file_and_both_reach_dagster(folder: Path) -> None:
+    environment = environment_of_dagster(Settings(NOTAFLOW_DATABASE_URL=URL), URL, folder / "instance")
+    assert environment["NOTAFLOW_DATABASE_URL"] == URL
+    assert environment["OCR_WORKERS"] == "2"
+    assert environment["OCR_MAX_PAGES"] == "7"
+    assert environment["DAGSTER_HOME"] == str(folder / "instance")
+
+
+def test_owners_login_does_not_reach_dagster(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(NOTAFLOW_DATABASE_URL=URL)
+    assert "secret" not in str(environment_of_dagster(settings, URL, folder))
+    monkeypatch.setenv("NOTAFLOW_OWNER_DATABASE_URL", "postgresql://owner:secret@db.example.org/notaflow")
+    assert "secret" not in str(environment_of_dagster(settings, URL, folder))
+
+
+@pytest.mark.parametrize("name", ["home", "a home with blanks: and a colon"])
+def test_instance_is_the_projects_with_what_it_keeps_at_home(tmp_path: Path, name: str) -> None:
+    home = tmp_path / name
+    instance = make_instance(home)
+    ours = yaml.safe_load((PROJECT / "dagster.yaml").read_text(encoding="utf-8"))
+    written = yaml.safe_load((instance / "dagster.yaml").read_text(encoding="utf-8"))
+    assert written["compute_logs"]["config"].pop("base_dir") == str(home / "dagster" / "compute_logs")
+    assert written["local_artifact_storage"]["config"].pop("base_dir") == str(home / "dagster")
+    for part in ("compute_logs", "local_artifact_storage"):
+        assert ours[part]["config"].pop("base_dir").startswith(".notaflow/dagster")
+    assert written == ours
+    assert not (instance / ".env").exists()

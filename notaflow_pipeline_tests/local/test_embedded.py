@@ -1,0 +1,198 @@
+"""The embedded PostgreSQL: there when it is needed, gone when nobody needs it any more."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
+from notaflow_pipeline.local.embedded import database_url, embedded_database, running_database_url
+from notaflow_pipeline.settings import Settings
+from notaflow_pipeline_tests.ocr import processes
+
+pytestmark = pytest.mark.xdist_group("processes")
+
+HOLD = """
+import sys
+from pathlib import Path
+from notaflow_pipeline.local.embedded import embedded_database
+with embedded_database(Path(sys.argv[1])) as url:
+    print(url, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A folder outside pytest's own, which each new session of root closes to the user that PostgreSQL runs as."""
+    with tempfile.TemporaryDirectory(prefix="notaflow-test-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder) / "home"
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of the settings of whoever runs the tests."""
+    for name in list(os.environ):
+        if name.startswith(("NOTAFLOW_", "OCR_")):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def settings_for(home: Path, url: str | None = None) -> Settings:
+    return Settings().model_copy(update={"home": home, "database_url": SecretStr(url) if url else None})
+
+
+def servers_of(home: Path) -> list[psutil.Process]:
+    return [one for one in processes.with_argument(str(home.absolute() / "postgres")) if one.name() == "postgres"]
+
+
+def kill_everything(home: Path) -> None:
+    """What a power cut leaves behind: a holder and a server that are gone without a word."""
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    assert holder.stdin is not None
+    with holder.stdin, holder.stdout:
+        holder.stdout.readline()
+        servers = servers_of(home)
+        for process in servers:
+            process.kill()
+        holder.kill()
+        holder.wait()
+    processes.wait_until(lambda: not any(psutil.pid_exists(one.pid) for one in servers))
+
+
+def answers(url: str) -> bool:
+    try:
+        with psycopg.connect(url) as connection:
+            return connection.execute("SELECT current_database()").fetchone() == ("notaflow",)
+    except psycopg.OperationalError:
+        return False
+
+
+def test_server_starts_keeps_its_data_and_stops_with_the_last_user(home: Path) -> None:
+    with embedded_database(home) as url:
+        assert servers_of(home)
+        with psycopg.connect(url) as connection:
+            connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+        assert running_database_url(settings_for(home)) == url
+    processes.wait_until(lambda: not servers_of(home))
+    with embedded_database(home) as url, psycopg.connect(url) as connection:
+        assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
+
+
+def test_home_with_a_space_in_its_name_is_refused_with_a_way_out(home: Path) -> None:
+    with (
+        pytest.raises(DatabaseUnavailable, match="space in its path: set NOTAFLOW_HOME"),
+        embedded_database(home / "my papers"),
+    ):
+        pass
+
+
+def test_server_starts_again_with_its_data_after_everything_was_killed(home: Path) -> None:
+    with embedded_database(home) as url, psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    kill_everything(home)
+    with embedded_database(home) as url, psycopg.connect(url) as connection:
+        assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
+    processes.wait_until(lambda: not servers_of(home))
+
+
+def test_process_that_has_the_number_of_the_killed_server_is_no_obstacle_and_is_left_alone(home: Path) -> None:
+    kill_everything(home)
+    with subprocess.Popen(["sleep", "600"]) as bystander:
+        pid_file = home / "postgres" / "postmaster.pid"
+        lines = pid_file.read_text().splitlines()
+        pid_file.write_text("\n".join([str(bystander.pid), *lines[1:]]) + "\n")
+        try:
+            with embedded_database(home) as url:
+                assert answers(url)
+            assert bystander.poll() is None
+        finally:
+            bystander.kill()
+
+
+def test_server_stays_while_another_process_uses_it(home: Path) -> None:
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout is not None
+    assert other.stdin is not None
+    with other.stdin, other.stdout:
+        theirs = other.stdout.readline().strip()
+        with embedded_database(home) as url:
+            assert url == theirs
+        assert answers(url)
+        other.stdin.close()
+        assert other.wait(timeout=processes.PATIENCE_SECONDS) == 0
+    processes.wait_until(lambda: not servers_of(home))
+
+
+def test_server_stops_although_another_user_was_killed(home: Path) -> None:
+    other = subprocess.Popen([sys.executable, "-c", HOLD, str(home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert other.stdout is not None
+    assert other.stdin is not None
+    with other.stdin, other.stdout:
+        other.stdout.readline()
+        other.kill()
+        other.wait()
+    with embedded_database(home) as url:
+        assert answers(url)
+    processes.wait_until(lambda: not servers_of(home))
+
+
+def test_two_processes_that_start_at_once_share_one_server(home: Path) -> None:
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", HOLD, str(home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    urls: list[str] = []
+
+    def read_url(process: "subprocess.Popen[str]") -> None:
+        assert process.stdout is not None
+        urls.append(process.stdout.readline().strip())
+
+    readers = [threading.Thread(target=read_url, args=[one]) for one in both]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join(timeout=processes.PATIENCE_SECONDS)
+    try:
+        assert len(urls) == 2
+        assert len(set(urls)) == 1
+        assert answers(urls[0])
+    finally:
+        for one in both:
+            one.communicate(timeout=processes.PATIENCE_SECONDS)
+    assert [one.returncode for one in both] == [0, 0]
+    processes.wait_until(lambda: not servers_of(home))
+
+
+def test_configured_database_is_used_and_no_server_is_started(home: Path) -> None:
+    with database_url(settings_for(home, "postgresql://db.example/notaflow")) as url:
+        assert url == "postgresql://db.example/notaflow"
+    assert not (home).exists()
+
+
+def test_running_database_is_looked_for_and_never_started(home: Path) -> None:
+    with pytest.raises(DatabaseUnavailable, match="NOTAFLOW_DATABASE_URL is not set"):
+        running_database_url(settings_for(home))
+    assert not (home).exists()
+
+
+def test_server_that_cannot_start_is_one_error_that_names_its_log(home: Path) -> None:
+    data = home / "postgres"
+    data.mkdir(parents=True)
+    (data / "PG_VERSION").write_text("16\n")
+    with pytest.raises(DatabaseUnavailable, match=r"postgres/log.*NOTAFLOW_DATABASE_URL"):  # noqa: SIM117
+        with embedded_database(home):
+            pass

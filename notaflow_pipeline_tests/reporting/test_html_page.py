@@ -1,0 +1,128 @@
+"""The page as text: what it says of no day, one document and a year, and that nothing in it is taken for markup."""
+
+import json
+import re
+from datetime import date
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from psycopg import Connection
+
+from notaflow_pipeline.reporting.html_page import render_page, write_page
+from notaflow_pipeline.reporting.report_data import QueueNow
+from notaflow_pipeline_tests.reporting import history
+from notaflow_pipeline_tests.reporting.conftest import UNTIL, Gather
+
+MARKUP = '</script><script>document.title="taken"</script><img src=x onerror=alert(1)>'
+
+
+class Elements(HTMLParser):
+    """Collects the elements of a page with their attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+def elements(page: str) -> list[tuple[str, dict[str, str | None]]]:
+    parser = Elements()
+    parser.feed(page)
+    return parser.found
+
+
+def drawn(page: str) -> set[str]:
+    return {str(attributes["id"]) for tag, attributes in elements(page) if attributes.get("class") == "chart"}
+
+
+def text(page: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<(style|script)\b.*?</\1>|<[^>]+>", " ", page, flags=re.DOTALL))
+
+
+def test_range_without_any_day_says_so_in_both_languages_and_draws_nothing(gather: Gather) -> None:
+    page = render_page(gather())
+    assert drawn(page) == set()
+    assert "Aucun document n’a été traité pendant cette période." in page
+    assert "No document was processed in this period." in page
+    assert "rien n’attend" in page
+    assert "no attempt" in page
+
+
+def test_one_document_is_shown_with_its_figures(connection: Connection, gather: Gather) -> None:
+    history.add_day(connection, date(2026, 11, 12), read=1, failed=0)
+    document = history.add_document(connection, "2 784 195")
+    history.add_attempt(connection, document, date(2026, 11, 12), "succeeded", confidence=41.26, coverage=0.625)
+    page = render_page(gather(queue=QueueNow(0, 0, 0, 0, 0, 1, None)))
+    assert drawn(page) == {
+        f"{name}-{language}"
+        for name in ("throughput", "failure_rate", "wait", "duration", "attempts", "confidence")
+        for language in ("fr", "en")
+    }, "no chart of kinds where nothing failed"
+    assert "2 784 195 41,3 62,5 % 8 2026-11-12" in text(page).replace("\N{NO-BREAK SPACE}", " ")
+    assert "2 784 195 41.3 62.5% 8 2026-11-12" in text(page)
+    assert "0 sur 1; intervalle à 95 % : 0,0 % à 79,3 %" in text(page), "one attempt says next to nothing of the rate"
+    assert "0 of 1; 95% interval: 0.0% to 79.3%" in text(page)
+    assert "Aucune tentative n’a échoué." in page
+
+
+def test_year_is_shown_as_each_language_writes_it(connection: Connection, gather: Gather) -> None:
+    history.add_history(connection, until=UNTIL, days=365)
+    history.add_documents(connection, until=UNTIL)
+    figures = gather(date(2025, 11, 23), QueueNow(1284, 4, 1, 37, 52, 214_331, 5_400.0))
+    page = render_page(figures)
+    french, english = text(page).split("What becomes of every")
+    for said in ("1 284", "214 331", "1,5 h", "À regarder", "95 %", "Du 23 nov. 2025 au 22 nov. 2026", "délai dépassé"):
+        assert said in french.replace("\N{NO-BREAK SPACE}", " ")
+    for said in ("1,284", "214,331", "1.5 hr", "Needs a look", "95%", "Nov 23, 2025 to Nov 22, 2026", "timeout"):
+        assert said in english.replace("\N{NO-BREAK SPACE}", " ")
+    days = json.loads(re.search(r'id="report">(.*?)</script>', page, re.DOTALL)[1])["data"]["days"]  # type: ignore[index]
+    assert len(days["day"]) == 365 * 3, "every day of every source, also those without a row"
+    assert days["documents"].count(None) == 3 * 3
+    assert len(page.encode()) < 2_500_000
+
+
+def test_nothing_is_fetched_from_anywhere(connection: Connection, gather: Gather) -> None:
+    history.add_history(connection, until=UNTIL, days=30)
+    for tag, attributes in elements(render_page(gather())):
+        assert tag not in {"link", "iframe", "img", "object", "embed", "base"}
+        assert not {"src", "href", "srcset", "action", "data", "background"} & attributes.keys()
+        assert not [name for name in attributes if name.startswith("on")]
+
+
+def test_markup_in_rows_stays_text(connection: Connection, gather: Gather) -> None:
+    history.add_day(connection, UNTIL, read=9, failed=4)
+    connection.execute(
+        "UPDATE ocr_daily_failures_by_kind SET failure_kind = %s WHERE failure_kind = 'timeout'", [MARKUP]
+    )
+    document = history.add_document(connection, MARKUP, status_id=3, attempts=3)
+    history.add_attempt(connection, document, UNTIL, "failed", kind=MARKUP)
+    harmless, page = render_page(gather()).replace(MARKUP, ""), render_page(gather())
+    assert page == harmless, "as it stands it is nowhere"
+    assert "&lt;/script&gt;&lt;script&gt;document.title=&#34;taken&#34;" in page
+    scripts = [attributes for tag, attributes in elements(page) if tag == "script"]
+    assert scripts == [{"type": "application/json", "id": "report"}, {}, {}]
+    assert not [tag for tag, _ in elements(page) if tag == "img"]
+
+
+@pytest.mark.parametrize("language", ["fr", "en"])
+def test_language_in_which_it_opens_can_be_chosen(gather: Gather, language: str) -> None:
+    page = render_page(gather(), language=language)  # type: ignore[arg-type]
+    assert f'<html lang="{language}">' in page
+    assert f'"language": "{language}"' in page
+
+
+def test_page_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "reports" / "page.html"
+    write_page("first", target)
+
+    def refuse(*_arguments: object) -> None:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(OSError, match="the disk is gone"):
+        write_page("second", target)
+    assert [one.name for one in target.parent.iterdir()] == ["page.html"]
+    assert target.read_text() == "first"

@@ -1,0 +1,57 @@
+"""Both languages say everything, and fill in the same figures."""
+
+import string
+from typing import get_args
+
+from notaflow_pipeline.documents.failures import UnavailableKind
+from notaflow_pipeline.ocr.failures import FailureKind
+from notaflow_pipeline.reporting.chart_marks import LAYERS
+from notaflow_pipeline.reporting.charts import COLUMNS
+from notaflow_pipeline.reporting.locale_format import LANGUAGES, Writing
+from notaflow_pipeline.reporting.translations import KINDS, WORDS, kind_in, words
+
+
+def fields(text: str) -> set[str | None]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+
+
+def test_both_languages_say_everything_with_the_same_figures() -> None:
+    assert words("fr").keys() == words("en").keys()
+    for name, said in (*WORDS.items(), *KINDS.items()):
+        assert said.fr.strip(), name
+        assert said.en.strip(), name
+        assert fields(said.fr) == fields(said.en), name
+
+
+def test_every_chart_and_column_has_its_words() -> None:
+    for language in LANGUAGES:
+        said = words(language)
+        for name in LAYERS:
+            assert f"{name}_title" in said
+            assert f"{name}_text" in said
+        for columns in COLUMNS.values():
+            assert all(column.word in said for column in columns)
+
+
+def test_every_kind_of_failure_has_its_words() -> None:
+    assert set(FailureKind) <= KINDS.keys()
+    # of a document that did not arrive, of the database, of recovery, and of an attempt that says nothing
+    assert {*get_args(UnavailableKind), "refused_by_database", "lease_expired", "unknown"} <= KINDS.keys()
+
+
+def test_kinds_of_other_programs_are_shown_as_they_stand() -> None:
+    assert kind_in("fr", "encrypted") == "chiffré"
+    assert kind_in("fr", "smudged") == "smudged"
+
+
+def test_figures_are_written_as_each_language_does() -> None:
+    french, english = Writing("fr"), Writing("en")
+    nbsp = "\N{NO-BREAK SPACE}"
+    assert french.number(12_345) == f"12{nbsp}345"
+    assert english.number(12_345) == "12,345"
+    assert french.percent(0.015) == f"1,5{nbsp}%"
+    assert english.percent(0.015) == "1.5%"
+    assert french.seconds(200).replace(nbsp, " ") == "3,3 min"
+    assert [french.number(None), french.percent(float("nan")), french.seconds(None)] == ["–", "–", "–"]
+    assert french.chart_dates()["days"][0] == "dimanche"
+    assert french.chart_dates()["shortMonths"][5] == "juin"

@@ -1,0 +1,315 @@
+"""Each check fires and recovers, on a real database, by the thresholds of the settings."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+import pytest
+from psycopg import Connection
+
+from notaflow_pipeline import health_checks
+from notaflow_pipeline.alerting import daily_metrics
+from notaflow_pipeline.alerting.thresholds import Verdict
+from notaflow_pipeline.health_checks import Check
+from notaflow_pipeline.job_queue.maintenance.requeue import Choice, send_round
+from notaflow_pipeline.job_queue.metrics import see_exhausted
+from notaflow_pipeline.job_queue.pause import pause, resume
+from notaflow_pipeline.reporting.daily_storage import write_day
+from notaflow_pipeline.reporting.due_days import days_missed
+from notaflow_pipeline.settings import Settings
+from notaflow_pipeline_tests.job_queue.conftest import (
+    READING,
+    add_document,
+    ago,
+    ahead,
+    change,
+    claim,
+    claim_one,
+    expire,
+    succeed,
+    sweep,
+)
+from notaflow_pipeline_tests.reporting.histories import add_attempt
+from notaflow_pipeline_tests.testing.clock import wait_past_full_hour
+
+ZONE = "America/Toronto"
+
+
+def settings(**values: Any) -> Settings:
+    return Settings(_env_file=None, **values)
+
+
+def verdict(connection: Connection, check: Check, **values: Any) -> Verdict:
+    return dict(health_checks.judge_everything(connection, settings(**values)))[check]
+
+
+def test_all_is_well_on_an_empty_database(connection: Connection) -> None:
+    verdicts = dict(health_checks.judge_everything(connection, settings()))
+    of_days = {*health_checks.OF_COUNTING, *health_checks.OF_RATES, *health_checks.OF_PERFORMANCE}
+    assert set(verdicts) == {*health_checks.OF_QUEUE, *of_days}
+    assert [check for check, one in verdicts.items() if one.alarming] == []
+
+
+def test_ready_documents_that_nobody_claims_alarm_until_somebody_does(connection: Connection) -> None:
+    def idle_for(minutes: int) -> Verdict:
+        connection.execute(
+            "UPDATE ocr_progress_watch SET idle_since = clock_timestamp() - make_interval(mins => %s)", [minutes]
+        )
+        return verdict(connection, health_checks.PROGRESS)
+
+    add_document(connection, created_at=ago("9 days"))
+    assert not verdict(connection, health_checks.PROGRESS).alarming, "it may have become ready just now"
+    assert not idle_for(14).alarming
+    alarm = idle_for(16)
+    assert alarm.alarming
+    assert alarm.figures["ready"] == 1
+    pause(connection, "the scanner is being mended")
+    assert not verdict(connection, health_checks.PROGRESS).alarming
+    # a pause of a night is nobody's idleness: it counts from when work may go on
+    assert not idle_for(16).alarming
+    resume(connection)
+    assert not idle_for(16).alarming
+    assert idle_for(16).alarming
+
+    # somebody works: for as long as that takes
+    held = claim_one(connection)
+    add_document(connection)
+    assert not idle_for(16).alarming
+    # and it has been a while since, but less than the limit since the claim
+    assert succeed(connection, held, READING)
+    assert not verdict(connection, health_checks.PROGRESS).alarming
+    assert idle_for(16).alarming
+    # a quick claim between two looks counts as well
+    assert succeed(connection, claim_one(connection), READING)
+    add_document(connection)
+    assert not verdict(connection, health_checks.PROGRESS).alarming
+    # nor is anybody idle when nothing can be claimed
+    connection.execute("UPDATE extraction_queue SET ocr_next_attempt_at = clock_timestamp() + interval '1 hour'")
+    assert not idle_for(16).alarming
+
+
+def test_time_in_which_nobody_looked_at_an_empty_queue_is_nobodys_idleness(connection: Connection) -> None:
+    def look_after(minutes: int) -> Verdict:
+        connection.execute(
+            "UPDATE ocr_progress_watch SET idle_since = idle_since - make_interval(mins => %s)", [minutes]
+        )
+        return verdict(connection, health_checks.PROGRESS)
+
+    # the daemon goes home when everything is read, and a document comes in the morning, just before it does
+    add_document(connection)
+    assert succeed(connection, claim_one(connection), READING)
+    assert not verdict(connection, health_checks.PROGRESS).alarming
+    add_document(connection)
+    morning = look_after(480)
+    assert not morning.alarming, morning.sentence
+    assert not look_after(14).alarming
+    assert look_after(2).alarming, "from then on it counts"
+
+
+def test_stuck_document_alarms_once_recovery_has_had_its_chance_and_until_it_is_recovered(
+    connection: Connection,
+) -> None:
+    add_document(connection)
+    held = claim_one(connection)
+    expire(connection, held)
+    assert not verdict(connection, health_checks.STUCK).alarming
+    change(connection, "ocr_attempt", held.token, lease_expires_at=ago("16 minutes"))
+    alarm = verdict(connection, health_checks.STUCK)
+    assert alarm.alarming
+    assert alarm.sentence.startswith("1 document has been under OCR")
+    sweep(connection)
+    assert not verdict(connection, health_checks.STUCK).alarming
+
+
+def test_stuck_claim_of_another_program_alarms_after_its_ten_minutes_and_ours(connection: Connection) -> None:
+    foreign = add_document(connection, status_id=6, ocr_attempts=1, ocr_started_at=ago("24 minutes"))
+    assert not verdict(connection, health_checks.STUCK).alarming
+    change(connection, "extraction_queue", foreign, ocr_started_at=ago("26 minutes"))
+    assert verdict(connection, health_checks.STUCK).alarming
+    change(connection, "extraction_queue", foreign, document_source="acte")
+    assert not verdict(connection, health_checks.STUCK).alarming
+    assert verdict(connection, health_checks.STUCK, OCR_SOURCES="index,acte").alarming
+
+
+def test_old_waiting_document_alarms_until_it_is_claimed(connection: Connection) -> None:
+    add_document(connection, created_at=ago("23 hours"), updated_at=None)
+    assert not verdict(connection, health_checks.WAITING).alarming
+    add_document(connection, created_at=ago("9 days"), updated_at=ago("25 hours"), ocr_next_attempt_at=ahead("1 hour"))
+    alarm = verdict(connection, health_checks.WAITING)
+    assert alarm.alarming
+    assert alarm.figures["oldest_hours"] == pytest.approx(25, abs=0.1)
+    assert not verdict(connection, health_checks.WAITING, NOTAFLOW_ALERT_WAITING_HOURS=26).alarming
+    connection.execute("UPDATE extraction_queue SET ocr_next_attempt_at = NULL")
+    assert len(claim(connection, 2)) == 2
+    assert not verdict(connection, health_checks.WAITING).alarming
+
+
+def test_exhausted_document_alarms_until_somebody_looked_or_it_goes_round_again(connection: Connection) -> None:
+    add_document(connection, ocr_attempts=3, ocr_last_error_at=ago("23 hours"))
+    assert not verdict(connection, health_checks.EXHAUSTED).alarming, "the nightly round has yet to come"
+    document = add_document(connection, ocr_attempts=3, ocr_last_error_at=ago("25 hours"))
+    assert verdict(connection, health_checks.EXHAUSTED).alarming
+    assert not verdict(connection, health_checks.EXHAUSTED, NOTAFLOW_ALERT_EXHAUSTED_DOCUMENTS=1).alarming
+    see_exhausted(connection)
+    assert not verdict(connection, health_checks.EXHAUSTED).alarming
+    change(connection, "extraction_queue", document, ocr_last_error_at=ahead("1 second"))
+    assert verdict(connection, health_checks.EXHAUSTED, NOTAFLOW_ALERT_EXHAUSTED_HOURS=0).alarming is False
+    connection.execute("DELETE FROM ocr_exhausted_seen")
+    connection.execute("UPDATE extraction_queue SET ocr_last_error_at = clock_timestamp() - interval '25 hours'")
+    assert verdict(connection, health_checks.EXHAUSTED).figures["not_looked_at"] == 2
+    send_round(connection, Choice(sources=("index",)))
+    assert not verdict(connection, health_checks.EXHAUSTED).alarming
+
+
+def add_rates(connection: Connection, day: date, *, attempts: int, failed: int, stuck: int = 0, **more: int) -> None:
+    connection.execute(
+        """
+        INSERT INTO ocr_daily_failure_rate (day, document_source, attempts, attempts_failed, attempts_stuck,
+                                            documents_finished, documents_exhausted)
+        VALUES (%(day)s, 'all', %(attempts)s, %(failed)s, %(stuck)s, %(finished)s, %(exhausted)s)
+        ON CONFLICT (day, document_source) DO UPDATE
+        SET attempts = EXCLUDED.attempts, attempts_failed = EXCLUDED.attempts_failed
+        """,
+        {"day": day, "attempts": attempts, "failed": failed, "stuck": stuck, "finished": 0, "exhausted": 0, **more},
+    )
+
+
+@pytest.fixture
+def today(connection: Connection) -> date:
+    wait_past_full_hour()  # a day must not end during a test
+    row = connection.execute("SELECT (clock_timestamp() AT TIME ZONE 'America/Toronto')::date").fetchone()
+    assert row is not None
+    assert isinstance(row[0], date)
+    return row[0]
+
+
+def test_failure_rate_of_attempts_alarms_and_a_better_day_ends_it(connection: Connection, today: date) -> None:
+    yesterday = today - timedelta(days=1)
+    add_rates(connection, yesterday, attempts=100, failed=30, stuck=10)
+    alarm = verdict(connection, health_checks.ATTEMPTS)
+    assert alarm.alarming
+    assert (alarm.figures["failed"], alarm.figures["day"]) == (40, yesterday.isoformat())
+    assert not verdict(connection, health_checks.DOCUMENTS).alarming
+    assert not verdict(connection, health_checks.ATTEMPTS, NOTAFLOW_ALERT_ATTEMPT_FAILURE_RATE=0.35).alarming
+    add_rates(connection, today, attempts=3, failed=0)
+    assert verdict(connection, health_checks.ATTEMPTS).alarming
+    add_rates(connection, today, attempts=50, failed=1)
+    assert not verdict(connection, health_checks.ATTEMPTS).alarming
+
+
+def test_failure_rate_of_documents_alarms_by_those_that_failed_for_good(connection: Connection, today: date) -> None:
+    add_rates(connection, today, attempts=100, failed=0, finished=90, exhausted=30)
+    assert verdict(connection, health_checks.DOCUMENTS).alarming
+    assert not verdict(connection, health_checks.ATTEMPTS).alarming
+    assert not verdict(connection, health_checks.DOCUMENTS, NOTAFLOW_ALERT_MINIMUM_DOCUMENTS=91).alarming
+
+
+def test_slow_unsure_or_incomplete_day_alarms_against_those_before(connection: Connection, today: date) -> None:
+    def add(day: date, p95: float, confidence: float, coverage: float | None = 0.95) -> None:
+        connection.execute(
+            """
+            INSERT INTO ocr_daily_performance (day, document_source, documents, pages, characters,
+                                               duration_seconds_p95, mean_confidence, low_confidence_documents,
+                                               mean_coverage)
+            VALUES (%s, 'all', 50, 500, 9000, %s, %s, 0, %s)
+            ON CONFLICT (day, document_source) DO UPDATE
+            SET duration_seconds_p95 = EXCLUDED.duration_seconds_p95, mean_confidence = EXCLUDED.mean_confidence,
+                mean_coverage = EXCLUDED.mean_coverage
+            """,
+            [day, p95, confidence, coverage],
+        )
+
+    def alarming() -> list[Check]:
+        checks = (health_checks.SLOWNESS, health_checks.CONFIDENCE, health_checks.COVERAGE)
+        return [check for check in checks if verdict(connection, check).alarming]
+
+    for back in range(1, 15):
+        add(today - timedelta(days=back), 20 + back % 3, 90 - back % 3)
+    assert alarming() == []
+    add(today, 60, 89)
+    assert alarming() == [health_checks.SLOWNESS]
+    add(today, 21, 70)
+    assert alarming() == [health_checks.CONFIDENCE]
+    assert not verdict(connection, health_checks.CONFIDENCE, NOTAFLOW_ALERT_DEVIATIONS=100).alarming
+    add(today, 21, 89, 0.8)
+    assert alarming() == [health_checks.COVERAGE]
+    judged = verdict(connection, health_checks.COVERAGE)
+    assert (judged.figures["coverage_percent"], judged.figures["threshold"]) == (80.0, 90.0)
+    assert "accounted for 80.0 % of the ink" in judged.sentence
+    add(today, 21, 89)
+    assert alarming() == []
+
+
+def test_coverage_is_not_judged_before_five_days_have_measured_it(connection: Connection, today: date) -> None:
+    for back in range(6):
+        connection.execute(
+            """
+            INSERT INTO ocr_daily_performance (day, document_source, documents, pages, characters, low_confidence_documents,
+                                               mean_coverage)
+            VALUES (%s, 'all', 50, 500, 9000, 0, %s)
+            """,
+            [today - timedelta(days=back), (0.1, 0.9, 0.9, 0.9, 0.9, None)[back]],
+        )
+    judged = verdict(connection, health_checks.COVERAGE)
+    assert not judged.alarming
+    assert "Not enough data: 4 of the 14 days before" in judged.sentence
+    connection.execute("UPDATE ocr_daily_performance SET mean_coverage = 0.9 WHERE mean_coverage IS NULL")
+    assert verdict(connection, health_checks.COVERAGE).alarming
+
+
+def test_missed_night_alarms_although_today_is_computed_and_until_it_is_made_up_for(
+    connection: Connection, today: date
+) -> None:
+    def count(day: date) -> None:
+        write_day(connection, day, timezone=ZONE, low_confidence=60, low_coverage=0.7)
+
+    def computed(day: date, at: str) -> None:
+        connection.execute(
+            "UPDATE ocr_daily_failure_rate SET computed_at = (day + %s::time) AT TIME ZONE %s WHERE day = %s",
+            [at, ZONE, day],
+        )
+
+    two_ago, five_ago = today - timedelta(days=2), today - timedelta(days=5)
+    for day in (two_ago, five_ago, today):
+        noon = datetime.combine(day, time(12), ZoneInfo(ZONE))
+        add_attempt(connection, uuid4(), noon - timedelta(seconds=20), min(noon, datetime.now(ZoneInfo(ZONE))))
+    count(today)
+    missed = verdict(connection, health_checks.COUNTED)
+    assert missed.alarming, "an attempt of that day is in no table"
+    assert missed.figures == {"day": two_ago.isoformat(), "days_missed": 1, "threshold": 0}
+    assert missed.sentence.startswith(f"{two_ago} is over")
+    assert "ocr_daily_schedule" in missed.sentence
+    assert not verdict(connection, health_checks.COUNTED, NOTAFLOW_PARTITIONS_START=today).alarming
+
+    count(two_ago)
+    assert not verdict(connection, health_checks.COUNTED).alarming
+    computed(two_ago, "23:45")
+    assert verdict(connection, health_checks.COUNTED).alarming, "it was computed while it lasted, and not after its end"
+    connection.execute("DELETE FROM ocr_attempt WHERE finished_at < clock_timestamp() - interval '30 hours'")
+    assert not verdict(connection, health_checks.COUNTED).alarming, (
+        "days without any attempt are nothing to wake somebody for"
+    )
+
+
+@pytest.mark.parametrize(("hour", "missed"), [(0, False), (1, True)])
+def test_day_is_missed_an_hour_after_its_end_and_not_before(connection: Connection, hour: int, missed: bool) -> None:
+    wait_past_full_hour()
+    now = datetime.now(UTC)
+    ahead_of_utc = (hour - now.hour + 11) % 24 - 11
+    zone = f"Etc/GMT{-ahead_of_utc:+d}"  # in which that hour has struck; these names count westwards
+    midnight = now.astimezone(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
+    ended = midnight - timedelta(minutes=30)
+    add_attempt(connection, uuid4(), ended, ended)
+    days = days_missed(connection, first=date(2026, 1, 1), timezone=zone)
+    assert days == ([ended.date()] if missed else [])
+
+
+def test_day_is_that_of_the_configured_zone(connection: Connection) -> None:
+    wait_past_full_hour()
+    far_east, far_west = (
+        daily_metrics.today_in(connection, zone) for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago")
+    )
+    assert far_east > far_west
+    assert isinstance(far_east, date)
+    assert not isinstance(far_east, datetime)

@@ -1,0 +1,98 @@
+"""One row that another session has locked: its neighbours are recorded at once, and it when it is free again."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg import Connection
+from psycopg_pool import ConnectionPool
+
+from notaflow_pipeline.job_queue.database import row_locks
+from notaflow_pipeline.job_queue.queue_head import QueueFront
+from notaflow_pipeline_tests.testing.invariants import broken_promises
+from notaflow_pipeline_tests.testing.waiting import wait_until
+from notaflow_pipeline_tests.worker.test_pipeline import pipeline_over, ready_pages, row
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The documents' folder, with a bucket for the source `index`."""
+    place = tmp_path / "documents"
+    (place / "index").mkdir(parents=True)
+    return place
+
+
+@pytest.fixture
+def locker(direct_url: str) -> Iterator[Connection]:
+    """Another session, in whose transaction rows stay locked."""
+    with psycopg.connect(direct_url) as other:
+        yield other
+        other.rollback()
+
+
+def statuses(connection: Connection, documents: list[UUID]) -> list[int]:
+    return [row(connection, document)["status_id"] for document in documents]
+
+
+def lock(locker: Connection, document: UUID) -> None:
+    assert locker.execute("SELECT FROM extraction_queue WHERE id = %s FOR UPDATE", [document]).rowcount == 1
+
+
+def test_neighbours_of_a_locked_row_are_recorded_and_it_follows(
+    connection: Connection, locker: Connection, pool: ConnectionPool[Connection], folder: Path
+) -> None:
+    documents = ready_pages(connection, folder, 8)
+    with pipeline_over(pool, folder) as pipeline:
+        claimed = pipeline.claim(8)
+        lock(locker, documents[3])
+        working = threading.Thread(target=pipeline.work, args=[claimed], kwargs={"limit": 8})
+        working.start()
+        wait_until(lambda: statuses(connection, documents) == [5, 5, 5, 6, 5, 5, 5, 5])
+        assert working.is_alive(), "it waits for the locked one"
+        locker.rollback()
+        working.join()
+    assert statuses(connection, documents) == [5] * 8
+    assert broken_promises(connection) == {}
+
+
+def test_row_that_stays_locked_is_left_to_recovery(
+    connection: Connection, locker: Connection, pool: ConnectionPool[Connection], folder: Path
+) -> None:
+    [document] = ready_pages(connection, folder, 1)
+    with pipeline_over(pool, folder) as whole:
+        pipeline = replace(whole, terms=replace(whole.terms, lease=timedelta(seconds=1.5)), front=QueueFront())
+        claimed = pipeline.claim(1)
+        lock(locker, document)
+        progress = pipeline.work(claimed, limit=1)
+        assert (progress.lost, progress.succeeded) == (1, 0)
+        locker.rollback()
+        wait_until(lambda: pipeline.recover().counts["expired_leases"] == 1)
+    assert row(connection, document)["status_id"] == 3
+    assert broken_promises(connection) == {}
+
+
+def test_claim_whose_row_is_locked_in_passing_is_released_with_the_others(
+    connection: Connection,
+    locker: Connection,
+    pool: ConnectionPool[Connection],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As other workers' claims do with rows that were ready when their statement began."""
+    documents = ready_pages(connection, folder, 3)
+
+    def unlocked() -> Iterator[float]:
+        locker.rollback()
+        yield 0.0
+
+    monkeypatch.setattr(row_locks, "PAUSES_SECONDS", unlocked())
+    with pipeline_over(pool, folder) as pipeline:
+        held = [one.token for one in pipeline.claim(3)]
+        lock(locker, documents[1])
+        pipeline.release_held(held, [])
+    assert statuses(connection, documents) == [3, 3, 3]
