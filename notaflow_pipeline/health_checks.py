@@ -1,7 +1,7 @@
 """What is alarming at this moment, by the settings' thresholds: asked by Dagster's checks and by `notaflow alert --check`.
 
-What does not belong here: the figures (`queue.health`, `alerting.daily_figures`), and what makes one alarming
-(`alerting.judging`).
+What does not belong here: the figures (`job_queue.metrics`, `alerting.daily_metrics`), and what makes one alarming
+(`alerting.thresholds`).
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """The figures of the last days, from the daily tables that `reporting` fills.
 
-What does not belong here: filling them, and judging them (`judging`).
+What does not belong here: filling them, and judging them (`thresholds`).
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """How a check's answer and a run's end become observations: one key for the same condition, whoever looked.
 
-What does not belong here: asking (`watching`, `defs`), and what follows from an observation (`conditions`).
+What does not belong here: asking (`health_checks`, `defs`), and what follows from an observation (`conditions`).
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """What is known and what is to be sent, in Postgres: conditions, messages, and one delivery of each message per receiver.
 
 Every function is one transaction. What does not belong here: when a message is due (`conditions`), what it says
-(`messages`), and sending it (`delivering`).
+(`messages`), and sending it (`delivery`).
 """
 
 import json

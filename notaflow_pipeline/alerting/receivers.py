@@ -1,7 +1,7 @@
 """Who is told: the URLs of NOTAFLOW_ALERT_URLS, and one message sent to one of them, within a time limit.
 
 The only module that knows apprise. URLs hold secrets: outside this module a receiver is known by a digest and a label.
-What does not belong here: what was sent already, and when to try again (`outbox`, `delivering`).
+What does not belong here: what was sent already, and when to try again (`outbox`, `delivery`).
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """Is a figure alarming? Pure decisions: figures and a threshold in, a verdict with a sentence that says what to do out.
 
-What does not belong here: where the figures come from (`daily_figures`, `queue.health`), and telling somebody.
+What does not belong here: where the figures come from (`daily_metrics`, `job_queue.metrics`), and telling somebody.
 """
 
 import math

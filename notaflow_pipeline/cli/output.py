@@ -1,6 +1,6 @@
 """What a command needs to be heard: the application it belongs to, the screen, JSON for scripts, a progress bar.
 
-What does not belong here: any command, and anything that the settings decide (`surroundings`).
+What does not belong here: any command, and anything that the settings decide (`context`).
 """
 
 import json

@@ -1,7 +1,7 @@
 """Documents in S3, or in any store that speaks its protocol (MinIO, R2, Supabase's S3 endpoint).
 
 Imported only when an `s3://` URL is opened, because boto3 is slow to import. Credentials come from the usual `AWS_*`
-environment; what the stores' error codes mean stands in `s3_answers`.
+environment; what the stores' error codes mean stands in `s3_errors`.
 """
 
 import mimetypes

@@ -1,7 +1,7 @@
 """Documents in the private buckets of a Supabase project, read with its service key.
 
 Knows Supabase Storage's routes (https://github.com/supabase/storage, src/http/routes); what its answers mean stands in
-`supabase_answers`. The key stands in request headers and nowhere else.
+`supabase_errors`. The key stands in request headers and nowhere else.
 """
 
 import mimetypes

@@ -1,6 +1,6 @@
 """Claims documents for OCR: who may work on which row.
 
-A claim is one short transaction, and times are the database's. Claims are renewed in `leases` and end in `outcomes`.
+A claim is one short transaction, and times are the database's. Claims are renewed in `lease_renewal` and end in `outcomes`.
 
 Rows that are known are found by their keys alone. The partial indexes of rows at 6 and of open attempts look smaller to the
 planner, but keep an entry of everything that vacuum could not yet remove: hence `status_id + 0 = 6`, which they do not

@@ -1,7 +1,7 @@
 """Is the queue being worked on? The few figures that are cheap enough to look at every minute.
 
 Each is served by a partial index, so the cost depends on what waits and not on the history. What does not belong here:
-exact counts for people (`monitoring`), repairing (`recovery`), and what is alarming (`alerting`).
+exact counts for people (`queries`), repairing (`recovery`), and what is alarming (`alerting`).
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """The charts of a report, as Vega-Lite specifications: small declarations that a browser draws, and this process too.
 
 Every chart reads the data set `days` or `kinds`, and follows two parameters: `first_day` (milliseconds since 1970 in UTC)
-and `source`. What does not belong here: what is drawn above each day (`marks`), and the page around the charts (`page`).
+and `source`. What does not belong here: what is drawn above each day (`chart_marks`), and the page around the charts (`html_page`).
 """
 
 import io

@@ -1,6 +1,6 @@
 """What a day's attempts amount to: three tables, each a pure function of the attempts, by source and for `all`.
 
-What does not belong here: which attempts those are (`attempts`), and where the tables are kept (`writing`).
+What does not belong here: which attempts those are (`attempts`), and where the tables are kept (`daily_storage`).
 """
 
 from collections.abc import Callable, Iterator

@@ -2,7 +2,7 @@
 
 And which ought to have been computed by now, but were not.
 
-What does not belong here: computing them (`writing`).
+What does not belong here: computing them (`daily_storage`).
 """
 
 from datetime import date, timedelta

@@ -1,6 +1,6 @@
 """What the page says beside its charts: large figures, the charts' own tables, lists of documents; all in words.
 
-What does not belong here: HTML (`page`).
+What does not belong here: HTML (`html_page`).
 """
 
 from collections.abc import Mapping, Sequence

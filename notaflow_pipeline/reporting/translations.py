@@ -1,6 +1,6 @@
 """What the page says, in French and in English, side by side so that neither can lack what the other has.
 
-What does not belong here: how numbers and dates are written (`locales`).
+What does not belong here: how numbers and dates are written (`locale_format`).
 """
 
 from typing import NamedTuple

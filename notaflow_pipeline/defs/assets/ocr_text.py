@@ -1,6 +1,6 @@
 """The assets `extraction_queue` and `ocr_text`, and the ops that make the one from the other.
 
-What does not belong here: when that happens (`sensors`), and how (`pipeline`).
+What does not belong here: when that happens (`sensors.ocr_ready`), and how (`pipeline`).
 """
 
 import time

@@ -2,7 +2,7 @@
 
 They run after the assets without blocking anything, and `health_sensor` asks them between runs; they look at today, or at
 yesterday while today has too few documents. What does not belong here: the tables (`reporting`), and what is alarming
-(`watching`).
+(`health_checks`).
 """
 
 from collections.abc import Iterator

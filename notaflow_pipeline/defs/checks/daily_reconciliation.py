@@ -1,7 +1,7 @@
 """Do the daily tables equal a recount of the attempts? Beside the assets in the UI, after each night's run and each backfill.
 
 And once a night by itself: a check that is asked by the night's run alone says nothing when there was none. What does not
-belong here: the recount (`reporting.recount`), and thresholds.
+belong here: the recount (`reporting.reconciliation`), and thresholds.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Is the queue what it promises to be? The oracle's answer, beside the asset in the UI, every hour.
 
-What does not belong here: the promises themselves (`queue.oracle`).
+What does not belong here: the promises themselves (`job_queue.invariants`).
 """
 
 from collections import Counter

@@ -1,7 +1,7 @@
 """What goes, so that nothing grows for ever: old runs with their events and logs, and histories of documents long gone.
 
 Dagster purges the ticks of sensors and schedules by itself (`retention` in dagster.yaml). What does not belong here: which
-attempts may go (`queue.pruning`).
+attempts may go (`job_queue.maintenance.retention`).
 """
 
 import time

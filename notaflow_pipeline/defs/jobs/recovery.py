@@ -1,6 +1,6 @@
 """Rows that nobody works on any more: a sensor that sees them, and a visible run that sends them back.
 
-What does not belong here: which rows those are, and how they are repaired (`queue.recovery`).
+What does not belong here: which rows those are, and how they are repaired (`job_queue.maintenance.recovery`).
 """
 
 from datetime import timedelta

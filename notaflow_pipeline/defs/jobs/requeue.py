@@ -1,7 +1,7 @@
 """Backfills of failed jobs: documents exhausted on a day are sent round again, from the backfill dialog or every night.
 
 The partition is the day on which a document was exhausted. What does not belong here: which documents that are, and how
-they are made ready (`queue.retrying`).
+they are made ready (`job_queue.maintenance.requeue`).
 """
 
 from collections import Counter

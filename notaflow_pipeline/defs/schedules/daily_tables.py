@@ -1,6 +1,6 @@
 """When the daily tables are computed: after midnight for every day that is due, and during the day for today.
 
-What does not belong here: which days are due (`reporting.due`).
+What does not belong here: which days are due (`reporting.due_days`).
 """
 
 from datetime import date, datetime

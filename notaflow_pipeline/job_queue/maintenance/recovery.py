@@ -2,7 +2,7 @@
 
 Leases run out, claims of other programs stuck, attempts left open, texts without their status, maxima missing. Every
 repair of an attempt writes its reason. Each kind of repair goes through its rows in chunks (`chunks`), and one that fails
-does not keep the others from their work. Exhausted documents are requeued elsewhere (`retrying`).
+does not keep the others from their work. Exhausted documents are requeued elsewhere (`requeue`).
 """
 
 import math

@@ -1,7 +1,7 @@
 """Has finished documents read again (another engine, another language); the old text stays until the new one is there.
 
 They stay at 5 until a worker claims them, go back to 5 whatever happens, and give way to documents that were never read.
-They are found and marked in chunks (`chunks`). Documents without a text are requeued instead (`retrying`).
+They are found and marked in chunks (`chunks`). Documents without a text are requeued instead (`requeue`).
 """
 
 from collections.abc import Callable, Sequence

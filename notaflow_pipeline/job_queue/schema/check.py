@@ -1,6 +1,6 @@
 """What a database lacks, in words, before any row is touched. Environments drift; this is where it shows.
 
-What does not belong here: mending it (`migrating`).
+What does not belong here: mending it (`schema.migrate`).
 """
 
 import re

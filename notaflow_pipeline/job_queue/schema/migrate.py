@@ -1,6 +1,6 @@
 """How a database gets the schema: yoyo-migrations over the plain SQL in `migrations/`, with an honest lock.
 
-What does not belong here: the SQL itself (`migrations/`), and saying what a database lacks (`schema`).
+What does not belong here: the SQL itself (`migrations/`), and saying what a database lacks (`schema.check`).
 """
 
 import logging

@@ -1,6 +1,6 @@
 """What a worker's login lacks in rights, in words, before any row is touched.
 
-What does not belong here: granting them (`roles.sql`), and what the schema lacks (`schema`).
+What does not belong here: granting them (`roles.sql`), and what the schema lacks (`schema.check`).
 """
 
 from collections.abc import Iterator, Sequence
