@@ -48,7 +48,7 @@ test-pg15: setup-dev
 
 # the corpus is looked for beside the project, or where NOTAFLOW_CORPUS says; without it drawn pages alone are compared
 quality: setup-dev
-	.venv/bin/python benchmarks/quality_gate.py $(if $(PAGES),--pages $(PAGES))
+	.venv/bin/python -m benchmarks.quality_gate $(if $(PAGES),--pages $(PAGES))
 
 security: setup-dev
 	.venv/bin/python -m notaflow_pipeline_tests.security

@@ -1,13 +1,7 @@
 """What watching costs: one look at the queue's health, and a backlog of messages to a webhook on loopback.
 
-usage: python benchmarks/alerts.py [--finished N] [--ready N] [--exhausted N] [--messages N] [--repetitions N]
+usage: python -m benchmarks.alerts [--finished N] [--ready N] [--exhausted N] [--messages N] [--repetitions N]
 """
-
-import sys
-
-# from this file's folder, `import queue` anywhere in the standard library would find another file
-sys.path.pop(0)
-sys.path.insert(0, __file__.rpartition("/benchmarks/")[0])
 
 import argparse
 import json

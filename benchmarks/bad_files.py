@@ -5,17 +5,14 @@ is the largest resident set that any worker of that reader reached. The corpus i
 Judged are the outcome, the kind of failure, emptiness, pages and the words that must be there; seconds and memory are
 printed. Exits with 1 if a file ends otherwise than expected.
 
-usage: python benchmarks/bad_files.py [--corpus FOLDER] [--languages fra+eng] [--only PART-OF-NAME]
+usage: python -m benchmarks.bad_files [--corpus FOLDER] [--languages fra+eng] [--only PART-OF-NAME]
 """
-
-import sys
-
-sys.path.pop(0)  # this folder: its `queue.py` would stand in for Python's own
 
 import argparse
 import csv
 import json
 import re
+import sys
 import threading
 import time
 from concurrent.futures import Future

@@ -3,16 +3,13 @@
 All files are read by one reader with two workers and the default limits, with Tesseract. Printed is whether each came out
 as expected, and if not, why; exits with 1 if one did not. The corpus is looked for in ../shared/corpus.
 
-usage: python benchmarks/cases.py [--corpus FOLDER] [--languages fra+eng] [--only PART-OF-NAME] [--texts FOLDER]
+usage: python -m benchmarks.cases [--corpus FOLDER] [--languages fra+eng] [--only PART-OF-NAME] [--texts FOLDER]
 """
-
-import sys
-
-sys.path.pop(0)  # this folder: its `queue.py` would stand in for Python's own
 
 import argparse
 import json
 import re
+import sys
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -4,20 +4,15 @@ Three measurements on one embedded PostgreSQL with its default durability. The q
 pipeline with an engine that costs nothing and returns a typical text. The same inside Dagster runs of two sizes, whose
 difference separates what a run costs from what a document costs. And real recognition of page images, for CPU and memory.
 
-usage: python benchmarks/cost.py [--documents N] [--characters N] [--pages FOLDER] [--page-count N]
+usage: python -m benchmarks.cost [--documents N] [--characters N] [--pages FOLDER] [--page-count N]
 """
-
-import sys
-
-# from this file's folder, `import queue` anywhere in the standard library would find this project's benchmark of that name
-sys.path.pop(0)
-sys.path.insert(0, __file__.rpartition("/benchmarks/")[0])
 
 import argparse
 import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 import time

@@ -6,18 +6,13 @@ worker as there are cores. The rate is counted from the moment when every host h
 has finished its last, on the database's clock: neither starting nor the end counts. The judge of the tests looks at every row
 afterwards. Needs root and iproute2.
 
-usage: python benchmarks/hosts.py [--hosts 1,2,4,8] [--pages FOLDER]
+usage: python -m benchmarks.hosts [--hosts 1,2,4,8] [--pages FOLDER]
 """
-
-import sys
-
-# from this file's folder, `import queue` anywhere in the standard library would find this project's benchmark of that name
-sys.path.pop(0)
-sys.path.insert(0, __file__.rpartition("/benchmarks/")[0])
 
 import argparse
 import json
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -40,7 +35,7 @@ from notaflow_pipeline_tests.faults.hosts import Host, hosts, unavailable
 from notaflow_pipeline_tests.faults.object_store import object_store
 from notaflow_pipeline_tests.faults.proxy import proxy_before
 from notaflow_pipeline_tests.ocr import samples
-from notaflow_pipeline_tests.testing.invariants import broken_promises
+from notaflow_pipeline_tests.testing.invariants import violated_invariants
 
 PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = PROJECT / "benchmarks" / "results"
@@ -139,7 +134,7 @@ def _measured(engine: str, count: int, pages: Sequence[Path]) -> dict[str, objec
             time.sleep(0.2)
         hosts_seen, documents, seconds = connection.execute(RATE).fetchone() or (0, 0, 0.0)
         executions = (connection.execute("SELECT count(*) FROM ocr_attempt").fetchone() or (0,))[0]
-        judged = broken_promises(connection)
+        judged = violated_invariants(connection)
     rate = documents / seconds if seconds else 0.0
     verdict = f"{executions} of {total}, {judged or 'clean'}"
     print(
@@ -172,7 +167,7 @@ def _start(host: Host, engine: str, database_url: str, store: str, folder: Path)
         "OCR_WORKER_ID": host.name,
         "OCR_WORKERS": str(WORKERS[engine]),
     }
-    host.start([sys.executable, __file__, "--worker", engine], environment, folder / f"{host.name}.log")
+    host.start([sys.executable, "-m", "benchmarks.hosts", "--worker", engine], environment, folder / f"{host.name}.log")
 
 
 if __name__ == "__main__":

@@ -5,16 +5,11 @@ worker processes, psycopg for all, and a text of 4 kB stored for every document.
 classes, in an environment of their own:
 
     python -m venv /tmp/peers && /tmp/peers/bin/pip install -r benchmarks/requirements-peers.txt
-    .venv/bin/python benchmarks/job_queue.py --peers-python /tmp/peers/bin/python --correctness
+    .venv/bin/python -m benchmarks.job_queue --peers-python /tmp/peers/bin/python --correctness
 
-usage: python benchmarks/job_queue.py [--peers-python PYTHON] [--repetitions N] [--jobs N] [--workers N]
+usage: python -m benchmarks.job_queue [--peers-python PYTHON] [--repetitions N] [--jobs N] [--workers N]
                                   [--finished N,N,N] [--exhausted N] [--waiting N] [--held-snapshot] [--correctness] [--quick]
 """
-
-import sys
-
-sys.path.pop(0)
-sys.path.insert(0, __file__.rpartition("/benchmarks/")[0])
 
 import argparse
 import json
@@ -23,6 +18,7 @@ import platform
 import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import ExitStack

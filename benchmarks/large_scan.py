@@ -17,20 +17,15 @@ before and after, and the CPU seconds that others took, are printed too.
 The variants: `grey` and `colour` (JPEG), `one-bit` (CCITT group 4), each with 70 million pixels a page; and `a2`, grey,
 two A3 pages side by side, 139 million. The fonts are Liberation and Courier Prime, see `scripts/make_samples.py`.
 
-usage: python benchmarks/large_scan.py [--pages N] [--different N] [--variants grey colour one-bit a2] [--keep FOLDER]
+usage: python -m benchmarks.large_scan [--pages N] [--different N] [--variants grey colour one-bit a2] [--keep FOLDER]
 """
-
-import sys
-
-# from this file's folder, `import queue` anywhere in the standard library would find another file
-sys.path.pop(0)
-sys.path.insert(0, __file__.rpartition("/benchmarks/")[0])
 
 import argparse
 import json
 import os
 import re
 import shutil
+import sys
 import tempfile
 import threading
 from collections import Counter

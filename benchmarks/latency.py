@@ -5,13 +5,8 @@ the database's clock: creation of the row and of the run, start of the run, clai
 document is added, and the moment is random within Dagster's 5 s; while a run is active, documents follow each other by 1 to
 4 s.
 
-usage: python benchmarks/latency.py [--documents N] [--port PORT] [--json FILE]
+usage: python -m benchmarks.latency [--documents N] [--port PORT] [--json FILE]
 """
-
-import sys
-
-sys.path.pop(0)
-sys.path.insert(0, __file__.rpartition("/benchmarks/")[0])
 
 import argparse
 import json
@@ -20,6 +15,7 @@ import random
 import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator

@@ -4,15 +4,12 @@ Each document is a PDF of scanned A4 pages at 300 dpi, every page a JPEG of its 
 The engine is the one that only pretends, because what a document's length could fill is the opening room's memory, not
 Tesseract's; `--tesseract` reads for real, which takes minutes.
 
-usage: python benchmarks/memory.py [--pages 2 50 500] [--tesseract]
+usage: python -m benchmarks.memory [--pages 2 50 500] [--tesseract]
 """
-
-import sys
-
-sys.path.pop(0)  # this folder: its `queue.py` would stand in for Python's own
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from pathlib import Path

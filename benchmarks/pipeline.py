@@ -11,19 +11,14 @@ All read every image of a folder on all cores, in turn, several times:
 Where an image has a transcription `NAME.gt.txt`, character error rate and word F1 are given, also without the line that
 libraries print under their scans and transcriptions leave out. By default the pages are those of ../shared/corpus/pages.
 
-usage: python benchmarks/pipeline.py [--pages FOLDER] [--repetitions N] [--workers N] [--ocrmypdf PROGRAM] [--engine E]
+usage: python -m benchmarks.pipeline [--pages FOLDER] [--repetitions N] [--workers N] [--ocrmypdf PROGRAM] [--engine E]
 """
-
-import sys
-
-# from this file's folder, `import queue` anywhere in the standard library would find another file
-sys.path.pop(0)
-sys.path.insert(0, __file__.rpartition("/benchmarks/")[0])
 
 import argparse
 import json
 import os
 import statistics
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass

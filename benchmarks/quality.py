@@ -6,19 +6,14 @@ are CPU seconds a page and the mean character error rate, for all pages, for the
 holds on one half alone is chance), and for groups of pages. `--variants N` adds the first N pages turned, skewed,
 noisy, faint, dark, inverted and at 72 to 600 dpi. One process, one thread, tesserocr.
 
-usage: python benchmarks/quality.py [--pages FOLDER] [--only steps|curve|languages] [--variants N]
+usage: python -m benchmarks.quality [--pages FOLDER] [--only steps|curve|languages] [--variants N]
 """
-
-import sys
-
-# from this file's folder, `import queue` anywhere in the standard library would find another file
-sys.path.pop(0)
-sys.path.insert(0, __file__.rpartition("/benchmarks/")[0])
 
 import argparse
 import json
 import os
 import statistics
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace

@@ -12,14 +12,8 @@ than recorded for the same pages: by more than 0.005 in mean CER or words found,
 compared with bare, or by more than 0.3 in CPU seconds divided by those of bare (left out where the cached seconds of
 bare are from another run). One process, one thread, tesserocr.
 
-usage: python benchmarks/quality_gate.py [--groups pages layouts drawn] [--pages N] [--record] [--bare-cache FOLDER]
+usage: python -m benchmarks.quality_gate [--groups pages layouts drawn] [--pages N] [--record] [--bare-cache FOLDER]
 """
-
-import sys
-
-# from this file's folder, `import queue` anywhere in the standard library would find another file
-sys.path.pop(0)
-sys.path.insert(0, __file__.rpartition("/benchmarks/")[0])
 
 import argparse
 import hashlib
@@ -28,6 +22,7 @@ import os
 import resource
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator

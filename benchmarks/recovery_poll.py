@@ -5,15 +5,9 @@ queue and its history, and times `count_needing_recovery` in new sessions, as th
 states are ready, read (with one attempt each) and exhausted (with three attempts each). A second table has further rows
 at 3 that hold another program's text: these are the rows for which the poll compares digests.
 
-usage: python benchmarks/recovery_poll.py --bin /usr/lib/postgresql/15/bin [--user postgres] [--rows N] [--texts N]
+usage: python -m benchmarks.recovery_poll --bin /usr/lib/postgresql/15/bin [--user postgres] [--rows N] [--texts N]
                                           [--polls N]
 """
-
-import sys
-
-# from this file's folder, `import queue` anywhere in the standard library would find another file
-sys.path.pop(0)
-sys.path.insert(0, __file__.rpartition("/benchmarks/")[0])
 
 import argparse
 import json

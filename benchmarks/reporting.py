@@ -11,19 +11,15 @@ a million each needs some 30 GB). The two histories lie in two databases of one 
 settings; both are in the system's cache. With `--unrecorded`, the attempts are those of before migration 018: what they
 waited for is asked of the rows of the queue and of earlier attempts, for every one of them.
 
-usage: python benchmarks/reporting.py [--day N] [--other-day N] [--repetitions N] [--unrecorded]
+usage: python -m benchmarks.reporting [--day N] [--other-day N] [--repetitions N] [--unrecorded]
 """
-
-import sys
-
-# from this file's folder, `import queue` anywhere in the standard library would find a benchmark
-sys.path.pop(0)
 
 import argparse
 import json
 import resource
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
@@ -38,7 +34,7 @@ from notaflow_pipeline.job_queue.database.connections import open_pool
 from notaflow_pipeline.job_queue.schema.migrate import migrate
 from notaflow_pipeline.local.embedded import embedded_database
 from notaflow_pipeline.reporting.daily_storage import write_day
-from notaflow_pipeline.reporting.reconciliation import find_differences
+from notaflow_pipeline.reporting.reconciliation import find_daily_differences
 
 PROJECT = Path(__file__).resolve().parents[1]
 DAY = date(2026, 6, 15)
@@ -185,7 +181,7 @@ def _fill(url: str, history_days: int, arguments: argparse.Namespace) -> None:
 
 
 def _measured_elsewhere(url: str, history_days: int) -> Measured:
-    command = [sys.executable, __file__, "--measure", url, "--history-days", str(history_days)]
+    command = [sys.executable, "-m", "benchmarks.reporting", "--measure", url, "--history-days", str(history_days)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return Measured(**json.loads(done.stdout))
 
@@ -201,7 +197,9 @@ def _measure(url: str, history_days: int) -> Measured:
         server_cpu_seconds = sum(server.cpu_times()[:2]) - of_server
         rows_read = _rows_read(connection) - before
         began = time.monotonic()
-        differences = list(find_differences(connection, DAY, timezone=TIMEZONE, low_confidence=60, low_coverage=0.7))
+        differences = list(
+            find_daily_differences(connection, DAY, timezone=TIMEZONE, low_confidence=60, low_coverage=0.7)
+        )
         recount_seconds = time.monotonic() - began
     return Measured(
         history_days,

@@ -16,20 +16,15 @@ it counts for less.
 By default the pages are those of ../shared/corpus/pages; where that is absent, or with `--drawn N`, they are index pages
 drawn by `scripts/make_samples.py`.
 
-usage: python benchmarks/scaling.py [--pages FOLDER] [--drawn N] [--times N] [--workers N] [--repetitions N]
+usage: python -m benchmarks.scaling [--pages FOLDER] [--drawn N] [--times N] [--workers N] [--repetitions N]
        [--bare]
 """
-
-import sys
-
-# from this file's folder, `import queue` anywhere in the standard library would find another file
-sys.path.pop(0)
-sys.path.insert(0, __file__.rpartition("/benchmarks/")[0])
 
 import argparse
 import json
 import os
 import statistics
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace

@@ -9,15 +9,9 @@ still be drawn.
 `--phase ticks` evaluates every sensor again and again, as fast as they answer, which shows in minutes what days of ticks
 leave in memory.
 
-usage: python benchmarks/soak.py [--minutes 60] [--phase both|idle|busy|ticks] [--pages FOLDER]
-       python benchmarks/soak.py --draw benchmarks/results/soak.jsonl
+usage: python -m benchmarks.soak [--minutes 60] [--phase both|idle|busy|ticks] [--pages FOLDER]
+       python -m benchmarks.soak --draw benchmarks/results/soak.jsonl
 """
-
-import sys
-
-# from this file's folder, `import queue` anywhere in the standard library would find this project's benchmark of that name
-sys.path.pop(0)
-sys.path.insert(0, __file__.rpartition("/benchmarks/")[0])
 
 import argparse
 import json
@@ -25,6 +19,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator

@@ -11,14 +11,8 @@ at fixed resolutions, and by the bare `tesseract -l fra+eng --psm 3` program. Gi
 
 The fonts are those that `scripts/make_samples.py` names. One process, one thread, tesserocr.
 
-usage: python benchmarks/tables.py [--only PART OF A PAGE'S NAME] [--dpi 150 200 ...] [--keep FOLDER]
+usage: python -m benchmarks.tables [--only PART OF A PAGE'S NAME] [--dpi 150 200 ...] [--keep FOLDER]
 """
-
-import sys
-
-# from this file's folder, `import queue` anywhere in the standard library would find another file
-sys.path.pop(0)
-sys.path.insert(0, __file__.rpartition("/benchmarks/")[0])
 
 import argparse
 import json

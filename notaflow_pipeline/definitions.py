@@ -4,7 +4,7 @@ import dagster as dg
 
 from notaflow_pipeline.defs.assets.daily_tables import ocr_attempt, ocr_daily_tables
 from notaflow_pipeline.defs.assets.dashboard import dashboard_job, dashboard_schedule, ocr_dashboard
-from notaflow_pipeline.defs.assets.ocr_text import batches_in_memory, extraction_queue, ocr_text
+from notaflow_pipeline.defs.assets.ocr_text import claimed_documents_in_memory, extraction_queue, ocr_text
 from notaflow_pipeline.defs.checks.daily_health import (
     daily_counting_checks,
     daily_failure_rate_checks,
@@ -70,7 +70,7 @@ defs = dg.Definitions(
         "queue": QueueResource(),
         "storage": StorageResource(),
         "engine": EngineResource(),
-        "io_manager": batches_in_memory,
+        "io_manager": claimed_documents_in_memory,
     },
     # materialising from the UI does not go through the job, and is to run the same way
     executor=dg.in_process_executor,

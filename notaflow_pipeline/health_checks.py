@@ -100,7 +100,7 @@ def judge_queue(connection: Connection, settings: Settings) -> Iterator[tuple[Ch
         connection, sources=sources, stuck_after=timedelta(minutes=settings.stuck_minutes), longer_than=limit
     )
     stopped = paused(connection)
-    progress = metrics.look_at_progress(
+    progress = metrics.measure_progress(
         connection, sources=sources, active=under_ocr.active, paused=stopped is not None
     )
     yield (
@@ -124,7 +124,7 @@ def judge_queue(connection: Connection, settings: Settings) -> Iterator[tuple[Ch
     yield (
         EXHAUSTED,
         thresholds.judge_exhausted(
-            unseen=metrics.count_unseen_exhausted(
+            unseen=metrics.count_unacknowledged_exhausted(
                 connection, sources=sources, grace=grace, exhausted_status=settings.exhausted_status
             ),
             limit=settings.alert_exhausted_documents,

@@ -23,7 +23,7 @@ MAKING_SECONDS = 3600.0
 """After which a folder without either is not just being made, but what could not all be removed at once."""
 
 
-class PrivateFolder:
+class ScratchDirectory:
     """A folder that no other user can look into, there until `remove`, or until this process ends and another one comes.
 
     `within` is where it lies, by default among the system's temporary files. Making one removes what killed processes of
@@ -32,7 +32,7 @@ class PrivateFolder:
 
     def __init__(self, within: Path | None = None) -> None:
         parent = within or Path(tempfile.gettempdir())
-        remove_left_folders(parent)
+        remove_abandoned_directories(parent)
         self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
         self._locks = ExitStack()
         with suppress(OSError):  # a full disk is told by what is written next; a disk without locks keeps what is left
@@ -46,7 +46,7 @@ class PrivateFolder:
         self._locks.close()
 
 
-def remove_left_folders(parent: Path) -> None:
+def remove_abandoned_directories(parent: Path) -> None:
     """Remove the folders of this user's processes that are no more; nothing that a living one holds, or that is another's."""
     for folder in parent.glob(f"{PREFIX}*"):
         with suppress(OSError):

@@ -12,8 +12,8 @@ from notaflow_pipeline import health_checks
 from notaflow_pipeline.alerting import daily_metrics
 from notaflow_pipeline.alerting.thresholds import Verdict
 from notaflow_pipeline.health_checks import Check
-from notaflow_pipeline.job_queue.maintenance.requeue import Choice, send_round
-from notaflow_pipeline.job_queue.metrics import see_exhausted
+from notaflow_pipeline.job_queue.maintenance.requeue import Choice, requeue_exhausted
+from notaflow_pipeline.job_queue.metrics import acknowledge_exhausted
 from notaflow_pipeline.job_queue.pause import pause, resume
 from notaflow_pipeline.reporting.daily_storage import write_day
 from notaflow_pipeline.reporting.due_days import days_missed
@@ -151,14 +151,14 @@ def test_exhausted_document_alarms_until_somebody_looked_or_it_goes_round_again(
     document = add_document(connection, ocr_attempts=3, ocr_last_error_at=ago("25 hours"))
     assert verdict(connection, health_checks.EXHAUSTED).alarming
     assert not verdict(connection, health_checks.EXHAUSTED, NOTAFLOW_ALERT_EXHAUSTED_DOCUMENTS=1).alarming
-    see_exhausted(connection)
+    acknowledge_exhausted(connection)
     assert not verdict(connection, health_checks.EXHAUSTED).alarming
     change(connection, "extraction_queue", document, ocr_last_error_at=ahead("1 second"))
     assert verdict(connection, health_checks.EXHAUSTED, NOTAFLOW_ALERT_EXHAUSTED_HOURS=0).alarming is False
     connection.execute("DELETE FROM ocr_exhausted_seen")
     connection.execute("UPDATE extraction_queue SET ocr_last_error_at = clock_timestamp() - interval '25 hours'")
     assert verdict(connection, health_checks.EXHAUSTED).figures["not_looked_at"] == 2
-    send_round(connection, Choice(sources=("index",)))
+    requeue_exhausted(connection, Choice(sources=("index",)))
     assert not verdict(connection, health_checks.EXHAUSTED).alarming
 
 

@@ -13,16 +13,16 @@ from notaflow_pipeline.scratch_directory import (
     MAKING_SECONDS,
     PREFIX,
     UNNAMED,
-    PrivateFolder,
-    remove_left_folders,
+    ScratchDirectory,
+    remove_abandoned_directories,
 )
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from notaflow_pipeline.scratch_directory import PrivateFolder
+from notaflow_pipeline.scratch_directory import ScratchDirectory
 
-held = PrivateFolder(Path(sys.argv[1]))
+held = ScratchDirectory(Path(sys.argv[1]))
 (held.path / "document").write_bytes(b"a deed")
 print(held.path, flush=True)
 time.sleep(600)
@@ -43,7 +43,7 @@ def start_holder(within: Path) -> "tuple[subprocess.Popen[str], Path]":
 
 
 def test_folder_is_private_and_gone_once_removed(tmp_path: Path) -> None:
-    folder = PrivateFolder(tmp_path)
+    folder = ScratchDirectory(tmp_path)
     assert folder.path.stat().st_mode & 0o777 == 0o700
     (folder.path / "document").write_bytes(b"a deed")
     folder.remove()
@@ -54,12 +54,12 @@ def test_folder_is_private_and_gone_once_removed(tmp_path: Path) -> None:
 def test_what_a_killed_process_had_in_hand_is_removed_by_the_next_one(tmp_path: Path) -> None:
     holder, left = start_holder(tmp_path)
     with holder:
-        mine = PrivateFolder(tmp_path)
+        mine = ScratchDirectory(tmp_path)
         assert (left / "document").read_bytes() == b"a deed", "a living process's is left alone"
         holder.send_signal(signal.SIGKILL)
         holder.wait(30)
     assert left.exists(), "nobody cleans up after SIGKILL"
-    another = PrivateFolder(tmp_path)
+    another = ScratchDirectory(tmp_path)
     assert not left.exists()
     assert mine.path.exists()
     mine.remove()
@@ -79,7 +79,7 @@ def test_what_is_not_known_to_be_left_stays(tmp_path: Path) -> None:
     being_made = tmp_path / f"{PREFIX}new"
     being_made.mkdir()
     before = sorted(tmp_path.rglob("*"))
-    remove_left_folders(tmp_path)
+    remove_abandoned_directories(tmp_path)
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -87,11 +87,11 @@ def test_what_could_not_be_removed_at_once_is_removed_later(tmp_path: Path) -> N
     rest = tmp_path / f"{PREFIX}rest"
     rest.mkdir()
     (rest / "document").touch()
-    remove_left_folders(tmp_path)
+    remove_abandoned_directories(tmp_path)
     assert rest.exists()
     made = rest.stat().st_mtime - MAKING_SECONDS - 1
     os.utime(rest, (made, made))
-    remove_left_folders(tmp_path)
+    remove_abandoned_directories(tmp_path)
     assert not rest.exists()
 
 
@@ -101,8 +101,8 @@ def test_folder_of_another_user_is_none_of_ours(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / LOCK).touch()
     os.chown(folder, 65534, 65534)
-    remove_left_folders(tmp_path)
+    remove_abandoned_directories(tmp_path)
     assert folder.exists()
     os.chown(folder, 0, 0)
-    remove_left_folders(tmp_path)
+    remove_abandoned_directories(tmp_path)
     assert not folder.exists()

@@ -12,7 +12,7 @@ from notaflow_pipeline.job_queue.lease_renewal import renew
 from notaflow_pipeline.job_queue.maintenance.recovery import recover
 from notaflow_pipeline.job_queue.model import Claim, Reading, Recording
 from notaflow_pipeline.job_queue.outcomes import record_texts
-from notaflow_pipeline.job_queue.queue_head import QueueFront
+from notaflow_pipeline.job_queue.queue_head import QueueHead
 from notaflow_pipeline.job_queue.schema.migrate import migrate
 
 SOURCES = ("index",)
@@ -51,7 +51,7 @@ def main() -> None:
 def _work(connection, given: Order) -> None:
     cpu, latencies, done = time.process_time(), [], 0
     lease = timedelta(seconds=given.lease_seconds)
-    front = QueueFront()  # as the pipeline has one
+    head = QueueHead()  # as the pipeline has one
     while given.command != "probe" or len(latencies) < given.count:
         began = time.perf_counter()
         claims = claim_documents(
@@ -61,7 +61,7 @@ def _work(connection, given: Order) -> None:
             worker_id=f"bench-{os.getpid()}",
             run_id=None,
             lease=lease,
-            front=front,
+            head=head,
         )
         if claims:
             latencies.append((time.perf_counter() - began) * 1000)

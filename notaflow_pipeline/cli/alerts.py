@@ -22,7 +22,7 @@ from notaflow_pipeline.cli.context import open_database
 from notaflow_pipeline.cli.output import Json, app, print_json, say, say_aside, screen
 from notaflow_pipeline.health_checks import Check, judge_everything
 from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable, connect, unavailable
-from notaflow_pipeline.job_queue.metrics import see_exhausted
+from notaflow_pipeline.job_queue.metrics import acknowledge_exhausted
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch, require_schema
 from notaflow_pipeline.local.embedded import running_database_url
 from notaflow_pipeline.settings import Settings, SettingsError, load_settings
@@ -53,7 +53,7 @@ def alert(
         _check(settings, as_json)
     elif seen:
         with open_database(settings) as connection:
-            see_exhausted(connection)
+            acknowledge_exhausted(connection)
         say("Noted: what has failed for good until now was looked at.")
     elif forget is not None:
         with open_database(settings) as connection:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from psycopg import Connection
 
 from notaflow_pipeline.job_queue.database.connections import connect
-from notaflow_pipeline.job_queue.schema.check import find_differences, require_schema
+from notaflow_pipeline.job_queue.schema.check import find_schema_differences, require_schema
 from notaflow_pipeline.job_queue.schema.migrate import migrate
 from notaflow_pipeline.local.embedded import database_url
 from notaflow_pipeline.settings import Settings, SettingsError
@@ -25,7 +25,7 @@ def ready_database_url(settings: Settings) -> Iterator[str]:
         with connect(url) as connection:
             if settings.database_url is not None:
                 require_schema(connection, settings.sources)
-            elif next(find_differences(connection, settings.sources), None) is not None:
+            elif next(find_schema_differences(connection, settings.sources), None) is not None:
                 migrate(url, sources=settings.sources)
         yield url
 

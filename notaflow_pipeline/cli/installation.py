@@ -13,11 +13,11 @@ from notaflow_pipeline.cli.output import Json, app, print_json, say, say_aside, 
 from notaflow_pipeline.job_queue.claim_trial import Trial, try_claim
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.job_queue.database.search_path import queue_schema
-from notaflow_pipeline.job_queue.schema.check import find_differences
+from notaflow_pipeline.job_queue.schema.check import find_schema_differences
 from notaflow_pipeline.job_queue.schema.losses import Loss
 from notaflow_pipeline.job_queue.schema.migrate import Migrated, MigrationFailed, losses_of_down, migrate_down
 from notaflow_pipeline.job_queue.schema.migrate import migrate as apply_migrations
-from notaflow_pipeline.job_queue.schema.privileges import missing_rights
+from notaflow_pipeline.job_queue.schema.privileges import missing_privileges
 from notaflow_pipeline.job_queue.schema.roles import grant_roles, has_roles
 from notaflow_pipeline.local.embedded import database_url, owner_database_url
 from notaflow_pipeline.settings import Settings, SettingsError, load_settings, origins
@@ -117,14 +117,14 @@ def migrate(
 
 def _check_schema(url: str, settings: Settings, as_json: bool) -> None:
     with connect(url) as connection:
-        differences = list(find_differences(connection, settings.sources))
-        rights = list(missing_rights(connection))
+        differences = list(find_schema_differences(connection, settings.sources))
+        rights = list(missing_privileges(connection))
         schema = queue_schema(connection)
         # a document that cannot be claimed shows what no list of privileges does: triggers of other programs
         trial = Trial(ok=True, detail="not tried") if differences or rights else try_claim(connection, settings.sources)
     ready = not (differences or rights) and trial.ok
     if as_json:
-        found = {"schema": schema, "differences": differences, "missing_rights": rights, "claim": asdict(trial)}
+        found = {"schema": schema, "differences": differences, "missing_privileges": rights, "claim": asdict(trial)}
         print_json({"ready": ready, **found})
     elif ready:
         say(f"The schema is as this version needs it. Its objects are in {schema}.")

@@ -13,8 +13,8 @@ from notaflow_pipeline.cli.context import document_id, in_zone, open_database
 from notaflow_pipeline.cli.output import Json, app, print_json, progress_bar, say, say_aside, screen
 from notaflow_pipeline.job_queue.invariants import LOOK_BACK, accept, find_violations
 from notaflow_pipeline.job_queue.maintenance.recovery import recover as recover_rows
-from notaflow_pipeline.job_queue.maintenance.requeue import NO_LIMIT as NO_ROUND_LIMIT
-from notaflow_pipeline.job_queue.maintenance.requeue import Choice, Exhausted, find_exhausted, send_round
+from notaflow_pipeline.job_queue.maintenance.requeue import NO_LIMIT as NO_REQUEUE_LIMIT
+from notaflow_pipeline.job_queue.maintenance.requeue import Choice, Exhausted, find_exhausted, requeue_exhausted
 from notaflow_pipeline.job_queue.maintenance.reread import request_reread
 from notaflow_pipeline.job_queue.pause import pause as pause_work
 from notaflow_pipeline.job_queue.pause import resume as resume_work
@@ -86,7 +86,7 @@ def retry(
     kinds: Annotated[
         list[str] | None, typer.Option("--kind", help="Only this kind of failure; may be repeated.")
     ] = None,
-    max_rounds: Annotated[int | None, typer.Option(help="Leave out what went round so often before.", min=1)] = None,
+    max_requeues: Annotated[int | None, typer.Option(help="Leave out what went round so often before.", min=1)] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which documents it would be.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -97,10 +97,10 @@ def retry(
         ids=None if not ids else tuple(document_id(one) for one in ids),
         since=in_zone(since, settings),
         kinds=tuple(kinds) if kinds else None,
-        max_rounds=max_rounds or NO_ROUND_LIMIT,
+        max_requeues=max_requeues or NO_REQUEUE_LIMIT,
         exhausted_status=settings.exhausted_status,
     )
-    table = Table(Column("document", min_width=ID_WIDTH), "number", "failed with", "attempts", "rounds before")
+    table = Table(Column("document", min_width=ID_WIDTH), "number", "failed with", "attempts", "requeues before")
     left = set(choice.ids or ())
     with open_database(settings) as connection, progress_bar(as_json) as bar:
         task = bar.add_task("retry", total=None, rate="")
@@ -115,14 +115,14 @@ def retry(
                 if as_json:
                     print_json({**asdict(one), "sent": not dry_run})
                 elif count <= ROWS_SHOWN:
-                    row = (one.document_number, one.failure_kind, str(one.ocr_attempts), str(one.rounds))
+                    row = (one.document_number, one.failure_kind, str(one.ocr_attempts), str(one.requeues))
                     table.add_row(str(one.id), *row)
 
         refused = ""
         if dry_run:
             show(find_exhausted(connection, choice))
         else:
-            refused = send_round(connection, choice, on_sent=show).refused
+            refused = requeue_exhausted(connection, choice, on_sent=show).refused
     if not as_json:
         if table.row_count:
             screen.print(table)

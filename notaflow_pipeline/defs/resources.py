@@ -16,7 +16,7 @@ from notaflow_pipeline.documents.storage import DocumentStorage
 from notaflow_pipeline.job_queue.database.connections import connect, open_pool
 from notaflow_pipeline.job_queue.releases import release_run
 from notaflow_pipeline.job_queue.schema.check import require_schema
-from notaflow_pipeline.job_queue.schema.privileges import require_rights
+from notaflow_pipeline.job_queue.schema.privileges import require_privileges
 from notaflow_pipeline.local.embedded import running_database_url
 from notaflow_pipeline.ocr.reading import Reader
 from notaflow_pipeline.settings import load_settings
@@ -39,7 +39,7 @@ class QueueResource(dg.ConfigurableResource["QueueResource"]):
         with open_pool(running_database_url(settings)) as pool:
             with pool.connection() as connection:
                 require_schema(connection, settings.sources)
-                require_rights(connection)
+                require_privileges(connection)
             self._pool = pool
             try:
                 yield self

@@ -8,7 +8,7 @@ import psycopg
 from psycopg import Connection
 
 from notaflow_pipeline.job_queue import claims, outcomes, releases
-from notaflow_pipeline.job_queue.database.connections import OutcomeRefused, is_passing
+from notaflow_pipeline.job_queue.database.connections import OutcomeRefused, is_transient
 from notaflow_pipeline.job_queue.database.foreign_triggers import TriggerLacksPrivilege, explaining_triggers
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.model import Claim, Failure, Reading, Recording
@@ -147,5 +147,5 @@ def _failed(error: psycopg.Error) -> Trial:
     """Say what failed; of an error that is the server's own nothing but its class, since its text can repeat a row."""
     if error.diag.sqlstate is None:
         return Trial(ok=False, detail=str(error))
-    passing = " Try again." if is_passing(error) else ""
+    passing = " Try again." if is_transient(error) else ""
     return Trial(ok=False, detail=f"claiming fails with {type(error).__name__} (SQLSTATE {error.sqlstate}).{passing}")

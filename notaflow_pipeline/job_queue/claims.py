@@ -18,7 +18,7 @@ from psycopg.rows import class_row, scalar_row
 
 from notaflow_pipeline.job_queue.database.connections import short_statement
 from notaflow_pipeline.job_queue.model import Claim, DocumentSource, storable
-from notaflow_pipeline.job_queue.queue_head import QueueFront
+from notaflow_pipeline.job_queue.queue_head import QueueHead
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch
 
 # Status and source are literals, the attempts' condition has the index's very form, and the order ends in id: only so
@@ -196,7 +196,7 @@ def claim_documents(
     run_id: str | None,
     lease: timedelta,
     instance: UUID | None = None,
-    front: QueueFront | None = None,
+    head: QueueHead | None = None,
 ) -> list[Claim]:
     """Claim up to `limit` documents, highest priority first, then oldest; an empty list when none is ready.
 
@@ -211,7 +211,7 @@ def claim_documents(
         run_id: the Dagster run, or None outside Dagster.
         lease: how long the claim holds without a renewal.
         instance: the process that claims, so that it can release what it does not know of.
-        front: where the worker's last claim ended, and the next may begin for a moment; without it, and whenever that
+        head: where the worker's last claim ended, and the next may begin for a moment; without it, and whenever that
             does not fill the claim, at the head of the queue.
 
     Raises:
@@ -229,7 +229,7 @@ def claim_documents(
     def claim(statement: bytes, **more: object) -> None:
         claimed.extend(_claim(connection, statement, {**arguments, **more}))
 
-    behind = front.behind if front else None
+    behind = head.behind if head else None
     if behind is not None:
         claim(claim_statement(enabled, limit, behind=True), behind=behind)
     from_head = len(claimed) < limit
@@ -238,8 +238,8 @@ def claim_documents(
         claim(claim_statement(enabled, limit - len(claimed)))
     if len(claimed) < limit and _write_missing_maxima(connection, sources):
         claim(claim_statement(enabled, limit - len(claimed)))
-    if front:
-        front.note_claims(claimed, limit=limit, from_head=from_head)
+    if head:
+        head.note_claims(claimed, limit=limit, from_head=from_head)
     if len(claimed) < limit:
         claim(reread_statement(enabled, limit - len(claimed)))
     return claimed

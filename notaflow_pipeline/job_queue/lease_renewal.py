@@ -15,7 +15,7 @@ from psycopg import Connection
 from psycopg.rows import scalar_row
 from psycopg_pool import ConnectionPool
 
-from notaflow_pipeline.job_queue.database.connections import short_statement, what_passes
+from notaflow_pipeline.job_queue.database.connections import describe_transient, short_statement
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def renew(connection: Connection, tokens: Collection[int], lease: timedelta) -> 
         return set(cursor.execute(_RENEW, {"tokens": list(tokens), "lease": lease}).fetchall())
 
 
-class LeaseKeeper:
+class LeaseRenewal:
     """Renews the leases of the claims that it is told to hold, three times a lease; reports those that were lost."""
 
     def __init__(self, pool: ConnectionPool[Connection], lease: timedelta, on_lost: Callable[[int], None]) -> None:
@@ -65,7 +65,7 @@ class LeaseKeeper:
         self._tokens: set[int] = set()
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="ocr-lease-keeper", daemon=True)
+        self._thread = threading.Thread(target=self._keep, name="ocr-lease-renewal", daemon=True)
 
     def hold(self, token: int) -> None:
         """Renew this claim from now on."""
@@ -101,7 +101,7 @@ class LeaseKeeper:
                 renewed = renew(connection, held, self._lease)
         except psycopg.Error as unreachable:  # a pool's time-out is one
             # not lost yet: the next renewal comes before the lease runs out, and a finish is fenced anyhow
-            log.warning("leases could not be renewed: %s", what_passes(unreachable))
+            log.warning("leases could not be renewed: %s", describe_transient(unreachable))
             return False
         for token in held - renewed:
             self.let_go(token)

@@ -60,7 +60,7 @@ _WAITING_BRANCH = sql.SQL("""
     WHERE {condition}
 """)
 
-_UNSEEN = sql.SQL("""
+_UNACKNOWLEDGED = sql.SQL("""
 SELECT count(*)
 FROM extraction_queue AS q
 WHERE q.ocr_attempts >= q.ocr_max_attempts
@@ -73,7 +73,7 @@ WHERE q.ocr_attempts >= q.ocr_max_attempts
       (SELECT seen_until FROM ocr_exhausted_seen), '-infinity')
 """)
 
-_SEE = """
+_ACKNOWLEDGE = """
 INSERT INTO ocr_exhausted_seen (seen_until)
 VALUES (clock_timestamp())
 ON CONFLICT (only_row) DO UPDATE
@@ -140,32 +140,32 @@ def oldest_waiting_seconds(connection: Connection, *, sources: Sequence[str]) ->
     return seconds
 
 
-def count_unseen_exhausted(
+def count_unacknowledged_exhausted(
     connection: Connection, *, sources: Sequence[str], grace: timedelta, exhausted_status: int = 3
 ) -> int:
-    """Count the documents that failed for good longer ago than `grace`, and since `see_exhausted` was last called.
+    """Count the documents that failed for good longer ago than `grace`, and since `acknowledge_exhausted` was last called.
 
     `exhausted_status` is where this installation puts them; at 4 only those that it put there are counted.
     """
     arguments = {"sources": list(sources), "grace": grace, "exhausted_status": exhausted_status}
     with connection.cursor(row_factory=scalar_row) as cursor:
-        return int(cursor.execute(_UNSEEN.format(exhausted_at_4=EXHAUSTED_AT_4), arguments).fetchone() or 0)
+        return int(cursor.execute(_UNACKNOWLEDGED.format(exhausted_at_4=EXHAUSTED_AT_4), arguments).fetchone() or 0)
 
 
-def see_exhausted(connection: Connection) -> None:
+def acknowledge_exhausted(connection: Connection) -> None:
     """Note that a person has looked at everything that is exhausted now."""
-    connection.execute(_SEE)
+    connection.execute(_ACKNOWLEDGE)
 
 
 @dataclass(frozen=True)
-class Progress:
+class QueueProgress:
     """How many documents are ready (counted to `COUNTED`), and for how long nobody has been working on any."""
 
     ready: int
     idle_seconds: float
 
 
-def look_at_progress(connection: Connection, *, sources: Sequence[str], active: int, paused: bool) -> Progress:
+def measure_progress(connection: Connection, *, sources: Sequence[str], active: int, paused: bool) -> QueueProgress:
     """Look, and remember the look: idle is the time over which every look found documents ready and nobody at work.
 
     It begins with the first such look, however long nobody looked before it.
@@ -179,4 +179,4 @@ def look_at_progress(connection: Connection, *, sources: Sequence[str], active: 
     ready = count_ready(connection, sources=sources, at_most=COUNTED)
     with connection.cursor(row_factory=scalar_row) as cursor:
         idle = cursor.execute(_IDLE, {"excused": active > 0 or ready == 0 or paused}).fetchone()
-    return Progress(ready, float(idle or 0))
+    return QueueProgress(ready, float(idle or 0))

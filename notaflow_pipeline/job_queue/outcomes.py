@@ -16,7 +16,7 @@ from psycopg.rows import scalar_row
 
 from notaflow_pipeline.job_queue.database.connections import (
     OutcomeRefused,
-    is_passing,
+    is_transient,
     short_statement,
     short_transaction,
 )
@@ -271,7 +271,7 @@ def _recorded(
     except psycopg.errors.InsufficientPrivilege:
         raise  # this says nothing of the text
     except psycopg.Error as error:
-        if is_passing(error):
+        if is_transient(error):
             raise
         constraint = f", constraint {error.diag.constraint_name}" if error.diag.constraint_name else ""
         refusal = f"The database refuses to store the outcome (SQLSTATE {error.sqlstate}{constraint})."

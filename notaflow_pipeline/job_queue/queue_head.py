@@ -19,7 +19,7 @@ sent back, or older than what was claimed since.
 """
 
 
-class QueueFront:
+class QueueHead:
     """The place behind which a worker expects the next documents."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -16,7 +16,7 @@ from notaflow_pipeline.documents.location import buckets_of
 from notaflow_pipeline.job_queue.claim_trial import try_claim
 from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable, connect, where
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch, require_schema
-from notaflow_pipeline.job_queue.schema.privileges import require_rights
+from notaflow_pipeline.job_queue.schema.privileges import require_privileges
 from notaflow_pipeline.local.embedded import database_url
 from notaflow_pipeline.ocr.failures import EngineUnavailable
 from notaflow_pipeline.settings import Settings
@@ -47,7 +47,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         else:
             yield Finding("database", ok=True, detail=f"{where(url)}, PostgreSQL {_server_version(connection)}")
             schema = _tried("schema", "as this version needs it", lambda: require_schema(connection, settings.sources))
-            rights = _tried("rights", "this login may do a worker's work", lambda: require_rights(connection))
+            rights = _tried("rights", "this login may do a worker's work", lambda: require_privileges(connection))
             yield from (schema, rights)
             if schema.ok and rights.ok:
                 trial = try_claim(connection, settings.sources)

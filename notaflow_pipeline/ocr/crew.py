@@ -22,7 +22,7 @@ from notaflow_pipeline.ocr.sealing import close_memory
 from notaflow_pipeline.ocr.workers import Worker, end_group, make_scratch, remove_left_files
 
 if TYPE_CHECKING:
-    from notaflow_pipeline.scratch_directory import PrivateFolder
+    from notaflow_pipeline.scratch_directory import ScratchDirectory
 
 FALSE_STARTS_ALLOWED = 5
 """So many workers in a row that end before they begin their job mean that none can work here."""
@@ -63,7 +63,7 @@ class Crew:
         self._allowance = allowance
         self._scratch_bytes = scratch_bytes
         self._lock = threading.Lock()
-        self._scratch: PrivateFolder | None = None
+        self._scratch: ScratchDirectory | None = None
         self._idle: list[Worker] = []
         self._busy: dict[Worker, Duty | None] = {}
         self._ending: list[threading.Thread] = []

@@ -34,7 +34,7 @@ from notaflow_pipeline.ocr.confinement import (
     start_without_secrets,
 )
 from notaflow_pipeline.ocr.sealing import seal
-from notaflow_pipeline.scratch_directory import PrivateFolder
+from notaflow_pipeline.scratch_directory import ScratchDirectory
 
 Result = TypeVar("Result")
 
@@ -140,14 +140,14 @@ def end_group(leader_pid: int) -> None:
         os.killpg(leader_pid, signal.SIGKILL)
 
 
-def make_scratch(least_bytes: int) -> PrivateFolder:
+def make_scratch(least_bytes: int) -> ScratchDirectory:
     """A folder for temporary files, in memory if `least_bytes` are free there.
 
     Docker gives /dev/shm 64 MB unless it is told otherwise, which a few large pages fill.
     """
     memory = Path("/dev/shm")  # noqa: S108 - the folder in it is this user's alone
     in_memory = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= least_bytes
-    return PrivateFolder(memory if in_memory else None)
+    return ScratchDirectory(memory if in_memory else None)
 
 
 def begin_work(scratch: Path, allowance: Allowance) -> None:

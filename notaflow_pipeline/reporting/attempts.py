@@ -13,7 +13,7 @@ from psycopg.rows import scalar_row
 
 from notaflow_pipeline.reporting.days import Window
 
-COLUMNS: dict[Hashable, str] = {
+ATTEMPT_TYPES: dict[Hashable, str] = {
     "document": "int32",  # numbers the documents of the window: all that counting distinct ones needs of an id
     "document_source": "category",
     "outcome": "category",  # succeeded, failed or stuck
@@ -91,7 +91,7 @@ class AttemptsPruned(Exception):
 
 
 def read_attempts(connection: Connection, window: Window) -> pd.DataFrame:
-    """Return the attempts that succeeded, failed or got stuck in a window, in the columns of `COLUMNS`.
+    """Return the attempts that succeeded, failed or got stuck in a window, in the columns of `ATTEMPT_TYPES`.
 
     Waits run from the later of creation, previous end and backoff to the claim, and are never negative.
 
@@ -110,15 +110,15 @@ def read_attempts(connection: Connection, window: Window) -> pd.DataFrame:
     received.seek(0)
     attempts = pd.read_csv(
         received,
-        names=list(COLUMNS),
-        dtype=COLUMNS | {"document": "str"},
+        names=list(ATTEMPT_TYPES),
+        dtype=ATTEMPT_TYPES | {"document": "str"},
         true_values=["t"],
         false_values=["f"],
         keep_default_na=False,  # "NA" would be a kind of failure like any other
         na_values={"wait_seconds": [""], "mean_confidence": [""], "coverage": [""]},
         float_precision="high",
     )
-    attempts["document"] = pd.factorize(attempts["document"])[0].astype(COLUMNS["document"])
+    attempts["document"] = pd.factorize(attempts["document"])[0].astype(ATTEMPT_TYPES["document"])
     # where the clock of whoever wrote the row is ahead; not in SQL, where the greatest of 0 and unknown is 0
     attempts["wait_seconds"] = attempts["wait_seconds"].clip(lower=0)
     return attempts

@@ -1,7 +1,8 @@
 """The charts of a report, as Vega-Lite specifications: small declarations that a browser draws, and this process too.
 
 Every chart reads the data set `days` or `kinds`, and follows two parameters: `first_day` (milliseconds since 1970 in UTC)
-and `source`. What does not belong here: what is drawn above each day (`chart_marks`), and the page around the charts (`html_page`).
+and `source`. What does not belong here: what is drawn above each day (`chart_marks`), and the page around the charts
+(`html_page`).
 """
 
 import io
@@ -43,7 +44,7 @@ class Column:
     format: Format = "number"
 
 
-COLUMNS: Mapping[str, Sequence[Column]] = {
+CHART_COLUMNS: Mapping[str, Sequence[Column]] = {
     "throughput": (
         Column("documents", "documents"),
         Column("pages", "pages"),
@@ -87,7 +88,7 @@ def daily_rows(figures: Figures) -> pd.DataFrame:
 def data_sets(figures: Figures) -> dict[str, dict[str, list[Any]]]:
     """Return what the charts read, `days` and `kinds`, each as lists of JSON values by column."""
     rows = daily_rows(figures)
-    names = dict.fromkeys(column.name for columns in COLUMNS.values() for column in columns)
+    names = dict.fromkeys(column.name for columns in CHART_COLUMNS.values() for column in columns)
     days = {
         "day": [milliseconds(day) for day in rows["day"]],
         "source": rows["document_source"].tolist(),
@@ -115,8 +116,8 @@ def chart(name: str, figures: Figures, language: Language) -> Spec:
     said = words(language)
     drawing = _drawing(name, figures, language)
     layers = LAYERS[name](drawing)
-    if name in COLUMNS:
-        layers.append(_pointed_day(COLUMNS[name], drawing))
+    if name in CHART_COLUMNS:
+        layers.append(_pointed_day(CHART_COLUMNS[name], drawing))
     day, month = Writing(language).tick_days
     return {
         "$schema": f"https://vega.github.io/schema/vega-lite/v{VEGA_LITE.partition('.')[0]}.json",
@@ -129,7 +130,7 @@ def chart(name: str, figures: Figures, language: Language) -> Spec:
             {"name": "last_day", "value": milliseconds(figures.until + timedelta(days=1))},
             {"name": "source", "value": ALL},
         ],
-        "data": {"name": "days" if name in COLUMNS else "kinds"},
+        "data": {"name": "days" if name in CHART_COLUMNS else "kinds"},
         "transform": [{"filter": "datum.source === source && datum.day >= first_day"}],
         "encoding": {
             "x": {
@@ -176,7 +177,7 @@ def milliseconds(day: date) -> int:
 
 def _drawing(name: str, figures: Figures, language: Language) -> Drawing:
     said = words(language)
-    durations = [column.name for column in COLUMNS.get(name, ()) if column.format == "seconds"]
+    durations = [column.name for column in CHART_COLUMNS.get(name, ()) if column.format == "seconds"]
     longest = figures.performance[durations].max().max() if durations else math.nan
     unit, unit_seconds = unit_of(0.0 if pd.isna(longest) else float(longest))
     kinds = [kind for kind, _, _ in figures.kinds()]

@@ -141,7 +141,7 @@ class Difference:
     counted: object
 
 
-def find_differences(
+def find_daily_differences(
     connection: Connection, day: date, *, timezone: str, low_confidence: float, low_coverage: float
 ) -> Iterator[Difference]:
     """Yield what the tables of a day say otherwise than the attempts do; nothing when they are equal.

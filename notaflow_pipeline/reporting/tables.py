@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from notaflow_pipeline.reporting.chart_marks import LAYERS
-from notaflow_pipeline.reporting.charts import COLUMNS, Column, daily_rows
+from notaflow_pipeline.reporting.charts import CHART_COLUMNS, Column, daily_rows
 from notaflow_pipeline.reporting.daily import ALL
 from notaflow_pipeline.reporting.locale_format import Language, Writing
 from notaflow_pipeline.reporting.report_data import Figures
@@ -101,12 +101,13 @@ def chart_tables(figures: Figures, language: Language) -> list[Table]:
     rows = daily_rows(figures).dropna(how="all", subset=["documents", "attempts"])
     days = rows[rows["document_source"] == ALL].iloc[::-1]
     return [
-        _days_table(name, days, language) if name in COLUMNS else _kinds_table(figures, language) for name in LAYERS
+        _days_table(name, days, language) if name in CHART_COLUMNS else _kinds_table(figures, language)
+        for name in LAYERS
     ]
 
 
 def _days_table(name: str, days: pd.DataFrame, language: Language) -> Table:
-    said, writing, columns = words(language), Writing(language), COLUMNS[name]
+    said, writing, columns = words(language), Writing(language), CHART_COLUMNS[name]
     values = [
         [writing.day(row["day"]), *(_write(row[column.name], column, writing) for column in columns)]
         for row in days.to_dict("records")

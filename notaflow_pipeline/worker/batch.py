@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from notaflow_pipeline.documents.failures import DocumentUnavailable, ReceivingImpossible, StorageUnavailable
 from notaflow_pipeline.job_queue.database.connections import OutcomeRefused
-from notaflow_pipeline.job_queue.lease_renewal import LeaseKeeper
+from notaflow_pipeline.job_queue.lease_renewal import LeaseRenewal
 from notaflow_pipeline.job_queue.model import Claim, Failure, Reading, Recording
 from notaflow_pipeline.ocr.failures import DocumentFailure, NoRoomForPage
 from notaflow_pipeline.worker.fetching import Fetched, Fetchers
@@ -65,7 +65,7 @@ class Batch:
         self._no_room: list[InHand] = []
         """Documents that did not fit into the temporary folder beside others; each is fetched again alone."""
         self._fetching_alone: set[int] = set()
-        self._keeper = LeaseKeeper(
+        self._lease_renewal = LeaseRenewal(
             pipeline.pool, pipeline.terms.lease, lambda token: self._events.put(partial(self._on_lost, token))
         )
         self._nothing_ready_until = 0.0
@@ -83,7 +83,7 @@ class Batch:
         """Read and record the claimed documents, and claim more while there are any; see `Pipeline.work`."""
         self._fetchers.start()
         try:
-            with self._keeper:
+            with self._lease_renewal:
                 for claim in claimed:
                     self._take(claim)
                 self._top_up()
@@ -114,7 +114,7 @@ class Batch:
         wanted = min(self._pipeline.pages_ahead - waiting, self._limit - self._progress.claimed)
         if wanted <= 0 or time.monotonic() < self._nothing_ready_until:
             return
-        claimed = self._pipeline.patiently(lambda: self._pipeline.claim(wanted))
+        claimed = self._pipeline.retry_until_available(lambda: self._pipeline.claim(wanted))
         if len(claimed) < wanted:
             self._nothing_ready_until = time.monotonic() + LOOK_AGAIN_SECONDS
         for claim in claimed:
@@ -124,7 +124,7 @@ class Batch:
         document = InHand(claim)
         self._progress.claimed += 1
         self._in_hand[claim.token] = document
-        self._keeper.hold(claim.token)
+        self._lease_renewal.hold(claim.token)
         self._fetchers.fetch(claim)
 
     def _handle_events(self) -> None:
@@ -236,7 +236,9 @@ class Batch:
         except CancelledError:
             self._let_go(document)
             tokens = [document.claim.token]
-            self._pipeline.patiently(lambda: self._pipeline.release(tokens, reason="reading it was broken off"))
+            self._pipeline.retry_until_available(
+                lambda: self._pipeline.release(tokens, reason="reading it was broken off")
+            )
         else:
             self._count_success(self._unread)
             self._on_text(document, reading_of(document, text, self._pipeline.engine_name))
@@ -264,7 +266,7 @@ class Batch:
             return
         texts = [(document.claim, reading) for document, reading in read]
         try:
-            recordings = self._pipeline.patiently(lambda: self._pipeline.record_texts(texts))
+            recordings = self._pipeline.retry_until_available(lambda: self._pipeline.record_texts(texts))
         except OutcomeRefused:
             for document, reading in read:
                 self._record_alone(document, reading)
@@ -276,7 +278,7 @@ class Batch:
         """Find out whether it is this text that the database refuses."""
         texts = [(document.claim, reading)]
         try:
-            recordings = self._pipeline.patiently(lambda: self._pipeline.record_texts(texts))
+            recordings = self._pipeline.retry_until_available(lambda: self._pipeline.record_texts(texts))
         except OutcomeRefused as refused:
             self._record_failure(document, Failure("refused_by_database", str(refused), retryable=True))
         else:
@@ -289,7 +291,7 @@ class Batch:
             self._on_progress(self._progress)
 
     def _record_failure(self, document: InHand, failure: Failure) -> None:
-        recording = self._pipeline.patiently(
+        recording = self._pipeline.retry_until_available(
             lambda: self._pipeline.record_failure(
                 document.claim, failure, document.fetch_seconds, document.source_bytes
             )
@@ -336,7 +338,7 @@ class Batch:
         self._fetching_alone.discard(document.claim.token)
         if document in self._no_room:
             self._no_room.remove(document)
-        self._keeper.let_go(document.claim.token)
+        self._lease_renewal.let_go(document.claim.token)
         if document.reading is not None:
             self._pipeline.reader.abandon(document.reading)
         if document.fetched is not None:

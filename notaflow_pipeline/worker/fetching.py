@@ -15,7 +15,7 @@ from notaflow_pipeline.documents.download import cannot_write
 from notaflow_pipeline.documents.location import locate
 from notaflow_pipeline.documents.storage import DocumentStorage, fetched
 from notaflow_pipeline.job_queue.model import Claim
-from notaflow_pipeline.scratch_directory import PrivateFolder
+from notaflow_pipeline.scratch_directory import ScratchDirectory
 
 FETCHES_AT_ONCE = 4
 """Fetching waits for the network and costs no core; four hide a slow storage behind OCR."""
@@ -57,7 +57,7 @@ class Fetchers:
         self._on_failed = on_failed
         self._claims: SimpleQueue[Claim | None] = SimpleQueue()
         try:
-            self._folder = PrivateFolder()
+            self._folder = ScratchDirectory()
         except OSError as error:
             raise cannot_write(error) from error
         # daemons: a fetch that hangs must not keep a stopped worker from ending

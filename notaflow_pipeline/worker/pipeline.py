@@ -20,13 +20,13 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from notaflow_pipeline.documents.location import buckets_of
 from notaflow_pipeline.documents.storage import DocumentStorage
 from notaflow_pipeline.job_queue import claims, outcomes, releases
-from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable, is_passing, what_passes
+from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable, describe_transient, is_transient
 from notaflow_pipeline.job_queue.maintenance.recovery import REPAIRS, Recovered, recover
 from notaflow_pipeline.job_queue.model import ERROR_PREFIX, Attempt, Claim, Failure, Reading, Recording
 from notaflow_pipeline.job_queue.queries import attempts_of_document, has_unfinished
-from notaflow_pipeline.job_queue.queue_head import QueueFront
+from notaflow_pipeline.job_queue.queue_head import QueueHead
 from notaflow_pipeline.job_queue.schema.check import require_schema
-from notaflow_pipeline.job_queue.schema.privileges import require_rights
+from notaflow_pipeline.job_queue.schema.privileges import require_privileges
 from notaflow_pipeline.ocr.reading import Reader
 from notaflow_pipeline.worker.batch import Batch
 from notaflow_pipeline.worker.progress import Progress
@@ -71,7 +71,7 @@ class Pipeline:
     pages_ahead: int
     """How many pages may wait for a core before no more documents are claimed."""
 
-    front: QueueFront = field(default_factory=QueueFront)
+    head: QueueHead = field(default_factory=QueueHead)
 
     def check(self) -> None:
         """Refuse to start when the surroundings are not fit for work; no row is touched.
@@ -81,7 +81,7 @@ class Pipeline:
         """
         with self.pool.connection() as connection:
             require_schema(connection, self.terms.sources)
-            require_rights(connection)
+            require_privileges(connection)
         self.check_storage()
         self.reader.check()
 
@@ -96,7 +96,7 @@ class Pipeline:
             with self.pool.connection() as connection:
                 return attempts_of_document(connection, claim.document_id)
 
-        return self.patiently(ask)
+        return self.retry_until_available(ask)
 
     def recover(self) -> Recovered:
         """Send rows that nobody works on any more back to ready, for a few seconds: the result says whether that was all.
@@ -120,7 +120,7 @@ class Pipeline:
                 )
 
         # one by one: all together take so many statements that a bad network never lets them end
-        recovered = sum((self.patiently(partial(make, repair)) for repair in REPAIRS), Recovered())
+        recovered = sum((self.retry_until_available(partial(make, repair)) for repair in REPAIRS), Recovered())
         for what, reason in recovered.failed.items():
             log.warning("Recovery left rows as they are (%s): %s.", what.replace("_", " "), reason)
         return recovered
@@ -132,7 +132,7 @@ class Pipeline:
             with self.pool.connection() as connection:
                 return has_unfinished(connection, sources=self.terms.sources)
 
-        return self.patiently(ask)
+        return self.retry_until_available(ask)
 
     def claim(self, limit: int) -> list[Claim]:
         """Claim up to `limit` documents."""
@@ -145,7 +145,7 @@ class Pipeline:
                 run_id=self.terms.run_id,
                 lease=self.terms.lease,
                 instance=self.terms.instance,
-                front=self.front,
+                head=self.head,
             )
 
     def record_texts(self, texts: Sequence[tuple[Claim, Reading]]) -> dict[int, Recording]:
@@ -197,7 +197,7 @@ class Pipeline:
             else:
                 return
 
-    def patiently(self, change: Callable[[], Answer]) -> Answer:
+    def retry_until_available(self, change: Callable[[], Answer]) -> Answer:
         """Make a change, again and again while the database is away, for as long as our leases may still hold.
 
         Raises:
@@ -209,12 +209,12 @@ class Pipeline:
             try:
                 return change()
             except (psycopg.Error, PoolTimeout) as away:
-                if isinstance(away, psycopg.Error) and not is_passing(away):
+                if isinstance(away, psycopg.Error) and not is_transient(away):
                     raise
                 if time.monotonic() > give_up_at:
                     raise DatabaseUnavailable(f"the database went away and did not come back: {away}") from away
                 if not said:
-                    log.warning("%s; trying again for %.0f s", what_passes(away), give_up_at - time.monotonic())
+                    log.warning("%s; trying again for %.0f s", describe_transient(away), give_up_at - time.monotonic())
                     said = True
                 time.sleep(1)
 

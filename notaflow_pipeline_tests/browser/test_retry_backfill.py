@@ -10,7 +10,7 @@ from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.browser.test_daily_backfill import BACKFILL_RUNS
 from notaflow_pipeline_tests.cli import Terminal
 from notaflow_pipeline_tests.ocr import samples
-from notaflow_pipeline_tests.testing.invariants import broken_promises
+from notaflow_pipeline_tests.testing.invariants import violated_invariants
 from notaflow_pipeline_tests.testing.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def test_backfill_over_a_range_sends_the_documents_of_its_days_round_and_no_othe
         "last": (5, 2, 4, ["not_found", None]),
         "after": (3, 1, 1, ["not_found"]),
     }
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 def ends(connection: Connection) -> dict[str, tuple[int, int, int, list[str | None]]]:

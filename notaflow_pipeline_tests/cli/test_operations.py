@@ -1,4 +1,4 @@
-"""What a person changes from a terminal: rounds, readings again, pauses."""
+"""What a person changes from a terminal: requeues, readings again, pauses."""
 
 import json
 import re
@@ -71,11 +71,11 @@ def test_retry_sends_round_what_every_filter_lets_pass_and_dry_run_changes_nothi
     assert everything(connection) == before
 
     [sent] = terminal.json("retry", "--since", "2026-11-21", "--kind", "timeout", **ELSEWHERE)
-    assert (sent["id"], sent["sent"], sent["rounds"]) == (str(late), True, 0)
+    assert (sent["id"], sent["sent"], sent["requeues"]) == (str(late), True, 0)
     assert (document(connection, late)["ocr_attempts"], document(connection, late)["ocr_max_attempts"]) == (1, 4)
     assert document(connection, early)["ocr_max_attempts"] == 1
     assert fail(connection, claim_one(connection), ENCRYPTED)
-    assert chosen("--max-rounds", "1") == [str(early), str(locked)], "the other one went round once"
+    assert chosen("--max-requeues", "1") == [str(early), str(locked)], "the other one went round once"
 
 
 def test_reread_asks_for_what_was_read_before_and_the_text_stays(terminal: Terminal, connection: Connection) -> None:

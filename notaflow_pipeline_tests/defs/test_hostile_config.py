@@ -24,7 +24,7 @@ def claim(**config: object) -> dict[str, Any]:
 
 
 def retry(**config: object) -> dict[str, Any]:
-    return {"ops": {"send_exhausted_round": {"config": config}}}
+    return {"ops": {"requeue_exhausted_documents": {"config": config}}}
 
 
 def page(**config: object) -> dict[str, Any]:
@@ -54,8 +54,8 @@ HOSTILE: list[tuple[str, str | None, dict[str, Any], str]] = [
     ("retry_exhausted_job", DAY, retry(kinds=[PATH]), "should match pattern"),
     ("retry_exhausted_job", DAY, retry(kinds=["timeout"] * 51), "at most 50 items"),
     ("retry_exhausted_job", DAY, retry(kinds=SQL), "kinds"),
-    ("retry_exhausted_job", DAY, retry(max_rounds=0), "greater than or equal to 1"),
-    ("retry_exhausted_job", DAY, retry(max_rounds=HUGE), "less than or equal to 1000"),
+    ("retry_exhausted_job", DAY, retry(max_requeues=0), "greater than or equal to 1"),
+    ("retry_exhausted_job", DAY, retry(max_requeues=HUGE), "less than or equal to 1000"),
     ("retry_exhausted_job", DAY, retry(more_attempts=-3), "greater than or equal to 1"),
     ("retry_exhausted_job", DAY, retry(more_attempts=2**31), "less than or equal to 100"),
     ("retry_exhausted_job", DAY, retry(since="2026-01-01"), 'unexpected config entry "since"'),

@@ -21,7 +21,7 @@ from notaflow_pipeline.ocr.crew import Crew
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, defs, errors_of
 from notaflow_pipeline_tests.job_queue.conftest import READING, claim, succeed
 from notaflow_pipeline_tests.ocr import processes, samples
-from notaflow_pipeline_tests.processes import broken_promises
+from notaflow_pipeline_tests.processes import violated_invariants
 
 MARKER = "ZANZIBAR"
 
@@ -95,7 +95,7 @@ class TestSuccess:
             (number, "succeeded", "", 1),
             (number, "succeeded", "", 1),
         ]
-        assert broken_promises(connection) == []
+        assert violated_invariants(connection) == []
         assert not processes.workers()
 
     def test_attempts_carry_the_run(
@@ -300,5 +300,5 @@ class TestSurroundings:
         assert "EngineUnavailable" in errors_of(result)
         assert set(connection.execute("SELECT status_id, ocr_attempts FROM extraction_queue").fetchall()) == {(3, 0)}
         assert set(connection.execute("SELECT outcome FROM ocr_attempt").fetchall()) == {("released",)}
-        assert broken_promises(connection) == []
+        assert violated_invariants(connection) == []
         processes.wait_until(lambda: not processes.workers())

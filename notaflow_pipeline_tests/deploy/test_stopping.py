@@ -8,7 +8,7 @@ import pytest
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.deploy.conftest import Installation
 from notaflow_pipeline_tests.ocr import samples
-from notaflow_pipeline_tests.processes import broken_promises
+from notaflow_pipeline_tests.processes import violated_invariants
 from notaflow_pipeline_tests.testing.ending import all_gone, children_of
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
@@ -36,4 +36,4 @@ def test_stopping_the_code_server_gives_back_what_its_runs_hold(installation: In
         wait_until(lambda: all_gone(family))  # what belonged to a run ends a moment after it
         assert count("status_id = 6") == 0
         assert count("status_id = 3 AND ocr_attempts = 0") == DOCUMENTS - count("status_id = 5") > 0
-        assert broken_promises(connection) == []
+        assert violated_invariants(connection) == []

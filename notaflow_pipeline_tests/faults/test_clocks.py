@@ -17,7 +17,7 @@ from notaflow_pipeline_tests.cli import Terminal
 from notaflow_pipeline_tests.job_queue.conftest import READING, add_document, document, fail, succeed, sweep
 from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents
 from notaflow_pipeline_tests.processes.conftest import terminal as terminal
-from notaflow_pipeline_tests.testing.invariants import broken_promises
+from notaflow_pipeline_tests.testing.invariants import violated_invariants
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 from notaflow_pipeline_tests.worker.test_pipeline import ready
 
@@ -139,7 +139,7 @@ def test_worker_with_a_wrong_clock_reads_what_is_ready_and_takes_nothing_from_a_
     assert lease_renewal.renew(connection, {one.token for one in held}, LEASE) == {one.token for one in held}
     assert all(succeed(connection, one, READING) for one in held)
     assert_times_are_the_databases(connection, began)
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 def test_nothing_is_taken_from_a_worker_with_a_wrong_clock(
@@ -161,7 +161,7 @@ def test_nothing_is_taken_from_a_worker_with_a_wrong_clock(
     outcomes = connection.execute("SELECT worker_id, outcome, count(*) FROM ocr_attempt GROUP BY 1, 2").fetchall()
     assert outcomes == [("wrong", "succeeded", 16)]
     assert_times_are_the_databases(connection, began)
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 def test_wait_after_a_failure_is_counted_by_the_databases_clock(
@@ -175,4 +175,4 @@ def test_wait_after_a_failure_is_counted_by_the_databases_clock(
     wait = found["ocr_next_attempt_at"] - found["ocr_last_error_at"]
     assert timedelta(seconds=15) <= wait <= timedelta(seconds=45), "30 s, give or take half"
     assert_times_are_the_databases(connection, began)
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}

@@ -17,7 +17,7 @@ from notaflow_pipeline.ocr.engine import NullEngine
 from notaflow_pipeline.worker.pipeline import Progress
 from notaflow_pipeline_tests.faults.servers import demote, promote, standby_of
 from notaflow_pipeline_tests.ocr.processes import wait_until
-from notaflow_pipeline_tests.testing.invariants import broken_promises
+from notaflow_pipeline_tests.testing.invariants import violated_invariants
 from notaflow_pipeline_tests.worker.test_pipeline import only_attempt, pipeline_over, ready_page, row
 
 AT_6 = "SELECT FROM extraction_queue WHERE status_id = 6"
@@ -63,7 +63,7 @@ def test_document_in_hand_is_recorded_on_the_server_that_took_over(folder: Path)
             with psycopg.connect(new_url, autocommit=True) as new:
                 assert (row(new, document)["status_id"], row(new, document)["ocr_attempts"]) == (5, 1)
                 assert only_attempt(new, document).outcome == "succeeded"
-                assert broken_promises(new) == {}
+                assert violated_invariants(new) == {}
             assert row(old, document)["status_id"] == 6, "the old server never learned of it"
 
 

@@ -13,7 +13,7 @@ from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.faults.hosts import Host, hosts, unavailable
 from notaflow_pipeline_tests.faults.object_store import object_store
 from notaflow_pipeline_tests.faults.proxy import Proxy, proxy_before
-from notaflow_pipeline_tests.testing.invariants import broken_promises
+from notaflow_pipeline_tests.testing.invariants import violated_invariants
 from notaflow_pipeline_tests.testing.noise import noise_image
 from notaflow_pipeline_tests.testing.waiting import wait_until
 
@@ -65,7 +65,7 @@ def test_nothing_is_lost_or_doubled_when_one_host_is_cut_off_and_another_loses_p
     wait_until(lambda: unfinished(connection) == 0)
     won = "SELECT count(*), count(DISTINCT queue_id) FROM ocr_attempt WHERE outcome = 'succeeded'"
     assert connection.execute(won).fetchone() == (DOCUMENTS + LATER, DOCUMENTS + LATER)
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
     assert way_in.clients >= {host.address for host in network[1]}
     assert [bool(host.processes()) for host in network[1]] == [True, False, True], "the one that was cut off lives on"
 

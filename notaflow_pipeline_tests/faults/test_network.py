@@ -14,17 +14,17 @@ from psycopg import Connection
 from notaflow_pipeline.job_queue.database import connections
 from notaflow_pipeline.job_queue.database.connections import connect, open_pool
 from notaflow_pipeline.job_queue.invariants import find_violations
-from notaflow_pipeline.job_queue.lease_renewal import LeaseKeeper
+from notaflow_pipeline.job_queue.lease_renewal import LeaseRenewal
 from notaflow_pipeline.job_queue.maintenance.recovery_poll import count_needing_recovery
-from notaflow_pipeline.job_queue.maintenance.requeue import Choice, find_exhausted, what_became
-from notaflow_pipeline.job_queue.metrics import look_at_progress
+from notaflow_pipeline.job_queue.maintenance.requeue import Choice, find_exhausted, requeue_results
+from notaflow_pipeline.job_queue.metrics import measure_progress
 from notaflow_pipeline.job_queue.pause import pause, paused
 from notaflow_pipeline.job_queue.queries import attempts_of_document, count_queue, count_ready
 from notaflow_pipeline.ocr.engine import NullEngine
 from notaflow_pipeline.worker.pipeline import Pipeline, Progress
 from notaflow_pipeline_tests.cli import open_terminal
 from notaflow_pipeline_tests.faults.proxy import Proxy, proxy_before
-from notaflow_pipeline_tests.testing.invariants import broken_promises
+from notaflow_pipeline_tests.testing.invariants import violated_invariants
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 from notaflow_pipeline_tests.worker.test_pipeline import (
     once,
@@ -67,7 +67,7 @@ class TestCutBetweenCommitAndItsAnswer:
         assert found["file_content"] == "--- Page 1 ---\npage of 60x40"
         assert only_attempt(connection, document).outcome == "succeeded"
         assert progress == Progress(claimed=1, succeeded=1, pages=1)
-        assert broken_promises(connection) == {}
+        assert violated_invariants(connection) == {}
 
     def test_failure_is_recorded_once_and_counts_as_that_failure(
         self, connection: Connection, network: Proxy, folder: Path
@@ -82,7 +82,7 @@ class TestCutBetweenCommitAndItsAnswer:
         attempt = only_attempt(connection, document)
         assert (attempt.outcome, attempt.failure_kind) == ("failed", "not_found")
         assert (progress.claimed, progress.failed, progress.lost) == (1, {"not_found": 1}, 0)
-        assert broken_promises(connection) == {}
+        assert violated_invariants(connection) == {}
 
     def test_documents_that_were_claimed_without_anybody_knowing_are_read_when_their_lease_is_over(
         self, connection: Connection, network: Proxy, folder: Path
@@ -93,7 +93,7 @@ class TestCutBetweenCommitAndItsAnswer:
             assert pipeline.work(limit=10) == Progress(), "nobody knows of them"
             assert network.answers_lost == 1
             assert {row(connection, one)["status_id"] for one in documents} == {6}
-            assert broken_promises(connection) == {}
+            assert violated_invariants(connection) == {}
             recovered: list[int] = []  # their leases end a moment apart
 
             def all_are_recovered() -> bool:
@@ -106,7 +106,7 @@ class TestCutBetweenCommitAndItsAnswer:
         for document in documents:
             assert [one.outcome for one in attempts_of_document(connection, document)] == ["stuck", "succeeded"]
             assert row(connection, document)["status_id"] == 5
-        assert broken_promises(connection) == {}
+        assert violated_invariants(connection) == {}
 
     def test_what_was_given_back_stays_given_back_with_its_attempt(
         self, connection: Connection, network: Proxy, folder: Path
@@ -121,7 +121,7 @@ class TestCutBetweenCommitAndItsAnswer:
             assert pipeline.release([claim.token], reason="stopped") == 0, "it is done"
         found = row(connection, document)
         assert (found["status_id"], found["ocr_attempts"]) == (3, 0)
-        assert broken_promises(connection) == {}
+        assert violated_invariants(connection) == {}
 
     def test_command_goes_on_when_the_answer_to_its_recovery_is_lost(
         self, connection: Connection, network: Proxy, tmp_path: Path
@@ -135,7 +135,7 @@ class TestCutBetweenCommitAndItsAnswer:
         assert done.returncode == 0, done.stderr
         assert '"succeeded": 1' in done.stdout
         assert [one.outcome for one in attempts_of_document(connection, document)] == ["stuck", "succeeded"]
-        assert broken_promises(connection) == {}
+        assert violated_invariants(connection) == {}
 
 
 class TestCutWhileGivingBack:
@@ -161,7 +161,7 @@ class TestCutWhileGivingBack:
         assert network.answers_lost + network.cuts == 1
         states = {row(connection, one)["status_id"] for one in documents}
         assert states == {3, 5}
-        assert broken_promises(connection) == {}
+        assert violated_invariants(connection) == {}
 
 
 def _work_through_cuts(pipeline: Pipeline, connection: Connection) -> int:
@@ -195,7 +195,7 @@ class TestConnectionsCutAgainAndAgain:
         ).fetchone()
         assert won == (documents, documents)
         assert succeeded == documents, "whoever recorded it knows"
-        assert broken_promises(connection) == {}
+        assert violated_invariants(connection) == {}
 
 
 class TestSilence:
@@ -231,7 +231,7 @@ class TestSilence:
         with (
             open_pool(network.url) as pool,
             pipeline_over(pool, folder, workers=1, lease_seconds=24) as pipeline,
-            LeaseKeeper(pool, pipeline.terms.lease, lost.append) as keeper,
+            LeaseRenewal(pool, pipeline.terms.lease, lost.append) as renewal,
         ):
             [claim] = pipeline.claim(1)
 
@@ -242,7 +242,7 @@ class TestSilence:
 
             before = held_until()
             network.go_silent_at("SET lease_expires_at")
-            keeper.hold(claim.token)
+            renewal.hold(claim.token)
             wait_until(lambda: held_until() != before)
             assert held_until() - pipeline.terms.lease < before, "it was renewed before it ran out"
             recovered = pipeline.recover().total
@@ -259,10 +259,10 @@ class TestSilence:
             ("INSERT INTO ocr_pause", lambda one: pause(one, "why")),
             ("b.queue_id = q.id", lambda one: count_needing_recovery(one, sources=["index"], stuck_after=TEN_MINUTES)),
             ("q.ocr_last_error_at::text", lambda one: list(find_exhausted(one, Choice(sources=("index",))))),
-            ("became", lambda one: what_became(one, "run")),
+            ("became", lambda one: requeue_results(one, "run")),
             (
                 "INSERT INTO ocr_progress_watch",
-                lambda one: look_at_progress(one, sources=["index"], active=0, paused=False),
+                lambda one: measure_progress(one, sources=["index"], active=0, paused=False),
             ),
             ("HAVING count(*) > 1", lambda one: list(find_violations(one, sources=["index"]))),
         ],
@@ -310,7 +310,7 @@ class TestSilence:
             worker.join(timeout=HANG_SECONDS)
         assert in_time, f"no end after {SILENCE_SECONDS} s of silence"
         assert (ended[0].succeeded, ended[0].lost) == (6, 0)
-        assert broken_promises(connection) == {}
+        assert violated_invariants(connection) == {}
 
     def test_peer_that_is_gone_is_noticed_by_the_kernel_within_a_minute(self, network: Proxy) -> None:
         with (
@@ -334,7 +334,7 @@ class TestSilence:
                     assert 0 < unanswered <= 60_000
 
 
-class TestLeaseKeeper:
+class TestLeaseRenewal:
     def test_leases_are_renewed_over_new_connections_after_a_cut(
         self, connection: Connection, network: Proxy, folder: Path
     ) -> None:
@@ -344,10 +344,10 @@ class TestLeaseKeeper:
         with (
             open_pool(network.url) as pool,
             pipeline_over(pool, folder, workers=1, lease_seconds=12) as pipeline,
-            LeaseKeeper(pool, lease, lost.append) as keeper,
+            LeaseRenewal(pool, lease, lost.append) as renewal,
         ):
             [claim] = pipeline.claim(1)
-            keeper.hold(claim.token)
+            renewal.hold(claim.token)
 
             def held_until() -> object:
                 return connection.execute("SELECT lease_expires_at FROM ocr_attempt").fetchone()
@@ -358,4 +358,4 @@ class TestLeaseKeeper:
                 wait_until(lambda before=before: held_until() != before)  # type: ignore[misc]
             assert pipeline.recover().total == 0
         assert lost == []
-        assert broken_promises(connection) == {}
+        assert violated_invariants(connection) == {}

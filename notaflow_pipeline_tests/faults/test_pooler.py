@@ -13,7 +13,7 @@ from psycopg import Connection
 
 from notaflow_pipeline.job_queue import claims, lease_renewal, releases
 from notaflow_pipeline.job_queue.database.connections import OutcomeRefused, connect, open_pool, short_transaction
-from notaflow_pipeline.job_queue.lease_renewal import LeaseKeeper
+from notaflow_pipeline.job_queue.lease_renewal import LeaseRenewal
 from notaflow_pipeline.ocr.engine import NullEngine
 from notaflow_pipeline.worker.pipeline import Progress
 from notaflow_pipeline_tests.cli import open_terminal
@@ -32,7 +32,7 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     sweep,
 )
 from notaflow_pipeline_tests.ocr import samples
-from notaflow_pipeline_tests.testing.invariants import broken_promises
+from notaflow_pipeline_tests.testing.invariants import violated_invariants
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 from notaflow_pipeline_tests.worker.test_pipeline import pipeline_over, ready, ready_page, ready_pages
 
@@ -85,7 +85,7 @@ class TestTransitions:
         assert [document(connection, one)["status_id"] for one in documents] == [5, 3, 3, 3]
         assert [document(connection, one)["ocr_attempts"] for one in documents] == [1, 1, 0, 1]
         assert [one["outcome"] for one in attempts(connection)] == ["succeeded", "failed", "released", "stuck"]
-        assert broken_promises(connection) == {}
+        assert violated_invariants(connection) == {}
 
     def test_nothing_is_prepared_however_often_a_statement_is_run(
         self, connection: Connection, pooled_url: str
@@ -108,7 +108,7 @@ class TestTransitions:
             assert sum(clients.map(work, range(3))) == number
         prepared = on_every_server_connection(pooled_url, "SELECT count(*) FROM pg_prepared_statements")
         assert set(prepared.values()) == {0}
-        assert broken_promises(connection) == {}
+        assert violated_invariants(connection) == {}
 
 
 class TestSession:
@@ -191,7 +191,7 @@ class TestWork:
         assert (total.succeeded, total.failed, total.lost) == (20, {"not_found": 1}, 0)
         outcomes = connection.execute("SELECT outcome, count(*), count(DISTINCT queue_id) FROM ocr_attempt GROUP BY 1")
         assert sorted(outcomes.fetchall()) == [("failed", 1, 1), ("succeeded", 20, 20)]
-        assert broken_promises(connection) == {}
+        assert violated_invariants(connection) == {}
 
     def test_lease_is_kept_while_other_clients_keep_the_pooler_busy(
         self, connection: Connection, pooled_url: str, folder: Path
@@ -209,7 +209,7 @@ class TestWork:
         with (
             ThreadPoolExecutor(3) as others,
             open_pool(pooled_url) as pool,
-            LeaseKeeper(pool, lease, lost.append) as keeper,
+            LeaseRenewal(pool, lease, lost.append) as renewal,
         ):
             for _ in range(3):
                 others.submit(keep_busy)
@@ -218,7 +218,7 @@ class TestWork:
                     [held] = claims.claim_documents(
                         pooled, limit=1, sources=["index"], worker_id="test", run_id=None, lease=lease
                     )
-                keeper.hold(held.token)
+                renewal.hold(held.token)
                 kept = "SELECT lease_expires_at > claimed_at + 2 * %s FROM ocr_attempt"
                 wait_until(lambda: connection.execute(kept, [lease]).fetchone() == (True,))
                 assert sweep(connection).total == 0
@@ -227,7 +227,7 @@ class TestWork:
             finally:
                 over.set()
         assert lost == []
-        assert broken_promises(connection) == {}
+        assert violated_invariants(connection) == {}
 
     def test_commands_work_through_it(self, connection: Connection, pooled_url: str, tmp_path: Path) -> None:
         terminal = open_terminal(tmp_path, pooled_url)
@@ -242,4 +242,4 @@ class TestWork:
         done = terminal.run("doctor")
         assert done.returncode == 0, done.stdout + done.stderr
         assert set(on_every_server_connection(pooled_url, LIMITS).values()) == {NO_LIMITS}
-        assert broken_promises(connection) == {}
+        assert violated_invariants(connection) == {}

@@ -14,7 +14,7 @@ from notaflow_pipeline_tests.faults.servers import pull_the_plug
 from notaflow_pipeline_tests.ocr.processes import mark_of_this_process, with_argument
 from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, WaitingEngine
 from notaflow_pipeline_tests.testing.ending import kill
-from notaflow_pipeline_tests.testing.invariants import broken_promises
+from notaflow_pipeline_tests.testing.invariants import violated_invariants
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 from notaflow_pipeline_tests.worker.test_pipeline import only_attempt, pipeline_over, ready_page, row
 
@@ -46,4 +46,4 @@ def test_document_in_hand_is_kept_over_an_immediate_restart_and_read_with_its_fi
             assert (found["status_id"], found["ocr_attempts"]) == (5, 1)
             attempt = only_attempt(connection, document)
             assert (attempt.attempt_number, attempt.outcome) == (1, "succeeded")
-            assert broken_promises(connection) == {}
+            assert violated_invariants(connection) == {}

@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 from notaflow_pipeline.job_queue import claims, outcomes
 from notaflow_pipeline.job_queue.database.chunks import Changed
 from notaflow_pipeline.job_queue.maintenance.recovery import REPAIRS, Recovered, recover
-from notaflow_pipeline.job_queue.maintenance.requeue import Choice, Exhausted, send_round
+from notaflow_pipeline.job_queue.maintenance.requeue import Choice, Exhausted, requeue_exhausted
 from notaflow_pipeline.job_queue.maintenance.reread import request_reread
 from notaflow_pipeline.job_queue.model import ERROR_PREFIX, Claim, Failure, Reading, Recording
 from notaflow_pipeline.job_queue.schema.roles import WORKER
@@ -178,7 +178,7 @@ def sweep(connection: Connection, *, mirror_errors: bool = True, exhausted_statu
 def requeue(connection: Connection, choice: Choice, **options: Any) -> list[Exhausted]:
     """Requeue exhausted documents; return them as they were before."""
     requeued: list[Exhausted] = []
-    changed = send_round(connection, choice, on_sent=requeued.extend, **options)
+    changed = requeue_exhausted(connection, choice, on_sent=requeued.extend, **options)
     assert changed == Changed(len(requeued))
     return requeued
 

@@ -22,7 +22,7 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     succeed,
     sweep,
 )
-from notaflow_pipeline_tests.testing.invariants import broken_promises
+from notaflow_pipeline_tests.testing.invariants import violated_invariants
 
 GREATEST = 2**31 - 1
 """Of a PostgreSQL integer."""
@@ -44,13 +44,13 @@ def test_claim_of_an_exhausted_row_by_another_program_raises_the_maximum(
         assert written["status_id"] == exhausted_status, "it is exhausted as before"
         assert (written["ocr_attempts"], written["ocr_max_attempts"]) == (number, number)
         assert attempts(connection, row)[-1]["exhausted"]
-        assert broken_promises(connection) == {}
+        assert violated_invariants(connection) == {}
     assert claim(connection) == []
     assert sweep(connection) == repaired()
     [sent] = requeue(connection, Choice(("index",), exhausted_status=exhausted_status))
     assert (sent.id, sent.failure_kind) == (row, "no_lease")
     assert claim_one(connection).attempt_number == 4
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 def test_maximum_that_another_program_lowers_below_the_attempts_follows_them(connection: Connection) -> None:
@@ -63,7 +63,7 @@ def test_maximum_that_another_program_lowers_below_the_attempts_follows_them(con
     written = document(connection, row)
     assert (written["status_id"], written["ocr_attempts"], written["ocr_max_attempts"]) == (3, 2, 2)
     assert attempts(connection, row)[-1]["exhausted"]
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 def test_maximum_that_another_program_removes_is_written_back(connection: Connection) -> None:
@@ -99,7 +99,7 @@ def test_foreign_claim_of_a_finished_row_keeps_text_and_limits(connection: Conne
     written = document(connection, row)
     assert (written["status_id"], written["file_content"]) == (5, READING.text)
     assert (written["ocr_attempts"], written["ocr_max_attempts"]) == (3, 3)
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 def test_retry_passes_over_a_count_that_cannot_grow(connection: Connection) -> None:
@@ -140,7 +140,7 @@ def test_failure_of_the_last_attempt_leaves_attempts_at_the_maximum(connection: 
     for _ in range(2):
         assert fail(connection, claim_one(connection), TIMEOUT, retry_base_seconds=0)
     assert (document(connection, row)["ocr_attempts"], document(connection, row)["ocr_max_attempts"]) == (2, 2)
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 @pytest.mark.parametrize("written", [{"ocr_attempts": 0}, {"ocr_attempts": None}, {"ocr_max_attempts": 0}], ids=str)
@@ -154,7 +154,7 @@ def test_failure_of_a_row_whose_counts_were_reset_is_in_the_list(
     assert fail(connection, held, ENCRYPTED, exhausted_status=exhausted_status)
     [sent] = requeue(connection, Choice(("index",), exhausted_status=exhausted_status))
     assert (sent.id, sent.ocr_attempts) == (row, 1)
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 def test_row_taken_without_a_start_waits_for_the_open_attempt(connection: Connection) -> None:
@@ -167,4 +167,4 @@ def test_row_taken_without_a_start_waits_for_the_open_attempt(connection: Connec
     assert sweep(connection) == repaired(orphaned_attempts=1, stuck_elsewhere=1)
     assert [attempt["outcome"] for attempt in attempts(connection, row)] == ["superseded", "stuck"]
     assert document(connection, row)["ocr_attempts"] == 2
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}

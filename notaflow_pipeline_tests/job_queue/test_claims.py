@@ -36,7 +36,7 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     succeed,
     sweep,
 )
-from notaflow_pipeline_tests.testing.invariants import broken_promises
+from notaflow_pipeline_tests.testing.invariants import violated_invariants
 
 
 def database_time(connection: Connection) -> datetime:
@@ -140,7 +140,7 @@ def test_rows_that_are_not_for_ocr_now_are_left_alone(connection: Connection) ->
 def test_row_with_maximum_zero_is_not_claimed_even_if_its_attempts_are_missing(connection: Connection) -> None:
     add_document(connection, ocr_attempts=None, ocr_max_attempts=0)
     assert claim(connection) == []
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 def test_row_whose_wait_is_over_is_claimed(connection: Connection) -> None:
@@ -187,7 +187,7 @@ def test_attempts_never_exceed_the_maximum(connection: Connection) -> None:
         assert fail(connection, held, retry_base_seconds=0)
     assert claim(connection) == []
     assert document(connection, row)["ocr_attempts"] == 4
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 REFUSED = r"drawings are never OCRed|is not a valid DocumentSource"
@@ -371,7 +371,7 @@ def test_eight_workers_claim_each_of_three_hundred_documents_exactly_once(
     assert len({held.token for held in claimed}) == 300
     finished = connection.execute("SELECT document_number, file_content FROM extraction_queue WHERE status_id = 5")
     assert all(text == f"text of {number}" for number, text in finished.fetchall())
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 def meet_a_fate(one: Connection, held: Claim, late: list[bool]) -> None:
@@ -426,7 +426,7 @@ def test_promises_hold_among_workers_that_crash_come_late_fail_and_give_back(
     assert sum(text == "late" for text, _ in texts) == sum(late)
     ended = connection.execute("SELECT status_id, count(*) FROM extraction_queue GROUP BY 1").fetchall()
     assert dict(ended) == {5: len(texts), 3: 80 - len(texts)}
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 # --- renewal
@@ -509,7 +509,7 @@ def test_success_writes_the_text_and_ends_the_attempt(connection: Connection) ->
         "text_sha256": hashlib.sha256(READING.text.encode()).digest(),
     }
     assert {name: attempt[name] for name in wanted} == wanted
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 def test_empty_text_is_stored_as_empty_and_never_as_null(connection: Connection) -> None:
@@ -590,7 +590,7 @@ def test_late_finish_while_another_worker_of_the_same_name_reads_changes_nothing
     assert not finish(connection, late)
     assert document(connection, row)["file_content"] == "the winner's text"
     assert [attempt["outcome"] for attempt in attempts(connection, row)] == ["stuck", "succeeded"]
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 @pytest.mark.parametrize("finish", LATE[:3], ids=LATE_IDS[:3])
@@ -626,7 +626,7 @@ def test_superseded_attempt_ends_before_the_next_one_begins(connection: Connecti
     claim_one(connection)
     old, new = attempts(connection, row)
     assert old["finished_at"] <= new["claimed_at"]
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 def test_finish_of_a_deleted_document_is_refused(connection: Connection) -> None:
@@ -678,7 +678,7 @@ def test_failure_that_may_pass_sends_the_document_back_to_wait(connection: Conne
     }
     assert {name: attempt[name] for name in wanted} == wanted
     assert claim(connection) == []
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 def test_failure_is_not_mirrored_when_that_is_switched_off(connection: Connection) -> None:
@@ -722,7 +722,7 @@ def test_failure_for_good_exhausts_the_document_at_once(connection: Connection) 
     assert written["ocr_next_attempt_at"] is None
     assert connection.execute("SELECT id FROM ocr_exhausted_documents").fetchall() == [(row,)]
     assert claim(connection) == []
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 def test_last_attempt_that_fails_exhausts_the_document(connection: Connection) -> None:
@@ -775,7 +775,7 @@ def test_release_gives_back_what_it_names_and_no_more(connection: Connection) ->
     assert releases.release(connection, [held[0].token, held[1].token, 987_654], reason="stop") == 2
     assert releases.release(connection, [], reason="stop") == 0
     assert document(connection, held[2].document_id)["status_id"] == 6
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 def test_release_of_a_run_gives_back_that_run_s_claims_alone(connection: Connection) -> None:
@@ -790,7 +790,7 @@ def test_release_of_a_run_gives_back_that_run_s_claims_alone(connection: Connect
     assert releases.release_run(connection, "run-1", reason="the run was cancelled") == 0
     statuses = [document(connection, one.document_id)["status_id"] for one in (*mine, finished, foreign, outside)]
     assert statuses == [3, 3, 5, 6, 6]
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 # --- the claim's plan

@@ -7,7 +7,7 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.job_queue import metrics, queries
-from notaflow_pipeline.job_queue.maintenance.requeue import Choice, find_exhausted, what_became
+from notaflow_pipeline.job_queue.maintenance.requeue import Choice, find_exhausted, requeue_results
 from notaflow_pipeline_tests.job_queue.conftest import (
     ENCRYPTED,
     STUCK_AFTER,
@@ -32,7 +32,7 @@ def chosen(connection: Connection, exhausted_status: int) -> list[UUID]:
     counts = queries.count_queue(
         connection, sources=sources, stuck_after=STUCK_AFTER, exhausted_status=exhausted_status
     )
-    unseen = metrics.count_unseen_exhausted(
+    unseen = metrics.count_unacknowledged_exhausted(
         connection, sources=sources, grace=timedelta(0), exhausted_status=exhausted_status
     )
     assert len(found) == counts.exhausted == unseen
@@ -101,4 +101,4 @@ def test_requeued_document_that_extraction_takes_back_was_sent_elsewhere(connect
     assert fail(connection, claim_one(connection), ENCRYPTED)
     assert len(requeue(connection, Choice(("index",)), run_id="run")) == 1
     change(connection, "extraction_queue", row, status_id=1, ocr_max_attempts=1)
-    assert [one.became for one in what_became(connection, "run")] == ["sent elsewhere"]
+    assert [one.became for one in requeue_results(connection, "run")] == ["sent elsewhere"]

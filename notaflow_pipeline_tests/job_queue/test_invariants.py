@@ -18,7 +18,7 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     fail,
     succeed,
 )
-from notaflow_pipeline_tests.testing.invariants import PROMISES
+from notaflow_pipeline_tests.testing.invariants import INVARIANT_QUERIES
 
 
 def history(connection: Connection) -> None:
@@ -89,7 +89,7 @@ def test_both_judges_name_the_row_that_breaks_a_promise(connection: Connection, 
     assert invariant in {violation.invariant for violation in violations}
     assert len({violation.document_id for violation in violations}) == 1
     if promise:
-        found = [name for name, query in PROMISES.items() if connection.execute(query).fetchall()]
+        found = [name for name, query in INVARIANT_QUERIES.items() if connection.execute(query).fetchall()]
         assert [name for name in found if name.startswith(promise)]
 
 
@@ -103,7 +103,7 @@ def test_open_attempt_of_a_row_that_went_elsewhere_is_named(connection: Connecti
     change(connection, "ocr_attempt", running["id"], lease_expires_at=ago("1 second"))
     [violation] = find_violations(connection, sources=["index"])
     assert (violation.invariant, violation.document_id) == ("status_6_is_one_open_attempt", str(running["queue_id"]))
-    assert connection.execute(PROMISES["(e) an open attempt is the token of a row at 6"]).fetchall()
+    assert connection.execute(INVARIANT_QUERIES["(e) an open attempt is the token of a row at 6"]).fetchall()
 
 
 def test_row_at_three_with_our_text_is_named_as_in_no_list(connection: Connection) -> None:

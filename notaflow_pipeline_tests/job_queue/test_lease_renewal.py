@@ -8,7 +8,7 @@ import psycopg
 from psycopg import Connection, sql
 from psycopg_pool import ConnectionPool
 
-from notaflow_pipeline.job_queue.lease_renewal import LeaseKeeper
+from notaflow_pipeline.job_queue.lease_renewal import LeaseRenewal
 from notaflow_pipeline_tests.job_queue.conftest import add_document, ago, attempts, change, claim, claim_one, expire
 from notaflow_pipeline_tests.testing.waiting import wait_until
 
@@ -47,8 +47,8 @@ def test_held_claim_is_renewed_again_and_again(connection: Connection, pool: Con
     held = claim_one(connection)
     expire(connection, held)
     lost = Lost()
-    with LeaseKeeper(pool, LEASE, lost) as keeper:
-        keeper.hold(held.token)
+    with LeaseRenewal(pool, LEASE, lost) as renewal:
+        renewal.hold(held.token)
         renewals(connection, held.token, 3)
         [attempt] = attempts(connection)
         assert attempt["finished_at"] is None
@@ -60,12 +60,12 @@ def test_claim_that_was_let_go_is_renewed_no_longer(connection: Connection, pool
         add_document(connection)
     finished, kept = claim(connection, 2)
     lost = Lost()
-    with LeaseKeeper(pool, LEASE, lost) as keeper:
-        keeper.hold(finished.token)
-        keeper.hold(kept.token)
+    with LeaseRenewal(pool, LEASE, lost) as renewal:
+        renewal.hold(finished.token)
+        renewal.hold(kept.token)
         expire(connection, kept)
         renewals(connection, kept.token, 1)
-        keeper.let_go(finished.token)
+        renewal.let_go(finished.token)
         renewals(connection, kept.token, 1)  # the last that may have begun before letting go
         change(connection, "ocr_attempt", finished.token, lease_expires_at=ago("1 hour"))
         renewals(connection, kept.token, 2)
@@ -76,31 +76,31 @@ def test_claim_that_was_let_go_is_renewed_no_longer(connection: Connection, pool
     assert lost.tokens == []
 
 
-def test_lost_claim_is_reported_exactly_once_in_the_keeper_s_thread(
+def test_lost_claim_is_reported_exactly_once_in_the_renewal_s_thread(
     connection: Connection, pool: ConnectionPool[Connection]
 ) -> None:
     for _ in range(2):
         add_document(connection)
     taken, kept = claim(connection, 2)
     lost = Lost()
-    with LeaseKeeper(pool, LEASE, lost) as keeper:
-        keeper.hold(taken.token)
-        keeper.hold(kept.token)
+    with LeaseRenewal(pool, LEASE, lost) as renewal:
+        renewal.hold(taken.token)
+        renewal.hold(kept.token)
         change(connection, "extraction_queue", taken.document_id, status_id=3)
         wait_until(lambda: bool(lost.tokens))
         expire(connection, kept)
         renewals(connection, kept.token, 3)
     assert lost.tokens == [taken.token]
-    assert lost.threads == {"ocr-lease-keeper"}
+    assert lost.threads == {"ocr-lease-renewal"}
 
 
-def test_keeper_survives_the_loss_of_its_connections(connection: Connection, pool: ConnectionPool[Connection]) -> None:
+def test_renewal_survives_the_loss_of_its_connections(connection: Connection, pool: ConnectionPool[Connection]) -> None:
     add_document(connection)
     held = claim_one(connection)
     expire(connection, held)
     lost = Lost()
-    with LeaseKeeper(pool, LEASE, lost) as keeper:
-        keeper.hold(held.token)
+    with LeaseRenewal(pool, LEASE, lost) as renewal:
+        renewal.hold(held.token)
         renewals(connection, held.token, 1)
         for _ in range(3):
             connection.execute("""
@@ -112,7 +112,7 @@ def test_keeper_survives_the_loss_of_its_connections(connection: Connection, poo
     assert lost.tokens == []
 
 
-def test_keeper_survives_a_database_that_refuses_everybody_for_a_moment(
+def test_renewal_survives_a_database_that_refuses_everybody_for_a_moment(
     connection: Connection, pool: ConnectionPool[Connection], server_url: str
 ) -> None:
     add_document(connection)
@@ -121,8 +121,8 @@ def test_keeper_survives_a_database_that_refuses_everybody_for_a_moment(
     lost = Lost()
     allow = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
     database = sql.Identifier(connection.info.dbname)
-    with psycopg.connect(server_url, autocommit=True) as server, LeaseKeeper(pool, LEASE, lost) as keeper:
-        keeper.hold(held.token)
+    with psycopg.connect(server_url, autocommit=True) as server, LeaseRenewal(pool, LEASE, lost) as renewal:
+        renewal.hold(held.token)
         renewals(connection, held.token, 1)
         server.execute(allow.format(database, sql.SQL("false")))
         try:
@@ -139,7 +139,7 @@ def test_keeper_survives_a_database_that_refuses_everybody_for_a_moment(
     assert lost.tokens == []
 
 
-def test_keeper_survives_connections_that_are_cut(connection: Connection, pool: ConnectionPool[Connection]) -> None:
+def test_renewal_survives_connections_that_are_cut(connection: Connection, pool: ConnectionPool[Connection]) -> None:
     add_document(connection)
     held = claim_one(connection)
     expire(connection, held)
@@ -149,17 +149,17 @@ def test_keeper_survives_connections_that_are_cut(connection: Connection, pool: 
         WHERE datname = current_database() AND pid <> pg_backend_pid()
     """
     lost = Lost()
-    with LeaseKeeper(pool, LEASE, lost) as keeper:
-        keeper.hold(held.token)
+    with LeaseRenewal(pool, LEASE, lost) as renewal:
+        renewal.hold(held.token)
         wait_until(lambda: connection.execute(cut).rowcount > 0)
         renewals(connection, held.token, 2)
     assert lost.tokens == []
 
 
-def test_keeper_with_nothing_in_hand_asks_the_database_nothing(connection: Connection) -> None:
+def test_renewal_with_nothing_in_hand_asks_the_database_nothing(connection: Connection) -> None:
     class NoPool:
         def connection(self) -> None:
             raise AssertionError("there is nothing to renew")
 
-    with LeaseKeeper(NoPool(), timedelta(seconds=0.03), Lost()):  # type: ignore[arg-type]
+    with LeaseRenewal(NoPool(), timedelta(seconds=0.03), Lost()):  # type: ignore[arg-type]
         time.sleep(0.1)

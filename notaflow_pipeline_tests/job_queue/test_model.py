@@ -291,7 +291,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.time_passes(700)  # and whatever waits, has waited
 
     @rule(rounds=st.integers(1, 3))
-    def send_exhausted_round(self, rounds: int) -> None:
+    def requeue_exhausted_documents(self, rounds: int) -> None:
         sent = requeue(self.connection, Choice(sources=SOURCES), more_attempts=rounds)
         expected = {
             document.id

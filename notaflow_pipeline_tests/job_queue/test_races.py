@@ -28,7 +28,7 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     succeed,
     sweep,
 )
-from notaflow_pipeline_tests.testing.invariants import broken_promises
+from notaflow_pipeline_tests.testing.invariants import violated_invariants
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 WAITS_SECONDS = 0.15
@@ -126,7 +126,7 @@ def test_recovery_and_another_writer_of_the_row_end_right_in_every_order(
     [attempt] = attempts(connection, held.document_id)
     assert (_status(connection, held), attempt["outcome"]) == (status, ends.outcome)
     assert (attempt["finished_at"] is None) == (ends.outcome is None)
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
     exhausted = ends is ACTORS["fail for good"]
     assert (claim(connection) != []) == (status == 3 and not exhausted)
     assert succeed(connection, held, READING) == (ends.outcome in {None, "succeeded"})
@@ -147,6 +147,6 @@ def test_document_cancelled_by_hand_is_not_claimed_and_its_worker_writes_nothing
     assert not succeed(connection, held, READING)
     [attempt] = attempts(connection)
     assert attempt["outcome"] == "superseded"
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
     connection.execute("UPDATE extraction_queue SET ocr_max_attempts = ocr_attempts + 3")
     assert len(claim(connection, 2)) == 2

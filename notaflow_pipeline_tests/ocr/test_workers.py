@@ -14,7 +14,7 @@ from notaflow_pipeline.ocr.engine import NullEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
 from notaflow_pipeline.ocr.reading import Reader
 from notaflow_pipeline.ocr.workers import make_scratch
-from notaflow_pipeline.scratch_directory import PrivateFolder
+from notaflow_pipeline.scratch_directory import ScratchDirectory
 from notaflow_pipeline_tests.ocr.processes import (
     PATIENCE_SECONDS,
     all_gone,
@@ -117,7 +117,7 @@ def test_idle_worker_that_dies_is_replaced(tmp_path: Path) -> None:
 def test_temporary_files_are_gone_after_killed_pages_and_after_close(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held = PrivateFolder(tmp_path)
+    held = ScratchDirectory(tmp_path)
     scratch = held.path
     monkeypatch.setattr("notaflow_pipeline.ocr.crew.make_scratch", lambda _: held)
     engine = WaitingEngine(mark=mark_of_this_process(86499))

@@ -5,6 +5,6 @@ from psycopg import Connection
 from notaflow_pipeline.job_queue.invariants import find_violations
 
 
-def broken_promises(connection: Connection) -> list[str]:
+def violated_invariants(connection: Connection) -> list[str]:
     """Name what breaks the promises of the contract's section 5 at this moment."""
     return [f"{one.promise}: {one.what}" for one in find_violations(connection, sources=["index"])]

@@ -13,7 +13,7 @@ from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents
 from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
 from notaflow_pipeline_tests.processes.test_together import running_dev
 from notaflow_pipeline_tests.testing.ending import children_of, kill
-from notaflow_pipeline_tests.testing.invariants import broken_promises
+from notaflow_pipeline_tests.testing.invariants import violated_invariants
 from notaflow_pipeline_tests.testing.ports import free_port
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
@@ -149,7 +149,7 @@ def test_runs_at_the_same_time_one_terminated_one_killed_and_executed_again_and_
         wait_until(lambda: runs(connection)[terminated] == "CANCELED")
         released = outcomes(connection)["released"]
         assert released > 0
-        assert broken_promises(connection) == {}
+        assert violated_invariants(connection) == {}
 
         # the run's process is killed: Dagster sees it at once, recovery when the leases have run out
         workers = run_workers(hasty)
@@ -169,7 +169,7 @@ def test_runs_at_the_same_time_one_terminated_one_killed_and_executed_again_and_
     assert open_claims(connection, from_failure) == 0
     assert runs(connection)[from_failure] == "FAILURE"
     assert 0 < count_at(connection, 5) < DOCUMENTS
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
     with running_dev(hasty, ui.port):
         wait_until(ui.answers)
@@ -182,7 +182,7 @@ def test_runs_at_the_same_time_one_terminated_one_killed_and_executed_again_and_
     ends = outcomes(connection)
     assert (ends["succeeded"], ends["stuck"]) == (DOCUMENTS, held)
     assert ends["released"] >= released
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 def test_code_server_that_dies_with_its_run_is_started_again_and_the_rest_is_read(
@@ -203,4 +203,4 @@ def test_code_server_that_dies_with_its_run_is_started_again_and_the_rest_is_rea
         wait_until(lambda: runs(connection)[lost] == "FAILURE")
         wait_until(lambda: count_at(connection, 5) == 40)
         assert outcomes(connection) == {"succeeded": 40, "stuck": held}
-        assert broken_promises(connection) == {}
+        assert violated_invariants(connection) == {}

@@ -8,7 +8,7 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline_tests.cli import Terminal
-from notaflow_pipeline_tests.processes import broken_promises
+from notaflow_pipeline_tests.processes import violated_invariants
 from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents, started_from
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
@@ -33,13 +33,13 @@ def test_killed_worker_loses_only_what_was_in_its_hands_and_another_does_that(
     done_before = connection.execute(finished).fetchall()
     assert 5 <= len(done_before) < DOCUMENTS
     assert count_at(connection, 6) > 0, "it was killed with documents in its hands"
-    assert broken_promises(connection) == []
+    assert violated_invariants(connection) == []
 
     (summary,) = terminal.json("work", "--until-empty")
     assert summary["succeeded"] == DOCUMENTS - len(done_before)
     assert count_at(connection, 5) == DOCUMENTS
     assert set(done_before) <= set(connection.execute(finished).fetchall()), "what was recorded stays as it was"
-    assert broken_promises(connection) == []
+    assert violated_invariants(connection) == []
     outcomes: dict[str, int] = dict(
         connection.execute("SELECT outcome, count(*) FROM ocr_attempt GROUP BY 1").fetchall()
     )
@@ -72,7 +72,7 @@ def test_worker_that_is_told_to_stop_gives_back_what_is_in_its_hands_and_ends(
         connection.execute("SELECT outcome, count(*) FROM ocr_attempt GROUP BY 1").fetchall()
     )
     assert outcomes.keys() == {"succeeded", "released"}
-    assert broken_promises(connection) == []
+    assert violated_invariants(connection) == []
     wait_until(lambda: not started_from(terminal))
     assert list((terminal.folder / "temporary").iterdir()) == [], "no document stays behind in a temporary folder"
 
@@ -86,7 +86,7 @@ def test_second_signal_does_not_hinder_giving_back(terminal: Terminal, connectio
             time.sleep(0.02)
         worker.communicate(timeout=HANG_SECONDS)
     assert count_at(connection, 6) == 0
-    assert broken_promises(connection) == []
+    assert violated_invariants(connection) == []
     wait_until(lambda: not started_from(terminal))
 
 
@@ -115,4 +115,4 @@ def test_worker_that_is_frozen_past_its_lease_writes_nothing_when_it_wakes_up(
     assert woken["lost"] > 0
     assert woken["succeeded"] + summary["succeeded"] == DOCUMENTS
     assert connection.execute(read).fetchall() == before, "what came too late wrote no row"
-    assert broken_promises(connection) == []
+    assert violated_invariants(connection) == []

@@ -22,7 +22,7 @@ from notaflow_pipeline_tests.processes.test_dagster_side import (
 )
 from notaflow_pipeline_tests.processes.test_together import running_dev
 from notaflow_pipeline_tests.testing.ending import terminate
-from notaflow_pipeline_tests.testing.invariants import broken_promises
+from notaflow_pipeline_tests.testing.invariants import violated_invariants
 from notaflow_pipeline_tests.testing.ports import free_port
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
@@ -80,14 +80,14 @@ def assert_given_back_after_sigterm(
     assert outcomes(connection).keys() == {"succeeded", "released"}
     ready = connection.execute("SELECT DISTINCT ocr_attempts, ocr_error FROM extraction_queue WHERE status_id = 3")
     assert ready.fetchall() == [(0, None)], "the attempts were given back"
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 def assert_rest_is_read(connection: Connection, terminal: Terminal) -> None:
     assert count_at(connection, 5) < DOCUMENTS
     assert terminal.run("work", "--until-empty", OCR_WORKERS="2").returncode == 0
     assert count_at(connection, 5) == DOCUMENTS
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 def test_run_code_server_and_everything_at_once_give_back_what_is_in_hand(

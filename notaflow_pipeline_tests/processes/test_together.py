@@ -11,7 +11,7 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline_tests.cli import Terminal
-from notaflow_pipeline_tests.processes import broken_promises
+from notaflow_pipeline_tests.processes import violated_invariants
 from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents, started_from
 from notaflow_pipeline_tests.testing.ports import free_port
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
@@ -78,7 +78,7 @@ def test_two_terminals_and_a_daemon_read_every_document_exactly_once(
         who = {name for (name,) in connection.execute("SELECT DISTINCT worker_id FROM ocr_attempt")}
         assert "daemon" in who
         assert len(who) >= 2, "they were to work at the same time"
-        assert broken_promises(connection) == []
+        assert violated_invariants(connection) == []
 
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=30) as answer:
             assert answer.status == 200
@@ -89,6 +89,6 @@ def test_two_terminals_and_a_daemon_read_every_document_exactly_once(
         dev.send_signal(signal.SIGINT)
         dev.wait(timeout=HANG_SECONDS)
         assert count_at(connection, 6) == 0, "stopping leaves no row claimed"
-        assert broken_promises(connection) == []
+        assert violated_invariants(connection) == []
         wait_until(lambda: not started_from(terminal))
         assert count_at(connection, 5) >= DOCUMENTS

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from notaflow_pipeline.reporting.attempts import COLUMNS
+from notaflow_pipeline.reporting.attempts import ATTEMPT_TYPES
 from notaflow_pipeline.reporting.daily import daily_tables, rows_of, wilson_interval
 
 READ: dict[str, Any] = {
@@ -39,7 +39,7 @@ def tables_of(
     *attempts: dict[str, Any],
 ) -> tuple[dict[str, Any], dict[str, Any], dict[tuple[str, str], tuple[int, int]]]:
     """The rows by source of the first two tables, and attempts and documents by source and kind."""
-    frame = pd.DataFrame(list(attempts), columns=list(COLUMNS)).astype(COLUMNS)
+    frame = pd.DataFrame(list(attempts), columns=list(ATTEMPT_TYPES)).astype(ATTEMPT_TYPES)
     tables = daily_tables(frame, low_confidence=60, low_coverage=0.7)
     performance = {row.pop("document_source"): row for row in rows_of(tables.performance)}
     failure_rate = {row.pop("document_source"): row for row in rows_of(tables.failure_rate)}

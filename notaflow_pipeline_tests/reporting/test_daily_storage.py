@@ -15,7 +15,7 @@ from notaflow_pipeline.reporting.attempts import AttemptsPruned
 from notaflow_pipeline.reporting.daily_storage import compute_day, write_day
 from notaflow_pipeline.reporting.days import day_of, window_of
 from notaflow_pipeline.reporting.due_days import days_due, has_news
-from notaflow_pipeline.reporting.reconciliation import find_differences
+from notaflow_pipeline.reporting.reconciliation import find_daily_differences
 from notaflow_pipeline_tests.reporting.histories import add_attempt, add_document, add_history
 from notaflow_pipeline_tests.testing.clock import wait_past_full_hour
 
@@ -30,7 +30,7 @@ def write(connection: Connection, day: date, timezone: str = TORONTO) -> None:
 
 
 def differences(connection: Connection, day: date, timezone: str = TORONTO) -> list[str]:
-    found = find_differences(connection, day, timezone=timezone, low_confidence=60, low_coverage=0.7)
+    found = find_daily_differences(connection, day, timezone=timezone, low_confidence=60, low_coverage=0.7)
     return [f"{one.table} {one.row}: {one.column} is {one.stored}, counted {one.counted}" for one in found]
 
 

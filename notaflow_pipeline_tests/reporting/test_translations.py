@@ -6,7 +6,7 @@ from typing import get_args
 from notaflow_pipeline.documents.failures import UnavailableKind
 from notaflow_pipeline.ocr.failures import FailureKind
 from notaflow_pipeline.reporting.chart_marks import LAYERS
-from notaflow_pipeline.reporting.charts import COLUMNS
+from notaflow_pipeline.reporting.charts import CHART_COLUMNS
 from notaflow_pipeline.reporting.locale_format import LANGUAGES, Writing
 from notaflow_pipeline.reporting.translations import KINDS, WORDS, kind_in, words
 
@@ -29,7 +29,7 @@ def test_every_chart_and_column_has_its_words() -> None:
         for name in LAYERS:
             assert f"{name}_title" in said
             assert f"{name}_text" in said
-        for columns in COLUMNS.values():
+        for columns in CHART_COLUMNS.values():
             assert all(column.word in said for column in columns)
 
 

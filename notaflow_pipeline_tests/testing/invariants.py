@@ -8,7 +8,7 @@ from psycopg import Connection
 
 from notaflow_pipeline.job_queue.invariants import find_violations
 
-PROMISES = {
+INVARIANT_QUERIES = {
     "(b) file_content is the winning attempt's text": """
         SELECT q.id
         FROM extraction_queue AS q
@@ -98,9 +98,9 @@ PROMISES = {
 }
 
 
-def broken_promises(connection: Connection) -> dict[str, int]:
+def violated_invariants(connection: Connection) -> dict[str, int]:
     """Return the promises that do not hold, here or in the product's own judgement, and by how many rows each is broken."""
-    broken = {promise: len(connection.execute(query).fetchall()) for promise, query in PROMISES.items()}
+    broken = {promise: len(connection.execute(query).fetchall()) for promise, query in INVARIANT_QUERIES.items()}
     for violation in find_violations(connection, sources=["index"]):
         broken[violation.promise] = broken.get(violation.promise, 0) + 1
     return {promise: rows for promise, rows in broken.items() if rows}

@@ -18,7 +18,7 @@ from psycopg import Connection, Cursor
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
 
-from notaflow_pipeline.job_queue.schema.columns import COLUMNS
+from notaflow_pipeline.job_queue.schema.columns import TABLE_COLUMNS
 from notaflow_pipeline.job_queue.schema.roles import DAGSTER, ENQUEUER, HOUSEKEEPER, WORKER, grant_roles
 
 ROLE = "notaflow_test"
@@ -50,7 +50,7 @@ def prepare(url: str) -> None:
             $$
         """)
         connection.execute(f"GRANT {WORKER}, {ENQUEUER}, {HOUSEKEEPER}, {DAGSTER} TO {ROLE}")
-        for table in COLUMNS:
+        for table in TABLE_COLUMNS:
             connection.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
 
 

@@ -13,8 +13,8 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from notaflow_pipeline.job_queue.database import row_locks
-from notaflow_pipeline.job_queue.queue_head import QueueFront
-from notaflow_pipeline_tests.testing.invariants import broken_promises
+from notaflow_pipeline.job_queue.queue_head import QueueHead
+from notaflow_pipeline_tests.testing.invariants import violated_invariants
 from notaflow_pipeline_tests.testing.waiting import wait_until
 from notaflow_pipeline_tests.worker.test_pipeline import pipeline_over, ready_pages, row
 
@@ -57,7 +57,7 @@ def test_neighbours_of_a_locked_row_are_recorded_and_it_follows(
         locker.rollback()
         working.join()
     assert statuses(connection, documents) == [5] * 8
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 def test_row_that_stays_locked_is_left_to_recovery(
@@ -65,7 +65,7 @@ def test_row_that_stays_locked_is_left_to_recovery(
 ) -> None:
     [document] = ready_pages(connection, folder, 1)
     with pipeline_over(pool, folder) as whole:
-        pipeline = replace(whole, terms=replace(whole.terms, lease=timedelta(seconds=1.5)), front=QueueFront())
+        pipeline = replace(whole, terms=replace(whole.terms, lease=timedelta(seconds=1.5)), head=QueueHead())
         claimed = pipeline.claim(1)
         lock(locker, document)
         progress = pipeline.work(claimed, limit=1)
@@ -73,7 +73,7 @@ def test_row_that_stays_locked_is_left_to_recovery(
         locker.rollback()
         wait_until(lambda: pipeline.recover().counts["expired_leases"] == 1)
     assert row(connection, document)["status_id"] == 3
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 def test_claim_whose_row_is_locked_in_passing_is_released_with_the_others(

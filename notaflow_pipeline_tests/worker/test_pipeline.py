@@ -35,7 +35,7 @@ from notaflow_pipeline.ocr.reading import Reader
 from notaflow_pipeline.worker.pipeline import ClaimTerms, Pipeline, Progress
 from notaflow_pipeline_tests.ocr import processes, samples
 from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, OverlookingEngine
-from notaflow_pipeline_tests.processes import broken_promises
+from notaflow_pipeline_tests.processes import violated_invariants
 
 SECRET_SIZE = (1234, 321)
 SECRET = "1234x321"
@@ -150,7 +150,7 @@ class TestSuccess:
         assert found["ocr_error"] is None
         assert found["ocr_completed_at"] >= found["ocr_started_at"]
         assert (progress.claimed, progress.succeeded, progress.pages, progress.finished) == (1, 1, 3, 1)
-        assert broken_promises(connection) == []
+        assert violated_invariants(connection) == []
 
     def test_attempt_keeps_pages_characters_seconds_bytes_and_engine(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
@@ -198,7 +198,7 @@ class TestSuccess:
         attempt = only_attempt(connection, document)
         assert (attempt.pages, attempt.pages_failed, attempt.pages_blank, attempt.pages_text_layer) == (2, 1, 0, 0)
         assert (attempt.low_confidence_share, attempt.passes, attempt.pages_damaged) == (0, 1, 0)
-        assert broken_promises(connection) == []
+        assert violated_invariants(connection) == []
 
     def test_blank_document_is_stored_as_empty_text_and_done(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
@@ -268,7 +268,7 @@ class TestFailure:
         self.assert_failed(connection, bad, failing.kind, retried=failing.retried)
         assert progress.failed == {failing.kind: 1}
         assert [row(connection, one)["status_id"] for one in (before, after)] == [5, 5]
-        assert broken_promises(connection) == []
+        assert violated_invariants(connection) == []
 
     def test_encrypted_document_fails_as_encrypted(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
@@ -300,7 +300,7 @@ class TestFailure:
         for document in documents:
             found = row(connection, document)
             assert (found["status_id"], found["ocr_attempts"], found["ocr_error"]) == (3, 0, None)
-        assert broken_promises(connection) == []
+        assert violated_invariants(connection) == []
 
     def test_one_unreadable_file_while_the_storage_is_fine_fails_that_document_alone(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
@@ -411,7 +411,7 @@ class TestSurroundings:
             assert 0 < len(done) < 12
             for document in set(documents) - set(done):
                 assert_given_back(connection, document)
-            assert broken_promises(connection) == []
+            assert violated_invariants(connection) == []
             pipeline.work(limit=100)
         assert {row(connection, one)["status_id"] for one in documents} == {5}
         assert {row(connection, one)["ocr_attempts"] for one in documents} == {1}
@@ -426,7 +426,7 @@ class TestSurroundings:
                     pipeline.work(limit=100)
         for document in documents:
             assert_given_back(connection, document)
-        assert broken_promises(connection) == []
+        assert violated_invariants(connection) == []
         with pipeline_over(pool, folder) as pipeline:
             assert pipeline.work(limit=100).succeeded == 2
 
@@ -450,7 +450,7 @@ class TestSurroundings:
         assert {document for (document,) in exhausted} == set(bad)
         kinds = {one.failure_kind for document in bad for one in attempts_of_document(connection, document)}
         assert kinds == {"storage"}
-        assert broken_promises(connection) == []
+        assert violated_invariants(connection) == []
 
     @pytest.mark.parametrize("workers", [1, 2])
     def test_storage_that_answers_and_gives_out_nothing_ends_the_work_and_gives_the_attempts_back(
@@ -466,7 +466,7 @@ class TestSurroundings:
         for document in documents:
             found = row(connection, document)
             assert (found["status_id"], found["ocr_attempts"], found["ocr_error"]) == (3, 0, None)
-        assert broken_promises(connection) == []
+        assert violated_invariants(connection) == []
 
     def test_missing_storage_is_found_before_any_row_is_touched(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
@@ -552,7 +552,7 @@ class TestSurroundings:
         assert killed
         assert progress.succeeded == 8
         assert {row(connection, one)["status_id"] for one in documents} == {5}
-        assert broken_promises(connection) == []
+        assert violated_invariants(connection) == []
 
 
 class TestLeases:
@@ -639,7 +639,7 @@ class TestInterruption:
         released = connection.execute("SELECT count(*) FROM ocr_attempt WHERE outcome = 'released'").fetchone()
         assert released is not None
         assert released[0] > 0
-        assert broken_promises(connection) == []
+        assert violated_invariants(connection) == []
         processes.wait_until(lambda: not processes.workers())
         processes.wait_until(lambda: not any(fetched.iterdir()))
 

@@ -16,14 +16,14 @@ from psycopg_pool import ConnectionPool
 from notaflow_pipeline.documents.failures import ReceivingImpossible, StorageUnavailable
 from notaflow_pipeline.job_queue import claims
 from notaflow_pipeline.job_queue.queries import attempts_of_document
-from notaflow_pipeline.job_queue.queue_head import QueueFront
+from notaflow_pipeline.job_queue.queue_head import QueueHead
 from notaflow_pipeline.ocr.engine import TesseractEngine
 from notaflow_pipeline.ocr.failures import NoRoomForPage
 from notaflow_pipeline.worker.pipeline import Pipeline
 from notaflow_pipeline.worker.undecided import FAILED_RELEASE, MAX_RELEASES
 from notaflow_pipeline_tests.job_queue.conftest import fail
 from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, CrampedEngine
-from notaflow_pipeline_tests.processes import broken_promises
+from notaflow_pipeline_tests.processes import violated_invariants
 from notaflow_pipeline_tests.worker.test_pipeline import pipeline_over, ready, ready_page, ready_pages, row
 
 MB = 1_000_000
@@ -77,7 +77,7 @@ def fails(pipeline: Pipeline, kind: type[Exception], sentence: str, times: int) 
 
 def as_next_run(pipeline: Pipeline) -> Pipeline:
     """The same, which claims from the head of the queue again."""
-    return replace(pipeline, front=QueueFront())
+    return replace(pipeline, head=QueueHead())
 
 
 class TestTemporarySpace:
@@ -93,7 +93,7 @@ class TestTemporarySpace:
         assert {row(connection, one)["status_id"] for one in small} == {5}
         assert (row(connection, large)["status_id"], row(connection, large)["ocr_attempts"]) == (3, 1)
         assert row(connection, large)["ocr_next_attempt_at"] is not None
-        assert broken_promises(connection) == []
+        assert violated_invariants(connection) == []
 
     @pytest.mark.usefixtures("small_disk")
     def test_documents_that_fit_only_one_at_a_time_lose_no_attempt(
@@ -129,7 +129,7 @@ class TestTemporarySpace:
             progress = as_next_run(pipeline).work(limit=100)
         assert (progress.succeeded, progress.failed) == (3, {"no_space": 6})
         assert {row(connection, one)["status_id"] for one in small} == {5}
-        assert broken_promises(connection) == []
+        assert violated_invariants(connection) == []
 
     @pytest.mark.usefixtures("small_disk")
     def test_page_image_that_does_not_fit_says_so_and_smaller_ones_do(self) -> None:
@@ -167,7 +167,7 @@ class TestMissingDocuments:
             fails(pipeline, StorageUnavailable, r"5 documents in a row.*NOTAFLOW_DOCUMENTS_URL", times=2)
         assert {row(connection, one)["ocr_attempts"] for one in documents} == {0}
         assert {row(connection, one)["ocr_error"] for one in documents} == {None}
-        assert broken_promises(connection) == []
+        assert violated_invariants(connection) == []
 
     def test_many_that_failed_otherwise_before_lose_no_attempt(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path

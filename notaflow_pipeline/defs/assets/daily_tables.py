@@ -1,7 +1,7 @@
 """The daily tables as assets: a partition a day, any range of days in one run, each day with its own figures.
 
-What does not belong here: what the tables say (`reporting`), when they are computed (`schedules.daily_tables`), and which figures
-are alarming.
+What does not belong here: what the tables say (`reporting`), when they are computed (`schedules.daily_tables`), and which
+figures are alarming.
 """
 
 from collections.abc import Iterator, Mapping

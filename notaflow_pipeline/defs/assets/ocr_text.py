@@ -49,7 +49,7 @@ class ClaimConfig(dg.Config):
 
 
 @dataclass(frozen=True)
-class Batch:
+class ClaimedDocuments:
     """What one run takes on: the documents that it has claimed already, and how many it may claim in all."""
 
     claimed: tuple[Claim, ...] | None
@@ -57,7 +57,7 @@ class Batch:
     limit: int
 
 
-class BatchesInMemory(dg.InMemoryIOManager):
+class ClaimedDocumentsInMemory(dg.InMemoryIOManager):
     """What passes between ops stays in the run's process. A run that is executed again from its failure claims anew."""
 
     def load_input(self, context: dg.InputContext) -> object:
@@ -65,13 +65,13 @@ class BatchesInMemory(dg.InMemoryIOManager):
         try:
             return super().load_input(context)
         except KeyError:
-            return Batch(None, load_settings().documents_per_run)
+            return ClaimedDocuments(None, load_settings().documents_per_run)
 
 
 @dg.io_manager(description="Passes batches on in the memory of the run's process; nothing is written to disk.")
-def batches_in_memory(_: dg.InitResourceContext) -> BatchesInMemory:
+def claimed_documents_in_memory(_: dg.InitResourceContext) -> ClaimedDocumentsInMemory:
     """Make one for a run."""
-    return BatchesInMemory()  # type: ignore[no-untyped-call]
+    return ClaimedDocumentsInMemory()  # type: ignore[no-untyped-call]
 
 
 @dg.op(ins={"extraction_queue": dg.In(dg.Nothing)}, tags={"kind": "postgres"})
@@ -81,21 +81,21 @@ def claim_documents(
     queue: QueueResource,
     storage: StorageResource,
     engine: EngineResource,
-) -> Batch:
+) -> ClaimedDocuments:
     """Check the surroundings, and claim the first documents."""
     settings = load_settings()
     pipeline = assemble(settings, pool=queue.pool, storage=storage.open(), reader=engine.open(), run_id=context.run_id)
     limit = config.limit or settings.documents_per_run
     first = min(limit, settings.workers * PAGES_AHEAD_PER_WORKER)
-    claimed = pipeline.patiently(lambda: pipeline.claim(first))
+    claimed = pipeline.retry_until_available(lambda: pipeline.claim(first))
     context.log.info("Claimed the first %d documents.", len(claimed))
-    return Batch(tuple(claimed), limit)
+    return ClaimedDocuments(tuple(claimed), limit)
 
 
 @dg.op(out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "tesseract"})
 def ocr_documents(
     context: dg.OpExecutionContext,
-    batch: Batch,
+    batch: ClaimedDocuments,
     queue: QueueResource,
     storage: StorageResource,
     engine: EngineResource,
@@ -192,11 +192,11 @@ def _table(attempts: Sequence[Attempt], numbers: Mapping[UUID, str]) -> dg.Table
         )
         for one in attempts[:ROWS_SHOWN]
     ]
-    schema = dg.TableSchema(columns=[dg.TableColumn(name, kind) for name, kind in COLUMNS.items()])
+    schema = dg.TableSchema(columns=[dg.TableColumn(name, kind) for name, kind in ATTEMPT_COLUMNS.items()])
     return dg.MetadataValue.table(records, schema=schema)
 
 
-COLUMNS = {
+ATTEMPT_COLUMNS = {
     "document": "string",
     "attempt": "int",
     "outcome": "string",

@@ -14,7 +14,7 @@ from notaflow_pipeline.defs.partitions import days
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.reporting.days import day_of, window_of
 from notaflow_pipeline.reporting.due_days import GRACE, LAST_DAYS
-from notaflow_pipeline.reporting.reconciliation import Difference, find_differences
+from notaflow_pipeline.reporting.reconciliation import Difference, find_daily_differences
 from notaflow_pipeline.settings import load_settings
 
 SHOWN = 100
@@ -45,7 +45,7 @@ def daily_tables_equal_a_recount(context: dg.AssetCheckExecutionContext, queue: 
         differences = [
             one
             for day in whole
-            for one in find_differences(
+            for one in find_daily_differences(
                 connection,
                 day,
                 timezone=days.timezone,

@@ -1,9 +1,9 @@
 """Is the queue worked on? Four checks beside `extraction_queue`, asked every minute without a run.
 
 A run for each look would cost some seconds of processor and some 25 events. The sensor asks the database itself, and writes
-an event when an answer changes, and once an hour. It asks the checks of the daily tables too (`checks.daily_health`), which would
-otherwise wait for the night's run. All can be run from the UI as well. What does not belong here: the figures and what is
-alarming (`health_checks`).
+an event when an answer changes, and once an hour. It asks the checks of the daily tables too (`checks.daily_health`), which
+would otherwise wait for the night's run. All can be run from the UI as well. What does not belong here: the figures and what
+is alarming (`health_checks`).
 """
 
 import json

@@ -120,7 +120,7 @@ def prune_old_attempts(context: dg.OpExecutionContext, queue: QueueResource) -> 
         {
             "attempts_removed": pruned.attempts,
             "documents": pruned.documents,
-            "rounds_removed": pruned.rounds,
+            "requeues_removed": pruned.requeues,
             "complete": pruned.complete,
             "before": dg.MetadataValue.timestamp(before),
         }

@@ -19,10 +19,10 @@ from notaflow_pipeline.defs.run_log import logged_now_and_then
 from notaflow_pipeline.job_queue.maintenance.requeue import (
     Choice,
     Exhausted,
-    SentRound,
-    count_what_became,
-    send_round,
-    what_became,
+    Requeued,
+    count_requeue_results,
+    requeue_exhausted,
+    requeue_results,
 )
 from notaflow_pipeline.job_queue.model import DEFAULT_MAX_ATTEMPTS
 from notaflow_pipeline.ocr.failures import RETRYABLE_KINDS, FailureKind
@@ -45,7 +45,7 @@ class RetryConfig(dg.Config):
             "attempt cannot help (encrypted, not_a_document, ...)."
         ),
     )
-    max_rounds: int | None = Field(
+    max_requeues: int | None = Field(
         default=None,
         ge=1,
         le=1000,
@@ -55,7 +55,7 @@ class RetryConfig(dg.Config):
 
 
 @dg.op(out=dg.Out(dg.Nothing), tags={"kind": "postgres"})
-def send_exhausted_round(context: dg.OpExecutionContext, config: RetryConfig, queue: QueueResource) -> None:
+def requeue_exhausted_documents(context: dg.OpExecutionContext, config: RetryConfig, queue: QueueResource) -> None:
     """Make the documents that were exhausted on the partition's day ready again; their history stays."""
     settings = load_settings()
     window = context.partition_time_window
@@ -66,7 +66,7 @@ def send_exhausted_round(context: dg.OpExecutionContext, config: RetryConfig, qu
         until=window.end,
         kinds=wanted or None,
         but_kinds=() if wanted else HOPELESS_KINDS,
-        max_rounds=config.max_rounds if config.max_rounds is not None else settings.retry_rounds,
+        max_requeues=config.max_requeues if config.max_requeues is not None else settings.retry_rounds,
         exhausted_status=settings.exhausted_status,
     )
     kinds: Counter[str] = Counter()
@@ -77,7 +77,7 @@ def send_exhausted_round(context: dg.OpExecutionContext, config: RetryConfig, qu
         log(f"Requeued {kinds.total()} documents so far.")
 
     with queue.pool.connection() as connection:
-        changed = send_round(
+        changed = requeue_exhausted(
             connection, choice, run_id=context.run_id, more_attempts=config.more_attempts, on_sent=count
         )
     context.log.info("Sent %d documents round again: %s.", changed.rows, dict(kinds) or "none was exhausted")
@@ -87,17 +87,17 @@ def send_exhausted_round(context: dg.OpExecutionContext, config: RetryConfig, qu
 
 
 @dg.op(ins={"done": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "pandas"})
-def report_round(context: dg.OpExecutionContext, queue: QueueResource) -> None:
+def report_requeue_results(context: dg.OpExecutionContext, queue: QueueResource) -> None:
     """Say what became of the documents that this run sent round."""
     with queue.pool.connection() as connection:
-        became = count_what_became(connection, context.run_id)
-        shown = what_became(connection, context.run_id, at_most=ROWS_SHOWN)
+        became = count_requeue_results(connection, context.run_id)
+        shown = requeue_results(connection, context.run_id, at_most=ROWS_SHOWN)
     sent = sum(became.values())
     context.log.info("Of %d requeued documents: %s.", sent, became or "none")
     context.add_output_metadata({"sent": sent, "became": became, "documents": _table(shown)})
 
 
-def _table(sent: list[SentRound]) -> dg.TableMetadataValue:
+def _table(sent: list[Requeued]) -> dg.TableMetadataValue:
     records = [
         dg.TableRecord(
             {
@@ -124,7 +124,7 @@ def _table(sent: list[SentRound]) -> dg.TableMetadataValue:
 )
 def retry_exhausted_job() -> None:
     """Wire the ops: send, then work as any OCR run does, then report."""
-    report_round(done=ocr_documents(claim_documents(extraction_queue=send_exhausted_round())))
+    report_requeue_results(done=ocr_documents(claim_documents(extraction_queue=requeue_exhausted_documents())))
 
 
 @dg.schedule(

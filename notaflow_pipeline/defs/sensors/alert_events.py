@@ -25,7 +25,7 @@ LOOK_BACK_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
-class Page:
+class EventPage:
     """Some events in the order of the log."""
 
     observations: tuple[Observation, ...]
@@ -35,7 +35,7 @@ class Page:
 
 def read_events(
     instance: dg.DagsterInstance, position: int | None, *, now: float, ui_url: str, page: int = PAGE
-) -> Iterator[Page]:
+) -> Iterator[EventPage]:
     """Yield every event after `position`, oldest first, to the end of the log.
 
     Args:
@@ -58,7 +58,7 @@ def read_events(
             after = one.storage_id
             all_settled = all_settled and one.timestamp < now - SETTLE_SECONDS
             settled = after if all_settled else settled
-        yield Page(tuple(_observations(instance, records, now, ui_url)), settled)
+        yield EventPage(tuple(_observations(instance, records, now, ui_url)), settled)
 
 
 def _records(

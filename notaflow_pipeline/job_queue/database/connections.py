@@ -20,8 +20,8 @@ from psycopg_pool.base import AttemptWithBackoff
 from notaflow_pipeline.job_queue.database.foreign_triggers import explaining_triggers
 from notaflow_pipeline.job_queue.database.search_path import path_to_queue
 from notaflow_pipeline.job_queue.database.timestamps import load_every_timestamp
-from notaflow_pipeline.job_queue.database.transient import is_passing as is_passing
-from notaflow_pipeline.job_queue.database.transient import what_passes as what_passes
+from notaflow_pipeline.job_queue.database.transient import describe_transient as describe_transient
+from notaflow_pipeline.job_queue.database.transient import is_transient as is_transient
 
 CONNECT_SECONDS = 10
 """How long one attempt to connect may take."""
@@ -195,7 +195,7 @@ def settle_if_direct(connection: Connection) -> None:
 
     The search_path is handled alike. Behind a pooler a transaction sets what was found out here, because PgBouncer 1.18
     refuses a connection that asks for a path; what runs there outside a transaction has the login's own path, on which
-    `find_differences` lets nothing stand before the queue's schema that has one of our names.
+    `find_schema_differences` lets nothing stand before the queue's schema that has one of our names.
     """
     path = path_to_queue(connection)
     load_every_timestamp(connection)

@@ -34,14 +34,14 @@ _IS_TRANSIENT: dict[str, bool] = {
     "58": False,
     "58000": True,  # pgcat and Odyssey also report their lost servers so
     "58030": True,
-    # XX, internal: a bug or corrupted data would be there again; see `is_passing` for the poolers'
+    # XX, internal: a bug or corrupted data would be there again; see `is_transient` for the poolers'
     "XX": False,
 }
 
 _SESSION_ENDED = {"FATAL", "PANIC"}
 
 
-def is_passing(error: psycopg.Error) -> bool:
+def is_transient(error: psycopg.Error) -> bool:
     """Whether the same statement may well succeed later.
 
     No SQLSTATE means that the connection was lost, or that the driver refused the statement: a NUL in a text, for
@@ -56,7 +56,7 @@ def is_passing(error: psycopg.Error) -> bool:
     return _IS_TRANSIENT.get(state, _IS_TRANSIENT.get(state[:2], False))
 
 
-def what_passes(error: psycopg.Error) -> str:
+def describe_transient(error: psycopg.Error) -> str:
     """Say in a few words what has to pass, without the error's own words, which can hold a row's."""
     if isinstance(error, DiskFull):
         return "the database's disk is full"

@@ -192,8 +192,8 @@ LIMIT %(rows)s
 """
 
 # Another program set a finished document back to 3 and left its text: without this it would be in no list for ever.
-_FINISH_LIMBO = """
-WITH limbo AS MATERIALIZED (
+_FINISH_READ = """
+WITH read_but_ready AS MATERIALIZED (
     SELECT q.id, won.claimed_at, won.finished_at
     FROM extraction_queue AS q
     JOIN LATERAL (
@@ -211,14 +211,14 @@ WITH limbo AS MATERIALIZED (
 )
 UPDATE extraction_queue AS q
 SET status_id = 5,
-    ocr_started_at = limbo.claimed_at,
-    ocr_completed_at = limbo.finished_at,
+    ocr_started_at = read_but_ready.claimed_at,
+    ocr_completed_at = read_but_ready.finished_at,
     ocr_error = NULL,
     ocr_next_attempt_at = NULL,
     ocr_reread_requested_at = NULL,
     updated_at = clock_timestamp()
-FROM limbo
-WHERE q.id = limbo.id
+FROM read_but_ready
+WHERE q.id = read_but_ready.id
 RETURNING q.id
 """
 
@@ -261,7 +261,7 @@ REPAIRS: dict[str, tuple[LiteralString, LiteralString]] = {
     "expired_leases": (_UNDER_OCR, _RECOVER_EXPIRED),
     "orphaned_attempts": (_OPEN_AND_EXPIRED, _CLOSE_ORPHANS),
     "stuck_elsewhere": (_UNDER_OCR, _RECOVER_STUCK_ELSEWHERE),
-    "texts_without_status": (_TEXT_AT_3, _FINISH_LIMBO),
+    "texts_without_status": (_TEXT_AT_3, _FINISH_READ),
     "missing_maxima": (_WITHOUT_MAXIMUM, _WRITE_MAXIMA),
 }
 

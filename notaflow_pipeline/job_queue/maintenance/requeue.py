@@ -60,7 +60,7 @@ _UNDATED = sql.SQL("""q.ocr_last_error_at IS NULL
 # cannot grow, because another program wrote the greatest number there is.
 _CHOOSE = sql.SQL("""
 SELECT q.id, q.document_number, q.document_source, q.ocr_attempts, last.failure_kind, q.ocr_last_error_at,
-       (SELECT count(*) FROM ocr_round AS r WHERE r.queue_id = q.id)::integer AS rounds
+       (SELECT count(*) FROM ocr_round AS r WHERE r.queue_id = q.id)::integer AS requeues
 FROM extraction_queue AS q
 LEFT JOIN LATERAL (
     SELECT a.failure_kind
@@ -78,7 +78,7 @@ WHERE q.id = ANY(%(candidates)s)
   AND q.ocr_attempts + 0 >= q.ocr_max_attempts
   AND (%(kinds)s::text[] IS NULL OR last.failure_kind = ANY(%(kinds)s))
   AND (last.failure_kind = ANY(%(but_kinds)s::text[])) IS NOT TRUE
-  AND (SELECT count(*) FROM ocr_round AS r WHERE r.queue_id = q.id) < %(max_rounds)s
+  AND (SELECT count(*) FROM ocr_round AS r WHERE r.queue_id = q.id) < %(max_requeues)s
   AND NOT EXISTS (SELECT FROM ocr_round AS r WHERE r.queue_id = q.id AND r.sent_at >= %(began)s)
 ORDER BY q.ocr_last_error_at, q.id
 LIMIT %(limit)s
@@ -144,11 +144,11 @@ class Exhausted:
     ocr_attempts: int
     failure_kind: str | None
     ocr_last_error_at: datetime | None
-    rounds: int
+    requeues: int
 
 
 @dataclass(frozen=True)
-class SentRound:
+class Requeued:
     """What became, so far, of a document that a run sent round."""
 
     id: UUID | None
@@ -168,7 +168,7 @@ class Choice:
     until: datetime | None = None
     kinds: tuple[str, ...] | None = None
     but_kinds: tuple[str, ...] = ()
-    max_rounds: int = NO_LIMIT
+    max_requeues: int = NO_LIMIT
     limit: int = NO_LIMIT
     exhausted_status: int = 3
     """Where this installation puts exhausted documents (`OCR_EXHAUSTED_STATUS`)."""
@@ -182,7 +182,7 @@ class Choice:
             "until": self.until,
             "kinds": None if self.kinds is None else list(self.kinds),
             "but_kinds": list(self.but_kinds),
-            "max_rounds": self.max_rounds,
+            "max_requeues": self.max_requeues,
             "exhausted_status": self.exhausted_status,
         }
 
@@ -201,7 +201,7 @@ def find_exhausted(connection: Connection, choice: Choice) -> Iterator[Exhausted
         chooser.left -= len(chosen)
 
 
-def send_round(
+def requeue_exhausted(
     connection: Connection,
     choice: Choice,
     *,
@@ -275,13 +275,13 @@ def _note(chosen: list[Exhausted], run_id: str | None) -> dict[str, object]:
     }
 
 
-def what_became(connection: Connection, run_id: str, *, at_most: int = NO_LIMIT) -> list[SentRound]:
+def requeue_results(connection: Connection, run_id: str, *, at_most: int = NO_LIMIT) -> list[Requeued]:
     """Return the documents that a run sent round, or the first of them, each with what has become of it so far."""
-    with connection.cursor(row_factory=class_row(SentRound)) as cursor:
+    with connection.cursor(row_factory=class_row(Requeued)) as cursor:
         return cursor.execute(_BECAME, {"run_id": run_id, "at_most": at_most}).fetchall()
 
 
-def count_what_became(connection: Connection, run_id: str) -> dict[str, int]:
+def count_requeue_results(connection: Connection, run_id: str) -> dict[str, int]:
     """Return of how many documents that a run sent round what has become so far."""
     statement = _COUNT_BECAME.format(documents=_BECAME)
     with connection.transaction(), scanning(connection):

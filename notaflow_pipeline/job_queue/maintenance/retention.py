@@ -1,6 +1,6 @@
 """When does a document's history go? Long after the document itself went, and never before its days have been counted.
 
-A document's attempts and rounds are removed together or not at all: the oracle counts the attempts of every document that
+A document's attempts and requeues are removed together or not at all: the oracle counts the attempts of every document that
 still has its row, and a wait runs from the end of the attempt before. What does not belong here: when that happens, and
 Dagster's own history (`defs.housekeeping`).
 """
@@ -56,7 +56,7 @@ attempts AS (
     WHERE a.queue_id = gone.queue_id
     RETURNING a.finished_at
 ),
-rounds AS (
+requeues AS (
     DELETE FROM ocr_round AS r
     USING gone
     WHERE r.queue_id = gone.queue_id
@@ -65,7 +65,7 @@ rounds AS (
 SELECT (SELECT count(*) FROM gone) AS documents,
        (SELECT count(*) FROM attempts) AS attempts,
        (SELECT max(finished_at) FROM attempts) AS newest,
-       (SELECT count(*) FROM rounds) AS rounds,
+       (SELECT count(*) FROM requeues) AS requeues,
        (SELECT max(finished_at) FROM looked_at) AS reached
 """
 
@@ -97,7 +97,7 @@ class Pruned:
 
     documents: int
     attempts: int
-    rounds: int
+    requeues: int
     complete: bool
 
 
@@ -105,7 +105,7 @@ class Pruned:
 class _Window:
     documents: int
     attempts: int
-    rounds: int
+    requeues: int
     newest: datetime | None
     reached: datetime | None
 
@@ -128,7 +128,7 @@ def prune_attempts(
     """
     deadline = time.monotonic() + seconds
     after = _resume_after(connection)
-    documents = attempts = rounds = 0
+    documents = attempts = requeues = 0
     while True:
         with short_transaction(connection):
             window = _prune_window(connection, before, after, batch, timezone)
@@ -137,10 +137,10 @@ def prune_attempts(
             connection.execute(_REMEMBER_REACHED, vars(window))
         documents += window.documents
         attempts += window.attempts
-        rounds += window.rounds
+        requeues += window.requeues
         after = window.reached
         if after is None or time.monotonic() > deadline:
-            return Pruned(documents, attempts, rounds, complete=after is None)
+            return Pruned(documents, attempts, requeues, complete=after is None)
 
 
 def _prune_window(

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from psycopg import Connection
 from psycopg.rows import scalar_row
 
-from notaflow_pipeline.job_queue.schema.columns import COLUMNS
+from notaflow_pipeline.job_queue.schema.columns import TABLE_COLUMNS
 from notaflow_pipeline.job_queue.schema.placement import find_placement
 
 # name -> definition after ON extraction_queue, white space, parentheses and casts aside
@@ -132,7 +132,7 @@ def require_schema(connection: Connection, sources: Sequence[str]) -> None:
     Raises:
         SchemaMismatch: with the first differences and what to do.
     """
-    differences = list(find_differences(connection, sources))
+    differences = list(find_schema_differences(connection, sources))
     if differences:
         raise SchemaMismatch(
             f"the database's schema is not ready for OCR: {in_short(differences)}. "
@@ -145,13 +145,13 @@ def in_short(lacking: Sequence[str]) -> str:
     return "; ".join(lacking[:3]) + (f"; and {len(lacking) - 3} more" if len(lacking) > 3 else "")
 
 
-def find_differences(connection: Connection, sources: Sequence[str]) -> Iterator[str]:
+def find_schema_differences(connection: Connection, sources: Sequence[str]) -> Iterator[str]:
     """Yield what the database lacks or has otherwise, a sentence each; nothing when it is ready."""
     present: dict[str, dict[str, str]] = {}
     schema = _expected_schema(connection)
-    for table, column, type_name in connection.execute(_COLUMNS, {"tables": list(COLUMNS), "schema": schema}):
+    for table, column, type_name in connection.execute(_COLUMNS, {"tables": list(TABLE_COLUMNS), "schema": schema}):
         present.setdefault(table, {})[column] = type_name
-    placement = find_placement(connection, COLUMNS, TRIGGERS, VIEWS)
+    placement = find_placement(connection, TABLE_COLUMNS, TRIGGERS, VIEWS)
     yield from placement.differences
     elsewhere = {one.name for one in placement.misplaced}
     yield from _column_differences(present, elsewhere)
@@ -185,7 +185,7 @@ def claim_index(source: str) -> str:
 
 
 def _column_differences(present: Mapping[str, Mapping[str, str]], elsewhere: Collection[str]) -> Iterator[str]:
-    for table, columns in COLUMNS.items():
+    for table, columns in TABLE_COLUMNS.items():
         if table in elsewhere:
             continue
         if table not in present:

@@ -1,7 +1,7 @@
 """The tables and columns that the pipeline reads or writes, with their types."""
 
 # table -> column -> type, of every column that the pipeline reads or writes
-COLUMNS = {
+TABLE_COLUMNS = {
     "extraction_status": {"id": "integer", "name": "text"},
     "extraction_queue": {
         "id": "uuid",

@@ -18,8 +18,14 @@ from yoyo import read_migrations
 
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.job_queue.database.search_path import queue_schema
-from notaflow_pipeline.job_queue.schema.check import TRIGGERS, VIEWS, claim_index, find_differences, invalid_indexes
-from notaflow_pipeline.job_queue.schema.columns import COLUMNS
+from notaflow_pipeline.job_queue.schema.check import (
+    TRIGGERS,
+    VIEWS,
+    claim_index,
+    find_schema_differences,
+    invalid_indexes,
+)
+from notaflow_pipeline.job_queue.schema.columns import TABLE_COLUMNS
 from notaflow_pipeline.job_queue.schema.losses import Loss, count_in
 from notaflow_pipeline.job_queue.schema.migration_session import open_backend, prepare_session
 from notaflow_pipeline.job_queue.schema.placement import (
@@ -59,7 +65,7 @@ class Migrated:
     """Sources whose claim index was built."""
 
     mended: list[str] = field(default_factory=list)
-    """What was missing or differed though its file had been applied, and was made anew; as `find_differences` says it."""
+    """What was missing or differed though its file had been applied, and was made anew (`find_schema_differences`)."""
 
     left: list[str] = field(default_factory=list)
     """What differs still: no file changes what stood there before it."""
@@ -149,10 +155,10 @@ def migrate(url: str, *, sources: Sequence[str], to: int | None = None) -> Migra
         if to is None:
             with suppress(psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable):  # mended below
                 done.switched_on.extend(_switch_on(connection, sources))
-            if lacking := list(find_differences(connection, sources)):
+            if lacking := list(find_schema_differences(connection, sources)):
                 _mend(connection)
                 done.switched_on.extend(_switch_on(connection, sources))
-                done.left.extend(find_differences(connection, sources))
+                done.left.extend(find_schema_differences(connection, sources))
                 done.mended.extend(one for one in lacking if one not in done.left)
     return done
 
@@ -180,7 +186,7 @@ def migrate_down(url: str, *, to: int) -> list[str]:
     _require_known(to)
     taken_back = []
     with _alone(url) as connection:
-        if misplaced := find_placement(connection, COLUMNS, TRIGGERS, VIEWS).misplaced:
+        if misplaced := find_placement(connection, TABLE_COLUMNS, TRIGGERS, VIEWS).misplaced:
             raise MigrationFailed(
                 f"{misplaced[0].sentence}: run `notaflow migrate` first, which moves it; nothing was changed"
             )
@@ -212,7 +218,7 @@ def _move_to_queue_schema(connection: Connection) -> list[str]:
             f"{elsewhere[0]}. Let the path name it (ALTER ROLE … SET search_path), and grant USAGE on it; for a second queue "
             "in the first schema of the path, run migrations/001 and 002 there with psql first. Nothing was changed."
         )
-    misplaced = find_placement(connection, COLUMNS, TRIGGERS, VIEWS).misplaced
+    misplaced = find_placement(connection, TABLE_COLUMNS, TRIGGERS, VIEWS).misplaced
     if not misplaced:
         return []
     _require_one_of_each(misplaced)
@@ -248,7 +254,7 @@ def _may_migrate(connection: Connection) -> bool:
 
 
 def _require_nothing(connection: Connection, sources: Sequence[str]) -> None:
-    missing = list(find_differences(connection, sources))
+    missing = list(find_schema_differences(connection, sources))
     if missing:
         raise MigrationFailed(
             f"this login does not own extraction_queue, and so cannot add what is missing ({missing[0]}"

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from psycopg import Connection
 
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch, in_short
-from notaflow_pipeline.job_queue.schema.columns import COLUMNS
+from notaflow_pipeline.job_queue.schema.columns import TABLE_COLUMNS
 
 # table -> right -> columns; all columns where none are named. As `roles.sql` grants them to notaflow_worker
 WRITES: dict[str, dict[str, Sequence[str]]] = {
@@ -118,13 +118,13 @@ ORDER BY c.relname
 """
 
 
-def require_rights(connection: Connection) -> None:
+def require_privileges(connection: Connection) -> None:
     """Refuse to start where this login may not do what a worker does.
 
     Raises:
         SchemaMismatch: with the first missing rights and what to do.
     """
-    missing = list(missing_rights(connection))
+    missing = list(missing_privileges(connection))
     if missing:
         raise SchemaMismatch(
             f"this login cannot do a worker's work: {in_short(missing)}. `notaflow migrate --roles`, run with the owner's "
@@ -132,10 +132,10 @@ def require_rights(connection: Connection) -> None:
         )
 
 
-def missing_rights(connection: Connection) -> Iterator[str]:
+def missing_privileges(connection: Connection) -> Iterator[str]:
     """Yield what this login may not do that a worker must, a sentence each; nothing when it may do everything.
 
-    Tables and columns that are not there are passed over: `find_differences` names them.
+    Tables and columns that are not there are passed over: `find_schema_differences` names them.
     """
     needed = [*_reads(), *_writes()]
     relations, rights, columns = zip(*needed, strict=True)
@@ -147,7 +147,7 @@ def missing_rights(connection: Connection) -> Iterator[str]:
 
 
 def _reads() -> Iterator[tuple[str, str, str | None]]:
-    for relation, columns in COLUMNS.items():
+    for relation, columns in TABLE_COLUMNS.items():
         if relation not in HOUSEKEEPERS:
             yield from ((relation, "SELECT", column) for column in columns)
 

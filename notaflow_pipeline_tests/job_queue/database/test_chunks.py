@@ -14,10 +14,10 @@ from notaflow_pipeline.job_queue.maintenance.recovery_poll import count_needing_
 from notaflow_pipeline.job_queue.maintenance.requeue import (
     Choice,
     Exhausted,
-    count_what_became,
+    count_requeue_results,
     find_exhausted,
-    send_round,
-    what_became,
+    requeue_exhausted,
+    requeue_results,
 )
 from notaflow_pipeline_tests.job_queue.conftest import (
     ENCRYPTED,
@@ -37,7 +37,7 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     succeed,
     sweep,
 )
-from notaflow_pipeline_tests.testing.invariants import broken_promises
+from notaflow_pipeline_tests.testing.invariants import violated_invariants
 
 EVERYTHING = Choice(("index",))
 
@@ -111,7 +111,7 @@ def test_recovery_of_many_rows_takes_several_transactions(connection: Connection
     assert recovered == repaired(stuck_elsewhere=35)
     assert [rows for what, rows in told if what == "stuck_elsewhere"] == [10, 20, 30, 35]
     assert transactions(connection, sql.Identifier("ocr_attempt")) == 4
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 def test_every_kind_of_repair_goes_through_all_of_its_rows(connection: Connection) -> None:
@@ -223,12 +223,12 @@ def test_text_of_ours_among_many_of_others_is_counted_by_a_later_poll(
 def test_retry_of_many_documents_takes_several_transactions(connection: Connection) -> None:
     rows = exhausted(connection, 35)
     sizes: list[int] = []
-    changed = send_round(connection, EVERYTHING, run_id="run", on_sent=lambda sent: sizes.append(len(sent)))
+    changed = requeue_exhausted(connection, EVERYTHING, run_id="run", on_sent=lambda sent: sizes.append(len(sent)))
     assert (changed, sizes) == (Changed(35), [10, 10, 10, 5])
     assert transactions(connection, sql.Identifier("ocr_round")) == 4
-    assert {one.id for one in what_became(connection, "run")} == set(rows)
-    assert count_what_became(connection, "run") == {"waiting": 35}
-    assert len(what_became(connection, "run", at_most=7)) == 7
+    assert {one.id for one in requeue_results(connection, "run")} == set(rows)
+    assert count_requeue_results(connection, "run") == {"waiting": 35}
+    assert len(requeue_results(connection, "run", at_most=7)) == 7
     assert requeue(connection, EVERYTHING) == []
 
 
@@ -258,10 +258,10 @@ def test_retry_that_is_broken_off_is_continued_by_the_next(connection: Connectio
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        send_round(connection, EVERYTHING, on_sent=break_off)
+        requeue_exhausted(connection, EVERYTHING, on_sent=break_off)
     assert [one.id for one in requeue(connection, EVERYTHING)] == rows[10:]
-    [(rounds,)] = connection.execute("SELECT count(*) FROM ocr_round").fetchall()
-    assert rounds == 25
+    [(requeues,)] = connection.execute("SELECT count(*) FROM ocr_round").fetchall()
+    assert requeues == 25
 
 
 def test_retry_does_not_send_again_what_fails_while_it_goes_on(connection: Connection) -> None:
@@ -274,7 +274,7 @@ def test_retry_does_not_send_again_what_fails_while_it_goes_on(connection: Conne
         for held in claim(connection, 10):
             assert fail(connection, held, ENCRYPTED)
 
-    assert send_round(connection, EVERYTHING, on_sent=work) == Changed(25)
+    assert requeue_exhausted(connection, EVERYTHING, on_sent=work) == Changed(25)
     assert len(list(find_exhausted(connection, EVERYTHING))) == 25, "the next command may"
 
 
@@ -293,12 +293,12 @@ def test_refused_document_is_told_and_the_others_are_sent(connection: Connection
     change(connection, "extraction_queue", rows[7], document_number="poison")
     connection.execute(REFUSE)
     sent: list[Exhausted] = []
-    changed = send_round(connection, Choice(("index",), limit=20), on_sent=sent.extend)
+    changed = requeue_exhausted(connection, Choice(("index",), limit=20), on_sent=sent.extend)
     assert changed.rows == len(sent) == 20
     assert changed.refused == "the database refused to change 1 rows (RaiseException, SQLSTATE P0001)"
     assert [one.id for one in sent] == [*rows[:7], *rows[8:21]]
-    [(rounds,)] = connection.execute("SELECT count(*) FROM ocr_round").fetchall()
-    assert rounds == 20
+    [(requeues,)] = connection.execute("SELECT count(*) FROM ocr_round").fetchall()
+    assert requeues == 20
 
 
 # --- reread

@@ -16,12 +16,12 @@ from notaflow_pipeline.job_queue.database.connections import (
     UNREADABLE_URL,
     DatabaseUnavailable,
     connect,
-    is_passing,
+    describe_transient,
+    is_transient,
     open_pool,
     probe,
     scanning,
     short_transaction,
-    what_passes,
     where,
 )
 from notaflow_pipeline.job_queue.queries import count_queue
@@ -256,5 +256,5 @@ def test_what_has_to_pass_is_said_without_the_errors_own_words(server_url: str, 
     fail = f"DO $$ BEGIN RAISE EXCEPTION 'Marie Tremblay' USING ERRCODE = '{state}'; END $$"
     with psycopg.connect(server_url) as connection, pytest.raises(psycopg.Error) as raised:
         connection.execute(fail.encode())
-    assert is_passing(raised.value)
-    assert what_passes(raised.value) == said
+    assert is_transient(raised.value)
+    assert describe_transient(raised.value) == said

@@ -9,7 +9,7 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.job_queue import claims, outcomes, releases
-from notaflow_pipeline.job_queue.database.connections import is_passing, open_pool
+from notaflow_pipeline.job_queue.database.connections import is_transient, open_pool
 from notaflow_pipeline.job_queue.model import ERROR_PREFIX, Failure
 from notaflow_pipeline_tests.job_queue.conftest import LEASE, add_document, attempts, claim_one, document
 from notaflow_pipeline_tests.testing.waiting import wait_until
@@ -79,13 +79,13 @@ def test_every_condition_is_decided(server_url: str, state: str, passes: bool) -
     with psycopg.connect(server_url) as connection, pytest.raises(psycopg.Error) as raised:
         connection.execute(fail.encode())
     assert raised.value.sqlstate == state
-    assert is_passing(raised.value) is passes
+    assert is_transient(raised.value) is passes
 
 
 def test_text_that_the_driver_refuses_is_not_waited_for(server_url: str) -> None:
     with psycopg.connect(server_url) as connection, pytest.raises(psycopg.DataError) as raised:
         connection.execute("SELECT %s::text", ["a\0b"])
-    assert not is_passing(raised.value)
+    assert not is_transient(raised.value)
 
 
 def test_connection_that_was_cut_is_waited_for(server_url: str) -> None:
@@ -95,7 +95,7 @@ def test_connection_that_was_cut_is_waited_for(server_url: str) -> None:
             connection.execute("SELECT 1")
         end.detach()
     assert raised.value.sqlstate is None
-    assert is_passing(raised.value)
+    assert is_transient(raised.value)
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_internal_error_of_a_pooler_that_lost_its_server_is_waited_for(pooler_wi
     with psycopg.connect(pooler_without_server, autocommit=True) as connection, pytest.raises(psycopg.Error) as raised:
         connection.execute("SELECT 1")
     assert raised.value.sqlstate == "XX000"
-    assert is_passing(raised.value)
+    assert is_transient(raised.value)
 
 
 def test_session_that_may_not_write_is_replaced_and_others_are_kept(database_url: str) -> None:

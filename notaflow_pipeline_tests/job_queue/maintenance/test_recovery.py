@@ -32,7 +32,7 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     succeed,
     sweep,
 )
-from notaflow_pipeline_tests.testing.invariants import broken_promises
+from notaflow_pipeline_tests.testing.invariants import violated_invariants
 
 NOTHING = repaired()
 
@@ -51,7 +51,7 @@ def test_expired_lease_sends_the_document_back_to_ready_with_the_reason(connecti
     assert (attempt["outcome"], attempt["failure_kind"], attempt["error"]) == ("stuck", "lease_expired", LEASE_EXPIRED)
     assert attempt["finished_at"] == written["ocr_last_error_at"]
     assert claim_one(connection).attempt_number == 2
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 def test_recovery_does_not_mirror_the_error_when_that_is_switched_off(connection: Connection) -> None:
@@ -122,7 +122,7 @@ def test_row_of_another_program_that_is_stuck_for_ten_minutes_is_recovered_and_r
     }
     assert {name: attempt[name] for name in wanted} == wanted
     assert claim_one(connection).attempt_number == 2
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 def test_row_of_another_program_at_work_for_nine_minutes_is_left_alone(connection: Connection) -> None:
@@ -149,7 +149,7 @@ def test_row_that_another_program_claimed_by_its_status_alone_has_ten_minutes_fr
     first, second = attempts(connection, row)
     assert second["claimed_at"] == first["finished_at"]
     assert (second["attempt_number"], second["outcome"]) == (2, "stuck")
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 def test_row_that_was_reset_and_claimed_by_its_status_alone_is_not_stuck_while_its_first_worker_may_live(
@@ -168,7 +168,7 @@ def test_row_that_was_reset_and_claimed_by_its_status_alone_is_not_stuck_while_i
     [first] = attempts(connection, row)
     change(connection, "ocr_attempt", first["id"], finished_at=ago("11 minutes"))
     assert sweep(connection) == repaired(stuck_elsewhere=1)
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 def test_row_without_a_start_time_is_recovered(connection: Connection) -> None:
@@ -223,7 +223,7 @@ def test_row_of_another_program_that_counts_no_attempts_does_not_loop_for_ever(
     row = add_document(connection, status_id=6, ocr_attempts=counted)
     sweep(connection)
     assert [attempt["attempt_number"] for attempt in attempts(connection, row)] == [1]
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 def test_open_attempt_of_a_row_that_went_elsewhere_is_closed_as_superseded_after_its_lease(
@@ -271,7 +271,7 @@ def test_success_in_flight_is_not_recovered(connection: Connection, other: Conne
         assert sweep(connection) == NOTHING
     assert sweep(connection) == NOTHING
     assert document(connection, row)["status_id"] == 5
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 def test_renewal_beside_a_recovery_waits_for_nothing_and_learns_of_the_loss(
@@ -351,7 +351,7 @@ def test_two_sweepers_at_once_recover_each_row_once(connection: Connection, data
     assert sum(one.expired_leases for one in recovered) == 40
     assert sum(one.stuck_elsewhere for one in recovered) == 20
     assert len(attempts(connection)) == 60
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 def test_row_at_three_with_the_text_of_a_successful_attempt_is_finished_again(connection: Connection) -> None:
@@ -362,7 +362,7 @@ def test_row_at_three_with_the_text_of_a_successful_attempt_is_finished_again(co
     assert sweep(connection) == repaired(texts_without_status=1)
     ignored = {"updated_at": None, "ocr_changed_elsewhere_at": None}
     assert {**document(connection, row), **ignored} == {**before, **ignored}
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
 
 
 def test_row_at_three_with_a_text_that_no_attempt_wrote_is_left_alone(connection: Connection) -> None:
@@ -421,19 +421,19 @@ def _orphaned_and_claimed_elsewhere(connection: Connection) -> None:
     connection.execute("UPDATE extraction_queue SET status_id = 6, ocr_started_at = clock_timestamp()")
 
 
-def _limbo(connection: Connection) -> None:
+def _read_but_ready(connection: Connection) -> None:
     add_document(connection)
     assert succeed(connection, claim_one(connection), READING)
     connection.execute("UPDATE extraction_queue SET status_id = 3")
 
 
 def _text_of_another_program(connection: Connection) -> None:
-    _limbo(connection)
+    _read_but_ready(connection)
     connection.execute("UPDATE extraction_queue SET file_content = 'corrected by hand'")
 
 
 def _text_of_an_earlier_success(connection: Connection) -> None:
-    _limbo(connection)
+    _read_but_ready(connection)
     connection.execute("UPDATE extraction_queue SET file_content = NULL")
     assert succeed(connection, claim_one(connection), BLANK)
     connection.execute("UPDATE extraction_queue SET status_id = 3, file_content = %s", [READING.text])
@@ -460,7 +460,7 @@ def _ordinary(connection: Connection) -> None:
         pytest.param(
             _orphaned_and_claimed_elsewhere,
         ),
-        _limbo,
+        _read_but_ready,
         _text_of_another_program,
         pytest.param(
             _text_of_an_earlier_success,

@@ -10,7 +10,7 @@ from psycopg import Connection
 from notaflow_pipeline.job_queue import claims, outcomes, releases
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.invariants import find_violations
-from notaflow_pipeline.job_queue.maintenance.requeue import Choice, find_exhausted, what_became
+from notaflow_pipeline.job_queue.maintenance.requeue import Choice, find_exhausted, requeue_results
 from notaflow_pipeline.job_queue.model import Claim, Failure, Reading, Recording
 from notaflow_pipeline.job_queue.pause import pause, paused, resume
 from notaflow_pipeline_tests.job_queue.conftest import requeue, succeed
@@ -53,7 +53,7 @@ def test_exhausted_documents_are_ready_again_with_more_attempts_and_their_histor
     [document] = exhaust(connection, ["timeout"])
     assert claim(connection) == []
     [sent] = requeue(connection, EVERYTHING)
-    assert (sent.id, sent.failure_kind, sent.ocr_attempts, sent.rounds) == (document, "timeout", 1, 0)
+    assert (sent.id, sent.failure_kind, sent.ocr_attempts, sent.requeues) == (document, "timeout", 1, 0)
     [again] = claim(connection)
     assert (again.document_id, again.attempt_number, again.max_attempts) == (document, 2, 4)
     history = connection.execute("SELECT attempt_number, outcome FROM ocr_attempt ORDER BY id").fetchall()
@@ -87,7 +87,7 @@ def test_looking_first_changes_nothing(connection: Connection) -> None:
 
 def test_a_document_goes_round_only_so_often(connection: Connection) -> None:
     exhaust(connection, ["timeout"])
-    twice = Choice(sources=("index",), max_rounds=2)
+    twice = Choice(sources=("index",), max_requeues=2)
     for _ in range(2):
         assert len(requeue(connection, twice)) == 1
         [one] = claim(connection)
@@ -120,12 +120,12 @@ def test_what_became_of_a_runs_documents(connection: Connection) -> None:
     read, failed, running = claim(connection, 3)
     succeed(connection, read, Reading("texte", 1, 90.0, 0, 0, 1, "test"))
     fail(connection, failed, "timeout")
-    became = {one.id: one.became for one in what_became(connection, "run")}
+    became = {one.id: one.became for one in requeue_results(connection, "run")}
     assert became[read.document_id] == "read"
     assert became[failed.document_id] == "exhausted again"
     assert became[running.document_id] == "under OCR"
     assert sorted(became.values()) == ["exhausted again", "read", "under OCR", "waiting"]
-    assert what_became(connection, "another run") == []
+    assert requeue_results(connection, "another run") == []
 
 
 @pytest.mark.parametrize("again", [False, True])

@@ -10,12 +10,12 @@ from psycopg import Connection
 from notaflow_pipeline.job_queue import releases
 from notaflow_pipeline.job_queue.maintenance.retention import Pruned, prune_attempts
 from notaflow_pipeline_tests.job_queue.conftest import READING, add_document, attempts, claim, claim_one, fail, succeed
-from notaflow_pipeline_tests.testing.invariants import broken_promises
+from notaflow_pipeline_tests.testing.invariants import violated_invariants
 
 ZONE = "America/Toronto"
 NOW = datetime.now(UTC)
 CUTOFF = NOW - timedelta(days=400)
-NOTHING = Pruned(documents=0, attempts=0, rounds=0, complete=True)
+NOTHING = Pruned(documents=0, attempts=0, requeues=0, complete=True)
 
 
 def finished(connection: Connection) -> UUID:
@@ -80,10 +80,10 @@ def test_history_of_a_document_goes_with_its_rounds_when_it_is_gone_old_and_coun
     count_days(connection)
     for key in (gone, young):
         delete(connection, key)
-    assert prune(connection) == Pruned(documents=1, attempts=2, rounds=2, complete=True)
+    assert prune(connection) == Pruned(documents=1, attempts=2, requeues=2, complete=True)
     assert remaining(connection) == {here, young}
     assert connection.execute("SELECT count(*) FROM ocr_round").fetchone() == (0,)
-    assert broken_promises(connection) == {}
+    assert violated_invariants(connection) == {}
     assert prune(connection) == NOTHING
 
 
@@ -137,7 +137,7 @@ def test_small_batches_remove_what_one_large_one_does(connection: Connection, ba
     count_days(connection)
     for key in keys[::2]:
         delete(connection, key)
-    assert prune(connection, batch=batch) == Pruned(documents=3, attempts=6, rounds=0, complete=True)
+    assert prune(connection, batch=batch) == Pruned(documents=3, attempts=6, requeues=0, complete=True)
     assert remaining(connection) == set(keys[1::2])
 
 

@@ -10,7 +10,7 @@ import pytest
 from psycopg import Connection, sql
 from psycopg.conninfo import make_conninfo
 
-from notaflow_pipeline.job_queue.schema.check import find_differences
+from notaflow_pipeline.job_queue.schema.check import find_schema_differences
 from notaflow_pipeline.job_queue.schema.migrate import MigrationFailed, migrate, migrate_down
 from notaflow_pipeline.job_queue.schema.roles import grant_roles
 from notaflow_pipeline_tests.testing.logins import PASSWORD, logged_in
@@ -85,7 +85,7 @@ def while_held_up(url: str, owner_url: str, transaction: LiteralString, work: Ca
 
 def nothing_missing(url: str, *sources: str) -> bool:
     with psycopg.connect(url, autocommit=True) as connection:
-        return list(find_differences(connection, sources or ("index",))) == []
+        return list(find_schema_differences(connection, sources or ("index",))) == []
 
 
 def test_index_builds_of_migrations_outlast_the_roles_timeouts(empty_database_url: str) -> None:

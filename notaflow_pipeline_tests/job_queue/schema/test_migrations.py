@@ -13,7 +13,7 @@ from psycopg import Connection
 from psycopg.rows import scalar_row
 
 from notaflow_pipeline.job_queue.schema import migrate as migrate_module
-from notaflow_pipeline.job_queue.schema.check import SchemaMismatch, find_differences, require_schema
+from notaflow_pipeline.job_queue.schema.check import SchemaMismatch, find_schema_differences, require_schema
 from notaflow_pipeline.job_queue.schema.migrate import Migrated, MigrationFailed, migrate, migrate_down, migration_ids
 from notaflow_pipeline_tests.job_queue.conftest import add_document, ago, document
 
@@ -146,7 +146,7 @@ def on(url: str) -> Iterator[Connection]:
 
 
 def differences(connection: Connection, *sources: str) -> list[str]:
-    return list(find_differences(connection, sources or ("index",)))
+    return list(find_schema_differences(connection, sources or ("index",)))
 
 
 def rows_without(connection: Connection, *new_columns: str) -> list[Any]:

@@ -4,7 +4,7 @@ import pytest
 from psycopg import Connection, sql
 
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch
-from notaflow_pipeline.job_queue.schema.privileges import WRITES, missing_rights, require_rights
+from notaflow_pipeline.job_queue.schema.privileges import WRITES, missing_privileges, require_privileges
 from notaflow_pipeline.job_queue.schema.roles import ENQUEUER, READER, grant_roles
 from notaflow_pipeline_tests.testing.logins import logged_in
 
@@ -12,8 +12,8 @@ pytestmark = [pytest.mark.owner, pytest.mark.direct, pytest.mark.usefixtures("ro
 
 
 def test_owner_and_worker_lack_nothing(connection: Connection, worker: Connection) -> None:
-    assert list(missing_rights(connection)) == []
-    assert list(missing_rights(worker)) == []
+    assert list(missing_privileges(connection)) == []
+    assert list(missing_privileges(worker)) == []
 
 
 @pytest.mark.parametrize("role", [READER, ENQUEUER])
@@ -22,7 +22,7 @@ def test_others_lack_a_workers_rights(connection: Connection, database_url: str,
         logged_in(connection, database_url, role) as one,
         pytest.raises(SchemaMismatch, match=r"cannot do a worker's work"),
     ):
-        require_rights(one)
+        require_privileges(one)
 
 
 def test_every_right_that_is_taken_away_is_named(connection: Connection, worker: Connection) -> None:
@@ -34,11 +34,11 @@ def test_every_right_that_is_taken_away_is_named(connection: Connection, worker:
                 )
                 statement = sql.SQL("REVOKE {} {} ON {} FROM notaflow_worker")
                 connection.execute(statement.format(sql.SQL(right), named, sql.Identifier(table)))
-            [sentence] = missing_rights(worker)
+            [sentence] = missing_privileges(worker)
             assert sentence.startswith(f"this login may not {right} {table}")
             assert all(column in sentence for column in columns)
             grant_roles(connection.info.dsn)
-    assert list(missing_rights(worker)) == []
+    assert list(missing_privileges(worker)) == []
 
 
 def test_rights_that_are_asked_for_are_those_that_are_granted(connection: Connection) -> None:
@@ -67,6 +67,8 @@ def test_rights_that_are_asked_for_are_those_that_are_granted(connection: Connec
 
 def test_rows_that_no_policy_shows_are_named(connection: Connection, worker: Connection) -> None:
     connection.execute("DROP POLICY notaflow_worker_reads ON extraction_queue")
-    assert list(missing_rights(worker)) == ["row-level security hides every row of extraction_queue from this login"]
+    assert list(missing_privileges(worker)) == [
+        "row-level security hides every row of extraction_queue from this login"
+    ]
     connection.execute("ALTER TABLE extraction_queue DISABLE ROW LEVEL SECURITY")
-    assert list(missing_rights(worker)) == []
+    assert list(missing_privileges(worker)) == []

@@ -17,7 +17,7 @@ from notaflow_pipeline.job_queue.maintenance.requeue import Choice
 from notaflow_pipeline.job_queue.maintenance.reread import request_reread
 from notaflow_pipeline.job_queue.maintenance.retention import prune_attempts
 from notaflow_pipeline.job_queue.pause import pause, resume
-from notaflow_pipeline.job_queue.schema.check import find_differences
+from notaflow_pipeline.job_queue.schema.check import find_schema_differences
 from notaflow_pipeline.job_queue.schema.migrate import Migrated, MigrationFailed, migrate, migrate_down
 from notaflow_pipeline.job_queue.schema.roles import DAGSTER, ENQUEUER, HOUSEKEEPER, OWNER, READER, WORKER, grant_roles
 from notaflow_pipeline_tests.job_queue.conftest import (
@@ -107,7 +107,7 @@ BEYOND_A_READER: list[LiteralString] = [
 class TestWorker:
     def test_does_all_of_its_work(self, worker: Connection, connection: Connection) -> None:
         read, failed, released, lost = (add_document(connection, document_number=str(n)) for n in range(4))
-        assert list(find_differences(worker, ["index"])) == []
+        assert list(find_schema_differences(worker, ["index"])) == []
         held = {one.document_id: one for one in claim(worker, 4)}
         assert lease_renewal.renew(worker, [one.token for one in held.values()], timedelta(minutes=1)) == {
             one.token for one in held.values()

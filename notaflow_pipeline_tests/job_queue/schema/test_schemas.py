@@ -12,8 +12,8 @@ from psycopg.rows import scalar_row
 from notaflow_pipeline.job_queue.database.connections import connect, open_pool, short_transaction
 from notaflow_pipeline.job_queue.database.search_path import queue_schema
 from notaflow_pipeline.job_queue.maintenance.reread import request_reread
-from notaflow_pipeline.job_queue.schema.check import SchemaMismatch, find_differences, require_schema
-from notaflow_pipeline.job_queue.schema.columns import COLUMNS
+from notaflow_pipeline.job_queue.schema.check import SchemaMismatch, find_schema_differences, require_schema
+from notaflow_pipeline.job_queue.schema.columns import TABLE_COLUMNS
 from notaflow_pipeline.job_queue.schema.migrate import MigrationFailed, migrate, migrate_down, migration_ids
 from notaflow_pipeline.job_queue.schema.placement import UNLISTED_COLUMNS
 from notaflow_pipeline.job_queue.schema.roles import WORKER, grant_roles
@@ -76,7 +76,7 @@ def schemas_of_ours(url: str) -> set[str]:
 
 def differences(url: str) -> list[str]:
     with connect(url) as connection:
-        return list(find_differences(connection, ["index"]))
+        return list(find_schema_differences(connection, ["index"]))
 
 
 @pytest.fixture(params=["app", "My, App"])
@@ -292,7 +292,7 @@ def test_roles_are_granted_in_the_queues_schema(empty_database_url: str, queue_i
 
 def test_every_column_of_our_tables_is_known(connection: Connection) -> None:
     """Our tables in a wrong schema are told from those of other programs by their columns."""
-    for table, columns in COLUMNS.items():
+    for table, columns in TABLE_COLUMNS.items():
         if table.startswith("ocr_"):
             found = connection.execute(sql.SQL("SELECT * FROM {} LIMIT 0").format(sql.Identifier(table))).description
             assert {column.name for column in found or ()} <= {*columns, *UNLISTED_COLUMNS}
