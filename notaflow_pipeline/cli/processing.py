@@ -15,7 +15,8 @@ from notaflow_pipeline.job_queue.database.connections import open_pool
 from notaflow_pipeline.job_queue.pause import Pause, paused
 from notaflow_pipeline.settings import SettingsError, SourceName, load_settings
 from notaflow_pipeline.worker.assembly import checked_pipeline, configured_storage
-from notaflow_pipeline.worker.pipeline import Pipeline, Progress
+from notaflow_pipeline.worker.pipeline import Pipeline
+from notaflow_pipeline.worker.progress import Progress
 
 NO_LIMIT = sys.maxsize
 WAIT_SECONDS = 1.0
@@ -113,10 +114,10 @@ def _work_through(pipeline: Pipeline, limit: int, bar: Bar, *, until_empty: bool
         bar.update(task, completed=total.finished + progress.finished, rate=rate)
 
     while True:
-        recovered = pipeline.recover()
+        recovered = pipeline.queue.recover()
         total = total + pipeline.work(limit=limit - total.claimed, on_progress=show)
         goes_on = not recovered.complete and recovered.total > 0
-        stays = goes_on or watch or (until_empty and pipeline.has_unfinished())
+        stays = goes_on or watch or (until_empty and pipeline.queue.has_unfinished())
         if total.claimed >= limit or not stays:
             return total
         if not goes_on:

@@ -1,7 +1,4 @@
-"""How the settings become a working pipeline: one context manager, used by Dagster and the terminal alike.
-
-What does not belong here: what the pipeline does, and where the settings come from.
-"""
+"""Assembles a worker's pipeline from the settings, for Dagster and for the command line."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +13,8 @@ from notaflow_pipeline.ocr.engine import Engine, EngineName, choose_engine
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.reading import Reader
 from notaflow_pipeline.settings import Settings
-from notaflow_pipeline.worker.pipeline import ClaimTerms, Pipeline
+from notaflow_pipeline.worker.pipeline import Pipeline
+from notaflow_pipeline.worker.queue_client import ClaimTerms, QueueClient
 
 PAGES_AHEAD_PER_WORKER = 3
 """Enough that the next documents are claimed and fetched before a core is free; few enough that claims stay short."""
@@ -74,13 +72,12 @@ def assemble(
     reader: Reader,
     run_id: str | None,
 ) -> Pipeline:
-    """Return the pipeline over surroundings that are open already."""
+    """Return the pipeline over a pool, a storage and a reader that the caller opens and closes."""
     return Pipeline(
-        pool=pool,
+        queue=QueueClient(pool, configured_terms(settings, run_id)),
         storage=storage,
         reader=reader,
         engine_name=configured_engine(settings).name,
-        terms=configured_terms(settings, run_id),
         max_file_bytes=settings.max_file_bytes,
         pages_ahead=settings.workers * PAGES_AHEAD_PER_WORKER,
     )
@@ -90,7 +87,7 @@ def assemble(
 def checked_pipeline(
     settings: Settings, pool: ConnectionPool[Connection], run_id: str | None = None
 ) -> Iterator[Pipeline]:
-    """Check the surroundings, start the OCR workers, and yield the pipeline; no process is left at the end.
+    """Check database, storage and engine, start the OCR workers, and yield the pipeline; no process is left at the end.
 
     Raises:
         SchemaMismatch, DatabaseUnavailable, StorageUnavailable, EngineUnavailable: with what to do; no row was touched.

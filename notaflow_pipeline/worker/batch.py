@@ -1,9 +1,8 @@
-"""How do the documents of one batch move on, from their claims to their outcomes?
+"""Takes the documents of one batch from their claims to their outcomes.
 
 A document is claimed, fetched from storage, read page by page, and its outcome is recorded when it is known. While
 documents are read, the next are claimed and fetched, a bounded number ahead. One thread decides and records; others
-fetch, renew leases and read. What does not belong here: how the database is asked (`pipeline`), and how any of the steps
-is done.
+fetch, renew leases and read. The database is asked through `queue_client`.
 """
 
 import logging
@@ -13,21 +12,20 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
 
 from notaflow_pipeline.documents.failures import DocumentUnavailable, ReceivingImpossible, StorageUnavailable
+from notaflow_pipeline.documents.location import buckets_of
+from notaflow_pipeline.documents.storage import DocumentStorage
 from notaflow_pipeline.job_queue.database.connections import OutcomeRefused
-from notaflow_pipeline.job_queue.lease_renewal import LeaseRenewal
 from notaflow_pipeline.job_queue.model import Claim, Failure, Reading, Recording
 from notaflow_pipeline.ocr.failures import DocumentFailure, NoRoomForPage
+from notaflow_pipeline.ocr.reading import Reader
 from notaflow_pipeline.worker.fetching import Fetched, Fetchers
 from notaflow_pipeline.worker.in_hand import InHand, reading_of
 from notaflow_pipeline.worker.locked_outcomes import LockedOutcomes
 from notaflow_pipeline.worker.progress import Progress
+from notaflow_pipeline.worker.queue_client import QueueClient
 from notaflow_pipeline.worker.undecided import MAX_RELEASES, NOT_FOUND, UndecidedFailures, failed_releases, was_missing
-
-if TYPE_CHECKING:
-    from notaflow_pipeline.worker.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +49,23 @@ class Batch:
     """The documents of one call of `work`: one thread decides and records, others fetch, renew and read."""
 
     def __init__(
-        self, pipeline: "Pipeline", limit: int, on_progress: Callable[[Progress], None], linger_seconds: float
+        self,
+        queue: QueueClient,
+        storage: DocumentStorage,
+        reader: Reader,
+        *,
+        engine_name: str,
+        max_file_bytes: int,
+        pages_ahead: int,
+        limit: int,
+        on_progress: Callable[[Progress], None],
+        linger_seconds: float,
     ) -> None:
-        self._pipeline = pipeline
+        self._queue = queue
+        self._storage = storage
+        self._reader = reader
+        self._engine_name = engine_name
+        self._pages_ahead = pages_ahead
         self._limit = limit
         self._on_progress = on_progress
         self._progress = Progress()
@@ -65,16 +77,14 @@ class Batch:
         self._no_room: list[InHand] = []
         """Documents that did not fit into the temporary folder beside others; each is fetched again alone."""
         self._fetching_alone: set[int] = set()
-        self._lease_renewal = LeaseRenewal(
-            pipeline.pool, pipeline.terms.lease, lambda token: self._events.put(partial(self._on_lost, token))
-        )
+        self._lease_renewal = queue.lease_renewal(lambda token: self._events.put(partial(self._on_lost, token)))
         self._nothing_ready_until = 0.0
-        self._locked = LockedOutcomes(pipeline.terms.lease)
+        self._locked = LockedOutcomes(queue.terms.lease)
         self._linger_seconds = linger_seconds
         self._linger_until = 0.0
         self._fetchers = Fetchers(
-            pipeline.storage,
-            pipeline.max_file_bytes,
+            storage,
+            max_file_bytes,
             lambda claim, fetched: self._events.put(partial(self._on_fetched, claim, fetched)),
             lambda claim, error: self._events.put(partial(self._on_fetch_failed, claim, error)),
         )
@@ -110,11 +120,11 @@ class Batch:
         if self._no_room or self._fetching_alone:
             return
         unread = sum(one.reading is None for one in self._in_hand.values()) - len(self._unfetched)
-        waiting = self._pipeline.reader.pages_waiting + unread
-        wanted = min(self._pipeline.pages_ahead - waiting, self._limit - self._progress.claimed)
+        waiting = self._reader.pages_waiting + unread
+        wanted = min(self._pages_ahead - waiting, self._limit - self._progress.claimed)
         if wanted <= 0 or time.monotonic() < self._nothing_ready_until:
             return
-        claimed = self._pipeline.retry_until_available(lambda: self._pipeline.claim(wanted))
+        claimed = self._queue.claim(wanted)
         if len(claimed) < wanted:
             self._nothing_ready_until = time.monotonic() + LOOK_AGAIN_SECONDS
         for claim in claimed:
@@ -146,7 +156,7 @@ class Batch:
             return
         document.fetched = fetched
         self._count_success(self._unfetched)
-        document.reading = self._pipeline.reader.start(
+        document.reading = self._reader.start(
             fetched.path, lambda done, _: self._events.put(partial(self._on_page, document, done))
         )
         document.reading.add_done_callback(lambda _: self._events.put(partial(self._on_read, document)))
@@ -163,7 +173,8 @@ class Batch:
             case ReceivingImpossible():
                 self._on_no_room(document, error, alone=alone)
             case StorageUnavailable():
-                self._pipeline.check_storage()  # raises if it is the storage, and every document is released
+                # raises if it is the storage, and every document is released
+                self._storage.check(buckets_of(self._queue.terms.sources))
                 self._on_undecided(self._unfetched, document, Failure("storage", str(error), retryable=True), error)
             case _:
                 raise error
@@ -171,7 +182,7 @@ class Batch:
     def _on_unavailable(self, document: InHand, error: DocumentUnavailable) -> None:
         """Record the failure; of a document that is missing only if the storage does not seem to lack all of them."""
         failure = Failure(error.kind, error.sentence, error.retryable)
-        again = error.kind == NOT_FOUND and was_missing(self._pipeline.attempts(document.claim))
+        again = error.kind == NOT_FOUND and was_missing(self._queue.attempts(document.claim))
         if error.kind != NOT_FOUND or self._unfetched.has_succeeded or again:
             self._record_failure(document, failure)
             return
@@ -197,7 +208,7 @@ class Batch:
             self._fetchers.fetch(document.claim)
 
     def _on_undecided(self, step: UndecidedFailures, document: InHand, failure: Failure, error: Exception) -> None:
-        if failed_releases(self._pipeline.attempts(document.claim)) >= MAX_RELEASES:
+        if failed_releases(self._queue.attempts(document.claim)) >= MAX_RELEASES:
             self._record_failure(document, failure)
         else:
             step.add(document.claim, failure, error)
@@ -229,19 +240,16 @@ class Batch:
         except DocumentFailure as failure:
             self._record_failure(document, Failure(failure.kind, failure.sentence, failure.retryable))
         except NoRoomForPage as error:
-            self._pipeline.reader.check()
+            self._reader.check()
             if document.fetched is not None:
                 document.fetched.close()  # its own file may be what fills the disk for others
             self._on_undecided(self._unread, document, Failure("no_space", str(error), retryable=True), error)
         except CancelledError:
             self._let_go(document)
-            tokens = [document.claim.token]
-            self._pipeline.retry_until_available(
-                lambda: self._pipeline.release(tokens, reason="reading it was broken off")
-            )
+            self._queue.release([document.claim.token], reason="reading it was broken off")
         else:
             self._count_success(self._unread)
-            self._on_text(document, reading_of(document, text, self._pipeline.engine_name))
+            self._on_text(document, reading_of(document, text, self._engine_name))
 
     def _on_text(self, document: InHand, reading: Reading) -> None:
         if len(reading.text) > MAX_TEXT_CHARACTERS:
@@ -266,7 +274,7 @@ class Batch:
             return
         texts = [(document.claim, reading) for document, reading in read]
         try:
-            recordings = self._pipeline.retry_until_available(lambda: self._pipeline.record_texts(texts))
+            recordings = self._queue.record_texts(texts)
         except OutcomeRefused:
             for document, reading in read:
                 self._record_alone(document, reading)
@@ -278,7 +286,7 @@ class Batch:
         """Find out whether it is this text that the database refuses."""
         texts = [(document.claim, reading)]
         try:
-            recordings = self._pipeline.retry_until_available(lambda: self._pipeline.record_texts(texts))
+            recordings = self._queue.record_texts(texts)
         except OutcomeRefused as refused:
             self._record_failure(document, Failure("refused_by_database", str(refused), retryable=True))
         else:
@@ -291,11 +299,7 @@ class Batch:
             self._on_progress(self._progress)
 
     def _record_failure(self, document: InHand, failure: Failure) -> None:
-        recording = self._pipeline.retry_until_available(
-            lambda: self._pipeline.record_failure(
-                document.claim, failure, document.fetch_seconds, document.source_bytes
-            )
-        )
+        recording = self._queue.record_failure(document.claim, failure, document.fetch_seconds, document.source_bytes)
         if self._is_recorded(document, recording, partial(self._record_failure, document, failure)):
             self._progress.failed[failure.kind] += 1
             self._on_progress(self._progress)
@@ -340,7 +344,7 @@ class Batch:
             self._no_room.remove(document)
         self._lease_renewal.let_go(document.claim.token)
         if document.reading is not None:
-            self._pipeline.reader.abandon(document.reading)
+            self._reader.abandon(document.reading)
         if document.fetched is not None:
             document.fetched.close()
 
@@ -349,4 +353,4 @@ class Batch:
         held = list(self._in_hand)
         for document in list(self._in_hand.values()):
             self._let_go(document)
-        self._pipeline.release_held(held, failed)
+        self._queue.release_when_stopping(held, failed)

@@ -43,7 +43,7 @@ def work() -> None:
     ):
         pipeline = assemble(settings, pool=pool, storage=configured_storage(settings), reader=reader, run_id=None)
         while True:
-            pipeline.recover()
+            pipeline.queue.recover()
             pipeline.work(limit=25)
             time.sleep(0.2)
 

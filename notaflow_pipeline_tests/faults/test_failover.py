@@ -14,7 +14,7 @@ from notaflow_pipeline.job_queue.database.connections import open_pool, where
 from notaflow_pipeline.job_queue.schema.migrate import migrate
 from notaflow_pipeline.local.embedded import embedded_database
 from notaflow_pipeline.ocr.engine import NullEngine
-from notaflow_pipeline.worker.pipeline import Progress
+from notaflow_pipeline.worker.progress import Progress
 from notaflow_pipeline_tests.faults.servers import demote, promote, standby_of
 from notaflow_pipeline_tests.ocr.processes import wait_until
 from notaflow_pipeline_tests.testing.invariants import violated_invariants

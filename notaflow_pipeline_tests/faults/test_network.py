@@ -20,8 +20,10 @@ from notaflow_pipeline.job_queue.maintenance.requeue import Choice, find_exhaust
 from notaflow_pipeline.job_queue.metrics import measure_progress
 from notaflow_pipeline.job_queue.pause import pause, paused
 from notaflow_pipeline.job_queue.queries import attempts_of_document, count_queue, count_ready
+from notaflow_pipeline.job_queue.releases import release
 from notaflow_pipeline.ocr.engine import NullEngine
-from notaflow_pipeline.worker.pipeline import Pipeline, Progress
+from notaflow_pipeline.worker.pipeline import Pipeline
+from notaflow_pipeline.worker.progress import Progress
 from notaflow_pipeline_tests.cli import open_terminal
 from notaflow_pipeline_tests.faults.proxy import Proxy, proxy_before
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
@@ -97,7 +99,7 @@ class TestCutBetweenCommitAndItsAnswer:
             recovered: list[int] = []  # their leases end a moment apart
 
             def all_are_recovered() -> bool:
-                recovered.append(pipeline.recover().expired_leases)
+                recovered.append(pipeline.queue.recover().expired_leases)
                 return sum(recovered) == 3
 
             wait_until(all_are_recovered)
@@ -113,12 +115,13 @@ class TestCutBetweenCommitAndItsAnswer:
     ) -> None:
         document = ready_page(connection, folder, "page")
         with open_pool(network.url) as pool, pipeline_over(pool, folder) as pipeline:
-            [claim] = pipeline.claim(1)
+            [claim] = pipeline.queue.claim(1)
             network.lose_answer_to_commit(after="outcome = 'released'")
-            with pytest.raises(psycopg.OperationalError):
-                pipeline.release([claim.token], reason="stopped")
+            with pytest.raises(psycopg.OperationalError), pool.connection() as cut:
+                release(cut, [claim.token], reason="stopped")
             assert network.answers_lost == 1
-            assert pipeline.release([claim.token], reason="stopped") == 0, "it is done"
+            with pool.connection() as new:
+                assert release(new, [claim.token], reason="stopped") == 0, "it is done"
         found = row(connection, document)
         assert (found["status_id"], found["ocr_attempts"]) == (3, 0)
         assert violated_invariants(connection) == {}
@@ -169,7 +172,7 @@ def _work_through_cuts(pipeline: Pipeline, connection: Connection) -> int:
     succeeded = 0
     while connection.execute("SELECT id FROM extraction_queue WHERE status_id <> 5 LIMIT 1").fetchone():
         with suppress(psycopg.OperationalError):
-            pipeline.recover()
+            pipeline.queue.recover()
         succeeded += pipeline.work(limit=100).succeeded
     return succeeded
 
@@ -231,9 +234,9 @@ class TestSilence:
         with (
             open_pool(network.url) as pool,
             pipeline_over(pool, folder, workers=1, lease_seconds=24) as pipeline,
-            LeaseRenewal(pool, pipeline.terms.lease, lost.append) as renewal,
+            LeaseRenewal(pool, pipeline.queue.terms.lease, lost.append) as renewal,
         ):
-            [claim] = pipeline.claim(1)
+            [claim] = pipeline.queue.claim(1)
 
             def held_until() -> datetime:
                 [(until,)] = connection.execute("SELECT lease_expires_at FROM ocr_attempt").fetchall()
@@ -244,8 +247,8 @@ class TestSilence:
             network.go_silent_at("SET lease_expires_at")
             renewal.hold(claim.token)
             wait_until(lambda: held_until() != before)
-            assert held_until() - pipeline.terms.lease < before, "it was renewed before it ran out"
-            recovered = pipeline.recover().total
+            assert held_until() - pipeline.queue.terms.lease < before, "it was renewed before it ran out"
+            recovered = pipeline.queue.recover().total
             network.cut()
         assert recovered == 0
         assert lost == []
@@ -346,7 +349,7 @@ class TestLeaseRenewal:
             pipeline_over(pool, folder, workers=1, lease_seconds=12) as pipeline,
             LeaseRenewal(pool, lease, lost.append) as renewal,
         ):
-            [claim] = pipeline.claim(1)
+            [claim] = pipeline.queue.claim(1)
             renewal.hold(claim.token)
 
             def held_until() -> object:
@@ -356,6 +359,6 @@ class TestLeaseRenewal:
                 before = held_until()
                 assert network.cut() > 0
                 wait_until(lambda before=before: held_until() != before)  # type: ignore[misc]
-            assert pipeline.recover().total == 0
+            assert pipeline.queue.recover().total == 0
         assert lost == []
         assert violated_invariants(connection) == {}

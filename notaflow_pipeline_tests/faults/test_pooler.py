@@ -15,7 +15,7 @@ from notaflow_pipeline.job_queue import claims, lease_renewal, releases
 from notaflow_pipeline.job_queue.database.connections import OutcomeRefused, connect, open_pool, short_transaction
 from notaflow_pipeline.job_queue.lease_renewal import LeaseRenewal
 from notaflow_pipeline.ocr.engine import NullEngine
-from notaflow_pipeline.worker.pipeline import Progress
+from notaflow_pipeline.worker.progress import Progress
 from notaflow_pipeline_tests.cli import open_terminal
 from notaflow_pipeline_tests.faults.pooler import pooler_before, unavailable
 from notaflow_pipeline_tests.job_queue.conftest import (
@@ -160,7 +160,7 @@ class TestSession:
         ready_pages(connection, folder, 3)
         with open_pool(pooled_url) as pool, pipeline_over(pool, folder, workers=1) as pipeline:
             pipeline.check()
-            pipeline.recover()
+            pipeline.queue.recover()
             assert pipeline.work(limit=10).succeeded == 3
         own = on_every_server_connection(
             pooled_url,

@@ -8,7 +8,8 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from notaflow_pipeline.worker import batch
-from notaflow_pipeline.worker.pipeline import Pipeline, Progress
+from notaflow_pipeline.worker.pipeline import Pipeline
+from notaflow_pipeline.worker.progress import Progress
 from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, WordyEngine
 from notaflow_pipeline_tests.worker.test_pipeline import only_attempt, pipeline_over, ready_page, row
 

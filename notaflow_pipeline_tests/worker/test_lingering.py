@@ -8,7 +8,7 @@ import pytest
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
-from notaflow_pipeline.worker.pipeline import Progress
+from notaflow_pipeline.worker.progress import Progress
 from notaflow_pipeline_tests.ocr.processes import wait_until
 from notaflow_pipeline_tests.worker.test_pipeline import pipeline_over, ready_page
 

@@ -13,7 +13,7 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from notaflow_pipeline.job_queue.database import row_locks
-from notaflow_pipeline.job_queue.queue_head import QueueHead
+from notaflow_pipeline.worker.queue_client import QueueClient
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
 from notaflow_pipeline_tests.testing.waiting import wait_until
 from notaflow_pipeline_tests.worker.test_pipeline import pipeline_over, ready_pages, row
@@ -48,7 +48,7 @@ def test_neighbours_of_a_locked_row_are_recorded_and_it_follows(
 ) -> None:
     documents = ready_pages(connection, folder, 8)
     with pipeline_over(pool, folder) as pipeline:
-        claimed = pipeline.claim(8)
+        claimed = pipeline.queue.claim(8)
         lock(locker, documents[3])
         working = threading.Thread(target=pipeline.work, args=[claimed], kwargs={"limit": 8})
         working.start()
@@ -65,13 +65,14 @@ def test_row_that_stays_locked_is_left_to_recovery(
 ) -> None:
     [document] = ready_pages(connection, folder, 1)
     with pipeline_over(pool, folder) as whole:
-        pipeline = replace(whole, terms=replace(whole.terms, lease=timedelta(seconds=1.5)), head=QueueHead())
-        claimed = pipeline.claim(1)
+        terms = replace(whole.queue.terms, lease=timedelta(seconds=1.5))
+        pipeline = replace(whole, queue=QueueClient(pool, terms))
+        claimed = pipeline.queue.claim(1)
         lock(locker, document)
         progress = pipeline.work(claimed, limit=1)
         assert (progress.lost, progress.succeeded) == (1, 0)
         locker.rollback()
-        wait_until(lambda: pipeline.recover().counts["expired_leases"] == 1)
+        wait_until(lambda: pipeline.queue.recover().counts["expired_leases"] == 1)
     assert row(connection, document)["status_id"] == 3
     assert violated_invariants(connection) == {}
 
@@ -92,7 +93,7 @@ def test_claim_whose_row_is_locked_in_passing_is_released_with_the_others(
 
     monkeypatch.setattr(row_locks, "PAUSES_SECONDS", unlocked())
     with pipeline_over(pool, folder) as pipeline:
-        held = [one.token for one in pipeline.claim(3)]
+        held = [one.token for one in pipeline.queue.claim(3)]
         lock(locker, documents[1])
-        pipeline.release_held(held, [])
+        pipeline.queue.release_when_stopping(held, [])
     assert statuses(connection, documents) == [3, 3, 3]

@@ -6,7 +6,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,9 @@ from notaflow_pipeline.ocr.engine import Engine, NullEngine, TesseractEngine
 from notaflow_pipeline.ocr.failures import EngineUnavailable
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.reading import Reader
-from notaflow_pipeline.worker.pipeline import ClaimTerms, Pipeline, Progress
+from notaflow_pipeline.worker.pipeline import Pipeline
+from notaflow_pipeline.worker.progress import Progress
+from notaflow_pipeline.worker.queue_client import ClaimTerms, QueueClient
 from notaflow_pipeline_tests.ocr import processes, samples
 from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, OverlookingEngine
 from notaflow_pipeline_tests.processes import violated_invariants
@@ -91,11 +93,10 @@ def pipeline_over(
     )
     with Reader(engine, workers=workers, limits=limits or Limits()) as reader:
         yield Pipeline(
-            pool=pool,
+            queue=QueueClient(pool, terms),
             storage=storage or LocalFolder(folder),
             reader=reader,
             engine_name=engine.name,
-            terms=terms,
             max_file_bytes=10_000_000,
             pages_ahead=pages_ahead,
         )
@@ -316,8 +317,8 @@ class TestFailure:
     ) -> None:
         document = ready(connection, "index/missing.pdf")
         with pipeline_over(pool, folder) as pipeline:
-            terms = ClaimTerms(**{**vars(pipeline.terms), "mirror_errors": False})
-            Pipeline(**{**vars(pipeline), "terms": terms}).work(limit=1)
+            terms = replace(pipeline.queue.terms, mirror_errors=False)
+            replace(pipeline, queue=replace(pipeline.queue, terms=terms)).work(limit=1)
         found = row(connection, document)
         assert found["ocr_error"].startswith("OCR processing failed: ")
         assert found["error_message"] is None
@@ -367,7 +368,7 @@ class TestLimit:
     ) -> None:
         ready_pages(connection, folder, 9)
         with pipeline_over(pool, folder, pages_ahead=2) as pipeline:
-            progress = pipeline.work(pipeline.claim(2), limit=5)
+            progress = pipeline.work(pipeline.queue.claim(2), limit=5)
         assert (progress.claimed, progress.succeeded) == (5, 5)
         states = connection.execute(
             "SELECT status_id, ocr_attempts, count(*) FROM extraction_queue GROUP BY 1, 2 ORDER BY 1"
@@ -580,7 +581,7 @@ class TestLeases:
             assert (progress.claimed, progress.lost, progress.finished) == (1, 1, 1)
             found = row(connection, document)
             assert (found["status_id"], found["file_content"], found["ocr_error"]) == (3, None, None)
-            processes.wait_until(lambda: pipeline.recover().orphaned_attempts == 1)
+            processes.wait_until(lambda: pipeline.queue.recover().orphaned_attempts == 1)
         assert only_attempt(connection, document).outcome == "superseded"
 
     def test_long_document_of_a_healthy_worker_is_never_taken_away(
@@ -591,7 +592,7 @@ class TestLeases:
 
         def recover_all_the_time(pipeline: Pipeline) -> None:
             while not over.wait(0.05):
-                recovered.append(pipeline.recover().total)
+                recovered.append(pipeline.queue.recover().total)
 
         engine = NullEngine(sleep_seconds=2)
         with pipeline_over(pool, folder, engine=engine, workers=1, lease_seconds=5) as pipeline:
@@ -670,7 +671,7 @@ class TestPrivacy:
         seen = []
         with pipeline_over(pool, folder) as pipeline:
             seen.append(repr(pipeline))
-            claimed = pipeline.claim(2)
+            claimed = pipeline.queue.claim(2)
             seen.append(repr(claimed))
             connection.execute("UPDATE extraction_queue SET status_id = 3 WHERE id = %s", [documents[0]])
             progress = pipeline.work(claimed, limit=10, on_progress=lambda one: seen.append(repr(one)))

@@ -77,7 +77,7 @@ def fails(pipeline: Pipeline, kind: type[Exception], sentence: str, times: int) 
 
 def as_next_run(pipeline: Pipeline) -> Pipeline:
     """The same, which claims from the head of the queue again."""
-    return replace(pipeline, head=QueueHead())
+    return replace(pipeline, queue=replace(pipeline.queue, head=QueueHead()))
 
 
 class TestTemporarySpace:

@@ -17,7 +17,7 @@ from notaflow_pipeline.job_queue.model import Attempt, Claim
 from notaflow_pipeline.job_queue.queries import attempts_of_run, document_numbers
 from notaflow_pipeline.settings import load_settings
 from notaflow_pipeline.worker.assembly import PAGES_AHEAD_PER_WORKER, assemble
-from notaflow_pipeline.worker.pipeline import Progress
+from notaflow_pipeline.worker.progress import Progress
 
 LOG_EVERY_SECONDS = 5
 """A line in the event log costs some 5 ms and a row of 1.4 kB (measured for the project's notes on Dagster)."""
@@ -87,7 +87,7 @@ def claim_documents(
     pipeline = assemble(settings, pool=queue.pool, storage=storage.open(), reader=engine.open(), run_id=context.run_id)
     limit = config.limit or settings.documents_per_run
     first = min(limit, settings.workers * PAGES_AHEAD_PER_WORKER)
-    claimed = pipeline.retry_until_available(lambda: pipeline.claim(first))
+    claimed = pipeline.queue.claim(first)
     context.log.info("Claimed the first %d documents.", len(claimed))
     return ClaimedDocuments(tuple(claimed), limit)
 

@@ -1,0 +1,190 @@
+"""One worker's access to the queue: claims documents, records their outcomes, releases claims, recovers rows.
+
+Binds the functions of `job_queue` to one pool of connections and one worker's terms, and retries while the database is
+unavailable for a moment.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from typing import TypeVar
+from uuid import UUID, uuid4
+
+import psycopg
+from psycopg import Connection
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from notaflow_pipeline.job_queue import claims, outcomes, releases
+from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable, describe_transient, is_transient
+from notaflow_pipeline.job_queue.lease_renewal import LeaseRenewal
+from notaflow_pipeline.job_queue.maintenance.recovery import REPAIRS, Recovered, recover
+from notaflow_pipeline.job_queue.model import ERROR_PREFIX, Attempt, Claim, Failure, Reading, Recording
+from notaflow_pipeline.job_queue.queries import attempts_of_document, has_unfinished
+from notaflow_pipeline.job_queue.queue_head import QueueHead
+from notaflow_pipeline.job_queue.schema.check import require_schema
+from notaflow_pipeline.job_queue.schema.privileges import require_privileges
+from notaflow_pipeline.worker.undecided import FAILED_RELEASE
+
+log = logging.getLogger(__name__)
+
+RECOVER_SECONDS = 10.0
+"""A worker begins to read, and goes on with the recovery of what is left when there is nothing to read."""
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class ClaimTerms:
+    """The terms on which a worker claims and releases documents: who claims, and what a failure costs."""
+
+    worker_id: str
+    run_id: str | None
+    sources: tuple[str, ...]
+    lease: timedelta
+    retry_base_seconds: float
+    stuck_after: timedelta
+    mirror_errors: bool = True
+    exhausted_status: int = 3
+    instance: UUID = field(default_factory=uuid4)
+    """This process's work: two workers may share a worker id, never this."""
+
+
+@dataclass(frozen=True)
+class QueueClient:
+    """The queue as one worker uses it."""
+
+    pool: ConnectionPool[Connection]
+    terms: ClaimTerms
+    head: QueueHead = field(default_factory=QueueHead)
+
+    def check(self) -> None:
+        """Raise unless the database has the schema, and this login the privileges, that a worker needs.
+
+        Raises:
+            SchemaMismatch, DatabaseUnavailable: with what to do; no row was touched.
+        """
+        with self.pool.connection() as connection:
+            require_schema(connection, self.terms.sources)
+            require_privileges(connection)
+
+    def claim(self, limit: int) -> list[Claim]:
+        """Claim up to `limit` documents."""
+        return self.retry_until_available(
+            lambda connection: claims.claim_documents(
+                connection,
+                limit=limit,
+                sources=self.terms.sources,
+                worker_id=self.terms.worker_id,
+                run_id=self.terms.run_id,
+                lease=self.terms.lease,
+                instance=self.terms.instance,
+                head=self.head,
+            )
+        )
+
+    def lease_renewal(self, on_lost: Callable[[int], None]) -> LeaseRenewal:
+        """Return what renews the leases of claims, once it is entered; `on_lost` is given the tokens of lost claims."""
+        return LeaseRenewal(self.pool, self.terms.lease, on_lost)
+
+    def attempts(self, claim: Claim) -> list[Attempt]:
+        """Return the attempts of a claim's document, oldest first, the open one too."""
+        return self.retry_until_available(lambda connection: attempts_of_document(connection, claim.document_id))
+
+    def has_unfinished(self) -> bool:
+        """Whether any document is neither done nor exhausted."""
+        return self.retry_until_available(lambda connection: has_unfinished(connection, sources=self.terms.sources))
+
+    def record_texts(self, texts: Sequence[tuple[Claim, Reading]]) -> dict[int, Recording]:
+        """Record documents' texts; return what became of each, by token."""
+        return self.retry_until_available(lambda connection: outcomes.record_texts(connection, texts))
+
+    def record_failure(self, claim: Claim, failure: Failure, fetch_seconds: float, source_bytes: int) -> Recording:
+        """Record why a document could not be read."""
+        return self.retry_until_available(
+            lambda connection: outcomes.record_failure(
+                connection,
+                claim,
+                failure,
+                error=ERROR_PREFIX + failure.sentence,
+                fetch_seconds=fetch_seconds,
+                source_bytes=source_bytes,
+                retry_base_seconds=self.terms.retry_base_seconds,
+                mirror_errors=self.terms.mirror_errors,
+                exhausted_status=self.terms.exhausted_status,
+            )
+        )
+
+    def release(self, tokens: Sequence[int], *, reason: str) -> int:
+        """Release claims without counting their attempts; return how many were still held."""
+        return self.retry_until_available(lambda connection: releases.release(connection, tokens, reason=reason))
+
+    def release_when_stopping(self, held: Sequence[int], failed: Sequence[int]) -> None:
+        """Release the claims `held`, and one that was committed when the interruption came.
+
+        Twice, because the connection can be cut at this very moment and a new one is made at once; if the database is
+        unavailable, the leases run out by themselves. `failed` are those of documents that failed, see `undecided`.
+        """
+        reason = "the worker stopped or the infrastructure failed"
+        for last in (False, True):
+            try:
+                with self.pool.connection(timeout=5) as connection:
+                    releases.release(connection, failed, reason=FAILED_RELEASE)
+                    releases.release(connection, held, reason=reason)
+                    releases.release_instance(connection, self.terms.instance, reason=reason)
+            except (psycopg.Error, PoolTimeout) as unreachable:
+                if last or isinstance(unreachable, PoolTimeout):
+                    log.warning("%d claims were not released (%s); their leases will run out", len(held), unreachable)
+                    return
+            else:
+                return
+
+    def recover(self) -> Recovered:
+        """Make rows that nobody works on any more ready again, for a few seconds: the result says whether that was all.
+
+        A repair that the database refuses is logged and keeps nobody from working.
+
+        Raises:
+            DatabaseUnavailable: the database became unavailable and stayed so.
+        """
+
+        def repair(name: str, connection: Connection) -> Recovered:
+            return recover(
+                connection,
+                sources=self.terms.sources,
+                stuck_after=self.terms.stuck_after,
+                mirror_errors=self.terms.mirror_errors,
+                exhausted_status=self.terms.exhausted_status,
+                repairs=[name],
+                seconds=RECOVER_SECONDS,
+            )
+
+        # one by one: all together take so many statements that a bad network never lets them end
+        recovered = sum((self.retry_until_available(partial(repair, name)) for name in REPAIRS), Recovered())
+        for what, reason in recovered.failed.items():
+            log.warning("Recovery left rows as they are (%s): %s.", what.replace("_", " "), reason)
+        return recovered
+
+    def retry_until_available(self, ask: Callable[[Connection], Answer]) -> Answer:
+        """Ask the database, again while it is unavailable, for as long as this worker's leases may still hold.
+
+        Raises:
+            DatabaseUnavailable: it stayed unavailable for that time.
+        """
+        give_up_at = time.monotonic() + self.terms.lease.total_seconds()
+        is_logged = False
+        while True:
+            try:
+                with self.pool.connection() as connection:
+                    return ask(connection)
+            except (psycopg.Error, PoolTimeout) as error:
+                if isinstance(error, psycopg.Error) and not is_transient(error):
+                    raise
+                if time.monotonic() > give_up_at:
+                    raise DatabaseUnavailable(f"the database became unavailable and stayed so: {error}") from error
+                if not is_logged:
+                    log.warning("%s; trying again for %.0f s", describe_transient(error), give_up_at - time.monotonic())
+                    is_logged = True
+                time.sleep(1)
