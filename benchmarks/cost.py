@@ -117,7 +117,7 @@ def _dagster_run() -> None:
     from notaflow_pipeline.definitions import defs
 
     with dg.DagsterInstance.from_config(str(PROJECT)) as instance:
-        result = defs.resolve_job_def("ocr_job").execute_in_process(instance=instance, raise_on_error=False)
+        result = defs().resolve_job_def("ocr_job").execute_in_process(instance=instance, raise_on_error=False)
         if not result.success:
             sys.exit("the run failed: its log says why")
 

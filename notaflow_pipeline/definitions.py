@@ -1,77 +1,98 @@
-"""The one Definitions object: wiring, nothing else."""
+"""The Definitions object: wiring, nothing else.
+
+Written out rather than loaded by `dg.load_from_defs_folder`, which needs `pyproject.toml` on disk: a release is a wheel.
+"""
 
 import dagster as dg
 
-from notaflow_pipeline.defs.assets.daily_tables import ocr_attempt, ocr_daily_tables
-from notaflow_pipeline.defs.assets.dashboard import dashboard_job, dashboard_schedule, ocr_dashboard
-from notaflow_pipeline.defs.assets.ocr_text import claimed_documents_in_memory, extraction_queue, ocr_text
-from notaflow_pipeline.defs.checks.daily_health import (
-    daily_counting_checks,
+from notaflow_pipeline.defs.assets.daily_tables import daily_tables, ocr_attempt
+from notaflow_pipeline.defs.assets.dashboard import ocr_dashboard
+from notaflow_pipeline.defs.assets.extraction_queue import extraction_queue
+from notaflow_pipeline.defs.assets.ocr_text import claimed_documents_in_memory, ocr_text
+from notaflow_pipeline.defs.checks.daily_reconciliation import daily_tables_reconciled
+from notaflow_pipeline.defs.checks.daily_tables import (
+    daily_completeness_checks,
     daily_failure_rate_checks,
     daily_performance_checks,
 )
-from notaflow_pipeline.defs.checks.daily_reconciliation import (
-    daily_tables_equal_a_recount,
-    recount_job,
-    recount_schedule,
-)
-from notaflow_pipeline.defs.checks.queue_health import health_sensor, queue_health
-from notaflow_pipeline.defs.checks.queue_invariants import (
-    queue_check_job,
-    queue_check_schedule,
-    queue_keeps_its_promises,
-)
-from notaflow_pipeline.defs.jobs.housekeeping import housekeeping_job, housekeeping_schedule
-from notaflow_pipeline.defs.jobs.ocr import ocr_job
-from notaflow_pipeline.defs.jobs.recovery import ocr_recovery_job, ocr_recovery_sensor
-from notaflow_pipeline.defs.jobs.requeue import retry_exhausted_job, retry_exhausted_schedule
-from notaflow_pipeline.defs.resources import EngineResource, QueueResource, StorageResource
-from notaflow_pipeline.defs.schedules.daily_tables import (
+from notaflow_pipeline.defs.checks.queue_health import queue_health
+from notaflow_pipeline.defs.checks.queue_invariants import queue_invariants
+from notaflow_pipeline.defs.jobs.asset_jobs import (
+    daily_reconciliation_job,
+    dashboard_job,
     ocr_daily_job,
-    ocr_daily_schedule,
+    ocr_job,
     ocr_today_job,
-    ocr_today_schedule,
+    queue_invariants_job,
+)
+from notaflow_pipeline.defs.jobs.housekeeping import housekeeping_job
+from notaflow_pipeline.defs.jobs.recovery import ocr_recovery_job
+from notaflow_pipeline.defs.jobs.retry_exhausted import retry_exhausted_job
+from notaflow_pipeline.defs.partitions import daily_partitions
+from notaflow_pipeline.defs.resources import EngineResource, QueueResource, StorageResource
+from notaflow_pipeline.defs.schedules.daily_tables import ocr_daily_schedule, ocr_today_schedule
+from notaflow_pipeline.defs.schedules.maintenance import (
+    daily_reconciliation_schedule,
+    dashboard_schedule,
+    housekeeping_schedule,
+    queue_invariants_schedule,
+    retry_exhausted_schedule,
 )
 from notaflow_pipeline.defs.sensors.alerts import alert_sensor
+from notaflow_pipeline.defs.sensors.health import health_sensor
 from notaflow_pipeline.defs.sensors.ocr_ready import ocr_ready_sensor
+from notaflow_pipeline.defs.sensors.recovery import ocr_recovery_sensor
+from notaflow_pipeline.settings import load_settings
 
-defs = dg.Definitions(
-    assets=[extraction_queue, ocr_text, ocr_attempt, ocr_daily_tables, ocr_dashboard],
-    asset_checks=[
-        queue_keeps_its_promises,
-        queue_health,
-        daily_tables_equal_a_recount,
-        daily_counting_checks,
-        daily_failure_rate_checks,
-        daily_performance_checks,
-    ],
-    jobs=[
-        ocr_job,
-        ocr_recovery_job,
-        queue_check_job,
-        retry_exhausted_job,
-        ocr_daily_job,
-        ocr_today_job,
-        recount_job,
-        dashboard_job,
-        housekeeping_job,
-    ],
-    schedules=[
-        queue_check_schedule,
-        retry_exhausted_schedule,
-        ocr_daily_schedule,
-        ocr_today_schedule,
-        recount_schedule,
-        dashboard_schedule,
-        housekeeping_schedule,
-    ],
-    sensors=[ocr_ready_sensor, ocr_recovery_sensor, health_sensor, alert_sensor],
-    resources={
-        "queue": QueueResource(),
-        "storage": StorageResource(),
-        "engine": EngineResource(),
-        "io_manager": claimed_documents_in_memory,
-    },
-    # materialising from the UI does not go through the job, and is to run the same way
-    executor=dg.in_process_executor,
-)
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Return everything that Dagster loads, for the time zone, first day and intervals of the settings."""
+    settings = load_settings()
+    days = daily_partitions(settings)
+    retry_job = retry_exhausted_job(days)
+    return dg.Definitions(
+        assets=[extraction_queue, ocr_text, ocr_attempt, daily_tables(days), ocr_dashboard],
+        asset_checks=[
+            queue_invariants,
+            queue_health,
+            daily_tables_reconciled,
+            daily_completeness_checks,
+            daily_failure_rate_checks,
+            daily_performance_checks,
+        ],
+        jobs=[
+            ocr_job(settings.documents_per_run),
+            ocr_recovery_job,
+            queue_invariants_job,
+            retry_job,
+            ocr_daily_job,
+            ocr_today_job,
+            daily_reconciliation_job,
+            dashboard_job,
+            housekeeping_job,
+        ],
+        schedules=[
+            queue_invariants_schedule,
+            retry_exhausted_schedule(retry_job, days),
+            ocr_daily_schedule(days.timezone),
+            ocr_today_schedule(days.timezone),
+            daily_reconciliation_schedule(days.timezone),
+            dashboard_schedule(days.timezone),
+            housekeeping_schedule(days.timezone),
+        ],
+        sensors=[
+            ocr_ready_sensor,
+            ocr_recovery_sensor,
+            health_sensor(settings.alert_seconds),
+            alert_sensor(settings.alert_seconds),
+        ],
+        resources={
+            "queue": QueueResource(),
+            "storage": StorageResource(),
+            "engine": EngineResource(),
+            "io_manager": claimed_documents_in_memory,
+        },
+        # materialising from the UI does not go through the job, and is to run the same way
+        executor=dg.in_process_executor,
+    )

@@ -29,48 +29,48 @@ class Check:
 
 PROGRESS = Check(
     "extraction_queue",
-    "ready_documents_are_worked_on",
+    "queue_progress",
     "Documents that are ready are claimed soon. If not, the daemon, the sensor or the workers are dead, or no run starts, "
     "and then this check may be dead as well, so `notaflow alert --check` asks the same from outside.",
 )
 STUCK = Check(
     "extraction_queue",
-    "no_document_is_stuck",
+    "stuck_documents",
     "A document whose worker is gone is sent back within minutes.",
 )
-WAITING = Check("extraction_queue", "no_document_waits_too_long", "The queue is read faster than it grows.")
+WAITING = Check("extraction_queue", "waiting_time", "The queue is read faster than it grows.")
 EXHAUSTED = Check(
     "extraction_queue",
-    "exhausted_documents_were_looked_at",
+    "exhausted_acknowledged",
     "What failed for good, and was not saved by the nightly round, was looked at by a person (`notaflow alert --seen`).",
 )
 COUNTED = Check(
     "ocr_daily_failure_rate",
-    "ended_days_are_counted",
+    "daily_tables_complete",
     "An hour after a day has ended, the daily tables count all of it. If not, the night's run was missed: the asset's own "
     "freshness does not show that, as today's tables are computed soon after midnight.",
 )
 ATTEMPTS = Check(
     "ocr_daily_failure_rate",
-    "attempt_failure_rate_is_low",
+    "attempt_failure_rate_high",
     "Few attempts fail or get stuck. Alarming only when the lower end of the 95 % interval is above the threshold. Judges "
     "today, or yesterday while today has too few.",
 )
 DOCUMENTS = Check(
     "ocr_daily_failure_rate",
-    "document_failure_rate_is_low",
+    "document_failure_rate_high",
     "Few documents fail for good. Alarming only when the lower end of the 95 % interval is above the threshold. Judges "
     "today, or yesterday while today has too few.",
 )
 SLOWNESS = Check(
     "ocr_daily_performance",
-    "duration_is_as_usual",
+    "duration_anomaly",
     "The slowest twentieth of documents (p95) takes no longer than on the fourteen days before: median and median absolute "
     "deviation.",
 )
 CONFIDENCE = Check(
     "ocr_daily_performance",
-    "confidence_is_as_usual",
+    "confidence_anomaly",
     "Words are read with no less confidence than on the fourteen days before: median and median absolute deviation.",
 )
 COVERAGE = Check(

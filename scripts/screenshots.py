@@ -89,7 +89,7 @@ def take_dagster(browser: Browser, base: str, run: str, folder: Path) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 760})
     take(page, f"{base}/assets/ocr_text?view=overview", folder / "asset.png")
     take(page, f"{base}/runs/{run}", folder / "run.png")
-    check = "exhausted_documents_were_looked_at"
+    check = "exhausted_acknowledged"
     take(page, f"{base}/assets/extraction_queue?view=checks&checkDetail={check}", folder / "check.png")
     page.set_viewport_size({"width": 1280, "height": 1100})
     take(page, f"{base}/assets/ocr_daily_failure_rate?view=overview", folder / "plots.png", then=show_plots)

@@ -1,1 +1,1 @@
-"""The Dagster shell: assets, jobs, sensors, resources; one concept a file. The work itself stands in the rooms below."""
+"""Dagster's side of the pipeline, by its own nouns."""

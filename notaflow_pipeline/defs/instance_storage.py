@@ -1,20 +1,26 @@
-"""Where Dagster keeps its own tables: in a schema of its own in the queue's database, so that one URL is enough.
+"""Dagster's instance storage: dagster-postgres in a schema of its own in the queue's database, so that one URL is enough.
 
-Named by `dagster.yaml`. It is dagster-postgres; only its URL is put together here. What does not belong here: the queue.
+`dagster.yaml` names this class, which only builds the URL.
 """
 
+import atexit
+import shutil
+import sys
+import tempfile
 from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 import psycopg
+from dagster._core.storage.base_storage import DagsterStorage
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import URL
 
-from notaflow_pipeline.job_queue.database.connections import connection_parameters, unavailable
+from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable, connection_parameters, unavailable
 from notaflow_pipeline.local.embedded import running_database_url
 from notaflow_pipeline.settings import load_settings
 
@@ -28,21 +34,37 @@ class NotaflowInstanceStorage(DagsterPostgresStorage):
         return {"scheme": dg.Field(str), "schema": dg.Field(str)}
 
     @classmethod
-    def from_config_value(
+    def from_config_value(  # type: ignore[override]
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
-    ) -> "NotaflowInstanceStorage":
+    ) -> DagsterStorage:
         """Open the storage; the schema is created on first use.
 
+        Where no database is configured and the embedded one does not run, commands that only load definitions
+        (`dg check defs`, `dg list defs`, `dagster definitions validate`) get an empty temporary storage.
+
         Raises:
-            DatabaseUnavailable: no database is configured and the embedded one does not run, or it cannot be reached.
+            DatabaseUnavailable: as said, under `dagster dev`; or the configured database cannot be reached.
         """
-        url = running_database_url(load_settings())
+        try:
+            url = running_database_url(load_settings())
+        except DatabaseUnavailable:
+            # the UI and the daemon would each keep a history of their own
+            if "dev" in sys.argv[1:2]:
+                raise
+            return _temporary_storage()
         _create_schema(url, config_value["schema"])
         return cls(
             postgres_url=instance_url(url, scheme=config_value["scheme"], schema=config_value["schema"]),
             should_autocreate_tables=True,
             inst_data=inst_data,
         )
+
+
+def _temporary_storage() -> DagsterSqliteStorage:
+    """Return an empty storage in a folder that is removed when this process ends."""
+    folder = tempfile.mkdtemp(prefix="notaflow-definitions-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return DagsterSqliteStorage(folder)
 
 
 def instance_url(url: str, *, scheme: str, schema: str) -> str:

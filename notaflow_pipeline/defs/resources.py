@@ -1,7 +1,4 @@
-"""What a run works with: the queue, the storage, the engine. Configured from the environment, which no run config repeats.
-
-What does not belong here: what is done with them.
-"""
+"""Resources: the queue, the storage and the engine. Configured from the environment, so that no run config has secrets."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +21,7 @@ from notaflow_pipeline.worker.assembly import configured_reader, configured_stor
 
 
 class QueueResource(dg.ConfigurableResource["QueueResource"]):
-    """The queue's database: a pool for the length of a run. When the run ends, however, its claims are given back."""
+    """The queue's database: a connection pool for one run. Its claims are released when the run ends."""
 
     _pool: ConnectionPool[Connection] | None = PrivateAttr(default=None)
 

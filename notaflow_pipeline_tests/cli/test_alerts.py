@@ -74,8 +74,8 @@ def test_watch_from_outside_tells_and_exits_with_1_until_all_is_well_again(
         second = terminal.run("alert", "--check", **urls)
         assert "nobody has claimed any" in second.stdout
         assert hook.titles == [
-            "NotaFlow: check exhausted_documents_were_looked_at of extraction_queue fails",
-            "NotaFlow: check ready_documents_are_worked_on of extraction_queue fails",
+            "NotaFlow: check exhausted_acknowledged of extraction_queue fails",
+            "NotaFlow: check queue_progress of extraction_queue fails",
         ]
         (shown,) = terminal.json("alert", **urls)
         assert len(shown["open"]) == 2
@@ -168,7 +168,7 @@ def test_condition_is_forgotten_by_its_name_and_options_exclude_each_other(
 ) -> None:
     add_document(connection, ocr_attempts=3, ocr_last_error_at=ago("2 days"))
     terminal.run("alert", "--check")
-    key = "check:extraction_queue:exhausted_documents_were_looked_at"
+    key = "check:extraction_queue:exhausted_acknowledged"
     assert key in terminal.run("alert").stdout
     assert terminal.run("alert", "--forget", key).returncode == 0
     again, both = terminal.run("alert", "--forget", key), terminal.run("alert", "--test", "--check")

@@ -215,7 +215,7 @@ class TestStatus:
         # ordered nine days ago, and there to be read since this morning
         add_document(connection, created_at=ago("9 days"), updated_at=ago("3 hours"))
         (status,), (report,) = terminal.json("status"), terminal.json("report")
-        judged = next(one for one in terminal.json("alert", "--check") if one["check"] == "no_document_waits_too_long")
+        judged = next(one for one in terminal.json("alert", "--check") if one["check"] == "waiting_time")
         assert status["oldest_waiting_seconds"] == pytest.approx(3 * 3600, abs=60)
         assert report["queue"]["oldest_waiting_seconds"] == pytest.approx(3 * 3600, abs=60)
         assert judged["figures"]["oldest_hours"] == pytest.approx(3, abs=0.02)

@@ -7,19 +7,25 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from notaflow_pipeline.settings import load_settings
+
 DAGSTERS_OWN_WARNING = "The `__fields__` attribute is deprecated"
 """What Dagster makes of Pydantic's models while resources are defined and started."""
 
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", DAGSTERS_OWN_WARNING)
     warnings.filterwarnings("ignore", "Parameter `owners`")  # of its own sensors, which it copies
-    from notaflow_pipeline.definitions import defs
+    from notaflow_pipeline.definitions import defs as load_definitions
     from notaflow_pipeline.defs.assets import ocr_text
+    from notaflow_pipeline.defs.partitions import daily_partitions
     from notaflow_pipeline.defs.sensors import ocr_ready
 
+    defs = load_definitions()
     defs.get_repository_def()
 
-__all__ = ["DAGSTERS_OWN_WARNING", "PROJECT", "configure", "defs", "errors_of"]
+__all__ = ["DAGSTERS_OWN_WARNING", "PROJECT", "configure", "days", "defs", "errors_of"]
+
+days = daily_partitions(load_settings())
 
 PROJECT = Path(__file__).resolve().parents[2]
 

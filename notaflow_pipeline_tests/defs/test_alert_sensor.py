@@ -15,9 +15,9 @@ from dagster_shared.error import SerializableErrorInfo
 from psycopg import Connection
 
 from notaflow_pipeline.alerting import outbox
-from notaflow_pipeline.defs.checks.queue_health import SHOWN_EVERY_SECONDS, health_sensor, news
 from notaflow_pipeline.defs.sensors import alert_events
-from notaflow_pipeline.defs.sensors.alerts import STREAM, alert_sensor
+from notaflow_pipeline.defs.sensors.alerts import STREAM
+from notaflow_pipeline.defs.sensors.health import REPORT_INTERVAL_SECONDS, results_to_report
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.alerting.receivers import Webhook, webhook
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, defs
@@ -49,7 +49,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def tick(instance: dg.DagsterInstance) -> str:
-    decision = alert_sensor(dg.build_sensor_context(instance=instance))
+    decision = defs.resolve_sensor_def("alert_sensor")(dg.build_sensor_context(instance=instance))
     assert isinstance(decision, dg.SkipReason)
     return str(decision.skip_message)
 
@@ -253,36 +253,38 @@ def test_receiver_that_refuses_makes_no_tick_fail_and_its_url_is_not_logged(
 
 def test_without_receivers_conditions_are_kept(connection: Connection, instance: dg.DagsterInstance) -> None:
     evaluated(instance, "rate_is_low", passed=False)
-    assert "nobody" in tick(instance)
+    assert "no receiver" in tick(instance)
     assert [one.key for one in outbox.open_conditions(connection)] == ["check:ocr/daily:rate_is_low"]
 
 
 def test_answers_are_written_when_they_change_and_once_an_hour() -> None:
-    names, cursor = news({"a": False, "b": False}, None, now=0)
+    names, cursor = results_to_report({"a": False, "b": False}, None, now=0)
     assert names == {"a", "b"}
-    names, cursor = news({"a": False, "b": True}, cursor, now=60)
+    names, cursor = results_to_report({"a": False, "b": True}, cursor, now=60)
     assert names == {"b"}
-    names, cursor = news({"a": False, "b": True}, cursor, now=SHOWN_EVERY_SECONDS)
+    names, cursor = results_to_report({"a": False, "b": True}, cursor, now=REPORT_INTERVAL_SECONDS)
     assert names == {"a"}
-    names, _ = news({"a": False, "b": True}, cursor, now=SHOWN_EVERY_SECONDS + 60)
+    names, _ = results_to_report({"a": False, "b": True}, cursor, now=REPORT_INTERVAL_SECONDS + 60)
     assert names == {"b"}
 
 
 def test_sensor_reports_the_health_of_the_queue_and_the_ui_can_ask_it_too(
     connection: Connection, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decision = health_sensor(dg.build_sensor_context(instance=instance))
+    decision = defs.resolve_sensor_def("health_sensor")(dg.build_sensor_context(instance=instance))
     assert isinstance(decision, dg.SensorResult)
     assert [one.passed for one in decision.asset_events if isinstance(one, dg.AssetCheckEvaluation)] == [True] * 10
     monkeypatch.setenv("NOTAFLOW_ALERT_EXHAUSTED_HOURS", "0")
     enqueue_document(connection, NewDocument("index", "1", "index/1.png"))
     connection.execute("UPDATE extraction_queue SET ocr_attempts = 3")
-    changed = health_sensor(dg.build_sensor_context(instance=instance, cursor=decision.cursor))
+    changed = defs.resolve_sensor_def("health_sensor")(
+        dg.build_sensor_context(instance=instance, cursor=decision.cursor)
+    )
     assert isinstance(changed, dg.SensorResult)
     (alarm,) = changed.asset_events
     assert isinstance(alarm, dg.AssetCheckEvaluation)
-    assert (alarm.check_name, alarm.passed) == ("exhausted_documents_were_looked_at", False)
-    again = health_sensor(dg.build_sensor_context(instance=instance, cursor=changed.cursor))
+    assert (alarm.check_name, alarm.passed) == ("exhausted_acknowledged", False)
+    again = defs.resolve_sensor_def("health_sensor")(dg.build_sensor_context(instance=instance, cursor=changed.cursor))
     assert isinstance(again, dg.SkipReason)
 
     everything = dg.define_asset_job("everything", selection=dg.AssetSelection.all_asset_checks())
@@ -291,6 +293,6 @@ def test_sensor_reports_the_health_of_the_queue_and_the_ui_can_ask_it_too(
     answers = {one.check_name: one for one in result.get_asset_check_evaluations()}
     assert answers.keys() == {key.name for key in defs.resolve_asset_graph().asset_check_keys}
     assert len(answers) == 12, "names are unique, so that a message needs no more than the name"
-    assert [name for name, one in answers.items() if not one.passed] == ["exhausted_documents_were_looked_at"]
+    assert [name for name, one in answers.items() if not one.passed] == ["exhausted_acknowledged"]
     assert not any(one.blocking for one in answers.values())
     assert result.success, "a check that fails fails no run"

@@ -6,10 +6,10 @@ import dagster as dg
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.definitions import defs
 from notaflow_pipeline.job_queue import claims
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.model import Reading
+from notaflow_pipeline_tests.defs import defs
 from notaflow_pipeline_tests.job_queue.conftest import succeed
 
 pytestmark = [
@@ -21,7 +21,7 @@ SECRET = "Marie-Fictive Untelle"
 
 
 def evaluated() -> dg.AssetCheckEvaluation:
-    result = defs.resolve_job_def("queue_check_job").execute_in_process()
+    result = defs.resolve_job_def("queue_invariants_job").execute_in_process()
     [evaluation] = result.get_asset_check_evaluations()
     return evaluation
 

@@ -10,11 +10,10 @@ import dagster as dg
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.defs.partitions import days
 from notaflow_pipeline.defs.schedules.daily_tables import FIRST_OF_RANGE, LAST_OF_RANGE
 from notaflow_pipeline.reporting.daily_storage import write_day
 from notaflow_pipeline.reporting.days import day_of, window_of
-from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, PROJECT, configure, defs, errors_of
+from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, PROJECT, configure, days, defs, errors_of
 from notaflow_pipeline_tests.reporting.histories import add_attempt, add_history
 from notaflow_pipeline_tests.testing.clock import wait_past_full_hour
 
@@ -91,7 +90,7 @@ def test_range_is_computed_in_one_run_and_each_day_has_its_own_figures(
     assert [record.data["document_source"] for record in table.records] == ["index", "all"]
     evaluations = {one.check_name: one for one in result.get_asset_check_evaluations()}
     assert all(one.passed for one in evaluations.values())
-    evaluation = evaluations["daily_tables_equal_a_recount"]
+    evaluation = evaluations["daily_tables_reconciled"]
     assert "3 whole days recounted" in (evaluation.description or "")
 
 
@@ -131,7 +130,7 @@ def test_check_names_the_days_that_somebody_else_has_written(
 def test_night_that_was_missed_is_found_by_the_check_s_own_run(
     instance: dg.DagsterInstance, connection: Connection
 ) -> None:
-    schedule = defs.resolve_schedule_def("recount_schedule")
+    schedule = defs.resolve_schedule_def("daily_reconciliation_schedule")
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("20 1 * * *", days.timezone)
     wait_past_full_hour()
@@ -149,7 +148,7 @@ def test_night_that_was_missed_is_found_by_the_check_s_own_run(
 
 def _recount(instance: dg.DagsterInstance) -> list[dg.AssetCheckEvaluation]:
     """What the check says when it is launched alone, as from the asset's page."""
-    check = dg.AssetCheckKey(FAILURE_RATE, "daily_tables_equal_a_recount")
+    check = dg.AssetCheckKey(FAILURE_RATE, "daily_tables_reconciled")
     alone = defs.resolve_implicit_global_asset_job_def().get_subset(
         asset_selection=set(), asset_check_selection={check}
     )

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from psycopg import Connection
 
-from notaflow_pipeline.defs.assets.dashboard import SHOWN, dashboard_schedule, ocr_dashboard
+from notaflow_pipeline.defs.assets.dashboard import CHARTS, ocr_dashboard
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, defs
 from notaflow_pipeline_tests.reporting import history
 from notaflow_pipeline_tests.testing.clock import wait_past_full_hour
@@ -52,7 +52,7 @@ def test_page_is_written_to_the_home_and_shown_with_figures_and_pictures(
     assert NUMBER in page.read_text()
     assert metadata["exhausted"].value == 1
     assert 0 < metadata["attempt_failure_rate"].value < 1
-    for name in SHOWN:
+    for name in CHARTS:
         title, _, encoded = metadata[name].md_str.partition("](data:image/png;base64,")
         assert title.startswith("![")
         drawn = base64.b64decode(encoded.removesuffix(")"))
@@ -68,7 +68,7 @@ def test_page_is_written_to_the_home_and_shown_with_figures_and_pictures(
 def test_without_any_figure_it_is_written_without_pictures(tmp_path: Path) -> None:
     metadata = materialise(days=7)
     assert (tmp_path / "home" / "reports" / "dashboard.html").exists()
-    assert not metadata.keys() & set(SHOWN)
+    assert not metadata.keys() & set(CHARTS)
     assert "attempt_failure_rate" not in metadata
     assert metadata["ready"].value == 0
 
@@ -86,8 +86,10 @@ def test_it_follows_the_daily_tables_every_night() -> None:
         "ocr_daily_failure_rate",
         "ocr_daily_failures_by_kind",
     }
-    assert (dashboard_schedule.cron_schedule, dashboard_schedule.execution_timezone) == (
+    schedule = defs.resolve_schedule_def("dashboard_schedule")
+    assert isinstance(schedule, dg.ScheduleDefinition)
+    assert (schedule.cron_schedule, schedule.execution_timezone) == (
         "30 0 * * *",
         "America/Toronto",
     )
-    assert dashboard_schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING

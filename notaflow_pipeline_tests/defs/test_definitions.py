@@ -31,7 +31,7 @@ def test_every_asset_says_what_it_holds() -> None:
 def test_ocr_text_is_made_by_claiming_reading_and_recording() -> None:
     job = defs.resolve_job_def("ocr_job")
     ops = {node.name for node in job.all_node_defs if isinstance(node, dg.OpDefinition)}
-    assert ops == {"claim_documents", "ocr_documents", "record_batch"}
+    assert ops == {"claim_documents", "ocr_documents", "summarise_batch"}
 
 
 def test_sensor_is_on_by_default_and_launches_the_job() -> None:
@@ -42,6 +42,11 @@ def test_sensor_is_on_by_default_and_launches_the_job() -> None:
 
 def test_runs_carry_the_tag_that_the_sensor_counts() -> None:
     assert defs.resolve_job_def("ocr_job").tags["notaflow/work"] == "ocr"
+
+
+def test_launchpad_shows_the_size_of_a_batch() -> None:
+    preset = defs.resolve_job_def("ocr_job").run_config
+    assert preset == {"ops": {"ocr_text": {"ops": {"claim_documents": {"config": {"limit": 200}}}}}}
 
 
 def test_workspace_and_project_load_the_same_module_under_the_same_name() -> None:
@@ -55,14 +60,30 @@ def test_workspace_and_project_load_the_same_module_under_the_same_name() -> Non
 @pytest.mark.xdist_group("processes")
 @pytest.mark.parametrize(
     "command",
-    [["dagster", "definitions", "validate", "-w", "workspace.yaml"], ["dg", "check", "defs"]],
-    ids=["dagster", "dg"],
+    ["dagster definitions validate", "dg check defs", "dg list defs"],
 )
-def test_definitions_load_without_any_database(tmp_path: Path, command: list[str]) -> None:
+def test_definitions_load_in_a_clone_without_any_database(tmp_path: Path, command: str) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("NOTAFLOW_", "DAGSTER_"))}
-    environment |= {"DAGSTER_HOME": str(tmp_path), "NOTAFLOW_HOME": str(tmp_path / "home")}
-    program = Path(sys.executable).with_name(command[0])
+    environment |= {"NOTAFLOW_HOME": str(tmp_path / "home")}
+    program, *arguments = command.split()
     done = subprocess.run(
-        [str(program), *command[1:]], cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=120
+        [str(Path(sys.executable).with_name(program)), *arguments],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.xdist_group("processes")
+def test_dagster_dev_without_a_database_says_what_to_do(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("NOTAFLOW_", "DAGSTER_"))}
+    environment |= {"NOTAFLOW_HOME": str(tmp_path / "home")}
+    program = Path(sys.executable).with_name("dagster")
+    done = subprocess.run(
+        [str(program), "dev"], cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode != 0
+    assert "`make dev` starts it together with Dagster" in done.stderr

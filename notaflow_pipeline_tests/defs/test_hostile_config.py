@@ -46,7 +46,7 @@ HOSTILE: list[tuple[str, str | None, dict[str, Any], str]] = [
     (
         "ocr_job",
         None,
-        {"ops": {"ocr_text": {"ops": {"record_batch": {"config": {"path": PATH}}}}}},
+        {"ops": {"ocr_text": {"ops": {"summarise_batch": {"config": {"path": PATH}}}}}},
         'unexpected config entry "path"',
     ),
     ("ocr_job", None, {"execution": {"config": {"multiprocess": {"max_concurrent": HUGE}}}}, "multiprocess"),

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 from psycopg import Connection, sql
 
-from notaflow_pipeline.defs.jobs.housekeeping import Made, may_go
+from notaflow_pipeline.defs.jobs.housekeeping import RunProducts, is_removable
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, PROJECT, configure, defs, errors_of
 
 pytestmark = pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")
@@ -156,7 +156,7 @@ def test_old_answers_of_checks_go_but_for_the_newest_of_each(
     for days_ago in (50, 40):
         answer("rarely", days_ago)
 
-    assert clean(instance)["prune_old_answers"] == {"answers_removed": 3, "complete": True}
+    assert clean(instance)["prune_check_results"] == {"answers_removed": 3, "complete": True}
 
     left = "SELECT check_name, count(*) FROM dagster.asset_check_executions GROUP BY check_name ORDER BY check_name"
     assert connection.execute(left).fetchall() == [("often", 2), ("rarely", 1)]
@@ -201,5 +201,5 @@ def test_attempts_are_kept_for_ever_unless_the_policy_says_otherwise(
     ],
 )
 def test_what_a_run_made_decides_how_long_it_stays(assets: set[str], age_days: float, goes: bool) -> None:
-    made = Made({dg.AssetKey(name) for name in assets}, superseded=False)
-    assert may_go(made, age_days=age_days, keep_runs_days=30, keep_batches_days=90) is goes
+    made = RunProducts({dg.AssetKey(name) for name in assets}, superseded=False)
+    assert is_removable(made, age_days=age_days, keep_runs_days=30, keep_batches_days=90) is goes

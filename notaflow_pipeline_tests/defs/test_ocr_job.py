@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from psycopg import Connection
 
-from notaflow_pipeline.defs.assets.ocr_text import batch_metadata
+from notaflow_pipeline.defs.assets.batch_metadata import batch_metadata
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.queries import attempts_of_run
 from notaflow_pipeline.job_queue.schema.migrate import migrate

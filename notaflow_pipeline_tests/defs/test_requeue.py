@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 from psycopg import Connection
 
-from notaflow_pipeline.definitions import defs
-from notaflow_pipeline.defs.partitions import days, yesterday
+from notaflow_pipeline.defs.partitions import yesterday
 from notaflow_pipeline.job_queue import claims
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline_tests.defs import days, defs
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -110,7 +110,7 @@ def test_schedule_sends_yesterday_round_every_night() -> None:
 def test_today_can_be_backfilled_and_days_are_those_of_the_configured_zone() -> None:
     late = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)  # still the 23rd in Toronto
     assert days.get_partition_keys(current_time=late)[-1] == "2026-11-23"
-    assert yesterday(late) == "2026-11-22"
+    assert yesterday(days, late) == "2026-11-22"
     assert days.get_first_partition_key() == "2025-10-10"
 
 

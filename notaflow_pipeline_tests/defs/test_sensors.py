@@ -10,10 +10,11 @@ import pytest
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from psycopg import Connection
 
-from notaflow_pipeline.defs.jobs.ocr import OCR_RUN_TAG
-from notaflow_pipeline.defs.jobs.recovery import RECOVERY_RUN_TAG, ocr_recovery_sensor
+from notaflow_pipeline.defs.jobs.recovery import RECOVERY_RUN_TAG
+from notaflow_pipeline.defs.ocr_runs import ACTIVE, OCR_POOL, OCR_RUN_TAG
 from notaflow_pipeline.defs.sensors.lost_runs import LOST, is_lost
-from notaflow_pipeline.defs.sensors.ocr_ready import ALIVE, ocr_ready_sensor, pause_after_failures, runs_to_launch
+from notaflow_pipeline.defs.sensors.ocr_ready import ocr_ready_sensor, pause_after_failures, runs_to_launch
+from notaflow_pipeline.defs.sensors.recovery import ocr_recovery_sensor
 from notaflow_pipeline.job_queue import claims
 from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
@@ -67,6 +68,27 @@ def add_run(instance: dg.DagsterInstance, status: dg.DagsterRunStatus, tags: dic
         dg.DagsterRun(job_name="ocr_job", run_id=run_id, status=status, tags=tags, remote_job_origin=ORIGIN)
     )
     return run_id
+
+
+def test_tick_sets_the_limit_of_the_pool_of_ocr_runs(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in ("1", "3"):
+        monkeypatch.setenv("OCR_MAX_RUNS", limit)
+        tick(instance)
+        assert {pool.name: pool.limit for pool in instance.event_log_storage.get_pool_limits()} == {
+            OCR_POOL: int(limit)
+        }
+
+
+def test_every_job_that_ocrs_documents_is_in_the_pool() -> None:
+    repository = defs.get_repository_def()
+    pools = {
+        job.name: {op.pool for op in job.all_node_defs if isinstance(op, dg.OpDefinition)}
+        for job in repository.get_all_jobs()
+    }
+    with_ocr = {name for name, found in pools.items() if OCR_POOL in found}
+    assert {"ocr_job", "retry_exhausted_job", "__ASSET_JOB"} <= with_ocr
 
 
 @pytest.mark.parametrize(
@@ -145,7 +167,7 @@ def test_documents_of_other_sources_or_already_exhausted_or_backing_off_launch_n
     assert launched(instance) == 0
 
 
-@pytest.mark.parametrize("status", ALIVE)
+@pytest.mark.parametrize("status", ACTIVE)
 def test_no_second_run_is_launched_while_one_is_alive(
     connection: Connection, instance: dg.DagsterInstance, status: dg.DagsterRunStatus
 ) -> None:

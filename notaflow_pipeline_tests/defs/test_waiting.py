@@ -91,6 +91,7 @@ def test_document_that_comes_during_a_tick_is_seen_by_that_tick(
 
 
 def test_run_starts_without_what_only_reports_need() -> None:
-    program = "import sys, notaflow_pipeline.definitions; print({'pandas', 'vl_convert', 'boto3'} & sys.modules.keys())"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    load = "import sys, notaflow_pipeline.definitions; notaflow_pipeline.definitions.defs();"
+    show = "print({'pandas', 'vl_convert', 'boto3'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", load + show], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

@@ -41,8 +41,8 @@ SETTINGS = {
     "NOTAFLOW_ALERT_MINIMUM_DOCUMENTS": "5",
 }
 
-ORACLE = ("extraction_queue", "queue_keeps_its_promises")
-RECOUNT = ("ocr_daily_failure_rate", "daily_tables_equal_a_recount")
+ORACLE = ("extraction_queue", "queue_invariants")
+RECOUNT = ("ocr_daily_failure_rate", "daily_tables_reconciled")
 
 FIRST_OF_RANGE = "dagster/asset_partition_range_start"
 LAST_OF_RANGE = "dagster/asset_partition_range_end"
@@ -165,7 +165,7 @@ def mend_everything(connection: Connection, ui: DagsterUI, today: date) -> None:
     ui.start_sensor("ocr_ready_sensor")
     ui.start_sensor("ocr_recovery_sensor")
     connection.execute("UPDATE extraction_queue SET ocr_attempts = 1 WHERE status_id = 5 AND ocr_attempts = 2")
-    ui.launch("queue_check_job")
+    ui.launch("queue_invariants_job")
     # not before the waiting document is read: claims that nobody made would look like work on it
     wait_until(lambda: count_at(connection, 5) == 2)
     ended = datetime.now(ZoneInfo(ZONE))
@@ -180,18 +180,18 @@ def assert_says_what_to_do(hook: Webhook) -> None:
     """Each message names the figures and the next step."""
     said = {one["title"].removeprefix("NotaFlow: check ").split()[0]: one["message"] for one in hook.messages}
     for check, words in {
-        "ready_documents_are_worked_on": ("ready: 1", "ocr_ready_sensor"),
-        "no_document_is_stuck": ("stuck: 1", "`notaflow recover`"),
-        "no_document_waits_too_long": ("oldest hours: 25", "`notaflow status --watch`"),
-        "exhausted_documents_were_looked_at": ("not looked at: 1", "`notaflow alert --seen`"),
-        "attempt_failure_rate_is_low": ("failed: 6", "`notaflow doctor`"),
-        "document_failure_rate_is_low": ("failed: 6", "`notaflow retry`"),
-        "duration_is_as_usual": ("p95 seconds: 300", "slow storage"),
-        "confidence_is_as_usual": ("mean confidence: 4", "`notaflow reread`"),
+        "queue_progress": ("ready: 1", "ocr_ready_sensor"),
+        "stuck_documents": ("stuck: 1", "`notaflow recover`"),
+        "waiting_time": ("oldest hours: 25", "`notaflow status --watch`"),
+        "exhausted_acknowledged": ("not looked at: 1", "`notaflow alert --seen`"),
+        "attempt_failure_rate_high": ("failed: 6", "`notaflow doctor`"),
+        "document_failure_rate_high": ("failed: 6", "`notaflow retry`"),
+        "duration_anomaly": ("p95 seconds: 300", "slow storage"),
+        "confidence_anomaly": ("mean confidence: 4", "`notaflow reread`"),
         "coverage_anomaly": ("coverage percent: 5", "`notaflow reread --coverage-below 0.8`"),
-        "ended_days_are_counted": ("days missed: 1", "ocr_daily_schedule"),
-        "queue_keeps_its_promises": ("violations: 1", "`notaflow recover`", "threshold: 0"),
-        "daily_tables_equal_a_recount": ("wrong days: 1", "Materialise those days", "threshold: 0", "day: "),
+        "daily_tables_complete": ("days missed: 1", "ocr_daily_schedule"),
+        "queue_invariants": ("violations: 1", "`notaflow recover`", "threshold: 0"),
+        "daily_tables_reconciled": ("wrong days: 1", "Materialise those days", "threshold: 0", "day: "),
     }.items():
         for word in words:
             assert word in said[check], said[check]

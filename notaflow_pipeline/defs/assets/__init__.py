@@ -1,1 +1,1 @@
-"""The assets."""
+"""Assets: the queue, the texts, the daily tables and the report page."""

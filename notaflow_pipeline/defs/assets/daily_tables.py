@@ -1,8 +1,4 @@
-"""The daily tables as assets: a partition a day, any range of days in one run, each day with its own figures.
-
-What does not belong here: what the tables say (`reporting`), when they are computed (`schedules.daily_tables`), and which
-figures are alarming.
-"""
+"""The daily tables as assets: one partition per day, any range of days in one run, each day with its own figures."""
 
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
@@ -10,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from notaflow_pipeline.defs.partitions import days
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.settings import load_settings
 
@@ -23,11 +18,8 @@ PERFORMANCE = dg.AssetKey("ocr_daily_performance")
 FAILURE_RATE = dg.AssetKey("ocr_daily_failure_rate")
 FAILURES_BY_KIND = dg.AssetKey("ocr_daily_failures_by_kind")
 
-KINDS_SHOWN = 20
+MAX_KINDS = 20
 """How many kinds of failure get a plot of their own; the table has all."""
-
-FRESH = dg.FreshnessPolicy.cron(deadline_cron="0 1 * * *", lower_bound_delta=timedelta(hours=1), timezone=days.timezone)
-"""Between midnight and one o'clock, yesterday's tables are computed."""
 
 PERFORMANCE_COLUMNS = {
     "document_source": ("text", "index, acte, or all for the sum"),
@@ -71,7 +63,7 @@ FAILURES_BY_KIND_COLUMNS = {
 }
 
 
-# what the tables are made from, and terminals write it too: they can be computed where no run was ever launched
+# an asset of its own, as terminals write it too: daily tables can be computed where no run was ever launched
 ocr_attempt = dg.AssetSpec(
     "ocr_attempt",
     deps=["ocr_text"],
@@ -89,61 +81,73 @@ def _schema(columns: Mapping[str, tuple[str, str]]) -> dg.TableSchema:
     return dg.TableSchema([dg.TableColumn(name, kind, description=what) for name, (kind, what) in columns.items()])
 
 
-def _spec(key: dg.AssetKey, columns: Mapping[str, tuple[str, str]], description: str) -> dg.AssetSpec:
-    return dg.AssetSpec(
-        key,
-        deps=[ocr_attempt],
-        description=(
-            f"{description} One row per day and source, and `all` for the sum; days are those of {days.timezone}. Computed "
-            "shortly after midnight for the day before, and during the day for today; materialise any range to have it "
-            "computed again."
-        ),
-        group_name="daily",
-        kinds={"pandas", "postgres"},
-        partitions_def=days,
-        freshness_policy=FRESH,
-        metadata={"dagster/column_schema": _schema(columns), "dagster/table_name": key.to_user_string()},
+def daily_tables(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
+    """Return the three daily tables as one multi-asset with these partitions."""
+    # yesterday's tables are computed between midnight and one o'clock
+    fresh = dg.FreshnessPolicy.cron(
+        deadline_cron="0 1 * * *", lower_bound_delta=timedelta(hours=1), timezone=days.timezone
     )
 
+    def spec(key: dg.AssetKey, columns: Mapping[str, tuple[str, str]], description: str) -> dg.AssetSpec:
+        return dg.AssetSpec(
+            key,
+            deps=[ocr_attempt],
+            description=(
+                f"{description} One row per day and source, and `all` for the sum; days are those of {days.timezone}. "
+                "Computed shortly after midnight for the day before, and during the day for today; materialise any range "
+                "to compute it again."
+            ),
+            group_name="daily",
+            kinds={"pandas", "postgres"},
+            partitions_def=days,
+            freshness_policy=fresh,
+            metadata={"dagster/column_schema": _schema(columns), "dagster/table_name": key.to_user_string()},
+        )
 
-@dg.multi_asset(
-    name="ocr_daily_tables",
-    specs=[
-        _spec(PERFORMANCE, PERFORMANCE_COLUMNS, "How much was read, how long it took and waited, and how sure it is."),
-        _spec(FAILURE_RATE, FAILURE_RATE_COLUMNS, "How many attempts and documents failed, with a 95 % interval."),
-        _spec(FAILURES_BY_KIND, FAILURES_BY_KIND_COLUMNS, "What attempts failed of."),
-    ],
-    backfill_policy=dg.BackfillPolicy.single_run(),
-)
-def ocr_daily_tables(context: dg.AssetExecutionContext, queue: QueueResource) -> Iterator[dg.MaterializeResult[None]]:
-    """Compute each day from the attempts that finished on it, and write its three tables in one transaction."""
-    from notaflow_pipeline.reporting.daily_storage import (
-        write_day,  # with pandas, which would slow the start of every run
+    @dg.multi_asset(
+        name="ocr_daily_tables",
+        specs=[
+            spec(
+                PERFORMANCE, PERFORMANCE_COLUMNS, "How much was read, how long it took and waited, and how sure it is."
+            ),
+            spec(FAILURE_RATE, FAILURE_RATE_COLUMNS, "How many attempts and documents failed, with a 95 % interval."),
+            spec(FAILURES_BY_KIND, FAILURES_BY_KIND_COLUMNS, "Failed attempts by kind of failure."),
+        ],
+        backfill_policy=dg.BackfillPolicy.single_run(),
     )
+    def ocr_daily_tables(
+        context: dg.AssetExecutionContext, queue: QueueResource
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        """Compute each day from the attempts that finished on it, and write its three tables in one transaction."""
+        from notaflow_pipeline.reporting.daily_storage import (
+            write_day,  # imports pandas, which slows the start of a run
+        )
 
-    settings = load_settings()
-    for key in context.partition_keys:
-        with queue.connection_for_a_day() as connection:
-            tables = write_day(
-                connection,
-                date.fromisoformat(key),
-                timezone=days.timezone,
-                low_confidence=settings.low_confidence,
-                low_coverage=settings.low_coverage,
-            )
-        for asset, metadata in metadata_of(tables).items():
-            context.add_asset_metadata(metadata, asset_key=asset, partition_key=key)
-    context.log.info("Computed %d days, to %s.", len(context.partition_keys), context.partition_keys[-1])
-    # without metadata, which would be copied to every day
-    yield from (dg.MaterializeResult(asset_key=key) for key in (PERFORMANCE, FAILURE_RATE, FAILURES_BY_KIND))
+        settings = load_settings()
+        for key in context.partition_keys:
+            with queue.connection_for_a_day() as connection:
+                tables = write_day(
+                    connection,
+                    date.fromisoformat(key),
+                    timezone=days.timezone,
+                    low_confidence=settings.low_confidence,
+                    low_coverage=settings.low_coverage,
+                )
+            for asset, metadata in metadata_of(tables).items():
+                context.add_asset_metadata(metadata, asset_key=asset, partition_key=key)
+        context.log.info("Computed %d days, to %s.", len(context.partition_keys), context.partition_keys[-1])
+        # without metadata, which would be copied to every day
+        yield from (dg.MaterializeResult(asset_key=key) for key in (PERFORMANCE, FAILURE_RATE, FAILURES_BY_KIND))
+
+    return ocr_daily_tables
 
 
 def metadata_of(tables: "DailyTables") -> dict[dg.AssetKey, dict[str, dg.MetadataValue]]:
-    """Return each table with the figures of its sum, which the UI plots over the days; absent ones are left out."""
+    """Return the metadata of each table: the figures of its `all` row, which the UI plots over the days, and its rows."""
     from notaflow_pipeline.reporting.daily import ALL, rows_of
 
     kinds = tables.failures_by_kind
-    of_all = rows_of(kinds[kinds["document_source"] == ALL].nlargest(KINDS_SHOWN, "attempts"))
+    of_all = rows_of(kinds[kinds["document_source"] == ALL].nlargest(MAX_KINDS, "attempts"))
     by_kind = {f"failures: {row['failure_kind']}": row["attempts"] for row in of_all}
     return {
         PERFORMANCE: _figures(_sum(tables.performance)) | _table(tables.performance, PERFORMANCE_COLUMNS),

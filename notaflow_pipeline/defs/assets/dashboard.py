@@ -1,7 +1,4 @@
-"""The asset `ocr_dashboard`: the page with charts, written anew every night, and a glance at it in the UI.
-
-What does not belong here: what the page shows (`reporting`), and where queue and tables meet (`dashboard` above).
-"""
+"""The asset `ocr_dashboard`: the report page with charts, and its main figures in the UI."""
 
 import base64
 from typing import TYPE_CHECKING
@@ -9,19 +6,18 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
-from notaflow_pipeline.defs.partitions import days
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
     from notaflow_pipeline.reporting.report_data import Figures
 
-SHOWN = ("throughput", "failure_rate", "duration")
+CHARTS = ("throughput", "failure_rate", "duration")
 """The charts that the UI shows as pictures; each stays in the event log with its materialisation, at 5 to 20 kB."""
 
 
 class DashboardConfig(dg.Config):
-    """How much the page shows."""
+    """The period that the page shows."""
 
     days: int = Field(default=90, ge=1, le=3660, description="Days on the page, today included.")
 
@@ -52,11 +48,11 @@ def ocr_dashboard(config: DashboardConfig, queue: QueueResource) -> dg.Materiali
     page, path = render_page(figures), report_service.page_path(settings)
     write_page(page, path)
     return dg.MaterializeResult(
-        metadata={"page": dg.MetadataValue.path(path), "page_bytes": len(page.encode()), **_glance(figures)}
+        metadata={"page": dg.MetadataValue.path(path), "page_bytes": len(page.encode()), **_summary(figures)}
     )
 
 
-def _glance(figures: "Figures") -> dict[str, dg.MetadataValue]:
+def _summary(figures: "Figures") -> dict[str, dg.MetadataValue]:
     """Return figures for the plots, among them the queue's counts, and pictures of the charts; nothing is a text of a row."""
     totals = {
         name: dg.MetadataValue.float(round(value, 4)) for name, value in figures.totals().items() if value is not None
@@ -68,7 +64,7 @@ def _glance(figures: "Figures") -> dict[str, dg.MetadataValue]:
         "backing_off": figures.queue.backing_off,
         "exhausted": figures.queue.exhausted,
     }
-    pictures = {name: _markdown(name, figures) for name in SHOWN} if figures.totals()["attempts"] else {}
+    pictures = {name: _markdown(name, figures) for name in CHARTS} if figures.totals()["attempts"] else {}
     return {**pictures, **totals, **{name: dg.MetadataValue.int(count) for name, count in queue.items()}}
 
 
@@ -79,20 +75,3 @@ def _markdown(name: str, figures: "Figures") -> dg.MetadataValue:
     title = words("en")[f"{name}_title"]
     encoded = base64.b64encode(picture(name, figures, "en")).decode()
     return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{encoded})")
-
-
-dashboard_job = dg.define_asset_job(
-    "dashboard_job",
-    selection=[ocr_dashboard],
-    executor_def=dg.in_process_executor,
-    description="Writes the page with charts anew.",
-)
-
-dashboard_schedule = dg.ScheduleDefinition(
-    name="dashboard_schedule",
-    job=dashboard_job,
-    cron_schedule="30 0 * * *",
-    execution_timezone=days.timezone,
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Every night, when the tables of the day before are there.",
-)

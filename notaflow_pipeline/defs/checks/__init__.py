@@ -1,1 +1,1 @@
-"""The asset checks."""
+"""Asset checks: the queue and the daily tables."""

@@ -1,7 +1,7 @@
-"""Do the daily tables equal a recount of the attempts? Beside the assets in the UI, after each night's run and each backfill.
+"""The check `daily_tables_reconciled`: the daily tables equal a recount of the attempts.
 
-And once a night by itself: a check that is asked by the night's run alone says nothing when there was none. What does not
-belong here: the recount (`reporting.reconciliation`), and thresholds.
+It runs after each night's run and each backfill, and once a night by itself: a check that only the nightly run evaluates
+says nothing when that run is missing.
 """
 
 from collections.abc import Sequence
@@ -10,18 +10,17 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 
 from notaflow_pipeline.defs.assets.daily_tables import FAILURE_RATE, FAILURES_BY_KIND, PERFORMANCE
-from notaflow_pipeline.defs.partitions import days
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.reporting.days import day_of, window_of
 from notaflow_pipeline.reporting.due_days import GRACE, LAST_DAYS
 from notaflow_pipeline.reporting.reconciliation import Difference, find_daily_differences
-from notaflow_pipeline.settings import load_settings
+from notaflow_pipeline.settings import Settings, load_settings
 
-SHOWN = 100
+MAX_ROWS = 100
 
 
 @dg.asset_check(
-    name="daily_tables_equal_a_recount",
+    name="daily_tables_reconciled",
     asset=FAILURE_RATE,
     additional_deps=[PERFORMANCE, FAILURES_BY_KIND],
     description=(
@@ -29,7 +28,7 @@ SHOWN = 100
         f"{LAST_DAYS} whole days. A day under way is left out."
     ),
 )
-def daily_tables_equal_a_recount(context: dg.AssetCheckExecutionContext, queue: QueueResource) -> dg.AssetCheckResult:
+def daily_tables_reconciled(context: dg.AssetCheckExecutionContext, queue: QueueResource) -> dg.AssetCheckResult:
     """Recount, and name what differs."""
     from notaflow_pipeline.reporting.attempts import pruned_before  # with pandas, as in `daily`
 
@@ -39,8 +38,9 @@ def daily_tables_equal_a_recount(context: dg.AssetCheckExecutionContext, queue: 
         pruned = pruned_before(connection)
         whole = [
             day
-            for day in _days_of(context, now)
-            if day < day_of(now, days.timezone) and (pruned is None or pruned <= window_of(day, days.timezone).start)
+            for day in _days_to_compare(context, now, settings)
+            if day < day_of(now, settings.timezone)
+            and (pruned is None or pruned <= window_of(day, settings.timezone).start)
         ]
         differences = [
             one
@@ -48,7 +48,7 @@ def daily_tables_equal_a_recount(context: dg.AssetCheckExecutionContext, queue: 
             for one in find_daily_differences(
                 connection,
                 day,
-                timezone=days.timezone,
+                timezone=settings.timezone,
                 low_confidence=settings.low_confidence,
                 low_coverage=settings.low_coverage,
             )
@@ -86,13 +86,12 @@ def _days(count: int) -> str:
     return "1 whole day" if count == 1 else f"{count} whole days"
 
 
-def _days_of(context: dg.AssetCheckExecutionContext, now: datetime) -> list[date]:
+def _days_to_compare(context: dg.AssetCheckExecutionContext, now: datetime, settings: Settings) -> list[date]:
     if context.has_partition_key or context.has_partition_key_range:
         return [date.fromisoformat(key) for key in context.partition_keys]
-    first = load_settings().partitions_start
-    today = day_of(now - GRACE, days.timezone)
+    today = day_of(now - GRACE, settings.timezone)
     last_days = [today - timedelta(days=back) for back in range(LAST_DAYS, 0, -1)]
-    return [day for day in last_days if day >= first]
+    return [day for day in last_days if day >= settings.partitions_start]
 
 
 def _table(differences: Sequence[Difference]) -> dg.TableMetadataValue:
@@ -107,24 +106,7 @@ def _table(differences: Sequence[Difference]) -> dg.TableMetadataValue:
                 "counted": str(one.counted),
             }
         )
-        for one in differences[:SHOWN]
+        for one in differences[:MAX_ROWS]
     ]
     columns = [dg.TableColumn(name) for name in ("day", "table", "row", "column", "stored", "counted")]
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
-
-
-recount_job = dg.define_asset_job(
-    "recount_job",
-    selection=dg.AssetSelection.checks(daily_tables_equal_a_recount),
-    executor_def=dg.in_process_executor,
-    description="Counts the last whole days again, and compares the daily tables with that.",
-)
-
-recount_schedule = dg.ScheduleDefinition(
-    name="recount_schedule",
-    job=recount_job,
-    cron_schedule="20 1 * * *",
-    execution_timezone=days.timezone,
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Every night, when yesterday's tables ought to be there, whether or not a run has computed them.",
-)

@@ -1,4 +1,4 @@
-"""A verdict as Dagster shows it: an asset check's result, with its figures as metadata."""
+"""Converts the verdicts of `health_checks` into results of asset checks, with their figures as metadata."""
 
 import dagster as dg
 

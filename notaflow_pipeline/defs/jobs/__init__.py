@@ -1,1 +1,1 @@
-"""The jobs that are no assets' own."""
+"""Jobs: what a run does."""

@@ -1,7 +1,7 @@
-"""What goes of Dagster's history of checks: answers that are old and have been followed by a newer one.
+"""Removes old check results from Dagster's tables where a newer one exists.
 
-Dagster removes a run's events with the run, never an answer that no run gave (`health_sensor` has some 200 a day), nor the
-line that the checks' own table has for each. What does not belong here: when that happens (`housekeeping`).
+Dagster removes a run's events with the run, but never a result that no run recorded (`health_sensor` records some 200 a
+day), nor the row in the checks' own table.
 """
 
 import time
@@ -50,7 +50,7 @@ FROM old
 
 
 @dataclass(frozen=True)
-class PrunedAnswers:
+class PrunedResults:
     """How many answers were removed, and whether that was all."""
 
     answers: int
@@ -59,7 +59,7 @@ class PrunedAnswers:
 
 def prune_check_history(
     connection: Connection, before: datetime, *, batch: int = 1000, seconds: float = 60.0
-) -> PrunedAnswers:
+) -> PrunedResults:
     """Remove old answers of checks that were followed by newer ones, in short transactions.
 
     Args:
@@ -75,6 +75,6 @@ def prune_check_history(
         count = int(connection.execute(text(_PRUNE_BATCH), arguments).scalar_one())
         removed += count
         if count < batch:
-            return PrunedAnswers(removed, complete=True)
+            return PrunedResults(removed, complete=True)
         if time.monotonic() > deadline:
-            return PrunedAnswers(removed, complete=False)
+            return PrunedResults(removed, complete=False)

@@ -1,7 +1,6 @@
-"""What goes, so that nothing grows for ever: old runs with their events and logs, and histories of documents long gone.
+"""The housekeeping job: removes old runs with their events and logs, old check results, and old attempts.
 
-Dagster purges the ticks of sensors and schedules by itself (`retention` in dagster.yaml). What does not belong here: which
-attempts may go (`job_queue.maintenance.retention`).
+Dagster purges the ticks of sensors and schedules by itself (`retention` in dagster.yaml).
 """
 
 import time
@@ -14,7 +13,6 @@ import dagster as dg
 from dagster_postgres import PostgresEventLogStorage
 
 from notaflow_pipeline.defs.jobs.check_history import prune_check_history
-from notaflow_pipeline.defs.partitions import days
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.job_queue.maintenance.retention import prune_attempts
 from notaflow_pipeline.settings import load_settings
@@ -24,22 +22,22 @@ FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.Dagster
 BATCH_ASSETS = frozenset({dg.AssetKey("ocr_text")})
 """Assets with a materialisation for every batch. Of others, plots and checks look back on the newest of each partition."""
 
-RUNS_AT_ONCE = 200
+RUNS_PER_QUERY = 200
 """Dagster's storage opens a connection for every question, so they are asked about many at once."""
 
-LONGEST_SECONDS = 900.0
+MAX_SECONDS = 900.0
 """For each part of a night's work; what is left over goes the next night."""
 
 
 @dataclass(frozen=True)
-class Made:
-    """What a run materialised, and whether all of it was partitions that a later run computed again."""
+class RunProducts:
+    """The assets that a run materialised, and whether all of them were partitions that a later run computed again."""
 
     assets: Set[dg.AssetKey]
     superseded: bool
 
 
-def may_go(made: Made, *, age_days: float, keep_runs_days: int, keep_batches_days: int) -> bool:
+def is_removable(made: RunProducts, *, age_days: float, keep_runs_days: int, keep_batches_days: int) -> bool:
     """Whether a finished run and its events are no longer needed.
 
     Args:
@@ -58,7 +56,7 @@ def may_go(made: Made, *, age_days: float, keep_runs_days: int, keep_batches_day
 def prune_runs(context: dg.OpExecutionContext) -> None:
     """Remove old runs with their events and their captured output; say how many of which job."""
     settings = load_settings()
-    deadline = time.monotonic() + LONGEST_SECONDS
+    deadline = time.monotonic() + MAX_SECONDS
     newest = _runs_of_newest_batches(context.instance)
     newest_of_partition: dict[dg.AssetKey, Mapping[str, int]] = {}
     removed: Counter[str] = Counter()
@@ -69,8 +67,8 @@ def prune_runs(context: dg.OpExecutionContext) -> None:
             complete = False
             break
         run = record.dagster_run
-        goes = run.run_id not in newest and may_go(
-            _made(context.instance, run.run_id, newest_of_partition),
+        goes = run.run_id not in newest and is_removable(
+            _products_of(context.instance, run.run_id, newest_of_partition),
             age_days=(datetime.now(UTC) - record.update_timestamp.replace(tzinfo=UTC)) / timedelta(days=1),
             keep_runs_days=settings.keep_runs_days,
             keep_batches_days=settings.keep_batches_days,
@@ -92,7 +90,7 @@ def prune_runs(context: dg.OpExecutionContext) -> None:
 
 
 @dg.op(ins={"done": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "postgres"})
-def prune_old_answers(context: dg.OpExecutionContext) -> None:
+def prune_check_results(context: dg.OpExecutionContext) -> None:
     """Remove old answers of checks that belong to no run; say how many."""
     before = datetime.now(UTC) - timedelta(days=load_settings().keep_runs_days)
     storage = context.instance.event_log_storage
@@ -100,7 +98,7 @@ def prune_old_answers(context: dg.OpExecutionContext) -> None:
         context.log.info("Answers of checks are kept: Dagster's history is not in PostgreSQL.")
         return
     with storage.index_connection() as connection:
-        pruned = prune_check_history(connection, before, seconds=LONGEST_SECONDS)
+        pruned = prune_check_history(connection, before, seconds=MAX_SECONDS)
     context.log.info("Removed %d answers of checks.", pruned.answers)
     context.add_output_metadata({"answers_removed": pruned.answers, "complete": pruned.complete})
 
@@ -114,7 +112,7 @@ def prune_old_attempts(context: dg.OpExecutionContext, queue: QueueResource) -> 
         return
     before = datetime.now(UTC) - timedelta(days=settings.keep_attempts_days)
     with queue.pool.connection() as connection:
-        pruned = prune_attempts(connection, before, timezone=settings.timezone, seconds=LONGEST_SECONDS)
+        pruned = prune_attempts(connection, before, timezone=settings.timezone, seconds=MAX_SECONDS)
     context.log.info("Removed %d attempts of %d documents that are gone.", pruned.attempts, pruned.documents)
     context.add_output_metadata(
         {
@@ -136,29 +134,21 @@ def prune_old_attempts(context: dg.OpExecutionContext, queue: QueueResource) -> 
 )
 def housekeeping_job() -> None:
     """Wire the ops."""
-    prune_old_attempts(done=prune_old_answers(done=prune_runs()))
-
-
-housekeeping_schedule = dg.ScheduleDefinition(
-    name="housekeeping_schedule",
-    job=housekeeping_job,
-    cron_schedule="10 4 * * *",
-    execution_timezone=days.timezone,
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Every night, after the backfill of failed documents.",
-)
+    prune_old_attempts(done=prune_check_results(done=prune_runs()))
 
 
 def _finished_runs(instance: dg.DagsterInstance, *, older_than_days: int) -> Iterator[dg.RunRecord]:
     """Yield finished runs, oldest first. All ids are read before the first goes: a deleted run is no place to go on from."""
     wanted = dg.RunsFilter(statuses=list(FINISHED), updated_before=datetime.now(UTC) - timedelta(days=older_than_days))
     oldest_first = instance.get_run_ids(wanted)[::-1]
-    for start in range(0, len(oldest_first), RUNS_AT_ONCE):
-        page = dg.RunsFilter(run_ids=oldest_first[start : start + RUNS_AT_ONCE])
+    for start in range(0, len(oldest_first), RUNS_PER_QUERY):
+        page = dg.RunsFilter(run_ids=oldest_first[start : start + RUNS_PER_QUERY])
         yield from instance.get_run_records(page, ascending=True)
 
 
-def _made(instance: dg.DagsterInstance, run_id: str, newest_of_partition: dict[dg.AssetKey, Mapping[str, int]]) -> Made:
+def _products_of(
+    instance: dg.DagsterInstance, run_id: str, newest_of_partition: dict[dg.AssetKey, Mapping[str, int]]
+) -> RunProducts:
     """Return what a run made; `newest_of_partition` is filled as it is needed, with the events' ids by partition."""
     found = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
     assets = set()
@@ -176,7 +166,7 @@ def _made(instance: dg.DagsterInstance, run_id: str, newest_of_partition: dict[d
                 event.asset_key, dg.DagsterEventType.ASSET_MATERIALIZATION
             )
         superseded &= record.storage_id < newest_of_partition[event.asset_key].get(event.partition, 0)
-    return Made(frozenset(assets), superseded)
+    return RunProducts(frozenset(assets), superseded)
 
 
 def _runs_of_newest_batches(instance: dg.DagsterInstance) -> frozenset[str]:

@@ -1,1 +1,1 @@
-"""The schedules."""
+"""Schedules: what runs every night, every hour and every quarter of an hour."""

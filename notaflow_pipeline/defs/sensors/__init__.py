@@ -1,1 +1,1 @@
-"""The sensors."""
+"""Sensors: what starts runs, watches them and sends alerts."""

@@ -1,7 +1,6 @@
-"""What Dagster wrote down that somebody may have to hear of: answers of checks, and ends of runs, in the order of its log.
+"""Reads check results and ends of runs from Dagster's event log, in its order.
 
-Its own run-failure sensors handle five runs a tick and see no failed check. What does not belong here: what follows from an
-event (`alerting.conditions`), and how far was read (`alerting.outbox`).
+Dagster's own run-failure sensors handle five runs a tick and see no failed check.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,7 @@ from dagster._core.events import JobFailureData
 from notaflow_pipeline.alerting import observations
 from notaflow_pipeline.alerting.conditions import Observation
 
-PAGE = 200
+EVENTS_PER_QUERY = 200
 
 SETTLE_SECONDS = 60
 """Ids are given before a transaction commits: a lower one may appear after a higher one. Younger events are read again."""
@@ -34,7 +33,7 @@ class EventPage:
 
 
 def read_events(
-    instance: dg.DagsterInstance, position: int | None, *, now: float, ui_url: str, page: int = PAGE
+    instance: dg.DagsterInstance, position: int | None, *, now: float, ui_url: str, page: int = EVENTS_PER_QUERY
 ) -> Iterator[EventPage]:
     """Yield every event after `position`, oldest first, to the end of the log.
 

@@ -1,7 +1,4 @@
-"""Somebody is told: events are turned into messages, and messages are delivered, by a sensor that launches nothing.
-
-What does not belong here: which events (`alert_events`), and every decision (`alerting`).
-"""
+"""The sensor that turns events into alert messages and delivers them; it launches no run."""
 
 import time
 from datetime import timedelta
@@ -22,37 +19,43 @@ READ_SECONDS = 15
 DELIVER_SECONDS = 20
 """A tick may take 60 s. Reading, delivering and one last message of 15 s fit; what is left goes on with the next tick."""
 
-KEPT = timedelta(days=90)
+RETENTION = timedelta(days=90)
 
 
-@dg.sensor(
-    minimum_interval_seconds=load_settings().alert_seconds,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description=(
-        "Turns failed checks and failed runs into messages to NOTAFLOW_ALERT_URLS: one when a condition starts, a reminder "
-        "now and then, one when it ends."
-    ),
-)
-def alert_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """Read what is new in the log, write the messages that it calls for, deliver what waits."""
-    settings = load_settings()
-    url = running_database_url(settings)
-    started = work_off(context.instance, settings, url)
-    secret = settings.alert_urls
-    receivers = read_receivers(secret.get_secret_value() if secret else None)
-    with connect(url) as connection:
-        outbox.remind(connection, every=timedelta(hours=settings.alert_reminder_hours), timezone=settings.timezone)
-        outbox.enrol(connection, receivers)
-        outbox.prune(connection, older_than=KEPT)
-    delivered = deliver(lambda: connect(url), receivers, budget_seconds=DELIVER_SECONDS)
-    for problem in delivered.problems:
-        context.log.warning("An alert could not be delivered, and is tried again: %s", problem)
-    told = "nobody: NOTAFLOW_ALERT_URLS is empty" if not receivers else f"{delivered.messages} delivered"
-    return dg.SkipReason(f"{started} new messages; {told}.")
+def alert_sensor(interval_seconds: int) -> dg.SensorDefinition:
+    """Return the sensor, evaluated at this interval."""
+
+    @dg.sensor(
+        name="alert_sensor",
+        minimum_interval_seconds=interval_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            "Turns failed checks and failed runs into messages to NOTAFLOW_ALERT_URLS: one when a condition starts, "
+            "reminders, and one when it ends."
+        ),
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        """Read new events, write the messages that they call for, and deliver pending messages."""
+        settings = load_settings()
+        url = running_database_url(settings)
+        started = read_new_events(context.instance, settings, url)
+        secret = settings.alert_urls
+        receivers = read_receivers(secret.get_secret_value() if secret else None)
+        with connect(url) as connection:
+            outbox.remind(connection, every=timedelta(hours=settings.alert_reminder_hours), timezone=settings.timezone)
+            outbox.enrol(connection, receivers)
+            outbox.prune(connection, older_than=RETENTION)
+        delivered = deliver(lambda: connect(url), receivers, budget_seconds=DELIVER_SECONDS)
+        for problem in delivered.problems:
+            context.log.warning("An alert could not be delivered, and is tried again: %s", problem)
+        told = "no receiver: NOTAFLOW_ALERT_URLS is empty" if not receivers else f"{delivered.messages} delivered"
+        return dg.SkipReason(f"{started} new messages; {told}.")
+
+    return sensor
 
 
-def work_off(instance: dg.DagsterInstance, settings: Settings, url: str) -> int:
-    """Read the log to its end, or as far as `READ_SECONDS` lead; return how many messages it called for."""
+def read_new_events(instance: dg.DagsterInstance, settings: Settings, url: str) -> int:
+    """Read the event log to its end, for `READ_SECONDS` at most; return how many messages the events called for."""
     until = time.monotonic() + READ_SECONDS
     count = 0
     with connect(url) as connection:

@@ -1,9 +1,8 @@
-"""Which OCR runs are said to be at work, and are not? They are ended as failed, or they would take the place of others.
+"""Detection of lost OCR runs, which Dagster shows as started although their process is gone; they are ended as failed.
 
-A run's process and the code server that started it can die together, with a machine or for lack of memory. Nobody is left
-then to tell Dagster, which shows the run as started until `run_monitoring.max_runtime_seconds`. Leases know better. Runs that
-are starting or being cancelled have short limits of Dagster's own. What does not belong here: the documents of such a run,
-which recovery sends back.
+A run's process and the code server that started it can die together, with a machine or for lack of memory. Dagster then
+shows the run as started until `run_monitoring.max_runtime_seconds`; expired leases show it earlier. Runs that are starting
+or being cancelled have short limits of Dagster's own. Recovery makes the documents of such a run ready again.
 """
 
 import time
@@ -11,13 +10,13 @@ import time
 import dagster as dg
 from psycopg import Connection
 
-from notaflow_pipeline.defs.jobs.ocr import OCR_RUN_TAG
+from notaflow_pipeline.defs.ocr_runs import OCR_RUN_TAG
 from notaflow_pipeline.job_queue.queries import seconds_since_last_lease
 
 SILENT_SECONDS = 15.0
 """How long after its last lease a run may take to write down what it did, where leases are short."""
 
-LOST = "The run's process is gone: it holds no lease any more, and it has not ended. Its documents are sent back."
+LOST = "The run's process is gone: it holds no lease any more, and it has not ended. Its documents become ready again."
 
 
 def is_lost(*, started_seconds_ago: float, without_lease_seconds: float | None, patience_seconds: float) -> bool:

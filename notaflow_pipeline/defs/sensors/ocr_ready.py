@@ -1,7 +1,6 @@
-"""When does an OCR run start? `ocr_ready_sensor` keeps the right number of runs alive while there is work.
+"""The sensor that keeps the right number of OCR runs active while documents are ready.
 
-The decision is a pure function. Row ids are never passed on: the claim decides who works on what. And no run key, which
-would block a retry for ever.
+It never passes row ids: the claim decides who works on what. And it sets no run key, which would block a retry for ever.
 """
 
 import math
@@ -11,7 +10,7 @@ from collections.abc import Sequence
 import dagster as dg
 from psycopg import Connection
 
-from notaflow_pipeline.defs.jobs.ocr import OCR_RUN_TAG, ocr_job
+from notaflow_pipeline.defs.ocr_runs import ACTIVE, OCR_RUN_TAG, limit_ocr_runs
 from notaflow_pipeline.defs.sensors.lost_runs import end_lost_runs
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.job_queue.pause import paused
@@ -19,15 +18,7 @@ from notaflow_pipeline.job_queue.queries import can_claim, count_ready
 from notaflow_pipeline.local.embedded import running_database_url
 from notaflow_pipeline.settings import Settings, load_settings
 
-ALIVE = (
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-)
-
-LONGEST_PAUSE_SECONDS = 900
+MAX_PAUSE_SECONDS = 900
 FIRST_PAUSE_SECONDS = 30
 
 LOOK_SECONDS = 4.0
@@ -51,26 +42,27 @@ def runs_to_launch(*, ready: int, alive: int, documents_per_run: int, max_runs: 
 
 
 def pause_after_failures(*, failures_in_a_row: int, seconds_since_last: float) -> float:
-    """Return how many seconds to wait yet, when the last runs failed because the surroundings did; 0 is none.
+    """Return how many seconds to wait yet, when the last runs failed because the infrastructure did; 0 is none.
 
     The pause doubles with each failure, from half a minute to a quarter of an hour.
     """
     if failures_in_a_row == 0:
         return 0
-    pause = min(FIRST_PAUSE_SECONDS * 2.0 ** (failures_in_a_row - 1), LONGEST_PAUSE_SECONDS)
+    pause = min(FIRST_PAUSE_SECONDS * 2.0 ** (failures_in_a_row - 1), MAX_PAUSE_SECONDS)
     return max(0.0, pause - seconds_since_last)
 
 
 @dg.sensor(
-    job=ocr_job,
+    job_name="ocr_job",
     # less than the 5 s after which Dagster asks again, or it would ask every other time
     minimum_interval_seconds=1,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Keeps the right number of OCR runs alive while documents are ready.",
+    description="Keeps the right number of OCR runs active while documents are ready.",
 )
 def ocr_ready_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """Count the runs that are truly at work and the documents, decide, and launch."""
     settings = load_settings()
+    limit_ocr_runs(context.instance, settings.max_runs)
     with connect(running_database_url(settings)) as connection:
         for run_id in end_lost_runs(context.instance, connection, patience_seconds=60 * settings.stuck_minutes):
             context.log.warning("Run %s has no process any more; it was ended as failed.", run_id)
@@ -88,7 +80,9 @@ def ocr_ready_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
         return dg.SkipReason(f"{ready} documents ready, {alive} runs at work: no run is missing.")
     pause = _pause(context.instance)
     if pause:
-        return dg.SkipReason(f"The last runs failed; the next starts in {pause:.0f} s. Their errors say what to mend.")
+        return dg.SkipReason(
+            f"The last runs failed; the next starts in {pause:.0f} s. Their errors say what to repair."
+        )
     return dg.SensorResult(run_requests=[dg.RunRequest(tags=OCR_RUN_TAG) for _ in range(missing)])
 
 
@@ -106,7 +100,7 @@ def _wait_for_documents(connection: Connection, settings: Settings, seconds: flo
 
 
 def _runs_alive(instance: dg.DagsterInstance) -> int:
-    return instance.get_runs_count(dg.RunsFilter(tags=OCR_RUN_TAG, statuses=list(ALIVE)))
+    return instance.get_runs_count(dg.RunsFilter(tags=OCR_RUN_TAG, statuses=list(ACTIVE)))
 
 
 def _pause(instance: dg.DagsterInstance) -> float:

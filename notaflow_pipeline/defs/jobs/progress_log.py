@@ -1,4 +1,4 @@
-"""Tells in a run's log, every now and then, how far long work is."""
+"""Logs the progress of long work in a run, at most every ten seconds."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ LOG_SECONDS = 10.0
 """An event costs Dagster 5 to 15 ms and a row in its database."""
 
 
-def logged_now_and_then(context: dg.OpExecutionContext) -> Callable[[str], None]:
+def rate_limited_log(context: dg.OpExecutionContext) -> Callable[[str], None]:
     """Return what logs a sentence, unless the last one was logged less than `LOG_SECONDS` ago."""
     next_at = time.monotonic() + LOG_SECONDS
 

@@ -1,7 +1,6 @@
-"""Backfills of failed jobs: documents exhausted on a day are sent round again, from the backfill dialog or every night.
+"""The backfill of failed documents: those exhausted on a day are requeued, from the backfill dialog or every night.
 
-The partition is the day on which a document was exhausted. What does not belong here: which documents that are, and how
-they are made ready (`job_queue.maintenance.requeue`).
+The partition is the day on which a document was exhausted.
 """
 
 from collections import Counter
@@ -12,10 +11,9 @@ import dagster as dg
 from pydantic import Field
 
 from notaflow_pipeline.defs.assets.ocr_text import claim_documents, ocr_documents
-from notaflow_pipeline.defs.jobs.ocr import OCR_RUN_TAG
-from notaflow_pipeline.defs.partitions import days, yesterday
+from notaflow_pipeline.defs.jobs.progress_log import rate_limited_log
+from notaflow_pipeline.defs.ocr_runs import OCR_RUN_TAG
 from notaflow_pipeline.defs.resources import QueueResource
-from notaflow_pipeline.defs.run_log import logged_now_and_then
 from notaflow_pipeline.job_queue.maintenance.requeue import (
     Choice,
     Exhausted,
@@ -28,14 +26,14 @@ from notaflow_pipeline.job_queue.model import DEFAULT_MAX_ATTEMPTS
 from notaflow_pipeline.ocr.failures import RETRYABLE_KINDS, FailureKind
 from notaflow_pipeline.settings import load_settings
 
-ROWS_SHOWN = 200
+MAX_ROWS = 200
 
-HOPELESS_KINDS = (*sorted(set(FailureKind) - RETRYABLE_KINDS), "refused_location", "too_large")
-"""Kinds that the same bytes at the same place would end in again; they go round when a person asks for them."""
+PERMANENT_KINDS = (*sorted(set(FailureKind) - RETRYABLE_KINDS), "refused_location", "too_large")
+"""Kinds that another attempt on the same file cannot help; requeued only when a person names them."""
 
 
 class RetryConfig(dg.Config):
-    """Which of the day's exhausted documents go round again, and how."""
+    """Which of the day's exhausted documents are requeued, and how."""
 
     kinds: list[Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]] = Field(
         default=[],
@@ -49,9 +47,11 @@ class RetryConfig(dg.Config):
         default=None,
         ge=1,
         le=1000,
-        description="Leave out what went round so often before; OCR_RETRY_ROUNDS if not given.",
+        description="Leave out documents that were requeued this often before; OCR_RETRY_ROUNDS if not given.",
     )
-    more_attempts: int = Field(default=DEFAULT_MAX_ATTEMPTS, ge=1, le=100, description="How often each is tried again.")
+    more_attempts: int = Field(
+        default=DEFAULT_MAX_ATTEMPTS, ge=1, le=100, description="New attempts for each document."
+    )
 
 
 @dg.op(out=dg.Out(dg.Nothing), tags={"kind": "postgres"})
@@ -65,12 +65,12 @@ def requeue_exhausted_documents(context: dg.OpExecutionContext, config: RetryCon
         since=window.start,
         until=window.end,
         kinds=wanted or None,
-        but_kinds=() if wanted else HOPELESS_KINDS,
+        but_kinds=() if wanted else PERMANENT_KINDS,
         max_requeues=config.max_requeues if config.max_requeues is not None else settings.retry_rounds,
         exhausted_status=settings.exhausted_status,
     )
     kinds: Counter[str] = Counter()
-    log = logged_now_and_then(context)
+    log = rate_limited_log(context)
 
     def count(documents: Sequence[Exhausted]) -> None:
         kinds.update(one.failure_kind or "unknown" for one in documents)
@@ -80,7 +80,7 @@ def requeue_exhausted_documents(context: dg.OpExecutionContext, config: RetryCon
         changed = requeue_exhausted(
             connection, choice, run_id=context.run_id, more_attempts=config.more_attempts, on_sent=count
         )
-    context.log.info("Sent %d documents round again: %s.", changed.rows, dict(kinds) or "none was exhausted")
+    context.log.info("Requeued %d documents: %s.", changed.rows, dict(kinds) or "none was exhausted")
     context.add_output_metadata({"sent": changed.rows, "by_kind": dict(kinds)})
     if changed.refused:
         context.log.warning(changed.refused)
@@ -88,10 +88,10 @@ def requeue_exhausted_documents(context: dg.OpExecutionContext, config: RetryCon
 
 @dg.op(ins={"done": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "pandas"})
 def report_requeue_results(context: dg.OpExecutionContext, queue: QueueResource) -> None:
-    """Say what became of the documents that this run sent round."""
+    """Report the outcomes of the documents that this run requeued."""
     with queue.pool.connection() as connection:
         became = count_requeue_results(connection, context.run_id)
-        shown = requeue_results(connection, context.run_id, at_most=ROWS_SHOWN)
+        shown = requeue_results(connection, context.run_id, at_most=MAX_ROWS)
     sent = sum(became.values())
     context.log.info("Of %d requeued documents: %s.", sent, became or "none")
     context.add_output_metadata({"sent": sent, "became": became, "documents": _table(shown)})
@@ -113,27 +113,21 @@ def _table(sent: list[Requeued]) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(records, schema=dg.TableSchema([*columns, dg.TableColumn("became")]))
 
 
-@dg.job(
-    partitions_def=days,
-    executor_def=dg.in_process_executor,
-    tags=OCR_RUN_TAG,
-    description=(
-        "Sends the documents that were exhausted on the partition's day round again, works on them, and says what became "
-        "of them. Launch it for a range of days from the Partitions tab; a schedule launches it every night for yesterday."
-    ),
-)
-def retry_exhausted_job() -> None:
-    """Wire the ops: send, then work as any OCR run does, then report."""
-    report_requeue_results(done=ocr_documents(claim_documents(extraction_queue=requeue_exhausted_documents())))
+def retry_exhausted_job(days: dg.DailyPartitionsDefinition) -> dg.JobDefinition:
+    """Return the job, partitioned by these days."""
 
+    @dg.job(
+        name="retry_exhausted_job",
+        partitions_def=days,
+        executor_def=dg.in_process_executor,
+        tags=OCR_RUN_TAG,
+        description=(
+            "Requeues the documents that were exhausted on the partition's day, works on them, and reports their outcomes. "
+            "Launch it for a range of days from the Partitions tab; a schedule launches it every night for yesterday."
+        ),
+    )
+    def job() -> None:
+        """Wire the ops: requeue, then work as any OCR run does, then report."""
+        report_requeue_results(done=ocr_documents(claim_documents(extraction_queue=requeue_exhausted_documents())))
 
-@dg.schedule(
-    job=retry_exhausted_job,
-    cron_schedule="30 3 * * *",
-    execution_timezone=days.timezone,
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Every night: what was exhausted yesterday goes round again, OCR_RETRY_ROUNDS times at most.",
-)
-def retry_exhausted_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    """Launch yesterday's partition."""
-    return dg.RunRequest(partition_key=yesterday(context.scheduled_execution_time), tags=OCR_RUN_TAG)
+    return job

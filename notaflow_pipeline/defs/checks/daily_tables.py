@@ -1,8 +1,7 @@
-"""Are the days counted, and are their failure rates, durations, confidence and coverage alarming? Checks beside daily assets.
+"""The checks of the daily tables: completeness, failure rates, and anomalies of duration, confidence and coverage.
 
-They run after the assets without blocking anything, and `health_sensor` asks them between runs; they look at today, or at
-yesterday while today has too few documents. What does not belong here: the tables (`reporting`), and what is alarming
-(`health_checks`).
+They run after the assets without blocking anything, and `health_sensor` evaluates them between runs. They judge today, or
+yesterday while today has too few documents.
 """
 
 from collections.abc import Iterator
@@ -22,9 +21,9 @@ from notaflow_pipeline.health_checks import (
 from notaflow_pipeline.settings import load_settings
 
 
-@dg.multi_asset_check(specs=[spec_of(check) for check in OF_COUNTING], name="daily_counting_checks")
-def daily_counting_checks(queue: QueueResource) -> Iterator[dg.AssetCheckResult]:
-    """Ask whether every day that ended has been counted since."""
+@dg.multi_asset_check(specs=[spec_of(check) for check in OF_COUNTING], name="daily_completeness_checks")
+def daily_completeness_checks(queue: QueueResource) -> Iterator[dg.AssetCheckResult]:
+    """Check that every day that ended was computed since."""
     with queue.pool.connection() as connection:
         verdicts = list(judge_counting(connection, load_settings()))
     for check, verdict in verdicts:

@@ -1,0 +1,65 @@
+"""The sensor that evaluates the checks of the queue and the daily tables every minute, without a run.
+
+A run would cost some seconds of CPU and 25 events each time. The sensor queries the database itself and records a result
+when it changes, and once an hour.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+
+import dagster as dg
+
+from notaflow_pipeline.defs.checks.results import evaluation_of
+from notaflow_pipeline.health_checks import judge_everything
+from notaflow_pipeline.job_queue.database.connections import connect
+from notaflow_pipeline.local.embedded import running_database_url
+from notaflow_pipeline.settings import load_settings
+
+REPORT_INTERVAL_SECONDS = 3600
+"""A result that does not change is recorded this often, so that the UI shows that the check is still evaluated."""
+
+
+def health_sensor(interval_seconds: int) -> dg.SensorDefinition:
+    """Return the sensor, evaluated at this interval."""
+
+    @dg.sensor(
+        name="health_sensor",
+        minimum_interval_seconds=interval_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Evaluates the checks of the queue and of the daily tables without a run; records results that change.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        """Evaluate the checks; report those that changed or were last reported an hour ago."""
+        settings = load_settings()
+        with connect(running_database_url(settings)) as connection:
+            verdicts = list(judge_everything(connection, settings))
+        answers = {check.name: verdict.alarming for check, verdict in verdicts}
+        names, cursor = results_to_report(answers, context.cursor, now=time.time())
+        alarming = [name for name, alarm in answers.items() if alarm]
+        if not names:
+            return dg.SkipReason(f"No result changed; failing checks: {', '.join(alarming) or 'none'}.")
+        return dg.SensorResult(
+            asset_events=[evaluation_of(check, verdict) for check, verdict in verdicts if check.name in names],
+            cursor=cursor,
+        )
+
+    return sensor
+
+
+def results_to_report(answers: Mapping[str, bool], cursor: str | None, *, now: float) -> tuple[set[str], str]:
+    """Return the names of checks whose result is to be reported, and the cursor after that.
+
+    Args:
+        answers: for each check, whether it fails.
+        cursor: what this function returned before; None at first.
+        now: seconds since the epoch.
+    """
+    known: dict[str, tuple[bool, float]] = json.loads(cursor) if cursor else {}
+    names = {
+        name
+        for name, alarming in answers.items()
+        if name not in known or known[name][0] != alarming or now - known[name][1] >= REPORT_INTERVAL_SECONDS
+    }
+    after = {name: (answers[name], now) if name in names else known[name] for name in answers}
+    return names, json.dumps(after)
