@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from functools import partial
-from multiprocessing import connection, parent_process, resource_tracker, util
+from multiprocessing import connection, parent_process, resource_tracker, synchronize, util
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -85,9 +85,27 @@ class WorkerProcess(SpawnProcess):
 
 
 class WorkerContext(SpawnContext):
-    """Multiprocessing as pebble is to use it: spawned, because the parent has threads and must not be forked."""
+    """Multiprocessing as pebble is to use it: spawned, because the parent has threads and must not be forked.
+
+    It keeps the locks that it makes. Pebble drops them before it kills the processes that use them, which unlinks their
+    semaphores, and a process that is still starting would print that it cannot find them.
+    """
 
     Process = WorkerProcess
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._locks: list[synchronize.RLock] = []
+
+    def RLock(self) -> synchronize.RLock:  # noqa: N802 - multiprocessing's name
+        """Make a lock that exists until `forget_locks`."""
+        lock = super().RLock()
+        self._locks.append(lock)
+        return lock
+
+    def forget_locks(self) -> None:
+        """Let the locks go, when no process uses them any more."""
+        self._locks.clear()
 
 
 class Worker:
@@ -97,12 +115,13 @@ class Worker:
     """
 
     def __init__(self, scratch: Path, allowance: Allowance) -> None:
+        self._context = WorkerContext()
         self._pool = ProcessPool(
             max_workers=1,
             max_tasks=PAGES_BEFORE_RENEWAL,
             initializer=begin_work,
             initargs=(scratch, allowance),
-            context=WorkerContext(),
+            context=self._context,
         )
 
     def start(self) -> None:
@@ -132,6 +151,7 @@ class Worker:
         """End the process and its children; takes some 0.2 s. Not to be called from a task's callback."""
         self.stop()
         self._pool.join()
+        self._context.forget_locks()
 
 
 def end_group(leader_pid: int) -> None:

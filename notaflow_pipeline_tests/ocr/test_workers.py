@@ -8,12 +8,13 @@ import tempfile
 import textwrap
 from pathlib import Path
 
+import psutil
 import pytest
 
 from notaflow_pipeline.ocr.engine import NullEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
 from notaflow_pipeline.ocr.reading import Reader
-from notaflow_pipeline.ocr.workers import make_scratch
+from notaflow_pipeline.ocr.workers import WorkerProcess, make_scratch
 from notaflow_pipeline.scratch_directory import ScratchDirectory
 from notaflow_pipeline_tests.ocr.processes import (
     PATIENCE_SECONDS,
@@ -112,6 +113,31 @@ def test_idle_worker_that_dies_is_replaced(tmp_path: Path) -> None:
                 worker.kill()
             wait_until(lambda: all_gone(killed))  # noqa: B023 - called before the loop goes on
         assert reader.start(path).result(timeout=PATIENCE_SECONDS).pages
+
+
+def test_worker_that_is_ended_while_it_starts_prints_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    start, terminate = WorkerProcess.start, WorkerProcess.terminate
+
+    def start_slowly(process: WorkerProcess) -> None:
+        start(process)
+        psutil.Process(process.pid).send_signal(signal.SIGSTOP)
+
+    def terminate_when_it_has_begun(process: WorkerProcess) -> None:
+        psutil.Process(process.pid).send_signal(signal.SIGCONT)
+        wait_until(lambda: not process.is_alive() or (scratch / str(process.pid)).exists())
+        terminate(process)
+
+    monkeypatch.setattr(WorkerProcess, "start", start_slowly)
+    monkeypatch.setattr(WorkerProcess, "terminate", terminate_when_it_has_begun)
+    held = ScratchDirectory(tmp_path)
+    scratch = held.path
+    monkeypatch.setattr("notaflow_pipeline.ocr.crew.make_scratch", lambda _: held)
+    with Reader(NullEngine(), workers=2):
+        wait_until(lambda: len(workers()) == 2)
+    assert capfd.readouterr().err == ""
+    assert workers() == []
 
 
 def test_temporary_files_are_gone_after_killed_pages_and_after_close(
