@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -75,6 +76,18 @@ def fails(pipeline: Pipeline, kind: type[Exception], sentence: str, times: int) 
             as_next_run(pipeline).work(limit=100)
 
 
+def until_a_run_succeeds(pipeline: Pipeline, kind: type[Exception]) -> None:
+    """Run until one succeeds, after one more failure at most.
+
+    Five of six documents end a run, and which of them do depends on which fetch fails first: the sixth may have been
+    released as failed less often than the others when these count.
+    """
+    with suppress(kind):
+        as_next_run(pipeline).work(limit=100)
+        return
+    as_next_run(pipeline).work(limit=100)
+
+
 def as_next_run(pipeline: Pipeline) -> Pipeline:
     """The same, which claims from the head of the queue again."""
     return replace(pipeline, queue=replace(pipeline.queue, head=QueueHead()))
@@ -126,8 +139,8 @@ class TestTemporarySpace:
         with pipeline_over(pool, folder) as pipeline:
             fails(pipeline, ReceivingImpossible, "5 documents in a row", times=MAX_RELEASES)
             assert {row(connection, one)["ocr_attempts"] for one in large} == {0}
-            progress = as_next_run(pipeline).work(limit=100)
-        assert (progress.succeeded, progress.failed) == (3, {"no_space": 6})
+            until_a_run_succeeds(pipeline, ReceivingImpossible)
+        assert [kinds(connection, one) for one in large] == [["no_space"]] * 6
         assert {row(connection, one)["status_id"] for one in small} == {5}
         assert violated_invariants(connection) == []
 
@@ -192,9 +205,9 @@ class TestMissingDocuments:
         with pipeline_over(pool, folder) as pipeline:
             fails(pipeline, StorageUnavailable, "5 documents in a row", times=MAX_RELEASES)
             found = ready_page(connection, folder, "found")
-            assert as_next_run(pipeline).work(limit=100).failed == {"not_found": 6}
+            until_a_run_succeeds(pipeline, StorageUnavailable)
         assert row(connection, found)["status_id"] == 5
-        assert {row(connection, one)["ocr_attempts"] for one in missing} == {1}
+        assert [kinds(connection, one) for one in missing] == [["not_found"]] * 6
 
     def test_few_are_recorded_and_exhausted_without_an_end_of_the_run(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
