@@ -36,7 +36,7 @@ from notaflow_pipeline.worker.pipeline import Pipeline
 from notaflow_pipeline.worker.progress import Progress
 from notaflow_pipeline.worker.queue_client import ClaimTerms, QueueClient
 from notaflow_pipeline_tests.ocr import processes, samples
-from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, OverlookingEngine
+from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, OverlookingEngine, WaitingEngine
 from notaflow_pipeline_tests.processes import violated_invariants
 
 SECRET_SIZE = (1234, 321)
@@ -624,14 +624,18 @@ class TestInterruption:
         fetched = tmp_path / "fetched"
         fetched.mkdir()
         monkeypatch.setattr("tempfile.tempdir", str(fetched))
-        documents = ready_pages(connection, folder, 12)
+        # all but the first are read for a day: however late the interruption comes, some are in hand
+        documents = [ready_page(connection, folder, "page")]
+        documents += [ready_page(connection, folder, f"long{number}", (STRANGE_WIDTH, 40)) for number in range(11)]
 
         def interrupt() -> None:
             assert processes.workers(), "the test looks for processes in the wrong place"
             raise KeyboardInterrupt
 
+        engine = WaitingEngine(mark=processes.mark_of_this_process(86510))
         with pytest.raises(KeyboardInterrupt):  # noqa: SIM117 - the reader has to see it too
-            with pipeline_over(pool, folder, engine=NullEngine(sleep_seconds=0.3)) as pipeline:
+            # as many workers as documents: none waits behind a long one
+            with pipeline_over(pool, folder, engine=engine, workers=3, pages_ahead=3) as pipeline:
                 pipeline.work(limit=100, on_progress=once(interrupt))
         done = [one for one in documents if row(connection, one)["status_id"] == 5]
         assert done
