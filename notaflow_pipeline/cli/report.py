@@ -6,9 +6,8 @@ from dataclasses import asdict
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import pandas as pd
 import typer
 from rich.table import Table
 from rich.text import Text
@@ -16,10 +15,14 @@ from rich.text import Text
 from notaflow_pipeline import report_service
 from notaflow_pipeline.cli.context import open_database
 from notaflow_pipeline.cli.output import Json, app, print_json, say, screen
-from notaflow_pipeline.reporting.html_page import render_page, write_page
 from notaflow_pipeline.reporting.locale_format import Writing
 from notaflow_pipeline.reporting.report_data import Figures
 from notaflow_pipeline.settings import SettingsError, load_settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from notaflow_pipeline.reporting.figures import Figures
 
 DAYS = 30
 """How many days are shown when nobody says which."""
@@ -52,6 +55,9 @@ def report(
     as_json: Json = False,
 ) -> None:
     """The daily tables, the queue now and the documents to look at; with --html a page with charts."""
+    # with pandas and what draws, which would slow the start of every command
+    from notaflow_pipeline.reporting.page import render_page, write_page
+
     settings = load_settings()
     with open_database(settings) as connection:
         until = last.date() if last else report_service.today(connection, settings)
@@ -76,7 +82,7 @@ def _require_range(since: date, until: date) -> None:
         raise SettingsError(f"--from {since} --to {until} are more than ten years")
 
 
-def _as_json(figures: Figures, html: Path | None) -> dict[str, Any]:
+def _as_json(figures: "Figures", html: Path | None) -> dict[str, Any]:
     return {
         "from": figures.since,
         "to": figures.until,
@@ -93,13 +99,13 @@ def _as_json(figures: Figures, html: Path | None) -> dict[str, Any]:
     }
 
 
-def _records(frame: pd.DataFrame) -> Any:
+def _records(frame: "pd.DataFrame") -> Any:
     """Return rows with null where there is no figure, which JSON has no NaN for."""
     dated = frame.assign(day=frame["day"].astype(str))
     return json.loads(dated.to_json(orient="records", double_precision=15))
 
 
-def _tables(figures: Figures) -> Sequence[Table]:
+def _tables(figures: "Figures") -> Sequence[Table]:
     """Return what a person reads in a terminal; what comes from rows is text, never markup."""
     queue = _table("Queue now", "state", "documents")
     for state, count in asdict(figures.queue).items():

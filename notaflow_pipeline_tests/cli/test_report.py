@@ -1,5 +1,7 @@
 """`notaflow report`: tables for people, JSON for scripts, a page for everybody."""
 
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -33,6 +35,12 @@ def test_people_get_tables_in_which_rows_are_no_markup(terminal: Terminal, conne
     assert ["2026-11-21", "all", "0", "0", "0", "–", "– to –", "0"] in rows
     assert ["timeout", "15", "15"] in rows
     assert ["[red]1 358-176[/red]", "1", "[b]odd", "exhausted"] in rows
+
+
+def test_commands_start_without_what_only_reports_need() -> None:
+    program = "import sys, notaflow_pipeline.cli; print({'pandas', 'vl_convert', 'boto3'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def test_narrow_terminal_shows_whole_days_and_all_digits(terminal: Terminal, connection: Connection) -> None:
