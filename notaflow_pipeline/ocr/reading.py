@@ -23,7 +23,6 @@ from notaflow_pipeline.ocr.engine import Engine
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.opening import Opened
-from notaflow_pipeline.ocr.tasks import PageRequest, open_task, page_task
 
 __all__ = ["DocumentText", "PageText", "Reader"]
 
@@ -130,6 +129,9 @@ class Reader:
         return next(unopened, waiting[0] if waiting else None)
 
     def _job(self, document: "_Document", step: int) -> Job:
+        # with NumPy and all that works on images, which would slow the start of every command and run
+        from notaflow_pipeline.ocr.tasks import PageRequest, open_task, page_task
+
         deadline_seconds = self._limits.page_seconds + GRACE_SECONDS
         then = partial(self._record, document, step, time.monotonic())
         if document.opened is None:

@@ -37,8 +37,10 @@ def test_people_get_tables_in_which_rows_are_no_markup(terminal: Terminal, conne
     assert ["[red]1 358-176[/red]", "1", "[b]odd", "exhausted"] in rows
 
 
-def test_commands_start_without_what_only_reports_need() -> None:
-    program = "import sys, notaflow_pipeline.cli; print({'pandas', 'vl_convert', 'boto3'} & sys.modules.keys())"
+def test_commands_start_without_what_only_reports_and_ocr_need() -> None:
+    program = (
+        "import sys, notaflow_pipeline.cli; print({'pandas', 'numpy', 'vl_convert', 'boto3'} & sys.modules.keys())"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
 

@@ -90,8 +90,8 @@ def test_document_that_comes_during_a_tick_is_seen_by_that_tick(
     arriving.join()
 
 
-def test_run_starts_without_what_only_reports_need() -> None:
+def test_run_starts_without_what_only_reports_and_ocr_need() -> None:
     load = "import sys, notaflow_pipeline.definitions; notaflow_pipeline.definitions.defs();"
-    show = "print({'pandas', 'vl_convert', 'boto3'} & sys.modules.keys())"
+    show = "print({'pandas', 'numpy', 'vl_convert', 'boto3'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", load + show], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
