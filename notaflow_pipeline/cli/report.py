@@ -16,13 +16,12 @@ from notaflow_pipeline import report_service
 from notaflow_pipeline.cli.context import open_database
 from notaflow_pipeline.cli.output import Json, app, print_json, say, screen
 from notaflow_pipeline.reporting.locale_format import Writing
-from notaflow_pipeline.reporting.report_data import Figures
 from notaflow_pipeline.settings import SettingsError, load_settings
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from notaflow_pipeline.reporting.figures import Figures
+    from notaflow_pipeline.reporting.report_data import Figures
 
 DAYS = 30
 """How many days are shown when nobody says which."""
@@ -56,7 +55,7 @@ def report(
 ) -> None:
     """The daily tables, the queue now and the documents to look at; with --html a page with charts."""
     # with pandas and what draws, which would slow the start of every command
-    from notaflow_pipeline.reporting.page import render_page, write_page
+    from notaflow_pipeline.reporting.html_page import render_page, write_page
 
     settings = load_settings()
     with open_database(settings) as connection:
