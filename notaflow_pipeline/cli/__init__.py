@@ -37,7 +37,7 @@ EXPECTED_ERRORS = (
 
 ROLES_ADVICE = (
     ". If this login is to do this, `notaflow migrate --roles`, run with the owner's, grants its role what it needs; "
-    "docs/operations.md says which role may what."
+    "docs/security.md says which role may what."
 )
 
 

@@ -149,7 +149,7 @@ def _say_granted(warnings: list[str], as_json: bool) -> None:
     else:
         for warning in warnings:
             say_aside(warning)
-        say("The roles are there and have their rights; docs/operations.md says which login is to be what.")
+        say("The roles are there and have their rights; docs/security.md says which login is to be what.")
 
 
 def _say_migrated(done: Migrated, as_json: bool) -> None:

@@ -128,7 +128,7 @@ def require_privileges(connection: Connection) -> None:
     if missing:
         raise SchemaMismatch(
             f"this login cannot do a worker's work: {in_short(missing)}. `notaflow migrate --roles`, run with the owner's "
-            "login, grants its role what it needs; docs/operations.md says which role may what. No row was touched."
+            "login, grants its role what it needs; docs/security.md says which role may what. No row was touched."
         )
 
 
