@@ -1,4 +1,4 @@
-"""What a document costs: CPU, database time, WAL, commits, event rows, storage, memory. The figures of docs/scaling.md.
+"""What a document costs: CPU, database time, WAL, commits, event rows, storage, memory. The figures of docs/benchmarks.md.
 
 Three measurements on one embedded PostgreSQL with its default durability. The queue alone: documents of one page through the
 pipeline with an engine that costs nothing and returns a typical text. The same inside Dagster runs of two sizes, whose
