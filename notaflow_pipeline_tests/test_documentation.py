@@ -8,7 +8,7 @@ from typing import ClassVar
 import pytest
 import typer.main
 
-from notaflow_pipeline.cli.terminal import app
+from notaflow_pipeline.cli.output import app
 from notaflow_pipeline.ocr.failures import FailureKind
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, PROJECT, defs
@@ -35,9 +35,13 @@ NOTAFLOW_COMMAND = re.compile(r"\bnotaflow ([a-z]+)")
 MAKE_COMMAND = re.compile(r"(?:`|^|&& )make ([a-z][a-z0-9-]*)", re.MULTILINE)
 
 IN_FOLDERS = re.compile(
-    r"`((?:notaflow_pipeline|notaflow_pipeline_tests|migrations|benchmarks|deploy|docs|scripts)/[\w./-]*)`"
+    r"`((?:notaflow_pipeline|notaflow_pipeline_tests|migrations|benchmarks|deploy|docs|scripts)/[\w./-]*)[` ]"
 )
-MADE_ON_USE = ("benchmarks/results/", "deploy/.env", "deploy/proxy")
+MADE_ON_USE = ("benchmarks/results/", "benchmarks/NAME.py", "deploy/.env", "deploy/proxy")
+
+COMMANDS = typer.main.get_group(app).commands
+OPTIONS = {name for command in COMMANDS.values() for parameter in command.params for name in parameter.opts}
+OTHER_OPTIONS = {"--help", "--profile", "--build-arg"}
 
 
 def page(name: str) -> str:
@@ -83,7 +87,7 @@ class TestReadme:
 
     def test_it_names_every_command(self) -> None:
         named = set(re.findall(r"`([a-z]+)[ `]", section(page("README.md"), "Commands")))
-        assert set(typer.main.get_group(app).commands) - named == set()
+        assert COMMANDS.keys() - named == set()
 
     def test_it_gives_the_time_of_every_nightly_schedule(self) -> None:
         table = section(page("README.md"), "What runs by itself")
@@ -140,11 +144,15 @@ class TestEveryPage:
             assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), link
 
     def test_commands_exist(self, path: Path) -> None:
-        notaflow = set(typer.main.get_group(app).commands)
         make = set(re.findall(r"^([a-z][a-z0-9-]*):", page("Makefile"), re.MULTILINE))
         for code in code_in(path.read_text(encoding="utf-8")):
-            assert set(NOTAFLOW_COMMAND.findall(code)) <= notaflow, code
+            assert set(NOTAFLOW_COMMAND.findall(code)) <= COMMANDS.keys(), code
             assert set(MAKE_COMMAND.findall(code)) <= make, code
+
+    def test_options_of_commands_exist(self, path: Path) -> None:
+        if "benchmarks" not in str(path.relative_to(PROJECT)):
+            named = set(re.findall(r"`(--[a-z][a-z-]*)", CODE_BLOCK.sub("", path.read_text(encoding="utf-8"))))
+            assert named - OPTIONS - OTHER_OPTIONS == set()
 
     def test_files_that_are_named_exist(self, path: Path) -> None:
         for name in IN_FOLDERS.findall(path.read_text(encoding="utf-8")):
