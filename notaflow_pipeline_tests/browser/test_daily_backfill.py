@@ -22,7 +22,6 @@ GROUP BY r.status
 """
 
 
-@pytest.mark.timeout(600)
 def test_backfill_over_a_range_is_one_run_and_each_day_shows_its_figures(
     page: "Page", dagster_url: str, connection: Connection
 ) -> None:

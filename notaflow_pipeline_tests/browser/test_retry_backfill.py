@@ -55,7 +55,6 @@ def exhausted(terminal: Terminal, connection: Connection) -> dict[str, UUID]:
     return documents
 
 
-@pytest.mark.timeout(600)
 def test_backfill_over_a_range_sends_the_documents_of_its_days_round_and_no_others(
     exhausted: dict[str, UUID], page: "Page", dagster_url: str, connection: Connection, terminal: Terminal
 ) -> None:

@@ -10,6 +10,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from notaflow_pipeline_tests.deploy.conftest import Proxy
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.xdist_group("processes")
 
@@ -35,7 +36,7 @@ EVENTS = "subscription ($run: ID!) { pipelineRunLogs(runId: $run) { __typename }
 
 def ask(proxy: Proxy, user: str, query: str, variables: dict[str, Any] | None = None) -> dict[str, Any]:
     with proxy.client(user) as client:
-        answer = client.post("/graphql", json={"query": query, "variables": variables}, timeout=60)
+        answer = client.post("/graphql", json={"query": query, "variables": variables}, timeout=HANG_SECONDS)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     assert "errors" not in found, found
@@ -58,10 +59,10 @@ def subscribe(proxy: Proxy, user: str, run_id: str, **headers: str) -> str:
         additional_headers={"Authorization": f"Basic {word}", **headers},
     ) as socket:
         socket.send(json.dumps({"type": "connection_init"}))
-        assert json.loads(socket.recv(timeout=30))["type"] == "connection_ack"
+        assert json.loads(socket.recv(timeout=HANG_SECONDS))["type"] == "connection_ack"
         question = {"query": EVENTS, "variables": {"run": run_id}}
         socket.send(json.dumps({"type": "start", "id": "1", "payload": question}))
-        answer = json.loads(socket.recv(timeout=30))
+        answer = json.loads(socket.recv(timeout=HANG_SECONDS))
         assert answer["type"] == "data", answer
         return str(answer["payload"]["data"]["pipelineRunLogs"]["__typename"])
 

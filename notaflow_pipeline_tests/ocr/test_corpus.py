@@ -19,10 +19,10 @@ from notaflow_pipeline.ocr.orientation import skew_degrees, turned
 from notaflow_pipeline.ocr.preparing import Steps, noise_of, prepare, scaled, without_background
 from notaflow_pipeline.ocr.reading import Reader
 from notaflow_pipeline.ocr.recognising import read_page
+from notaflow_pipeline_tests.ocr.processes import PATIENCE_SECONDS
 from notaflow_pipeline_tests.testing.noise import noisy
 
 CORPUS = Path(os.environ.get("NOTAFLOW_CORPUS", Path(__file__).parents[3] / "shared" / "corpus"))
-PATIENCE_SECONDS = 120.0
 
 pytestmark = pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no corpus in {CORPUS}: set NOTAFLOW_CORPUS to have it")
 

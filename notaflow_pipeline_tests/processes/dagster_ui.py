@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from notaflow_pipeline_tests.testing.waiting import wait_until
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 CODE = {"repositoryLocationName": "notaflow_pipeline", "repositoryName": "__repository__"}
 
@@ -140,7 +140,7 @@ class DagsterUI:
             {"content-type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - our own
+            with urllib.request.urlopen(request, timeout=HANG_SECONDS) as answer:  # noqa: S310 - our own
                 data: dict[str, Any] = json.load(answer)["data"]
         except urllib.error.HTTPError as refused:  # with an answer, where Dagster itself raised
             data = json.load(refused)["data"]

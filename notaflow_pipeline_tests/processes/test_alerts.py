@@ -48,7 +48,6 @@ FIRST_OF_RANGE = "dagster/asset_partition_range_start"
 LAST_OF_RANGE = "dagster/asset_partition_range_end"
 
 
-@pytest.mark.timeout(5 * HANG_SECONDS)
 def test_every_check_alarms_and_ends_its_alarm_and_each_is_told_once(
     terminal: Terminal, connection: Connection
 ) -> None:

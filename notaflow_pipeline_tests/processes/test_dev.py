@@ -23,9 +23,6 @@ from notaflow_pipeline_tests.testing.ending import all_gone, children_of
 from notaflow_pipeline_tests.testing.ports import free_port
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
-PATIENCE_SECONDS = 120
-"""For Dagster's start, and for one document, on a busy machine."""
-
 ENDED = """
 SELECT count(*)
 FROM extraction_queue
@@ -41,7 +38,6 @@ LEFT JOIN ocr_attempt AS a ON a.queue_id = q.id
 
 
 @pytest.mark.xdist_group("processes")
-@pytest.mark.timeout(1800)
 def test_every_sample_ends_as_its_description_says_and_nothing_is_left_behind() -> None:
     described: list[dict[str, Any]] = json.loads((SAMPLES / "MANIFEST.json").read_text(encoding="utf-8"))
     read_here = [sample for sample in described if sample["document_source"] == "index"]
@@ -67,11 +63,11 @@ def test_every_sample_ends_as_its_description_says_and_nothing_is_left_behind() 
 
 def wait_while_they_end(home: Path, documents: int) -> None:
     """Wait for so many, as long as another one has ended lately: how long all take is the machine's affair."""
-    known, deadline = 0, time.monotonic() + PATIENCE_SECONDS
+    known, deadline = 0, time.monotonic() + HANG_SECONDS
     while (now := ended(home)) < documents:
         if now > known:
-            known, deadline = now, time.monotonic() + PATIENCE_SECONDS
-        assert time.monotonic() < deadline, f"no document ended for {PATIENCE_SECONDS} s, after {known} of {documents}"
+            known, deadline = now, time.monotonic() + HANG_SECONDS
+        assert time.monotonic() < deadline, f"no document ended for {HANG_SECONDS} s, after {known} of {documents}"
         time.sleep(0.5)
 
 

@@ -15,7 +15,7 @@ from notaflow_pipeline_tests.processes.test_together import running_dev
 from notaflow_pipeline_tests.testing.ports import free_port
 from notaflow_pipeline_tests.testing.waiting import wait_until
 
-pytestmark = [pytest.mark.xdist_group("processes"), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.xdist_group("processes")
 
 PARTITION, FIRST, LAST = "dagster/partition", "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 

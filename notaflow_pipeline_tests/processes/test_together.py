@@ -58,7 +58,6 @@ def open_of_daemon(connection: Connection) -> int:
     return int(row[0])
 
 
-@pytest.mark.timeout(5 * HANG_SECONDS)
 def test_two_terminals_and_a_daemon_read_every_document_exactly_once(
     terminal: Terminal, connection: Connection
 ) -> None:
@@ -80,7 +79,7 @@ def test_two_terminals_and_a_daemon_read_every_document_exactly_once(
         assert len(who) >= 2, "they were to work at the same time"
         assert violated_invariants(connection) == []
 
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=30) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=HANG_SECONDS) as answer:
             assert answer.status == 200
 
         # and now with a run in the middle of its work
