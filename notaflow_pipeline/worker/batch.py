@@ -190,8 +190,11 @@ class Batch:
         self._on_undecided(self._unfetched, document, failure, StorageUnavailable(advice))
 
     def _on_no_room(self, document: InHand, error: ReceivingImpossible, *, alone: bool) -> None:
-        """Fetch a document that did not fit into the temporary folder again when no other file is in it."""
-        if not alone and self._at_work() > 1:
+        """Fetch a document that did not fit into the temporary folder again when no other file is in it.
+
+        Also the last one in hand: the files of others may have been there when it failed.
+        """
+        if not alone:
             self._no_room.append(document)
             return
         self._fetchers.require_room()

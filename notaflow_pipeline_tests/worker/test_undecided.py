@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -16,15 +17,18 @@ from psycopg_pool import ConnectionPool
 
 from notaflow_pipeline.documents.failures import ReceivingImpossible, StorageUnavailable
 from notaflow_pipeline.job_queue import claims
+from notaflow_pipeline.job_queue.model import Claim
 from notaflow_pipeline.job_queue.queries import attempts_of_document
 from notaflow_pipeline.job_queue.queue_head import QueueHead
 from notaflow_pipeline.ocr.engine import TesseractEngine
 from notaflow_pipeline.ocr.failures import NoRoomForPage
+from notaflow_pipeline.worker.fetching import Fetched, Fetchers
 from notaflow_pipeline.worker.pipeline import Pipeline
 from notaflow_pipeline.worker.undecided import FAILED_RELEASE, MAX_RELEASES
 from notaflow_pipeline_tests.job_queue.conftest import fail
 from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, CrampedEngine
 from notaflow_pipeline_tests.processes import violated_invariants
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 from notaflow_pipeline_tests.worker.test_pipeline import pipeline_over, ready, ready_page, ready_pages, row
 
 MB = 1_000_000
@@ -113,6 +117,29 @@ class TestTemporarySpace:
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
     ) -> None:
         documents = [ready_file(connection, folder, f"page{number}", 5 * MB) for number in range(4)]
+        with pipeline_over(pool, folder) as pipeline:
+            progress = pipeline.work(limit=100)
+        assert (progress.succeeded, progress.failed) == (4, {})
+        assert [len(attempts_of_document(connection, one)) for one in documents] == [1, 1, 1, 1]
+
+    def test_documents_that_all_fail_beside_each_other_lose_no_attempt(
+        self,
+        connection: Connection,
+        pool: ConnectionPool[Connection],
+        folder: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        fetch, all_at_once, failed = Fetchers._fetch, threading.Barrier(4), set()
+
+        def fetch_beside_others(fetchers: Fetchers, claim: Claim) -> Fetched:
+            if claim.token not in failed:
+                failed.add(claim.token)
+                all_at_once.wait(HANG_SECONDS)
+                raise ReceivingImpossible("No space left on device")
+            return fetch(fetchers, claim)
+
+        monkeypatch.setattr(Fetchers, "_fetch", fetch_beside_others)
+        documents = ready_pages(connection, folder, 4)
         with pipeline_over(pool, folder) as pipeline:
             progress = pipeline.work(limit=100)
         assert (progress.succeeded, progress.failed) == (4, {})
