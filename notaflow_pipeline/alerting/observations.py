@@ -46,7 +46,14 @@ def of_check(
 
 
 def of_run(
-    *, job: str, run_id: str, partition: str | None, error: str | None, observed_at: datetime, ui_url: str
+    *,
+    job: str,
+    run_id: str,
+    partition: str | None,
+    error: str | None,
+    message: str | None,
+    observed_at: datetime,
+    ui_url: str,
 ) -> Observation:
     """Return the end of a run as an observation of its job.
 
@@ -54,7 +61,8 @@ def of_run(
         job: its name; the condition is the job's, and ends with the job's next success.
         run_id: whose end it is.
         partition: the day that it worked on.
-        error: what kind of error it failed with, None of success. Never the error's words: they may repeat anything.
+        error: the class of the error it failed with, None of success. Never the error's message, which may hold anything.
+        message: what the run says about its failure to people, None if it says nothing.
         observed_at: when it ended.
         ui_url: where the Dagster UI is.
     """
@@ -67,8 +75,10 @@ def of_run(
         sentence=(
             f"A run of {job} succeeded."
             if error is None
-            else f"A run of {job} failed with {error}. The run's page says where and why; `notaflow doctor` looks at the "
-            "surroundings."
+            else f"A run of {job} failed: {message}"
+            if message
+            else f"A run of {job} failed with {error}. The run's page says where and why; `notaflow doctor` checks database, "
+            "storage and engine."
         ),
         figures=figures,
         link=f"{ui_url.rstrip('/')}/runs/{quote(run_id)}",

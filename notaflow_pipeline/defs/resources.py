@@ -42,7 +42,9 @@ class QueueResource(dg.ConfigurableResource["QueueResource"]):
                 yield self
             finally:
                 if context.run is not None:
-                    self._release(context.run.run_id)
+                    released = self._release(context.run.run_id)
+                    if released and context.log is not None:
+                        context.log.info("Released the claims of %d documents; they are ready again.", released)
 
     @property
     def pool(self) -> ConnectionPool[Connection]:
@@ -57,9 +59,9 @@ class QueueResource(dg.ConfigurableResource["QueueResource"]):
         with connect(running_database_url(load_settings()), limited=False) as connection:
             yield connection
 
-    def _release(self, run_id: str) -> None:
+    def _release(self, run_id: str) -> int:
         with self.pool.connection(timeout=5) as connection:
-            release_run(connection, run_id, reason="the run ended before this document was done")
+            return release_run(connection, run_id, reason="the run ended before this document was done")
 
 
 class StorageResource(dg.ConfigurableResource["StorageResource"]):

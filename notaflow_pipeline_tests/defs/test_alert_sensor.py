@@ -69,12 +69,22 @@ def evaluated(instance: dg.DagsterInstance, name: str, *, passed: bool, partitio
 
 
 def ended(
-    instance: dg.DagsterInstance, job: str, *, failed: bool, tags: dict[str, str] | None = None, minutes_ago: float = 0
+    instance: dg.DagsterInstance,
+    job: str,
+    *,
+    failed: bool,
+    tags: dict[str, str] | None = None,
+    minutes_ago: float = 0,
+    error_class: str = "StorageUnavailable",
+    assets: frozenset[str] | None = None,
 ) -> str:
     """Add a run, and the event of its end as its process would write it; before Dagster decides whether it is retried."""
     status = dg.DagsterRunStatus.FAILURE if failed else dg.DagsterRunStatus.SUCCESS
-    run = instance.add_run(dg.DagsterRun(job_name=job, run_id=str(uuid4()), status=status, tags=tags or {}))
-    inner = SerializableErrorInfo(f"no text of {SECRET}", [], "StorageUnavailable")
+    selection = frozenset(dg.AssetKey(name) for name in assets) if assets else None
+    run = instance.add_run(
+        dg.DagsterRun(job_name=job, run_id=str(uuid4()), status=status, tags=tags or {}, asset_selection=selection)
+    )
+    inner = SerializableErrorInfo(f"no text of {SECRET}", [], error_class)
     error = SerializableErrorInfo(f"step failed: {SECRET}", [], "DagsterExecutionStepExecutionError", inner)
     kind = dg.DagsterEventType.RUN_FAILURE if failed else dg.DagsterEventType.RUN_SUCCESS
     entry = dg.EventLogEntry(  # type: ignore[no-untyped-call]
@@ -134,6 +144,41 @@ def test_failed_run_is_told_with_its_kind_of_error_and_link_until_the_job_succee
     tick(instance)
     assert hook.titles[1:] == ["NotaFlow: job ocr_job no longer fails"]
     assert SECRET not in str(hook.messages)
+
+
+def test_interrupted_run_is_a_cancellation_and_no_failure(instance: dg.DagsterInstance, hook: Webhook) -> None:
+    ended(instance, "ocr_job", failed=True, error_class="DagsterExecutionInterruptedError")
+    tick(instance)
+    assert hook.messages == []
+
+
+def test_failed_materialisation_ends_with_the_success_of_the_assets_job(
+    instance: dg.DagsterInstance, hook: Webhook
+) -> None:
+    ended(instance, "__ASSET_JOB", failed=True, assets=frozenset({"ocr_text"}))
+    tick(instance)
+    ended(instance, "ocr_job", failed=False)
+    tick(instance)
+    assert hook.titles == [
+        "NotaFlow: job materialising ocr_text fails",
+        "NotaFlow: job materialising ocr_text no longer fails",
+    ]
+
+
+def test_run_that_says_what_to_do_is_told_in_its_own_words(instance: dg.DagsterInstance, hook: Webhook) -> None:
+    @dg.op
+    def fails() -> None:
+        raise dg.Failure("The storage docs cannot be reached. Start it.") from FileNotFoundError(SECRET)
+
+    @dg.job(executor_def=dg.in_process_executor)
+    def failing_job() -> None:
+        fails()
+
+    assert not failing_job.execute_in_process(instance=instance, raise_on_error=False).success
+    tick(instance)
+    (message,) = hook.messages
+    assert "A run of failing_job failed: The storage docs cannot be reached. Start it." in message["message"]
+    assert SECRET not in str(message)
 
 
 def test_run_that_is_retried_alarms_nobody(instance: dg.DagsterInstance, hook: Webhook) -> None:

@@ -10,6 +10,7 @@ from pydantic import Field
 from notaflow_pipeline.defs.assets.batch_metadata import MAX_ROWS, batch_metadata
 from notaflow_pipeline.defs.ocr_runs import OCR_POOL, OCR_RUN_TAG
 from notaflow_pipeline.defs.resources import EngineResource, QueueResource, StorageResource
+from notaflow_pipeline.defs.run_failures import described_failures
 from notaflow_pipeline.job_queue.model import Claim
 from notaflow_pipeline.job_queue.queries import attempts_of_run, document_numbers
 from notaflow_pipeline.settings import load_settings
@@ -59,6 +60,7 @@ def claimed_documents_in_memory(_: dg.InitResourceContext) -> ClaimedDocumentsIn
 
 
 @dg.op(ins={"extraction_queue": dg.In(dg.Nothing)}, tags={"kind": "postgres"})
+@described_failures()
 def claim_documents(
     context: dg.OpExecutionContext,
     config: ClaimConfig,
@@ -78,6 +80,7 @@ def claim_documents(
 
 
 @dg.op(out=dg.Out(dg.Nothing), config_schema={}, pool=OCR_POOL, tags={"kind": "tesseract"})
+@described_failures()
 def ocr_documents(
     context: dg.OpExecutionContext,
     batch: ClaimedBatch,
@@ -104,6 +107,7 @@ def ocr_documents(
 
 
 @dg.op(ins={"done": dg.In(dg.Nothing)}, config_schema={}, tags={"kind": "pandas"})
+@described_failures()
 def summarise_batch(context: dg.OpExecutionContext, queue: QueueResource) -> dg.Output[None]:
     """Add the outcome of each of the run's documents to the materialisation, without any text."""
     with queue.pool.connection() as connection:

@@ -4,6 +4,7 @@ import dagster as dg
 
 from notaflow_pipeline.defs.jobs.progress_log import rate_limited_log
 from notaflow_pipeline.defs.resources import QueueResource
+from notaflow_pipeline.defs.run_failures import described_failures
 from notaflow_pipeline.job_queue.maintenance.recovery import recover
 from notaflow_pipeline.settings import load_settings
 from notaflow_pipeline.worker.assembly import configured_terms
@@ -18,6 +19,7 @@ RECOVER_SECONDS = MAX_RUNTIME_SECONDS / 2
 
 
 @dg.op(out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "postgres"})
+@described_failures()
 def recover_rows(context: dg.OpExecutionContext, queue: QueueResource) -> None:
     """Repair every row whose worker is gone or whose state is inconsistent; each repair is recorded with its reason."""
     terms = configured_terms(load_settings(), context.run_id)

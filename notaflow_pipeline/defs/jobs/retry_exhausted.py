@@ -14,6 +14,7 @@ from notaflow_pipeline.defs.assets.ocr_text import claim_documents, ocr_document
 from notaflow_pipeline.defs.jobs.progress_log import rate_limited_log
 from notaflow_pipeline.defs.ocr_runs import OCR_RUN_TAG
 from notaflow_pipeline.defs.resources import QueueResource
+from notaflow_pipeline.defs.run_failures import described_failures
 from notaflow_pipeline.job_queue.maintenance.requeue import (
     Choice,
     Exhausted,
@@ -55,6 +56,7 @@ class RetryConfig(dg.Config):
 
 
 @dg.op(out=dg.Out(dg.Nothing), tags={"kind": "postgres"})
+@described_failures()
 def requeue_exhausted_documents(context: dg.OpExecutionContext, config: RetryConfig, queue: QueueResource) -> None:
     """Make the documents that were exhausted on the partition's day ready again; their history stays."""
     settings = load_settings()

@@ -10,6 +10,7 @@ from typing import Literal
 
 import dagster as dg
 from dagster._core.events import JobFailureData
+from dagster_shared.error import SerializableErrorInfo
 
 from notaflow_pipeline.alerting import observations
 from notaflow_pipeline.alerting.conditions import Observation
@@ -18,6 +19,14 @@ EVENTS_PER_QUERY = 200
 
 SETTLE_SECONDS = 60
 """Ids are given before a transaction commits: a lower one may appear after a higher one. Younger events are read again."""
+
+ASSETS_OF_JOB = {
+    "ocr_job": ["ocr_text"],
+    "ocr_daily_job": ["ocr_daily_failure_rate", "ocr_daily_failures_by_kind", "ocr_daily_performance"],
+    "ocr_today_job": ["ocr_daily_failure_rate", "ocr_daily_failures_by_kind", "ocr_daily_performance"],
+    "dashboard_job": ["ocr_dashboard"],
+}
+"""What a job's success materialises: it ends the condition of an asset whose materialisation from its own page failed."""
 
 LOOK_BACK_SECONDS = 86_400
 """How far a new installation looks into the past."""
@@ -112,14 +121,23 @@ def _observations(
             if isinstance(evaluation, dg.AssetCheckEvaluation):
                 yield _of_check(evaluation, at, ui_url)
         elif (run := runs.get(record.run_id)) is not None and not _may_be_retried(instance, run, record, now):
-            yield observations.of_run(
-                job=_name(run),
-                run_id=run.run_id,
-                partition=run.tags.get("dagster/partition"),
-                error=_error(event) if event.event_type == dg.DagsterEventType.RUN_FAILURE else None,
-                observed_at=at,
-                ui_url=ui_url,
-            )
+            yield from _of_run(run, event, at, ui_url)
+
+
+def _of_run(run: dg.DagsterRun, event: dg.DagsterEvent, at: datetime, ui_url: str) -> Iterator[Observation]:
+    failed = event.event_type == dg.DagsterEventType.RUN_FAILURE
+    if failed and _is_interrupted(event):
+        return  # somebody stopped Dagster: a cancellation, not a failure
+    for job in _names(run) if failed else {*_names(run), *_materialising(_assets(run))}:
+        yield observations.of_run(
+            job=job,
+            run_id=run.run_id,
+            partition=run.tags.get("dagster/partition"),
+            error=_error(event) if failed else None,
+            message=_description(event) if failed else None,
+            observed_at=at,
+            ui_url=ui_url,
+        )
 
 
 def _may_be_retried(instance: dg.DagsterInstance, run: dg.DagsterRun, record: dg.EventLogRecord, now: float) -> bool:
@@ -164,21 +182,52 @@ def _figures(evaluation: dg.AssetCheckEvaluation) -> dict[str, float | int | str
     return figures
 
 
-def _name(run: dg.DagsterRun) -> str:
-    """The job's name, or what was materialised where the UI made up a job."""
-    if run.job_name.startswith("__ASSET_JOB") and run.asset_selection:
-        return "materialising " + ", ".join(sorted(key.to_user_string() for key in run.asset_selection))
-    return run.job_name
+def _names(run: dg.DagsterRun) -> list[str]:
+    """Return the job's name, or one name for each asset that was materialised from its own page."""
+    return _materialising(_assets(run)) if run.job_name.startswith("__ASSET_JOB") and _assets(run) else [run.job_name]
+
+
+def _assets(run: dg.DagsterRun) -> list[str]:
+    if run.asset_selection:
+        return sorted(key.to_user_string() for key in run.asset_selection)
+    return ASSETS_OF_JOB.get(run.job_name, [])
+
+
+def _materialising(assets: list[str]) -> list[str]:
+    return [f"materialising {asset}" for asset in assets]
+
+
+def _errors(event: dg.DagsterEvent) -> list[SerializableErrorInfo]:
+    """Return the errors that ended a run, the outermost first."""
+    data = event.event_specific_data
+    if not isinstance(data, JobFailureData):
+        return []
+    step = data.first_step_failure_event
+    error = getattr(step.event_specific_data, "error", None) if step is not None else data.error
+    found = []
+    while error is not None:
+        found.append(error)
+        error = error.cause
+    return found
+
+
+def _is_interrupted(event: dg.DagsterEvent) -> bool:
+    return any(one.cls_name == "DagsterExecutionInterruptedError" for one in _errors(event))
 
 
 def _error(event: dg.DagsterEvent) -> str:
-    """What kind of error ended a run: the innermost class that it names, never its words."""
+    """Return the class of the innermost error that ended a run; its message may hold anything."""
+    names = [one.cls_name for one in _errors(event) if one.cls_name]
+    if names:
+        return names[-1]
     data = event.event_specific_data
-    if not isinstance(data, JobFailureData):
-        return "an unknown error"
-    step = data.first_step_failure_event
-    error = getattr(step.event_specific_data, "error", None) if step is not None else data.error
-    name = None
-    while error is not None:
-        name, error = error.cls_name or name, error.cause
-    return name or (data.failure_reason.value.lower() if data.failure_reason else "an unknown error")
+    reason = data.failure_reason if isinstance(data, JobFailureData) else None
+    return reason.value.lower() if reason else "an unknown error"
+
+
+def _description(event: dg.DagsterEvent) -> str | None:
+    """Return the description of the `dg.Failure` that ended a run: it is written for people and holds no text of a row."""
+    data = event.event_specific_data
+    step = data.first_step_failure_event if isinstance(data, JobFailureData) else None
+    failure = getattr(step.event_specific_data, "user_failure_data", None) if step is not None else None
+    return failure.description if failure is not None else None
