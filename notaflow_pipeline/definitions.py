@@ -9,6 +9,7 @@ from notaflow_pipeline.defs.assets.daily_tables import daily_tables, ocr_attempt
 from notaflow_pipeline.defs.assets.dashboard import ocr_dashboard
 from notaflow_pipeline.defs.assets.extraction_queue import extraction_queue
 from notaflow_pipeline.defs.assets.ocr_text import claimed_documents_in_memory, ocr_text
+from notaflow_pipeline.defs.assets.requeued_documents import requeued_documents
 from notaflow_pipeline.defs.checks.daily_reconciliation import daily_tables_reconciled
 from notaflow_pipeline.defs.checks.daily_tables import (
     daily_completeness_checks,
@@ -24,10 +25,10 @@ from notaflow_pipeline.defs.jobs.asset_jobs import (
     ocr_job,
     ocr_today_job,
     queue_invariants_job,
+    retry_exhausted_job,
 )
 from notaflow_pipeline.defs.jobs.housekeeping import housekeeping_job
 from notaflow_pipeline.defs.jobs.recovery import ocr_recovery_job
-from notaflow_pipeline.defs.jobs.retry_exhausted import retry_exhausted_job
 from notaflow_pipeline.defs.partitions import daily_partitions
 from notaflow_pipeline.defs.resources import EngineResource, QueueResource, StorageResource
 from notaflow_pipeline.defs.schedules.daily_tables import ocr_daily_schedule, ocr_today_schedule
@@ -50,9 +51,15 @@ def defs() -> dg.Definitions:
     """Return everything that Dagster loads, for the time zone, first day and intervals of the settings."""
     settings = load_settings()
     days = daily_partitions(settings)
-    retry_job = retry_exhausted_job(days)
     return dg.Definitions(
-        assets=[extraction_queue, ocr_text, ocr_attempt, daily_tables(days), ocr_dashboard],
+        assets=[
+            extraction_queue,
+            ocr_text,
+            requeued_documents(days),
+            ocr_attempt,
+            daily_tables(days),
+            ocr_dashboard,
+        ],
         asset_checks=[
             queue_invariants,
             queue_health,
@@ -65,7 +72,7 @@ def defs() -> dg.Definitions:
             ocr_job(settings.documents_per_run),
             ocr_recovery_job,
             queue_invariants_job,
-            retry_job,
+            retry_exhausted_job,
             ocr_daily_job,
             ocr_today_job,
             daily_reconciliation_job,
@@ -74,7 +81,7 @@ def defs() -> dg.Definitions:
         ],
         schedules=[
             queue_invariants_schedule,
-            retry_exhausted_schedule(retry_job, days),
+            retry_exhausted_schedule(days),
             ocr_daily_schedule(days.timezone),
             ocr_today_schedule(days.timezone),
             daily_reconciliation_schedule(days.timezone),

@@ -24,7 +24,7 @@ def claim(**config: object) -> dict[str, Any]:
 
 
 def retry(**config: object) -> dict[str, Any]:
-    return {"ops": {"requeue_exhausted_documents": {"config": config}}}
+    return {"ops": {"requeued_documents": {"ops": {"requeue_exhausted_documents": {"config": config}}}}}
 
 
 def page(**config: object) -> dict[str, Any]:

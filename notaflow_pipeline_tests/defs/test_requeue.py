@@ -41,7 +41,8 @@ def folder(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def run(name: str, partition: str | None = None, *, kinds: list[str] | None = None) -> dg.ExecuteInProcessResult:
-    config = {"ops": {"requeue_exhausted_documents": {"config": {"kinds": kinds}}}} if kinds else None
+    op = {"requeue_exhausted_documents": {"config": {"kinds": kinds}}}
+    config = {"ops": {"requeued_documents": {"ops": op}}} if kinds else None
     return defs.resolve_job_def(name).execute_in_process(
         partition_key=partition, run_config=config, raise_on_error=True
     )
@@ -75,9 +76,9 @@ def test_documents_exhausted_on_the_day_go_round_and_are_worked_on(folder: Path,
     assert ends[that_day] == [5, 4, 6]
     assert ends[gone] == [3, 4, 6], "not found may be mended by time: it waits for its next attempt"
     assert ends[other_day] == [3, 3, 3]
-    metadata = output_metadata(result, "report_requeue_results")
-    assert metadata["sent"].value == 2
-    assert metadata["became"].value == {"read": 1, "waiting": 1}
+    metadata = output_metadata(result, "requeued_documents.report_requeue_results")
+    assert metadata["requeued"].value == 2
+    assert metadata["results"].value == {"read": 1, "waiting": 1}
 
 
 def test_documents_that_no_attempt_can_help_go_round_only_when_their_kind_is_named(
@@ -89,10 +90,14 @@ def test_documents_that_no_attempt_can_help_go_round_only_when_their_kind_is_nam
     assert day is not None
     run("ocr_job")
     result = run("retry_exhausted_job", day[0])
-    assert output_metadata(result, "report_requeue_results")["sent"].value == 0
+    left = output_metadata(result, "requeued_documents.requeue_exhausted_documents")["not_chosen"].value
+    assert left == {"not_a_document": 1}
+    assert output_metadata(result, "requeued_documents.report_requeue_results")["requeued"].value == 0
 
     result = run("retry_exhausted_job", day[0], kinds=["not_a_document"])
-    assert output_metadata(result, "report_requeue_results")["became"].value == {"exhausted again": 1}
+    assert output_metadata(result, "requeued_documents.report_requeue_results")["results"].value == {
+        "exhausted again": 1
+    }
     ends = connection.execute("SELECT ocr_attempts FROM extraction_queue WHERE id = %s", [hopeless]).fetchone()
     assert ends == (2,)
 

@@ -8,6 +8,7 @@ from notaflow_pipeline.defs.assets.dashboard import ocr_dashboard
 from notaflow_pipeline.defs.checks.daily_reconciliation import daily_tables_reconciled
 from notaflow_pipeline.defs.checks.queue_invariants import queue_invariants
 from notaflow_pipeline.defs.ocr_runs import OCR_RUN_TAG
+from notaflow_pipeline.job_queue.model import DEFAULT_MAX_ATTEMPTS
 
 DAILY_TABLES = dg.AssetSelection.assets(PERFORMANCE, FAILURE_RATE, FAILURES_BY_KIND)
 
@@ -37,6 +38,24 @@ queue_invariants_job = dg.define_asset_job(
     selection=dg.AssetSelection.checks(queue_invariants),
     executor_def=dg.in_process_executor,
     description="Checks the invariants of the queue.",
+)
+
+retry_exhausted_job = dg.define_asset_job(
+    "retry_exhausted_job",
+    selection="requeued_documents",
+    executor_def=dg.in_process_executor,
+    tags=OCR_RUN_TAG,
+    config={
+        "ops": {
+            "requeued_documents": {
+                "ops": {"requeue_exhausted_documents": {"config": {"kinds": [], "more_attempts": DEFAULT_MAX_ATTEMPTS}}}
+            }
+        }
+    },
+    description=(
+        "Requeues the documents that were exhausted on the partition's day, or on a range of days in one run, works on them, "
+        "and reports their outcomes."
+    ),
 )
 
 dashboard_job = dg.define_asset_job(

@@ -6,6 +6,7 @@ from notaflow_pipeline.defs.jobs.asset_jobs import (
     daily_reconciliation_job,
     dashboard_job,
     queue_invariants_job,
+    retry_exhausted_job,
 )
 from notaflow_pipeline.defs.jobs.housekeeping import housekeeping_job
 from notaflow_pipeline.defs.ocr_runs import OCR_RUN_TAG
@@ -44,12 +45,12 @@ def daily_reconciliation_schedule(timezone: str) -> dg.ScheduleDefinition:
     )
 
 
-def retry_exhausted_schedule(job: dg.JobDefinition, days: dg.DailyPartitionsDefinition) -> dg.ScheduleDefinition:
-    """Return the schedule that requeues yesterday's exhausted documents with this job."""
+def retry_exhausted_schedule(days: dg.DailyPartitionsDefinition) -> dg.ScheduleDefinition:
+    """Return the schedule that requeues yesterday's exhausted documents."""
 
     @dg.schedule(
         name="retry_exhausted_schedule",
-        job=job,
+        job=retry_exhausted_job,
         cron_schedule="30 3 * * *",
         execution_timezone=days.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,

@@ -22,6 +22,7 @@ SETTLE_SECONDS = 60
 
 ASSETS_OF_JOB = {
     "ocr_job": ["ocr_text"],
+    "retry_exhausted_job": ["requeued_documents"],
     "ocr_daily_job": ["ocr_daily_failure_rate", "ocr_daily_failures_by_kind", "ocr_daily_performance"],
     "ocr_today_job": ["ocr_daily_failure_rate", "ocr_daily_failures_by_kind", "ocr_daily_performance"],
     "dashboard_job": ["ocr_dashboard"],

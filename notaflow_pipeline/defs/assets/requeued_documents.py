@@ -1,10 +1,8 @@
-"""The backfill of failed documents: those exhausted on a day are requeued, from the backfill dialog or every night.
-
-The partition is the day on which a document was exhausted.
-"""
+"""The asset `requeued_documents`: the backfill of documents that were exhausted on a day."""
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import dagster as dg
@@ -12,14 +10,15 @@ from pydantic import Field
 
 from notaflow_pipeline.defs.assets.ocr_text import claim_documents, ocr_documents
 from notaflow_pipeline.defs.jobs.progress_log import rate_limited_log
-from notaflow_pipeline.defs.ocr_runs import OCR_RUN_TAG
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.defs.run_failures import described_failures
 from notaflow_pipeline.job_queue.maintenance.requeue import (
+    NO_LIMIT,
     Choice,
     Exhausted,
     Requeued,
     count_requeue_results,
+    find_exhausted,
     requeue_exhausted,
     requeue_results,
 )
@@ -34,7 +33,7 @@ PERMANENT_KINDS = (*sorted(set(FailureKind) - RETRYABLE_KINDS), "refused_locatio
 
 
 class RetryConfig(dg.Config):
-    """Which of the day's exhausted documents are requeued, and how."""
+    """Which exhausted documents of the partition's days are requeued, and how."""
 
     kinds: list[Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]] = Field(
         default=[],
@@ -58,7 +57,7 @@ class RetryConfig(dg.Config):
 @dg.op(out=dg.Out(dg.Nothing), tags={"kind": "postgres"})
 @described_failures()
 def requeue_exhausted_documents(context: dg.OpExecutionContext, config: RetryConfig, queue: QueueResource) -> None:
-    """Make the documents that were exhausted on the partition's day ready again; their history stays."""
+    """Make the documents that were exhausted on the partition's days ready again; their history stays."""
     settings = load_settings()
     window = context.partition_time_window
     wanted = tuple(config.kinds) or settings.retry_kinds
@@ -82,54 +81,70 @@ def requeue_exhausted_documents(context: dg.OpExecutionContext, config: RetryCon
         changed = requeue_exhausted(
             connection, choice, run_id=context.run_id, more_attempts=config.more_attempts, on_sent=count
         )
-    context.log.info("Requeued %d documents: %s.", changed.rows, dict(kinds) or "none was exhausted")
-    context.add_output_metadata({"sent": changed.rows, "by_kind": dict(kinds)})
+        left = Counter(
+            one.failure_kind or "unknown"
+            for one in find_exhausted(connection, replace(choice, kinds=None, but_kinds=(), max_requeues=NO_LIMIT))
+        )
+    context.log.info("Requeued %d documents: %s.", changed.rows, dict(kinds) or "none")
+    if left:
+        context.log.info("%d exhausted documents of these days were not chosen: %s.", left.total(), dict(left))
+    context.add_output_metadata({"requeued": changed.rows, "by_kind": dict(kinds), "not_chosen": dict(left)})
     if changed.refused:
         context.log.warning(changed.refused)
 
 
-@dg.op(ins={"done": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "pandas"})
-def report_requeue_results(context: dg.OpExecutionContext, queue: QueueResource) -> None:
+@dg.op(ins={"done": dg.In(dg.Nothing)}, config_schema={}, tags={"kind": "postgres"})
+@described_failures()
+def report_requeue_results(context: dg.OpExecutionContext, queue: QueueResource) -> dg.Output[None]:
     """Report the outcomes of the documents that this run requeued."""
     with queue.pool.connection() as connection:
-        became = count_requeue_results(connection, context.run_id)
+        results = count_requeue_results(connection, context.run_id)
         shown = requeue_results(connection, context.run_id, at_most=MAX_ROWS)
-    sent = sum(became.values())
-    context.log.info("Of %d requeued documents: %s.", sent, became or "none")
-    context.add_output_metadata({"sent": sent, "became": became, "documents": _table(shown)})
+    requeued = sum(results.values())
+    context.log.info("Of %d requeued documents: %s.", requeued, results or "none")
+    metadata: dict[str, dg.MetadataValue] = {
+        "requeued": dg.MetadataValue.int(requeued),
+        "results": dg.MetadataValue.json(results),
+    }
+    if len(context.partition_keys) == 1:  # metadata is stored with every partition of the run
+        metadata["documents"] = _table(shown)
+    return dg.Output(None, metadata=metadata)
 
 
-def _table(sent: list[Requeued]) -> dg.TableMetadataValue:
+def _table(requeued: list[Requeued]) -> dg.TableMetadataValue:
     records = [
         dg.TableRecord(
             {
                 "document": one.document_number or "deleted",
                 "failed_with": one.last_failure_kind or "",
                 "attempts_before": one.attempts_before,
-                "became": one.became,
+                "result": one.became,
             }
         )
-        for one in sent
+        for one in requeued
     ]
     columns = [dg.TableColumn("document"), dg.TableColumn("failed_with"), dg.TableColumn("attempts_before", "int")]
-    return dg.MetadataValue.table(records, schema=dg.TableSchema([*columns, dg.TableColumn("became")]))
+    return dg.MetadataValue.table(records, schema=dg.TableSchema([*columns, dg.TableColumn("result")]))
 
 
-def retry_exhausted_job(days: dg.DailyPartitionsDefinition) -> dg.JobDefinition:
-    """Return the job, partitioned by these days."""
+def requeued_documents(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
+    """Return the asset, partitioned by these days: the day on which a document was exhausted."""
 
-    @dg.job(
-        name="retry_exhausted_job",
+    @dg.graph_asset(
+        name="requeued_documents",
         partitions_def=days,
-        executor_def=dg.in_process_executor,
-        tags=OCR_RUN_TAG,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name="ocr",
+        kinds={"tesseract", "postgres"},
         description=(
-            "Requeues the documents that were exhausted on the partition's day, works on them, and reports their outcomes. "
-            "Launch it for a range of days from the Partitions tab; a schedule launches it every night for yesterday."
+            "Documents that were exhausted on a day and got new attempts. Materialising a day, or a range of days in one "
+            "run, requeues them, works on them and reports their outcomes; a schedule does so every night for yesterday. "
+            "The observations of `extraction_queue` say which days have exhausted documents."
         ),
     )
-    def job() -> None:
-        """Wire the ops: requeue, then work as any OCR run does, then report."""
-        report_requeue_results(done=ocr_documents(claim_documents(extraction_queue=requeue_exhausted_documents())))
+    def asset() -> None:
+        return report_requeue_results(  # type: ignore[no-any-return]
+            done=ocr_documents(claim_documents(extraction_queue=requeue_exhausted_documents()))
+        )
 
-    return job
+    return asset
