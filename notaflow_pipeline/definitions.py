@@ -42,6 +42,7 @@ from notaflow_pipeline.defs.schedules.maintenance import (
 from notaflow_pipeline.defs.sensors.alerts import alert_sensor
 from notaflow_pipeline.defs.sensors.health import health_sensor
 from notaflow_pipeline.defs.sensors.ocr_ready import ocr_ready_sensor
+from notaflow_pipeline.defs.sensors.queue_observation import queue_observation_sensor
 from notaflow_pipeline.defs.sensors.recovery import ocr_recovery_sensor
 from notaflow_pipeline.settings import load_settings
 
@@ -91,6 +92,7 @@ def defs() -> dg.Definitions:
         sensors=[
             ocr_ready_sensor,
             ocr_recovery_sensor,
+            queue_observation_sensor,
             health_sensor(settings.alert_seconds),
             alert_sensor(settings.alert_seconds),
         ],

@@ -38,15 +38,15 @@ JOIN dagster.run_tags AS day ON day.run_id = r.run_id AND day.key = 'dagster/par
 @pytest.fixture
 def exhausted(terminal: Terminal, connection: Connection) -> dict[str, UUID]:
     """Documents whose files were missing when their only attempt was made, each on a day of its own."""
-    documents = {
-        name: enqueue_document(connection, NewDocument("index", name, f"index/{name}.png")) for name in EXHAUSTED_AT
-    }
-    connection.execute("UPDATE extraction_queue SET ocr_max_attempts = 1")
-    # one that is there: where all are missing, it is the storage that fails and no document
-    there = enqueue_document(connection, NewDocument("index", "there", "index/there.png"))
     samples.png(terminal.documents / "index" / "there.png")
+    documents = {}
+    for name in EXHAUSTED_AT:
+        documents[name] = enqueue_document(connection, NewDocument("index", name, f"index/{name}.png"))
+        # between those that are missing: several in a row are taken for a failure of the storage
+        enqueue_document(connection, NewDocument("index", f"there-{name}", "index/there.png"))
+    connection.execute("UPDATE extraction_queue SET ocr_max_attempts = 1")
     assert terminal.run("work", "--until-empty").returncode == 0
-    connection.execute("DELETE FROM extraction_queue WHERE id = %s", [there])
+    connection.execute("DELETE FROM extraction_queue WHERE document_number LIKE 'there%%'", [])
     for name, at in EXHAUSTED_AT.items():
         connection.execute(
             "UPDATE ocr_attempt SET claimed_at = %s, finished_at = %s WHERE queue_id = %s", [at, at, documents[name]]

@@ -156,7 +156,11 @@ def test_old_answers_of_checks_go_but_for_the_newest_of_each(
     for days_ago in (50, 40):
         answer("rarely", days_ago)
 
-    assert clean(instance)["prune_check_results"] == {"answers_removed": 3, "complete": True}
+    assert clean(instance)["prune_check_results"] == {
+        "check_results_removed": 3,
+        "observations_removed": 0,
+        "complete": True,
+    }
 
     left = "SELECT check_name, count(*) FROM dagster.asset_check_executions GROUP BY check_name ORDER BY check_name"
     assert connection.execute(left).fetchall() == [("often", 2), ("rarely", 1)]
@@ -164,6 +168,17 @@ def test_old_answers_of_checks_go_but_for_the_newest_of_each(
     assert connection.execute(events).fetchone() == (3,)
     key = dg.AssetCheckKey(dg.AssetKey("queue"), "rarely")
     assert instance.get_latest_asset_check_evaluation_record(key) is not None
+
+
+def test_old_observations_go_but_for_the_newest(instance: dg.DagsterInstance, connection: Connection) -> None:
+    for _ in range(4):
+        instance.report_runless_asset_event(dg.AssetObservation("queue"))
+    aged = "UPDATE dagster.event_logs SET timestamp = timestamp - interval '31 days' WHERE id IN"
+    old = f"{aged} (SELECT id FROM dagster.event_logs"  # noqa: S608 - constants
+    connection.execute(f"{old} WHERE dagster_event_type = 'ASSET_OBSERVATION' ORDER BY id LIMIT 2)")
+    assert clean(instance)["prune_check_results"]["observations_removed"] == 2
+    connection.execute(f"{old} WHERE dagster_event_type = 'ASSET_OBSERVATION')")
+    assert clean(instance)["prune_check_results"]["observations_removed"] == 1, "the newest stays"
 
 
 def test_run_under_way_stays_however_old(instance: dg.DagsterInstance, connection: Connection) -> None:

@@ -302,3 +302,33 @@ def test_tick_fails_when_the_database_is_away(
     with pytest.raises(DatabaseUnavailable, match=r"127\.0\.0\.1:1.*Is it running") as away:
         tick(instance, sensor)
     assert "hunter2" not in str(away.value)
+
+
+def test_observation_counts_the_queue_and_the_days_of_exhausted_documents(
+    connection: Connection, instance: dg.DagsterInstance
+) -> None:
+    exhausted, *_ = enqueued(connection, 3)
+    connection.execute(
+        "UPDATE extraction_queue SET ocr_attempts = 3, ocr_last_error_at = '2026-11-02 04:30+00' WHERE id = %s",
+        [exhausted],
+    )
+    decision = tick(instance, defs.resolve_sensor_def("queue_observation_sensor"))
+    assert isinstance(decision, dg.SensorResult)
+    (observation,) = decision.asset_events
+    metadata = observation.metadata
+    assert observation.asset_key == dg.AssetKey("extraction_queue")
+    assert {name: metadata[name].value for name in ("ready", "active", "exhausted", "done")} == {
+        "ready": 2,
+        "active": 0,
+        "exhausted": 1,
+        "done": 0,
+    }
+    (row,) = metadata["exhausted_by_day"].records  # type: ignore[attr-defined]
+    assert row.data == {"day": "2026-11-01", "documents": 1}, "a day of the configured zone"
+
+
+def test_queue_shows_its_columns() -> None:
+    spec = defs.resolve_asset_graph().get(dg.AssetKey("extraction_queue"))
+    columns = spec.metadata["dagster/column_schema"]
+    assert isinstance(columns, dg.TableSchema)
+    assert {"status_id", "supabase_path", "file_content"} <= {column.name for column in columns.columns}

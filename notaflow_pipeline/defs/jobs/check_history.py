@@ -1,7 +1,7 @@
-"""Removes old check results from Dagster's tables where a newer one exists.
+"""Removes old check results and observations from Dagster's tables where a newer one exists.
 
-Dagster removes a run's events with the run, but never a result that no run recorded (`health_sensor` records some 200 a
-day), nor the row in the checks' own table.
+Dagster removes a run's events with the run, but never what no run recorded (`health_sensor` records some 200 results a day,
+`queue_observation_sensor` 144 observations), nor the row in the checks' own table.
 """
 
 import time
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, text
 
-# Removed: answers without a run, and those of runs that are gone. Kept: the newest of each check, which the UI and the next
+# Removed: results without a run, and those of runs that are gone. Kept: the newest of each check, which the UI and the next
 # look compare with. The time is naive and UTC, as Dagster writes it.
 _PRUNE_BATCH = """
 WITH old AS MATERIALIZED (
@@ -49,32 +49,65 @@ FROM old
 """
 
 
-@dataclass(frozen=True)
-class PrunedResults:
-    """How many answers were removed, and whether that was all."""
+# Observations that no run recorded, but for the newest, which the asset's page shows.
+_PRUNE_OBSERVATIONS = """
+WITH old AS MATERIALIZED (
+    SELECT e.id
+    FROM event_logs AS e
+    WHERE e.dagster_event_type = 'ASSET_OBSERVATION'
+      AND e.run_id = ''
+      AND e.timestamp < :before
+      AND e.id < (SELECT max(newest.id) FROM event_logs AS newest WHERE newest.dagster_event_type = 'ASSET_OBSERVATION')
+    ORDER BY e.id
+    LIMIT :batch
+),
+gone AS (
+    DELETE FROM event_logs AS l
+    USING old
+    WHERE l.id = old.id
+)
+SELECT count(*)
+FROM old
+"""
 
-    answers: int
+
+@dataclass(frozen=True)
+class PrunedEvents:
+    """How many check results or observations were removed, and whether that was all."""
+
+    count: int
     complete: bool
 
 
 def prune_check_history(
     connection: Connection, before: datetime, *, batch: int = 1000, seconds: float = 60.0
-) -> PrunedResults:
-    """Remove old answers of checks that were followed by newer ones, in short transactions.
+) -> PrunedEvents:
+    """Remove old check results that were followed by newer ones, in short transactions.
 
     Args:
         connection: to the schema of Dagster's tables, in autocommit.
-        before: answers from then on stay; aware.
-        batch: answers that one transaction removes.
-        seconds: after which no further batch is begun; the next night goes on.
+        before: results from then on stay; aware.
+        batch: results that one transaction removes.
+        seconds: after which no further batch is begun; the next night continues.
     """
+    return _prune(connection, _PRUNE_BATCH, before, batch, seconds)
+
+
+def prune_observations(
+    connection: Connection, before: datetime, *, batch: int = 1000, seconds: float = 60.0
+) -> PrunedEvents:
+    """Remove old observations that no run recorded; arguments as in `prune_check_history`."""
+    return _prune(connection, _PRUNE_OBSERVATIONS, before, batch, seconds)
+
+
+def _prune(connection: Connection, statement: str, before: datetime, batch: int, seconds: float) -> PrunedEvents:
     deadline = time.monotonic() + seconds
     removed = 0
     arguments = {"before": before.astimezone(UTC).replace(tzinfo=None), "batch": batch}
     while True:
-        count = int(connection.execute(text(_PRUNE_BATCH), arguments).scalar_one())
+        count = int(connection.execute(text(statement), arguments).scalar_one())
         removed += count
         if count < batch:
-            return PrunedResults(removed, complete=True)
+            return PrunedEvents(removed, complete=True)
         if time.monotonic() > deadline:
-            return PrunedResults(removed, complete=False)
+            return PrunedEvents(removed, complete=False)

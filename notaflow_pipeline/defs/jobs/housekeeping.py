@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from dagster_postgres import PostgresEventLogStorage
 
-from notaflow_pipeline.defs.jobs.check_history import prune_check_history
+from notaflow_pipeline.defs.jobs.check_history import prune_check_history, prune_observations
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.job_queue.maintenance.retention import prune_attempts
 from notaflow_pipeline.settings import load_settings
@@ -91,16 +91,23 @@ def prune_runs(context: dg.OpExecutionContext) -> None:
 
 @dg.op(ins={"done": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "postgres"})
 def prune_check_results(context: dg.OpExecutionContext) -> None:
-    """Remove old answers of checks that belong to no run; say how many."""
+    """Remove old check results and observations that belong to no run; say how many."""
     before = datetime.now(UTC) - timedelta(days=load_settings().keep_runs_days)
     storage = context.instance.event_log_storage
     if not isinstance(storage, PostgresEventLogStorage):
-        context.log.info("Answers of checks are kept: Dagster's history is not in PostgreSQL.")
+        context.log.info("Check results and observations are kept: Dagster's history is not in PostgreSQL.")
         return
     with storage.index_connection() as connection:
-        pruned = prune_check_history(connection, before, seconds=MAX_SECONDS)
-    context.log.info("Removed %d answers of checks.", pruned.answers)
-    context.add_output_metadata({"answers_removed": pruned.answers, "complete": pruned.complete})
+        results = prune_check_history(connection, before, seconds=MAX_SECONDS)
+        observations = prune_observations(connection, before, seconds=MAX_SECONDS)
+    context.log.info("Removed %d check results and %d observations.", results.count, observations.count)
+    context.add_output_metadata(
+        {
+            "check_results_removed": results.count,
+            "observations_removed": observations.count,
+            "complete": results.complete and observations.complete,
+        }
+    )
 
 
 @dg.op(ins={"done": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "postgres"})
