@@ -1,4 +1,4 @@
-"""A person sends what failed for good on a range of days round again, from the backfill dialog of the retry job."""
+"""A person requeues what was exhausted on a range of days, from the backfill dialog of `requeued_documents`."""
 
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -7,7 +7,7 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
-from notaflow_pipeline_tests.browser.test_daily_backfill import BACKFILL_RUNS
+from notaflow_pipeline_tests.browser.test_daily_backfill import BACKFILL_RUNS, launch_backfill
 from notaflow_pipeline_tests.cli import Terminal
 from notaflow_pipeline_tests.ocr import samples
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
@@ -26,12 +26,11 @@ EXHAUSTED_AT = {
     "after": "2026-11-03 00:00-05",
 }
 
-DAY_OF_ROUND = """
-SELECT q.document_number, day.value
+REQUEUED = """
+SELECT q.document_number
 FROM ocr_round AS r
 JOIN extraction_queue AS q ON q.id = r.queue_id
-JOIN dagster.run_tags AS backfill ON backfill.run_id = r.run_id AND backfill.key = 'dagster/backfill'
-JOIN dagster.run_tags AS day ON day.run_id = r.run_id AND day.key = 'dagster/partition'
+ORDER BY q.document_number
 """
 
 
@@ -55,7 +54,7 @@ def exhausted(terminal: Terminal, connection: Connection) -> dict[str, UUID]:
     return documents
 
 
-def test_backfill_over_a_range_sends_the_documents_of_its_days_round_and_no_others(
+def test_backfill_over_a_range_is_one_run_and_requeues_its_days_alone(
     exhausted: dict[str, UUID], page: "Page", dagster_url: str, connection: Connection, terminal: Terminal
 ) -> None:
     assert ends(connection) == dict.fromkeys(exhausted, (3, 1, 1, ["not_found"]))
@@ -64,11 +63,10 @@ def test_backfill_over_a_range_sends_the_documents_of_its_days_round_and_no_othe
         samples.png(terminal.documents / "index" / f"{name}.png")
     (terminal.documents / "index" / "middle.png").write_bytes(b"<html>Session expired</html>")
 
-    launch_backfill(page, dagster_url, "[2026-10-31...2026-11-02]")
+    launch_backfill(page, f"{dagster_url}/assets/requeued_documents", "[2026-10-31...2026-11-02]", together=False)
     wait_until(lambda: connection.execute(BACKFILL_RUNS).fetchall() == [("SUCCESS", 1)])
 
-    sent = connection.execute(DAY_OF_ROUND).fetchall()
-    assert sorted(sent) == [("first", "2026-10-31"), ("last", "2026-11-02"), ("middle", "2026-11-01")]
+    assert connection.execute(REQUEUED).fetchall() == [("first",), ("last",), ("middle",)]
     wait_until(lambda: ends(connection)["last"][0] == 5)
     assert ends(connection) == {
         "before": (3, 1, 1, ["not_found"]),
@@ -88,15 +86,3 @@ def ends(connection: Connection) -> dict[str, tuple[int, int, int, list[str | No
         "FROM extraction_queue AS q"
     ).fetchall()
     return {number: (status, attempts, most, kinds) for number, status, attempts, most, kinds in rows}
-
-
-def launch_backfill(page: "Page", dagster_url: str, days: str) -> None:
-    """Send these days round from the job's page."""
-    page.goto(f"{dagster_url}/locations/notaflow_pipeline/jobs/retry_exhausted_job/partitions")
-    page.get_by_role("button", name="Launch backfill").click()
-    dialog = page.get_by_role("dialog")
-    wanted = dialog.get_by_placeholder("ex: 2025-10-10")
-    wanted.fill(days)
-    wanted.press("Enter")
-    dialog.get_by_role("button", name="Submit 3 runs").click()
-    dialog.wait_for(state="hidden")
