@@ -1,0 +1,87 @@
+"""Runs passes of the engine over a page, within the CPU seconds that the page may take."""
+
+import os
+from contextlib import suppress
+
+from notaflow_pipeline.ocr.engine import Segmentation, WordEngine
+from notaflow_pipeline.ocr.failures import DocumentFailure
+from notaflow_pipeline.ocr.preparing import Prepared
+from notaflow_pipeline.ocr.recognition.page_languages import languages_of_page
+from notaflow_pipeline.ocr.recognition.passes import Policy, Try
+from notaflow_pipeline.ocr.recognition.words import is_speck
+
+MIN_PASS_SECONDS = 0.5
+
+
+def cpu_seconds() -> float:
+    """CPU seconds of this process and of the programs that it started and that ended.
+
+    Passes are limited by these and not by the clock, so that a page is read alike however busy the machine is.
+    """
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+class PassRunner:
+    """The engine, the policy, the languages and the time of one page; `passes` is how often the engine was asked.
+
+    `deadline` is in CPU seconds of this process, as `cpu_seconds` counts them. `languages` changes as soon as it is
+    known in which language a page is and whether it is printed.
+    """
+
+    def __init__(self, engine: WordEngine, deadline: float, policy: Policy) -> None:
+        self.policy = policy
+        self.languages = languages_of_page(engine.languages, policy)
+        self.passes = 0
+        self._engine = engine
+        self._deadline = deadline
+        self._seconds_a_pixel = 0.0  # of the last pass
+
+    def run(
+        self, prepared: Prepared, languages: str | None = None, segmentation: Segmentation = Segmentation.AUTOMATIC
+    ) -> Try:
+        """One pass, in the page's languages unless others are given. Raises `DocumentFailure` as the engine does."""
+        self.passes += 1
+        began = cpu_seconds()
+        left_seconds = max(self._deadline - began, MIN_PASS_SECONDS)
+        languages = languages or self.languages.first
+        words = self._engine.find_words(prepared.image, prepared.dpi, left_seconds, languages, segmentation)
+        if self.policy.without_specks:
+            words = [word for word in words if not is_speck(word)]
+        self._seconds_a_pixel = (cpu_seconds() - began) / (prepared.image.width * prepared.image.height)
+        return Try(words, prepared)
+
+    def better(
+        self,
+        best: Try,
+        prepared: Prepared,
+        languages: str | None = None,
+        segmentation: Segmentation = Segmentation.AUTOMATIC,
+    ) -> Try:
+        """The better of what was found and another pass; if that one fails or has no time, what was found.
+
+        A pass that cannot end by the deadline could only take what was found with it, when its worker is killed.
+        """
+        if self._seconds_a_pixel * prepared.image.width * prepared.image.height > self._deadline - cpu_seconds():
+            return best
+        with suppress(DocumentFailure):
+            return max(best, self.run(prepared, languages, segmentation), key=lambda one: one.worth)
+        return best
+
+    def run_or_as_column(self, prepared: Prepared) -> Try:
+        """A pass, and another one as a single column where no word was found."""
+        found = self.run(prepared)
+        if not found.words and not self.is_short_of_time:
+            # the layout may be what was not understood: a thin frame makes a picture of the whole page
+            with suppress(DocumentFailure):
+                return self.run(prepared, segmentation=Segmentation.SINGLE_COLUMN)
+        return found
+
+    def is_doubtful(self, found: Try) -> bool:
+        """Whether other ways to read the page are worth their time."""
+        return found.confidence < self.policy.good_confidence
+
+    @property
+    def is_short_of_time(self) -> bool:
+        """Whether another pass could hardly end in time."""
+        return self._deadline - cpu_seconds() < 2 * MIN_PASS_SECONDS
