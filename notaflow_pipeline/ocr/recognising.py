@@ -12,6 +12,7 @@ from notaflow_pipeline.ocr.engines.interface import recognition_of
 from notaflow_pipeline.ocr.language import is_in_another
 from notaflow_pipeline.ocr.preparing import FINE_DPI, NO_STEPS, Prepared, as_it_lay, at_resolution, is_blank
 from notaflow_pipeline.ocr.recognition.coverage import LOW_COVERAGE, ink_coverage
+from notaflow_pipeline.ocr.recognition.figure_rows import with_finer_rows
 from notaflow_pipeline.ocr.recognition.missed_lines import with_missed_lines
 from notaflow_pipeline.ocr.recognition.other_ways import best_of_all_ways
 from notaflow_pipeline.ocr.recognition.pass_runner import PassRunner, cpu_seconds
@@ -82,7 +83,7 @@ def _best_of_prepared(runner: PassRunner, planned: Plan) -> Try:
         found = runner.better(found, found.prepared, runner.languages.all)
     if runner.is_doubtful(found):
         found = best_of_all_ways(runner, found)
-    return with_missed_lines(runner, found)
+    return with_missed_lines(runner, with_finer_rows(runner, found))
 
 
 def _first(runner: PassRunner, planned: Plan) -> Try:

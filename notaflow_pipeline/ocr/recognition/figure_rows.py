@@ -1,0 +1,112 @@
+"""Reads the rows of numbers on a page of prose again at a finer resolution.
+
+At 150 dpi the points of small figures are lost, `70.9` becomes `709`, and the engine is sure of what it read all the same.
+A page that is a table as a whole is `tables`' matter.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+from notaflow_pipeline.ocr.layout import Line, Word, word_height
+from notaflow_pipeline.ocr.preparing import SMALL_PRINT_DPI, TARGET_DPI, Prepared, finer
+from notaflow_pipeline.ocr.recognition.pass_runner import PassRunner
+from notaflow_pipeline.ocr.recognition.passes import Try
+from notaflow_pipeline.ocr.recognition.words import MIN_TYPED_INCHES, character_inches, figures_share, is_table
+
+MIN_FIGURES = 0.5
+"""Of the letters and figures of a row of numbers."""
+
+MIN_NUMBERS = 3
+"""In a row of numbers; an address or a telephone number has fewer."""
+
+MIN_ROWS = 3
+"""In succession; fewer are no table."""
+
+MAX_FIGURE_INCHES = 0.1
+"""The height of figures in print of ten points and a half, to which points are lost at 150 dpi."""
+
+LINES_OF_A_PART = 1000
+"""More than a paragraph has, so that lines of different paragraphs keep different numbers in one paragraph."""
+
+
+def with_finer_rows(runner: PassRunner, found: Try) -> Try:
+    """What was found, with rows of small numbers as they are read at a finer resolution, where that is worth more."""
+    prepared = found.prepared
+    dpi = prepared.dpi or TARGET_DPI
+    if dpi >= SMALL_PRINT_DPI or not prepared.steps.scale or is_table(found.words):
+        return found
+    tables = [rows for rows in _tables(found.words) if _is_small_print([w for row in rows for w in row], dpi)]
+    if not tables:
+        return found
+    fine = finer(prepared, SMALL_PRINT_DPI)
+    words = found.words
+    for rows in tables:
+        known = [word for row in rows for word in row]
+        again = _read_finer(runner, Try(known, prepared), fine)
+        place = next(number for number, word in enumerate(words) if word is known[0])
+        others = [*words[:place], *words[place + len(known) :]]
+        words = [*words[:place], *(word for word in again if not _is_on(word, others)), *words[place + len(known) :]]
+    return replace(found, words=words)
+
+
+def _read_finer(runner: PassRunner, known: Try, fine: Prepared) -> list[Word]:
+    """The words of some rows as they are read on the finer page, or as they are known where that is worth more."""
+    factor = fine.image.width / known.prepared.image.width
+    margin = word_height(known.words) / 2
+    left, top, right, bottom = (
+        round(factor * edge)
+        for edge in (
+            min(word.left for word in known.words) - 2 * margin,
+            min(word.top for word in known.words) - margin,
+            max(word.right for word in known.words) + 2 * margin,
+            max(word.bottom for word in known.words) + margin,
+        )
+    )
+    left, top = max(left, 0), max(top, 0)
+    part = fine.image.crop((left, top, min(right, fine.image.width), min(bottom, fine.image.height)))
+    again = runner.better(known, replace(fine, image=part))
+    if again is known:
+        return known.words
+    moved = (replace(word, left=word.left + left, top=word.top + top) for word in again.words)
+    return [_scaled(word, 1 / factor, known.words[0]) for word in moved]
+
+
+def _tables(words: Sequence[Word]) -> Iterator[list[Line]]:
+    """Rows of numbers that follow each other."""
+    lines = [list(line) for _, line in groupby(words, lambda word: (word.block, word.paragraph, word.line))]
+    for has_numbers, rows in groupby(lines, _is_row_of_numbers):
+        table = list(rows)
+        if has_numbers and len(table) >= MIN_ROWS:
+            yield table
+
+
+def _is_row_of_numbers(line: Line) -> bool:
+    numbers = sum(any(map(str.isdigit, word.text)) for word in line)
+    return numbers >= MIN_NUMBERS and figures_share(line) >= MIN_FIGURES
+
+
+def _is_small_print(words: list[Word], dpi: int) -> bool:
+    return word_height(words) <= MAX_FIGURE_INCHES * dpi and character_inches(words, dpi) < MIN_TYPED_INCHES
+
+
+def _scaled(word: Word, factor: float, first: Word) -> Word:
+    """A word where it stands on the coarser page, in the block and the paragraph of the table's first word."""
+    return replace(
+        word,
+        block=first.block,
+        paragraph=first.paragraph,
+        line=LINES_OF_A_PART * (LINES_OF_A_PART * word.block + word.paragraph) + word.line,
+        left=round(factor * word.left),
+        top=round(factor * word.top),
+        width=round(factor * word.width),
+        height=round(factor * word.height),
+    )
+
+
+def _is_on(word: Word, others: Sequence[Word]) -> bool:
+    """Whether a word that does not belong to the rows, but was in the part that was read again, is known already."""
+    return any(
+        other.top < word.middle < other.bottom and word.left < other.right and other.left < word.right
+        for other in others
+    )
