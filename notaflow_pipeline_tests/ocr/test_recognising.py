@@ -102,13 +102,14 @@ def test_noise_is_kept_from_the_engine() -> None:
 
 
 def test_page_that_is_read_well_is_not_read_again_and_a_doubtful_one_is() -> None:
-    sure, unsure = CountingEngine([95]), CountingEngine([70, 60, 75])
+    sure, unsure = CountingEngine([95]), CountingEngine([70, 60, 65, 75])
     assert read_page(act_page(), 150, sure, 60, UNTORN).mean_confidence == 95
     found = read_page(act_page(), 150, unsure, 60, UNTORN)
     assert len(sure.calls) == 1
-    assert (found.passes, found.mean_confidence, found.low_confidence_words) == (3, 75, 0)
+    assert (found.passes, found.mean_confidence, found.low_confidence_words) == (4, 75, 0)
     assert unsure.calls == [
         ("fra-typescript-1", Segmentation.AUTOMATIC),
+        ("fra-typescript-1+eng", Segmentation.AUTOMATIC),
         ("fra-typescript-1+eng", Segmentation.AUTOMATIC),
         ("fra-typescript-1+eng", Segmentation.SINGLE_COLUMN),
     ]
@@ -121,11 +122,11 @@ def test_page_on_which_nothing_was_found_is_read_as_one_column() -> None:
 
 
 def test_page_on_which_nothing_was_found_is_no_failure_when_other_tries_fail() -> None:
-    assert read_page(act_page(), 150, CountingEngine([NO_WORDS, None, None, None]), 60, UNTORN).text == ""
+    assert read_page(act_page(), 150, CountingEngine([NO_WORDS, None, None, None, None]), 60, UNTORN).text == ""
 
 
 def test_second_try_that_fails_does_not_lose_the_first() -> None:
-    found = read_page(act_page(), 150, CountingEngine([70, None, None]), 60, UNTORN)
+    found = read_page(act_page(), 150, CountingEngine([70, None, None, None]), 60, UNTORN)
     assert found.mean_confidence == 70
 
 
@@ -143,7 +144,7 @@ NO_WORDS = -1.0
 
 
 UNTORN = replace(DEFAULT_POLICY, torn_lines=False, strip=False, plain_pass=False)
-"""For an engine whose words do not cover what stands on the page: without what follows from that, and without the strip."""
+"""For an engine whose words do not cover what stands on the page: without what follows from that, and without strips."""
 
 
 class CountingEngine:
