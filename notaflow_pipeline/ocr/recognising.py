@@ -21,6 +21,7 @@ from notaflow_pipeline.ocr.recognition.planning import Plan, plan
 from notaflow_pipeline.ocr.recognition.reading_order import ordered_words
 from notaflow_pipeline.ocr.recognition.tables import read_table, with_finer_figures
 from notaflow_pipeline.ocr.recognition.turning import read_strip, reads_better_as_it_lay, upright
+from notaflow_pipeline.ocr.recognition.unsure_words import with_unsure_words_read_again
 from notaflow_pipeline.ocr.recognition.words import MIN_TYPED_INCHES, character_inches, figures_share, is_table
 from notaflow_pipeline.ocr.thousands import with_thousands_apart
 
@@ -83,7 +84,8 @@ def _best_of_prepared(runner: PassRunner, planned: Plan) -> Try:
         found = runner.better(found, found.prepared, runner.languages.all)
     if runner.is_doubtful(found):
         found = best_of_all_ways(runner, found)
-    return with_missed_lines(runner, with_finer_rows(runner, found))
+    found = with_missed_lines(runner, with_finer_rows(runner, found))
+    return with_unsure_words_read_again(runner, found)
 
 
 def _first(runner: PassRunner, planned: Plan) -> Try:

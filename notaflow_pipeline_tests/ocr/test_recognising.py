@@ -143,7 +143,7 @@ def test_engine_that_knows_no_words_reads_the_page_as_it_is() -> None:
 NO_WORDS = -1.0
 
 
-UNTORN = replace(DEFAULT_POLICY, torn_lines=False, strip=False, plain_pass=False)
+UNTORN = replace(DEFAULT_POLICY, torn_lines=False, unsure_words=False, strip=False, plain_pass=False)
 """For an engine whose words do not cover what stands on the page: without what follows from that, and without strips."""
 
 

@@ -29,6 +29,7 @@ class Policy:
     typescript_model: bool = True
     overlooked_lines: bool = True
     torn_lines: bool = True
+    unsure_words: bool = True
     ruling: bool = True
     without_specks: bool = True
     plain_pass: bool = True
