@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from notaflow_pipeline.ocr.ink import Texture, texture
 from notaflow_pipeline.ocr.noise import WORTH_REMOVING
-from notaflow_pipeline.ocr.preparing import Prepared, is_blurred, noise_of
+from notaflow_pipeline.ocr.preparing import Prepared, is_blurred
 
 PATTERN_NOISE = 45.0
 """A standard deviation, of 255 shades. No sensor has so much; fax machines and printers do, which make grey of black dots."""
@@ -23,24 +23,23 @@ class PageMeasures:
     """Whether bringing it to that resolution blurs small print."""
 
     @property
-    def is_noisy(self) -> bool:
-        """Whether noise of a sensor is worth removing."""
-        return WORTH_REMOVING <= self.noise < PATTERN_NOISE
-
-    @property
-    def is_dithered(self) -> bool:
-        """Whether its grey is made of black dots."""
-        return self.noise >= PATTERN_NOISE
-
-    @property
     def is_small_print(self) -> bool:
         """Whether numbers of a table could run together."""
         return self.ink.print_height_pixels <= PRINT_OF_TABLES_PIXELS and not self.ink.speckled
 
 
-def measure(prepared: Prepared, noise: float | None = None) -> PageMeasures:
-    """Measure a prepared page; `noise` is what it had before that was taken off, None if it was not."""
+def is_noisy(noise: float) -> bool:
+    """Whether noise of a sensor is worth removing."""
+    return WORTH_REMOVING <= noise < PATTERN_NOISE
+
+
+def is_dithered(noise: float) -> bool:
+    """Whether the grey of a page with so much noise is made of black dots."""
+    return noise >= PATTERN_NOISE
+
+
+def measure(prepared: Prepared, noise: float) -> PageMeasures:
+    """Measure a prepared page; `noise` is what it had before it was prepared."""
     look = texture(prepared.image)
-    noise = noise_of(prepared) if noise is None else noise
     small = look.print_height_pixels <= PRINT_OF_TABLES_PIXELS and not look.speckled
     return PageMeasures(noise, look, small and is_blurred(prepared))

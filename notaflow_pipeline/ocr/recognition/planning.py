@@ -11,13 +11,15 @@ from notaflow_pipeline.ocr.preparing import (
     TARGET_DPI,
     Prepared,
     Steps,
+    at_resolution,
     is_blurred,
+    noise_of,
     prepare,
     smoother,
     softer,
     with_plain_paper,
 )
-from notaflow_pipeline.ocr.recognition.measuring import PageMeasures, measure
+from notaflow_pipeline.ocr.recognition.measuring import PageMeasures, is_dithered, is_noisy, measure
 
 TINY_PRINT_PIXELS, TINY_PRINT_DPI = 7, 300
 """At 150 dpi: print of 4.5 points, whose strokes look like specks there."""
@@ -43,21 +45,20 @@ class Plan:
 def plan(image: Image.Image, dpi: int | None, steps: Steps, first_dpi: int | None = None) -> Plan | None:
     """Prepare a page for its first pass; None if it is surely blank. `first_dpi` overrides the choice of a resolution."""
     target_dpi = first_dpi or TARGET_DPI
-    prepared = prepare(image, dpi, replace(steps, denoise=False), target_dpi)
-    measures = measure(prepared, None if steps.denoise else 0.0)
-    if measures.is_dithered:
-        prepared = softer(image, dpi, prepared.steps, target_dpi)
-    elif measures.is_noisy:
-        prepared = prepare(image, dpi, steps, target_dpi)
+    plain_steps = replace(steps, denoise=False)
+    noise = noise_of(Prepared(image, target_dpi, image, dpi, steps)) if steps.denoise else 0.0
+    if is_dithered(noise):
+        prepared = softer(image, dpi, plain_steps, target_dpi)
+    else:
+        prepared = prepare(image, dpi, steps if is_noisy(noise) else plain_steps, target_dpi)
     # what is left of noise is specks
-    looked_at = smoother(prepared) if measures.is_noisy else prepared
-    if steps.background and has_no_ink(looked_at.image, measures.noise):
+    looked_at = smoother(prepared) if is_noisy(noise) else prepared
+    if steps.background and has_no_ink(looked_at.image, noise):
         return None
-    if measures.is_dithered or measures.is_noisy:
-        measures = measure(prepared, measures.noise)
+    measures = measure(prepared, noise)
     if first_dpi is None and steps.scale and (finer := _finer_dpi(measures)):
-        prepared = prepare(image, dpi, prepared.steps, finer)
-        measures = replace(measure(prepared, measures.noise), blurred=measures.blurred)
+        prepared = at_resolution(prepared, finer)
+        measures = replace(measure(prepared, noise), blurred=measures.blurred)
     if measures.ink.speckled:
         clean = _without_specks(image, dpi, prepared, measures)
         if clean is None:
@@ -70,7 +71,7 @@ def plan(image: Image.Image, dpi: int | None, steps: Steps, first_dpi: int | Non
 
 def _finer_dpi(measures: PageMeasures) -> int | None:
     """A higher resolution than that of the first pass, where the print needs one."""
-    if measures.is_dithered:
+    if is_dithered(measures.noise):
         return None
     if measures.ink.print_height_pixels <= TINY_PRINT_PIXELS and measures.ink.speckled:
         return TINY_PRINT_DPI
