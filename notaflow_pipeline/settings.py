@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     max_pages: int = Field(500, validation_alias="OCR_MAX_PAGES", gt=0)
     max_page_pixels: int = Field(150_000_000, validation_alias="OCR_MAX_PAGE_PIXELS", gt=0)
     max_worker_bytes: int = Field(2 * 1024**3, validation_alias="OCR_MAX_WORKER_BYTES", ge=256 * 1024**2)
+    # CPU seconds, so that a busy machine reads what a quiet one does
     page_seconds: float = Field(120, validation_alias="OCR_PAGE_SECONDS", gt=0)
     max_document_seconds: float = Field(7200, validation_alias="OCR_MAX_DOCUMENT_SECONDS", gt=0)
     dpi: int = Field(300, validation_alias="OCR_DPI", ge=70, le=1200)

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 from pebble import ProcessExpired
 
 from notaflow_pipeline.ocr.confinement import OUT_OF_MEMORY_STATUS, Allowance
+from notaflow_pipeline.ocr.cpu_time import CpuWatch, out_of_cpu_time
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind, out_of_memory
 from notaflow_pipeline.ocr.sealing import close_memory
-from notaflow_pipeline.ocr.workers import Worker, end_group, make_scratch, remove_left_files
+from notaflow_pipeline.ocr.workers import Done, Worker, end_group, make_scratch, remove_left_files
 
 if TYPE_CHECKING:
     from notaflow_pipeline.scratch_directory import ScratchDirectory
@@ -28,31 +29,37 @@ FALSE_STARTS_ALLOWED = 5
 """So many workers in a row that end before they begin their job mean that none can work here."""
 
 PATROL_SECONDS = 0.5
-OVERDUE_SECONDS = 30.0
-"""How long after its deadline a job is given up even if nothing is heard of its worker's end."""
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
     """One call of a function in a worker.
 
-    `owner` is whom it is done for; `then` gets the function's result, or as a value the failure that the worker's end
-    amounts to. It is called in some other thread.
+    `owner` is whom it is done for. `timeout_seconds` are CPU seconds of the worker and the programs that it starts;
+    `max_idle_seconds` is how long it may take without using CPU time. `then` gets the function's result, or as a value the
+    failure that the worker's end amounts to, and the CPU seconds that it took: where the worker was lost, the seconds of
+    the clock, up to `timeout_seconds`. It is called in some other thread.
     """
 
     owner: object
     timeout_seconds: float
+    max_idle_seconds: float
     function: Callable[..., object]
     arguments: tuple[object, ...]
-    then: Callable[[object], None]
+    then: Callable[[object, float], None]
 
 
 @dataclass(frozen=True)
 class Duty:
-    """A job that a worker has, and since when (monotonic clock)."""
+    """A job that a worker has, and what is known of the time that it takes."""
 
     job: Job
-    since: float
+    watch: CpuWatch
+
+    @property
+    def lost_seconds(self) -> float:
+        """What a job counts whose worker was lost."""
+        return min(self.watch.clock_seconds, self.job.timeout_seconds)
 
 
 class Crew:
@@ -95,7 +102,7 @@ class Crew:
         with self._lock:
             if worker not in self._busy:
                 return  # closed in the meantime
-            self._busy[worker] = Duty(job, time.monotonic())
+            self._busy[worker] = Duty(job, CpuWatch(worker.pid))
         try:
             future = worker.run(job.timeout_seconds, job.function, *job.arguments)
         except RuntimeError:  # it died while it was idle, which pebble takes for a broken pool
@@ -127,16 +134,14 @@ class Crew:
         if self._scratch is not None:
             self._scratch.remove()
 
-    def _settle(self, worker: Worker, job: Job, future: Future[object]) -> None:
+    def _settle(self, worker: Worker, job: Job, future: Future[Done]) -> None:
         """Find out how a job ended, free or replace its worker, and pass the outcome on."""
-        whole = True
+        done: Done | None = None
         try:
-            outcome = future.result()
-        except TimeoutError:  # pebble has killed the process and starts another in its place
-            outcome = _timeout(job)
+            done = future.result()
+            outcome = done.result
         except ProcessExpired as error:
             outcome = _crash(job, error)
-            whole = False  # what it had locked or half written stays so: only a new pool is sound
             if error.pid is not None:
                 end_group(error.pid)  # what it had started may have outlived it
         except (RuntimeError, CancelledError):
@@ -146,12 +151,16 @@ class Crew:
             if not self._has(worker, job):
                 return  # dropped or closed
             self._false_starts = 0
-            if whole:
+            duty = self._busy[worker]
+            if done is not None:
                 del self._busy[worker]
                 self._idle.append(worker)
             else:
-                self._replace(worker)
-        job.then(outcome)
+                self._replace(worker)  # what it had locked or half written stays so: only a new pool is sound
+        if done is not None:
+            job.then(outcome, done.cpu_seconds)
+        else:
+            job.then(outcome, duty.lost_seconds if duty else 0.0)
 
     def _try_another(self, worker: Worker, job: Job) -> None:
         """The process ended before it began the job, which therefore is not to blame: give it to a new one."""
@@ -165,31 +174,37 @@ class Crew:
             if another is not None:
                 self._busy[another] = None
         if another is None:
-            job.then(EngineUnavailable(FALSE_STARTS_SENTENCE))
+            job.then(EngineUnavailable(FALSE_STARTS_SENTENCE), 0.0)
         else:
             self.work(another, job)
 
     def _patrol(self) -> None:
-        """End jobs whose end pebble has missed, which nothing else would ever do.
+        """End jobs that have reached a limit, and those whose end pebble has missed.
 
         It misses it if a worker dies idle in the moment in which it is given a job, if one exits with status 0, and if
-        somebody else in this process collects its exit status.
+        somebody else in this process collects its exit status: such a worker uses no CPU time any more.
         """
+        looked = time.monotonic()
         while not self._closed.wait(PATROL_SECONDS):
+            passed_seconds = min(time.monotonic() - looked, 2 * PATROL_SECONDS)
+            looked = time.monotonic()
             with self._lock:
                 duties = [(worker, duty) for worker, duty in self._busy.items() if duty is not None]
             for worker, duty in duties:
                 if not worker.sound:
                     self._try_another(worker, duty.job)
-                elif time.monotonic() - duty.since > duty.job.timeout_seconds + OVERDUE_SECONDS:
-                    self._give_up(worker, duty.job)
+                    continue
+                job = duty.job
+                sentence = duty.watch.overrun(passed_seconds, worker.pid, job.timeout_seconds, job.max_idle_seconds)
+                if sentence is not None:
+                    self._give_up(worker, duty, sentence)
 
-    def _give_up(self, worker: Worker, job: Job) -> None:
+    def _give_up(self, worker: Worker, duty: Duty, sentence: str) -> None:
         with self._lock:
-            if not self._has(worker, job):
+            if not self._has(worker, duty.job):
                 return
             self._replace(worker)
-        job.then(_timeout(job))
+        duty.job.then(DocumentFailure(FailureKind.TIMEOUT, sentence), duty.lost_seconds)
 
     def _has(self, worker: Worker, job: Job) -> bool:
         duty = self._busy.get(worker)
@@ -220,17 +235,10 @@ def _end(worker: Worker, scratch: Path) -> None:
 
 def _crash(job: Job, error: ProcessExpired) -> DocumentFailure:
     if error.exitcode == -signal.SIGXCPU:
-        return _timeout(job)
+        return DocumentFailure(FailureKind.TIMEOUT, out_of_cpu_time(job.timeout_seconds))
     if error.exitcode == OUT_OF_MEMORY_STATUS:
         return out_of_memory()
     return DocumentFailure(FailureKind.CRASHED, CRASHED_SENTENCE)
-
-
-def _timeout(job: Job) -> DocumentFailure:
-    return DocumentFailure(
-        FailureKind.TIMEOUT,
-        f"It took longer than {job.timeout_seconds:.0f} s and was stopped. Try again when the machine is less busy.",
-    )
 
 
 CRASHED_SENTENCE = (

@@ -27,7 +27,7 @@ from notaflow_pipeline.ocr.opening import Opened
 __all__ = ["DocumentText", "PageText", "Reader"]
 
 GRACE_SECONDS = 5.0
-"""How long after a page's deadline its worker is killed; until then the engine may end by itself and say more."""
+"""CPU seconds after a page's limit when its worker is killed; until then the engine may end by itself and say more."""
 
 SPARE_FILE_BYTES = 64 * 1024**2
 """What a worker may write into one file besides twice the largest page."""
@@ -132,20 +132,19 @@ class Reader:
         # with NumPy and all that works on images, which would slow the start of every command and run
         from notaflow_pipeline.ocr.tasks import PageRequest, open_task, page_task
 
-        deadline_seconds = self._limits.page_seconds + GRACE_SECONDS
+        seconds = (self._limits.page_seconds + GRACE_SECONDS, self._limits.idle_seconds)
         then = partial(self._record, document, step, time.monotonic())
         if document.opened is None:
-            return Job(document, deadline_seconds, open_task, (document.path, self._limits), then)
+            return Job(document, *seconds, open_task, (document.path, self._limits), then)
         coarse = step in document.tried_again
         request = PageRequest(document.path, document.opened, step, self._dpi, self._limits, coarse)
-        return Job(document, deadline_seconds, page_task, (request, self._engine), then)
+        return Job(document, *seconds, page_task, (request, self._engine), then)
 
-    def _record(self, document: "_Document", step: int, began: float, outcome: object) -> None:
+    def _record(self, document: "_Document", step: int, began: float, outcome: object, cpu_seconds: float) -> None:
         """Take in what became of a step. The next ones are shared out before anybody is told, so no core waits."""
         with self._lock:
-            seconds = time.monotonic() - began
-            document.spent_seconds += seconds
-            document.take_in(step, outcome, seconds)
+            document.spent_seconds += cpu_seconds
+            document.take_in(step, outcome, time.monotonic() - began)
             if document.spent_seconds > self._limits.document_seconds:
                 document.give_up(self._limits)
             done, finished = len(document.pages), document.opened and document.unfinished == 0
@@ -214,7 +213,7 @@ class _Document:
         """Begin no more pages: those that were not begun count as failed."""
         late = DocumentFailure(
             FailureKind.TIMEOUT,
-            f"The document had taken {limits.document_seconds:.0f} s of the workers' time before this page's turn came. "
+            f"The document had taken {limits.document_seconds:.0f} s of CPU time before this page's turn came. "
             "Split it, or raise the limit.",
         )
         while self.steps:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from PIL import Image
 
+from notaflow_pipeline.ocr.cpu_time import cpu_seconds
 from notaflow_pipeline.ocr.engine import NOTHING, Engine, Recognition, WordEngine
 from notaflow_pipeline.ocr.engines.interface import recognition_of
 from notaflow_pipeline.ocr.language import is_in_another
@@ -15,7 +16,7 @@ from notaflow_pipeline.ocr.recognition.coverage import LOW_COVERAGE, ink_coverag
 from notaflow_pipeline.ocr.recognition.figure_rows import with_finer_rows
 from notaflow_pipeline.ocr.recognition.missed_lines import with_missed_lines
 from notaflow_pipeline.ocr.recognition.other_ways import best_of_all_ways
-from notaflow_pipeline.ocr.recognition.pass_runner import PassRunner, cpu_seconds
+from notaflow_pipeline.ocr.recognition.pass_runner import PassRunner
 from notaflow_pipeline.ocr.recognition.passes import DEFAULT_POLICY, Policy, Try
 from notaflow_pipeline.ocr.recognition.planning import Plan, plan
 from notaflow_pipeline.ocr.recognition.reading_order import ordered_words

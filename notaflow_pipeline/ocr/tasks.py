@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from notaflow_pipeline.ocr.cpu_time import cpu_seconds
 from notaflow_pipeline.ocr.document_text import PageText
 from notaflow_pipeline.ocr.engine import Engine
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind, out_of_memory
@@ -45,7 +46,7 @@ def open_task(path: Path, limits: Limits) -> Opened | Refusal:
 
 def page_task(request: PageRequest, engine: Engine) -> PageText | Refusal:
     """Load one page, and recognise what its text layer does not account for."""
-    began = time.monotonic()
+    began, deadline = time.monotonic(), cpu_seconds() + request.limits.page_seconds
     try:
         page = load_page(
             request.path,
@@ -55,7 +56,7 @@ def page_task(request: PageRequest, engine: Engine) -> PageText | Refusal:
             request.limits,
             coarse=request.coarse,
         )
-        return read_loaded_page(request.number, page, engine, began, request.limits.page_seconds)
+        return read_loaded_page(request.number, page, engine, began, deadline)
     except (DocumentFailure, EngineUnavailable) as refusal:
         return refusal
     except MemoryError:

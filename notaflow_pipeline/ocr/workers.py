@@ -16,12 +16,13 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import connection, parent_process, resource_tracker, synchronize, util
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from types import FrameType, ModuleType
-from typing import Any, TypeVar
+from typing import Any
 
 from pebble import ProcessPool
 
@@ -33,10 +34,9 @@ from notaflow_pipeline.ocr.confinement import (
     is_nearly_out_of_memory,
     start_without_secrets,
 )
+from notaflow_pipeline.ocr.cpu_time import cpu_seconds
 from notaflow_pipeline.ocr.sealing import seal
 from notaflow_pipeline.scratch_directory import ScratchDirectory
-
-Result = TypeVar("Result")
 
 PAGES_BEFORE_RENEWAL = 500
 """A worker is replaced after so many tasks, in case PDFium or Pillow leak on odd files."""
@@ -89,13 +89,20 @@ class WorkerContext(SpawnContext):
 
     It keeps the locks that it makes. Pebble drops them before it kills the processes that use them, which unlinks their
     semaphores, and a process that is still starting would print that it cannot find them.
+
+    `latest` is the process that was made last.
     """
 
-    Process = WorkerProcess
+    latest: WorkerProcess | None = None
 
     def __init__(self) -> None:
         super().__init__()
         self._locks: list[synchronize.RLock] = []
+
+    def Process(self, *arguments: Any, **options: Any) -> WorkerProcess:  # type: ignore[override]  # noqa: N802
+        """Make a process that is to be started."""
+        self.latest = WorkerProcess(*arguments, **options)
+        return self.latest
 
     def RLock(self) -> synchronize.RLock:  # noqa: N802 - multiprocessing's name
         """Make a lock that exists until `forget_locks`."""
@@ -106,6 +113,14 @@ class WorkerContext(SpawnContext):
     def forget_locks(self) -> None:
         """Let the locks go, when no process uses them any more."""
         self._locks.clear()
+
+
+@dataclass(frozen=True)
+class Done:
+    """The result of a task, and the CPU seconds that it took together with the programs that it started."""
+
+    result: Any
+    cpu_seconds: float
 
 
 class Worker:
@@ -130,13 +145,19 @@ class Worker:
             resource_tracker.ensure_running()  # multiprocessing's own process, which would have the whole environment
         _ = self._pool.active  # pebble starts its processes when it is first asked for anything
 
-    def run(self, timeout_seconds: float, function: Callable[..., Result], *arguments: object) -> Future[Result]:
-        """Do a task; it raises `TimeoutError` after killing the process at the deadline.
+    def run(self, timeout_seconds: float, function: Callable[..., object], *arguments: object) -> Future[Done]:
+        """Do a task that may take so many CPU seconds, which the caller must watch.
 
-        Any other way for the process to end raises `pebble.ProcessExpired`, or `RuntimeError` if it ended before the
-        task began: then this worker is of no use any more.
+        The end of the process raises `pebble.ProcessExpired`, or `RuntimeError` if it ended before the task began: then
+        this worker is of no use any more.
         """
-        return self._pool.schedule(_bounded, args=(timeout_seconds, function, *arguments), timeout=timeout_seconds)
+        return self._pool.schedule(_bounded, args=(timeout_seconds, function, *arguments))
+
+    @property
+    def pid(self) -> int:
+        """The process's id; 0 before it was started."""
+        process = self._context.latest
+        return process.pid or 0 if process else 0
 
     @property
     def sound(self) -> bool:
@@ -183,9 +204,11 @@ def begin_work(scratch: Path, allowance: Allowance) -> None:
     _import_engine()
 
 
-def _bounded(seconds: float, function: Callable[..., Result], *arguments: object) -> Result:
+def _bounded(seconds: float, function: Callable[..., object], *arguments: object) -> Done:
     bound_cpu(seconds)
-    return function(*arguments)
+    began = cpu_seconds()
+    result = function(*arguments)
+    return Done(result, cpu_seconds() - began)
 
 
 def _guard(scratch: Path, own: Path, allowance: Allowance) -> None:

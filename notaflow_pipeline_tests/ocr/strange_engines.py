@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import subprocess
+import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -87,6 +88,29 @@ class WaitingEngine(StrangeEngine):
 
     def misbehave(self) -> None:
         subprocess.run(["sleep", self.mark], check=False)
+
+
+@dataclass(frozen=True)
+class ComputingEngine(NullEngine):
+    """Computes for so many CPU seconds on each page."""
+
+    cpu_seconds: float = 0.2
+
+    def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
+        end = time.process_time() + self.cpu_seconds
+        while time.process_time() < end:
+            pass
+        return super().recognise(image, dpi, timeout_seconds)
+
+
+@dataclass(frozen=True)
+class EndlessProgramEngine(StrangeEngine):
+    """Waits for a program that computes without end."""
+
+    mark: str = "86398"
+
+    def misbehave(self) -> None:
+        subprocess.run(["sh", "-c", "while :; do :; done", self.mark], check=False)
 
 
 @dataclass(frozen=True)

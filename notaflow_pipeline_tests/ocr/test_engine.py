@@ -70,16 +70,6 @@ def test_tesseract_runs_in_one_thread_whatever_the_environment_says(
     assert (tmp_path / "seen").read_text().strip() == "1"
 
 
-def test_tesseract_is_stopped_at_the_deadline(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, temporary_folder: Path
-) -> None:
-    put_on_path(monkeypatch, tmp_path / "bin", '[ "$1" = --version ] && echo "tesseract 5.3.0" && exit\nexec sleep 60')
-    with pytest.raises(DocumentFailure) as caught:
-        TesseractEngine().recognise(page_image(), None, 0.3)
-    assert caught.value.kind is FailureKind.TIMEOUT
-    assert list(temporary_folder.iterdir()) == []
-
-
 @pytest.mark.parametrize(
     ("end", "said"), [("echo 'Vente du lot' >&2; exit 3", "status 3"), ("kill -9 $$", "killed by signal 9")]
 )

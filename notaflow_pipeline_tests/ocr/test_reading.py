@@ -1,5 +1,6 @@
 """Reading: documents through real worker processes, and what becomes of the others when one misbehaves."""
 
+import signal
 import threading
 from concurrent.futures import CancelledError, Future, wait
 from pathlib import Path
@@ -23,8 +24,10 @@ from notaflow_pipeline_tests.ocr.processes import (
 from notaflow_pipeline_tests.ocr.samples import endless_pdf, page_image, png, scanned_pdf, tiff
 from notaflow_pipeline_tests.ocr.strange_engines import (
     STRANGE_WIDTH,
+    ComputingEngine,
     CrashingEngine,
     DelicateEngine,
+    EndlessProgramEngine,
     HungryEngine,
     MissingEngine,
     RaisingEngine,
@@ -145,11 +148,43 @@ def test_page_whose_drawing_never_ends_is_given_up_and_harms_no_other(
 
 def test_document_that_takes_too_long_is_read_no_further(tmp_path: Path) -> None:
     limits = Limits(document_seconds=0.3)
-    with Reader(NullEngine(sleep_seconds=0.2), workers=1, limits=limits) as reader:
+    with Reader(ComputingEngine(cpu_seconds=0.2), workers=1, limits=limits) as reader:
         late = failure(reader.start(pages(tmp_path / "long", 40)))
         assert late.kind is FailureKind.TIMEOUT
-        assert "of the workers' time" in late.sentence
+        assert "0 s of CPU time" in late.sentence
         assert reader.pages_waiting == 0
+
+
+def test_waiting_counts_neither_for_a_page_nor_for_its_document(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "GRACE_SECONDS", 0.1)
+    limits = Limits(page_seconds=2.0, document_seconds=3.0)
+    with Reader(NullEngine(sleep_seconds=4.0), workers=1, limits=limits) as reader:
+        assert texts(reader.start(pages(tmp_path / "a", 2))) == ["page of 101x20", "page of 102x20"]
+
+
+def test_page_is_ended_by_the_cpu_time_of_its_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "GRACE_SECONDS", 0.5)
+    engine = EndlessProgramEngine(mark=mark_of_this_process(86303))
+    with Reader(engine, workers=1, limits=Limits(page_seconds=1.0)) as reader:
+        late = failure(reader.start(pages(tmp_path / "bad", 1, strange=1)))
+        assert late.kind is FailureKind.TIMEOUT
+        assert "2 s of CPU time" in late.sentence
+        wait_until(lambda: not with_argument(engine.mark))
+
+
+def test_stopped_worker_is_given_up(tmp_path: Path) -> None:
+    engine = WaitingEngine(mark=mark_of_this_process(86304))
+    with Reader(engine, workers=1, limits=Limits(idle_seconds=2.0)) as reader:
+        stopped = reader.start(pages(tmp_path / "bad", 1, strange=1))
+        wait_until(lambda: bool(with_argument(engine.mark)))
+        (worker,) = workers()
+        worker.send_signal(signal.SIGSTOP)
+        late = failure(stopped)
+        assert late.kind is FailureKind.TIMEOUT
+        assert "no progress" in late.sentence
+        wait_until(lambda: all_gone([worker]))
 
 
 def test_document_whose_opening_took_all_its_time_ends_too(tmp_path: Path) -> None:
@@ -172,10 +207,9 @@ def test_missing_engine_is_no_failure_of_the_document(tmp_path: Path) -> None:
     assert isinstance(error, EngineUnavailable)
 
 
-def test_hanging_page_is_killed_with_what_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "GRACE_SECONDS", 0.5)
+def test_hanging_page_is_killed_with_what_it_started(tmp_path: Path) -> None:
     engine = WaitingEngine(mark=mark_of_this_process(86301))
-    with Reader(engine, workers=2, limits=Limits(page_seconds=3.0)) as reader:
+    with Reader(engine, workers=2, limits=Limits(idle_seconds=3.0)) as reader:
         hanging = reader.start(pages(tmp_path / "bad", 2, strange=2))
         wait_until(lambda: bool(with_argument(engine.mark)))
         neighbour = reader.start(pages(tmp_path / "neighbour", 3))

@@ -57,6 +57,7 @@ class Engine(Protocol):
     def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
         """Read a grey (mode `L`) page of the given resolution, None if unknown, just as it is.
 
+        `timeout_seconds` are CPU seconds, for engines that can stop; others are ended together with their process.
         Raises `DocumentFailure` if this page cannot be read, `EngineUnavailable` if none could.
         """
 

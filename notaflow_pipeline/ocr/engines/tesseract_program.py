@@ -29,7 +29,8 @@ class TesseractEngine:
     """Tesseract through pytesseract: one recognition a call, from an uncompressed file, in one thread.
 
     `languages` are Tesseract's codes joined by `+`; the first one leads. The program loads its models at each call,
-    which is 40 to 60 ms; `tesserocr` keeps them.
+    which is 40 to 60 ms; `tesserocr` keeps them. The program is not stopped by the clock, as pytesseract could: whoever
+    calls it must be ready to end the process with its programs, as `crew` is.
     """
 
     languages: str = "fra+eng"
@@ -59,7 +60,7 @@ class TesseractEngine:
         self,
         image: Image.Image,
         dpi: int | None,
-        timeout_seconds: float,
+        timeout_seconds: float,  # noqa: ARG002 - kept by ending the worker with the program, see the class
         languages: str | None = None,
         segmentation: Segmentation = Segmentation.AUTOMATIC,
     ) -> list[Word]:
@@ -73,28 +74,23 @@ class TesseractEngine:
             with tempfile.TemporaryDirectory(prefix="page-") as folder:
                 page = Path(folder) / "page.pgm"
                 image.save(page, format="PPM")  # writing PNG took 0.69 s a page, this takes 10 ms
-                tsv = self._tsv(page, models.names, options, timeout_seconds)
+                tsv = self._tsv(page, models.names, options)
         except OSError as error:
             raise _cannot_run(error) from error
         return list(words_of_tsv(tsv))
 
-    def _tsv(self, page: Path, models: str, options: str, timeout_seconds: float) -> str:
+    def _tsv(self, page: Path, models: str, options: str) -> str:
         import pytesseract
 
         # pytesseract passes on this process's environment. Without the limit, Tesseract's OpenMP threads spin while
         # they wait for each other: 12 pages took 84 s instead of 15 s on two busy cores.
         os.environ["OMP_THREAD_LIMIT"] = "1"
         try:
-            return str(pytesseract.image_to_data(str(page), lang=models, config=options, timeout=timeout_seconds))
+            return str(pytesseract.image_to_data(str(page), lang=models, config=options))
         except pytesseract.TesseractNotFoundError as error:
             raise _not_installed() from error
         except pytesseract.TesseractError as error:
             raise self._complaint(error.status, error.message) from error
-        except RuntimeError as error:  # what pytesseract raises when it has killed Tesseract at the deadline
-            raise DocumentFailure(
-                FailureKind.TIMEOUT,
-                f"Recognition was stopped after {timeout_seconds:.0f} s. Try again when the machine is less busy.",
-            ) from error
         except ValueError as error:
             raise DocumentFailure(FailureKind.ENGINE, "Tesseract's answer could not be decoded. Try again.") from error
 

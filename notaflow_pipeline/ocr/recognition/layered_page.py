@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from notaflow_pipeline.ocr.cpu_time import cpu_seconds
 from notaflow_pipeline.ocr.document_text import PageSource, PageText, attachment_mark
 from notaflow_pipeline.ocr.engine import Engine, Recognition
 from notaflow_pipeline.ocr.failures import DocumentFailure
@@ -17,7 +18,7 @@ from notaflow_pipeline.ocr.recognising import read_page
 from notaflow_pipeline.ocr.rendering import page_dpi
 
 MIN_ENGINE_SECONDS = 1.0
-"""What the engine gets even if rendering has used up the page's time; pytesseract takes 0 for no limit at all."""
+"""What the engine gets even if rendering has used up the page's time."""
 
 MIN_AGREEMENT = 0.97
 """Of the words of a strip: an earlier OCR that agrees with ours in fewer is read again."""
@@ -56,26 +57,26 @@ class _Figures:
 
 
 class _Reading:
-    """Recognises images until a page's time is used up."""
+    """Recognises images until a page's CPU time is used up."""
 
     def __init__(self, engine: Engine, deadline: float) -> None:
         self._engine, self._deadline = engine, deadline
 
     def read(self, image: Image.Image) -> Recognition:
-        left_seconds = max(self._deadline - time.monotonic(), MIN_ENGINE_SECONDS)
+        left_seconds = max(self._deadline - cpu_seconds(), MIN_ENGINE_SECONDS)
         return read_page(image, page_dpi(image), self._engine, left_seconds)
 
     def read_once(self, image: Image.Image) -> Recognition:
-        left_seconds = max(self._deadline - time.monotonic(), MIN_ENGINE_SECONDS)
+        left_seconds = max(self._deadline - cpu_seconds(), MIN_ENGINE_SECONDS)
         return self._engine.recognise(image, page_dpi(image), left_seconds)
 
 
-def read_loaded_page(number: int, page: LoadedPage, engine: Engine, began: float, page_seconds: float) -> PageText:
-    """The text of a page that began to be loaded at `began` (monotonic) and may take so many seconds in all.
+def read_loaded_page(number: int, page: LoadedPage, engine: Engine, began: float, deadline: float) -> PageText:
+    """The text of a page that began to be loaded at `began` (monotonic) and may take until `deadline` (`cpu_seconds`).
 
     Raises `DocumentFailure` or `EngineUnavailable`.
     """
-    reading, figures = _Reading(engine, began + page_seconds), _Figures()
+    reading, figures = _Reading(engine, deadline), _Figures()
     agreed = page.earlier is not None and _agrees(page.earlier, reading, figures)
     base = page.earlier.lines if page.earlier and agreed else page.lines
     unread = False

@@ -1,8 +1,8 @@
 """Runs passes of the engine over a page, within the CPU seconds that the page may take."""
 
-import os
 from contextlib import suppress
 
+from notaflow_pipeline.ocr.cpu_time import cpu_seconds
 from notaflow_pipeline.ocr.engine import Segmentation, WordEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.preparing import Prepared
@@ -11,15 +11,6 @@ from notaflow_pipeline.ocr.recognition.passes import Policy, Try
 from notaflow_pipeline.ocr.recognition.words import is_speck
 
 MIN_PASS_SECONDS = 0.5
-
-
-def cpu_seconds() -> float:
-    """CPU seconds of this process and of the programs that it started and that ended.
-
-    Passes are limited by these and not by the clock, so that a page is read alike however busy the machine is.
-    """
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
 
 
 class PassRunner:
