@@ -6,18 +6,17 @@ which is `rendering`'s.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pypdfium2
 from PIL import Image
 from pypdfium2 import raw
 
+from notaflow_pipeline.ocr.input.bitmaps import grey_bitmap, take_stamps_off
 from notaflow_pipeline.ocr.input.places import display_affine
 from notaflow_pipeline.ocr.limits import Limits
 
 POINTS_PER_INCH = 72
-BAND_ROWS = 512
-"""Colour becomes grey so many rows at a time, so that Pillow's copy of the colours stays small."""
 
 STRAIGHT = 0.01
 """An image that leans by less than this (0.6 degrees) counts as straight: deskewing concerns pixels, not matrices."""
@@ -46,8 +45,10 @@ HIDDEN_SHARE = 0.01
 Matrix = tuple[float, float, float, float]
 
 
-def embedded_scan(page: pypdfium2.PdfPage, limits: Limits) -> Image.Image | None:
-    """The page's only image, upright and grey, its resolution in `info["dpi"]`; None if the page must be drawn.
+def embedded_scan(page: pypdfium2.PdfPage, limits: Limits) -> tuple[Image.Image, tuple[Image.Image, ...]] | None:
+    """The page's only image, upright and grey, and the stamps that lay over its print; None if the page must be drawn.
+
+    Each has its resolution in `info["dpi"]`.
 
     The pixels are compared with the page as it is drawn, because PDFium gives an image without its mask, and knows of
     masks in the graphics state only when it draws. Decode arrays and colour spaces are honoured by PDFium, the matrix
@@ -66,31 +67,22 @@ def embedded_scan(page: pypdfium2.PdfPage, limits: Limits) -> Image.Image | None
     across, down = width / math.hypot(a, b), height / math.hypot(c, d)
     if not 1 / UNEVEN < across / down < UNEVEN:
         return None
-    pixels = grey_bitmap(image.get_bitmap())
-    dpi = POINTS_PER_INCH * max(across, down)
-    for turn in turns:
-        pixels = pixels.transpose(turn)
-    if not _is_what_the_page_shows(pixels, page, image):
+    bitmap = image.get_bitmap()
+    pixels = grey_bitmap(bitmap)
+    if not _is_what_the_page_shows(_turned(pixels, turns), page, image):
         return None
-    pixels.info = {"dpi": (dpi, dpi)}
-    return pixels
+    stamps = take_stamps_off(pixels, bitmap)
+    scan, *alone = (_turned(one, turns) for one in (pixels, *stamps))
+    dpi = POINTS_PER_INCH * max(across, down)
+    for one in (scan, *alone):
+        one.info = {"dpi": (dpi, dpi)}
+    return scan, tuple(alone)
 
 
-def grey_bitmap(bitmap: pypdfium2.PdfBitmap) -> Image.Image:
-    """What PDFium has drawn or decoded, as grey; a band at a time, see `BAND_ROWS`."""
-    grey = Image.new("L", (bitmap.width, bitmap.height))
-    buffer = memoryview(bitmap.buffer).cast("B")
-    mode = {"BGR": "RGB", "BGRX": "RGB", "BGRA": "RGBA"}.get(bitmap.mode, "L")
-    for top in range(0, bitmap.height, BAND_ROWS):
-        rows = min(BAND_ROWS, bitmap.height - top)
-        band = bytes(buffer[top * bitmap.stride : (top + rows) * bitmap.stride])
-        colours = Image.frombuffer(mode, (bitmap.width, rows), band, "raw", bitmap.mode, bitmap.stride, 1)
-        if mode == "RGBA":
-            grey.paste(255, (0, top, bitmap.width, top + rows))
-            grey.paste(colours.convert("L"), (0, top), colours.getchannel("A"))
-        else:
-            grey.paste(colours.convert("L"), (0, top))
-    return grey
+def _turned(image: Image.Image, turns: Sequence[Image.Transpose]) -> Image.Image:
+    for turn in turns:
+        image = image.transpose(turn)
+    return image
 
 
 def _only_image(page: pypdfium2.PdfPage) -> pypdfium2.PdfImage | None:

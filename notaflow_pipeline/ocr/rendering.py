@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
-from notaflow_pipeline.ocr.input.image_files import coarser, decoded_page
+from notaflow_pipeline.ocr.input.image_files import coarser, decoded_page, page_and_stamps
 from notaflow_pipeline.ocr.input.loaded_page import LoadedPage
 from notaflow_pipeline.ocr.input.pdf_pages import COARSE_DPI, draw_pdf_page, load_pdf_page
 from notaflow_pipeline.ocr.limits import Limits
@@ -36,14 +36,14 @@ def load_page(
     if document_format is DocumentFormat.PDF:
         return load_pdf_page(path, page_number, COARSE_DPI if coarse else dpi, limits, coarse=coarse)
     try:
-        image, damaged = decoded_page(path, document_format, page_number, limits, forgiving=False), False
+        (image, stamps), damaged = page_and_stamps(path, document_format, page_number, limits, forgiving=False), False
     except DocumentFailure as failure:
         if failure.kind is not FailureKind.CORRUPT:
             raise
-        image, damaged = decoded_page(path, document_format, page_number, limits, forgiving=True), True
+        image, stamps, damaged = decoded_page(path, document_format, page_number, limits, forgiving=True), (), True
         if _is_even(image):
             raise  # there was nothing behind the header
-    return LoadedPage(coarser(image) if coarse else image, damaged=damaged)
+    return LoadedPage(coarser(image) if coarse else image, damaged=damaged, stamps=stamps)
 
 
 def render_page(

@@ -7,7 +7,8 @@ import pypdfium2
 import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageStat
 
-from notaflow_pipeline.ocr.embedded_scan import embedded_scan, grey_bitmap
+from notaflow_pipeline.ocr.embedded_scan import embedded_scan
+from notaflow_pipeline.ocr.input.bitmaps import grey_bitmap
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.opening import DocumentFormat
 from notaflow_pipeline.ocr.rendering import load_page, page_dpi
@@ -28,7 +29,8 @@ def picture() -> Image.Image:
 
 def taken_and_drawn(path: Path) -> tuple[Image.Image | None, Image.Image]:
     page = pypdfium2.PdfDocument(path)[0]
-    return embedded_scan(page, Limits()), grey_bitmap(page.render(scale=2))
+    found = embedded_scan(page, Limits())
+    return found[0] if found else None, grey_bitmap(page.render(scale=2))
 
 
 def difference(one: Image.Image, other: Image.Image) -> float:

@@ -11,7 +11,7 @@ import pypdfium2
 from PIL import Image
 from pypdfium2 import raw
 
-from notaflow_pipeline.ocr.embedded_scan import grey_bitmap
+from notaflow_pipeline.ocr.input.bitmaps import grey_bitmap
 from notaflow_pipeline.ocr.input.places import bounds_on_page
 
 MIN_AREA = 0.01

@@ -1,12 +1,15 @@
 """One page of an image file, or any page image: decoded, upright, grey, and no larger than the engine takes."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from notaflow_pipeline.ocr.colours import grey
 from notaflow_pipeline.ocr.input.deep_grey import eight_bits, full_range
+from notaflow_pipeline.ocr.input.stamps import Stamp, stamps_over_print, without_stamps
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.opening import DocumentFormat, opened_image, refuse_large_image, seek_page
 
@@ -27,14 +30,58 @@ def decoded_page(
     path: Path, document_format: DocumentFormat, page_number: int, limits: Limits, *, forgiving: bool
 ) -> Image.Image:
     """A page of an image file as an upright grey image. Raises `DocumentFailure`."""
+    with _opened_page(path, document_format, page_number, limits, forgiving=forgiving) as image:
+        image.draft("L", None)  # a JPEG's colours are not even decoded: a third less time, a third of the memory
+        return _upright_grey(image)
+
+
+def page_and_stamps(
+    path: Path, document_format: DocumentFormat, page_number: int, limits: Limits, *, forgiving: bool
+) -> tuple[Image.Image, tuple[Image.Image, ...]]:
+    """The same without the stamps in colour that lie over its print, and these stamps."""
+    with _opened_page(path, document_format, page_number, limits, forgiving=forgiving) as image:
+        if image.mode != "RGB":
+            return _upright_grey(image), ()
+        size = image.size
+        image.draft("RGB", (size[0] // DRAFT_SCALE, size[1] // DRAFT_SCALE))
+        stamps = stamps_over_print(image)
+        if image.size == size:
+            return _without_stamps(image, stamps)
+    if not stamps:
+        return decoded_page(path, document_format, page_number, limits, forgiving=forgiving), ()
+    with _opened_page(path, document_format, page_number, limits, forgiving=forgiving) as image:
+        return _without_stamps(image, stamps)
+
+
+DRAFT_SCALE = 4
+"""A JPEG is decoded at a quarter of its size to look for stamps, which are seen there."""
+
+
+@contextmanager
+def _opened_page(
+    path: Path, document_format: DocumentFormat, page_number: int, limits: Limits, *, forgiving: bool
+) -> Iterator[Image.Image]:
     with opened_image(path, document_format, limits, forgiving=forgiving) as image:
         seek_page(image, page_number)
         refuse_large_image(image, limits)
-        resolution = _stated_dpi(image)
-        image.draft("L", None)  # a JPEG's colours are not even decoded: a third less time, a third of the memory
-        ImageOps.exif_transpose(image, in_place=True)  # otherwise an upright page is copied, colours and all
-        page = full_range(grey(eight_bits(image)), image)
-    return with_dpi(short_enough(page), resolution)
+        yield image
+
+
+def _upright_grey(image: Image.Image) -> Image.Image:
+    resolution = _stated_dpi(image)
+    ImageOps.exif_transpose(image, in_place=True)  # otherwise an upright page is copied, colours and all
+    return with_dpi(short_enough(full_range(grey(eight_bits(image)), image)), resolution)
+
+
+def _without_stamps(image: Image.Image, stamps: list[Stamp]) -> tuple[Image.Image, tuple[Image.Image, ...]]:
+    """A page in colour made upright and grey, without its stamps, and each stamp alone."""
+    alone = without_stamps(image, stamps)
+    resolution = _stated_dpi(image)
+    for one in alone:
+        one.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)
+        ImageOps.exif_transpose(one, in_place=True)
+        with_dpi(one, resolution)
+    return _upright_grey(image), tuple(alone)
 
 
 def with_dpi(image: Image.Image, dpi: float | None) -> Image.Image:

@@ -31,9 +31,9 @@ class LoadedPage:
 
     `image` is the whole page, upright and grey (mode `L`), its resolution in `info["dpi"]` where it is known; None if its
     text layer and `regions` say it all. `lines` are visible text that is in neither, `attached` the names of files that
-    hang on the page and are not read. With `earlier`, `image` need not be
-    read where the strip agrees with the words; `regions` then are what that OCR left out. `damaged` tells that a part of
-    the page could not be decoded.
+    hang on the page and are not read. `stamps` were taken off `image`, whose print they lay over. With `earlier`, `image`
+    need not be read where the strip agrees with the words; `regions` then are what that OCR left out. `damaged` tells
+    that a part of the page could not be decoded.
     """
 
     image: Image.Image | None
@@ -41,6 +41,7 @@ class LoadedPage:
     regions: tuple[Region, ...] = ()
     earlier: EarlierOcr | None = None
     damaged: bool = False
+    stamps: tuple[Image.Image, ...] = ()
     attached: tuple[str, ...] = field(default=(), repr=False)  # personal data: not for tracebacks and logs
 
     @property

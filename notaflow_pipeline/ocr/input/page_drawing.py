@@ -9,12 +9,16 @@ from PIL import Image
 
 from notaflow_pipeline.ocr.embedded_scan import POINTS_PER_INCH, embedded_scan
 from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
+from notaflow_pipeline.ocr.input.bitmaps import grey_bitmap, take_stamps_off
 from notaflow_pipeline.ocr.input.image_files import LONGEST_SIDE_PIXELS, coarser, short_enough, with_dpi
-from notaflow_pipeline.ocr.input.page_pixels import drawn_image
+from notaflow_pipeline.ocr.input.page_pixels import drawn_bitmap
 from notaflow_pipeline.ocr.limits import Limits
 
 PART_MARGIN = 12 / POINTS_PER_INCH
 """Inches of the page around a part, so that nothing at its edge is cut."""
+
+WHOLE = (0.0, 0.0, 0.0, 0.0)
+"""What is left out of a page when all of it is drawn."""
 
 
 @dataclass(frozen=True)
@@ -27,17 +31,29 @@ class PageDrawing:
     user_unit: float = 1.0
     coarse: bool = False
 
-    def scan_or_whole(self) -> Image.Image:
-        """The page's only image in its own pixels, or the page as it is drawn. Raises `DocumentFailure`."""
+    def scan_or_whole(self) -> tuple[Image.Image, tuple[Image.Image, ...]]:
+        """The page's only image in its own pixels, or the page as it is drawn, and the stamps that lay over its print.
+
+        Raises `DocumentFailure`.
+        """
         with suppress(pypdfium2.PdfiumError):
-            if scan := embedded_scan(self.page, self.limits):
-                image = with_dpi(short_enough(scan), scan.info["dpi"][0] / self.user_unit)
-                return coarser(image) if self.coarse else image
-        return self.whole()
+            if found := embedded_scan(self.page, self.limits):
+                scan, stamps = found
+                dpi = scan.info["dpi"][0] / self.user_unit
+                image = with_dpi(short_enough(scan), dpi)
+                return coarser(image) if self.coarse else image, tuple(with_dpi(stamp, dpi) for stamp in stamps)
+        return self.whole_without_stamps()
+
+    def whole_without_stamps(self) -> tuple[Image.Image, tuple[Image.Image, ...]]:
+        """The page as it is drawn, and the stamps that lay over its print. Raises `DocumentFailure`."""
+        bitmap, dpi = self._bitmap(WHOLE)
+        image = grey_bitmap(bitmap)
+        stamps = take_stamps_off(image, bitmap)
+        return with_dpi(image, dpi), tuple(with_dpi(stamp, dpi) for stamp in stamps)
 
     def whole(self) -> Image.Image:
         """The page as it is drawn, text and all. Raises `DocumentFailure`."""
-        return self._drawn((0.0, 0.0, 0.0, 0.0))
+        return self._drawn(WHOLE)
 
     def part(self, box: tuple[float, float, float, float], margin_inches: float = PART_MARGIN) -> Image.Image:
         """A part of the page as it is drawn now: left, top, right, bottom from its upper left corner."""
@@ -48,12 +64,15 @@ class PageDrawing:
         return self._drawn((left, height - bottom, width - right, top))
 
     def _drawn(self, crop: tuple[float, float, float, float]) -> Image.Image:
+        bitmap, dpi = self._bitmap(crop)
+        return with_dpi(grey_bitmap(bitmap), dpi)
+
+    def _bitmap(self, crop: tuple[float, float, float, float]) -> tuple[pypdfium2.PdfBitmap, float]:
         try:
             scale = self._scale()
-            image = drawn_image(self.page, scale, crop)
+            return drawn_bitmap(self.page, scale, crop), scale * POINTS_PER_INCH / self.user_unit
         except (pypdfium2.PdfiumError, ValueError) as error:
             raise damaged_page() from error
-        return with_dpi(image, scale * POINTS_PER_INCH / self.user_unit)
 
     def _scale(self) -> float:
         """Pixels per unit: the wanted resolution, or as much of it as the page's size leaves room for."""

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pypdfium2
 from numpy.typing import NDArray
-from PIL import Image
 from pypdfium2 import raw
 
-from notaflow_pipeline.ocr.embedded_scan import POINTS_PER_INCH, grey_bitmap
+from notaflow_pipeline.ocr.embedded_scan import POINTS_PER_INCH
+from notaflow_pipeline.ocr.input.bitmaps import grey_bitmap
 from notaflow_pipeline.ocr.input.characters import Character, are_doubles, without_doubles
 
 LOOK_DPI = 100
@@ -78,19 +78,19 @@ def look_at(page: pypdfium2.PdfPage, user_unit: float = 1.0) -> PageLook:
 
 def drawn(page: pypdfium2.PdfPage, scale: float) -> Pixels:
     """A page in grey, as it is seen."""
-    return np.asarray(drawn_image(page, scale))
+    return np.asarray(grey_bitmap(drawn_bitmap(page, scale)))
 
 
-def drawn_image(
+def drawn_bitmap(
     page: pypdfium2.PdfPage, scale: float, crop: tuple[float, float, float, float] = (0, 0, 0, 0)
-) -> Image.Image:
-    """The same as an image, without so many points at the left, bottom, right and top.
+) -> pypdfium2.PdfBitmap:
+    """A page as it is seen, without so many points at the left, bottom, right and top.
 
     Annotations are drawn too, because stamps can be annotations.
 
     Drawn in colours and then made grey: PDFium's own grey drawing was measured to take more than twice as long.
     """
-    return grey_bitmap(page.render(scale=scale, crop=crop, may_draw_forms=True, draw_annots=True))
+    return page.render(scale=scale, crop=crop, may_draw_forms=True, draw_annots=True)
 
 
 @contextmanager

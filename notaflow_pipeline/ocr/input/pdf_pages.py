@@ -45,9 +45,11 @@ def load_pdf_page(path: Path, page_number: int, dpi: int, limits: Limits, *, coa
         damaged = facts.missing or has_damaged_image(page)
         content = _content(page, facts.user_unit)
         if content is None:
-            return LoadedPage(drawing.scan_or_whole(), damaged=damaged, attached=attached)
+            image, stamps = drawing.scan_or_whole()
+            return LoadedPage(image, damaged=damaged, stamps=stamps, attached=attached)
         if not content.trusted:
-            return LoadedPage(drawing.whole(), damaged=damaged, attached=attached)
+            image, stamps = drawing.whole_without_stamps()
+            return LoadedPage(image, damaged=damaged, stamps=stamps, attached=attached)
         return replace(_loaded(drawing, content), damaged=damaged, attached=attached)
 
 
@@ -74,9 +76,9 @@ def _loaded(drawing: PageDrawing, content: PageContent) -> LoadedPage:
         angle = main_angle(content.earlier or content.lines)
         regions = tuple(_region(drawing, box, angle) for box in content.unread)
         unclear = content.whole or content.earlier or content.blank
-        image = drawing.scan_or_whole() if unclear else None
+        image, stamps = drawing.scan_or_whole() if unclear else (None, ())
         earlier = earlier_ocr(drawing.whole(), content.earlier, drawing.page.get_size()) if content.earlier else None
-    return LoadedPage(image, content.lines, regions, earlier)
+    return LoadedPage(image, content.lines, regions, earlier, stamps=stamps)
 
 
 def _region(drawing: PageDrawing, box: tuple[float, float, float, float], angle: int) -> Region:

@@ -1,0 +1,224 @@
+"""Separates stamps in colour from the dark print that they lie over.
+
+In grey both are dark, and the engine reads neither. In the channel in which a stamp is lightest it is nearly as light as
+the paper, and print is as dark as before. Only ink of one colour that touches print is separated; everything else in
+colour (headings, form fields filled in with a pen, highlighting, photographs) stays in the page as it is.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from PIL import Image, ImageFilter
+
+from notaflow_pipeline.ocr.rules import rules_in
+from notaflow_pipeline.ocr.shades import quantile
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Mask = NDArray[np.bool_]
+    Shares = NDArray[np.float32]
+
+LOOKED_AT_PIXELS = 1000
+"""The longer side of the copy on which stamps are looked for: strokes of print are a pixel wide there."""
+
+MIN_CHROMA = 0.25
+"""Of the paper's lightness, by which a pixel's lightest channel exceeds its darkest one."""
+
+MAX_PRINT_LIGHTNESS = 0.45
+"""Of the paper's, in every channel of a pixel of dark print."""
+
+MAX_PRINT_CHROMA = 0.2
+
+CELL = 10
+"""Pixels of the copy along a side of the squares that are put together to stamps: a letter of a stamp."""
+
+MIN_CELL_PIXELS = 6
+MIN_CELLS = 12
+MAX_SHARE = 0.2
+"""Of the page, for the box around a stamp."""
+
+MAX_STAMPS = 4
+"""A page with more has been written on in colour, such as a form."""
+
+MAX_FILLED = 0.5
+"""Of its box; what has more colour is a picture, a coloured cell of a table or highlighting."""
+
+MIN_SAME_HUE = 0.85
+"""Of a stamp's pixels."""
+
+SAME_HUE = 0.95
+"""The cosine of the angle between the light that two colours take away."""
+
+MIN_CROSSED_CELLS = 4
+"""Squares in which print touches a stamp; fewer are one or two letters."""
+
+RULE_HEIGHT = 8.0
+"""Pixels of the copy: strokes of five times that are rules and no print."""
+
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom, in pixels."""
+
+
+Colour = tuple[float, float, float]
+"""Red, green and blue, from 0 to 255."""
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """Where a stamp lies (left, top, right and bottom in shares of the page), and the colour of the paper."""
+
+    box: tuple[float, float, float, float]
+    paper: Colour
+
+    def pixels(self, size: tuple[int, int]) -> Box:
+        """Where it lies on a page of this size."""
+        left, top, right, bottom = self.box
+        width, height = size
+        return (
+            max(0, round(left * width)),
+            max(0, round(top * height)),
+            min(width, round(right * width)),
+            min(height, round(bottom * height)),
+        )
+
+
+def stamps_over_print(page: Image.Image) -> list[Stamp]:
+    """The stamps that lie over the print of a page in colour (mode `RGB`), of whatever resolution."""
+    import numpy as np
+
+    small = page.reduce(max(1, round(max(page.size) / LOOKED_AT_PIXELS)))
+    pixels = np.asarray(small, dtype=np.float32)
+    if min(small.size) < 3 * CELL or not _has_colour(pixels):
+        return []
+    counts = small.histogram()
+    red, green, blue = (float(max(quantile(counts[band : band + 256], 0.75), 1)) for band in (0, 256, 512))
+    shares, lightness, chroma = _measured(pixels, (red, green, blue))
+    coloured = chroma > MIN_CHROMA
+    groups = [group for group in _groups(_counted(coloured) >= MIN_CELL_PIXELS) if len(group) >= MIN_CELLS]
+    if not 0 < len(groups) <= MAX_STAMPS:
+        return []
+    dark = (lightness < MAX_PRINT_LIGHTNESS) & (chroma < MAX_PRINT_CHROMA)
+    ink = dark | coloured  # letters in colour that stand on a rule interrupt it
+    dark &= ~(rules_in(ink, RULE_HEIGHT) | rules_in(ink.T, RULE_HEIGHT).T)
+    touched = _counted(dark & _wider(coloured)) > 1
+    boxes = [_box_of(group) for group in groups if sum(touched[cell] for cell in group) >= MIN_CROSSED_CELLS]
+    stamps = [box for box in boxes if _is_stamp(box, shares, coloured)]
+    return [Stamp(_of_page(box, small.size), (red, green, blue)) for box in stamps]
+
+
+def without_stamps(page: Image.Image, stamps: list[Stamp]) -> list[Image.Image]:
+    """Take stamps off a page in colour, and return each of them alone in grey (mode `L`)."""
+    alone = []
+    for stamp in stamps:
+        box = stamp.pixels(page.size)
+        print_alone, stamp_alone = separated(page.crop(box), stamp)
+        page.paste(print_alone, box)
+        alone.append(stamp_alone)
+    return alone
+
+
+def separated(colours: Image.Image, stamp: Stamp) -> tuple[Image.Image, Image.Image]:
+    """The print of a part of the page without the stamp, in colour, and the stamp without the print, in grey."""
+    import numpy as np
+
+    pixels = np.asarray(colours, dtype=np.float32)
+    _, lightness, chroma = _measured(pixels, stamp.paper)
+    inked = chroma > MIN_CHROMA
+    if not inked.any():
+        return colours, Image.new("L", colours.size, 255)
+    stamp_lightness, stamp_chroma = float(np.median(lightness[inked])), float(np.median(chroma[inked]))
+    near = np.asarray(Image.fromarray(inked).convert("L").filter(ImageFilter.MaxFilter(EDGE_PIXELS))) > 0
+    without = np.minimum(lightness / (WHITE_LIGHTNESS * stamp_lightness), 1)[..., np.newaxis] * np.array(stamp.paper)
+    alone = 1 - np.minimum(chroma / (FULL_CHROMA * stamp_chroma), 1)
+    return (
+        Image.fromarray(np.where(near[..., np.newaxis], without, pixels).astype(np.uint8)),
+        Image.fromarray((alone * 255).astype(np.uint8)),
+    )
+
+
+def _measured(pixels: "Shares", paper: Colour) -> "tuple[Shares, Shares, Shares]":
+    """Each pixel's channels as shares of the paper's; the lightest of them, and how far the darkest lies below that."""
+    import numpy as np
+
+    shares = np.minimum(pixels / np.array(paper, dtype=np.float32), 1)
+    lightness = shares.max(axis=2)
+    return shares, lightness, lightness - shares.min(axis=2)
+
+
+EDGE_PIXELS = 7
+"""A JPEG smears colour over two or three pixels."""
+
+WHITE_LIGHTNESS = 0.75
+"""Of a stamp's own lightness: what is lighter is no print."""
+
+FULL_CHROMA = 0.8
+"""Of a stamp's own."""
+
+
+def _has_colour(pixels: "Shares") -> bool:
+    """Whether anything on the page can be a stamp; quick, for pages in grey that were saved in colour."""
+    import numpy as np
+
+    spread = pixels.max(axis=2) - pixels.min(axis=2)
+    return bool(np.count_nonzero(spread > MIN_CHROMA * 128) >= MIN_CELLS * MIN_CELL_PIXELS)
+
+
+def _wider(mask: "Mask") -> "Mask":
+    """A mask with its neighbouring pixels."""
+    import numpy as np
+
+    return np.asarray(Image.fromarray(mask).convert("L").filter(ImageFilter.MaxFilter(3))) > 0
+
+
+def _counted(mask: "Mask") -> "NDArray[np.int64]":
+    """How many pixels of a mask are in each cell."""
+    import numpy as np
+
+    height, width = (side // CELL for side in mask.shape)
+    parted = mask[: height * CELL, : width * CELL].reshape(height, CELL, width, CELL)
+    return np.asarray(parted.sum(axis=(1, 3)), dtype=np.int64)
+
+
+def _groups(cells: "Mask") -> list[list[tuple[int, int]]]:
+    """Cells that lie next to each other, or with one cell between them."""
+    left = {(int(row), int(column)) for row, column in zip(*cells.nonzero(), strict=True)}
+    groups = []
+    while left:
+        group = [left.pop()]
+        for row, column in group:  # grows meanwhile
+            near = {(row + down, column + across) for down in range(-2, 3) for across in range(-2, 3)} & left
+            left -= near
+            group += near
+        groups.append(group)
+    return groups
+
+
+def _box_of(group: list[tuple[int, int]]) -> Box:
+    rows, columns = zip(*group, strict=True)
+    return min(columns) * CELL, min(rows) * CELL, (max(columns) + 1) * CELL, (max(rows) + 1) * CELL
+
+
+def _is_stamp(box: Box, shares: "Shares", coloured: "Mask") -> bool:
+    """Whether what lies in a box is small enough, made of strokes, of one colour, and not the edge of a sheet."""
+    import numpy as np
+
+    part = np.s_[box[1] : box[3], box[0] : box[2]]
+    ink = coloured[part]
+    height, width = coloured.shape
+    if min(box[:2]) < CELL or box[2] > width - 2 * CELL or box[3] > height - 2 * CELL:
+        return False
+    if ink.size > MAX_SHARE * coloured.size or ink.mean() > MAX_FILLED:
+        return False
+    taken = 1 - shares[part][ink]
+    taken /= np.linalg.norm(taken, axis=1, keepdims=True)
+    usual = np.median(taken, axis=0)
+    return bool(np.mean(taken @ (usual / np.linalg.norm(usual)) > SAME_HUE) >= MIN_SAME_HUE)
+
+
+def _of_page(box: Box, size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """A box of the copy, a cell wider on each side, in shares of the page."""
+    left, top, right, bottom = box
+    width, height = size
+    return (left - CELL) / width, (top - CELL) / height, (right + CELL) / width, (bottom + CELL) / height
