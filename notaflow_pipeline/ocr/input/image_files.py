@@ -43,7 +43,8 @@ def page_and_stamps(
         if image.mode != "RGB":
             return _upright_grey(image), ()
         size = image.size
-        image.draft("RGB", (size[0] // DRAFT_SCALE, size[1] // DRAFT_SCALE))
+        scale = max(1, max(size) // MIN_DRAFT_PIXELS)
+        image.draft("RGB", (size[0] // scale, size[1] // scale))
         stamps = stamps_over_print(image)
         if image.size == size:
             return _without_stamps(image, stamps)
@@ -53,8 +54,8 @@ def page_and_stamps(
         return _without_stamps(image, stamps)
 
 
-DRAFT_SCALE = 4
-"""A JPEG is decoded at a quarter of its size to look for stamps, which are seen there."""
+MIN_DRAFT_PIXELS = 800
+"""The longer side at which stamps are seen still: a JPEG is decoded with as few pixels to look for them."""
 
 
 @contextmanager
