@@ -12,7 +12,7 @@ import pypdfium2
 from PIL import Image
 from pypdfium2 import raw
 
-from notaflow_pipeline.ocr.input.bitmaps import grey_bitmap, take_stamps_off
+from notaflow_pipeline.ocr.input.bitmaps import grey_bitmap, take_stamps_off_bitmap
 from notaflow_pipeline.ocr.input.places import display_affine
 from notaflow_pipeline.ocr.limits import Limits
 
@@ -45,10 +45,10 @@ HIDDEN_SHARE = 0.01
 Matrix = tuple[float, float, float, float]
 
 
-def embedded_scan(page: pypdfium2.PdfPage, limits: Limits) -> tuple[Image.Image, tuple[Image.Image, ...]] | None:
-    """The page's only image, upright and grey, and the stamps that lay over its print; None if the page must be drawn.
+def embedded_scan(page: pypdfium2.PdfPage, limits: Limits) -> tuple[Image.Image, Image.Image | None] | None:
+    """The page's only image, upright and grey, its resolution in `info["dpi"]`; None if the page must be drawn.
 
-    Each has its resolution in `info["dpi"]`.
+    With it comes a page of the stamps that lay over its print, if there are any.
 
     The pixels are compared with the page as it is drawn, because PDFium gives an image without its mask, and knows of
     masks in the graphics state only when it draws. Decode arrays and colour spaces are honoured by PDFium, the matrix
@@ -71,12 +71,11 @@ def embedded_scan(page: pypdfium2.PdfPage, limits: Limits) -> tuple[Image.Image,
     pixels = grey_bitmap(bitmap)
     if not _is_what_the_page_shows(_turned(pixels, turns), page, image):
         return None
-    stamps = take_stamps_off(pixels, bitmap)
-    scan, *alone = (_turned(one, turns) for one in (pixels, *stamps))
+    stamps = take_stamps_off_bitmap(pixels, bitmap)
+    scan = _turned(pixels, turns)
     dpi = POINTS_PER_INCH * max(across, down)
-    for one in (scan, *alone):
-        one.info = {"dpi": (dpi, dpi)}
-    return scan, tuple(alone)
+    scan.info = {"dpi": (dpi, dpi)}
+    return scan, _turned(stamps, turns) if stamps else None
 
 
 def _turned(image: Image.Image, turns: Sequence[Image.Transpose]) -> Image.Image:

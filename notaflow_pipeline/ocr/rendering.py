@@ -40,7 +40,7 @@ def load_page(
     except DocumentFailure as failure:
         if failure.kind is not FailureKind.CORRUPT:
             raise
-        image, stamps, damaged = decoded_page(path, document_format, page_number, limits, forgiving=True), (), True
+        image, stamps, damaged = decoded_page(path, document_format, page_number, limits, forgiving=True), None, True
         if _is_even(image):
             raise  # there was nothing behind the header
     return LoadedPage(coarser(image) if coarse else image, damaged=damaged, stamps=stamps)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pypdfium2
 from PIL import Image
 
-from notaflow_pipeline.ocr.input.stamps import LOOKED_AT_PIXELS, separated, stamps_over_print
+from notaflow_pipeline.ocr.input.stamps import LOOKED_AT_PIXELS, can_be_separated, separated, stamps_over_print
 
 BAND_ROWS = 512
 """Colour becomes grey so many rows at a time, so that Pillow's copy of the colours stays small."""
@@ -23,17 +23,21 @@ def grey_bitmap(bitmap: pypdfium2.PdfBitmap) -> Image.Image:
     return grey
 
 
-def take_stamps_off(grey: Image.Image, bitmap: pypdfium2.PdfBitmap) -> list[Image.Image]:
-    """Take the stamps in colour that lie over print off a bitmap that was made grey, and return each of them alone."""
-    alone: list[Image.Image] = []
-    if _mode(bitmap) != "RGB":
-        return alone
-    for stamp in stamps_over_print(_reduced(bitmap)):
+def take_stamps_off_bitmap(grey: Image.Image, bitmap: pypdfium2.PdfBitmap) -> Image.Image | None:
+    """Take the stamps in colour that lie over print off a bitmap that was made grey.
+
+    Return a white page with nothing but them, None without any.
+    """
+    stamps = stamps_over_print(_reduced(bitmap)) if can_be_separated(_mode(bitmap), grey.size) else []
+    if not stamps:
+        return None
+    alone = Image.new("L", grey.size, 255)
+    for stamp in stamps:
         left, top, right, bottom = stamp.pixels(grey.size)
         colours = _rows(bitmap, top, bottom - top).crop((left, 0, right, bottom - top))
         print_alone, stamp_alone = separated(colours, stamp)
         grey.paste(print_alone.convert("L"), (left, top))
-        alone.append(stamp_alone)
+        alone.paste(stamp_alone, (left, top))
     return alone
 
 

@@ -1,7 +1,7 @@
 """One page of an image file, or any page image: decoded, upright, grey, and no larger than the engine takes."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from notaflow_pipeline.ocr.colours import grey
 from notaflow_pipeline.ocr.input.deep_grey import eight_bits, full_range
-from notaflow_pipeline.ocr.input.stamps import Stamp, stamps_over_print, without_stamps
+from notaflow_pipeline.ocr.input.stamps import Stamp, can_be_separated, stamps_over_print, take_stamps_off
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.opening import DocumentFormat, opened_image, refuse_large_image, seek_page
 
@@ -37,11 +37,11 @@ def decoded_page(
 
 def page_and_stamps(
     path: Path, document_format: DocumentFormat, page_number: int, limits: Limits, *, forgiving: bool
-) -> tuple[Image.Image, tuple[Image.Image, ...]]:
-    """The same without the stamps in colour that lie over its print, and these stamps."""
+) -> tuple[Image.Image, Image.Image | None]:
+    """The same without the stamps in colour that lie over its print, and a page with nothing but these, if there are any."""
     with _opened_page(path, document_format, page_number, limits, forgiving=forgiving) as image:
-        if image.mode != "RGB":
-            return _upright_grey(image), ()
+        if not can_be_separated(image.mode, image.size):
+            return _upright_grey(image), None
         size = image.size
         scale = max(1, max(size) // MIN_DRAFT_PIXELS)
         image.draft("RGB", (size[0] // scale, size[1] // scale))
@@ -49,7 +49,7 @@ def page_and_stamps(
         if image.size == size:
             return _without_stamps(image, stamps)
     if not stamps:
-        return decoded_page(path, document_format, page_number, limits, forgiving=forgiving), ()
+        return decoded_page(path, document_format, page_number, limits, forgiving=forgiving), None
     with _opened_page(path, document_format, page_number, limits, forgiving=forgiving) as image:
         return _without_stamps(image, stamps)
 
@@ -74,15 +74,14 @@ def _upright_grey(image: Image.Image) -> Image.Image:
     return with_dpi(short_enough(full_range(grey(eight_bits(image)), image)), resolution)
 
 
-def _without_stamps(image: Image.Image, stamps: list[Stamp]) -> tuple[Image.Image, tuple[Image.Image, ...]]:
-    """A page in colour made upright and grey, without its stamps, and each stamp alone."""
-    alone = without_stamps(image, stamps)
-    resolution = _stated_dpi(image)
-    for one in alone:
-        one.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)
-        ImageOps.exif_transpose(one, in_place=True)
-        with_dpi(one, resolution)
-    return _upright_grey(image), tuple(alone)
+def _without_stamps(image: Image.Image, stamps: Sequence[Stamp]) -> tuple[Image.Image, Image.Image | None]:
+    """A page in colour made upright and grey, without its stamps, and a page with nothing but these."""
+    alone = take_stamps_off(image, stamps)
+    if alone is not None:
+        alone.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)
+        alone.info.update({key: image.info[key] for key in ("dpi",) if key in image.info})
+        alone = _upright_grey(alone)
+    return _upright_grey(image), alone
 
 
 def with_dpi(image: Image.Image, dpi: float | None) -> Image.Image:

@@ -31,7 +31,7 @@ class LoadedPage:
 
     `image` is the whole page, upright and grey (mode `L`), its resolution in `info["dpi"]` where it is known; None if its
     text layer and `regions` say it all. `lines` are visible text that is in neither, `attached` the names of files that
-    hang on the page and are not read. `stamps` were taken off `image`, whose print they lay over. With `earlier`, `image`
+    hang on the page and are not read. `stamps` is a page of those that lay over the print of `image`. With `earlier`, `image`
     need not be read where the strip agrees with the words; `regions` then are what that OCR left out. `damaged` tells
     that a part of the page could not be decoded.
     """
@@ -41,7 +41,7 @@ class LoadedPage:
     regions: tuple[Region, ...] = ()
     earlier: EarlierOcr | None = None
     damaged: bool = False
-    stamps: tuple[Image.Image, ...] = ()
+    stamps: Image.Image | None = None
     attached: tuple[str, ...] = field(default=(), repr=False)  # personal data: not for tracebacks and logs
 
     @property

@@ -9,7 +9,7 @@ from PIL import Image
 
 from notaflow_pipeline.ocr.embedded_scan import POINTS_PER_INCH, embedded_scan
 from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
-from notaflow_pipeline.ocr.input.bitmaps import grey_bitmap, take_stamps_off
+from notaflow_pipeline.ocr.input.bitmaps import grey_bitmap, take_stamps_off_bitmap
 from notaflow_pipeline.ocr.input.image_files import LONGEST_SIDE_PIXELS, coarser, short_enough, with_dpi
 from notaflow_pipeline.ocr.input.page_pixels import drawn_bitmap
 from notaflow_pipeline.ocr.limits import Limits
@@ -31,8 +31,8 @@ class PageDrawing:
     user_unit: float = 1.0
     coarse: bool = False
 
-    def scan_or_whole(self) -> tuple[Image.Image, tuple[Image.Image, ...]]:
-        """The page's only image in its own pixels, or the page as it is drawn, and the stamps that lay over its print.
+    def scan_or_whole(self) -> tuple[Image.Image, Image.Image | None]:
+        """The page's only image in its own pixels, or the page as it is drawn, and a page of the stamps over its print.
 
         Raises `DocumentFailure`.
         """
@@ -41,15 +41,16 @@ class PageDrawing:
                 scan, stamps = found
                 dpi = scan.info["dpi"][0] / self.user_unit
                 image = with_dpi(short_enough(scan), dpi)
-                return coarser(image) if self.coarse else image, tuple(with_dpi(stamp, dpi) for stamp in stamps)
+                stamps = with_dpi(short_enough(stamps), dpi) if stamps else None
+                return coarser(image) if self.coarse else image, stamps
         return self.whole_without_stamps()
 
-    def whole_without_stamps(self) -> tuple[Image.Image, tuple[Image.Image, ...]]:
-        """The page as it is drawn, and the stamps that lay over its print. Raises `DocumentFailure`."""
+    def whole_without_stamps(self) -> tuple[Image.Image, Image.Image | None]:
+        """The page as it is drawn, and a page of the stamps over its print. Raises `DocumentFailure`."""
         bitmap, dpi = self._bitmap(WHOLE)
         image = grey_bitmap(bitmap)
-        stamps = take_stamps_off(image, bitmap)
-        return with_dpi(image, dpi), tuple(with_dpi(stamp, dpi) for stamp in stamps)
+        stamps = take_stamps_off_bitmap(image, bitmap)
+        return with_dpi(image, dpi), with_dpi(stamps, dpi) if stamps else None
 
     def whole(self) -> Image.Image:
         """The page as it is drawn, text and all. Raises `DocumentFailure`."""

@@ -76,7 +76,7 @@ def _loaded(drawing: PageDrawing, content: PageContent) -> LoadedPage:
         angle = main_angle(content.earlier or content.lines)
         regions = tuple(_region(drawing, box, angle) for box in content.unread)
         unclear = content.whole or content.earlier or content.blank
-        image, stamps = drawing.scan_or_whole() if unclear else (None, ())
+        image, stamps = drawing.scan_or_whole() if unclear else (None, None)
         earlier = earlier_ocr(drawing.whole(), content.earlier, drawing.page.get_size()) if content.earlier else None
     return LoadedPage(image, content.lines, regions, earlier, stamps=stamps)
 

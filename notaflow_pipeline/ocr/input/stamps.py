@@ -5,6 +5,7 @@ the paper, and print is as dark as before. Only ink of one colour that touches p
 colour (headings, form fields filled in with a pen, highlighting, photographs) stays in the page as it is.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,14 +20,17 @@ if TYPE_CHECKING:
 
     Mask = NDArray[np.bool_]
 
+MIN_PAGE_PIXELS = 2000
+"""The longer side of a page whose inks are separated; below that, a JPEG has smeared them into each other."""
+
 LOOKED_AT_PIXELS = 1000
 """The longer side of the copy on which stamps are looked for: strokes of print are a pixel wide there."""
 
 MIN_CHROMA = 64
 """Of 255, by which a pixel's lightest channel exceeds its darkest one when the paper is white."""
 
-MAX_PRINT_LIGHTNESS = 115
-"""Of 255, in every channel of a pixel of dark print when the paper is white."""
+MAX_PRINT_LIGHTNESS = 160
+"""Of 255, in every channel of a pixel of print when the paper is white; that of a typewriter is grey at this size."""
 
 MAX_PRINT_CHROMA = 51
 
@@ -37,6 +41,9 @@ MIN_CELL_PIXELS = 6
 MIN_CELLS = 12
 MAX_SHARE = 0.2
 """Of the page, for the box around a stamp."""
+
+MAX_SIDE = 0.6
+"""Of the page's longer side, for either side of that box; the edge of a sheet or of a binding is longer."""
 
 MAX_STAMPS = 4
 """A page with more has been written on in colour, such as a form."""
@@ -109,34 +116,57 @@ def stamps_over_print(page: Image.Image) -> list[Stamp]:
     return [Stamp(_of_page(box, small.size), (red, green, blue)) for box in stamps]
 
 
-def without_stamps(page: Image.Image, stamps: list[Stamp]) -> list[Image.Image]:
-    """Take stamps off a page in colour, and return each of them alone in grey (mode `L`)."""
-    alone = []
+def can_be_separated(mode: str, size: tuple[int, int]) -> bool:
+    """Whether a page is in colour and has enough pixels."""
+    return mode == "RGB" and max(size) >= MIN_PAGE_PIXELS
+
+
+def take_stamps_off(page: Image.Image, stamps: Sequence[Stamp]) -> Image.Image | None:
+    """Take stamps off a page in colour; return a white page in grey (mode `L`) with nothing but them, None without any."""
+    if not stamps:
+        return None
+    alone = Image.new("L", page.size, 255)
     for stamp in stamps:
         box = stamp.pixels(page.size)
         print_alone, stamp_alone = separated(page.crop(box), stamp)
         page.paste(print_alone, box)
-        alone.append(stamp_alone)
+        alone.paste(stamp_alone, box)
     return alone
 
 
 def separated(colours: Image.Image, stamp: Stamp) -> tuple[Image.Image, Image.Image]:
-    """The print of a part of the page without the stamp, in colour, and the stamp without the print, in grey."""
+    """The print of a part of the page without the stamp, in colour, and the stamp without the print, in grey.
+
+    Each ink takes a share of the light of each channel, and where they overlap the shares are multiplied: print the same
+    of all channels, the stamp most of one and least of another. From these two channels follows how much of each ink
+    there is.
+    """
     import numpy as np
 
-    _, lightest, spread = _on_white(colours, stamp.paper)
-    lightness, chroma = (np.asarray(one, dtype=np.float32) for one in (lightest, spread))
-    inked = chroma > MIN_CHROMA
+    even, _, spread = _on_white(colours, stamp.paper)
+    inked = np.asarray(spread) > MIN_CHROMA
     if not inked.any():
         return colours, Image.new("L", colours.size, 255)
-    stamp_lightness, stamp_chroma = float(np.median(lightness[inked])), float(np.median(chroma[inked]))
+    density = -np.log(np.maximum(np.asarray(even, dtype=np.float32), 1) / 255)
+    full = np.median(density[inked], axis=0)
+    most, least = int(np.argmax(full)), int(np.argmin(full))
+    share = (density[..., most] - density[..., least]) / max(float(full[most] - full[least]), MIN_DENSITY)
+    share8 = Image.fromarray((np.clip(share, 0, 1) * 255).astype(np.uint8))
+    taken = np.asarray(share8.filter(ImageFilter.MaxFilter(SMEAR_PIXELS)), dtype=np.float32) / 255
+    left = np.exp(-np.maximum(density[..., least] - taken * full[least], 0))
     near = np.asarray(Image.fromarray(inked).convert("L").filter(ImageFilter.MaxFilter(EDGE_PIXELS))) > 0
-    without = np.minimum(lightness / (WHITE_LIGHTNESS * stamp_lightness), 1)[..., np.newaxis] * np.array(stamp.paper)
-    alone = 1 - np.minimum(chroma / (FULL_CHROMA * stamp_chroma), 1)
-    return (
-        Image.fromarray(np.where(near[..., np.newaxis], without, np.asarray(colours)).astype(np.uint8)),
-        Image.fromarray((alone * 255).astype(np.uint8)),
-    )
+    without = np.where(near[..., np.newaxis], left[..., np.newaxis] * np.array(stamp.paper), np.asarray(colours))
+    return Image.fromarray(without.astype(np.uint8)), ImageChops.invert(share8)
+
+
+MIN_DENSITY = 0.1
+"""By which a stamp takes more of one channel than of another, so that nothing is divided by nearly nothing."""
+
+SMEAR_PIXELS = 3
+"""A JPEG smears colour from a stamp's edge into its neighbourhood."""
+
+EDGE_PIXELS = 7
+"""How far around a stamp there may be some of its colour."""
 
 
 def _on_white(page: Image.Image, paper: Colour) -> tuple[Image.Image, Image.Image, Image.Image]:
@@ -146,16 +176,6 @@ def _on_white(page: Image.Image, paper: Colour) -> tuple[Image.Image, Image.Imag
     lightest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
     darkest = ImageChops.darker(ImageChops.darker(red, green), blue)
     return even, lightest, ImageChops.subtract(lightest, darkest)
-
-
-EDGE_PIXELS = 7
-"""A JPEG smears colour over two or three pixels."""
-
-WHITE_LIGHTNESS = 0.75
-"""Of a stamp's own lightness: what is lighter is no print."""
-
-FULL_CHROMA = 0.8
-"""Of a stamp's own."""
 
 
 def _wider(mask: "Mask") -> "Mask":
@@ -201,6 +221,8 @@ def _is_stamp(box: Box, even: "NDArray[np.uint8]", coloured: "Mask") -> bool:
     ink = coloured[part]
     height, width = coloured.shape
     if min(box[:2]) < CELL or box[2] > width - 2 * CELL or box[3] > height - 2 * CELL:
+        return False
+    if max(box[2] - box[0], box[3] - box[1]) > MAX_SIDE * max(width, height):
         return False
     if ink.size > MAX_SHARE * coloured.size or ink.mean() > MAX_FILLED:
         return False

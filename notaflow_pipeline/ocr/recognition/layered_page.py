@@ -85,8 +85,7 @@ def read_loaded_page(number: int, page: LoadedPage, engine: Engine, began: float
         found = reading.read(page.image)
         figures.add(found)
         figures.passes += found.passes
-        # a stamp has a frame and lies askew, which takes more than one pass
-        stamps, unread = _regions([Region(one, math.inf) for one in page.stamps], reading, figures, once_if_small=False)
+        stamps, unread = _regions([Region(page.stamps, math.inf)] if page.stamps else [], reading, figures)
         text = "\n\n".join(part for part in (found.text, *(text for _, text in stamps)) if part)
         text = _joined(text, _missing(page.lines, text))
         nothing = not (found.words or stamps or page.lines or page.damaged or page.attached)
@@ -127,13 +126,11 @@ def _agrees(earlier: EarlierOcr, reading: _Reading, figures: _Figures) -> bool:
     return _digits(found.text) == _digits("".join(earlier.strip_words))
 
 
-def _regions(
-    regions: Sequence[Region], reading: _Reading, figures: _Figures, *, once_if_small: bool = True
-) -> tuple[list[tuple[Region, str]], bool]:
+def _regions(regions: Sequence[Region], reading: _Reading, figures: _Figures) -> tuple[list[tuple[Region, str]], bool]:
     """What is read in the parts of a page that its text layer does not account for, and whether one cannot be read."""
     read, failed = [], False
     for region in regions:
-        small = once_if_small and region.image.width * region.image.height < SMALL_REGION_PIXELS
+        small = region.image.width * region.image.height < SMALL_REGION_PIXELS
         try:
             found = reading.read_once(region.image) if small else reading.read(region.image)
         except DocumentFailure:  # the text layer is there all the same
