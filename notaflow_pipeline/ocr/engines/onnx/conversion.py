@@ -1,0 +1,123 @@
+"""Writes a Tesseract network as an ONNX model, with its 8-bit weights as they are or as floats.
+
+The model takes one line, `(LINE_HEIGHT, width)`, and gives the probabilities `(steps, classes)`. Against Tesseract the
+picture is padded with zeros, where `Convolve::Forward` (lstm/convolve.cpp) pads with noise.
+"""
+
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from notaflow_pipeline.ocr.engines.onnx import onnx_format
+from notaflow_pipeline.ocr.engines.onnx.network import LINE_HEIGHT, Lstm, Network
+
+MICROSOFT = "com.microsoft"
+"""The domain of ONNX Runtime's own operators."""
+VERSIONS = {"": 17, MICROSOFT: 1}
+
+
+class Arithmetic(StrEnum):
+    """What the memories and the last layer are computed with."""
+
+    FLOAT = "float"
+    INTEGER = "8 bits"
+
+
+def to_onnx(network: Network, arithmetic: Arithmetic) -> bytes:
+    """The network as an ONNX model with the input `line` and the output `probabilities`."""
+    return _Conversion(arithmetic).convert(network)
+
+
+class _Conversion:
+    def __init__(self, arithmetic: Arithmetic) -> None:
+        self._arithmetic = arithmetic
+        self._nodes: list[bytes] = []
+        self._constants: list[bytes] = []
+        self._names = 0
+
+    def convert(self, network: Network) -> bytes:
+        value = self._columns("line", network)
+        value = self._lstm(value, network.down, keep_last=True)
+        value = self._apply("Reshape", value, self._shape(-1, 1, network.down.outputs))
+        for lstm in network.along:
+            value = self._lstm(value, lstm)
+        value = self._apply("Reshape", value, self._shape(-1, network.along[-1].outputs))
+        value = self._output(value, network)
+        self._nodes.append(onnx_format.node("Softmax", [value], ["probabilities"], {"axis": -1}))
+        return onnx_format.model(
+            self._nodes,
+            self._constants,
+            onnx_format.float_tensor_type("line", (LINE_HEIGHT, "width")),
+            onnx_format.float_tensor_type("probabilities", ("steps", network.classes)),
+            VERSIONS,
+        )
+
+    def _columns(self, value: str, network: Network) -> str:
+        """From the picture to a sequence from top to bottom, of every column at once: `(height, columns, channels)`."""
+        floats = network.convolution.floats
+        channels, half_x, half_y = len(floats), network.half_x, network.half_y
+        x_major = floats[:, :-1].reshape(channels, 1, 2 * half_x + 1, 2 * half_y + 1)
+        value = self._apply("Reshape", value, self._shape(1, 1, LINE_HEIGHT, -1))
+        value = self._apply(
+            "Conv",
+            value,
+            self._constant(x_major.transpose(0, 1, 3, 2)),
+            self._constant(floats[:, -1]),
+            pads=(half_y, half_x, half_y, half_x),
+        )
+        value = self._apply("Tanh", value)
+        pool = (network.pool_y, network.pool_x)
+        value = self._apply("MaxPool", value, kernel_shape=pool, strides=pool)
+        value = self._apply("Transpose", value, perm=(2, 3, 0, 1))
+        return self._apply("Reshape", value, self._shape(LINE_HEIGHT // network.pool_y, -1, channels))
+
+    def _lstm(self, value: str, lstm: Lstm, *, keep_last: bool = False) -> str:
+        gates = (lstm.input_gate, lstm.output_gate, lstm.forget_gate, lstm.cell)  # ONNX's order: i, o, f, c
+        integers = np.concatenate([gate.integers for gate in gates])
+        scales = np.concatenate([gate.scales for gate in gates])
+        bias = np.zeros((1, 2 * len(scales)), np.float32)  # ONNX has a second one, for the outputs of the step before
+        bias[0, : len(scales)] = integers[:, -1] * scales
+        inputs, outputs = integers[:, : lstm.inputs], integers[:, lstm.inputs : -1]
+        attributes = {"hidden_size": lstm.outputs, "direction": "reverse" if lstm.is_reversed else "forward"}
+        name = self._new_name()
+        result = ["", name] if keep_last else [name]
+        if self._arithmetic is Arithmetic.FLOAT:
+            matrices = [self._constant((part * scales[:, None])[None]) for part in (inputs, outputs)]
+            operands = [value, *matrices, self._constant(bias)]
+            self._nodes.append(onnx_format.node("LSTM", operands, result, attributes))
+        else:
+            matrices = [self._constant(part.T[None]) for part in (inputs, outputs)]
+            quantisation = [self._constant(scales[None]), self._constant(np.zeros((1, len(scales)), np.int8))] * 2
+            operands = [value, *matrices, self._constant(bias), "", "", "", "", *quantisation]
+            self._nodes.append(onnx_format.node("DynamicQuantizeLSTM", operands, result, attributes, MICROSOFT))
+        return name if keep_last else self._apply("Squeeze", name, self._shape(1))
+
+    def _output(self, value: str, network: Network) -> str:
+        integers, scales = network.output.integers, network.output.scales
+        bias = self._constant(integers[:, -1] * scales)
+        if self._arithmetic is Arithmetic.FLOAT:
+            matrix = self._constant(network.output.floats[:, :-1].T)
+            return self._apply("Add", self._apply("MatMul", value, matrix), bias)
+        operands = [self._constant(integers[:, :-1].T), self._constant(scales)]
+        operands += [self._constant(np.zeros(len(scales), np.int8)), bias]
+        result = self._new_name()
+        self._nodes.append(onnx_format.node("DynamicQuantizeMatMul", [value, *operands], [result], domain=MICROSOFT))
+        return result
+
+    def _apply(self, operator: str, *operands: str, **attributes: tuple[int, ...]) -> str:
+        result = self._new_name()
+        self._nodes.append(onnx_format.node(operator, operands, [result], attributes))
+        return result
+
+    def _constant(self, values: NDArray[np.generic]) -> str:
+        name = self._new_name()
+        self._constants.append(onnx_format.tensor(name, values))
+        return name
+
+    def _shape(self, *sizes: int) -> str:
+        return self._constant(np.array(sizes, np.int64))
+
+    def _new_name(self) -> str:
+        self._names += 1
+        return f"value{self._names}"

@@ -1,0 +1,96 @@
+"""Runs the network of a Tesseract model on ONNX Runtime, one line at a time in one thread.
+
+Models are converted in memory when they are loaded, which takes a few milliseconds, so nothing is kept on disk. Lines
+are not batched: with 8 bits the scale of a batch would change what its lines give.
+"""
+
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from notaflow_pipeline.ocr.engines.interface import no_language
+from notaflow_pipeline.ocr.engines.models import SUFFIX, installed_languages, models_of
+from notaflow_pipeline.ocr.engines.onnx.charset import Charset, read_charset
+from notaflow_pipeline.ocr.engines.onnx.conversion import Arithmetic, to_onnx
+from notaflow_pipeline.ocr.engines.onnx.dictionary import Dictionaries, read_dictionaries
+from notaflow_pipeline.ocr.engines.onnx.network import read_network
+from notaflow_pipeline.ocr.engines.onnx.traineddata import Component, read_traineddata
+from notaflow_pipeline.ocr.failures import EngineUnavailable
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+MODELS_KEPT = 4
+
+
+@dataclass(frozen=True)
+class LineModel:
+    """A model that is ready to read lines. `null_class` is the class of steps without a character."""
+
+    name: str
+    charset: Charset
+    null_class: int
+    dictionaries: Dictionaries
+    arithmetic: Arithmetic
+    _session: "InferenceSession" = field(repr=False)
+    _columns_of_step: int = field(repr=False)
+
+    def probabilities(self, line: NDArray[np.float32]) -> NDArray[np.float32]:
+        """How likely each class is at each step of a line: `(steps, classes)`, rows of sum 1.
+
+        Args:
+            line: `(LINE_HEIGHT, width)`, from -1 (black) to 1. A step is three columns in Tesseract's fast models.
+        """
+        if line.shape[1] < self._columns_of_step:
+            return np.zeros((0, len(self.charset.texts)), np.float32)
+        found: NDArray[np.float32] = self._session.run(None, {"line": line})[0]
+        return found
+
+
+@lru_cache(maxsize=MODELS_KEPT)
+def load_model(language: str) -> LineModel:
+    """The model of one language, Tesseract's code or the name of a model of ours; it stays loaded.
+
+    Raises:
+        EngineUnavailable: ONNX Runtime or the model is not installed, or the model is damaged (`DamagedModel`) or of a
+            kind that only Tesseract runs (`UnsupportedModel`).
+    """
+    models = models_of(language)
+    path = (models.folder or Path()) / f"{models.names}{SUFFIX}"
+    if not path.is_file():
+        raise no_language(language, installed_languages())
+    return load_file(path, best_arithmetic())
+
+
+def load_file(path: Path, arithmetic: Arithmetic) -> LineModel:
+    """The model of a `.traineddata` file; see `load_model`."""
+    trained = read_traineddata(path)
+    network = read_network(trained.component(Component.LSTM), trained.name)
+    charset = read_charset(trained, network.classes, network.null_class)
+    dictionaries = read_dictionaries(trained, charset)
+    session = _session(to_onnx(network, arithmetic))
+    return LineModel(trained.name, charset, network.null_class, dictionaries, arithmetic, session, network.pool_x)
+
+
+@cache
+def best_arithmetic() -> Arithmetic:
+    """The fastest arithmetic that is exact on this machine."""
+    return Arithmetic.INTEGER
+
+
+def _session(model: bytes) -> "InferenceSession":
+    try:
+        import onnxruntime  # an engine that is optional is imported where it is used
+    except ImportError as error:
+        raise EngineUnavailable(
+            "onnxruntime cannot be imported: `pip install onnxruntime`, or set OCR_ENGINE=tesserocr"
+        ) from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.enable_mem_pattern = False  # a plan for each width of line would be kept
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
