@@ -5,7 +5,7 @@ are not batched: with 8 bits the scale of a batch would change what its lines gi
 """
 
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from notaflow_pipeline.ocr.engines.interface import no_language
 from notaflow_pipeline.ocr.engines.models import SUFFIX, installed_languages, models_of
+from notaflow_pipeline.ocr.engines.onnx.arithmetic import best_arithmetic
 from notaflow_pipeline.ocr.engines.onnx.charset import Charset, read_charset
 from notaflow_pipeline.ocr.engines.onnx.conversion import Arithmetic, to_onnx
 from notaflow_pipeline.ocr.engines.onnx.dictionary import Dictionaries, read_dictionaries
 from notaflow_pipeline.ocr.engines.onnx.network import read_network
+from notaflow_pipeline.ocr.engines.onnx.runtime import start_session
 from notaflow_pipeline.ocr.engines.onnx.traineddata import Component, read_traineddata
-from notaflow_pipeline.ocr.failures import EngineUnavailable
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -72,25 +73,5 @@ def load_file(path: Path, arithmetic: Arithmetic) -> LineModel:
     network = read_network(trained.component(Component.LSTM), trained.name)
     charset = read_charset(trained, network.classes, network.null_class)
     dictionaries = read_dictionaries(trained, charset)
-    session = _session(to_onnx(network, arithmetic))
+    session = start_session(to_onnx(network, arithmetic))
     return LineModel(trained.name, charset, network.null_class, dictionaries, arithmetic, session, network.pool_x)
-
-
-@cache
-def best_arithmetic() -> Arithmetic:
-    """The fastest arithmetic that is exact on this machine."""
-    return Arithmetic.INTEGER
-
-
-def _session(model: bytes) -> "InferenceSession":
-    try:
-        import onnxruntime  # an engine that is optional is imported where it is used
-    except ImportError as error:
-        raise EngineUnavailable(
-            "onnxruntime cannot be imported: `pip install onnxruntime`, or set OCR_ENGINE=tesserocr"
-        ) from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.enable_mem_pattern = False  # a plan for each width of line would be kept
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
