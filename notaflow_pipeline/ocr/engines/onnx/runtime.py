@@ -21,6 +21,7 @@ def start_session(model: bytes) -> "InferenceSession":
         ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.enable_mem_pattern = False  # a plan for each width of line would be kept
+    options.enable_mem_pattern = False  # a plan for each width of line would be kept: 106 MB instead of 90 after 2,400 lines
+    options.enable_cpu_mem_arena = False  # a pool that never shrinks: 104 MB instead of 90, in the same time
     options.log_severity_level = ERRORS_ALONE
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
