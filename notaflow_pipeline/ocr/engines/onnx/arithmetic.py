@@ -1,7 +1,9 @@
 """Which arithmetic is exact on this machine: 8 bits where its instructions do not saturate, floats otherwise.
 
 x86 processors without VNNI multiply bytes into 16 bits and cut off what is larger, which ONNX Runtime accepts for speed.
-That is tried with the largest factors instead of asked of the processor: it needs no list of processors.
+That is tried with the largest factors instead of asked of the processor: it needs no list of processors. Emulated
+(qemu), a Haswell was found to saturate: probabilities differed from those of floats by up to 0.38 on lines of noise, by
+0.07 where nothing saturates.
 """
 
 from functools import cache
@@ -10,7 +12,7 @@ import numpy as np
 
 from notaflow_pipeline.ocr.engines.onnx import onnx_format
 from notaflow_pipeline.ocr.engines.onnx.conversion import MICROSOFT, VERSIONS, Arithmetic
-from notaflow_pipeline.ocr.engines.onnx.runtime import start_session
+from notaflow_pipeline.ocr.engines.onnx.runtime import run, start_session
 
 TERMS, COLUMNS = 64, 32
 LARGEST = 127
@@ -33,7 +35,7 @@ def _is_integer_exact() -> bool:
     sums = onnx_format.float_tensor_type("sums", ("rows", COLUMNS))
     session = start_session(onnx_format.model([node], constants, values, sums, VERSIONS))
     for rows in (1, 8):  # a single row has a code of its own in ONNX Runtime
-        found = session.run(None, {"values": np.ones((rows, TERMS), np.float32)})[0]
+        found = run(session, np.ones((rows, TERMS), np.float32))
         if not np.allclose(found, TERMS * LARGEST, rtol=1e-3):
             return False
     return True

@@ -2,26 +2,47 @@
 
 from typing import TYPE_CHECKING
 
-from notaflow_pipeline.ocr.failures import EngineUnavailable
+import numpy as np
+from numpy.typing import NDArray
+
+from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind, out_of_memory
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-ERRORS_ALONE = 3
-"""Of ONNX Runtime's severities of messages."""
+FATAL = 4
+"""Of ONNX Runtime's severities of messages; errors are raised as well, so they need not be printed."""
 
 
 def start_session(model: bytes) -> "InferenceSession":
     """Load a model for one thread. Raises `EngineUnavailable` where ONNX Runtime is not installed or cannot load it."""
     try:
         import onnxruntime  # an engine that is optional is imported where it is used
-    except ImportError as error:
+    except Exception as error:
         raise EngineUnavailable(
             "onnxruntime cannot be imported: `pip install onnxruntime`, or set OCR_ENGINE=tesserocr"
         ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.enable_mem_pattern = False  # a plan for each width of line would be kept: 106 MB instead of 90 after 2,400 lines
+    options.enable_mem_pattern = (
+        False  # a plan for each width of line would be kept: 106 MB instead of 90 after 2,400 lines
+    )
     options.enable_cpu_mem_arena = False  # a pool that never shrinks: 104 MB instead of 90, in the same time
-    options.log_severity_level = ERRORS_ALONE
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    options.log_severity_level = FATAL
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise EngineUnavailable(
+            "ONNX Runtime cannot load this model: install another version of onnxruntime, or set OCR_ENGINE=tesserocr"
+        ) from error
+
+
+def run(session: "InferenceSession", values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What the session's model gives for its one input. Raises `DocumentFailure` where it fails."""
+    try:
+        found: NDArray[np.float32] = session.run(None, {session.get_inputs()[0].name: values})[0]
+    except Exception as error:
+        if "bad_alloc" in str(error):
+            raise out_of_memory() from error
+        raise DocumentFailure(FailureKind.ENGINE, "ONNX Runtime gave up on this page. Try again.") from error
+    return found

@@ -19,7 +19,7 @@ from notaflow_pipeline.ocr.engines.onnx.charset import Charset, read_charset
 from notaflow_pipeline.ocr.engines.onnx.conversion import Arithmetic, to_onnx
 from notaflow_pipeline.ocr.engines.onnx.dictionary import Dictionaries, read_dictionaries
 from notaflow_pipeline.ocr.engines.onnx.network import read_network
-from notaflow_pipeline.ocr.engines.onnx.runtime import start_session
+from notaflow_pipeline.ocr.engines.onnx.runtime import run, start_session
 from notaflow_pipeline.ocr.engines.onnx.traineddata import Component, read_traineddata
 
 if TYPE_CHECKING:
@@ -45,11 +45,13 @@ class LineModel:
 
         Args:
             line: `(LINE_HEIGHT, width)`, from -1 (black) to 1. A step is three columns in Tesseract's fast models.
+
+        Raises:
+            DocumentFailure: there is not enough memory for a line of this width.
         """
         if line.shape[1] < self._columns_of_step:
             return np.zeros((0, len(self.charset.texts)), np.float32)
-        found: NDArray[np.float32] = self._session.run(None, {"line": line})[0]
-        return found
+        return run(self._session, line)
 
 
 @lru_cache(maxsize=MODELS_KEPT)

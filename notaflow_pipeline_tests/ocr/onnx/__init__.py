@@ -1,0 +1,1 @@
+"""Tests of Tesseract's network on ONNX Runtime."""

@@ -1,0 +1,42 @@
+"""Models for tests: the system's, ours, and files that are packed from components."""
+
+import struct
+from pathlib import Path
+
+from notaflow_pipeline.ocr.engines.models import OWN_FOLDER, model_folder
+from notaflow_pipeline.ocr.engines.onnx.network import Network, read_network
+from notaflow_pipeline.ocr.engines.onnx.traineddata import Component, TrainedData, read_traineddata
+
+OURS = OWN_FOLDER / "fra-typescript-1.traineddata"
+ENTRIES = 24
+
+Parts = dict[Component, bytes]
+
+
+def model_file(name: str) -> Path:
+    """The file of a model, `ours` or one of the system."""
+    folder = model_folder(())
+    assert folder
+    return OURS if name == "ours" else folder / f"{name}.traineddata"
+
+
+def network_of(path: Path) -> Network:
+    return read_network(read_traineddata(path).component(Component.LSTM), path.stem)
+
+
+def parts_of(path: Path) -> Parts:
+    return {component: bytes(data) for component, data in read_traineddata(path).components.items()}
+
+
+def packed(parts: Parts) -> bytes:
+    """A file with these components, in the order of their numbers."""
+    offsets = [-1] * ENTRIES
+    body = b""
+    for component in sorted(parts):
+        offsets[component] = 4 + 8 * ENTRIES + len(body)
+        body += parts[component]
+    return struct.pack(f"<i{ENTRIES}q", ENTRIES, *offsets) + body
+
+
+def trained_of(parts: Parts) -> TrainedData:
+    return TrainedData("test", {component: memoryview(data) for component, data in parts.items()})
