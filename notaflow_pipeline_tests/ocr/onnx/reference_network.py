@@ -1,15 +1,17 @@
 """A network in plain numpy floats, step by step as Tesseract computes it, to compare conversions with."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
-from notaflow_pipeline.ocr.engines.onnx.network import Lstm, Network
+from notaflow_pipeline.ocr.engines.onnx.network import KERNEL, POOL, Lstm, Network
 
 Floats = NDArray[np.float64]
 
 
 def probabilities(network: Network, line: NDArray[np.float32]) -> Floats:
-    columns = pooled(convolved(line, network), network)
+    columns = pooled(convolved(line, network))
     values = np.stack([run(network.down, column)[-1] for column in columns])
     for lstm in network.along:
         values = run(lstm, values[::-1])[::-1] if lstm.is_reversed else run(lstm, values)
@@ -20,17 +22,35 @@ def probabilities(network: Network, line: NDArray[np.float32]) -> Floats:
 
 def convolved(line: NDArray[np.float32], network: Network) -> Floats:
     """(columns, rows, channels); the pixels around one are taken column by column, from the left."""
-    half_x, half_y = network.half_x, network.half_y
-    padded = np.pad(line.astype(float), ((half_y, half_y), (half_x, half_x)))
     height, width = line.shape
-    around = [padded[y : y + height, x : x + width].T for x in range(2 * half_x + 1) for y in range(2 * half_y + 1)]
-    return np.asarray(np.tanh(with_bias(np.stack(around, axis=-1)) @ network.convolution.floats.T))
+    noise = random_numbers(network.iteration)
+    around = np.zeros((width, height, KERNEL, KERNEL))
+    for y in range(height):
+        for x in range(width):
+            for column in range(KERNEL):
+                for row in range(KERNEL):
+                    at_x, at_y = x + column - 1, y + row - 1
+                    inside = 0 <= at_x < width and 0 <= at_y < height
+                    around[x, y, column, row] = line[at_y, at_x] if inside else next(noise)
+    return np.asarray(np.tanh(with_bias(around.reshape(width, height, -1)) @ network.convolution.floats.T))
 
 
-def pooled(values: Floats, network: Network) -> Floats:
-    columns, rows = values.shape[0] // network.pool_x, values.shape[1] // network.pool_y
-    cut = values[: columns * network.pool_x, : rows * network.pool_y]
-    return np.asarray(cut.reshape(columns, network.pool_x, rows, network.pool_y, -1).max(axis=(1, 3)))
+def random_numbers(iteration: int) -> Iterator[float]:
+    """Tesseract's generator, one number after another."""
+    state = iteration * 0x10000001
+    first = True
+    while True:
+        state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
+        number = 127 * 2.0 * (state >> 33) / (2**31 - 1) - 127
+        if not first:
+            yield (int(number + 0.5) if number >= 0 else -int(0.5 - number)) / 127
+        first = False
+
+
+def pooled(values: Floats) -> Floats:
+    columns, rows = values.shape[0] // POOL, values.shape[1] // POOL
+    cut = values[: columns * POOL, : rows * POOL]
+    return np.asarray(cut.reshape(columns, POOL, rows, POOL, -1).max(axis=(1, 3)))
 
 
 def run(lstm: Lstm, values: Floats) -> Floats:

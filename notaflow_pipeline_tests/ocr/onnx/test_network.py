@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from notaflow_pipeline.ocr.engines.onnx.arithmetic import best_arithmetic
-from notaflow_pipeline.ocr.engines.onnx.conversion import Arithmetic, to_onnx
+from notaflow_pipeline.ocr.engines.onnx.conversion import Arithmetic
 from notaflow_pipeline.ocr.engines.onnx.model_errors import DamagedModel, UnsupportedModel
 from notaflow_pipeline.ocr.engines.onnx.network import read_network
-from notaflow_pipeline.ocr.engines.onnx.runtime import run, start_session
+from notaflow_pipeline.ocr.engines.onnx.session import load_file
 from notaflow_pipeline.ocr.engines.onnx.traineddata import Component
 from notaflow_pipeline_tests.ocr.onnx import reference_network
 from notaflow_pipeline_tests.ocr.onnx.lines import random_line
@@ -24,7 +24,7 @@ WIDTHS = (3, 4, 5, 61, 200)
 def test_float_conversion_gives_what_plain_numpy_gives(name: str, width: int) -> None:
     network = network_of(model_file(name))
     line = random_line(width, width)
-    found = run(start_session(to_onnx(network, Arithmetic.FLOAT)), line)
+    found = load_file(model_file(name), Arithmetic.FLOAT).probabilities(line)
     expected = reference_network.probabilities(network, line)
     assert found.shape == (width // 3, network.classes)
     assert np.abs(found - expected).max() < 1e-4
@@ -33,9 +33,9 @@ def test_float_conversion_gives_what_plain_numpy_gives(name: str, width: int) ->
 @MODELS
 @pytest.mark.skipif(best_arithmetic() is Arithmetic.FLOAT, reason="8 bits are not exact on this processor")
 def test_8_bits_differ_little_from_floats(name: str) -> None:
-    network = network_of(model_file(name))
-    floats, integers = (start_session(to_onnx(network, arithmetic)) for arithmetic in Arithmetic)
-    pairs = [(run(floats, line), run(integers, line)) for line in (random_line(seed, 150) for seed in range(10))]
+    lines = [random_line(seed, 150) for seed in range(10)]
+    floats, integers = (load_file(model_file(name), arithmetic) for arithmetic in Arithmetic)
+    pairs = [(floats.probabilities(line), integers.probabilities(line)) for line in lines]
     exact, rounded = (np.concatenate(found) for found in zip(*pairs, strict=True))
     assert np.abs(exact - rounded).mean() < 0.002
     assert (exact.argmax(axis=1) != rounded.argmax(axis=1)).mean() < 0.05
@@ -45,7 +45,7 @@ def test_8_bits_differ_little_from_floats(name: str) -> None:
 def test_layers_of_a_fast_model_are_found(name: str) -> None:
     network = network_of(model_file(name))
     assert [lstm.is_reversed for lstm in network.along] == [False, True, False]
-    assert (network.down.outputs, network.pool_x, network.pool_y) == (48, 3, 3)
+    assert (network.down.inputs, network.down.outputs) == (16, 48)
     assert network.null_class == network.classes - 1
 
 

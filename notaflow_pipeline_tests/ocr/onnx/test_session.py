@@ -100,5 +100,5 @@ def test_8_bits_are_used_where_vnni_is() -> None:
 def test_failure_within_onnxruntime_is_the_documents() -> None:
     model = load_model("fra")
     with pytest.raises(DocumentFailure) as failure:
-        model.probabilities(np.zeros((35, 100), np.float32))
+        model.probabilities(np.zeros((36, 100), np.float64))
     assert failure.value.kind is FailureKind.ENGINE

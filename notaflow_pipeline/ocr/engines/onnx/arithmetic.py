@@ -33,9 +33,9 @@ def _is_integer_exact() -> bool:
     node = onnx_format.node("DynamicQuantizeMatMul", ["values", "weights", "scales"], ["sums"], domain=MICROSOFT)
     values = onnx_format.float_tensor_type("values", ("rows", TERMS))
     sums = onnx_format.float_tensor_type("sums", ("rows", COLUMNS))
-    session = start_session(onnx_format.model([node], constants, values, sums, VERSIONS))
+    session = start_session(onnx_format.model([node], constants, [values], sums, VERSIONS))
     for rows in (1, 8):  # a single row has a code of its own in ONNX Runtime
-        found = run(session, np.ones((rows, TERMS), np.float32))
+        found = run(session, values=np.ones((rows, TERMS), np.float32))
         if not np.allclose(found, TERMS * LARGEST, rtol=1e-3):
             return False
     return True

@@ -1,7 +1,7 @@
 """Writes a Tesseract network as an ONNX model, with its 8-bit weights as they are or as floats.
 
-The model takes one line, `(LINE_HEIGHT, width)`, and gives the probabilities `(steps, classes)`. Against Tesseract the
-picture is padded with zeros, where `Convolve::Forward` (lstm/convolve.cpp) pads with noise.
+The model takes one line, `(LINE_HEIGHT, width)`, and what `borders.border_maxima` gives for it, and gives the
+probabilities `(steps, classes)`.
 """
 
 from enum import StrEnum
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from notaflow_pipeline.ocr.engines.onnx import onnx_format
-from notaflow_pipeline.ocr.engines.onnx.network import LINE_HEIGHT, Lstm, Network
+from notaflow_pipeline.ocr.engines.onnx.network import KERNEL, LINE_HEIGHT, POOL, Lstm, Network
 
 MICROSOFT = "com.microsoft"
 """The domain of ONNX Runtime's own operators."""
@@ -25,7 +25,7 @@ class Arithmetic(StrEnum):
 
 
 def to_onnx(network: Network, arithmetic: Arithmetic) -> bytes:
-    """The network as an ONNX model with the input `line` and the output `probabilities`."""
+    """The network as an ONNX model with the inputs `line` and `border` and the output `probabilities`."""
     return _Conversion(arithmetic).convert(network)
 
 
@@ -48,7 +48,10 @@ class _Conversion:
         return onnx_format.model(
             self._nodes,
             self._constants,
-            onnx_format.float_tensor_type("line", (LINE_HEIGHT, "width")),
+            [
+                onnx_format.float_tensor_type("line", (LINE_HEIGHT, "width")),
+                onnx_format.float_tensor_type("border", (LINE_HEIGHT // POOL, "steps", network.down.inputs)),
+            ],
             onnx_format.float_tensor_type("probabilities", ("steps", network.classes)),
             VERSIONS,
         )
@@ -56,21 +59,16 @@ class _Conversion:
     def _columns(self, value: str, network: Network) -> str:
         """From the picture to a sequence from top to bottom, of every column at once: `(height, columns, channels)`."""
         floats = network.convolution.floats
-        channels, half_x, half_y = len(floats), network.half_x, network.half_y
-        x_major = floats[:, :-1].reshape(channels, 1, 2 * half_x + 1, 2 * half_y + 1)
+        kernels = floats[:, :-1].reshape(-1, 1, KERNEL, KERNEL).transpose(0, 1, 3, 2)
         value = self._apply("Reshape", value, self._shape(1, 1, LINE_HEIGHT, -1))
-        value = self._apply(
-            "Conv",
-            value,
-            self._constant(x_major.transpose(0, 1, 3, 2)),
-            self._constant(floats[:, -1]),
-            pads=(half_y, half_x, half_y, half_x),
-        )
-        value = self._apply("Tanh", value)
-        pool = (network.pool_y, network.pool_x)
-        value = self._apply("MaxPool", value, kernel_shape=pool, strides=pool)
+        value = self._apply("Conv", value, self._constant(kernels), self._constant(floats[:, -1]))
+        # without the positions at the border: they come from `border`, and count as minus infinity here
+        pool = (POOL, POOL)
+        value = self._apply("MaxPool", value, kernel_shape=pool, strides=pool, pads=(1, 1, 1, 1))
         value = self._apply("Transpose", value, perm=(2, 3, 0, 1))
-        return self._apply("Reshape", value, self._shape(LINE_HEIGHT // network.pool_y, -1, channels))
+        value = self._apply("Reshape", value, self._shape(LINE_HEIGHT // POOL, -1, len(floats)))
+        # tanh grows with its argument, so it can follow the maxima, which are a ninth
+        return self._apply("Tanh", self._apply("Max", value, "border"))
 
     def _lstm(self, value: str, lstm: Lstm, *, keep_last: bool = False) -> str:
         gates = (lstm.input_gate, lstm.output_gate, lstm.forget_gate, lstm.cell)  # ONNX's order: i, o, f, c

@@ -15,6 +15,8 @@ from notaflow_pipeline.ocr.engines.onnx.model_errors import DamagedModel, Unsupp
 
 LINE_HEIGHT = 36
 """Pixels of a line image that Tesseract's models for `[1,36,0,1` take."""
+KERNEL = POOL = 3
+"""Pixels of the kernel of the convolution and of the pools, across and down: `Ct3,3` and `Mp3,3`."""
 MAX_DEPTH = 8
 """Layers within layers; the networks of this pattern have three."""
 
@@ -63,19 +65,17 @@ class Lstm:
 class Network:
     """A network for lines of `LINE_HEIGHT` pixels.
 
-    A convolution with tanh (its columns are x-major), a maximum over pools, a memory that runs down each column and
-    keeps its last output, memories along the line, and a softmax.
+    A convolution with tanh (its inputs are columns of the kernel, each from the top), a maximum over pools, a memory
+    that runs down each column and keeps its last output, memories along the line, and a softmax. `iteration` is that at
+    which training stopped; Tesseract's noise follows from it.
     """
 
     convolution: Weights
-    half_x: int
-    half_y: int
-    pool_x: int
-    pool_y: int
     down: Lstm
     along: tuple[Lstm, ...]
     output: Weights
     null_class: int
+    iteration: int
 
     @property
     def classes(self) -> int:
@@ -103,9 +103,8 @@ def read_network(data: memoryview, name: str) -> Network:
     reader = ByteReader(data, f"the network of the model {name}")
     top = _read_layer(reader, name)
     reader.text()  # the pattern as its trainer wrote it, which need not be what the layers say
-    reader.integers(3)  # flags and iterations of training
-    null_class = reader.integer()
-    network = _network_of(_flat(top), null_class, name)
+    _flags, _iteration, iteration, null_class = reader.integers(4)
+    network = _network_of(_flat(top), null_class, iteration, name)
     if not 0 <= null_class < network.classes:
         raise DamagedModel(f"the network of the model {name} has no class {null_class}")
     return network
@@ -156,24 +155,22 @@ def _flat(layer: _Layer) -> list[_Layer]:
     return [layer]
 
 
-def _network_of(layers: list[_Layer], null_class: int, name: str) -> Network:
+def _network_of(layers: list[_Layer], null_class: int, iteration: int, name: str) -> Network:
     kinds = [layer.kind for layer in layers]
     if kinds[:5] != ["Input", "Convolve", "Tanh", "Maxpool", "XYTranspose"] or kinds[-1] != "Softmax":
         raise UnsupportedModel(f"the model {name} has another pattern of layers")
     picture, convolve, tanh, maxpool, turned = layers[:5]
     height, depth = picture.figures[1], picture.figures[3]
-    (half_x, half_y), (pool_x, pool_y) = convolve.figures, maxpool.figures
     down = _lstm_of(turned, "XYTranspose", "SummLSTM", name)
     along = tuple(_along(layer, name) for layer in layers[5:-1])
-    if (height, depth) != (LINE_HEIGHT, 1) or not along:
+    sizes_of_pattern = (LINE_HEIGHT, 1, KERNEL // 2, KERNEL // 2, POOL, POOL)
+    if (height, depth, *convolve.figures, *maxpool.figures) != sizes_of_pattern or not along:
         raise UnsupportedModel(f"the model {name} has another pattern of layers")
-    if min(half_x, half_y) < 0 or min(pool_x, pool_y) < 1 or max(half_x, half_y, pool_x, pool_y) > LINE_HEIGHT:
-        raise DamagedModel(f"the network of the model {name} has sizes that cannot be")
     sizes = [tanh.outputs, down.outputs, *(lstm.outputs for lstm in along)]
     wanted = [down.inputs, *(lstm.inputs for lstm in along), layers[-1].inputs]
-    if tanh.inputs != (2 * half_x + 1) * (2 * half_y + 1) or sizes != wanted or min(sizes) < 1:
+    if tanh.inputs != KERNEL * KERNEL or sizes != wanted or min(sizes) < 1:
         raise DamagedModel(f"the network of the model {name} has layers that do not fit each other")
-    return Network(tanh.weights[0], half_x, half_y, pool_x, pool_y, down, along, layers[-1].weights[0], null_class)
+    return Network(tanh.weights[0], down, along, layers[-1].weights[0], null_class, iteration)
 
 
 def _along(layer: _Layer, name: str) -> Lstm:

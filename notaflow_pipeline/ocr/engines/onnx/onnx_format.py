@@ -61,7 +61,11 @@ def float_tensor_type(name: str, shape: Sequence[int | str]) -> bytes:
 
 
 def model(
-    nodes: Iterable[bytes], constants: Iterable[bytes], inputs: bytes, outputs: bytes, versions: Mapping[str, int]
+    nodes: Iterable[bytes],
+    constants: Iterable[bytes],
+    inputs: Iterable[bytes],
+    outputs: bytes,
+    versions: Mapping[str, int],
 ) -> bytes:
     """`ModelProto` with one graph; `versions` are those of the sets of operators, by domain."""
     graph = b"".join(
@@ -69,7 +73,7 @@ def model(
             *(_bytes(1, each) for each in nodes),
             _bytes(2, b"network"),
             *(_bytes(5, each) for each in constants),
-            _bytes(11, inputs),
+            *(_bytes(11, each) for each in inputs),
             _bytes(12, outputs),
         )
     )

@@ -37,10 +37,10 @@ def start_session(model: bytes) -> "InferenceSession":
         ) from error
 
 
-def run(session: "InferenceSession", values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What the session's model gives for its one input. Raises `DocumentFailure` where it fails."""
+def run(session: "InferenceSession", **inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What the session's model gives for its inputs. Raises `DocumentFailure` where it fails."""
     try:
-        found: NDArray[np.float32] = session.run(None, {session.get_inputs()[0].name: values})[0]
+        found: NDArray[np.float32] = session.run(None, inputs)[0]
     except Exception as error:
         if "bad_alloc" in str(error):
             raise out_of_memory() from error

@@ -5,7 +5,7 @@ are not batched: with 8 bits the scale of a batch would change what its lines gi
 """
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from notaflow_pipeline.ocr.engines.interface import no_language
 from notaflow_pipeline.ocr.engines.models import SUFFIX, installed_languages, models_of
 from notaflow_pipeline.ocr.engines.onnx.arithmetic import best_arithmetic
+from notaflow_pipeline.ocr.engines.onnx.borders import border_maxima, noise_for
 from notaflow_pipeline.ocr.engines.onnx.charset import Charset, read_charset
 from notaflow_pipeline.ocr.engines.onnx.conversion import Arithmetic, to_onnx
 from notaflow_pipeline.ocr.engines.onnx.dictionary import Dictionaries, read_dictionaries
-from notaflow_pipeline.ocr.engines.onnx.network import read_network
+from notaflow_pipeline.ocr.engines.onnx.network import POOL, Network, read_network
 from notaflow_pipeline.ocr.engines.onnx.runtime import run, start_session
 from notaflow_pipeline.ocr.engines.onnx.traineddata import Component, read_traineddata
 
@@ -38,7 +39,7 @@ class LineModel:
     dictionaries: Dictionaries
     arithmetic: Arithmetic
     _session: "InferenceSession" = field(repr=False)
-    _columns_of_step: int = field(repr=False)
+    _network: Network = field(repr=False)
 
     def probabilities(self, line: NDArray[np.float32]) -> NDArray[np.float32]:
         """How likely each class is at each step of a line: `(steps, classes)`, rows of sum 1.
@@ -49,9 +50,15 @@ class LineModel:
         Raises:
             DocumentFailure: there is not enough memory for a line of this width.
         """
-        if line.shape[1] < self._columns_of_step:
+        width = line.shape[1]
+        if width < POOL:
             return np.zeros((0, len(self.charset.texts)), np.float32)
-        return run(self._session, line)
+        noise = noise_for(self._network.iteration, width)
+        return run(self._session, line=line, border=border_maxima(line, noise, self._convolution))
+
+    @cached_property
+    def _convolution(self) -> NDArray[np.float32]:
+        return self._network.convolution.floats
 
 
 @lru_cache(maxsize=MODELS_KEPT)
@@ -76,4 +83,4 @@ def load_file(path: Path, arithmetic: Arithmetic) -> LineModel:
     charset = read_charset(trained, network.classes, network.null_class)
     dictionaries = read_dictionaries(trained, charset)
     session = start_session(to_onnx(network, arithmetic))
-    return LineModel(trained.name, charset, network.null_class, dictionaries, arithmetic, session, network.pool_x)
+    return LineModel(trained.name, charset, network.null_class, dictionaries, arithmetic, session, network)
