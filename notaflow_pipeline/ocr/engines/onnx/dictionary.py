@@ -99,6 +99,10 @@ class Dictionaries:
         """Whether a word, a number or bare punctuation may end here, with the punctuation around it complete."""
         return any(self._is_end(position) for position in state)
 
+    def is_word(self, state: State) -> bool:
+        """Whether this state is within a word of the word dawg, not a number or bare punctuation."""
+        return any(place.dawg is not None and self._inner[place.dawg] is self.words for place in state)
+
     def contains(self, unichars: Iterable[int]) -> bool:
         """Whether these unichars are a word, with or without punctuation around it."""
         state = self.start

@@ -1,0 +1,204 @@
+"""Finds the best reading of a part of a line, with dictionary words favoured as Tesseract favours them.
+
+This is `RecodeBeamSearch` (lstm/recodebeam.cpp) for models with one class a character. A step scores the logarithm of the
+probability of its class less an offset; outside of dictionary words that counts more than twice. At the border between a
+character and what is next to it, one step may stand for both, so that it scores the logarithm of their sum.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+from notaflow_pipeline.ocr.engines.onnx.dictionary import Dictionaries, State
+from notaflow_pipeline.ocr.engines.onnx.steps import OFFSET, Doubt, Piece
+
+OUTSIDE_DICTIONARY = 2.25
+"""How much more a step counts outside of the dictionary's words: `kDictRatio` (lstm/lstmrecognizer.cpp)."""
+
+MAX_READINGS = 5
+"""Kept at each step, in and outside of the dictionary, for each way to go on: `kBeamWidths[0]`."""
+
+NO_CLASS = -1
+NO_PIECE = Piece(NO_CLASS, 0, 0, 0.0, 0.0)
+"""Before the first step."""
+
+
+class Next(IntEnum):
+    """What may follow a step: `NodeContinuation` (lstm/recodebeam.h)."""
+
+    ANYTHING = 0
+    SAME = 1
+    """The step shared its probability with the one before, so the character needs a step of its own."""
+    ANOTHER = 2
+    """The step shared its probability with the one that follows."""
+
+
+@dataclass(frozen=True)
+class Alphabet:
+    """What decoding needs to know of a model: texts and unichars by class, the classes of nothing and of the space."""
+
+    texts: Sequence[str]
+    unichars: Sequence[int]
+    null_class: int
+    space_class: int | None
+    dictionary: Dictionaries
+
+
+@dataclass(slots=True, eq=False)
+class _Text:
+    """What a path read: the state of its last word in the dictionary, None if no word begins so.
+
+    `factor` is what the steps of that word count; `longer` are the texts with one more class.
+    """
+
+    state: State | None
+    is_complete: bool
+    is_space: bool
+    longer: "dict[int, _Text]"
+
+    @property
+    def factor(self) -> float:
+        return OUTSIDE_DICTIONARY if self.state is None else 1.0
+
+
+class _Path(NamedTuple):
+    """A way to a step: its score, what its words before the last one scored, what its last one did, and its pieces.
+
+    The last word's score is that of a word of the dictionary; `pieces` has the last piece first, each beside those before.
+    """
+
+    score: float
+    words: float
+    word: float
+    pieces: tuple[Any, Piece]
+
+
+_Beam = dict[tuple[int, int, Next], tuple[_Text, _Path]]
+"""Paths by text (its identity), last class and what may follow."""
+
+
+def best_pieces(alphabet: Alphabet, part: Sequence[Piece | Doubt]) -> list[Piece]:
+    """The pieces of the best path through the pieces and doubts of a part."""
+    text = _Text(alphabet.dictionary.start, is_complete=True, is_space=True, longer={})
+    beam: _Beam = {(id(text), NO_CLASS, Next.ANYTHING): (text, _Path(0.0, 0.0, 0.0, (None, NO_PIECE)))}
+    for one in part:
+        beam = _with_piece(alphabet, beam, one) if isinstance(one, Piece) else _with_doubt(alphabet, beam, one)
+    _, best = max(beam.values(), key=_final_score)
+    pieces = []
+    before, piece = best.pieces
+    while before:
+        pieces.append(piece)
+        before, piece = before
+    return pieces[::-1]
+
+
+def _final_score(found: tuple[_Text, _Path]) -> float:
+    text, path = found
+    return path.words + path.word * (1.0 if text.is_complete else OUTSIDE_DICTIONARY)
+
+
+def _with_piece(alphabet: Alphabet, beam: _Beam, piece: Piece) -> _Beam:
+    """The paths with some steps where no other class is likely."""
+    longer: _Beam = {}
+    label = piece.label
+    for (text_id, last, following), (text, path) in beam.items():
+        if label == last:
+            if following is not Next.ANOTHER:
+                _keep(longer, (text_id, last, Next.ANYTHING), text, _lengthened(path, text, piece))
+        elif following is not Next.SAME:
+            more = text if label == alphabet.null_class else _longer_text(alphabet, text, label)
+            _keep(longer, (id(more), label, Next.ANYTHING), more, _extended(path, text, more, piece))
+    return longer
+
+
+def _with_doubt(alphabet: Alphabet, beam: _Beam, doubt: Doubt) -> _Beam:
+    """The paths with a step that may stand for several classes (`RecodeBeamSearch::ContinueContext`)."""
+    longer: _Beam = {}
+    for (text_id, last, following), (text, path) in beam.items():
+        for label, probability in doubt.choices:
+            alone = _piece(doubt, label, probability)
+            is_null = label == alphabet.null_class
+            may_share = following is Next.ANYTHING and last != alphabet.null_class
+            if label == last:
+                if following is not Next.ANOTHER:
+                    _keep(longer, (text_id, last, Next.ANYTHING), text, _lengthened(path, text, alone))
+                if may_share:
+                    shared = _piece(doubt, label, probability + doubt.null)
+                    _keep(longer, (text_id, last, Next.ANOTHER), text, _lengthened(path, text, shared))
+            elif following is not Next.SAME:
+                more = text if is_null else _longer_text(alphabet, text, label)
+                _keep(longer, (id(more), label, Next.ANYTHING), more, _extended(path, text, more, alone))
+                if not is_null:
+                    both = probability + doubt.null + (_share_of(last, label, doubt) if may_share else 0.0)
+                    shared = _piece(doubt, label, both)
+                    _keep(longer, (id(more), label, Next.SAME), more, _extended(path, text, more, shared))
+    return _narrowed(longer)
+
+
+def _piece(doubt: Doubt, label: int, probability: float) -> Piece:
+    score = math.log(min(probability, 1.0)) - OFFSET
+    return Piece(label, doubt.step, doubt.step + 1, score, score)
+
+
+def _share_of(last: int, label: int, doubt: Doubt) -> float:
+    """The probability of the last class, where it and the new one are the two most likely ones of the step."""
+    one, other = doubt.choices[:2]
+    if {last, label} != {one[0], other[0]}:
+        return 0.0
+    return one[1] if one[0] == last else other[1]
+
+
+def _longer_text(alphabet: Alphabet, text: _Text, label: int) -> _Text:
+    known = text.longer.get(label)
+    if known:
+        return known
+    dictionary = alphabet.dictionary
+    if label == alphabet.space_class:
+        longer = _Text(dictionary.start, is_complete=True, is_space=True, longer={})
+    else:
+        state = None if text.state is None else dictionary.step(text.state, alphabet.unichars[label])
+        longer = _Text(
+            state, is_complete=state is not None and dictionary.is_word_end(state), is_space=False, longer={}
+        )
+    text.longer[label] = longer
+    return longer
+
+
+def _extended(path: _Path, text: _Text, longer: _Text, piece: Piece) -> _Path:
+    """The path with another piece. A space begins a word, and counts as that does."""
+    words, word = path.words, path.word
+    if longer is not text and longer.is_space:
+        words, word = words + word * (1.0 if text.is_complete else OUTSIDE_DICTIONARY), 0.0
+    word += piece.total
+    return _Path(words + word * longer.factor, words, word, (path.pieces, piece))
+
+
+def _lengthened(path: _Path, text: _Text, piece: Piece) -> _Path:
+    """The path with its last piece longer."""
+    word = path.word + piece.total
+    before, last = path.pieces
+    lowest = min(last.lowest, piece.lowest)
+    joined = Piece(last.label, last.begin, piece.end, lowest, last.total + piece.total)
+    return _Path(path.words + word * text.factor, path.words, word, (before, joined))
+
+
+def _keep(beam: _Beam, key: tuple[int, int, Next], text: _Text, path: _Path) -> None:
+    known = beam.get(key)
+    if known is None or path.score > known[1].score:
+        beam[key] = text, path
+
+
+def _narrowed(beam: _Beam) -> _Beam:
+    """The best paths: some in the dictionary and some outside of it, for each of what may follow."""
+    if len(beam) <= MAX_READINGS:
+        return beam
+    counts: dict[tuple[bool, Next], int] = {}
+    kept: _Beam = {}
+    for key, found in sorted(beam.items(), key=lambda item: -item[1][1].score):
+        group = (found[0].state is None, key[2])
+        counts[group] = counts.get(group, 0) + 1
+        if counts[group] <= MAX_READINGS:
+            kept[key] = found
+    return kept
