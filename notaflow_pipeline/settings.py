@@ -37,7 +37,7 @@ class Settings(BaseSettings):
 
     worker_id: str = Field("ocr-monitor-1", validation_alias="OCR_WORKER_ID", min_length=1, max_length=200)
     languages: str = Field("fra+eng", validation_alias="OCR_LANGUAGES", pattern=r"^[A-Za-z_]+(\+[A-Za-z_]+)*$")
-    engine: Literal["auto", "tesserocr", "pytesseract"] = Field("auto", validation_alias="OCR_ENGINE")
+    engine: Literal["auto", "onnx", "tesserocr", "pytesseract"] = Field("auto", validation_alias="OCR_ENGINE")
     sources: Annotated[tuple[SourceName, ...], NoDecode] = Field(("index",), validation_alias="OCR_SOURCES")
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, validation_alias="OCR_WORKERS", ge=1, le=512)
 

@@ -3,6 +3,7 @@
 from notaflow_pipeline.ocr.engines.choosing import EngineName, choose_engine
 from notaflow_pipeline.ocr.engines.interface import NOTHING, Engine, Recognition, Segmentation, WordEngine
 from notaflow_pipeline.ocr.engines.null import NullEngine
+from notaflow_pipeline.ocr.engines.onnx.engine import OnnxEngine
 from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine
 
@@ -11,6 +12,7 @@ __all__ = [
     "Engine",
     "EngineName",
     "NullEngine",
+    "OnnxEngine",
     "Recognition",
     "Segmentation",
     "TesseractEngine",

@@ -4,6 +4,7 @@ import logging
 from enum import StrEnum
 
 from notaflow_pipeline.ocr.engines.interface import WordEngine
+from notaflow_pipeline.ocr.engines.onnx.engine import OnnxEngine
 from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine
 from notaflow_pipeline.ocr.failures import EngineUnavailable
@@ -17,28 +18,40 @@ class EngineName(StrEnum):
     AUTO = "auto"
     TESSEROCR = "tesserocr"
     PYTESSERACT = "pytesseract"
+    ONNX = "onnx"
+
+
+AUTOMATIC: tuple[tuple[type[OnnxEngine | TesserocrEngine], str], ...] = (
+    (TesserocrEngine, "Pages are read by tesserocr, which keeps Tesseract's models loaded"),
+)
+"""What `auto` tries, the best first, and why; where none of it works, the program is left."""
 
 
 _told: set[str] = set()
 
 
 def choose_engine(name: EngineName, languages: str) -> WordEngine:
-    """The engine of that name, or for `auto` the faster one that works here; the reason is logged once a process.
+    """The engine of that name, or for `auto` the first one that works here; the reason is logged once a process.
 
     Whether the program works is not looked at: its own `check` says so better.
     """
     if name is EngineName.PYTESSERACT:
         return TesseractEngine(languages)
-    library = TesserocrEngine(languages)
     if name is EngineName.TESSEROCR:
-        return library
-    try:
-        library.check()
-    except EngineUnavailable as unavailable:
-        _tell(f"Pages are read by the tesseract program, because the library does not work here: {unavailable}")
-        return TesseractEngine(languages)
-    _tell("Pages are read by tesserocr, which keeps Tesseract's models loaded")
-    return library
+        return TesserocrEngine(languages)
+    if name is EngineName.ONNX:
+        return OnnxEngine(languages)
+    for engine, reason in AUTOMATIC:
+        chosen = engine(languages)
+        try:
+            chosen.check()
+        except EngineUnavailable as unavailable:
+            _tell(f"Pages are not read by {chosen.name}, because it does not work here: {unavailable}")
+            continue
+        _tell(reason)
+        return chosen
+    _tell("Pages are read by the tesseract program")
+    return TesseractEngine(languages)
 
 
 def _tell(reason: str) -> None:

@@ -74,7 +74,7 @@ class TesserocrEngine:
             engine.SetImageBytes(image.tobytes(), image.width, image.height, 1, image.width)
             if dpi:
                 engine.SetSourceResolution(dpi)
-            with _leptonica_silenced():
+            with leptonica_silenced():
                 recognised = engine.Recognize()
             if not recognised:
                 raise DocumentFailure(FailureKind.ENGINE, "Tesseract gave up on this page. Try again.")
@@ -86,7 +86,7 @@ class TesserocrEngine:
 
 
 @contextmanager
-def _leptonica_silenced() -> Iterator[None]:
+def leptonica_silenced() -> Iterator[None]:
     """Keep off the terminal what Leptonica says of boxes outside of boxes, which it can only be told by the descriptor."""
     said_before = os.dup(2)
     with Path(os.devnull).open("wb") as nowhere:

@@ -1,0 +1,104 @@
+"""Tesseract's network on ONNX Runtime behind the engine's interface: Tesseract's own layout, then unit by unit.
+
+What tesserocr reads, at a third of its CPU time; what differs is measured by `benchmarks/engine_comparison.py`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from notaflow_pipeline.ocr.engines.interface import NOTHING, Recognition, Segmentation, no_language, recognition_of
+from notaflow_pipeline.ocr.engines.models import for_typescript, installed_languages
+from notaflow_pipeline.ocr.engines.onnx.layout_units import Unit, find_units
+from notaflow_pipeline.ocr.engines.onnx.session import load_model
+from notaflow_pipeline.ocr.engines.onnx.unit_reader import UnitReader
+from notaflow_pipeline.ocr.engines.onnx.word_boxes import word_boxes
+from notaflow_pipeline.ocr.engines.tesseract_library import leptonica_silenced
+from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind
+from notaflow_pipeline.ocr.layout import RULE, Word
+from notaflow_pipeline.ocr.preparing import is_blank
+
+if TYPE_CHECKING:
+    from tesserocr import PyTessBaseAPI
+
+NO_LAYOUT = (
+    "tesserocr, which finds the lines, cannot be imported: `pip install tesserocr`, or set OCR_ENGINE=pytesseract"
+)
+
+
+@dataclass(frozen=True)
+class OnnxEngine:
+    """Tesseract's models on ONNX Runtime: loaded once a process, one recognition a call, in one thread.
+
+    `languages` are Tesseract's codes joined by `+`; the first one leads.
+    """
+
+    languages: str = "fra+eng"
+
+    @property
+    def name(self) -> str:
+        """How reports call it."""
+        return f"onnx ({for_typescript(self.languages)})"
+
+    def check(self) -> None:
+        """Raise `EngineUnavailable` unless the libraries load here and every language has a model that they can run."""
+        try:
+            import tesserocr  # noqa: F401 - engines that are optional are imported where they are used
+        except Exception as error:
+            raise EngineUnavailable(NO_LAYOUT) from error
+        installed = installed_languages()
+        for language in self.languages.split("+"):
+            if language not in installed:
+                raise no_language(language, installed)
+        for language in {*self.languages.split("+"), *for_typescript(self.languages).split("+")}:
+            load_model(language)
+
+    def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
+        """Read a page as it is; see `Engine`."""
+        return NOTHING if is_blank(image) else recognition_of(self.find_words(image, dpi, timeout_seconds))
+
+    def find_words(
+        self,
+        image: Image.Image,
+        dpi: int | None,
+        timeout_seconds: float,  # noqa: ARG002 - kept by ending the process, as with tesserocr
+        languages: str | None = None,
+        segmentation: Segmentation = Segmentation.AUTOMATIC,
+    ) -> list[Word]:
+        """The words of a page."""
+        reader = UnitReader([load_model(language) for language in (languages or self.languages).split("+")])
+        return [word for unit in _units(image, dpi, segmentation) for word in _words(reader, image, unit)]
+
+
+def _units(image: Image.Image, dpi: int | None, segmentation: Segmentation) -> list[Unit]:
+    layout = _layout_engine()
+    try:
+        with leptonica_silenced():
+            return find_units(layout, image, dpi, segmentation)
+    except RuntimeError as error:
+        raise DocumentFailure(FailureKind.ENGINE, "Tesseract could not take this page in. Try again.") from error
+    finally:
+        layout.Clear()
+
+
+def _words(reader: UnitReader, image: Image.Image, unit: Unit) -> Iterator[Word]:
+    read = reader.read(image, unit)
+    for word, (left, top, right, bottom) in zip(read, word_boxes(unit, read), strict=True):
+        if text := word.text.strip().strip(RULE):
+            place = (unit.block, unit.paragraph, unit.line, left, top, right - left, bottom - top)
+            yield Word(text, word.confidence, *place)
+
+
+@cache
+def _layout_engine() -> "PyTessBaseAPI":
+    """Tesseract without a model, which is enough to find lines."""
+    try:
+        import tesserocr
+    except ImportError as error:
+        raise EngineUnavailable(NO_LAYOUT) from error
+    engine = tesserocr.PyTessBaseAPI(init=False)
+    engine.InitForAnalysePage()
+    return engine

@@ -1,0 +1,75 @@
+"""Reads the units of a page, in the language that each of them is in, as Tesseract chooses it.
+
+A unit is read with the model that the last one was best read with. Where not all of its words are surely words of that
+language, the others are tried, and the better words are kept, one by one: `Tesseract::classify_word_and_language`
+(ccmain/control.cpp).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from PIL import Image
+
+from notaflow_pipeline.ocr.engines.onnx.beam import Alphabet
+from notaflow_pipeline.ocr.engines.onnx.choosing_words import are_acceptable, better_words
+from notaflow_pipeline.ocr.engines.onnx.decoding import ReadWord, read_words
+from notaflow_pipeline.ocr.engines.onnx.layout_units import Unit
+from notaflow_pipeline.ocr.engines.onnx.line_images import Pixels, line_image, normalised
+from notaflow_pipeline.ocr.engines.onnx.session import LineModel
+from notaflow_pipeline.ocr.engines.onnx.steps import Probabilities
+
+SURE_OF_POLARITY = 0.7
+"""Below this mean probability of its characters a line is read inverted too: `invert_threshold` of tesseractclass.cpp."""
+
+
+class UnitReader:
+    """Reads one page's units with one model or several."""
+
+    def __init__(self, models: Sequence[LineModel]) -> None:
+        self._readers = [_ModelReader(model) for model in models]
+        self._latest = self._readers[0]
+
+    def read(self, page: Image.Image, unit: Unit) -> list[ReadWord]:
+        """The words of a unit of a grey page."""
+        pixels = line_image(page, unit)
+        if pixels is None:
+            return []
+        chosen = self._latest
+        best = chosen.read(pixels)
+        for reader in self._readers:
+            if reader is self._latest or are_acceptable(best):
+                continue
+            best, gained = better_words(best, reader.read(pixels))
+            if gained > 0:
+                chosen = reader
+        self._latest = chosen
+        return best
+
+
+@dataclass
+class _ModelReader:
+    model: LineModel
+
+    @cached_property
+    def _alphabet(self) -> Alphabet:
+        charset = self.model.charset
+        return Alphabet(
+            charset.texts, charset.unichars, self.model.null_class, charset.class_of(" "), self.model.dictionaries
+        )
+
+    def read(self, pixels: Pixels) -> list[ReadWord]:
+        probabilities = self.model.probabilities(normalised(pixels))
+        score = self._mean_score(probabilities)
+        if score < SURE_OF_POLARITY:
+            inverted = self.model.probabilities(normalised(255 - pixels))
+            if self._mean_score(inverted) > score:
+                probabilities = inverted
+        return read_words(probabilities, self._alphabet)
+
+    def _mean_score(self, probabilities: Probabilities) -> float:
+        """Mean probability of the steps with a character (`LSTMRecognizer::OutputStats`, lstm/lstmrecognizer.cpp)."""
+        best = probabilities.argmax(1)
+        scores = probabilities[np.arange(len(best)), best][best != self.model.null_class]
+        return float(np.floor(127 * scores).mean() / 127) if scores.size else 0.0
