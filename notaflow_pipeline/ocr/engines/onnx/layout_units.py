@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from notaflow_pipeline.ocr.engines.interface import Segmentation
+from notaflow_pipeline.ocr.engines.onnx.baselines import middle_of_baseline
 
 if TYPE_CHECKING:
     from tesserocr import PyTessBaseAPI
@@ -45,6 +46,20 @@ class Unit:
     line: int
 
 
+@dataclass(frozen=True)
+class _Row:
+    """The row of a unit: the ends of its baseline, and how far its letters reach above and below it.
+
+    In Tesseract's words these are x-height + ascenders, and -descenders; `RowAttributes` has the sum of all three as
+    `row_height`.
+    """
+
+    is_turned: bool
+    baseline: tuple[tuple[int, int], tuple[int, int]] | None
+    above: float
+    below: float
+
+
 def find_units(engine: "PyTessBaseAPI", image: Image.Image, dpi: int | None, segmentation: Segmentation) -> list[Unit]:
     """The units of a grey page in reading order. Raises `RuntimeError` where Tesseract cannot take the page."""
     engine.SetPageSegMode(segmentation.value)
@@ -70,12 +85,11 @@ def _units(position: Any, size: tuple[int, int]) -> Iterator[Unit]:
         line += position.IsAtBeginningOf(RIL.TEXTLINE)
         box = position.BoundingBox(RIL.WORD)
         if box and int(position.BlockType()) in TEXT_BLOCKS:
-            is_turned = int(position.Orientation()[1]) == WRITING_TOP_TO_BOTTOM
-            cut = _box_of_row(position, box, is_turned=is_turned)
+            row = _row(position)
             marks, has_more = _marks(position)
-            padded = _padded(cut, size)
+            padded = _padded(_box_of_row(box, row, marks), size)
             if padded:
-                yield Unit(padded, is_turned, marks, block, paragraph, line)
+                yield Unit(padded, row.is_turned, marks, block, paragraph, line)
         else:
             has_more = position.Next(RIL.WORD)
 
@@ -95,26 +109,34 @@ def _marks(position: Any) -> tuple[tuple[Box, ...], bool]:
             return tuple(boxes), True
 
 
-def _box_of_row(position: Any, box: Box, *, is_turned: bool) -> Box:
-    """The box, as high at least as the row's letters reach (`Tesseract::LSTMRecognizeWord`, ccmain/linerec.cpp).
-
-    `row_height` is x-height + ascenders - descenders, and descenders are negative. Tesseract counts from the bottom of
-    the page and drops the fraction, so from the top the edges are rounded up.
-    """
+def _row(position: Any) -> _Row:
     from tesserocr import RIL
 
+    attributes = position.RowAttributes() or {"row_height": 0.0, "descenders": 0.0}
+    return _Row(
+        is_turned=int(position.Orientation()[1]) == WRITING_TOP_TO_BOTTOM,
+        baseline=position.Baseline(RIL.WORD),
+        above=attributes["row_height"] + attributes["descenders"],
+        below=-attributes["descenders"],
+    )
+
+
+def _box_of_row(box: Box, row: _Row, marks: tuple[Box, ...]) -> Box:
+    """The box, as high at least as the row's letters reach (`Tesseract::LSTMRecognizeWord`, ccmain/linerec.cpp).
+
+    Tesseract counts from the bottom of the page and drops the fraction, so from the top the edges are rounded up.
+    """
     left, top, right, bottom = box
-    baseline = position.Baseline(RIL.WORD)
-    row = position.RowAttributes()
-    if not baseline or not row:
+    if not row.baseline:
         return box
-    above, below = row["row_height"] + row["descenders"], -row["descenders"]
-    (x1, y1), (x2, y2) = baseline
-    if is_turned:
-        x = (x1 + x2) / 2
-        return min(left, math.floor(x - below)), top, max(right, math.floor(x + above)), bottom
-    y = (y1 + y2) / 2
-    return left, min(top, math.ceil(y - above)), right, max(bottom, math.ceil(y + below))
+    (x1, y1), (x2, y2) = row.baseline
+    if row.is_turned:
+        feet = [((mark[1] + mark[3]) / 2, mark[0]) for mark in marks]
+        x = middle_of_baseline(((y1, x1), (y2, x2)), feet)
+        return min(left, math.floor(x - row.below)), top, max(right, math.floor(x + row.above)), bottom
+    feet = [((mark[0] + mark[2]) / 2, mark[3]) for mark in marks]
+    y = middle_of_baseline(((x1, y1), (x2, y2)), feet)
+    return left, min(top, math.ceil(y - row.above)), right, max(bottom, math.ceil(y + row.below))
 
 
 def _padded(box: Box, size: tuple[int, int]) -> Box | None:
