@@ -111,10 +111,9 @@ def _words(pieces: Sequence[Piece], alphabet: Alphabet, steps: int) -> Iterator[
         state = states[number]
         factor = 1.0 if state else OUTSIDE_DICTIONARY
         lowest = factor * min(character.lowest for character in word)
-        # a space counts as the better one of its two words does
-        for space, neighbour in ((before, number - 1), (after, number + 1)):
+        for space, following in ((before, number), (after, number + 1)):
             if 0 <= space < len(characters):
-                lowest = min(lowest, characters[space].lowest * (1.0 if states[neighbour] else factor))
+                lowest = min(lowest, characters[space].lowest * _factor_of_space(states, following))
         yield ReadWord(
             "".join(alphabet.texts[character.label] for character in word),
             CERTAINTY_SCALE * lowest,
@@ -124,6 +123,14 @@ def _words(pieces: Sequence[Piece], alphabet: Alphabet, steps: int) -> Iterator[
             begin=borders[before + 1],
             ends=tuple(borders[before + 2 : after + 1]),
         )
+
+
+def _factor_of_space(states: Sequence[State | None], following: int) -> float:
+    """What a space counts: what the word behind it does, since only a word of the dictionary can begin behind it plainly.
+
+    Its first step counts simply behind a word of the dictionary (`ContinueDawg`), but not the others.
+    """
+    return 1.0 if states[following] else OUTSIDE_DICTIONARY
 
 
 def _state_of(characters: Sequence[_Character], alphabet: Alphabet) -> State | None:

@@ -62,8 +62,8 @@ def _black_and_white(row: NDArray[np.int16]) -> tuple[float, float]:
     minima = here[((here < before) & (here <= after)) | ((here <= before) & (here < after))]
     maxima = here[((here > before) & (here >= after)) | ((here >= before) & (here > after))]
     return (
-        _quantile(minima, 0.25) if minima.size else 1.0 - 0.25,  # one value 0, as the histogram has it
-        _quantile(maxima, 0.75) if maxima.size else 256.0,
+        _quantile(minima if minima.size else np.zeros(1, np.int16), 0.25),
+        _quantile(maxima if maxima.size else np.full(1, 255, np.int16), 0.75),
     )
 
 
