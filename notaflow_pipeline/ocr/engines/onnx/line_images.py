@@ -26,6 +26,7 @@ AREA_MAP_BELOW = 0.7
 UNSHARP_FROM = 0.2
 UNSHARP_UP_TO = 1.4
 HALVINGS = frozenset({0.5, 0.25, 0.125, 0.0625})
+DOUBLINGS = frozenset({2.0, 4.0})
 SUBPIXELS = 16
 """Leptonica's `pixScaleGeneral` averages below a factor of 0.7, interpolates from there on, and sharpens below 1.4.
 
@@ -90,12 +91,12 @@ def _scaled(pixels: Pixels) -> Pixels:
         else:
             smaller = _area_map(pixels, width)
         return _sharpened(smaller, 1, 0.2) if factor > UNSHARP_FROM else smaller
-    larger = _interpolated(pixels, width)
+    larger = _interpolated(pixels, width, rounding=0 if factor in DOUBLINGS else SUBPIXELS**2 // 2)
     return _sharpened(larger, 2, 0.4) if factor < UNSHARP_UP_TO else larger
 
 
-def _interpolated(pixels: Pixels, width: int) -> Pixels:
-    """Linear interpolation without a half pixel's shift (`scaleGrayLILow`)."""
+def _interpolated(pixels: Pixels, width: int, rounding: int) -> Pixels:
+    """Linear interpolation without a half pixel's shift (`scaleGrayLILow`; by two and four it drops the fraction)."""
     rows, columns = pixels.shape
     y, y_part = _places(rows, LINE_HEIGHT)
     x, x_part = _places(columns, width)
@@ -103,7 +104,7 @@ def _interpolated(pixels: Pixels, width: int) -> Pixels:
     below, right = np.minimum(y + 1, rows - 1), np.minimum(x + 1, columns - 1)
     mixed = wide[y] * (SUBPIXELS - y_part)[:, None] + wide[below] * y_part[:, None]
     mixed = mixed[:, x] * (SUBPIXELS - x_part) + mixed[:, right] * x_part
-    return np.asarray((mixed + 128) >> 8, np.uint8)
+    return np.asarray((mixed + np.uint16(rounding)) >> 8, np.uint8)
 
 
 def _places(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.uint16]]:

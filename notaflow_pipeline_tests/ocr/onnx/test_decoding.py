@@ -1,0 +1,137 @@
+"""Decoding: what the steps of a line say, with and without the dictionary's help."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from notaflow_pipeline.ocr.engines.onnx.beam import Alphabet
+from notaflow_pipeline.ocr.engines.onnx.decoding import ReadWord, read_words
+from notaflow_pipeline.ocr.engines.onnx.session import LineModel, load_model
+
+NULL, SPACE = "", " "
+SURE = 0.9999
+
+
+@dataclass
+class Line:
+    """A line that is written step by step."""
+
+    model: LineModel
+
+    def __post_init__(self) -> None:
+        charset = self.model.charset
+        space = charset.class_of(SPACE)
+        self.alphabet = Alphabet(charset.texts, charset.unichars, self.model.null_class, space, self.model.dictionaries)
+
+    def read(self, *steps: dict[str, float]) -> list[ReadWord]:
+        """Words of steps that each say how likely which characters are; what is left is spread over all classes."""
+        classes = len(self.model.charset.texts)
+        rows = np.zeros((len(steps), classes), np.float32)
+        for row, likely in zip(rows, steps, strict=True):
+            row[:] = (1 - sum(likely.values())) / classes
+            for text, probability in likely.items():
+                row[self._class(text)] += probability
+        return read_words(rows, self.alphabet)
+
+    def _class(self, text: str) -> int:
+        number = self.model.null_class if text == NULL else self.model.charset.class_of(text)
+        assert number is not None
+        return number
+
+
+def spelled(text: str) -> list[dict[str, float]]:
+    """Three steps a character, the first of which stands for none."""
+    return [step for letter in text for step in ({NULL: SURE}, {letter: SURE}, {letter: SURE})]
+
+
+def texts(words: list[ReadWord]) -> list[str]:
+    return [word.text for word in words]
+
+
+@pytest.fixture(scope="module")
+def line() -> Line:
+    return Line(load_model("fra"))
+
+
+def test_sure_steps_are_read_as_they_are(line: Line) -> None:
+    words = line.read(*spelled("vente du 1952"))
+    assert texts(words) == ["vente", "du", "1952"]
+    assert [word.is_word for word in words] == [True, True, False]
+    assert words[0].confidence == pytest.approx(100 - 35 * 0.085, abs=0.1)
+
+
+def test_word_outside_the_dictionary_is_less_sure_by_a_ratio(line: Line) -> None:
+    [word] = line.read(*spelled("vxnte"))
+    assert not word.is_known
+    assert word.confidence == pytest.approx(100 - 2.25 * 35 * 0.085, abs=0.1)
+
+
+def test_dictionary_decides_between_letters_that_look_alike(line: Line) -> None:
+    steps = spelled("quittance")
+    steps[16:18] = [{"b": 0.6, "a": 0.4}] * 2
+    [word] = line.read(*steps)
+    assert word.text == "quittance"
+    assert word.is_word
+    # its own certainty, not that of the letter that was more likely
+    assert word.certainty == pytest.approx(7 * (math.log(0.4) - 0.085), abs=0.05)
+
+
+def test_unlikely_letter_is_not_taken_for_the_dictionary(line: Line) -> None:
+    steps = spelled("vxnte")
+    steps[4:6] = [{"x": 0.98, "e": 0.02}] * 2
+    assert texts(line.read(*steps)) == ["vxnte"]
+
+
+def test_step_between_letter_and_nothing_lowers_no_certainty(line: Line) -> None:
+    steps = spelled("vente")
+    steps[3] = {NULL: 0.5, "e": 0.4999}
+    [word] = line.read(*steps)
+    assert word.text == "vente"
+    assert word.certainty == pytest.approx(7 * -0.085, abs=0.05)
+
+
+def test_same_letter_twice_needs_nothing_between(line: Line) -> None:
+    assert texts(line.read(*spelled("elle"))) == ["elle"]
+    steps = [{"e": SURE}, {NULL: SURE}, {"l": SURE}, {"l": SURE}, {NULL: SURE}, {"e": SURE}]
+    assert texts(line.read(*steps)) == ["ele"]
+
+
+def test_space_that_hardly_shows_is_found_between_words(line: Line) -> None:
+    steps = spelled("vente du lot")
+    steps[16:18] = [{NULL: 0.55, SPACE: 0.45}] * 2
+    assert texts(line.read(*steps)) == ["vente", "du", "lot"]
+
+
+def test_weak_space_makes_the_words_beside_it_less_sure(line: Line) -> None:
+    steps = spelled("vente du lot")
+    steps[16:18] = [{NULL: 0.45, SPACE: 0.55}] * 2
+    certainties = [word.certainty for word in line.read(*steps)]
+    assert certainties[0] == certainties[1] < -2
+    assert certainties[2] > -1
+
+
+def test_borders_of_words_are_in_the_middle_of_their_gaps(line: Line) -> None:
+    first, second = line.read(*spelled("du lot"))
+    assert (first.begin, second.begin) == (0, second.begin)
+    assert first.ends[-1] == 6  # the space stands at 7 and 8
+    assert 9 <= second.begin < 11
+    assert second.ends[-1] == 18
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_line_without_characters_has_no_words(line: Line, steps: int) -> None:
+    assert line.read(*[{NULL: SURE}] * steps) == []
+
+
+def test_random_steps_are_decoded_without_error(line: Line) -> None:
+    random = np.random.default_rng(0)
+    classes = len(line.model.charset.texts)
+    for _ in range(20):
+        scores = random.normal(0, random.uniform(1, 6), (random.integers(1, 60), classes))
+        rows = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+        for word in read_words(rows.astype(np.float32), line.alphabet):
+            assert word.text
+            assert word.certainty <= 0
+            assert 0 <= word.begin <= word.ends[0] <= word.ends[-1] <= len(rows)

@@ -1,0 +1,99 @@
+"""Line images: scaled as Leptonica scales them, to the pixel, and stretched as Tesseract does."""
+
+import ctypes
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tesserocr
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from notaflow_pipeline.ocr.engines.onnx.layout_units import Unit
+from notaflow_pipeline.ocr.engines.onnx.line_images import line_image, normalised
+
+Pixels = NDArray[np.uint8]
+
+
+class Leptonica:
+    """Leptonica's `pixScale`, from the library that tesserocr's wheel brings."""
+
+    def __init__(self, path: Path) -> None:
+        library = self._library = ctypes.CDLL(str(path))
+        for name in ("pixCreate", "pixScale", "pixGetData"):
+            getattr(library, name).restype = ctypes.c_void_p
+        library.pixScale.argtypes = [ctypes.c_void_p, ctypes.c_float, ctypes.c_float]
+        for name in ("pixGetData", "pixGetWpl", "pixGetWidth", "pixGetHeight"):
+            getattr(library, name).argtypes = [ctypes.c_void_p]
+
+    def scaled(self, pixels: Pixels, factor: float) -> Pixels:
+        library = self._library
+        height, width = pixels.shape
+        source = library.pixCreate(width, height, 8)
+        padded = np.zeros((height, 4 * library.pixGetWpl(source)), np.uint8)
+        padded[:, :width] = pixels
+        words = padded.view("<u4").byteswap()
+        ctypes.memmove(library.pixGetData(source), words.ctypes.data, words.nbytes)
+        target = library.pixScale(source, factor, factor)
+        size = library.pixGetHeight(target), library.pixGetWpl(target)
+        data = ctypes.cast(library.pixGetData(target), ctypes.POINTER(ctypes.c_uint32))
+        found = np.ctypeslib.as_array(data, size).byteswap().view(np.uint8)[:, : library.pixGetWidth(target)].copy()
+        for image in (source, target):
+            library.pixDestroy(ctypes.byref(ctypes.c_void_p(image)))
+        return found
+
+
+@pytest.fixture(scope="module")
+def leptonica() -> Leptonica:
+    libraries = sorted((Path(tesserocr.__file__).parents[1] / "tesserocr.libs").glob("libleptonica*"))
+    if not libraries:
+        pytest.skip("tesserocr is not from a wheel")
+    return Leptonica(libraries[0])
+
+
+def grey_page(width: int, height: int) -> Image.Image:
+    noise = np.random.default_rng(height).integers(0, 256, (height, width), np.uint8)
+    return Image.fromarray(noise).filter(ImageFilter.GaussianBlur(1))
+
+
+def whole(page: Image.Image, *, is_turned: bool = False) -> Unit:
+    return Unit((0, 0, page.width, page.height), is_turned, (), 1, 1, 1)
+
+
+@pytest.mark.parametrize("height", [9, 18, 20, 25, 26, 34, 36, 37, 51, 52, 55, 60, 72, 100, 144, 180, 181, 400])
+def test_scaling_is_that_of_leptonica(leptonica: Leptonica, height: int) -> None:
+    page = grey_page(333, height)
+    found = line_image(page, whole(page))
+    assert found is not None
+    np.testing.assert_array_equal(found, leptonica.scaled(np.asarray(page), 36 / height))
+
+
+def test_turned_unit_has_the_tops_of_its_letters_to_the_right() -> None:
+    page = grey_page(36, 200)
+    found = line_image(page, whole(page, is_turned=True))
+    np.testing.assert_array_equal(found, np.rot90(np.asarray(page)))
+
+
+@pytest.mark.parametrize("size", [(3, 400), (1, 200), (400, 2), (2000, 1), (20000, 3)])
+def test_unit_without_room_for_a_letter_is_no_line(size: tuple[int, int]) -> None:
+    page = Image.new("L", size, 200)
+    assert line_image(page, whole(page)) is None
+
+
+def test_black_and_white_are_those_of_the_middle_row() -> None:
+    pixels = np.full((36, 12), 200, np.uint8)
+    pixels[18] = [200, 60, 200, 60, 200, 60, 200, 60, 200, 60, 200, 200]
+    pixels[0] = 0
+    line = normalised(pixels)
+    # minima are 60, five of them; the first quarter of that bucket ends at 60.2. Maxima are 200, four, and end at 200.75.
+    black, white = 60 + 1 / 5, 200 + 3 / 4
+    expected = np.clip(np.floor(128 * ((200 - black) / ((white - black) / 2) - 1) + 0.5), -127, 127) / 127
+    assert line[5, 5] == pytest.approx(expected)
+    assert line[0, 0] == -1
+    assert line.dtype == np.float32
+
+
+def test_even_paper_is_stretched_over_the_whole_range() -> None:
+    line = normalised(np.full((36, 30), 235, np.uint8))
+    assert line.min() == line.max()
+    assert 0.8 < line[0, 0] < 1
