@@ -8,7 +8,6 @@ character and what is next to it, one step may stand for both, so that it scores
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any, NamedTuple
 
 from notaflow_pipeline.ocr.engines.onnx.dictionary import Dictionaries, State
@@ -25,14 +24,12 @@ NO_PIECE = Piece(NO_CLASS, 0, 0, 0.0, 0.0)
 """Before the first step."""
 
 
-class Next(IntEnum):
-    """What may follow a step: `NodeContinuation` (lstm/recodebeam.h)."""
+ANYTHING, SAME, ANOTHER = range(3)
+"""What may follow a step: `NodeContinuation` (lstm/recodebeam.h).
 
-    ANYTHING = 0
-    SAME = 1
-    """The step shared its probability with the one before, so the character needs a step of its own."""
-    ANOTHER = 2
-    """The step shared its probability with the one that follows."""
+The same class must follow where the step shared its probability with the one before, since the character needs a step of its
+own; another one where it shared it with the one that follows. Plain numbers, because members of an enum are slow as keys.
+"""
 
 
 @dataclass(frozen=True)
@@ -54,13 +51,10 @@ class _Text:
     """
 
     state: State | None
+    factor: float
     is_complete: bool
     is_space: bool
     longer: "dict[int, _Text]"
-
-    @property
-    def factor(self) -> float:
-        return OUTSIDE_DICTIONARY if self.state is None else 1.0
 
 
 class _Path(NamedTuple):
@@ -75,14 +69,14 @@ class _Path(NamedTuple):
     pieces: tuple[Any, Piece]
 
 
-_Beam = dict[tuple[int, int, Next], tuple[_Text, _Path]]
+_Beam = dict[tuple[int, int, int], tuple[_Text, _Path]]
 """Paths by text (its identity), last class and what may follow."""
 
 
 def best_pieces(alphabet: Alphabet, part: Sequence[Piece | Doubt]) -> list[Piece]:
     """The pieces of the best path through the pieces and doubts of a part."""
-    text = _Text(alphabet.dictionary.start, is_complete=True, is_space=True, longer={})
-    beam: _Beam = {(id(text), NO_CLASS, Next.ANYTHING): (text, _Path(0.0, 0.0, 0.0, (None, NO_PIECE)))}
+    text = _Text(alphabet.dictionary.start, 1.0, is_complete=True, is_space=True, longer={})
+    beam: _Beam = {(id(text), NO_CLASS, ANYTHING): (text, _Path(0.0, 0.0, 0.0, (None, NO_PIECE)))}
     for one in part:
         beam = _with_piece(alphabet, beam, one) if isinstance(one, Piece) else _with_doubt(alphabet, beam, one)
     _, best = max(beam.values(), key=_final_score)
@@ -105,35 +99,40 @@ def _with_piece(alphabet: Alphabet, beam: _Beam, piece: Piece) -> _Beam:
     label = piece.label
     for (text_id, last, following), (text, path) in beam.items():
         if label == last:
-            if following is not Next.ANOTHER:
-                _keep(longer, (text_id, last, Next.ANYTHING), text, _lengthened(path, text, piece))
-        elif following is not Next.SAME:
+            if following != ANOTHER:
+                _keep(longer, (text_id, last, ANYTHING), text, _lengthened(path, text, piece))
+        elif following != SAME:
             more = text if label == alphabet.null_class else _longer_text(alphabet, text, label)
-            _keep(longer, (id(more), label, Next.ANYTHING), more, _extended(path, text, more, piece))
+            _keep(longer, (id(more), label, ANYTHING), more, _extended(path, text, more, piece))
     return longer
 
 
 def _with_doubt(alphabet: Alphabet, beam: _Beam, doubt: Doubt) -> _Beam:
     """The paths with a step that may stand for several classes (`RecodeBeamSearch::ContinueContext`)."""
+    null_class = alphabet.null_class
+    choices = [
+        (label, probability, _piece(doubt, label, probability), _piece(doubt, label, probability + doubt.null))
+        for label, probability in doubt.choices
+    ]
     longer: _Beam = {}
     for (text_id, last, following), (text, path) in beam.items():
-        for label, probability in doubt.choices:
-            alone = _piece(doubt, label, probability)
-            is_null = label == alphabet.null_class
-            may_share = following is Next.ANYTHING and last != alphabet.null_class
+        is_alone = following == ANYTHING and last != null_class
+        for label, probability, alone, shared in choices:
             if label == last:
-                if following is not Next.ANOTHER:
-                    _keep(longer, (text_id, last, Next.ANYTHING), text, _lengthened(path, text, alone))
-                if may_share:
-                    shared = _piece(doubt, label, probability + doubt.null)
-                    _keep(longer, (text_id, last, Next.ANOTHER), text, _lengthened(path, text, shared))
-            elif following is not Next.SAME:
-                more = text if is_null else _longer_text(alphabet, text, label)
-                _keep(longer, (id(more), label, Next.ANYTHING), more, _extended(path, text, more, alone))
-                if not is_null:
-                    both = probability + doubt.null + (_share_of(last, label, doubt) if may_share else 0.0)
-                    shared = _piece(doubt, label, both)
-                    _keep(longer, (id(more), label, Next.SAME), more, _extended(path, text, more, shared))
+                if following != ANOTHER:
+                    _keep(longer, (text_id, last, ANYTHING), text, _lengthened(path, text, alone))
+                if is_alone:
+                    _keep(longer, (text_id, last, ANOTHER), text, _lengthened(path, text, shared))
+            elif following == SAME:
+                continue
+            elif label == null_class:
+                _keep(longer, (text_id, label, ANYTHING), text, _extended(path, text, text, alone))
+            else:
+                more = _longer_text(alphabet, text, label)
+                _keep(longer, (id(more), label, ANYTHING), more, _extended(path, text, more, alone))
+                if is_alone and (share := _share_of(last, label, doubt)):
+                    shared = _piece(doubt, label, probability + doubt.null + share)
+                _keep(longer, (id(more), label, SAME), more, _extended(path, text, more, shared))
     return _narrowed(longer)
 
 
@@ -156,12 +155,12 @@ def _longer_text(alphabet: Alphabet, text: _Text, label: int) -> _Text:
         return known
     dictionary = alphabet.dictionary
     if label == alphabet.space_class:
-        longer = _Text(dictionary.start, is_complete=True, is_space=True, longer={})
+        longer = _Text(dictionary.start, 1.0, is_complete=True, is_space=True, longer={})
     else:
         state = None if text.state is None else dictionary.step(text.state, alphabet.unichars[label])
-        longer = _Text(
-            state, is_complete=state is not None and dictionary.is_word_end(state), is_space=False, longer={}
-        )
+        factor = OUTSIDE_DICTIONARY if state is None else 1.0
+        is_complete = state is not None and dictionary.is_word_end(state)
+        longer = _Text(state, factor, is_complete=is_complete, is_space=False, longer={})
     text.longer[label] = longer
     return longer
 
@@ -184,7 +183,7 @@ def _lengthened(path: _Path, text: _Text, piece: Piece) -> _Path:
     return _Path(path.words + word * text.factor, path.words, word, (before, joined))
 
 
-def _keep(beam: _Beam, key: tuple[int, int, Next], text: _Text, path: _Path) -> None:
+def _keep(beam: _Beam, key: tuple[int, int, int], text: _Text, path: _Path) -> None:
     known = beam.get(key)
     if known is None or path.score > known[1].score:
         beam[key] = text, path
@@ -194,7 +193,7 @@ def _narrowed(beam: _Beam) -> _Beam:
     """The best paths: some in the dictionary and some outside of it, for each of what may follow."""
     if len(beam) <= MAX_READINGS:
         return beam
-    counts: dict[tuple[bool, Next], int] = {}
+    counts: dict[tuple[bool, int], int] = {}
     kept: _Beam = {}
     for key, found in sorted(beam.items(), key=lambda item: -item[1][1].score):
         group = (found[0].state is None, key[2])
