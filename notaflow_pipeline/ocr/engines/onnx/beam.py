@@ -69,7 +69,8 @@ class _Path(NamedTuple):
     pieces: tuple[Any, Piece]
 
 
-_Beam = dict[tuple[int, int, int], tuple[_Text, _Path]]
+_Key = tuple[int, int, int]
+_Beam = dict[_Key, tuple[_Text, _Path]]
 """Paths by text (its identity), last class and what may follow."""
 
 
@@ -100,10 +101,10 @@ def _with_piece(alphabet: Alphabet, beam: _Beam, piece: Piece) -> _Beam:
     for (text_id, last, following), (text, path) in beam.items():
         if label == last:
             if following != ANOTHER:
-                _keep(longer, (text_id, last, ANYTHING), text, _lengthened(path, text, piece))
+                _keep_longer(longer, (text_id, last, ANYTHING), path, text, piece)
         elif following != SAME:
             more = text if label == alphabet.null_class else _longer_text(alphabet, text, label)
-            _keep(longer, (id(more), label, ANYTHING), more, _extended(path, text, more, piece))
+            _keep_extended(longer, (id(more), label, ANYTHING), path, text, more, piece)
     return longer
 
 
@@ -120,19 +121,19 @@ def _with_doubt(alphabet: Alphabet, beam: _Beam, doubt: Doubt) -> _Beam:
         for label, probability, alone, shared in choices:
             if label == last:
                 if following != ANOTHER:
-                    _keep(longer, (text_id, last, ANYTHING), text, _lengthened(path, text, alone))
+                    _keep_longer(longer, (text_id, last, ANYTHING), path, text, alone)
                 if is_alone:
-                    _keep(longer, (text_id, last, ANOTHER), text, _lengthened(path, text, shared))
+                    _keep_longer(longer, (text_id, last, ANOTHER), path, text, shared)
             elif following == SAME:
                 continue
             elif label == null_class:
-                _keep(longer, (text_id, label, ANYTHING), text, _extended(path, text, text, alone))
+                _keep_extended(longer, (text_id, label, ANYTHING), path, text, text, alone)
             else:
                 more = _longer_text(alphabet, text, label)
-                _keep(longer, (id(more), label, ANYTHING), more, _extended(path, text, more, alone))
+                _keep_extended(longer, (id(more), label, ANYTHING), path, text, more, alone)
                 if is_alone and (share := _share_of(last, label, doubt)):
                     shared = _piece(doubt, label, probability + doubt.null + share)
-                _keep(longer, (id(more), label, SAME), more, _extended(path, text, more, shared))
+                _keep_extended(longer, (id(more), label, SAME), path, text, more, shared)
     return _narrowed(longer)
 
 
@@ -165,28 +166,27 @@ def _longer_text(alphabet: Alphabet, text: _Text, label: int) -> _Text:
     return longer
 
 
-def _extended(path: _Path, text: _Text, longer: _Text, piece: Piece) -> _Path:
-    """The path with another piece. A space begins a word, and counts as that does."""
+def _keep_extended(beam: _Beam, key: _Key, path: _Path, text: _Text, longer: _Text, piece: Piece) -> None:
+    """Keep the path with another piece, if it is the best of its kind. A space begins a word, and counts as that does."""
     words, word = path.words, path.word
     if longer is not text and longer.is_space:
         words, word = words + word * (1.0 if text.is_complete else OUTSIDE_DICTIONARY), 0.0
     word += piece.total
-    return _Path(words + word * longer.factor, words, word, (path.pieces, piece))
-
-
-def _lengthened(path: _Path, text: _Text, piece: Piece) -> _Path:
-    """The path with its last piece longer."""
-    word = path.word + piece.total
-    before, last = path.pieces
-    lowest = min(last.lowest, piece.lowest)
-    joined = Piece(last.label, last.begin, piece.end, lowest, last.total + piece.total)
-    return _Path(path.words + word * text.factor, path.words, word, (before, joined))
-
-
-def _keep(beam: _Beam, key: tuple[int, int, int], text: _Text, path: _Path) -> None:
+    score = words + word * longer.factor
     known = beam.get(key)
-    if known is None or path.score > known[1].score:
-        beam[key] = text, path
+    if known is None or score > known[1].score:
+        beam[key] = longer, _Path(score, words, word, (path.pieces, piece))
+
+
+def _keep_longer(beam: _Beam, key: _Key, path: _Path, text: _Text, piece: Piece) -> None:
+    """Keep the path with its last piece longer, if it is the best of its kind."""
+    word = path.word + piece.total
+    score = path.words + word * text.factor
+    known = beam.get(key)
+    if known is None or score > known[1].score:
+        before, last = path.pieces
+        joined = Piece(last.label, last.begin, piece.end, min(last.lowest, piece.lowest), last.total + piece.total)
+        beam[key] = text, _Path(score, path.words, word, (before, joined))
 
 
 def _narrowed(beam: _Beam) -> _Beam:
