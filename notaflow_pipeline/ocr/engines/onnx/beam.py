@@ -8,6 +8,7 @@ character and what is next to it, one step may stand for both, so that it scores
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from notaflow_pipeline.ocr.engines.onnx.dictionary import Dictionaries, State
@@ -32,17 +33,6 @@ own; another one where it shared it with the one that follows. Plain numbers, be
 """
 
 
-@dataclass(frozen=True)
-class Alphabet:
-    """What decoding needs to know of a model: texts and unichars by class, the classes of nothing and of the space."""
-
-    texts: Sequence[str]
-    unichars: Sequence[int]
-    null_class: int
-    space_class: int | None
-    dictionary: Dictionaries
-
-
 @dataclass(slots=True, eq=False)
 class _Text:
     """What a path read: the state of its last word in the dictionary, None if no word begins so.
@@ -55,6 +45,22 @@ class _Text:
     is_complete: bool
     is_space: bool
     longer: "dict[int, _Text]"
+
+
+@dataclass(frozen=True)
+class Alphabet:
+    """What decoding needs to know of a model: texts and unichars by class, the classes of nothing and of the space."""
+
+    texts: Sequence[str]
+    unichars: Sequence[int]
+    null_class: int
+    space_class: int | None
+    dictionary: Dictionaries
+
+    @cached_property
+    def empty_text(self) -> _Text:
+        """The text before the first word; the texts that begin with it are kept, so that a word is looked up once a page."""
+        return _Text(self.dictionary.start, 1.0, is_complete=True, is_space=True, longer={})
 
 
 class _Path(NamedTuple):
@@ -76,7 +82,7 @@ _Beam = dict[_Key, tuple[_Text, _Path]]
 
 def best_pieces(alphabet: Alphabet, part: Sequence[Piece | Doubt]) -> list[Piece]:
     """The pieces of the best path through the pieces and doubts of a part."""
-    text = _Text(alphabet.dictionary.start, 1.0, is_complete=True, is_space=True, longer={})
+    text = alphabet.empty_text
     beam: _Beam = {(id(text), NO_CLASS, ANYTHING): (text, _Path(0.0, 0.0, 0.0, (None, NO_PIECE)))}
     for one in part:
         beam = _with_piece(alphabet, beam, one) if isinstance(one, Piece) else _with_doubt(alphabet, beam, one)
