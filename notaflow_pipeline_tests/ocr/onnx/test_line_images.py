@@ -56,8 +56,8 @@ def grey_page(width: int, height: int) -> Image.Image:
     return Image.fromarray(noise).filter(ImageFilter.GaussianBlur(1))
 
 
-def whole(page: Image.Image, *, is_turned: bool = False) -> Unit:
-    return Unit((0, 0, page.width, page.height), is_turned, (), 1, 1, 1)
+def whole(page: Image.Image, turns: int = 0) -> Unit:
+    return Unit((0, 0, page.width, page.height), turns, (), 1, 1, 1)
 
 
 @pytest.mark.parametrize("height", [9, 18, 20, 25, 26, 34, 36, 37, 51, 52, 55, 60, 72, 100, 144, 180, 181, 400])
@@ -68,10 +68,11 @@ def test_scaling_is_that_of_leptonica(leptonica: Leptonica, height: int) -> None
     np.testing.assert_array_equal(found, leptonica.scaled(np.asarray(page), 36 / height))
 
 
-def test_turned_unit_has_the_tops_of_its_letters_to_the_right() -> None:
-    page = grey_page(36, 200)
-    found = line_image(page, whole(page, is_turned=True))
-    np.testing.assert_array_equal(found, np.rot90(np.asarray(page)))
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_turned_unit_is_made_upright(turns: int) -> None:
+    page = grey_page(200, 36) if turns == 2 else grey_page(36, 200)
+    found = line_image(page, whole(page, turns))
+    np.testing.assert_array_equal(found, np.rot90(np.asarray(page), turns))
 
 
 @pytest.mark.parametrize("size", [(3, 400), (1, 200), (400, 2), (2000, 1), (20000, 3)])

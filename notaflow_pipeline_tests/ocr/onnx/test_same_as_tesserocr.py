@@ -100,6 +100,15 @@ def test_vertical_text_is_read_alike() -> None:
     assert {"notaire", "quatorze", "quittance"} <= set(texts(onnx))
 
 
+@pytest.mark.parametrize("degrees", [90, 270])
+def test_lines_beside_a_table_that_run_the_other_way_are_read_alike(degrees: int) -> None:
+    page, dpi = drawn("typed index")
+    page.paste(english_line().rotate(degrees, expand=True), (20, 300))
+    page.paste(english_line().rotate(degrees, expand=True), (1600, 300))
+    tesserocr, onnx = both(page, dpi)
+    assert share_alike(tesserocr, onnx) > 0.9
+
+
 def test_accents_and_figures_are_read_alike(tmp_path: Path) -> None:
     lines = "Vente à Québec, reçu 75 000,00 $", "l'acquéreur né le 3 août 1948", "où siège l'évêque : n° 3 770 292"
     page = render_page(typed_pdf(tmp_path / "a.pdf", *lines), DocumentFormat.PDF, 1)

@@ -27,19 +27,22 @@ PADDING = 4
 """Pixels around a unit: `kImagePadding` in Tesseract's imagedata.h."""
 
 WRITING_TOP_TO_BOTTOM = 2
-"""Tesseract's `WritingDirection` of vertical text (publictypes.h)."""
+"""Tesseract's `WritingDirection` of vertical text (publictypes.h). Other text says by its orientation how it is turned."""
+
+UPRIGHT_OR_DOWNWARDS = (0, 1)
+"""Quarter turns of text whose letters' feet are left of or below their tops."""
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A piece of a line: the box to cut out, whether it is turned, the boxes of its marks, and its place in the layout.
+    """A piece of a line: the box to cut out, how it is turned, the boxes of its marks, and its place in the layout.
 
-    Text that is turned runs downwards, the tops of its letters to the right. `marks` are the boxes of the connected
-    components, in reading order.
+    `turns` are the quarter turns that make it upright, against the clock: 1 where the text runs downwards, 3 where it runs
+    upwards. `marks` are the boxes of the connected components.
     """
 
     box: Box
-    is_turned: bool
+    turns: int
     marks: tuple[Box, ...]
     block: int
     paragraph: int
@@ -54,7 +57,7 @@ class _Row:
     `row_height`.
     """
 
-    is_turned: bool
+    turns: int
     baseline: tuple[tuple[int, int], tuple[int, int]] | None
     above: float
     below: float
@@ -89,7 +92,7 @@ def _units(position: Any, size: tuple[int, int]) -> Iterator[Unit]:
             marks, has_more = _marks(position)
             padded = _padded(_box_of_row(box, row, marks), size)
             if padded:
-                yield Unit(padded, row.is_turned, marks, block, paragraph, line)
+                yield Unit(padded, row.turns, marks, block, paragraph, line)
         else:
             has_more = position.Next(RIL.WORD)
 
@@ -113,8 +116,9 @@ def _row(position: Any) -> _Row:
     from tesserocr import RIL
 
     attributes = position.RowAttributes() or {"row_height": 0.0, "descenders": 0.0}
+    orientation, direction = (int(value) for value in position.Orientation()[:2])
     return _Row(
-        is_turned=int(position.Orientation()[1]) == WRITING_TOP_TO_BOTTOM,
+        turns=1 if direction == WRITING_TOP_TO_BOTTOM else orientation,
         baseline=position.Baseline(RIL.WORD),
         above=attributes["row_height"] + attributes["descenders"],
         below=-attributes["descenders"],
@@ -124,19 +128,30 @@ def _row(position: Any) -> _Row:
 def _box_of_row(box: Box, row: _Row, marks: tuple[Box, ...]) -> Box:
     """The box, as high at least as the row's letters reach (`Tesseract::LSTMRecognizeWord`, ccmain/linerec.cpp).
 
-    Tesseract counts from the bottom of the page and drops the fraction, so from the top the edges are rounded up.
+    Tesseract counts from the letters' feet upwards and drops the fraction; blocks that are turned twice or thrice are below
+    zero there.
     """
-    left, top, right, bottom = box
     if not row.baseline:
         return box
-    (x1, y1), (x2, y2) = row.baseline
-    if row.is_turned:
-        feet = [((mark[1] + mark[3]) / 2, mark[0]) for mark in marks]
-        x = middle_of_baseline(((y1, x1), (y2, x2)), feet)
-        return min(left, math.floor(x - row.below)), top, max(right, math.floor(x + row.above)), bottom
-    feet = [((mark[0] + mark[2]) / 2, mark[3]) for mark in marks]
-    y = middle_of_baseline(((x1, y1), (x2, y2)), feet)
-    return left, min(top, math.ceil(y - row.above)), right, max(bottom, math.ceil(y + row.below))
+    rounded = math.ceil if row.turns in UPRIGHT_OR_DOWNWARDS else math.floor
+    ends = (along_and_down(row.baseline[0], row.turns), along_and_down(row.baseline[1], row.turns))
+    upright = [upright_box(mark, row.turns) for mark in marks]
+    baseline = middle_of_baseline(ends, [((mark[0] + mark[2]) / 2, mark[3]) for mark in upright])
+    left, top, right, bottom = upright_box(box, row.turns)
+    top, bottom = min(top, rounded(baseline - row.above)), max(bottom, rounded(baseline + row.below))
+    return upright_box((left, top, right, bottom), -row.turns)
+
+
+def along_and_down(point: tuple[int, int], turns: int) -> tuple[int, int]:
+    """Where a point of the page is along and down a text that is turned by so many quarters; -`turns` is the way back."""
+    x, y = point
+    return ((x, y), (y, -x), (-x, -y), (-y, x))[turns % 4]
+
+
+def upright_box(box: Box, turns: int) -> Box:
+    """A box along and down the text, as `along_and_down` has it."""
+    (x1, y1), (x2, y2) = along_and_down(box[:2], turns), along_and_down(box[2:], turns)
+    return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
 
 
 def _padded(box: Box, size: tuple[int, int]) -> Box | None:

@@ -22,6 +22,9 @@ MIN_COLUMNS = 3
 MAX_COLUMNS = 36_000
 """A line a thousand times as wide as it is high is a rule; the network would need gigabytes for it."""
 
+TURNS = {1: Image.Transpose.ROTATE_90, 2: Image.Transpose.ROTATE_180, 3: Image.Transpose.ROTATE_270}
+"""By quarter turns against the clock."""
+
 AREA_MAP_BELOW = 0.7
 UNSHARP_FROM = 0.2
 UNSHARP_UP_TO = 1.4
@@ -37,8 +40,8 @@ Both count in sixteenths of a pixel, but for averages by powers of two.
 def line_image(page: Image.Image, unit: Unit) -> Pixels | None:
     """The unit cut out of the grey page, upright and scaled; None where nothing can be read in so small a piece."""
     piece = page.crop(unit.box)
-    if unit.is_turned:
-        piece = piece.transpose(Image.Transpose.ROTATE_90)
+    if unit.turns:
+        piece = piece.transpose(TURNS[unit.turns])
     columns = piece.width * LINE_HEIGHT // piece.height
     if not MIN_COLUMNS <= columns <= MAX_COLUMNS or piece.height < MIN_COLUMNS:
         return None

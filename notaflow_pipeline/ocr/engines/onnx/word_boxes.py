@@ -7,7 +7,7 @@ Borders are steps of the network, some pixels off the characters, so the marks o
 from collections.abc import Sequence
 
 from notaflow_pipeline.ocr.engines.onnx.decoding import ReadWord
-from notaflow_pipeline.ocr.engines.onnx.layout_units import Box, Unit
+from notaflow_pipeline.ocr.engines.onnx.layout_units import Box, Unit, upright_box
 from notaflow_pipeline.ocr.engines.onnx.line_images import LINE_HEIGHT
 
 COLUMNS_OF_STEP = 3
@@ -16,29 +16,23 @@ COLUMNS_OF_STEP = 3
 
 def word_boxes(unit: Unit, words: Sequence[ReadWord]) -> list[Box]:
     """A box for each word of a unit; where a word has no mark, the whole height of the unit between its borders."""
-    left, top, right, bottom = unit.box
-    begin, size, height = (top, bottom - top, right - left) if unit.is_turned else (left, right - left, bottom - top)
-    pixels_of_step = COLUMNS_OF_STEP * height / LINE_HEIGHT
-    axis = 1 if unit.is_turned else 0
-    marks = [((mark[axis] + mark[axis + 2]) / 2, mark) for mark in unit.marks]
+    left, top, right, bottom = upright_box(unit.box, unit.turns)
+    pixels_of_step = COLUMNS_OF_STEP * (bottom - top) / LINE_HEIGHT
+    marks = [upright_box(mark, unit.turns) for mark in unit.marks]
     boxes = []
-    previous = begin
+    begin = left
     for number, word in enumerate(words):
-        end = begin + size
+        end = right
         if number + 1 < len(words):  # in the middle between the border of this word and of the next
             middle_step = (word.ends[-1] + words[number + 1].begin) / 2
-            end = min(end, round(begin + middle_step * pixels_of_step))
-        own = [mark for middle, mark in marks if previous <= middle < end]
-        boxes.append(_around(own) if own else _between(unit, previous, max(end, previous + 1)))
-        previous = end
+            end = min(right, round(left + middle_step * pixels_of_step))
+        own = [mark for mark in marks if begin <= (mark[0] + mark[2]) / 2 < end]
+        box = _around(own) if own else (begin, top, max(end, begin + 1), bottom)
+        boxes.append(upright_box(box, -unit.turns))
+        begin = end
     return boxes
 
 
 def _around(marks: Sequence[Box]) -> Box:
     lefts, tops, rights, bottoms = zip(*marks, strict=True)
     return min(lefts), min(tops), max(rights), max(bottoms)
-
-
-def _between(unit: Unit, begin: int, end: int) -> Box:
-    left, top, right, bottom = unit.box
-    return (left, begin, right, end) if unit.is_turned else (begin, top, end, bottom)
