@@ -1,7 +1,7 @@
 """Estimates where the baseline of a row runs in the middle of a unit, of which Tesseract tells the ends alone.
 
 Tesseract takes the height of a unit from its row's baseline, a curve, at the unit's middle (`LSTMRecognizeWord`,
-ccmain/linerec.cpp), and scales the unit by its height, so that a pixel shifts everything behind it. On 30 corpus pages
+ccmain/linerec.cpp), and scales the unit by its height, so that a pixel shifts everything behind it. On some 27 corpus pages
 1,254 units came out as high as Tesseract's in 80 % with a straight line between the ends, in 91 % with this curve.
 """
 

@@ -1,6 +1,6 @@
 """Tesseract's network on ONNX Runtime behind the engine's interface: Tesseract's own layout, then unit by unit.
 
-What tesserocr reads, at a third of its CPU time; what differs is measured by `benchmarks/engine_comparison.py`.
+What tesserocr reads, at half of its CPU time; what differs is measured by `benchmarks/engine_comparison.py`.
 """
 
 from collections.abc import Iterator
