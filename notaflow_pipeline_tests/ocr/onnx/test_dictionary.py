@@ -42,6 +42,16 @@ def test_other_strings_are_no_words(word: str, french: tuple[Charset, Dictionari
     assert not dictionaries.contains(charset.encode(word) or ())
 
 
+def test_punctuation_does_not_follow_part_of_a_word(french: tuple[Charset, Dictionaries]) -> None:
+    charset, dictionaries = french
+    state = dictionaries.start
+    for unichar in charset.encode("notai") or ():
+        following = dictionaries.step(state, unichar)
+        assert following is not None
+        state = following
+    assert dictionaries.step(state, (charset.encode(",") or (0,))[0]) is None
+
+
 def test_english_words_are_known_to_the_english_model() -> None:
     charset, dictionaries = read("eng")
     assert all(dictionaries.contains(charset.encode(word) or ()) for word in ("purchaser", "the", "don't", "(house),"))
