@@ -2,8 +2,8 @@
 
 x86 processors without VNNI multiply bytes into 16 bits and cut off what is larger, which ONNX Runtime accepts for speed.
 That is tried with the largest factors instead of asked of the processor: it needs no list of processors. Emulated
-(qemu), a Haswell was found to saturate: probabilities differed from those of floats by up to 0.38 on lines of noise, by
-0.07 where nothing saturates.
+(qemu), a Haswell was found to saturate: probabilities differed from those of floats by up to 0.48 on lines of noise, by
+0.10 where nothing saturates.
 """
 
 from functools import cache

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 MODELS_KEPT = 4
-"""Languages that stay loaded; each takes some 5 MB."""
+"""Languages that stay loaded; one more takes 1 to 3 MB."""
 
 
 @dataclass(frozen=True)
