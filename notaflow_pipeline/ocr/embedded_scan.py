@@ -46,7 +46,10 @@ Matrix = tuple[float, float, float, float]
 
 
 def embedded_scan(page: pypdfium2.PdfPage, limits: Limits) -> tuple[Image.Image, Image.Image | None] | None:
-    """The page's only image, upright and grey, its resolution in `info["dpi"]`; None if the page must be drawn.
+    """The page's only image, upright and grey; None if the page must be drawn.
+
+    Its resolution is in `info["dpi"]`, and where it is on the page (left, top, right, bottom in units of the page) in
+    `info["box"]`.
 
     With it comes a page of the stamps that lay over its print, if there are any.
 
@@ -74,7 +77,7 @@ def embedded_scan(page: pypdfium2.PdfPage, limits: Limits) -> tuple[Image.Image,
     stamps = take_stamps_off_bitmap(pixels, bitmap)
     scan = _turned(pixels, turns)
     dpi = POINTS_PER_INCH * max(across, down)
-    scan.info = {"dpi": (dpi, dpi)}
+    scan.info = {"dpi": (dpi, dpi), "box": display_affine(page).box(*image.get_bounds())}
     return scan, _turned(stamps, turns) if stamps else None
 
 

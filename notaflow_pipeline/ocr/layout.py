@@ -76,7 +76,7 @@ def words_of_tsv(tsv: str) -> Iterator[Word]:
 
 def text_of_words(words: Sequence[Word]) -> str:
     """What a person reads: words in lines, wide gaps between columns kept, a blank line between paragraphs."""
-    return "\n\n".join("\n".join(map(_spaced, paragraph)) for paragraph in _paragraphs(words))
+    return "\n\n".join("\n".join(map(text_of_line, paragraph)) for paragraph in paragraphs(words))
 
 
 def word_height(words: Sequence[Word]) -> float:
@@ -84,12 +84,13 @@ def word_height(words: Sequence[Word]) -> float:
     return statistics.median(word.height for word in words)
 
 
-def _paragraphs(words: Sequence[Word]) -> Iterator[list[Line]]:
+def paragraphs(words: Sequence[Word]) -> Iterator[list[Line]]:
+    """The lines of each paragraph."""
     for _, paragraph in groupby(words, lambda word: (word.block, word.paragraph)):
         yield [list(line) for _, line in groupby(paragraph, lambda word: word.line)]
 
 
-def _spaced(line: Line) -> str:
+def text_of_line(line: Line) -> str:
     """The words of a line with a space between them, and several where a column ends: about as many as fit."""
     letter = word_height(line)
     spoken = [line[0].text]

@@ -17,7 +17,7 @@ from PIL import Image, ImageFilter, ImageOps
 from notaflow_pipeline.ocr.ink import FAINTEST_INK
 from notaflow_pipeline.ocr.noise import noise_level, without_noise
 from notaflow_pipeline.ocr.orientation import laid_straight, lies_on_its_side, skew_degrees, turned
-from notaflow_pipeline.ocr.preprocessing.borders import without_dark_borders
+from notaflow_pipeline.ocr.preprocessing.borders import box_within_borders, without_dark_borders
 from notaflow_pipeline.ocr.rules import without_ruling
 from notaflow_pipeline.ocr.shades import quantile, sample
 
@@ -72,7 +72,7 @@ class Prepared:
     """A page that is ready for the engine, with the resolution to tell it, and how it was turned on the way.
 
     `source` is the cropped page with all of its pixels and as it lay, and `stated_dpi` what the file says of it, for a
-    try at another resolution.
+    try at another resolution. `origin` is where it begins on the page as it came, in pixels from the upper left corner.
     """
 
     image: Image.Image
@@ -82,6 +82,7 @@ class Prepared:
     steps: Steps
     quarter_turns: int = 0
     skew_degrees: float = 0.0
+    origin: tuple[int, int] = (0, 0)
 
 
 def prepare(image: Image.Image, dpi: int | None, steps: Steps = ALL_STEPS, target_dpi: int = TARGET_DPI) -> Prepared:
@@ -89,7 +90,8 @@ def prepare(image: Image.Image, dpi: int | None, steps: Steps = ALL_STEPS, targe
     page = image
     if steps.invert and is_white_on_black(page):
         page = ImageOps.invert(page)
-    source = without_dark_borders(page) if steps.crop else page
+    box = box_within_borders(page) if steps.crop else (0, 0, *page.size)
+    source = page if box == (0, 0, *page.size) else page.crop(box)
     page = _level(source, dpi, steps, target_dpi)
     turns = 1 if steps.turn and lies_on_its_side(page) else 0
     if turns:
@@ -98,13 +100,14 @@ def prepare(image: Image.Image, dpi: int | None, steps: Steps = ALL_STEPS, targe
     if skew:
         page = _level(source, dpi, steps, target_dpi, skew)
         page = page.transpose(Image.Transpose.ROTATE_90) if turns else page
-    return Prepared(page, target_dpi if steps.scale else dpi, source, dpi, steps, turns, skew)
+    return Prepared(page, target_dpi if steps.scale else dpi, source, dpi, steps, turns, skew, box[:2])
 
 
 def as_it_lay(prepared: Prepared) -> Prepared:
     """The same page without having been turned."""
     done = replace(prepared.steps, invert=False, crop=False, turn=False)
-    return prepare(prepared.source, prepared.stated_dpi, done, prepared.dpi or TARGET_DPI)
+    lying = prepare(prepared.source, prepared.stated_dpi, done, prepared.dpi or TARGET_DPI)
+    return replace(lying, origin=prepared.origin)
 
 
 def at_resolution(prepared: Prepared, target_dpi: int) -> Prepared:

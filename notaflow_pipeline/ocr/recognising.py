@@ -23,6 +23,7 @@ from notaflow_pipeline.ocr.recognition.reading_order import ordered_words
 from notaflow_pipeline.ocr.recognition.tables import read_table, with_finer_figures
 from notaflow_pipeline.ocr.recognition.turning import read_strip, reads_better_as_it_lay, upright
 from notaflow_pipeline.ocr.recognition.unsure_words import with_unsure_words_read_again
+from notaflow_pipeline.ocr.recognition.word_places import words_on_page
 from notaflow_pipeline.ocr.recognition.words import MIN_TYPED_INCHES, character_inches, figures_share, is_table
 from notaflow_pipeline.ocr.thousands import with_thousands_apart
 
@@ -120,4 +121,5 @@ def _may_be_in_another_language(runner: PassRunner, found: Try) -> bool:
 def _result(best: Try, passes: int) -> Recognition:
     words = best.words if best.confidence >= MIN_CONFIDENCE else []
     words = with_thousands_apart(best.prepared.image, words)
-    return recognition_of(ordered_words(words, *best.prepared.image.size), passes)
+    words = ordered_words(words, *best.prepared.image.size)
+    return replace(recognition_of(words, passes), placed=words_on_page(words, best.prepared))

@@ -20,7 +20,8 @@ class Recognition:
     `mean_confidence` is from 0 to 100 over its words, None without any; `low_confidence_words` of them are below 60.
     `passes` is how often the engine was asked, 0 if looking at the pixels was enough. `blank` says that nothing is on
     the page, which is something else than nothing having been read. `coverage` is the share of the ink on the page, from
-    0 to 1, that the words account for; None where it was not measured or there is no ink.
+    0 to 1, that the words account for; None where it was not measured or there is no ink. `placed` are the words in
+    reading order, at their places on the page as it came; empty where these are not known, or the page had to be turned.
     """
 
     text: str = field(repr=False)  # personal data: not for tracebacks and logs
@@ -30,6 +31,7 @@ class Recognition:
     passes: int = 1
     blank: bool = False
     coverage: float | None = None
+    placed: tuple[Word, ...] = field(default=(), repr=False)
 
 
 NOTHING = Recognition("", 0, None, passes=0, blank=True)

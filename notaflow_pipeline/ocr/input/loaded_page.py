@@ -33,7 +33,8 @@ class LoadedPage:
     text layer and `regions` say it all. `lines` are visible text that is in neither, `attached` the names of files that
     hang on the page and are not read. `stamps` is a page of those that lay over the print of `image`. With `earlier`, `image`
     need not be read where the strip agrees with the words; `regions` then are what that OCR left out. `damaged` tells
-    that a part of the page could not be decoded.
+    that a part of the page could not be decoded. `image_box` is where `image` is on the page (left, top, right, bottom,
+    in the units of the lines), where there are lines.
     """
 
     image: Image.Image | None
@@ -43,6 +44,7 @@ class LoadedPage:
     damaged: bool = False
     stamps: Image.Image | None = None
     attached: tuple[str, ...] = field(default=(), repr=False)  # personal data: not for tracebacks and logs
+    image_box: tuple[float, float, float, float] | None = None
 
     @property
     def text(self) -> str:

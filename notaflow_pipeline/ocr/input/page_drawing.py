@@ -34,15 +34,17 @@ class PageDrawing:
     def scan_or_whole(self) -> tuple[Image.Image, Image.Image | None]:
         """The page's only image in its own pixels, or the page as it is drawn, and a page of the stamps over its print.
 
-        Raises `DocumentFailure`.
+        Where the image is on the page is in `info["box"]`. Raises `DocumentFailure`.
         """
         with suppress(pypdfium2.PdfiumError):
             if found := embedded_scan(self.page, self.limits):
                 scan, stamps = found
-                dpi = scan.info["dpi"][0] / self.user_unit
+                dpi, box = scan.info["dpi"][0] / self.user_unit, scan.info["box"]
                 image = with_dpi(short_enough(scan), dpi)
                 stamps = with_dpi(short_enough(stamps), dpi) if stamps else None
-                return coarser(image) if self.coarse else image, stamps
+                image = coarser(image) if self.coarse else image
+                image.info["box"] = box
+                return image, stamps
         return self.whole_without_stamps()
 
     def whole_without_stamps(self) -> tuple[Image.Image, Image.Image | None]:

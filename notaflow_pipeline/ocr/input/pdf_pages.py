@@ -78,7 +78,8 @@ def _loaded(drawing: PageDrawing, content: PageContent) -> LoadedPage:
         unclear = content.whole or content.earlier or content.blank
         image, stamps = drawing.scan_or_whole() if unclear else (None, None)
         earlier = earlier_ocr(drawing.whole(), content.earlier, drawing.page.get_size()) if content.earlier else None
-    return LoadedPage(image, content.lines, regions, earlier, stamps=stamps)
+        box = image.info.get("box", (0.0, 0.0, *drawing.page.get_size())) if image else None
+    return LoadedPage(image, content.lines, regions, earlier, stamps=stamps, image_box=box)
 
 
 def _region(drawing: PageDrawing, box: tuple[float, float, float, float], angle: int) -> Region:

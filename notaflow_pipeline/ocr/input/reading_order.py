@@ -52,6 +52,16 @@ class LayerLine:
         """Lower edge in displayed points."""
         return max(word.bottom for word in self.words)
 
+    @property
+    def left(self) -> float:
+        """Left edge in displayed points."""
+        return min(word.left for word in self.words)
+
+    @property
+    def right(self) -> float:
+        """Right edge in displayed points."""
+        return max(word.right for word in self.words)
+
 
 def ordered_lines(characters: Sequence[Character]) -> list[LayerLine]:
     """The lines of a page in reading order; text in other directions than most of the page's comes last."""

@@ -49,10 +49,13 @@ MIN_LIGHT_STROKES = 40
 
 
 def without_dark_borders(image: Image.Image) -> Image.Image:
-    """The page without its black borders, at most a quarter of each side.
+    """The page without its black borders, at most a quarter of each side."""
+    box = box_within_borders(image)
+    return image if box == (0, 0, *image.size) else image.crop(box)
 
-    3 ms on a page without any.
-    """
+
+def box_within_borders(image: Image.Image) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the page without its black borders. 3 ms on a page without any."""
     import numpy as np
 
     step = max(1, min(16, min(image.size) // 40))
@@ -65,10 +68,8 @@ def without_dark_borders(image: Image.Image) -> Image.Image:
     bottom = _border(rows[::-1], lambda n: image.crop((0, (len(rows) - n) * step, width, height)), paper)
     left = _border(columns, lambda n: image.crop((0, 0, n * step, height)), paper) * step
     right = _border(columns[::-1], lambda n: image.crop(((len(columns) - n) * step, 0, width, height)), paper)
-    if not (left or right or top or bottom):
-        return image
     # what is left over of a partial step belongs to the border that it touches
-    return image.crop((left, top, width - right * step, height - bottom * step))
+    return left, top, width - right * step, height - bottom * step
 
 
 def _border(shares: "NDArray[np.float64]", strip: "Callable[[int], Image.Image]", paper: int) -> int:

@@ -15,7 +15,9 @@ from notaflow_pipeline.ocr.engine import Engine, Recognition
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.loaded_page import EarlierOcr, LoadedPage, Region, with_regions, words_of
 from notaflow_pipeline.ocr.input.reading_order import LayerLine, text_of_lines
+from notaflow_pipeline.ocr.input.typed_lines import with_typed_lines, words_near
 from notaflow_pipeline.ocr.recognising import read_page
+from notaflow_pipeline.ocr.recognition.word_places import lines_of_words
 from notaflow_pipeline.ocr.rendering import page_dpi
 
 MIN_ENGINE_SECONDS = 1.0
@@ -79,15 +81,14 @@ def read_loaded_page(number: int, page: LoadedPage, engine: Engine, began: float
     """
     reading, figures = _Reading(engine, deadline), _Figures()
     agreed = page.earlier is not None and _agrees(page.earlier, reading, figures)
-    base = page.earlier.lines if page.earlier and agreed else page.lines
+    base: Sequence[LayerLine] = page.earlier.lines if page.earlier and agreed else page.lines
     unread = False
     if page.image is not None and not agreed:
         found = reading.read(page.image)
         figures.add(found)
         figures.passes += found.passes
         stamps, unread = _regions([Region(page.stamps, math.inf)] if page.stamps else [], reading, figures)
-        text = "\n\n".join(part for part in (found.text, *(text for _, text in stamps)) if part)
-        text = _joined(text, _missing(page.lines, text))
+        text = "\n\n".join(part for part in (_text_with_typed(found, page), *(text for _, text in stamps)) if part)
         nothing = not (found.words or stamps or page.lines or page.damaged or page.attached)
         source = PageSource.BLANK if nothing else PageSource.RECOGNISED
     else:
@@ -95,8 +96,8 @@ def read_loaded_page(number: int, page: LoadedPage, engine: Engine, began: float
         if page.earlier:
             known = text_of_lines(base)
             regions = [(region, text) for region, text in regions if not _is_known(text, known)]
+            base = with_typed_lines(base, _missing(page.lines, base))
         text = with_regions(base, regions)
-        text = _joined(text, _missing(page.lines, text)) if page.earlier else text
         source = PageSource.RECOGNISED if figures.words else PageSource.TEXT_LAYER
     return PageText(
         number,
@@ -143,9 +144,20 @@ def _regions(regions: Sequence[Region], reading: _Reading, figures: _Figures) ->
     return read, failed
 
 
-def _missing(lines: Sequence[LayerLine], text: str) -> list[LayerLine]:
-    """The lines that a text does not have already."""
-    return [line for line in lines if not _is_known(line.text, text)]
+def _text_with_typed(found: Recognition, page: LoadedPage) -> str:
+    """What was read on a page's image, with the lines of its text layer at their places, or below where these are unknown."""
+    if not page.lines:
+        return found.text
+    if not found.placed or page.image is None or page.image_box is None:
+        missing = [line for line in page.lines if not _is_known(line.text, found.text)]
+        return "\n\n".join(part for part in (found.text, text_of_lines(missing)) if part)
+    read = lines_of_words(found.placed, page.image.size, page.image_box)
+    return text_of_lines(with_typed_lines(read, _missing(page.lines, read)))
+
+
+def _missing(typed: Sequence[LayerLine], lines: Sequence[LayerLine]) -> list[LayerLine]:
+    """The typed lines that others do not have already at their places."""
+    return [line for line in typed if not _is_known(line.text, " ".join(words_near(line, lines)))]
 
 
 def _is_known(part: str, text: str) -> bool:
@@ -164,7 +176,3 @@ WORD = re.compile(r"[^\W_]+")
 
 def _digits(text: str) -> Counter[str]:
     return Counter(filter(str.isdigit, text))
-
-
-def _joined(text: str, lines: Sequence[LayerLine]) -> str:
-    return "\n\n".join(part for part in (text, text_of_lines(lines)) if part)

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from notaflow_pipeline.ocr.document_text import PageSource, PageText
 from notaflow_pipeline.ocr.engine import NullEngine, Recognition, TesserocrEngine
@@ -61,6 +61,85 @@ def test_visible_stamp_is_kept_whatever_becomes_of_an_earlier_ocr(tmp_path: Path
     page = read(tmp_path / "a.pdf", ACT_ON_LETTER + layer_of_act(lines) + STAMP)
     assert page.text.count("27 987 654") == 1
     assert page.text.count("3 770 292") == 1
+
+
+FORM = ("Nom du vendeur", "Prix de vente", "Lot numero", "Date de l'acte")
+VALUES = ("Tremblay, Jean", "75 000,00 $", "3 770 292", "1952-03-14")
+IN_PLACE = [f"{label} {value}" for label, value in zip(FORM, VALUES, strict=True)]
+
+
+def form_page(degrees: float = 0.0) -> Image.Image:
+    """A printed form on a letter sheet at 150 dpi, the values of which are to be typed at 275 points from the left."""
+    image = Image.new("L", (1275, 1650), 225)
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(size=24)
+    draw.text((300, 150), "Declaration de transmission d'un immeuble", fill=60, font=font)
+    for number, label in enumerate(FORM):
+        y = 400 + 150 * number
+        draw.text((200, y), label, fill=60, font=font)
+        draw.line((520, y + 26, 1000, y + 26), fill=60, width=2)
+        draw.text((200, y + 75), "Ne rien inscrire dans cet espace sans autorisation.", fill=60, font=font)
+    return image.rotate(degrees, Image.Resampling.BICUBIC, fillcolor=225, center=(573, 700))
+
+
+def read_form(path: Path, image: Image.Image, content: str = "612 0 0 792 0 0") -> list[str]:
+    """The lines of the form with values typed into it: the first label is 400 pixels of 150 dpi below the edge."""
+    values = "".join(
+        f"BT /F 10 Tf 275 {792 - (400 + 150 * number + 24) * 0.48} Td ({value}) Tj ET "
+        for number, value in enumerate(VALUES)
+    )
+    picture = f"q {content} cm /I Do Q {values}"
+    path = page_pdf(path, picture, resources="/XObject<</I 6 0 R>>", more=[picture_object(image)])
+    page = read_loaded_page(1, load_page(path, DocumentFormat.PDF, 1), ENGINE, time.monotonic(), 60)
+    return [" ".join(line.split()) for line in page.text.splitlines() if line.strip()]
+
+
+def bordered(image: Image.Image) -> Image.Image:
+    """The page with the dark of the copier left of it and above."""
+    image.paste(10, (0, 0, 120, image.height))
+    image.paste(10, (0, 0, image.width, 90))
+    return image
+
+
+@pytest.mark.parametrize(
+    "image",
+    [form_page(), form_page(degrees=1.3), bordered(form_page())],
+    ids=["straight", "askew", "in a dark border"],
+)
+def test_values_typed_on_a_scanned_form_stand_beside_their_labels(tmp_path: Path, image: Image.Image) -> None:
+    lines = read_form(tmp_path / "a.pdf", image)
+    assert [line for line in lines if line.startswith(tuple(label[:8] for label in FORM))] == IN_PLACE
+
+
+def test_values_on_a_form_that_is_a_part_of_the_page_are_in_place(tmp_path: Path) -> None:
+    upper = form_page().crop((150, 100, 1275, 1100))
+    lines = read_form(tmp_path / "a.pdf", upper, "540 0 0 480 72 264")
+    assert [line for line in lines if line.startswith(tuple(label[:8] for label in FORM))] == IN_PLACE
+
+
+def test_line_typed_between_paragraphs_of_a_scan_stays_between(tmp_path: Path) -> None:
+    between = "BT /F 10 Tf 280 595 Td (Lu et approuve le 1952-03-15) Tj ET "
+    lines = read(tmp_path / "a.pdf", ACT_ON_LETTER + between + STAMP).text.splitlines()
+    places = [next(number for number, line in enumerate(lines) if part in line) for part in ("approuve", "75 000,00")]
+    assert places == sorted(places)
+    assert lines[places[0]] == "Lu et approuve le 1952-03-15"
+
+
+def test_mark_across_a_scan_is_kept_out_of_its_lines(tmp_path: Path) -> None:
+    mark = "COPIE NON OFFICIELLE DU REGISTRE"
+    marks = "".join(f"BT /F 10 Tf 150 {700 - 37 * number} Td ({mark}) Tj ET " for number in range(10))
+    page = read(tmp_path / "a.pdf", ACT_ON_LETTER + marks)
+    text = " ".join(page.text.split())
+    assert text == " ".join([*ACT_LINES, *[mark] * 10])
+
+
+def test_value_that_stands_elsewhere_in_the_print_too_is_kept(tmp_path: Path) -> None:
+    image = form_page()
+    ImageDraw.Draw(image).text(
+        (200, 1200), "Formule 3 770 292 du bureau", fill=60, font=ImageFont.load_default(size=24)
+    )
+    lines = read_form(tmp_path / "a.pdf", image)
+    assert IN_PLACE[2] in lines
+    assert "Formule 3 770 292 du bureau" in lines
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])

@@ -1,0 +1,106 @@
+"""Puts text that was typed over a scan among the lines of that scan, by where it stands."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from notaflow_pipeline.ocr.input.line_pieces import WIDE_GAP
+from notaflow_pipeline.ocr.input.reading_order import COLUMN_GAP, LayerLine, LayerWord
+
+MIN_LEVEL = 0.5
+"""Of the lower of two lines: one line reaches so far into the height of the other if both are a single row."""
+
+MAX_COLLISION = 0.2
+"""Of a typed word: what covers more of a word of the scan is a mark over the text and no value in a gap."""
+
+
+def with_typed_lines(lines: Sequence[LayerLine], typed: Sequence[LayerLine]) -> list[LayerLine]:
+    """The lines of a scan with the typed ones at their places; marks over the text come after everything.
+
+    A typed value beside words of the scan becomes a part of their line. A mark is what covers words of the scan, or says
+    the same as such a mark.
+    """
+    covering = {one.text for one in typed if one.angle or any(_covers(one, line) for line in lines)}
+    merged = list(lines)
+    for one in typed:
+        if one.text in covering:
+            continue
+        number = _level_line(merged, one)
+        if number is None:
+            _insert(merged, one)
+        else:
+            merged[number] = _joined(merged[number], one)
+    return [*merged, *(one for one in typed if one.text in covering)]
+
+
+def words_near(typed: LayerLine, lines: Sequence[LayerLine]) -> list[str]:
+    """The words of lines that stand where a typed line stands, or less than its height from there."""
+    reach = typed.bottom - typed.top
+    left, top, right, bottom = typed.left - reach, typed.top - reach, typed.right + reach, typed.bottom + reach
+    return [
+        word.text
+        for line in lines
+        for word in line.words
+        if left < (word.left + word.right) / 2 < right and top < (word.top + word.bottom) / 2 < bottom
+    ]
+
+
+def _covers(typed: LayerLine, line: LayerLine) -> bool:
+    return any(_overlap(one, other) > MAX_COLLISION for one in typed.words for other in line.words if _says(other))
+
+
+def _says(word: LayerWord) -> bool:
+    """Whether it has a letter or a figure: the dots and strokes of a form, on which values are typed, have none."""
+    return any(map(str.isalnum, word.text))
+
+
+def _overlap(one: LayerWord, other: LayerWord) -> float:
+    """The share of a word's box that lies in another one."""
+    wide = min(one.right, other.right) - max(one.left, other.left)
+    high = min(one.bottom, other.bottom) - max(one.top, other.top)
+    area = (one.right - one.left) * (one.bottom - one.top)
+    return wide * high / area if wide > 0 and high > 0 and area > 0 else 0.0
+
+
+def _level_line(lines: Sequence[LayerLine], one: LayerLine) -> int | None:
+    """The number of the line of which a typed one is a part: the nearest of those that are level with it."""
+    level = [number for number, line in enumerate(lines) if _is_level(line, one)]
+    return min(level, key=lambda number: _gap(lines[number], one), default=None)
+
+
+def _is_level(line: LayerLine, one: LayerLine) -> bool:
+    shared = min(line.bottom, one.bottom) - max(line.top, one.top)
+    return shared >= MIN_LEVEL * min(line.bottom - line.top, one.bottom - one.top)
+
+
+def _gap(line: LayerLine, one: LayerLine) -> float:
+    """The white between two lines from left to right; 0 where one has words on both sides of the other."""
+    return max(line.left - one.right, one.left - line.right, 0.0)
+
+
+def _joined(line: LayerLine, one: LayerLine) -> LayerLine:
+    """A line with typed words in it, in place of the dots and strokes on which they stand."""
+    kept = [word for word in line.words if _says(word) or not any(_beside(word, other) > 0 for other in one.words)]
+    words = sorted([*kept, *one.words], key=lambda word: word.left)
+    height = max(word.bottom - word.top for word in words)
+    parts = [words[0].text]
+    for before, word in pairwise(words):
+        parts += [COLUMN_GAP if word.left - before.right > WIDE_GAP * height else " ", word.text]
+    return replace(line, words=tuple(words), text="".join(parts))
+
+
+def _beside(one: LayerWord, other: LayerWord) -> float:
+    return min(one.right, other.right) - max(one.left, other.left)
+
+
+def _insert(lines: list[LayerLine], one: LayerLine) -> None:
+    """Put a typed line below the nearest line above it, in its own column if there is one."""
+    column = [number for number, line in enumerate(lines) if _gap(line, one) <= 0] or list(range(len(lines)))
+    above = [number for number in column if lines[number].top < one.top]
+    if above:
+        number = max(above, key=lambda number: lines[number].bottom) + 1
+        distance = (one.top - lines[number - 1].bottom) / max(one.bottom - one.top, 1.0)
+    else:
+        number, distance = min(column, key=lambda number: lines[number].top, default=0), math.inf
+    lines.insert(number, replace(one, distance=distance))

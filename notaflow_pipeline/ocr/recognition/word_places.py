@@ -1,0 +1,63 @@
+"""Where the words of a prepared page stand on the page as it came."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from notaflow_pipeline.ocr.input.reading_order import LayerLine, LayerWord
+from notaflow_pipeline.ocr.layout import Line, Word, paragraphs, text_of_line
+from notaflow_pipeline.ocr.preparing import Prepared
+
+MAX_UNEVEN = 1.03
+"""How much more a page may have been scaled one way than the other; more, and it was cropped after it was laid straight."""
+
+
+def words_on_page(words: Sequence[Word], prepared: Prepared) -> tuple[Word, ...]:
+    """The words with their places on the page before it was cropped, scaled and laid straight.
+
+    Nothing where the page was turned by a quarter or a half, or where its places cannot be told.
+    """
+    angle = math.radians(prepared.skew_degrees)
+    cos, sin = math.cos(angle), math.sin(angle)
+    width, height = prepared.source.size
+    across = prepared.image.width / (width * cos + height * abs(sin))
+    down = prepared.image.height / (height * cos + width * abs(sin))
+    if prepared.quarter_turns or not 1 / MAX_UNEVEN < across / down < MAX_UNEVEN:
+        return ()
+    factor = (across + down) / 2
+    left, top = prepared.origin[0] + width / 2, prepared.origin[1] + height / 2
+    placed = []
+    for word in words:
+        x = word.left + word.width / 2 - prepared.image.width / 2
+        y = word.middle - prepared.image.height / 2
+        wide, high = word.width / factor, word.height / factor
+        x, y = left + (x * cos - y * sin) / factor, top + (x * sin + y * cos) / factor
+        corner = round(x - wide / 2), round(y - high / 2)
+        placed.append(replace(word, left=corner[0], top=corner[1], width=round(wide), height=round(high)))
+    return tuple(placed)
+
+
+def lines_of_words(
+    words: Sequence[Word], size: tuple[int, int], box: tuple[float, float, float, float]
+) -> list[LayerLine]:
+    """The lines of an image of this size as lines of the page on which the image fills this box."""
+    across, down = (box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1]
+
+    def line_of(line: Line, distance: float) -> LayerLine:
+        placed = [
+            LayerWord(
+                word.text,
+                box[0] + word.left * across,
+                box[1] + word.top * down,
+                box[0] + word.right * across,
+                box[1] + word.bottom * down,
+            )
+            for word in line
+        ]
+        return LayerLine(tuple(placed), text_of_line(line), distance, place=max(word.bottom for word in placed))
+
+    return [
+        line_of(line, 0.0 if number else math.inf)
+        for paragraph in paragraphs(words)
+        for number, line in enumerate(paragraph)
+    ]
