@@ -125,3 +125,45 @@ def test_date_that_was_parted_at_its_hyphens_is_whole_again() -> None:
 
 def test_cells_of_a_table_are_no_parts_of_one_date() -> None:
     assert text_of_words([cell("1948-", 0, 0), cell("01-12", 130, 0)]) == "1948-    01-12"
+
+
+DATES = ["2001-11-12", "2002-12-08", "2003-11-26", "2004-11-01"]
+
+
+def rows_of(words: list[Word]) -> list[str]:
+    said = text_of_words(ordered_words(words, 1240, 1754))
+    return [" ".join(line.split()) for line in said.splitlines() if line]
+
+
+def test_cells_below_two_blocks_belong_to_the_one_that_is_nearest() -> None:
+    """The first dates reach beyond the heading above the table; the next ones do not, and were taken for cells below it."""
+    heading = [cell("Circonscription fonciere de Montreal-Est-Nord", 90, 100, 1, 1)]
+    numbers = [cell(f"10 11{n} 204", 100, 200 + 50 * n, 2 + n) for n in range(6)]
+    first = [cell(f"{DATES[n]} Renouvellement d'avis d'hypotheque", 330, 200 + 50 * n, 10, n) for n in range(3)]
+    later = [cell(f"{DATES[n]} Vente", 330, 350 + 50 * n, 11 + n) for n in range(3)]
+    names = [cell("Tremblay", 950, 200 + 50 * n, 20, n) for n in range(6)]
+    lines = rows_of([*heading, *numbers, *first, *later, *names])
+    assert lines[1:] == [f"10 11{n} 204 {date.text} Tremblay" for n, date in enumerate([*first, *later])]
+
+
+def test_parts_of_numbers_in_a_table_are_no_table_of_their_own() -> None:
+    """The first numbers of a column are one block each, and of the others each group of figures is one."""
+    lefts = {"10": 60, "118": 90, "204": 130}
+    first = [cell(said, left, 100 + 50 * row, 1 + row) for row in range(3) for said, left in lefts.items()]
+    groups = [
+        cell(said, left, 250 + 50 * row, 10 + row + 9 * n)
+        for n, (said, left) in enumerate(lefts.items())
+        for row in range(4)
+    ]
+    dates = [cell("2001-11-12", 300, 100 + 50 * n, 50, n) for n in range(7)]
+    names = [cell("Tremblay", 600, 100 + 50 * n, 51, n) for n in range(7)]
+    assert rows_of([*first, *groups, *dates, *names]) == ["10 118 204 2001-11-12 Tremblay"] * 7
+
+
+def test_last_column_with_a_few_cells_belongs_to_its_rows() -> None:
+    dates = [cell(date, 60, 100 + 50 * n, 1, n) for n, date in enumerate(DATES)]
+    names = [cell("Tremblay", 300, 100 + 50 * n, 2, n) for n in range(4)]
+    ended = [cell("Radiée", 900, 151, 3, 1)]
+    assert rows_of([*dates, *names, *ended])[1] == f"{DATES[1]} Tremblay Radiée"
+    note = [cell("Folio 7", 900, 175, 3, 1)]
+    assert rows_of([*dates, *names, *note])[1] == f"{DATES[1]} Tremblay"

@@ -86,9 +86,21 @@ def _tables_joined(words: Sequence[Word]) -> list[Word]:
         for group in _groups(columns, _same_table)
         if len(group) > 1
     ]
-    for table in tables:
-        table += _within(table, blocks, {number for other in tables for number in other})
-    return _regrouped(blocks, tables)
+    return _regrouped(blocks, list(_with_what_belongs_to_them(tables, blocks)))
+
+
+def _with_what_belongs_to_them(tables: Sequence[list[int]], blocks: Sequence[Line]) -> Iterator[list[int]]:
+    """The numbers of the blocks of each table, the largest first, with the blocks that lie within it or in its rows.
+
+    These may have been taken for a table of their own: figures of a column whose first row is one block.
+    """
+    taken: set[int] = set()
+    for table in sorted(tables, key=lambda table: -sum(len(blocks[number]) for number in table)):
+        left = [number for number in table if number not in taken]
+        if left:
+            whole = left + _belonging(left, blocks, taken | set(left))
+            taken.update(whole)
+            yield whole
 
 
 def _blocks(words: Sequence[Word]) -> list[Line]:
@@ -124,14 +136,14 @@ def _regrouped(blocks: Sequence[Line], groups: Sequence[Sequence[int]]) -> list[
 
 
 def _stacks(blocks: Sequence[Line]) -> list[list[int]]:
-    """The numbers of blocks that are cells of one column."""
+    """The numbers of blocks that are cells of one column; a block goes to the column that ends nearest above it."""
     stacks: list[list[int]] = []
     for number, block in enumerate(blocks):
-        stack = next((one for one in stacks if _is_below([w for n in one for w in blocks[n]], block)), None)
-        if stack is None:
-            stacks.append([number])
+        above = [one for one in stacks if _is_below([w for n in one for w in blocks[n]], block)]
+        if above:
+            max(above, key=lambda one: max(w.bottom for n in one for w in blocks[n])).append(number)
         else:
-            stack.append(number)
+            stacks.append([number])
     return stacks
 
 
@@ -153,19 +165,22 @@ MAX_STACK_WIDENING = 3.0
 """A cell is at most so many times as wide as another of its column; what is wider is a line of text above or below."""
 
 
-def _within(table: Sequence[int], blocks: Sequence[Line], taken: set[int]) -> list[int]:
-    """The numbers of the other blocks of short cells that lie within a table."""
+def _belonging(table: Sequence[int], blocks: Sequence[Line], taken: set[int]) -> list[int]:
+    """The numbers of the other blocks of short cells that lie within a table, or beside it in its rows."""
     words = [word for number in table for word in blocks[number]]
     left, right = min(word.left for word in words), max(word.right for word in words)
     top, bottom = min(word.top for word in words), max(word.bottom for word in words)
     letter = word_height(words)
-    return [
-        number
-        for number, block in enumerate(blocks)
-        if number not in taken
-        and all(left <= word.left and word.right <= right and top < word.middle < bottom for word in block)
-        and _words_a_cell(_rows(block), letter) <= WORDS_IN_A_LONG_CELL
-    ]
+    heights = [_height(row) for row in _rows(words)]
+
+    def belongs(block: Line) -> bool:
+        rows = _rows(block)
+        if any(not top < word.middle < bottom for word in block) or _words_a_cell(rows, letter) > WORDS_IN_A_LONG_CELL:
+            return False
+        within = all(left <= word.left and word.right <= right for word in block)
+        return within or all(any(abs(_height(row) - one) < 0.5 * letter for one in heights) for row in rows)
+
+    return [number for number, block in enumerate(blocks) if number not in taken and belongs(block)]
 
 
 def _from_the_top(words: Sequence[Word]) -> list[Word]:
