@@ -20,7 +20,7 @@ from notaflow_pipeline.ocr.orientation import turned
 from notaflow_pipeline.ocr.preparing import prepare
 from notaflow_pipeline.ocr.recognising import read_page
 from notaflow_pipeline.ocr.recognition.passes import DEFAULT_POLICY, Policy
-from notaflow_pipeline.ocr.recognition.words import is_speck
+from notaflow_pipeline.ocr.recognition.words import is_speck, without_specks
 from notaflow_pipeline.ocr.rendering import render_page
 from notaflow_pipeline_tests.ocr.samples import ACT, INDEX, act_page, index_page, page_image
 from notaflow_pipeline_tests.testing.noise import noise_image, noisy
@@ -253,6 +253,15 @@ def test_dirt_is_no_word_but_signs_that_were_read_and_all_figures_are() -> None:
     dirt = signs(("}", 5), ("L.", 12), ("—", 19))
     written = signs(("}", 60), ("à", 25), ("5", 3), ("4.", 10), ("$5", 8), ("lot", 1))
     assert [is_speck(word) for word in dirt + written] == [True] * 3 + [False] * 6
+
+
+@pytest.mark.parametrize(
+    ("before", "gap", "kept"), [("500,00", 10, True), ("Laurentie", 10, False), ("500,00", 90, False)]
+)
+def test_dollar_sign_behind_a_figure_is_no_dirt(before: str, gap: int, kept: bool) -> None:
+    amount = Word(before, 90, 1, 1, 1, 100, 10, 60, 20)
+    sign = Word("$", 2, 1, 1, 1, 160 + gap, 10, 10, 20)
+    assert (without_specks([amount, sign]) == [amount, sign]) is kept
 
 
 def test_dirt_is_neither_text_nor_does_it_lower_the_confidence() -> None:

@@ -8,7 +8,7 @@ from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.preparing import Prepared
 from notaflow_pipeline.ocr.recognition.page_languages import languages_of_page
 from notaflow_pipeline.ocr.recognition.passes import Policy, Try
-from notaflow_pipeline.ocr.recognition.words import is_speck
+from notaflow_pipeline.ocr.recognition.words import without_specks
 
 MIN_PASS_SECONDS = 0.5
 
@@ -38,7 +38,7 @@ class PassRunner:
         languages = languages or self.languages.first
         words = self._engine.find_words(prepared.image, prepared.dpi, left_seconds, languages, segmentation)
         if self.policy.without_specks:
-            words = [word for word in words if not is_speck(word)]
+            words = without_specks(words)
         self._seconds_a_pixel = (cpu_seconds() - began) / (prepared.image.width * prepared.image.height)
         return Try(words, prepared)
 

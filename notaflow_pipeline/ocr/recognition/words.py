@@ -38,6 +38,21 @@ def character_inches(words: list[Word], dpi: int | None) -> float:
     return statistics.median(widths) / (dpi or TARGET_DPI) if widths else math.inf
 
 
+def without_specks(words: list[Word]) -> list[Word]:
+    """The words without dirt; a `$` behind a figure is the end of an amount, however surely it was read."""
+    before = [None, *words]
+    return [
+        word
+        for one, word in zip(before, words, strict=False)
+        if not is_speck(word) or (one and _ends_amount(one, word))
+    ]
+
+
+def _ends_amount(one: Word, word: Word) -> bool:
+    same_line = (one.block, one.paragraph, one.line) == (word.block, word.paragraph, word.line)
+    return same_line and word.text == "$" and one.text[-1].isdigit() and word.left - one.right < 2 * one.height
+
+
 def is_speck(word: Word) -> bool:
     """Whether this is dirt that the engine took for a sign: less than a guess, and neither a word nor a figure."""
     written = sum(map(str.isalnum, word.text))
