@@ -1,0 +1,166 @@
+"""Draws index pages with invented entries, so that every cell of them is known, clean or as scans spoil them."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from itertools import groupby, product
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from scripts import make_samples as drawing
+
+HEAD_AND_FOOT_POINTS = 205
+NUMBER = re.compile(r"\d{1,3}( \d{3})*|\d{4}-\d\d-\d\d|\d{1,3}( \d{3})*,\d\d \$")
+"""A number of inscription, a date, an amount."""
+
+FACES = ("sans", "serif", "typed")
+POINTS = (6.5, 8, 10, 12)
+DPI = (150, 200, 300)
+TURNS = (0, 90, 180, 270)
+
+Rows = list[tuple[str, ...]]
+Draw = Callable[[str], "IndexPage"]
+
+
+@dataclass(frozen=True)
+class IndexPage:
+    """A scanned page, what stands on it line by line, and the rows of its table."""
+
+    name: str
+    image: Image.Image
+    dpi: int
+    lines: list[str]
+    rows: list[str]
+    cells: Counter[str]
+
+
+Style = drawing.Table
+Fault = drawing.Fault
+
+FOOT = "Page 1 de 1"
+
+
+def _index(style: Style, lines: int, dpi: int, *faults: Fault, bits: int = 1, since: date = date(2001, 11, 12)) -> Draw:
+    """What draws one page of an index: as many lines as fit, the same on every run."""
+
+    def draw(name: str) -> IndexPage:
+        rng = np.random.default_rng([drawing.SEED, *name.encode()])
+        first = 10_118_204 if since.year > 1975 else 14_208
+        rows = drawing.entries(rng, min(lines, _room(style)), since, first)
+        fields = drawing.fields_of("Montréal", "Cadastre du Québec", "3 770 292")
+        marks = drawing.table_page(style, fields, rows, FOOT)
+        return _scanned(name, [marks], style.page, rows, dpi, rng, faults, bits)
+
+    return draw
+
+
+def _open_book(dpi: int, *faults: Fault) -> Draw:
+    def draw(name: str) -> IndexPage:
+        rng = np.random.default_rng([drawing.SEED, *name.encode()])
+        rows = drawing.entries(rng, 60, date(1921, 5, 3), 14_208)
+        both = drawing.double_page(drawing.fields_of("Kamouraska", "Paroisse de Saint-André", "212"), rows)
+        fold = drawing.LETTER[0]
+        halves = [[m for m in both if _start(m) < fold], [m for m in both if _start(m) >= fold]]
+        return _scanned(name, halves, drawing.TABLOID, rows, dpi, rng, faults, 8)
+
+    return draw
+
+
+def _start(mark: drawing.Mark) -> float:
+    return mark.x0 if isinstance(mark, drawing.Rule) else mark.x
+
+
+def _scanned(
+    name: str,
+    halves: Sequence[Sequence[drawing.Mark]],
+    size: drawing.Size,
+    rows: Rows,
+    dpi: int,
+    rng: np.random.Generator,
+    faults: Sequence[Fault],
+    bits: int,
+) -> IndexPage:
+    image = drawing.on_paper([mark for half in halves for mark in half], size, dpi, rng)
+    for fault in faults:
+        image = fault(image, rng)
+    image = drawing.one_bit(image).convert("L") if bits == 1 else image
+    said = [" ".join(cell for cell in row if cell) for row in rows]
+    cells = Counter(cell for row in rows for cell in row if NUMBER.fullmatch(cell))
+    return IndexPage(name, image, dpi, [line for half in halves for line in _lines(half)], said, cells)
+
+
+def _lines(marks: Sequence[drawing.Mark]) -> list[str]:
+    """What stands on a page, from the top and from the left."""
+    texts = sorted((m for m in marks if isinstance(m, drawing.Text)), key=lambda m: (round(m.baseline, 1), m.x))
+    return [" ".join(m.text for m in line) for _, line in groupby(texts, lambda m: round(m.baseline, 1))]
+
+
+def _printed(points: float, page: drawing.Size = drawing.LETTER, face: str = "sans") -> Style:
+    return replace(drawing.PRINTED, page=page, hand=face, hand_size=points, row_height=points * 1.75)
+
+
+def scanned_pages() -> dict[str, Draw]:
+    """Pages as scans spoil them, one bit deep but for a few."""
+    soft = drawing.grained()
+    eight = _printed(8)
+    return {
+        **{f"{points} pt": _index(_printed(points), 40, 300, soft) for points in (6.5, 7, 8, 9, 10)},
+        "6.5 pt serif": _index(_printed(6.5, face="serif"), 40, 300, soft),
+        "6.5 pt, 200 dpi": _index(_printed(6.5), 40, 200, soft),
+        "8 pt, 200 dpi": _index(eight, 40, 200, soft),
+        "8 pt, 60 lines, 200 dpi": _index(drawing.DENSE, 60, 200, drawing.grained(20, 0.6)),
+        "8 pt, pepper, 200 dpi": _index(eight, 40, 200, drawing.salt_and_pepper(0.02)),
+        "7 pt, noisy grey": _index(_printed(7), 40, 300, drawing.grained(70, 0.9), bits=8),
+        "7 pt, faint grey": _index(_printed(7), 40, 300, soft, drawing.faded(165, 225), bits=8),
+        "7 pt, skewed 2": _index(_printed(7), 40, 300, drawing.skewed(2), soft),
+        "typed 8.4 pt": _index(drawing.TYPED_TABLE, 50, 300, drawing.grained(34, 0.9), since=date(1961, 2, 7)),
+        "double page, 200 dpi": _open_book(200, drawing.gutter, drawing.grained(3), drawing.faded(20, 232)),
+        "double page, 300 dpi": _open_book(300, drawing.gutter, drawing.grained(3), drawing.faded(20, 232)),
+    }
+
+
+def clean_pages(*, every: bool) -> dict[str, Draw]:
+    """Clean grey pages in each size of print, at each resolution, ruled and not, by kind.
+
+    With `every` they lie all four ways (96 pages); else each lies in one of these ways (24 pages), all four as often. What is
+    wider than its column is set smaller, as on all of these pages: most of the dates and amounts in 12 points.
+    """
+    pages: dict[str, Draw] = {}
+    for (i, points), (j, dpi), ruled in product(enumerate(POINTS), enumerate(DPI), (True, False)):
+        face = FACES[(i + j) % len(FACES)]
+        for turn in TURNS if every else (TURNS[(i + 2 * j + 3 * ruled) % 4],):
+            kind = f"{points} pt {face}, {dpi} dpi, {'ruled' if ruled else 'unruled'}, {turn}°"
+            pages[kind] = _clean(points, face, dpi, turn, ruled=ruled)
+    return pages
+
+
+def _clean(points: float, face: str, dpi: int, turn: int, *, ruled: bool) -> Draw:
+    style = replace(_printed(points, face=face), ruled=ruled)
+
+    def draw(name: str) -> IndexPage:
+        # the same entries whichever way the page lies
+        rng = np.random.default_rng([drawing.SEED, *name.rpartition(",")[0].encode()])
+        rows = drawing.entries(rng, min(40, _room(style)), date(2001, 11, 12), 10_118_204)
+        marks = drawing.table_page(style, drawing.fields_of("Montréal", "Cadastre du Québec", "3 770 292"), rows, FOOT)
+        marks = [mark for mark in marks if ruled or not isinstance(mark, drawing.Rule)]
+        page = _scanned(name, [marks], style.page, rows, dpi, rng, (drawing.grained(3, 0.5),), 8)
+        return replace(page, image=page.image.rotate(turn, expand=True))
+
+    return draw
+
+
+def _room(style: Style) -> int:
+    """How many rows fit on a page."""
+    return int((style.page[1] - HEAD_AND_FOOT_POINTS) / style.row_height)
+
+
+def missing_fonts() -> Iterator[str]:
+    """The Debian packages of fonts that the pages are drawn with and that are not here."""
+    used = {"sans", "sans-bold", "serif", "serif-bold", "typed", "didot", "didot-bold"}
+    yield from sorted(
+        {package for name, (path, package) in drawing.FONTS.items() if name in used and not Path(path).exists()}
+    )
