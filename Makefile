@@ -46,7 +46,7 @@ test-pg15: setup-dev
 	NOTAFLOW_TEST_ROLE=$(ROLE) scripts/with_postgres.sh 15 \
 		.venv/bin/pytest -n auto --dist loadgroup --durations=10 notaflow_pipeline_tests/job_queue $(TESTS)
 
-# the corpus is looked for beside the project, or where NOTAFLOW_CORPUS says; without it drawn pages alone are compared
+# the corpus is looked for beside the project, or where NOTAFLOW_CORPUS says; drawn pages and the samples are always compared
 quality: setup-dev
 	.venv/bin/python -m benchmarks.quality_gate $(if $(PAGES),--pages $(PAGES))
 

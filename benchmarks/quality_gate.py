@@ -1,18 +1,20 @@
 """Compares what the pipeline reads with what bare `tesseract -l fra+eng` reads, page by page, in groups.
 
-The groups are the folders `pages` and `layouts` of the corpus, where it is present, and pages that are drawn here, of the
-kinds on which text was lost before (`notaflow_pipeline_tests/ocr/drawn_pages.py`). Given are for each group, ours beside
+The groups are the folders `pages` and `layouts` of the corpus, where it is present; pages that are drawn here, of the
+kinds on which text was lost before (`notaflow_pipeline_tests/ocr/drawn_pages.py`); and the project's own samples, whole
+documents of which `notaflow_pipeline/samples/MANIFEST.json` says what must be found. Given are for each group, ours beside
 bare: the mean character error rate (CER), the share of the transcription's words that were found, CPU seconds a page,
 and the page that is worst compared with bare in each of the two. Pages whose transcription has no reading order
-(MANIFEST.tsv says "order of the transcription: none") count in words found alone. The line that libraries print under
-their scans, which no transcription has, is taken out of both texts.
+(MANIFEST.tsv says "order of the transcription: none") count in words found alone. So do samples: for them it is the share
+of the manifest's texts, each found as a whole, and for a blank one whether nothing was found; bare gets their pages
+drawn at 300 dpi. The line that libraries print under their scans, which no transcription has, is taken out of both texts.
 
 `benchmarks/quality.json` holds the recorded figures of each page. The program ends with status 1 when a group is worse
 than recorded for the same pages: by more than 0.005 in mean CER or words found, by more than 0.02 in its worst page
 compared with bare, or by more than 0.3 in CPU seconds divided by those of bare (left out where the cached seconds of
 bare are from another run). One process, one thread, tesserocr.
 
-usage: python -m benchmarks.quality_gate [--groups pages layouts drawn] [--pages N] [--record] [--bare-cache FOLDER]
+usage: python -m benchmarks.quality_gate [--groups pages layouts drawn samples] [--pages N] [--record] [--bare-cache FOLDER]
 """
 
 import argparse
@@ -31,19 +33,19 @@ from pathlib import Path
 
 from PIL import Image
 
-from benchmarks.scoring import character_error_rate, transcribed_pages, without_library_footer, words_found
+from benchmarks.quality_pages import Page, groups_of_pages, images_for_bare, spread
+from benchmarks.scoring import character_error_rate, phrases_found, without_library_footer, words_found
 from notaflow_pipeline.ocr.confinement import FOR_ALL
-from notaflow_pipeline.ocr.engine import Recognition, TesserocrEngine
+from notaflow_pipeline.ocr.engine import TesserocrEngine
 from notaflow_pipeline.ocr.engines.models import for_typescript
-from notaflow_pipeline.ocr.opening import DocumentFormat
-from notaflow_pipeline.ocr.recognising import read_page
-from notaflow_pipeline.ocr.rendering import page_dpi, render_page
-from notaflow_pipeline_tests.ocr import drawn_pages
+from notaflow_pipeline.ocr.limits import Limits
+from notaflow_pipeline.ocr.opening import open_document
+from notaflow_pipeline.ocr.recognition.layered_page import read_loaded_page
+from notaflow_pipeline.ocr.rendering import load_page
 
 PROJECT = Path(__file__).resolve().parents[1]
 RECORDED = PROJECT / "benchmarks" / "quality.json"
 LANGUAGES = "fra+eng"
-NO_ORDER = "order of the transcription: none"
 PATIENCE_SECONDS = 600.0
 
 MAX_LOSS = 0.005
@@ -57,18 +59,8 @@ MAX_CPU_LOSS = 0.3
 
 
 @dataclass(frozen=True)
-class Page:
-    """A page image file, its text, and whether that text has a reading order."""
-
-    name: str
-    path: Path
-    truth: str
-    has_order: bool = True
-
-
-@dataclass(frozen=True)
 class Figures:
-    """How one program did on one page; `cer` is None where the transcription has no order."""
+    """How one program did on one page; `cer` is None where the order of the text is not known."""
 
     cer: float | None
     found: float
@@ -104,10 +96,12 @@ def main() -> None:
     bare = _Bare(arguments.bare_cache)
     with tempfile.TemporaryDirectory(prefix="quality-") as folder:
         groups: dict[str, Group] = {}
-        for name, pages in _groups(arguments.corpus, Path(folder)).items():
+        for name, pages in groups_of_pages(arguments.corpus, Path(folder)).items():
             if name in arguments.groups:
-                chosen = [page for page in _spread(pages, arguments.pages) if arguments.only in page.name]
-                groups[name] = {page.name: _pair(page, read, bare, arguments.keep) for page in chosen}
+                chosen = [page for page in spread(pages, arguments.pages) if arguments.only in page.name]
+                groups[name] = {page.name: _pair(page, read, bare, Path(folder), arguments.keep) for page in chosen}
+                if not chosen:
+                    continue
                 _print_group(name, groups[name], all_pages=arguments.all)
     if arguments.record:
         _record(groups)
@@ -121,7 +115,7 @@ def _arguments() -> argparse.Namespace:
     corpus = Path(os.environ.get("NOTAFLOW_CORPUS", PROJECT.parent / "shared" / "corpus"))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, default=corpus, help="the folder with pages and layouts")
-    parser.add_argument("--groups", nargs="*", default=["pages", "layouts", "drawn"])
+    parser.add_argument("--groups", nargs="*", default=["pages", "layouts", "drawn", "samples"])
     parser.add_argument("--pages", type=int, help="so many pages of each group, spread over it")
     parser.add_argument("--only", default="", help="part of a page's name")
     parser.add_argument("--all", action="store_true", help="print every page, not only those that are worse than bare")
@@ -131,40 +125,10 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-# --- Pages -----------------------------------------------------------------------------------------------------------
-
-
-def _groups(corpus: Path, folder: Path) -> dict[str, list[Page]]:
-    groups = {name: _corpus_pages(corpus, name) for name in ("pages", "layouts") if (corpus / name).is_dir()}
-    groups["drawn"] = list(_drawn_pages(folder))
-    return groups
-
-
-def _corpus_pages(corpus: Path, group: str) -> list[Page]:
-    manifest = (corpus / "MANIFEST.tsv").read_text(encoding="utf-8").splitlines()
-    unordered = {line.split("\t")[0] for line in manifest if NO_ORDER in line}
-    pages = transcribed_pages(corpus / group)
-    return [
-        Page(path.stem, path, truth, has_order=f"{group}/{path.name}" not in unordered) for path, truth in pages.items()
-    ]
-
-
-def _drawn_pages(folder: Path) -> Iterator[Page]:
-    for name, draw in drawn_pages.PAGES.items():
-        page = draw()
-        path = folder / f"{name}.png"
-        page.image.save(path, dpi=(page.dpi, page.dpi))
-        yield Page(name, path, page.text)
-
-
-def _spread(pages: list[Page], count: int | None) -> list[Page]:
-    return pages if count is None else pages[:: max(1, -(-len(pages) // count))]
-
-
 # --- Reading ---------------------------------------------------------------------------------------------------------
 
 
-Reader = Callable[[Path], Recognition]
+Reader = Callable[[Path], str]
 
 
 def _reader() -> Reader:
@@ -173,11 +137,11 @@ def _reader() -> Reader:
     for languages in ("fra", "eng", LANGUAGES, for_typescript("fra"), for_typescript(LANGUAGES)):  # loads the models
         engine.find_words(Image.new("L", (99, 99), 255), 150, PATIENCE_SECONDS, languages)
 
-    def read(path: Path) -> Recognition:
-        with Image.open(path) as opened:
-            document_format = DocumentFormat(opened.format)
-        image = render_page(path, document_format, 1)
-        return read_page(image, page_dpi(image), engine, PATIENCE_SECONDS)
+    def read(path: Path) -> str:
+        opened = open_document(path, Limits())
+        pages = [load_page(path, opened.format, number) for number in range(1, opened.pages + 1)]
+        began = time.monotonic()
+        return "\n\n".join(read_loaded_page(1, page, engine, began, PATIENCE_SECONDS).text for page in pages)
 
     return read
 
@@ -220,23 +184,25 @@ def _children_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _pair(page: Page, read: Reader, bare: _Bare, keep: Path | None) -> Pair:
+def _pair(page: Page, read: Reader, bare: _Bare, folder: Path, keep: Path | None) -> Pair:
     began = time.process_time()
     ours = read(page.path)
     seconds = time.process_time() - began
-    bare_text, bare_seconds = bare.read(page.path)
+    parts = [bare.read(image) for image in images_for_bare(page.path, folder)]
+    bare_text, bare_seconds = "\n\n".join(text for text, _ in parts), sum(seconds for _, seconds in parts)
     if keep:
         keep.mkdir(parents=True, exist_ok=True)
-        (keep / f"{page.name}.ours.txt").write_text(ours.text, encoding="utf-8")
+        (keep / f"{page.name}.ours.txt").write_text(ours, encoding="utf-8")
         (keep / f"{page.name}.bare.txt").write_text(bare_text, encoding="utf-8")
         (keep / f"{page.name}.truth.txt").write_text(page.truth, encoding="utf-8")
-    return Pair(_figures(page, ours.text, seconds), _figures(page, bare_text, bare_seconds))
+    return Pair(_figures(page, ours, seconds), _figures(page, bare_text, bare_seconds))
 
 
 def _figures(page: Page, text: str, seconds: float) -> Figures:
     text = without_library_footer(text)
     cer = round(character_error_rate(page.truth, text), 4) if page.has_order else None
-    return Figures(cer, round(words_found(page.truth, text), 4), round(seconds, 2))
+    found = words_found(page.truth, text) if page.phrases is None else phrases_found(page.phrases, text)
+    return Figures(cer, round(found, 4), round(seconds, 2))
 
 
 # --- Judging ---------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ left is what the engine answers for.
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import jiwer
@@ -54,6 +55,14 @@ def words_found(truth: str, found: str) -> float:
     """Which share of the transcription's words were found, whatever their order."""
     expected, got = Counter(_normal(truth).split()), Counter(_normal(found).split())
     return sum((expected & got).values()) / max(1, sum(expected.values()))
+
+
+def phrases_found(phrases: Sequence[str], text: str) -> float:
+    """Which share of the phrases was found, each as a whole; without any, whether nothing was found."""
+    found = _normal(text)
+    if not phrases:
+        return float(not found)
+    return sum(_normal(phrase) in found for phrase in phrases) / len(phrases)
 
 
 def cells_found(cells: Counter[str], text: str) -> int:
