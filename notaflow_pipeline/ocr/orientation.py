@@ -49,6 +49,11 @@ def skew_degrees(image: Image.Image, least: float = LEAST_SKEW_DEGREES) -> float
     return fine if abs(fine) >= least and gain > LEAST_SKEW_GAIN else 0.0
 
 
+def profile_power(image: Image.Image) -> float:
+    """How much the rows of a page differ from their neighbours: most where its lines are level."""
+    return _profile_power(_ink_sample(image, 900), 0)
+
+
 def turned(image: Image.Image, degrees: float) -> Image.Image:
     """The page turned counter-clockwise, on white."""
     return image.rotate(degrees, Image.Resampling.BILINEAR, expand=True, fillcolor=255)

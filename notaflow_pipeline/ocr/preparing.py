@@ -18,6 +18,7 @@ from notaflow_pipeline.ocr.ink import FAINTEST_INK
 from notaflow_pipeline.ocr.noise import noise_level, without_noise
 from notaflow_pipeline.ocr.orientation import laid_straight, lies_on_its_side, skew_degrees, turned
 from notaflow_pipeline.ocr.preprocessing.borders import box_within_borders, without_dark_borders
+from notaflow_pipeline.ocr.preprocessing.curved_lines import LineCurve, line_curve
 from notaflow_pipeline.ocr.rules import without_ruling
 from notaflow_pipeline.ocr.shades import quantile, sample
 
@@ -83,6 +84,7 @@ class Prepared:
     quarter_turns: int = 0
     skew_degrees: float = 0.0
     origin: tuple[int, int] = (0, 0)
+    curve: LineCurve | None = None
 
 
 def prepare(image: Image.Image, dpi: int | None, steps: Steps = ALL_STEPS, target_dpi: int = TARGET_DPI) -> Prepared:
@@ -100,7 +102,9 @@ def prepare(image: Image.Image, dpi: int | None, steps: Steps = ALL_STEPS, targe
     if skew:
         page = _level(source, dpi, steps, target_dpi, skew)
         page = page.transpose(Image.Transpose.ROTATE_90) if turns else page
-    return Prepared(page, target_dpi if steps.scale else dpi, source, dpi, steps, turns, skew, box[:2])
+    curve = line_curve(page, turns) if steps.straighten else None
+    page = curve.straightened(page) if curve else page
+    return Prepared(page, target_dpi if steps.scale else dpi, source, dpi, steps, turns, skew, box[:2], curve)
 
 
 def as_it_lay(prepared: Prepared) -> Prepared:
@@ -115,8 +119,10 @@ def at_resolution(prepared: Prepared, target_dpi: int) -> Prepared:
     if prepared.dpi == target_dpi or not prepared.steps.scale:
         return prepared
     page = _level(prepared.source, prepared.stated_dpi, prepared.steps, target_dpi, prepared.skew_degrees)
-    for _ in range(prepared.quarter_turns):
-        page = page.transpose(Image.Transpose.ROTATE_90)
+    for turns in range(prepared.quarter_turns + 1):
+        page = page.transpose(Image.Transpose.ROTATE_90) if turns else page
+        if prepared.curve and prepared.curve.quarter_turns == turns:
+            page = prepared.curve.straightened(page)
     return replace(prepared, image=page, dpi=target_dpi)
 
 

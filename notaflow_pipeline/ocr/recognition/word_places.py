@@ -30,6 +30,8 @@ def words_on_page(words: Sequence[Word], prepared: Prepared) -> tuple[Word, ...]
     for word in words:
         x = word.left + word.width / 2 - prepared.image.width / 2
         y = word.middle - prepared.image.height / 2
+        if prepared.curve:
+            y += prepared.curve.fall_pixels(word.left + word.width / 2, prepared.image.width)
         wide, high = word.width / factor, word.height / factor
         x, y = left + (x * cos - y * sin) / factor, top + (x * sin + y * cos) / factor
         corner = round(x - wide / 2), round(y - high / 2)
