@@ -22,7 +22,7 @@ from notaflow_pipeline.alerting.receivers import Receiver
 from notaflow_pipeline.health_checks import judge_queue
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.job_queue.schema.migrate import migrate
-from notaflow_pipeline.local.embedded import embedded_database
+from notaflow_pipeline.local.embedded_postgres import embedded_database
 from notaflow_pipeline.settings import Settings
 
 FILL = """

@@ -33,7 +33,7 @@ from benchmarks.cost_engine import TextEngine
 from notaflow_pipeline.job_queue.database.connections import open_pool
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.schema.migrate import migrate
-from notaflow_pipeline.local.embedded import embedded_database
+from notaflow_pipeline.local.embedded_postgres import embedded_database
 from notaflow_pipeline.settings import load_settings
 from notaflow_pipeline.worker.assembly import checked_pipeline
 

@@ -26,7 +26,7 @@ from psycopg import Connection
 from notaflow_pipeline.job_queue.database.connections import open_pool
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.schema.migrate import migrate
-from notaflow_pipeline.local.embedded import embedded_database
+from notaflow_pipeline.local.embedded_postgres import embedded_database
 from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.ocr.reading import Reader
 from notaflow_pipeline.settings import load_settings

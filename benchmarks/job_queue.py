@@ -31,7 +31,7 @@ import psycopg
 from benchmarks.peers.correctness import MOST_EXECUTIONS, Correctness, examine
 from benchmarks.peers.systems import NOTAFLOW, PGQUEUER, PROCRASTINATE, Installed, System, go, reports
 from benchmarks.peers.worker_side import AS_SHIPPED
-from notaflow_pipeline.local.embedded import embedded_database
+from notaflow_pipeline.local.embedded_postgres import embedded_database
 
 PROJECT = Path(__file__).resolve().parents[1]
 RESULT_BYTES = 4096

@@ -31,7 +31,7 @@ from psycopg.rows import class_row
 
 from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
-from notaflow_pipeline.local.embedded import running_database_url
+from notaflow_pipeline.local.embedded_postgres import running_database_url
 from notaflow_pipeline.settings import load_settings
 
 START_SECONDS = 180.0

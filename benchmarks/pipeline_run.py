@@ -17,7 +17,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from benchmarks.contenders import Measured, measuring, server_cpu_seconds
-from notaflow_pipeline.local.embedded import embedded_database
+from notaflow_pipeline.local.embedded_postgres import embedded_database
 
 PROJECT = Path(__file__).resolve().parents[1]
 

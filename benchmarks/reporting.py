@@ -32,7 +32,7 @@ from psycopg import Connection, sql
 
 from notaflow_pipeline.job_queue.database.connections import open_pool
 from notaflow_pipeline.job_queue.schema.migrate import migrate
-from notaflow_pipeline.local.embedded import embedded_database
+from notaflow_pipeline.local.embedded_postgres import embedded_database
 from notaflow_pipeline.reporting.daily_storage import write_day
 from notaflow_pipeline.reporting.reconciliation import find_daily_differences
 

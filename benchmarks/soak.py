@@ -36,7 +36,7 @@ import psycopg
 from benchmarks.soak_report import report
 from benchmarks.soak_sampling import count_connections, sample
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
-from notaflow_pipeline.local.embedded import running_database_url
+from notaflow_pipeline.local.embedded_postgres import running_database_url
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests.ocr import samples
 from notaflow_pipeline_tests.processes.dagster_ui import CODE, DagsterUI

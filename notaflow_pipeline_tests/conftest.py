@@ -17,7 +17,7 @@ from psycopg_pool import ConnectionPool
 
 from notaflow_pipeline.job_queue.database.connections import connect, open_pool
 from notaflow_pipeline.job_queue.schema.migrate import migrate
-from notaflow_pipeline.local.embedded import embedded_database
+from notaflow_pipeline.local.embedded_postgres import embedded_database
 from notaflow_pipeline_tests.faults import pooler
 from notaflow_pipeline_tests.testing import least_privilege
 

@@ -12,7 +12,7 @@ from notaflow_pipeline import health_checks
 from notaflow_pipeline.alerting import daily_metrics
 from notaflow_pipeline.alerting.thresholds import Verdict
 from notaflow_pipeline.health_checks import Check
-from notaflow_pipeline.job_queue.maintenance.requeue import Choice, requeue_exhausted
+from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter, requeue_exhausted
 from notaflow_pipeline.job_queue.metrics import acknowledge_exhausted
 from notaflow_pipeline.job_queue.pause import pause, resume
 from notaflow_pipeline.reporting.daily_storage import write_day
@@ -158,7 +158,7 @@ def test_exhausted_document_alarms_until_somebody_looked_or_it_goes_round_again(
     connection.execute("DELETE FROM ocr_exhausted_seen")
     connection.execute("UPDATE extraction_queue SET ocr_last_error_at = clock_timestamp() - interval '25 hours'")
     assert verdict(connection, health_checks.EXHAUSTED).figures["not_looked_at"] == 2
-    requeue_exhausted(connection, Choice(sources=("index",)))
+    requeue_exhausted(connection, ExhaustedFilter(sources=("index",)))
     assert not verdict(connection, health_checks.EXHAUSTED).alarming
 
 

@@ -28,7 +28,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from notaflow_pipeline.job_queue.schema.migrate import migrate
 from notaflow_pipeline.local.dev_server import SAMPLES
-from notaflow_pipeline.local.embedded import embedded_database, running_database_url
+from notaflow_pipeline.local.embedded_postgres import embedded_database, running_database_url
 from notaflow_pipeline.reporting.html_page import render_page, write_page
 from notaflow_pipeline.reporting.report_data import QueueNow, gather_figures
 from notaflow_pipeline.settings import Settings

@@ -6,13 +6,13 @@ from datetime import timedelta
 
 from worker_side import Order, await_go, misbehave, note, order, report, text
 
+from notaflow_pipeline.job_queue.claim_position import ClaimPosition
 from notaflow_pipeline.job_queue.claims import claim_documents
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.job_queue.lease_renewal import renew
 from notaflow_pipeline.job_queue.maintenance.recovery import recover
-from notaflow_pipeline.job_queue.model import Claim, Reading, Recording
+from notaflow_pipeline.job_queue.model import Claim, OcrResult, Recording
 from notaflow_pipeline.job_queue.outcomes import record_texts
-from notaflow_pipeline.job_queue.queue_head import QueueHead
 from notaflow_pipeline.job_queue.schema.migrate import migrate
 
 SOURCES = ("index",)
@@ -51,7 +51,7 @@ def main() -> None:
 def _work(connection, given: Order) -> None:
     cpu, latencies, done = time.process_time(), [], 0
     lease = timedelta(seconds=given.lease_seconds)
-    head = QueueHead()  # as the pipeline has one
+    head = ClaimPosition()  # as the pipeline has one
     while given.command != "probe" or len(latencies) < given.count:
         began = time.perf_counter()
         claims = claim_documents(
@@ -91,8 +91,8 @@ def _execute(connection, given: Order, claim: Claim) -> bool:
     return accepted
 
 
-def _reading(given: Order) -> Reading:
-    return Reading(text(given.result_bytes), 1, 90.0, 0, 0, given.result_bytes, "benchmark")
+def _reading(given: Order) -> OcrResult:
+    return OcrResult(text(given.result_bytes), 1, 90.0, 0, 0, given.result_bytes, "benchmark")
 
 
 if __name__ == "__main__":

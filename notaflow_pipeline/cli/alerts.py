@@ -21,10 +21,10 @@ from notaflow_pipeline.alerting.thresholds import Verdict
 from notaflow_pipeline.cli.context import open_database
 from notaflow_pipeline.cli.output import Json, app, print_json, say, say_aside, screen
 from notaflow_pipeline.health_checks import Check, judge_everything
-from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable, connect, unavailable
+from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable, connect, database_unavailable
 from notaflow_pipeline.job_queue.metrics import acknowledge_exhausted
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch, require_schema
-from notaflow_pipeline.local.embedded import running_database_url
+from notaflow_pipeline.local.embedded_postgres import running_database_url
 from notaflow_pipeline.settings import Settings, SettingsError, load_settings
 
 DELIVER_SECONDS = 60
@@ -141,7 +141,7 @@ def _look(
             verdicts += judge_everything(connection, settings)
             _record(connection, settings, verdicts, receivers)
     except psycopg.Error as lost:
-        raise unavailable(url, lost) from lost
+        raise database_unavailable(url, lost) from lost
     return deliver(open_connection, receivers, budget_seconds=DELIVER_SECONDS).problems
 
 

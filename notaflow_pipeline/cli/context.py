@@ -14,7 +14,7 @@ from psycopg import Connection
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.job_queue.schema.check import find_schema_differences, require_schema
 from notaflow_pipeline.job_queue.schema.migrate import migrate
-from notaflow_pipeline.local.embedded import database_url
+from notaflow_pipeline.local.embedded_postgres import database_url
 from notaflow_pipeline.settings import Settings, SettingsError
 
 

@@ -10,16 +10,16 @@ from rich.table import Table
 
 from notaflow_pipeline import __version__
 from notaflow_pipeline.cli.output import Json, app, print_json, say, say_aside, screen
-from notaflow_pipeline.job_queue.claim_trial import Trial, try_claim
+from notaflow_pipeline.job_queue.claim_check import ClaimCheck, check_claim
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.job_queue.database.search_path import queue_schema
 from notaflow_pipeline.job_queue.schema.check import find_schema_differences
-from notaflow_pipeline.job_queue.schema.losses import Loss
-from notaflow_pipeline.job_queue.schema.migrate import Migrated, MigrationFailed, losses_of_down, migrate_down
+from notaflow_pipeline.job_queue.schema.migrate import Migrated, MigrationFailed, find_data_loss, migrate_down
 from notaflow_pipeline.job_queue.schema.migrate import migrate as apply_migrations
 from notaflow_pipeline.job_queue.schema.privileges import missing_privileges
 from notaflow_pipeline.job_queue.schema.roles import grant_roles, has_roles
-from notaflow_pipeline.local.embedded import database_url, owner_database_url
+from notaflow_pipeline.job_queue.schema.rollback_data_loss import DataLoss
+from notaflow_pipeline.local.embedded_postgres import database_url, owner_database_url
 from notaflow_pipeline.settings import Settings, SettingsError, load_settings, origins
 
 
@@ -104,14 +104,14 @@ def migrate(
             _say_granted(grant_roles(url), as_json)
         elif down_to is not None:
             if not yes:
-                _confirm(losses_of_down(url, to=down_to), may_ask=sys.stdin.isatty() and not as_json)
+                _confirm(find_data_loss(url, to=down_to), may_ask=sys.stdin.isatty() and not as_json)
             _say_taken_back(migrate_down(url, to=down_to), as_json)
         else:
             done = apply_migrations(url, sources=settings.sources, to=to)
             _say_migrated(done, as_json)
-            if not as_json and has_roles(url) and (done.applied or done.mended):
+            if not as_json and has_roles(url) and (done.applied or done.repaired):
                 say_aside(AGAIN_ROLES)
-            if done.left:
+            if done.remaining:
                 sys.exit(1)
 
 
@@ -121,7 +121,11 @@ def _check_schema(url: str, settings: Settings, as_json: bool) -> None:
         rights = list(missing_privileges(connection))
         schema = queue_schema(connection)
         # a document that cannot be claimed shows what no list of privileges does: triggers of other programs
-        trial = Trial(ok=True, detail="not tried") if differences or rights else try_claim(connection, settings.sources)
+        trial = (
+            ClaimCheck(ok=True, detail="not tried")
+            if differences or rights
+            else check_claim(connection, settings.sources)
+        )
     ready = not (differences or rights) and trial.ok
     if as_json:
         found = {"schema": schema, "differences": differences, "missing_privileges": rights, "claim": asdict(trial)}
@@ -158,17 +162,17 @@ def _say_migrated(done: Migrated, as_json: bool) -> None:
         return
     for name in done.applied:
         say(f"applied {name}")
-    for source in done.switched_on:
+    for source in done.indexed_sources:
         say(f"built the index for claims of {source!r}")
-    for lacking in done.mended:
+    for lacking in done.repaired:
         say(f"mended: {lacking}")
-    if not (done.applied or done.switched_on or done.mended):
+    if not (done.applied or done.indexed_sources or done.repaired):
         say("Nothing to be applied.")
-    for difference in done.left:
+    for difference in done.remaining:
         say_aside(f"still to be mended by hand: {difference}")
 
 
-def _confirm(losses: list[Loss], *, may_ask: bool) -> None:
+def _confirm(losses: list[DataLoss], *, may_ask: bool) -> None:
     """Name what would be deleted, and ask; a script has to say --yes."""
     if not losses:
         return

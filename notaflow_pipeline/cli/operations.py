@@ -14,7 +14,12 @@ from notaflow_pipeline.cli.output import Json, app, print_json, progress_bar, sa
 from notaflow_pipeline.job_queue.invariants import LOOK_BACK, accept, find_violations
 from notaflow_pipeline.job_queue.maintenance.recovery import recover as recover_rows
 from notaflow_pipeline.job_queue.maintenance.requeue import NO_LIMIT as NO_REQUEUE_LIMIT
-from notaflow_pipeline.job_queue.maintenance.requeue import Choice, Exhausted, find_exhausted, requeue_exhausted
+from notaflow_pipeline.job_queue.maintenance.requeue import (
+    Exhausted,
+    ExhaustedFilter,
+    find_exhausted,
+    requeue_exhausted,
+)
 from notaflow_pipeline.job_queue.maintenance.reread import request_reread
 from notaflow_pipeline.job_queue.pause import pause as pause_work
 from notaflow_pipeline.job_queue.pause import resume as resume_work
@@ -70,7 +75,7 @@ def recover(
         if ids:
             say(f"{'accepted':20} {accepted_rows}")
     for one in violations[:ROWS_SHOWN]:
-        say_aside(f"document {one.document_id} breaks “{one.promise}”: {one.what}; {one.remedy}")
+        say_aside(f"document {one.document_id} breaks “{one.rule}”: {one.what}; {one.remedy}")
     for what, reason in recovered.failed.items():
         say_aside(f"not all {what.replace('_', ' ')} could be repaired: {reason}")
     if recovered.failed:
@@ -92,7 +97,7 @@ def retry(
 ) -> None:
     """Send exhausted documents round again: ready, with three more attempts, and their history kept."""
     settings = load_settings()
-    choice = Choice(
+    choice = ExhaustedFilter(
         sources=settings.sources,
         ids=None if not ids else tuple(document_id(one) for one in ids),
         since=in_zone(since, settings),
@@ -122,7 +127,7 @@ def retry(
         if dry_run:
             show(find_exhausted(connection, choice))
         else:
-            refused = requeue_exhausted(connection, choice, on_sent=show).refused
+            refused = requeue_exhausted(connection, choice, on_requeued=show).refused
     if not as_json:
         if table.row_count:
             screen.print(table)

@@ -35,17 +35,17 @@ def enqueue(
 
     A file that cannot be enqueued is named, the others are; then the exit code is 1.
     """
-    from notaflow_pipeline.local.ingest import UnusableFile, documents_in, put
+    from notaflow_pipeline.local.ingest import UnusableFile, find_document_files, ingest_file
 
     settings = load_settings()
     storage = configured_storage(settings)
-    files = list(documents_in(paths))
+    files = list(find_document_files(paths))
     unusable = 0
     with open_database(settings) as connection, progress_bar(as_json) as bar:
         task = bar.add_task("enqueue", total=len(files), rate="")
         for file in files:
             try:
-                enqueued = put(connection, storage, file, source)
+                enqueued = ingest_file(connection, storage, file, source)
             except UnusableFile as error:
                 unusable += 1
                 say_aside(f"not enqueued: {error}")
@@ -109,7 +109,7 @@ def _work_through(pipeline: Pipeline, limit: int, bar: Bar, *, until_empty: bool
     total = Progress()
 
     def show(progress: Progress) -> None:
-        pages = total.pages + progress.pages + progress.pages_in_hand
+        pages = total.pages + progress.pages + progress.pages_in_progress
         rate = f"{pages} pages, {60 * pages / max(time.monotonic() - began, 0.1):.0f} a minute"
         bar.update(task, completed=total.finished + progress.finished, rate=rate)
 

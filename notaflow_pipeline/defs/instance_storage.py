@@ -20,8 +20,12 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import URL
 
-from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable, connection_parameters, unavailable
-from notaflow_pipeline.local.embedded import running_database_url
+from notaflow_pipeline.job_queue.database.connections import (
+    DatabaseUnavailable,
+    connection_parameters,
+    database_unavailable,
+)
+from notaflow_pipeline.local.embedded_postgres import running_database_url
 from notaflow_pipeline.settings import load_settings
 
 
@@ -96,4 +100,4 @@ def _create_schema(url: str, schema: str) -> None:
             if known.fetchone() is None:
                 connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
     except psycopg.OperationalError as refused:
-        raise unavailable(url, refused) from refused
+        raise database_unavailable(url, refused) from refused

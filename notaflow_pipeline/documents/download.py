@@ -8,11 +8,11 @@ from collections.abc import Collection, Iterable
 from io import FileIO
 from pathlib import Path
 
-from notaflow_pipeline.documents.failures import DocumentUnavailable, ReceivingImpossible, StorageUnavailable
+from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageUnavailable, TemporaryFolderUnavailable
 from notaflow_pipeline.documents.location import BUCKET_OF_SOURCE, Location
 
 CHUNK_BYTES = 64 * 1024
-LONGEST_FETCH_SECONDS = 900.0  # read time-outs bound each chunk only; a body that drips must end too
+MAX_FETCH_SECONDS = 900.0  # read time-outs bound each chunk only; a body that drips must end too
 
 
 def receive(chunks: Iterable[bytes], destination: Path, *, max_bytes: int, announced_bytes: int | None) -> int:
@@ -34,7 +34,7 @@ def receive(chunks: Iterable[bytes], destination: Path, *, max_bytes: int, annou
 def _write(chunks: Iterable[bytes], destination: Path, max_bytes: int, announced_bytes: int | None) -> int:
     if announced_bytes is not None and announced_bytes > max_bytes:
         raise too_large(max_bytes)
-    give_up_at = time.monotonic() + LONGEST_FETCH_SECONDS
+    give_up_at = time.monotonic() + MAX_FETCH_SECONDS
     received_bytes = 0
     with _opened(destination) as file:
         for chunk in chunks:
@@ -43,7 +43,7 @@ def _write(chunks: Iterable[bytes], destination: Path, max_bytes: int, announced
                 raise too_large(max_bytes)
             if time.monotonic() > give_up_at:
                 raise StorageUnavailable(
-                    f"A document had not arrived after {LONGEST_FETCH_SECONDS:.0f} s. Look at the storage's speed."
+                    f"A document had not arrived after {MAX_FETCH_SECONDS:.0f} s. Look at the storage's speed."
                 )
             _write_all(file, chunk)
     if announced_bytes not in {None, received_bytes}:
@@ -70,9 +70,9 @@ def _write_all(file: FileIO, chunk: bytes) -> None:
         raise cannot_write(error) from error
 
 
-def cannot_write(error: OSError) -> ReceivingImpossible:
+def cannot_write(error: OSError) -> TemporaryFolderUnavailable:
     """Return the failure of a temporary folder that takes no file."""
-    return ReceivingImpossible(
+    return TemporaryFolderUnavailable(
         f"A fetched document could not be written to the temporary folder ({error.strerror}). "
         "Free space there, or point TMPDIR at a folder that can be written."
     )

@@ -38,5 +38,5 @@ class StorageMisconfigured(ValueError):
     """What the settings say about the storage cannot be meant; the message says what to set."""
 
 
-class ReceivingImpossible(StorageUnavailable):
+class TemporaryFolderUnavailable(StorageUnavailable):
     """No document can be received here, whatever storage it comes from: the disk for temporary files is full or closed."""

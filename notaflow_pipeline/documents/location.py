@@ -14,9 +14,9 @@ from notaflow_pipeline.documents.failures import DocumentUnavailable
 
 BUCKET_OF_SOURCE = {"index": "index", "acte": "actes", "plan_cadastraux": "plans-cadastraux"}
 
-LONGEST_LOCATION_BYTES = 1024  # S3 and Supabase Storage both end there
-LONGEST_PATH_CHARACTERS = 8192  # a signed token may be long; what is longer than this is no path
-LONGEST_FILE_STEM_CHARACTERS = 200  # with its extension below the 255 bytes that file systems allow
+MAX_LOCATION_BYTES = 1024  # S3 and Supabase Storage both end there
+MAX_PATH_CHARACTERS = 8192  # a signed token may be long; what is longer than this is no path
+MAX_FILE_STEM_CHARACTERS = 200  # with its extension below the 255 bytes that file systems allow
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _OBJECT_URL = re.compile(r".*?/storage/v1/object/(?:(?:public|sign|authenticated)/)?([^/].*)")
@@ -40,8 +40,8 @@ class Location:
 
     def __post_init__(self) -> None:
         _refuse_illegible(f"{self.bucket}/{self.name}")
-        if len(f"{self.bucket}/{self.name}".encode()) > LONGEST_LOCATION_BYTES:
-            raise _refused(f"is longer than {LONGEST_LOCATION_BYTES} bytes")
+        if len(f"{self.bucket}/{self.name}".encode()) > MAX_LOCATION_BYTES:
+            raise _refused(f"is longer than {MAX_LOCATION_BYTES} bytes")
         segments = [self.bucket, *self.name.split("/")]
         if "/" in self.bucket or any(segment in {"", ".", ".."} for segment in segments):
             raise _refused("climbs out of its bucket, is absolute, or has an empty part")
@@ -67,8 +67,8 @@ def locate(supabase_path: str | None, document_source: str, storage_host: str | 
             "refused_location",
             "The row has no supabase_path, so nothing says where the document lies. Set it to bucket/file.pdf.",
         )
-    if len(supabase_path) > LONGEST_PATH_CHARACTERS:
-        raise _refused(f"is longer than {LONGEST_PATH_CHARACTERS} characters")
+    if len(supabase_path) > MAX_PATH_CHARACTERS:
+        raise _refused(f"is longer than {MAX_PATH_CHARACTERS} characters")
     _refuse_illegible(supabase_path)
     is_url = _SCHEME.match(supabase_path) is not None
     bucket, slash, name = _decoded(_path_in_url(supabase_path, storage_host) if is_url else supabase_path).partition(
@@ -99,7 +99,7 @@ def safe_file_name(original: str) -> str:
     """
     extension = _FILE_EXTENSION.search(original)
     stem = original[: extension.start()] if extension else original
-    name = _OUTSIDE_FIELD_NAMES.sub("_", stem)[:LONGEST_FILE_STEM_CHARACTERS] or "_"
+    name = _OUTSIDE_FIELD_NAMES.sub("_", stem)[:MAX_FILE_STEM_CHARACTERS] or "_"
     return name + extension[0].lower() if extension else name
 
 

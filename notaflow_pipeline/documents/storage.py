@@ -87,7 +87,9 @@ def open_storage(url: str, *, supabase_service_key: str | None = None) -> Docume
 
 
 @contextmanager
-def fetched(storage: DocumentStorage, location: Location, max_bytes: int, within: Path | None = None) -> Iterator[Path]:
+def fetch_temporarily(
+    storage: DocumentStorage, location: Location, max_bytes: int, within: Path | None = None
+) -> Iterator[Path]:
     """Fetch a document into a private temporary folder, deleted whatever happens; no name there tells which it is.
 
     `within` is where that folder lies; by default among the system's temporary files.

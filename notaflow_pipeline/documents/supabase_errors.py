@@ -14,7 +14,7 @@ from notaflow_pipeline.documents.download import bucket_missing, not_found
 from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageUnavailable
 from notaflow_pipeline.documents.location import Location
 
-LONGEST_ERROR_BYTES = 64 * 1024
+MAX_ERROR_BYTES = 64 * 1024
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z_ ]{0,39}")  # a longer text could repeat what was sent, key included
 _STATUS = re.compile(r"[1-9][0-9]{2}")
@@ -47,7 +47,7 @@ def problem_in(answer: httpx.Response) -> Problem | None:
     body = b""
     for chunk in answer.iter_raw():
         body += chunk
-        if len(body) > LONGEST_ERROR_BYTES:
+        if len(body) > MAX_ERROR_BYTES:
             break
     try:
         said = json.loads(body)

@@ -16,9 +16,9 @@ import psycopg
 from psycopg import Connection, sql
 from psycopg.rows import class_row, scalar_row
 
+from notaflow_pipeline.job_queue.claim_position import ClaimPosition
 from notaflow_pipeline.job_queue.database.connections import short_statement
 from notaflow_pipeline.job_queue.model import Claim, DocumentSource, storable
-from notaflow_pipeline.job_queue.queue_head import QueueHead
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch
 
 # Status and source are literals, the attempts' condition has the index's very form, and the order ends in id: only so
@@ -196,7 +196,7 @@ def claim_documents(
     run_id: str | None,
     lease: timedelta,
     instance: UUID | None = None,
-    head: QueueHead | None = None,
+    head: ClaimPosition | None = None,
 ) -> list[Claim]:
     """Claim up to `limit` documents, highest priority first, then oldest; an empty list when none is ready.
 

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from notaflow_pipeline.job_queue.database.connections import scanning, short_statement
+from notaflow_pipeline.job_queue.database.connections import long_scan, short_statement
 
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 """Before every attempt."""
@@ -34,9 +34,9 @@ ACCEPT = (
 class Invariant:
     """What always holds, which rows break it, and what a person can do about them."""
 
-    promise: str
+    rule: str
     remedy: str
-    broken_by: str
+    violations_sql: str
     """Returns (document, what is wrong). %(sources)s are the enabled sources; attempts are looked at since %(since)s."""
 
 
@@ -212,7 +212,7 @@ class Violation:
     """A row that breaks a promise."""
 
     invariant: str
-    promise: str
+    rule: str
     document_id: str
     what: str
     remedy: str
@@ -233,12 +233,14 @@ def find_violations(
     """
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        with scanning(connection):
+        with long_scan(connection):
             for name, one in INVARIANTS.items():
-                rows = connection.execute(one.broken_by, {"sources": list(sources), "since": since}).fetchmany(at_most)
+                rows = connection.execute(one.violations_sql, {"sources": list(sources), "since": since}).fetchmany(
+                    at_most
+                )
                 for document_id, what in rows:
                     remedy = one.remedy.replace("ID", str(document_id))
-                    yield Violation(name, one.promise, str(document_id), what, remedy)
+                    yield Violation(name, one.rule, str(document_id), what, remedy)
 
 
 _ACCEPT = """

@@ -72,7 +72,7 @@ class LeaseRenewal:
         with self._lock:
             self._tokens.add(token)
 
-    def let_go(self, token: int) -> None:
+    def drop(self, token: int) -> None:
         """Renew this claim no longer."""
         with self._lock:
             self._tokens.discard(token)
@@ -104,6 +104,6 @@ class LeaseRenewal:
             log.warning("leases could not be renewed: %s", describe_transient(unreachable))
             return False
         for token in held - renewed:
-            self.let_go(token)
+            self.drop(token)
             self._on_lost(token)
         return True

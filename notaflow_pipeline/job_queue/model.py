@@ -55,7 +55,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Reading:
+class OcrResult:
     """What a succeeded attempt records. `text` is personal data: it goes to `file_content` and nowhere else."""
 
     text: str
@@ -75,7 +75,7 @@ class Reading:
 
     def __repr__(self) -> str:
         """Without the text, which must not reach a log through a traceback."""
-        return f"Reading(pages={self.pages}, characters={len(self.text)})"
+        return f"OcrResult(pages={self.pages}, characters={len(self.text)})"
 
 
 def storable(text: str) -> str:

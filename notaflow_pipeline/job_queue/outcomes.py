@@ -20,8 +20,8 @@ from notaflow_pipeline.job_queue.database.connections import (
     short_statement,
     short_transaction,
 )
-from notaflow_pipeline.job_queue.database.row_locks import while_locked
-from notaflow_pipeline.job_queue.model import Claim, Failure, Reading, Recording, storable
+from notaflow_pipeline.job_queue.database.row_locks import retry_while_locked
+from notaflow_pipeline.job_queue.model import Claim, Failure, OcrResult, Recording, storable
 from notaflow_pipeline.job_queue.releases import release
 
 MAX_BACKOFF_SECONDS = 3600
@@ -179,7 +179,7 @@ WHERE a.id = %(token)s
 """
 
 
-def record_texts(connection: Connection, outcomes: Sequence[tuple[Claim, Reading]]) -> dict[int, Recording]:
+def record_texts(connection: Connection, outcomes: Sequence[tuple[Claim, OcrResult]]) -> dict[int, Recording]:
     """Record the texts of these claims with one commit; return what became of each, by token.
 
     Raises:
@@ -204,7 +204,7 @@ def record_texts(connection: Connection, outcomes: Sequence[tuple[Claim, Reading
             for claim, _ in outcomes
         }
 
-    return while_locked(record, lambda recordings: Recording.LOCKED in recordings.values())
+    return retry_while_locked(record, lambda recordings: Recording.LOCKED in recordings.values())
 
 
 def record_failure(
@@ -256,7 +256,7 @@ def record_failure(
             return Recording.RECORDED
         return _unrecorded(connection, claim, "failed")
 
-    return while_locked(record, lambda recording: recording is Recording.LOCKED)
+    return retry_while_locked(record, lambda recording: recording is Recording.LOCKED)
 
 
 def _recorded(

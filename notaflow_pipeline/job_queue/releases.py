@@ -6,7 +6,7 @@ from uuid import UUID
 from psycopg import Connection
 
 from notaflow_pipeline.job_queue.database.connections import short_statement
-from notaflow_pipeline.job_queue.database.row_locks import while_locked
+from notaflow_pipeline.job_queue.database.row_locks import retry_while_locked
 from notaflow_pipeline.job_queue.model import storable
 
 # A row that another session has locked keeps its claim until the lease has expired.
@@ -87,5 +87,5 @@ def _release(
         released.append(ended)
         return bool(ended < held)
 
-    while_locked(release_free, lambda are_left: are_left)
+    retry_while_locked(release_free, lambda are_left: are_left)
     return sum(released)

@@ -20,7 +20,7 @@ from notaflow_pipeline.documents.storage import DocumentStorage
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document, is_empty
 from notaflow_pipeline.job_queue.schema.migrate import migrate
-from notaflow_pipeline.local.embedded import database_url, owner_database_url
+from notaflow_pipeline.local.embedded_postgres import database_url, owner_database_url
 from notaflow_pipeline.settings import Settings, SettingsError
 from notaflow_pipeline.worker.assembly import configured_storage
 

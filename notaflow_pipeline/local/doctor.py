@@ -13,16 +13,16 @@ from psycopg.rows import scalar_row
 from notaflow_pipeline.alerting.receivers import NOT_UNDERSTOOD, is_understood, read_receivers
 from notaflow_pipeline.documents.failures import StorageMisconfigured, StorageUnavailable
 from notaflow_pipeline.documents.location import buckets_of
-from notaflow_pipeline.job_queue.claim_trial import try_claim
-from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable, connect, where
+from notaflow_pipeline.job_queue.claim_check import check_claim
+from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable, connect, describe_database
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch, require_schema
 from notaflow_pipeline.job_queue.schema.privileges import require_privileges
-from notaflow_pipeline.local.embedded import database_url
+from notaflow_pipeline.local.embedded_postgres import database_url
 from notaflow_pipeline.ocr.failures import EngineUnavailable
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline.worker.assembly import configured_engine, configured_storage
 
-LEAST_FREE_BYTES = 256 * 2**20
+MIN_FREE_BYTES = 256 * 2**20
 """For a folder that is written to while documents are read: fetched files, page images, and the embedded database."""
 
 
@@ -45,12 +45,14 @@ def examine(settings: Settings) -> Iterator[Finding]:
             yield Finding("database", ok=False, detail=str(unavailable))
             yield Finding("schema", ok=False, detail="not looked at: the database cannot be used")
         else:
-            yield Finding("database", ok=True, detail=f"{where(url)}, PostgreSQL {_server_version(connection)}")
+            yield Finding(
+                "database", ok=True, detail=f"{describe_database(url)}, PostgreSQL {_server_version(connection)}"
+            )
             schema = _tried("schema", "as this version needs it", lambda: require_schema(connection, settings.sources))
             rights = _tried("rights", "this login may do a worker's work", lambda: require_privileges(connection))
             yield from (schema, rights)
             if schema.ok and rights.ok:
-                trial = try_claim(connection, settings.sources)
+                trial = check_claim(connection, settings.sources)
                 yield Finding("claim", ok=trial.ok, detail=trial.detail)
             else:
                 yield Finding("claim", ok=False, detail="not tried: see above")
@@ -68,7 +70,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _alerts(settings)
 
 
-def space(folders: Iterable[Path], least_bytes: int = LEAST_FREE_BYTES) -> Finding:
+def space(folders: Iterable[Path], least_bytes: int = MIN_FREE_BYTES) -> Finding:
     """Whether there is room on the disks of these folders, or of what they will stand in."""
     free = {folder: shutil.disk_usage(_existing(folder)).free for folder in folders}
     said = ", ".join(f"{count / 2**20:,.0f} MiB free for {folder}" for folder, count in free.items())

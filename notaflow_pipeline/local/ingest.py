@@ -36,7 +36,7 @@ class Enqueued:
     supabase_path: str
 
 
-def documents_in(paths: Iterable[Path]) -> Iterator[Path]:
+def find_document_files(paths: Iterable[Path]) -> Iterator[Path]:
     """Yield the files, and of each folder the documents that lie in it, in order of name.
 
     Raises:
@@ -51,12 +51,12 @@ def documents_in(paths: Iterable[Path]) -> Iterator[Path]:
             raise FileNotFoundError(f"{path} does not exist")
 
 
-def legible(path: Path) -> str:
+def printable_path(path: Path) -> str:
     """A path for people and for JSON, whatever bytes it has."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def put(connection: Connection, storage: DocumentStorage, file: Path, source: str) -> Enqueued:
+def ingest_file(connection: Connection, storage: DocumentStorage, file: Path, source: str) -> Enqueued:
     """Store a file under a name of the field's form, and add its row; the document's number is the file's name.
 
     The row is tried first, and taken back: what the database refuses leaves no file behind in the storage.
@@ -81,12 +81,12 @@ def put(connection: Connection, storage: DocumentStorage, file: Path, source: st
 
 
 def _refuse_unusable(file: Path) -> None:
-    if legible(file) != str(file):
-        raise UnusableFile(f"{legible(file)}: this name is not in UTF-8. Rename it, and enqueue it again.")
+    if printable_path(file) != str(file):
+        raise UnusableFile(f"{printable_path(file)}: this name is not in UTF-8. Rename it, and enqueue it again.")
     try:
         with file.open("rb"):
             pass
     except OSError as error:
         raise UnusableFile(
-            f"{legible(file)} cannot be read: {error.strerror}. Enqueue it again once it can."
+            f"{printable_path(file)} cannot be read: {error.strerror}. Enqueue it again once it can."
         ) from error

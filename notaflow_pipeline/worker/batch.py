@@ -13,32 +13,38 @@ from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 
-from notaflow_pipeline.documents.failures import DocumentUnavailable, ReceivingImpossible, StorageUnavailable
+from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageUnavailable, TemporaryFolderUnavailable
 from notaflow_pipeline.documents.location import buckets_of
 from notaflow_pipeline.documents.storage import DocumentStorage
 from notaflow_pipeline.job_queue.database.connections import OutcomeRefused
-from notaflow_pipeline.job_queue.model import Claim, Failure, Reading, Recording
+from notaflow_pipeline.job_queue.model import Claim, Failure, OcrResult, Recording
 from notaflow_pipeline.ocr.failures import DocumentFailure, NoRoomForPage
 from notaflow_pipeline.ocr.reading import Reader
+from notaflow_pipeline.worker.fault_attribution import (
+    MAX_RELEASES,
+    NOT_FOUND,
+    UnattributedFailures,
+    count_infrastructure_releases,
+    was_missing,
+)
 from notaflow_pipeline.worker.fetching import Fetched, Fetchers
-from notaflow_pipeline.worker.in_hand import InHand, reading_of
+from notaflow_pipeline.worker.held_document import HeldDocument, ocr_result_of
 from notaflow_pipeline.worker.locked_outcomes import LockedOutcomes
 from notaflow_pipeline.worker.progress import Progress
 from notaflow_pipeline.worker.queue_client import QueueClient
-from notaflow_pipeline.worker.undecided import MAX_RELEASES, NOT_FOUND, UndecidedFailures, failed_releases, was_missing
 
 log = logging.getLogger(__name__)
 
-RECORDED_TOGETHER = 20
+MAX_TEXTS_PER_COMMIT = 20
 """Texts in one commit at most: enough that no commit is felt, and few enough for one short statement."""
 
-CHARACTERS_TOGETHER = 4_000_000
+MAX_CHARACTERS_PER_COMMIT = 4_000_000
 """No further text joins a commit that has so many characters: PostgreSQL hangs up on a message of 1 GB."""
 
 MAX_TEXT_CHARACTERS = 50_000_000
 """A longer text is refused: the server needs several times its size in memory to store it."""
 
-LOOK_AGAIN_SECONDS = 1.0
+EMPTY_QUEUE_PAUSE_SECONDS = 1.0
 """How long after finding nothing to claim the queue is asked again, while documents are still in hand."""
 
 
@@ -69,12 +75,12 @@ class Batch:
         self._limit = limit
         self._on_progress = on_progress
         self._progress = Progress()
-        self._in_hand: dict[int, InHand] = {}
+        self._in_hand: dict[int, HeldDocument] = {}
         self._events: SimpleQueue[Event] = SimpleQueue()
-        self._read: list[tuple[InHand, Reading]] = []
-        self._unfetched = UndecidedFailures("fetched, although the storage answers")
-        self._unread = UndecidedFailures("read, although the engine works")
-        self._no_room: list[InHand] = []
+        self._read: list[tuple[HeldDocument, OcrResult]] = []
+        self._unfetched = UnattributedFailures("fetched, although the storage answers")
+        self._unread = UnattributedFailures("read, although the engine works")
+        self._no_room: list[HeldDocument] = []
         """Documents that did not fit into the temporary folder beside others; each is fetched again alone."""
         self._fetching_alone: set[int] = set()
         self._lease_renewal = queue.lease_renewal(lambda token: self._events.put(partial(self._on_lost, token)))
@@ -104,7 +110,7 @@ class Batch:
                     self._top_up()
                     self._decide()
         except BaseException:
-            failed = [*self._unfetched.released_as_failed, *self._unread.released_as_failed]
+            failed = [*self._unfetched.infrastructure_tokens, *self._unread.infrastructure_tokens]
             self._release(failed)
             raise
         finally:
@@ -126,12 +132,12 @@ class Batch:
             return
         claimed = self._queue.claim(wanted)
         if len(claimed) < wanted:
-            self._nothing_ready_until = time.monotonic() + LOOK_AGAIN_SECONDS
+            self._nothing_ready_until = time.monotonic() + EMPTY_QUEUE_PAUSE_SECONDS
         for claim in claimed:
             self._take(claim)
 
     def _take(self, claim: Claim) -> None:
-        document = InHand(claim)
+        document = HeldDocument(claim)
         self._progress.claimed += 1
         self._in_hand[claim.token] = document
         self._lease_renewal.hold(claim.token)
@@ -140,8 +146,8 @@ class Batch:
     def _handle_events(self) -> None:
         """Wait for something to happen; texts that have come in the meantime are recorded with one commit."""
         with suppress(Empty):
-            self._events.get(timeout=LOOK_AGAIN_SECONDS)()
-            while len(self._read) < RECORDED_TOGETHER and self._characters_read() < CHARACTERS_TOGETHER:
+            self._events.get(timeout=EMPTY_QUEUE_PAUSE_SECONDS)()
+            while len(self._read) < MAX_TEXTS_PER_COMMIT and self._characters_read() < MAX_CHARACTERS_PER_COMMIT:
                 self._events.get_nowait()()
         self._record_read()
 
@@ -170,7 +176,7 @@ class Batch:
         match error:
             case DocumentUnavailable():
                 self._on_unavailable(document, error)
-            case ReceivingImpossible():
+            case TemporaryFolderUnavailable():
                 self._on_no_room(document, error, alone=alone)
             case StorageUnavailable():
                 # raises if it is the storage, and every document is released
@@ -179,7 +185,7 @@ class Batch:
             case _:
                 raise error
 
-    def _on_unavailable(self, document: InHand, error: DocumentUnavailable) -> None:
+    def _on_unavailable(self, document: HeldDocument, error: DocumentUnavailable) -> None:
         """Record the failure; of a document that is missing only if the storage does not seem to lack all of them."""
         failure = Failure(error.kind, error.sentence, error.retryable)
         again = error.kind == NOT_FOUND and was_missing(self._queue.attempts(document.claim))
@@ -189,7 +195,7 @@ class Batch:
         advice = f"{error.sentence} If all are missing, check NOTAFLOW_DOCUMENTS_URL; none was found in this run."
         self._on_undecided(self._unfetched, document, failure, StorageUnavailable(advice))
 
-    def _on_no_room(self, document: InHand, error: ReceivingImpossible, *, alone: bool) -> None:
+    def _on_no_room(self, document: HeldDocument, error: TemporaryFolderUnavailable, *, alone: bool) -> None:
         """Fetch a document that did not fit into the temporary folder again when no other file is in it.
 
         Also the last one in hand: the files of others may have been there when it failed.
@@ -210,13 +216,15 @@ class Batch:
             self._fetching_alone.add(document.claim.token)
             self._fetchers.fetch(document.claim)
 
-    def _on_undecided(self, step: UndecidedFailures, document: InHand, failure: Failure, error: Exception) -> None:
-        if failed_releases(self._queue.attempts(document.claim)) >= MAX_RELEASES:
+    def _on_undecided(
+        self, step: UnattributedFailures, document: HeldDocument, failure: Failure, error: Exception
+    ) -> None:
+        if count_infrastructure_releases(self._queue.attempts(document.claim)) >= MAX_RELEASES:
             self._record_failure(document, failure)
         else:
             step.add(document.claim, failure, error)
 
-    def _count_success(self, step: UndecidedFailures) -> None:
+    def _count_success(self, step: UnattributedFailures) -> None:
         """A step has succeeded for a document, so those that failed at it are at fault themselves."""
         step.has_succeeded = True
         for token, failure in step.recorded():
@@ -229,13 +237,13 @@ class Batch:
         for token, failure in [*self._unfetched.decide(), *self._unread.decide()]:
             self._record_failure(self._in_hand[token], failure)
 
-    def _on_page(self, document: InHand, done: int) -> None:
+    def _on_page(self, document: HeldDocument, done: int) -> None:
         if document.claim.token in self._in_hand:
-            self._progress.pages_in_hand += done - document.pages_read
+            self._progress.pages_in_progress += done - document.pages_read
             document.pages_read = done
             self._on_progress(self._progress)
 
-    def _on_read(self, document: InHand) -> None:
+    def _on_read(self, document: HeldDocument) -> None:
         if document.claim.token not in self._in_hand or document.reading is None:
             return
         try:
@@ -248,13 +256,13 @@ class Batch:
                 document.fetched.close()  # its own file may be what fills the disk for others
             self._on_undecided(self._unread, document, Failure("no_space", str(error), retryable=True), error)
         except CancelledError:
-            self._let_go(document)
+            self._finish(document)
             self._queue.release([document.claim.token], reason="reading it was broken off")
         else:
             self._count_success(self._unread)
-            self._on_text(document, reading_of(document, text, self._engine_name))
+            self._on_text(document, ocr_result_of(document, text, self._engine_name))
 
-    def _on_text(self, document: InHand, reading: Reading) -> None:
+    def _on_text(self, document: HeldDocument, reading: OcrResult) -> None:
         if len(reading.text) > MAX_TEXT_CHARACTERS:
             too_large = f"Its text has more than {MAX_TEXT_CHARACTERS:,} characters. Split the document."
             self._record_failure(document, Failure("too_large", too_large, retryable=False))
@@ -266,7 +274,7 @@ class Batch:
         document = self._in_hand.get(token)
         if document is not None:
             log.warning("claim %d was lost; its document is read no further here", token)
-            self._let_go(document)
+            self._finish(document)
             self._count_lost()
 
     def _record_read(self) -> None:
@@ -285,7 +293,7 @@ class Batch:
         for document, reading in read:
             self._count_read(document, reading, recordings[document.claim.token])
 
-    def _record_alone(self, document: InHand, reading: Reading) -> None:
+    def _record_alone(self, document: HeldDocument, reading: OcrResult) -> None:
         """Find out whether it is this text that the database refuses."""
         texts = [(document.claim, reading)]
         try:
@@ -295,19 +303,19 @@ class Batch:
         else:
             self._count_read(document, reading, recordings[document.claim.token])
 
-    def _count_read(self, document: InHand, reading: Reading, recording: Recording) -> None:
+    def _count_read(self, document: HeldDocument, reading: OcrResult, recording: Recording) -> None:
         if self._is_recorded(document, recording, partial(self._record_alone, document, reading)):
             self._progress.succeeded += 1
             self._progress.pages += reading.pages
             self._on_progress(self._progress)
 
-    def _record_failure(self, document: InHand, failure: Failure) -> None:
+    def _record_failure(self, document: HeldDocument, failure: Failure) -> None:
         recording = self._queue.record_failure(document.claim, failure, document.fetch_seconds, document.source_bytes)
         if self._is_recorded(document, recording, partial(self._record_failure, document, failure)):
             self._progress.failed[failure.kind] += 1
             self._on_progress(self._progress)
 
-    def _is_recorded(self, document: InHand, recording: Recording, record: Event) -> bool:
+    def _is_recorded(self, document: HeldDocument, recording: Recording, record: Event) -> bool:
         """Whether an outcome was recorded; where its row is locked, `record` is called again later."""
         token = document.claim.token
         if recording is Recording.LOCKED:
@@ -315,7 +323,7 @@ class Batch:
             self._unread.remove(token)
             self._locked.add(token, record)
             return False
-        self._let_go(document)
+        self._finish(document)
         if recording is Recording.RELEASED:
             log.warning("claim %d was released: its row names another file since it was claimed", token)
         elif recording is Recording.LOST:
@@ -327,25 +335,25 @@ class Batch:
     def _record_locked(self) -> None:
         for token in self._locked.record(len(self._in_hand)):
             log.warning("the row of claim %d stays locked by another session; its outcome is not recorded", token)
-            self._let_go(self._in_hand[token])
+            self._finish(self._in_hand[token])
             self._count_lost()
 
     def _count_lost(self) -> None:
         self._progress.lost += 1
         self._on_progress(self._progress)
 
-    def _let_go(self, document: InHand) -> None:
+    def _finish(self, document: HeldDocument) -> None:
         """Be done with a document: no renewal, no reading, no file."""
         self._linger_until = time.monotonic() + self._linger_seconds
         if self._in_hand.pop(document.claim.token, None) is not None:
-            self._progress.pages_in_hand -= document.pages_read
+            self._progress.pages_in_progress -= document.pages_read
         self._locked.remove(document.claim.token)
         self._unfetched.remove(document.claim.token)
         self._unread.remove(document.claim.token)
         self._fetching_alone.discard(document.claim.token)
         if document in self._no_room:
             self._no_room.remove(document)
-        self._lease_renewal.let_go(document.claim.token)
+        self._lease_renewal.drop(document.claim.token)
         if document.reading is not None:
             self._reader.abandon(document.reading)
         if document.fetched is not None:
@@ -355,5 +363,5 @@ class Batch:
         """Release what is still in hand; `failed` names those whose failures ended the batch."""
         held = list(self._in_hand)
         for document in list(self._in_hand.values()):
-            self._let_go(document)
+            self._finish(document)
         self._queue.release_when_stopping(held, failed)

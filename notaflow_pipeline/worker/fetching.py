@@ -13,7 +13,7 @@ from queue import SimpleQueue
 
 from notaflow_pipeline.documents.download import cannot_write
 from notaflow_pipeline.documents.location import locate
-from notaflow_pipeline.documents.storage import DocumentStorage, fetched
+from notaflow_pipeline.documents.storage import DocumentStorage, fetch_temporarily
 from notaflow_pipeline.job_queue.model import Claim
 from notaflow_pipeline.scratch_directory import ScratchDirectory
 
@@ -42,7 +42,7 @@ class Fetched:
 
 
 class Fetchers:
-    """Threads that fetch documents. Raises ReceivingImpossible where no temporary folder can be made."""
+    """Threads that fetch documents. Raises TemporaryFolderUnavailable where no temporary folder can be made."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Fetchers:
         self._claims.put(claim)
 
     def require_room(self) -> None:
-        """Raise ReceivingImpossible unless a small file can be written."""
+        """Raise TemporaryFolderUnavailable unless a small file can be written."""
         probe = self._folder.path / "probe"
         try:
             probe.write_bytes(bytes(PROBE_BYTES))
@@ -107,5 +107,5 @@ class Fetchers:
         began = time.monotonic()
         location = locate(claim.supabase_path, claim.document_source, self._storage.host)
         files = ExitStack()
-        path = files.enter_context(fetched(self._storage, location, self._max_bytes, self._folder.path))
+        path = files.enter_context(fetch_temporarily(self._storage, location, self._max_bytes, self._folder.path))
         return Fetched(path, path.stat().st_size, time.monotonic() - began, files)

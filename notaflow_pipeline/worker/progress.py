@@ -15,7 +15,7 @@ class Progress:
     pages: int = 0
     """Of documents that were read."""
 
-    pages_in_hand: int = 0
+    pages_in_progress: int = 0
     """Pages that are read already of documents that are not."""
 
     @property
@@ -31,5 +31,5 @@ class Progress:
             failed=self.failed + other.failed,
             lost=self.lost + other.lost,
             pages=self.pages + other.pages,
-            pages_in_hand=self.pages_in_hand + other.pages_in_hand,
+            pages_in_progress=self.pages_in_progress + other.pages_in_progress,
         )

@@ -18,15 +18,15 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from notaflow_pipeline.job_queue import claims, outcomes, releases
+from notaflow_pipeline.job_queue.claim_position import ClaimPosition
 from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable, describe_transient, is_transient
 from notaflow_pipeline.job_queue.lease_renewal import LeaseRenewal
 from notaflow_pipeline.job_queue.maintenance.recovery import REPAIRS, Recovered, recover
-from notaflow_pipeline.job_queue.model import ERROR_PREFIX, Attempt, Claim, Failure, Reading, Recording
+from notaflow_pipeline.job_queue.model import ERROR_PREFIX, Attempt, Claim, Failure, OcrResult, Recording
 from notaflow_pipeline.job_queue.queries import attempts_of_document, has_unfinished
-from notaflow_pipeline.job_queue.queue_head import QueueHead
 from notaflow_pipeline.job_queue.schema.check import require_schema
 from notaflow_pipeline.job_queue.schema.privileges import require_privileges
-from notaflow_pipeline.worker.undecided import FAILED_RELEASE
+from notaflow_pipeline.worker.fault_attribution import INFRASTRUCTURE_FAILURE
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class QueueClient:
 
     pool: ConnectionPool[Connection]
     terms: ClaimTerms
-    head: QueueHead = field(default_factory=QueueHead)
+    head: ClaimPosition = field(default_factory=ClaimPosition)
 
     def check(self) -> None:
         """Raise unless the database has the schema, and this login the privileges, that a worker needs.
@@ -97,7 +97,7 @@ class QueueClient:
         """Whether any document is neither done nor exhausted."""
         return self.retry_until_available(lambda connection: has_unfinished(connection, sources=self.terms.sources))
 
-    def record_texts(self, texts: Sequence[tuple[Claim, Reading]]) -> dict[int, Recording]:
+    def record_texts(self, texts: Sequence[tuple[Claim, OcrResult]]) -> dict[int, Recording]:
         """Record documents' texts; return what became of each, by token."""
         return self.retry_until_available(lambda connection: outcomes.record_texts(connection, texts))
 
@@ -131,7 +131,7 @@ class QueueClient:
         for last in (False, True):
             try:
                 with self.pool.connection(timeout=5) as connection:
-                    releases.release(connection, failed, reason=FAILED_RELEASE)
+                    releases.release(connection, failed, reason=INFRASTRUCTURE_FAILURE)
                     releases.release(connection, held, reason=reason)
                     releases.release_instance(connection, self.terms.instance, reason=reason)
             except (psycopg.Error, PoolTimeout) as unreachable:

@@ -15,12 +15,12 @@ from pathlib import Path
 import psycopg
 
 from notaflow_pipeline.job_queue.schema.migrate import migrate
-from notaflow_pipeline.local.embedded import embedded_database
-from notaflow_pipeline_tests.chaos import actors, judging, other_programs
+from notaflow_pipeline.local.embedded_postgres import embedded_database
+from notaflow_pipeline_tests.chaos import actors, other_programs, verdict
 from notaflow_pipeline_tests.chaos.history import record_history
-from notaflow_pipeline_tests.chaos.judging import Fault
-from notaflow_pipeline_tests.chaos.running import READY, UNFINISHED, World
+from notaflow_pipeline_tests.chaos.runner import READY, UNFINISHED, World
 from notaflow_pipeline_tests.chaos.temporary_space import small_folder
+from notaflow_pipeline_tests.chaos.verdict import Fault
 
 DRAIN_SECONDS = 180
 SECONDS_BETWEEN_BLOWS = 0.8
@@ -139,7 +139,7 @@ class Chaos:
 def judge(world: World, minutes: float) -> int:
     """Print the table; return 1 if anything was lost, doubled or broken, or if a long run left a harm out."""
     with world.connected() as connection:
-        faults = judging.find_faults(connection, world.expected)
+        faults = verdict.find_faults(connection, world.expected)
         outcomes = dict(connection.execute(OUTCOMES).fetchall())
         large = [name for name, one in world.expected.items() if one.large]
         if world.temporary is not None:
@@ -154,19 +154,19 @@ def judge(world: World, minutes: float) -> int:
         ("  of them never to be read", never),
         *sorted(world.done.items()),
         *((f"attempts {outcome}", count) for outcome, count in sorted(outcomes.items(), key=str)),
-        *((kind, kinds[kind]) for kind in judging.KINDS),
+        *((kind, kinds[kind]) for kind in verdict.KINDS),
     ]:
         print(f"{what:60} {count:8}")
     _show(faults)
-    missing = judging.left_out(world.done, minutes)
+    missing = verdict.left_out(world.done, minutes)
     if missing:
         print(f"did not happen, so nothing is shown of it: {', '.join(missing)}")
-    return judging.exit_code(faults, missing)
+    return verdict.exit_code(faults, missing)
 
 
 def _show(faults: list[Fault]) -> None:
     """Print the first of each kind."""
-    for kind in judging.KINDS:
+    for kind in verdict.KINDS:
         for fault in [one for one in faults if one.kind == kind][:10]:
             print(f"  {kind}: document {fault.document}: {fault.what}")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, LiteralString
 import psutil
 import psycopg
 
-from notaflow_pipeline_tests.chaos.running import LEASE_SECONDS, WORKERS, World
+from notaflow_pipeline_tests.chaos.runner import LEASE_SECONDS, WORKERS, World
 from notaflow_pipeline_tests.faults.servers import pull_the_plug
 
 if TYPE_CHECKING:

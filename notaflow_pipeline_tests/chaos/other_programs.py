@@ -11,8 +11,8 @@ import psycopg
 from psycopg import Connection
 
 from notaflow_pipeline.job_queue.maintenance.reread import request_reread
-from notaflow_pipeline_tests.chaos.judging import text_of_other_program
-from notaflow_pipeline_tests.chaos.running import STUCK_SECONDS, World
+from notaflow_pipeline_tests.chaos.runner import STUCK_SECONDS, World
+from notaflow_pipeline_tests.chaos.verdict import text_of_other_program
 
 PROGRAM = "other-monitor"
 

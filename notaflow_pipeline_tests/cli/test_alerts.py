@@ -129,7 +129,7 @@ def test_database_that_is_lost_while_it_is_judged_is_told_too(terminal: Terminal
 def test_server_that_falls_silent_ends_the_look_like_one_that_is_gone(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "ANSWER_SECONDS", 1)
+    monkeypatch.setattr(connections, "RESPONSE_TIMEOUT_SECONDS", 1)
     with proxy_before(database_url) as proxy:
         proxy.go_silent_at("FROM ocr_daily_performance")
         with pytest.raises(DatabaseUnavailable, match="cannot use database"):

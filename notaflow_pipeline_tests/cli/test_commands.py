@@ -303,7 +303,7 @@ class TestMigrate:
         assert terminal.json("migrate", "--to", "2") == [
             {
                 "applied": ["001_extraction_status", "002_extraction_queue"],
-                "switched_on": [],
+                "indexed_sources": [],
                 "mended": [],
                 "left": [],
             }

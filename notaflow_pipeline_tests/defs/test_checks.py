@@ -8,7 +8,7 @@ from psycopg import Connection
 
 from notaflow_pipeline.job_queue import claims
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
-from notaflow_pipeline.job_queue.model import Reading
+from notaflow_pipeline.job_queue.model import OcrResult
 from notaflow_pipeline_tests.defs import defs
 from notaflow_pipeline_tests.job_queue.conftest import succeed
 
@@ -34,7 +34,7 @@ def test_check_passes_on_a_sound_queue_and_names_what_is_broken(
     [claim] = claims.claim_documents(
         connection, limit=1, sources=["index"], worker_id="test", run_id=None, lease=timedelta(minutes=1)
     )
-    assert succeed(connection, claim, Reading(SECRET, 1, 90.0, 0, 0, 1, "test"))
+    assert succeed(connection, claim, OcrResult(SECRET, 1, 90.0, 0, 0, 1, "test"))
     assert evaluated().passed
 
     connection.execute("UPDATE extraction_queue SET file_content = file_content || '!'")

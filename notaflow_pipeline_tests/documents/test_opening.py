@@ -9,7 +9,7 @@ import pytest
 from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageMisconfigured, StorageUnavailable
 from notaflow_pipeline.documents.local import LocalFolder
 from notaflow_pipeline.documents.location import Location, locate
-from notaflow_pipeline.documents.storage import fetched, open_storage
+from notaflow_pipeline.documents.storage import fetch_temporarily, open_storage
 from notaflow_pipeline.documents.supabase import SupabaseStorage
 
 
@@ -87,6 +87,6 @@ def test_machine_without_temporary_folder_is_not_the_documents_failure(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
     with (
         pytest.raises(StorageUnavailable, match="TMPDIR"),
-        fetched(LocalFolder(tmp_path), Location("index", "a.pdf"), 1),
+        fetch_temporarily(LocalFolder(tmp_path), Location("index", "a.pdf"), 1),
     ):
         pytest.fail("nothing can have been fetched")

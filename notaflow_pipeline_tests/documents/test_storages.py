@@ -6,7 +6,7 @@ import pytest
 
 from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageUnavailable
 from notaflow_pipeline.documents.location import Location
-from notaflow_pipeline.documents.storage import DocumentStorage, fetched
+from notaflow_pipeline.documents.storage import DocumentStorage, fetch_temporarily
 
 HERE = Location("index", "1358-176.pdf")
 CONTENT = b"%PDF-1.4 " + bytes(range(256)) * 4096  # 1 MB, more than one chunk
@@ -94,7 +94,7 @@ class TestEveryStorage:
 
     def test_temporary_file_is_gone_afterwards(self, storage: DocumentStorage, source: Path) -> None:
         storage.store(HERE, source)
-        with fetched(storage, HERE, PLENTY_BYTES) as path:
+        with fetch_temporarily(storage, HERE, PLENTY_BYTES) as path:
             assert path.read_bytes() == CONTENT
             assert "1358" not in str(path)
             assert path.parent.stat().st_mode & 0o077 == 0
@@ -105,7 +105,7 @@ class TestEveryStorage:
         seen: list[Path] = []
 
         def read_and_fail() -> None:
-            with fetched(storage, HERE, PLENTY_BYTES) as path:
+            with fetch_temporarily(storage, HERE, PLENTY_BYTES) as path:
                 seen.append(path)
                 raise RuntimeError
 

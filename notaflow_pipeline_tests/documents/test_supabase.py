@@ -93,7 +93,7 @@ def test_body_that_drips_for_ever_is_given_up(
                 handler.wfile.write(b"x")
                 time.sleep(0.02)
 
-    monkeypatch.setattr(download, "LONGEST_FETCH_SECONDS", 0.2)
+    monkeypatch.setattr(download, "MAX_FETCH_SECONDS", 0.2)
     supabase.misbehave = drip
     with pytest.raises(StorageUnavailable, match="not arrived"):
         storage.fetch(HERE, destination, LIMIT_BYTES)

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from notaflow_pipeline.local.embedded import server_of
+from notaflow_pipeline.local.embedded_postgres import server_of
 
 
 def pull_the_plug(home: Path) -> None:

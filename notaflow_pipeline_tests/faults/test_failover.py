@@ -10,9 +10,9 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.job_queue.database.connections import open_pool, where
+from notaflow_pipeline.job_queue.database.connections import describe_database, open_pool
 from notaflow_pipeline.job_queue.schema.migrate import migrate
-from notaflow_pipeline.local.embedded import embedded_database
+from notaflow_pipeline.local.embedded_postgres import embedded_database
 from notaflow_pipeline.ocr.engine import NullEngine
 from notaflow_pipeline.worker.progress import Progress
 from notaflow_pipeline_tests.faults.servers import demote, promote, standby_of
@@ -51,7 +51,7 @@ def test_document_in_hand_is_recorded_on_the_server_that_took_over(folder: Path)
             new_url = f"postgresql://postgres@/notaflow?host={standby}"
             sockets = f"{old.info.host},{standby}"
             both = f"postgresql://postgres@/notaflow?host={sockets}&target_session_attrs=read-write"
-            assert where(both) == f"database notaflow at {sockets}"
+            assert describe_database(both) == f"database notaflow at {sockets}"
             with at_work(both, folder, seconds=6) as ended, psycopg.connect(new_url, autocommit=True) as new:
                 wait_until(lambda: old.execute(AT_6).fetchone() is not None)
                 [(written,)] = old.execute("SELECT pg_current_wal_lsn()::text").fetchall()

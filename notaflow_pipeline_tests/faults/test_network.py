@@ -16,7 +16,7 @@ from notaflow_pipeline.job_queue.database.connections import connect, open_pool
 from notaflow_pipeline.job_queue.invariants import find_violations
 from notaflow_pipeline.job_queue.lease_renewal import LeaseRenewal
 from notaflow_pipeline.job_queue.maintenance.recovery_poll import count_needing_recovery
-from notaflow_pipeline.job_queue.maintenance.requeue import Choice, find_exhausted, requeue_results
+from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter, find_exhausted, requeue_results
 from notaflow_pipeline.job_queue.metrics import measure_progress
 from notaflow_pipeline.job_queue.pause import pause, paused
 from notaflow_pipeline.job_queue.queries import attempts_of_document, count_queue, count_ready
@@ -205,7 +205,7 @@ class TestSilence:
     @pytest.fixture(autouse=True)
     def impatience(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The bounds are what is tested, not their length."""
-        monkeypatch.setattr(connections, "ANSWER_SECONDS", 4, raising=False)
+        monkeypatch.setattr(connections, "RESPONSE_TIMEOUT_SECONDS", 4, raising=False)
         monkeypatch.setattr(connections, "CHECK_SECONDS", 3, raising=False)
 
     def test_work_goes_on_when_its_idle_connections_have_gone_silent(
@@ -261,7 +261,7 @@ class TestSilence:
             ("FROM ocr_pause", paused),
             ("INSERT INTO ocr_pause", lambda one: pause(one, "why")),
             ("b.queue_id = q.id", lambda one: count_needing_recovery(one, sources=["index"], stuck_after=TEN_MINUTES)),
-            ("q.ocr_last_error_at::text", lambda one: list(find_exhausted(one, Choice(sources=("index",))))),
+            ("q.ocr_last_error_at::text", lambda one: list(find_exhausted(one, ExhaustedFilter(sources=("index",))))),
             ("became", lambda one: requeue_results(one, "run")),
             (
                 "INSERT INTO ocr_progress_watch",
@@ -277,7 +277,7 @@ class TestSilence:
         statement: str,
         look: Callable[[Connection], object],
     ) -> None:
-        monkeypatch.setattr(connections, "ANSWER_SECONDS", 1)
+        monkeypatch.setattr(connections, "RESPONSE_TIMEOUT_SECONDS", 1)
         monkeypatch.setattr(connections, "SCAN_SECONDS", connections.STATEMENT_SECONDS)
         with connect(network.url) as one:
             network.go_silent_at(statement)

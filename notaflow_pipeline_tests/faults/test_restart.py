@@ -8,7 +8,7 @@ import psycopg
 
 from notaflow_pipeline.job_queue.database.connections import open_pool
 from notaflow_pipeline.job_queue.schema.migrate import migrate
-from notaflow_pipeline.local.embedded import embedded_database
+from notaflow_pipeline.local.embedded_postgres import embedded_database
 from notaflow_pipeline.worker.progress import Progress
 from notaflow_pipeline_tests.faults.servers import pull_the_plug
 from notaflow_pipeline_tests.ocr.processes import mark_of_this_process, with_argument

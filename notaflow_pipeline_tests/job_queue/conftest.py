@@ -13,9 +13,9 @@ from psycopg.rows import dict_row
 from notaflow_pipeline.job_queue import claims, outcomes
 from notaflow_pipeline.job_queue.database.chunks import Changed
 from notaflow_pipeline.job_queue.maintenance.recovery import REPAIRS, Recovered, recover
-from notaflow_pipeline.job_queue.maintenance.requeue import Choice, Exhausted, requeue_exhausted
+from notaflow_pipeline.job_queue.maintenance.requeue import Exhausted, ExhaustedFilter, requeue_exhausted
 from notaflow_pipeline.job_queue.maintenance.reread import request_reread
-from notaflow_pipeline.job_queue.model import ERROR_PREFIX, Claim, Failure, Reading, Recording
+from notaflow_pipeline.job_queue.model import ERROR_PREFIX, Claim, Failure, OcrResult, Recording
 from notaflow_pipeline.job_queue.schema.roles import WORKER
 from notaflow_pipeline_tests.testing import least_privilege
 from notaflow_pipeline_tests.testing.logins import logged_in
@@ -24,7 +24,7 @@ from notaflow_pipeline_tests.testing.waiting import wait_until
 LEASE = timedelta(minutes=5)
 STUCK_AFTER = timedelta(minutes=10)
 
-READING = Reading(
+READING = OcrResult(
     text="--- Page 1 ---\nLot 3 770 292, à Québec",
     pages=1,
     mean_confidence=91.5,
@@ -34,7 +34,7 @@ READING = Reading(
     engine="tesseract 5",
     coverage=0.875,
 )
-BLANK = Reading(
+BLANK = OcrResult(
     text="", pages=1, mean_confidence=None, fetch_seconds=0.1, ocr_seconds=0.1, source_bytes=10, engine="tesseract 5"
 )
 TIMEOUT = Failure(kind="timeout", sentence="Page 2 of 7 took longer than 120 s.", retryable=True)
@@ -142,7 +142,7 @@ def record_failure(
     )
 
 
-def succeed(connection: Connection, held: Claim, reading: Reading = READING) -> bool:
+def succeed(connection: Connection, held: Claim, reading: OcrResult = READING) -> bool:
     """Record a text, again while its row is locked; whether it was accepted."""
     return _unlocked(lambda: outcomes.record_texts(connection, [(held, reading)])[held.token])
 
@@ -175,10 +175,10 @@ def sweep(connection: Connection, *, mirror_errors: bool = True, exhausted_statu
     )
 
 
-def requeue(connection: Connection, choice: Choice, **options: Any) -> list[Exhausted]:
+def requeue(connection: Connection, choice: ExhaustedFilter, **options: Any) -> list[Exhausted]:
     """Requeue exhausted documents; return them as they were before."""
     requeued: list[Exhausted] = []
-    changed = requeue_exhausted(connection, choice, on_sent=requeued.extend, **options)
+    changed = requeue_exhausted(connection, choice, on_requeued=requeued.extend, **options)
     assert changed == Changed(len(requeued))
     return requeued
 

@@ -8,7 +8,7 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.job_queue import releases
-from notaflow_pipeline.job_queue.maintenance.requeue import Choice, requeue_exhausted
+from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter, requeue_exhausted
 from notaflow_pipeline.job_queue.maintenance.reread import request_reread
 from notaflow_pipeline_tests.job_queue.conftest import (
     ENCRYPTED,
@@ -66,7 +66,7 @@ def test_claim_of_a_row_that_was_taken_away_and_given_back_waited_not_at_all(con
 def test_claim_of_what_was_sent_round_or_is_read_again_waited_since_somebody_asked(connection: Connection) -> None:
     row = add_document(connection, created_at=ago("2 hours"))
     fail(connection, claim_one(connection), ENCRYPTED)
-    requeue_exhausted(connection, Choice(sources=("index",)))
+    requeue_exhausted(connection, ExhaustedFilter(sources=("index",)))
     held = claim_one(connection)
     [sent] = connection.execute("SELECT sent_at FROM ocr_round").fetchall()
     assert (last_attempt(connection, row)["ready_at"],) == sent

@@ -3,7 +3,7 @@
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.job_queue.maintenance.requeue import Choice
+from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter
 from notaflow_pipeline_tests.job_queue.conftest import (
     ENCRYPTED,
     READING,
@@ -47,7 +47,7 @@ def test_claim_of_an_exhausted_row_by_another_program_raises_the_maximum(
         assert violated_invariants(connection) == {}
     assert claim(connection) == []
     assert sweep(connection) == repaired()
-    [sent] = requeue(connection, Choice(("index",), exhausted_status=exhausted_status))
+    [sent] = requeue(connection, ExhaustedFilter(("index",), exhausted_status=exhausted_status))
     assert (sent.id, sent.failure_kind) == (row, "no_lease")
     assert claim_one(connection).attempt_number == 4
     assert violated_invariants(connection) == {}
@@ -106,7 +106,7 @@ def test_retry_passes_over_a_count_that_cannot_grow(connection: Connection) -> N
     full = add_document(connection, ocr_attempts=GREATEST, ocr_max_attempts=3)
     nearly = add_document(connection, ocr_attempts=GREATEST - 1, ocr_max_attempts=3)
     ordinary = add_document(connection, ocr_attempts=3)
-    assert {one.id for one in requeue(connection, Choice(("index",)), more_attempts=5)} == {nearly, ordinary}
+    assert {one.id for one in requeue(connection, ExhaustedFilter(("index",)), more_attempts=5)} == {nearly, ordinary}
     assert document(connection, full)["ocr_max_attempts"] == 3
     assert document(connection, nearly)["ocr_max_attempts"] == GREATEST
     assert document(connection, ordinary)["ocr_max_attempts"] == 8
@@ -152,7 +152,7 @@ def test_failure_of_a_row_whose_counts_were_reset_is_in_the_list(
     held = claim_one(connection)
     change(connection, "extraction_queue", row, **written)
     assert fail(connection, held, ENCRYPTED, exhausted_status=exhausted_status)
-    [sent] = requeue(connection, Choice(("index",), exhausted_status=exhausted_status))
+    [sent] = requeue(connection, ExhaustedFilter(("index",), exhausted_status=exhausted_status))
     assert (sent.id, sent.ocr_attempts) == (row, 1)
     assert violated_invariants(connection) == {}
 

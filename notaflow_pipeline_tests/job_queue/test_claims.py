@@ -15,7 +15,7 @@ from psycopg import Connection, sql
 from psycopg.rows import scalar_row
 
 from notaflow_pipeline.job_queue import claims, lease_renewal, outcomes, queries, releases
-from notaflow_pipeline.job_queue.model import Claim, Failure, Reading
+from notaflow_pipeline.job_queue.model import Claim, Failure, OcrResult
 from notaflow_pipeline_tests.job_queue.conftest import (
     BLANK,
     ENCRYPTED,
@@ -46,8 +46,8 @@ def database_time(connection: Connection) -> datetime:
     return now
 
 
-def reading(text: str) -> Reading:
-    return Reading(
+def reading(text: str) -> OcrResult:
+    return OcrResult(
         text=text, pages=1, mean_confidence=80, fetch_seconds=0, ocr_seconds=0, source_bytes=1, engine="tesseract 5"
     )
 

@@ -7,7 +7,7 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.job_queue import metrics, queries
-from notaflow_pipeline.job_queue.maintenance.requeue import Choice, find_exhausted, requeue_results
+from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter, find_exhausted, requeue_results
 from notaflow_pipeline_tests.job_queue.conftest import (
     ENCRYPTED,
     STUCK_AFTER,
@@ -28,7 +28,7 @@ from notaflow_pipeline_tests.job_queue.conftest import (
 def chosen(connection: Connection, exhausted_status: int) -> list[UUID]:
     """What a retry would send, which must be what is counted and what an alert is about."""
     sources = ("index",)
-    found = [one.id for one in find_exhausted(connection, Choice(sources, exhausted_status=exhausted_status))]
+    found = [one.id for one in find_exhausted(connection, ExhaustedFilter(sources, exhausted_status=exhausted_status))]
     counts = queries.count_queue(
         connection, sources=sources, stuck_after=STUCK_AFTER, exhausted_status=exhausted_status
     )
@@ -49,7 +49,7 @@ def test_extraction_error_with_old_ocr_errors_is_not_sent(connection: Connection
     before = document(connection, row)
     for status in (3, 4):
         assert chosen(connection, status) == []
-        assert requeue(connection, Choice(("index",), exhausted_status=status)) == []
+        assert requeue(connection, ExhaustedFilter(("index",), exhausted_status=status)) == []
     assert document(connection, row) == before
 
 
@@ -65,7 +65,7 @@ def test_row_that_our_failure_put_at_4_is_sent(connection: Connection, stuck: bo
     assert document(connection, row)["status_id"] == 4
     assert chosen(connection, 3) == [], "an installation with status 3 has no exhausted row at 4"
     assert chosen(connection, 4) == [row]
-    assert [one.id for one in requeue(connection, Choice(("index",), exhausted_status=4))] == [row]
+    assert [one.id for one in requeue(connection, ExhaustedFilter(("index",), exhausted_status=4))] == [row]
     assert [again.document_id for again in claim(connection)] == [row]
 
 
@@ -99,6 +99,6 @@ def test_row_at_4_whose_last_attempt_did_not_use_it_up_is_not_sent(connection: C
 def test_requeued_document_that_extraction_takes_back_was_sent_elsewhere(connection: Connection) -> None:
     row = add_document(connection)
     assert fail(connection, claim_one(connection), ENCRYPTED)
-    assert len(requeue(connection, Choice(("index",)), run_id="run")) == 1
+    assert len(requeue(connection, ExhaustedFilter(("index",)), run_id="run")) == 1
     change(connection, "extraction_queue", row, status_id=1, ocr_max_attempts=1)
     assert [one.became for one in requeue_results(connection, "run")] == ["sent elsewhere"]

@@ -65,7 +65,7 @@ def test_claim_that_was_let_go_is_renewed_no_longer(connection: Connection, pool
         renewal.hold(kept.token)
         expire(connection, kept)
         renewals(connection, kept.token, 1)
-        renewal.let_go(finished.token)
+        renewal.drop(finished.token)
         renewals(connection, kept.token, 1)  # the last that may have begun before letting go
         change(connection, "ocr_attempt", finished.token, lease_expires_at=ago("1 hour"))
         renewals(connection, kept.token, 2)

@@ -30,8 +30,8 @@ from psycopg import Connection
 from notaflow_pipeline.job_queue import claims, lease_renewal, outcomes, releases
 from notaflow_pipeline.job_queue.invariants import find_violations
 from notaflow_pipeline.job_queue.maintenance.recovery import recover
-from notaflow_pipeline.job_queue.maintenance.requeue import Choice
-from notaflow_pipeline.job_queue.model import Claim, Failure, Reading, Recording
+from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter
+from notaflow_pipeline.job_queue.model import Claim, Failure, OcrResult, Recording
 from notaflow_pipeline.job_queue.pause import pause, resume
 from notaflow_pipeline_tests.job_queue.conftest import requeue, reread, succeed
 
@@ -206,7 +206,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(claim=claimed, text=st.sampled_from(["", "texte", "--- Page 1 ---\nLot 3 770 292"]))
     def succeed(self, claim: Claim, text: str) -> None:
-        accepted = succeed(self.connection, claim, Reading(f"{text}{claim.token}", 1, 90.0, 0.1, 0.2, 10, "model"))
+        accepted = succeed(self.connection, claim, OcrResult(f"{text}{claim.token}", 1, 90.0, 0.1, 0.2, 10, "model"))
         document = self.model.holder(claim.token)
         assert accepted == (document is not None or self.model.outcomes[claim.token] == "succeeded")
         if document:
@@ -292,7 +292,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(rounds=st.integers(1, 3))
     def requeue_exhausted_documents(self, rounds: int) -> None:
-        sent = requeue(self.connection, Choice(sources=SOURCES), more_attempts=rounds)
+        sent = requeue(self.connection, ExhaustedFilter(sources=SOURCES), more_attempts=rounds)
         expected = {
             document.id
             for document in self.model.documents.values()

@@ -16,11 +16,11 @@ from notaflow_pipeline.job_queue.database import connections
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.invariants import find_violations
 from notaflow_pipeline.job_queue.maintenance.recovery import recover
-from notaflow_pipeline.job_queue.model import Claim, Failure, Reading, Recording
+from notaflow_pipeline.job_queue.model import Claim, Failure, OcrResult, Recording
 from notaflow_pipeline_tests.job_queue.conftest import succeed
 
 LEASE = timedelta(seconds=60)
-READING = Reading("late", 1, 90.0, 0.1, 0.1, 1, "test")
+READING = OcrResult("late", 1, 90.0, 0.1, 0.1, 1, "test")
 FAILURE = Failure("timeout", "It took too long.", retryable=True)
 
 Scenario = Callable[[str], None]

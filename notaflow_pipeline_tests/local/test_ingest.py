@@ -12,7 +12,7 @@ from notaflow_pipeline.documents.failures import StorageUnavailable
 from notaflow_pipeline.documents.local import LocalFolder
 from notaflow_pipeline.documents.location import locate
 from notaflow_pipeline.job_queue.queries import find_jobs
-from notaflow_pipeline.local.ingest import UnusableFile, documents_in, put
+from notaflow_pipeline.local.ingest import UnusableFile, find_document_files, ingest_file
 
 
 @pytest.fixture
@@ -33,22 +33,22 @@ def storage(tmp_path: Path) -> LocalFolder:
 
 
 def test_of_a_folder_the_documents_are_taken_in_order_of_name(files: Path) -> None:
-    assert [one.name for one in documents_in([files])] == ["a.png", "b.PDF", "c.tiff"]
+    assert [one.name for one in find_document_files([files])] == ["a.png", "b.PDF", "c.tiff"]
 
 
 def test_a_file_that_is_named_is_taken_whatever_it_is(files: Path) -> None:
-    assert list(documents_in([files / "notes.txt", files / "a.png"])) == [files / "notes.txt", files / "a.png"]
+    assert list(find_document_files([files / "notes.txt", files / "a.png"])) == [files / "notes.txt", files / "a.png"]
 
 
 def test_a_path_that_does_not_exist_is_an_error_that_names_it(files: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere\.pdf does not exist"):
-        list(documents_in([files / "a.png", files / "nowhere.pdf"]))
+        list(find_document_files([files / "a.png", files / "nowhere.pdf"]))
 
 
 def test_document_is_stored_and_its_row_is_ready(connection: Connection, storage: LocalFolder, tmp_path: Path) -> None:
     file = tmp_path / "2 784 195.pdf"
     file.write_bytes(b"%PDF-1.4 scan")
-    enqueued = put(connection, storage, file, "index")
+    enqueued = ingest_file(connection, storage, file, "index")
     with connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute("SELECT * FROM extraction_queue").fetchone()
     assert row is not None
@@ -63,11 +63,11 @@ def test_document_is_stored_and_its_row_is_ready(connection: Connection, storage
 
 
 def test_source_decides_on_the_bucket(connection: Connection, storage: LocalFolder, files: Path) -> None:
-    assert put(connection, storage, files / "a.png", "acte").supabase_path.startswith("actes/")
+    assert ingest_file(connection, storage, files / "a.png", "acte").supabase_path.startswith("actes/")
 
 
 def test_files_of_one_name_are_kept_apart(connection: Connection, storage: LocalFolder, files: Path) -> None:
-    both = [put(connection, storage, files / "a.png", "index") for _ in range(2)]
+    both = [ingest_file(connection, storage, files / "a.png", "index") for _ in range(2)]
     assert both[0].supabase_path != both[1].supabase_path
     assert len(list((storage.root / "index").iterdir())) == 2
 
@@ -75,7 +75,7 @@ def test_files_of_one_name_are_kept_apart(connection: Connection, storage: Local
 def test_odd_names_become_names_of_the_fields_form(connection: Connection, storage: LocalFolder, files: Path) -> None:
     file = files / "Île-à-la-Crosse (copie) 100%.PDF"
     file.write_bytes(b"%PDF-")
-    path = put(connection, storage, file, "index").supabase_path
+    path = ingest_file(connection, storage, file, "index").supabase_path
     location = locate(path, "index", None)
     assert (storage.root / location.bucket / location.name).read_bytes() == b"%PDF-"
     assert location.name.isascii()
@@ -87,7 +87,7 @@ def test_nothing_is_added_when_the_storage_cannot_take_the_file(
 ) -> None:
     (storage.root / "index").write_text("a file where the bucket's folder should be")
     with pytest.raises(StorageUnavailable):
-        put(connection, storage, files / "a.png", "index")
+        ingest_file(connection, storage, files / "a.png", "index")
     assert connection.execute("SELECT FROM extraction_queue").fetchall() == []
 
 
@@ -96,7 +96,7 @@ def test_row_that_is_refused_leaves_no_file(connection: Connection, storage: Loc
     file = tmp_path / "a long number.pdf"
     file.write_bytes(b"%PDF-1.4 scan")
     with pytest.raises(psycopg.errors.CheckViolation):
-        put(connection, storage, file, "index")
+        ingest_file(connection, storage, file, "index")
     assert list(storage.root.rglob("*")) == []
 
 
@@ -106,5 +106,5 @@ def test_name_that_is_not_utf8_is_refused_with_what_to_do(
     file = Path(os.fsdecode(os.fsencode(tmp_path) + b"/Qu\xe9bec.pdf"))
     file.write_bytes(b"%PDF-1.4 scan")
     with pytest.raises(UnusableFile, match=r"Qu\\xe9bec\.pdf: this name is not in UTF-8\. Rename it"):
-        put(connection, storage, file, "index")
+        ingest_file(connection, storage, file, "index")
     assert connection.execute("SELECT FROM extraction_queue").fetchall() == []

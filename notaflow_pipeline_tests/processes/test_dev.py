@@ -17,7 +17,7 @@ import pytest
 from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
 from notaflow_pipeline.job_queue.invariants import find_violations
 from notaflow_pipeline.local.dev_server import SAMPLES
-from notaflow_pipeline.local.embedded import running_database_url
+from notaflow_pipeline.local.embedded_postgres import running_database_url
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests.testing.ending import all_gone, children_of
 from notaflow_pipeline_tests.testing.ports import free_port

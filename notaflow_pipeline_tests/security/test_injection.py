@@ -7,7 +7,7 @@ from psycopg import Connection, sql
 from notaflow_pipeline.job_queue import claims, outcomes
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.invariants import find_violations
-from notaflow_pipeline.job_queue.maintenance.requeue import Choice, find_exhausted
+from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter, find_exhausted
 from notaflow_pipeline.job_queue.model import Failure
 from notaflow_pipeline.job_queue.pause import pause, paused, resume
 from notaflow_pipeline.job_queue.queries import find_jobs
@@ -40,7 +40,7 @@ def test_every_text_of_a_row_stays_a_text(connection: Connection) -> None:
         assert (row["ocr_error"], row["error_message"], row["ocr_worker_id"]) == (text, text, text)
         assert (attempt["failure_kind"], attempt["error"], attempt["run_id"]) == (text, text, text)
         assert [one.id for one in find_jobs(connection, text)] == [key]
-        assert [one.id for one in find_exhausted(connection, Choice(("index",), kinds=(text,)))] == [key]
+        assert [one.id for one in find_exhausted(connection, ExhaustedFilter(("index",), kinds=(text,)))] == [key]
         pause(connection, text)
         now = paused(connection)
         assert now is not None

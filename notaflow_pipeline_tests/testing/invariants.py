@@ -102,5 +102,5 @@ def violated_invariants(connection: Connection) -> dict[str, int]:
     """Return the promises that do not hold, here or in the product's own judgement, and by how many rows each is broken."""
     broken = {promise: len(connection.execute(query).fetchall()) for promise, query in INVARIANT_QUERIES.items()}
     for violation in find_violations(connection, sources=["index"]):
-        broken[violation.promise] = broken.get(violation.promise, 0) + 1
+        broken[violation.rule] = broken.get(violation.rule, 0) + 1
     return {promise: rows for promise, rows in broken.items() if rows}

@@ -19,7 +19,7 @@ from psycopg import Connection
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
-from notaflow_pipeline.documents.failures import ReceivingImpossible, StorageUnavailable
+from notaflow_pipeline.documents.failures import StorageUnavailable, TemporaryFolderUnavailable
 from notaflow_pipeline.documents.local import LocalFolder
 from notaflow_pipeline.documents.location import Location
 from notaflow_pipeline.job_queue.database.connections import open_pool
@@ -295,7 +295,7 @@ class TestFailure:
         documents = ready_pages(connection, folder, 3)
         with (
             pipeline_over(pool, folder, storage=OntoFullDisk(folder)) as pipeline,
-            pytest.raises(ReceivingImpossible, match="No space left on device"),
+            pytest.raises(TemporaryFolderUnavailable, match="No space left on device"),
         ):
             pipeline.work(limit=10)
         for document in documents:
@@ -657,7 +657,7 @@ class TestPrivacy:
         told = []
         with pipeline_over(pool, folder) as pipeline:
             total = pipeline.work(
-                limit=1, on_progress=lambda one: told.append((one.finished, one.pages_in_hand, one.pages))
+                limit=1, on_progress=lambda one: told.append((one.finished, one.pages_in_progress, one.pages))
             )
         assert told == [(0, 1, 0), (0, 2, 0), (0, 3, 0), (1, 0, 3)]
         assert total == Progress(claimed=1, succeeded=1, pages=3)

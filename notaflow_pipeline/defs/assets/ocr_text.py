@@ -140,7 +140,7 @@ def _log_progress(context: dg.OpExecutionContext) -> Callable[[Progress], None]:
         if now - last < LOG_EVERY_SECONDS:
             return
         last = now
-        pages = progress.pages + progress.pages_in_hand
+        pages = progress.pages + progress.pages_in_progress
         context.log.info(
             "%d of %d claimed documents done, %d failed; %d pages, %.0f a minute.",
             progress.finished,

@@ -14,8 +14,8 @@ from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.defs.run_failures import described_failures
 from notaflow_pipeline.job_queue.maintenance.requeue import (
     NO_LIMIT,
-    Choice,
     Exhausted,
+    ExhaustedFilter,
     Requeued,
     count_requeue_results,
     find_exhausted,
@@ -61,12 +61,12 @@ def requeue_exhausted_documents(context: dg.OpExecutionContext, config: RetryCon
     settings = load_settings()
     window = context.partition_time_window
     wanted = tuple(config.kinds) or settings.retry_kinds
-    choice = Choice(
+    choice = ExhaustedFilter(
         sources=settings.sources,
         since=window.start,
         until=window.end,
         kinds=wanted or None,
-        but_kinds=() if wanted else PERMANENT_KINDS,
+        except_kinds=() if wanted else PERMANENT_KINDS,
         max_requeues=config.max_requeues if config.max_requeues is not None else settings.retry_rounds,
         exhausted_status=settings.exhausted_status,
     )
@@ -79,11 +79,11 @@ def requeue_exhausted_documents(context: dg.OpExecutionContext, config: RetryCon
 
     with queue.pool.connection() as connection:
         changed = requeue_exhausted(
-            connection, choice, run_id=context.run_id, more_attempts=config.more_attempts, on_sent=count
+            connection, choice, run_id=context.run_id, more_attempts=config.more_attempts, on_requeued=count
         )
         left = Counter(
             one.failure_kind or "unknown"
-            for one in find_exhausted(connection, replace(choice, kinds=None, but_kinds=(), max_requeues=NO_LIMIT))
+            for one in find_exhausted(connection, replace(choice, kinds=None, except_kinds=(), max_requeues=NO_LIMIT))
         )
     context.log.info("Requeued %d documents: %s.", changed.rows, dict(kinds) or "none")
     if left:

@@ -28,7 +28,7 @@ def queue_invariants(queue: QueueResource) -> dg.AssetCheckResult:
         return dg.AssetCheckResult(
             passed=True, description="Every invariant holds.", metadata={"violations": 0, "threshold": 0}
         )
-    broken = Counter(one.promise for one in violations)
+    broken = Counter(one.rule for one in violations)
     return dg.AssetCheckResult(
         passed=False,
         severity=dg.AssetCheckSeverity.ERROR,
@@ -42,7 +42,7 @@ def queue_invariants(queue: QueueResource) -> dg.AssetCheckResult:
 
 def _table(violations: list[Violation]) -> dg.TableMetadataValue:
     records = [
-        dg.TableRecord({"document": one.document_id, "promise": one.promise, "what": one.what, "remedy": one.remedy})
+        dg.TableRecord({"document": one.document_id, "promise": one.rule, "what": one.what, "remedy": one.remedy})
         for one in violations[:MAX_ROWS]
     ]
     columns = [dg.TableColumn(name) for name in ("document", "promise", "what", "remedy")]

@@ -6,7 +6,7 @@ import dagster as dg
 
 from notaflow_pipeline.defs.jobs.asset_jobs import ocr_daily_job, ocr_today_job
 from notaflow_pipeline.job_queue.database.connections import connect
-from notaflow_pipeline.local.embedded import running_database_url
+from notaflow_pipeline.local.embedded_postgres import running_database_url
 from notaflow_pipeline.reporting.days import day_of
 from notaflow_pipeline.reporting.due_days import days_due, has_news
 from notaflow_pipeline.settings import load_settings

@@ -10,7 +10,7 @@ from notaflow_pipeline.alerting.delivery import deliver
 from notaflow_pipeline.alerting.receivers import read_receivers
 from notaflow_pipeline.defs.sensors.alert_events import read_events
 from notaflow_pipeline.job_queue.database.connections import connect
-from notaflow_pipeline.local.embedded import running_database_url
+from notaflow_pipeline.local.embedded_postgres import running_database_url
 from notaflow_pipeline.settings import Settings, load_settings
 
 STREAM = "dagster"

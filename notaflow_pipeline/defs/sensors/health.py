@@ -13,7 +13,7 @@ import dagster as dg
 from notaflow_pipeline.defs.checks.results import evaluation_of
 from notaflow_pipeline.health_checks import judge_everything
 from notaflow_pipeline.job_queue.database.connections import connect
-from notaflow_pipeline.local.embedded import running_database_url
+from notaflow_pipeline.local.embedded_postgres import running_database_url
 from notaflow_pipeline.settings import load_settings
 
 REPORT_INTERVAL_SECONDS = 3600

@@ -15,7 +15,7 @@ from notaflow_pipeline.defs.sensors.lost_runs import end_lost_runs
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.job_queue.pause import paused
 from notaflow_pipeline.job_queue.queries import can_claim, count_ready
-from notaflow_pipeline.local.embedded import running_database_url
+from notaflow_pipeline.local.embedded_postgres import running_database_url
 from notaflow_pipeline.settings import Settings, load_settings
 
 MAX_PAUSE_SECONDS = 900
@@ -24,7 +24,7 @@ FIRST_PAUSE_SECONDS = 30
 LOOK_SECONDS = 4.0
 """How long a tick keeps looking for documents while no run is at work: Dagster begins one every 5 s at most."""
 
-LOOK_AGAIN_SECONDS = 0.5
+EMPTY_QUEUE_PAUSE_SECONDS = 0.5
 """How long after a look that found nothing; a look is one statement that walks an index, 1 ms when nothing is ready."""
 
 
@@ -94,9 +94,9 @@ def _wait_for_documents(connection: Connection, settings: Settings, seconds: flo
         ready = count_ready(connection, sources=settings.sources, at_most=at_most)
         if ready and can_claim(connection, sources=settings.sources):
             return ready
-        if time.monotonic() + LOOK_AGAIN_SECONDS > give_up_at:
+        if time.monotonic() + EMPTY_QUEUE_PAUSE_SECONDS > give_up_at:
             return 0
-        time.sleep(LOOK_AGAIN_SECONDS)
+        time.sleep(EMPTY_QUEUE_PAUSE_SECONDS)
 
 
 def _runs_alive(instance: dg.DagsterInstance) -> int:

@@ -8,7 +8,7 @@ from notaflow_pipeline.defs.jobs.recovery import RECOVERY_RUN_TAG, ocr_recovery_
 from notaflow_pipeline.defs.ocr_runs import ACTIVE
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.job_queue.maintenance.recovery_poll import count_needing_recovery
-from notaflow_pipeline.local.embedded import running_database_url
+from notaflow_pipeline.local.embedded_postgres import running_database_url
 from notaflow_pipeline.settings import load_settings
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 from psycopg import Connection, sql
 
-from notaflow_pipeline.job_queue.database.connections import scanning, short_transaction
+from notaflow_pipeline.job_queue.database.connections import long_scan, short_transaction
 
 CHUNK_ROWS = 1000
 """Rows of one transaction: tens of milliseconds, which nobody who waits for one of them notices."""
@@ -49,12 +49,12 @@ class Changed:
     refused: str = ""
 
 
-def in_words(error: psycopg.Error) -> str:
+def describe_error(error: psycopg.Error) -> str:
     """Return the kind of an error without the error's own words, which can repeat a row."""
     return f"{type(error).__name__}, SQLSTATE {error.sqlstate}"
 
 
-def walk(
+def iterate_chunks(
     connection: Connection, statement: LiteralString | sql.Composed, arguments: Mapping[str, object]
 ) -> Iterator[list[UUID]]:
     """Yield the ids that a statement finds, at most `CHUNK_ROWS` at a time, each chunk behind the last.
@@ -67,7 +67,7 @@ def walk(
     """
     after, place = None, None
     while True:
-        with connection.transaction(), scanning(connection):
+        with connection.transaction(), long_scan(connection):
             chunk = {"rows": CHUNK_ROWS, "after": after, "after_place": place}
             found = connection.execute(statement, {**arguments, **chunk}).fetchall()
         if found:
@@ -115,6 +115,6 @@ def change_rows(
 def _note_refusal(error: psycopg.Error, refusals: Refusals) -> None:
     refusals.rows += 1
     refusals.in_succession += 1
-    refusals.reason = in_words(error)
+    refusals.reason = describe_error(error)
     if refusals.in_succession >= MAX_REFUSALS_IN_SUCCESSION:
         raise error

@@ -19,7 +19,7 @@ from psycopg_pool.base import AttemptWithBackoff
 
 from notaflow_pipeline.job_queue.database.foreign_triggers import explaining_triggers
 from notaflow_pipeline.job_queue.database.search_path import path_to_queue
-from notaflow_pipeline.job_queue.database.timestamps import load_every_timestamp
+from notaflow_pipeline.job_queue.database.timestamps import clamp_timestamps
 from notaflow_pipeline.job_queue.database.transient import describe_transient as describe_transient
 from notaflow_pipeline.job_queue.database.transient import is_transient as is_transient
 
@@ -34,7 +34,7 @@ LOCK_SECONDS = 10
 """How long one may wait for another program's lock on a row."""
 
 
-ANSWER_SECONDS = 40
+RESPONSE_TIMEOUT_SECONDS = 40
 """How long an answer may stay out: what a statement may take, and some for a network and a pooler that are slow."""
 
 SCAN_SECONDS = 600
@@ -75,7 +75,7 @@ def connection_parameters(url: str) -> dict[str, str | int]:
     return {**limits, **given}
 
 
-def where(url: str) -> str:
+def describe_database(url: str) -> str:
     """Name the database of `url` for a message, without its password."""
     parameters = _parsed(url)
     if parameters is None:
@@ -98,10 +98,12 @@ def _parsed(url: str) -> dict[str, str | int] | None:
     return None if misplaced or url.partition("?")[0].count("@") > 1 else parameters
 
 
-def unavailable(url: str, cause: BaseException) -> DatabaseUnavailable:
+def database_unavailable(url: str, cause: BaseException) -> DatabaseUnavailable:
     """Return the one error for a database that cannot be used, with the first line of the reason."""
     reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
-    return DatabaseUnavailable(f"cannot use {where(url)}: {reason}. Is it running, and is NOTAFLOW_DATABASE_URL right?")
+    return DatabaseUnavailable(
+        f"cannot use {describe_database(url)}: {reason}. Is it running, and is NOTAFLOW_DATABASE_URL right?"
+    )
 
 
 class OutcomeRefused(Exception):
@@ -111,7 +113,7 @@ class OutcomeRefused(Exception):
 Answer = TypeVar("Answer")
 
 
-class AnsweringConnection(Connection):
+class TimeLimitedConnection(Connection):
     """A connection that hangs up when an answer stays out, and when the server turns out to be read-only.
 
     The kernel notices peers that are gone, but not a pooler or a proxy that is there and says nothing; and every limit of
@@ -119,8 +121,8 @@ class AnsweringConnection(Connection):
     a new connection, which name resolution, a pooler or `target_session_attrs` may lead to the right one.
     """
 
-    answer_seconds: float | None = None
-    """Another limit than `ANSWER_SECONDS`."""
+    response_timeout_seconds: float | None = None
+    """Another limit than `RESPONSE_TIMEOUT_SECONDS`."""
 
     limited = False
     """Whether the server keeps the limits for the whole session."""
@@ -133,7 +135,7 @@ class AnsweringConnection(Connection):
 
     def wait(self, gen: Generator[Any, Any, Answer], *arguments: Any, **options: Any) -> Answer:
         """Consume a generator of the driver's, which is driven ten times a second even when nothing comes."""
-        limit = ANSWER_SECONDS if self.answer_seconds is None else self.answer_seconds
+        limit = RESPONSE_TIMEOUT_SECONDS if self.response_timeout_seconds is None else self.response_timeout_seconds
         try:
             return super().wait(self._or_hang_up(gen, time.monotonic() + limit), *arguments, **options)
         except ReadOnlySqlTransaction:
@@ -186,11 +188,11 @@ def _limits(search_path: str | None, *, transaction_only: bool) -> dict[str, str
     }
 
 
-def settle_if_direct(connection: Connection) -> None:
+def configure_session(connection: Connection) -> None:
     """Limit every statement, and let the driver prepare them, where the session is ours alone.
 
     A pooler in transaction mode hands each transaction to another session, which knows no prepared statement and belongs
-    to others too: there only `short_transaction` has the server keep limits, and `AnsweringConnection` keeps its own. It
+    to others too: there only `short_transaction` has the server keep limits, and `TimeLimitedConnection` keeps its own. It
     shows itself by the process id: what it told the driver at the start is not the one of the server's process.
 
     The search_path is handled alike. Behind a pooler a transaction sets what was found out here, because PgBouncer 1.18
@@ -198,22 +200,22 @@ def settle_if_direct(connection: Connection) -> None:
     `find_schema_differences` lets nothing stand before the queue's schema that has one of our names.
     """
     path = path_to_queue(connection)
-    load_every_timestamp(connection)
+    clamp_timestamps(connection)
     served_by = connection.execute("SELECT pg_backend_pid()").fetchone()
     if served_by != (connection.info.backend_pid,):
         connection.prepare_threshold = None
-        if isinstance(connection, AnsweringConnection):
+        if isinstance(connection, TimeLimitedConnection):
             connection.search_path = path
         return
     connection.prepare_threshold = PREPARE_AFTER
     connection.execute(_LIMIT, _limits(path, transaction_only=False))
     connection.execute(_NOTICE_LOST_CLIENT)
-    if isinstance(connection, AnsweringConnection):
+    if isinstance(connection, TimeLimitedConnection):
         connection.limited = True
 
 
 def _is_limited(connection: Connection) -> bool:
-    return isinstance(connection, AnsweringConnection) and connection.limited
+    return isinstance(connection, TimeLimitedConnection) and connection.limited
 
 
 @contextmanager
@@ -227,7 +229,7 @@ def short_transaction(connection: Connection) -> Iterator[None]:
     """
     with explaining_triggers(), connection.transaction():
         if not _is_limited(connection):
-            path = connection.search_path if isinstance(connection, AnsweringConnection) else None
+            path = connection.search_path if isinstance(connection, TimeLimitedConnection) else None
             connection.execute(_LIMIT, _limits(path, transaction_only=True))
         yield
 
@@ -254,22 +256,25 @@ SELECT set_config('statement_timeout', %(limit)s, TRUE),
 
 
 @contextmanager
-def scanning(connection: Connection) -> Iterator[None]:
+def long_scan(connection: Connection) -> Iterator[None]:
     """Let the transaction that is open, its statements and the pauses between them, take as long as a scan of everything."""
     connection.execute(_LET_SCAN, {"limit": f"{SCAN_SECONDS}s"})
-    if not isinstance(connection, AnsweringConnection):
+    if not isinstance(connection, TimeLimitedConnection):
         yield
         return
-    connection.answer_seconds, before = SCAN_SECONDS + ANSWER_SECONDS - STATEMENT_SECONDS, connection.answer_seconds
+    connection.response_timeout_seconds, before = (
+        SCAN_SECONDS + RESPONSE_TIMEOUT_SECONDS - STATEMENT_SECONDS,
+        connection.response_timeout_seconds,
+    )
     try:
         yield
     finally:
-        connection.answer_seconds = before
+        connection.response_timeout_seconds = before
 
 
 def _check(connection: Connection) -> None:
-    assert isinstance(connection, AnsweringConnection)  # noqa: S101 - the pool makes no others
-    connection.answer_seconds = CHECK_SECONDS
+    assert isinstance(connection, TimeLimitedConnection)  # noqa: S101 - the pool makes no others
+    connection.response_timeout_seconds = CHECK_SECONDS
     try:
         if connection.limited and time.monotonic() > connection.keep_plans_until:
             connection.execute("DISCARD PLANS")
@@ -277,16 +282,16 @@ def _check(connection: Connection) -> None:
         else:
             ConnectionPool.check_connection(connection)
     finally:
-        connection.answer_seconds = None
+        connection.response_timeout_seconds = None
 
 
-class _SteadyAttempt(AttemptWithBackoff):
+class _ConstantDelayAttempt(AttemptWithBackoff):
     """An attempt to connect that is repeated every second, not after twice as long each time."""
 
     DELAY_BACKOFF = 1.0
 
 
-class SteadyPool(ConnectionPool[Connection]):
+class ReconnectingPool(ConnectionPool[Connection]):
     """A pool that is back within about a second of the database, however long that was away.
 
     psycopg's own doubles the wait between two attempts to connect: after a minute's outage it takes up to 29 s, and
@@ -294,7 +299,7 @@ class SteadyPool(ConnectionPool[Connection]):
     """
 
     def _add_connection(self, attempt: AttemptWithBackoff | None, growing: bool = False) -> None:
-        super()._add_connection(attempt or _SteadyAttempt(timeout=self.reconnect_timeout), growing)
+        super()._add_connection(attempt or _ConstantDelayAttempt(timeout=self.reconnect_timeout), growing)
 
 
 @contextmanager
@@ -305,14 +310,14 @@ def open_pool(url: str, max_size: int = 4) -> Iterator[ConnectionPool[Connection
         DatabaseUnavailable: no connection could be made.
     """
     probe(url)
-    pool = SteadyPool(
-        connection_class=AnsweringConnection,
+    pool = ReconnectingPool(
+        connection_class=TimeLimitedConnection,
         kwargs={
             **connection_parameters(url),
             "autocommit": True,  # a statement alone is a transaction; longer ones say so
             "prepare_threshold": None,  # until `configure` finds that there is no pooler in between
         },
-        configure=settle_if_direct,
+        configure=configure_session,
         min_size=1,
         max_size=max_size,
         timeout=30,
@@ -323,7 +328,7 @@ def open_pool(url: str, max_size: int = 4) -> Iterator[ConnectionPool[Connection
         try:
             pool.wait(timeout=CONNECT_SECONDS * 2)
         except PoolTimeout as timeout:
-            raise unavailable(url, timeout) from timeout
+            raise database_unavailable(url, timeout) from timeout
         yield pool
 
 
@@ -340,7 +345,7 @@ def probe(url: str) -> None:
 _WHICH_DATABASE = "SELECT pg_postmaster_start_time(), current_database()"
 
 
-def are_one_database(url: str, other: str) -> bool:
+def is_same_database(url: str, other: str) -> bool:
     """Whether two URLs lead to one database, whatever they call its host, and whether or not a pooler is in between.
 
     Raises:
@@ -361,13 +366,13 @@ def connect(url: str, *, limited: bool = True) -> Iterator[Connection]:
     Raises:
         DatabaseUnavailable: the reason is in the message.
     """
-    kind = AnsweringConnection if limited else Connection
+    kind = TimeLimitedConnection if limited else Connection
     try:
         connection = kind.connect(**connection_parameters(url), autocommit=True, prepare_threshold=None)  # type: ignore[arg-type]
-        load_every_timestamp(connection)
+        clamp_timestamps(connection)
         if limited:
-            settle_if_direct(connection)
+            configure_session(connection)
     except psycopg.Error as refused:
-        raise unavailable(url, refused) from refused
+        raise database_unavailable(url, refused) from refused
     with connection:
         yield connection

@@ -11,7 +11,7 @@ a few milliseconds. A lock that lasts longer is another program's, and the calle
 Answer = TypeVar("Answer")
 
 
-def while_locked(attempt: Callable[[], Answer], is_locked: Callable[[Answer], bool]) -> Answer:
+def retry_while_locked(attempt: Callable[[], Answer], is_locked: Callable[[Answer], bool]) -> Answer:
     """Make an attempt, again after each pause while a row is locked; return the last answer."""
     answer = attempt()
     for pause in PAUSES_SECONDS:

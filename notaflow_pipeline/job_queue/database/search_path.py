@@ -43,7 +43,7 @@ def path_to_queue(connection: Connection) -> str | None:
     return _as_path([holders[0], *listed]) if holders else None
 
 
-def pin_for_migrating(connection: Connection) -> None:
+def pin_search_path_for_migrations(connection: Connection) -> None:
     """Let this session find and make objects in the queue's schema alone; nothing where there is no queue.
 
     A statement such as DROP TABLE IF EXISTS must not find the objects of another queue further down the path. NotaFlow may

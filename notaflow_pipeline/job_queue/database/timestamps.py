@@ -18,7 +18,7 @@ LATEST = datetime(9999, 12, 30, tzinfo=UTC)
 """Stands for all that is later."""
 
 
-class EveryTimestampLoader(TimestamptzLoader):
+class ClampingTimestampLoader(TimestamptzLoader):
     """Loads what Python cannot represent as the earliest or the latest time that it can."""
 
     def load(self, data: Buffer) -> datetime:
@@ -30,6 +30,6 @@ class EveryTimestampLoader(TimestamptzLoader):
             return EARLIEST if text.startswith(b"-") or text.endswith(b"BC") else LATEST
 
 
-def load_every_timestamp(connection: Connection) -> None:
+def clamp_timestamps(connection: Connection) -> None:
     """Have a connection load timestamps in this way."""
-    connection.adapters.register_loader("timestamptz", EveryTimestampLoader)
+    connection.adapters.register_loader("timestamptz", ClampingTimestampLoader)

@@ -16,7 +16,7 @@ from uuid import UUID
 import psycopg
 from psycopg import Connection
 
-from notaflow_pipeline.job_queue.database.chunks import Refusals, change_rows, in_words, walk
+from notaflow_pipeline.job_queue.database.chunks import Refusals, change_rows, describe_error, iterate_chunks
 from notaflow_pipeline.job_queue.model import ERROR_PREFIX
 
 LEASE_EXPIRED = "its worker stopped renewing the lease (killed, frozen or cut off)"
@@ -352,7 +352,7 @@ def recover(
         except psycopg.Error as error:
             if connection.closed:
                 raise
-            failed[name] = in_words(error)
+            failed[name] = describe_error(error)
         if refusals.rows:
             failed.setdefault(name, refusals.describe())
     return Recovered(**counts, failed=failed, complete=complete)
@@ -365,5 +365,5 @@ def _repair(connection: Connection, name: str, arguments: Mapping[str, object], 
     def change(ids: Sequence[UUID]) -> list[tuple[object, ...]]:
         return connection.execute(repair, {**arguments, "ids": list(ids)}).fetchall()
 
-    for ids in walk(connection, rows, arguments):
+    for ids in iterate_chunks(connection, rows, arguments):
         yield len(change_rows(connection, ids, change, refusals))

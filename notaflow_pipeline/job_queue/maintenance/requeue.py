@@ -12,8 +12,8 @@ from uuid import UUID
 from psycopg import Connection, sql
 from psycopg.rows import class_row, scalar_row
 
-from notaflow_pipeline.job_queue.database.chunks import Changed, Refusals, change_rows, walk
-from notaflow_pipeline.job_queue.database.connections import scanning
+from notaflow_pipeline.job_queue.database.chunks import Changed, Refusals, change_rows, iterate_chunks
+from notaflow_pipeline.job_queue.database.connections import long_scan
 from notaflow_pipeline.job_queue.model import DEFAULT_MAX_ATTEMPTS
 
 NO_LIMIT = 2**31 - 1
@@ -77,7 +77,7 @@ WHERE q.id = ANY(%(candidates)s)
   -- in another form than the index's, which would be read from end to end for each chunk
   AND q.ocr_attempts + 0 >= q.ocr_max_attempts
   AND (%(kinds)s::text[] IS NULL OR last.failure_kind = ANY(%(kinds)s))
-  AND (last.failure_kind = ANY(%(but_kinds)s::text[])) IS NOT TRUE
+  AND (last.failure_kind = ANY(%(except_kinds)s::text[])) IS NOT TRUE
   AND (SELECT count(*) FROM ocr_round AS r WHERE r.queue_id = q.id) < %(max_requeues)s
   AND NOT EXISTS (SELECT FROM ocr_round AS r WHERE r.queue_id = q.id AND r.sent_at >= %(began)s)
 ORDER BY q.ocr_last_error_at, q.id
@@ -159,7 +159,7 @@ class Requeued:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ExhaustedFilter:
     """Which exhausted documents: every condition that is given must hold; `until` is exclusive."""
 
     sources: tuple[str, ...]
@@ -167,7 +167,7 @@ class Choice:
     since: datetime | None = None
     until: datetime | None = None
     kinds: tuple[str, ...] | None = None
-    but_kinds: tuple[str, ...] = ()
+    except_kinds: tuple[str, ...] = ()
     max_requeues: int = NO_LIMIT
     limit: int = NO_LIMIT
     exhausted_status: int = 3
@@ -181,13 +181,13 @@ class Choice:
             "since": self.since,
             "until": self.until,
             "kinds": None if self.kinds is None else list(self.kinds),
-            "but_kinds": list(self.but_kinds),
+            "except_kinds": list(self.except_kinds),
             "max_requeues": self.max_requeues,
             "exhausted_status": self.exhausted_status,
         }
 
 
-def find_exhausted(connection: Connection, choice: Choice) -> Iterator[Exhausted]:
+def find_exhausted(connection: Connection, choice: ExhaustedFilter) -> Iterator[Exhausted]:
     """Yield the exhausted documents of a choice, the longest exhausted first; nothing is changed.
 
     Args:
@@ -203,11 +203,11 @@ def find_exhausted(connection: Connection, choice: Choice) -> Iterator[Exhausted
 
 def requeue_exhausted(
     connection: Connection,
-    choice: Choice,
+    choice: ExhaustedFilter,
     *,
     run_id: str | None = None,
     more_attempts: int = DEFAULT_MAX_ATTEMPTS,
-    on_sent: Callable[[Sequence[Exhausted]], None] = lambda _documents: None,
+    on_requeued: Callable[[Sequence[Exhausted]], None] = lambda _documents: None,
 ) -> Changed:
     """Make exhausted documents ready again, with so many more attempts; return how many.
 
@@ -218,7 +218,7 @@ def requeue_exhausted(
         choice: which documents; those that somebody else is just changing are passed over.
         run_id: the Dagster run that sends them, or None.
         more_attempts: how often each is tried again.
-        on_sent: is given the documents of each chunk once they are ready, as they were before.
+        on_requeued: is given the documents of each chunk once they are ready, as they were before.
     """
     chooser = _Chooser(connection, choice, _LOCK)
     refusals = Refusals()
@@ -236,14 +236,14 @@ def requeue_exhausted(
         documents = change_rows(connection, candidates, send, refusals)
         sent += len(documents)
         if documents:
-            on_sent(documents)
+            on_requeued(documents)
     return Changed(sent, refusals.describe())
 
 
 class _Chooser:
     """Chooses exhausted documents chunk by chunk, while the choice's limit leaves any (`left`)."""
 
-    def __init__(self, connection: Connection, choice: Choice, lock: sql.SQL) -> None:
+    def __init__(self, connection: Connection, choice: ExhaustedFilter, lock: sql.SQL) -> None:
         with connection.cursor(row_factory=scalar_row) as cursor:
             began = cursor.execute(_CLOCK).fetchone()
         self._connection = connection
@@ -254,7 +254,7 @@ class _Chooser:
     def candidates(self) -> Iterator[list[UUID]]:
         """Yield the ids of documents that may be chosen; those without the time of an error come last."""
         for place in (_DATED, _UNDATED):
-            for ids in walk(self._connection, _CANDIDATES.format(place=place), self._arguments):
+            for ids in iterate_chunks(self._connection, _CANDIDATES.format(place=place), self._arguments):
                 yield ids
                 if self.left <= 0:
                     return
@@ -284,5 +284,5 @@ def requeue_results(connection: Connection, run_id: str, *, at_most: int = NO_LI
 def count_requeue_results(connection: Connection, run_id: str) -> dict[str, int]:
     """Return of how many documents that a run sent round what has become so far."""
     statement = _COUNT_BECAME.format(documents=_BECAME)
-    with connection.transaction(), scanning(connection):
+    with connection.transaction(), long_scan(connection):
         return dict(connection.execute(statement, {"run_id": run_id, "at_most": NO_LIMIT}).fetchall())

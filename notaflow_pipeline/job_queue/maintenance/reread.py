@@ -11,7 +11,7 @@ from uuid import UUID
 from psycopg import Connection
 from psycopg.rows import scalar_row
 
-from notaflow_pipeline.job_queue.database.chunks import Changed, Refusals, change_rows, walk
+from notaflow_pipeline.job_queue.database.chunks import Changed, Refusals, change_rows, iterate_chunks
 from notaflow_pipeline.job_queue.model import DEFAULT_MAX_ATTEMPTS
 
 # what one row says, so that the history is read for few others
@@ -114,7 +114,7 @@ def request_reread(
         return chosen
 
     rows = 0
-    for candidates in walk(connection, _CANDIDATES, arguments):
+    for candidates in iterate_chunks(connection, _CANDIDATES, arguments):
         requested = change_rows(connection, candidates, request, refusals)
         rows += len(requested)
         if requested:

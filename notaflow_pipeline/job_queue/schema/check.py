@@ -10,7 +10,7 @@ from psycopg import Connection
 from psycopg.rows import scalar_row
 
 from notaflow_pipeline.job_queue.schema.columns import TABLE_COLUMNS
-from notaflow_pipeline.job_queue.schema.placement import find_placement
+from notaflow_pipeline.job_queue.schema.misplaced_objects import check_placement
 
 # name -> definition after ON extraction_queue, white space, parentheses and casts aside
 INDEXES = {
@@ -135,12 +135,12 @@ def require_schema(connection: Connection, sources: Sequence[str]) -> None:
     differences = list(find_schema_differences(connection, sources))
     if differences:
         raise SchemaMismatch(
-            f"the database's schema is not ready for OCR: {in_short(differences)}. "
+            f"the database's schema is not ready for OCR: {summarize(differences)}. "
             "`notaflow migrate --check` lists everything, `notaflow migrate` mends it. No row was touched."
         )
 
 
-def in_short(lacking: Sequence[str]) -> str:
+def summarize(lacking: Sequence[str]) -> str:
     """The first few of many sentences, and how many more there are."""
     return "; ".join(lacking[:3]) + (f"; and {len(lacking) - 3} more" if len(lacking) > 3 else "")
 
@@ -151,7 +151,7 @@ def find_schema_differences(connection: Connection, sources: Sequence[str]) -> I
     schema = _expected_schema(connection)
     for table, column, type_name in connection.execute(_COLUMNS, {"tables": list(TABLE_COLUMNS), "schema": schema}):
         present.setdefault(table, {})[column] = type_name
-    placement = find_placement(connection, TABLE_COLUMNS, TRIGGERS, VIEWS)
+    placement = check_placement(connection, TABLE_COLUMNS, TRIGGERS, VIEWS)
     yield from placement.differences
     elsewhere = {one.name for one in placement.misplaced}
     yield from _column_differences(present, elsewhere)

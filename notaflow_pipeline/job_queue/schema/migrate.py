@@ -26,21 +26,21 @@ from notaflow_pipeline.job_queue.schema.check import (
     invalid_indexes,
 )
 from notaflow_pipeline.job_queue.schema.columns import TABLE_COLUMNS
-from notaflow_pipeline.job_queue.schema.losses import Loss, count_in
 from notaflow_pipeline.job_queue.schema.migration_session import open_backend, prepare_session
-from notaflow_pipeline.job_queue.schema.placement import (
+from notaflow_pipeline.job_queue.schema.misplaced_objects import (
     Misplaced,
-    find_placement,
-    move_to_expected_schema,
-    queues_off_the_path,
+    check_placement,
+    find_unreachable_queues,
+    move_to_queue_schema,
 )
+from notaflow_pipeline.job_queue.schema.rollback_data_loss import DataLoss, count_data_loss
 
 log = logging.getLogger(__name__)
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 """A link to the checkout's folder of that name; in an installed package, its files."""
 
-FIRST_OF_OURS = 5
+FIRST_PROJECT_MIGRATION = 5
 """001 and 002 stand for NotaFlow's own tables."""
 
 LOCK_KEY = 7_027_110_005
@@ -61,13 +61,13 @@ class Migrated:
     applied: list[str] = field(default_factory=list)
     """Names of files, in order."""
 
-    switched_on: list[str] = field(default_factory=list)
+    indexed_sources: list[str] = field(default_factory=list)
     """Sources whose claim index was built."""
 
-    mended: list[str] = field(default_factory=list)
+    repaired: list[str] = field(default_factory=list)
     """What was missing or differed though its file had been applied, and was made anew (`find_schema_differences`)."""
 
-    left: list[str] = field(default_factory=list)
+    remaining: list[str] = field(default_factory=list)
     """What differs still: no file changes what stood there before it."""
 
 
@@ -140,7 +140,7 @@ def migrate(url: str, *, sources: Sequence[str], to: int | None = None) -> Migra
         if to is None and not _may_migrate(connection):
             _require_nothing(connection, sources)
             return done
-        done.mended.extend(_move_to_queue_schema(connection))
+        done.repaired.extend(_move_to_queue_schema(connection))
         _drop_invalid_indexes(connection)
         backend = open_backend(url)
         backend.break_lock()  # only a dead migrator can have left it: the living hold the advisory lock
@@ -154,16 +154,16 @@ def migrate(url: str, *, sources: Sequence[str], to: int | None = None) -> Migra
             backend.connection.close()
         if to is None:
             with suppress(psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable):  # mended below
-                done.switched_on.extend(_switch_on(connection, sources))
+                done.indexed_sources.extend(_switch_on(connection, sources))
             if lacking := list(find_schema_differences(connection, sources)):
                 _mend(connection)
-                done.switched_on.extend(_switch_on(connection, sources))
-                done.left.extend(find_schema_differences(connection, sources))
-                done.mended.extend(one for one in lacking if one not in done.left)
+                done.indexed_sources.extend(_switch_on(connection, sources))
+                done.remaining.extend(find_schema_differences(connection, sources))
+                done.repaired.extend(one for one in lacking if one not in done.remaining)
     return done
 
 
-def losses_of_down(url: str, *, to: int) -> list[Loss]:
+def find_data_loss(url: str, *, to: int) -> list[DataLoss]:
     """Return what `migrate_down` would delete; nothing is changed.
 
     Raises:
@@ -173,7 +173,7 @@ def losses_of_down(url: str, *, to: int) -> list[Loss]:
     _require_known(to)
     with connect(url, limited=False) as connection:
         prepare_session(connection)
-        return count_in(connection, [_rollback(name) for name in migration_ids() if number_of(name) > to])
+        return count_data_loss(connection, [_rollback(name) for name in migration_ids() if number_of(name) > to])
 
 
 def migrate_down(url: str, *, to: int) -> list[str]:
@@ -186,7 +186,7 @@ def migrate_down(url: str, *, to: int) -> list[str]:
     _require_known(to)
     taken_back = []
     with _alone(url) as connection:
-        if misplaced := find_placement(connection, TABLE_COLUMNS, TRIGGERS, VIEWS).misplaced:
+        if misplaced := check_placement(connection, TABLE_COLUMNS, TRIGGERS, VIEWS).misplaced:
             raise MigrationFailed(
                 f"{misplaced[0].sentence}: run `notaflow migrate` first, which moves it; nothing was changed"
             )
@@ -213,19 +213,19 @@ def _require_known(number: int | None) -> None:
 
 def _move_to_queue_schema(connection: Connection) -> list[str]:
     """Move our objects to the schema of extraction_queue; return what was wrong. It is all of them or none."""
-    if queue_schema(connection) is None and (elsewhere := queues_off_the_path(connection)):
+    if queue_schema(connection) is None and (elsewhere := find_unreachable_queues(connection)):
         raise MigrationFailed(
             f"{elsewhere[0]}. Let the path name it (ALTER ROLE … SET search_path), and grant USAGE on it; for a second queue "
             "in the first schema of the path, run migrations/001 and 002 there with psql first. Nothing was changed."
         )
-    misplaced = find_placement(connection, TABLE_COLUMNS, TRIGGERS, VIEWS).misplaced
+    misplaced = check_placement(connection, TABLE_COLUMNS, TRIGGERS, VIEWS).misplaced
     if not misplaced:
         return []
     _require_one_of_each(misplaced)
     try:
         with connection.transaction():
             connection.execute("SET LOCAL lock_timeout = '5s'")
-            move_to_expected_schema(connection, misplaced, migration_ids())
+            move_to_queue_schema(connection, misplaced, migration_ids())
     except psycopg.Error as refused:
         reason = str(refused).splitlines()[0]
         remedies = "; ".join(one.remedy.as_string(connection) for one in misplaced)
@@ -318,7 +318,7 @@ def _run_file(connection: Connection, path: Path) -> None:
 def _mend(connection: Connection) -> None:
     """Run every file of this project again: something that a migration made was lost after it, and each can be repeated."""
     for name in migration_ids():
-        if number_of(name) >= FIRST_OF_OURS:
+        if number_of(name) >= FIRST_PROJECT_MIGRATION:
             log.info("running %s again", name)
             _run_file(connection, MIGRATIONS / f"{name}.sql")
 

@@ -13,7 +13,7 @@ from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import parse_uri
 from yoyo.migrations import default_migration_table
 
-from notaflow_pipeline.job_queue.database.search_path import pin_for_migrating
+from notaflow_pipeline.job_queue.database.search_path import pin_search_path_for_migrations
 
 # of those that this server knows: transaction_timeout came with PostgreSQL 17
 _LIFT_LIMITS = """
@@ -27,7 +27,7 @@ WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session
 def prepare_session(connection: Connection) -> None:
     """Lift the limits that a role or a database sets, and pin the search_path; migrations set limits of their own."""
     connection.execute(_LIFT_LIMITS)
-    pin_for_migrating(connection)
+    pin_search_path_for_migrations(connection)
 
 
 class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no types

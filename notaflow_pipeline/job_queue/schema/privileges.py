@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from psycopg import Connection
 
-from notaflow_pipeline.job_queue.schema.check import SchemaMismatch, in_short
+from notaflow_pipeline.job_queue.schema.check import SchemaMismatch, summarize
 from notaflow_pipeline.job_queue.schema.columns import TABLE_COLUMNS
 
 # table -> right -> columns; all columns where none are named. As `roles.sql` grants them to notaflow_worker
@@ -127,7 +127,7 @@ def require_privileges(connection: Connection) -> None:
     missing = list(missing_privileges(connection))
     if missing:
         raise SchemaMismatch(
-            f"this login cannot do a worker's work: {in_short(missing)}. `notaflow migrate --roles`, run with the owner's "
+            f"this login cannot do a worker's work: {summarize(missing)}. `notaflow migrate --roles`, run with the owner's "
             "login, grants its role what it needs; docs/security.md says which role may what. No row was touched."
         )
 

@@ -12,8 +12,8 @@ from notaflow_pipeline.job_queue.maintenance import recovery_poll
 from notaflow_pipeline.job_queue.maintenance.recovery import recover
 from notaflow_pipeline.job_queue.maintenance.recovery_poll import count_needing_recovery
 from notaflow_pipeline.job_queue.maintenance.requeue import (
-    Choice,
     Exhausted,
+    ExhaustedFilter,
     count_requeue_results,
     find_exhausted,
     requeue_exhausted,
@@ -39,7 +39,7 @@ from notaflow_pipeline_tests.job_queue.conftest import (
 )
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
 
-EVERYTHING = Choice(("index",))
+EVERYTHING = ExhaustedFilter(("index",))
 
 REFUSE = """
 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -223,7 +223,7 @@ def test_text_of_ours_among_many_of_others_is_counted_by_a_later_poll(
 def test_retry_of_many_documents_takes_several_transactions(connection: Connection) -> None:
     rows = exhausted(connection, 35)
     sizes: list[int] = []
-    changed = requeue_exhausted(connection, EVERYTHING, run_id="run", on_sent=lambda sent: sizes.append(len(sent)))
+    changed = requeue_exhausted(connection, EVERYTHING, run_id="run", on_requeued=lambda sent: sizes.append(len(sent)))
     assert (changed, sizes) == (Changed(35), [10, 10, 10, 5])
     assert transactions(connection, sql.Identifier("ocr_round")) == 4
     assert {one.id for one in requeue_results(connection, "run")} == set(rows)
@@ -235,7 +235,7 @@ def test_retry_of_many_documents_takes_several_transactions(connection: Connecti
 @pytest.mark.parametrize("limit", [1, 10, 23])
 def test_limit_holds_over_all_chunks_and_the_longest_exhausted_go_first(connection: Connection, limit: int) -> None:
     rows = exhausted(connection, 35)
-    choice = Choice(("index",), limit=limit)
+    choice = ExhaustedFilter(("index",), limit=limit)
     assert [one.id for one in find_exhausted(connection, choice)] == rows[:limit]
     assert [one.id for one in requeue(connection, choice)] == rows[:limit]
     assert len(requeue(connection, EVERYTHING)) == 35 - limit
@@ -258,7 +258,7 @@ def test_retry_that_is_broken_off_is_continued_by_the_next(connection: Connectio
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        requeue_exhausted(connection, EVERYTHING, on_sent=break_off)
+        requeue_exhausted(connection, EVERYTHING, on_requeued=break_off)
     assert [one.id for one in requeue(connection, EVERYTHING)] == rows[10:]
     [(requeues,)] = connection.execute("SELECT count(*) FROM ocr_round").fetchall()
     assert requeues == 25
@@ -274,7 +274,7 @@ def test_retry_does_not_send_again_what_fails_while_it_goes_on(connection: Conne
         for held in claim(connection, 10):
             assert fail(connection, held, ENCRYPTED)
 
-    assert requeue_exhausted(connection, EVERYTHING, on_sent=work) == Changed(25)
+    assert requeue_exhausted(connection, EVERYTHING, on_requeued=work) == Changed(25)
     assert len(list(find_exhausted(connection, EVERYTHING))) == 25, "the next command may"
 
 
@@ -293,7 +293,7 @@ def test_refused_document_is_told_and_the_others_are_sent(connection: Connection
     change(connection, "extraction_queue", rows[7], document_number="poison")
     connection.execute(REFUSE)
     sent: list[Exhausted] = []
-    changed = requeue_exhausted(connection, Choice(("index",), limit=20), on_sent=sent.extend)
+    changed = requeue_exhausted(connection, ExhaustedFilter(("index",), limit=20), on_requeued=sent.extend)
     assert changed.rows == len(sent) == 20
     assert changed.refused == "the database refused to change 1 rows (RaiseException, SQLSTATE P0001)"
     assert [one.id for one in sent] == [*rows[:7], *rows[8:21]]

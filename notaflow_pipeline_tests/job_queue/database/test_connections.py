@@ -16,13 +16,13 @@ from notaflow_pipeline.job_queue.database.connections import (
     UNREADABLE_URL,
     DatabaseUnavailable,
     connect,
+    describe_database,
     describe_transient,
     is_transient,
+    long_scan,
     open_pool,
     probe,
-    scanning,
     short_transaction,
-    where,
 )
 from notaflow_pipeline.job_queue.queries import count_queue
 from notaflow_pipeline_tests.testing.waiting import wait_until
@@ -43,7 +43,7 @@ def refusal(url: str) -> str:
     assert len(set(messages)) == 1
     assert len(messages[0].splitlines()) == 1
     assert SECRET not in messages[0]
-    assert SECRET not in where(url)
+    assert SECRET not in describe_database(url)
     return messages[0]
 
 
@@ -67,7 +67,7 @@ def closed_port() -> int:
 def test_what_is_no_url_is_refused_with_an_example(url: str) -> None:
     assert refusal(url) == UNREADABLE_URL
     assert "postgresql://user:password@host:5432/database" in UNREADABLE_URL
-    assert where(url) == "the database of NOTAFLOW_DATABASE_URL"
+    assert describe_database(url) == "the database of NOTAFLOW_DATABASE_URL"
 
 
 def test_closed_port_is_named_with_host_and_database(closed_port: int) -> None:
@@ -174,7 +174,7 @@ def test_parameter_that_is_no_number_is_refused_in_one_line(closed_port: int) ->
     ],
 )
 def test_place_is_named_without_user_or_password(url: str, place: str) -> None:
-    assert where(url) == place
+    assert describe_database(url) == place
 
 
 @pytest.mark.direct
@@ -220,9 +220,9 @@ def test_judging_everything_may_take_longer_than_other_statements(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "STATEMENT_SECONDS", 1)
-    monkeypatch.setattr(connections, "ANSWER_SECONDS", 1)
+    monkeypatch.setattr(connections, "RESPONSE_TIMEOUT_SECONDS", 1)
     with connect(database_url) as one, one.transaction():
-        with scanning(one):
+        with long_scan(one):
             one.execute("SELECT pg_sleep(2)")
         with pytest.raises(psycopg.OperationalError):
             one.execute("SELECT pg_sleep(3600)")

@@ -10,7 +10,7 @@ from notaflow_pipeline.job_queue import metrics, queries
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.job_queue.database.timestamps import EARLIEST, LATEST
 from notaflow_pipeline.job_queue.maintenance.recovery_poll import count_needing_recovery
-from notaflow_pipeline.job_queue.maintenance.requeue import Choice, find_exhausted
+from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter, find_exhausted
 from notaflow_pipeline_tests.job_queue.conftest import (
     STUCK_AFTER,
     add_document,
@@ -112,4 +112,4 @@ def test_attempt_never_ends_later_than_now(connection: Connection, started: str)
 def test_list_of_exhausted_documents_holds_rows_without_a_time(connection: Connection) -> None:
     for written in (*UNUSUAL, ago("1 hour")):
         add_document(connection, ocr_attempts=3, ocr_last_error_at=written)
-    assert len(list(find_exhausted(connection, Choice(INDEX)))) == len(UNUSUAL) + 1
+    assert len(list(find_exhausted(connection, ExhaustedFilter(INDEX)))) == len(UNUSUAL) + 1

@@ -10,12 +10,12 @@ from psycopg import Connection
 from notaflow_pipeline.job_queue import claims, outcomes, releases
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.invariants import find_violations
-from notaflow_pipeline.job_queue.maintenance.requeue import Choice, find_exhausted, requeue_results
-from notaflow_pipeline.job_queue.model import Claim, Failure, Reading, Recording
+from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter, find_exhausted, requeue_results
+from notaflow_pipeline.job_queue.model import Claim, Failure, OcrResult, Recording
 from notaflow_pipeline.job_queue.pause import pause, paused, resume
 from notaflow_pipeline_tests.job_queue.conftest import requeue, succeed
 
-EVERYTHING = Choice(sources=("index",))
+EVERYTHING = ExhaustedFilter(sources=("index",))
 
 
 def claim(connection: Connection, limit: int = 10, run_id: str | None = None) -> list[Claim]:
@@ -65,17 +65,17 @@ def test_choice_by_kind_id_and_time(connection: Connection) -> None:
     timeout, corrupt, crashed = exhaust(connection, ["timeout", "corrupt", "crashed"])
     connection.execute("UPDATE extraction_queue SET ocr_last_error_at = '2026-03-08 06:30+00' WHERE id = %s", [crashed])
 
-    def chosen(choice: Choice) -> set[UUID]:
+    def chosen(choice: ExhaustedFilter) -> set[UUID]:
         return {one.id for one in find_exhausted(connection, choice)}
 
     assert chosen(EVERYTHING) == {timeout, corrupt, crashed}
-    assert chosen(Choice(sources=("index",), kinds=("timeout", "corrupt"))) == {timeout, corrupt}
-    assert chosen(Choice(sources=("index",), ids=(corrupt,))) == {corrupt}
-    assert chosen(Choice(sources=("acte",))) == set()
+    assert chosen(ExhaustedFilter(sources=("index",), kinds=("timeout", "corrupt"))) == {timeout, corrupt}
+    assert chosen(ExhaustedFilter(sources=("index",), ids=(corrupt,))) == {corrupt}
+    assert chosen(ExhaustedFilter(sources=("acte",))) == set()
     day = datetime(2026, 3, 8, 5, tzinfo=UTC)
-    assert chosen(Choice(sources=("index",), since=day, until=day + timedelta(hours=23))) == {crashed}
-    assert chosen(Choice(sources=("index",), until=datetime(2026, 3, 8, 6, 30, tzinfo=UTC))) == set()
-    assert len(chosen(Choice(sources=("index",), limit=2))) == 2
+    assert chosen(ExhaustedFilter(sources=("index",), since=day, until=day + timedelta(hours=23))) == {crashed}
+    assert chosen(ExhaustedFilter(sources=("index",), until=datetime(2026, 3, 8, 6, 30, tzinfo=UTC))) == set()
+    assert len(chosen(ExhaustedFilter(sources=("index",), limit=2))) == 2
 
 
 def test_looking_first_changes_nothing(connection: Connection) -> None:
@@ -87,7 +87,7 @@ def test_looking_first_changes_nothing(connection: Connection) -> None:
 
 def test_a_document_goes_round_only_so_often(connection: Connection) -> None:
     exhaust(connection, ["timeout"])
-    twice = Choice(sources=("index",), max_requeues=2)
+    twice = ExhaustedFilter(sources=("index",), max_requeues=2)
     for _ in range(2):
         assert len(requeue(connection, twice)) == 1
         [one] = claim(connection)
@@ -99,7 +99,7 @@ def test_what_runs_waits_or_is_done_is_not_sent(connection: Connection) -> None:
     for number in "123":
         enqueue_document(connection, NewDocument("index", number, f"index/{number}.pdf"))
     running, done = claim(connection, 2)
-    succeed(connection, done, Reading("", 1, None, 0, 0, 1, "test"))
+    succeed(connection, done, OcrResult("", 1, None, 0, 0, 1, "test"))
     connection.execute("UPDATE extraction_queue SET ocr_max_attempts = 1 WHERE id = %s", [running.document_id])
     assert requeue(connection, EVERYTHING) == []
 
@@ -110,7 +110,9 @@ def test_documents_exhausted_at_status_4_come_back_to_3(connection: Connection) 
     fail(connection, one, "timeout", exhausted_status=4)
     extraction_error = enqueue_document(connection, NewDocument("index", "2", "index/2.pdf"))
     connection.execute("UPDATE extraction_queue SET status_id = 4 WHERE id = %s", [extraction_error])
-    assert [sent.id for sent in requeue(connection, Choice(("index",), exhausted_status=4))] == [one.document_id]
+    assert [sent.id for sent in requeue(connection, ExhaustedFilter(("index",), exhausted_status=4))] == [
+        one.document_id
+    ]
     assert [again.document_id for again in claim(connection)] == [one.document_id]
 
 
@@ -118,7 +120,7 @@ def test_what_became_of_a_runs_documents(connection: Connection) -> None:
     exhaust(connection, ["a", "b", "c", "d"])
     requeue(connection, EVERYTHING, run_id="run", more_attempts=1)
     read, failed, running = claim(connection, 3)
-    succeed(connection, read, Reading("texte", 1, 90.0, 0, 0, 1, "test"))
+    succeed(connection, read, OcrResult("texte", 1, 90.0, 0, 0, 1, "test"))
     fail(connection, failed, "timeout")
     became = {one.id: one.became for one in requeue_results(connection, "run")}
     assert became[read.document_id] == "read"
@@ -140,7 +142,7 @@ def test_pause_stops_every_claim_until_it_is_lifted(connection: Connection, agai
     assert stopped is not None
     assert stopped.reason.startswith("disk check")
     assert claim(connection) == []
-    assert succeed(connection, in_hand, Reading("", 1, None, 0, 0, 1, "test")), "what is in hand is finished"
+    assert succeed(connection, in_hand, OcrResult("", 1, None, 0, 0, 1, "test")), "what is in hand is finished"
     assert resume(connection)
     assert not resume(connection)
     assert paused(connection) is None

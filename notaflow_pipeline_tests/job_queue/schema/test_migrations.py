@@ -510,7 +510,7 @@ def test_wrong_type_that_stood_before_is_named_and_not_hidden_by_migrating(notaf
     with on(notaflow_url) as connection:
         connection.execute("ALTER TABLE extraction_queue ADD COLUMN ocr_error varchar(100)")
         wrong = ["column extraction_queue.ocr_error is character varying(100), not text"]
-        assert migrate(notaflow_url, sources=["index"]) == Migrated(migration_ids(), left=wrong)
+        assert migrate(notaflow_url, sources=["index"]) == Migrated(migration_ids(), remaining=wrong)
         assert differences(connection) == wrong
 
 
@@ -520,7 +520,7 @@ def test_column_that_was_dropped_after_all_migrations_is_mended_with_its_indexes
         connection.execute("ALTER TABLE extraction_queue DROP COLUMN ocr_priority CASCADE")
         lacking = differences(connection)
         assert len(lacking) == 3
-        assert migrate(database_url, sources=["index"]) == Migrated(mended=lacking)
+        assert migrate(database_url, sources=["index"]) == Migrated(repaired=lacking)
         assert differences(connection) == []
 
 
@@ -615,7 +615,7 @@ def test_switching_acts_on_builds_their_claim_index_and_off_removes_the_source(d
         assert enabled() == [("index",)]
         assert differences(connection, "index", "acte") == ["index idx_extraction_queue_ocr_next_acte is missing"]
 
-        assert migrate(database_url, sources=["index", "acte"]) == Migrated(switched_on=["acte"])
+        assert migrate(database_url, sources=["index", "acte"]) == Migrated(indexed_sources=["acte"])
         assert enabled() == [("acte",), ("index",)]
         assert differences(connection, "index", "acte") == []
         definition = "SELECT pg_get_indexdef('idx_extraction_queue_ocr_next_acte'::regclass)"

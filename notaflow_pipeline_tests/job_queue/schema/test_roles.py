@@ -13,7 +13,7 @@ from notaflow_pipeline.job_queue import lease_renewal, releases
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.invariants import find_violations
 from notaflow_pipeline.job_queue.maintenance.recovery import recover
-from notaflow_pipeline.job_queue.maintenance.requeue import Choice
+from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter
 from notaflow_pipeline.job_queue.maintenance.reread import request_reread
 from notaflow_pipeline.job_queue.maintenance.retention import prune_attempts
 from notaflow_pipeline.job_queue.pause import pause, resume
@@ -120,7 +120,7 @@ class TestWorker:
         assert document(connection, read)["file_content"] == READING.text
         ends = {key: document(connection, key)["status_id"] for key in held}
         assert ends == {read: 5, failed: 3, released: 3, lost: 3}
-        assert [one.id for one in requeue(worker, Choice(("index",)))] == [failed]
+        assert [one.id for one in requeue(worker, ExhaustedFilter(("index",)))] == [failed]
         assert reread(worker) == [read]
         pause(worker, "why")
         assert claim(worker) == []

@@ -15,7 +15,7 @@ from notaflow_pipeline.job_queue.maintenance.reread import request_reread
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch, find_schema_differences, require_schema
 from notaflow_pipeline.job_queue.schema.columns import TABLE_COLUMNS
 from notaflow_pipeline.job_queue.schema.migrate import MigrationFailed, migrate, migrate_down, migration_ids
-from notaflow_pipeline.job_queue.schema.placement import UNLISTED_COLUMNS
+from notaflow_pipeline.job_queue.schema.misplaced_objects import UNLISTED_COLUMNS
 from notaflow_pipeline.job_queue.schema.roles import WORKER, grant_roles
 from notaflow_pipeline_tests.job_queue.conftest import (
     READING,
@@ -161,8 +161,8 @@ def test_objects_of_an_older_version_are_named_and_moved(scattered: Connection, 
     with pytest.raises(MigrationFailed, match="run `notaflow migrate` first"):
         migrate_down(database_url, to=4)
     done = migrate(database_url, sources=["index"])
-    assert set(done.mended) == set(found)
-    assert done.applied == done.left == []
+    assert set(done.repaired) == set(found)
+    assert done.applied == done.remaining == []
     assert schemas_of_ours(database_url) == {"public"}
     assert differences(database_url) == []
     assert scattered.execute("SELECT reason FROM public.ocr_pause").fetchall() == [("kept",)]

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.job_queue.claim_trial import Trial, try_claim
+from notaflow_pipeline.job_queue.claim_check import ClaimCheck, check_claim
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.job_queue.database.foreign_triggers import TriggerLacksPrivilege
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.owner, pytest.mark.direct]
 
 SECRET = "Vente du lot 3 770 292"
 
-DONE = Trial(ok=True, detail="a document was claimed and finished, and all of it undone")
+DONE = ClaimCheck(ok=True, detail="a document was claimed and finished, and all of it undone")
 
 # what a NotaFlow database may have: every change of a row is written down, with the row
 AUDIT: LiteralString = """
@@ -42,10 +42,10 @@ def trigger(body: LiteralString, when: LiteralString = "BEFORE UPDATE") -> bytes
     ).encode()
 
 
-def tried(connection: Connection, login: Connection) -> Trial:
+def tried(connection: Connection, login: Connection) -> ClaimCheck:
     """Try a claim as this login, which leaves no row changed and no lock held."""
     before = everything(connection)
-    trial = try_claim(login, ["index"])
+    trial = check_claim(login, ["index"])
     assert everything(connection) == before
     held = "SELECT count(*) FROM pg_locks WHERE pid = %s AND locktype IN ('relation', 'transactionid', 'tuple')"
     assert connection.execute(held, [login.info.backend_pid]).fetchone() == (0,)

@@ -2,7 +2,7 @@
 
 A failure that could be either counts against its document once the same step succeeds for another document, or when no
 other document is left that could show it. Several in a row without a success are the infrastructure's: the run fails, and
-the documents are released with `FAILED_RELEASE`, so that their attempts do not count. A document that was released so
+the documents are released with `INFRASTRUCTURE_FAILURE`, so that their attempts do not count. A document that was released so
 `MAX_RELEASES` times in a row counts the next time, or a few bad documents at the head would keep the queue from moving.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from notaflow_pipeline.job_queue.model import Attempt, Claim, Failure, Outcome
 
-FAILED_RELEASE = "it failed, and so did the others of its run: taken for a failure of the infrastructure"
+INFRASTRUCTURE_FAILURE = "it failed, and so did the others of its run: taken for a failure of the infrastructure"
 """The reason with which the undecided documents of a failed run are released."""
 
 MAX_RELEASES = 5
@@ -20,7 +20,7 @@ MAX_RELEASES = 5
 MAX_IN_A_ROW = 5
 """This many documents in a row that fail are the infrastructure's fault, whatever it answers when it is checked."""
 
-MAX_ALONE = 2
+MAX_FIRST_ATTEMPT_FAILURES = 2
 """This many first attempts that fail, where nothing else of the batch shows whose fault it is, are the infrastructure's."""
 
 NOT_FOUND = "not_found"
@@ -33,7 +33,7 @@ class _Undecided:
     error: Exception
 
 
-class UndecidedFailures:
+class UnattributedFailures:
     """The failures at one step of a batch, for example fetching."""
 
     def __init__(self, step: str) -> None:
@@ -48,8 +48,8 @@ class UndecidedFailures:
         return len(self._failures)
 
     @property
-    def released_as_failed(self) -> list[int]:
-        """The claims to release with `FAILED_RELEASE`: all, once the failures were taken for the infrastructure's."""
+    def infrastructure_tokens(self) -> list[int]:
+        """The claims to release with `INFRASTRUCTURE_FAILURE`: all, once the failures were taken for the infrastructure's."""
         return list(self._failures) if self._is_infrastructure else []
 
     def add(self, claim: Claim, failure: Failure, error: Exception) -> None:
@@ -81,7 +81,7 @@ class UndecidedFailures:
             Exception: they are the infrastructure's.
         """
         first = sum(one.claim.attempt_number == 1 and one.failure.kind != NOT_FOUND for one in self._failures.values())
-        if not self.has_succeeded and first >= MAX_ALONE:
+        if not self.has_succeeded and first >= MAX_FIRST_ATTEMPT_FAILURES:
             raise self._infrastructure_failure()
         return self.recorded()
 
@@ -95,15 +95,15 @@ class UndecidedFailures:
         return type(last.error)(f"{len(self)} documents in a row could not be {self._step}; the last: {last.error}")
 
 
-def failed_releases(attempts: Iterable[Attempt]) -> int:
-    """Count how often in a row a document was released with `FAILED_RELEASE`, other releases left out.
+def count_infrastructure_releases(attempts: Iterable[Attempt]) -> int:
+    """Count how often in a row a document was released with `INFRASTRUCTURE_FAILURE`, other releases left out.
 
     `attempts` are all of the document, oldest first; the open one is no part of the count.
     """
     count = 0
     for attempt in reversed(list(attempts)):
         if attempt.outcome == Outcome.RELEASED:
-            count += attempt.error == FAILED_RELEASE
+            count += attempt.error == INFRASTRUCTURE_FAILURE
         elif attempt.outcome is not None:
             break
     return count

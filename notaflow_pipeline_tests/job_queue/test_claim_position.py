@@ -9,8 +9,8 @@ from psycopg import Connection
 from psycopg.rows import scalar_row
 
 from notaflow_pipeline.job_queue import claims, lease_renewal, outcomes
+from notaflow_pipeline.job_queue.claim_position import POSITION_VALID_SECONDS, ClaimPosition
 from notaflow_pipeline.job_queue.model import Claim
-from notaflow_pipeline.job_queue.queue_head import BELIEVED_SECONDS, QueueHead
 from notaflow_pipeline_tests.job_queue.conftest import LEASE, READING, add_document, ago, change, fail
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
 
@@ -33,12 +33,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def head(clock: Clock) -> QueueHead:
-    return QueueHead(clock)
+def head(clock: Clock) -> ClaimPosition:
+    return ClaimPosition(clock)
 
 
 def claim(
-    connection: Connection, head: QueueHead | None, limit: int = 1, *, sources: Sequence[str] = ("index",)
+    connection: Connection, head: ClaimPosition | None, limit: int = 1, *, sources: Sequence[str] = ("index",)
 ) -> list[Claim]:
     return claims.claim_documents(
         connection, limit=limit, sources=sources, worker_id="w", run_id=None, lease=LEASE, head=head
@@ -59,7 +59,7 @@ def fill(connection: Connection, documents: int) -> list[UUID]:
         return cursor.execute("SELECT id FROM extraction_queue ORDER BY created_at").fetchall()
 
 
-def test_claims_go_on_in_order_from_where_the_last_one_ended(connection: Connection, head: QueueHead) -> None:
+def test_claims_go_on_in_order_from_where_the_last_one_ended(connection: Connection, head: ClaimPosition) -> None:
     wanted = fill(connection, 7)
     claimed = [[held.document_id for held in claim(connection, head, 3)] for _ in range(4)]
     assert claimed == [wanted[:3], wanted[3:6], wanted[6:], []]
@@ -67,7 +67,7 @@ def test_claims_go_on_in_order_from_where_the_last_one_ended(connection: Connect
 
 
 def test_two_sources_are_claimed_in_one_order_from_where_the_last_claim_ended(
-    connection: Connection, head: QueueHead
+    connection: Connection, head: ClaimPosition
 ) -> None:
     wanted = [
         add_document(connection, document_source=source, created_at=ago(f"{9 - hour} hours"))
@@ -92,20 +92,20 @@ def sent_back(connection: Connection, claimed: UUID) -> UUID:
 
 @pytest.mark.parametrize("arrive", [urgent, older, sent_back])
 def test_document_before_that_place_has_its_turn_when_the_place_is_believed_no_longer(
-    connection: Connection, head: QueueHead, clock: Clock, arrive: Callable[[Connection, UUID], UUID]
+    connection: Connection, head: ClaimPosition, clock: Clock, arrive: Callable[[Connection, UUID], UUID]
 ) -> None:
     wanted = fill(connection, 4)
     [first] = claim(connection, head)
     before = arrive(connection, first.document_id)
-    clock.now += BELIEVED_SECONDS * 0.9
+    clock.now += POSITION_VALID_SECONDS * 0.9
     assert [held.document_id for held in claim(connection, head)] == [wanted[1]]
-    clock.now += BELIEVED_SECONDS * 0.2
+    clock.now += POSITION_VALID_SECONDS * 0.2
     assert [held.document_id for held in claim(connection, head)] == [before]
 
 
 @pytest.mark.parametrize("arrive", [urgent, older, sent_back])
 def test_document_before_that_place_has_its_turn_at_once_when_too_few_stand_behind(
-    connection: Connection, head: QueueHead, arrive: Callable[[Connection, UUID], UUID]
+    connection: Connection, head: ClaimPosition, arrive: Callable[[Connection, UUID], UUID]
 ) -> None:
     wanted = fill(connection, 3)
     [first] = claim(connection, head)
@@ -114,14 +114,14 @@ def test_document_before_that_place_has_its_turn_at_once_when_too_few_stand_behi
     assert claim(connection, head) == []
 
 
-def test_place_of_a_document_that_is_gone_costs_nothing(connection: Connection, head: QueueHead) -> None:
+def test_place_of_a_document_that_is_gone_costs_nothing(connection: Connection, head: ClaimPosition) -> None:
     wanted = fill(connection, 3)
     [first] = claim(connection, head)
     connection.execute("DELETE FROM extraction_queue WHERE id = %s", [first.document_id])
     assert [held.document_id for held in claim(connection, head, 2)] == wanted[1:]
 
 
-def test_place_is_only_believed_behind_claims_that_were_filled(head: QueueHead) -> None:
+def test_place_is_only_believed_behind_claims_that_were_filled(head: ClaimPosition) -> None:
     held = Claim(1, uuid4(), "1", "index", None, 1, 3)
     head.note_claims([held], limit=2, from_head=True)
     assert head.behind is None
@@ -144,7 +144,7 @@ def beside_a_snapshot(connection: Connection, other: Connection) -> Iterator[Non
 
 @pytest.mark.usefixtures("beside_a_snapshot")
 def test_claims_beside_an_open_snapshot_walk_over_nothing_that_was_claimed_before(
-    connection: Connection, head: QueueHead
+    connection: Connection, head: ClaimPosition
 ) -> None:
     claim(connection, head)
     everywhere = entries_read(connection, lambda: claim(connection, head, 10))

@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
-from notaflow_pipeline.local.embedded import database_url, embedded_database, running_database_url
+from notaflow_pipeline.local.embedded_postgres import database_url, embedded_database, running_database_url
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests.ocr import processes
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.xdist_group("processes")
 HOLD = """
 import sys
 from pathlib import Path
-from notaflow_pipeline.local.embedded import embedded_database
+from notaflow_pipeline.local.embedded_postgres import embedded_database
 with embedded_database(Path(sys.argv[1])) as url:
     print(url, flush=True)
     sys.stdin.read()

@@ -131,7 +131,7 @@ class Placement:
     """A sentence for whatever makes a session find other objects than those beside extraction_queue."""
 
 
-def find_placement(
+def check_placement(
     connection: Connection, columns: Mapping[str, Collection[str]], triggers: Sequence[str], views: Sequence[str]
 ) -> Placement:
     """Look at where our objects are.
@@ -144,7 +144,7 @@ def find_placement(
     """
     expected = queue_schema(connection)
     if expected is None:
-        return Placement([], queues_off_the_path(connection))
+        return Placement([], find_unreachable_queues(connection))
     relations = _relations_elsewhere(connection, expected, [*_ours(columns), *views])
     functions = _trigger_functions(connection, expected, triggers)
     misplaced = [
@@ -177,9 +177,7 @@ def _shadows(connection: Connection, expected: str, duplicates: Sequence[_Relati
     ]
 
 
-def move_to_expected_schema(
-    connection: Connection, misplaced: Sequence[Misplaced], migrations: Collection[str]
-) -> None:
+def move_to_queue_schema(connection: Connection, misplaced: Sequence[Misplaced], migrations: Collection[str]) -> None:
     """Move these objects to the queue's schema, and with them yoyo's tables where those know of no other `migrations`."""
     for one in misplaced:
         connection.execute(one.remedy)
@@ -210,7 +208,7 @@ def _is_ours(one: _Relation, columns: Mapping[str, Collection[str]]) -> bool:
     )
 
 
-def queues_off_the_path(connection: Connection) -> list[str]:
+def find_unreachable_queues(connection: Connection) -> list[str]:
     """Return a sentence for each extraction_queue that the login's search_path does not lead to."""
     sentence = "extraction_queue is in schema {}, which this login's search_path does not name or which is closed to it"
     return [sentence.format(schema) for (schema,) in connection.execute(_OTHER_QUEUES)]

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from notaflow_pipeline.job_queue.model import Claim
 
-BELIEVED_SECONDS = 1.0
+POSITION_VALID_SECONDS = 1.0
 """How long claims begin where the last one ended before one begins at the head again.
 
 So much later, at most, comes the turn of a document that arrived or came back before that place: of a higher priority,
@@ -19,7 +19,7 @@ sent back, or older than what was claimed since.
 """
 
 
-class QueueHead:
+class ClaimPosition:
     """The place behind which a worker expects the next documents."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -36,4 +36,4 @@ class QueueHead:
         """Remember where a claim of up to `limit` documents ended; one that was not filled leaves nothing behind it."""
         self._last_claimed = claimed[-1].document_id if len(claimed) == limit else None
         if from_head:
-            self._believed_until = self._clock() + BELIEVED_SECONDS
+            self._believed_until = self._clock() + POSITION_VALID_SECONDS

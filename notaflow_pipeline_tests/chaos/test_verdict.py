@@ -10,7 +10,7 @@ from psycopg import Connection
 from notaflow_pipeline.job_queue.maintenance.reread import request_reread
 from notaflow_pipeline_tests.chaos import other_programs
 from notaflow_pipeline_tests.chaos.history import record_history
-from notaflow_pipeline_tests.chaos.judging import Expected, exit_code, find_faults, left_out, text_of_other_program
+from notaflow_pipeline_tests.chaos.verdict import Expected, exit_code, find_faults, left_out, text_of_other_program
 from notaflow_pipeline_tests.job_queue.conftest import READING, add_document, change, claim_one, fail, succeed
 
 EXPECTED = {"1": Expected(READING.text, never_read=False)}

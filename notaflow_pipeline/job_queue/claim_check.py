@@ -11,11 +11,11 @@ from notaflow_pipeline.job_queue import claims, outcomes, releases
 from notaflow_pipeline.job_queue.database.connections import OutcomeRefused, is_transient
 from notaflow_pipeline.job_queue.database.foreign_triggers import TriggerLacksPrivilege, explaining_triggers
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
-from notaflow_pipeline.job_queue.model import Claim, Failure, Reading, Recording
+from notaflow_pipeline.job_queue.model import Claim, Failure, OcrResult, Recording
 
 _WORKER = "notaflow doctor"
 
-_READING = Reading(
+_READING = OcrResult(
     text="", pages=1, mean_confidence=None, fetch_seconds=0.0, ocr_seconds=0.0, source_bytes=0, engine=_WORKER
 )
 
@@ -49,14 +49,14 @@ WHERE id = (
 
 
 @dataclass(frozen=True)
-class Trial:
+class ClaimCheck:
     """Whether a document could be claimed and finished."""
 
     ok: bool
     detail: str
 
 
-def try_claim(connection: Connection, sources: Sequence[str]) -> Trial:
+def check_claim(connection: Connection, sources: Sequence[str]) -> ClaimCheck:
     """Claim a document, finish it in each way, and roll everything back; a token of the sequence is used up.
 
     Where no document is ready, one that is not is made so, or one is added where this login may: all inside the transaction.
@@ -65,28 +65,30 @@ def try_claim(connection: Connection, sources: Sequence[str]) -> Trial:
         with explaining_triggers(), connection.transaction(force_rollback=True):
             return _try(connection, sources)
     except OutcomeRefused as refused:
-        return Trial(ok=False, detail=f"a document was claimed, but not finished: {refused}")
+        return ClaimCheck(ok=False, detail=f"a document was claimed, but not finished: {refused}")
     except psycopg.Error as error:
         return _failed(error)
 
 
-def _try(connection: Connection, sources: Sequence[str]) -> Trial:
+def _try(connection: Connection, sources: Sequence[str]) -> ClaimCheck:
     connection.execute(_BEGIN)
     claim = _claim(connection, sources) or _claim_prepared(connection, sources)
     if claim is None:
-        return Trial(ok=True, detail="not tried: no document is there to be claimed, and this login may not add one")
+        return ClaimCheck(
+            ok=True, detail="not tried: no document is there to be claimed, and this login may not add one"
+        )
     for name, works in (
         ("released", _releases(connection, claim)),
         ("failed", _fails(connection, claim)),
         ("succeeded", _succeeds(connection, claim)),
     ):
         if not works:
-            return Trial(
+            return ClaimCheck(
                 ok=False,
                 detail=f"a document was claimed, but could not be recorded as {name}: a trigger that is not this project's "
                 "changes or drops the update. No row was changed.",
             )
-    return Trial(ok=True, detail="a document was claimed and finished, and all of it undone")
+    return ClaimCheck(ok=True, detail="a document was claimed and finished, and all of it undone")
 
 
 def _claim(connection: Connection, sources: Sequence[str]) -> Claim | None:
@@ -143,9 +145,11 @@ def _has_moved(connection: Connection, claim: Claim) -> bool:
     return row.fetchone() != (6,)
 
 
-def _failed(error: psycopg.Error) -> Trial:
+def _failed(error: psycopg.Error) -> ClaimCheck:
     """Say what failed; of an error that is the server's own nothing but its class, since its text can repeat a row."""
     if error.diag.sqlstate is None:
-        return Trial(ok=False, detail=str(error))
+        return ClaimCheck(ok=False, detail=str(error))
     passing = " Try again." if is_transient(error) else ""
-    return Trial(ok=False, detail=f"claiming fails with {type(error).__name__} (SQLSTATE {error.sqlstate}).{passing}")
+    return ClaimCheck(
+        ok=False, detail=f"claiming fails with {type(error).__name__} (SQLSTATE {error.sqlstate}).{passing}"
+    )

@@ -6,8 +6,8 @@ import psycopg
 import pytest
 from psycopg import Connection, sql
 
-from notaflow_pipeline.job_queue.schema.losses import Loss
-from notaflow_pipeline.job_queue.schema.migrate import MigrationFailed, losses_of_down, migrate, migrate_down
+from notaflow_pipeline.job_queue.schema.migrate import MigrationFailed, find_data_loss, migrate, migrate_down
+from notaflow_pipeline.job_queue.schema.rollback_data_loss import DataLoss
 from notaflow_pipeline_tests.job_queue.conftest import READING, add_document, claim_one, everything, succeed
 from notaflow_pipeline_tests.job_queue.schema.test_migrations import CATALOG
 
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.owner, pytest.mark.direct]
 
 
 def test_fresh_database_loses_nothing(database_url: str) -> None:
-    assert losses_of_down(database_url, to=0) == []
+    assert find_data_loss(database_url, to=0) == []
 
 
 def test_rows_of_tables_and_values_of_columns_are_counted(connection: Connection, database_url: str) -> None:
@@ -30,21 +30,21 @@ def test_rows_of_tables_and_values_of_columns_are_counted(connection: Connection
     connection.execute("INSERT INTO ocr_alert_position VALUES ('runs', 7)")
     before = everything(connection)
     columns = ("ocr_attempts", "ocr_completed_at", "ocr_priority", "ocr_started_at", "ocr_worker_id")
-    assert losses_of_down(database_url, to=4) == [
-        Loss("extraction_queue", columns, 4),
-        Loss("ocr_attempt", (), 3),
-        Loss("ocr_alert_position", (), 1),
-        Loss("ocr_pause", (), 1),
-        Loss("ocr_round", (), 1),
+    assert find_data_loss(database_url, to=4) == [
+        DataLoss("extraction_queue", columns, 4),
+        DataLoss("ocr_attempt", (), 3),
+        DataLoss("ocr_alert_position", (), 1),
+        DataLoss("ocr_pause", (), 1),
+        DataLoss("ocr_round", (), 1),
     ]
-    assert losses_of_down(database_url, to=16) == [
-        Loss("ocr_attempt", ("coverage", "ready_at"), 3),
-        Loss("ocr_alert_position", (), 1),
+    assert find_data_loss(database_url, to=16) == [
+        DataLoss("ocr_attempt", ("coverage", "ready_at"), 3),
+        DataLoss("ocr_alert_position", (), 1),
     ]
-    assert losses_of_down(database_url, to=18) == [Loss("ocr_attempt", ("coverage",), 3)]
-    assert losses_of_down(database_url, to=23) == []
+    assert find_data_loss(database_url, to=18) == [DataLoss("ocr_attempt", ("coverage",), 3)]
+    assert find_data_loss(database_url, to=23) == []
     assert everything(connection) == before
-    assert str(Loss("ocr_attempt", (), 34_000)) == "34,000 rows of ocr_attempt"
+    assert str(DataLoss("ocr_attempt", (), 34_000)) == "34,000 rows of ocr_attempt"
 
 
 def test_every_drop_of_every_rollback_is_counted(connection: Connection, database_url: str) -> None:
@@ -61,7 +61,7 @@ def test_every_drop_of_every_rollback_is_counted(connection: Connection, databas
     key = add_document(connection)
     for (column,) in columns:
         connection.execute(_set(connection, column), [key])
-    losses = {one.table: set(one.columns) for one in losses_of_down(database_url, to=4)}
+    losses = {one.table: set(one.columns) for one in find_data_loss(database_url, to=4)}
     assert losses.keys() == {"extraction_queue", *(table for (table,) in tables)} - {"ocr_source"}
     assert losses["extraction_queue"] == {column for (column,) in columns}
 

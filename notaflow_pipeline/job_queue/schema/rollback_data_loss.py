@@ -30,7 +30,7 @@ ORDER BY a.attname
 
 
 @dataclass(frozen=True)
-class Loss:
+class DataLoss:
     """Rows of one table that would go, or whose values in some columns would."""
 
     table: str
@@ -45,7 +45,7 @@ class Loss:
         return f"{', '.join(self.columns)} of {rows}" if self.columns else rows
 
 
-def count_in(connection: Connection, rollbacks: Sequence[Path]) -> list[Loss]:
+def count_data_loss(connection: Connection, rollbacks: Sequence[Path]) -> list[DataLoss]:
     """Return what these rollback files would delete, largest first; tables and columns without data are left out."""
     text = "\n".join(path.read_text(encoding="utf-8") for path in rollbacks)
     tables = set(_DROPPED_TABLE.findall(text))
@@ -57,13 +57,13 @@ def count_in(connection: Connection, rollbacks: Sequence[Path]) -> list[Loss]:
     return sorted((one for one in losses if one.rows), key=lambda one: -one.rows)
 
 
-def _rows(connection: Connection, table: str) -> Loss:
+def _rows(connection: Connection, table: str) -> DataLoss:
     if connection.execute("SELECT to_regclass(%(table)s)", {"table": table}).fetchone() == (None,):
-        return Loss(table, (), 0)
-    return Loss(table, (), _count(connection, table, sql.SQL("TRUE")))
+        return DataLoss(table, (), 0)
+    return DataLoss(table, (), _count(connection, table, sql.SQL("TRUE")))
 
 
-def _values(connection: Connection, table: str, columns: set[str]) -> Loss:
+def _values(connection: Connection, table: str, columns: set[str]) -> DataLoss:
     found = connection.execute(_COLUMNS, {"table": table, "columns": sorted(columns)}).fetchall()
     differ = {
         column: sql.SQL("{} IS DISTINCT FROM {}").format(sql.Identifier(column), sql.SQL(default))
@@ -71,8 +71,8 @@ def _values(connection: Connection, table: str, columns: set[str]) -> Loss:
     }
     held = tuple(column for column, condition in differ.items() if _count(connection, table, condition))
     if not held:
-        return Loss(table, (), 0)
-    return Loss(table, held, _count(connection, table, sql.SQL(" OR ").join(differ[column] for column in held)))
+        return DataLoss(table, (), 0)
+    return DataLoss(table, held, _count(connection, table, sql.SQL(" OR ").join(differ[column] for column in held)))
 
 
 def _count(connection: Connection, table: str, condition: sql.Composable) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import psycopg
 
-from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable, are_one_database, where
+from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable, describe_database, is_same_database
 from notaflow_pipeline.settings import Settings, SettingsError
 
 DATABASE = "notaflow"
@@ -62,10 +62,10 @@ def _require_same_database(settings: Settings, owners: str) -> None:
     workers = settings.database_url.get_secret_value()
     # the worker's login is made after the first migration, and an owner who is refused is told so where it matters
     with suppress(DatabaseUnavailable):
-        if not are_one_database(workers, owners):
+        if not is_same_database(workers, owners):
             raise SettingsError(
-                f"NOTAFLOW_OWNER_DATABASE_URL leads to another database ({where(owners)}) than NOTAFLOW_DATABASE_URL "
-                f"({where(workers)}): set both to one; nothing was changed"
+                f"NOTAFLOW_OWNER_DATABASE_URL leads to another database ({describe_database(owners)}) than "
+                f"NOTAFLOW_DATABASE_URL ({describe_database(workers)}): set both to one; nothing was changed"
             )
 
 

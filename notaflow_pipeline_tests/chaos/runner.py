@@ -19,8 +19,8 @@ from notaflow_pipeline.documents.location import Location
 from notaflow_pipeline.documents.storage import open_storage
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.chaos.engine import HUNGRY_HEIGHT, POISON_HEIGHT, SLOW_HEIGHT, size_of, text_of
-from notaflow_pipeline_tests.chaos.judging import Expected
 from notaflow_pipeline_tests.chaos.temporary_space import LARGE_BYTES
+from notaflow_pipeline_tests.chaos.verdict import Expected
 
 WORKERS = 3
 LEASE_SECONDS = 3

@@ -3,13 +3,13 @@
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from notaflow_pipeline.job_queue.model import Claim, Reading
+from notaflow_pipeline.job_queue.model import Claim, OcrResult
 from notaflow_pipeline.ocr.reading import DocumentText
 from notaflow_pipeline.worker.fetching import Fetched
 
 
 @dataclass
-class InHand:
+class HeldDocument:
     """A document that this worker holds."""
 
     claim: Claim
@@ -28,9 +28,9 @@ class InHand:
         return self.fetched.size_bytes if self.fetched else 0
 
 
-def reading_of(document: InHand, text: DocumentText, engine_name: str) -> Reading:
+def ocr_result_of(document: HeldDocument, text: DocumentText, engine_name: str) -> OcrResult:
     """Return what to record of a document that was read."""
-    return Reading(
+    return OcrResult(
         text=text.text,
         pages=len(text.pages),
         mean_confidence=text.mean_confidence,

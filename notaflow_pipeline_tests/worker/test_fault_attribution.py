@@ -15,16 +15,16 @@ from PIL import Image
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
-from notaflow_pipeline.documents.failures import ReceivingImpossible, StorageUnavailable
+from notaflow_pipeline.documents.failures import StorageUnavailable, TemporaryFolderUnavailable
 from notaflow_pipeline.job_queue import claims
+from notaflow_pipeline.job_queue.claim_position import ClaimPosition
 from notaflow_pipeline.job_queue.model import Claim
 from notaflow_pipeline.job_queue.queries import attempts_of_document
-from notaflow_pipeline.job_queue.queue_head import QueueHead
 from notaflow_pipeline.ocr.engine import TesseractEngine
 from notaflow_pipeline.ocr.failures import NoRoomForPage
+from notaflow_pipeline.worker.fault_attribution import INFRASTRUCTURE_FAILURE, MAX_RELEASES
 from notaflow_pipeline.worker.fetching import Fetched, Fetchers
 from notaflow_pipeline.worker.pipeline import Pipeline
-from notaflow_pipeline.worker.undecided import FAILED_RELEASE, MAX_RELEASES
 from notaflow_pipeline_tests.job_queue.conftest import fail
 from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, CrampedEngine
 from notaflow_pipeline_tests.processes import violated_invariants
@@ -70,8 +70,8 @@ def kinds(connection: Connection, document: UUID) -> list[str | None]:
     return [one.failure_kind for one in attempts_of_document(connection, document) if one.outcome == "failed"]
 
 
-def released_as_failed(connection: Connection, document: UUID) -> int:
-    return sum(one.error == FAILED_RELEASE for one in attempts_of_document(connection, document))
+def infrastructure_tokens(connection: Connection, document: UUID) -> int:
+    return sum(one.error == INFRASTRUCTURE_FAILURE for one in attempts_of_document(connection, document))
 
 
 def fails(pipeline: Pipeline, kind: type[Exception], sentence: str, times: int) -> None:
@@ -94,7 +94,7 @@ def until_a_run_succeeds(pipeline: Pipeline, kind: type[Exception]) -> None:
 
 def as_next_run(pipeline: Pipeline) -> Pipeline:
     """The same, which claims from the head of the queue again."""
-    return replace(pipeline, queue=replace(pipeline.queue, head=QueueHead()))
+    return replace(pipeline, queue=replace(pipeline.queue, head=ClaimPosition()))
 
 
 class TestTemporarySpace:
@@ -152,10 +152,10 @@ class TestTemporarySpace:
         with pipeline_over(pool, folder) as pipeline:
             with pytest.raises(OSError, match="No space left"):
                 (small_disk / "others").write_bytes(bytes(9 * MB))
-            fails(pipeline, ReceivingImpossible, "No space left on device", times=MAX_RELEASES + 1)
+            fails(pipeline, TemporaryFolderUnavailable, "No space left on device", times=MAX_RELEASES + 1)
         for document in documents:
             assert (row(connection, document)["ocr_attempts"], kinds(connection, document)) == (0, [])
-            assert released_as_failed(connection, document) == 0
+            assert infrastructure_tokens(connection, document) == 0
 
     @pytest.mark.usefixtures("small_disk")
     def test_many_large_documents_at_the_head_block_the_queue_for_few_runs(
@@ -164,9 +164,9 @@ class TestTemporarySpace:
         large = [ready_file(connection, folder, f"large{number}", 9 * MB) for number in range(6)]
         small = ready_pages(connection, folder, 3)
         with pipeline_over(pool, folder) as pipeline:
-            fails(pipeline, ReceivingImpossible, "5 documents in a row", times=MAX_RELEASES)
+            fails(pipeline, TemporaryFolderUnavailable, "5 documents in a row", times=MAX_RELEASES)
             assert {row(connection, one)["ocr_attempts"] for one in large} == {0}
-            until_a_run_succeeds(pipeline, ReceivingImpossible)
+            until_a_run_succeeds(pipeline, TemporaryFolderUnavailable)
         assert [kinds(connection, one) for one in large] == [["no_space"]] * 6
         assert {row(connection, one)["status_id"] for one in small} == {5}
         assert violated_invariants(connection) == []
@@ -281,4 +281,4 @@ def test_release_of_an_interrupted_run_counts_for_no_document(
 
     with pipeline_over(pool, folder) as pipeline, pytest.raises(KeyboardInterrupt):
         pipeline.work(limit=10, on_progress=interrupt)
-    assert released_as_failed(connection, missing) + released_as_failed(connection, page) == 0
+    assert infrastructure_tokens(connection, missing) + infrastructure_tokens(connection, page) == 0
