@@ -16,6 +16,8 @@ from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from notaflow_pipeline.failures import FailureKind
+
 SourceName = Literal["index", "acte"]
 
 
@@ -57,7 +59,7 @@ class Settings(BaseSettings):
     dpi: int = Field(300, validation_alias="OCR_DPI", ge=70, le=1200)
 
     retry_rounds: int = Field(2, validation_alias="OCR_RETRY_ROUNDS", ge=0, le=1000)
-    retry_kinds: Annotated[tuple[str, ...], NoDecode] = Field((), validation_alias="OCR_RETRY_KINDS")
+    retry_kinds: Annotated[tuple[FailureKind, ...], NoDecode] = Field((), validation_alias="OCR_RETRY_KINDS")
     partitions_start: date = Field(date(2025, 10, 10), validation_alias="NOTAFLOW_PARTITIONS_START")
 
     low_confidence: float = Field(60, validation_alias="OCR_LOW_CONFIDENCE", ge=0, le=100)

@@ -9,7 +9,7 @@ import pytest
 import typer.main
 
 from notaflow_pipeline.cli.output import app
-from notaflow_pipeline.ocr.failures import FailureKind
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, PROJECT, defs
 

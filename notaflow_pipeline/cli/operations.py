@@ -11,6 +11,7 @@ from rich.table import Column, Table
 
 from notaflow_pipeline.cli.context import document_id, in_zone, open_database
 from notaflow_pipeline.cli.output import Json, app, print_json, progress_bar, say, say_aside, screen
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue.invariants import LOOK_BACK, accept, find_violations
 from notaflow_pipeline.job_queue.maintenance.recovery import recover as recover_rows
 from notaflow_pipeline.job_queue.maintenance.requeue import NO_LIMIT as NO_REQUEUE_LIMIT
@@ -89,7 +90,7 @@ def retry(
         datetime | None, typer.Option(help="Only what was exhausted at or after this time (NOTAFLOW_TIMEZONE).")
     ] = None,
     kinds: Annotated[
-        list[str] | None, typer.Option("--kind", help="Only this kind of failure; may be repeated.")
+        list[FailureKind] | None, typer.Option("--kind", help="Only this kind of failure; may be repeated.")
     ] = None,
     max_requeues: Annotated[int | None, typer.Option(help="Leave out what went round so often before.", min=1)] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which documents it would be.")] = False,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageUnavailable, TemporaryFolderUnavailable
 from notaflow_pipeline.documents.location import BUCKET_OF_SOURCE, Location
+from notaflow_pipeline.failures import FailureKind
 
 CHUNK_BYTES = 64 * 1024
 MAX_FETCH_SECONDS = 900.0  # read time-outs bound each chunk only; a body that drips must end too
@@ -81,7 +82,7 @@ def cannot_write(error: OSError) -> TemporaryFolderUnavailable:
 def too_large(max_bytes: int) -> DocumentUnavailable:
     """Return the failure of a document with more than `max_bytes` bytes."""
     return DocumentUnavailable(
-        "too_large",
+        FailureKind.TOO_LARGE,
         f"The document is larger than the limit of {max_bytes / 1_000_000:.1f} MB. "
         "Raise the limit or split the document.",
     )
@@ -90,7 +91,7 @@ def too_large(max_bytes: int) -> DocumentUnavailable:
 def not_found(location: Location) -> DocumentUnavailable:
     """Return the failure of a location at which nothing lies."""
     return DocumentUnavailable(
-        "not_found",
+        FailureKind.NOT_FOUND,
         f"No document lies at {location} in the storage. It may still be uploading; "
         "if not, upload it again or correct supabase_path.",
     )
@@ -121,5 +122,5 @@ def bucket_missing(location: Location, description: str) -> DocumentUnavailable 
     if location.bucket in BUCKET_OF_SOURCE.values():
         return no_bucket(location.bucket, description)
     return DocumentUnavailable(
-        "not_found", f"The storage has no bucket for {location}. Correct supabase_path, or create the bucket."
+        FailureKind.NOT_FOUND, f"The storage has no bucket for {location}. Correct supabase_path, or create the bucket."
     )

@@ -4,9 +4,7 @@ A document's own failure is data for its row; a failure of the storage concerns 
 operates the pipeline. What can be wrong *inside* a document does not belong here.
 """
 
-from typing import Literal
-
-UnavailableKind = Literal["not_found", "refused_location", "too_large"]
+from notaflow_pipeline.failures import FailureKind
 
 
 class DocumentUnavailable(Exception):
@@ -16,15 +14,10 @@ class DocumentUnavailable(Exception):
     tokens.
     """
 
-    def __init__(self, kind: UnavailableKind, sentence: str) -> None:
+    def __init__(self, kind: FailureKind, sentence: str) -> None:
         super().__init__(kind, sentence)
-        self.kind: UnavailableKind = kind
+        self.kind = kind
         self.sentence = sentence
-
-    @property
-    def retryable(self) -> bool:
-        """Whether another attempt could help: a document that is missing may still be on its way up."""
-        return self.kind == "not_found"
 
     def __str__(self) -> str:
         return self.sentence

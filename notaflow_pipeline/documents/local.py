@@ -16,6 +16,7 @@ from uuid import uuid4
 from notaflow_pipeline.documents.download import CHUNK_BYTES, no_folder, not_found, receive
 from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageUnavailable
 from notaflow_pipeline.documents.location import BUCKET_OF_SOURCE, Location
+from notaflow_pipeline.failures import FailureKind
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class LocalFolder:
 
 def _refused(location: Location) -> DocumentUnavailable:
     return DocumentUnavailable(
-        "refused_location",
+        FailureKind.REFUSED_LOCATION,
         f"The path {location} leads out of the documents folder or cannot be a path, so it is refused. "
         "Correct supabase_path.",
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from notaflow_pipeline.documents.failures import DocumentUnavailable
+from notaflow_pipeline.failures import FailureKind
 
 BUCKET_OF_SOURCE = {"index": "index", "acte": "actes", "plan_cadastraux": "plans-cadastraux"}
 
@@ -64,7 +65,7 @@ def locate(supabase_path: str | None, document_source: str, storage_host: str | 
     """
     if supabase_path is None or not supabase_path.strip():
         raise DocumentUnavailable(
-            "refused_location",
+            FailureKind.REFUSED_LOCATION,
             "The row has no supabase_path, so nothing says where the document lies. Set it to bucket/file.pdf.",
         )
     if len(supabase_path) > MAX_PATH_CHARACTERS:
@@ -80,7 +81,7 @@ def locate(supabase_path: str | None, document_source: str, storage_host: str | 
         raise _refused("is a URL that names a bucket but no file in it")
     if document_source not in BUCKET_OF_SOURCE:
         raise DocumentUnavailable(
-            "refused_location",
+            FailureKind.REFUSED_LOCATION,
             "supabase_path is a bare file name, and the row's document_source has no bucket of its own. "
             "Set supabase_path to bucket/file.pdf.",
         )
@@ -142,5 +143,6 @@ def _refuse_illegible(text: str) -> None:
 
 def _refused(reason: str) -> DocumentUnavailable:
     return DocumentUnavailable(
-        "refused_location", f"The row's supabase_path {reason}, so it is refused. Correct it to bucket/file.pdf."
+        FailureKind.REFUSED_LOCATION,
+        f"The row's supabase_path {reason}, so it is refused. Correct it to bucket/file.pdf.",
     )

@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 from notaflow_pipeline.documents.download import bucket_missing, not_found
 from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageUnavailable
 from notaflow_pipeline.documents.location import Location
+from notaflow_pipeline.failures import FailureKind
 
 MISSING_BUCKET = "NoSuchBucket"
 EXISTING_BUCKET = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
@@ -37,10 +38,12 @@ def document_failure(
         return bucket_missing(location, description)
     if code in _KEY_TOO_LONG_OR_ODD or (bucket_from_row and code == _INVALID_BUCKET):
         return DocumentUnavailable(
-            "refused_location", f"The storage refuses the name {location}. Correct supabase_path."
+            FailureKind.REFUSED_LOCATION, f"The storage refuses the name {location}. Correct supabase_path."
         )
     if code == "EntityTooLarge":
-        return DocumentUnavailable("too_large", f"The storage refuses the size of {location}. Raise its limit.")
+        return DocumentUnavailable(
+            FailureKind.TOO_LARGE, f"The storage refuses the size of {location}. Raise its limit."
+        )
     return storage_failure(code, description)
 
 

@@ -13,6 +13,7 @@ import httpx
 from notaflow_pipeline.documents.download import bucket_missing, not_found
 from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageUnavailable
 from notaflow_pipeline.documents.location import Location
+from notaflow_pipeline.failures import FailureKind
 
 MAX_ERROR_BYTES = 64 * 1024
 
@@ -76,11 +77,11 @@ def document_failure(
         return not_found(location)
     if problem.status == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
         return DocumentUnavailable(
-            "too_large", f"The storage refuses the size of {location}. Raise the bucket's limit."
+            FailureKind.TOO_LARGE, f"The storage refuses the size of {location}. Raise the bucket's limit."
         )
     if not problem.names.isdisjoint(_NAME_PROBLEMS):
         return DocumentUnavailable(
-            "refused_location", f"The storage refuses the name {location}. Correct supabase_path."
+            FailureKind.REFUSED_LOCATION, f"The storage refuses the name {location}. Correct supabase_path."
         )
     return storage_failure(problem, description)
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 import psycopg
 from psycopg import Connection
 
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue import claims, outcomes, releases
 from notaflow_pipeline.job_queue.database.connections import OutcomeRefused, is_transient
 from notaflow_pipeline.job_queue.database.foreign_triggers import TriggerLacksPrivilege, explaining_triggers
@@ -19,7 +20,7 @@ _READING = OcrResult(
     text="", pages=1, mean_confidence=None, fetch_seconds=0.0, ocr_seconds=0.0, source_bytes=0, engine=_WORKER
 )
 
-_FAILURE = Failure(kind="engine", sentence="Tried by notaflow doctor.", retryable=True)
+_FAILURE = Failure(FailureKind.ENGINE, "Tried by notaflow doctor.")
 
 _RELEASE_REASON = "tried by notaflow doctor"
 

@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import Enum, IntEnum, StrEnum
 from uuid import UUID
 
+from notaflow_pipeline.failures import FailureKind
+
 ERROR_PREFIX = "OCR processing failed: "
 """How `ocr_error` begins, as the document writes it."""
 
@@ -85,15 +87,13 @@ def storable(text: str) -> str:
 
 @dataclass(frozen=True)
 class Failure:
-    """What a failed attempt records: the kind, the sentence for the row, and whether another attempt can help."""
+    """What a failed attempt records: the kind, and a sentence for the person who reads the row."""
 
-    kind: str
+    kind: FailureKind
     sentence: str
-    retryable: bool
 
     def __post_init__(self) -> None:
-        # the words of a storage or of the system can hold anything
-        object.__setattr__(self, "kind", storable(self.kind))
+        # an error message of a storage or of the system can hold anything
         object.__setattr__(self, "sentence", storable(self.sentence))
 
 

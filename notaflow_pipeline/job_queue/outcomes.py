@@ -224,7 +224,7 @@ def record_failure(
     Args:
         connection: outside any transaction.
         claim: the claim that ends.
-        failure: its kind and sentence; not retryable means exhausted at once.
+        failure: its kind and sentence; a kind that is not retryable exhausts the document.
         error: the text for `ocr_error`.
         fetch_seconds: what fetching took; 0 if it did not come to that.
         source_bytes: how large the document was; 0 if it was not fetched.
@@ -242,7 +242,7 @@ def record_failure(
         "kind": failure.kind,
         "sentence": failure.sentence,
         "error": storable(error),
-        "retryable": failure.retryable,
+        "retryable": failure.kind.retryable,
         "retry_base_seconds": retry_base_seconds,
         "max_backoff_seconds": MAX_BACKOFF_SECONDS,
         "mirror": mirror_errors,

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 from pebble import ProcessExpired
 
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.confinement import OUT_OF_MEMORY_STATUS, Allowance
 from notaflow_pipeline.ocr.cpu_time import CpuWatch, out_of_cpu_time
-from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind, out_of_memory
+from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, out_of_memory
 from notaflow_pipeline.ocr.sealing import close_memory
 from notaflow_pipeline.ocr.workers import Done, Worker, end_group, make_scratch, remove_left_files
 

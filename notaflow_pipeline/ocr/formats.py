@@ -7,7 +7,8 @@ under any extension.
 import re
 from enum import Enum
 
-from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
+from notaflow_pipeline.failures import FailureKind
+from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.offset_file import blank_bytes
 
 HEAD_BYTES = 1024

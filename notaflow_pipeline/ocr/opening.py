@@ -14,7 +14,8 @@ from pathlib import Path
 import pypdfium2
 from PIL import Image, ImageFile
 
-from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
+from notaflow_pipeline.failures import FailureKind
+from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.formats import HEAD_BYTES, DocumentFormat, recognised_format
 from notaflow_pipeline.ocr.input.attachments import attached_files
 from notaflow_pipeline.ocr.input.cut_files import is_cut_short

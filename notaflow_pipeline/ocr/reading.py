@@ -16,11 +16,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.confinement import Allowance
 from notaflow_pipeline.ocr.crew import Crew, Job
 from notaflow_pipeline.ocr.document_text import DocumentText, PageSource, PageText
 from notaflow_pipeline.ocr.engine import Engine
-from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind
+from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.opening import Opened
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
+from notaflow_pipeline.failures import FailureKind
+from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.image_files import coarser, decoded_page, page_and_stamps
 from notaflow_pipeline.ocr.input.loaded_page import LoadedPage
 from notaflow_pipeline.ocr.input.pdf_pages import COARSE_DPI, draw_pdf_page, load_pdf_page

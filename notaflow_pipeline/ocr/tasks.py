@@ -8,10 +8,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.cpu_time import cpu_seconds
 from notaflow_pipeline.ocr.document_text import PageText
 from notaflow_pipeline.ocr.engine import Engine
-from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind, out_of_memory
+from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, out_of_memory
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.opening import Opened, open_document
 from notaflow_pipeline.ocr.recognition.layered_page import read_loaded_page

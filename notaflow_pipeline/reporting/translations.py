@@ -182,6 +182,8 @@ KINDS = {
     "refused_location": Said("emplacement refusé", "refused location"),
     "no_space": Said("espace temporaire insuffisant", "no temporary space"),
     "refused_by_database": Said("refusé par la base", "refused by database"),
+    "storage": Said("stockage indisponible", "storage failure"),
+    "no_lease": Said("pris par un autre programme", "taken by another program"),
     "lease_expired": Said("lecteur disparu", "worker gone"),
     "stuck": Said("lecteur disparu", "worker gone"),
     "unknown": Said("cause inconnue", "unknown kind"),

@@ -16,13 +16,13 @@ from queue import Empty, SimpleQueue
 from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageUnavailable, TemporaryFolderUnavailable
 from notaflow_pipeline.documents.location import buckets_of
 from notaflow_pipeline.documents.storage import DocumentStorage
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue.database.connections import OutcomeRefused
 from notaflow_pipeline.job_queue.model import Claim, Failure, OcrResult, Recording
 from notaflow_pipeline.ocr.failures import DocumentFailure, NoRoomForPage
 from notaflow_pipeline.ocr.reading import Reader
 from notaflow_pipeline.worker.fault_attribution import (
     MAX_RELEASES,
-    NOT_FOUND,
     UnattributedFailures,
     count_infrastructure_releases,
     was_missing,
@@ -181,15 +181,15 @@ class Batch:
             case StorageUnavailable():
                 # raises if it is the storage, and every document is released
                 self._storage.check(buckets_of(self._queue.terms.sources))
-                self._on_undecided(self._unfetched, document, Failure("storage", str(error), retryable=True), error)
+                self._on_undecided(self._unfetched, document, Failure(FailureKind.STORAGE, str(error)), error)
             case _:
                 raise error
 
     def _on_unavailable(self, document: HeldDocument, error: DocumentUnavailable) -> None:
         """Record the failure; of a document that is missing only if the storage does not seem to lack all of them."""
-        failure = Failure(error.kind, error.sentence, error.retryable)
-        again = error.kind == NOT_FOUND and was_missing(self._queue.attempts(document.claim))
-        if error.kind != NOT_FOUND or self._unfetched.has_succeeded or again:
+        failure = Failure(error.kind, error.sentence)
+        again = error.kind is FailureKind.NOT_FOUND and was_missing(self._queue.attempts(document.claim))
+        if error.kind is not FailureKind.NOT_FOUND or self._unfetched.has_succeeded or again:
             self._record_failure(document, failure)
             return
         advice = f"{error.sentence} If all are missing, check NOTAFLOW_DOCUMENTS_URL; none was found in this run."
@@ -204,7 +204,7 @@ class Batch:
             self._no_room.append(document)
             return
         self._fetchers.require_room()
-        self._on_undecided(self._unfetched, document, Failure("no_space", str(error), retryable=True), error)
+        self._on_undecided(self._unfetched, document, Failure(FailureKind.NO_SPACE, str(error)), error)
 
     def _at_work(self) -> int:
         """How many documents are being fetched or read."""
@@ -249,12 +249,12 @@ class Batch:
         try:
             text = document.reading.result()
         except DocumentFailure as failure:
-            self._record_failure(document, Failure(failure.kind, failure.sentence, failure.retryable))
+            self._record_failure(document, Failure(failure.kind, failure.sentence))
         except NoRoomForPage as error:
             self._reader.check()
             if document.fetched is not None:
                 document.fetched.close()  # its own file may be what fills the disk for others
-            self._on_undecided(self._unread, document, Failure("no_space", str(error), retryable=True), error)
+            self._on_undecided(self._unread, document, Failure(FailureKind.NO_SPACE, str(error)), error)
         except CancelledError:
             self._finish(document)
             self._queue.release([document.claim.token], reason="reading it was broken off")
@@ -265,7 +265,7 @@ class Batch:
     def _on_text(self, document: HeldDocument, reading: OcrResult) -> None:
         if len(reading.text) > MAX_TEXT_CHARACTERS:
             too_large = f"Its text has more than {MAX_TEXT_CHARACTERS:,} characters. Split the document."
-            self._record_failure(document, Failure("too_large", too_large, retryable=False))
+            self._record_failure(document, Failure(FailureKind.TOO_LARGE, too_large))
         else:
             self._read.append((document, reading))
 
@@ -299,7 +299,7 @@ class Batch:
         try:
             recordings = self._queue.record_texts(texts)
         except OutcomeRefused as refused:
-            self._record_failure(document, Failure("refused_by_database", str(refused), retryable=True))
+            self._record_failure(document, Failure(FailureKind.REFUSED_BY_DATABASE, str(refused)))
         else:
             self._count_read(document, reading, recordings[document.claim.token])
 

@@ -9,6 +9,7 @@ the documents are released with `INFRASTRUCTURE_FAILURE`, so that their attempts
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue.model import Attempt, Claim, Failure, Outcome
 
 INFRASTRUCTURE_FAILURE = "it failed, and so did the others of its run: taken for a failure of the infrastructure"
@@ -22,8 +23,6 @@ MAX_IN_A_ROW = 5
 
 MAX_FIRST_ATTEMPT_FAILURES = 2
 """This many first attempts that fail, where nothing else of the batch shows whose fault it is, are the infrastructure's."""
-
-NOT_FOUND = "not_found"
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,10 @@ class UnattributedFailures:
         Raises:
             Exception: they are the infrastructure's.
         """
-        first = sum(one.claim.attempt_number == 1 and one.failure.kind != NOT_FOUND for one in self._failures.values())
+        first = sum(
+            one.claim.attempt_number == 1 and one.failure.kind is not FailureKind.NOT_FOUND
+            for one in self._failures.values()
+        )
         if not self.has_succeeded and first >= MAX_FIRST_ATTEMPT_FAILURES:
             raise self._infrastructure_failure()
         return self.recorded()
@@ -112,4 +114,4 @@ def count_infrastructure_releases(attempts: Iterable[Attempt]) -> int:
 def was_missing(attempts: Iterable[Attempt]) -> bool:
     """Whether a document's last attempt that counted failed because its file was missing; `attempts` as above."""
     counted = [one for one in attempts if one.outcome not in (None, Outcome.RELEASED)]
-    return bool(counted) and counted[-1].failure_kind == NOT_FOUND
+    return bool(counted) and counted[-1].failure_kind == FailureKind.NOT_FOUND

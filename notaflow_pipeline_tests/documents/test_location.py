@@ -90,7 +90,7 @@ def test_path_that_leaves_its_bucket_or_is_no_path_is_refused(supabase_path: str
     with pytest.raises(DocumentUnavailable) as failure:
         locate(supabase_path, "index", HOST)
     assert failure.value.kind == "refused_location"
-    assert not failure.value.retryable
+    assert not failure.value.kind.retryable
     assert "supabase_path" in failure.value.sentence
 
 

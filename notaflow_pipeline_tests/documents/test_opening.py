@@ -11,6 +11,7 @@ from notaflow_pipeline.documents.local import LocalFolder
 from notaflow_pipeline.documents.location import Location, locate
 from notaflow_pipeline.documents.storage import fetch_temporarily, open_storage
 from notaflow_pipeline.documents.supabase import SupabaseStorage
+from notaflow_pipeline.failures import FailureKind
 
 
 @pytest.mark.parametrize(
@@ -77,8 +78,8 @@ def test_key_that_no_header_can_carry_is_refused_unseen(key: str) -> None:
 
 
 def test_failure_survives_the_way_between_processes() -> None:
-    failure = pickle.loads(pickle.dumps(DocumentUnavailable("not_found", "gone")))  # noqa: S301 - our own bytes
-    assert (failure.kind, failure.sentence, failure.retryable, str(failure)) == ("not_found", "gone", True, "gone")
+    failure = pickle.loads(pickle.dumps(DocumentUnavailable(FailureKind.NOT_FOUND, "gone")))  # noqa: S301 - our own bytes
+    assert (failure.kind, failure.sentence, str(failure)) == ("not_found", "gone", "gone")
 
 
 def test_machine_without_temporary_folder_is_not_the_documents_failure(

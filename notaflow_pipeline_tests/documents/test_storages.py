@@ -67,7 +67,7 @@ class TestEveryStorage:
         with pytest.raises(DocumentUnavailable) as failure:
             storage.fetch(HERE, destination, len(CONTENT) - 1)
         assert failure.value.kind == "too_large"
-        assert not failure.value.retryable
+        assert not failure.value.kind.retryable
         assert not destination.exists()
 
     def test_missing_document_is_worth_another_attempt(
@@ -77,7 +77,7 @@ class TestEveryStorage:
         with pytest.raises(DocumentUnavailable, match=r"index/absent\.pdf") as failure:
             storage.fetch(Location("index", "absent.pdf"), destination, PLENTY_BYTES)
         assert failure.value.kind == "not_found"
-        assert failure.value.retryable
+        assert failure.value.kind.retryable
         assert str(tmp_path) not in failure.value.sentence
         assert not destination.exists()
 

@@ -15,9 +15,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.local.dev_server import SAMPLES
 from notaflow_pipeline.ocr.engine import NullEngine
-from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
+from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.reading import Reader
 from notaflow_pipeline_tests.fuzz.mutating import LONGEST_BYTES, mutate

@@ -10,6 +10,7 @@ import pytest
 from psycopg import Connection, sql
 from psycopg.rows import dict_row
 
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue import claims, outcomes
 from notaflow_pipeline.job_queue.database.chunks import Changed
 from notaflow_pipeline.job_queue.maintenance.recovery import REPAIRS, Recovered, recover
@@ -37,8 +38,8 @@ READING = OcrResult(
 BLANK = OcrResult(
     text="", pages=1, mean_confidence=None, fetch_seconds=0.1, ocr_seconds=0.1, source_bytes=10, engine="tesseract 5"
 )
-TIMEOUT = Failure(kind="timeout", sentence="Page 2 of 7 took longer than 120 s.", retryable=True)
-ENCRYPTED = Failure(kind="encrypted", sentence="The document needs a password.", retryable=False)
+TIMEOUT = Failure(FailureKind.TIMEOUT, "Page 2 of 7 took longer than 120 s.")
+ENCRYPTED = Failure(FailureKind.ENCRYPTED, "The document needs a password.")
 
 
 def ago(interval: str) -> sql.Composed:

@@ -27,6 +27,7 @@ from hypothesis.stateful import (
 )
 from psycopg import Connection
 
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue import claims, lease_renewal, outcomes, releases
 from notaflow_pipeline.job_queue.invariants import find_violations
 from notaflow_pipeline.job_queue.maintenance.recovery import recover
@@ -222,7 +223,7 @@ class QueueMachine(RuleBasedStateMachine):
             outcomes.record_failure(
                 self.connection,
                 claim,
-                Failure("timeout", "It took too long.", retryable),
+                Failure(FailureKind.TIMEOUT if retryable else FailureKind.CORRUPT, "It took too long."),
                 error="OCR processing failed: It took too long.",
                 fetch_seconds=0.1,
                 source_bytes=10,

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from psycopg import Connection, sql
 
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue import claims, outcomes, releases
 from notaflow_pipeline.job_queue.database import connections
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
@@ -21,7 +22,7 @@ from notaflow_pipeline_tests.job_queue.conftest import succeed
 
 LEASE = timedelta(seconds=60)
 READING = OcrResult("late", 1, 90.0, 0.1, 0.1, 1, "test")
-FAILURE = Failure("timeout", "It took too long.", retryable=True)
+FAILURE = Failure(FailureKind.TIMEOUT, "It took too long.")
 
 Scenario = Callable[[str], None]
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.engine import NullEngine, Recognition
-from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind, NoRoomForPage
+from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, NoRoomForPage
 
 STRANGE_WIDTH = 777
 """Pages of this width are the ones on which these engines misbehave; others are read by `NullEngine`."""

@@ -2,8 +2,9 @@
 
 import pytest
 
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.document_text import DocumentText, PageSource, PageText
-from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
+from notaflow_pipeline.ocr.failures import DocumentFailure
 
 
 def page(number: int, text: str, words: int = 1, confidence: float | None = 90.0) -> PageText:

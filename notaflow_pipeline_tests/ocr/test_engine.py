@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.engine import (
     NOTHING,
     EngineName,
@@ -19,7 +20,7 @@ from notaflow_pipeline.ocr.engine import (
     choose_engine,
 )
 from notaflow_pipeline.ocr.engines import choosing
-from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind
+from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable
 from notaflow_pipeline.ocr.opening import DocumentFormat
 from notaflow_pipeline.ocr.rendering import render_page
 from notaflow_pipeline_tests.ocr.samples import act_page, page_image, typed_pdf

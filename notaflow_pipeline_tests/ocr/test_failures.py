@@ -1,21 +1,17 @@
-"""Failures: what travels between processes, and which of them deserve another attempt."""
+"""Failures of documents and engines survive pickling between processes."""
 
 import pickle
 
 import pytest
 
-from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind
+from notaflow_pipeline.failures import FailureKind
+from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable
 
 
 @pytest.mark.parametrize("kind", FailureKind)
 def test_failure_survives_the_way_between_processes(kind: FailureKind) -> None:
     failure = pickle.loads(pickle.dumps(DocumentFailure(kind, "What is wrong.")))  # noqa: S301 - our own bytes
     assert (failure.kind, failure.sentence, str(failure)) == (kind, "What is wrong.", "What is wrong.")
-
-
-def test_only_failures_of_the_moment_are_retryable() -> None:
-    retryable = {kind for kind in FailureKind if DocumentFailure(kind, "").retryable}
-    assert retryable == {FailureKind.TIMEOUT, FailureKind.CRASHED, FailureKind.ENGINE}
 
 
 def test_page_is_named_in_front_of_the_sentence() -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr import reading
 from notaflow_pipeline.ocr.document_text import PageSource
 from notaflow_pipeline.ocr.engine import Engine, NullEngine, TesseractEngine
-from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind
+from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.reading import DocumentText, Reader
 from notaflow_pipeline_tests.ocr.processes import (

@@ -9,10 +9,11 @@ import jiwer
 import pytest
 from PIL import Image, ImageOps
 
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.local.dev_server import SAMPLES
 from notaflow_pipeline.ocr import preparing
 from notaflow_pipeline.ocr.engine import NullEngine, Recognition, Segmentation, TesserocrEngine
-from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
+from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.ink import texture
 from notaflow_pipeline.ocr.layout import Word
 from notaflow_pipeline.ocr.opening import DocumentFormat

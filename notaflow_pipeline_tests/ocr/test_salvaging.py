@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.engine import NullEngine
-from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
+from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.opening import DocumentFormat, open_document
 from notaflow_pipeline.ocr.reading import Reader

@@ -11,8 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.engine import NullEngine
-from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
+from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.reading import Reader
 from notaflow_pipeline.ocr.workers import WorkerProcess, make_scratch
 from notaflow_pipeline.scratch_directory import ScratchDirectory

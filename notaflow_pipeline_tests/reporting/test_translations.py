@@ -1,10 +1,8 @@
 """Both languages say everything, and fill in the same figures."""
 
 import string
-from typing import get_args
 
-from notaflow_pipeline.documents.failures import UnavailableKind
-from notaflow_pipeline.ocr.failures import FailureKind
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.reporting.chart_marks import LAYERS
 from notaflow_pipeline.reporting.charts import CHART_COLUMNS
 from notaflow_pipeline.reporting.locale_format import LANGUAGES, Writing
@@ -34,9 +32,7 @@ def test_every_chart_and_column_has_its_words() -> None:
 
 
 def test_every_kind_of_failure_has_its_words() -> None:
-    assert set(FailureKind) <= KINDS.keys()
-    # of a document that did not arrive, of the database, of recovery, and of an attempt that says nothing
-    assert {*get_args(UnavailableKind), "refused_by_database", "lease_expired", "unknown"} <= KINDS.keys()
+    assert {*FailureKind, "unknown"} <= KINDS.keys()
 
 
 def test_kinds_of_other_programs_are_shown_as_they_stand() -> None:

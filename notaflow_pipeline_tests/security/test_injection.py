@@ -4,6 +4,7 @@ from pathlib import Path
 
 from psycopg import Connection, sql
 
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue import claims, outcomes
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.invariants import find_violations
@@ -33,9 +34,10 @@ def test_every_text_of_a_row_stays_a_text(connection: Connection) -> None:
         )
         assert (held.document_number, held.supabase_path) == (text, f"index/{text}")
         outcomes.record_failure(
-            connection, held, Failure(text, text, retryable=False), error=text, fetch_seconds=0, source_bytes=0,
+            connection, held, Failure(FailureKind.CORRUPT, text), error=text, fetch_seconds=0, source_bytes=0,
             retry_base_seconds=1, mirror_errors=True, exhausted_status=3,
         )  # fmt: skip
+        connection.execute("UPDATE ocr_attempt SET failure_kind = %s WHERE id = %s", [text, held.token])
         row, [attempt] = document(connection, key), attempts(connection, key)
         assert (row["ocr_error"], row["error_message"], row["ocr_worker_id"]) == (text, text, text)
         assert (attempt["failure_kind"], attempt["error"], attempt["run_id"]) == (text, text, text)

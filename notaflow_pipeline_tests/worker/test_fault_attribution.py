@@ -135,7 +135,7 @@ class TestTemporarySpace:
             if claim.token not in failed:
                 failed.add(claim.token)
                 all_at_once.wait(HANG_SECONDS)
-                raise ReceivingImpossible("No space left on device")
+                raise TemporaryFolderUnavailable("No space left on device")
             return fetch(fetchers, claim)
 
         monkeypatch.setattr(Fetchers, "_fetch", fetch_beside_others)

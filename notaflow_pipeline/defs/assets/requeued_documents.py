@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import Annotated
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from notaflow_pipeline.defs.assets.ocr_text import claim_documents, ocr_documents
 from notaflow_pipeline.defs.jobs.progress_log import rate_limited_log
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.defs.run_failures import described_failures
+from notaflow_pipeline.failures import PERMANENT_KINDS, parse_kind
 from notaflow_pipeline.job_queue.maintenance.requeue import (
     NO_LIMIT,
     Exhausted,
@@ -23,13 +24,9 @@ from notaflow_pipeline.job_queue.maintenance.requeue import (
     requeue_results,
 )
 from notaflow_pipeline.job_queue.model import DEFAULT_MAX_ATTEMPTS
-from notaflow_pipeline.ocr.failures import RETRYABLE_KINDS, FailureKind
 from notaflow_pipeline.settings import load_settings
 
 MAX_ROWS = 200
-
-PERMANENT_KINDS = (*sorted(set(FailureKind) - RETRYABLE_KINDS), "refused_location", "too_large")
-"""Kinds that another attempt on the same file cannot help; requeued only when a person names them."""
 
 
 class RetryConfig(dg.Config):
@@ -52,6 +49,11 @@ class RetryConfig(dg.Config):
     more_attempts: int = Field(
         default=DEFAULT_MAX_ATTEMPTS, ge=1, le=100, description="New attempts for each document."
     )
+
+    @field_validator("kinds")
+    @classmethod
+    def _known_kinds(cls, value: list[str]) -> list[str]:
+        return [parse_kind(name) for name in value]
 
 
 @dg.op(out=dg.Out(dg.Nothing), tags={"kind": "postgres"})

@@ -16,6 +16,7 @@ from uuid import UUID
 import psycopg
 from psycopg import Connection
 
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue.database.chunks import Refusals, change_rows, describe_error, iterate_chunks
 from notaflow_pipeline.job_queue.model import ERROR_PREFIX
 
@@ -64,7 +65,7 @@ UPDATE ocr_attempt AS a
 SET finished_at = recovered.ocr_last_error_at,
     outcome = 'stuck',
     exhausted = recovered.exhausted,
-    failure_kind = 'lease_expired',
+    failure_kind = %(expired_kind)s,
     error = %(expired_sentence)s
 FROM recovered
 WHERE a.id = recovered.token
@@ -137,7 +138,7 @@ recovered AS (
 INSERT INTO ocr_attempt (queue_id, attempt_number, document_source, worker_id, claimed_at, lease_expires_at,
                          finished_at, outcome, failure_kind, error, exhausted)
 SELECT id, ocr_attempts, document_source, COALESCE(ocr_worker_id, 'unknown'),
-       began_at, began_at, ocr_last_error_at, 'stuck', 'no_lease', %(elsewhere_sentence)s, exhausted
+       began_at, began_at, ocr_last_error_at, 'stuck', %(elsewhere_kind)s, %(elsewhere_sentence)s, exhausted
 FROM recovered
 RETURNING id
 """
@@ -332,6 +333,8 @@ def recover(
         "stuck_after": stuck_after,
         "mirror": mirror_errors,
         "exhausted_status": exhausted_status,
+        "expired_kind": FailureKind.LEASE_EXPIRED,
+        "elsewhere_kind": FailureKind.NO_LEASE,
         "expired_error": ERROR_PREFIX + LEASE_EXPIRED,
         "expired_sentence": LEASE_EXPIRED,
         "elsewhere_error": ERROR_PREFIX + STUCK_ELSEWHERE,

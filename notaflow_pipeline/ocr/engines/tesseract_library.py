@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.engines.interface import NOTHING, Recognition, Segmentation, no_language, recognition_of
 from notaflow_pipeline.ocr.engines.models import for_typescript, installed_languages, models_of
-from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind
+from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable
 from notaflow_pipeline.ocr.layout import Word, words_of_tsv
 from notaflow_pipeline.ocr.preparing import is_blank
 

@@ -11,15 +11,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.engines.interface import NOTHING, Recognition, Segmentation, no_language, recognition_of
 from notaflow_pipeline.ocr.engines.models import for_typescript, models_of
-from notaflow_pipeline.ocr.failures import (
-    DocumentFailure,
-    EngineUnavailable,
-    FailureKind,
-    NoRoomForPage,
-    out_of_memory,
-)
+from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, NoRoomForPage, out_of_memory
 from notaflow_pipeline.ocr.layout import Word, words_of_tsv
 from notaflow_pipeline.ocr.preparing import is_blank
 

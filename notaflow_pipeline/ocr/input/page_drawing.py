@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import pypdfium2
 from PIL import Image
 
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.embedded_scan import POINTS_PER_INCH, embedded_scan
-from notaflow_pipeline.ocr.failures import DocumentFailure, FailureKind
+from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.bitmaps import grey_bitmap, take_stamps_off_bitmap
 from notaflow_pipeline.ocr.input.image_files import LONGEST_SIDE_PIXELS, coarser, short_enough, with_dpi
 from notaflow_pipeline.ocr.input.page_pixels import drawn_bitmap

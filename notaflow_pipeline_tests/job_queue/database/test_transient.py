@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from psycopg import Connection
 
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue import claims, outcomes, releases
 from notaflow_pipeline.job_queue.database.connections import is_transient, open_pool
 from notaflow_pipeline.job_queue.model import ERROR_PREFIX, Failure
@@ -186,7 +187,7 @@ def test_odd_characters_are_replaced_in_all_that_is_recorded(connection: Connect
     [second] = claims.claim_documents(
         connection, limit=1, sources=["index"], worker_id=f"w{odd}", run_id=f"r{odd}", lease=LEASE
     )
-    failure = Failure("storage", odd, retryable=True)
+    failure = Failure(FailureKind.STORAGE, odd)
     assert outcomes.record_failure(
         connection,
         first,

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from psycopg import Connection
 
+from notaflow_pipeline.failures import parse_kind
 from notaflow_pipeline.job_queue import claims, outcomes, releases
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.invariants import find_violations
@@ -33,11 +34,12 @@ def exhaust(connection: Connection, kinds: Sequence[str]) -> list[UUID]:
 
 
 def fail(connection: Connection, one: Claim, kind: str, exhausted_status: int = 3) -> None:
+    connection.execute("UPDATE extraction_queue SET ocr_max_attempts = ocr_attempts WHERE id = %s", [one.document_id])
     assert (
         outcomes.record_failure(
             connection,
             one,
-            Failure(kind, f"It is {kind}.", retryable=False),
+            Failure(parse_kind(kind), f"It is {kind}."),
             error=f"OCR processing failed: It is {kind}.",
             fetch_seconds=0,
             source_bytes=0,
@@ -117,7 +119,7 @@ def test_documents_exhausted_at_status_4_come_back_to_3(connection: Connection) 
 
 
 def test_what_became_of_a_runs_documents(connection: Connection) -> None:
-    exhaust(connection, ["a", "b", "c", "d"])
+    exhaust(connection, ["timeout", "crashed", "engine", "storage"])
     requeue(connection, EVERYTHING, run_id="run", more_attempts=1)
     read, failed, running = claim(connection, 3)
     succeed(connection, read, OcrResult("texte", 1, 90.0, 0, 0, 1, "test"))

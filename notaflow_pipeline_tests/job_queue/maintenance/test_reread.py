@@ -9,6 +9,7 @@ import pytest
 from psycopg import Connection
 from psycopg.rows import dict_row
 
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue import claims, outcomes, queries, releases
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.invariants import find_violations
@@ -40,7 +41,7 @@ def fail(connection: Connection, held: Claim, *, retryable: bool, exhausted_stat
         outcomes.record_failure(
             connection,
             held,
-            Failure("timeout", "It took too long.", retryable),
+            Failure(FailureKind.TIMEOUT if retryable else FailureKind.CORRUPT, "It took too long."),
             error="OCR processing failed: It took too long.",
             fetch_seconds=0,
             source_bytes=0,
