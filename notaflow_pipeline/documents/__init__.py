@@ -1,5 +1,5 @@
-"""Where do a document's bytes lie, and how do they come here?
+"""Document storages: finds a document's file by its row, and copies it to or from the storage.
 
-`location` reads what a row says, `storage` opens what the settings name, and `local`, `supabase` and `s3` are the three
-kinds of storage. Nothing here knows the queue's tables, what is inside a document, or where settings come from.
+`location` parses `supabase_path`, `storage` opens the storage that the settings name, and `local`, `supabase` and `s3` are
+the three kinds of storage.
 """

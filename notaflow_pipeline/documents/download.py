@@ -1,7 +1,4 @@
-"""How do bytes become a file here: counted, within limits, and with nothing left behind when it fails?
-
-The part of fetching that is the same for every storage. Where the bytes come from does not belong here.
-"""
+"""Writes the bytes that a storage sends to a file, within limits of size and time; part of every storage's `fetch`."""
 
 import time
 from collections.abc import Collection, Iterable
@@ -13,17 +10,17 @@ from notaflow_pipeline.documents.location import BUCKET_OF_SOURCE, Location
 from notaflow_pipeline.failures import FailureKind
 
 CHUNK_BYTES = 64 * 1024
-MAX_FETCH_SECONDS = 900.0  # read time-outs bound each chunk only; a body that drips must end too
+MAX_FETCH_SECONDS = 900.0  # read timeouts limit each chunk alone, not a slow body
 
 
 def receive(chunks: Iterable[bytes], destination: Path, *, max_bytes: int, announced_bytes: int | None) -> int:
-    """Write `chunks` to `destination` and return how many bytes they were; after any failure the file is gone.
+    """Write `chunks` to `destination` and return the number of bytes; the file is removed after a failure.
 
-    `announced_bytes` is what the storage said beforehand, or None where it said nothing.
+    `announced_bytes` is the size that the storage announced, or None if it announced none.
 
-    Raises `DocumentUnavailable` (too_large) before the first byte if the announced size is over `max_bytes`, else as
-    soon as the count is; `StorageUnavailable` if fewer or more bytes came than announced, if it took too long, or if
-    the file cannot be written.
+    Raises `DocumentUnavailable` (too_large) if the announced or the received size exceeds `max_bytes`;
+    `StorageUnavailable` if the received size differs from the announced one, if it took too long, or if the file cannot
+    be written.
     """
     try:
         return _write(chunks, destination, max_bytes, announced_bytes)
@@ -44,20 +41,20 @@ def _write(chunks: Iterable[bytes], destination: Path, max_bytes: int, announced
                 raise too_large(max_bytes)
             if time.monotonic() > give_up_at:
                 raise StorageUnavailable(
-                    f"A document had not arrived after {MAX_FETCH_SECONDS:.0f} s. Look at the storage's speed."
+                    f"A document had not arrived after {MAX_FETCH_SECONDS:.0f} s. Check the storage's speed."
                 )
             _write_all(file, chunk)
     if announced_bytes not in {None, received_bytes}:
         raise StorageUnavailable(
             f"The storage announced {announced_bytes} bytes and sent {received_bytes}. "
-            "It will be tried again; if it lasts, look at the network and the proxies in between."
+            "It will be tried again; if this continues, check the network and the proxies in between."
         )
     return received_bytes
 
 
 def _opened(destination: Path) -> FileIO:
     try:
-        return destination.open("wb", buffering=0)  # so that closing writes nothing that could fail
+        return destination.open("wb", buffering=0)  # unbuffered, so that closing cannot fail
     except OSError as error:
         raise cannot_write(error) from error
 
@@ -72,7 +69,7 @@ def _write_all(file: FileIO, chunk: bytes) -> None:
 
 
 def cannot_write(error: OSError) -> TemporaryFolderUnavailable:
-    """Return the failure of a temporary folder that takes no file."""
+    """Return the failure of a temporary folder to which no file can be written."""
     return TemporaryFolderUnavailable(
         f"A fetched document could not be written to the temporary folder ({error.strerror}). "
         "Free space there, or point TMPDIR at a folder that can be written."
@@ -89,11 +86,11 @@ def too_large(max_bytes: int) -> DocumentUnavailable:
 
 
 def not_found(location: Location) -> DocumentUnavailable:
-    """Return the failure of a location at which nothing lies."""
+    """Return the failure of a location without a file."""
     return DocumentUnavailable(
         FailureKind.NOT_FOUND,
-        f"No document lies at {location} in the storage. It may still be uploading; "
-        "if not, upload it again or correct supabase_path.",
+        f"There is no document at {location} in the storage. It may still be uploading; "
+        "otherwise upload it again or correct supabase_path.",
     )
 
 
@@ -106,18 +103,18 @@ def no_bucket(bucket: str, description: str) -> StorageUnavailable:
 
 
 def no_folder(buckets: Collection[str], description: str) -> StorageUnavailable:
-    """Return the failure of a storage that has files, but none of the folders that are the documents' buckets."""
+    """Return the failure of a storage that has files but none of the folders that stand for buckets."""
     return StorageUnavailable(
         f"{description} is not empty, and has no folder {' or '.join(sorted(buckets))} with documents. "
-        "Set NOTAFLOW_DOCUMENTS_URL to the folder in which that folder lies, or create it."
+        "Set NOTAFLOW_DOCUMENTS_URL to the folder that contains it, or create it."
     )
 
 
 def bucket_missing(location: Location, description: str) -> DocumentUnavailable | StorageUnavailable:
     """Return the failure of a bucket that the storage does not have.
 
-    One of the field's own buckets missing means the wrong storage or key, and concerns every document. Any other name
-    comes from a row alone, and one such row must not stop the rest.
+    If it is a bucket of a document source, the storage or the key is the wrong one, for every document. Another name
+    comes from one row, which must not stop the others.
     """
     if location.bucket in BUCKET_OF_SOURCE.values():
         return no_bucket(location.bucket, description)

@@ -1,16 +1,16 @@
-"""In which ways can a document fail to arrive, and whose fault is it?
+"""The exceptions of fetching: one document is unavailable, or the storage is, for every document.
 
-A document's own failure is data for its row; a failure of the storage concerns every document and belongs to whoever
-operates the pipeline. What can be wrong *inside* a document does not belong here.
+The failure of a document is recorded on its row; the failure of the storage ends the run. The exceptions of reading a
+fetched file are in `ocr/failures.py`.
 """
 
 from notaflow_pipeline.failures import FailureKind
 
 
 class DocumentUnavailable(Exception):
-    """This one document cannot be had.
+    """This document cannot be fetched; others can.
 
-    `sentence` is for the person who reads the row: what is wrong and what to do, without local paths, secrets or signed
+    `sentence` says what is wrong and what to do, for the person who reads the row, without local paths, secrets or signed
     tokens.
     """
 
@@ -24,12 +24,12 @@ class DocumentUnavailable(Exception):
 
 
 class StorageUnavailable(Exception):
-    """The storage cannot be used now, for any document; the message says which storage, and what to do."""
+    """The storage cannot be used at present, for any document; the message says which storage and what to do."""
 
 
 class StorageMisconfigured(ValueError):
-    """What the settings say about the storage cannot be meant; the message says what to set."""
+    """The settings of the storage are invalid; the message says what to set."""
 
 
 class TemporaryFolderUnavailable(StorageUnavailable):
-    """No document can be received here, whatever storage it comes from: the disk for temporary files is full or closed."""
+    """No file can be written to the temporary folder, from whatever storage: the disk is full or read-only."""

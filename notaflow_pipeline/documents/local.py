@@ -1,6 +1,6 @@
-"""Documents in a folder of this machine, or of a share that is mounted here: one folder a bucket.
+"""Reads and stores documents in a local or mounted folder, with one subfolder for each bucket.
 
-The storage behind `make dev`, and behind installations that mirror their buckets to disk.
+Used by `make dev`, and by installations that mirror their buckets to disk.
 """
 
 import errno
@@ -21,14 +21,14 @@ from notaflow_pipeline.failures import FailureKind
 
 @dataclass(frozen=True)
 class LocalFolder:
-    """The folder `root`, in which every bucket is a folder."""
+    """The storage in the folder `root`."""
 
     root: Path
     host: str | None = None
 
     @property
     def description(self) -> str:
-        """The folder as it was configured."""
+        """The configured folder, for messages."""
         return f"folder {self.root}"
 
     def check(self, buckets: Collection[str] = ()) -> None:
@@ -38,12 +38,12 @@ class LocalFolder:
             raise no_folder(buckets, self.description)
 
     def fetch(self, location: Location, destination: Path, max_bytes: int) -> int:
-        """Copy the document to `destination`; a link that leads out of the folder, or no plain file, is refused."""
+        """Copy the document to `destination`; refuses links that lead out of the folder and anything but a regular file."""
         self.check()
         path = self._resolved(location)
         try:
             status = path.stat()
-            if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+            if not stat.S_ISREG(status.st_mode):  # opening a pipe would block
                 raise not_found(location)
             file = path.open("rb")
         except OSError as error:
@@ -52,23 +52,23 @@ class LocalFolder:
             return receive(self._chunks(file), destination, max_bytes=max_bytes, announced_bytes=status.st_size)
 
     def store(self, location: Location, source: Path) -> None:
-        """Copy `source` into the folder; a reader sees the old file or the whole new one."""
+        """Copy `source` into the folder and replace the file atomically."""
         with source.open("rb") as file:
             path = self._resolved(location)
-            arriving = path.with_name(f".{uuid4().hex}.part")
+            partial = path.with_name(f".{uuid4().hex}.part")
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                with arriving.open("xb") as copy:
+                with partial.open("xb") as copy:
                     shutil.copyfileobj(file, copy, CHUNK_BYTES)
-                arriving.replace(path)
+                partial.replace(path)
             except OSError as error:
                 raise self._failure(error, location) from error
             finally:
                 with suppress(OSError):
-                    arriving.unlink(missing_ok=True)
+                    partial.unlink(missing_ok=True)
 
     def _resolved(self, location: Location) -> Path:
-        """Return the location's real path, with every link followed and still inside the folder."""
+        """Return the location's path with all links followed; it must be inside the folder."""
         root = self.root.resolve()
         try:
             path = (root / location.bucket / location.name).resolve()
@@ -88,7 +88,7 @@ class LocalFolder:
     def _failure(self, error: OSError, location: Location) -> DocumentUnavailable | StorageUnavailable:
         match error.errno:
             case errno.ENOENT | errno.ENOTDIR:
-                self.check()  # a folder that has just gone is not the document's fault
+                self.check()  # raises if the folder itself has disappeared
                 return self._missing(error, location)
             case errno.ENAMETOOLONG | errno.ELOOP | errno.EISDIR:
                 return _refused(location)
@@ -103,7 +103,11 @@ class LocalFolder:
         return not_found(location)
 
     def _is_empty(self) -> bool:
-        """Whether nothing at all is there, as where a share should be mounted and is not; or it has just gone."""
+        """Whether the folder has no entry, for example because a share is not mounted.
+
+        Raises:
+            StorageUnavailable: the folder cannot be listed.
+        """
         try:
             return next(self.root.iterdir(), None) is None
         except OSError as error:
@@ -112,7 +116,7 @@ class LocalFolder:
     def _unusable(self, error: OSError, reason: str | None = None) -> StorageUnavailable:
         return StorageUnavailable(
             f"The documents in {self.description} cannot be used ({reason or error.strerror}). "
-            "Check that the folder exists, is mounted, and may be read and written by this user."
+            "Check that the folder exists, is mounted, and is readable and writable for this user."
         )
 
 

@@ -1,7 +1,6 @@
-"""Which file in which bucket does a row mean?
+"""Parses `supabase_path`: returns the bucket and the file name that a row means, or refuses the path.
 
-Reads every form of `supabase_path` that exists in the field, and trusts none: rows are written by other programs.
-Whether anything lies at the location is for the storages to find out.
+Accepts every form that is found in production, and validates each one: rows are written by other programs.
 """
 
 import re
@@ -15,9 +14,9 @@ from notaflow_pipeline.failures import FailureKind
 
 BUCKET_OF_SOURCE = {"index": "index", "acte": "actes", "plan_cadastraux": "plans-cadastraux"}
 
-MAX_LOCATION_BYTES = 1024  # S3 and Supabase Storage both end there
-MAX_PATH_CHARACTERS = 8192  # a signed token may be long; what is longer than this is no path
-MAX_FILE_STEM_CHARACTERS = 200  # with its extension below the 255 bytes that file systems allow
+MAX_LOCATION_BYTES = 1024  # the limit of S3 and Supabase Storage
+MAX_PATH_CHARACTERS = 8192  # room for a signed token
+MAX_FILE_STEM_CHARACTERS = 200  # with its extension below the 255 bytes of file systems
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _OBJECT_URL = re.compile(r".*?/storage/v1/object/(?:(?:public|sign|authenticated)/)?([^/].*)")
@@ -32,8 +31,8 @@ _FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 class Location:
     """A file in a bucket; `name` may hold folders (`2025/a.pdf`) and never leads out of the bucket.
 
-    Raises `DocumentUnavailable` (refused_location) for a bucket or name that climbs, is absolute, empty or over-long,
-    or holds backslashes or control characters, so that no other location can exist.
+    Raises `DocumentUnavailable` (refused_location) for a bucket or name that is absolute, empty or too long, or has `..`,
+    backslashes or control characters.
     """
 
     bucket: str
@@ -48,25 +47,25 @@ class Location:
             raise _refused("climbs out of its bucket, is absolute, or has an empty part")
 
     def __str__(self) -> str:
-        """`bucket/name` for messages, cut before anything that could be a signed token."""
+        """Return `bucket/name` for messages, without anything that could be a signed token."""
         return f"{self.bucket}/{self.name}".partition("?")[0]
 
 
 def locate(supabase_path: str | None, document_source: str, storage_host: str | None) -> Location:
     """Return the location that a row's `supabase_path` means.
 
-    `storage_host` is the `host[:port]` whose URLs mean the configured storage; without one, every URL is refused. A
-    bare file name lies in the bucket of `document_source`.
+    `storage_host` is the `host[:port]` of URLs into the configured storage; without it, every URL is refused. A bare file
+    name is in the bucket of `document_source`.
 
-    Percent-encoding is undone exactly once, in URLs and in plain paths alike: the field has both, and names there never
-    hold a `%` of their own. So `%2e%2e` climbs and is refused, while `%252e` is the literal text `%2e`.
+    Percent-encoding is decoded exactly once, in URLs and in plain paths: production has both, and its names never contain
+    a literal `%`. So `%2e%2e` is refused as `..`, and `%252e` is the literal text `%2e`.
 
     Raises `DocumentUnavailable` (refused_location) for everything else.
     """
     if supabase_path is None or not supabase_path.strip():
         raise DocumentUnavailable(
             FailureKind.REFUSED_LOCATION,
-            "The row has no supabase_path, so nothing says where the document lies. Set it to bucket/file.pdf.",
+            "The row has no supabase_path, so the document cannot be located. Set it to bucket/file.pdf.",
         )
     if len(supabase_path) > MAX_PATH_CHARACTERS:
         raise _refused(f"is longer than {MAX_PATH_CHARACTERS} characters")
@@ -89,14 +88,14 @@ def locate(supabase_path: str | None, document_source: str, storage_host: str | 
 
 
 def buckets_of(sources: Iterable[str]) -> list[str]:
-    """Return the buckets in which the documents of these sources lie."""
+    """Return the buckets of these document sources."""
     return [BUCKET_OF_SOURCE[source] for source in sources]
 
 
 def safe_file_name(original: str) -> str:
-    """Return `original` as the field names its files: all outside `[A-Za-z0-9_-]` as `_`.
+    """Return `original` with every character outside `[A-Za-z0-9_-]` replaced by `_`, as production names its files.
 
-    The extension is kept, in lower case; a stem longer than 200 characters is cut.
+    The extension is kept in lower case; the stem is cut after 200 characters.
     """
     extension = _FILE_EXTENSION.search(original)
     stem = original[: extension.start()] if extension else original
@@ -105,7 +104,7 @@ def safe_file_name(original: str) -> str:
 
 
 def _path_in_url(url: str, storage_host: str | None) -> str:
-    """Return `bucket/file`, still encoded, of a storage URL that points at `storage_host`."""
+    """Return `bucket/file`, still percent-encoded, of a URL into the storage at `storage_host`."""
     try:
         parts = urlsplit(url)
         port = parts.port

@@ -1,7 +1,7 @@
-"""Documents in S3, or in any store that speaks its protocol (MinIO, R2, Supabase's S3 endpoint).
+"""Reads and stores documents in S3 or a compatible store (MinIO, R2, Supabase's S3 endpoint).
 
-Imported only when an `s3://` URL is opened, because boto3 is slow to import. Credentials come from the usual `AWS_*`
-environment; what the stores' error codes mean stands in `s3_errors`.
+Imported only when an `s3://` URL is opened, because boto3 takes 0.3 s to import. Credentials come from the usual `AWS_*`
+environment variables; `s3_errors` interprets the error codes.
 """
 
 import mimetypes
@@ -45,7 +45,7 @@ ATTEMPTS = 3
 
 
 class S3Storage:
-    """The documents' buckets, as folders under `bucket`/`prefix`; without `bucket` they are buckets of their own."""
+    """A storage whose buckets are folders under `bucket`/`prefix`, or real buckets if `bucket` is None."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class S3Storage:
     def check(self, buckets: Collection[str] = ()) -> None:
         """Raise `StorageUnavailable` unless the buckets, or the one bucket's folders, can be listed."""
         try:
-            with self._reaching():
+            with self._translating_connection_errors():
                 if self._bucket:
                     self._check_folders(self._bucket, buckets)
                 elif not buckets:
@@ -98,7 +98,7 @@ class S3Storage:
             raise
 
     def _check_folders(self, bucket: str, folders: Collection[str]) -> None:
-        """Raise unless there is nothing at all yet, or something in one of the folders."""
+        """Raise if the bucket is not empty and none of the folders has an object."""
         place = f"{self._prefix}/" if self._prefix else ""
         if not self._has_objects(bucket, place) or not folders:
             return
@@ -111,19 +111,19 @@ class S3Storage:
     def fetch(self, location: Location, destination: Path, max_bytes: int) -> int:
         """Stream the document to `destination`."""
         bucket, key = self._address(location)
-        with self._reading_answers(location), self._reaching():
-            answer = self._client.get_object(Bucket=bucket, Key=key)
-            with closing(answer["Body"]) as body:
+        with self._translating_responses(location), self._translating_connection_errors():
+            response = self._client.get_object(Bucket=bucket, Key=key)
+            with closing(response["Body"]) as body:
                 return receive(
                     body.iter_chunks(CHUNK_BYTES),
                     destination,
                     max_bytes=max_bytes,
-                    announced_bytes=answer.get("ContentLength"),
+                    announced_bytes=response.get("ContentLength"),
                 )
 
     def store(self, location: Location, source: Path) -> None:
-        """Upload `source`, and create the bucket for it if there is none."""
-        with self._reading_answers(location), self._reaching():
+        """Upload `source`; creates the bucket if it is missing."""
+        with self._translating_responses(location), self._translating_connection_errors():
             try:
                 self._upload(location, source)
             except ClientError as error:
@@ -146,7 +146,7 @@ class S3Storage:
     def _create_bucket(self, bucket: str) -> None:
         region = cast("BucketLocationConstraintType", self._client.meta.region_name)
         try:
-            if region == DEFAULT_REGION:  # which S3 does not accept as a constraint
+            if region == DEFAULT_REGION:  # S3 does not accept it as a constraint
                 self._client.create_bucket(Bucket=bucket)
             else:
                 self._client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": region})
@@ -155,8 +155,8 @@ class S3Storage:
                 raise
 
     @contextmanager
-    def _reading_answers(self, location: Location) -> Iterator[None]:
-        """Turn what the store answered into the document's or the storage's failure."""
+    def _translating_responses(self, location: Location) -> Iterator[None]:
+        """Turn error responses into the failure of the document or of the storage."""
         try:
             yield
         except (ClientError, ParamValidationError) as error:
@@ -165,8 +165,8 @@ class S3Storage:
             ) from error
 
     @contextmanager
-    def _reaching(self) -> Iterator[None]:
-        """Turn what boto3 raises for want of an answer into `StorageUnavailable`."""
+    def _translating_connection_errors(self) -> Iterator[None]:
+        """Turn exceptions of boto3 without a response into `StorageUnavailable`."""
         try:
             yield
         except ParamValidationError:
@@ -175,7 +175,7 @@ class S3Storage:
             raise StorageUnavailable(
                 f"There are no credentials for {self.description}. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
             ) from error
-        except (BotoCoreError, HTTPError) as error:  # a body that breaks off can raise urllib3's own
+        except (BotoCoreError, HTTPError) as error:  # an interrupted body raises an exception of urllib3
             raise StorageUnavailable(
                 f"{self.description} cannot be reached, or the connection broke ({type(error).__name__}). "
                 "Check the endpoint, the region and the network."
@@ -193,7 +193,7 @@ def _client(endpoint_url: str | None, region: str | None) -> "S3Client":
         response_checksum_validation="when_required",
     )
     try:
-        session = boto3.session.Session()  # the default session may not be shared between threads
+        session = boto3.session.Session()  # the default session is not thread-safe
         return session.client(
             "s3",
             endpoint_url=endpoint_url,
@@ -202,12 +202,12 @@ def _client(endpoint_url: str | None, region: str | None) -> "S3Client":
         )
     except (BotoCoreError, ValueError) as error:
         raise StorageMisconfigured(
-            "The S3 settings cannot be meant. Check endpoint_url and region in the documents' URL, and AWS_PROFILE."
+            "The S3 settings are invalid. Check endpoint_url and region in the documents' URL, and AWS_PROFILE."
         ) from error
 
 
 def _host_of_endpoint(endpoint_url: str) -> str:
-    """Return the host of full URLs into the store; Supabase's S3 endpoint has another host than its project."""
+    """Return the host of document URLs; that of a Supabase project differs from that of its S3 endpoint."""
     parts = urlsplit(endpoint_url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
         raise StorageMisconfigured("The S3 endpoint_url must be http(s)://host[:port], without user or password.")

@@ -1,6 +1,6 @@
-"""What does an S3 store mean by an error code, and whose fault is it?
+"""Maps error codes of S3 to failures of the document or of the storage.
 
-Codes of AWS (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html), and of MinIO where it has its own.
+The codes are those of AWS (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html) and a few of MinIO.
 """
 
 from botocore.exceptions import ClientError, ParamValidationError
@@ -22,16 +22,16 @@ _CREDENTIALS = frozenset(
 
 
 def error_code(error: ClientError | ParamValidationError) -> str:
-    """Return the store's code, or what boto3's own refusal before sending comes to."""
+    """Return the code of the response, or the code for what boto3 refuses before it sends a request."""
     if isinstance(error, ParamValidationError):
-        return _INVALID_BUCKET  # the only argument whose form boto3 checks
+        return _INVALID_BUCKET  # the only argument that boto3 validates
     return str(error.response.get("Error", {}).get("Code", "without a code"))
 
 
 def document_failure(
     code: str, location: Location, description: str, *, bucket_from_row: bool
 ) -> DocumentUnavailable | StorageUnavailable:
-    """Return the failure that `code` means for a document; a bucket that the settings name is not the row's fault."""
+    """Return the failure that `code` means for a document; `bucket_from_row` says where the bucket's name comes from."""
     if code in _MISSING_OBJECT:
         return not_found(location)
     if bucket_from_row and code == MISSING_BUCKET:
@@ -52,7 +52,7 @@ def storage_failure(code: str, description: str) -> StorageUnavailable:
     if code in _CREDENTIALS:
         return StorageUnavailable(
             f"{description} refuses the credentials ({code}). Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and "
-            "that they may list and read: without s3:ListBucket, S3 answers so for every missing document."
+            "that they may list and read: without s3:ListBucket, S3 gives this answer for every missing document."
         )
     if code == MISSING_BUCKET:
         return StorageUnavailable(f"{description} does not exist. Create the bucket, or correct the documents' URL.")

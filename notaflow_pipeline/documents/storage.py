@@ -1,8 +1,4 @@
-"""Which storage do the settings mean, and what can it do?
-
-The interface of every storage and the one place that chooses between them. How each keeps its bytes stands in its own
-module.
-"""
+"""Defines the interface of document storages, and opens the storage that a URL names."""
 
 import re
 import tempfile
@@ -22,32 +18,32 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?:/|\?)")
 
 
 class DocumentStorage(Protocol):
-    """A place with buckets in which documents lie. May be used by several threads at once."""
+    """A storage with buckets of documents. Thread-safe."""
 
     @property
     def host(self) -> str | None:
-        """The `host[:port]` of full URLs that point into this storage; None if there are no such URLs."""
+        """The `host[:port]` of document URLs into this storage; None if it has none."""
 
     @property
     def description(self) -> str:
-        """Which storage this is, for the person who operates it, without secrets."""
+        """Name of this storage for messages, without secrets."""
 
     def check(self, buckets: Collection[str] = ()) -> None:
         """Raise `StorageUnavailable` if the storage cannot be reached and read, or lacks these buckets; cheap.
 
-        A bucket of its own must exist. Of buckets that are only folders one is enough, and an empty storage needs none:
-        a folder comes into being with its first document.
+        Real buckets must all exist. Where buckets are folders, one of them must exist, unless the storage is empty: a
+        folder is created with its first document.
         """
 
     def fetch(self, location: Location, destination: Path, max_bytes: int) -> int:
         """Write the document at `location` to the file `destination` and return its size in bytes.
 
-        Nothing is left at `destination` after a failure. Raises `DocumentUnavailable` if it is this document's fault,
-        and `StorageUnavailable` if it is the storage's.
+        The file is removed after a failure. Raises `DocumentUnavailable` if only this document is affected, and
+        `StorageUnavailable` if the storage is.
         """
 
     def store(self, location: Location, source: Path) -> None:
-        """Put the file `source` at `location`, in place of what lies there; the bucket is created if it is lacking.
+        """Store the file `source` at `location`, replacing an existing file; creates a missing bucket.
 
         Raises `DocumentUnavailable` if the storage refuses this name or size, `StorageUnavailable` if it cannot be
         used, and `OSError` if `source` cannot be read.
@@ -55,16 +51,16 @@ class DocumentStorage(Protocol):
 
 
 def open_storage(url: str, *, supabase_service_key: str | None = None) -> DocumentStorage:
-    """Return the storage that `url` names; nothing is contacted yet.
+    """Return the storage that `url` names, without contacting it.
 
     - a folder, or `file:///folder?host=…`
     - `https://<project>.supabase.co`, which needs `supabase_service_key`
     - `s3://bucket/prefix?endpoint_url=…&region=…&host=…`: the documents' buckets are folders there. Without a bucket
-      (`s3://?endpoint_url=…`) they are buckets of their own. Credentials come from the usual `AWS_*` environment.
+      (`s3://?endpoint_url=…`) they are real buckets. Credentials come from the usual `AWS_*` environment.
 
-    `host` names the host whose full URLs, left in rows by an earlier storage, mean this one.
+    `host` is the host of an earlier storage: rows with its URLs are read from this one.
 
-    Raises `StorageMisconfigured` if `url` cannot be meant.
+    Raises `StorageMisconfigured` if `url` is invalid.
     """
     scheme = _URL.match(url)
     if not url.strip():
@@ -90,9 +86,9 @@ def open_storage(url: str, *, supabase_service_key: str | None = None) -> Docume
 def fetch_temporarily(
     storage: DocumentStorage, location: Location, max_bytes: int, within: Path | None = None
 ) -> Iterator[Path]:
-    """Fetch a document into a private temporary folder, deleted whatever happens; no name there tells which it is.
+    """Fetch a document into a private temporary folder, which is deleted at the end; the file name is neutral.
 
-    `within` is where that folder lies; by default among the system's temporary files.
+    `within` is the parent of that folder; by default the system's temporary folder.
     """
     try:
         private_folder = tempfile.TemporaryDirectory(prefix="notaflow-", dir=within)
@@ -114,7 +110,7 @@ def _open_folder(url: str) -> DocumentStorage:
 
 
 def _open_s3(url: str) -> DocumentStorage:
-    from notaflow_pipeline.documents.s3 import S3Storage  # boto3 takes 0.3 s to import, so only who needs it pays
+    from notaflow_pipeline.documents.s3 import S3Storage  # boto3 takes 0.3 s to import
 
     parts = urlsplit(url)
     if "@" in parts.netloc:
@@ -134,5 +130,5 @@ def _open_s3(url: str) -> DocumentStorage:
 def _options(query: str, known: set[str]) -> dict[str, str]:
     options = {name: values[-1] for name, values in parse_qs(query).items()}
     if unknown := options.keys() - known:
-        raise StorageMisconfigured(f"The documents' URL has options that mean nothing: {', '.join(sorted(unknown))}.")
+        raise StorageMisconfigured(f"The documents' URL has unknown options: {', '.join(sorted(unknown))}.")
     return options

@@ -1,7 +1,7 @@
-"""Documents in the private buckets of a Supabase project, read with its service key.
+"""Reads and stores documents in the private buckets of a Supabase project, with its service key.
 
-Knows Supabase Storage's routes (https://github.com/supabase/storage, src/http/routes); what its answers mean stands in
-`supabase_errors`. The key stands in request headers and nowhere else.
+Uses the routes of Supabase Storage (https://github.com/supabase/storage, src/http/routes); `supabase_errors` interprets
+the error responses. The key is sent in request headers and written nowhere else.
 """
 
 import mimetypes
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class SupabaseStorage:
-    """The Storage API of the Supabase project at `url`, an `http(s)://` URL; raises `StorageMisconfigured`."""
+    """The Storage API of the Supabase project at `url` (`http(s)://…`). Raises `StorageMisconfigured` for a bad URL or key."""
 
     def __init__(self, url: str, service_key: str | None) -> None:
         self.host, self._base = _host_and_base(url)
@@ -51,7 +51,7 @@ class SupabaseStorage:
         return f"Supabase Storage at {self._base}"
 
     def check(self, buckets: Collection[str] = ()) -> None:
-        """Raise `StorageUnavailable` unless the buckets can be listed, and these are there."""
+        """Raise `StorageUnavailable` unless the buckets can be listed and these exist."""
         self._reach(self._list_buckets)
         for bucket in buckets:
             self._reach(partial(self._check_bucket, bucket))
@@ -61,7 +61,7 @@ class SupabaseStorage:
         return self._reach(lambda: self._download(location, destination, max_bytes))
 
     def store(self, location: Location, source: Path) -> None:
-        """Upload `source`, and create a private bucket for it if there is none."""
+        """Upload `source`; creates a private bucket if it is missing."""
         problem = self._reach(lambda: self._upload(location, source))
         if problem and problem.is_missing_bucket:
             bucket = {"id": location.bucket, "name": location.bucket, "public": False}
@@ -78,12 +78,12 @@ class SupabaseStorage:
                 raise storage_failure(problem, self.description)
             if "json" not in answer.headers.get("Content-Type", ""):
                 raise StorageUnavailable(
-                    f"{self._base} answers, but not as Supabase Storage does. Set the project's URL, "
+                    f"{self._base} answers, but not like Supabase Storage. Set the project's URL, "
                     "https://<project>.supabase.co."
                 )
 
     def _check_bucket(self, bucket: str) -> None:
-        # asked for one by one, because the list may come in parts
+        # one by one, because the list may be paginated
         with self._answer("GET", f"bucket/{quote(bucket)}") as answer:
             problem = problem_in(answer)
             if problem and (problem.is_missing_bucket or problem.status == httpx.codes.NOT_FOUND):
@@ -98,11 +98,11 @@ class SupabaseStorage:
                 raise document_failure(problem, location, self.description)
             if answer.headers.get("Content-Encoding", "identity") != "identity":
                 raise StorageUnavailable(
-                    f"{self.description} compresses what it sends, unasked. Look at the proxies in between."
+                    f"{self.description} compresses files although it was asked not to. Check the proxies in between."
                 )
             length = answer.headers.get("Content-Length", "")
             return receive(
-                answer.iter_raw(),  # as it comes: waiting for full chunks would hide that a body only drips
+                answer.iter_raw(),  # without waiting for full chunks, so that the time limit sees a slow body
                 destination,
                 max_bytes=max_bytes,
                 announced_bytes=int(length) if length.isdecimal() else None,
@@ -135,11 +135,11 @@ class SupabaseStorage:
         content: IO[bytes] | None = None,
         json: object = None,
     ) -> Iterator[httpx.Response]:
-        """Yield the answer before its body. Each has a connection of its own: OCR outlasts any that is kept open."""
+        """Yield the response before its body is read. Each request has its own connection: idle ones time out during OCR."""
         key = {
             "apikey": self._service_key,
             "Authorization": f"Bearer {self._service_key}",
-            "Accept-Encoding": "identity",  # sizes are those of the document
+            "Accept-Encoding": "identity",  # so that Content-Length is the size of the document
         }
         url = f"{self._base}/storage/v1/{route}"
         with (
@@ -150,10 +150,10 @@ class SupabaseStorage:
 
     @cached_property
     def _tls(self) -> SSLContext:
-        return httpx.create_ssl_context()  # reads all certificates, so once
+        return httpx.create_ssl_context()  # cached: it reads all certificates
 
     def _reach(self, operation: Callable[[], T], attempts: int = CONNECT_ATTEMPTS) -> T:
-        """Return what `operation` does, tried again while no connection comes about; no exception of httpx gets out."""
+        """Return the result of `operation`, tried again if no connection could be made; translates exceptions of httpx."""
         try:
             return operation()
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -167,7 +167,7 @@ class SupabaseStorage:
             ) from error
         except httpx.HTTPError as error:
             raise StorageUnavailable(
-                f"The connection to {self.description} broke ({type(error).__name__}). Look at the network in between."
+                f"The connection to {self.description} broke ({type(error).__name__}). Check the network in between."
             ) from error
         time.sleep(CONNECT_PAUSE_SECONDS)
         return self._reach(operation, attempts - 1)

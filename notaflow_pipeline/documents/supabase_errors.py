@@ -1,7 +1,7 @@
-"""What does Supabase Storage mean by an answer, and whose fault is it?
+"""Maps error responses of Supabase Storage to failures of the document or of the storage.
 
-How it words its errors: https://github.com/supabase/storage, src/internal/errors/codes.ts, src/http/error-handler.ts.
-The status proper travels as `statusCode` in the body of an HTTP 400, and older versions leave `code` out.
+Source: https://github.com/supabase/storage, src/internal/errors/codes.ts and src/http/error-handler.ts. The real status is
+in `statusCode` in the body of an HTTP 400, and older versions have no `code`.
 """
 
 import json
@@ -17,7 +17,7 @@ from notaflow_pipeline.failures import FailureKind
 
 MAX_ERROR_BYTES = 64 * 1024
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z_ ]{0,39}")  # a longer text could repeat what was sent, key included
+_NAME = re.compile(r"[A-Za-z][A-Za-z_ ]{0,39}")  # a longer text could repeat the request with its key
 _STATUS = re.compile(r"[1-9][0-9]{2}")
 _KEY_PROBLEMS = frozenset({"Unauthorized", "AccessDenied", "InvalidJWT", "InvalidSignature", "SignatureDoesNotMatch"})
 _NAME_PROBLEMS = frozenset({"InvalidKey", "InvalidBucketName"})
@@ -25,24 +25,24 @@ _NAME_PROBLEMS = frozenset({"InvalidKey", "InvalidBucketName"})
 
 @dataclass(frozen=True)
 class Problem:
-    """What an answer other than success says: Supabase's own status, and the short names that it gives the error."""
+    """An error response: Supabase's status, and the short names of the error."""
 
     status: int
     names: frozenset[str]
 
     @property
     def is_missing_bucket(self) -> bool:
-        """Whether there is no such bucket."""
+        """Whether the bucket does not exist."""
         return not self.names.isdisjoint({"NoSuchBucket", "Bucket not found"})
 
     @property
     def is_existing_bucket(self) -> bool:
-        """Whether a bucket could not be created because it is there."""
+        """Whether a bucket could not be created because it exists."""
         return self.status == httpx.codes.CONFLICT
 
 
 def problem_in(answer: httpx.Response) -> Problem | None:
-    """Return what is wrong, from the first part of the answer's body; None if the answer is a success."""
+    """Return the error of a response, from the first 64 KiB of its body; None for a success."""
     if answer.status_code == httpx.codes.OK:
         return None
     body = b""
@@ -67,9 +67,9 @@ def problem_in(answer: httpx.Response) -> Problem | None:
 def document_failure(
     problem: Problem, location: Location, description: str
 ) -> DocumentUnavailable | StorageUnavailable:
-    """Return the failure that `problem` means when a document was asked of the storage `description`.
+    """Return the failure that `problem` means for a document of the storage `description`.
 
-    Every 404 is the document's: `check` notices a URL at which there is no Storage API at all.
+    A 404 means a missing document: `check` detects a URL without a Storage API.
     """
     if problem.is_missing_bucket:
         return bucket_missing(location, description)
@@ -94,7 +94,7 @@ def storage_failure(problem: Problem, description: str) -> StorageUnavailable:
         )
     if 300 <= problem.status < 400:
         return StorageUnavailable(
-            f"{description} redirects elsewhere, and the key is sent nowhere else. Set the project's own URL."
+            f"{description} redirects to another address, to which the key is not sent. Set the project's own URL."
         )
     names = f" ({', '.join(sorted(problem.names))})" if problem.names else ""
     return StorageUnavailable(
