@@ -5,7 +5,7 @@ import pickle
 import pytest
 from typer.testing import CliRunner
 
-from notaflow_pipeline.cli import app
+from notaflow_pipeline.cli.output import app
 from notaflow_pipeline.failures import PERMANENT_KINDS, FailureKind, Fault, parse_kind
 from notaflow_pipeline.settings import SettingsError, load_settings
 

@@ -17,11 +17,11 @@ from notaflow_pipeline.worker.pipeline import Pipeline
 from notaflow_pipeline.worker.queue_client import ClaimTerms, QueueClient
 
 PAGES_AHEAD_PER_WORKER = 3
-"""Enough that the next documents are claimed and fetched before a core is free; few enough that claims stay short."""
+"""Enough that the next documents are claimed and fetched before a core is free, and few enough that leases stay short."""
 
 
 def configured_storage(settings: Settings) -> DocumentStorage:
-    """Return the storage that the settings name; nothing is contacted yet. The home's own folder is made when it is used.
+    """Return the storage that the settings name, without contacting it; the default folder in the home is created.
 
     Raises:
         StorageMisconfigured: the settings contradict each other or lack the key.
@@ -33,12 +33,12 @@ def configured_storage(settings: Settings) -> DocumentStorage:
 
 
 def configured_engine(settings: Settings) -> Engine:
-    """Return the OCR engine that the settings name, or the faster one that works here; it is not started yet."""
+    """Return the OCR engine that the settings name, or the faster available one; it is not started."""
     return choose_engine(EngineName(settings.engine), settings.languages)
 
 
 def configured_reader(settings: Settings) -> Reader:
-    """Return the OCR workers that the settings name; they start when entered."""
+    """Return the pool of OCR processes that the settings describe; it starts when entered as a context manager."""
     limits = Limits(
         file_bytes=settings.max_file_bytes,
         pages=settings.max_pages,
@@ -51,7 +51,7 @@ def configured_reader(settings: Settings) -> Reader:
 
 
 def configured_terms(settings: Settings, run_id: str | None) -> ClaimTerms:
-    """Return the terms of claiming that the settings name, for this Dagster run or for none."""
+    """Return the terms of claims that the settings describe; `run_id` is the Dagster run, None outside Dagster."""
     return ClaimTerms(
         worker_id=settings.worker_id,
         run_id=run_id,
@@ -72,7 +72,7 @@ def assemble(
     reader: Reader,
     run_id: str | None,
 ) -> Pipeline:
-    """Return the pipeline over a pool, a storage and a reader that the caller opens and closes."""
+    """Return a pipeline; the caller opens and closes the pool, the storage and the reader."""
     return Pipeline(
         queue=QueueClient(pool, configured_terms(settings, run_id)),
         storage=storage,
@@ -87,10 +87,10 @@ def assemble(
 def checked_pipeline(
     settings: Settings, pool: ConnectionPool[Connection], run_id: str | None = None
 ) -> Iterator[Pipeline]:
-    """Check database, storage and engine, start the OCR workers, and yield the pipeline; no process is left at the end.
+    """Check database, storage and engine, and yield the pipeline while its OCR processes run.
 
     Raises:
-        SchemaMismatch, DatabaseUnavailable, StorageUnavailable, EngineUnavailable: with what to do; no row was touched.
+        SchemaMismatch, DatabaseUnavailable, StorageUnavailable, EngineUnavailable: the message says what to do; no row was changed.
     """
     reader = configured_reader(settings)
     pipeline = assemble(settings, pool=pool, storage=configured_storage(settings), reader=reader, run_id=run_id)

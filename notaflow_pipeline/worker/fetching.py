@@ -1,6 +1,6 @@
-"""Fetches claimed documents in threads of their own, into one private folder.
+"""Fetches claimed documents in threads, into one private temporary folder.
 
-Each result is handed to a callback, in the fetching thread; whoever gets a `Fetched` closes it.
+The fetching thread passes each result to a callback, which has to close a `Fetched` later.
 """
 
 import threading
@@ -18,18 +18,18 @@ from notaflow_pipeline.job_queue.model import Claim
 from notaflow_pipeline.scratch_directory import ScratchDirectory
 
 FETCHES_AT_ONCE = 4
-"""Fetching waits for the network and costs no core; four hide a slow storage behind OCR."""
+"""Fetching waits for the network and needs hardly any CPU; four threads keep up with OCR when the storage is slow."""
 
 STOP_FETCHING_SECONDS = 2.0
-"""How long a stopped worker waits for fetches that are under way."""
+"""How long a stopping worker waits for running fetches."""
 
 PROBE_BYTES = 2**20
-"""What must fit into the temporary folder when nothing else is in it; where that fails, the disk is full."""
+"""A file of this size must fit into the temporary folder when it is empty, or the disk counts as full."""
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """A document's file, until `close`."""
+    """A document's local file; `close` removes it."""
 
     path: Path
     size_bytes: int
@@ -42,7 +42,7 @@ class Fetched:
 
 
 class Fetchers:
-    """Threads that fetch documents. Raises TemporaryFolderUnavailable where no temporary folder can be made."""
+    """Threads that fetch documents. Raises TemporaryFolderUnavailable if no temporary folder can be made."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Fetchers:
             self._folder = ScratchDirectory()
         except OSError as error:
             raise cannot_write(error) from error
-        # daemons: a fetch that hangs must not keep a stopped worker from ending
+        # daemon threads: a fetch that hangs must not keep a stopping worker alive
         self._threads = [
             threading.Thread(target=self._fetch_documents, name=f"ocr-fetch-{number}", daemon=True)
             for number in range(FETCHES_AT_ONCE)
@@ -86,7 +86,7 @@ class Fetchers:
             probe.unlink(missing_ok=True)
 
     def stop(self) -> None:
-        """End the threads and remove the folder, also what arrives only now."""
+        """End the threads and remove the folder, with what a running fetch still writes."""
         for _ in self._threads:
             self._claims.put(None)
         give_up_at = time.monotonic() + STOP_FETCHING_SECONDS
@@ -98,7 +98,7 @@ class Fetchers:
         while (claim := self._claims.get()) is not None:
             try:
                 result = self._fetch(claim)
-            except BaseException as error:  # noqa: BLE001 - whatever it is, the deciding thread must hear of it
+            except BaseException as error:  # noqa: BLE001 - the deciding thread handles every error
                 self._on_failed(claim, error)
             else:
                 self._on_fetched(claim, result)

@@ -1,4 +1,4 @@
-"""A claimed document from its claim to its outcome, and what a succeeded attempt records of it."""
+"""A claimed document and its state until its outcome is recorded."""
 
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -10,26 +10,26 @@ from notaflow_pipeline.worker.fetching import Fetched
 
 @dataclass
 class HeldDocument:
-    """A document that this worker holds."""
+    """A document that this worker has claimed and not finished."""
 
     claim: Claim
     fetched: Fetched | None = None
     pages_read: int = 0
-    reading: Future[DocumentText] | None = None
+    recognition: Future[DocumentText] | None = None
 
     @property
     def fetch_seconds(self) -> float:
-        """How long fetching took; 0 if it did not come to that."""
+        """How long fetching took; 0 before the file is fetched."""
         return self.fetched.seconds if self.fetched else 0.0
 
     @property
     def source_bytes(self) -> int:
-        """How large the document is; 0 if it did not come here."""
+        """Size of the file; 0 before it is fetched."""
         return self.fetched.size_bytes if self.fetched else 0
 
 
 def ocr_result_of(document: HeldDocument, text: DocumentText, engine_name: str) -> OcrResult:
-    """Return what to record of a document that was read."""
+    """Return what a succeeded attempt records of a document."""
     return OcrResult(
         text=text.text,
         pages=len(text.pages),

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from datetime import timedelta
 
 RETRY_SECONDS = 1.0
-"""How long after an outcome was not recorded it is tried again."""
+"""Pause between two attempts to record the same outcome."""
 
 
 class LockedOutcomes:
-    """Outcomes that are tried again once a second, and for one lease once nothing else is in hand."""
+    """Outcomes that are tried again every second; given up one lease after all other documents have finished."""
 
     def __init__(self, lease: timedelta) -> None:
         self._lease_seconds = lease.total_seconds()
@@ -18,24 +18,24 @@ class LockedOutcomes:
         self._give_up_at = time.monotonic() + self._lease_seconds
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return how many there are."""
         return len(self._records)
 
     def add(self, token: int, record: Callable[[], None]) -> None:
-        """Keep what records this claim's outcome."""
+        """Keep the function that records this claim's outcome."""
         self._records[token] = record
 
     def remove(self, token: int) -> None:
         """Forget a claim."""
         self._records.pop(token, None)
 
-    def record(self, in_hand: int) -> list[int]:
+    def record(self, unfinished: int) -> list[int]:
         """Try all of them again if it is time; return the tokens of those that are given up.
 
-        A row that stays locked when all else is done must not keep a run from ending: its document is left to recovery.
+        A row that stays locked must not keep a run from ending: recovery handles its document when the lease has expired.
 
         Args:
-            in_hand: documents that the batch has not finished, these included.
+            unfinished: documents that the batch has not finished, these included.
         """
         now = time.monotonic()
         if now < self._retry_at:
@@ -44,6 +44,6 @@ class LockedOutcomes:
         for token, record in list(self._records.items()):
             self._records.pop(token, None)
             record()
-        if len(self._records) < in_hand:
+        if len(self._records) < unfinished:
             self._give_up_at = now + self._lease_seconds
         return list(self._records) if now > self._give_up_at else []

@@ -1,4 +1,4 @@
-"""A worker's pipeline: a queue, a storage and an OCR engine, checked together, and batches of documents read with them."""
+"""Checks a worker's queue, storage and OCR engine together, and reads batches of documents with them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from notaflow_pipeline.worker.queue_client import QueueClient
 
 @dataclass(frozen=True)
 class Pipeline:
-    """What one worker reads documents with."""
+    """The queue, storage and OCR processes of one worker."""
 
     queue: QueueClient
     storage: DocumentStorage
@@ -25,10 +25,10 @@ class Pipeline:
     """How many pages may wait for a core before no more documents are claimed."""
 
     def check(self) -> None:
-        """Raise unless database, storage and engine are fit for work; no row is touched.
+        """Raise if database, storage or engine cannot be used; no row is changed.
 
         Raises:
-            SchemaMismatch, DatabaseUnavailable, StorageUnavailable, EngineUnavailable: with what to do.
+            SchemaMismatch, DatabaseUnavailable, StorageUnavailable, EngineUnavailable: the message says what to do.
         """
         self.queue.check()
         self.storage.check(buckets_of(self.queue.terms.sources))
@@ -46,7 +46,7 @@ class Pipeline:
 
         A document's failure is recorded on its row. When the infrastructure fails or the work is interrupted, unfinished
         claims are released without counting their attempts. `on_progress` is called after each page and each document.
-        After its last document, the work goes on looking for more for `linger_seconds`.
+        After the last document it asks for more for `linger_seconds`.
 
         Raises:
             StorageUnavailable, EngineUnavailable, DatabaseUnavailable: the infrastructure failed; claims were released.

@@ -1,4 +1,4 @@
-"""How far the work on documents has come."""
+"""Counts the documents and pages of a batch."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -6,25 +6,25 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Progress:
-    """How far the work has come, in documents unless it says pages."""
+    """Counts of documents, unless the name says pages."""
 
     claimed: int = 0
     succeeded: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     lost: int = 0
     pages: int = 0
-    """Of documents that were read."""
+    """Pages of documents that succeeded."""
 
     pages_in_progress: int = 0
-    """Pages that are read already of documents that are not."""
+    """Pages already read of documents that are not finished."""
 
     @property
     def finished(self) -> int:
-        """Documents that ended, with an outcome that was accepted or one that came too late."""
+        """Documents that ended, including those whose outcome came too late."""
         return self.succeeded + self.failed.total() + self.lost
 
     def __add__(self, other: "Progress") -> "Progress":
-        """Return both together."""
+        """Return the sum of both."""
         return Progress(
             claimed=self.claimed + other.claimed,
             succeeded=self.succeeded + other.succeeded,

@@ -1,7 +1,7 @@
 """One worker's access to the queue: claims documents, records their outcomes, releases claims, recovers rows.
 
-Binds the functions of `job_queue` to one pool of connections and one worker's terms, and retries while the database is
-unavailable for a moment.
+Binds the functions of `job_queue` to one connection pool and one worker's terms, and retries while the database is
+briefly unavailable.
 """
 
 import logging
@@ -31,14 +31,14 @@ from notaflow_pipeline.worker.fault_attribution import INFRASTRUCTURE_FAILURE
 log = logging.getLogger(__name__)
 
 RECOVER_SECONDS = 10.0
-"""A worker begins to read, and goes on with the recovery of what is left when there is nothing to read."""
+"""How long each kind of repair may take before the worker starts to read; the rest follows when nothing is ready."""
 
 Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
 class ClaimTerms:
-    """The terms on which a worker claims and releases documents: who claims, and what a failure costs."""
+    """What a worker passes with its claims and outcomes: its identity, the lease, and how failures are handled."""
 
     worker_id: str
     run_id: str | None
@@ -49,7 +49,7 @@ class ClaimTerms:
     mirror_errors: bool = True
     exhausted_status: int = 3
     instance: UUID = field(default_factory=uuid4)
-    """This process's work: two workers may share a worker id, never this."""
+    """Identifies this process's claims: two workers may share a worker id, but never an instance."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,10 @@ class QueueClient:
     head: ClaimPosition = field(default_factory=ClaimPosition)
 
     def check(self) -> None:
-        """Raise unless the database has the schema, and this login the privileges, that a worker needs.
+        """Raise unless the database has the schema and this login has the privileges that a worker needs.
 
         Raises:
-            SchemaMismatch, DatabaseUnavailable: with what to do; no row was touched.
+            SchemaMismatch, DatabaseUnavailable: the message says what to do; no row was changed.
         """
         with self.pool.connection() as connection:
             require_schema(connection, self.terms.sources)
@@ -86,11 +86,11 @@ class QueueClient:
         )
 
     def lease_renewal(self, on_lost: Callable[[int], None]) -> LeaseRenewal:
-        """Return what renews the leases of claims, once it is entered; `on_lost` is given the tokens of lost claims."""
+        """Return a context manager that renews leases; `on_lost` is called with the token of each lost claim."""
         return LeaseRenewal(self.pool, self.terms.lease, on_lost)
 
     def attempts(self, claim: Claim) -> list[Attempt]:
-        """Return the attempts of a claim's document, oldest first, the open one too."""
+        """Return the attempts of a claim's document, oldest first, with the open one."""
         return self.retry_until_available(lambda connection: attempts_of_document(connection, claim.document_id))
 
     def has_unfinished(self) -> bool:
@@ -98,7 +98,7 @@ class QueueClient:
         return self.retry_until_available(lambda connection: has_unfinished(connection, sources=self.terms.sources))
 
     def record_texts(self, texts: Sequence[tuple[Claim, OcrResult]]) -> dict[int, Recording]:
-        """Record documents' texts; return what became of each, by token."""
+        """Record documents' texts; return the result of each by token."""
         return self.retry_until_available(lambda connection: outcomes.record_texts(connection, texts))
 
     def record_failure(self, claim: Claim, failure: Failure, fetch_seconds: float, source_bytes: int) -> Recording:
@@ -122,10 +122,10 @@ class QueueClient:
         return self.retry_until_available(lambda connection: releases.release(connection, tokens, reason=reason))
 
     def release_when_stopping(self, held: Sequence[int], failed: Sequence[int]) -> None:
-        """Release the claims `held`, and one that was committed when the interruption came.
+        """Release the claims `held`, and a claim that was committed while the interruption arrived.
 
-        Twice, because the connection can be cut at this very moment and a new one is made at once; if the database is
-        unavailable, the leases run out by themselves. `failed` are those of documents that failed, see `undecided`.
+        Tried twice, because the connection may break at this moment and a new one can be made at once. If the database is
+        unavailable, the leases expire. `failed` are the tokens of failed documents, see `fault_attribution`.
         """
         reason = "the worker stopped or the infrastructure failed"
         for last in (False, True):
@@ -136,15 +136,15 @@ class QueueClient:
                     releases.release_instance(connection, self.terms.instance, reason=reason)
             except (psycopg.Error, PoolTimeout) as unreachable:
                 if last or isinstance(unreachable, PoolTimeout):
-                    log.warning("%d claims were not released (%s); their leases will run out", len(held), unreachable)
+                    log.warning("%d claims were not released (%s); their leases will expire", len(held), unreachable)
                     return
             else:
                 return
 
     def recover(self) -> Recovered:
-        """Make rows that nobody works on any more ready again, for a few seconds: the result says whether that was all.
+        """Make rows of lost workers ready again, for a few seconds; `complete` says whether all rows were checked.
 
-        A repair that the database refuses is logged and keeps nobody from working.
+        A repair that the database refuses is logged, and the worker goes on.
 
         Raises:
             DatabaseUnavailable: the database became unavailable and stayed so.
@@ -161,17 +161,17 @@ class QueueClient:
                 seconds=RECOVER_SECONDS,
             )
 
-        # one by one: all together take so many statements that a bad network never lets them end
+        # each with its own retries: all repairs together take so many statements that they never finish on a bad network
         recovered = sum((self.retry_until_available(partial(repair, name)) for name in REPAIRS), Recovered())
         for what, reason in recovered.failed.items():
             log.warning("Recovery left rows as they are (%s): %s.", what.replace("_", " "), reason)
         return recovered
 
     def retry_until_available(self, ask: Callable[[Connection], Answer]) -> Answer:
-        """Ask the database, again while it is unavailable, for as long as this worker's leases may still hold.
+        """Run `ask` with a connection; retry while the database is unavailable, for at most one lease.
 
         Raises:
-            DatabaseUnavailable: it stayed unavailable for that time.
+            DatabaseUnavailable: the database stayed unavailable for that time.
         """
         give_up_at = time.monotonic() + self.terms.lease.total_seconds()
         is_logged = False

@@ -7,7 +7,7 @@ import pytest
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
-from notaflow_pipeline.worker import batch
+from notaflow_pipeline.worker import outcome_recorder
 from notaflow_pipeline.worker.pipeline import Pipeline
 from notaflow_pipeline.worker.progress import Progress
 from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, WordyEngine
@@ -61,7 +61,7 @@ def test_large_texts_that_come_together_are_recorded_in_several_commits(
 def test_text_that_no_server_would_take_is_that_documents_failure(
     connection: Connection, pool: ConnectionPool[Connection], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "MAX_TEXT_CHARACTERS", 2_000_000)
+    monkeypatch.setattr(outcome_recorder, "MAX_TEXT_CHARACTERS", 2_000_000)
     large = ready_page(connection, folder, "large", (STRANGE_WIDTH, 40))
     small = ready_page(connection, folder, "small")
     with pipeline_over(pool, folder, engine=WordyEngine()) as pipeline:

@@ -8,7 +8,7 @@ from notaflow_pipeline.job_queue import metrics
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.job_queue.maintenance.exhausted_days import exhausted_by_day
 from notaflow_pipeline.job_queue.queries import count_queue
-from notaflow_pipeline.local.embedded import running_database_url
+from notaflow_pipeline.local.embedded_postgres import running_database_url
 from notaflow_pipeline.settings import load_settings
 
 INTERVAL_SECONDS = 600
