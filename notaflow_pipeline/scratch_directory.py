@@ -1,8 +1,8 @@
-"""Folders for what a process has in hand, which the next process removes if that one was killed.
+"""Creates private temporary folders, and removes those of processes that were killed.
 
-What is fetched and what pages look like are personal data, and nobody cleans up after SIGKILL. A folder is held by a lock on
-a file in it, which the kernel lets go of with the process, whichever way it ends; unlike a process's number, a lock means
-the same in all containers that share a disk. What lies in the folders belongs to `batch` and `ocr`.
+Fetched files and page images are personal data, and a process killed by SIGKILL cannot remove them. A process locks a file in
+its folder; the kernel releases the lock when the process ends. Unlike a PID, a lock is valid in all containers that share the
+disk.
 """
 
 import fcntl
@@ -17,17 +17,17 @@ from pathlib import Path
 PREFIX = "notaflow-held-"
 LOCK = "held"
 UNNAMED = "new"
-"""What the lock is called until it is held, so that nobody finds it free; and for ever on a disk that knows no locks."""
+"""Name of the lock file until it is locked, so that no process finds it unlocked; permanent on disks without locks."""
 
 MAKING_SECONDS = 3600.0
-"""After which a folder without either is not just being made, but what could not all be removed at once."""
+"""An older folder without a lock file is not being created: its removal was incomplete."""
 
 
 class ScratchDirectory:
-    """A folder that no other user can look into, there until `remove`, or until this process ends and another one comes.
+    """A folder that only this user can access, until `remove` is called, or a later process finds that this one has ended.
 
-    `within` is where it lies, by default among the system's temporary files. Making one removes what killed processes of
-    this user left there. Raises OSError where no folder can be made.
+    `within` is its parent, by default the system's temporary folder. Creating one removes the folders of killed processes of
+    this user. Raises OSError if no folder can be created.
     """
 
     def __init__(self, within: Path | None = None) -> None:
@@ -35,19 +35,19 @@ class ScratchDirectory:
         remove_abandoned_directories(parent)
         self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
         self._locks = ExitStack()
-        with suppress(OSError):  # a full disk is told by what is written next; a disk without locks keeps what is left
+        with suppress(OSError):  # the next write reports a full disk; without locks others never remove it
             lock = self._locks.enter_context((self.path / UNNAMED).open("x"))
             fcntl.flock(lock, fcntl.LOCK_EX)
             (self.path / UNNAMED).rename(self.path / LOCK)
 
     def remove(self) -> None:
-        """Remove it with all that is in it; what cannot be removed is left to the next process."""
+        """Remove the folder and its content; the next process removes what could not be removed."""
         shutil.rmtree(self.path, ignore_errors=True)
         self._locks.close()
 
 
 def remove_abandoned_directories(parent: Path) -> None:
-    """Remove the folders of this user's processes that are no more; nothing that a living one holds, or that is another's."""
+    """Remove the folders of this user's processes that have ended."""
     for folder in parent.glob(f"{PREFIX}*"):
         with suppress(OSError):
             if _is_ours(folder) and not _is_held(folder):

@@ -1,7 +1,4 @@
-"""Every environment variable, in one typed place. No other module reads the environment.
-
-What belongs here: names, types, defaults, limits, and where a value came from. What does not: opening anything with them.
-"""
+"""Defines and reads all settings: environment variables with their types, defaults and limits."""
 
 import os
 import re
@@ -22,7 +19,7 @@ SourceName = Literal["index", "acte"]
 
 
 class SettingsError(Exception):
-    """A setting cannot be used; the message names the variable and says what it may hold."""
+    """A setting is invalid; the message names the variable and says what is allowed."""
 
 
 class Settings(BaseSettings):
@@ -88,7 +85,7 @@ class Settings(BaseSettings):
     @field_validator("sources", "retry_kinds", mode="before")
     @classmethod
     def _comma_separated(cls, value: object) -> object:
-        """A list is written with commas."""
+        """Split a comma-separated list."""
         if isinstance(value, str):
             return tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
         return value
@@ -96,7 +93,7 @@ class Settings(BaseSettings):
     @field_validator("exhausted_status", mode="before")
     @classmethod
     def _number(cls, value: object) -> object:
-        """The environment holds text, and a literal number does not accept text."""
+        """Convert text to a number, which pydantic does not do for literals."""
         return int(value) if isinstance(value, str) and value.isdigit() else value
 
     @field_validator("sources")
@@ -117,20 +114,20 @@ class Settings(BaseSettings):
 
     @property
     def lease(self) -> timedelta:
-        """How long a claim is held without a renewal."""
+        """How long a claim holds without a renewal."""
         return timedelta(seconds=self.lease_seconds)
 
     @property
     def documents(self) -> str:
-        """Where documents lie: the configured storage, or a folder in the home."""
+        """URL or folder of the documents: the configured one, or a folder in the home."""
         return self.documents_url or str(self.home / "documents")
 
 
 def load_settings() -> Settings:
-    """Read the settings once, at the edge.
+    """Read the settings from the environment and `.env`.
 
     Raises:
-        SettingsError: a variable holds what it may not; the message names it and never repeats a secret.
+        SettingsError: a value is invalid; the message names the variable and contains no secret.
     """
     try:
         return Settings()
@@ -141,7 +138,7 @@ def load_settings() -> Settings:
 
 @dataclass(frozen=True)
 class SettingOrigin:
-    """One setting as `notaflow doctor` prints it."""
+    """One setting, for `notaflow doctor`."""
 
     variable: str
     value: str
@@ -149,7 +146,7 @@ class SettingOrigin:
 
 
 def origins(settings: Settings) -> Iterator[SettingOrigin]:
-    """Yield every setting with its value, secrets as ``***``, and where it came from."""
+    """Yield every setting with its value (secrets as ``***``) and its origin."""
     in_file = _variables_in_env_file()
     for name, field in Settings.model_fields.items():
         variable = str(field.validation_alias)

@@ -51,7 +51,7 @@ def main() -> None:
 def _work(connection, given: Order) -> None:
     cpu, latencies, done = time.process_time(), [], 0
     lease = timedelta(seconds=given.lease_seconds)
-    head = ClaimPosition()  # as the pipeline has one
+    position = ClaimPosition()  # as the pipeline has one
     while given.command != "probe" or len(latencies) < given.count:
         began = time.perf_counter()
         claims = claim_documents(
@@ -61,7 +61,7 @@ def _work(connection, given: Order) -> None:
             worker_id=f"bench-{os.getpid()}",
             run_id=None,
             lease=lease,
-            head=head,
+            position=position,
         )
         if claims:
             latencies.append((time.perf_counter() - began) * 1000)

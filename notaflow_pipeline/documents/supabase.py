@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class SupabaseStorage:
-    """The Storage API of the Supabase project at `url` (`http(s)://…`). Raises `StorageMisconfigured` for a bad URL or key."""
+    """The Storage API of the Supabase project at `url`. Raises `StorageMisconfigured` for a bad URL or key."""
 
     def __init__(self, url: str, service_key: str | None) -> None:
         self.host, self._base = _host_and_base(url)

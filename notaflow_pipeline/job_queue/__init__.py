@@ -1,4 +1,5 @@
-"""What the rows mean: claims, leases, outcomes, recovery, monitoring, migrations.
+"""The queue in PostgreSQL: claims, leases, outcomes, recovery, queries and migrations.
 
-Plain Python and SQL; what does not belong here is anything that knows Dagster, storage or OCR.
+SQL writes statuses, outcomes and sources as literals: the planner uses a partial index only if the literal stands in the
+statement, and one spelling in all statements can be searched for. `model` has the enums with their meaning, for Python.
 """

@@ -1,4 +1,7 @@
-"""Tries whether this login can claim a document and finish it, and undoes it: triggers of other programs may forbid it."""
+"""Checks whether this login can claim and finish a document, and rolls everything back.
+
+Triggers of other programs may refuse what the privileges allow.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +12,11 @@ from psycopg import Connection
 
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue import claims, outcomes, releases
-from notaflow_pipeline.job_queue.database.connections import OutcomeRefused, is_transient
+from notaflow_pipeline.job_queue.database.connections import OutcomeRefused
 from notaflow_pipeline.job_queue.database.foreign_triggers import TriggerLacksPrivilege, explaining_triggers
+from notaflow_pipeline.job_queue.database.transient import is_transient
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
-from notaflow_pipeline.job_queue.model import Claim, Failure, OcrResult, Recording
+from notaflow_pipeline.job_queue.model import Claim, ExtractionStatus, Failure, OcrResult, Outcome, Recording
 
 _WORKER = "notaflow doctor"
 
@@ -24,7 +28,7 @@ _FAILURE = Failure(FailureKind.ENGINE, "Tried by notaflow doctor.")
 
 _RELEASE_REASON = "tried by notaflow doctor"
 
-# constraint triggers that wait for a commit would never run
+# deferred constraint triggers would never run: nothing is committed
 _BEGIN = """
 SET CONSTRAINTS ALL IMMEDIATE;
 SET LOCAL lock_timeout = '2s';
@@ -51,16 +55,16 @@ WHERE id = (
 
 @dataclass(frozen=True)
 class ClaimCheck:
-    """Whether a document could be claimed and finished."""
+    """Whether a document could be claimed and finished, and what was found."""
 
     ok: bool
     detail: str
 
 
 def check_claim(connection: Connection, sources: Sequence[str]) -> ClaimCheck:
-    """Claim a document, finish it in each way, and roll everything back; a token of the sequence is used up.
+    """Claim a document, finish it in each way, and roll everything back; one token of the sequence is used up.
 
-    Where no document is ready, one that is not is made so, or one is added where this login may: all inside the transaction.
+    If no document is ready, the transaction makes one ready, or adds one if this login may.
     """
     try:
         with explaining_triggers(), connection.transaction(force_rollback=True):
@@ -75,21 +79,19 @@ def _try(connection: Connection, sources: Sequence[str]) -> ClaimCheck:
     connection.execute(_BEGIN)
     claim = _claim(connection, sources) or _claim_prepared(connection, sources)
     if claim is None:
-        return ClaimCheck(
-            ok=True, detail="not tried: no document is there to be claimed, and this login may not add one"
-        )
-    for name, works in (
-        ("released", _releases(connection, claim)),
-        ("failed", _fails(connection, claim)),
-        ("succeeded", _succeeds(connection, claim)),
+        return ClaimCheck(ok=True, detail="not checked: there is no document to claim, and this login may not add one")
+    for outcome, works in (
+        (Outcome.RELEASED, _releases(connection, claim)),
+        (Outcome.FAILED, _fails(connection, claim)),
+        (Outcome.SUCCEEDED, _succeeds(connection, claim)),
     ):
         if not works:
             return ClaimCheck(
                 ok=False,
-                detail=f"a document was claimed, but could not be recorded as {name}: a trigger that is not this project's "
+                detail=f"a document was claimed, but could not be recorded as {outcome}: a trigger of another program "
                 "changes or drops the update. No row was changed.",
             )
-    return ClaimCheck(ok=True, detail="a document was claimed and finished, and all of it undone")
+    return ClaimCheck(ok=True, detail="a document was claimed and finished, and everything was rolled back")
 
 
 def _claim(connection: Connection, sources: Sequence[str]) -> Claim | None:
@@ -113,7 +115,7 @@ def _claim_prepared(connection: Connection, sources: Sequence[str]) -> Claim | N
 
 def _releases(connection: Connection, claim: Claim) -> bool:
     with connection.transaction(force_rollback=True):
-        return releases.release(connection, [claim.token], reason=_RELEASE_REASON) == 1 and _has_moved(
+        return releases.release(connection, [claim.token], reason=_RELEASE_REASON) == 1 and _has_left_status_6(
             connection, claim
         )
 
@@ -131,26 +133,26 @@ def _fails(connection: Connection, claim: Claim) -> bool:
             mirror_errors=True,
             exhausted_status=3,
         )
-        return recording is Recording.RECORDED and _has_moved(connection, claim)
+        return recording is Recording.RECORDED and _has_left_status_6(connection, claim)
 
 
 def _succeeds(connection: Connection, claim: Claim) -> bool:
     with connection.transaction(force_rollback=True):
         recorded = outcomes.record_texts(connection, [(claim, _READING)])
-        return recorded[claim.token] is Recording.RECORDED and _has_moved(connection, claim)
+        return recorded[claim.token] is Recording.RECORDED and _has_left_status_6(connection, claim)
 
 
-def _has_moved(connection: Connection, claim: Claim) -> bool:
-    """Whether the row is no longer under OCR: a trigger can change what an accepted update writes."""
+def _has_left_status_6(connection: Connection, claim: Claim) -> bool:
+    """Whether the row is no longer under OCR: a trigger can change the values of an accepted update."""
     row = connection.execute("SELECT status_id FROM extraction_queue WHERE id = %(id)s", {"id": claim.document_id})
-    return row.fetchone() != (6,)
+    return row.fetchone() != (ExtractionStatus.OCR_PROCESSING,)
 
 
 def _failed(error: psycopg.Error) -> ClaimCheck:
-    """Say what failed; of an error that is the server's own nothing but its class, since its text can repeat a row."""
+    """Describe the error; of a server error only its class, because its text can contain values of a row."""
     if error.diag.sqlstate is None:
         return ClaimCheck(ok=False, detail=str(error))
-    passing = " Try again." if is_transient(error) else ""
+    advice = " Try again." if is_transient(error) else ""
     return ClaimCheck(
-        ok=False, detail=f"claiming fails with {type(error).__name__} (SQLSTATE {error.sqlstate}).{passing}"
+        ok=False, detail=f"claiming fails with {type(error).__name__} (SQLSTATE {error.sqlstate}).{advice}"
     )

@@ -1,8 +1,7 @@
-"""Where did a worker's last claim end, so that its next one need not begin at the head of the queue?
+"""Remembers where a worker's last claim ended, so that its next claim need not start at the head of the queue.
 
-Rows that were claimed leave their entries in the claim's index until vacuum may take them away, which a snapshot that
-somebody holds open forbids: a claim that begins at the head then walks over everything that was claimed since. What does
-not belong here: the claim itself (`claims`).
+Claimed rows keep their entries in the claim index until vacuum removes them, which an open snapshot of any session
+prevents. A claim from the head of the queue then reads the entries of everything that was claimed since.
 """
 
 import time
@@ -12,28 +11,27 @@ from uuid import UUID
 from notaflow_pipeline.job_queue.model import Claim
 
 POSITION_VALID_SECONDS = 1.0
-"""How long claims begin where the last one ended before one begins at the head again.
+"""How long claims continue from the last position before one starts at the head again.
 
-So much later, at most, comes the turn of a document that arrived or came back before that place: of a higher priority,
-sent back, or older than what was claimed since.
+A document that is added or requeued before that position waits at most this much longer.
 """
 
 
 class ClaimPosition:
-    """The place behind which a worker expects the next documents."""
+    """The last document that a worker claimed; valid for a limited time."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._last_claimed: UUID | None = None
-        self._believed_until = clock()
+        self._valid_until = clock()
 
     @property
-    def behind(self) -> UUID | None:
-        """The document behind which the next claim may begin; None is the head of the queue."""
-        return self._last_claimed if self._clock() < self._believed_until else None
+    def after(self) -> UUID | None:
+        """The document after which the next claim may start; None means the head of the queue."""
+        return self._last_claimed if self._clock() < self._valid_until else None
 
     def note_claims(self, claimed: Sequence[Claim], *, limit: int, from_head: bool) -> None:
-        """Remember where a claim of up to `limit` documents ended; one that was not filled leaves nothing behind it."""
+        """Remember where a claim of up to `limit` documents ended; after an incomplete claim nothing follows."""
         self._last_claimed = claimed[-1].document_id if len(claimed) == limit else None
         if from_head:
-            self._believed_until = self._clock() + POSITION_VALID_SECONDS
+            self._valid_until = self._clock() + POSITION_VALID_SECONDS

@@ -1,10 +1,11 @@
-"""Claims documents for OCR: who may work on which row.
+"""Claims documents for OCR.
 
-A claim is one short transaction, and times are the database's. Claims are renewed in `lease_renewal` and end in `outcomes`.
+A claim is one short transaction; times are those of the database. `lease_renewal` renews claims, `outcomes` and `releases`
+end them.
 
-Rows that are known are found by their keys alone. The partial indexes of rows at 6 and of open attempts look smaller to the
-planner, but keep an entry of everything that vacuum could not yet remove: hence `status_id + 0 = 6`, which they do not
-serve, and `outcome IS NULL`, which by a constraint says the same as `finished_at IS NULL` and which they do not serve either.
+Statements about known rows must use the primary keys. The planner prefers the partial indexes of rows at 6 and of open
+attempts, because they look smaller, but they keep an entry for each row that vacuum could not yet remove. The conditions
+`status_id + 0 = 6` and `outcome IS NULL` (by a constraint the same as `finished_at IS NULL`) keep it from using them.
 """
 
 from collections.abc import Sequence
@@ -17,13 +18,13 @@ from psycopg import Connection, sql
 from psycopg.rows import class_row, scalar_row
 
 from notaflow_pipeline.job_queue.claim_position import ClaimPosition
-from notaflow_pipeline.job_queue.database.connections import short_statement
+from notaflow_pipeline.job_queue.database.sessions import short_statement
 from notaflow_pipeline.job_queue.model import Claim, DocumentSource, storable
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch
 
-# Status and source are literals, the attempts' condition has the index's very form, and the order ends in id: only so
-# does the planner walk idx_extraction_queue_ocr_next_<source>, which holds no exhausted row and none that backs off. That
-# form lets a row pass that was never tried and may never be (NULL attempts of at most 0), hence the condition below it.
+# Status and source are literals, the condition on attempts is written as in the index, and the order ends in id: otherwise
+# the planner does not use idx_extraction_queue_ocr_next_<source>, which has no exhausted row and none in backoff. The last
+# condition excludes rows with NULL attempts and a maximum of 0, which the index contains.
 CLAIMABLE = sql.SQL("""status_id = 3
       AND document_source = {source}
       AND file_content IS NULL
@@ -42,13 +43,13 @@ _PICK = sql.SQL("""
     FOR UPDATE OF extraction_queue SKIP LOCKED
 """)
 
-_ANYWHERE = sql.SQL("TRUE")
+_FROM_START = sql.SQL("TRUE")
 
-# one priority alone, or the index could not be entered in its middle; nothing when that document is gone
-_BEHIND = sql.SQL("""ocr_priority = (SELECT last.ocr_priority FROM extraction_queue AS last WHERE last.id = %(behind)s)
+# one priority only, so that the index scan can start in the middle; no row if that document was deleted
+_AFTER = sql.SQL("""ocr_priority = (SELECT last.ocr_priority FROM extraction_queue AS last WHERE last.id = %(after)s)
       AND (created_at, id) > (
-          (SELECT last.created_at FROM extraction_queue AS last WHERE last.id = %(behind)s),
-          %(behind)s
+          (SELECT last.created_at FROM extraction_queue AS last WHERE last.id = %(after)s),
+          %(after)s
       )""")
 
 _PICK_REREAD = sql.SQL("""
@@ -65,12 +66,12 @@ _PICK_REREAD = sql.SQL("""
     FOR UPDATE OF extraction_queue SKIP LOCKED
 """)
 
-# MATERIALIZED, because a LIMIT inside a joined subquery may otherwise be run more than once. The limit is a literal, so
-# that a plan made once is as good as one made for each claim.
-# picked: tokens in the order of the queue, whatever order the update takes. One instant for what ends and what begins, since
-# the order of the statements after it is not fixed, and none before the document's last attempt, though the clock steps back.
+# MATERIALIZED, because a LIMIT in a joined subquery may otherwise run more than once. The limit is a literal, so that a
+# cached plan is as good as a new one.
+# picked: assigns tokens in the order of the queue. One instant for the end of the old attempt and the start of the new one,
+# because the order of the following statements is not defined; never before the last attempt, even if the clock steps back.
 # superseded: another program took the row from its worker; that attempt ends here.
-# opened: superseded is counted first, so that it has ended before the unique index on open attempts sees its successor.
+# opened: counts superseded, so that the old attempt ends before the unique index on open attempts sees the new one.
 _CLAIM = sql.SQL("""
 WITH {picks},
 picked AS MATERIALIZED (
@@ -129,8 +130,8 @@ FROM claimed
 ORDER BY token
 """)
 
-# Rows in backoff lie in an index of their own, so that a claim does not walk over them. Locked ones come next time; a
-# thousand at once, so that an hour's failures that fall due together are no long statement.
+# Rows in backoff have their own index, so that a claim does not read them. Locked rows follow with the next claim; at most a
+# thousand at once, so that the statement stays short when many failures are due together.
 _END_BACKOFF = """
 WITH due AS MATERIALIZED (
     SELECT id
@@ -149,7 +150,7 @@ FROM due
 WHERE q.id = due.id
 """
 
-# rows that a comparison with NULL hides from every list; locked ones are somebody's and come next time
+# comparisons with NULL exclude these rows from every list; locked rows follow with the next claim
 WRITE_MISSING_MAXIMA = """
 WITH without_maximum AS (
     SELECT id
@@ -171,8 +172,8 @@ WHERE q.id = without_maximum.id
 RETURNING q.id
 """
 
-# A sequence that was restored from an older state hands out tokens that exist; a worker's role may not set it, but use it.
-_TOKENS_BEHIND = """
+# a sequence restored from an older state returns existing tokens; a worker's role may not set it, but may use it
+_TOKENS_AFTER = """
 SELECT (SELECT max(id) FROM ocr_attempt) - nextval('ocr_attempt_id_seq')
 """
 
@@ -182,7 +183,7 @@ FROM generate_series(1, %(count)s)
 """
 
 MAX_TOKENS_SKIPPED = 10_000_000
-"""A sequence further behind its table is an owner's to set: a million numbers take about a second."""
+"""If the sequence is further behind, its owner has to set it: skipping a million numbers takes about a second."""
 
 TOKENS_SKIPPED_AT_ONCE = 1_000_000
 
@@ -196,12 +197,12 @@ def claim_documents(
     run_id: str | None,
     lease: timedelta,
     instance: UUID | None = None,
-    head: ClaimPosition | None = None,
+    position: ClaimPosition | None = None,
 ) -> list[Claim]:
     """Claim up to `limit` documents, highest priority first, then oldest; an empty list when none is ready.
 
-    Finished documents that are to be reread come after all that were never read. The attempt counts from here on, so that
-    a document that kills its worker runs out of attempts.
+    Documents to be reread follow after all that were never read. The attempt is counted at the claim, so that a document
+    that kills its worker runs out of attempts.
 
     Args:
         connection: outside any transaction.
@@ -210,12 +211,12 @@ def claim_documents(
         worker_id: `OCR_WORKER_ID`.
         run_id: the Dagster run, or None outside Dagster.
         lease: how long the claim holds without a renewal.
-        instance: the process that claims, so that it can release what it does not know of.
-        head: where the worker's last claim ended, and the next may begin for a moment; without it, and whenever that
-            does not fill the claim, at the head of the queue.
+        instance: identifies the claiming process, so that it can release claims whose commit it did not see.
+        position: where the worker's last claim ended, from which the next claim may continue; without it, or if too few
+            documents follow, the claim starts at the head of the queue.
 
     Raises:
-        SchemaMismatch: the token sequence is too far behind the table for a worker to move it on.
+        SchemaMismatch: the token sequence is too far behind the table for a worker to advance it.
     """
     arguments = {
         "worker_id": storable(worker_id),
@@ -229,24 +230,24 @@ def claim_documents(
     def claim(statement: bytes, **more: object) -> None:
         claimed.extend(_claim(connection, statement, {**arguments, **more}))
 
-    behind = head.behind if head else None
-    if behind is not None:
-        claim(claim_statement(enabled, limit, behind=True), behind=behind)
+    after = position.after if position else None
+    if after is not None:
+        claim(claim_statement(enabled, limit, after=True), after=after)
     from_head = len(claimed) < limit
     if from_head:
         _end_backoff(connection)
         claim(claim_statement(enabled, limit - len(claimed)))
     if len(claimed) < limit and _write_missing_maxima(connection, sources):
         claim(claim_statement(enabled, limit - len(claimed)))
-    if head:
-        head.note_claims(claimed, limit=limit, from_head=from_head)
+    if position:
+        position.note_claims(claimed, limit=limit, from_head=from_head)
     if len(claimed) < limit:
         claim(reread_statement(enabled, limit - len(claimed)))
     return claimed
 
 
 def _claim(connection: Connection, statement: bytes, arguments: dict[str, object]) -> list[Claim]:
-    """Run one claim; once more where the token sequence was behind the table."""
+    """Run one claim; a second time if the token sequence was behind the table."""
     try:
         return _claim_once(connection, statement, arguments)
     except psycopg.errors.UniqueViolation as used:
@@ -258,7 +259,7 @@ def _claim(connection: Connection, statement: bytes, arguments: dict[str, object
 
 def _skip_used_tokens(connection: Connection) -> None:
     with short_statement(connection), connection.cursor(row_factory=scalar_row) as cursor:
-        behind = int(cursor.execute(_TOKENS_BEHIND).fetchone() or 0)
+        behind = int(cursor.execute(_TOKENS_AFTER).fetchone() or 0)
     if behind > MAX_TOKENS_SKIPPED:
         raise SchemaMismatch(
             f"the sequence ocr_attempt_id_seq is {behind} numbers behind ocr_attempt.id, so that no document can be claimed; "
@@ -285,15 +286,15 @@ def _write_missing_maxima(connection: Connection, sources: Sequence[str]) -> int
 
 
 def claimable(source: str) -> sql.Composed:
-    """Return the condition of a source's claimable rows, backoff aside, in the form that its claim index serves."""
+    """Return the condition of a source's claimable rows without that on backoff, in the form of its claim index."""
     return CLAIMABLE.format(source=sql.Literal(DocumentSource(source).value))
 
 
 @lru_cache
-def claim_statement(sources: tuple[str, ...], limit: int, *, behind: bool = False) -> bytes:
+def claim_statement(sources: tuple[str, ...], limit: int, *, after: bool = False) -> bytes:
     """Return the claim of up to `limit` documents of these sources that were never read.
 
-    `behind` begins it behind the document `%(behind)s`, among those of its priority.
+    With `after` it starts after the document `%(after)s`, among documents of the same priority.
 
     Raises:
         ValueError: a source that is not in `DocumentSource`, or drawings.
@@ -301,7 +302,7 @@ def claim_statement(sources: tuple[str, ...], limit: int, *, behind: bool = Fals
     known = [DocumentSource(source) for source in sources]
     if not known or DocumentSource.PLAN_CADASTRAUX in known:
         raise ValueError("OCR reads the sources index and acte; drawings are never OCRed")
-    place = _BEHIND if behind else _ANYWHERE
+    place = _AFTER if after else _FROM_START
     return _claim_of(
         {
             source.value: _PICK.format(claimable=claimable(source), place=place, limit=sql.Literal(limit))

@@ -1,4 +1,4 @@
-"""How a document gets a row, ready for OCR: for `notaflow enqueue` and the samples. The extraction stage has its own way."""
+"""Adds a document's row, ready for OCR; for `notaflow enqueue` and the samples."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -44,6 +44,6 @@ def enqueue_document(connection: Connection, document: NewDocument) -> UUID:
 
 
 def is_empty(connection: Connection) -> bool:
-    """Whether the queue holds no row at all, of any source or status."""
+    """Whether the queue has no row, of any source or status."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         return bool(cursor.execute(_IS_EMPTY).fetchone())

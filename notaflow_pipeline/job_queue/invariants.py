@@ -1,11 +1,11 @@
-"""Finds rows that break the queue's invariants (`contract.md`, "What the project promises"), and says what to do about each.
+"""Finds rows that break the queue's invariants, and says what to do about each.
 
-The asset check asks it in the product, and it judges the tests. Reads only, except for `accept`. That the daily tables equal
-a recount of the attempts is checked in `reporting`.
+Used by an asset check, `notaflow recover` and the tests. Reads only, except for `accept`. `reporting` compares the daily
+tables with the attempts.
 
-Other programs write the same rows. What they may do is no violation: claim a row without a token, finish it with a text of
-their own, reset it with any number of attempts, delete it. A trigger notes when one did (`ocr_changed_elsewhere_at`,
-migration 021). From then on the row's number of attempts is theirs, and until our next success so are its text and times.
+Other programs write the same rows. They may claim a row without a token, finish it with their own text, reset it with any
+number of attempts, and delete it. A trigger records when one did (`ocr_changed_elsewhere_at`, migration 021). From then on
+the row's number of attempts is not compared, nor are its text and times until the next success of this project.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -15,13 +15,13 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from notaflow_pipeline.job_queue.database.connections import long_scan, short_statement
+from notaflow_pipeline.job_queue.database.sessions import long_scan, short_statement
 
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 """Before every attempt."""
 
 LOOK_BACK = timedelta(days=2)
-"""The hourly check and `notaflow recover` look at two days of attempts, so that no outage of a night hides anything."""
+"""The hourly check and `notaflow recover` compare the attempts of two days, so that an outage of a night hides nothing."""
 
 RECOVER = "`notaflow recover` repairs it"
 REREAD = "`notaflow reread --id ID` reads it again; if another program wrote it, `notaflow recover --accept ID` says so"
@@ -32,12 +32,12 @@ ACCEPT = (
 
 @dataclass(frozen=True)
 class Invariant:
-    """What always holds, which rows break it, and what a person can do about them."""
+    """A rule that always holds, the query for rows that break it, and what a person can do about them."""
 
     rule: str
     remedy: str
     violations_sql: str
-    """Returns (document, what is wrong). %(sources)s are the enabled sources; attempts are looked at since %(since)s."""
+    """Returns (document, what is wrong). %(sources)s are the enabled sources; attempts are compared since %(since)s."""
 
 
 INVARIANTS: dict[str, Invariant] = {
@@ -110,13 +110,13 @@ INVARIANTS: dict[str, Invariant] = {
         FROM (
             SELECT id, queue_id, claimed_at,
                    lag(finished_at, 1, '-infinity') OVER history AS ended_before,
-                   lag(id) OVER history AS before
+                   lag(id) OVER history AS previous_id
             FROM ocr_attempt
             WHERE queue_id IN (SELECT queue_id FROM ocr_attempt WHERE finished_at >= %(since)s)
             WINDOW history AS (PARTITION BY queue_id ORDER BY id)
         ) AS attempt
         JOIN extraction_queue AS q ON q.id = attempt.queue_id
-        WHERE before IS NOT NULL
+        WHERE previous_id IS NOT NULL
           AND (ended_before IS NULL OR claimed_at < ended_before)
           AND (q.ocr_changed_elsewhere_at > claimed_at) IS NOT TRUE
         """,
@@ -209,7 +209,7 @@ INVARIANTS: dict[str, Invariant] = {
 
 @dataclass(frozen=True)
 class Violation:
-    """A row that breaks a promise."""
+    """A row that breaks an invariant."""
 
     invariant: str
     rule: str
@@ -221,15 +221,15 @@ class Violation:
 def find_violations(
     connection: Connection, *, sources: Sequence[str], since: datetime = BEGINNING, at_most: int = 1000
 ) -> Iterator[Violation]:
-    """Yield what breaks the queue's promises at this moment; nothing when all hold.
+    """Yield the rows that break an invariant at this moment.
 
-    One snapshot serves all questions, so work in progress is never seen half-done.
+    All queries use one snapshot, so that work in progress is never seen half-done.
 
     Args:
         connection: outside any transaction.
         sources: enabled document sources.
         since: only documents with an attempt since then, so that the cost depends on the day and not on the history.
-        at_most: so many for each promise.
+        at_most: rows for each invariant.
     """
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -252,6 +252,6 @@ WHERE id = ANY(%(ids)s)
 
 
 def accept(connection: Connection, ids: Collection[UUID]) -> int:
-    """Note that another program made these rows what they are, which the trigger did not see; return how many there are."""
+    """Mark these rows as changed by another program, which the trigger did not notice; return how many there are."""
     with short_statement(connection):
         return connection.execute(_ACCEPT, {"ids": list(ids)}).rowcount

@@ -1,6 +1,6 @@
 """Renews the leases of claims: one statement, and a thread that repeats it while documents are being read.
 
-OCR runs in other processes, so that nothing keeps the thread from its work.
+OCR runs in other processes, so that it cannot delay the thread.
 """
 
 import logging
@@ -15,11 +15,12 @@ from psycopg import Connection
 from psycopg.rows import scalar_row
 from psycopg_pool import ConnectionPool
 
-from notaflow_pipeline.job_queue.database.connections import describe_transient, short_statement
+from notaflow_pipeline.job_queue.database.sessions import short_statement
+from notaflow_pipeline.job_queue.database.transient import describe_transient
 
 log = logging.getLogger(__name__)
 
-# A lease that another session has locked at this moment is not extended, and not lost either.
+# a lease that another session has locked is not extended, and not reported as lost
 _RENEW = """
 WITH held AS MATERIALIZED (
     SELECT a.id
@@ -49,23 +50,23 @@ FROM held
 
 
 def renew(connection: Connection, tokens: Collection[int], lease: timedelta) -> set[int]:
-    """Extend the leases of these claims from now; return the tokens that are still held. The others are lost."""
+    """Extend the leases of these claims from now; return the tokens that are still held, the others are lost."""
     with short_statement(connection), connection.cursor(row_factory=scalar_row) as cursor:
         return set(cursor.execute(_RENEW, {"tokens": list(tokens), "lease": lease}).fetchall())
 
 
 class LeaseRenewal:
-    """Renews the leases of the claims that it is told to hold, three times a lease; reports those that were lost."""
+    """Renews the leases of the held claims three times per lease duration, in a thread; reports lost claims."""
 
     def __init__(self, pool: ConnectionPool[Connection], lease: timedelta, on_lost: Callable[[int], None]) -> None:
-        """Start with nothing held; `on_lost` is called with a token, in the keeper's thread."""
+        """Start with nothing held; `on_lost` is called with a token in the renewing thread."""
         self._pool = pool
         self._lease = lease
         self._on_lost = on_lost
         self._tokens: set[int] = set()
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="ocr-lease-renewal", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="ocr-lease-renewal", daemon=True)
 
     def hold(self, token: int) -> None:
         """Renew this claim from now on."""
@@ -85,22 +86,22 @@ class LeaseRenewal:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join(timeout=2)  # a daemon: stopping does not wait for a database that is away
+        self._thread.join(timeout=2)  # a daemon thread: stopping does not wait for an unavailable database
 
-    def _keep(self) -> None:
+    def _run(self) -> None:
         wait = third = self._lease.total_seconds() / 3
         while not self._stop.wait(wait):
             with self._lock:
                 held = set(self._tokens)
-            # what was not answered has cost time already
+            # after a failure try again soon: it has already cost time
             wait = third if not held or self._renew(held) else min(1.0, third)
 
     def _renew(self, held: set[int]) -> bool:
         try:
             with self._pool.connection() as connection:
                 renewed = renew(connection, held, self._lease)
-        except psycopg.Error as unreachable:  # a pool's time-out is one
-            # not lost yet: the next renewal comes before the lease runs out, and a finish is fenced anyhow
+        except psycopg.Error as unreachable:  # includes the pool's timeout
+            # not lost yet: the next renewal comes before the lease expires, and outcomes check the token anyway
             log.warning("leases could not be renewed: %s", describe_transient(unreachable))
             return False
         for token in held - renewed:

@@ -1,7 +1,7 @@
-"""Is the queue being worked on? The few figures that are cheap enough to look at every minute.
+"""Measures the queue for alerts: rows under OCR, the oldest waiting document, exhausted documents, idle time.
 
-Each is served by a partial index, so the cost depends on what waits and not on the history. What does not belong here:
-exact counts for people (`queries`), repairing (`recovery`), and what is alarming (`alerting`).
+Cheap enough for every minute: each statement uses a partial index, so that its cost does not depend on the history. Exact
+counts are in `queries`.
 """
 
 from collections.abc import Sequence
@@ -16,16 +16,16 @@ from notaflow_pipeline.job_queue.maintenance.requeue import EXHAUSTED_AT_4
 from notaflow_pipeline.job_queue.queries import count_ready
 
 COUNTED = 1000
-"""Ready documents are counted no further: that there are any is what matters."""
+"""Ready documents are counted up to this number: only whether there are any matters."""
 
-# Rows at 6 by the index `ocr_active`. A row that no lease covers began at an unknown time, or when it says.
+# Uses the index `ocr_active`. A row without a lease started at ocr_started_at, or at an unknown time.
 _UNDER_OCR = """
 SELECT count(*) FILTER (WHERE ends_at >= clock_timestamp()) AS active,
        count(*) FILTER (WHERE ends_at < clock_timestamp() - %(longer_than)s) AS stuck
 FROM (
     SELECT COALESCE(
                a.lease_expires_at,
-               -- no earlier than the last attempt ended, and with what is no time at all passed over, as `recovery` has it
+               -- the start as in `started_at.py`
                CASE WHEN q.ocr_started_at BETWEEN '0001-01-02' AND clock_timestamp() + interval '1 day' THEN GREATEST(
                    q.ocr_started_at,
                    (SELECT max(b.finished_at) FROM ocr_attempt AS b WHERE b.queue_id = q.id)
@@ -39,8 +39,8 @@ FROM (
 ) AS job
 """
 
-# What NotaFlow knows of when a row became ready is its last change; `created_at` is when it was ordered. Infinity, which a
-# timestamp may be and which cannot be subtracted, is no time, and one that lies ahead is now.
+# The last change is when a row became ready, as far as is known; `created_at` is when it was ordered. Infinity cannot be
+# subtracted and is ignored; a time in the future counts as now.
 _OLDEST = sql.SQL("""
 SELECT CASE WHEN min(since) IS NOT NULL THEN
            GREATEST(EXTRACT(EPOCH FROM clock_timestamp() - min(since)), 0)::double precision
@@ -80,12 +80,12 @@ ON CONFLICT (only_row) DO UPDATE
 SET seen_until = EXCLUDED.seen_until
 """
 
-# Idleness is measured by looking, not from the rows' times: a document that was ordered yesterday may have become ready now.
-# A look that finds nobody idle leaves no claim's number but -1, so that the next one, whenever it comes, begins anew: what
-# happened in between, nobody has seen.
+# Idle time is measured by repeated observations, not from the rows' times: a document that was ordered yesterday may have
+# become ready just now. An observation that is not idle stores -1, which is no claim's number, so that the next one starts
+# anew.
 _IDLE = """
 WITH latest AS (
-    SELECT CASE WHEN %(excused)s THEN -1 ELSE COALESCE(max(id), 0) END AS claim_id
+    SELECT CASE WHEN %(not_idle)s THEN -1 ELSE COALESCE(max(id), 0) END AS claim_id
     FROM ocr_attempt
 )
 INSERT INTO ocr_progress_watch AS watch (last_claim_id, idle_since)
@@ -94,7 +94,7 @@ FROM latest
 ON CONFLICT (only_row) DO UPDATE
 SET last_claim_id = EXCLUDED.last_claim_id,
     idle_since = CASE
-        WHEN %(excused)s OR watch.last_claim_id <> EXCLUDED.last_claim_id THEN EXCLUDED.idle_since
+        WHEN %(not_idle)s OR watch.last_claim_id <> EXCLUDED.last_claim_id THEN EXCLUDED.idle_since
         ELSE watch.idle_since
     END
 RETURNING EXTRACT(EPOCH FROM clock_timestamp() - idle_since)::double precision
@@ -103,7 +103,7 @@ RETURNING EXTRACT(EPOCH FROM clock_timestamp() - idle_since)::double precision
 
 @dataclass(frozen=True)
 class UnderOcr:
-    """Rows at 6: with a live worker, and without one for too long."""
+    """Rows at 6: with a live worker, and stuck without one."""
 
     active: int
     stuck: int
@@ -117,8 +117,8 @@ def count_under_ocr(
     Args:
         connection: to the queue.
         sources: enabled document sources.
-        stuck_after: when a row that no lease covers counts as left behind.
-        longer_than: how long after that it is stuck here: recovery has its chance before.
+        stuck_after: how long a row without a lease may stay at 6.
+        longer_than: how long after that it counts as stuck, so that recovery can repair it before.
     """
     with connection.cursor(row_factory=class_row(UnderOcr)) as cursor:
         parameters = {"sources": list(sources), "stuck_after": stuck_after, "longer_than": longer_than}
@@ -130,9 +130,9 @@ def count_under_ocr(
 def oldest_waiting_seconds(connection: Connection, *, sources: Sequence[str]) -> float | None:
     """Return for how long the oldest waiting document has not changed; None when none waits.
 
-    The terminal, the page and the alert all show this one figure. It counts from the row's last change and not from its
-    creation: NotaFlow creates a row when a document is ordered, days before it lies there to be read, and what a person
-    resets, sends round or has failed a moment ago has not been left waiting since it was ordered.
+    Terminal, report and alert show this figure. It counts from the row's last change, not from its creation: NotaFlow
+    creates a row when a document is ordered, days before it is ready, and a document that was reset, requeued or failed a
+    moment ago has not been waiting since then.
     """
     branches = sql.SQL("UNION ALL").join(_WAITING_BRANCH.format(condition=claimable(source)) for source in sources)
     with connection.cursor(row_factory=scalar_row) as cursor:
@@ -143,9 +143,9 @@ def oldest_waiting_seconds(connection: Connection, *, sources: Sequence[str]) ->
 def count_unacknowledged_exhausted(
     connection: Connection, *, sources: Sequence[str], grace: timedelta, exhausted_status: int = 3
 ) -> int:
-    """Count the documents that failed for good longer ago than `grace`, and since `acknowledge_exhausted` was last called.
+    """Count documents that were exhausted longer ago than `grace`, and after the last call of `acknowledge_exhausted`.
 
-    `exhausted_status` is where this installation puts them; at 4 only those that it put there are counted.
+    `exhausted_status` is the status of exhausted documents here; at 4 only those of this project are counted.
     """
     arguments = {"sources": list(sources), "grace": grace, "exhausted_status": exhausted_status}
     with connection.cursor(row_factory=scalar_row) as cursor:
@@ -153,30 +153,30 @@ def count_unacknowledged_exhausted(
 
 
 def acknowledge_exhausted(connection: Connection) -> None:
-    """Note that a person has looked at everything that is exhausted now."""
+    """Record that a person has seen all documents that are exhausted now."""
     connection.execute(_ACKNOWLEDGE)
 
 
 @dataclass(frozen=True)
 class QueueProgress:
-    """How many documents are ready (counted to `COUNTED`), and for how long nobody has been working on any."""
+    """How many documents are ready (counted up to `COUNTED`), and for how long none has been worked on."""
 
     ready: int
     idle_seconds: float
 
 
 def measure_progress(connection: Connection, *, sources: Sequence[str], active: int, paused: bool) -> QueueProgress:
-    """Look, and remember the look: idle is the time over which every look found documents ready and nobody at work.
+    """Observe the queue, and store the observation; the idle time starts with the first of consecutive idle observations.
 
-    It begins with the first such look, however long nobody looked before it.
+    An observation is idle if documents are ready, none is under OCR, and the queue is not paused.
 
     Args:
-        connection: to the queue; the look is written to `ocr_progress_watch`.
+        connection: to the queue; the observation is stored in `ocr_progress_watch`.
         sources: enabled document sources.
-        active: documents that somebody works on now.
-        paused: whether a person has stopped all claims.
+        active: documents with a live worker.
+        paused: whether claims are paused.
     """
     ready = count_ready(connection, sources=sources, at_most=COUNTED)
     with connection.cursor(row_factory=scalar_row) as cursor:
-        idle = cursor.execute(_IDLE, {"excused": active > 0 or ready == 0 or paused}).fetchone()
+        idle = cursor.execute(_IDLE, {"not_idle": active > 0 or ready == 0 or paused}).fetchone()
     return QueueProgress(ready, float(idle or 0))

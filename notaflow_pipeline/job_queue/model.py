@@ -1,4 +1,4 @@
-"""The words of the queue: what a row, a claim and an attempt are. No SQL and no behaviour."""
+"""Defines the types of the queue: statuses, sources, outcomes, claims, attempts and rows."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,14 +8,14 @@ from uuid import UUID
 from notaflow_pipeline.failures import FailureKind
 
 ERROR_PREFIX = "OCR processing failed: "
-"""How `ocr_error` begins, as the document writes it."""
+"""How `ocr_error` begins, as the requirements have it."""
 
 DEFAULT_MAX_ATTEMPTS = 3
-"""What a row's missing `ocr_max_attempts` means."""
+"""The maximum of a row whose `ocr_max_attempts` is NULL."""
 
 
 class ExtractionStatus(IntEnum):
-    """`extraction_status.id`, under its code names."""
+    """`extraction_status.id`, named by its code."""
 
     EN_ATTENTE = 1
     EN_TRAITEMENT = 2
@@ -26,7 +26,7 @@ class ExtractionStatus(IntEnum):
 
 
 class DocumentSource(StrEnum):
-    """`extraction_queue.document_source`, in its real spelling. Drawings (`plan_cadastraux`) are never OCRed."""
+    """`extraction_queue.document_source`, as spelled in the table. Drawings (`plan_cadastraux`) are never OCRed."""
 
     INDEX = "index"
     ACTE = "acte"
@@ -38,14 +38,14 @@ class Outcome(StrEnum):
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
-    STUCK = "stuck"  # its lease ran out
-    RELEASED = "released"  # given back: not the document's fault, and not counted
-    SUPERSEDED = "superseded"  # the row was taken from under it
+    STUCK = "stuck"  # its lease expired, or another program left it at 6
+    RELEASED = "released"  # not the document's fault, and not counted
+    SUPERSEDED = "superseded"  # another program changed the row
 
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to work on one document until the lease runs out. Made by the database alone."""
+    """The right to work on one document until the lease expires. Created by the database."""
 
     token: int
     document_id: UUID
@@ -58,7 +58,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class OcrResult:
-    """What a succeeded attempt records. `text` is personal data: it goes to `file_content` and nowhere else."""
+    """What a succeeded attempt records. `text` is personal data and is written to `file_content` only."""
 
     text: str
     pages: int
@@ -73,15 +73,15 @@ class OcrResult:
     pages_failed: int | None = None
     low_confidence_share: float | None = None  # 0 to 1
     passes: int | None = None
-    coverage: float | None = None  # 0 to 1, of the page with the lowest
+    coverage: float | None = None  # 0 to 1, the lowest of a page
 
     def __repr__(self) -> str:
-        """Without the text, which must not reach a log through a traceback."""
+        """Leave out the text, which must not reach a log through a traceback."""
         return f"OcrResult(pages={self.pages}, characters={len(self.text)})"
 
 
 def storable(text: str) -> str:
-    """Return `text` without what PostgreSQL stores in no text: NUL and lone surrogates, which become `?`."""
+    """Return `text` with NUL and lone surrogates, which PostgreSQL cannot store, replaced by `?`."""
     return text.replace("\0", "?").encode("utf-8", "replace").decode("utf-8")
 
 
@@ -126,12 +126,12 @@ class Attempt:
     pages_failed: int | None
     low_confidence_share: float | None
     passes: int | None
-    coverage: float | None = None  # 0 to 1, of the page with the lowest
+    coverage: float | None = None  # 0 to 1, the lowest of a page
 
 
 @dataclass(frozen=True)
 class ExtractionQueueJob:
-    """One row of `extraction_queue`, as far as OCR is concerned; without its text."""
+    """The columns of a row of `extraction_queue` that concern OCR, without the text."""
 
     id: UUID
     document_source: str | None
@@ -152,11 +152,11 @@ class ExtractionQueueJob:
 
 
 class Recording(Enum):
-    """What became of an outcome that was to be recorded."""
+    """The result of recording an outcome."""
 
     RECORDED = "recorded"
     LOCKED = "locked"
-    """Another session has locked the row; the claim is still held, and recording it can be tried again."""
+    """Another session has locked the row; the claim is still held, and recording can be tried again."""
 
     RELEASED = "released"
     """The row names another file since it was claimed, so the claim was released; the document is ready again."""

@@ -1,10 +1,10 @@
-"""Records what a claim ended with: a text or a failure. Its release is in `releases`.
+"""Records the outcome of a claim: a text or a failure. `releases` releases claims.
 
-Each function is one short transaction that names the claim's token, and changes nothing when the row is no longer at 6
-with that token. None waits for a row that another session has locked: the others are recorded, and the caller tries that
-one again. Times are the database's, and none lies before the claim, though the clock steps back.
+Each function is one short transaction with the claim's token, and changes nothing if the row is no longer at 6 with that
+token. It does not wait for a row that another session has locked: the other outcomes are recorded, and the caller tries
+again. Times are those of the database, and never before the claim, even if the clock steps back.
 
-Rows are found by their keys alone, for the reason that `claims` gives.
+Rows are found by their keys, for the reason given in `claims`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,20 +14,17 @@ import psycopg
 from psycopg import Connection, sql
 from psycopg.rows import scalar_row
 
-from notaflow_pipeline.job_queue.database.connections import (
-    OutcomeRefused,
-    is_transient,
-    short_statement,
-    short_transaction,
-)
+from notaflow_pipeline.job_queue.database.connections import OutcomeRefused
 from notaflow_pipeline.job_queue.database.row_locks import retry_while_locked
-from notaflow_pipeline.job_queue.model import Claim, Failure, OcrResult, Recording, storable
+from notaflow_pipeline.job_queue.database.sessions import short_statement, short_transaction
+from notaflow_pipeline.job_queue.database.transient import is_transient
+from notaflow_pipeline.job_queue.model import Claim, Failure, OcrResult, Outcome, Recording, storable
 from notaflow_pipeline.job_queue.releases import release
 
 MAX_BACKOFF_SECONDS = 3600
-"""No failure makes a document wait longer than this for its next attempt, jitter aside."""
+"""The longest wait before the next attempt, without jitter."""
 
-# A list of values and no arrays: the server knows from its length how many rows there are, and keeps one plan for it.
+# VALUES instead of arrays: the planner knows the number of rows, and keeps one plan for each number
 _SUCCEED = sql.SQL("""
 WITH read (token, document_id, path, source, content, pages, mean_confidence, fetch_seconds, ocr_seconds, source_bytes,
            engine, pages_blank, pages_text_layer, pages_damaged, pages_failed, low_confidence_share, passes, coverage)
@@ -49,7 +46,7 @@ finished AS (
     UPDATE extraction_queue AS q
     SET status_id = 5,
         file_content = read.content,
-        -- unless another program emptied it
+        -- another program may have set it to NULL
         ocr_started_at = COALESCE(q.ocr_started_at, (SELECT a.claimed_at FROM ocr_attempt AS a WHERE a.id = held.token)),
         ocr_max_attempts = GREATEST(q.ocr_max_attempts, q.ocr_attempts),
         ocr_completed_at = GREATEST(clock_timestamp(), q.ocr_started_at),
@@ -99,9 +96,9 @@ def _succeed_statement(texts: int) -> bytes:
     return _SUCCEED.format(rows=sql.SQL(",").join([_READ] * texts)).as_bytes(None)
 
 
-# A failure that no further attempt can help exhausts the document at once, by lowering its maximum to what was used:
-# attempts only ever grow. This one counts whatever another program has written, or its document could be in no list. The
-# wait doubles with each attempt, and half of it is chance, so that retries spread.
+# A failure that is not retryable exhausts the document by lowering its maximum to the attempts made: attempts only ever grow.
+# GREATEST corrects counts that another program wrote, so that the document appears in one list. The wait doubles with each
+# attempt, with 50 % jitter, so that retries spread.
 _FAIL = """
 WITH held AS MATERIALIZED (
     SELECT q.id, GREATEST(q.ocr_attempts, 1) AS attempts,
@@ -136,7 +133,7 @@ failed AS (
         updated_at = clock_timestamp()
     FROM held
     WHERE q.id = held.id
-    -- a document that was to be reread keeps its text: a trigger has set it to 5
+    -- a document that was to be reread keeps its text: a trigger sets it to 5
     RETURNING q.ocr_last_error_at, q.ocr_next_attempt_at,
               q.ocr_attempts >= q.ocr_max_attempts AND q.status_id <> 5 AS exhausted
 )
@@ -155,7 +152,7 @@ WHERE id = %(token)s
 RETURNING id
 """
 
-_STANDING = """
+_CLAIM_STATE = """
 SELECT a.outcome, q.id IS NOT NULL AND a.outcome IS NULL AS held,
        q.supabase_path IS NOT DISTINCT FROM %(path)s AND q.document_source IS NOT DISTINCT FROM %(source)s AS same_file
 FROM ocr_attempt AS a
@@ -163,8 +160,8 @@ LEFT JOIN extraction_queue AS q ON q.id = a.queue_id AND q.status_id + 0 = 6 AND
 WHERE a.id = %(token)s
 """
 
-# It ended when another program's claim began, if that is known: attempts of a document never overlap. That program's clock
-# may be wrong, so the time lies between this claim and now.
+# It ended when the other program's claim started, if that is known: attempts of a document never overlap. The other
+# program's clock may be wrong, so the time is limited to between this claim and now.
 _CLOSE_SUPERSEDED = """
 UPDATE ocr_attempt AS a
 SET finished_at = GREATEST(a.claimed_at, COALESCE(
@@ -180,10 +177,10 @@ WHERE a.id = %(token)s
 
 
 def record_texts(connection: Connection, outcomes: Sequence[tuple[Claim, OcrResult]]) -> dict[int, Recording]:
-    """Record the texts of these claims with one commit; return what became of each, by token.
+    """Record the texts of these claims with one commit; return the result of each by token.
 
     Raises:
-        OutcomeRefused: the database will not store one of these texts, now or later; none was recorded.
+        OutcomeRefused: the database refuses one of these texts permanently; none was recorded.
     """
     values = [
         (
@@ -200,7 +197,9 @@ def record_texts(connection: Connection, outcomes: Sequence[tuple[Claim, OcrResu
     def record() -> dict[int, Recording]:
         recorded = _recorded(connection, statement, arguments)
         return {
-            claim.token: Recording.RECORDED if claim.token in recorded else _unrecorded(connection, claim, "succeeded")
+            claim.token: Recording.RECORDED
+            if claim.token in recorded
+            else _unrecorded(connection, claim, Outcome.SUCCEEDED)
             for claim, _ in outcomes
         }
 
@@ -226,14 +225,14 @@ def record_failure(
         claim: the claim that ends.
         failure: its kind and sentence; a kind that is not retryable exhausts the document.
         error: the text for `ocr_error`.
-        fetch_seconds: what fetching took; 0 if it did not come to that.
-        source_bytes: how large the document was; 0 if it was not fetched.
-        retry_base_seconds: the first wait; it doubles with each attempt, give or take half.
-        mirror_errors: whether `error_message` gets the same text.
-        exhausted_status: 3, or 4 for installations that want that.
+        fetch_seconds: duration of the fetch; 0 if the document was not fetched.
+        source_bytes: size of the document; 0 if it was not fetched.
+        retry_base_seconds: the first wait; it doubles with each attempt, with 50 % jitter.
+        mirror_errors: whether the error is written to `error_message` too.
+        exhausted_status: status of an exhausted document, 3 or 4 (`OCR_EXHAUSTED_STATUS`).
 
     Raises:
-        OutcomeRefused: the database will not store this, now or later.
+        OutcomeRefused: the database refuses this permanently.
     """
     arguments = {
         "document_id": claim.document_id,
@@ -254,7 +253,7 @@ def record_failure(
     def record() -> Recording:
         if claim.token in _recorded(connection, _FAIL, arguments):
             return Recording.RECORDED
-        return _unrecorded(connection, claim, "failed")
+        return _unrecorded(connection, claim, Outcome.FAILED)
 
     return retry_while_locked(record, lambda recording: recording is Recording.LOCKED)
 
@@ -269,7 +268,7 @@ def _recorded(
                 cursor.execute(statement, arguments)
             return set(cursor.fetchall())
     except psycopg.errors.InsufficientPrivilege:
-        raise  # this says nothing of the text
+        raise  # not caused by the text
     except psycopg.Error as error:
         if is_transient(error):
             raise
@@ -277,24 +276,24 @@ def _recorded(
         refusal = f"The database refuses to store the outcome (SQLSTATE {error.sqlstate}{constraint})."
     except UnicodeError:
         refusal = "The text cannot be stored as UTF-8."
-    # raised here, where the driver's error is no longer at hand: it can repeat the row with its text
+    # outside the except blocks, so that the driver's error is not chained: it can contain the row with its text
     raise OutcomeRefused(refusal)
 
 
 def _file(claim: Claim) -> dict[str, str | None]:
-    """Return what named the claim's file when it was claimed: the source means a bucket where the path names none."""
+    """Return path and source at the time of the claim, which together determine the file."""
     return {"path": claim.supabase_path, "source": claim.document_source}
 
 
-def _unrecorded(connection: Connection, claim: Claim, outcome: str) -> Recording:
-    """Say why an outcome was not recorded.
+def _unrecorded(connection: Connection, claim: Claim, outcome: Outcome) -> Recording:
+    """Find out why an outcome was not recorded.
 
-    When the answer to an earlier try was lost, it is recorded already, and the attempt says with which outcome. An attempt
+    It may have been recorded by an earlier try whose response was lost; then the attempt has this outcome. An attempt
     whose claim is no longer held is closed.
     """
     with short_transaction(connection):
         token = {"token": claim.token}
-        row = connection.execute(_STANDING, {**token, **_file(claim)}).fetchone()
+        row = connection.execute(_CLAIM_STATE, {**token, **_file(claim)}).fetchone()
         ended_with, held, same_file = row or (None, False, False)
         if ended_with == outcome:
             return Recording.RECORDED

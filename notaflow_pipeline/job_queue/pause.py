@@ -1,4 +1,4 @@
-"""The switch that stops new work: workers finish what they have and claim nothing more until it is lifted."""
+"""Pauses and resumes claims: while paused, workers finish their documents and claim no more."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,23 +25,23 @@ FROM ocr_pause
 
 @dataclass(frozen=True)
 class Pause:
-    """Since when, and why, nothing new is claimed."""
+    """Since when and why claims are paused."""
 
     since: datetime
     reason: str
 
 
 def pause(connection: Connection, reason: str) -> None:
-    """Stop new work; a second pause changes the reason alone."""
+    """Pause claims; a second pause only changes the reason."""
     connection.execute(_PAUSE, {"reason": reason})
 
 
 def resume(connection: Connection) -> bool:
-    """Let work go on; False if it was not paused."""
+    """Resume claims; return False if they were not paused."""
     return connection.execute(_RESUME).rowcount > 0
 
 
 def paused(connection: Connection) -> Pause | None:
-    """Return the pause that holds, or None."""
+    """Return the current pause, or None."""
     with connection.cursor(row_factory=class_row(Pause)) as cursor:
         return cursor.execute(_PAUSED).fetchone()

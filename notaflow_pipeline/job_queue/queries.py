@@ -13,7 +13,7 @@ from psycopg import Connection, sql
 from psycopg.rows import class_row, dict_row, scalar_row
 
 from notaflow_pipeline.job_queue.claims import claimable
-from notaflow_pipeline.job_queue.database.connections import long_scan
+from notaflow_pipeline.job_queue.database.sessions import long_scan
 from notaflow_pipeline.job_queue.maintenance.requeue import EXHAUSTED_AT_4
 from notaflow_pipeline.job_queue.model import Attempt, ExtractionQueueJob
 

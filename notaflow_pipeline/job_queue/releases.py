@@ -5,11 +5,11 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from notaflow_pipeline.job_queue.database.connections import short_statement
 from notaflow_pipeline.job_queue.database.row_locks import retry_while_locked
+from notaflow_pipeline.job_queue.database.sessions import short_statement
 from notaflow_pipeline.job_queue.model import storable
 
-# A row that another session has locked keeps its claim until the lease has expired.
+# a row that another session has locked keeps its claim until the lease expires
 _RELEASE = """
 WITH mine AS MATERIALIZED (
     SELECT q.id, a.id AS token
@@ -59,12 +59,12 @@ def release(connection: Connection, tokens: Collection[int], *, reason: str) -> 
 
 
 def release_run(connection: Connection, run_id: str, *, reason: str) -> int:
-    """Release whatever a Dagster run still holds; return how many claims that was."""
+    """Release all claims of a Dagster run; return how many were released."""
     return _release(connection, reason, run_id=run_id)
 
 
 def release_instance(connection: Connection, instance: UUID, *, reason: str) -> int:
-    """Release whatever a process still holds, whether it knows of it or not; return how many claims that was."""
+    """Release all claims of a process, including those whose commit it did not see; return how many were released."""
     return _release(connection, reason, instance=instance)
 
 
@@ -80,12 +80,12 @@ def _release(
     arguments = {"tokens": list(tokens), "run_id": run_id, "instance": instance, "reason": storable(reason)}
     released: list[int] = []
 
-    def release_free() -> bool:
-        """Whether some of the claims are left, because their rows are locked."""
+    def release_unlocked() -> bool:
+        """Return whether some claims are left because their rows are locked."""
         with short_statement(connection):
             [(ended, held)] = connection.execute(_RELEASE, arguments).fetchall()
         released.append(ended)
         return bool(ended < held)
 
-    retry_while_locked(release_free, lambda are_left: are_left)
+    retry_while_locked(release_unlocked, lambda are_left: are_left)
     return sum(released)

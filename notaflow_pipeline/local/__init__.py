@@ -1,1 +1,1 @@
-"""What one machine needs to start: Dagster's processes, an embedded PostgreSQL, documents, and a self-check."""
+"""Commands for one machine: the development server, the embedded PostgreSQL, ingestion of files, and the self-check."""

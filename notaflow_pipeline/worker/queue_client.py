@@ -19,7 +19,8 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from notaflow_pipeline.job_queue import claims, outcomes, releases
 from notaflow_pipeline.job_queue.claim_position import ClaimPosition
-from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable, describe_transient, is_transient
+from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
+from notaflow_pipeline.job_queue.database.transient import describe_transient, is_transient
 from notaflow_pipeline.job_queue.lease_renewal import LeaseRenewal
 from notaflow_pipeline.job_queue.maintenance.recovery import REPAIRS, Recovered, recover
 from notaflow_pipeline.job_queue.model import ERROR_PREFIX, Attempt, Claim, Failure, OcrResult, Recording
@@ -58,7 +59,7 @@ class QueueClient:
 
     pool: ConnectionPool[Connection]
     terms: ClaimTerms
-    head: ClaimPosition = field(default_factory=ClaimPosition)
+    position: ClaimPosition = field(default_factory=ClaimPosition)
 
     def check(self) -> None:
         """Raise unless the database has the schema and this login has the privileges that a worker needs.
@@ -81,7 +82,7 @@ class QueueClient:
                 run_id=self.terms.run_id,
                 lease=self.terms.lease,
                 instance=self.terms.instance,
-                head=self.head,
+                position=self.position,
             )
         )
 

@@ -11,7 +11,7 @@ from notaflow_pipeline.alerting.database_outage import FILE, tell_without_databa
 from notaflow_pipeline.alerting.delivery import PERHAPS_AGAIN
 from notaflow_pipeline.alerting.receivers import Receiver
 from notaflow_pipeline.cli.alerts import _look
-from notaflow_pipeline.job_queue.database import connections
+from notaflow_pipeline.job_queue.database import sessions
 from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests.alerting.receivers import smtp_server, webhook
@@ -129,7 +129,7 @@ def test_database_that_is_lost_while_it_is_judged_is_told_too(terminal: Terminal
 def test_server_that_falls_silent_ends_the_look_like_one_that_is_gone(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "RESPONSE_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(sessions, "RESPONSE_TIMEOUT_SECONDS", 1)
     with proxy_before(database_url) as proxy:
         proxy.go_silent_at("FROM ocr_daily_performance")
         with pytest.raises(DatabaseUnavailable, match="cannot use database"):

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.job_queue.database import connections
+from notaflow_pipeline.job_queue.database import connections, sessions
 from notaflow_pipeline.job_queue.database.connections import connect, open_pool
 from notaflow_pipeline.job_queue.invariants import find_violations
 from notaflow_pipeline.job_queue.lease_renewal import LeaseRenewal
@@ -205,7 +205,7 @@ class TestSilence:
     @pytest.fixture(autouse=True)
     def impatience(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The bounds are what is tested, not their length."""
-        monkeypatch.setattr(connections, "RESPONSE_TIMEOUT_SECONDS", 4, raising=False)
+        monkeypatch.setattr(sessions, "RESPONSE_TIMEOUT_SECONDS", 4, raising=False)
         monkeypatch.setattr(connections, "CHECK_SECONDS", 3, raising=False)
 
     def test_work_goes_on_when_its_idle_connections_have_gone_silent(
@@ -277,8 +277,8 @@ class TestSilence:
         statement: str,
         look: Callable[[Connection], object],
     ) -> None:
-        monkeypatch.setattr(connections, "RESPONSE_TIMEOUT_SECONDS", 1)
-        monkeypatch.setattr(connections, "SCAN_SECONDS", connections.STATEMENT_SECONDS)
+        monkeypatch.setattr(sessions, "RESPONSE_TIMEOUT_SECONDS", 1)
+        monkeypatch.setattr(sessions, "SCAN_SECONDS", sessions.STATEMENT_SECONDS)
         with connect(network.url) as one:
             network.go_silent_at(statement)
             cut: list[int] = []

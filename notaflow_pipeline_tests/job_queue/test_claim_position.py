@@ -33,15 +33,15 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def head(clock: Clock) -> ClaimPosition:
+def position(clock: Clock) -> ClaimPosition:
     return ClaimPosition(clock)
 
 
 def claim(
-    connection: Connection, head: ClaimPosition | None, limit: int = 1, *, sources: Sequence[str] = ("index",)
+    connection: Connection, position: ClaimPosition | None, limit: int = 1, *, sources: Sequence[str] = ("index",)
 ) -> list[Claim]:
     return claims.claim_documents(
-        connection, limit=limit, sources=sources, worker_id="w", run_id=None, lease=LEASE, head=head
+        connection, limit=limit, sources=sources, worker_id="w", run_id=None, lease=LEASE, position=position
     )
 
 
@@ -59,21 +59,21 @@ def fill(connection: Connection, documents: int) -> list[UUID]:
         return cursor.execute("SELECT id FROM extraction_queue ORDER BY created_at").fetchall()
 
 
-def test_claims_go_on_in_order_from_where_the_last_one_ended(connection: Connection, head: ClaimPosition) -> None:
+def test_claims_go_on_in_order_from_where_the_last_one_ended(connection: Connection, position: ClaimPosition) -> None:
     wanted = fill(connection, 7)
-    claimed = [[held.document_id for held in claim(connection, head, 3)] for _ in range(4)]
+    claimed = [[held.document_id for held in claim(connection, position, 3)] for _ in range(4)]
     assert claimed == [wanted[:3], wanted[3:6], wanted[6:], []]
     assert violated_invariants(connection) == {}
 
 
 def test_two_sources_are_claimed_in_one_order_from_where_the_last_claim_ended(
-    connection: Connection, head: ClaimPosition
+    connection: Connection, position: ClaimPosition
 ) -> None:
     wanted = [
         add_document(connection, document_source=source, created_at=ago(f"{9 - hour} hours"))
         for hour, source in enumerate(("acte", "index", "index", "acte", "acte", "index"))
     ]
-    claimed = [claim(connection, head, 2, sources=("index", "acte")) for _ in range(3)]
+    claimed = [claim(connection, position, 2, sources=("index", "acte")) for _ in range(3)]
     assert [held.document_id for batch in claimed for held in batch] == wanted
 
 
@@ -92,41 +92,41 @@ def sent_back(connection: Connection, claimed: UUID) -> UUID:
 
 @pytest.mark.parametrize("arrive", [urgent, older, sent_back])
 def test_document_before_that_place_has_its_turn_when_the_place_is_believed_no_longer(
-    connection: Connection, head: ClaimPosition, clock: Clock, arrive: Callable[[Connection, UUID], UUID]
+    connection: Connection, position: ClaimPosition, clock: Clock, arrive: Callable[[Connection, UUID], UUID]
 ) -> None:
     wanted = fill(connection, 4)
-    [first] = claim(connection, head)
+    [first] = claim(connection, position)
     before = arrive(connection, first.document_id)
     clock.now += POSITION_VALID_SECONDS * 0.9
-    assert [held.document_id for held in claim(connection, head)] == [wanted[1]]
+    assert [held.document_id for held in claim(connection, position)] == [wanted[1]]
     clock.now += POSITION_VALID_SECONDS * 0.2
-    assert [held.document_id for held in claim(connection, head)] == [before]
+    assert [held.document_id for held in claim(connection, position)] == [before]
 
 
 @pytest.mark.parametrize("arrive", [urgent, older, sent_back])
 def test_document_before_that_place_has_its_turn_at_once_when_too_few_stand_behind(
-    connection: Connection, head: ClaimPosition, arrive: Callable[[Connection, UUID], UUID]
+    connection: Connection, position: ClaimPosition, arrive: Callable[[Connection, UUID], UUID]
 ) -> None:
     wanted = fill(connection, 3)
-    [first] = claim(connection, head)
+    [first] = claim(connection, position)
     before = arrive(connection, first.document_id)
-    assert [held.document_id for held in claim(connection, head, 3)] == [*wanted[1:], before]
-    assert claim(connection, head) == []
+    assert [held.document_id for held in claim(connection, position, 3)] == [*wanted[1:], before]
+    assert claim(connection, position) == []
 
 
-def test_place_of_a_document_that_is_gone_costs_nothing(connection: Connection, head: ClaimPosition) -> None:
+def test_place_of_a_document_that_is_gone_costs_nothing(connection: Connection, position: ClaimPosition) -> None:
     wanted = fill(connection, 3)
-    [first] = claim(connection, head)
+    [first] = claim(connection, position)
     connection.execute("DELETE FROM extraction_queue WHERE id = %s", [first.document_id])
-    assert [held.document_id for held in claim(connection, head, 2)] == wanted[1:]
+    assert [held.document_id for held in claim(connection, position, 2)] == wanted[1:]
 
 
-def test_place_is_only_believed_behind_claims_that_were_filled(head: ClaimPosition) -> None:
+def test_place_is_only_believed_behind_claims_that_were_filled(position: ClaimPosition) -> None:
     held = Claim(1, uuid4(), "1", "index", None, 1, 3)
-    head.note_claims([held], limit=2, from_head=True)
-    assert head.behind is None
-    head.note_claims([held], limit=1, from_head=True)
-    assert head.behind == held.document_id
+    position.note_claims([held], limit=2, from_head=True)
+    assert position.after is None
+    position.note_claims([held], limit=1, from_head=True)
+    assert position.after == held.document_id
 
 
 @pytest.fixture
@@ -144,11 +144,11 @@ def beside_a_snapshot(connection: Connection, other: Connection) -> Iterator[Non
 
 @pytest.mark.usefixtures("beside_a_snapshot")
 def test_claims_beside_an_open_snapshot_walk_over_nothing_that_was_claimed_before(
-    connection: Connection, head: ClaimPosition
+    connection: Connection, position: ClaimPosition
 ) -> None:
-    claim(connection, head)
-    everywhere = entries_read(connection, lambda: claim(connection, head, 10))
-    behind = entries_read(connection, lambda: claim(connection, head, 10), CLAIM_INDEX)
+    claim(connection, position)
+    everywhere = entries_read(connection, lambda: claim(connection, position, 10))
+    behind = entries_read(connection, lambda: claim(connection, position, 10), CLAIM_INDEX)
     from_head = entries_read(connection, lambda: claim(connection, None, 10), CLAIM_INDEX)
     assert from_head > 2_000
     assert behind < 20

@@ -13,7 +13,7 @@ from psycopg import Connection, sql
 
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue import claims, outcomes, releases
-from notaflow_pipeline.job_queue.database import connections
+from notaflow_pipeline.job_queue.database import sessions
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.invariants import find_violations
 from notaflow_pipeline.job_queue.maintenance.recovery import recover
@@ -187,7 +187,7 @@ def test_without_its_safeguard(
         composed.cache_clear()
     request.addfinalizer(claims.claim_statement.cache_clear)
     request.addfinalizer(outcomes._succeed_statement.cache_clear)
-    monkeypatch.setattr(connections, "LOCK_SECONDS", 1)
+    monkeypatch.setattr(sessions, "LOCK_SECONDS", 1)
     with pytest.raises((AssertionError, psycopg.errors.LockNotAvailable)):
         scenario(database_url)
 

@@ -94,7 +94,7 @@ def until_a_run_succeeds(pipeline: Pipeline, kind: type[Exception]) -> None:
 
 def as_next_run(pipeline: Pipeline) -> Pipeline:
     """The same, which claims from the head of the queue again."""
-    return replace(pipeline, queue=replace(pipeline.queue, head=ClaimPosition()))
+    return replace(pipeline, queue=replace(pipeline.queue, position=ClaimPosition()))
 
 
 class TestTemporarySpace:

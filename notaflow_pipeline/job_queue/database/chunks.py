@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 from psycopg import Connection, sql
 
-from notaflow_pipeline.job_queue.database.connections import long_scan, short_transaction
+from notaflow_pipeline.job_queue.database.sessions import long_scan, short_transaction
 
 CHUNK_ROWS = 1000
 """Rows of one transaction: tens of milliseconds, which nobody who waits for one of them notices."""

@@ -13,7 +13,7 @@ from psycopg import Connection, sql
 from psycopg.rows import class_row, scalar_row
 
 from notaflow_pipeline.job_queue.database.chunks import Changed, Refusals, change_rows, iterate_chunks
-from notaflow_pipeline.job_queue.database.connections import long_scan
+from notaflow_pipeline.job_queue.database.sessions import long_scan
 from notaflow_pipeline.job_queue.model import DEFAULT_MAX_ATTEMPTS
 
 NO_LIMIT = 2**31 - 1

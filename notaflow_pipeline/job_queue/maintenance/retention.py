@@ -12,7 +12,7 @@ from datetime import datetime
 from psycopg import Connection
 from psycopg.rows import class_row, scalar_row
 
-from notaflow_pipeline.job_queue.database.connections import short_transaction
+from notaflow_pipeline.job_queue.database.sessions import short_transaction
 
 # Attempts are walked oldest first, a window at a time, so that a statement's length does not depend on the history's. Whole
 # histories go: an attempt is kept by a row in the queue, by a younger attempt, and by one whose day was never counted.

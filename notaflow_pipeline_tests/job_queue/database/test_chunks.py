@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from psycopg import Connection, sql
 
-from notaflow_pipeline.job_queue.database import chunks, connections
+from notaflow_pipeline.job_queue.database import chunks, sessions
 from notaflow_pipeline.job_queue.database.chunks import Changed
 from notaflow_pipeline.job_queue.maintenance import recovery_poll
 from notaflow_pipeline.job_queue.maintenance.recovery import recover
@@ -187,7 +187,7 @@ def test_lock_on_the_table_is_waited_for_once(
     rows = abandoned(connection, 3)
     with other.transaction():
         other.execute("LOCK TABLE extraction_queue IN SHARE MODE")
-        monkeypatch.setattr(connections, "LOCK_SECONDS", 1)
+        monkeypatch.setattr(sessions, "LOCK_SECONDS", 1)
         recovered = sweep(connection)
     assert recovered.failed == dict.fromkeys(("expired_leases", "stuck_elsewhere"), "LockNotAvailable, SQLSTATE 55P03")
     assert sweep(connection) == repaired(stuck_elsewhere=len(rows))

@@ -11,19 +11,17 @@ import pytest
 from psycopg import Connection, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from notaflow_pipeline.job_queue.database import connections
+from notaflow_pipeline.job_queue.database import sessions
 from notaflow_pipeline.job_queue.database.connections import (
     UNREADABLE_URL,
     DatabaseUnavailable,
     connect,
     describe_database,
-    describe_transient,
-    is_transient,
-    long_scan,
     open_pool,
     probe,
-    short_transaction,
 )
+from notaflow_pipeline.job_queue.database.sessions import long_scan, short_transaction
+from notaflow_pipeline.job_queue.database.transient import describe_transient, is_transient
 from notaflow_pipeline.job_queue.queries import count_queue
 from notaflow_pipeline_tests.testing.waiting import wait_until
 
@@ -207,7 +205,7 @@ def test_statements_of_every_connection_are_limited_but_not_those_that_build_ind
 
 @pytest.mark.direct
 def test_look_at_a_queue_that_somebody_has_locked_ends(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "STATEMENT_SECONDS", 1)
+    monkeypatch.setattr(sessions, "STATEMENT_SECONDS", 1)
     with connect(database_url) as one, psycopg.connect(database_url) as holder:
         holder.execute("LOCK TABLE extraction_queue")
         with pytest.raises(psycopg.errors.QueryCanceled):
@@ -219,8 +217,8 @@ def test_look_at_a_queue_that_somebody_has_locked_ends(database_url: str, monkey
 def test_judging_everything_may_take_longer_than_other_statements(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "STATEMENT_SECONDS", 1)
-    monkeypatch.setattr(connections, "RESPONSE_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(sessions, "STATEMENT_SECONDS", 1)
+    monkeypatch.setattr(sessions, "RESPONSE_TIMEOUT_SECONDS", 1)
     with connect(database_url) as one, one.transaction():
         with long_scan(one):
             one.execute("SELECT pg_sleep(2)")
@@ -232,7 +230,7 @@ def test_judging_everything_may_take_longer_than_other_statements(
 def test_transaction_of_a_client_that_fell_silent_is_ended_by_the_server(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "STATEMENT_SECONDS", 1)
+    monkeypatch.setattr(sessions, "STATEMENT_SECONDS", 1)
 
     def fall_silent(client: Connection) -> None:
         with short_transaction(client):

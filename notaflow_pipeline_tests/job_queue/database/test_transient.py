@@ -10,7 +10,8 @@ from psycopg import Connection
 
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue import claims, outcomes, releases
-from notaflow_pipeline.job_queue.database.connections import is_transient, open_pool
+from notaflow_pipeline.job_queue.database.connections import open_pool
+from notaflow_pipeline.job_queue.database.transient import is_transient
 from notaflow_pipeline.job_queue.model import ERROR_PREFIX, Failure
 from notaflow_pipeline_tests.job_queue.conftest import LEASE, add_document, attempts, claim_one, document
 from notaflow_pipeline_tests.testing.waiting import wait_until

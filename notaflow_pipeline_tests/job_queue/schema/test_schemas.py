@@ -9,8 +9,9 @@ from psycopg import Connection, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import scalar_row
 
-from notaflow_pipeline.job_queue.database.connections import connect, open_pool, short_transaction
+from notaflow_pipeline.job_queue.database.connections import connect, open_pool
 from notaflow_pipeline.job_queue.database.search_path import queue_schema
+from notaflow_pipeline.job_queue.database.sessions import short_transaction
 from notaflow_pipeline.job_queue.maintenance.reread import request_reread
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch, find_schema_differences, require_schema
 from notaflow_pipeline.job_queue.schema.columns import TABLE_COLUMNS

@@ -148,7 +148,7 @@ def test_trigger_that_drops_or_changes_an_update_is_found(
     connection.execute(trigger(body))
     trial = tried(connection, worker)
     assert not trial.ok
-    assert "a trigger that is not this project's changes or drops the update" in trial.detail
+    assert "a trigger of another program changes or drops the update" in trial.detail
 
 
 def test_constraint_trigger_that_waits_for_the_commit_is_found(connection: Connection, worker: Connection) -> None:
