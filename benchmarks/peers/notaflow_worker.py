@@ -10,7 +10,7 @@ from notaflow_pipeline.job_queue.claim_position import ClaimPosition
 from notaflow_pipeline.job_queue.claims import claim_documents
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.job_queue.lease_renewal import renew
-from notaflow_pipeline.job_queue.maintenance.recovery import recover
+from notaflow_pipeline.job_queue.maintenance.recovery import RecoveryTerms, recover
 from notaflow_pipeline.job_queue.model import Claim, OcrResult, Recording
 from notaflow_pipeline.job_queue.outcomes import record_texts
 from notaflow_pipeline.job_queue.schema.migrate import migrate
@@ -38,10 +38,7 @@ def main() -> None:
         elif given.command == "rescue":
             recover(
                 connection,
-                sources=SOURCES,
-                stuck_after=timedelta(minutes=10),
-                mirror_errors=False,
-                exhausted_status=3,
+                RecoveryTerms(SOURCES, timedelta(minutes=10), mirror_errors=False),
             )
         else:
             await_go()

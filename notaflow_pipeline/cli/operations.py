@@ -58,10 +58,7 @@ def recover(
 
         recovered = recover_rows(
             connection,
-            sources=terms.sources,
-            stuck_after=terms.stuck_after,
-            mirror_errors=terms.mirror_errors,
-            exhausted_status=terms.exhausted_status,
+            terms.recovery,
             on_progress=show,
         )
         accepted_rows = accept(connection, ids)

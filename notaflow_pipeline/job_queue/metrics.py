@@ -14,22 +14,19 @@ from psycopg.rows import class_row, scalar_row
 from notaflow_pipeline.job_queue.claims import claimable
 from notaflow_pipeline.job_queue.maintenance.requeue import EXHAUSTED_AT_4
 from notaflow_pipeline.job_queue.queries import count_ready
+from notaflow_pipeline.job_queue.started_at import STARTED_AT
 
 COUNTED = 1000
 """Ready documents are counted up to this number: only whether there are any matters."""
 
 # Uses the index `ocr_active`. A row without a lease started at ocr_started_at, or at an unknown time.
-_UNDER_OCR = """
+_UNDER_OCR = sql.SQL("""
 SELECT count(*) FILTER (WHERE ends_at >= clock_timestamp()) AS active,
        count(*) FILTER (WHERE ends_at < clock_timestamp() - %(longer_than)s) AS stuck
 FROM (
     SELECT COALESCE(
                a.lease_expires_at,
-               -- the start as in `started_at.py`
-               CASE WHEN q.ocr_started_at BETWEEN '0001-01-02' AND clock_timestamp() + interval '1 day' THEN GREATEST(
-                   q.ocr_started_at,
-                   (SELECT max(b.finished_at) FROM ocr_attempt AS b WHERE b.queue_id = q.id)
-               ) END + %(stuck_after)s,
+               {started_at} + %(stuck_after)s,
                LEAST(q.updated_at, clock_timestamp()) + %(stuck_after)s,
                '-infinity') AS ends_at
     FROM extraction_queue AS q
@@ -37,7 +34,11 @@ FROM (
     WHERE q.status_id = 6
       AND q.document_source = ANY(%(sources)s)
 ) AS job
-"""
+""").format(
+    started_at=STARTED_AT.format(
+        last_end=sql.SQL("(SELECT max(b.finished_at) FROM ocr_attempt AS b WHERE b.queue_id = q.id)")
+    )
+)
 
 # The last change is when a row became ready, as far as is known; `created_at` is when it was ordered. Infinity cannot be
 # subtracted and is ignored; a time in the future counts as now.

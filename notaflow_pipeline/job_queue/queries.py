@@ -1,7 +1,4 @@
-"""What the queue looks like: the document's five queries to the letter, and the exact counts and lists.
-
-Reads only. What does not belong here: daily tables (`reporting`), and repairing what the counts show (`recovery`).
-"""
+"""Reads the queue: counts, documents, attempts and texts."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,17 +13,13 @@ from notaflow_pipeline.job_queue.claims import claimable
 from notaflow_pipeline.job_queue.database.sessions import long_scan
 from notaflow_pipeline.job_queue.maintenance.requeue import EXHAUSTED_AT_4
 from notaflow_pipeline.job_queue.model import Attempt, ExtractionQueueJob
+from notaflow_pipeline.job_queue.started_at import STARTED_AT
 
-# name of the view -> what it answers; the views hold the document's queries to the letter
-DOCUMENT_QUERIES = {
-    "ocr_ready_documents": "documents ready for OCR",
-    "ocr_active_jobs": "active OCR jobs",
-    "ocr_stuck_jobs": "stuck OCR jobs (running > 10 minutes)",
-    "ocr_failed_jobs": "failed OCR jobs",
-    "ocr_performance_statistics": "OCR performance statistics",
-}
+_STARTED_AT = STARTED_AT.format(
+    last_end=sql.SQL("(SELECT max(COALESCE(b.finished_at, 'infinity')) FROM ocr_attempt AS b WHERE b.queue_id = q.id)")
+)
 
-# Exactly one of these holds for every row of an enabled source at 3, and the two for 6 exclude each other.
+# every row of an enabled source at 3 is in exactly one count, and every row at 6 is active or stuck
 _COUNTS = sql.SQL("""
 WITH job AS (
     SELECT q.status_id,
@@ -37,11 +30,7 @@ WITH job AS (
            COALESCE(q.ocr_next_attempt_at > clock_timestamp(), FALSE) AS waits,
            q.status_id = 6 AND CASE
                WHEN a.id IS NOT NULL THEN a.lease_expires_at >= clock_timestamp()
-               -- no earlier than the last attempt ended, as `recovery` has it
-               ELSE q.ocr_started_at BETWEEN '0001-01-02' AND clock_timestamp() + interval '1 day' AND GREATEST(
-                   q.ocr_started_at,
-                   (SELECT max(COALESCE(b.finished_at, 'infinity')) FROM ocr_attempt AS b WHERE b.queue_id = q.id)
-               ) >= clock_timestamp() - %(stuck_after)s
+               ELSE {started_at} >= clock_timestamp() - %(stuck_after)s
            END IS TRUE AS alive,
            q.status_id = 3 OR {exhausted_at_4} AS ours
     FROM extraction_queue AS q
@@ -68,7 +57,7 @@ WHERE finished_at >= date_trunc('day', clock_timestamp() AT TIME ZONE %(timezone
   AND document_source = ANY(%(sources)s)
 """
 
-# Each branch has its index. A source's rows lie in two: the claim's, and that of rows in backoff.
+# each branch uses one index; a source's rows are in two: that of the claim, and that of rows in backoff
 _BRANCH = sql.SQL("""
     SELECT
     FROM extraction_queue
@@ -82,7 +71,7 @@ _WAITING_OR_WAITED = sql.SQL("ocr_next_attempt_at IS NOT NULL")
 _MAY_BE_CLAIMED = sql.SQL("(ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())")
 _ANY_TIME = sql.SQL("TRUE")
 
-# A row that another session has locked is ready, and no claim takes it.
+# a row that another session has locked is ready, but cannot be claimed
 _ONE_UNLOCKED = sql.SQL("""
 SELECT id
 FROM extraction_queue
@@ -98,7 +87,7 @@ _NO_MAXIMUM = sql.SQL("""status_id = 3
       AND document_source = ANY(%(sources)s)
       AND COALESCE(ocr_attempts, 0) < 3""")
 
-_AGAIN = sql.SQL("""status_id = 5
+_TO_REREAD = sql.SQL("""status_id = 5
       AND ocr_reread_requested_at IS NOT NULL
       AND document_source = ANY(%(sources)s)
       AND ocr_attempts < ocr_max_attempts""")
@@ -166,7 +155,7 @@ ORDER BY id
 """
 )
 
-_SILENCES = """
+_SINCE_LAST_LEASE = """
 SELECT run_id, EXTRACT(EPOCH FROM clock_timestamp() - max(lease_expires_at))::double precision
 FROM ocr_attempt
 WHERE run_id = ANY(%(run_ids)s)
@@ -219,17 +208,19 @@ class QueueCounts:
 def count_queue(
     connection: Connection, *, sources: Sequence[str], stuck_after: timedelta, exhausted_status: int = 3
 ) -> QueueCounts:
-    """Count every state exactly. Reads all rows of the sources: for people, not for a poll.
+    """Count every state exactly. Reads all rows of the sources; too slow for polling.
 
     Args:
         connection: to the queue.
         sources: enabled document sources.
-        stuck_after: how long a row that no lease covers may stay at 6.
-        exhausted_status: where this installation puts exhausted documents; at 4 only those that it put there are counted.
+        stuck_after: how long a row without a lease may stay at 6.
+        exhausted_status: status of exhausted documents here; at 4 only those of this project are counted.
     """
     arguments = {"sources": list(sources), "stuck_after": stuck_after, "exhausted_status": exhausted_status}
     with connection.cursor(row_factory=class_row(QueueCounts)) as cursor:
-        counts = cursor.execute(_COUNTS.format(exhausted_at_4=EXHAUSTED_AT_4), arguments).fetchone()
+        counts = cursor.execute(
+            _COUNTS.format(exhausted_at_4=EXHAUSTED_AT_4, started_at=_STARTED_AT), arguments
+        ).fetchone()
     assert counts is not None  # noqa: S101 - an aggregate without GROUP BY has one row
     return counts
 
@@ -242,14 +233,14 @@ def count_today(connection: Connection, *, sources: Sequence[str], timezone: str
 
 
 def count_ready(connection: Connection, *, sources: Sequence[str], at_most: int) -> int:
-    """Count the documents that a new run would claim, no further than `at_most`: cheap enough to poll."""
+    """Count the documents that a new run would claim, up to `at_most`; cheap enough to poll."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         statement = _COUNT_READY.format(branches=_branches(sources, ready=True))
         return int(cursor.execute(statement, {"sources": list(sources), "at_most": at_most}).fetchone() or 0)
 
 
 def can_claim(connection: Connection, *, sources: Sequence[str]) -> bool:
-    """Whether a claim would find a document now. Locks one for a moment, so ask `count_ready` first."""
+    """Whether a claim would find a document now. Locks one briefly, so call `count_ready` first."""
     arguments = {"sources": list(sources)}
     return any(
         connection.execute(_ONE_UNLOCKED.format(condition=condition, waiting=waiting), arguments).fetchone() is not None
@@ -258,7 +249,7 @@ def can_claim(connection: Connection, *, sources: Sequence[str]) -> bool:
 
 
 def has_unfinished(connection: Connection, *, sources: Sequence[str]) -> bool:
-    """Whether any document is ready, backing off or under OCR, here or elsewhere: not everything is done or exhausted."""
+    """Whether any document is ready, backing off or under OCR, in this or another program."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         statement = _HAS_UNFINISHED.format(branches=_branches(sources, ready=False))
         return bool(cursor.execute(statement, {"sources": list(sources)}).fetchone())
@@ -274,12 +265,12 @@ def _branches(sources: Sequence[str], *, ready: bool) -> sql.Composed:
 
 
 def _conditions(sources: Sequence[str], *, ready: bool) -> list[tuple[sql.Composable, sql.SQL]]:
-    """Return the conditions on rows that may be claimed now, or at any time: an index serves each."""
+    """Return the conditions on rows that can be claimed now, or at any time; each uses an index."""
     claimables: list[sql.Composable] = [claimable(source) for source in sources]
     return [
         *((condition, _NOT_WAITING) for condition in claimables),
         *((condition, _WAITED if ready else _WAITING_OR_WAITED) for condition in claimables),
-        *((condition, _MAY_BE_CLAIMED if ready else _ANY_TIME) for condition in (_NO_MAXIMUM, _AGAIN)),
+        *((condition, _MAY_BE_CLAIMED if ready else _ANY_TIME) for condition in (_NO_MAXIMUM, _TO_REREAD)),
     ]
 
 
@@ -299,18 +290,18 @@ def attempts_of_document(connection: Connection, document_id: UUID) -> list[Atte
 
 
 def attempts_of_run(connection: Connection, run_id: str) -> list[Attempt]:
-    """Return what a Dagster run claimed, and what became of it."""
+    """Return the attempts of a Dagster run."""
     with connection.cursor(row_factory=class_row(Attempt)) as cursor:
         return cursor.execute(_ATTEMPTS_OF_RUN, {"run_id": run_id}).fetchall()
 
 
 def seconds_since_last_lease(connection: Connection, run_ids: Collection[str]) -> dict[str, float]:
-    """Return for how long each of these runs has held no lease; negative while it does. Runs without a claim are left out."""
-    return dict(connection.execute(_SILENCES, {"run_ids": list(run_ids)}).fetchall())
+    """Return for how long each of these runs has held no lease; negative while it holds one. Omits runs without a claim."""
+    return dict(connection.execute(_SINCE_LAST_LEASE, {"run_ids": list(run_ids)}).fetchall())
 
 
 def document_numbers(connection: Connection, ids: Collection[UUID]) -> dict[UUID, str]:
-    """Return the numbers by which people know these documents; rows that are gone are left out."""
+    """Return the document numbers of these ids; omits deleted rows."""
     return dict(connection.execute(_NUMBERS, {"ids": list(ids)}).fetchall())
 
 
@@ -322,7 +313,7 @@ def text_of(connection: Connection, document_id: UUID) -> str | None:
 
 
 def export(connection: Connection, *, sources: Sequence[str], since: datetime | None) -> Iterator[dict[str, Any]]:
-    """Yield the enabled sources' rows with their text, oldest first, a few at a time whatever their number.
+    """Yield the enabled sources' rows with their text, oldest first; a server-side cursor keeps few in memory.
 
     Args:
         connection: outside any transaction; it is in one while rows are read.

@@ -22,7 +22,8 @@ from notaflow_pipeline.job_queue.claim_position import ClaimPosition
 from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
 from notaflow_pipeline.job_queue.database.transient import describe_transient, is_transient
 from notaflow_pipeline.job_queue.lease_renewal import LeaseRenewal
-from notaflow_pipeline.job_queue.maintenance.recovery import REPAIRS, Recovered, recover
+from notaflow_pipeline.job_queue.maintenance.recovery import Recovered, RecoveryTerms, recover
+from notaflow_pipeline.job_queue.maintenance.repairs import Repair
 from notaflow_pipeline.job_queue.model import ERROR_PREFIX, Attempt, Claim, Failure, OcrResult, Recording
 from notaflow_pipeline.job_queue.queries import attempts_of_document, has_unfinished
 from notaflow_pipeline.job_queue.schema.check import require_schema
@@ -51,6 +52,11 @@ class ClaimTerms:
     exhausted_status: int = 3
     instance: UUID = field(default_factory=uuid4)
     """Identifies this process's claims: two workers may share a worker id, but never an instance."""
+
+    @property
+    def recovery(self) -> RecoveryTerms:
+        """The terms of recovery by this worker."""
+        return RecoveryTerms(self.sources, self.stuck_after, self.mirror_errors, self.exhausted_status)
 
 
 @dataclass(frozen=True)
@@ -151,19 +157,11 @@ class QueueClient:
             DatabaseUnavailable: the database became unavailable and stayed so.
         """
 
-        def repair(name: str, connection: Connection) -> Recovered:
-            return recover(
-                connection,
-                sources=self.terms.sources,
-                stuck_after=self.terms.stuck_after,
-                mirror_errors=self.terms.mirror_errors,
-                exhausted_status=self.terms.exhausted_status,
-                repairs=[name],
-                seconds=RECOVER_SECONDS,
-            )
+        def repair(kind: Repair, connection: Connection) -> Recovered:
+            return recover(connection, self.terms.recovery, repairs=[kind], seconds=RECOVER_SECONDS)
 
         # each with its own retries: all repairs together take so many statements that they never finish on a bad network
-        recovered = sum((self.retry_until_available(partial(repair, name)) for name in REPAIRS), Recovered())
+        recovered = sum((self.retry_until_available(partial(repair, kind)) for kind in Repair), Recovered())
         for what, reason in recovered.failed.items():
             log.warning("Recovery left rows as they are (%s): %s.", what.replace("_", " "), reason)
         return recovered

@@ -363,8 +363,8 @@ class TestDoctor:
         terminal = open_terminal(tmp_path, empty_database_url)
         done = terminal.run("doctor")
         assert done.returncode == 1
-        assert "`notaflow migrate` mends it" in done.stdout
-        assert "No row was touched" in done.stdout
+        assert "`notaflow migrate` repairs it" in done.stdout
+        assert "No row was changed" in done.stdout
 
 
 @pytest.mark.xdist_group("processes")

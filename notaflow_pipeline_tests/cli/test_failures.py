@@ -70,7 +70,7 @@ def test_schema_not_migrated(tmp_path: Path, empty_database_url: str, command: l
         enqueue_document(connection, NewDocument("index", "1", "index/page.png"))
         line = refused(terminal, connection, *command)
     assert "schema is not ready for OCR" in line
-    assert "`notaflow migrate` mends it" in line
+    assert "`notaflow migrate` repairs it" in line
 
 
 def test_language_missing(terminal: Terminal, connection: Connection) -> None:

@@ -30,7 +30,10 @@ def terminal(tmp_path: Path, database_url: str) -> Terminal:
 def test_every_command_names_the_function_and_what_to_grant(terminal: Terminal, connection: Connection) -> None:
     add_document(connection, error_message=SECRET, supabase_path="index/1.pdf")
     (well,) = terminal.json("migrate", "--check")
-    assert well["claim"] == {"ok": True, "detail": "a document was claimed and finished, and all of it undone"}
+    assert well["claim"] == {
+        "ok": True,
+        "detail": "a document was claimed and finished, and everything was rolled back",
+    }
     connection.execute(AUDIT)
     before = everything(connection)
     for arguments in (("doctor",), ("migrate", "--check"), ("migrate", "--check", "--json"), ("work",)):

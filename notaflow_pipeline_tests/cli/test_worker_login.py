@@ -68,7 +68,7 @@ def test_what_was_made_anew_needs_its_rights_and_every_message_says_so(
     assert "- this login may not UPDATE extraction_queue (ocr_worker_id)\n" in checked.stdout
     assert "`notaflow migrate --roles`" in checked.stderr
     examined = terminal.run("doctor")
-    assert "this login cannot do a worker's work" in examined.stdout
+    assert "this login lacks privileges of a worker" in examined.stdout
     assert terminal.run("migrate", "--roles").returncode == 0
     assert terminal.run("work").returncode == 0
 

@@ -201,7 +201,7 @@ class TestSurroundings:
         monkeypatch.setenv("NOTAFLOW_DATABASE_URL", empty_database_url)
         with psycopg.connect(empty_database_url, autocommit=True) as connection:
             ready(connection, documents, "page.png")
-            self.assert_fails_without_touching(connection, instance, "SchemaMismatch", "`notaflow migrate` mends it")
+            self.assert_fails_without_touching(connection, instance, "SchemaMismatch", "`notaflow migrate` repairs it")
 
     def test_storage_missing(self, connection: Connection, instance: dg.DagsterInstance, documents: Path) -> None:
         ready(connection, documents, "page.png")

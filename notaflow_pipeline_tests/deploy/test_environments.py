@@ -24,7 +24,7 @@ def test_worker_of_this_version_leaves_an_older_database_alone(
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
     assert "schema is not ready for OCR" in line
-    assert "`notaflow migrate` mends it. No row was touched." in line
+    assert "`notaflow migrate` repairs it. No row was changed." in line
     assert everything(connection) == before
 
 

@@ -13,7 +13,8 @@ from psycopg.rows import dict_row
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue import claims, outcomes
 from notaflow_pipeline.job_queue.database.chunks import Changed
-from notaflow_pipeline.job_queue.maintenance.recovery import REPAIRS, Recovered, recover
+from notaflow_pipeline.job_queue.maintenance.recovery import Recovered, RecoveryTerms, recover
+from notaflow_pipeline.job_queue.maintenance.repairs import Repair
 from notaflow_pipeline.job_queue.maintenance.requeue import Exhausted, ExhaustedFilter, requeue_exhausted
 from notaflow_pipeline.job_queue.maintenance.reread import request_reread
 from notaflow_pipeline.job_queue.model import ERROR_PREFIX, Claim, Failure, OcrResult, Recording
@@ -169,10 +170,7 @@ def sweep(connection: Connection, *, mirror_errors: bool = True, exhausted_statu
     """Recover under the default settings."""
     return recover(
         connection,
-        sources=["index"],
-        stuck_after=STUCK_AFTER,
-        mirror_errors=mirror_errors,
-        exhausted_status=exhausted_status,
+        RecoveryTerms(["index"], STUCK_AFTER, mirror_errors=mirror_errors, exhausted_status=exhausted_status),
     )
 
 
@@ -194,7 +192,7 @@ def reread(connection: Connection, **options: Any) -> list[UUID]:
 
 def repaired(**numbers: int) -> Recovered:
     """What `sweep` returns when it repaired this and nothing else."""
-    counts: dict[str, int] = {**dict.fromkeys(REPAIRS, 0), **numbers}
+    counts: dict[str, int] = {**dict.fromkeys(Repair, 0), **numbers}
     return Recovered(**counts)  # type: ignore[arg-type]  # the other fields have defaults
 
 

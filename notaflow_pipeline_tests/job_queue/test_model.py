@@ -30,7 +30,7 @@ from psycopg import Connection
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue import claims, lease_renewal, outcomes, releases
 from notaflow_pipeline.job_queue.invariants import find_violations
-from notaflow_pipeline.job_queue.maintenance.recovery import recover
+from notaflow_pipeline.job_queue.maintenance.recovery import RecoveryTerms, recover
 from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter
 from notaflow_pipeline.job_queue.model import Claim, Failure, OcrResult, Recording
 from notaflow_pipeline.job_queue.pause import pause, resume
@@ -269,7 +269,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule()
     def recover_what_is_left(self) -> None:
-        recover(self.connection, sources=SOURCES, stuck_after=STUCK_AFTER, mirror_errors=True, exhausted_status=3)
+        recover(self.connection, RecoveryTerms(SOURCES, STUCK_AFTER))
         for document in self.model.documents.values():
             token = self.model.open_token(document)
             if document.status == 6 and document.token is not None and document.lease_left < 0:
@@ -404,7 +404,7 @@ class QueueMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Let everything run out, recover, and have the oracle judge."""
         self.connection.execute(PASS_TIME, {"seconds": 3600})
-        recover(self.connection, sources=SOURCES, stuck_after=STUCK_AFTER, mirror_errors=True, exhausted_status=3)
+        recover(self.connection, RecoveryTerms(SOURCES, STUCK_AFTER))
         assert list(find_violations(self.connection, sources=SOURCES)) == []
 
     def _is_taken(self, document: Document) -> None:

@@ -16,7 +16,7 @@ from notaflow_pipeline.job_queue import claims, outcomes, releases
 from notaflow_pipeline.job_queue.database import sessions
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.invariants import find_violations
-from notaflow_pipeline.job_queue.maintenance.recovery import recover
+from notaflow_pipeline.job_queue.maintenance.recovery import RecoveryTerms, recover
 from notaflow_pipeline.job_queue.model import Claim, Failure, OcrResult, Recording
 from notaflow_pipeline_tests.job_queue.conftest import succeed
 
@@ -39,7 +39,7 @@ def finish_late(url: str, finish: Callable[[Connection, Claim], bool]) -> None:
         document = enqueue_document(connection, NewDocument("index", "1", "index/1.pdf"))
         [dead] = claim(connection)
         connection.execute("UPDATE ocr_attempt SET lease_expires_at = now() - interval '1 second'")
-        recover(connection, sources=["index"], stuck_after=LEASE, mirror_errors=True, exhausted_status=3)
+        recover(connection, RecoveryTerms(["index"], LEASE))
         [alive] = claim(connection)
         accepted = finish(connection, dead)
         row = connection.execute(

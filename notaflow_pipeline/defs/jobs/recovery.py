@@ -27,10 +27,7 @@ def recover_rows(context: dg.OpExecutionContext, queue: QueueResource) -> None:
     with queue.pool.connection() as connection:
         recovered = recover(
             connection,
-            sources=terms.sources,
-            stuck_after=terms.stuck_after,
-            mirror_errors=terms.mirror_errors,
-            exhausted_status=terms.exhausted_status,
+            terms.recovery,
             seconds=RECOVER_SECONDS,
             on_progress=lambda what, rows: log(f"Repaired {rows} rows so far ({what.replace('_', ' ')})."),
         )

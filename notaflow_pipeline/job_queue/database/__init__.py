@@ -1,1 +1,1 @@
-"""Connections to the database: how they are made, which errors are transient, and rows changed in chunks."""
+"""Database access: connections, sessions, transient errors, and changes of rows in chunks."""

@@ -1,7 +1,7 @@
-"""Changes many rows in chunks, a short transaction each, so that no statement's length depends on the queue's.
+"""Changes many rows in chunks, each in a short transaction, so that no statement's duration depends on the queue's length.
 
-A row that the database refuses to change (a trigger or a constraint of another program) is found by halving its chunk and is
-left as it is, so that the rows beside it are changed all the same.
+A row that the database refuses to change (because of a trigger or constraint of another program) is found by bisecting its
+chunk and is not changed; the other rows are.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,54 +15,53 @@ from psycopg import Connection, sql
 from notaflow_pipeline.job_queue.database.sessions import long_scan, short_transaction
 
 CHUNK_ROWS = 1000
-"""Rows of one transaction: tens of milliseconds, which nobody who waits for one of them notices."""
+"""Rows of one transaction; it takes tens of milliseconds."""
 
 MAX_REFUSALS_IN_SUCCESSION = 20
-"""After so many rows, each refused by itself, it is not the rows."""
+"""After so many refused rows in a row the error is raised: the rows are not its cause."""
 
-NOT_THE_ROWS = ("25", "42", "55P03")
-"""SQLSTATEs, or their classes, that say nothing of a row: what the session may not do (a read-only server, a missing
-privilege), and a lock that it waited for. Locked rows are passed over, so that lock is on a table, and each half would wait
-for it again."""
+SESSION_SQLSTATES = ("25", "42", "55P03")
+"""SQLSTATEs, or their classes, that no single row causes: a read-only server, a missing privilege, a lock timeout. Locked
+rows are skipped, so the lock is on a table, and each half of the chunk would wait for it again."""
 
 Row = TypeVar("Row")
 
 
 @dataclass
 class Refusals:
-    """The rows that the database refused to change, counted, with the last reason in words that hold no row's values."""
+    """Counts the rows that the database refused to change, with the last reason, which contains no values of a row."""
 
     rows: int = 0
     in_succession: int = 0
     reason: str = ""
 
     def describe(self) -> str:
-        """Return a sentence for people; empty when no row was refused."""
+        """Return a sentence for people; empty if no row was refused."""
         return f"the database refused to change {self.rows} rows ({self.reason})" if self.rows else ""
 
 
 @dataclass(frozen=True)
 class Changed:
-    """How many rows were changed, and a sentence on those that the database refused to change."""
+    """How many rows were changed, and a sentence about those that the database refused to change."""
 
     rows: int
     refused: str = ""
 
 
 def describe_error(error: psycopg.Error) -> str:
-    """Return the kind of an error without the error's own words, which can repeat a row."""
+    """Return the class and SQLSTATE of an error without its message, which can contain values of a row."""
     return f"{type(error).__name__}, SQLSTATE {error.sqlstate}"
 
 
 def iterate_chunks(
-    connection: Connection, statement: LiteralString | sql.Composed, arguments: Mapping[str, object]
+    connection: Connection, statement: LiteralString | sql.SQL | sql.Composed, arguments: Mapping[str, object]
 ) -> Iterator[list[UUID]]:
-    """Yield the ids that a statement finds, at most `CHUNK_ROWS` at a time, each chunk behind the last.
+    """Yield the ids that a statement finds, at most `CHUNK_ROWS` at a time, each chunk after the previous one.
 
     Args:
         connection: outside any transaction.
-        statement: returns ids and, as text, what they are ordered by before the id; takes `rows`, how many, and `after` and
-            `after_place`, the last row of the chunk before (NULL at the beginning).
+        statement: returns ids and, as text, the sort key before the id; takes `rows` (how many), and `after` and
+            `after_place`, the last row of the previous chunk (NULL for the first).
         arguments: of the statement.
     """
     after, place = None, None
@@ -84,12 +83,12 @@ def change_rows(
 
     Args:
         connection: outside any transaction.
-        ids: the rows; none is nothing to do.
-        change: changes those of these rows that it still finds to be as they must be, and returns something for each.
-        refusals: is told which rows had to be left as they are.
+        ids: of the rows.
+        change: changes those rows that still need it, and returns a value for each.
+        refusals: counts the rows that could not be changed.
 
     Raises:
-        psycopg.Error: the connection is lost, or it is not the rows.
+        psycopg.Error: the connection is lost, or the rows are not the cause.
     """
     if not ids:
         return []
@@ -97,7 +96,7 @@ def change_rows(
         with short_transaction(connection):
             changed = change(ids)
     except psycopg.Error as error:
-        if connection.closed or (error.sqlstate or "").startswith(NOT_THE_ROWS):
+        if connection.closed or (error.sqlstate or "").startswith(SESSION_SQLSTATES):
             raise
         if len(ids) == 1:
             _note_refusal(error, refusals)

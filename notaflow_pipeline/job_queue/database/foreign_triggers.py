@@ -1,7 +1,7 @@
-"""Explains errors of triggers that other programs put on the queue's tables, above all a missing privilege.
+"""Explains errors in triggers of other programs on the queue's tables, such as a missing privilege.
 
-The text of a database error can repeat a row's values, in its DETAIL and in statements of its CONTEXT. Nothing is taken from
-it here but the names of functions, tables and commands.
+The text of a database error can contain values of a row, in its DETAIL and in statements of its CONTEXT. Only names of
+functions, tables and commands are taken from it.
 """
 
 import re
@@ -18,26 +18,26 @@ _HIDDEN = re.compile(r"^new row violates row-level security policy for table \"(
 
 _COMMAND = re.compile(r"^[^\"\n]*\"\s*(INSERT|UPDATE|DELETE|SELECT|MERGE)\b", re.IGNORECASE)
 
-_RIGHTS = {"sequence": "USAGE", "schema": "USAGE", "function": "EXECUTE"}
+_PRIVILEGES = {"sequence": "USAGE", "schema": "USAGE", "function": "EXECUTE"}
 
-SERVERS_OWN = frozenset({"aclcheck_error", "nextval_internal", "ExecWithCheckOptions"})
-"""Functions of PostgreSQL that say which privilege is missing; what a trigger raises itself is not repeated."""
+SERVER_FUNCTIONS = frozenset({"aclcheck_error", "nextval_internal", "ExecWithCheckOptions"})
+"""Functions of PostgreSQL that report a missing privilege; messages that a trigger raises itself are not repeated."""
 
-OUR_FUNCTIONS = "ocr_"
-"""How the names of this project's own trigger functions begin."""
+OWN_FUNCTION_PREFIX = "ocr_"
+"""Prefix of this project's trigger functions."""
 
 
 class TriggerLacksPrivilege(psycopg.errors.InsufficientPrivilege):
-    """A trigger of another program may not do something as this login; `notaflow migrate --roles` cannot grant it."""
+    """A trigger of another program lacks a privilege as this login; `notaflow migrate --roles` cannot grant it."""
 
 
 @contextmanager
 def explaining_triggers() -> Iterator[None]:
-    """Replace the error of another program's trigger by one of the same class that names the trigger's function.
+    """Replace an error in another program's trigger by one of the same class that names the trigger's function.
 
     Raises:
-        TriggerLacksPrivilege: with what to do.
-        psycopg.Error: of the class that it was, without the server's text.
+        TriggerLacksPrivilege: the message says what to do.
+        psycopg.Error: of the original class, without the server's text.
     """
     try:
         yield
@@ -45,18 +45,18 @@ def explaining_triggers() -> Iterator[None]:
         function = trigger_function(error)
         if function is None:
             raise
-        # from None: whoever prints the error would print the driver's as well
+        # from None, so that the driver's error is not printed with it
         if isinstance(error, psycopg.errors.InsufficientPrivilege):
             raise TriggerLacksPrivilege(_lacks_privilege(function, error)) from None
         raise type(error)(_fails(function, error)) from None
 
 
 def trigger_function(error: psycopg.Error) -> str | None:
-    """Return the other program's function in which an error arose, the outermost; None when it arose in our statement."""
+    """Return the outermost trigger function of another program in which an error occurred, or None."""
     lines = (error.diag.context or "").strip().splitlines()
     found = _FUNCTION.search(lines[-1]) if lines else None
     name = None if found is None else found[1] or found[2]
-    return None if name is None or name.split(".")[-1].startswith(OUR_FUNCTIONS) else name
+    return None if name is None or name.split(".")[-1].startswith(OWN_FUNCTION_PREFIX) else name
 
 
 def _lacks_privilege(function: str, refused: psycopg.Error) -> str:
@@ -76,15 +76,15 @@ def _fails(function: str, error: psycopg.Error) -> str:
 
 
 def _what_is_missing(refused: psycopg.Error) -> tuple[str, str]:
-    """Return what the server says, and the grant that would help."""
+    """Return the server's message, and the grant that would help."""
     general = "grant the worker's login (notaflow_worker) what the function needs"
     message = refused.diag.message_primary or ""
-    if refused.diag.source_function not in SERVERS_OWN:
+    if refused.diag.source_function not in SERVER_FUNCTIONS:
         return "it refuses this login", general
     if denied := _DENIED.match(message):
         kind, name = denied.groups()
         command = _COMMAND.match(refused.diag.context or "")
-        right = _RIGHTS.get(kind) or (command[1].upper() if command else None)
+        right = _PRIVILEGES.get(kind) or (command[1].upper() if command else None)
         if right is not None:
             return (
                 message,

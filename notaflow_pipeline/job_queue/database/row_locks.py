@@ -1,22 +1,22 @@
-"""Tries again where another worker's claim has locked a row for a moment."""
+"""Repeats an operation while another worker's claim briefly locks its row."""
 
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 PAUSES_SECONDS = (0.005, 0.02, 0.08)
-"""A claim that began before ours was committed locks our row, sees that it is at 6, and passes it over when it ends: within
-a few milliseconds. A lock that lasts longer is another program's, and the caller's to wait for."""
+"""A claim that started before ours was committed locks our row, finds it at 6 and releases it within a few milliseconds. A
+lock that lasts longer belongs to another program; the caller has to wait for it."""
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
-def retry_while_locked(attempt: Callable[[], Answer], is_locked: Callable[[Answer], bool]) -> Answer:
-    """Make an attempt, again after each pause while a row is locked; return the last answer."""
-    answer = attempt()
+def retry_while_locked(attempt: Callable[[], Result], is_locked: Callable[[Result], bool]) -> Result:
+    """Call `attempt`, again after each pause while a row is locked; return the last result."""
+    result = attempt()
     for pause in PAUSES_SECONDS:
-        if not is_locked(answer):
+        if not is_locked(result):
             break
         time.sleep(pause)
-        answer = attempt()
-    return answer
+        result = attempt()
+    return result

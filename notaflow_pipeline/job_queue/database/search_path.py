@@ -1,7 +1,7 @@
-"""The search_path that finds this project's objects: the schema of extraction_queue comes first, pg_temp last.
+"""Determines the search_path: the schema of extraction_queue first, pg_temp last.
 
-A login's own path may name another schema before it (`public, app` with the queue in `app`, or `"$user", public` where a
-schema has the login's name), and then objects are created and found there.
+A login's own path may have another schema before it (`public, app` with the queue in `app`, or `"$user", public` with a
+schema named like the login), in which objects would be created and found.
 """
 
 from collections.abc import Iterable
@@ -11,8 +11,8 @@ from psycopg.rows import scalar_row, tuple_row
 
 _LISTED = "SELECT current_schemas(FALSE)"
 
-# the schemas of the session's path that hold such a table, in order; views and temporary tables of that name do not count
-_HOLDERS = """
+# the schemas of the session's path that have a table of this name, in order; views and temporary tables do not count
+_SCHEMAS_WITH_TABLE = """
 SELECT current_schemas(FALSE),
        ARRAY(
            SELECT n.nspname::text
@@ -29,53 +29,53 @@ _SET_PATH = "SELECT set_config('search_path', %(path)s, FALSE)"
 
 
 def queue_schema(connection: Connection) -> str | None:
-    """Return the schema of the extraction_queue that this session works with; None where it finds no such table."""
-    _, holders = _holders(connection, "extraction_queue")
-    return holders[0] if holders else None
+    """Return the schema of the extraction_queue that this session uses; None if it finds no such table."""
+    _, schemas = _schemas_with(connection, "extraction_queue")
+    return schemas[0] if schemas else None
 
 
 def path_to_queue(connection: Connection) -> str | None:
-    """Return the session's search_path with the queue's schema first; None where there is no queue.
+    """Return the session's search_path with the queue's schema first; None if there is no queue.
 
-    The rest of the path stays: triggers of other programs run in our sessions and may need it.
+    The rest of the path is kept: triggers of other programs run in our sessions and may need it.
     """
-    listed, holders = _holders(connection, "extraction_queue")
-    return _as_path([holders[0], *listed]) if holders else None
+    listed, schemas = _schemas_with(connection, "extraction_queue")
+    return _as_path([schemas[0], *listed]) if schemas else None
 
 
 def pin_search_path_for_migrations(connection: Connection) -> None:
-    """Let this session find and make objects in the queue's schema alone; nothing where there is no queue.
+    """Restrict this session to the queue's schema; does nothing if there is no queue.
 
-    A statement such as DROP TABLE IF EXISTS must not find the objects of another queue further down the path. NotaFlow may
-    keep extraction_status in another schema.
+    A statement such as DROP TABLE IF EXISTS must not find the objects of another queue later in the path. extraction_status
+    may be in another schema, which is kept.
     """
     first = queue_schema(connection)
     if first is not None:
-        _, statuses = _holders(connection, "extraction_status")
+        _, statuses = _schemas_with(connection, "extraction_status")
         path = [first] if first in statuses else [first, *statuses[:1]]
         connection.execute(_SET_PATH, {"path": _as_path(path)})
 
 
 def login_schemas(connection: Connection) -> list[str]:
-    """Return the schemas that this login's sessions search when they set nothing themselves, in order."""
+    """Return the schemas in the login's default search_path, in order."""
     with connection.transaction(force_rollback=True), connection.cursor(row_factory=scalar_row) as cursor:
         cursor.execute("SET LOCAL search_path TO DEFAULT")
         listed: list[str] = cursor.execute(_LISTED).fetchone() or []
     return listed
 
 
-def _holders(connection: Connection, table: str) -> tuple[list[str], list[str]]:
-    """Return the session's schemas, and those of them that hold this table."""
-    row = connection.cursor(row_factory=tuple_row).execute(_HOLDERS, {"table": table}).fetchone()
-    listed, holders = row or ([], [])
-    return _lasting(listed), _lasting(holders)
+def _schemas_with(connection: Connection, table: str) -> tuple[list[str], list[str]]:
+    """Return the schemas of the session's path, and those of them that have this table."""
+    row = connection.cursor(row_factory=tuple_row).execute(_SCHEMAS_WITH_TABLE, {"table": table}).fetchone()
+    listed, schemas = row or ([], [])
+    return _without_temporary(listed), _without_temporary(schemas)
 
 
-def _lasting(schemas: Iterable[str]) -> list[str]:
+def _without_temporary(schemas: Iterable[str]) -> list[str]:
     return [schema for schema in schemas if not schema.startswith("pg_temp")]
 
 
 def _as_path(schemas: Iterable[str]) -> str:
     names = [sql.Identifier(schema).as_string(None) for schema in dict.fromkeys(schemas)]
-    # a temporary table would otherwise be found before ours
+    # otherwise a temporary table would be found before ours
     return ", ".join([*names, "pg_temp"])

@@ -1,7 +1,7 @@
-"""Loads every timestamp that PostgreSQL can hold, also those that Python cannot represent.
+"""Loads timestamps that Python cannot represent as the earliest or latest time that it can.
 
-Other programs write the queue's rows too. `infinity`, or a date before year 1 or after year 9999, in one row would
-otherwise make the statements fail that return that row among others.
+Other programs also write the queue's rows. `infinity`, or a date before year 1 or after year 9999, in one row would otherwise
+make every statement fail that returns the row.
 """
 
 from datetime import UTC, datetime
@@ -12,17 +12,17 @@ from psycopg.abc import Buffer
 from psycopg.types.datetime import TimestamptzLoader
 
 EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
-"""Stands for all that is earlier; a day from Python's limit, so that it can be shown in every time zone."""
+"""Replaces all earlier times; a day after Python's limit, so that it can be shown in every time zone."""
 
 LATEST = datetime(9999, 12, 30, tzinfo=UTC)
-"""Stands for all that is later."""
+"""Replaces all later times."""
 
 
 class ClampingTimestampLoader(TimestamptzLoader):
-    """Loads what Python cannot represent as the earliest or the latest time that it can."""
+    """Loads timestamps, limited to `EARLIEST` and `LATEST`."""
 
     def load(self, data: Buffer) -> datetime:
-        """Return the time in the session's zone, or one of the two limits."""
+        """Return the time in the session's time zone, or one of the two limits."""
         try:
             return min(max(super().load(data), EARLIEST), LATEST)
         except psycopg.DataError:
@@ -31,5 +31,5 @@ class ClampingTimestampLoader(TimestamptzLoader):
 
 
 def clamp_timestamps(connection: Connection) -> None:
-    """Have a connection load timestamps in this way."""
+    """Have a connection load timestamps with `ClampingTimestampLoader`."""
     connection.adapters.register_loader("timestamptz", ClampingTimestampLoader)

@@ -1,7 +1,7 @@
-"""Which errors of the database are transient: the same statement may succeed later, perhaps on another server.
+"""Decides which database errors are transient: the same statement may succeed later, perhaps on another server.
 
-Everything that retries asks here. Retrying is bounded by the lease, so a wrong "transient" costs a lease's time, and a
-wrong "not transient" ends the run at once and releases its claims.
+Retries are limited by the lease, so a wrong "transient" costs the time of a lease, and a wrong "not transient" ends the run
+and releases its claims.
 """
 
 import psycopg
@@ -9,19 +9,19 @@ from psycopg.errors import DiskFull, InterfaceError, OperationalError, ReadOnlyS
 
 # A whole class, or one code that differs from its class. What is not listed is not transient.
 _IS_TRANSIENT: dict[str, bool] = {
-    # 08, connection: servers that go, and PgBouncer, which reports most of its own failures as 08P01.
+    # 08, connection: lost servers, and PgBouncer, which reports most of its own failures as 08P01.
     "08": True,
     # 25, transaction state: a programming error, except
     "25": False,
     "25006": True,  # read-only: the old primary after a failover, a standby, or Supabase with a full disk
     "25P03": True,  # a limit of idle time ended the session, for example while this process was frozen
     "25P04": True,  # transaction_timeout did
-    # 28, login: wrong until somebody changes it. While a pooler restarts, the pool itself keeps connecting.
+    # 28, login: wrong until it is corrected. While a pooler restarts, the pool keeps connecting.
     "28": False,
     # 40, rollback: deadlocks, conflicts, and commits whose outcome is unknown (every outcome names its claim)
     "40": True,
     "40002": False,  # a constraint was violated at commit: it would be again
-    # 53, resources: full disk, memory, connections. They come back when others finish or somebody makes room.
+    # 53, resources: full disk, memory, connections. Available again when other sessions end or space is freed.
     "53": True,
     # 55, object state: mostly a statement that can never run, except
     "55": False,
@@ -32,9 +32,9 @@ _IS_TRANSIENT: dict[str, bool] = {
     "57P04": False,  # the database was dropped
     # 58, system: the operating system's I/O and system errors, which a failover ends
     "58": False,
-    "58000": True,  # pgcat and Odyssey also report their lost servers so
+    "58000": True,  # pgcat and Odyssey report lost servers with it
     "58030": True,
-    # XX, internal: a bug or corrupted data would be there again; see `is_transient` for the poolers'
+    # XX, internal: a bug or corrupted data would be there again; see `is_transient` for poolers
     "XX": False,
 }
 
@@ -42,11 +42,11 @@ _SESSION_ENDED = {"FATAL", "PANIC"}
 
 
 def is_transient(error: psycopg.Error) -> bool:
-    """Whether the same statement may well succeed later.
+    """Whether the same statement may succeed later.
 
-    No SQLSTATE means that the connection was lost, or that the driver refused the statement: a NUL in a text, for
-    example. XX000 is transient where it ended the session: so Supavisor and pgcat report servers that they lost, while
-    PostgreSQL's own internal errors (invalid memory alloc request size) fail the statement alone.
+    Without an SQLSTATE the connection was lost, or the driver refused the statement, for example because of a NUL in a text.
+    XX000 is transient if it ended the session: Supavisor and pgcat report lost servers in this way, while PostgreSQL's own
+    internal errors (invalid memory alloc request size) only fail the statement.
     """
     state = error.sqlstate
     if state is None:
@@ -57,9 +57,9 @@ def is_transient(error: psycopg.Error) -> bool:
 
 
 def describe_transient(error: psycopg.Error) -> str:
-    """Say in a few words what has to pass, without the error's own words, which can hold a row's."""
+    """Describe the condition in a few words, without the error's message, which can contain values of a row."""
     if isinstance(error, DiskFull):
         return "the database's disk is full"
     if isinstance(error, ReadOnlySqlTransaction):
         return "the database is read-only"
-    return f"the database is away ({type(error).__name__})"
+    return f"the database is unavailable ({type(error).__name__})"

@@ -1,1 +1,1 @@
-"""What brings documents back into the queue, and what removes old histories."""
+"""Maintenance of the queue: recovery, requeueing, rereading, and retention of the history."""

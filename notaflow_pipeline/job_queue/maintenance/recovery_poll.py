@@ -1,8 +1,8 @@
-"""Counts what needs recovery, at a cost that depends neither on the queue's length nor on the planner's estimates.
+"""Counts rows that need recovery, at a cost that depends neither on the queue's length nor on the planner's estimates.
 
-A sensor asks every half minute, and any number above zero makes it act. So each part counts no further than `COUNTED`, and
-a poll compares the digests of a few texts only, from another place in their index each time: where other programs left
-many texts at 3, one of ours among them is found by a later poll.
+A sensor polls every half minute, and starts a run for any number above zero. Each part counts up to `COUNTED`, and a poll
+compares the digests of a few texts only, from a random place in their index: if other programs left many texts at 3, a later
+poll finds one of ours among them.
 """
 
 from collections.abc import Sequence
@@ -10,19 +10,20 @@ from datetime import timedelta
 from random import SystemRandom
 from uuid import UUID
 
-from psycopg import Connection
+from psycopg import Connection, sql
 from psycopg.rows import scalar_row
 
+from notaflow_pipeline.job_queue.started_at import STARTED_AT
+
 COUNTED = 1000
-"""Rows of one kind are counted no further."""
+"""Rows of one kind are counted up to this number."""
 
 TEXTS_COMPARED = 100
-"""Rows at 3 with a text, of which one poll computes the digests; texts can be megabytes long."""
+"""How many digests of rows at 3 with a text one poll computes; texts can have megabytes."""
 
-# Bounds are a part of each plan: without them the planner expects a third of a long queue to be at 3 with a text, and
-# compiles the statement (`jit`) for a second or two to compare none. Rows that another session has locked are left out, as
-# recovery passes them over: one that stays locked would otherwise start a run every half minute.
-_COUNT_NEEDED = """
+# Without limits the planner expects a third of a long queue to be at 3 with a text, and compiles the statement (`jit`) for
+# a second or two. Locked rows are skipped as in recovery: one that stays locked would start a run every half minute.
+_COUNT_NEEDED = sql.SQL("""
 SELECT (
     SELECT count(*)
     FROM (
@@ -33,11 +34,8 @@ SELECT (
           AND CASE
               WHEN a.id IS NOT NULL THEN a.lease_expires_at < clock_timestamp()
               ELSE (
-                  SELECT max(COALESCE(b.finished_at, 'infinity')) IS DISTINCT FROM 'infinity' AND CASE
-                      WHEN q.ocr_started_at BETWEEN '0001-01-02' AND clock_timestamp() + interval '1 day'
-                      THEN GREATEST(q.ocr_started_at, max(b.finished_at)) < clock_timestamp() - %(stuck_after)s
-                      ELSE TRUE
-                  END
+                  SELECT max(COALESCE(b.finished_at, 'infinity')) IS DISTINCT FROM 'infinity'
+                     AND COALESCE({started_at} < clock_timestamp() - %(stuck_after)s, TRUE)
                   FROM ocr_attempt AS b
                   WHERE b.queue_id = q.id
               )
@@ -110,7 +108,7 @@ SELECT (
         FOR NO KEY UPDATE OF q SKIP LOCKED
     ) AS without_maximum
 )
-"""
+""").format(started_at=STARTED_AT.format(last_end=sql.SQL("max(b.finished_at)")))
 
 _FIRST_TEXT = """
 SELECT id
@@ -132,26 +130,26 @@ LIMIT 1
 
 
 def count_needing_recovery(connection: Connection, *, sources: Sequence[str], stuck_after: timedelta) -> int:
-    """Count what `recover` would repair at this moment, within the bounds above: cheap enough to poll.
+    """Count what `recover` would repair now, within the limits above; cheap enough to poll.
 
     Args:
         connection: to the queue.
         sources: enabled document sources.
-        stuck_after: how long a row that no lease covers may stay at 6.
+        stuck_after: how long a row without a lease may stay at 6.
     """
     arguments = {
         "sources": list(sources),
         "stuck_after": stuck_after,
         "counted": COUNTED,
         "compared": TEXTS_COMPARED,
-        "begin": _any_text(connection),
+        "begin": _random_place(connection),
     }
     with connection.cursor(row_factory=scalar_row) as cursor:
         return int(cursor.execute(_COUNT_NEEDED, arguments).fetchone() or 0)
 
 
-def _any_text(connection: Connection) -> UUID:
-    """Return a place in the index of rows at 3 with a text, between its first row and its last."""
+def _random_place(connection: Connection) -> UUID:
+    """Return a random place between the first and the last row at 3 with a text, in their index."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         first = cursor.execute(_FIRST_TEXT).fetchone()
         last = cursor.execute(_LAST_TEXT).fetchone()

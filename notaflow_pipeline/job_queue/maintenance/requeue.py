@@ -1,7 +1,7 @@
-"""Requeues exhausted documents: chosen by day, kind of failure or id, and not for ever.
+"""Requeues exhausted documents, selected by day, kind of failure or id, up to a number of requeues.
 
-Attempts only ever grow, so the history stays true: what is raised is `ocr_max_attempts`. Documents are found and requeued in
-chunks (`chunks`), the longest exhausted first, and any run works on them from then on.
+The number of attempts only ever grows, so that it matches the history; `ocr_max_attempts` is raised. Documents are found and
+requeued in chunks (`chunks`), the longest exhausted first, and any run can claim them from then on.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,10 +18,10 @@ from notaflow_pipeline.job_queue.model import DEFAULT_MAX_ATTEMPTS
 
 NO_LIMIT = 2**31 - 1
 
-# At 4 stand above all the errors of extraction, which are not ours. A row there is ours where OCR_EXHAUSTED_STATUS is 4, its
-# last attempt used up the document, that failure is the row's last OCR error, and nobody has written the row since: our
-# failure sets `updated_at` in the same statement, and an error of extraction stands in `error_message`, where ours is
-# mirrored. In doubt (mirroring is off, and extraction left a message before it succeeded) the row is extraction's.
+# Status 4 mostly means an error of extraction. A row at 4 is ours if OCR_EXHAUSTED_STATUS is 4, its last attempt exhausted
+# it, that failure is the row's last OCR error, and the row was not written since: our failure sets `updated_at` in the same
+# statement, and `error_message` has our mirrored error. In doubt (mirroring is off, and extraction left a message before it
+# succeeded) the row counts as one of extraction.
 EXHAUSTED_AT_4 = sql.SQL("""q.status_id = 4 AND %(exhausted_status)s = 4 AND EXISTS (
           SELECT
           FROM ocr_attempt AS used_up
@@ -33,7 +33,7 @@ EXHAUSTED_AT_4 = sql.SQL("""q.status_id = 4 AND %(exhausted_status)s = 4 AND EXI
             AND COALESCE(q.error_message = q.ocr_error, TRUE)
       )""")
 
-# The day on which a document was exhausted is that of its last error. The first two conditions are the index's.
+# A document was exhausted on the day of its last error. The first two conditions are those of the index.
 _CANDIDATES = sql.SQL("""
 SELECT q.id, q.ocr_last_error_at::text
 FROM extraction_queue AS q
@@ -55,10 +55,10 @@ _DATED = sql.SQL("""q.ocr_last_error_at IS NOT NULL
 _UNDATED = sql.SQL("""q.ocr_last_error_at IS NULL
   AND (%(after)s::uuid IS NULL OR q.id > %(after)s)""")
 
-# A document's kind of failure is that of its last counted attempt. One that was requeued since the command began, and is
-# exhausted again, is left out, or the command would go on for as long as documents fail. So is one whose count of attempts
-# cannot grow, because another program wrote the greatest number there is.
-_CHOOSE = sql.SQL("""
+# A document's kind of failure is that of its last counted attempt. Excluded are documents that were requeued since the
+# command started and are exhausted again, or the command might never end, and documents whose number of attempts cannot grow because
+# another program wrote the largest integer.
+_SELECT = sql.SQL("""
 SELECT q.id, q.document_number, q.document_source, q.ocr_attempts, last.failure_kind, q.ocr_last_error_at,
        (SELECT count(*) FROM ocr_round AS r WHERE r.queue_id = q.id)::integer AS requeues
 FROM extraction_queue AS q
@@ -74,7 +74,7 @@ WHERE q.id = ANY(%(candidates)s)
   AND (q.status_id = 3 OR {exhausted_at_4})
   AND q.file_content IS NULL
   AND q.ocr_attempts BETWEEN 1 AND 2147483646
-  -- in another form than the index's, which would be read from end to end for each chunk
+  -- not in the form of the index, which would be read completely for each chunk
   AND q.ocr_attempts + 0 >= q.ocr_max_attempts
   AND (%(kinds)s::text[] IS NULL OR last.failure_kind = ANY(%(kinds)s))
   AND (last.failure_kind = ANY(%(except_kinds)s::text[])) IS NOT TRUE
@@ -89,7 +89,7 @@ _NO_LOCK = sql.SQL("")
 
 _LOCK = sql.SQL("FOR UPDATE OF q SKIP LOCKED")
 
-_SEND = """
+_REQUEUE = """
 UPDATE extraction_queue
 SET status_id = 3,
     ocr_max_attempts = LEAST(ocr_attempts::bigint + %(more_attempts)s, 2147483647),
@@ -98,14 +98,14 @@ SET status_id = 3,
 WHERE id = ANY(%(ids)s)
 """
 
-_NOTE = """
+_RECORD = """
 INSERT INTO ocr_round (queue_id, sent_at, attempts_before, last_failure_kind, run_id)
 SELECT queue_id, clock_timestamp(), attempts_before, last_failure_kind, %(run_id)s
 FROM unnest(%(ids)s::uuid [], %(attempts)s::integer [], %(kinds)s::text [])
 AS exhausted (queue_id, attempts_before, last_failure_kind)
 """
 
-_BECAME = sql.SQL("""
+_RESULTS = sql.SQL("""
 SELECT q.id, q.document_number, r.last_failure_kind, r.attempts_before,
        CASE
            WHEN q.id IS NULL THEN 'deleted'
@@ -113,7 +113,7 @@ SELECT q.id, q.document_number, r.last_failure_kind, r.attempts_before,
            WHEN q.status_id = 6 THEN 'under OCR'
            WHEN q.status_id IN (3, 4) AND q.ocr_attempts >= q.ocr_max_attempts THEN 'exhausted again'
            WHEN q.status_id = 3 THEN 'waiting'
-           ELSE 'sent elsewhere'
+           ELSE 'changed elsewhere'
        END AS became
 FROM ocr_round AS r
 LEFT JOIN extraction_queue AS q ON q.id = r.queue_id
@@ -122,7 +122,7 @@ ORDER BY r.id
 LIMIT %(at_most)s
 """)
 
-_COUNT_BECAME = sql.SQL("""
+_COUNT_RESULTS = sql.SQL("""
 SELECT became, count(*)
 FROM ({documents}) AS document
 GROUP BY became
@@ -136,7 +136,7 @@ SELECT clock_timestamp()
 
 @dataclass(frozen=True)
 class Exhausted:
-    """A document that has used up its attempts, and how often it went round before."""
+    """A document that has used up its attempts, and how often it was requeued."""
 
     id: UUID
     document_number: str
@@ -149,7 +149,7 @@ class Exhausted:
 
 @dataclass(frozen=True)
 class Requeued:
-    """What became, so far, of a document that a run sent round."""
+    """A document that a run requeued, and its state now."""
 
     id: UUID | None
     document_number: str | None
@@ -160,7 +160,7 @@ class Requeued:
 
 @dataclass(frozen=True)
 class ExhaustedFilter:
-    """Which exhausted documents: every condition that is given must hold; `until` is exclusive."""
+    """Conditions that select exhausted documents; all given conditions must hold, and `until` is exclusive."""
 
     sources: tuple[str, ...]
     ids: tuple[UUID, ...] | None = None
@@ -171,10 +171,10 @@ class ExhaustedFilter:
     max_requeues: int = NO_LIMIT
     limit: int = NO_LIMIT
     exhausted_status: int = 3
-    """Where this installation puts exhausted documents (`OCR_EXHAUSTED_STATUS`)."""
+    """Status of exhausted documents (`OCR_EXHAUSTED_STATUS`)."""
 
     def arguments(self) -> dict[str, object]:
-        """Return the choice as the statements' arguments, but for its limit."""
+        """Return the conditions as arguments of the statements, without the limit."""
         return {
             "sources": list(self.sources),
             "ids": None if self.ids is None else list(self.ids),
@@ -187,102 +187,102 @@ class ExhaustedFilter:
         }
 
 
-def find_exhausted(connection: Connection, choice: ExhaustedFilter) -> Iterator[Exhausted]:
-    """Yield the exhausted documents of a choice, the longest exhausted first; nothing is changed.
+def find_exhausted(connection: Connection, which: ExhaustedFilter) -> Iterator[Exhausted]:
+    """Yield the selected exhausted documents, the longest exhausted first; nothing is changed.
 
     Args:
         connection: outside any transaction.
-        choice: which documents.
+        which: the conditions.
     """
-    chooser = _Chooser(connection, choice, _NO_LOCK)
-    for candidates in chooser.candidates():
-        chosen = chooser.choose(candidates)
-        yield from chosen
-        chooser.left -= len(chosen)
+    selection = _Selection(connection, which, _NO_LOCK)
+    for candidates in selection.candidates():
+        selected = selection.select(candidates)
+        yield from selected
+        selection.remaining -= len(selected)
 
 
 def requeue_exhausted(
     connection: Connection,
-    choice: ExhaustedFilter,
+    which: ExhaustedFilter,
     *,
     run_id: str | None = None,
     more_attempts: int = DEFAULT_MAX_ATTEMPTS,
     on_requeued: Callable[[Sequence[Exhausted]], None] = lambda _documents: None,
 ) -> Changed:
-    """Make exhausted documents ready again, with so many more attempts; return how many.
+    """Make exhausted documents ready again, with `more_attempts` new attempts; return how many.
 
-    Each chunk is a transaction of its own: a call that is broken off leaves the rest exhausted, for the next one.
+    Each chunk is a transaction: after an interruption the rest stays exhausted, for the next call.
 
     Args:
         connection: outside any transaction.
-        choice: which documents; those that somebody else is just changing are passed over.
-        run_id: the Dagster run that sends them, or None.
-        more_attempts: how often each is tried again.
-        on_requeued: is given the documents of each chunk once they are ready, as they were before.
+        which: the conditions; locked rows are skipped.
+        run_id: the Dagster run that requeues them, or None.
+        more_attempts: of each document.
+        on_requeued: is called with the documents of each chunk after the commit, in their earlier state.
     """
-    chooser = _Chooser(connection, choice, _LOCK)
+    selection = _Selection(connection, which, _LOCK)
     refusals = Refusals()
 
-    def send(candidates: Sequence[UUID]) -> list[Exhausted]:
-        chosen = chooser.choose(candidates)
-        if chosen:
-            connection.execute(_SEND, {"ids": [one.id for one in chosen], "more_attempts": more_attempts})
-            connection.execute(_NOTE, _note(chosen, run_id))
-        chooser.left -= len(chosen)
-        return chosen
+    def requeue(candidates: Sequence[UUID]) -> list[Exhausted]:
+        selected = selection.select(candidates)
+        if selected:
+            connection.execute(_REQUEUE, {"ids": [one.id for one in selected], "more_attempts": more_attempts})
+            connection.execute(_RECORD, _records(selected, run_id))
+        selection.remaining -= len(selected)
+        return selected
 
-    sent = 0
-    for candidates in chooser.candidates():
-        documents = change_rows(connection, candidates, send, refusals)
-        sent += len(documents)
+    requeued = 0
+    for candidates in selection.candidates():
+        documents = change_rows(connection, candidates, requeue, refusals)
+        requeued += len(documents)
         if documents:
             on_requeued(documents)
-    return Changed(sent, refusals.describe())
+    return Changed(requeued, refusals.describe())
 
 
-class _Chooser:
-    """Chooses exhausted documents chunk by chunk, while the choice's limit leaves any (`left`)."""
+class _Selection:
+    """Selects exhausted documents in chunks, up to the limit of the filter."""
 
-    def __init__(self, connection: Connection, choice: ExhaustedFilter, lock: sql.SQL) -> None:
+    def __init__(self, connection: Connection, which: ExhaustedFilter, lock: sql.SQL) -> None:
         with connection.cursor(row_factory=scalar_row) as cursor:
             began = cursor.execute(_CLOCK).fetchone()
         self._connection = connection
-        self._statement = _CHOOSE.format(exhausted_at_4=EXHAUSTED_AT_4, lock=lock)
-        self._arguments = {**choice.arguments(), "began": began}
-        self.left = choice.limit
+        self._statement = _SELECT.format(exhausted_at_4=EXHAUSTED_AT_4, lock=lock)
+        self._arguments = {**which.arguments(), "began": began}
+        self.remaining = which.limit
 
     def candidates(self) -> Iterator[list[UUID]]:
-        """Yield the ids of documents that may be chosen; those without the time of an error come last."""
+        """Yield the ids of possible documents; those without the time of an error come last."""
         for place in (_DATED, _UNDATED):
             for ids in iterate_chunks(self._connection, _CANDIDATES.format(place=place), self._arguments):
                 yield ids
-                if self.left <= 0:
+                if self.remaining <= 0:
                     return
 
-    def choose(self, candidates: Sequence[UUID]) -> list[Exhausted]:
-        """Return those of the candidates that the choice means."""
-        arguments = {**self._arguments, "candidates": list(candidates), "limit": self.left}
+    def select(self, candidates: Sequence[UUID]) -> list[Exhausted]:
+        """Return the candidates that fulfil all conditions."""
+        arguments = {**self._arguments, "candidates": list(candidates), "limit": self.remaining}
         with self._connection.cursor(row_factory=class_row(Exhausted)) as cursor:
             return cursor.execute(self._statement, arguments).fetchall()
 
 
-def _note(chosen: list[Exhausted], run_id: str | None) -> dict[str, object]:
+def _records(selected: list[Exhausted], run_id: str | None) -> dict[str, object]:
     return {
-        "ids": [one.id for one in chosen],
-        "attempts": [one.ocr_attempts for one in chosen],
-        "kinds": [one.failure_kind for one in chosen],
+        "ids": [one.id for one in selected],
+        "attempts": [one.ocr_attempts for one in selected],
+        "kinds": [one.failure_kind for one in selected],
         "run_id": run_id,
     }
 
 
 def requeue_results(connection: Connection, run_id: str, *, at_most: int = NO_LIMIT) -> list[Requeued]:
-    """Return the documents that a run sent round, or the first of them, each with what has become of it so far."""
+    """Return the first `at_most` documents that a run requeued, each with its state now."""
     with connection.cursor(row_factory=class_row(Requeued)) as cursor:
-        return cursor.execute(_BECAME, {"run_id": run_id, "at_most": at_most}).fetchall()
+        return cursor.execute(_RESULTS, {"run_id": run_id, "at_most": at_most}).fetchall()
 
 
 def count_requeue_results(connection: Connection, run_id: str) -> dict[str, int]:
-    """Return of how many documents that a run sent round what has become so far."""
-    statement = _COUNT_BECAME.format(documents=_BECAME)
+    """Count the documents that a run requeued by their state now."""
+    statement = _COUNT_RESULTS.format(documents=_RESULTS)
     with connection.transaction(), long_scan(connection):
         return dict(connection.execute(statement, {"run_id": run_id, "at_most": NO_LIMIT}).fetchall())

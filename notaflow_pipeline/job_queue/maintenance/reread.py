@@ -1,7 +1,7 @@
-"""Has finished documents read again (another engine, another language); the old text stays until the new one is there.
+"""Requests that finished documents are read again, for example with another engine; the old text stays until the new one.
 
-They stay at 5 until a worker claims them, go back to 5 whatever happens, and give way to documents that were never read.
-They are found and marked in chunks (`chunks`). Documents without a text are requeued instead (`requeue`).
+The documents stay at 5 until a worker claims them, return to 5 whatever the outcome, and come after documents that were never
+read. They are found and marked in chunks (`chunks`). Documents without a text are requeued instead (`requeue`).
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from psycopg.rows import scalar_row
 from notaflow_pipeline.job_queue.database.chunks import Changed, Refusals, change_rows, iterate_chunks
 from notaflow_pipeline.job_queue.model import DEFAULT_MAX_ATTEMPTS
 
-# what one row says, so that the history is read for few others
+# conditions on the row alone, so that the history is read for few rows
 _CANDIDATES = """
 SELECT id, NULL
 FROM extraction_queue
@@ -28,9 +28,9 @@ ORDER BY id
 LIMIT %(rows)s
 """
 
-# Only what this project read: another program's text has no attempt to go back to. A count of attempts that another program
-# set to the greatest number there is has no further attempt.
-_CHOOSE = """
+# Only texts of this project: another program's text has no attempt to return to. If another program set the number of
+# attempts to the largest integer, no attempt is left.
+_SELECT = """
 SELECT q.id
 FROM extraction_queue AS q
 JOIN LATERAL (
@@ -79,9 +79,9 @@ def request_reread(
     dry_run: bool = False,
     on_requested: Callable[[Sequence[UUID]], None] = lambda _documents: None,
 ) -> Changed:
-    """Have finished documents read again; return how many. Every condition that is given must hold.
+    """Request that finished documents are read again; return how many. All given conditions must hold.
 
-    Each chunk is a transaction of its own: a call that is broken off leaves the rest as it was, for the next one.
+    Each chunk is a transaction: after an interruption the rest is unchanged, for the next call.
 
     Args:
         connection: outside any transaction.
@@ -91,9 +91,9 @@ def request_reread(
         not_engine: only those that another engine than this one read, as `ocr_attempt.engine` names it.
         confidence_below: only those with less mean confidence, 0 to 100.
         coverage_below: only those with less coverage, 0 to 1; not those without a measured one.
-        more_attempts: how often each is tried.
+        more_attempts: of each document.
         dry_run: change nothing.
-        on_requested: is given the documents of each chunk once they are marked (or, in a dry run, found).
+        on_requested: is called with the documents of each chunk once they are marked (in a dry run, found).
     """
     arguments = {
         "sources": list(sources),
@@ -107,11 +107,11 @@ def request_reread(
 
     def request(candidates: Sequence[UUID]) -> list[UUID]:
         with connection.cursor(row_factory=scalar_row) as cursor:
-            choose = _CHOOSE + ("" if dry_run else _LOCK)
-            chosen = cursor.execute(choose, {**arguments, "candidates": list(candidates)}).fetchall()
-            if chosen and not dry_run:
-                cursor.execute(_REQUEST, {"ids": chosen, "more_attempts": more_attempts})
-        return chosen
+            select = _SELECT + ("" if dry_run else _LOCK)
+            selected = cursor.execute(select, {**arguments, "candidates": list(candidates)}).fetchall()
+            if selected and not dry_run:
+                cursor.execute(_REQUEST, {"ids": selected, "more_attempts": more_attempts})
+        return selected
 
     rows = 0
     for candidates in iterate_chunks(connection, _CANDIDATES, arguments):

@@ -1,8 +1,7 @@
-"""When does a document's history go? Long after the document itself went, and never before its days have been counted.
+"""Removes the history of documents that were deleted long ago and whose days are in the daily tables.
 
-A document's attempts and requeues are removed together or not at all: the oracle counts the attempts of every document that
-still has its row, and a wait runs from the end of the attempt before. What does not belong here: when that happens, and
-Dagster's own history (`defs.housekeeping`).
+A document's attempts and requeues are removed together or not at all: the invariants count the attempts of every document
+with a row, and waiting times start at the end of the previous attempt.
 """
 
 import time
@@ -14,8 +13,8 @@ from psycopg.rows import class_row, scalar_row
 
 from notaflow_pipeline.job_queue.database.sessions import short_transaction
 
-# Attempts are walked oldest first, a window at a time, so that a statement's length does not depend on the history's. Whole
-# histories go: an attempt is kept by a row in the queue, by a younger attempt, and by one whose day was never counted.
+# Reads attempts oldest first in windows, so that the duration does not depend on the length of the history. A history is kept
+# if its document has a row, a younger attempt, or an attempt whose day was never counted.
 _PRUNE_WINDOW = """
 WITH looked_at AS MATERIALIZED (
     SELECT queue_id, finished_at
@@ -69,7 +68,7 @@ SELECT (SELECT count(*) FROM gone) AS documents,
        (SELECT max(finished_at) FROM looked_at) AS reached
 """
 
-# the time only ever grows: what was removed once stays removed
+# the time only ever grows
 _REMEMBER_REMOVED = """
 INSERT INTO ocr_attempts_pruned AS known (finished_before)
 VALUES (%(newest)s + interval '1 microsecond')
@@ -93,7 +92,7 @@ FROM ocr_pruning
 
 @dataclass(frozen=True)
 class Pruned:
-    """What was removed, and whether the whole history was looked through."""
+    """How much was removed, and whether the whole history was checked."""
 
     documents: int
     attempts: int
@@ -113,18 +112,18 @@ class _Window:
 def prune_attempts(
     connection: Connection, before: datetime, batch: int = 1000, *, timezone: str, seconds: float = 60.0
 ) -> Pruned:
-    """Remove the histories of documents that have no row any more, and whose last attempt ended before `before`.
+    """Remove the histories of documents that have no row and whose last attempt ended before `before`.
 
-    Never removed: an open attempt, any attempt of a document in the queue, and one whose day is not in the daily tables. A
-    call that runs out of time is continued by the next. Each transaction that removes something says so in
-    `ocr_attempts_pruned`, so that no day is counted again from what is left.
+    Never removed are open attempts, attempts of a document in the queue, and those whose day is not in the daily tables.
+    The next call continues where the time ran out. Each transaction that removes something updates
+    `ocr_attempts_pruned`, so that no day is computed again from incomplete data.
 
     Args:
         connection: outside any transaction.
-        before: no history with anything younger is touched.
-        batch: attempts that one short transaction looks at.
+        before: histories with a younger attempt are kept.
+        batch: attempts that one short transaction checks.
         timezone: of the daily tables (`NOTAFLOW_TIMEZONE`).
-        seconds: after which no further batch is begun.
+        seconds: after which no further batch is started.
     """
     deadline = time.monotonic() + seconds
     after = _resume_after(connection)

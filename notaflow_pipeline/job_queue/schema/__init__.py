@@ -1,1 +1,1 @@
-"""The schema of the queue: migrations, what a database lacks of it, roles and privileges."""
+"""The schema of the queue: migrations, checks of a database against it, roles and privileges."""

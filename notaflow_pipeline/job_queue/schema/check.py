@@ -1,6 +1,6 @@
-"""What a database lacks, in words, before any row is touched. Environments drift; this is where it shows.
+"""Compares a database with the schema that this version needs, before any row is changed.
 
-What does not belong here: mending it (`schema.migrate`).
+`migrate` adds what is missing.
 """
 
 import re
@@ -12,7 +12,7 @@ from psycopg.rows import scalar_row
 from notaflow_pipeline.job_queue.schema.columns import TABLE_COLUMNS
 from notaflow_pipeline.job_queue.schema.misplaced_objects import check_placement
 
-# name -> definition after ON extraction_queue, white space, parentheses and casts aside
+# name -> definition after ON extraction_queue, without parentheses and casts
 INDEXES = {
     "idx_extraction_queue_ocr_ready": "status_id, document_source, created_at, ocr_attempts "
     "WHERE status_id = 3 AND document_source = 'index' AND file_content IS NULL",
@@ -45,7 +45,7 @@ VIEWS = (
 
 OCR_STATUS_NAME = "OCR en traitement"
 
-# the schema that ours belong in: another one on the path may have a queue and objects of its own
+# the schema of our objects: another schema on the path may have its own queue
 _EXPECTED_SCHEMA = """
 SELECT COALESCE(
     (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('extraction_queue')),
@@ -123,11 +123,11 @@ WHERE id = 6
 
 
 class SchemaMismatch(Exception):
-    """The database's schema is not the one that this version works with; the message says what differs."""
+    """The database's schema is not the one that this version needs; the message says what differs."""
 
 
 def require_schema(connection: Connection, sources: Sequence[str]) -> None:
-    """Refuse to start on a database that lacks something.
+    """Raise if the database lacks something.
 
     Raises:
         SchemaMismatch: with the first differences and what to do.
@@ -136,17 +136,17 @@ def require_schema(connection: Connection, sources: Sequence[str]) -> None:
     if differences:
         raise SchemaMismatch(
             f"the database's schema is not ready for OCR: {summarize(differences)}. "
-            "`notaflow migrate --check` lists everything, `notaflow migrate` mends it. No row was touched."
+            "`notaflow migrate --check` lists everything, `notaflow migrate` repairs it. No row was changed."
         )
 
 
-def summarize(lacking: Sequence[str]) -> str:
-    """The first few of many sentences, and how many more there are."""
-    return "; ".join(lacking[:3]) + (f"; and {len(lacking) - 3} more" if len(lacking) > 3 else "")
+def summarize(sentences: Sequence[str]) -> str:
+    """Return the first three sentences, and how many more there are."""
+    return "; ".join(sentences[:3]) + (f"; and {len(sentences) - 3} more" if len(sentences) > 3 else "")
 
 
 def find_schema_differences(connection: Connection, sources: Sequence[str]) -> Iterator[str]:
-    """Yield what the database lacks or has otherwise, a sentence each; nothing when it is ready."""
+    """Yield a sentence for each difference; nothing if the database is ready."""
     present: dict[str, dict[str, str]] = {}
     schema = _expected_schema(connection)
     for table, column, type_name in connection.execute(_COLUMNS, {"tables": list(TABLE_COLUMNS), "schema": schema}):
@@ -168,19 +168,19 @@ def find_schema_differences(connection: Connection, sources: Sequence[str]) -> I
 
 
 def invalid_indexes(connection: Connection) -> list[str]:
-    """Return our indexes that a broken-off concurrent build left INVALID: `IF NOT EXISTS` would accept them."""
+    """Return our indexes that an interrupted concurrent build left INVALID: `IF NOT EXISTS` would accept them."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         return cursor.execute(_INVALID_INDEXES, {"schema": _expected_schema(connection)}).fetchall()
 
 
 def _expected_schema(connection: Connection) -> int | None:
-    """Return the oid of the schema; None where the search_path leads to none."""
+    """Return the oid of the schema; None if the search_path has none."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         return cursor.execute(_EXPECTED_SCHEMA).fetchone()
 
 
 def claim_index(source: str) -> str:
-    """Return the name of the index that the claim of a source walks."""
+    """Return the name of the index for claims of a source."""
     return f"idx_extraction_queue_ocr_next_{source}"
 
 
@@ -210,9 +210,9 @@ def _status_difference(connection: Connection) -> Iterator[str]:
 
 def _function_difference(connection: Connection) -> Iterator[str]:
     with connection.cursor(row_factory=scalar_row) as cursor:
-        # where there is none its trigger is missing, too
+        # if there is none, its trigger is missing too
         if cursor.execute(_RUNS_AS_ITS_OWNER).fetchone() is False:
-            yield "function ocr_keep_old_text() runs as whoever writes, and cannot bring back a text's times for all of them"
+            yield "function ocr_keep_old_text() runs with the privileges of its caller, which may not suffice"
 
 
 def _index_differences(connection: Connection, sources: Sequence[str], *, with_attempts: bool) -> Iterator[str]:
@@ -225,23 +225,23 @@ def _index_differences(connection: Connection, sources: Sequence[str], *, with_a
         if name not in definitions:
             yield f"index {name} is missing"
         elif name in invalid:
-            yield f"index {name} is INVALID (a concurrent build was broken off)"
+            yield f"index {name} is INVALID (a concurrent build was interrupted)"
         elif _normalised(definitions[name].split("(", 1)[1]) != _normalised(definition):
-            yield f"index {name} is defined otherwise: {definitions[name]}"
+            yield f"index {name} has another definition: {definitions[name]}"
     if with_attempts:
         yield from _one_open_difference(definitions.get("ocr_attempt_one_open"), invalid)
 
 
 def _one_open_difference(definition: str | None, invalid: set[str]) -> Iterator[str]:
-    consequence = "nothing keeps two claims of one document apart"
+    consequence = "one document can be claimed twice"
     if definition is None:
         yield f"index ocr_attempt_one_open is missing: {consequence}"
     elif "ocr_attempt_one_open" in invalid:
         yield f"index ocr_attempt_one_open is INVALID: {consequence}"
     elif "UNIQUE" not in definition or _normalised(definition.split("(", 1)[1]) != "queue_idwherefinished_atisnull":
-        yield f"index ocr_attempt_one_open is defined otherwise, and {consequence}: {definition}"
+        yield f"index ocr_attempt_one_open has another definition, and {consequence}: {definition}"
 
 
 def _normalised(definition: str) -> str:
-    """Return an index definition without what Postgres adds on its own: casts, parentheses, white space."""
+    """Return an index definition without the casts, parentheses and white space that Postgres adds."""
     return re.sub(r"::[a-z ]+|[()\s]", "", definition).lower()

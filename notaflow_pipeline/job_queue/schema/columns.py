@@ -1,6 +1,9 @@
-"""The tables and columns that the pipeline reads or writes, with their types."""
+"""Lists the tables and columns that the pipeline reads or writes, with their types.
 
-# table -> column -> type, of every column that the pipeline reads or writes
+Kept by hand, because a database is compared with it where no migrated database is at hand: a worker's login may neither
+create nor read another database. A test compares it with a migrated database.
+"""
+
 TABLE_COLUMNS = {
     "extraction_status": {"id": "integer", "name": "text"},
     "extraction_queue": {

@@ -1,7 +1,4 @@
-"""How a database gets the schema: yoyo-migrations over the plain SQL in `migrations/`, with an honest lock.
-
-What does not belong here: the SQL itself (`migrations/`), and saying what a database lacks (`schema.check`).
-"""
+"""Migrates a database up or down with yoyo-migrations and the SQL files in `migrations/`, under an advisory lock."""
 
 import logging
 import time
@@ -38,37 +35,37 @@ from notaflow_pipeline.job_queue.schema.rollback_data_loss import DataLoss, coun
 log = logging.getLogger(__name__)
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
-"""A link to the checkout's folder of that name; in an installed package, its files."""
+"""In a checkout a link to the folder of that name; in an installed package its files."""
 
 FIRST_PROJECT_MIGRATION = 5
-"""001 and 002 stand for NotaFlow's own tables."""
+"""001 and 002 create NotaFlow's tables."""
 
 LOCK_KEY = 7_027_110_005
-"""One number for everybody who migrates this database; a dead migrator's lock goes with its connection."""
+"""Key of the advisory lock for migrations; the lock of a killed process ends with its connection."""
 
 ATTEMPTS = 5
-"""How often a statement that met a `lock_timeout` is tried, with a growing pause, before the operator is asked."""
+"""How often a migration that hit its `lock_timeout` is tried, with growing pauses."""
 
 
 class MigrationFailed(Exception):
-    """A migration could not be applied or taken back. Nothing half-done needs undoing: run it again once mended."""
+    """A migration could not be applied or rolled back. After the cause is removed, run the same command again."""
 
 
 @dataclass(frozen=True)
 class Migrated:
-    """What `migrate` did, and what it could not do."""
+    """What `migrate` did, and what it could not repair."""
 
     applied: list[str] = field(default_factory=list)
     """Names of files, in order."""
 
     indexed_sources: list[str] = field(default_factory=list)
-    """Sources whose claim index was built."""
+    """Sources whose claim index was created."""
 
     repaired: list[str] = field(default_factory=list)
-    """What was missing or differed though its file had been applied, and was made anew (`find_schema_differences`)."""
+    """Differences that were repaired although their migration had been applied before (`find_schema_differences`)."""
 
     remaining: list[str] = field(default_factory=list)
-    """What differs still: no file changes what stood there before it."""
+    """Differences that no migration repairs."""
 
 
 _SYNCHRONISE_SOURCES = """
@@ -81,7 +78,7 @@ SELECT unnest(%(sources)s::text[])
 ON CONFLICT (document_source) DO NOTHING
 """
 
-# the claim of another source than `index` has an index of its own, built when that source is switched on
+# each source has its own claim index; those of sources other than `index` are created when the source is enabled
 _CLAIM_INDEX = """
 CREATE INDEX CONCURRENTLY IF NOT EXISTS {name}
     ON extraction_queue (ocr_priority DESC, created_at, id)
@@ -125,25 +122,25 @@ def _rollback(name: str) -> Path:
 
 
 def migrate(url: str, *, sources: Sequence[str], to: int | None = None) -> Migrated:
-    """Apply what is missing, up to number `to`; switch on the claim indexes of `sources`; mend what was lost since.
+    """Apply missing migrations up to number `to`, create the claim indexes of `sources`, and repair what was lost since.
 
-    Safe to run twice, beside live writers, and beside another migrator. A login that may not migrate changes nothing, and
-    succeeds where nothing is missing.
+    Can be run repeatedly, during writes, and at the same time as another migration. A login that may not migrate changes
+    nothing, and succeeds if nothing is missing.
 
     Raises:
-        MigrationFailed: with the file and the reason, or with what a login lacks that may not add it.
+        MigrationFailed: with the file and the reason, or with what is missing if the login may not add it.
         DatabaseUnavailable: the database cannot be reached.
     """
     done = Migrated()
     _require_known(to)
-    with _alone(url) as connection:
+    with _migration_lock(url) as connection:
         if to is None and not _may_migrate(connection):
             _require_nothing(connection, sources)
             return done
         done.repaired.extend(_move_to_queue_schema(connection))
         _drop_invalid_indexes(connection)
         backend = open_backend(url)
-        backend.break_lock()  # only a dead migrator can have left it: the living hold the advisory lock
+        backend.break_lock()  # left by a killed process: a running migration holds the advisory lock
         try:
             for migration in backend.to_apply(read_migrations(str(MIGRATIONS))):
                 if to is not None and number_of(migration.id) > to:
@@ -153,13 +150,13 @@ def migrate(url: str, *, sources: Sequence[str], to: int | None = None) -> Migra
         finally:
             backend.connection.close()
         if to is None:
-            with suppress(psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable):  # mended below
-                done.indexed_sources.extend(_switch_on(connection, sources))
-            if lacking := list(find_schema_differences(connection, sources)):
-                _mend(connection)
-                done.indexed_sources.extend(_switch_on(connection, sources))
+            with suppress(psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable):  # repaired below
+                done.indexed_sources.extend(_enable_sources(connection, sources))
+            if missing := list(find_schema_differences(connection, sources)):
+                _apply_again(connection)
+                done.indexed_sources.extend(_enable_sources(connection, sources))
                 done.remaining.extend(find_schema_differences(connection, sources))
-                done.repaired.extend(one for one in lacking if one not in done.remaining)
+                done.repaired.extend(one for one in missing if one not in done.remaining)
     return done
 
 
@@ -177,15 +174,15 @@ def find_data_loss(url: str, *, to: int) -> list[DataLoss]:
 
 
 def migrate_down(url: str, *, to: int) -> list[str]:
-    """Take back every migration above number `to`, newest first, with the data in what they made; return their names.
+    """Roll back every migration above number `to`, newest first, with its data; return their names.
 
     Raises:
         MigrationFailed: with the file and the reason.
         DatabaseUnavailable: the database cannot be reached.
     """
     _require_known(to)
-    taken_back = []
-    with _alone(url) as connection:
+    rolled_back = []
+    with _migration_lock(url) as connection:
         if misplaced := check_placement(connection, TABLE_COLUMNS, TRIGGERS, VIEWS).misplaced:
             raise MigrationFailed(
                 f"{misplaced[0].sentence}: run `notaflow migrate` first, which moves it; nothing was changed"
@@ -199,10 +196,10 @@ def migrate_down(url: str, *, to: int) -> list[str]:
                     _run_file(connection, _rollback(name))
                     with backend.transaction():
                         backend.unmark_one(known[name])
-                    taken_back.append(name)
+                    rolled_back.append(name)
         finally:
             backend.connection.close()
-    return taken_back
+    return rolled_back
 
 
 def _require_known(number: int | None) -> None:
@@ -212,7 +209,7 @@ def _require_known(number: int | None) -> None:
 
 
 def _move_to_queue_schema(connection: Connection) -> list[str]:
-    """Move our objects to the schema of extraction_queue; return what was wrong. It is all of them or none."""
+    """Move all our objects to the schema of extraction_queue in one transaction; return what was wrong."""
     if queue_schema(connection) is None and (elsewhere := find_unreachable_queues(connection)):
         raise MigrationFailed(
             f"{elsewhere[0]}. Let the path name it (ALTER ROLE … SET search_path), and grant USAGE on it; for a second queue "
@@ -248,7 +245,7 @@ def _require_one_of_each(misplaced: Sequence[Misplaced]) -> None:
 
 
 def _may_migrate(connection: Connection) -> bool:
-    """Whether this login is, or may act as, the owner of the table that the migrations alter; or the table is not there."""
+    """Whether this login is, or may act as, the owner of extraction_queue, or the table does not exist."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         return bool(cursor.execute(_MAY_MIGRATE).fetchone())
 
@@ -264,29 +261,29 @@ def _require_nothing(connection: Connection, sources: Sequence[str]) -> None:
 
 
 @contextmanager
-def _alone(url: str) -> Iterator[Connection]:
-    """Hold the migrators' lock, waiting for another migrator to finish."""
+def _migration_lock(url: str) -> Iterator[Connection]:
+    """Hold the lock for migrations, after waiting for a running migration."""
     with connect(url, limited=False) as connection, connection.cursor(row_factory=scalar_row) as cursor:
         prepare_session(connection)
-        # asked again and again: a statement that waits inside the server would itself hold up a concurrent index build
+        # polled, because a statement that waits in the server would block a concurrent index build
         while not cursor.execute("SELECT pg_try_advisory_lock(%(key)s)", {"key": LOCK_KEY}).fetchone():
             time.sleep(0.2)
-        prepare_session(connection)  # another migrator may have made the queue meanwhile
+        prepare_session(connection)  # another migration may have created the queue meanwhile
         yield connection
 
 
 def _apply(backend: object, migration: object, connection: Connection) -> None:
-    """Apply one file, again after a pause when it met somebody's lock."""
+    """Apply one file; try again after a pause if it hit its lock timeout."""
     name = migration.id  # type: ignore[attr-defined]
     for attempt in range(1, ATTEMPTS + 1):
         try:
             backend.apply_one(migration)  # type: ignore[attr-defined]
         except psycopg.errors.LockNotAvailable:
-            log.warning("migration %s met a lock (try %d of %d)", name, attempt, ATTEMPTS)
+            log.warning("migration %s hit its lock timeout (attempt %d of %d)", name, attempt, ATTEMPTS)
             if attempt == ATTEMPTS:
                 raise MigrationFailed(
                     f"migration {name} could not get its lock on a table: a long transaction holds it. "
-                    "Look at pg_stat_activity, end it, and run `notaflow migrate` again; nothing is half-done."
+                    "Find it in pg_stat_activity, end it, and run `notaflow migrate` again; nothing is half-done."
                 ) from None
             _drop_invalid_indexes(connection)
             time.sleep(attempt)
@@ -300,23 +297,23 @@ def _apply(backend: object, migration: object, connection: Connection) -> None:
 
 
 def _run_file(connection: Connection, path: Path) -> None:
-    # until the file says otherwise: outside a transaction its SET LOCAL does nothing, and the file before it left its own
+    # the default; outside a transaction SET LOCAL has no effect, and the previous file may have set another value
     connection.execute("SET lock_timeout = '5s'")
     for statement in sqlparse.split(path.read_text(encoding="utf-8")):
         try:
             connection.execute(sql.SQL(statement))
         except psycopg.errors.LockNotAvailable:
             raise MigrationFailed(
-                f"{path.parent.name}/{path.name} could not get its lock on a table: a long transaction holds it. Look at "
-                "pg_stat_activity, end it, and run the same command again; it goes on with this file."
+                f"{path.parent.name}/{path.name} could not get its lock on a table: a long transaction holds it. Find "
+                "it in pg_stat_activity, end it, and run the same command again; it continues with this file."
             ) from None
         except psycopg.Error as refused:
             reason = str(refused).splitlines()[0]
             raise MigrationFailed(f"{path.parent.name}/{path.name} failed: {reason}") from refused
 
 
-def _mend(connection: Connection) -> None:
-    """Run every file of this project again: something that a migration made was lost after it, and each can be repeated."""
+def _apply_again(connection: Connection) -> None:
+    """Run every file of this project again, to restore objects that were lost; each file can be repeated."""
     for name in migration_ids():
         if number_of(name) >= FIRST_PROJECT_MIGRATION:
             log.info("running %s again", name)
@@ -325,14 +322,14 @@ def _mend(connection: Connection) -> None:
 
 def _drop_invalid_indexes(connection: Connection) -> None:
     for name in invalid_indexes(connection):
-        log.warning("index %s was left INVALID by a broken-off build; building it anew", name)
+        log.warning("index %s was left INVALID by an interrupted build; building it again", name)
         connection.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(*name.split("."))))
 
 
-def _switch_on(connection: Connection, sources: Sequence[str]) -> list[str]:
-    """Build the claim indexes that are missing; return whose."""
+def _enable_sources(connection: Connection, sources: Sequence[str]) -> list[str]:
+    """Create the missing claim indexes; return their sources."""
     built = []
-    connection.execute("SET lock_timeout = 0")  # a concurrent build waits for others, and blocks nobody
+    connection.execute("SET lock_timeout = 0")  # a concurrent build waits, and blocks no other session
     for source in sources:
         if connection.execute(_HAS_INDEX, {"name": claim_index(source)}).fetchone() is None:
             statement = sql.SQL(_CLAIM_INDEX).format(

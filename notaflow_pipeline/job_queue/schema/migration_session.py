@@ -1,7 +1,7 @@
-"""Database sessions for migrations: no limits of the login's role, and the queue's schema first in the search_path.
+"""Prepares database sessions for migrations: without timeouts, and with the queue's schema first in the search_path.
 
-A role may have a statement_timeout (Supabase sets one). Index builds take as long as the table is large, and the session
-that holds the migrators' lock stands idle meanwhile.
+A role may have a statement_timeout (Supabase sets one), but index builds on large tables take long, and the session that
+holds the migration lock is idle meanwhile.
 """
 
 from urllib.parse import quote, urlencode
@@ -15,7 +15,7 @@ from yoyo.migrations import default_migration_table
 
 from notaflow_pipeline.job_queue.database.search_path import pin_search_path_for_migrations
 
-# of those that this server knows: transaction_timeout came with PostgreSQL 17
+# only those that the server has: transaction_timeout exists since PostgreSQL 17
 _LIFT_LIMITS = """
 SELECT set_config(name, '0', FALSE)
 FROM pg_settings
@@ -25,28 +25,28 @@ WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session
 
 
 def prepare_session(connection: Connection) -> None:
-    """Lift the limits that a role or a database sets, and pin the search_path; migrations set limits of their own."""
+    """Remove timeouts of the role or the database, and set the search_path; migrations set their own timeouts."""
     connection.execute(_LIFT_LIMITS)
     pin_search_path_for_migrations(connection)
 
 
 class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no types
-    """Yoyo's backend, whose sessions are prepared before it creates or reads a table."""
+    """Yoyo's backend with prepared sessions."""
 
     def init_connection(self, connection: Connection) -> None:
-        """Prepare a connection that was just made, or whose transaction was rolled back."""
+        """Prepare a new connection, or one whose transaction was rolled back."""
         prepare_session(connection)
 
 
 def open_backend(url: str) -> DatabaseBackend:
-    """Return yoyo's backend for the database of `url`; its caller closes its connection."""
+    """Return yoyo's backend for the database of `url`; the caller closes its connection."""
     backend = _Backend(parse_uri(yoyo_url(url)), default_migration_table)
     backend.init_database()
     return backend
 
 
 def yoyo_url(url: str) -> str:
-    """Return the same database as yoyo writes it, with psycopg 3; every libpq parameter is kept."""
+    """Return the URL in yoyo's form for psycopg 3, with every libpq parameter."""
     parameters = {key: str(value) for key, value in conninfo_to_dict(url).items() if value is not None}
     user, password = parameters.pop("user", ""), parameters.pop("password", "")
     host, port = parameters.pop("host", ""), parameters.pop("port", "")

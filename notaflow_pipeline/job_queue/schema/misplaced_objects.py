@@ -1,4 +1,4 @@
-"""Finds, and moves, objects of this project that are not in the schema of extraction_queue."""
+"""Finds and moves objects of this project that are not in the schema of extraction_queue."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from psycopg.rows import class_row
 from notaflow_pipeline.job_queue.database.search_path import login_schemas, queue_schema
 
 UNLISTED_COLUMNS = frozenset({"only_row"})
-"""Columns of ours that the pipeline neither reads nor writes."""
+"""Columns of this project's tables that the pipeline neither reads nor writes."""
 
 YOYO_TABLES = ("_yoyo_migration", "_yoyo_log", "_yoyo_version", "yoyo_lock")
-"""Where yoyo keeps what it applied."""
+"""Tables in which yoyo records applied migrations."""
 
-# A schema with a queue of its own has objects of its own. A view of that name is ours when it reads our queue.
+# A schema with its own queue has its own objects. A view of that name is ours if it reads our queue.
 _RELATIONS_ELSEWHERE = """
 SELECT n.nspname AS schema,
        c.relname AS name,
@@ -50,14 +50,14 @@ WHERE c.relname = ANY(%(names)s)
 ORDER BY n.nspname, c.relname
 """
 
-# a function with an empty path names no table, and one without a path of its own uses its caller's
+# a function with an empty path names no table, and one without a path uses that of its caller
 _TRIGGER_FUNCTIONS = """
 SELECT DISTINCT
        n.nspname AS schema,
        p.proname AS name,
        substr(setting, length('search_path=') + 1) AS path,
        setting <> 'search_path=""'
-           AND NOT starts_with(setting || ',', 'search_path=' || quote_ident(%(expected)s) || ',') AS looks_elsewhere
+           AND NOT starts_with(setting || ',', 'search_path=' || quote_ident(%(expected)s) || ',') AS uses_other_schema
 FROM pg_trigger AS t
 JOIN pg_proc AS p ON p.oid = t.tgfoid
 JOIN pg_namespace AS n ON n.oid = p.pronamespace
@@ -79,7 +79,7 @@ ORDER BY n.nspname
 
 @dataclass(frozen=True)
 class Misplaced:
-    """An object that is not where extraction_queue is."""
+    """An object that is not in the schema of extraction_queue."""
 
     kind: str
     """`table`, `view` or `function`."""
@@ -117,29 +117,29 @@ class _Function:
     schema: str
     name: str
     path: str | None
-    looks_elsewhere: bool | None
+    uses_other_schema: bool | None
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where our objects are."""
+    """Which of our objects are in the wrong schema."""
 
     misplaced: list[Misplaced]
-    """Those in another schema than extraction_queue, and not in its own as well."""
+    """Objects in another schema than extraction_queue that are not also in its schema."""
 
     differences: list[str]
-    """A sentence for whatever makes a session find other objects than those beside extraction_queue."""
+    """A sentence for each reason why a session finds other objects than those beside extraction_queue."""
 
 
 def check_placement(
     connection: Connection, columns: Mapping[str, Collection[str]], triggers: Sequence[str], views: Sequence[str]
 ) -> Placement:
-    """Look at where our objects are.
+    """Find objects in the wrong schema.
 
     Args:
-        connection: whose search_path leads to the queue.
-        columns: names of our tables, and of their columns: a table of another program has others.
-        triggers: names of our triggers, whose functions are looked at.
+        connection: its search_path has the queue's schema.
+        columns: names of our tables and their columns; a table of another program has other columns.
+        triggers: names of our triggers, whose functions are checked.
         views: names of our views.
     """
     expected = queue_schema(connection)
@@ -158,19 +158,19 @@ def check_placement(
     sentences = [one.sentence for one in misplaced]
     sentences += _shadows(connection, expected, [one for one in relations if one.is_in_expected])
     for one in functions:
-        if one.looks_elsewhere:
+        if one.uses_other_schema:
             sentences.append(
-                f"function {one.name}() looks for its tables in {one.path}, and extraction_queue is in {expected}"
+                f"function {one.name}() searches its tables in {one.path}, and extraction_queue is in {expected}"
             )
     return Placement(misplaced, sentences)
 
 
 def _shadows(connection: Connection, expected: str, duplicates: Sequence[_Relation]) -> list[str]:
-    """Name what sessions with the login's own path find instead of ours."""
+    """Describe objects that sessions with the login's own path find instead of ours."""
     listed = login_schemas(connection) if duplicates else []
     before = listed[: listed.index(expected)] if expected in listed else []
     return [
-        f"schema {one.schema}, which this login's search_path names before {expected}, holds a {one.kind} {one.name}, too: "
+        f"schema {one.schema}, which this login's search_path names before {expected}, also has a {one.kind} {one.name}: "
         f"remove or rename it, or let the path begin with {expected} (ALTER ROLE … SET search_path)"
         for one in duplicates
         if one.schema in before
@@ -178,7 +178,7 @@ def _shadows(connection: Connection, expected: str, duplicates: Sequence[_Relati
 
 
 def move_to_queue_schema(connection: Connection, misplaced: Sequence[Misplaced], migrations: Collection[str]) -> None:
-    """Move these objects to the queue's schema, and with them yoyo's tables where those know of no other `migrations`."""
+    """Move these objects to the queue's schema, with yoyo's tables unless they record other migrations than `migrations`."""
     for one in misplaced:
         connection.execute(one.remedy)
     for schema, expected in sorted({(one.schema, one.expected) for one in misplaced if one.kind == "table"}):
@@ -209,8 +209,10 @@ def _is_ours(one: _Relation, columns: Mapping[str, Collection[str]]) -> bool:
 
 
 def find_unreachable_queues(connection: Connection) -> list[str]:
-    """Return a sentence for each extraction_queue that the login's search_path does not lead to."""
-    sentence = "extraction_queue is in schema {}, which this login's search_path does not name or which is closed to it"
+    """Return a sentence for each extraction_queue in a schema that the login's search_path does not have."""
+    sentence = (
+        "extraction_queue is in schema {}, which this login's search_path does not name, or for which it lacks USAGE"
+    )
     return [sentence.format(schema) for (schema,) in connection.execute(_OTHER_QUEUES)]
 
 

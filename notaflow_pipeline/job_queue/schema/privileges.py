@@ -1,6 +1,6 @@
-"""What a worker's login lacks in rights, in words, before any row is touched.
+"""Checks that a worker's login has the privileges that it needs, before any row is changed.
 
-What does not belong here: granting them (`roles.sql`), and what the schema lacks (`schema.check`).
+`roles.sql` grants them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from psycopg import Connection
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch, summarize
 from notaflow_pipeline.job_queue.schema.columns import TABLE_COLUMNS
 
-# table -> right -> columns; all columns where none are named. As `roles.sql` grants them to notaflow_worker
+# table -> privilege -> columns, or () for all columns; as granted to notaflow_worker in `roles.sql`
 WRITES: dict[str, dict[str, Sequence[str]]] = {
     "extraction_queue": {
         "UPDATE": (
@@ -73,9 +73,9 @@ WRITES: dict[str, dict[str, Sequence[str]]] = {
 }
 
 HOUSEKEEPERS = ("ocr_pruning",)
-"""Tables that a worker neither reads nor writes."""
+"""Tables of the housekeeper, which a worker neither reads nor writes."""
 
-# a right on columns is there, too, where it is held on their table; DELETE is of tables alone
+# a privilege on a table includes its columns; DELETE exists for tables only
 _MISSING = """
 WITH needed AS (
     SELECT *
@@ -100,7 +100,7 @@ GROUP BY relation, privilege
 ORDER BY relation, privilege
 """
 
-# where a table's row-level security applies to this login and no policy lets it see a row
+# tables whose row-level security applies to this login without a policy that shows it a row
 _HIDDEN = """
 SELECT c.relname
 FROM pg_class AS c
@@ -119,23 +119,23 @@ ORDER BY c.relname
 
 
 def require_privileges(connection: Connection) -> None:
-    """Refuse to start where this login may not do what a worker does.
+    """Raise if this login lacks a privilege that a worker needs.
 
     Raises:
-        SchemaMismatch: with the first missing rights and what to do.
+        SchemaMismatch: with the first missing privileges and what to do.
     """
     missing = list(missing_privileges(connection))
     if missing:
         raise SchemaMismatch(
-            f"this login cannot do a worker's work: {summarize(missing)}. `notaflow migrate --roles`, run with the owner's "
-            "login, grants its role what it needs; docs/security.md says which role may what. No row was touched."
+            f"this login lacks privileges of a worker: {summarize(missing)}. `notaflow migrate --roles`, run with the "
+            "owner's login, grants them to its role; docs/security.md says which role may what. No row was changed."
         )
 
 
 def missing_privileges(connection: Connection) -> Iterator[str]:
-    """Yield what this login may not do that a worker must, a sentence each; nothing when it may do everything.
+    """Yield a sentence for each missing privilege of a worker.
 
-    Tables and columns that are not there are passed over: `find_schema_differences` names them.
+    Missing tables and columns are skipped: `find_schema_differences` reports them.
     """
     needed = [*_reads(), *_writes()]
     relations, rights, columns = zip(*needed, strict=True)

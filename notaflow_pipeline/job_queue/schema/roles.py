@@ -1,7 +1,4 @@
-"""Who may do what in the database: group roles for workers, dashboards, migrations and Dagster, made by its owner.
-
-What does not belong here: the roles and rights themselves (`roles.sql`, which `psql -f` runs as well).
-"""
+"""Creates the database's group roles and grants their privileges, with `roles.sql`, which `psql -f` can also run."""
 
 from pathlib import Path
 
@@ -25,12 +22,12 @@ WHERE rolname = %(worker)s
 
 
 def grant_roles(url: str) -> list[str]:
-    """Make the roles that are missing, and grant each its rights on this database; return the server's warnings.
+    """Create the missing roles, and grant each its privileges on this database; return the server's warnings.
 
-    Safe to run again, beside live workers.
+    Can be run repeatedly, while workers are running.
 
     Raises:
-        MigrationFailed: the login may not do this, or the schema is not there; nothing was changed.
+        MigrationFailed: the login may not do this, or the schema is missing; nothing was changed.
         DatabaseUnavailable: the database cannot be reached.
     """
     statements = ROLES.read_text(encoding="utf-8")
@@ -58,7 +55,7 @@ def grant_roles(url: str) -> list[str]:
 
 
 def has_roles(url: str) -> bool:
-    """Whether the roles were made on this server; then what a migration makes anew needs their rights again.
+    """Whether the roles exist on this server; then objects that a migration creates need grants.
 
     Raises:
         DatabaseUnavailable: the database cannot be reached.

@@ -1,4 +1,4 @@
-"""Counts what taking migrations back would delete: rows of tables that go, and values in columns that go."""
+"""Counts the data that rolling back migrations would delete: rows of dropped tables, and values of dropped columns."""
 
 import re
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ _ALTERED_TABLE = re.compile(r"^ALTER TABLE (\w+)\n((?:    DROP COLUMN IF EXISTS 
 _DROPPED_COLUMN = re.compile(r"DROP COLUMN IF EXISTS (\w+)")
 
 REBUILT = frozenset({"ocr_source"})
-"""Tables whose rows `notaflow migrate` writes from the settings."""
+"""Tables whose rows `notaflow migrate` restores from the settings."""
 
-# a column that holds its default holds nothing that anybody wrote
+# values that equal the default were not written by a program
 _COLUMNS = """
 SELECT a.attname, COALESCE(pg_get_expr(d.adbin, d.adrelid), 'NULL')
 FROM pg_attribute AS a
@@ -31,30 +31,30 @@ ORDER BY a.attname
 
 @dataclass(frozen=True)
 class DataLoss:
-    """Rows of one table that would go, or whose values in some columns would."""
+    """The rows of a table that would be deleted, or whose values in some columns would be."""
 
     table: str
     columns: tuple[str, ...]
-    """Empty when the whole table goes."""
+    """Empty if the whole table is dropped."""
 
     rows: int
 
     def __str__(self) -> str:
-        """Say it in a line."""
+        """Describe it in a line."""
         rows = f"{self.rows:,} {'row' if self.rows == 1 else 'rows'} of {self.table}"
         return f"{', '.join(self.columns)} of {rows}" if self.columns else rows
 
 
 def count_data_loss(connection: Connection, rollbacks: Sequence[Path]) -> list[DataLoss]:
-    """Return what these rollback files would delete, largest first; tables and columns without data are left out."""
+    """Return what these rollback files would delete, largest first, without empty tables and columns."""
     text = "\n".join(path.read_text(encoding="utf-8") for path in rollbacks)
     tables = set(_DROPPED_TABLE.findall(text))
     columns: dict[str, set[str]] = {}
     for table, drops in _ALTERED_TABLE.findall(text):
         columns.setdefault(table, set()).update(_DROPPED_COLUMN.findall(drops))
-    losses = [_rows(connection, table) for table in sorted(tables - REBUILT)]
-    losses += [_values(connection, table, columns[table]) for table in sorted(columns.keys() - tables)]
-    return sorted((one for one in losses if one.rows), key=lambda one: -one.rows)
+    found = [_rows(connection, table) for table in sorted(tables - REBUILT)]
+    found += [_values(connection, table, columns[table]) for table in sorted(columns.keys() - tables)]
+    return sorted((one for one in found if one.rows), key=lambda one: -one.rows)
 
 
 def _rows(connection: Connection, table: str) -> DataLoss:

@@ -9,7 +9,7 @@ from psycopg import Connection, sql
 from notaflow_pipeline.job_queue.database import chunks, sessions
 from notaflow_pipeline.job_queue.database.chunks import Changed
 from notaflow_pipeline.job_queue.maintenance import recovery_poll
-from notaflow_pipeline.job_queue.maintenance.recovery import recover
+from notaflow_pipeline.job_queue.maintenance.recovery import RecoveryTerms, recover
 from notaflow_pipeline.job_queue.maintenance.recovery_poll import count_needing_recovery
 from notaflow_pipeline.job_queue.maintenance.requeue import (
     Exhausted,
@@ -102,10 +102,7 @@ def test_recovery_of_many_rows_takes_several_transactions(connection: Connection
     told: list[tuple[str, int]] = []
     recovered = recover(
         connection,
-        sources=["index"],
-        stuck_after=STUCK_AFTER,
-        mirror_errors=True,
-        exhausted_status=3,
+        RecoveryTerms(["index"], STUCK_AFTER),
         on_progress=lambda what, rows: told.append((what, rows)),
     )
     assert recovered == repaired(stuck_elsewhere=35)
@@ -172,9 +169,7 @@ def test_recovery_that_runs_out_of_time_is_continued_by_the_next(connection: Con
     add_document(connection, ocr_max_attempts=None)
     done = []
     for _ in range(3):
-        recovered = recover(
-            connection, sources=["index"], stuck_after=STUCK_AFTER, mirror_errors=True, exhausted_status=3, seconds=0
-        )
+        recovered = recover(connection, RecoveryTerms(["index"], STUCK_AFTER), seconds=0)
         done.append((recovered.stuck_elsewhere, recovered.missing_maxima, recovered.complete))
     assert done[0] == (10, 1, False)
     assert [one[0] for one in done] == [10, 10, 5]

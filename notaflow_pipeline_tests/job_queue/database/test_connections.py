@@ -248,7 +248,7 @@ def test_transaction_of_a_client_that_fell_silent_is_ended_by_the_server(
 
 @pytest.mark.parametrize(
     ("state", "said"),
-    [("53100", "the database's disk is full"), ("57P03", "the database is away (CannotConnectNow)")],
+    [("53100", "the database's disk is full"), ("57P03", "the database is unavailable (CannotConnectNow)")],
 )
 def test_what_has_to_pass_is_said_without_the_errors_own_words(server_url: str, state: str, said: str) -> None:
     fail = f"DO $$ BEGIN RAISE EXCEPTION 'Marie Tremblay' USING ERRCODE = '{state}'; END $$"

@@ -3,15 +3,15 @@
 import threading
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.job_queue import lease_renewal, releases
-from notaflow_pipeline.job_queue.maintenance.recovery import LEASE_EXPIRED, STUCK_ELSEWHERE, Recovered
 from notaflow_pipeline.job_queue.maintenance.recovery_poll import count_needing_recovery
+from notaflow_pipeline.job_queue.maintenance.repairs import LEASE_EXPIRED, STUCK_ELSEWHERE
 from notaflow_pipeline.job_queue.model import ERROR_PREFIX
 from notaflow_pipeline_tests.job_queue.conftest import (
     BLANK,
@@ -33,6 +33,9 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     sweep,
 )
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
+
+if TYPE_CHECKING:
+    from notaflow_pipeline.job_queue.maintenance.recovery import Recovered
 
 NOTHING = repaired()
 

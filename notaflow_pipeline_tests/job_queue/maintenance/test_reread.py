@@ -13,7 +13,7 @@ from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue import claims, outcomes, queries, releases
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.invariants import find_violations
-from notaflow_pipeline.job_queue.maintenance.recovery import recover
+from notaflow_pipeline.job_queue.maintenance.recovery import RecoveryTerms, recover
 from notaflow_pipeline.job_queue.model import Claim, Failure, OcrResult, Recording
 from notaflow_pipeline_tests.job_queue.conftest import reread, succeed
 
@@ -78,7 +78,7 @@ def test_new_text_replaces_the_old_when_it_is_there_and_not_before(connection: C
 
 def killed(connection: Connection, held: Claim) -> None:
     connection.execute("UPDATE ocr_attempt SET lease_expires_at = claimed_at WHERE id = %s", [held.token])
-    recover(connection, sources=["index"], stuck_after=timedelta(1), mirror_errors=True, exhausted_status=3)
+    recover(connection, RecoveryTerms(["index"], timedelta(1)))
 
 
 ENDS: dict[str, Callable[[Connection, Claim], object]] = {

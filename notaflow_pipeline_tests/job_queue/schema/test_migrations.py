@@ -376,7 +376,7 @@ def test_invalid_leftover_of_the_document_s_index_is_named_and_built_anew(notafl
     name = "idx_extraction_queue_ocr_stuck"
     with on(notaflow_url) as connection:
         leave_invalid(connection, name)
-        assert f"index {name} is INVALID (a concurrent build was broken off)" in differences(connection)
+        assert f"index {name} is INVALID (a concurrent build was interrupted)" in differences(connection)
         migrate(notaflow_url, sources=["index"])
         assert differences(connection) == []
         built = (
@@ -398,7 +398,7 @@ def test_index_that_became_invalid_after_its_migration_is_built_anew(database_ur
     name = "idx_extraction_queue_ocr_ready"
     with on(database_url) as connection:
         connection.execute("UPDATE pg_index SET indisvalid = FALSE WHERE indexrelid = %s::regclass", [name])
-        assert differences(connection) == [f"index {name} is INVALID (a concurrent build was broken off)"]
+        assert differences(connection) == [f"index {name} is INVALID (a concurrent build was interrupted)"]
         migrate(database_url, sources=["index"])
         assert differences(connection) == []
 
@@ -452,12 +452,12 @@ DAMAGE = [
     (
         "DROP INDEX idx_extraction_queue_ocr_active; "  # noqa: ISC004 - two statements
         "CREATE INDEX idx_extraction_queue_ocr_active ON extraction_queue (id)",
-        "index idx_extraction_queue_ocr_active is defined otherwise: "  # noqa: ISC004 - one long line
+        "index idx_extraction_queue_ocr_active has another definition: "  # noqa: ISC004 - one long line
         "CREATE INDEX idx_extraction_queue_ocr_active ON public.extraction_queue USING btree (id)",
     ),
     (
         "DROP INDEX ocr_attempt_one_open",
-        "index ocr_attempt_one_open is missing: nothing keeps two claims of one document apart",
+        "index ocr_attempt_one_open is missing: one document can be claimed twice",
     ),
     (
         "ALTER TABLE extraction_queue DISABLE TRIGGER ocr_changed_elsewhere",
@@ -469,7 +469,7 @@ DAMAGE = [
     ("DROP VIEW ocr_failed_jobs", "view ocr_failed_jobs is missing"),
     (
         "ALTER FUNCTION ocr_keep_old_text() SECURITY INVOKER",
-        "function ocr_keep_old_text() runs as whoever writes, and cannot bring back a text's times for all of them",
+        "function ocr_keep_old_text() runs with the privileges of its caller, which may not suffice",
     ),
 ]
 
@@ -483,7 +483,7 @@ def test_every_difference_is_named_in_words(connection: Connection) -> None:
             # what a dropped table or column takes with it is views, indexes and triggers
             others = [one for one in found if one != sentence and not one.startswith(("view ", "index ", "trigger "))]
             assert others == []
-            with pytest.raises(SchemaMismatch, match=r"not ready for OCR: .* No row was touched"):
+            with pytest.raises(SchemaMismatch, match=r"not ready for OCR: .* No row was changed"):
                 require_schema(connection, ["index"])
     assert differences(connection) == []
 
@@ -497,7 +497,7 @@ def test_claim_index_with_another_condition_is_named(connection: Connection) -> 
           AND (ocr_attempts IS NULL OR ocr_attempts < ocr_max_attempts)
     """)
     [difference] = differences(connection)
-    assert difference.startswith(f"index {name} is defined otherwise: CREATE INDEX {name}")
+    assert difference.startswith(f"index {name} has another definition: CREATE INDEX {name}")
 
 
 def test_index_on_open_attempts_that_is_not_unique_is_named(connection: Connection) -> None:
@@ -525,7 +525,7 @@ def test_column_that_was_dropped_after_all_migrations_is_mended_with_its_indexes
 
 
 def test_schema_of_an_empty_database_is_refused_with_the_command_that_mends_it(empty_database_url: str) -> None:
-    with on(empty_database_url) as connection, pytest.raises(SchemaMismatch, match="`notaflow migrate` mends it"):
+    with on(empty_database_url) as connection, pytest.raises(SchemaMismatch, match="`notaflow migrate` repairs it"):
         require_schema(connection, ["index"])
 
 

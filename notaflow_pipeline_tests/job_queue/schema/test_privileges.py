@@ -20,7 +20,7 @@ def test_owner_and_worker_lack_nothing(connection: Connection, worker: Connectio
 def test_others_lack_a_workers_rights(connection: Connection, database_url: str, role: str) -> None:
     with (
         logged_in(connection, database_url, role) as one,
-        pytest.raises(SchemaMismatch, match=r"cannot do a worker's work"),
+        pytest.raises(SchemaMismatch, match=r"lacks privileges of a worker"),
     ):
         require_privileges(one)
 

@@ -12,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 from notaflow_pipeline.job_queue import lease_renewal, releases
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.invariants import find_violations
-from notaflow_pipeline.job_queue.maintenance.recovery import recover
+from notaflow_pipeline.job_queue.maintenance.recovery import RecoveryTerms, recover
 from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter
 from notaflow_pipeline.job_queue.maintenance.reread import request_reread
 from notaflow_pipeline.job_queue.maintenance.retention import prune_attempts
@@ -261,9 +261,7 @@ def test_login_without_superuser_grants_and_who_may_not_is_told(
             worker_url = make_conninfo(database_url, dbname=name)
             with logged_in(connection, worker_url, WORKER) as worker:
                 assert succeed(worker, claim_one(worker), READING)
-                assert recover(
-                    worker, sources=["index"], stuck_after=timedelta(minutes=10), mirror_errors=True, exhausted_status=3
-                )
+                assert recover(worker, RecoveryTerms(["index"], timedelta(minutes=10)))
             assert migrate(url, sources=["index"]) == Migrated()
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 

@@ -177,7 +177,7 @@ def test_moved_queue_takes_our_objects_along(connection: Connection, database_ur
     connection.execute("ALTER TABLE extraction_queue SET SCHEMA app")
     connection.execute("ALTER TABLE extraction_status SET SCHEMA app")
     set_path(database_url, "public, app")
-    assert "function ocr_keep_old_text() looks for its tables in public, pg_temp, and extraction_queue is in app" in (
+    assert "function ocr_keep_old_text() searches its tables in public, pg_temp, and extraction_queue is in app" in (
         differences(database_url)
     )
     migrate(database_url, sources=["index"])

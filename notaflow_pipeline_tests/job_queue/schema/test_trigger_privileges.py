@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.owner, pytest.mark.direct]
 
 SECRET = "Vente du lot 3 770 292"
 
-DONE = ClaimCheck(ok=True, detail="a document was claimed and finished, and all of it undone")
+DONE = ClaimCheck(ok=True, detail="a document was claimed and finished, and everything was rolled back")
 
 # what a NotaFlow database may have: every change of a row is written down, with the row
 AUDIT: LiteralString = """
