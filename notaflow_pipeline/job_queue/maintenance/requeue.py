@@ -56,8 +56,8 @@ _UNDATED = sql.SQL("""q.ocr_last_error_at IS NULL
   AND (%(after)s::uuid IS NULL OR q.id > %(after)s)""")
 
 # A document's kind of failure is that of its last counted attempt. Excluded are documents that were requeued since the
-# command started and are exhausted again, or the command might never end, and documents whose number of attempts cannot grow because
-# another program wrote the largest integer.
+# command started and are exhausted again, or the command might never end, and documents whose number of attempts cannot
+# grow because another program wrote the largest integer.
 _SELECT = sql.SQL("""
 SELECT q.id, q.document_number, q.document_source, q.ocr_attempts, last.failure_kind, q.ocr_last_error_at,
        (SELECT count(*) FROM ocr_round AS r WHERE r.queue_id = q.id)::integer AS requeues
