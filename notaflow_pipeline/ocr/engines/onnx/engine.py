@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.engines.interface import NOTHING, Recognition, Segmentation, no_language, recognition_of
 from notaflow_pipeline.ocr.engines.models import for_typescript, installed_languages
 from notaflow_pipeline.ocr.engines.onnx.layout_units import Unit, find_units
@@ -17,7 +18,7 @@ from notaflow_pipeline.ocr.engines.onnx.session import load_model
 from notaflow_pipeline.ocr.engines.onnx.unit_reader import UnitReader
 from notaflow_pipeline.ocr.engines.onnx.word_boxes import word_boxes
 from notaflow_pipeline.ocr.engines.tesseract_library import leptonica_silenced
-from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind
+from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable
 from notaflow_pipeline.ocr.layout import RULE, Word
 from notaflow_pipeline.ocr.preparing import is_blank
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, FailureKind, out_of_memory
+from notaflow_pipeline.failures import FailureKind
+from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, out_of_memory
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
