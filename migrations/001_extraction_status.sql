@@ -1,4 +1,4 @@
--- The statuses of NotaFlow, where its own tables do not stand yet (local use, tests).
+-- Creates the statuses of NotaFlow if its own tables do not exist (local use, tests).
 -- On a NotaFlow database this changes nothing.
 
 DO $$

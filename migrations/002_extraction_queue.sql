@@ -1,5 +1,5 @@
 -- depends: 001_extraction_status
--- The queue as NotaFlow has it before OCR tracking, where it does not stand yet (local use, tests).
+-- Creates the queue as NotaFlow has it before OCR tracking, if it does not exist (local use, tests).
 -- On a NotaFlow database this changes nothing. "attemtps" is the column's real name.
 
 DO $$

@@ -1,9 +1,9 @@
 -- depends: 002_extraction_queue
 -- transactional: false
--- OCR job tracking, as the document of 2025-10-10 specifies it: status 6, seven columns, two indexes.
--- Not transactional because CREATE INDEX CONCURRENTLY cannot be; every statement can be run again.
+-- Adds OCR job tracking as the requirements of 2025-10-10 specify it: status 6, seven columns, two indexes.
+-- Not transactional, because CREATE INDEX CONCURRENTLY cannot run in a transaction; every statement can be run again.
 
--- ADD COLUMN waits for every reader before it and holds up everyone behind it: give up rather than queue for long
+-- ADD COLUMN waits for all earlier readers and blocks all later sessions: fail instead of waiting for long
 SET lock_timeout = '5s';
 
 -- The table is NotaFlow's, and may have an id that is always generated, no key, a serial, or columns that are not known here.
@@ -63,7 +63,7 @@ COMMENT ON COLUMN extraction_queue.ocr_max_attempts IS 'Maximum number of OCR at
 COMMENT ON COLUMN extraction_queue.ocr_error IS 'Most recent OCR-specific error message';
 COMMENT ON COLUMN extraction_queue.ocr_last_error_at IS 'Timestamp of the most recent OCR error';
 
--- a concurrent build blocks nobody while it waits, and a timeout would leave an INVALID index behind
+-- a concurrent build blocks no other session while it waits, and a timeout would leave an INVALID index
 SET lock_timeout = 0;
 
 CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_extraction_queue_ocr_ready

@@ -1,6 +1,6 @@
 -- depends: 005_add_ocr_tracking
--- One row per claim. It is the claim's token and lease while open, and the history that every rate is computed from.
--- No foreign key to the queue: the history outlives its row, and deleting a document must not scan it.
+-- Creates the table of attempts, one row per claim: the claim's token and lease while it is open, and the history from which
+-- all rates are computed. No foreign key to the queue: the history stays when a document is deleted, which must not scan it.
 
 SET LOCAL lock_timeout = '5s';
 
@@ -37,7 +37,7 @@ COMMENT ON COLUMN ocr_attempt.run_id IS 'The Dagster run; NULL outside Dagster';
 COMMENT ON COLUMN ocr_attempt.mean_confidence IS '0 to 100, over recognised words; NULL without words';
 COMMENT ON COLUMN ocr_attempt.text_sha256 IS 'Digest of the accepted text, so that file_content can be checked against its attempt';
 
--- at most one open claim per document, whatever the code does
+-- at most one open claim per document
 -- squawk-ignore require-concurrent-index-creation
 CREATE UNIQUE INDEX IF NOT EXISTS ocr_attempt_one_open
     ON ocr_attempt (queue_id)

@@ -1,5 +1,5 @@
 -- depends: 008_ocr_claim_indexes
--- The document's five monitoring queries, to the letter, and the exact list of exhausted documents.
+-- Creates views of the five monitoring queries of the requirements, word for word, and the exact list of exhausted documents.
 
 SET LOCAL lock_timeout = '5s';
 
@@ -46,7 +46,7 @@ FROM extraction_queue
 WHERE ocr_completed_at IS NOT NULL
   AND ocr_started_at IS NOT NULL;
 
--- which sources are OCRed here; `notaflow migrate` keeps it equal to OCR_SOURCES
+-- the enabled sources; `notaflow migrate` keeps it equal to OCR_SOURCES
 CREATE TABLE IF NOT EXISTS ocr_source (
     document_source TEXT PRIMARY KEY
         CONSTRAINT ocr_source_can_be_read CHECK (document_source IN ('index', 'acte'))
@@ -58,7 +58,7 @@ INSERT INTO ocr_source (document_source)
 VALUES ('index')
 ON CONFLICT (document_source) DO NOTHING;
 
--- the failed query also returns running, blank, sent-back and never-tried rows; this one returns none of them
+-- unlike the failed query, without running, blank, requeued and never tried rows
 CREATE OR REPLACE VIEW ocr_exhausted_documents AS
 SELECT q.id, q.document_number, q.document_source, q.ocr_attempts, q.ocr_max_attempts,
        q.ocr_error, q.ocr_last_error_at, q.created_at

@@ -1,5 +1,5 @@
 -- depends: 009_ocr_views
--- Daily figures for SQL users and alerts: one row per day and source, and 'all' for the sum.
+-- Creates the daily tables for SQL users and alerts: one row per day and source, and 'all' for the sum.
 
 SET LOCAL lock_timeout = '5s';
 

@@ -1,5 +1,5 @@
 -- depends: 010_ocr_daily_tables
--- Documents that were sent round again, and the switch that stops new work.
+-- Creates the table of requeues, and the pause of claims.
 
 SET LOCAL lock_timeout = '5s';
 
@@ -23,7 +23,7 @@ CREATE INDEX IF NOT EXISTS ocr_round_run_id
     ON ocr_round (run_id)
     WHERE run_id IS NOT NULL;
 
--- at most one row: while it stands, no new work is begun
+-- at most one row: while it exists, nothing is claimed
 CREATE TABLE IF NOT EXISTS ocr_pause (
     only_row BOOLEAN PRIMARY KEY DEFAULT TRUE
         CONSTRAINT ocr_pause_one_row CHECK (only_row),

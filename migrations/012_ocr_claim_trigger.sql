@@ -1,6 +1,6 @@
 -- depends: 011_ocr_rounds
--- A program that knows nothing of tokens takes a row away from 6: the token goes with it, so that the worker whose claim
--- it was cannot finish the row once somebody else has set it to 6 again.
+-- Adds a trigger that removes the token when a program without tokens changes the status from 6, so that the worker with the
+-- claim cannot finish the row after another program has set it to 6 again.
 
 SET LOCAL lock_timeout = '5s';
 

@@ -1,6 +1,6 @@
 -- depends: 012_ocr_claim_trigger
 -- transactional: false
--- Rows that have a text and are still ready: in no list of the document, and repaired by recovery.
+-- Adds an index of rows at 3 with a text: no list of the requirements contains them, and recovery repairs them.
 SET lock_timeout = 0;
 
 CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_extraction_queue_ocr_limbo

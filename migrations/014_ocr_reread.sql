@@ -1,6 +1,6 @@
 -- depends: 013_ocr_limbo_index
 -- transactional: false
--- Finished documents that are to be read again (another engine, another language): the old text stays until the new is there.
+-- Adds rereading of finished documents, for example with another engine: the old text stays until the new one is recorded.
 SET lock_timeout = '5s';
 
 ALTER TABLE extraction_queue
@@ -38,8 +38,8 @@ BEGIN
 END
 $$;
 
--- Whichever way reading again came to nothing (failed, given back, recovered, reset by another program), the document is
--- again what it was: done, with its text and that text's times. When its attempts are used up, that is the end of it.
+-- However rereading ends without a text (failed, released, recovered, reset by another program), the document returns to 5
+-- with its text and that text's times. When its attempts are used up, it is not reread any more.
 CREATE OR REPLACE TRIGGER ocr_keep_old_text
     BEFORE UPDATE OF status_id ON extraction_queue
     FOR EACH ROW

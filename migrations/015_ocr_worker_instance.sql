@@ -1,5 +1,5 @@
 -- depends: 014_ocr_reread
--- Which process claimed: a worker that is interrupted just after a claim was committed gives it back without knowing it.
+-- Adds the claiming process, so that a worker that is interrupted just after the commit of a claim can release it.
 
 SET LOCAL lock_timeout = '5s';
 

@@ -1,5 +1,5 @@
 -- depends: 015_ocr_worker_instance
--- How well a document was read, beside its mean confidence: which pages came out in which way, and how many words are unsure.
+-- Adds measures of quality beside the mean confidence: pages by result, and the share of uncertain words.
 
 SET LOCAL lock_timeout = '5s';
 

@@ -1,5 +1,5 @@
 -- depends: 016_ocr_quality
--- What is alarming, what was said about it, and to whom: conditions, and an outbox of messages with one delivery per receiver.
+-- Creates the tables of alerts: open conditions, and an outbox of messages with one delivery per receiver.
 
 SET LOCAL lock_timeout = '5s';
 
@@ -62,13 +62,13 @@ CREATE INDEX IF NOT EXISTS ocr_alert_delivery_pending
     ON ocr_alert_delivery (receiver, message_id)
     WHERE delivered_at IS NULL;
 
--- how far the streams of Dagster's events were read; moves in the transaction that writes what followed from them
+-- the position up to which each stream of Dagster's events was read; updated in the transaction that handles the events
 CREATE TABLE IF NOT EXISTS ocr_alert_position (
     stream TEXT PRIMARY KEY,
     position BIGINT NOT NULL
 );
 
--- at most one row: since when documents are ready and nobody claims any
+-- at most one row: since when documents are ready and none is claimed
 CREATE TABLE IF NOT EXISTS ocr_progress_watch (
     only_row BOOLEAN PRIMARY KEY DEFAULT TRUE
         CONSTRAINT ocr_progress_watch_one_row CHECK (only_row),
@@ -76,7 +76,7 @@ CREATE TABLE IF NOT EXISTS ocr_progress_watch (
     idle_since TIMESTAMPTZ NOT NULL
 );
 
--- at most one row: up to when a person has looked at the exhausted documents
+-- at most one row: until when a person has seen the exhausted documents
 CREATE TABLE IF NOT EXISTS ocr_exhausted_seen (
     only_row BOOLEAN PRIMARY KEY DEFAULT TRUE
         CONSTRAINT ocr_exhausted_seen_one_row CHECK (only_row),

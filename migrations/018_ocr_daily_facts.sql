@@ -1,5 +1,5 @@
 -- depends: 017_ocr_alerts
--- What the daily tables need to know of an attempt and cannot find out afterwards, and how far the history was pruned.
+-- Adds facts of an attempt that the daily tables need and that cannot be derived later, and how far the history was pruned.
 
 SET LOCAL lock_timeout = '5s';
 

@@ -1,5 +1,5 @@
 -- depends: 018_ocr_daily_facts
--- Where the next look for old attempts goes on when one ran out of time. How far they were removed stands in ocr_attempts_pruned.
+-- Adds the position at which pruning continues after it ran out of time. ocr_attempts_pruned has how far attempts were removed.
 
 SET LOCAL lock_timeout = '5s';
 

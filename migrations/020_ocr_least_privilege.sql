@@ -1,11 +1,11 @@
 -- depends: 019_ocr_pruning
--- What must hold whoever writes the queue: the trigger that brings a text's times back finds them, and nobody reaches our tables
--- through an API that serves whatever lies in the schema. Roles are made by `notaflow migrate --roles`, not here (see there).
+-- Lets the trigger that restores a text's times run as its owner, and revokes access to our tables from the roles of Supabase's
+-- public API. `notaflow migrate --roles` creates the roles.
 
 SET LOCAL lock_timeout = '5s';
 
--- Another program that resets a row may not read ocr_attempt, or row-level security hides it: the times would become NULL. So the
--- function runs as its owner. Its tables are looked for in the queue's own schema, and last in the caller's temporary one.
+-- A program that resets a row may lack SELECT on ocr_attempt, or row-level security may hide its rows: the times would become
+-- NULL. So the function runs as its owner. It finds tables in the queue's schema, and last in the caller's temporary schema.
 DO $$
 BEGIN
     EXECUTE format(
@@ -16,8 +16,8 @@ BEGIN
 END
 $$;
 
--- Supabase grants everything on every new table to the roles of its public API; row-level security is off on ours unless
--- somebody switches it on, and a view reads with its owner's rights.
+-- Supabase grants everything on every new table to the roles of its public API; row-level security is off on our tables unless
+-- it is enabled, and a view reads with its owner's privileges.
 DO $$
 DECLARE
     api_role TEXT;

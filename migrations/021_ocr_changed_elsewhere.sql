@@ -1,6 +1,6 @@
 -- depends: 020_ocr_least_privilege
--- What it means for a claim, a text and a request to reread that another program changes a row. Whatever this project does to
--- a claim writes another token; other programs know of none, and that is how they are told apart.
+-- Handles changes of rows by other programs: their effect on claims, texts and requests to reread. This project writes a new
+-- token with each change of a claim; other programs write none, which distinguishes them.
 
 SET LOCAL lock_timeout = '5s';
 
@@ -14,11 +14,10 @@ ALTER TABLE ocr_attempt
 
 COMMENT ON COLUMN ocr_attempt.retry_at IS 'Up to when a failure made its document wait for the next attempt';
 
--- It ends our claim, unless it left the row under the same claim, and withdraws a request to reread: the row is what that
--- program made of it.
+-- Such a change ends our claim, unless the row keeps the claim, and withdraws a request to reread.
 --
--- Many programs keep times in milliseconds: one that writes back a row as it read it cuts off what is finer, and claims nothing.
--- Nor does one that empties these columns: whoever claims says since when, or who.
+-- Many programs keep times in milliseconds: writing back a row truncates its times, which is not a claim. Nor is a change that
+-- sets these columns to NULL: a claim sets the time or the worker.
 CREATE OR REPLACE FUNCTION ocr_changed_elsewhere()
 RETURNS TRIGGER
 LANGUAGE plpgsql
@@ -46,7 +45,7 @@ BEGIN
 END
 $$;
 
--- The condition keeps most updates from calling the function, and is short, because the server reads it anew for each statement.
+-- The condition avoids calling the function for most updates, and is short, because the server parses it for each statement.
 CREATE OR REPLACE TRIGGER ocr_changed_elsewhere
     BEFORE UPDATE OF status_id, ocr_attempts, ocr_max_attempts, ocr_worker_id, file_content ON extraction_queue
     FOR EACH ROW
@@ -105,9 +104,9 @@ BEGIN
 END
 $$;
 
--- A document that was to be reread is again what it was (done, with its text and that text's times) whichever way rereading
--- came to nothing; so is one into which another program wrote a text while it was being read. One whose text was deleted
--- meanwhile is not done: status 5 means that there is a text. When its attempts are used up, it is not reread any more.
+-- A document that was to be reread returns to 5 with its text and that text's times, however rereading ends without a text; so
+-- does one for which another program wrote a text meanwhile. If its text was deleted meanwhile, it is not at 5, which means that
+-- there is a text. When its attempts are used up, it is not reread any more.
 CREATE OR REPLACE TRIGGER ocr_keep_old_text
     BEFORE UPDATE OF status_id ON extraction_queue
     FOR EACH ROW

@@ -1,7 +1,7 @@
 -- depends: 021_ocr_changed_elsewhere
 -- transactional: false
--- A hundred thousand documents in backoff at the head of the claim's index made every claim walk over them. Now they lie in an
--- index of their own until their backoff is over.
+-- Moves documents in backoff to their own index: with a hundred thousand of them at the head of the claim index, every claim
+-- read them all.
 SET lock_timeout = 0;
 
 CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_extraction_queue_ocr_backoff
@@ -10,7 +10,7 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_extraction_queue_ocr_backoff
       AND file_content IS NULL
       AND ocr_next_attempt_at IS NOT NULL;
 
--- the attempts' condition stands in the very form in which the claim repeats it, or the planner does not see that it is implied
+-- the condition on attempts must be written as in the claim, or the planner does not use the index
 CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_extraction_queue_ocr_next_index
     ON extraction_queue (ocr_priority DESC, created_at, id)
     WHERE status_id = 3

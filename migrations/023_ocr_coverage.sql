@@ -1,5 +1,5 @@
 -- depends: 022_ocr_backoff_index
--- Which share of the ink the recognised words account for, beside the mean confidence: words that were never read lower no
+-- Adds coverage, the share of the ink that the recognised words account for: words that were not found do not lower the
 -- confidence.
 
 SET LOCAL lock_timeout = '5s';
@@ -7,7 +7,7 @@ SET LOCAL lock_timeout = '5s';
 ALTER TABLE ocr_attempt
     ADD COLUMN IF NOT EXISTS coverage REAL DEFAULT NULL;
 
--- 0 for the days that stand: none of their attempts has a coverage, and computing them again says the same
+-- 0 for existing days: none of their attempts has a coverage
 ALTER TABLE ocr_daily_performance
     ADD COLUMN IF NOT EXISTS mean_coverage DOUBLE PRECISION DEFAULT NULL,
     ADD COLUMN IF NOT EXISTS low_coverage_documents INTEGER NOT NULL DEFAULT 0;

@@ -1,24 +1,24 @@
 -- Group roles with no more rights than each needs, for the owner of the database: `notaflow migrate --roles`, or psql -f.
 --
--- Not a numbered migration: roles belong to the whole server and not to one database (two environments on one server share them,
--- and taking back a migration would pull them from under the other); making them needs CREATEROLE, which whoever migrates should
--- not need; and a new login may be granted at any time, with no new version. It can be run again at any time, and is to be run
--- again after migrations that added something. It needs no superuser: on Supabase `postgres` runs it.
--- On PostgreSQL 16 and later, whoever runs it needs ADMIN OPTION on the login that Dagster's tables belong to, which it has
--- if it made that login; otherwise those tables stay as they are, and a warning says so.
+-- Not a numbered migration: roles belong to the server, not to one database (two environments on one server share them, and a
+-- rollback would remove them for both); creating them needs CREATEROLE, which migrating should not need; and logins may be
+-- granted at any time, without a new version. It can be run at any time, and must be run again after migrations that add objects.
+-- It needs no superuser: on Supabase `postgres` runs it.
+-- On PostgreSQL 16 and later it needs ADMIN OPTION on the login that owns Dagster's tables, which the creator of that login has;
+-- otherwise those tables keep their owner, and a warning reports it.
 --
--- The roles cannot log in. Give your logins what they are to be:
+-- The roles cannot log in. Grant them to your logins:
 --
 --   notaflow_worker       reads documents: claims, records, recovers, retries, pauses, alerts, writes the daily tables
 --   notaflow_enqueuer     adds rows that are ready for OCR (`notaflow enqueue`, samples)
---   notaflow_housekeeper  removes attempts of documents long gone (only with NOTAFLOW_KEEP_ATTEMPTS_DAYS)
+--   notaflow_housekeeper  removes attempts of documents deleted long ago (only with NOTAFLOW_KEEP_ATTEMPTS_DAYS)
 --   notaflow_reader       dashboards: the views, the daily tables, attempts; no document's text
---   notaflow_dagster      owns the schema `dagster`, where Dagster keeps its own tables
---   notaflow_owner        owns what this project made, and migrates it
+--   notaflow_dagster      owns the schema `dagster`, with Dagster's tables
+--   notaflow_owner        owns this project's objects, and migrates them
 --
 --   CREATE ROLE notaflow LOGIN PASSWORD '…' IN ROLE notaflow_worker, notaflow_enqueuer, notaflow_dagster;
 --
--- The policies for row-level security take effect where it is on, and do nothing where it is off.
+-- The policies for row-level security take effect where it is enabled, and do nothing otherwise.
 
 SET lock_timeout = '5s';
 
@@ -64,7 +64,7 @@ BEGIN
         END IF;
     END LOOP;
 
-    -- Whoever runs this goes on to be able to do what it could: it is a member of the owners that it hands things to.
+    -- The login that runs this keeps its privileges: it becomes a member of the new owners.
     FOREACH role_name IN ARRAY ARRAY['notaflow_owner', 'notaflow_dagster'] LOOP
         IF NOT pg_has_role(CURRENT_USER, role_name, 'USAGE') OR NOT pg_has_role(CURRENT_USER, role_name, 'MEMBER') THEN
             EXECUTE format('GRANT %I TO %I', role_name, CURRENT_USER);
@@ -75,9 +75,10 @@ BEGIN
     EXECUTE format(
         'GRANT USAGE ON SCHEMA %s TO notaflow_worker, notaflow_enqueuer, notaflow_housekeeper, notaflow_reader', home);
 
-    -- Only who may act as the present owner can hand something over. Dagster's tables belong to the login that first started it,
-    -- and ours to the one that first migrated: whoever runs this becomes a member of those logins until its end. A login that
-    -- may create roles may do that before PostgreSQL 16; since then it needs ADMIN OPTION, which it has on logins that it made.
+    -- Only a member of the present owner can change an owner. Dagster's tables belong to the login that first started it, and
+    -- ours to the one that first migrated: the current login becomes a member of those logins until the end of this script. A
+    -- login with CREATEROLE may do that before PostgreSQL 16; since then it needs ADMIN OPTION, which it has on logins that it
+    -- created.
     FOR role_name IN
         SELECT DISTINCT r.rolname
         FROM pg_roles AS r
@@ -118,7 +119,7 @@ BEGIN
         END;
     END LOOP;
 
-    -- What this project made belongs to its owner; NotaFlow's own tables stay whose they are. Only what differs is locked.
+    -- This project's objects get its owner; NotaFlow's own tables keep theirs. Only objects with another owner are locked.
     FOR thing IN
         SELECT c.oid::regclass::text AS name, CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END AS kind
         FROM pg_class AS c
@@ -141,7 +142,7 @@ BEGIN
         EXECUTE format('ALTER FUNCTION %s OWNER TO notaflow_owner', thing.name);
     END LOOP;
 
-    -- Dagster's schema, with whatever lies in it
+    -- Dagster's schema, with all objects in it
     IF to_regnamespace('dagster') IS NULL THEN
         CREATE SCHEMA dagster AUTHORIZATION notaflow_dagster;
     ELSIF EXISTS (
@@ -186,13 +187,13 @@ BEGIN
         EXECUTE format('REVOKE %I FROM %I', role_name, CURRENT_USER);
     END LOOP;
 
-    -- A policy locks its table for a moment, so it is made once. The last column: what a changed row must look like.
+    -- A policy locks its table briefly, so it is created once. The last column is the condition on changed rows.
     FOR policy IN
         SELECT *
         FROM (
             VALUES
                 ('extraction_queue', 'notaflow_worker_reads', 'SELECT', 'notaflow_worker', NULL),
-                -- it moves rows among ready, failed, done and under OCR, and hands none back to the extraction
+                -- it changes the status among ready, failed, done and under OCR, and never back to extraction
                 ('extraction_queue', 'notaflow_worker_works', 'UPDATE', 'notaflow_worker', 'status_id IN (3, 4, 5, 6)'),
                 ('extraction_queue', 'notaflow_enqueuer_reads', 'SELECT', 'notaflow_enqueuer', NULL),
                 ('extraction_queue', 'notaflow_enqueuer_adds', 'INSERT', 'notaflow_enqueuer', 'status_id = 3'),
@@ -229,7 +230,7 @@ BEGIN
 END
 $$;
 
--- The worker. On NotaFlow's table: what the statements of the queue name, column by column, and no row more or less.
+-- The worker. On NotaFlow's table: the columns that the statements of the queue write; no INSERT or DELETE.
 GRANT SELECT (id, document_source, document_number, document_number_normalized, status_id, supabase_path, error_message,
               file_content, created_at, updated_at, ocr_worker_id, ocr_started_at, ocr_completed_at, ocr_attempts,
               ocr_max_attempts, ocr_error, ocr_last_error_at, ocr_claim_id, ocr_next_attempt_at, ocr_priority,
@@ -244,7 +245,7 @@ GRANT SELECT ON extraction_status, ocr_source, ocr_attempts_pruned TO notaflow_w
 -- a claim takes its token from here
 GRANT USAGE ON SEQUENCE ocr_attempt_id_seq TO notaflow_worker;
 
--- a finished attempt is history: it can be added to and closed, not removed
+-- attempts can be added and closed, not deleted
 GRANT SELECT, INSERT,
       UPDATE (lease_expires_at, finished_at, outcome, failure_kind, error, pages, characters, mean_confidence, fetch_seconds,
               ocr_seconds, source_bytes, engine, text_sha256, exhausted, pages_blank, pages_text_layer, pages_damaged,
@@ -262,7 +263,7 @@ GRANT SELECT, INSERT, DELETE ON ocr_alert_message TO notaflow_worker;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON ocr_alert_receiver, ocr_alert_delivery TO notaflow_worker;
 
--- a day is written over what was there
+-- a day is replaced as a whole
 GRANT SELECT, INSERT, DELETE ON ocr_daily_performance, ocr_daily_failure_rate, ocr_daily_failures_by_kind TO notaflow_worker;
 
 -- The enqueuer: new rows, and their ids.
@@ -271,7 +272,7 @@ GRANT SELECT (id),
               status_id, supabase_path, created_at, updated_at)
     ON extraction_queue TO notaflow_enqueuer;
 
--- The housekeeper: histories of documents that have no row any more.
+-- The housekeeper: histories of deleted documents.
 GRANT SELECT (id) ON extraction_queue TO notaflow_housekeeper;
 
 GRANT SELECT (id, queue_id, finished_at, outcome), DELETE ON ocr_attempt TO notaflow_housekeeper;
