@@ -19,7 +19,7 @@ from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents
 from notaflow_pipeline_tests.processes.conftest import terminal as terminal
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
-from notaflow_pipeline_tests.worker.test_pipeline import ready
+from notaflow_pipeline_tests.worker.pipelines import ready
 
 LEASE = timedelta(minutes=2)
 """The default of `OCR_LEASE_SECONDS`."""

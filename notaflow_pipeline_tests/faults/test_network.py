@@ -28,7 +28,7 @@ from notaflow_pipeline_tests.cli import open_terminal
 from notaflow_pipeline_tests.faults.proxy import Proxy, proxy_before
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
-from notaflow_pipeline_tests.worker.test_pipeline import (
+from notaflow_pipeline_tests.worker.pipelines import (
     once,
     only_attempt,
     pipeline_over,

@@ -35,7 +35,7 @@ from notaflow_pipeline_tests.job_queue.conftest import (
 from notaflow_pipeline_tests.ocr import samples
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
-from notaflow_pipeline_tests.worker.test_pipeline import pipeline_over, ready, ready_page, ready_pages
+from notaflow_pipeline_tests.worker.pipelines import pipeline_over, ready, ready_page, ready_pages
 
 POOL_SIZE = 2
 

@@ -16,7 +16,7 @@ from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, WaitingEn
 from notaflow_pipeline_tests.testing.ending import kill
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
-from notaflow_pipeline_tests.worker.test_pipeline import only_attempt, pipeline_over, ready_page, row
+from notaflow_pipeline_tests.worker.pipelines import only_attempt, pipeline_over, ready_page, row
 
 
 def test_document_in_hand_is_kept_over_an_immediate_restart_and_read_with_its_first_attempt(folder: Path) -> None:

@@ -29,19 +29,11 @@ from notaflow_pipeline_tests.job_queue.conftest import fail
 from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, CrampedEngine
 from notaflow_pipeline_tests.processes import violated_invariants
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
-from notaflow_pipeline_tests.worker.test_pipeline import pipeline_over, ready, ready_page, ready_pages, row
+from notaflow_pipeline_tests.worker.pipelines import pipeline_over, ready, ready_page, ready_pages, row
 
 MB = 1_000_000
 
 BACKOFF_IS_OVER = "UPDATE extraction_queue SET ocr_next_attempt_at = NULL WHERE ocr_next_attempt_at IS NOT NULL"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """The documents' folder, with a bucket for the source `index`."""
-    place = tmp_path / "documents"
-    (place / "index").mkdir(parents=True)
-    return place
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from notaflow_pipeline.worker import outcome_recorder
 from notaflow_pipeline.worker.pipeline import Pipeline
 from notaflow_pipeline.worker.progress import Progress
 from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, WordyEngine
-from notaflow_pipeline_tests.worker.test_pipeline import only_attempt, pipeline_over, ready_page, row
+from notaflow_pipeline_tests.worker.pipelines import only_attempt, pipeline_over, ready_page, row
 
 LARGEST_COMMIT = """
 SELECT max(texts)
@@ -22,14 +22,6 @@ FROM (
     GROUP BY xmin::text
 ) AS commit
 """
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """The documents' folder, with a bucket for the source `index`."""
-    place = tmp_path / "documents"
-    (place / "index").mkdir(parents=True)
-    return place
 
 
 def work_when_all_are_read(pipeline: Pipeline) -> Progress:

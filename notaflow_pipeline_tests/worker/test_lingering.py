@@ -4,25 +4,16 @@ import threading
 from pathlib import Path
 
 import psycopg
-import pytest
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from notaflow_pipeline.worker.progress import Progress
 from notaflow_pipeline_tests.ocr.processes import wait_until
-from notaflow_pipeline_tests.worker.test_pipeline import pipeline_over, ready_page
+from notaflow_pipeline_tests.worker.pipelines import pipeline_over, ready_page
 
 FOR_EVER = 3600.0
 
 ALL_ARE_DONE = "SELECT bool_and(status_id = 5) FROM extraction_queue"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """The documents' folder, with a bucket for the source `index`."""
-    place = tmp_path / "documents"
-    (place / "index").mkdir(parents=True)
-    return place
 
 
 def test_document_that_comes_after_the_last_one_is_read_by_the_same_batch(

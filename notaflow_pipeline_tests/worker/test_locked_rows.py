@@ -16,15 +16,7 @@ from notaflow_pipeline.job_queue.database import row_locks
 from notaflow_pipeline.worker.queue_client import QueueClient
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
 from notaflow_pipeline_tests.testing.waiting import wait_until
-from notaflow_pipeline_tests.worker.test_pipeline import pipeline_over, ready_pages, row
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """The documents' folder, with a bucket for the source `index`."""
-    place = tmp_path / "documents"
-    (place / "index").mkdir(parents=True)
-    return place
+from notaflow_pipeline_tests.worker.pipelines import pipeline_over, ready_pages, row
 
 
 @pytest.fixture

@@ -1,21 +1,25 @@
-"""How a database gets the schema: empty ones, NotaFlow's own with live writers, drifted ones and broken-off builds."""
+"""Migrations: up and down on an empty database, on NotaFlow's tables, and during writes."""
 
 import re
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import Connection
-from psycopg.rows import scalar_row
 
 from notaflow_pipeline.job_queue.schema import migrate as migrate_module
-from notaflow_pipeline.job_queue.schema.check import SchemaMismatch, find_schema_differences, require_schema
+from notaflow_pipeline.job_queue.schema.check import require_schema
 from notaflow_pipeline.job_queue.schema.migrate import Migrated, MigrationFailed, migrate, migrate_down, migration_ids
 from notaflow_pipeline_tests.job_queue.conftest import add_document, ago, document
+from notaflow_pipeline_tests.job_queue.schema.databases import (
+    CATALOG,
+    DOCUMENT_INDEXES,
+    differences,
+    on,
+    rows_without,
+)
 
 DOCUMENT = Path(__file__).parents[4] / "shared" / "spec" / "ocr-job-tracking.md"
 
@@ -29,56 +33,6 @@ DOCUMENT_COLUMNS = {
     "ocr_error": ("TEXT", "NULL", "Most recent OCR-specific error message"),
     "ocr_last_error_at": ("TIMESTAMPTZ", "NULL", "Timestamp of the most recent OCR error"),
 }
-
-DOCUMENT_INDEXES = {
-    "idx_extraction_queue_ocr_ready": (
-        "CREATE INDEX idx_extraction_queue_ocr_ready ON public.extraction_queue USING btree "
-        "(status_id, document_source, created_at, ocr_attempts) "
-        "WHERE ((status_id = 3) AND (document_source = 'index'::text) AND (file_content IS NULL))"
-    ),
-    "idx_extraction_queue_ocr_stuck": (
-        "CREATE INDEX idx_extraction_queue_ocr_stuck ON public.extraction_queue USING btree "
-        "(status_id, ocr_started_at) WHERE ((status_id = 6) AND (ocr_started_at IS NOT NULL))"
-    ),
-}
-
-# section 1 of the contract: what stands in the field before the document's migration
-NOTAFLOW_TABLES = """
-CREATE TABLE extraction_status (id integer PRIMARY KEY, name text NOT NULL);
-INSERT INTO extraction_status
-VALUES (1, 'En attente'), (2, 'En traitement'), (3, 'Complété'), (4, 'Erreur'), (5, 'Extraction Complété');
-CREATE TABLE extraction_queue (
-    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-    document_source text,
-    document_number text NOT NULL,
-    document_number_normalized text,
-    circonscription_fonciere text,
-    cadastre text,
-    designation_secondaire text,
-    acte_type text,
-    status_id integer DEFAULT 1 REFERENCES extraction_status (id),
-    worker_id text,
-    attemtps integer DEFAULT 0,
-    max_attempts integer DEFAULT 3,
-    retry_count integer DEFAULT 0,
-    processing_started_at timestamptz,
-    supabase_path text,
-    error_message text,
-    file_content text,
-    searchable_file_content text,
-    boosted_file_content text,
-    claude_file_id text,
-    file_id_active boolean,
-    created_at timestamptz DEFAULT now(),
-    updated_at timestamptz DEFAULT now()
-);
-INSERT INTO extraction_queue (document_source, document_number, document_number_normalized, status_id, attemtps,
-                              supabase_path, error_message, file_content, created_at)
-SELECT (ARRAY['index', 'acte', 'plan_cadastraux'])[1 + i % 3], '2 784 ' || i, '2784' || i, 1 + i % 5, i % 4,
-       'index/' || i || '.pdf', CASE WHEN i % 5 = 3 THEN 'timeout' END, CASE WHEN i % 5 = 4 THEN 'texte ' || i END,
-       now() - i * interval '1 hour'
-FROM generate_series(1, 200) AS i;
-"""
 
 # the document's migration, as somebody may have typed it into a console
 OCR_TRACKING_BY_HAND = """
@@ -98,63 +52,6 @@ SET ocr_worker_id = 'ocr-monitor-1', ocr_started_at = created_at, ocr_completed_
 WHERE document_number LIKE '%7';
 """
 
-CATALOG = """
-SELECT 'column', c.relname || '.' || a.attname, format_type(a.atttypid, a.atttypmod) || ' ' || a.attnotnull::text
-       || ' ' || a.attidentity::text || ' ' || COALESCE(pg_get_expr(d.adbin, d.adrelid), '')
-       || ' ' || COALESCE(col_description(c.oid, a.attnum), '')
-FROM pg_attribute AS a
-JOIN pg_class AS c ON c.oid = a.attrelid AND c.relkind IN ('r', 'v')
-LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-WHERE c.relnamespace = 'public'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped AND c.relname NOT LIKE '%yoyo%'
-UNION ALL
-SELECT 'relation', c.relname, c.relkind::text || ' ' || COALESCE(c.reloptions::text, '')
-       || ' ' || COALESCE(obj_description(c.oid, 'pg_class'), '')
-FROM pg_class AS c
-WHERE c.relnamespace = 'public'::regnamespace AND c.relname NOT LIKE '%yoyo%'
-UNION ALL
-SELECT 'index', i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid) || ' ' || i.indisvalid::text
-FROM pg_index AS i
-JOIN pg_class AS c ON c.oid = i.indexrelid
-WHERE c.relnamespace = 'public'::regnamespace AND c.relname NOT LIKE '%yoyo%'
-UNION ALL
-SELECT 'constraint', n.conrelid::regclass::text || '.' || n.conname, pg_get_constraintdef(n.oid)
-FROM pg_constraint AS n
-WHERE n.connamespace = 'public'::regnamespace AND n.conrelid::regclass::text NOT LIKE '%yoyo%'
-UNION ALL
-SELECT 'view', c.relname, pg_get_viewdef(c.oid)
-FROM pg_class AS c
-WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'v'
-UNION ALL
-SELECT 'trigger', t.tgname, pg_get_triggerdef(t.oid) || t.tgenabled::text
-FROM pg_trigger AS t
-WHERE t.tgrelid = to_regclass('extraction_queue') AND NOT t.tgisinternal
-UNION ALL
-SELECT 'function', f.proname, pg_get_functiondef(f.oid)
-FROM pg_proc AS f
-WHERE f.pronamespace = 'public'::regnamespace
-UNION ALL
-SELECT 'status', s.id::text, s.name
-FROM extraction_status AS s
-ORDER BY 1, 2, 3
-"""
-
-
-@contextmanager
-def on(url: str) -> Iterator[Connection]:
-    with psycopg.connect(url, autocommit=True) as connection:
-        yield connection
-
-
-def differences(connection: Connection, *sources: str) -> list[str]:
-    return list(find_schema_differences(connection, sources or ("index",)))
-
-
-def rows_without(connection: Connection, *new_columns: str) -> list[Any]:
-    """Every row of the queue as it was before `new_columns` came."""
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        statement = "SELECT to_jsonb(q) - %s::text[] FROM extraction_queue AS q ORDER BY id"
-        return cursor.execute(statement, [list(new_columns)]).fetchall()
-
 
 OUR_COLUMNS = (
     "ocr_claim_id",
@@ -163,14 +60,6 @@ OUR_COLUMNS = (
     "ocr_reread_requested_at",
     "ocr_changed_elsewhere_at",
 )
-
-
-@pytest.fixture
-def notaflow_url(empty_database_url: str) -> str:
-    """A database where NotaFlow's tables stand with rows, and nothing of OCR."""
-    with on(empty_database_url) as connection:
-        connection.execute(NOTAFLOW_TABLES)
-    return empty_database_url
 
 
 # --- an empty database
@@ -357,176 +246,6 @@ def test_live_writers_go_on_without_an_error(notaflow_url: str) -> None:
         rows = connection.execute("SELECT count(*) FROM extraction_queue WHERE document_number = 'new'").fetchone()
         assert rows == (sum(inserted),)
         assert differences(connection, "index", "acte") == []
-
-
-# --- broken-off builds
-
-
-def leave_invalid(connection: Connection, name: str) -> None:
-    """Leave an INVALID index of this name behind, as a concurrent build does that fails half-way."""
-    for _ in range(2):
-        connection.execute("INSERT INTO extraction_queue (document_number) VALUES ('twice')")
-    with pytest.raises(psycopg.errors.UniqueViolation):
-        connection.execute(
-            b"CREATE UNIQUE INDEX CONCURRENTLY " + name.encode() + b" ON extraction_queue (document_number)"
-        )
-
-
-def test_invalid_leftover_of_the_document_s_index_is_named_and_built_anew(notaflow_url: str) -> None:
-    name = "idx_extraction_queue_ocr_stuck"
-    with on(notaflow_url) as connection:
-        leave_invalid(connection, name)
-        assert f"index {name} is INVALID (a concurrent build was interrupted)" in differences(connection)
-        migrate(notaflow_url, sources=["index"])
-        assert differences(connection) == []
-        built = (
-            "SELECT pg_get_indexdef(%(name)s::regclass), indisvalid FROM pg_index WHERE indexrelid = %(name)s::regclass"
-        )
-        assert connection.execute(built, {"name": name}).fetchall() == [(DOCUMENT_INDEXES[name], True)]
-
-
-def test_invalid_leftover_of_the_claim_s_index_is_built_anew(empty_database_url: str) -> None:
-    migrate(empty_database_url, sources=["index"], to=7)
-    with on(empty_database_url) as connection:
-        leave_invalid(connection, "idx_extraction_queue_ocr_next_index")
-        migrate(empty_database_url, sources=["index"])
-        assert differences(connection) == []
-
-
-@pytest.mark.owner
-def test_index_that_became_invalid_after_its_migration_is_built_anew(database_url: str) -> None:
-    name = "idx_extraction_queue_ocr_ready"
-    with on(database_url) as connection:
-        connection.execute("UPDATE pg_index SET indisvalid = FALSE WHERE indexrelid = %s::regclass", [name])
-        assert differences(connection) == [f"index {name} is INVALID (a concurrent build was interrupted)"]
-        migrate(database_url, sources=["index"])
-        assert differences(connection) == []
-
-
-# --- databases that drifted
-
-
-def test_status_six_with_another_meaning_is_refused_and_nothing_is_damaged(notaflow_url: str) -> None:
-    with on(notaflow_url) as connection:
-        connection.execute("INSERT INTO extraction_status VALUES (6, 'Archivé')")
-        before = connection.execute(CATALOG).fetchall()
-        rows = rows_without(connection)
-        assert "status 6 is 'Archivé' in extraction_status, not 'OCR en traitement'" in differences(connection)
-        with pytest.raises(MigrationFailed, match=r'005_add_ocr_tracking failed: .*6 already means "Archivé"'):
-            migrate(notaflow_url, sources=["index"])
-        assert connection.execute(CATALOG).fetchall() == before
-        assert rows_without(connection) == rows
-        # and the operator's remedy is enough
-        connection.execute("DELETE FROM extraction_status WHERE id = 6")
-        assert migrate(notaflow_url, sources=["index"]).applied[0] == "005_add_ocr_tracking"
-        assert differences(connection) == []
-
-
-# what somebody may have done to the database -> what is said about it
-DAMAGE = [
-    ("DROP TABLE ocr_attempt", "table ocr_attempt is missing"),
-    ("DROP TABLE ocr_source CASCADE", "table ocr_source is missing"),
-    (
-        "ALTER TABLE extraction_queue DROP COLUMN ocr_claim_id CASCADE",
-        "column extraction_queue.ocr_claim_id is missing",
-    ),
-    ("ALTER TABLE ocr_attempt DROP COLUMN run_id", "column ocr_attempt.run_id is missing"),
-    (
-        "ALTER TABLE extraction_queue ALTER COLUMN ocr_next_attempt_at TYPE timestamp",
-        "column extraction_queue.ocr_next_attempt_at is timestamp without time zone, not timestamp with time zone",
-    ),
-    (
-        "ALTER TABLE extraction_queue ALTER COLUMN supabase_path TYPE varchar(40)",
-        "column extraction_queue.supabase_path is character varying(40), not text",
-    ),
-    (
-        "DELETE FROM extraction_status WHERE id = 6",
-        "status 6 (OCR en traitement) is missing from extraction_status",
-    ),
-    (
-        "UPDATE extraction_status SET name = 'Archivé' WHERE id = 6",
-        "status 6 is 'Archivé' in extraction_status, not 'OCR en traitement'",
-    ),
-    ("DROP INDEX idx_extraction_queue_ocr_stuck", "index idx_extraction_queue_ocr_stuck is missing"),
-    ("DROP INDEX idx_extraction_queue_ocr_next_index", "index idx_extraction_queue_ocr_next_index is missing"),
-    (
-        "DROP INDEX idx_extraction_queue_ocr_active; "  # noqa: ISC004 - two statements
-        "CREATE INDEX idx_extraction_queue_ocr_active ON extraction_queue (id)",
-        "index idx_extraction_queue_ocr_active has another definition: "  # noqa: ISC004 - one long line
-        "CREATE INDEX idx_extraction_queue_ocr_active ON public.extraction_queue USING btree (id)",
-    ),
-    (
-        "DROP INDEX ocr_attempt_one_open",
-        "index ocr_attempt_one_open is missing: one document can be claimed twice",
-    ),
-    (
-        "ALTER TABLE extraction_queue DISABLE TRIGGER ocr_changed_elsewhere",
-        "trigger ocr_changed_elsewhere on extraction_queue is missing or disabled",
-    ),
-    ("DROP TABLE ocr_alert_delivery", "table ocr_alert_delivery is missing"),
-    ("ALTER TABLE ocr_alert_condition DROP COLUMN opened_at", "column ocr_alert_condition.opened_at is missing"),
-    ("DROP VIEW ocr_exhausted_documents", "view ocr_exhausted_documents is missing"),
-    ("DROP VIEW ocr_failed_jobs", "view ocr_failed_jobs is missing"),
-    (
-        "ALTER FUNCTION ocr_keep_old_text() SECURITY INVOKER",
-        "function ocr_keep_old_text() runs with the privileges of its caller, which may not suffice",
-    ),
-]
-
-
-def test_every_difference_is_named_in_words(connection: Connection) -> None:
-    for damage, sentence in DAMAGE:
-        with connection.transaction(force_rollback=True):
-            connection.execute(damage.encode())
-            found = differences(connection)
-            assert sentence in found
-            # what a dropped table or column takes with it is views, indexes and triggers
-            others = [one for one in found if one != sentence and not one.startswith(("view ", "index ", "trigger "))]
-            assert others == []
-            with pytest.raises(SchemaMismatch, match=r"not ready for OCR: .* No row was changed"):
-                require_schema(connection, ["index"])
-    assert differences(connection) == []
-
-
-def test_claim_index_with_another_condition_is_named(connection: Connection) -> None:
-    name = "idx_extraction_queue_ocr_next_index"
-    connection.execute("DROP INDEX idx_extraction_queue_ocr_next_index")
-    connection.execute("""
-        CREATE INDEX idx_extraction_queue_ocr_next_index ON extraction_queue (ocr_priority DESC, created_at, id)
-        WHERE status_id = 3 AND document_source = 'acte' AND file_content IS NULL
-          AND (ocr_attempts IS NULL OR ocr_attempts < ocr_max_attempts)
-    """)
-    [difference] = differences(connection)
-    assert difference.startswith(f"index {name} has another definition: CREATE INDEX {name}")
-
-
-def test_index_on_open_attempts_that_is_not_unique_is_named(connection: Connection) -> None:
-    connection.execute("DROP INDEX ocr_attempt_one_open")
-    connection.execute("CREATE INDEX ocr_attempt_one_open ON ocr_attempt (queue_id) WHERE finished_at IS NULL")
-    assert [one for one in differences(connection) if "ocr_attempt_one_open" in one]
-
-
-def test_wrong_type_that_stood_before_is_named_and_not_hidden_by_migrating(notaflow_url: str) -> None:
-    with on(notaflow_url) as connection:
-        connection.execute("ALTER TABLE extraction_queue ADD COLUMN ocr_error varchar(100)")
-        wrong = ["column extraction_queue.ocr_error is character varying(100), not text"]
-        assert migrate(notaflow_url, sources=["index"]) == Migrated(migration_ids(), remaining=wrong)
-        assert differences(connection) == wrong
-
-
-@pytest.mark.owner
-def test_column_that_was_dropped_after_all_migrations_is_mended_with_its_indexes(database_url: str) -> None:
-    with on(database_url) as connection:
-        connection.execute("ALTER TABLE extraction_queue DROP COLUMN ocr_priority CASCADE")
-        lacking = differences(connection)
-        assert len(lacking) == 3
-        assert migrate(database_url, sources=["index"]) == Migrated(repaired=lacking)
-        assert differences(connection) == []
-
-
-def test_schema_of_an_empty_database_is_refused_with_the_command_that_mends_it(empty_database_url: str) -> None:
-    with on(empty_database_url) as connection, pytest.raises(SchemaMismatch, match="`notaflow migrate` repairs it"):
-        require_schema(connection, ["index"])
 
 
 LAST = migrate_module.number_of(migration_ids()[-1])

@@ -9,7 +9,7 @@ from psycopg import Connection, sql
 from notaflow_pipeline.job_queue.schema.migrate import MigrationFailed, find_data_loss, migrate, migrate_down
 from notaflow_pipeline.job_queue.schema.rollback_data_loss import DataLoss
 from notaflow_pipeline_tests.job_queue.conftest import READING, add_document, claim_one, everything, succeed
-from notaflow_pipeline_tests.job_queue.schema.test_migrations import CATALOG
+from notaflow_pipeline_tests.job_queue.schema.databases import CATALOG
 
 pytestmark = [pytest.mark.owner, pytest.mark.direct]
 

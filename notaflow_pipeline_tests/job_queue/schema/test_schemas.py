@@ -28,7 +28,7 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     succeed,
     sweep,
 )
-from notaflow_pipeline_tests.job_queue.schema.test_migrations import NOTAFLOW_TABLES
+from notaflow_pipeline_tests.job_queue.schema.databases import NOTAFLOW_TABLES
 from notaflow_pipeline_tests.testing.logins import PASSWORD, logged_in
 
 pytestmark = [pytest.mark.owner, pytest.mark.direct]
