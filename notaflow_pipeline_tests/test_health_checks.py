@@ -27,8 +27,8 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     claim,
     claim_one,
     expire,
+    recover_all,
     succeed,
-    sweep,
 )
 from notaflow_pipeline_tests.reporting.histories import add_attempt
 from notaflow_pipeline_tests.testing.clock import wait_past_full_hour
@@ -107,7 +107,7 @@ def test_time_in_which_nobody_looked_at_an_empty_queue_is_nobodys_idleness(conne
     assert look_after(2).alarming, "from then on it counts"
 
 
-def test_stuck_document_alarms_once_recovery_has_had_its_chance_and_until_it_is_recovered(
+def test_stuck_document_alarms_until_it_is_recovered(
     connection: Connection,
 ) -> None:
     add_document(connection)
@@ -118,11 +118,11 @@ def test_stuck_document_alarms_once_recovery_has_had_its_chance_and_until_it_is_
     alarm = verdict(connection, health_checks.STUCK)
     assert alarm.alarming
     assert alarm.sentence.startswith("1 document has been under OCR")
-    sweep(connection)
+    recover_all(connection)
     assert not verdict(connection, health_checks.STUCK).alarming
 
 
-def test_stuck_claim_of_another_program_alarms_after_its_ten_minutes_and_ours(connection: Connection) -> None:
+def test_stuck_claim_of_another_program_alarms_after_both_waits(connection: Connection) -> None:
     foreign = add_document(connection, status_id=6, ocr_attempts=1, ocr_started_at=ago("24 minutes"))
     assert not verdict(connection, health_checks.STUCK).alarming
     change(connection, "extraction_queue", foreign, ocr_started_at=ago("26 minutes"))
@@ -145,7 +145,7 @@ def test_old_waiting_document_alarms_until_it_is_claimed(connection: Connection)
     assert not verdict(connection, health_checks.WAITING).alarming
 
 
-def test_exhausted_document_alarms_until_somebody_looked_or_it_goes_round_again(connection: Connection) -> None:
+def test_exhausted_document_alarms_until_acknowledged_or_requeued(connection: Connection) -> None:
     add_document(connection, ocr_attempts=3, ocr_last_error_at=ago("23 hours"))
     assert not verdict(connection, health_checks.EXHAUSTED).alarming, "the nightly round has yet to come"
     document = add_document(connection, ocr_attempts=3, ocr_last_error_at=ago("25 hours"))
@@ -258,9 +258,7 @@ def test_coverage_is_not_judged_before_five_days_have_measured_it(connection: Co
     assert verdict(connection, health_checks.COVERAGE).alarming
 
 
-def test_missed_night_alarms_although_today_is_computed_and_until_it_is_made_up_for(
-    connection: Connection, today: date
-) -> None:
+def test_missed_night_alarms_until_it_is_computed(connection: Connection, today: date) -> None:
     def count(day: date) -> None:
         write_day(connection, day, timezone=ZONE, low_confidence=60, low_coverage=0.7)
 

@@ -51,7 +51,7 @@ def test_folder_is_private_and_gone_once_removed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_process_had_in_hand_is_removed_by_the_next_one(tmp_path: Path) -> None:
+def test_folder_of_a_killed_process_is_removed_by_the_next_one(tmp_path: Path) -> None:
     holder, left = start_holder(tmp_path)
     with holder:
         mine = ScratchDirectory(tmp_path)
@@ -66,7 +66,7 @@ def test_what_a_killed_process_had_in_hand_is_removed_by_the_next_one(tmp_path: 
     another.remove()
 
 
-def test_what_is_not_known_to_be_left_stays(tmp_path: Path) -> None:
+def test_folders_that_may_be_in_use_are_kept(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / LOCK).touch()
@@ -83,7 +83,7 @@ def test_what_is_not_known_to_be_left_stays(tmp_path: Path) -> None:
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_what_could_not_be_removed_at_once_is_removed_later(tmp_path: Path) -> None:
+def test_incompletely_removed_folder_is_removed_later(tmp_path: Path) -> None:
     rest = tmp_path / f"{PREFIX}rest"
     rest.mkdir()
     (rest / "document").touch()

@@ -177,7 +177,7 @@ def test_empty_variable_means_its_default(monkeypatch: pytest.MonkeyPatch) -> No
     assert settings.database_url is None
 
 
-def test_env_file_is_read_and_the_environment_goes_first(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_env_file_is_read_and_the_environment_overrides_it(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (alone / ".env").write_text("OCR_WORKER_ID=from-file\nOCR_LANGUAGES=fra\nSOMEBODY_ELSES=thing\n")
     monkeypatch.setenv("OCR_WORKER_ID", "from-environment")
     settings = load_settings()

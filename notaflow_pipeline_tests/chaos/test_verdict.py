@@ -50,7 +50,7 @@ def test_rows_that_are_missing_or_have_not_ended_are_lost(connection: Connection
     assert kinds(connection) == {"documents lost"}
 
 
-def test_exhausted_document_is_right_and_one_that_cannot_be_read_must_be(connection: Connection) -> None:
+def test_exhausted_document_is_accepted_and_required_if_unreadable(connection: Connection) -> None:
     add_document(connection, document_number="1", ocr_max_attempts=1)
     fail(connection, claim_one(connection))
     unreadable = {"1": replace(EXPECTED["1"], never_read=True)}
@@ -59,7 +59,7 @@ def test_exhausted_document_is_right_and_one_that_cannot_be_read_must_be(connect
     assert kinds(connection, unreadable) == {"texts wrong"}
 
 
-def test_text_of_another_document_is_wrong_and_another_programs_is_not(connection: Connection) -> None:
+def test_text_of_another_document_is_a_fault_another_programs_is_not(connection: Connection) -> None:
     row = add_document(connection, document_number="1", status_id=6)
     change(connection, "extraction_queue", row, status_id=5, file_content="page of 1x1")
     assert kinds(connection) == {"texts wrong"}
@@ -67,7 +67,7 @@ def test_text_of_another_document_is_wrong_and_another_programs_is_not(connectio
     assert kinds(connection) == set()
 
 
-def test_row_at_5_without_a_text_is_noticed_even_when_it_was_put_right(connection: Connection) -> None:
+def test_row_at_5_without_a_text_is_noticed_even_after_its_repair(connection: Connection) -> None:
     row = add_document(connection, document_number="1", status_id=6)
     change(connection, "extraction_queue", row, status_id=5)
     assert kinds(connection) == {"documents lost", "done without a text"}
@@ -122,7 +122,7 @@ def test_broken_invariant_is_noticed(connection: Connection) -> None:
     assert {fault.kind for fault in find_faults(connection, EXPECTED)} == {"oracle violations"}
 
 
-def test_harm_that_did_not_happen_fails_a_long_run_alone(connection: Connection) -> None:
+def test_missing_kind_of_harm_fails_only_a_long_run(connection: Connection) -> None:
     done = {"workers killed": 3, "failovers to a read-only server": 0}
     assert left_out(done, minutes=2) == ["failovers to a read-only server"]
     assert left_out(done, minutes=1) == []

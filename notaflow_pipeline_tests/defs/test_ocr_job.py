@@ -174,7 +174,7 @@ class TestSuccess:
         assert outcomes == [("stuck",), ("succeeded",)]
 
 
-class TestSurroundings:
+class TestInfrastructure:
     """Each failure of the surroundings fails the run, says what to do, and touches no row."""
 
     def assert_fails_without_touching(

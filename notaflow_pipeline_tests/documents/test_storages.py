@@ -36,7 +36,7 @@ class TestEveryStorage:
         ],
         ids=str,
     )
-    def test_what_was_stored_comes_back(
+    def test_stored_document_is_fetched_unchanged(
         self, storage: DocumentStorage, location: Location, source: Path, destination: Path
     ) -> None:
         storage.store(location, source)
@@ -50,7 +50,7 @@ class TestEveryStorage:
         storage.fetch(HERE, destination, PLENTY_BYTES)
         assert destination.read_bytes() == b"corrected"
 
-    def test_empty_document_comes_as_it_is(self, storage: DocumentStorage, source: Path, destination: Path) -> None:
+    def test_empty_document_is_fetched(self, storage: DocumentStorage, source: Path, destination: Path) -> None:
         source.write_bytes(b"")
         storage.store(HERE, source)
         assert storage.fetch(HERE, destination, PLENTY_BYTES) == 0
@@ -117,7 +117,7 @@ class TestEveryStorage:
         with pytest.raises(FileNotFoundError):
             storage.store(HERE, tmp_path / "absent.pdf")
 
-    def test_temporary_folder_that_cannot_be_written_is_not_the_documents_failure(
+    def test_read_only_temporary_folder_is_not_the_documents_failure(
         self, storage: DocumentStorage, source: Path, tmp_path: Path
     ) -> None:
         storage.store(HERE, source)

@@ -83,7 +83,7 @@ def test_silent_server_is_given_up(
         storage.fetch(HERE, destination, LIMIT_BYTES)
 
 
-def test_body_that_drips_for_ever_is_given_up(
+def test_slow_body_is_given_up(
     storage: SupabaseStorage, supabase: SupabaseDouble, destination: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def drip(handler: BaseHTTPRequestHandler) -> None:
@@ -100,7 +100,7 @@ def test_body_that_drips_for_ever_is_given_up(
     assert not destination.exists()
 
 
-def test_redirect_is_not_followed_and_the_key_goes_nowhere(
+def test_redirect_is_not_followed_and_gets_no_key(
     storage: SupabaseStorage, supabase: SupabaseDouble, destination: Path
 ) -> None:
     with running() as other:

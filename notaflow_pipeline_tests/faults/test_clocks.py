@@ -14,7 +14,7 @@ from psycopg import Connection
 
 from notaflow_pipeline.job_queue import claims, lease_renewal, releases
 from notaflow_pipeline_tests.cli import Terminal
-from notaflow_pipeline_tests.job_queue.conftest import READING, add_document, document, fail, succeed, sweep
+from notaflow_pipeline_tests.job_queue.conftest import READING, add_document, document, fail, recover_all, succeed
 from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents
 from notaflow_pipeline_tests.processes.conftest import terminal as terminal
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
@@ -114,7 +114,7 @@ def assert_times_are_the_databases(connection: Connection, began: datetime) -> N
     assert strange == []
 
 
-def test_worker_with_a_wrong_clock_reads_what_is_ready_and_takes_nothing_from_a_live_worker(
+def test_worker_with_a_wrong_clock_takes_no_claim_of_a_live_worker(
     terminal: Terminal, connection: Connection, wrong_clock: dict[str, str]
 ) -> None:
     began = now(connection)
@@ -152,7 +152,7 @@ def test_nothing_is_taken_from_a_worker_with_a_wrong_clock(
     ) as worker:
         looks = 0
         while worker.poll() is None:
-            assert sweep(connection).total == 0
+            assert recover_all(connection).total == 0
             looks += count_at(connection, 6) > 0
             time.sleep(0.05)
         _, errors = worker.communicate(timeout=HANG_SECONDS)

@@ -43,7 +43,7 @@ def is_true(connection: Connection, statement: str, *values: object) -> bool:
     return connection.execute(statement.encode(), values).fetchone() == (True,)
 
 
-def test_document_in_hand_is_recorded_on_the_server_that_took_over(folder: Path) -> None:
+def test_outcome_is_recorded_on_the_new_primary(folder: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="notaflow-failover-") as home, embedded_database(Path(home)) as old_url:
         migrate(old_url, sources=["index"])
         with psycopg.connect(old_url, autocommit=True) as old, standby_of(Path(home)) as standby:
@@ -67,9 +67,7 @@ def test_document_in_hand_is_recorded_on_the_server_that_took_over(folder: Path)
             assert row(old, document)["status_id"] == 6, "the old server never learned of it"
 
 
-def test_document_in_hand_is_recorded_when_the_server_may_write_again(
-    folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_outcome_is_recorded_when_the_server_is_writable_again(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     with tempfile.TemporaryDirectory(prefix="notaflow-readonly-") as home, embedded_database(Path(home)) as url:
         migrate(url, sources=["index"])
         with psycopg.connect(url, autocommit=True) as operator:

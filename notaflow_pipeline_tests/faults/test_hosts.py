@@ -45,7 +45,7 @@ def store(network: tuple[str, list[Host]]) -> Iterator[str]:
         yield url
 
 
-def test_nothing_is_lost_or_doubled_when_one_host_is_cut_off_and_another_loses_power(
+def test_nothing_is_lost_or_doubled_when_hosts_lose_network_and_power(
     connection: Connection, way_in: Proxy, store: str, network: tuple[str, list[Host]], tmp_path: Path
 ) -> None:
     cut_off, powerless, _ = network[1]

@@ -86,7 +86,7 @@ class TestCutBetweenCommitAndItsAnswer:
         assert (progress.claimed, progress.failed, progress.lost) == (1, {"not_found": 1}, 0)
         assert violated_invariants(connection) == {}
 
-    def test_documents_that_were_claimed_without_anybody_knowing_are_read_when_their_lease_is_over(
+    def test_documents_of_an_unnoticed_claim_are_read_after_the_lease(
         self, connection: Connection, network: Proxy, folder: Path
     ) -> None:
         documents = ready_pages(connection, folder, 3)
@@ -110,7 +110,7 @@ class TestCutBetweenCommitAndItsAnswer:
             assert row(connection, document)["status_id"] == 5
         assert violated_invariants(connection) == {}
 
-    def test_what_was_given_back_stays_given_back_with_its_attempt(
+    def test_released_claim_stays_released_and_counts_no_attempt(
         self, connection: Connection, network: Proxy, folder: Path
     ) -> None:
         document = ready_page(connection, folder, "page")
@@ -143,7 +143,7 @@ class TestCutBetweenCommitAndItsAnswer:
 
 class TestCutWhileGivingBack:
     @pytest.mark.parametrize("answer_lost", [True, False])
-    def test_everything_is_given_back_over_another_connection(
+    def test_all_claims_are_released_over_another_connection(
         self, connection: Connection, network: Proxy, folder: Path, *, answer_lost: bool
     ) -> None:
         documents = ready_pages(connection, folder, 6)
@@ -226,7 +226,7 @@ class TestSilence:
         disturb = once(lambda: network.go_silent_at(SUCCEEDS))
         self.assert_work_ends_with_everything_read(connection, network, folder, disturb)
 
-    def test_lease_is_renewed_over_another_connection_when_a_renewal_is_not_answered(
+    def test_lease_is_renewed_over_another_connection_without_a_response(
         self, connection: Connection, network: Proxy, folder: Path
     ) -> None:
         ready_page(connection, folder, "page")

@@ -28,9 +28,9 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     document,
     expire,
     fail,
+    recover_all,
     repaired,
     succeed,
-    sweep,
 )
 from notaflow_pipeline_tests.ocr import samples
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
@@ -67,9 +67,7 @@ NO_LIMITS = "0 0"
 
 
 class TestTransitions:
-    def test_claim_renew_succeed_fail_release_and_recover_do_what_they_do_without_a_pooler(
-        self, connection: Connection, pooled_url: str
-    ) -> None:
+    def test_claims_and_outcomes_work_as_without_a_pooler(self, connection: Connection, pooled_url: str) -> None:
         documents = [add_document(connection, document_number=str(number)) for number in range(4)]
         with connect(pooled_url) as pooled:
             read, failed, released, left = claim(pooled, limit=4)
@@ -82,7 +80,7 @@ class TestTransitions:
             assert releases.release(pooled, [released.token], reason="stopped") == 1
             expire(connection, left)
             assert lease_renewal.renew(pooled, {read.token}, timedelta(minutes=1)) == set()
-            assert sweep(pooled) == repaired(expired_leases=1)
+            assert recover_all(pooled) == repaired(expired_leases=1)
         assert [document(connection, one)["status_id"] for one in documents] == [5, 3, 3, 3]
         assert [document(connection, one)["ocr_attempts"] for one in documents] == [1, 1, 0, 1]
         assert [one["outcome"] for one in attempts(connection)] == ["succeeded", "failed", "released", "stuck"]
@@ -173,7 +171,7 @@ class TestSession:
 
 
 class TestWork:
-    def test_two_workers_with_more_threads_than_server_connections_read_everything_once(
+    def test_two_workers_with_few_server_connections_read_everything_once(
         self, connection: Connection, pooled_url: str, folder: Path
     ) -> None:
         ready_pages(connection, folder, 20)
@@ -222,7 +220,7 @@ class TestWork:
                 renewal.hold(held.token)
                 kept = "SELECT lease_expires_at > claimed_at + 2 * %s FROM ocr_attempt"
                 wait_until(lambda: connection.execute(kept, [lease]).fetchone() == (True,))
-                assert sweep(connection).total == 0
+                assert recover_all(connection).total == 0
                 with pool.connection() as pooled:
                     assert succeed(pooled, held, READING)
             finally:

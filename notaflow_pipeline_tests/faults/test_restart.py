@@ -19,7 +19,7 @@ from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 from notaflow_pipeline_tests.worker.pipelines import only_attempt, pipeline_over, ready_page, row
 
 
-def test_document_in_hand_is_kept_over_an_immediate_restart_and_read_with_its_first_attempt(folder: Path) -> None:
+def test_claim_survives_an_immediate_restart_of_the_server(folder: Path) -> None:
     # a server of its own, and not in pytest's folder: as root, PostgreSQL runs as another user
     with (
         tempfile.TemporaryDirectory(prefix="notaflow-restart-") as home,

@@ -166,7 +166,7 @@ def _unlocked(record: Callable[[], Recording]) -> bool:
     return recording is Recording.RECORDED
 
 
-def sweep(connection: Connection, *, mirror_errors: bool = True, exhausted_status: int = 3) -> Recovered:
+def recover_all(connection: Connection, *, mirror_errors: bool = True, exhausted_status: int = 3) -> Recovered:
     """Recover under the default settings."""
     return recover(
         connection,

@@ -22,8 +22,8 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     document,
     expire,
     fail,
+    recover_all,
     succeed,
-    sweep,
 )
 
 
@@ -54,7 +54,7 @@ def test_claim_after_a_release_waited_since_then(connection: Connection) -> None
     assert again["attempt_number"] == released["attempt_number"]
 
 
-def test_claim_of_a_row_that_was_taken_away_and_given_back_waited_not_at_all(connection: Connection) -> None:
+def test_claim_of_a_row_that_was_taken_and_returned_did_not_wait(connection: Connection) -> None:
     row = add_document(connection, created_at=ago("2 hours"))
     claim_one(connection)
     change(connection, "extraction_queue", row, status_id=3)
@@ -63,7 +63,7 @@ def test_claim_of_a_row_that_was_taken_away_and_given_back_waited_not_at_all(con
     assert again["ready_at"] == superseded["finished_at"] == again["claimed_at"]
 
 
-def test_claim_of_what_was_sent_round_or_is_read_again_waited_since_somebody_asked(connection: Connection) -> None:
+def test_wait_of_a_requeued_or_reread_document_starts_at_the_request(connection: Connection) -> None:
     row = add_document(connection, created_at=ago("2 hours"))
     fail(connection, claim_one(connection), ENCRYPTED)
     requeue_exhausted(connection, ExhaustedFilter(sources=("index",)))
@@ -96,7 +96,7 @@ def failed_for_good(connection: Connection) -> None:
 
 def lost(connection: Connection) -> None:
     expire(connection, claim_one(connection))
-    sweep(connection)
+    recover_all(connection)
 
 
 def stuck_elsewhere(connection: Connection) -> None:
@@ -104,7 +104,7 @@ def stuck_elsewhere(connection: Connection) -> None:
         "UPDATE extraction_queue SET status_id = 6, ocr_attempts = ocr_attempts + 1, "
         "ocr_started_at = clock_timestamp() - interval '1 hour'"
     )
-    sweep(connection)
+    recover_all(connection)
 
 
 @pytest.mark.parametrize(

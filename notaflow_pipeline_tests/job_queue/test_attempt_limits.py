@@ -16,11 +16,11 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     document,
     expire,
     fail,
+    recover_all,
     repaired,
     requeue,
     reread,
     succeed,
-    sweep,
 )
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
 
@@ -39,27 +39,27 @@ def test_claim_of_an_exhausted_row_by_another_program_raises_the_maximum(
         change(connection, "extraction_queue", row, status_id=6, ocr_started_at=None)
         if counts:
             change(connection, "extraction_queue", row, ocr_attempts=number)
-        assert sweep(connection, exhausted_status=exhausted_status) == repaired(stuck_elsewhere=1)
+        assert recover_all(connection, exhausted_status=exhausted_status) == repaired(stuck_elsewhere=1)
         written = document(connection, row)
         assert written["status_id"] == exhausted_status, "it is exhausted as before"
         assert (written["ocr_attempts"], written["ocr_max_attempts"]) == (number, number)
         assert attempts(connection, row)[-1]["exhausted"]
         assert violated_invariants(connection) == {}
     assert claim(connection) == []
-    assert sweep(connection) == repaired()
+    assert recover_all(connection) == repaired()
     [sent] = requeue(connection, ExhaustedFilter(("index",), exhausted_status=exhausted_status))
     assert (sent.id, sent.failure_kind) == (row, "no_lease")
     assert claim_one(connection).attempt_number == 4
     assert violated_invariants(connection) == {}
 
 
-def test_maximum_that_another_program_lowers_below_the_attempts_follows_them(connection: Connection) -> None:
+def test_maximum_that_another_program_lowers_follows_the_attempts(connection: Connection) -> None:
     row = add_document(connection)
     assert fail(connection, claim_one(connection), retry_base_seconds=0)
     held = claim_one(connection)
     change(connection, "extraction_queue", row, ocr_max_attempts=1)
     expire(connection, held)
-    assert sweep(connection) == repaired(expired_leases=1)
+    assert recover_all(connection) == repaired(expired_leases=1)
     written = document(connection, row)
     assert (written["status_id"], written["ocr_attempts"], written["ocr_max_attempts"]) == (3, 2, 2)
     assert attempts(connection, row)[-1]["exhausted"]
@@ -71,14 +71,14 @@ def test_maximum_that_another_program_removes_is_written_back(connection: Connec
     held = claim_one(connection)
     change(connection, "extraction_queue", row, ocr_max_attempts=None)
     expire(connection, held)
-    assert sweep(connection) == repaired(expired_leases=1)
+    assert recover_all(connection) == repaired(expired_leases=1)
     assert document(connection, row)["ocr_max_attempts"] == 3
     assert attempts(connection, row)[-1]["exhausted"] is False
 
 
 def test_missing_maximum_is_no_less_than_the_attempts(connection: Connection) -> None:
     row = add_document(connection, ocr_attempts=5, ocr_max_attempts=None)
-    assert sweep(connection) == repaired(missing_maxima=1)
+    assert recover_all(connection) == repaired(missing_maxima=1)
     assert document(connection, row)["ocr_max_attempts"] == 5
 
 
@@ -90,12 +90,12 @@ def test_foreign_claim_of_a_finished_row_keeps_text_and_limits(connection: Conne
     assert document(connection, row)["status_id"] == 5
     assert reread(connection, more_attempts=1) == [row]
     change(connection, "extraction_queue", row, status_id=6)
-    assert sweep(connection) == repaired(), "it has ten minutes from the end of the last attempt"
+    assert recover_all(connection) == repaired(), "it has ten minutes from the end of the last attempt"
     connection.execute(
         "UPDATE ocr_attempt SET claimed_at = claimed_at - interval '1 h', finished_at = finished_at - interval '1 h'"
     )
     connection.execute("UPDATE extraction_queue SET ocr_started_at = ocr_started_at - interval '1 hour'")
-    assert sweep(connection) == repaired(stuck_elsewhere=1)
+    assert recover_all(connection) == repaired(stuck_elsewhere=1)
     written = document(connection, row)
     assert (written["status_id"], written["file_content"]) == (5, READING.text)
     assert (written["ocr_attempts"], written["ocr_max_attempts"]) == (3, 3)
@@ -126,10 +126,10 @@ def test_reread_passes_over_a_count_that_cannot_grow(connection: Connection) -> 
 
 
 @pytest.mark.parametrize("count", [GREATEST, -GREATEST - 1])
-def test_recovery_of_a_row_with_an_extreme_count_keeps_nobody_back(connection: Connection, count: int) -> None:
+def test_row_with_an_extreme_count_does_not_stop_recovery(connection: Connection, count: int) -> None:
     odd = add_document(connection, status_id=6, ocr_attempts=count)
     other = add_document(connection, status_id=6, ocr_attempts=1)
-    assert sweep(connection) == repaired(stuck_elsewhere=2)
+    assert recover_all(connection) == repaired(stuck_elsewhere=2)
     assert document(connection, odd)["ocr_attempts"] == max(count, 1)
     assert document(connection, odd)["ocr_max_attempts"] == max(count, 3)
     assert document(connection, other)["status_id"] == 3
@@ -162,9 +162,9 @@ def test_row_taken_without_a_start_waits_for_the_open_attempt(connection: Connec
     held = claim_one(connection)
     change(connection, "extraction_queue", row, status_id=3)
     change(connection, "extraction_queue", row, status_id=6, ocr_started_at=None)
-    assert sweep(connection) == repaired()
+    assert recover_all(connection) == repaired()
     expire(connection, held)
-    assert sweep(connection) == repaired(orphaned_attempts=1, stuck_elsewhere=1)
+    assert recover_all(connection) == repaired(orphaned_attempts=1, stuck_elsewhere=1)
     assert [attempt["outcome"] for attempt in attempts(connection, row)] == ["superseded", "stuck"]
     assert document(connection, row)["ocr_attempts"] == 2
     assert violated_invariants(connection) == {}

@@ -66,7 +66,7 @@ def test_claims_go_on_in_order_from_where_the_last_one_ended(connection: Connect
     assert violated_invariants(connection) == {}
 
 
-def test_two_sources_are_claimed_in_one_order_from_where_the_last_claim_ended(
+def test_two_sources_are_claimed_in_one_order_from_the_position(
     connection: Connection, position: ClaimPosition
 ) -> None:
     wanted = [
@@ -91,7 +91,7 @@ def sent_back(connection: Connection, claimed: UUID) -> UUID:
 
 
 @pytest.mark.parametrize("arrive", [urgent, older, sent_back])
-def test_document_before_that_place_has_its_turn_when_the_place_is_believed_no_longer(
+def test_document_before_the_position_is_claimed_when_it_expires(
     connection: Connection, position: ClaimPosition, clock: Clock, arrive: Callable[[Connection, UUID], UUID]
 ) -> None:
     wanted = fill(connection, 4)
@@ -104,7 +104,7 @@ def test_document_before_that_place_has_its_turn_when_the_place_is_believed_no_l
 
 
 @pytest.mark.parametrize("arrive", [urgent, older, sent_back])
-def test_document_before_that_place_has_its_turn_at_once_when_too_few_stand_behind(
+def test_document_before_the_position_is_claimed_if_too_few_follow(
     connection: Connection, position: ClaimPosition, arrive: Callable[[Connection, UUID], UUID]
 ) -> None:
     wanted = fill(connection, 3)
@@ -121,7 +121,7 @@ def test_place_of_a_document_that_is_gone_costs_nothing(connection: Connection, 
     assert [held.document_id for held in claim(connection, position, 2)] == wanted[1:]
 
 
-def test_place_is_only_believed_behind_claims_that_were_filled(position: ClaimPosition) -> None:
+def test_position_is_kept_only_after_a_full_claim(position: ClaimPosition) -> None:
     held = Claim(1, uuid4(), "1", "index", None, 1, 3)
     position.note_claims([held], limit=2, from_head=True)
     assert position.after is None
@@ -143,9 +143,7 @@ def beside_a_snapshot(connection: Connection, other: Connection) -> Iterator[Non
 
 
 @pytest.mark.usefixtures("beside_a_snapshot")
-def test_claims_beside_an_open_snapshot_walk_over_nothing_that_was_claimed_before(
-    connection: Connection, position: ClaimPosition
-) -> None:
+def test_claims_beside_an_open_snapshot_read_no_claimed_rows(connection: Connection, position: ClaimPosition) -> None:
     claim(connection, position)
     everywhere = entries_read(connection, lambda: claim(connection, position, 10))
     behind = entries_read(connection, lambda: claim(connection, position, 10), CLAIM_INDEX)
@@ -169,7 +167,7 @@ def renew(connection: Connection, held: Sequence[Claim]) -> int:
 
 @pytest.mark.usefixtures("beside_a_snapshot")
 @pytest.mark.parametrize("change", [succeed, fail_all, renew])
-def test_claims_are_renewed_and_end_beside_an_open_snapshot_as_if_nothing_had_been_claimed_before(
+def test_renewals_and_outcomes_beside_an_open_snapshot_stay_fast(
     connection: Connection, change: Callable[[Connection, Sequence[Claim]], int]
 ) -> None:
     held = claim(connection, None, 10)

@@ -100,7 +100,7 @@ NOT_FOR_OCR_NOW: list[dict[str, Any]] = [
 ]
 
 
-def test_rows_that_are_not_for_ocr_now_are_left_alone(connection: Connection) -> None:
+def test_rows_that_are_not_ready_are_not_claimed(connection: Connection) -> None:
     left_alone = {add_document(connection, created_at=ago("1 year"), **columns): columns for columns in NOT_FOR_OCR_NOW}
     ready = add_document(connection)
     claimed = [held.document_id for held in claim(connection, 99)]
@@ -108,7 +108,7 @@ def test_rows_that_are_not_for_ocr_now_are_left_alone(connection: Connection) ->
     assert claimed == [ready]
 
 
-def test_row_with_maximum_zero_is_not_claimed_even_if_its_attempts_are_missing(connection: Connection) -> None:
+def test_row_with_maximum_zero_and_without_attempts_is_not_claimed(connection: Connection) -> None:
     add_document(connection, ocr_attempts=None, ocr_max_attempts=0)
     assert claim(connection) == []
     assert violated_invariants(connection) == {}
@@ -142,7 +142,7 @@ def test_claim_writes_missing_attempts_and_maxima_back(
     )
 
 
-def test_row_that_no_list_shows_becomes_exhausted_instead_of_vanishing(connection: Connection) -> None:
+def test_row_without_a_maximum_becomes_exhausted(connection: Connection) -> None:
     hidden = add_document(connection, ocr_attempts=4, ocr_max_attempts=None)
     assert claim(connection) == []
     assert document(connection, hidden)["ocr_max_attempts"] == 4, "attempts never exceed the maximum"
@@ -176,7 +176,7 @@ REFUSED = r"drawings are never OCRed|is not a valid DocumentSource"
         ["index AS (SELECT 1)) --"],
     ],
 )
-def test_source_that_is_not_read_is_refused_and_no_row_is_touched(connection: Connection, sources: list[str]) -> None:
+def test_unsupported_source_is_refused_and_no_row_is_changed(connection: Connection, sources: list[str]) -> None:
     for source in ("index", "plan_cadastraux", *sources):
         add_document(connection, document_source=source, ocr_max_attempts=None)
     before = everything(connection)
@@ -288,7 +288,7 @@ def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
     return [plan, *(node for child in plan.get("Plans", []) for node in nodes(child))]
 
 
-def test_claim_walks_its_index_past_a_hundred_thousand_exhausted_rows(crowded: Connection) -> None:
+def test_claim_uses_its_index_with_a_hundred_thousand_exhausted_rows(crowded: Connection) -> None:
     numbered = claims.claim_statement(("index",), 20).decode()
     for number, name in enumerate(("worker_id", "run_id", "instance", "lease"), start=1):
         numbered = numbered.replace(f"%({name})s", f"${number}")

@@ -19,8 +19,8 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     claim_one,
     document,
     fail,
+    recover_all,
     succeed,
-    sweep,
 )
 from notaflow_pipeline_tests.job_queue.times import reading
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
@@ -47,7 +47,7 @@ def test_database_refuses_a_second_open_attempt_of_a_document(connection: Connec
 # --- together with others
 
 
-def test_locked_row_is_passed_over_and_not_waited_for(connection: Connection, other: Connection) -> None:
+def test_claim_skips_a_locked_row_without_waiting(connection: Connection, other: Connection) -> None:
     locked = add_document(connection, created_at=ago("3 hours"))
     rest = [add_document(connection, created_at=ago("2 hours")), add_document(connection, created_at=ago("1 hour"))]
     with connection.transaction():
@@ -109,7 +109,7 @@ def test_eight_workers_claim_each_of_three_hundred_documents_exactly_once(
     assert violated_invariants(connection) == {}
 
 
-def meet_a_fate(one: Connection, held: Claim, late: list[bool]) -> None:
+def end_by_chance(one: Connection, held: Claim, late: list[bool]) -> None:
     """Succeed, fail, fail for good, be told to stop, be killed, or freeze until others have swept the claim up."""
     # each claim has its own, whichever thread makes it
     fate = random.Random(held.token).choice(["succeed"] * 5 + ["fail", "fail for good", "stop", "die", "freeze"])
@@ -129,11 +129,11 @@ def meet_a_fate(one: Connection, held: Claim, late: list[bool]) -> None:
                 [held.token],
             )
             if fate == "freeze":
-                sweep(one)
+                recover_all(one)
                 late.append(succeed(one, held, reading("late")))
 
 
-def test_promises_hold_among_workers_that_crash_come_late_fail_and_give_back(
+def test_invariants_hold_with_crashed_late_failing_and_stopping_workers(
     connection: Connection, database_url: str
 ) -> None:
     for number in range(80):
@@ -144,13 +144,13 @@ def test_promises_hold_among_workers_that_crash_come_late_fail_and_give_back(
         chance = random.Random(5)
         while queries.has_unfinished(one, sources=["index"]):
             for held in claim(one, chance.randint(1, 5)):
-                meet_a_fate(one, held, late)
+                end_by_chance(one, held, late)
 
-    def sweeps(one: Connection) -> None:
+    def recover_repeatedly(one: Connection) -> None:
         while queries.has_unfinished(one, sources=["index"]):
-            sweep(one)
+            recover_all(one)
 
-    in_threads(database_url, [work] * 6 + [sweeps] * 2)
+    in_threads(database_url, [work] * 6 + [recover_repeatedly] * 2)
     assert False in late, "a late text was refused"
     texts = connection.execute("""
         SELECT q.file_content, a.id

@@ -121,7 +121,7 @@ def test_stuck_query_names_rows_that_run_for_more_than_ten_minutes(connection: C
 
 
 @pytest.mark.usefixtures("population")
-def test_failed_query_to_the_letter_returns_more_than_failed_documents(connection: Connection) -> None:
+def test_failed_query_of_the_requirements_returns_too_many_documents(connection: Connection) -> None:
     found = named(connection, FAILED)
     assert set(found[:2]) == {"exhausted, without an error", "never to be tried"}, "NULL times sort first"
     assert found[2:] == [

@@ -20,8 +20,8 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     document,
     expire,
     fail,
+    recover_all,
     requeue,
-    sweep,
 )
 
 
@@ -39,7 +39,7 @@ def chosen(connection: Connection, exhausted_status: int) -> list[UUID]:
     return found
 
 
-def test_extraction_error_with_old_ocr_errors_is_not_sent(connection: Connection) -> None:
+def test_extraction_error_with_old_ocr_errors_is_not_requeued(connection: Connection) -> None:
     row = add_document(connection)
     assert fail(connection, claim_one(connection), ENCRYPTED)
     assert chosen(connection, 3) == [row]
@@ -54,12 +54,12 @@ def test_extraction_error_with_old_ocr_errors_is_not_sent(connection: Connection
 
 
 @pytest.mark.parametrize("stuck", [False, True], ids=["failed", "stuck"])
-def test_row_that_our_failure_put_at_4_is_sent(connection: Connection, stuck: bool) -> None:
+def test_row_that_our_failure_set_to_4_is_requeued(connection: Connection, stuck: bool) -> None:
     row = add_document(connection, ocr_max_attempts=1)
     held = claim_one(connection)
     if stuck:
         expire(connection, held)
-        sweep(connection, exhausted_status=4)
+        recover_all(connection, exhausted_status=4)
     else:
         assert fail(connection, held, exhausted_status=4)
     assert document(connection, row)["status_id"] == 4
@@ -81,7 +81,7 @@ def test_row_that_our_failure_put_at_4_is_sent(connection: Connection, stuck: bo
     ],
     ids=lambda columns: next(iter(columns)),
 )
-def test_row_at_4_that_was_written_since_is_not_sent(connection: Connection, written: dict[str, object]) -> None:
+def test_row_at_4_that_was_written_since_is_not_requeued(connection: Connection, written: dict[str, object]) -> None:
     row = add_document(connection)
     assert fail(connection, claim_one(connection), ENCRYPTED, exhausted_status=4)
     assert chosen(connection, 4) == [row]
@@ -89,14 +89,14 @@ def test_row_at_4_that_was_written_since_is_not_sent(connection: Connection, wri
     assert chosen(connection, 4) == []
 
 
-def test_row_at_4_whose_last_attempt_did_not_use_it_up_is_not_sent(connection: Connection) -> None:
+def test_row_at_4_that_its_last_attempt_did_not_exhaust_is_not_requeued(connection: Connection) -> None:
     row = add_document(connection)
     assert fail(connection, claim_one(connection))
     change(connection, "extraction_queue", row, status_id=4, ocr_max_attempts=1)
     assert chosen(connection, 4) == []
 
 
-def test_requeued_document_that_extraction_takes_back_was_sent_elsewhere(connection: Connection) -> None:
+def test_requeued_document_that_extraction_resets_is_changed_elsewhere(connection: Connection) -> None:
     row = add_document(connection)
     assert fail(connection, claim_one(connection), ENCRYPTED)
     assert len(requeue(connection, ExhaustedFilter(("index",)), run_id="run")) == 1

@@ -78,7 +78,7 @@ BREAKS: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("invariant", BREAKS)
-def test_both_judges_name_the_row_that_breaks_a_promise(connection: Connection, invariant: str) -> None:
+def test_both_checks_name_the_row_that_breaks_an_invariant(connection: Connection, invariant: str) -> None:
     history(connection)
     assert list(find_violations(connection, sources=["index"])) == []
     promise, damage = BREAKS[invariant]
@@ -128,7 +128,7 @@ CHANGES: list[Callable[[Connection], object]] = [
 ]
 
 
-def test_what_other_programs_may_do_is_no_violation(connection: Connection) -> None:
+def test_allowed_changes_of_other_programs_are_no_violation(connection: Connection) -> None:
     history(connection)
     for change_elsewhere in CHANGES:
         change_elsewhere(connection)

@@ -156,7 +156,7 @@ def test_renewal_survives_connections_that_are_cut(connection: Connection, pool:
     assert lost.tokens == []
 
 
-def test_renewal_with_nothing_in_hand_asks_the_database_nothing(connection: Connection) -> None:
+def test_renewal_without_claims_sends_no_statement(connection: Connection) -> None:
     class NoPool:
         def connection(self) -> None:
             raise AssertionError("there is nothing to renew")

@@ -23,8 +23,8 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     everything,
     expire,
     fail,
+    recover_all,
     succeed,
-    sweep,
 )
 from notaflow_pipeline_tests.job_queue.times import database_time, reading
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
@@ -44,7 +44,7 @@ def test_renewal_extends_the_leases_that_are_held_and_returns_them(connection: C
 
 def _recover(connection: Connection, held: Claim) -> None:
     expire(connection, held)
-    assert sweep(connection).expired_leases == 1
+    assert recover_all(connection).expired_leases == 1
 
 
 def _reset_elsewhere(connection: Connection, held: Claim) -> None:
@@ -59,11 +59,11 @@ def _finish(connection: Connection, held: Claim) -> None:
     assert succeed(connection, held, READING)
 
 
-def _give_back(connection: Connection, held: Claim) -> None:
+def _release(connection: Connection, held: Claim) -> None:
     assert releases.release(connection, [held.token], reason="stop") == 1
 
 
-@pytest.mark.parametrize("lose", [_recover, _reset_elsewhere, _delete, _finish, _give_back])
+@pytest.mark.parametrize("lose", [_recover, _reset_elsewhere, _delete, _finish, _release])
 def test_renewal_tells_which_claims_are_lost(connection: Connection, lose: Callable[[Connection, Claim], None]) -> None:
     add_document(connection, created_at=ago("1 hour"))
     add_document(connection)
@@ -90,20 +90,20 @@ def test_late_finish_of_recovered_claim_changes_nothing(
     add_document(connection)
     late = claim_one(connection)
     expire(connection, late)
-    sweep(connection)
+    recover_all(connection)
     before = everything(connection)
     assert not finish(connection, late)
     assert everything(connection) == before
 
 
 @pytest.mark.parametrize("finish", LATE, ids=LATE_IDS)
-def test_late_finish_while_another_worker_of_the_same_name_reads_changes_nothing(
+def test_late_finish_beside_a_worker_of_the_same_name_changes_nothing(
     connection: Connection, finish: Callable[[Connection, Claim], int]
 ) -> None:
     row = add_document(connection)
     late = claim_one(connection)
     expire(connection, late)
-    sweep(connection)
+    recover_all(connection)
     winner = claim_one(connection)
     before = everything(connection)
     assert not finish(connection, late)
@@ -117,7 +117,7 @@ def test_late_finish_while_another_worker_of_the_same_name_reads_changes_nothing
 
 
 @pytest.mark.parametrize("finish", LATE[:3], ids=LATE_IDS[:3])
-def test_finish_after_a_foreign_reset_is_refused_and_its_attempt_superseded(
+def test_finish_after_a_foreign_reset_supersedes_its_attempt(
     connection: Connection, finish: Callable[[Connection, Claim], int]
 ) -> None:
     row = add_document(connection)
@@ -160,7 +160,7 @@ def test_finish_of_a_deleted_document_is_refused(connection: Connection) -> None
     assert [attempt["outcome"] for attempt in attempts(connection, row)] == ["superseded"]
 
 
-def test_finish_of_a_claim_that_never_was_is_refused(connection: Connection) -> None:
+def test_outcome_of_an_unknown_claim_is_refused(connection: Connection) -> None:
     add_document(connection)
     held = claim_one(connection)
     before = everything(connection)

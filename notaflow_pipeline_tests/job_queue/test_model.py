@@ -446,7 +446,7 @@ def machine(database_url: str) -> Iterator[type[QueueMachine]]:
         yield type("ConnectedQueueMachine", (QueueMachine,), {"connection": connection})
 
 
-def test_queue_is_always_what_a_model_in_memory_says(machine: type[QueueMachine]) -> None:
+def test_queue_behaves_like_a_model_in_memory(machine: type[QueueMachine]) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(

@@ -25,9 +25,9 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     document,
     fail,
     record_failure,
+    recover_all,
     reread,
     succeed,
-    sweep,
 )
 
 # what NotaFlow's own monitor writes (the code that the user's document describes)
@@ -64,7 +64,7 @@ def to_be_reread(connection: Connection) -> UUID:
 
 def expire(connection: Connection, held: Claim) -> None:
     change(connection, "ocr_attempt", held.token, lease_expires_at=ago("1 second"))
-    sweep(connection)
+    recover_all(connection)
 
 
 ENDS: dict[str, Callable[[Connection, Claim], object]] = {
@@ -249,7 +249,7 @@ SEQUENCES: dict[str, list[str]] = {
 
 @pytest.mark.parametrize("sequence", SEQUENCES)
 @pytest.mark.parametrize("after", ["claimed", "failed", "done"])
-def test_what_the_monitor_may_do_leaves_no_violation(connection: Connection, sequence: str, after: str) -> None:
+def test_allowed_changes_of_the_monitor_are_no_violation(connection: Connection, sequence: str, after: str) -> None:
     key = add_document(connection)
     held = claim_one(connection)
     if after == "failed":
@@ -258,7 +258,7 @@ def test_what_the_monitor_may_do_leaves_no_violation(connection: Connection, seq
         succeed(connection, held)
     for statement in SEQUENCES[sequence]:
         connection.execute(statement, [key])
-        sweep(connection)  # as every minute
+        recover_all(connection)  # as every minute
         assert violations(connection) == [], statement
     if after == "claimed":
         expire(connection, held)
@@ -296,7 +296,7 @@ def test_maximum_that_another_program_lowers_breaks_no_invariant(connection: Con
     assert violations(connection) == []
 
 
-def test_violations_in_rows_that_nobody_else_changed_are_still_found(connection: Connection) -> None:
+def test_violations_in_rows_that_no_other_program_changed_are_found(connection: Connection) -> None:
     add_document(connection)
     key = claim_one(connection).document_id
     with connection.transaction():
@@ -396,7 +396,7 @@ def test_release_skips_the_locked_row_alone(connection: Connection, locker: Conn
 
 @pytest.mark.parametrize("outcome", ["text", "failure"])
 @pytest.mark.parametrize("changed", [{"supabase_path": "new.pdf"}, {"document_source": "acte"}], ids=["path", "source"])
-def test_outcome_of_a_file_that_the_row_names_no_more_is_dropped(
+def test_outcome_is_dropped_if_the_row_names_another_file(
     connection: Connection, changed: dict[str, str], outcome: str
 ) -> None:
     key = add_document(connection, supabase_path="old.pdf")
@@ -414,7 +414,7 @@ def test_outcome_of_a_file_that_the_row_names_no_more_is_dropped(
     assert violations(connection) == []
 
 
-def test_tokens_that_are_used_are_passed_over(connection: Connection) -> None:
+def test_used_tokens_are_skipped(connection: Connection) -> None:
     """A sequence that was restored from an older state hands out the numbers of attempts that exist."""
     for number in range(3):
         add_document(connection, document_number=str(number))

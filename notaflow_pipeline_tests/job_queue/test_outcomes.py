@@ -76,7 +76,7 @@ def test_empty_text_is_stored_as_empty_and_never_as_null(connection: Connection)
     assert connection.execute("SELECT FROM ocr_failed_jobs").fetchall() == []
 
 
-def test_success_whose_answer_was_lost_is_accepted_again_and_changes_nothing(connection: Connection) -> None:
+def test_repeated_success_is_accepted_and_changes_nothing(connection: Connection) -> None:
     add_document(connection)
     held = claim_one(connection)
     assert succeed(connection, held, READING)
@@ -85,7 +85,7 @@ def test_success_whose_answer_was_lost_is_accepted_again_and_changes_nothing(con
     assert everything(connection) == before
 
 
-def test_failure_whose_answer_was_lost_is_accepted_again_and_changes_nothing(connection: Connection) -> None:
+def test_repeated_failure_is_accepted_and_changes_nothing(connection: Connection) -> None:
     add_document(connection)
     held = claim_one(connection)
     assert fail(connection, held)
@@ -107,7 +107,7 @@ def test_claim_ends_once(connection: Connection) -> None:
 # --- failure
 
 
-def test_failure_that_may_pass_sends_the_document_back_to_wait(connection: Connection) -> None:
+def test_retryable_failure_returns_the_document_to_ready_with_a_wait(connection: Connection) -> None:
     row = add_document(connection, error_message="extraction's own")
     held = claim_one(connection)
     assert fail(connection, held, TIMEOUT)
@@ -157,7 +157,7 @@ def test_wait_doubles_with_each_attempt_by_the_database_s_clock(connection: Conn
         change(connection, "extraction_queue", row, ocr_next_attempt_at=None)
 
 
-def test_waits_are_spread_by_chance_and_never_long(connection: Connection) -> None:
+def test_waits_are_random_and_limited(connection: Connection) -> None:
     for _ in range(12):
         add_document(connection, ocr_attempts=30, ocr_max_attempts=99)
     waits = []
@@ -170,7 +170,7 @@ def test_waits_are_spread_by_chance_and_never_long(connection: Connection) -> No
     assert max(waits) - min(waits) > hour * 0.05
 
 
-def test_failure_for_good_exhausts_the_document_at_once(connection: Connection) -> None:
+def test_permanent_failure_exhausts_the_document(connection: Connection) -> None:
     row = add_document(connection)
     assert fail(connection, claim_one(connection), ENCRYPTED)
     written = document(connection, row)
@@ -191,7 +191,7 @@ def test_last_attempt_that_fails_exhausts_the_document(connection: Connection) -
 
 
 @pytest.mark.parametrize(("failure", "attempts_before"), [(ENCRYPTED, 0), (TIMEOUT, 2)])
-def test_exhausted_document_goes_to_status_four_where_that_is_set(
+def test_exhausted_document_gets_status_four_if_configured(
     connection: Connection, failure: Failure, attempts_before: int
 ) -> None:
     row = add_document(connection, ocr_attempts=attempts_before)
@@ -208,7 +208,7 @@ def test_status_four_is_only_for_exhausted_documents(connection: Connection) -> 
 # --- release
 
 
-def test_release_gives_the_attempt_back_and_its_number_is_used_again(connection: Connection) -> None:
+def test_release_counts_no_attempt_and_its_number_is_reused(connection: Connection) -> None:
     row = add_document(connection, ocr_attempts=1, ocr_error="OCR processing failed: earlier")
     held = claim_one(connection)
     assert held.attempt_number == 2
@@ -224,7 +224,7 @@ def test_release_gives_the_attempt_back_and_its_number_is_used_again(connection:
     assert claim_one(connection).attempt_number == 2
 
 
-def test_release_gives_back_what_it_names_and_no_more(connection: Connection) -> None:
+def test_release_ends_only_the_given_claims(connection: Connection) -> None:
     for _ in range(3):
         add_document(connection)
     held = claim(connection, 3)
@@ -234,7 +234,7 @@ def test_release_gives_back_what_it_names_and_no_more(connection: Connection) ->
     assert violated_invariants(connection) == {}
 
 
-def test_release_of_a_run_gives_back_that_run_s_claims_alone(connection: Connection) -> None:
+def test_release_of_a_run_ends_only_the_claims_of_that_run(connection: Connection) -> None:
     for _ in range(5):
         add_document(connection)
     mine = claim(connection, 2, run_id="run-1")
@@ -252,6 +252,6 @@ def test_release_of_a_run_gives_back_that_run_s_claims_alone(connection: Connect
 # --- what must not leak
 
 
-def test_repr_of_a_reading_holds_no_text() -> None:
+def test_repr_of_an_ocr_result_has_no_text() -> None:
     assert "3 770 292" not in repr(READING)
     assert "Québec" not in f"{READING} {READING!r} {[READING]}"

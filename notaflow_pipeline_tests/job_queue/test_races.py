@@ -25,8 +25,8 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     claim_one,
     expire,
     fail,
+    recover_all,
     succeed,
-    sweep,
 )
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
@@ -74,7 +74,7 @@ ACTORS = {
     "another program deletes": Actor(_delete, None, "superseded"),
 }
 
-RECOVERY = Actor(lambda one, _: sweep(one), 3, "stuck")
+RECOVERY = Actor(lambda one, _: recover_all(one), 3, "stuck")
 
 
 def _meet(first: Act, second: Act, one: Connection, other: Connection, held: Claim, *, commits: bool) -> None:
@@ -119,7 +119,7 @@ def test_recovery_and_another_writer_of_the_row_end_right_in_every_order(
 
     # what its first writer held was passed over, and what another program left open is closed: both by the next recovery
     if recovery_first == commits or actor.outcome == "superseded":
-        sweep(connection)
+        recover_all(connection)
     ends = actor if recovery_first != commits else RECOVERY
     # what another program does to the row counts, also where recovery has closed the attempt before
     status = actor.status if recovery_first and actor.outcome == "superseded" else ends.status
@@ -132,7 +132,7 @@ def test_recovery_and_another_writer_of_the_row_end_right_in_every_order(
     assert succeed(connection, held, READING) == (ends.outcome in {None, "succeeded"})
 
 
-def test_document_cancelled_by_hand_is_not_claimed_and_its_worker_writes_nothing(connection: Connection) -> None:
+def test_document_cancelled_by_hand_is_not_claimed_or_written(connection: Connection) -> None:
     cancel = """
         UPDATE extraction_queue
         SET status_id = 3, ocr_max_attempts = COALESCE(ocr_attempts, 0)

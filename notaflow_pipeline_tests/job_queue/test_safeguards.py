@@ -208,7 +208,7 @@ def our_claim_ends_with_another_programs(url: str) -> None:
 
 
 @pytest.mark.owner
-def test_trigger_is_what_ends_our_claim_with_another_programs(database_url: str) -> None:
+def test_trigger_ends_our_claim_when_another_program_claims(database_url: str) -> None:
     our_claim_ends_with_another_programs(database_url)
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("TRUNCATE extraction_queue, ocr_attempt")

@@ -24,7 +24,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_environment_goes_before_env_file_and_both_reach_dagster(folder: Path) -> None:
+def test_environment_overrides_env_file_and_both_reach_dagster(folder: Path) -> None:
     environment = environment_of_dagster(Settings(NOTAFLOW_DATABASE_URL=URL), URL, folder / "instance")
     assert environment["NOTAFLOW_DATABASE_URL"] == URL
     assert environment["OCR_WORKERS"] == "2"
@@ -40,7 +40,7 @@ def test_owners_login_does_not_reach_dagster(folder: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("name", ["home", "a home with blanks: and a colon"])
-def test_instance_is_the_projects_with_what_it_keeps_at_home(tmp_path: Path, name: str) -> None:
+def test_instance_is_the_projects_with_folders_in_the_home(tmp_path: Path, name: str) -> None:
     home = tmp_path / name
     instance = make_instance(home)
     ours = yaml.safe_load((PROJECT / "dagster.yaml").read_text(encoding="utf-8"))

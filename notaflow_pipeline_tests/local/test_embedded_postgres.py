@@ -105,7 +105,7 @@ def test_server_starts_again_with_its_data_after_everything_was_killed(home: Pat
     processes.wait_until(lambda: not servers_of(home))
 
 
-def test_process_that_has_the_number_of_the_killed_server_is_no_obstacle_and_is_left_alone(home: Path) -> None:
+def test_process_with_the_pid_of_the_killed_server_is_not_harmed(home: Path) -> None:
     kill_everything(home)
     with subprocess.Popen(["sleep", "600"]) as bystander:
         pid_file = home / "postgres" / "postmaster.pid"

@@ -72,7 +72,7 @@ def test_files_of_one_name_are_kept_apart(connection: Connection, storage: Local
     assert len(list((storage.root / "index").iterdir())) == 2
 
 
-def test_odd_names_become_names_of_the_fields_form(connection: Connection, storage: LocalFolder, files: Path) -> None:
+def test_odd_file_names_become_safe_names(connection: Connection, storage: LocalFolder, files: Path) -> None:
     file = files / "Île-à-la-Crosse (copie) 100%.PDF"
     file.write_bytes(b"%PDF-")
     path = ingest_file(connection, storage, file, "index").supabase_path

@@ -100,7 +100,7 @@ def once(action: Callable[[], object]) -> Callable[[Progress], None]:
     return on_progress
 
 
-def assert_given_back(connection: Connection, document: UUID) -> None:
+def assert_released(connection: Connection, document: UUID) -> None:
     found = row(connection, document)
     assert (found["status_id"], found["ocr_attempts"], found["ocr_claim_id"]) == (3, 0, None)
     assert found["file_content"] is None

@@ -137,7 +137,7 @@ class TestTemporarySpace:
         assert (progress.succeeded, progress.failed) == (4, {})
         assert [len(attempts_of_document(connection, one)) for one in documents] == [1, 1, 1, 1]
 
-    def test_disk_without_any_room_ends_the_run_and_counts_for_nobody(
+    def test_full_disk_ends_the_run_and_counts_no_attempt(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path, small_disk: Path
     ) -> None:
         documents = ready_pages(connection, folder, 3)

@@ -20,7 +20,7 @@ from notaflow_pipeline_tests.ocr import samples
 from notaflow_pipeline_tests.processes import violated_invariants
 from notaflow_pipeline_tests.worker.pipelines import (
     OneBadSector,
-    assert_given_back,
+    assert_released,
     once,
     pipeline_over,
     ready,
@@ -35,8 +35,8 @@ def versions(connection: Connection) -> list[tuple[Any, ...]]:
     return connection.execute("SELECT xmin::text, ctid::text, q.* FROM extraction_queue AS q ORDER BY id").fetchall()
 
 
-class TestSurroundings:
-    def test_storage_that_goes_away_in_mid_batch_ends_the_work_and_gives_the_attempts_back(
+class TestInfrastructure:
+    def test_storage_failure_during_a_batch_ends_it_and_counts_no_attempt(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
     ) -> None:
         documents = ready_pages(connection, folder, 12)
@@ -48,13 +48,13 @@ class TestSurroundings:
             done = [one for one in documents if row(connection, one)["status_id"] == 5]
             assert 0 < len(done) < 12
             for document in set(documents) - set(done):
-                assert_given_back(connection, document)
+                assert_released(connection, document)
             assert violated_invariants(connection) == []
             pipeline.work(limit=100)
         assert {row(connection, one)["status_id"] for one in documents} == {5}
         assert {row(connection, one)["ocr_attempts"] for one in documents} == {1}
 
-    def test_few_documents_lose_no_attempt_while_the_storage_answers_and_gives_out_nothing(
+    def test_few_failed_fetches_from_a_working_storage_count_no_attempt(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
     ) -> None:
         documents = ready_pages(connection, folder, 2)
@@ -63,12 +63,12 @@ class TestSurroundings:
                 with pytest.raises(StorageUnavailable, match="2 documents in a row"):
                     pipeline.work(limit=100)
         for document in documents:
-            assert_given_back(connection, document)
+            assert_released(connection, document)
         assert violated_invariants(connection) == []
         with pipeline_over(pool, folder) as pipeline:
             assert pipeline.work(limit=100).succeeded == 2
 
-    def test_files_that_can_never_be_read_are_exhausted_after_their_attempts_alone_or_once_others_were_read(
+    def test_unreadable_files_are_exhausted_alone_and_beside_readable_ones(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
     ) -> None:
         bad = [ready(connection, "index/bad.png") for _ in range(2)]
@@ -91,7 +91,7 @@ class TestSurroundings:
         assert violated_invariants(connection) == []
 
     @pytest.mark.parametrize("workers", [1, 2])
-    def test_storage_that_answers_and_gives_out_nothing_ends_the_work_and_gives_the_attempts_back(
+    def test_storage_without_any_file_ends_the_batch_and_counts_no_attempt(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path, workers: int
     ) -> None:
         documents = ready_pages(connection, folder, 12)
@@ -106,7 +106,7 @@ class TestSurroundings:
             assert (found["status_id"], found["ocr_attempts"], found["ocr_error"]) == (3, 0, None)
         assert violated_invariants(connection) == []
 
-    def test_missing_storage_is_found_before_any_row_is_touched(
+    def test_missing_storage_is_found_before_any_row_is_changed(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
     ) -> None:
         ready_page(connection, folder, "page")
@@ -116,7 +116,7 @@ class TestSurroundings:
             pipeline.check()
         assert versions(connection) == before
 
-    def test_missing_tesseract_is_found_before_any_row_is_touched(
+    def test_missing_tesseract_is_found_before_any_row_is_changed(
         self,
         connection: Connection,
         pool: ConnectionPool[Connection],
@@ -131,7 +131,7 @@ class TestSurroundings:
                 pipeline.check()
         assert versions(connection) == before
 
-    def test_missing_language_is_found_before_any_row_is_touched(
+    def test_missing_language_is_found_before_any_row_is_changed(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
     ) -> None:
         ready_page(connection, folder, "page")
@@ -143,7 +143,7 @@ class TestSurroundings:
             pipeline.check()
         assert versions(connection) == before
 
-    def test_engine_that_goes_away_in_mid_batch_gives_the_attempts_back(
+    def test_engine_failure_during_a_batch_counts_no_attempt(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
     ) -> None:
         samples.png(folder / "index" / "lot.png")
@@ -153,11 +153,9 @@ class TestSurroundings:
             pytest.raises(EngineUnavailable, match="xyz"),
         ):
             pipeline.work(limit=10)
-        assert_given_back(connection, document)
+        assert_released(connection, document)
 
-    def test_schema_that_is_not_migrated_is_found_before_any_row_is_touched(
-        self, empty_database_url: str, folder: Path
-    ) -> None:
+    def test_unmigrated_schema_is_found_before_any_row_is_changed(self, empty_database_url: str, folder: Path) -> None:
         migrate(empty_database_url, sources=["index"], to=5)
         with psycopg.connect(empty_database_url, autocommit=True) as connection, open_pool(empty_database_url) as pool:
             ready_page(connection, folder, "page")

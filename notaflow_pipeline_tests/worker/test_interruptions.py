@@ -21,7 +21,7 @@ from notaflow_pipeline_tests.ocr import processes
 from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, WaitingEngine
 from notaflow_pipeline_tests.processes import violated_invariants
 from notaflow_pipeline_tests.worker.pipelines import (
-    assert_given_back,
+    assert_released,
     once,
     only_attempt,
     pipeline_over,
@@ -37,7 +37,7 @@ SECRET = "1234x321"
 
 
 class TestLeases:
-    def test_claim_that_is_taken_away_in_mid_reading_is_dropped_and_writes_nothing(
+    def test_claim_that_is_lost_during_ocr_writes_nothing(
         self, connection: Connection, database_url: str, pool: ConnectionPool[Connection], folder: Path
     ) -> None:
         document = ready_page(connection, folder, "page")
@@ -64,7 +64,7 @@ class TestLeases:
             processes.wait_until(lambda: pipeline.queue.recover().orphaned_attempts == 1)
         assert only_attempt(connection, document).outcome == "superseded"
 
-    def test_long_document_of_a_healthy_worker_is_never_taken_away(
+    def test_claim_on_a_long_document_of_a_healthy_worker_is_never_lost(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
     ) -> None:
         document = ready(connection, small_pdf(folder, "long.pdf", pages=8))
@@ -93,7 +93,7 @@ class TestLeases:
 
 
 class TestInterruption:
-    def test_everything_in_hand_is_given_back_and_no_process_or_file_is_left(
+    def test_all_claims_are_released_and_no_process_or_file_is_left(
         self,
         connection: Connection,
         pool: ConnectionPool[Connection],
@@ -120,7 +120,7 @@ class TestInterruption:
         done = [one for one in documents if row(connection, one)["status_id"] == 5]
         assert done
         for document in set(documents) - set(done):
-            assert_given_back(connection, document)
+            assert_released(connection, document)
         released = connection.execute("SELECT count(*) FROM ocr_attempt WHERE outcome = 'released'").fetchone()
         assert released is not None
         assert released[0] > 0
@@ -182,7 +182,7 @@ class TestPrivacy:
         assert row(connection, document)["status_id"] == 3
         assert SECRET not in message
 
-    def test_what_was_read_does_not_show_its_text(self, folder: Path) -> None:
+    def test_repr_of_recognised_text_does_not_show_it(self, folder: Path) -> None:
         Image.new("L", SECRET_SIZE, "white").save(folder / "page.png")
         with Reader(NullEngine(), workers=1) as reader:
             text = reader.start(folder / "page.png").result(timeout=processes.PATIENCE_SECONDS)

@@ -195,7 +195,7 @@ class TestFailure:
             assert (found["status_id"], found["ocr_attempts"], found["ocr_error"]) == (3, 0, None)
         assert violated_invariants(connection) == []
 
-    def test_one_unreadable_file_while_the_storage_is_fine_fails_that_document_alone(
+    def test_one_unreadable_file_in_a_working_storage_fails_its_document(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
     ) -> None:
         documents = ready_pages(connection, folder, 3)

@@ -31,11 +31,11 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     document,
     expire,
     fail,
+    recover_all,
     repaired,
     requeue,
     reread,
     succeed,
-    sweep,
 )
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
 
@@ -123,19 +123,19 @@ def test_every_kind_of_repair_goes_through_all_of_its_rows(connection: Connectio
         add_document(connection, ocr_max_attempts=None)
     for row in texts:
         change(connection, "extraction_queue", row, status_id=3)
-    assert sweep(connection) == repaired(
+    assert recover_all(connection) == repaired(
         expired_leases=12, orphaned_attempts=12, stuck_elsewhere=11, texts_without_status=12, missing_maxima=13
     )
-    assert sweep(connection) == repaired()
+    assert recover_all(connection) == repaired()
     assert len(rows) == 24
 
 
 @pytest.mark.owner
-def test_row_that_another_programs_trigger_refuses_is_left_alone(connection: Connection) -> None:
+def test_row_that_another_programs_trigger_refuses_is_not_changed(connection: Connection) -> None:
     rows = abandoned(connection, 25)
     change(connection, "extraction_queue", rows[7], document_number="poison")
     connection.execute(REFUSE)
-    recovered = sweep(connection)
+    recovered = recover_all(connection)
     assert (recovered.stuck_elsewhere, recovered.total) == (24, 24)
     assert recovered.failed == {
         "stuck_elsewhere": "the database refused to change 1 rows (RaiseException, SQLSTATE P0001)"
@@ -157,11 +157,11 @@ def test_repair_that_cannot_be_made_does_not_keep_the_others_from_it(connection:
         'BEGIN RAISE EXCEPTION ''no new attempts''; END';
         CREATE TRIGGER refuse BEFORE INSERT ON ocr_attempt FOR EACH ROW EXECUTE FUNCTION refuse();
     """)
-    recovered = sweep(connection)
+    recovered = recover_all(connection)
     assert recovered.counts == repaired(expired_leases=15, missing_maxima=1).counts
     assert list(recovered.failed) == ["stuck_elsewhere"]
     connection.execute("DROP TRIGGER refuse ON ocr_attempt")
-    assert sweep(connection) == repaired(stuck_elsewhere=45)
+    assert recover_all(connection) == repaired(stuck_elsewhere=45)
 
 
 def test_recovery_that_runs_out_of_time_is_continued_by_the_next(connection: Connection) -> None:
@@ -183,16 +183,16 @@ def test_lock_on_the_table_is_waited_for_once(
     with other.transaction():
         other.execute("LOCK TABLE extraction_queue IN SHARE MODE")
         monkeypatch.setattr(sessions, "LOCK_SECONDS", 1)
-        recovered = sweep(connection)
+        recovered = recover_all(connection)
     assert recovered.failed == dict.fromkeys(("expired_leases", "stuck_elsewhere"), "LockNotAvailable, SQLSTATE 55P03")
-    assert sweep(connection) == repaired(stuck_elsewhere=len(rows))
+    assert recover_all(connection) == repaired(stuck_elsewhere=len(rows))
 
 
 def test_lost_connection_is_no_refusal(connection: Connection) -> None:
     abandoned(connection, 3)
     connection.close()
     with pytest.raises(Exception, match="closed"):
-        sweep(connection)
+        recover_all(connection)
 
 
 def test_text_of_ours_among_many_of_others_is_counted_by_a_later_poll(
@@ -209,7 +209,7 @@ def test_text_of_ours_among_many_of_others_is_counted_by_a_later_poll(
     assert [needed() for _ in range(100)] == [0] * 100
     change(connection, "extraction_queue", row, status_id=3)
     assert any(needed() for _ in range(2000))
-    assert sweep(connection) == repaired(texts_without_status=1)
+    assert recover_all(connection) == repaired(texts_without_status=1)
 
 
 # --- retry
@@ -236,7 +236,7 @@ def test_limit_holds_over_all_chunks_and_the_longest_exhausted_go_first(connecti
     assert len(requeue(connection, EVERYTHING)) == 35 - limit
 
 
-def test_documents_without_the_time_of_an_error_are_sent_last(connection: Connection) -> None:
+def test_documents_without_the_time_of_an_error_are_requeued_last(connection: Connection) -> None:
     undated = [add_document(connection, ocr_attempts=3) for _ in range(15)]
     dated = exhausted(connection, 15)
     for odd in ("-infinity", "infinity"):
@@ -259,7 +259,7 @@ def test_retry_that_is_broken_off_is_continued_by_the_next(connection: Connectio
     assert requeues == 25
 
 
-def test_retry_does_not_send_again_what_fails_while_it_goes_on(connection: Connection) -> None:
+def test_retry_requeues_no_document_twice_that_fails_meanwhile(connection: Connection) -> None:
     exhausted(connection, 25)
     sent_ids: list[UUID] = []
 
@@ -273,7 +273,7 @@ def test_retry_does_not_send_again_what_fails_while_it_goes_on(connection: Conne
     assert len(list(find_exhausted(connection, EVERYTHING))) == 25, "the next command may"
 
 
-def test_document_locked_by_another_program_is_passed_over(connection: Connection, other: Connection) -> None:
+def test_document_locked_by_another_program_is_skipped(connection: Connection, other: Connection) -> None:
     rows = exhausted(connection, 25)
     with other.transaction():
         other.execute("SELECT FROM extraction_queue WHERE id = %s FOR UPDATE", [rows[3]])
@@ -283,7 +283,7 @@ def test_document_locked_by_another_program_is_passed_over(connection: Connectio
 
 
 @pytest.mark.owner
-def test_refused_document_is_told_and_the_others_are_sent(connection: Connection) -> None:
+def test_refused_document_is_reported_and_the_others_are_requeued(connection: Connection) -> None:
     rows = exhausted(connection, 25)
     change(connection, "extraction_queue", rows[7], document_number="poison")
     connection.execute(REFUSE)

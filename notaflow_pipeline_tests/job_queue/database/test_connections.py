@@ -62,7 +62,7 @@ def closed_port() -> int:
         f"postgresql://notaflow:{SECRET}@db.example/notaflow?sslmood=require",
     ],
 )
-def test_what_is_no_url_is_refused_with_an_example(url: str) -> None:
+def test_invalid_url_is_refused_with_an_example(url: str) -> None:
     assert refusal(url) == UNREADABLE_URL
     assert "postgresql://user:password@host:5432/database" in UNREADABLE_URL
     assert describe_database(url) == "the database of NOTAFLOW_DATABASE_URL"
@@ -195,7 +195,7 @@ def test_connections_say_who_they_are_and_hold_no_transaction(database_url: str)
 
 
 @pytest.mark.direct
-def test_statements_of_every_connection_are_limited_but_not_those_that_build_indexes(database_url: str) -> None:
+def test_all_statements_are_limited_except_those_that_build_indexes(database_url: str) -> None:
     with open_pool(database_url) as pool, pool.connection() as pooled, connect(database_url) as single:
         for one in (pooled, single):
             assert one.execute("SHOW statement_timeout").fetchone() == ("30s",)
@@ -204,7 +204,7 @@ def test_statements_of_every_connection_are_limited_but_not_those_that_build_ind
 
 
 @pytest.mark.direct
-def test_look_at_a_queue_that_somebody_has_locked_ends(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_a_locked_queue_ends(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "STATEMENT_SECONDS", 1)
     with connect(database_url) as one, psycopg.connect(database_url) as holder:
         holder.execute("LOCK TABLE extraction_queue")
@@ -250,7 +250,7 @@ def test_transaction_of_a_client_that_fell_silent_is_ended_by_the_server(
     ("state", "said"),
     [("53100", "the database's disk is full"), ("57P03", "the database is unavailable (CannotConnectNow)")],
 )
-def test_what_has_to_pass_is_said_without_the_errors_own_words(server_url: str, state: str, said: str) -> None:
+def test_transient_errors_are_described_without_their_message(server_url: str, state: str, said: str) -> None:
     fail = f"DO $$ BEGIN RAISE EXCEPTION 'Marie Tremblay' USING ERRCODE = '{state}'; END $$"
     with psycopg.connect(server_url) as connection, pytest.raises(psycopg.Error) as raised:
         connection.execute(fail.encode())

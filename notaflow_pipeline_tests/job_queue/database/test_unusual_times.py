@@ -18,8 +18,8 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     attempts,
     change,
     claim_one,
+    recover_all,
     repaired,
-    sweep,
 )
 
 INDEX = ("index",)
@@ -84,7 +84,7 @@ def test_row_under_ocr_whose_start_is_no_time_is_stuck_and_recovered(connection:
     seen = metrics.count_under_ocr(connection, sources=INDEX, stuck_after=STUCK_AFTER, longer_than=timedelta(0))
     assert (seen.active, seen.stuck) == (1, 1)
     assert count_needing_recovery(connection, sources=INDEX, stuck_after=STUCK_AFTER) == 1
-    assert sweep(connection) == repaired(stuck_elsewhere=1)
+    assert recover_all(connection) == repaired(stuck_elsewhere=1)
     [attempt] = attempts(connection, row)
     assert attempt["claimed_at"] == attempt["finished_at"], "nobody knows when it began"
     assert attempts(connection, other) == []
@@ -104,7 +104,7 @@ def test_attempt_never_ends_later_than_now(connection: Connection, started: str)
     change(connection, "extraction_queue", row, status_id=3)
     change(connection, "extraction_queue", row, ocr_started_at=started)
     change(connection, "ocr_attempt", held.token, lease_expires_at=ago("1 second"))
-    assert sweep(connection) == repaired(orphaned_attempts=1)
+    assert recover_all(connection) == repaired(orphaned_attempts=1)
     [(ended,)] = connection.execute("SELECT finished_at <= clock_timestamp() FROM ocr_attempt").fetchall()
     assert ended
 

@@ -51,7 +51,7 @@ def fail(connection: Connection, one: Claim, kind: str, exhausted_status: int = 
     )
 
 
-def test_exhausted_documents_are_ready_again_with_more_attempts_and_their_history(connection: Connection) -> None:
+def test_requeued_documents_get_more_attempts_and_keep_their_history(connection: Connection) -> None:
     [document] = exhaust(connection, ["timeout"])
     assert claim(connection) == []
     [sent] = requeue(connection, EVERYTHING)
@@ -87,7 +87,7 @@ def test_looking_first_changes_nothing(connection: Connection) -> None:
     assert connection.execute("SELECT to_jsonb(q) FROM extraction_queue AS q").fetchall() == before
 
 
-def test_a_document_goes_round_only_so_often(connection: Connection) -> None:
+def test_a_document_is_requeued_up_to_the_maximum(connection: Connection) -> None:
     exhaust(connection, ["timeout"])
     twice = ExhaustedFilter(sources=("index",), max_requeues=2)
     for _ in range(2):
@@ -97,7 +97,7 @@ def test_a_document_goes_round_only_so_often(connection: Connection) -> None:
     assert requeue(connection, twice) == []
 
 
-def test_what_runs_waits_or_is_done_is_not_sent(connection: Connection) -> None:
+def test_active_waiting_and_done_documents_are_not_requeued(connection: Connection) -> None:
     for number in "123":
         enqueue_document(connection, NewDocument("index", number, f"index/{number}.pdf"))
     running, done = claim(connection, 2)
@@ -106,7 +106,7 @@ def test_what_runs_waits_or_is_done_is_not_sent(connection: Connection) -> None:
     assert requeue(connection, EVERYTHING) == []
 
 
-def test_documents_exhausted_at_status_4_come_back_to_3(connection: Connection) -> None:
+def test_documents_exhausted_at_status_4_return_to_3(connection: Connection) -> None:
     enqueue_document(connection, NewDocument("index", "1", "index/1.pdf"))
     [one] = claim(connection)
     fail(connection, one, "timeout", exhausted_status=4)
@@ -118,7 +118,7 @@ def test_documents_exhausted_at_status_4_come_back_to_3(connection: Connection) 
     assert [again.document_id for again in claim(connection)] == [one.document_id]
 
 
-def test_what_became_of_a_runs_documents(connection: Connection) -> None:
+def test_results_of_the_documents_that_a_run_requeued(connection: Connection) -> None:
     exhaust(connection, ["timeout", "crashed", "engine", "storage"])
     requeue(connection, EVERYTHING, run_id="run", more_attempts=1)
     read, failed, running = claim(connection, 3)
@@ -151,7 +151,7 @@ def test_pause_stops_every_claim_until_it_is_lifted(connection: Connection, agai
     assert len(claim(connection)) == 1
 
 
-def test_a_process_gives_back_claims_that_it_does_not_know_of(connection: Connection) -> None:
+def test_a_process_releases_claims_whose_commit_it_did_not_see(connection: Connection) -> None:
     """As after a signal between the claim's commit and its answer."""
     for number in "12":
         enqueue_document(connection, NewDocument("index", number, f"index/{number}.pdf"))

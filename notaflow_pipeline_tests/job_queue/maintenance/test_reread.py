@@ -94,7 +94,7 @@ ENDS: dict[str, Callable[[Connection, Claim], object]] = {
 
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
-def test_old_text_and_its_times_stay_when_reading_again_comes_to_nothing(
+def test_old_text_and_its_times_stay_when_rereading_fails(
     connection: Connection, document: UUID, end: Callable[[Connection, Claim], object]
 ) -> None:
     before = row(connection, document)
@@ -138,7 +138,7 @@ def test_choice(connection: Connection, document: UUID) -> None:
     assert reread(connection, sources=["acte"]) == []
 
 
-def test_text_of_another_program_is_left_alone(connection: Connection) -> None:
+def test_text_of_another_program_is_not_reread(connection: Connection) -> None:
     other = enqueue_document(connection, NewDocument("index", "1", "index/1.pdf"))
     connection.execute("UPDATE extraction_queue SET status_id = 5, file_content = 'theirs' WHERE id = %s", [other])
     assert reread(connection) == []

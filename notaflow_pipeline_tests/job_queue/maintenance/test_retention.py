@@ -69,7 +69,7 @@ def remaining(connection: Connection) -> set[UUID]:
     return {one["queue_id"] for one in attempts(connection)}
 
 
-def test_history_of_a_document_goes_with_its_rounds_when_it_is_gone_old_and_counted(connection: Connection) -> None:
+def test_old_counted_history_of_a_deleted_document_is_removed(connection: Connection) -> None:
     gone, here, young = (finished(connection) for _ in range(3))
     connection.execute(
         "INSERT INTO ocr_round (queue_id, sent_at, attempts_before) SELECT %s, now(), 3 FROM generate_series(1, 2)",
@@ -130,7 +130,7 @@ def test_released_attempts_need_no_count(connection: Connection) -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 3, 100])
-def test_small_batches_remove_what_one_large_one_does(connection: Connection, batch: int) -> None:
+def test_small_batches_remove_the_same_as_a_large_one(connection: Connection, batch: int) -> None:
     keys = [finished(connection) for _ in range(6)]
     for key in keys:
         age(connection, key, 401)

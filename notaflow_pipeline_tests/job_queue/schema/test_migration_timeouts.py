@@ -131,7 +131,7 @@ def test_granting_roles_waits_longer_than_the_roles_timeouts(database_url: str) 
         while_held_up(url, database_url, "BEGIN; SELECT FROM ocr_failed_jobs LIMIT 1", lambda: grant_roles(url))
 
 
-def test_lock_of_somebody_else_still_ends_a_repair_with_advice(connection: Connection, database_url: str) -> None:
+def test_lock_of_another_session_ends_a_repair_with_advice(connection: Connection, database_url: str) -> None:
     connection.execute("DROP VIEW ocr_failed_jobs")
     with psycopg.connect(database_url) as holder:
         holder.execute("LOCK TABLE ocr_pruning")

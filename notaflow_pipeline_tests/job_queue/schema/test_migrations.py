@@ -65,7 +65,7 @@ OUR_COLUMNS = (
 # --- an empty database
 
 
-def test_everything_is_built_on_an_empty_database(empty_database_url: str) -> None:
+def test_empty_database_gets_the_whole_schema(empty_database_url: str) -> None:
     assert migrate(empty_database_url, sources=["index"]).applied == migration_ids()
     with on(empty_database_url) as connection:
         assert differences(connection) == []
@@ -113,7 +113,7 @@ def test_migrate_to_a_number_stops_there(empty_database_url: str) -> None:
 
 
 @pytest.mark.owner
-def test_way_back_keeps_documents(database_url: str) -> None:
+def test_rollback_keeps_documents(database_url: str) -> None:
     with on(database_url) as connection:
         kept = add_document(connection)
         with pytest.raises(MigrationFailed, match="still holds rows"):
@@ -122,7 +122,7 @@ def test_way_back_keeps_documents(database_url: str) -> None:
 
 
 @pytest.mark.owner
-def test_way_back_sends_documents_under_ocr_back_to_ready_with_their_attempt(database_url: str) -> None:
+def test_rollback_returns_documents_under_ocr_to_ready(database_url: str) -> None:
     with on(database_url) as connection:
         running = add_document(connection, status_id=6, ocr_claim_id=1, ocr_attempts=2, ocr_started_at=ago("1 minute"))
         migrate_down(database_url, to=6)
@@ -187,7 +187,7 @@ def test_rows_of_a_notaflow_database_stay_as_they_are(notaflow_url: str) -> None
         assert fresh.fetchall() == [(0, 3, 0)]
 
 
-def test_ocr_data_that_stood_before_survives(notaflow_url: str) -> None:
+def test_existing_ocr_data_survives(notaflow_url: str) -> None:
     with on(notaflow_url) as connection:
         connection.execute(OCR_TRACKING_BY_HAND)
         before = rows_without(connection)
@@ -196,7 +196,7 @@ def test_ocr_data_that_stood_before_survives(notaflow_url: str) -> None:
         assert differences(connection) == []
 
 
-def test_way_back_leaves_notaflow_s_tables_and_rows(notaflow_url: str) -> None:
+def test_rollback_keeps_the_tables_and_rows_of_notaflow(notaflow_url: str) -> None:
     with on(notaflow_url) as connection:
         before = rows_without(connection)
         migrate(notaflow_url, sources=["index"])
@@ -263,7 +263,7 @@ def test_number_that_no_migration_has_is_refused(database_url: str, number: int)
 # --- locks
 
 
-def test_long_transaction_fails_the_migration_with_advice_and_the_next_one_succeeds(
+def test_long_transaction_fails_a_migration_which_can_be_run_again(
     notaflow_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migrate_module, "ATTEMPTS", 1)
@@ -280,7 +280,7 @@ def test_long_transaction_fails_the_migration_with_advice_and_the_next_one_succe
         assert differences(connection) == []
 
 
-def test_long_transaction_stops_the_way_back_with_advice_and_the_next_try_goes_on(empty_database_url: str) -> None:
+def test_long_transaction_stops_a_rollback_which_can_be_continued(empty_database_url: str) -> None:
     migrate(empty_database_url, sources=["index"])
     with on(empty_database_url) as holder:
         with holder.transaction():
@@ -326,7 +326,7 @@ def test_lock_of_a_killed_migrator_does_not_block(empty_database_url: str) -> No
 
 
 @pytest.mark.owner
-def test_switching_acts_on_builds_their_claim_index_and_off_removes_the_source(database_url: str) -> None:
+def test_enabling_acts_creates_their_index_and_disabling_removes_them(database_url: str) -> None:
     def enabled() -> list[Any]:
         return connection.execute("SELECT document_source FROM ocr_source ORDER BY 1").fetchall()
 

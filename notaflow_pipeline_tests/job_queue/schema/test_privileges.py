@@ -25,7 +25,7 @@ def test_others_lack_a_workers_rights(connection: Connection, database_url: str,
         require_privileges(one)
 
 
-def test_every_right_that_is_taken_away_is_named(connection: Connection, worker: Connection) -> None:
+def test_every_revoked_privilege_is_named(connection: Connection, worker: Connection) -> None:
     for table, rights in WRITES.items():
         for right, columns in rights.items():
             with connection.transaction():

@@ -106,7 +106,7 @@ def test_tables_of_the_login_that_started_dagster_are_handed_over(owner: Connect
             dagster.execute("INSERT INTO dagster.runs DEFAULT VALUES")
 
 
-def test_schema_that_the_login_made_itself_is_handed_over(owner: Connection, connection: Connection) -> None:
+def test_schema_that_the_login_created_gets_the_new_owner(owner: Connection, connection: Connection) -> None:
     with new_login(owner, connection, WORKER, DAGSTER) as login:
         database = sql.Identifier(owner.info.dbname)
         owner.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(database, sql.Identifier(login)))

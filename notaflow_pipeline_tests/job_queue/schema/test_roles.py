@@ -32,10 +32,10 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     everything,
     expire,
     fail,
+    recover_all,
     requeue,
     reread,
     succeed,
-    sweep,
 )
 from notaflow_pipeline_tests.testing.logins import PASSWORD, logged_in
 
@@ -116,7 +116,7 @@ class TestWorker:
         assert fail(worker, held[failed], ENCRYPTED)
         assert releases.release(worker, [held[released].token], reason="told to stop") == 1
         expire(connection, held[lost])
-        assert sweep(worker).expired_leases == 1
+        assert recover_all(worker).expired_leases == 1
         assert document(connection, read)["file_content"] == READING.text
         ends = {key: document(connection, key)["status_id"] for key in held}
         assert ends == {read: 5, failed: 3, released: 3, lost: 3}
@@ -128,7 +128,9 @@ class TestWorker:
         assert {one.document_id for one in claim(worker, 4)} == {read, failed, released, lost}
         assert list(find_violations(worker, sources=["index"])) == []
 
-    def test_old_text_keeps_its_times_whoever_resets_the_row(self, worker: Connection, connection: Connection) -> None:
+    def test_old_text_keeps_its_times_when_any_login_resets_the_row(
+        self, worker: Connection, connection: Connection
+    ) -> None:
         """The trigger reads attempts that the resetting program cannot see."""
         key = add_document(connection)
         succeed(worker, claim_one(worker), READING)

@@ -27,7 +27,7 @@ def leave_invalid(connection: Connection, name: str) -> None:
         )
 
 
-def test_invalid_leftover_of_the_document_s_index_is_named_and_built_anew(notaflow_url: str) -> None:
+def test_invalid_index_of_the_requirements_is_named_and_rebuilt(notaflow_url: str) -> None:
     name = "idx_extraction_queue_ocr_stuck"
     with on(notaflow_url) as connection:
         leave_invalid(connection, name)
@@ -40,7 +40,7 @@ def test_invalid_leftover_of_the_document_s_index_is_named_and_built_anew(notafl
         assert connection.execute(built, {"name": name}).fetchall() == [(DOCUMENT_INDEXES[name], True)]
 
 
-def test_invalid_leftover_of_the_claim_s_index_is_built_anew(empty_database_url: str) -> None:
+def test_invalid_claim_index_is_rebuilt(empty_database_url: str) -> None:
     migrate(empty_database_url, sources=["index"], to=7)
     with on(empty_database_url) as connection:
         leave_invalid(connection, "idx_extraction_queue_ocr_next_index")
@@ -49,7 +49,7 @@ def test_invalid_leftover_of_the_claim_s_index_is_built_anew(empty_database_url:
 
 
 @pytest.mark.owner
-def test_index_that_became_invalid_after_its_migration_is_built_anew(database_url: str) -> None:
+def test_index_that_became_invalid_after_its_migration_is_rebuilt(database_url: str) -> None:
     name = "idx_extraction_queue_ocr_ready"
     with on(database_url) as connection:
         connection.execute("UPDATE pg_index SET indisvalid = FALSE WHERE indexrelid = %s::regclass", [name])
@@ -161,7 +161,7 @@ def test_index_on_open_attempts_that_is_not_unique_is_named(connection: Connecti
     assert [one for one in differences(connection) if "ocr_attempt_one_open" in one]
 
 
-def test_wrong_type_that_stood_before_is_named_and_not_hidden_by_migrating(notaflow_url: str) -> None:
+def test_existing_column_of_another_type_is_named_after_migrating(notaflow_url: str) -> None:
     with on(notaflow_url) as connection:
         connection.execute("ALTER TABLE extraction_queue ADD COLUMN ocr_error varchar(100)")
         wrong = ["column extraction_queue.ocr_error is character varying(100), not text"]
@@ -170,7 +170,7 @@ def test_wrong_type_that_stood_before_is_named_and_not_hidden_by_migrating(notaf
 
 
 @pytest.mark.owner
-def test_column_that_was_dropped_after_all_migrations_is_mended_with_its_indexes(database_url: str) -> None:
+def test_dropped_column_is_restored_with_its_indexes(database_url: str) -> None:
     with on(database_url) as connection:
         connection.execute("ALTER TABLE extraction_queue DROP COLUMN ocr_priority CASCADE")
         lacking = differences(connection)
@@ -179,6 +179,6 @@ def test_column_that_was_dropped_after_all_migrations_is_mended_with_its_indexes
         assert differences(connection) == []
 
 
-def test_schema_of_an_empty_database_is_refused_with_the_command_that_mends_it(empty_database_url: str) -> None:
+def test_empty_database_is_refused_with_the_command_that_migrates_it(empty_database_url: str) -> None:
     with on(empty_database_url) as connection, pytest.raises(SchemaMismatch, match="`notaflow migrate` repairs it"):
         require_schema(connection, ["index"])

@@ -24,9 +24,9 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     claim_one,
     document,
     expire,
+    recover_all,
     repaired,
     succeed,
-    sweep,
 )
 from notaflow_pipeline_tests.job_queue.schema.databases import NOTAFLOW_TABLES
 from notaflow_pipeline_tests.testing.logins import PASSWORD, logged_in
@@ -113,7 +113,7 @@ def read_again_and_lose_it(url: str) -> None:
         succeed(connection, claim_one(connection), READING)
         request_reread(connection, sources=["index"])
         expire(connection, claim_one(connection))
-        assert sweep(connection) != repaired()
+        assert recover_all(connection) != repaired()
         assert document(connection, key)["status_id"] == 5
         assert document(connection, key)["ocr_completed_at"] is not None
 
@@ -211,7 +211,7 @@ def test_migrations_of_another_program_stay_where_they_are(scattered: Connection
     assert differences(database_url) == []
 
 
-def test_tables_of_another_program_are_left_alone(empty_database_url: str) -> None:
+def test_tables_of_another_program_are_not_changed(empty_database_url: str) -> None:
     with psycopg.connect(empty_database_url, autocommit=True) as connection:
         connection.execute(NOTAFLOW_TABLES)
         connection.execute("CREATE SCHEMA scanner CREATE TABLE ocr_source (id integer, name text)")

@@ -78,7 +78,9 @@ def test_audit_table_that_the_worker_may_not_write_is_named(connection: Connecti
     assert succeed(worker, claim_one(worker), READING)
 
 
-def test_function_that_runs_as_its_owner_stops_nobody(connection: Connection, worker: Connection) -> None:
+def test_function_that_runs_as_its_owner_needs_no_privilege_of_the_login(
+    connection: Connection, worker: Connection
+) -> None:
     add_document(connection)
     connection.execute(AUDIT)
     assert not tried(connection, worker).ok
