@@ -1,4 +1,4 @@
-"""Folders of living processes are left alone, those of killed ones are removed, and others' were never there to us."""
+"""Scratch directories of killed processes are removed; those of running processes and other users are kept."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Every environment variable: its default, what it may hold, and how it is shown."""
+"""Every environment variable: its default, its allowed values, and how it is shown."""
 
 import os
 from datetime import date, timedelta

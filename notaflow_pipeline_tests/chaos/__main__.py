@@ -1,4 +1,4 @@
-"""The chaos run itself: start workers, do them harm for some minutes, let the queue run empty, and judge."""
+"""Starts workers, disturbs them for some minutes, lets the queue run empty, and checks the result."""
 
 import argparse
 import random
@@ -44,7 +44,7 @@ WHERE q.document_number = ANY(%s)
 
 
 class Chaos:
-    """Does harm for some time, and lets the queue run empty."""
+    """Causes disturbances for some time, and lets the queue run empty."""
 
     def __init__(self, world: World, without: set[str]) -> None:
         self._world = world
@@ -68,7 +68,7 @@ class Chaos:
         world.done.update({harm: 0 for harm in harms if left_out.get(harm) not in without})
 
     def run(self, minutes: float) -> None:
-        """Harm, for so many minutes; then no more harm, until the queue is empty."""
+        """Cause disturbances for so many minutes, then wait until the queue is empty."""
         other = threading.Thread(target=self._monitor.work, args=[self._stopped])
         end = time.monotonic() + 60 * minutes
         self._world.keep_workers()
@@ -95,7 +95,7 @@ class Chaos:
         self._world.end_workers()
 
     def _first(self) -> list[Callable[[], None]]:
-        """Each kind of harm once, what needs a quiet server first, so that chance leaves none out."""
+        """Return each kind of disturbance once, those that need a quiet server first, so that none is left out by chance."""
         one = self._actors
         optional = {FULL: self._world.enqueue_large, LOCK: self._lock.hold}
         failover = [] if FAILOVER in self._without else [one.fail_over]
@@ -112,7 +112,7 @@ class Chaos:
         ]
 
     def _any(self) -> None:
-        """Do one kind of harm."""
+        """Cause one kind of disturbance."""
         one = self._actors
         weighted: dict[Callable[[], None], int] = {
             one.kill: 5,
@@ -172,7 +172,7 @@ def _show(faults: list[Fault]) -> None:
 
 
 def main() -> int:
-    """Run and judge; the exit code is 1 if a promise was broken."""
+    """Run and check; the exit code is 1 if something was lost, doubled or broken."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))

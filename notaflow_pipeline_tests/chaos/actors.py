@@ -1,4 +1,4 @@
-"""What is done to workers and to the database: each actor does one kind of harm, once."""
+"""Disturbs workers and the database: each method causes one kind of disturbance."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ WHERE application_name = 'notaflow_pipeline'
 
 
 class Actors:
-    """Harms workers and the database; what lasts is ended by `go_on` and `end`."""
+    """Disturbs workers and the database; `go_on` and `end` end what lasts."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -78,7 +78,7 @@ class Actors:
         self._world.done[RESTARTED] += 1
 
     def fail_over(self) -> None:
-        """Let everybody land on a server that refuses to write, for some seconds, as after a failover."""
+        """Make the server refuse to write for some seconds, as after a failover."""
         if self._read_only_until is None:
             self._set_read_only("on")
             self._read_only_until = time.monotonic() + self._world.chance.uniform(3, 6)

@@ -1,4 +1,4 @@
-"""An engine whose documents say by their size how they behave: most are quick, some slow, some kill their worker."""
+"""An OCR engine that behaves according to the size of the page: quick, slow, or killing its worker process."""
 
 import os
 import time

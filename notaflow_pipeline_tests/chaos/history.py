@@ -1,4 +1,4 @@
-"""The history of each row, as a trigger writes it: who set which status and which text, in the order of the commits."""
+"""Records each change of a row with a trigger: which program set which status and text, in the order of the commits."""
 
 from psycopg import Connection
 
@@ -57,7 +57,7 @@ WHERE h.program = 'notaflow_pipeline'
   AND last.program <> 'notaflow_pipeline'
 """
 
-# at any moment, also when somebody has put it right since
+# at any moment, also if it was corrected since
 DONE_WITHOUT_TEXT = """
 SELECT DISTINCT q.document_number, format('%s set it to 5 without a text', h.program)
 FROM chaos_history AS h

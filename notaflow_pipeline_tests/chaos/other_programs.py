@@ -1,4 +1,4 @@
-"""Other programs that write the same rows: a monitor without tokens, and a person who holds a transaction open."""
+"""Other programs that write the same rows: a monitor without tokens, and a session that holds a transaction open."""
 
 import random
 import threading
@@ -106,10 +106,10 @@ class Monitor:
     rereads: bool
     claims: bool
     claimed: dict[UUID, tuple[str, float, float]] = field(default_factory=dict)
-    """The rows in hand, with their number, when each is finished and when it is too late for that."""
+    """The claimed rows, with their number, when each is finished and when it is too late for that."""
 
     def work(self, stopped: threading.Event) -> None:
-        """Take one step after the other until stopped; what is in hand then is left at 6."""
+        """Take one step after the other until stopped; claimed rows are left at 6."""
         while not stopped.wait(SECONDS_BETWEEN_STEPS):
             with suppress(psycopg.Error), self.world.connected(PROGRAM) as connection:
                 connection.execute("SET lock_timeout = '2s'")
@@ -149,7 +149,7 @@ class Monitor:
     def _finish_what_is_due(self, connection: Connection) -> None:
         now = time.monotonic()
         for document, (number, due, too_late) in list(self.claimed.items()):
-            if now > too_late:  # the database was away: whoever recovers it may have finished it
+            if now > too_late:  # the database was unavailable: another program may have finished it
                 del self.claimed[document]
             elif now > due:
                 connection.execute(FINISH, [text_of_other_program(number), document])
@@ -176,7 +176,7 @@ class Monitor:
 
 
 class ForeignLock:
-    """Somebody's open transaction that holds rows for longer than the pipeline waits for a lock."""
+    """An open transaction that holds rows for longer than the pipeline waits for a lock."""
 
     def __init__(self, world: World) -> None:
         self._world = world

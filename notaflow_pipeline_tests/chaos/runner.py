@@ -1,4 +1,4 @@
-"""What a chaos run consists of: the workers, the database, the documents and what they must come to."""
+"""The workers, database and documents of a chaos run, with the expected result of each document."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""A small folder for the temporary files of the workers, which fills up."""
+"""A small file system for the temporary files of the workers, which becomes full."""
 
 import os
 import subprocess

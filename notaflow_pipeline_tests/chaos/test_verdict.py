@@ -1,4 +1,4 @@
-"""Negative controls: the judge of the chaos run notices each kind of fault, and accepts what other programs may do."""
+"""The checks of the chaos run notice each kind of fault, and accept allowed changes of other programs."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -31,7 +31,7 @@ def _recorded(connection: Connection) -> None:
 
 def kinds(connection: Connection, expected: dict[str, Expected] = EXPECTED) -> set[str]:
     """What is found, but for what the product's own check of the invariants says, which has tests of its own."""
-    return {fault.kind for fault in find_faults(connection, expected)} - {"oracle violations"}
+    return {fault.kind for fault in find_faults(connection, expected)} - {"invariant violations"}
 
 
 def test_document_that_was_read_once_is_right(connection: Connection) -> None:
@@ -119,7 +119,7 @@ def test_broken_invariant_is_noticed(connection: Connection) -> None:
     add_document(connection, document_number="1")
     assert succeed(connection, claim_one(connection), READING)
     connection.execute("UPDATE ocr_attempt SET text_sha256 = sha256('late')")
-    assert {fault.kind for fault in find_faults(connection, EXPECTED)} == {"oracle violations"}
+    assert {fault.kind for fault in find_faults(connection, EXPECTED)} == {"invariant violations"}
 
 
 def test_missing_kind_of_harm_fails_only_a_long_run(connection: Connection) -> None:

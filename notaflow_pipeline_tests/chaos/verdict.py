@@ -1,4 +1,4 @@
-"""Judges what came of a chaos run: what was lost, doubled or wrong, and which harms did not happen."""
+"""Checks the result of a chaos run: lost, doubled or wrong documents, and disturbances that did not happen."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ FROM extraction_queue
 
 @dataclass(frozen=True)
 class Expected:
-    """What a document must come to, unless another program finishes it."""
+    """The expected result of a document, unless another program finishes it."""
 
     text: str
     never_read: bool
@@ -42,7 +42,7 @@ KINDS = (
     "texts wrong",
     "texts of superseded claims",
     "done without a text",
-    "oracle violations",
+    "invariant violations",
 )
 
 
@@ -59,7 +59,7 @@ def find_faults(connection: Connection, expected: Mapping[str, Expected]) -> lis
         *(Fault("texts of superseded claims", *row) for row in connection.execute(SUPERSEDED_TEXTS).fetchall()),
         *(Fault("done without a text", *row) for row in connection.execute(DONE_WITHOUT_TEXT).fetchall()),
         *(
-            Fault("oracle violations", str(one.document_id), f"{one.invariant}: {one.what}")
+            Fault("invariant violations", str(one.document_id), f"{one.invariant}: {one.what}")
             for one in find_violations(connection, sources=["index"])
         ),
     ]

@@ -1,4 +1,4 @@
-"""`notaflow work` with the chaos engine, for ever: what the chaos run starts, kills, freezes and stops."""
+"""`notaflow work` with the chaos engine in a loop; the chaos run starts, kills, freezes and stops it."""
 
 import logging
 import signal
@@ -27,13 +27,13 @@ def main() -> None:
     while True:
         try:
             work()
-        except (DatabaseUnavailable, StorageUnavailable, psycopg.OperationalError, PoolTimeout) as away:
-            log.warning("surroundings failed: %s", away)
+        except (DatabaseUnavailable, StorageUnavailable, psycopg.OperationalError, PoolTimeout) as failed:
+            log.warning("infrastructure failure: %s", failed)
             time.sleep(0.5)
 
 
 def work() -> None:
-    """One worker's life, until its surroundings fail."""
+    """Work until the infrastructure fails."""
     settings = load_settings()
     if settings.database_url is None:
         sys.exit("NOTAFLOW_DATABASE_URL is not set")

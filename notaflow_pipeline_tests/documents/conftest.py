@@ -1,4 +1,4 @@
-"""The three storages, each real: a folder, an HTTP server that speaks Supabase's language, and a moto server for S3."""
+"""The three kinds of storage for tests: a folder, an HTTP server that behaves like Supabase, and a moto server for S3."""
 
 import subprocess
 import sys

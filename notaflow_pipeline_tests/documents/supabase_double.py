@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that answers as Supabase Storage does, or as badly as a test wants."""
+"""An HTTP server on loopback that answers like Supabase Storage, or with errors that a test chooses."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Whether the buckets of the documents are where the settings say, asked before any document is."""
+"""Missing buckets are found before any document is fetched."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A folder gives nothing away that lies outside it, and never half a file."""
+"""The local folder returns no file outside it, and no half-written file."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every form of supabase_path is read, and nothing that leaves its bucket or the configured host is."""
+"""Every form of supabase_path is parsed; paths out of their bucket or to other hosts are refused."""
 
 import pytest
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""The settings' URL opens the storage that it names, or says what to set instead."""
+"""The URL in the settings opens its storage; an invalid URL is refused with what to set."""
 
 import pickle
 import tempfile

@@ -1,4 +1,4 @@
-"""Whatever an S3 store answers becomes the document's failure or the storage's, and never shows the secret."""
+"""Every error response of S3 becomes a failure of the document or of the storage, and no message has the secret."""
 
 import os
 import subprocess

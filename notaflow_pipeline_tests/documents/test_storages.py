@@ -1,4 +1,4 @@
-"""What every kind of storage must do, shown on real ones."""
+"""Behaviour that all kinds of storage share, tested on each."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Whatever a Supabase project answers becomes the document's failure or the storage's, and never shows the key."""
+"""Every error response of Supabase becomes a failure of the document or of the storage, and no message has the key."""
 
 import contextlib
 import json

@@ -1,1 +1,1 @@
-"""Tests of what lies between the project and its database: poolers, networks that break, clocks that are wrong."""
+"""Tests of faults between the project and its database: poolers, broken networks, wrong clocks."""

@@ -1,4 +1,4 @@
-"""Documents to read, for tests that disturb what lies between."""
+"""Fixtures of the fault tests."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
 """Hosts as network namespaces: each has its own address on a common network, and can be cut off or killed.
 
-What does not belong here: what runs on them. Needs root and iproute2; `unavailable` says what is missing.
+Needs root and iproute2; `unavailable` says what is missing.
 """
 
 import itertools
@@ -62,7 +62,7 @@ class Host:
         return len(pids)
 
     def cut_off(self) -> None:
-        """Unplug it: nothing arrives and nothing leaves, and nobody is told."""
+        """Disconnect it from the network, without any notification."""
         _ip("link", "set", self.link, "down")
 
     def plug_in(self) -> None:

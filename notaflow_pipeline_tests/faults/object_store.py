@@ -1,4 +1,4 @@
-"""An object store that several hosts can reach: a moto server on an address of its own."""
+"""An object store that several hosts can reach: a moto server with its own address."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""PgBouncer in transaction mode, as it comes from Debian, before a server of the tests."""
+"""PgBouncer in transaction mode, as packaged by Debian, in front of a server of the tests."""
 
 import os
 import pwd

@@ -1,4 +1,4 @@
-"""A network on loopback that breaks when it is told to: cut, gone silent, or cut between a COMMIT and its answer."""
+"""A TCP proxy on loopback with faults on demand: closed, silent, or closed between a COMMIT and its response."""
 
 import random
 import socket

@@ -1,4 +1,4 @@
-"""A PostgreSQL server to be treated badly."""
+"""A PostgreSQL server that tests can restart and kill."""
 
 import shutil
 from collections.abc import Iterator

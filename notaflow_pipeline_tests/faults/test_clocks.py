@@ -1,4 +1,4 @@
-"""Workers whose clock is wrong by far more than a lease: every time that decides anything is the database's."""
+"""Workers whose clock is wrong by far more than a lease: all times that matter are those of the database."""
 
 import json
 import os

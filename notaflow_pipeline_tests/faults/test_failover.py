@@ -1,4 +1,4 @@
-"""A document in hand is kept when the database moves to another server, and when its server is read-only for a while."""
+"""A claim survives a failover of the database, and a server that is read-only for a while."""
 
 import tempfile
 import threading

@@ -1,4 +1,4 @@
-"""Several hosts with addresses of their own, one database and one object store: one is cut off and one loses power."""
+"""Several hosts with one database and one object store: one is cut off, and one loses power."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""What becomes of documents when the network to the database breaks at the worst moments."""
+"""No document is lost or read twice when the network to the database breaks, at any moment."""
 
 import socket
 import threading

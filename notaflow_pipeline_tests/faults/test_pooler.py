@@ -1,4 +1,4 @@
-"""The queue behind PgBouncer in transaction mode, as it comes from Debian: two server connections for everybody."""
+"""The queue behind PgBouncer in transaction mode, as packaged by Debian, with two server connections."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What becomes of the document in hand when the database's server is restarted without a shutdown."""
+"""A claim survives a restart of the database server without a shutdown."""
 
 import tempfile
 import threading

@@ -1,1 +1,1 @@
-"""The queue: what its rows mean, shown on a real PostgreSQL."""
+"""Tests of the queue on a real PostgreSQL."""

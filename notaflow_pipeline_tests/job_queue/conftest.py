@@ -1,4 +1,4 @@
-"""What the queue's tests share: rows made to order, and a look at what became of them."""
+"""Fixtures and functions of the queue's tests: rows with given columns, and the state of rows and attempts."""
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
@@ -191,7 +191,7 @@ def reread(connection: Connection, **options: Any) -> list[UUID]:
 
 
 def repaired(**numbers: int) -> Recovered:
-    """What `sweep` returns when it repaired this and nothing else."""
+    """What `recover_all` returns when it repaired this and nothing else."""
     counts: dict[str, int] = {**dict.fromkeys(Repair, 0), **numbers}
     return Recovered(**counts)  # type: ignore[arg-type]  # the other fields have defaults
 

@@ -1,4 +1,4 @@
-"""What an attempt records for the daily tables and nobody could find out later: since when it waited, what it ended."""
+"""Facts that an attempt records for the daily tables: since when the document waited, and what ended it."""
 
 from collections.abc import Callable
 from typing import Any

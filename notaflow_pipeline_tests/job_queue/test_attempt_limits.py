@@ -1,4 +1,4 @@
-"""Attempts equal the history and never exceed the maximum, whichever program claims, and no count overflows."""
+"""Attempts equal the history and never exceed the maximum, with claims of all programs, and no count overflows."""
 
 import pytest
 from psycopg import Connection

@@ -1,4 +1,4 @@
-"""Claims that begin where the last one ended: what they save beside an open snapshot, and what they may never cost."""
+"""Claims that continue from the last position read fewer rows beside an open snapshot, and miss no document."""
 
 from collections.abc import Callable, Iterator, Sequence, Sized
 from uuid import UUID, uuid4
@@ -131,7 +131,7 @@ def test_position_is_kept_only_after_a_full_claim(position: ClaimPosition) -> No
 
 @pytest.fixture
 def beside_a_snapshot(connection: Connection, other: Connection) -> Iterator[None]:
-    """2,000 documents were read, and 1,000 are ready, while somebody holds a snapshot from before."""
+    """2,000 documents were read, and 1,000 are ready, while a session holds an older snapshot."""
     fill(connection, 3_000)
     other.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     with other.transaction():

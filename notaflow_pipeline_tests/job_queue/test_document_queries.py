@@ -1,4 +1,4 @@
-"""The document's five monitoring queries, byte for byte, and the views that hold them."""
+"""The five monitoring queries of the requirements, byte for byte, and their views."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Rows at 4 are extraction's, but for those that this project put there."""
+"""Rows at 4 are errors of extraction, except for those that this project set to 4."""
 
 from datetime import timedelta
 from uuid import UUID

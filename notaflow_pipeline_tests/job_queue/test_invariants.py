@@ -1,4 +1,4 @@
-"""The judges judged: each notices the row that breaks its promise, the product's own and the tests'."""
+"""Each check of the invariants, of the product and of the tests, notices the row that breaks it."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ from notaflow_pipeline_tests.testing.invariants import INVARIANT_QUERIES
 
 
 def history(connection: Connection) -> None:
-    """A finished, a failed, an exhausted, a released and an open document, and one that nobody has touched."""
+    """A finished, a failed, an exhausted, a released and an open document, and one that was never claimed."""
     for hours in range(1, 7):
         add_document(connection, document_number=str(hours), created_at=ago(f"{10 - hours} hours"))
     done, failed, exhausted, released, _ = claim(connection, 5)

@@ -1,4 +1,4 @@
-"""How a claim stays held while its document is being read."""
+"""Leases are renewed while documents are read."""
 
 import threading
 import time

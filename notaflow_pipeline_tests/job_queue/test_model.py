@@ -1,8 +1,8 @@
-"""Whatever is done to the queue, in whatever order, it stays what a simple model in memory says it is.
+"""The queue behaves like a simple model in memory, for every sequence of operations.
 
 A Hypothesis state machine does everything that can happen to a row (claims, renewals, outcomes in time and too late,
-crashes, recovery, rounds, pauses, other programs' writes, the passing of time) on real PostgreSQL, and after each step
-compares every row with the model. At the end the oracle judges.
+crashes, recovery, requeues, pauses, other programs' writes, the passing of time) on real PostgreSQL, and compares every row
+with the model after each step. At the end the invariants are checked.
 """
 
 from collections.abc import Iterator
@@ -130,7 +130,7 @@ class Model:
         return document if document.status == 6 and document.token == token else None
 
     def open_token(self, document: Document) -> int | None:
-        """The attempt of a document that has not ended, whoever holds the row."""
+        """The attempt of a document that has not ended, whichever program holds the row."""
         for token, owner in self.of_token.items():
             if owner == document.id and self.outcomes[token] is None:
                 return token
@@ -402,7 +402,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert dict(self.connection.execute(OUTCOMES).fetchall()).items() >= self.model.outcomes.items()
 
     def teardown(self) -> None:
-        """Let everything run out, recover, and have the oracle judge."""
+        """Let all leases expire, recover, and check the invariants."""
         self.connection.execute(PASS_TIME, {"seconds": 3600})
         recover(self.connection, RecoveryTerms(SOURCES, STUCK_AFTER))
         assert list(find_violations(self.connection, sources=SOURCES)) == []

@@ -1,4 +1,4 @@
-"""What becomes of claims, texts and requests when other programs write the same rows: nothing is lost or stays wrong."""
+"""No claim, text or request is lost or stays wrong when other programs write the same rows."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the queue looks like: exact counts, and the lists and rows behind them."""
+"""Counts and lists of the queue are exact."""
 
 from dataclasses import asdict
 from datetime import datetime

@@ -1,7 +1,7 @@
-"""Recovery meets whoever else writes the same row: each first, each committing or rolling back.
+"""Recovery and another session write the same row at the same time: each first, each committing or rolling back.
 
-The first holds its transaction open; the second runs on a connection of its own, and waits or passes the row over. Then
-the first ends, and row, attempt and oracle are as they must be.
+The first session holds its transaction open; the second runs on another connection, and waits or skips the row. Then the
+first ends, and row, attempt and invariants are checked.
 """
 
 import threading
@@ -47,7 +47,7 @@ def _delete(connection: Connection, held: Claim) -> None:
 
 @dataclass(frozen=True)
 class Actor:
-    """Somebody who writes the row, and what row (status; None is gone) and attempt are once it alone has done so."""
+    """A session that writes the row, and the state of row (status; None if deleted) and attempt after it alone."""
 
     act: Act
     status: int | None
@@ -95,7 +95,7 @@ def _meet(first: Act, second: Act, one: Connection, other: Connection, held: Cla
         if not commits:
             raise psycopg.Rollback(transaction)
     running.join(HANG_SECONDS)
-    assert not running.is_alive(), "it waits for nobody"
+    assert not running.is_alive(), "it does not wait"
     assert failures == []
 
 

@@ -1,7 +1,6 @@
-"""Negative controls: what keeps documents apart is taken out, one safeguard at a time, and the scenario must notice.
+"""Negative controls: each safeguard against double processing is removed, and its scenario must fail.
 
-Each scenario passes with the queue as it is, and fails without the safeguard that it is there for. A scenario that could
-not fail would show nothing.
+Each scenario passes with the unchanged queue, and fails without the safeguard that it tests.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Times and texts that tests of claims and outcomes share."""
+"""Database times and OCR results for tests of claims and outcomes."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""Dagster's processes find what `notaflow dev` found, whatever lies in the folders where they run."""
+"""Dagster's processes use the database and folders that `notaflow dev` found, in whatever folder they run."""
 
 from pathlib import Path
 

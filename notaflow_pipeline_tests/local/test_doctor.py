@@ -1,4 +1,4 @@
-"""What the doctor says of room on disks; the rest of it is tried as a command, in `cli`."""
+"""The doctor's check of disk space; `cli` tests the command."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: there when it is needed, gone when nobody needs it any more."""
+"""The embedded PostgreSQL starts when it is needed, and stops when no process uses it any more."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Files on this machine become documents in storage, with rows that the claim finds."""
+"""Local files become documents in the storage, with rows that can be claimed."""
 
 import os
 from pathlib import Path

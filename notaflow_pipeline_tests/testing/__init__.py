@@ -1,1 +1,1 @@
-"""What tests of every area share: waiting for conditions, ports, processes that may be gone, and seeded noise."""
+"""Helpers for all tests: waiting for conditions, ports, processes that may have ended, and seeded noise."""

@@ -1,4 +1,4 @@
-"""The time of the day, for tests that count days."""
+"""The time of day, for tests that count days."""
 
 from datetime import UTC, datetime
 

@@ -1,7 +1,7 @@
-"""What the project promises, as queries that return the rows which break a promise (section 5 of the contract).
+"""The invariants of the queue, as queries that return the rows which break them.
 
-Written apart from the product's own (`notaflow_pipeline.job_queue.invariants`), so that each would notice a slip of the
-other. They hold for documents that only this project works on; other programs can break (c) and (e) on their own.
+Written independently of the product's (`notaflow_pipeline.job_queue.invariants`), so that each would reveal an error in the
+other. They hold for documents that only this project works on; other programs can break (c) and (e).
 """
 
 from psycopg import Connection
@@ -99,8 +99,8 @@ INVARIANT_QUERIES = {
 
 
 def violated_invariants(connection: Connection) -> dict[str, int]:
-    """Return the promises that do not hold, here or in the product's own judgement, and by how many rows each is broken."""
-    broken = {promise: len(connection.execute(query).fetchall()) for promise, query in INVARIANT_QUERIES.items()}
+    """Return the invariants that are broken, here or by the product's own check, each with its number of rows."""
+    broken = {rule: len(connection.execute(query).fetchall()) for rule, query in INVARIANT_QUERIES.items()}
     for violation in find_violations(connection, sources=["index"]):
         broken[violation.rule] = broken.get(violation.rule, 0) + 1
-    return {promise: rows for promise, rows in broken.items() if rows}
+    return {rule: rows for rule, rows in broken.items() if rows}

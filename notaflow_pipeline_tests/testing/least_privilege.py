@@ -1,9 +1,9 @@
-"""The suite as the least-privileged role: NOTAFLOW_TEST_ROLE=worker, as `make test` runs it.
+"""Runs the tests as the least-privileged role: NOTAFLOW_TEST_ROLE=worker, as `make test` does.
 
-The product's statements run as a role that has the worker's, the enqueuer's, the housekeeper's and Dagster's rights and no
-others, with row-level security on. What a test itself executes (rows made to order, another program's writes, a look at what
-became of them) runs as the database's owner, on the same connection: who is at work shows in the call's frame. Tests that by
-their nature need the owner carry the marker `owner`.
+The product's statements run as a role with the privileges of worker, enqueuer, housekeeper and Dagster and no others, with
+row-level security on. Statements of a test itself (rows with given columns, writes of another program, checks of rows) run as
+the database's owner on the same connection: the call stack shows where a statement comes from. Tests that need the owner have
+the marker `owner`.
 """
 
 import os
@@ -27,7 +27,7 @@ WANTED = os.environ.get("NOTAFLOW_TEST_ROLE", "")
 """`worker`, or nothing for the owner."""
 
 BETWEEN = ("psycopg", "contextlib")
-"""Modules that stand between a statement and whoever wants it."""
+"""Modules between a statement and its caller in the call stack."""
 
 
 def is_wanted() -> bool:

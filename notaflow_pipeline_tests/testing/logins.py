@@ -1,4 +1,4 @@
-"""Logins that are one of the roles and nothing else, for tests of what each may do."""
+"""Logins that have one of the roles and nothing else, for tests of privileges."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Noise that is the same in every run."""
+"""Seeded noise, the same in every run."""
 
 import numpy as np
 from PIL import Image, ImageChops

@@ -1,4 +1,4 @@
-"""Documents that fail where the infrastructure could be at fault: one of them never keeps the queue from moving."""
+"""Documents whose failures could be the fault of the infrastructure never block the queue."""
 
 import os
 import subprocess

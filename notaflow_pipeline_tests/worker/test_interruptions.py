@@ -53,7 +53,7 @@ class TestLeases:
 
         other = threading.Thread(target=take_away)
         other.start()
-        # the page ends long after this test has to: what is read to its end although nobody wants it, hangs
+        # the page ends long after this test has to: a page that is read to its end here would hang the test
         hour, endless = NullEngine(sleep_seconds=3600), Limits(idle_seconds=3600)
         with pipeline_over(pool, folder, engine=hour, limits=endless, lease_seconds=1) as pipeline:
             progress = pipeline.work(limit=1)

@@ -1,4 +1,4 @@
-"""Texts that are ready at the same time share a commit only while they are small."""
+"""Texts that are ready at the same time share a commit only if they are small."""
 
 import time
 from pathlib import Path

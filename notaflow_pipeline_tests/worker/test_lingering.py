@@ -1,4 +1,4 @@
-"""A batch that has nothing left looks for more documents for a while, if it is told to."""
+"""A batch without documents asks for more for a while, if configured."""
 
 import threading
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One row that another session has locked: its neighbours are recorded at once, and it when it is free again."""
+"""The outcome of a row that another session has locked is recorded later, those of other rows at once."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Many rows are changed in short transactions, whatever happens to one of them or to the command."""
+"""Many rows are changed in short transactions, also if a row is refused or the command is interrupted."""
 
 from collections.abc import Sequence
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""How the queue's database is reached, and the one clear line when it is not."""
+"""Connections to the database, and the one-line error when it cannot be reached."""
 
 import os
 import socket
@@ -47,7 +47,7 @@ def refusal(url: str) -> str:
 
 @pytest.fixture
 def closed_port() -> int:
-    """A port on which nobody listens."""
+    """A port without a server."""
     with socket.socket() as briefly:
         briefly.bind(("127.0.0.1", 0))
         return int(briefly.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Which errors are waited out: by SQLSTATE, each decided, as PostgreSQL and poolers raise them."""
+"""Transient and permanent errors by SQLSTATE, as PostgreSQL and poolers raise them."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""Times that another program wrote and that Python cannot represent, or that are no times, disturb no list and no count."""
+"""Times of other programs that Python cannot represent, or infinity, break no list and no count."""
 
 import itertools
 from datetime import UTC, datetime, timedelta

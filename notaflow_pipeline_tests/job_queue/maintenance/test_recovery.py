@@ -1,4 +1,4 @@
-"""What becomes of rows that nobody works on any more."""
+"""Recovery of rows whose worker is lost."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Exhausted documents go round again: the right ones, with their history, and not for ever; and a pause stops all claims."""
+"""Exhausted documents are requeued with their history, up to a maximum; and a pause stops all claims."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta

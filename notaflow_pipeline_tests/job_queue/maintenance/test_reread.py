@@ -1,4 +1,4 @@
-"""Finished documents are read again: the old text stays until the new one is there, whatever happens in between."""
+"""Finished documents are read again: the old text stays until the new one is recorded."""
 
 from collections.abc import Callable
 from datetime import timedelta

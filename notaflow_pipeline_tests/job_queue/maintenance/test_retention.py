@@ -1,4 +1,4 @@
-"""Which histories go: those of documents that are gone, whole, old and counted; and no promise breaks by it."""
+"""Only complete, old and counted histories of deleted documents are removed, and all invariants hold."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

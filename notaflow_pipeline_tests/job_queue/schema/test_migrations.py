@@ -34,7 +34,7 @@ DOCUMENT_COLUMNS = {
     "ocr_last_error_at": ("TIMESTAMPTZ", "NULL", "Timestamp of the most recent OCR error"),
 }
 
-# the document's migration, as somebody may have typed it into a console
+# the migration of the requirements, as it may have been typed into a console
 OCR_TRACKING_BY_HAND = """
 INSERT INTO extraction_status VALUES (6, 'OCR en traitement');
 ALTER TABLE extraction_queue

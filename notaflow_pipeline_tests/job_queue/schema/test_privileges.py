@@ -1,4 +1,4 @@
-"""What a worker's login lacks in rights is named before any row is touched."""
+"""Missing privileges of a worker's login are named before any row is changed."""
 
 import pytest
 from psycopg import Connection, sql

@@ -1,4 +1,4 @@
-"""`migrate --roles` can be repeated by an owner without superuser, whoever owns what Dagster and older versions made."""
+"""An owner without superuser can repeat `migrate --roles`, also if Dagster's and older objects have other owners."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Roles: the worker can do its work with row-level security on, and nothing else; so the enqueuer, the reader, the owner."""
+"""The worker, enqueuer, reader and owner have exactly their privileges, with row-level security on."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What taking migrations back would delete is counted before anything is changed."""
+"""The data that a rollback would delete is counted before anything is changed."""
 
 from typing import LiteralString
 

@@ -77,7 +77,7 @@ def test_status_six_with_another_meaning_is_refused_and_nothing_is_damaged(notaf
         assert differences(connection) == []
 
 
-# what somebody may have done to the database -> what is said about it
+# a change of the database -> the difference that is reported
 DAMAGE = [
     ("DROP TABLE ocr_attempt", "table ocr_attempt is missing"),
     ("DROP TABLE ocr_source CASCADE", "table ocr_source is missing"),

@@ -1,4 +1,4 @@
-"""All objects of this project are in the schema of extraction_queue, whatever the login's search_path says."""
+"""All objects of this project are in the schema of extraction_queue, with every search_path of the login."""
 
 from collections.abc import Iterator
 from typing import LiteralString

@@ -1,4 +1,4 @@
-"""Triggers of other programs that stop a worker are named, with what to do, and without a row's text."""
+"""Triggers of other programs that stop a worker are named, with what to do, and without the text of a row."""
 
 import traceback
 from typing import LiteralString
