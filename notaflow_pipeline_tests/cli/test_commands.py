@@ -304,8 +304,8 @@ class TestMigrate:
             {
                 "applied": ["001_extraction_status", "002_extraction_queue"],
                 "indexed_sources": [],
-                "mended": [],
-                "left": [],
+                "repaired": [],
+                "remaining": [],
             }
         ]
         assert terminal.json("migrate", "--down-to", "1") == [{"taken_back": ["002_extraction_queue"]}]
