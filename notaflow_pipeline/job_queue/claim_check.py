@@ -28,30 +28,6 @@ _FAILURE = Failure(FailureKind.ENGINE, "Tried by notaflow doctor.")
 
 _RELEASE_REASON = "tried by notaflow doctor"
 
-# deferred constraint triggers would never run: nothing is committed
-_BEGIN = """
-SET CONSTRAINTS ALL IMMEDIATE;
-SET LOCAL lock_timeout = '2s';
-DELETE FROM ocr_pause;
-"""
-
-_MAKE_READY = """
-UPDATE extraction_queue
-SET status_id = 3,
-    file_content = NULL,
-    ocr_attempts = 0,
-    ocr_max_attempts = 3,
-    ocr_next_attempt_at = NULL
-WHERE id = (
-    SELECT id
-    FROM extraction_queue
-    WHERE status_id IN (3, 5)
-      AND document_source = ANY(%(sources)s)
-    LIMIT 1
-    FOR UPDATE SKIP LOCKED
-)
-"""
-
 
 @dataclass(frozen=True)
 class ClaimCheck:
@@ -73,6 +49,14 @@ def check_claim(connection: Connection, sources: Sequence[str]) -> ClaimCheck:
         return ClaimCheck(ok=False, detail=f"a document was claimed, but not finished: {refused}")
     except psycopg.Error as error:
         return _failed(error)
+
+
+# deferred constraint triggers would never run: nothing is committed
+_BEGIN = """
+SET CONSTRAINTS ALL IMMEDIATE;
+SET LOCAL lock_timeout = '2s';
+DELETE FROM ocr_pause;
+"""
 
 
 def _try(connection: Connection, sources: Sequence[str]) -> ClaimCheck:
@@ -99,6 +83,24 @@ def _claim(connection: Connection, sources: Sequence[str]) -> Claim | None:
         connection, limit=1, sources=sources, worker_id=_WORKER, run_id=None, lease=timedelta(minutes=1)
     )
     return claimed[0] if claimed else None
+
+
+_MAKE_READY = """
+UPDATE extraction_queue
+SET status_id = 3,
+    file_content = NULL,
+    ocr_attempts = 0,
+    ocr_max_attempts = 3,
+    ocr_next_attempt_at = NULL
+WHERE id = (
+    SELECT id
+    FROM extraction_queue
+    WHERE status_id IN (3, 5)
+      AND document_source = ANY(%(sources)s)
+    LIMIT 1
+    FOR UPDATE SKIP LOCKED
+)
+"""
 
 
 def _claim_prepared(connection: Connection, sources: Sequence[str]) -> Claim | None:

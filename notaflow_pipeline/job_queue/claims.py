@@ -31,125 +31,6 @@ CLAIMABLE = sql.SQL("""status_id = 3
       AND (ocr_attempts IS NULL OR ocr_attempts < ocr_max_attempts)
       AND COALESCE(ocr_attempts, 0) < ocr_max_attempts""")
 
-_PICK = sql.SQL("""
-    SELECT id, ocr_priority, created_at
-    FROM extraction_queue
-    WHERE {claimable}
-      AND {place}
-      AND ocr_next_attempt_at IS NULL
-      AND NOT EXISTS (SELECT FROM ocr_pause)
-    ORDER BY ocr_priority DESC, created_at, id
-    LIMIT {limit}
-    FOR UPDATE OF extraction_queue SKIP LOCKED
-""")
-
-_FROM_START = sql.SQL("TRUE")
-
-# one priority only, so that the index scan can start in the middle; no row if that document was deleted
-_AFTER = sql.SQL("""ocr_priority = (SELECT last.ocr_priority FROM extraction_queue AS last WHERE last.id = %(after)s)
-      AND (created_at, id) > (
-          (SELECT last.created_at FROM extraction_queue AS last WHERE last.id = %(after)s),
-          %(after)s
-      )""")
-
-_PICK_REREAD = sql.SQL("""
-    SELECT id, ocr_priority, created_at
-    FROM extraction_queue
-    WHERE status_id = 5
-      AND ocr_reread_requested_at IS NOT NULL
-      AND document_source = ANY({sources})
-      AND ocr_attempts < ocr_max_attempts
-      AND (ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())
-      AND NOT EXISTS (SELECT FROM ocr_pause)
-    ORDER BY ocr_priority DESC, created_at, id
-    LIMIT {limit}
-    FOR UPDATE OF extraction_queue SKIP LOCKED
-""")
-
-# MATERIALIZED, because a LIMIT in a joined subquery may otherwise run more than once. The limit is a literal, so that a
-# cached plan is as good as a new one.
-# picked: assigns tokens in the order of the queue. One instant for the end of the old attempt and the start of the new one,
-# because the order of the following statements is not defined; never before the last attempt, even if the clock steps back.
-# superseded: another program took the row from its worker; that attempt ends here.
-# opened: counts superseded, so that the old attempt ends before the unique index on open attempts sees the new one.
-_CLAIM = sql.SQL("""
-WITH {picks},
-picked AS MATERIALIZED (
-    SELECT first.id, nextval('ocr_attempt_id_seq') AS token,
-           GREATEST(clock_timestamp(), before.ended_at) AS now, before.ready_at
-    FROM ({first}) AS first
-    CROSS JOIN LATERAL (
-        SELECT max(COALESCE(a.finished_at, a.claimed_at)) AS ended_at,
-               GREATEST(max(COALESCE(a.finished_at, 'infinity')), max(a.retry_at)) AS ready_at
-        FROM ocr_attempt AS a
-        WHERE a.queue_id = first.id
-    ) AS before
-),
-superseded AS (
-    UPDATE ocr_attempt AS a
-    SET finished_at = picked.now,
-        outcome = 'superseded'
-    FROM picked
-    WHERE a.queue_id = picked.id
-      AND a.outcome IS NULL
-    RETURNING a.queue_id
-),
-claimed AS (
-    UPDATE extraction_queue AS q
-    SET status_id = 6,
-        ocr_claim_id = picked.token,
-        ocr_worker_id = %(worker_id)s,
-        ocr_started_at = picked.now,
-        ocr_completed_at = NULL,
-        ocr_attempts = GREATEST(q.ocr_attempts, 0) + 1,
-        ocr_max_attempts = COALESCE(q.ocr_max_attempts, 3),
-        ocr_next_attempt_at = NULL,
-        updated_at = clock_timestamp()
-    FROM picked
-    WHERE q.id = picked.id
-    RETURNING q.ocr_claim_id AS token, q.id AS document_id, q.document_number, q.document_source, q.supabase_path,
-              q.ocr_attempts AS attempt_number, q.ocr_max_attempts AS max_attempts, q.ocr_started_at,
-              GREATEST(q.created_at, q.ocr_reread_requested_at, picked.ready_at) AS waited_since
-),
-opened AS (
-    INSERT INTO ocr_attempt (id, queue_id, attempt_number, document_source, worker_id, run_id, worker_instance, claimed_at,
-                             lease_expires_at, ready_at)
-    SELECT token, document_id, attempt_number, document_source, %(worker_id)s, %(run_id)s, %(instance)s, ocr_started_at,
-           clock_timestamp() + %(lease)s,
-           LEAST(ocr_started_at, GREATEST(
-               waited_since,
-               CASE WHEN attempt_number > 1 THEN
-                   (SELECT max(r.sent_at) FROM ocr_round AS r WHERE r.queue_id = document_id)
-               END
-           ))
-    FROM claimed
-    CROSS JOIN (SELECT count(*) FROM superseded) AS ended
-)
-SELECT token, document_id, document_number, document_source, supabase_path, attempt_number, max_attempts
-FROM claimed
-ORDER BY token
-""")
-
-# Rows in backoff have their own index, so that a claim does not read them. Locked rows follow with the next claim; at most a
-# thousand at once, so that the statement stays short when many failures are due together.
-_END_BACKOFF = """
-WITH due AS MATERIALIZED (
-    SELECT id
-    FROM extraction_queue
-    WHERE status_id = 3
-      AND file_content IS NULL
-      AND ocr_next_attempt_at <= clock_timestamp()
-    ORDER BY ocr_next_attempt_at
-    LIMIT 1000
-    FOR UPDATE SKIP LOCKED
-)
-UPDATE extraction_queue AS q
-SET ocr_next_attempt_at = NULL,
-    updated_at = clock_timestamp()
-FROM due
-WHERE q.id = due.id
-"""
-
 # comparisons with NULL exclude these rows from every list; locked rows follow with the next claim
 WRITE_MISSING_MAXIMA = """
 WITH without_maximum AS (
@@ -170,16 +51,6 @@ SET ocr_max_attempts = GREATEST(3, q.ocr_attempts),
 FROM without_maximum
 WHERE q.id = without_maximum.id
 RETURNING q.id
-"""
-
-# a sequence restored from an older state returns existing tokens; a worker's role may not set it, but may use it
-_TOKENS_AFTER = """
-SELECT (SELECT max(id) FROM ocr_attempt) - nextval('ocr_attempt_id_seq')
-"""
-
-_SKIP_TOKENS = """
-SELECT count(nextval('ocr_attempt_id_seq'))
-FROM generate_series(1, %(count)s)
 """
 
 MAX_TOKENS_SKIPPED = 10_000_000
@@ -257,6 +128,17 @@ def _claim(connection: Connection, statement: bytes, arguments: dict[str, object
     return _claim_once(connection, statement, arguments)
 
 
+# a sequence restored from an older state returns existing tokens; a worker's role may not set it, but may use it
+_TOKENS_AFTER = """
+SELECT (SELECT max(id) FROM ocr_attempt) - nextval('ocr_attempt_id_seq')
+"""
+
+_SKIP_TOKENS = """
+SELECT count(nextval('ocr_attempt_id_seq'))
+FROM generate_series(1, %(count)s)
+"""
+
+
 def _skip_used_tokens(connection: Connection) -> None:
     with short_statement(connection), connection.cursor(row_factory=scalar_row) as cursor:
         behind = int(cursor.execute(_TOKENS_AFTER).fetchone() or 0)
@@ -275,6 +157,27 @@ def _claim_once(connection: Connection, statement: bytes, arguments: dict[str, o
         return cursor.execute(statement, arguments).fetchall()
 
 
+# Rows in backoff have their own index, so that a claim does not read them. Locked rows follow with the next claim; at most a
+# thousand at once, so that the statement stays short when many failures are due together.
+_END_BACKOFF = """
+WITH due AS MATERIALIZED (
+    SELECT id
+    FROM extraction_queue
+    WHERE status_id = 3
+      AND file_content IS NULL
+      AND ocr_next_attempt_at <= clock_timestamp()
+    ORDER BY ocr_next_attempt_at
+    LIMIT 1000
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE extraction_queue AS q
+SET ocr_next_attempt_at = NULL,
+    updated_at = clock_timestamp()
+FROM due
+WHERE q.id = due.id
+"""
+
+
 def _end_backoff(connection: Connection) -> None:
     with short_statement(connection):
         connection.execute(_END_BACKOFF)
@@ -288,6 +191,28 @@ def _write_missing_maxima(connection: Connection, sources: Sequence[str]) -> int
 def claimable(source: str) -> sql.Composed:
     """Return the condition of a source's claimable rows without that on backoff, in the form of its claim index."""
     return CLAIMABLE.format(source=sql.Literal(DocumentSource(source).value))
+
+
+_PICK = sql.SQL("""
+    SELECT id, ocr_priority, created_at
+    FROM extraction_queue
+    WHERE {claimable}
+      AND {place}
+      AND ocr_next_attempt_at IS NULL
+      AND NOT EXISTS (SELECT FROM ocr_pause)
+    ORDER BY ocr_priority DESC, created_at, id
+    LIMIT {limit}
+    FOR UPDATE OF extraction_queue SKIP LOCKED
+""")
+
+_FROM_START = sql.SQL("TRUE")
+
+# one priority only, so that the index scan can start in the middle; no row if that document was deleted
+_AFTER = sql.SQL("""ocr_priority = (SELECT last.ocr_priority FROM extraction_queue AS last WHERE last.id = %(after)s)
+      AND (created_at, id) > (
+          (SELECT last.created_at FROM extraction_queue AS last WHERE last.id = %(after)s),
+          %(after)s
+      )""")
 
 
 @lru_cache
@@ -312,11 +237,91 @@ def claim_statement(sources: tuple[str, ...], limit: int, *, after: bool = False
     )
 
 
+_PICK_REREAD = sql.SQL("""
+    SELECT id, ocr_priority, created_at
+    FROM extraction_queue
+    WHERE status_id = 5
+      AND ocr_reread_requested_at IS NOT NULL
+      AND document_source = ANY({sources})
+      AND ocr_attempts < ocr_max_attempts
+      AND (ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())
+      AND NOT EXISTS (SELECT FROM ocr_pause)
+    ORDER BY ocr_priority DESC, created_at, id
+    LIMIT {limit}
+    FOR UPDATE OF extraction_queue SKIP LOCKED
+""")
+
+
 @lru_cache
 def reread_statement(sources: tuple[str, ...], limit: int) -> bytes:
     """Return the claim of up to `limit` finished documents of these sources that are to be reread."""
     pick = _PICK_REREAD.format(sources=sql.Literal(list(sources)), limit=sql.Literal(limit))
     return _claim_of({"reread": pick}, limit)
+
+
+# MATERIALIZED, because a LIMIT in a joined subquery may otherwise run more than once. The limit is a literal, so that a
+# cached plan is as good as a new one.
+# picked: assigns tokens in the order of the queue. One instant for the end of the old attempt and the start of the new one,
+# because the order of the following statements is not defined; never before the last attempt, even if the clock steps back.
+# superseded: another program took the row from its worker; that attempt ends here.
+# opened: counts superseded, so that the old attempt ends before the unique index on open attempts sees the new one.
+_CLAIM = sql.SQL("""
+WITH {picks},
+picked AS MATERIALIZED (
+    SELECT first.id, nextval('ocr_attempt_id_seq') AS token,
+           GREATEST(clock_timestamp(), before.ended_at) AS now, before.ready_at
+    FROM ({first}) AS first
+    CROSS JOIN LATERAL (
+        SELECT max(COALESCE(a.finished_at, a.claimed_at)) AS ended_at,
+               GREATEST(max(COALESCE(a.finished_at, 'infinity')), max(a.retry_at)) AS ready_at
+        FROM ocr_attempt AS a
+        WHERE a.queue_id = first.id
+    ) AS before
+),
+superseded AS (
+    UPDATE ocr_attempt AS a
+    SET finished_at = picked.now,
+        outcome = 'superseded'
+    FROM picked
+    WHERE a.queue_id = picked.id
+      AND a.outcome IS NULL
+    RETURNING a.queue_id
+),
+claimed AS (
+    UPDATE extraction_queue AS q
+    SET status_id = 6,
+        ocr_claim_id = picked.token,
+        ocr_worker_id = %(worker_id)s,
+        ocr_started_at = picked.now,
+        ocr_completed_at = NULL,
+        ocr_attempts = GREATEST(q.ocr_attempts, 0) + 1,
+        ocr_max_attempts = COALESCE(q.ocr_max_attempts, 3),
+        ocr_next_attempt_at = NULL,
+        updated_at = clock_timestamp()
+    FROM picked
+    WHERE q.id = picked.id
+    RETURNING q.ocr_claim_id AS token, q.id AS document_id, q.document_number, q.document_source, q.supabase_path,
+              q.ocr_attempts AS attempt_number, q.ocr_max_attempts AS max_attempts, q.ocr_started_at,
+              GREATEST(q.created_at, q.ocr_reread_requested_at, picked.ready_at) AS waited_since
+),
+opened AS (
+    INSERT INTO ocr_attempt (id, queue_id, attempt_number, document_source, worker_id, run_id, worker_instance, claimed_at,
+                             lease_expires_at, ready_at)
+    SELECT token, document_id, attempt_number, document_source, %(worker_id)s, %(run_id)s, %(instance)s, ocr_started_at,
+           clock_timestamp() + %(lease)s,
+           LEAST(ocr_started_at, GREATEST(
+               waited_since,
+               CASE WHEN attempt_number > 1 THEN
+                   (SELECT max(r.sent_at) FROM ocr_round AS r WHERE r.queue_id = document_id)
+               END
+           ))
+    FROM claimed
+    CROSS JOIN (SELECT count(*) FROM superseded) AS ended
+)
+SELECT token, document_id, document_number, document_source, supabase_path, attempt_number, max_attempts
+FROM claimed
+ORDER BY token
+""")
 
 
 def _claim_of(picks: dict[str, sql.Composed], limit: int) -> bytes:

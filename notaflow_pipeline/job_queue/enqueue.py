@@ -6,22 +6,6 @@ from uuid import UUID
 from psycopg import Connection
 from psycopg.rows import scalar_row
 
-_INSERT = """
-INSERT INTO extraction_queue (document_source, document_number, document_number_normalized, circonscription_fonciere,
-                              cadastre, acte_type, status_id, supabase_path, created_at, updated_at)
-VALUES (%(document_source)s, %(document_number)s, regexp_replace(%(document_number)s, '\\s', '', 'g'),
-        %(circonscription_fonciere)s, %(cadastre)s, %(acte_type)s, 3, %(supabase_path)s,
-        clock_timestamp(), clock_timestamp())
-RETURNING id
-"""
-
-_IS_EMPTY = """
-SELECT NOT EXISTS (
-    SELECT
-    FROM extraction_queue
-)
-"""
-
 
 @dataclass(frozen=True)
 class NewDocument:
@@ -35,12 +19,30 @@ class NewDocument:
     acte_type: str | None = None
 
 
+_INSERT = """
+INSERT INTO extraction_queue (document_source, document_number, document_number_normalized, circonscription_fonciere,
+                              cadastre, acte_type, status_id, supabase_path, created_at, updated_at)
+VALUES (%(document_source)s, %(document_number)s, regexp_replace(%(document_number)s, '\\s', '', 'g'),
+        %(circonscription_fonciere)s, %(cadastre)s, %(acte_type)s, 3, %(supabase_path)s,
+        clock_timestamp(), clock_timestamp())
+RETURNING id
+"""
+
+
 def enqueue_document(connection: Connection, document: NewDocument) -> UUID:
     """Add a row at status 3; return its id."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         document_id = cursor.execute(_INSERT, vars(document)).fetchone()
     assert isinstance(document_id, UUID)  # noqa: S101 - RETURNING id
     return document_id
+
+
+_IS_EMPTY = """
+SELECT NOT EXISTS (
+    SELECT
+    FROM extraction_queue
+)
+"""
 
 
 def is_empty(connection: Connection) -> bool:

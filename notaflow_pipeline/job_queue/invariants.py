@@ -24,7 +24,9 @@ LOOK_BACK = timedelta(days=2)
 """The hourly check and `notaflow recover` compare the attempts of two days, so that an outage of a night hides nothing."""
 
 RECOVER = "`notaflow recover` repairs it"
+
 REREAD = "`notaflow reread --id ID` reads it again; if another program wrote it, `notaflow recover --accept ID` says so"
+
 ACCEPT = (
     "`notaflow show ID` has its history; if another program changed the row, `notaflow recover --accept ID` says so"
 )

@@ -19,6 +19,15 @@ from notaflow_pipeline.job_queue.started_at import STARTED_AT
 COUNTED = 1000
 """Ready documents are counted up to this number: only whether there are any matters."""
 
+
+@dataclass(frozen=True)
+class UnderOcr:
+    """Rows at 6: with a live worker, and stuck without one."""
+
+    active: int
+    stuck: int
+
+
 # Uses the index `ocr_active`. A row without a lease started at ocr_started_at, or at an unknown time.
 _UNDER_OCR = sql.SQL("""
 SELECT count(*) FILTER (WHERE ends_at >= clock_timestamp()) AS active,
@@ -39,6 +48,25 @@ FROM (
         last_end=sql.SQL("(SELECT max(b.finished_at) FROM ocr_attempt AS b WHERE b.queue_id = q.id)")
     )
 )
+
+
+def count_under_ocr(
+    connection: Connection, *, sources: Sequence[str], stuck_after: timedelta, longer_than: timedelta
+) -> UnderOcr:
+    """Count rows under OCR.
+
+    Args:
+        connection: to the queue.
+        sources: enabled document sources.
+        stuck_after: how long a row without a lease may stay at 6.
+        longer_than: how long after that it counts as stuck, so that recovery can repair it before.
+    """
+    with connection.cursor(row_factory=class_row(UnderOcr)) as cursor:
+        parameters = {"sources": list(sources), "stuck_after": stuck_after, "longer_than": longer_than}
+        counts = cursor.execute(_UNDER_OCR, parameters).fetchone()
+    assert counts is not None  # noqa: S101 - an aggregate without GROUP BY has one row
+    return counts
+
 
 # The last change is when a row became ready, as far as is known; `created_at` is when it was ordered. Infinity cannot be
 # subtracted and is ignored; a time in the future counts as now.
@@ -61,6 +89,20 @@ _WAITING_BRANCH = sql.SQL("""
     WHERE {condition}
 """)
 
+
+def oldest_waiting_seconds(connection: Connection, *, sources: Sequence[str]) -> float | None:
+    """Return for how long the oldest waiting document has not changed; None when none waits.
+
+    Terminal, report and alert show this figure. It counts from the row's last change, not from its creation: NotaFlow
+    creates a row when a document is ordered, days before it is ready, and a document that was reset, requeued or failed a
+    moment ago has not been waiting since then.
+    """
+    branches = sql.SQL("UNION ALL").join(_WAITING_BRANCH.format(condition=claimable(source)) for source in sources)
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        seconds: float | None = cursor.execute(_OLDEST.format(branches=branches)).fetchone()
+    return seconds
+
+
 _UNACKNOWLEDGED = sql.SQL("""
 SELECT count(*)
 FROM extraction_queue AS q
@@ -74,12 +116,39 @@ WHERE q.ocr_attempts >= q.ocr_max_attempts
       (SELECT seen_until FROM ocr_exhausted_seen), '-infinity')
 """)
 
+
+def count_unacknowledged_exhausted(
+    connection: Connection, *, sources: Sequence[str], grace: timedelta, exhausted_status: int = 3
+) -> int:
+    """Count documents that were exhausted longer ago than `grace`, and after the last call of `acknowledge_exhausted`.
+
+    `exhausted_status` is the status of exhausted documents here; at 4 only those of this project are counted.
+    """
+    arguments = {"sources": list(sources), "grace": grace, "exhausted_status": exhausted_status}
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return int(cursor.execute(_UNACKNOWLEDGED.format(exhausted_at_4=EXHAUSTED_AT_4), arguments).fetchone() or 0)
+
+
 _ACKNOWLEDGE = """
 INSERT INTO ocr_exhausted_seen (seen_until)
 VALUES (clock_timestamp())
 ON CONFLICT (only_row) DO UPDATE
 SET seen_until = EXCLUDED.seen_until
 """
+
+
+def acknowledge_exhausted(connection: Connection) -> None:
+    """Record that a person has seen all documents that are exhausted now."""
+    connection.execute(_ACKNOWLEDGE)
+
+
+@dataclass(frozen=True)
+class QueueProgress:
+    """How many documents are ready (counted up to `COUNTED`), and for how long none has been worked on."""
+
+    ready: int
+    idle_seconds: float
+
 
 # Idle time is measured by repeated observations, not from the rows' times: a document that was ordered yesterday may have
 # become ready just now. An observation that is not idle stores -1, which is no claim's number, so that the next one starts
@@ -100,70 +169,6 @@ SET last_claim_id = EXCLUDED.last_claim_id,
     END
 RETURNING EXTRACT(EPOCH FROM clock_timestamp() - idle_since)::double precision
 """
-
-
-@dataclass(frozen=True)
-class UnderOcr:
-    """Rows at 6: with a live worker, and stuck without one."""
-
-    active: int
-    stuck: int
-
-
-def count_under_ocr(
-    connection: Connection, *, sources: Sequence[str], stuck_after: timedelta, longer_than: timedelta
-) -> UnderOcr:
-    """Count rows under OCR.
-
-    Args:
-        connection: to the queue.
-        sources: enabled document sources.
-        stuck_after: how long a row without a lease may stay at 6.
-        longer_than: how long after that it counts as stuck, so that recovery can repair it before.
-    """
-    with connection.cursor(row_factory=class_row(UnderOcr)) as cursor:
-        parameters = {"sources": list(sources), "stuck_after": stuck_after, "longer_than": longer_than}
-        counts = cursor.execute(_UNDER_OCR, parameters).fetchone()
-    assert counts is not None  # noqa: S101 - an aggregate without GROUP BY has one row
-    return counts
-
-
-def oldest_waiting_seconds(connection: Connection, *, sources: Sequence[str]) -> float | None:
-    """Return for how long the oldest waiting document has not changed; None when none waits.
-
-    Terminal, report and alert show this figure. It counts from the row's last change, not from its creation: NotaFlow
-    creates a row when a document is ordered, days before it is ready, and a document that was reset, requeued or failed a
-    moment ago has not been waiting since then.
-    """
-    branches = sql.SQL("UNION ALL").join(_WAITING_BRANCH.format(condition=claimable(source)) for source in sources)
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        seconds: float | None = cursor.execute(_OLDEST.format(branches=branches)).fetchone()
-    return seconds
-
-
-def count_unacknowledged_exhausted(
-    connection: Connection, *, sources: Sequence[str], grace: timedelta, exhausted_status: int = 3
-) -> int:
-    """Count documents that were exhausted longer ago than `grace`, and after the last call of `acknowledge_exhausted`.
-
-    `exhausted_status` is the status of exhausted documents here; at 4 only those of this project are counted.
-    """
-    arguments = {"sources": list(sources), "grace": grace, "exhausted_status": exhausted_status}
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        return int(cursor.execute(_UNACKNOWLEDGED.format(exhausted_at_4=EXHAUSTED_AT_4), arguments).fetchone() or 0)
-
-
-def acknowledge_exhausted(connection: Connection) -> None:
-    """Record that a person has seen all documents that are exhausted now."""
-    connection.execute(_ACKNOWLEDGE)
-
-
-@dataclass(frozen=True)
-class QueueProgress:
-    """How many documents are ready (counted up to `COUNTED`), and for how long none has been worked on."""
-
-    ready: int
-    idle_seconds: float
 
 
 def measure_progress(connection: Connection, *, sources: Sequence[str], active: int, paused: bool) -> QueueProgress:

@@ -96,6 +96,36 @@ def _succeed_statement(texts: int) -> bytes:
     return _SUCCEED.format(rows=sql.SQL(",").join([_READ] * texts)).as_bytes(None)
 
 
+def record_texts(connection: Connection, outcomes: Sequence[tuple[Claim, OcrResult]]) -> dict[int, Recording]:
+    """Record the texts of these claims with one commit; return the result of each by token.
+
+    Raises:
+        OutcomeRefused: the database refuses one of these texts permanently; none was recorded.
+    """
+    values = [
+        (
+            *(claim.token, claim.document_id, claim.supabase_path, claim.document_source),
+            *(reading.text, reading.pages, reading.mean_confidence),
+            *(reading.fetch_seconds, reading.ocr_seconds, reading.source_bytes, reading.engine, reading.pages_blank),
+            *(reading.pages_text_layer, reading.pages_damaged, reading.pages_failed, reading.low_confidence_share),
+            *(reading.passes, reading.coverage),
+        )
+        for claim, reading in outcomes
+    ]
+    statement, arguments = _succeed_statement(len(values)), [value for row in values for value in row]
+
+    def record() -> dict[int, Recording]:
+        recorded = _recorded(connection, statement, arguments)
+        return {
+            claim.token: Recording.RECORDED
+            if claim.token in recorded
+            else _unrecorded(connection, claim, Outcome.SUCCEEDED)
+            for claim, _ in outcomes
+        }
+
+    return retry_while_locked(record, lambda recordings: Recording.LOCKED in recordings.values())
+
+
 # A failure that is not retryable exhausts the document by lowering its maximum to the attempts made: attempts only ever grow.
 # GREATEST corrects counts that another program wrote, so that the document appears in one list. The wait doubles with each
 # attempt, with 50 % jitter, so that retries spread.
@@ -151,59 +181,6 @@ WHERE id = %(token)s
   AND outcome IS NULL
 RETURNING id
 """
-
-_CLAIM_STATE = """
-SELECT a.outcome, q.id IS NOT NULL AND a.outcome IS NULL AS held,
-       q.supabase_path IS NOT DISTINCT FROM %(path)s AND q.document_source IS NOT DISTINCT FROM %(source)s AS same_file
-FROM ocr_attempt AS a
-LEFT JOIN extraction_queue AS q ON q.id = a.queue_id AND q.status_id + 0 = 6 AND q.ocr_claim_id = a.id
-WHERE a.id = %(token)s
-"""
-
-# It ended when the other program's claim started, if that is known: attempts of a document never overlap. The other
-# program's clock may be wrong, so the time is limited to between this claim and now.
-_CLOSE_SUPERSEDED = """
-UPDATE ocr_attempt AS a
-SET finished_at = GREATEST(a.claimed_at, COALESCE(
-        (SELECT LEAST(q.ocr_started_at, clock_timestamp())
-         FROM extraction_queue AS q
-         WHERE q.id = a.queue_id AND q.ocr_started_at > a.claimed_at),
-        clock_timestamp()
-    )),
-    outcome = 'superseded'
-WHERE a.id = %(token)s
-  AND a.outcome IS NULL
-"""
-
-
-def record_texts(connection: Connection, outcomes: Sequence[tuple[Claim, OcrResult]]) -> dict[int, Recording]:
-    """Record the texts of these claims with one commit; return the result of each by token.
-
-    Raises:
-        OutcomeRefused: the database refuses one of these texts permanently; none was recorded.
-    """
-    values = [
-        (
-            *(claim.token, claim.document_id, claim.supabase_path, claim.document_source),
-            *(reading.text, reading.pages, reading.mean_confidence),
-            *(reading.fetch_seconds, reading.ocr_seconds, reading.source_bytes, reading.engine, reading.pages_blank),
-            *(reading.pages_text_layer, reading.pages_damaged, reading.pages_failed, reading.low_confidence_share),
-            *(reading.passes, reading.coverage),
-        )
-        for claim, reading in outcomes
-    ]
-    statement, arguments = _succeed_statement(len(values)), [value for row in values for value in row]
-
-    def record() -> dict[int, Recording]:
-        recorded = _recorded(connection, statement, arguments)
-        return {
-            claim.token: Recording.RECORDED
-            if claim.token in recorded
-            else _unrecorded(connection, claim, Outcome.SUCCEEDED)
-            for claim, _ in outcomes
-        }
-
-    return retry_while_locked(record, lambda recordings: Recording.LOCKED in recordings.values())
 
 
 def record_failure(
@@ -283,6 +260,30 @@ def _recorded(
 def _file(claim: Claim) -> dict[str, str | None]:
     """Return path and source at the time of the claim, which together determine the file."""
     return {"path": claim.supabase_path, "source": claim.document_source}
+
+
+_CLAIM_STATE = """
+SELECT a.outcome, q.id IS NOT NULL AND a.outcome IS NULL AS held,
+       q.supabase_path IS NOT DISTINCT FROM %(path)s AND q.document_source IS NOT DISTINCT FROM %(source)s AS same_file
+FROM ocr_attempt AS a
+LEFT JOIN extraction_queue AS q ON q.id = a.queue_id AND q.status_id + 0 = 6 AND q.ocr_claim_id = a.id
+WHERE a.id = %(token)s
+"""
+
+# It ended when the other program's claim started, if that is known: attempts of a document never overlap. The other
+# program's clock may be wrong, so the time is limited to between this claim and now.
+_CLOSE_SUPERSEDED = """
+UPDATE ocr_attempt AS a
+SET finished_at = GREATEST(a.claimed_at, COALESCE(
+        (SELECT LEAST(q.ocr_started_at, clock_timestamp())
+         FROM extraction_queue AS q
+         WHERE q.id = a.queue_id AND q.ocr_started_at > a.claimed_at),
+        clock_timestamp()
+    )),
+    outcome = 'superseded'
+WHERE a.id = %(token)s
+  AND a.outcome IS NULL
+"""
 
 
 def _unrecorded(connection: Connection, claim: Claim, outcome: Outcome) -> Recording:

@@ -6,22 +6,6 @@ from datetime import datetime
 from psycopg import Connection
 from psycopg.rows import class_row
 
-_PAUSE = """
-INSERT INTO ocr_pause (since, reason)
-VALUES (clock_timestamp(), %(reason)s)
-ON CONFLICT (only_row) DO UPDATE
-SET reason = EXCLUDED.reason
-"""
-
-_RESUME = """
-DELETE FROM ocr_pause
-"""
-
-_PAUSED = """
-SELECT since, reason
-FROM ocr_pause
-"""
-
 
 @dataclass(frozen=True)
 class Pause:
@@ -31,14 +15,33 @@ class Pause:
     reason: str
 
 
+_PAUSE = """
+INSERT INTO ocr_pause (since, reason)
+VALUES (clock_timestamp(), %(reason)s)
+ON CONFLICT (only_row) DO UPDATE
+SET reason = EXCLUDED.reason
+"""
+
+
 def pause(connection: Connection, reason: str) -> None:
     """Pause claims; a second pause only changes the reason."""
     connection.execute(_PAUSE, {"reason": reason})
 
 
+_RESUME = """
+DELETE FROM ocr_pause
+"""
+
+
 def resume(connection: Connection) -> bool:
     """Resume claims; return False if they were not paused."""
     return connection.execute(_RESUME).rowcount > 0
+
+
+_PAUSED = """
+SELECT since, reason
+FROM ocr_pause
+"""
 
 
 def paused(connection: Connection) -> Pause | None:

@@ -15,6 +15,20 @@ from notaflow_pipeline.job_queue.maintenance.requeue import EXHAUSTED_AT_4
 from notaflow_pipeline.job_queue.model import Attempt, ExtractionQueueJob
 from notaflow_pipeline.job_queue.started_at import STARTED_AT
 
+
+@dataclass(frozen=True)
+class QueueCounts:
+    """The state of the queue's enabled sources at one moment."""
+
+    ready: int
+    active: int
+    stuck: int
+    backing_off: int
+    exhausted: int
+    done: int
+    to_reread: int
+
+
 _STARTED_AT = STARTED_AT.format(
     last_end=sql.SQL("(SELECT max(COALESCE(b.finished_at, 'infinity')) FROM ocr_attempt AS b WHERE b.queue_id = q.id)")
 )
@@ -48,6 +62,27 @@ SELECT count(*) FILTER (WHERE status_id = 3 AND unread AND attempts < maximum AN
 FROM job
 """)
 
+
+def count_queue(
+    connection: Connection, *, sources: Sequence[str], stuck_after: timedelta, exhausted_status: int = 3
+) -> QueueCounts:
+    """Count every state exactly. Reads all rows of the sources; too slow for polling.
+
+    Args:
+        connection: to the queue.
+        sources: enabled document sources.
+        stuck_after: how long a row without a lease may stay at 6.
+        exhausted_status: status of exhausted documents here; at 4 only those of this project are counted.
+    """
+    arguments = {"sources": list(sources), "stuck_after": stuck_after, "exhausted_status": exhausted_status}
+    with connection.cursor(row_factory=class_row(QueueCounts)) as cursor:
+        counts = cursor.execute(
+            _COUNTS.format(exhausted_at_4=EXHAUSTED_AT_4, started_at=_STARTED_AT), arguments
+        ).fetchone()
+    assert counts is not None  # noqa: S101 - an aggregate without GROUP BY has one row
+    return counts
+
+
 _TODAY = """
 SELECT count(*) FILTER (WHERE outcome = 'succeeded') AS succeeded_today,
        count(*) FILTER (WHERE outcome IN ('failed', 'stuck')) AS failed_today,
@@ -57,19 +92,29 @@ WHERE finished_at >= date_trunc('day', clock_timestamp() AT TIME ZONE %(timezone
   AND document_source = ANY(%(sources)s)
 """
 
-# each branch uses one index; a source's rows are in two: that of the claim, and that of rows in backoff
-_BRANCH = sql.SQL("""
-    SELECT
-    FROM extraction_queue
-    WHERE {condition}
-      AND {waiting}
+
+def count_today(connection: Connection, *, sources: Sequence[str], timezone: str) -> dict[str, int]:
+    """Return `succeeded_today`, `failed_today` and `pages_today`, of attempts that ended since midnight in `timezone`."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(_TODAY, {"sources": list(sources), "timezone": timezone}).fetchone()
+    return {name: int(value) for name, value in (row or {}).items()}
+
+
+_COUNT_READY = sql.SQL("""
+SELECT count(*)
+FROM (
+    {branches}
+    LIMIT %(at_most)s
+) AS ready
 """)
 
-_NOT_WAITING = sql.SQL("ocr_next_attempt_at IS NULL")
-_WAITED = sql.SQL("ocr_next_attempt_at <= clock_timestamp()")
-_WAITING_OR_WAITED = sql.SQL("ocr_next_attempt_at IS NOT NULL")
-_MAY_BE_CLAIMED = sql.SQL("(ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())")
-_ANY_TIME = sql.SQL("TRUE")
+
+def count_ready(connection: Connection, *, sources: Sequence[str], at_most: int) -> int:
+    """Count the documents that a new run would claim, up to `at_most`; cheap enough to poll."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        statement = _COUNT_READY.format(branches=_branches(sources, ready=True))
+        return int(cursor.execute(statement, {"sources": list(sources), "at_most": at_most}).fetchone() or 0)
+
 
 # a row that another session has locked is ready, but cannot be claimed
 _ONE_UNLOCKED = sql.SQL("""
@@ -80,6 +125,61 @@ WHERE {condition}
 LIMIT 1
 FOR UPDATE SKIP LOCKED
 """)
+
+
+def can_claim(connection: Connection, *, sources: Sequence[str]) -> bool:
+    """Whether a claim would find a document now. Locks one briefly, so call `count_ready` first."""
+    arguments = {"sources": list(sources)}
+    return any(
+        connection.execute(_ONE_UNLOCKED.format(condition=condition, waiting=waiting), arguments).fetchone() is not None
+        for condition, waiting in _conditions(sources, ready=True)
+    )
+
+
+_HAS_UNFINISHED = sql.SQL("""
+SELECT EXISTS ({branches}) OR EXISTS (
+    SELECT
+    FROM extraction_queue
+    WHERE status_id = 6
+      AND document_source = ANY(%(sources)s)
+)
+""")
+
+
+def has_unfinished(connection: Connection, *, sources: Sequence[str]) -> bool:
+    """Whether any document is ready, backing off or under OCR, in this or another program."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        statement = _HAS_UNFINISHED.format(branches=_branches(sources, ready=False))
+        return bool(cursor.execute(statement, {"sources": list(sources)}).fetchone())
+
+
+# each branch uses one index; a source's rows are in two: that of the claim, and that of rows in backoff
+_BRANCH = sql.SQL("""
+    SELECT
+    FROM extraction_queue
+    WHERE {condition}
+      AND {waiting}
+""")
+
+
+def _branches(sources: Sequence[str], *, ready: bool) -> sql.Composed:
+    return sql.SQL("UNION ALL").join(
+        [
+            _BRANCH.format(condition=condition, waiting=waiting)
+            for condition, waiting in _conditions(sources, ready=ready)
+        ]
+    )
+
+
+_NOT_WAITING = sql.SQL("ocr_next_attempt_at IS NULL")
+
+_WAITED = sql.SQL("ocr_next_attempt_at <= clock_timestamp()")
+
+_WAITING_OR_WAITED = sql.SQL("ocr_next_attempt_at IS NOT NULL")
+
+_MAY_BE_CLAIMED = sql.SQL("(ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())")
+
+_ANY_TIME = sql.SQL("TRUE")
 
 _NO_MAXIMUM = sql.SQL("""status_id = 3
       AND file_content IS NULL
@@ -92,22 +192,16 @@ _TO_REREAD = sql.SQL("""status_id = 5
       AND document_source = ANY(%(sources)s)
       AND ocr_attempts < ocr_max_attempts""")
 
-_COUNT_READY = sql.SQL("""
-SELECT count(*)
-FROM (
-    {branches}
-    LIMIT %(at_most)s
-) AS ready
-""")
 
-_HAS_UNFINISHED = sql.SQL("""
-SELECT EXISTS ({branches}) OR EXISTS (
-    SELECT
-    FROM extraction_queue
-    WHERE status_id = 6
-      AND document_source = ANY(%(sources)s)
-)
-""")
+def _conditions(sources: Sequence[str], *, ready: bool) -> list[tuple[sql.Composable, sql.SQL]]:
+    """Return the conditions on rows that can be claimed now, or at any time; each uses an index."""
+    claimables: list[sql.Composable] = [claimable(source) for source in sources]
+    return [
+        *((condition, _NOT_WAITING) for condition in claimables),
+        *((condition, _WAITED if ready else _WAITING_OR_WAITED) for condition in claimables),
+        *((condition, _MAY_BE_CLAIMED if ready else _ANY_TIME) for condition in (_NO_MAXIMUM, _TO_REREAD)),
+    ]
+
 
 _JOB_COLUMNS = """
 SELECT id, document_source, document_number, status_id, supabase_path, created_at, ocr_worker_id, ocr_started_at,
@@ -132,6 +226,16 @@ WHERE id = %(id)s
 """
 )
 
+
+def find_jobs(connection: Connection, id_or_number: str) -> list[ExtractionQueueJob]:
+    """Return the row with this id, or the rows with this document number, with or without its spaces."""
+    with connection.cursor(row_factory=class_row(ExtractionQueueJob)) as cursor:
+        try:
+            return cursor.execute(_JOB_BY_ID, {"id": UUID(id_or_number)}).fetchall()
+        except ValueError:
+            return cursor.execute(_JOBS_BY_NUMBER, {"number": id_or_number}).fetchall()
+
+
 _ATTEMPT_COLUMNS = """
 SELECT id, queue_id, attempt_number, document_source, worker_id, run_id, claimed_at, lease_expires_at, finished_at,
        outcome, failure_kind, error, pages, characters, mean_confidence, fetch_seconds, ocr_seconds, source_bytes,
@@ -147,6 +251,13 @@ ORDER BY id
 """
 )
 
+
+def attempts_of_document(connection: Connection, document_id: UUID) -> list[Attempt]:
+    """Return the history of a document, oldest first."""
+    with connection.cursor(row_factory=class_row(Attempt)) as cursor:
+        return cursor.execute(_ATTEMPTS_OF_DOCUMENT, {"id": document_id}).fetchall()
+
+
 _ATTEMPTS_OF_RUN = (
     _ATTEMPT_COLUMNS
     + """
@@ -155,6 +266,13 @@ ORDER BY id
 """
 )
 
+
+def attempts_of_run(connection: Connection, run_id: str) -> list[Attempt]:
+    """Return the attempts of a Dagster run."""
+    with connection.cursor(row_factory=class_row(Attempt)) as cursor:
+        return cursor.execute(_ATTEMPTS_OF_RUN, {"run_id": run_id}).fetchall()
+
+
 _SINCE_LAST_LEASE = """
 SELECT run_id, EXTRACT(EPOCH FROM clock_timestamp() - max(lease_expires_at))::double precision
 FROM ocr_attempt
@@ -162,17 +280,37 @@ WHERE run_id = ANY(%(run_ids)s)
 GROUP BY run_id
 """
 
+
+def seconds_since_last_lease(connection: Connection, run_ids: Collection[str]) -> dict[str, float]:
+    """Return for how long each of these runs has held no lease; negative while it holds one. Omits runs without a claim."""
+    return dict(connection.execute(_SINCE_LAST_LEASE, {"run_ids": list(run_ids)}).fetchall())
+
+
 _NUMBERS = """
 SELECT id, document_number
 FROM extraction_queue
 WHERE id = ANY(%(ids)s)
 """
 
+
+def document_numbers(connection: Connection, ids: Collection[UUID]) -> dict[UUID, str]:
+    """Return the document numbers of these ids; omits deleted rows."""
+    return dict(connection.execute(_NUMBERS, {"ids": list(ids)}).fetchall())
+
+
 _TEXT = """
 SELECT file_content
 FROM extraction_queue
 WHERE id = %(id)s
 """
+
+
+def text_of(connection: Connection, document_id: UUID) -> str | None:
+    """Return a document's text; None while it has none."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        text: str | None = cursor.execute(_TEXT, {"id": document_id}).fetchone()
+    return text
+
 
 _EXPORT = """
 SELECT q.id, q.document_number, q.status_id, q.supabase_path, q.file_content, q.ocr_attempts, q.ocr_error,
@@ -190,126 +328,6 @@ WHERE q.document_source = ANY(%(sources)s)
   AND (%(since)s::timestamptz IS NULL OR q.ocr_completed_at >= %(since)s OR q.ocr_last_error_at >= %(since)s)
 ORDER BY q.created_at, q.id
 """
-
-
-@dataclass(frozen=True)
-class QueueCounts:
-    """The state of the queue's enabled sources at one moment."""
-
-    ready: int
-    active: int
-    stuck: int
-    backing_off: int
-    exhausted: int
-    done: int
-    to_reread: int
-
-
-def count_queue(
-    connection: Connection, *, sources: Sequence[str], stuck_after: timedelta, exhausted_status: int = 3
-) -> QueueCounts:
-    """Count every state exactly. Reads all rows of the sources; too slow for polling.
-
-    Args:
-        connection: to the queue.
-        sources: enabled document sources.
-        stuck_after: how long a row without a lease may stay at 6.
-        exhausted_status: status of exhausted documents here; at 4 only those of this project are counted.
-    """
-    arguments = {"sources": list(sources), "stuck_after": stuck_after, "exhausted_status": exhausted_status}
-    with connection.cursor(row_factory=class_row(QueueCounts)) as cursor:
-        counts = cursor.execute(
-            _COUNTS.format(exhausted_at_4=EXHAUSTED_AT_4, started_at=_STARTED_AT), arguments
-        ).fetchone()
-    assert counts is not None  # noqa: S101 - an aggregate without GROUP BY has one row
-    return counts
-
-
-def count_today(connection: Connection, *, sources: Sequence[str], timezone: str) -> dict[str, int]:
-    """Return `succeeded_today`, `failed_today` and `pages_today`, of attempts that ended since midnight in `timezone`."""
-    with connection.cursor(row_factory=dict_row) as cursor:
-        row = cursor.execute(_TODAY, {"sources": list(sources), "timezone": timezone}).fetchone()
-    return {name: int(value) for name, value in (row or {}).items()}
-
-
-def count_ready(connection: Connection, *, sources: Sequence[str], at_most: int) -> int:
-    """Count the documents that a new run would claim, up to `at_most`; cheap enough to poll."""
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        statement = _COUNT_READY.format(branches=_branches(sources, ready=True))
-        return int(cursor.execute(statement, {"sources": list(sources), "at_most": at_most}).fetchone() or 0)
-
-
-def can_claim(connection: Connection, *, sources: Sequence[str]) -> bool:
-    """Whether a claim would find a document now. Locks one briefly, so call `count_ready` first."""
-    arguments = {"sources": list(sources)}
-    return any(
-        connection.execute(_ONE_UNLOCKED.format(condition=condition, waiting=waiting), arguments).fetchone() is not None
-        for condition, waiting in _conditions(sources, ready=True)
-    )
-
-
-def has_unfinished(connection: Connection, *, sources: Sequence[str]) -> bool:
-    """Whether any document is ready, backing off or under OCR, in this or another program."""
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        statement = _HAS_UNFINISHED.format(branches=_branches(sources, ready=False))
-        return bool(cursor.execute(statement, {"sources": list(sources)}).fetchone())
-
-
-def _branches(sources: Sequence[str], *, ready: bool) -> sql.Composed:
-    return sql.SQL("UNION ALL").join(
-        [
-            _BRANCH.format(condition=condition, waiting=waiting)
-            for condition, waiting in _conditions(sources, ready=ready)
-        ]
-    )
-
-
-def _conditions(sources: Sequence[str], *, ready: bool) -> list[tuple[sql.Composable, sql.SQL]]:
-    """Return the conditions on rows that can be claimed now, or at any time; each uses an index."""
-    claimables: list[sql.Composable] = [claimable(source) for source in sources]
-    return [
-        *((condition, _NOT_WAITING) for condition in claimables),
-        *((condition, _WAITED if ready else _WAITING_OR_WAITED) for condition in claimables),
-        *((condition, _MAY_BE_CLAIMED if ready else _ANY_TIME) for condition in (_NO_MAXIMUM, _TO_REREAD)),
-    ]
-
-
-def find_jobs(connection: Connection, id_or_number: str) -> list[ExtractionQueueJob]:
-    """Return the row with this id, or the rows with this document number, with or without its spaces."""
-    with connection.cursor(row_factory=class_row(ExtractionQueueJob)) as cursor:
-        try:
-            return cursor.execute(_JOB_BY_ID, {"id": UUID(id_or_number)}).fetchall()
-        except ValueError:
-            return cursor.execute(_JOBS_BY_NUMBER, {"number": id_or_number}).fetchall()
-
-
-def attempts_of_document(connection: Connection, document_id: UUID) -> list[Attempt]:
-    """Return the history of a document, oldest first."""
-    with connection.cursor(row_factory=class_row(Attempt)) as cursor:
-        return cursor.execute(_ATTEMPTS_OF_DOCUMENT, {"id": document_id}).fetchall()
-
-
-def attempts_of_run(connection: Connection, run_id: str) -> list[Attempt]:
-    """Return the attempts of a Dagster run."""
-    with connection.cursor(row_factory=class_row(Attempt)) as cursor:
-        return cursor.execute(_ATTEMPTS_OF_RUN, {"run_id": run_id}).fetchall()
-
-
-def seconds_since_last_lease(connection: Connection, run_ids: Collection[str]) -> dict[str, float]:
-    """Return for how long each of these runs has held no lease; negative while it holds one. Omits runs without a claim."""
-    return dict(connection.execute(_SINCE_LAST_LEASE, {"run_ids": list(run_ids)}).fetchall())
-
-
-def document_numbers(connection: Connection, ids: Collection[UUID]) -> dict[UUID, str]:
-    """Return the document numbers of these ids; omits deleted rows."""
-    return dict(connection.execute(_NUMBERS, {"ids": list(ids)}).fetchall())
-
-
-def text_of(connection: Connection, document_id: UUID) -> str | None:
-    """Return a document's text; None while it has none."""
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        text: str | None = cursor.execute(_TEXT, {"id": document_id}).fetchone()
-    return text
 
 
 def export(connection: Connection, *, sources: Sequence[str], since: datetime | None) -> Iterator[dict[str, Any]]:

@@ -9,6 +9,22 @@ from notaflow_pipeline.job_queue.database.row_locks import retry_while_locked
 from notaflow_pipeline.job_queue.database.sessions import short_statement
 from notaflow_pipeline.job_queue.model import storable
 
+
+def release(connection: Connection, tokens: Collection[int], *, reason: str) -> int:
+    """Release these claims; return how many were released."""
+    return _release(connection, reason, tokens=tokens)
+
+
+def release_run(connection: Connection, run_id: str, *, reason: str) -> int:
+    """Release all claims of a Dagster run; return how many were released."""
+    return _release(connection, reason, run_id=run_id)
+
+
+def release_instance(connection: Connection, instance: UUID, *, reason: str) -> int:
+    """Release all claims of a process, including those whose commit it did not see; return how many were released."""
+    return _release(connection, reason, instance=instance)
+
+
 # a row that another session has locked keeps its claim until the lease expires
 _RELEASE = """
 WITH mine AS MATERIALIZED (
@@ -51,21 +67,6 @@ ended AS (
 )
 SELECT (SELECT count(*) FROM ended), (SELECT count(*) FROM mine)
 """
-
-
-def release(connection: Connection, tokens: Collection[int], *, reason: str) -> int:
-    """Release these claims; return how many were released."""
-    return _release(connection, reason, tokens=tokens)
-
-
-def release_run(connection: Connection, run_id: str, *, reason: str) -> int:
-    """Release all claims of a Dagster run; return how many were released."""
-    return _release(connection, reason, run_id=run_id)
-
-
-def release_instance(connection: Connection, instance: UUID, *, reason: str) -> int:
-    """Release all claims of a process, including those whose commit it did not see; return how many were released."""
-    return _release(connection, reason, instance=instance)
 
 
 def _release(

@@ -9,24 +9,6 @@ from collections.abc import Iterable
 from psycopg import Connection, sql
 from psycopg.rows import scalar_row, tuple_row
 
-_LISTED = "SELECT current_schemas(FALSE)"
-
-# the schemas of the session's path that have a table of this name, in order; views and temporary tables do not count
-_SCHEMAS_WITH_TABLE = """
-SELECT current_schemas(FALSE),
-       ARRAY(
-           SELECT n.nspname::text
-           FROM unnest(current_schemas(FALSE)) WITH ORDINALITY AS listed (schema_name, place)
-           JOIN pg_namespace AS n ON n.nspname = listed.schema_name
-           JOIN pg_class AS c ON c.relnamespace = n.oid
-           WHERE c.relname = %(table)s
-             AND c.relkind IN ('r', 'p')
-           ORDER BY listed.place
-       )
-"""
-
-_SET_PATH = "SELECT set_config('search_path', %(path)s, FALSE)"
-
 
 def queue_schema(connection: Connection) -> str | None:
     """Return the schema of the extraction_queue that this session uses; None if it finds no such table."""
@@ -43,6 +25,9 @@ def path_to_queue(connection: Connection) -> str | None:
     return _as_path([schemas[0], *listed]) if schemas else None
 
 
+_SET_PATH = "SELECT set_config('search_path', %(path)s, FALSE)"
+
+
 def pin_search_path_for_migrations(connection: Connection) -> None:
     """Restrict this session to the queue's schema; does nothing if there is no queue.
 
@@ -56,12 +41,30 @@ def pin_search_path_for_migrations(connection: Connection) -> None:
         connection.execute(_SET_PATH, {"path": _as_path(path)})
 
 
+_LISTED = "SELECT current_schemas(FALSE)"
+
+
 def login_schemas(connection: Connection) -> list[str]:
     """Return the schemas in the login's default search_path, in order."""
     with connection.transaction(force_rollback=True), connection.cursor(row_factory=scalar_row) as cursor:
         cursor.execute("SET LOCAL search_path TO DEFAULT")
         listed: list[str] = cursor.execute(_LISTED).fetchone() or []
     return listed
+
+
+# the schemas of the session's path that have a table of this name, in order; views and temporary tables do not count
+_SCHEMAS_WITH_TABLE = """
+SELECT current_schemas(FALSE),
+       ARRAY(
+           SELECT n.nspname::text
+           FROM unnest(current_schemas(FALSE)) WITH ORDINALITY AS listed (schema_name, place)
+           JOIN pg_namespace AS n ON n.nspname = listed.schema_name
+           JOIN pg_class AS c ON c.relnamespace = n.oid
+           WHERE c.relname = %(table)s
+             AND c.relkind IN ('r', 'p')
+           ORDER BY listed.place
+       )
+"""
 
 
 def _schemas_with(connection: Connection, table: str) -> tuple[list[str], list[str]]:

@@ -78,6 +78,15 @@ class TimeLimitedConnection(Connection):
             return done.value  # type: ignore[no-any-return]
 
 
+def _limits(search_path: str | None, *, transaction_only: bool) -> dict[str, str | bool | None]:
+    return {
+        "search_path": search_path,
+        "statement": f"{STATEMENT_SECONDS}s",
+        "lock": f"{LOCK_SECONDS}s",
+        "transaction_only": transaction_only,
+    }
+
+
 _LIMIT = """
 SELECT set_config('statement_timeout', %(statement)s, %(transaction_only)s),
        set_config('lock_timeout', %(lock)s, %(transaction_only)s),
@@ -91,15 +100,6 @@ SELECT set_config('tcp_keepalives_idle', '20', FALSE),
        set_config('tcp_keepalives_interval', '10', FALSE),
        set_config('tcp_keepalives_count', '3', FALSE)
 """
-
-
-def _limits(search_path: str | None, *, transaction_only: bool) -> dict[str, str | bool | None]:
-    return {
-        "search_path": search_path,
-        "statement": f"{STATEMENT_SECONDS}s",
-        "lock": f"{LOCK_SECONDS}s",
-        "transaction_only": transaction_only,
-    }
 
 
 def configure_session(connection: Connection) -> None:

@@ -110,24 +110,6 @@ SELECT (
 )
 """).format(started_at=STARTED_AT.format(last_end=sql.SQL("max(b.finished_at)")))
 
-_FIRST_TEXT = """
-SELECT id
-FROM extraction_queue
-WHERE status_id = 3
-  AND file_content IS NOT NULL
-ORDER BY id
-LIMIT 1
-"""
-
-_LAST_TEXT = """
-SELECT id
-FROM extraction_queue
-WHERE status_id = 3
-  AND file_content IS NOT NULL
-ORDER BY id DESC
-LIMIT 1
-"""
-
 
 def count_needing_recovery(connection: Connection, *, sources: Sequence[str], stuck_after: timedelta) -> int:
     """Count what `recover` would repair now, within the limits above; cheap enough to poll.
@@ -146,6 +128,25 @@ def count_needing_recovery(connection: Connection, *, sources: Sequence[str], st
     }
     with connection.cursor(row_factory=scalar_row) as cursor:
         return int(cursor.execute(_COUNT_NEEDED, arguments).fetchone() or 0)
+
+
+_FIRST_TEXT = """
+SELECT id
+FROM extraction_queue
+WHERE status_id = 3
+  AND file_content IS NOT NULL
+ORDER BY id
+LIMIT 1
+"""
+
+_LAST_TEXT = """
+SELECT id
+FROM extraction_queue
+WHERE status_id = 3
+  AND file_content IS NOT NULL
+ORDER BY id DESC
+LIMIT 1
+"""
 
 
 def _random_place(connection: Connection) -> UUID:

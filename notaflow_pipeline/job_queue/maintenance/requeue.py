@@ -33,106 +33,6 @@ EXHAUSTED_AT_4 = sql.SQL("""q.status_id = 4 AND %(exhausted_status)s = 4 AND EXI
             AND COALESCE(q.error_message = q.ocr_error, TRUE)
       )""")
 
-# A document was exhausted on the day of its last error. The first two conditions are those of the index.
-_CANDIDATES = sql.SQL("""
-SELECT q.id, q.ocr_last_error_at::text
-FROM extraction_queue AS q
-WHERE q.ocr_attempts >= q.ocr_max_attempts
-  AND q.file_content IS NULL
-  AND q.status_id IN (3, 4)
-  AND q.document_source = ANY(%(sources)s)
-  AND (%(ids)s::uuid[] IS NULL OR q.id = ANY(%(ids)s))
-  AND (%(since)s::timestamptz IS NULL OR q.ocr_last_error_at >= %(since)s)
-  AND (%(until)s::timestamptz IS NULL OR q.ocr_last_error_at < %(until)s)
-  AND {place}
-ORDER BY q.ocr_last_error_at, q.id
-LIMIT %(rows)s
-""")
-
-_DATED = sql.SQL("""q.ocr_last_error_at IS NOT NULL
-  AND (%(after)s::uuid IS NULL OR (q.ocr_last_error_at, q.id) > (%(after_place)s::timestamptz, %(after)s))""")
-
-_UNDATED = sql.SQL("""q.ocr_last_error_at IS NULL
-  AND (%(after)s::uuid IS NULL OR q.id > %(after)s)""")
-
-# A document's kind of failure is that of its last counted attempt. Excluded are documents that were requeued since the
-# command started and are exhausted again, or the command might never end, and documents whose number of attempts cannot
-# grow because another program wrote the largest integer.
-_SELECT = sql.SQL("""
-SELECT q.id, q.document_number, q.document_source, q.ocr_attempts, last.failure_kind, q.ocr_last_error_at,
-       (SELECT count(*) FROM ocr_round AS r WHERE r.queue_id = q.id)::integer AS requeues
-FROM extraction_queue AS q
-LEFT JOIN LATERAL (
-    SELECT a.failure_kind
-    FROM ocr_attempt AS a
-    WHERE a.queue_id = q.id
-      AND a.outcome IN ('failed', 'stuck')
-    ORDER BY a.id DESC
-    LIMIT 1
-) AS last ON TRUE
-WHERE q.id = ANY(%(candidates)s)
-  AND (q.status_id = 3 OR {exhausted_at_4})
-  AND q.file_content IS NULL
-  AND q.ocr_attempts BETWEEN 1 AND 2147483646
-  -- not in the form of the index, which would be read completely for each chunk
-  AND q.ocr_attempts + 0 >= q.ocr_max_attempts
-  AND (%(kinds)s::text[] IS NULL OR last.failure_kind = ANY(%(kinds)s))
-  AND (last.failure_kind = ANY(%(except_kinds)s::text[])) IS NOT TRUE
-  AND (SELECT count(*) FROM ocr_round AS r WHERE r.queue_id = q.id) < %(max_requeues)s
-  AND NOT EXISTS (SELECT FROM ocr_round AS r WHERE r.queue_id = q.id AND r.sent_at >= %(began)s)
-ORDER BY q.ocr_last_error_at, q.id
-LIMIT %(limit)s
-{lock}
-""")
-
-_NO_LOCK = sql.SQL("")
-
-_LOCK = sql.SQL("FOR UPDATE OF q SKIP LOCKED")
-
-_REQUEUE = """
-UPDATE extraction_queue
-SET status_id = 3,
-    ocr_max_attempts = LEAST(ocr_attempts::bigint + %(more_attempts)s, 2147483647),
-    ocr_next_attempt_at = NULL,
-    updated_at = clock_timestamp()
-WHERE id = ANY(%(ids)s)
-"""
-
-_RECORD = """
-INSERT INTO ocr_round (queue_id, sent_at, attempts_before, last_failure_kind, run_id)
-SELECT queue_id, clock_timestamp(), attempts_before, last_failure_kind, %(run_id)s
-FROM unnest(%(ids)s::uuid [], %(attempts)s::integer [], %(kinds)s::text [])
-AS exhausted (queue_id, attempts_before, last_failure_kind)
-"""
-
-_RESULTS = sql.SQL("""
-SELECT q.id, q.document_number, r.last_failure_kind, r.attempts_before,
-       CASE
-           WHEN q.id IS NULL THEN 'deleted'
-           WHEN q.status_id = 5 THEN 'read'
-           WHEN q.status_id = 6 THEN 'under OCR'
-           WHEN q.status_id IN (3, 4) AND q.ocr_attempts >= q.ocr_max_attempts THEN 'exhausted again'
-           WHEN q.status_id = 3 THEN 'waiting'
-           ELSE 'changed elsewhere'
-       END AS became
-FROM ocr_round AS r
-LEFT JOIN extraction_queue AS q ON q.id = r.queue_id
-WHERE r.run_id = %(run_id)s
-ORDER BY r.id
-LIMIT %(at_most)s
-""")
-
-_COUNT_RESULTS = sql.SQL("""
-SELECT became, count(*)
-FROM ({documents}) AS document
-GROUP BY became
-""")
-
-
-_CLOCK = """
-SELECT clock_timestamp()
-"""
-
 
 @dataclass(frozen=True)
 class Exhausted:
@@ -187,6 +87,9 @@ class ExhaustedFilter:
         }
 
 
+_NO_LOCK = sql.SQL("")
+
+
 def find_exhausted(connection: Connection, which: ExhaustedFilter) -> Iterator[Exhausted]:
     """Yield the selected exhausted documents, the longest exhausted first; nothing is changed.
 
@@ -199,6 +102,25 @@ def find_exhausted(connection: Connection, which: ExhaustedFilter) -> Iterator[E
         selected = selection.select(candidates)
         yield from selected
         selection.remaining -= len(selected)
+
+
+_LOCK = sql.SQL("FOR UPDATE OF q SKIP LOCKED")
+
+_REQUEUE = """
+UPDATE extraction_queue
+SET status_id = 3,
+    ocr_max_attempts = LEAST(ocr_attempts::bigint + %(more_attempts)s, 2147483647),
+    ocr_next_attempt_at = NULL,
+    updated_at = clock_timestamp()
+WHERE id = ANY(%(ids)s)
+"""
+
+_RECORD = """
+INSERT INTO ocr_round (queue_id, sent_at, attempts_before, last_failure_kind, run_id)
+SELECT queue_id, clock_timestamp(), attempts_before, last_failure_kind, %(run_id)s
+FROM unnest(%(ids)s::uuid [], %(attempts)s::integer [], %(kinds)s::text [])
+AS exhausted (queue_id, attempts_before, last_failure_kind)
+"""
 
 
 def requeue_exhausted(
@@ -240,6 +162,63 @@ def requeue_exhausted(
     return Changed(requeued, refusals.describe())
 
 
+# A document was exhausted on the day of its last error. The first two conditions are those of the index.
+_CANDIDATES = sql.SQL("""
+SELECT q.id, q.ocr_last_error_at::text
+FROM extraction_queue AS q
+WHERE q.ocr_attempts >= q.ocr_max_attempts
+  AND q.file_content IS NULL
+  AND q.status_id IN (3, 4)
+  AND q.document_source = ANY(%(sources)s)
+  AND (%(ids)s::uuid[] IS NULL OR q.id = ANY(%(ids)s))
+  AND (%(since)s::timestamptz IS NULL OR q.ocr_last_error_at >= %(since)s)
+  AND (%(until)s::timestamptz IS NULL OR q.ocr_last_error_at < %(until)s)
+  AND {place}
+ORDER BY q.ocr_last_error_at, q.id
+LIMIT %(rows)s
+""")
+
+_DATED = sql.SQL("""q.ocr_last_error_at IS NOT NULL
+  AND (%(after)s::uuid IS NULL OR (q.ocr_last_error_at, q.id) > (%(after_place)s::timestamptz, %(after)s))""")
+
+_UNDATED = sql.SQL("""q.ocr_last_error_at IS NULL
+  AND (%(after)s::uuid IS NULL OR q.id > %(after)s)""")
+
+# A document's kind of failure is that of its last counted attempt. Excluded are documents that were requeued since the
+# command started and are exhausted again, or the command might never end, and documents whose number of attempts cannot
+# grow because another program wrote the largest integer.
+_SELECT = sql.SQL("""
+SELECT q.id, q.document_number, q.document_source, q.ocr_attempts, last.failure_kind, q.ocr_last_error_at,
+       (SELECT count(*) FROM ocr_round AS r WHERE r.queue_id = q.id)::integer AS requeues
+FROM extraction_queue AS q
+LEFT JOIN LATERAL (
+    SELECT a.failure_kind
+    FROM ocr_attempt AS a
+    WHERE a.queue_id = q.id
+      AND a.outcome IN ('failed', 'stuck')
+    ORDER BY a.id DESC
+    LIMIT 1
+) AS last ON TRUE
+WHERE q.id = ANY(%(candidates)s)
+  AND (q.status_id = 3 OR {exhausted_at_4})
+  AND q.file_content IS NULL
+  AND q.ocr_attempts BETWEEN 1 AND 2147483646
+  -- not in the form of the index, which would be read completely for each chunk
+  AND q.ocr_attempts + 0 >= q.ocr_max_attempts
+  AND (%(kinds)s::text[] IS NULL OR last.failure_kind = ANY(%(kinds)s))
+  AND (last.failure_kind = ANY(%(except_kinds)s::text[])) IS NOT TRUE
+  AND (SELECT count(*) FROM ocr_round AS r WHERE r.queue_id = q.id) < %(max_requeues)s
+  AND NOT EXISTS (SELECT FROM ocr_round AS r WHERE r.queue_id = q.id AND r.sent_at >= %(began)s)
+ORDER BY q.ocr_last_error_at, q.id
+LIMIT %(limit)s
+{lock}
+""")
+
+_CLOCK = """
+SELECT clock_timestamp()
+"""
+
+
 class _Selection:
     """Selects exhausted documents in chunks, up to the limit of the filter."""
 
@@ -275,10 +254,35 @@ def _records(selected: list[Exhausted], run_id: str | None) -> dict[str, object]
     }
 
 
+_RESULTS = sql.SQL("""
+SELECT q.id, q.document_number, r.last_failure_kind, r.attempts_before,
+       CASE
+           WHEN q.id IS NULL THEN 'deleted'
+           WHEN q.status_id = 5 THEN 'read'
+           WHEN q.status_id = 6 THEN 'under OCR'
+           WHEN q.status_id IN (3, 4) AND q.ocr_attempts >= q.ocr_max_attempts THEN 'exhausted again'
+           WHEN q.status_id = 3 THEN 'waiting'
+           ELSE 'changed elsewhere'
+       END AS became
+FROM ocr_round AS r
+LEFT JOIN extraction_queue AS q ON q.id = r.queue_id
+WHERE r.run_id = %(run_id)s
+ORDER BY r.id
+LIMIT %(at_most)s
+""")
+
+
 def requeue_results(connection: Connection, run_id: str, *, at_most: int = NO_LIMIT) -> list[Requeued]:
     """Return the first `at_most` documents that a run requeued, each with its state now."""
     with connection.cursor(row_factory=class_row(Requeued)) as cursor:
         return cursor.execute(_RESULTS, {"run_id": run_id, "at_most": at_most}).fetchall()
+
+
+_COUNT_RESULTS = sql.SQL("""
+SELECT became, count(*)
+FROM ({documents}) AS document
+GROUP BY became
+""")
 
 
 def count_requeue_results(connection: Connection, run_id: str) -> dict[str, int]:

@@ -13,6 +13,76 @@ from psycopg.rows import class_row, scalar_row
 
 from notaflow_pipeline.job_queue.database.sessions import short_transaction
 
+
+@dataclass(frozen=True)
+class Pruned:
+    """How much was removed, and whether the whole history was checked."""
+
+    documents: int
+    attempts: int
+    requeues: int
+    complete: bool
+
+
+@dataclass(frozen=True)
+class _Window:
+    documents: int
+    attempts: int
+    requeues: int
+    newest: datetime | None
+    reached: datetime | None
+
+
+# the time only ever grows
+_REMEMBER_REMOVED = """
+INSERT INTO ocr_attempts_pruned AS known (finished_before)
+VALUES (%(newest)s + interval '1 microsecond')
+ON CONFLICT (only_row) DO UPDATE
+SET finished_before = GREATEST(known.finished_before, EXCLUDED.finished_before)
+"""
+
+_REMEMBER_REACHED = """
+INSERT INTO ocr_pruning (resume_after, looked_at)
+VALUES (%(reached)s, clock_timestamp())
+ON CONFLICT (only_row) DO UPDATE
+SET resume_after = EXCLUDED.resume_after,
+    looked_at = EXCLUDED.looked_at
+"""
+
+
+def prune_attempts(
+    connection: Connection, before: datetime, batch: int = 1000, *, timezone: str, seconds: float = 60.0
+) -> Pruned:
+    """Remove the histories of documents that have no row and whose last attempt ended before `before`.
+
+    Never removed are open attempts, attempts of a document in the queue, and those whose day is not in the daily tables.
+    The next call continues where the time ran out. Each transaction that removes something updates
+    `ocr_attempts_pruned`, so that no day is computed again from incomplete data.
+
+    Args:
+        connection: outside any transaction.
+        before: histories with a younger attempt are kept.
+        batch: attempts that one short transaction checks.
+        timezone: of the daily tables (`NOTAFLOW_TIMEZONE`).
+        seconds: after which no further batch is started.
+    """
+    deadline = time.monotonic() + seconds
+    after = _resume_after(connection)
+    documents = attempts = requeues = 0
+    while True:
+        with short_transaction(connection):
+            window = _prune_window(connection, before, after, batch, timezone)
+            if window.newest is not None:
+                connection.execute(_REMEMBER_REMOVED, vars(window))
+            connection.execute(_REMEMBER_REACHED, vars(window))
+        documents += window.documents
+        attempts += window.attempts
+        requeues += window.requeues
+        after = window.reached
+        if after is None or time.monotonic() > deadline:
+            return Pruned(documents, attempts, requeues, complete=after is None)
+
+
 # Reads attempts oldest first in windows, so that the duration does not depend on the length of the history. A history is kept
 # if its document has a row, a younger attempt, or an attempt whose day was never counted.
 _PRUNE_WINDOW = """
@@ -68,79 +138,6 @@ SELECT (SELECT count(*) FROM gone) AS documents,
        (SELECT max(finished_at) FROM looked_at) AS reached
 """
 
-# the time only ever grows
-_REMEMBER_REMOVED = """
-INSERT INTO ocr_attempts_pruned AS known (finished_before)
-VALUES (%(newest)s + interval '1 microsecond')
-ON CONFLICT (only_row) DO UPDATE
-SET finished_before = GREATEST(known.finished_before, EXCLUDED.finished_before)
-"""
-
-_REMEMBER_REACHED = """
-INSERT INTO ocr_pruning (resume_after, looked_at)
-VALUES (%(reached)s, clock_timestamp())
-ON CONFLICT (only_row) DO UPDATE
-SET resume_after = EXCLUDED.resume_after,
-    looked_at = EXCLUDED.looked_at
-"""
-
-_RESUME_AFTER = """
-SELECT resume_after
-FROM ocr_pruning
-"""
-
-
-@dataclass(frozen=True)
-class Pruned:
-    """How much was removed, and whether the whole history was checked."""
-
-    documents: int
-    attempts: int
-    requeues: int
-    complete: bool
-
-
-@dataclass(frozen=True)
-class _Window:
-    documents: int
-    attempts: int
-    requeues: int
-    newest: datetime | None
-    reached: datetime | None
-
-
-def prune_attempts(
-    connection: Connection, before: datetime, batch: int = 1000, *, timezone: str, seconds: float = 60.0
-) -> Pruned:
-    """Remove the histories of documents that have no row and whose last attempt ended before `before`.
-
-    Never removed are open attempts, attempts of a document in the queue, and those whose day is not in the daily tables.
-    The next call continues where the time ran out. Each transaction that removes something updates
-    `ocr_attempts_pruned`, so that no day is computed again from incomplete data.
-
-    Args:
-        connection: outside any transaction.
-        before: histories with a younger attempt are kept.
-        batch: attempts that one short transaction checks.
-        timezone: of the daily tables (`NOTAFLOW_TIMEZONE`).
-        seconds: after which no further batch is started.
-    """
-    deadline = time.monotonic() + seconds
-    after = _resume_after(connection)
-    documents = attempts = requeues = 0
-    while True:
-        with short_transaction(connection):
-            window = _prune_window(connection, before, after, batch, timezone)
-            if window.newest is not None:
-                connection.execute(_REMEMBER_REMOVED, vars(window))
-            connection.execute(_REMEMBER_REACHED, vars(window))
-        documents += window.documents
-        attempts += window.attempts
-        requeues += window.requeues
-        after = window.reached
-        if after is None or time.monotonic() > deadline:
-            return Pruned(documents, attempts, requeues, complete=after is None)
-
 
 def _prune_window(
     connection: Connection, before: datetime, after: datetime | None, batch: int, timezone: str
@@ -150,6 +147,12 @@ def _prune_window(
         window = cursor.execute(_PRUNE_WINDOW, arguments).fetchone()
     assert window is not None  # noqa: S101 - a SELECT of four aggregates
     return window
+
+
+_RESUME_AFTER = """
+SELECT resume_after
+FROM ocr_pruning
+"""
 
 
 def _resume_after(connection: Connection) -> datetime | None:

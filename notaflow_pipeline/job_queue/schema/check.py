@@ -45,81 +45,7 @@ VIEWS = (
 
 OCR_STATUS_NAME = "OCR en traitement"
 
-# the schema of our objects: another schema on the path may have its own queue
-_EXPECTED_SCHEMA = """
-SELECT COALESCE(
-    (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('extraction_queue')),
-    to_regnamespace(quote_ident(current_schema()))::oid
-)
-"""
-
-_COLUMNS = """
-SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod)
-FROM pg_class AS c
-JOIN pg_attribute AS a ON a.attrelid = c.oid
-WHERE (c.relname = ANY(%(tables)s) AND c.relnamespace = %(schema)s::oid OR c.oid = to_regclass('extraction_status'))
-  AND a.attnum > 0
-  AND NOT a.attisdropped
-"""
-
-_INDEXES = """
-SELECT c.relname, pg_get_indexdef(i.indexrelid)
-FROM pg_index AS i
-JOIN pg_class AS c ON c.oid = i.indexrelid
-JOIN pg_class AS t ON t.oid = i.indrelid
-WHERE t.relname IN ('extraction_queue', 'ocr_attempt')
-  AND t.relnamespace = %(schema)s::oid
-"""
-
-_VIEWS = """
-SELECT name
-FROM unnest(%(views)s::text[]) AS name
-WHERE NOT EXISTS (
-    SELECT
-    FROM pg_class
-    WHERE relname = name
-      AND relnamespace = %(schema)s::oid
-)
-"""
-
-_INVALID_INDEXES = """
-SELECT i.indexrelid::regclass::text
-FROM pg_index AS i
-JOIN pg_class AS c ON c.oid = i.indexrelid
-JOIN pg_class AS t ON t.oid = i.indrelid
-WHERE NOT i.indisvalid
-  AND t.relname IN ('extraction_queue', 'ocr_attempt')
-  AND t.relnamespace = %(schema)s::oid
-  AND (c.relname LIKE 'idx_extraction_queue_ocr_%%' OR c.relname LIKE 'ocr_attempt_%%')
-"""
-
 TRIGGERS = ("ocr_changed_elsewhere", "ocr_keep_old_text")
-
-_TRIGGERS = """
-SELECT name
-FROM unnest(%(triggers)s::text[]) AS name
-WHERE NOT EXISTS (
-    SELECT
-    FROM pg_trigger
-    WHERE tgrelid = to_regclass('extraction_queue')
-      AND tgname = name
-      AND tgenabled IN ('O', 'A')
-)
-"""
-
-_RUNS_AS_ITS_OWNER = """
-SELECT p.prosecdef
-FROM pg_trigger AS t
-JOIN pg_proc AS p ON p.oid = t.tgfoid
-WHERE t.tgrelid = to_regclass('extraction_queue')
-  AND t.tgname = 'ocr_keep_old_text'
-"""
-
-_STATUS_NAME = """
-SELECT name
-FROM extraction_status
-WHERE id = 6
-"""
 
 
 class SchemaMismatch(Exception):
@@ -145,6 +71,39 @@ def summarize(sentences: Sequence[str]) -> str:
     return "; ".join(sentences[:3]) + (f"; and {len(sentences) - 3} more" if len(sentences) > 3 else "")
 
 
+_COLUMNS = """
+SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod)
+FROM pg_class AS c
+JOIN pg_attribute AS a ON a.attrelid = c.oid
+WHERE (c.relname = ANY(%(tables)s) AND c.relnamespace = %(schema)s::oid OR c.oid = to_regclass('extraction_status'))
+  AND a.attnum > 0
+  AND NOT a.attisdropped
+"""
+
+_VIEWS = """
+SELECT name
+FROM unnest(%(views)s::text[]) AS name
+WHERE NOT EXISTS (
+    SELECT
+    FROM pg_class
+    WHERE relname = name
+      AND relnamespace = %(schema)s::oid
+)
+"""
+
+_TRIGGERS = """
+SELECT name
+FROM unnest(%(triggers)s::text[]) AS name
+WHERE NOT EXISTS (
+    SELECT
+    FROM pg_trigger
+    WHERE tgrelid = to_regclass('extraction_queue')
+      AND tgname = name
+      AND tgenabled IN ('O', 'A')
+)
+"""
+
+
 def find_schema_differences(connection: Connection, sources: Sequence[str]) -> Iterator[str]:
     """Yield a sentence for each difference; nothing if the database is ready."""
     present: dict[str, dict[str, str]] = {}
@@ -167,10 +126,31 @@ def find_schema_differences(connection: Connection, sources: Sequence[str]) -> I
         yield f"view {view} is missing"
 
 
+_INVALID_INDEXES = """
+SELECT i.indexrelid::regclass::text
+FROM pg_index AS i
+JOIN pg_class AS c ON c.oid = i.indexrelid
+JOIN pg_class AS t ON t.oid = i.indrelid
+WHERE NOT i.indisvalid
+  AND t.relname IN ('extraction_queue', 'ocr_attempt')
+  AND t.relnamespace = %(schema)s::oid
+  AND (c.relname LIKE 'idx_extraction_queue_ocr_%%' OR c.relname LIKE 'ocr_attempt_%%')
+"""
+
+
 def invalid_indexes(connection: Connection) -> list[str]:
     """Return our indexes that an interrupted concurrent build left INVALID: `IF NOT EXISTS` would accept them."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         return cursor.execute(_INVALID_INDEXES, {"schema": _expected_schema(connection)}).fetchall()
+
+
+# the schema of our objects: another schema on the path may have its own queue
+_EXPECTED_SCHEMA = """
+SELECT COALESCE(
+    (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('extraction_queue')),
+    to_regnamespace(quote_ident(current_schema()))::oid
+)
+"""
 
 
 def _expected_schema(connection: Connection) -> int | None:
@@ -199,6 +179,13 @@ def _column_differences(present: Mapping[str, Mapping[str, str]], elsewhere: Col
                 yield f"column {table}.{column} is {found}, not {wanted}"
 
 
+_STATUS_NAME = """
+SELECT name
+FROM extraction_status
+WHERE id = 6
+"""
+
+
 def _status_difference(connection: Connection) -> Iterator[str]:
     with connection.cursor(row_factory=scalar_row) as cursor:
         name = cursor.execute(_STATUS_NAME).fetchone()
@@ -208,11 +195,30 @@ def _status_difference(connection: Connection) -> Iterator[str]:
         yield f"status 6 is {name!r} in extraction_status, not {OCR_STATUS_NAME!r}"
 
 
+_RUNS_AS_ITS_OWNER = """
+SELECT p.prosecdef
+FROM pg_trigger AS t
+JOIN pg_proc AS p ON p.oid = t.tgfoid
+WHERE t.tgrelid = to_regclass('extraction_queue')
+  AND t.tgname = 'ocr_keep_old_text'
+"""
+
+
 def _function_difference(connection: Connection) -> Iterator[str]:
     with connection.cursor(row_factory=scalar_row) as cursor:
         # if there is none, its trigger is missing too
         if cursor.execute(_RUNS_AS_ITS_OWNER).fetchone() is False:
             yield "function ocr_keep_old_text() runs with the privileges of its caller, which may not suffice"
+
+
+_INDEXES = """
+SELECT c.relname, pg_get_indexdef(i.indexrelid)
+FROM pg_index AS i
+JOIN pg_class AS c ON c.oid = i.indexrelid
+JOIN pg_class AS t ON t.oid = i.indrelid
+WHERE t.relname IN ('extraction_queue', 'ocr_attempt')
+  AND t.relnamespace = %(schema)s::oid
+"""
 
 
 def _index_differences(connection: Connection, sources: Sequence[str], *, with_attempts: bool) -> Iterator[str]:

@@ -68,45 +68,6 @@ class Migrated:
     """Differences that no migration repairs."""
 
 
-_SYNCHRONISE_SOURCES = """
-WITH removed AS (
-    DELETE FROM ocr_source
-    WHERE document_source <> ALL(%(sources)s)
-)
-INSERT INTO ocr_source (document_source)
-SELECT unnest(%(sources)s::text[])
-ON CONFLICT (document_source) DO NOTHING
-"""
-
-# each source has its own claim index; those of sources other than `index` are created when the source is enabled
-_CLAIM_INDEX = """
-CREATE INDEX CONCURRENTLY IF NOT EXISTS {name}
-    ON extraction_queue (ocr_priority DESC, created_at, id)
-    WHERE status_id = 3
-      AND document_source = {source}
-      AND file_content IS NULL
-      AND (ocr_attempts IS NULL OR ocr_attempts < ocr_max_attempts)
-      AND ocr_next_attempt_at IS NULL
-"""
-
-_HAS_INDEX = """
-SELECT
-FROM pg_index AS i
-JOIN pg_class AS c ON c.oid = i.indexrelid
-WHERE i.indrelid = to_regclass('extraction_queue')
-  AND c.relname = %(name)s
-"""
-
-_MAY_MIGRATE = """
-SELECT NOT EXISTS (
-    SELECT
-    FROM pg_class
-    WHERE oid = to_regclass('extraction_queue')
-      AND NOT pg_has_role(relowner, 'USAGE')
-)
-"""
-
-
 def number_of(migration_id: str) -> int:
     """Return the number that a migration's name begins with."""
     return int(migration_id.split("_", 1)[0])
@@ -244,6 +205,16 @@ def _require_one_of_each(misplaced: Sequence[Misplaced]) -> None:
             )
 
 
+_MAY_MIGRATE = """
+SELECT NOT EXISTS (
+    SELECT
+    FROM pg_class
+    WHERE oid = to_regclass('extraction_queue')
+      AND NOT pg_has_role(relowner, 'USAGE')
+)
+"""
+
+
 def _may_migrate(connection: Connection) -> bool:
     """Whether this login is, or may act as, the owner of extraction_queue, or the table does not exist."""
     with connection.cursor(row_factory=scalar_row) as cursor:
@@ -324,6 +295,36 @@ def _drop_invalid_indexes(connection: Connection) -> None:
     for name in invalid_indexes(connection):
         log.warning("index %s was left INVALID by an interrupted build; building it again", name)
         connection.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(*name.split("."))))
+
+
+_SYNCHRONISE_SOURCES = """
+WITH removed AS (
+    DELETE FROM ocr_source
+    WHERE document_source <> ALL(%(sources)s)
+)
+INSERT INTO ocr_source (document_source)
+SELECT unnest(%(sources)s::text[])
+ON CONFLICT (document_source) DO NOTHING
+"""
+
+# each source has its own claim index; those of sources other than `index` are created when the source is enabled
+_CLAIM_INDEX = """
+CREATE INDEX CONCURRENTLY IF NOT EXISTS {name}
+    ON extraction_queue (ocr_priority DESC, created_at, id)
+    WHERE status_id = 3
+      AND document_source = {source}
+      AND file_content IS NULL
+      AND (ocr_attempts IS NULL OR ocr_attempts < ocr_max_attempts)
+      AND ocr_next_attempt_at IS NULL
+"""
+
+_HAS_INDEX = """
+SELECT
+FROM pg_index AS i
+JOIN pg_class AS c ON c.oid = i.indexrelid
+WHERE i.indrelid = to_regclass('extraction_queue')
+  AND c.relname = %(name)s
+"""
 
 
 def _enable_sources(connection: Connection, sources: Sequence[str]) -> list[str]:

@@ -14,68 +14,6 @@ UNLISTED_COLUMNS = frozenset({"only_row"})
 YOYO_TABLES = ("_yoyo_migration", "_yoyo_log", "_yoyo_version", "yoyo_lock")
 """Tables in which yoyo records applied migrations."""
 
-# A schema with its own queue has its own objects. A view of that name is ours if it reads our queue.
-_RELATIONS_ELSEWHERE = """
-SELECT n.nspname AS schema,
-       c.relname AS name,
-       CASE c.relkind WHEN 'v' THEN 'view' ELSE 'table' END AS kind,
-       ARRAY(
-           SELECT a.attname::text
-           FROM pg_attribute AS a
-           WHERE a.attrelid = c.oid
-             AND a.attnum > 0
-             AND NOT a.attisdropped
-       ) AS columns,
-       EXISTS (
-           SELECT
-           FROM pg_rewrite AS r
-           JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
-           WHERE r.ev_class = c.oid
-             AND d.refobjid = to_regclass(quote_ident(%(expected)s) || '.extraction_queue')
-       ) AS reads_queue,
-       to_regclass(quote_ident(%(expected)s) || '.' || quote_ident(c.relname)) IS NOT NULL AS is_in_expected
-FROM pg_class AS c
-JOIN pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.relname = ANY(%(names)s)
-  AND c.relkind IN ('r', 'p', 'v')
-  AND n.nspname <> %(expected)s
-  AND n.nspname NOT LIKE 'pg\\_%%'
-  AND NOT EXISTS (
-      SELECT
-      FROM pg_class AS q
-      WHERE q.relnamespace = n.oid
-        AND q.relname = 'extraction_queue'
-        AND q.relkind IN ('r', 'p')
-  )
-ORDER BY n.nspname, c.relname
-"""
-
-# a function with an empty path names no table, and one without a path uses that of its caller
-_TRIGGER_FUNCTIONS = """
-SELECT DISTINCT
-       n.nspname AS schema,
-       p.proname AS name,
-       substr(setting, length('search_path=') + 1) AS path,
-       setting <> 'search_path=""'
-           AND NOT starts_with(setting || ',', 'search_path=' || quote_ident(%(expected)s) || ',') AS uses_other_schema
-FROM pg_trigger AS t
-JOIN pg_proc AS p ON p.oid = t.tgfoid
-JOIN pg_namespace AS n ON n.oid = p.pronamespace
-LEFT JOIN unnest(p.proconfig) AS setting ON starts_with(setting, 'search_path=')
-WHERE t.tgrelid = to_regclass(quote_ident(%(expected)s) || '.extraction_queue')
-  AND t.tgname = ANY(%(triggers)s)
-ORDER BY p.proname
-"""
-
-_OTHER_QUEUES = """
-SELECT n.nspname
-FROM pg_class AS c
-JOIN pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.relname = 'extraction_queue'
-  AND c.relkind IN ('r', 'p')
-ORDER BY n.nspname
-"""
-
 
 @dataclass(frozen=True)
 class Misplaced:
@@ -192,9 +130,64 @@ def _ours(columns: Mapping[str, Collection[str]]) -> Iterator[str]:
     return (table for table in columns if not table.startswith("extraction_"))
 
 
+# A schema with its own queue has its own objects. A view of that name is ours if it reads our queue.
+_RELATIONS_ELSEWHERE = """
+SELECT n.nspname AS schema,
+       c.relname AS name,
+       CASE c.relkind WHEN 'v' THEN 'view' ELSE 'table' END AS kind,
+       ARRAY(
+           SELECT a.attname::text
+           FROM pg_attribute AS a
+           WHERE a.attrelid = c.oid
+             AND a.attnum > 0
+             AND NOT a.attisdropped
+       ) AS columns,
+       EXISTS (
+           SELECT
+           FROM pg_rewrite AS r
+           JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+           WHERE r.ev_class = c.oid
+             AND d.refobjid = to_regclass(quote_ident(%(expected)s) || '.extraction_queue')
+       ) AS reads_queue,
+       to_regclass(quote_ident(%(expected)s) || '.' || quote_ident(c.relname)) IS NOT NULL AS is_in_expected
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relname = ANY(%(names)s)
+  AND c.relkind IN ('r', 'p', 'v')
+  AND n.nspname <> %(expected)s
+  AND n.nspname NOT LIKE 'pg\\_%%'
+  AND NOT EXISTS (
+      SELECT
+      FROM pg_class AS q
+      WHERE q.relnamespace = n.oid
+        AND q.relname = 'extraction_queue'
+        AND q.relkind IN ('r', 'p')
+  )
+ORDER BY n.nspname, c.relname
+"""
+
+
 def _relations_elsewhere(connection: Connection, expected: str, names: Sequence[str]) -> list[_Relation]:
     with connection.cursor(row_factory=class_row(_Relation)) as cursor:
         return cursor.execute(_RELATIONS_ELSEWHERE, {"expected": expected, "names": list(names)}).fetchall()
+
+
+# a function with an empty path names no table, and one without a path uses that of its caller
+_TRIGGER_FUNCTIONS = """
+SELECT DISTINCT
+       n.nspname AS schema,
+       p.proname AS name,
+       substr(setting, length('search_path=') + 1) AS path,
+       setting <> 'search_path=""'
+           AND NOT starts_with(setting || ',', 'search_path=' || quote_ident(%(expected)s) || ',') AS uses_other_schema
+FROM pg_trigger AS t
+JOIN pg_proc AS p ON p.oid = t.tgfoid
+JOIN pg_namespace AS n ON n.oid = p.pronamespace
+LEFT JOIN unnest(p.proconfig) AS setting ON starts_with(setting, 'search_path=')
+WHERE t.tgrelid = to_regclass(quote_ident(%(expected)s) || '.extraction_queue')
+  AND t.tgname = ANY(%(triggers)s)
+ORDER BY p.proname
+"""
 
 
 def _trigger_functions(connection: Connection, expected: str, triggers: Sequence[str]) -> list[_Function]:
@@ -206,6 +199,16 @@ def _is_ours(one: _Relation, columns: Mapping[str, Collection[str]]) -> bool:
     return (
         one.reads_queue if one.kind == "view" else set(one.columns) <= {*columns.get(one.name, ()), *UNLISTED_COLUMNS}
     )
+
+
+_OTHER_QUEUES = """
+SELECT n.nspname
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relname = 'extraction_queue'
+  AND c.relkind IN ('r', 'p')
+ORDER BY n.nspname
+"""
 
 
 def find_unreachable_queues(connection: Connection) -> list[str]:

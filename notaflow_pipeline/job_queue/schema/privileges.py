@@ -75,6 +75,21 @@ WRITES: dict[str, dict[str, Sequence[str]]] = {
 HOUSEKEEPERS = ("ocr_pruning",)
 """Tables of the housekeeper, which a worker neither reads nor writes."""
 
+
+def require_privileges(connection: Connection) -> None:
+    """Raise if this login lacks a privilege that a worker needs.
+
+    Raises:
+        SchemaMismatch: with the first missing privileges and what to do.
+    """
+    missing = list(missing_privileges(connection))
+    if missing:
+        raise SchemaMismatch(
+            f"this login lacks privileges of a worker: {summarize(missing)}. `notaflow migrate --roles`, run with the "
+            "owner's login, grants them to its role; docs/security.md says which role may what. No row was changed."
+        )
+
+
 # a privilege on a table includes its columns; DELETE exists for tables only
 _MISSING = """
 WITH needed AS (
@@ -116,20 +131,6 @@ WHERE c.oid = ANY(ARRAY(SELECT to_regclass(name)::oid FROM unnest(%(relations)s:
   )
 ORDER BY c.relname
 """
-
-
-def require_privileges(connection: Connection) -> None:
-    """Raise if this login lacks a privilege that a worker needs.
-
-    Raises:
-        SchemaMismatch: with the first missing privileges and what to do.
-    """
-    missing = list(missing_privileges(connection))
-    if missing:
-        raise SchemaMismatch(
-            f"this login lacks privileges of a worker: {summarize(missing)}. `notaflow migrate --roles`, run with the "
-            "owner's login, grants them to its role; docs/security.md says which role may what. No row was changed."
-        )
 
 
 def missing_privileges(connection: Connection) -> Iterator[str]:

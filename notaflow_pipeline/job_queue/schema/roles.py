@@ -15,11 +15,6 @@ WORKER, ENQUEUER, HOUSEKEEPER, READER, DAGSTER, OWNER = (
     f"notaflow_{name}" for name in ("worker", "enqueuer", "housekeeper", "reader", "dagster", "owner")
 )
 
-_HAS_WORKER = """
-SELECT FROM pg_roles
-WHERE rolname = %(worker)s
-"""
-
 
 def grant_roles(url: str) -> list[str]:
     """Create the missing roles, and grant each its privileges on this database; return the server's warnings.
@@ -52,6 +47,12 @@ def grant_roles(url: str) -> list[str]:
         except psycopg.Error as refused:
             raise MigrationFailed(f"roles could not be granted: {str(refused).splitlines()[0]}") from refused
     return warnings
+
+
+_HAS_WORKER = """
+SELECT FROM pg_roles
+WHERE rolname = %(worker)s
+"""
 
 
 def has_roles(url: str) -> bool:

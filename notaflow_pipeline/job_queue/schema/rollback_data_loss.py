@@ -17,17 +17,6 @@ _DROPPED_COLUMN = re.compile(r"DROP COLUMN IF EXISTS (\w+)")
 REBUILT = frozenset({"ocr_source"})
 """Tables whose rows `notaflow migrate` restores from the settings."""
 
-# values that equal the default were not written by a program
-_COLUMNS = """
-SELECT a.attname, COALESCE(pg_get_expr(d.adbin, d.adrelid), 'NULL')
-FROM pg_attribute AS a
-LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-WHERE a.attrelid = to_regclass(%(table)s)
-  AND a.attname = ANY(%(columns)s)
-  AND NOT a.attisdropped
-ORDER BY a.attname
-"""
-
 
 @dataclass(frozen=True)
 class DataLoss:
@@ -61,6 +50,18 @@ def _rows(connection: Connection, table: str) -> DataLoss:
     if connection.execute("SELECT to_regclass(%(table)s)", {"table": table}).fetchone() == (None,):
         return DataLoss(table, (), 0)
     return DataLoss(table, (), _count(connection, table, sql.SQL("TRUE")))
+
+
+# values that equal the default were not written by a program
+_COLUMNS = """
+SELECT a.attname, COALESCE(pg_get_expr(d.adbin, d.adrelid), 'NULL')
+FROM pg_attribute AS a
+LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+WHERE a.attrelid = to_regclass(%(table)s)
+  AND a.attname = ANY(%(columns)s)
+  AND NOT a.attisdropped
+ORDER BY a.attname
+"""
 
 
 def _values(connection: Connection, table: str, columns: set[str]) -> DataLoss:

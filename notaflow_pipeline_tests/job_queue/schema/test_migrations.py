@@ -285,7 +285,7 @@ def test_long_transaction_stops_a_rollback_which_can_be_continued(empty_database
     with on(empty_database_url) as holder:
         with holder.transaction():
             holder.execute("SELECT count(*) FROM extraction_queue")
-            with pytest.raises(MigrationFailed, match=r"a long transaction holds it.*goes on with this file"):
+            with pytest.raises(MigrationFailed, match=r"a long transaction holds it.*continues with this file"):
                 migrate_down(empty_database_url, to=4)
         assert migrate_down(empty_database_url, to=4)[-1] == "005_add_ocr_tracking"
 

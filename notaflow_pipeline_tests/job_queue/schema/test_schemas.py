@@ -221,7 +221,7 @@ def test_tables_of_another_program_are_not_changed(empty_database_url: str) -> N
     set_path(empty_database_url, "scanner, public")
     [sentence] = differences(empty_database_url)
     assert sentence.startswith(
-        "schema scanner, which this login's search_path names before public, holds a table ocr_source"
+        "schema scanner, which this login's search_path names before public, also has a table ocr_source"
     )
 
 

@@ -188,7 +188,7 @@ def test_pause_is_no_obstacle_and_stays(connection: Connection, worker: Connecti
 def test_empty_queue_is_tried_with_a_row_where_one_may_be_added(
     connection: Connection, worker: Connection, database_url: str
 ) -> None:
-    assert tried(connection, worker).detail.startswith("not tried: no document is there to be claimed")
+    assert tried(connection, worker).detail.startswith("not checked: there is no document to claim")
     connection.execute(AUDIT)
     with logged_in(connection, database_url, WORKER, ENQUEUER) as both:
         assert "write_audit()" in tried(connection, both).detail
@@ -210,5 +210,5 @@ def test_document_that_another_session_holds_is_not_waited_for(
     add_document(connection)
     with other.transaction():
         other.execute("SELECT FROM extraction_queue FOR UPDATE")
-        assert tried(connection, worker).detail.startswith("not tried")
+        assert tried(connection, worker).detail.startswith("not checked")
     assert tried(connection, worker) == DONE
