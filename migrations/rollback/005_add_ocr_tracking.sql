@@ -4,7 +4,7 @@ DROP INDEX CONCURRENTLY IF EXISTS idx_extraction_queue_ocr_ready;
 
 SET lock_timeout = '5s';
 
--- rows under OCR go back to ready, or the status could not be deleted
+-- rows under OCR return to ready; otherwise the status could not be deleted
 UPDATE extraction_queue
 SET status_id = 3,
     updated_at = clock_timestamp()

@@ -1,6 +1,6 @@
 SET lock_timeout = '5s';
 
--- without its token nobody could finish a claim: back to ready, with the attempt given back
+-- without its token a claim cannot be finished: the row returns to ready, and the attempt is not counted
 UPDATE extraction_queue
 SET status_id = 3,
     ocr_attempts = GREATEST(ocr_attempts - 1, 0),

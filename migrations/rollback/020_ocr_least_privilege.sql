@@ -1,4 +1,4 @@
--- What was revoked from the API's roles stays revoked: nobody meant them to have it.
+-- The privileges that were revoked from the API's roles stay revoked: they were never intended.
 SET LOCAL lock_timeout = '5s';
 
 ALTER FUNCTION ocr_keep_old_text() SECURITY INVOKER;

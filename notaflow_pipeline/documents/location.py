@@ -44,7 +44,7 @@ class Location:
             raise _refused(f"is longer than {MAX_LOCATION_BYTES} bytes")
         segments = [self.bucket, *self.name.split("/")]
         if "/" in self.bucket or any(segment in {"", ".", ".."} for segment in segments):
-            raise _refused("climbs out of its bucket, is absolute, or has an empty part")
+            raise _refused("leads out of its bucket, is absolute, or has an empty part")
 
     def __str__(self) -> str:
         """Return `bucket/name` for messages, without anything that could be a signed token."""

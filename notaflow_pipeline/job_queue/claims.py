@@ -129,7 +129,7 @@ def _claim(connection: Connection, statement: bytes, arguments: dict[str, object
 
 
 # a sequence restored from an older state returns existing tokens; a worker's role may not set it, but may use it
-_TOKENS_AFTER = """
+_COUNT_USED_TOKENS = """
 SELECT (SELECT max(id) FROM ocr_attempt) - nextval('ocr_attempt_id_seq')
 """
 
@@ -141,7 +141,7 @@ FROM generate_series(1, %(count)s)
 
 def _skip_used_tokens(connection: Connection) -> None:
     with short_statement(connection), connection.cursor(row_factory=scalar_row) as cursor:
-        behind = int(cursor.execute(_TOKENS_AFTER).fetchone() or 0)
+        behind = int(cursor.execute(_COUNT_USED_TOKENS).fetchone() or 0)
     if behind > MAX_TOKENS_SKIPPED:
         raise SchemaMismatch(
             f"the sequence ocr_attempt_id_seq is {behind} numbers behind ocr_attempt.id, so that no document can be claimed; "

@@ -296,7 +296,7 @@ def repair_rows(
         connection: outside any transaction.
         kind: of the repair.
         arguments: of the statements, besides `ERRORS`.
-        refusals: is told which rows the database refused to change.
+        refusals: counts the rows that the database refused to change.
     """
     statements = _STATEMENTS[kind]
     arguments = {**ERRORS, **arguments}
