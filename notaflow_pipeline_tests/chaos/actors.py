@@ -55,7 +55,7 @@ class Actors:
                     self._world.done[OCR_KILLED] += 1
 
     def freeze(self) -> None:
-        """Stop a worker for longer than its lease; it wakes up believing that it still holds its claims."""
+        """Stop a worker for longer than its lease; it continues as if it still held its claims."""
         if len(self._world.frozen) < WORKERS - 1 and (victim := self._victim()):
             os.kill(victim.pid, signal.SIGSTOP)
             seconds = LEASE_SECONDS * self._world.chance.uniform(1.2, 2.5)
@@ -84,7 +84,7 @@ class Actors:
             self._read_only_until = time.monotonic() + self._world.chance.uniform(3, 6)
 
     def go_on(self) -> None:
-        """End what has lasted long enough."""
+        """End disturbances that have lasted long enough."""
         self._thaw()
         if self._read_only_until is not None and time.monotonic() > self._read_only_until:
             self._set_read_only("off")
@@ -92,7 +92,7 @@ class Actors:
             self._world.done[FAILED_OVER] += 1
 
     def end(self) -> None:
-        """End everything that lasts."""
+        """End all disturbances."""
         self._thaw(everybody=True)
         if self._read_only_until is not None:
             self._set_read_only("off")

@@ -10,17 +10,17 @@ from notaflow_pipeline.ocr.engine import Recognition
 
 DOCUMENTS_A_HEIGHT = 1000
 HEIGHTS_APART = 100
-"""Sides stay below a thousand pixels or so: a longer page is made smaller when its process was killed and it is tried again,
-and would then have another document's size."""
+"""Keeps pages below about a thousand pixels: a larger page is scaled down when it is tried again after its process was
+killed, and would then have the size of another document."""
 
 POISON_HEIGHT = 13
 """A page of this height ends the process that reads it, at every attempt."""
 
 HUNGRY_HEIGHT = 19
-"""A page of this height takes all the memory that there is."""
+"""A page of this height uses up the memory of its process."""
 
 WORKER_BYTES = 400 * 1024**2
-"""What a worker may take in a chaos run, so that a hungry page is soon at its end."""
+"""Memory limit of a worker in a chaos run, which a hungry page reaches soon."""
 
 SLOW_HEIGHT = 17
 SLOW_SECONDS = 9.0
@@ -38,7 +38,7 @@ class ChaosEngine:
         return "chaos"
 
     def check(self) -> None:
-        """Nothing can be missing."""
+        """Do nothing: the engine needs no program."""
 
     def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
         height = image.height % HEIGHTS_APART
@@ -58,10 +58,10 @@ def _eat() -> None:
 
 
 def size_of(number: int, height: int) -> tuple[int, int]:
-    """The size of a page that behaves as one of this height, a different one for every document."""
+    """Return a page size with the behaviour of this height, a different one for every document."""
     return 20 + number % DOCUMENTS_A_HEIGHT, height + HEIGHTS_APART * (number // DOCUMENTS_A_HEIGHT)
 
 
 def text_of(size: tuple[int, int]) -> str:
-    """What the engine reads on a page of this size."""
+    """Return the text that the engine reads on a page of this size."""
     return f"page of {size[0]}x{size[1]}"

@@ -99,7 +99,7 @@ HELD_SECONDS = (12, 15)
 
 @dataclass
 class Monitor:
-    """Claims, finishes, abandons and resets rows as a program does that knows nothing of tokens and leases."""
+    """Claims, finishes, abandons and resets rows like a program without tokens and leases."""
 
     world: World
     chance: random.Random
@@ -163,7 +163,7 @@ class Monitor:
             self.world.done[RESETS] += 1
 
     def _reread(self, connection: Connection) -> None:
-        """Request that a finished document be read again; as often as not, reset it before or while that happens."""
+        """Request that a finished document be read again; in half of the cases reset it before or during that."""
         if (chosen := self._chosen(connection, 5)) is None:
             return
         request_reread(connection, sources=["index"], ids=[chosen[0]])
@@ -195,7 +195,7 @@ class ForeignLock:
             self._holding.start()
 
     def wait(self) -> None:
-        """Wait until nothing is held any more."""
+        """Wait until no row is held."""
         if self._holding is not None:
             self._holding.join()
 

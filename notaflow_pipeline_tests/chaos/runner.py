@@ -31,7 +31,7 @@ STUCK_SECONDS = 15
 OURSELVES = "chaos"
 
 LARGE = "large"
-"""A kind of document, beside the heights that the engine knows."""
+"""A kind of document, besides the heights of the engine."""
 
 QUICK_HEIGHT = 20
 
@@ -47,13 +47,13 @@ READY = "SELECT count(*) FROM extraction_queue WHERE status_id = 3 AND ocr_attem
 
 
 class World:
-    """The workers, the database, and what was done to them."""
+    """The workers, the database, and the disturbances so far."""
 
     def __init__(self, folder: Path, url: str, seed: int, temporary: Path | None) -> None:
         self.folder = folder
         self.url = url
         self.temporary = temporary
-        """The small folder of the workers for temporary files; None where none can be made."""
+        """The small folder for the workers' temporary files; None if it cannot be created."""
         self.chance = random.Random(seed)
         self.done: Counter[str] = Counter()
         self.workers: list[subprocess.Popen[bytes]] = []
@@ -79,13 +79,13 @@ class World:
             self.workers.append(subprocess.Popen(command, env=environment, stderr=log, start_new_session=True))
 
     def keep_workers(self) -> None:
-        """Replace workers that are gone, as a supervisor would."""
+        """Replace workers that have ended, as a supervisor would."""
         self.workers = [worker for worker in self.workers if worker.poll() is None]
         while len(self.workers) < WORKERS:
             self.start_worker()
 
     def end_workers(self) -> None:
-        """Leave no process behind."""
+        """End all workers."""
         for worker in self.workers:
             worker.terminate()
         for worker in self.workers:
@@ -96,7 +96,7 @@ class World:
 
     @contextmanager
     def connected(self, program: str = OURSELVES) -> Iterator[Connection]:
-        """A connection of the run's own under this name, as soon as the database can be reached."""
+        """Connect with this application name, as soon as the database can be reached."""
         options = "-c default_transaction_read_only=off" if program == OURSELVES else ""  # a failover is for the others
         for _ in range(100):
             try:
@@ -114,7 +114,7 @@ class World:
         return int(row[0]) if row else 0
 
     def enqueue(self, number: int) -> None:
-        """Add documents: nearly all quick, a few slow, a few that end or starve their worker or fit into no folder."""
+        """Add documents: most are quick, a few slow, fatal for their worker, or too large for the folder."""
         kinds: list[int | str] = [QUICK_HEIGHT, SLOW_HEIGHT, POISON_HEIGHT, HUNGRY_HEIGHT, LARGE]
         weights = [94, 3, 2, 1, 0 if self.temporary is None else 1]
         with self.connected() as connection:

@@ -13,7 +13,7 @@ LARGE_BYTES = 12 * 1024**2
 
 @contextmanager
 def small_folder(place: Path) -> Iterator[Path | None]:
-    """Mount a small file system in memory at `place`; None where that is not allowed."""
+    """Mount a small file system in memory at `place`; None if that is not allowed."""
     place.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={SPACE_BYTES},mode=1777", "tmpfs", str(place)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:

@@ -9,7 +9,7 @@ from notaflow_pipeline.job_queue.invariants import find_violations
 from notaflow_pipeline_tests.chaos.history import DONE_WITHOUT_TEXT, DOUBLED, SUPERSEDED_TEXTS
 
 LONG_ENOUGH_MINUTES = 1.5
-"""A run of this length must have done every harm, and have rejected a late write, or it shows nothing."""
+"""A run of this length must have caused every disturbance and rejected a late write, or it fails."""
 
 ENDS = """
 SELECT document_number, status_id, file_content, COALESCE(ocr_attempts, 0) >= COALESCE(ocr_max_attempts, 3)
@@ -23,13 +23,13 @@ class Expected:
 
     text: str
     never_read: bool
-    """Whether it ends or starves whatever reads it, so that it must be exhausted."""
+    """Whether it kills its process or uses up its memory, so that it must be exhausted."""
     large: bool = False
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What must not have happened to a document."""
+    """A result of a document that must not occur."""
 
     kind: str
     document: str
@@ -47,12 +47,12 @@ KINDS = (
 
 
 def text_of_other_program(document: str) -> str:
-    """Return what another program writes as the text of a document."""
+    """Return the text that another program writes for a document."""
     return f"another program's text of {document}"
 
 
 def find_faults(connection: Connection, expected: Mapping[str, Expected]) -> list[Fault]:
-    """Find everything that must not have happened, when the queue has run empty."""
+    """Find all faults, after the queue has run empty."""
     return [
         *_wrong_ends(connection, expected),
         *(Fault("documents doubled", *row) for row in connection.execute(DOUBLED).fetchall()),
@@ -66,7 +66,7 @@ def find_faults(connection: Connection, expected: Mapping[str, Expected]) -> lis
 
 
 def _wrong_ends(connection: Connection, expected: Mapping[str, Expected]) -> Iterable[Fault]:
-    """Compare each row with what its document must come to: read by us or another program, or exhausted."""
+    """Compare each row with the expected result: read by us or another program, or exhausted."""
     ends = {name: rest for name, *rest in connection.execute(ENDS).fetchall()}
     for name, wanted in expected.items():
         if name not in ends:
@@ -82,10 +82,10 @@ def _wrong_ends(connection: Connection, expected: Mapping[str, Expected]) -> Ite
 
 
 def left_out(done: Mapping[str, int], minutes: float) -> list[str]:
-    """Name what a run of this length was to do and did not."""
+    """Return the disturbances that did not happen in a run of this length."""
     return [what for what, count in done.items() if not count] if minutes >= LONG_ENOUGH_MINUTES else []
 
 
 def exit_code(faults: Iterable[Fault], missing: Iterable[str]) -> int:
-    """1 if anything is wrong or was not shown, else 0."""
+    """Return 1 if there are faults or missing disturbances, else 0."""
     return int(any(True for _ in faults) or any(True for _ in missing))

@@ -17,7 +17,7 @@ from notaflow_pipeline_tests.testing.waiting import wait_until
 
 @pytest.fixture(scope="package", autouse=True)
 def _environment() -> Iterator[None]:
-    """Nothing of the machine's own configuration, and no request off the machine."""
+    """Ignore the machine's configuration, and send no request to other machines."""
     with pytest.MonkeyPatch.context() as environment:
         for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
             environment.delenv(name, raising=False)
@@ -53,7 +53,7 @@ def s3_endpoint(_environment: None) -> Iterator[str]:
 
 @pytest.fixture(scope="package")
 def s3_with_one_bucket(s3_endpoint: str) -> DocumentStorage:
-    """The documents' buckets as folders; one client for all tests, because building one takes 0.5 s."""
+    """The documents' buckets as folders; one client for all tests, because creating one takes 0.5 s."""
     storage = S3Storage(bucket="documents", prefix="scans/2025", endpoint_url=s3_endpoint)
     storage._create_bucket("documents")
     return storage
@@ -61,7 +61,7 @@ def s3_with_one_bucket(s3_endpoint: str) -> DocumentStorage:
 
 @pytest.fixture(scope="package")
 def s3_with_buckets(s3_endpoint: str) -> DocumentStorage:
-    """The documents' buckets as buckets of their own."""
+    """The documents' buckets as real buckets."""
     return S3Storage(endpoint_url=s3_endpoint)
 
 
@@ -83,7 +83,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> DocumentStorage:
 
 @pytest.fixture(params=["folder", "supabase", "s3"])
 def away(request: pytest.FixtureRequest, tmp_path: Path) -> DocumentStorage:
-    """Each kind of storage, where nothing is."""
+    """Each kind of storage, empty."""
     nowhere = f"http://127.0.0.1:{free_port()}"
     match request.param:
         case "folder":

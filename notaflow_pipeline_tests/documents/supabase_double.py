@@ -15,7 +15,7 @@ Misbehaviour = Callable[[BaseHTTPRequestHandler], None]
 
 
 class SupabaseDouble(ThreadingHTTPServer):
-    """Private buckets in memory. `misbehave` replaces every answer; `requests` are those that came."""
+    """Private buckets in memory. `misbehave` replaces every response; `requests` are the received ones."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -25,7 +25,7 @@ class SupabaseDouble(ThreadingHTTPServer):
         self.requests: list[str] = []
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Stay silent about clients that hang up, which is what some tests are about."""
+        """Ignore clients that close the connection, which some tests cause."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
@@ -72,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_json(200, {"Key": "/".join(route[1:])})
 
     def log_message(self, *args: object) -> None:
-        """Stay silent."""
+        """Log nothing."""
 
     @property
     def _double(self) -> SupabaseDouble:
@@ -115,7 +115,7 @@ def send(
     *,
     length: int | None = -1,
 ) -> None:
-    """Answer with `body`; `length` is what Content-Length claims: -1 the truth, None no header at all."""
+    """Answer with `body`; `length` is what Content-Length claims: -1 means the real length, None no header."""
     handler.send_response(status)
     for name, value in (headers or {}).items():
         handler.send_header(name, value)
@@ -127,7 +127,7 @@ def send(
     try:
         handler.wfile.write(body)
     except OSError:
-        handler.close_connection = True  # the client has seen enough and hung up
+        handler.close_connection = True  # the client has closed the connection
 
 
 @contextmanager

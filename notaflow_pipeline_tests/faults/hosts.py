@@ -17,7 +17,7 @@ _networks = itertools.count()
 
 
 def unavailable() -> str | None:
-    """Return why this machine can make no hosts; None if it can."""
+    """Return why this machine cannot create hosts; None if it can."""
     if shutil.which("ip") is None:
         return "hosts as network namespaces need iproute2 (the program `ip`)"
     probe = f"notaflow{os.getpid()}p"
@@ -39,20 +39,20 @@ class Host:
     started: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
 
     def start(self, command: list[str], environment: dict[str, str], log: Path) -> None:
-        """Start a program there; what it says is added to a file."""
+        """Start a program on the host; its output is appended to a file."""
         with log.open("ab") as output:
             inside = ["ip", "netns", "exec", self.name, *command]
             self.started.append(subprocess.Popen(inside, env=environment, stdout=output, stderr=output))
 
     def processes(self) -> list[int]:
-        """The ids of the processes that live there."""
+        """Return the PIDs of the host's processes."""
         for process in self.started:
             process.poll()  # or the dead ones would stay on the list
         found = subprocess.run(["ip", "netns", "pids", self.name], capture_output=True, text=True, check=True)
         return [int(pid) for pid in found.stdout.split()]
 
     def kill(self) -> int:
-        """Kill everything that runs there, as a power cut does; return how many processes that was."""
+        """Kill all processes of the host, as a power cut does; return how many there were."""
         pids = self.processes()
         for pid in pids:
             with suppress(ProcessLookupError):
@@ -66,13 +66,13 @@ class Host:
         _ip("link", "set", self.link, "down")
 
     def plug_in(self) -> None:
-        """Plug it in again."""
+        """Connect it to the network again."""
         _ip("link", "set", self.link, "up")
 
 
 @contextmanager
 def hosts(count: int) -> Iterator[tuple[str, list[Host]]]:
-    """Yield the address at which this machine is seen on a new network, and hosts on it; none is left at the end."""
+    """Yield this machine's address on a new network, and hosts on it; all are removed at the end."""
     # the kernel takes its time to remove a network: the next one of this process has other names
     number_of_network = next(_networks)
     mark = f"{os.getpid() % 100000:05d}{number_of_network % 10}"

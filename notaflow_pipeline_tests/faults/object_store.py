@@ -16,7 +16,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "key-id", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_D
 
 @contextmanager
 def object_store(address: str) -> Iterator[str]:
-    """Yield the store's URL, with an empty bucket for the source `index`; who is started meanwhile has its keys."""
+    """Yield the store's URL, with an empty bucket for the source `index`; processes started meanwhile get its keys."""
     with patch.dict(os.environ, {**KEYS, "NO_PROXY": address, "no_proxy": address}):
         port = free_port()
         endpoint = f"http://{address}:{port}"

@@ -30,13 +30,13 @@ default_pool_size = {pool_size}
 
 
 def unavailable() -> str | None:
-    """Return why there is no pooler here; None if there is one."""
+    """Return why no pooler can be started here; None if one can."""
     return None if _program() else "PgBouncer is not installed (apt-get install pgbouncer)"
 
 
 @contextmanager
 def pooler_before(database_url: str, pool_size: int) -> Iterator[str]:
-    """Yield the way to the same database through a pooler; by another name, it leads to the server's other databases."""
+    """Yield the URL of the same database through a pooler; with another name, it leads to another database of the server."""
     port = free_port()
     # not in pytest's own folder, which it locks from the user that PgBouncer runs as
     with tempfile.TemporaryDirectory(prefix="notaflow-pgbouncer-") as place:
@@ -69,7 +69,7 @@ def _program() -> str | None:
 
 
 def _server_of(database_url: str) -> str:
-    """The server as a line of `[databases]`, without the database: PgBouncer takes the one that its client names."""
+    """Return the server's line in `[databases]`, without a database: PgBouncer uses the one that its client names."""
     parameters = conninfo_to_dict(database_url)
     given = {
         "host": parameters.get("host") or "127.0.0.1",
@@ -81,7 +81,7 @@ def _server_of(database_url: str) -> str:
 
 
 def _not_as_root(database_url: str) -> list[str]:
-    """PgBouncer refuses to run as root: then it is whoever runs the server, who can reach its socket."""
+    """Return the user for PgBouncer, which refuses to run as root: the server's user, who can reach its socket."""
     if os.geteuid() != 0:
         return []
     host = Path(str(conninfo_to_dict(database_url).get("host", "")))

@@ -11,14 +11,14 @@ from psycopg.conninfo import conninfo_to_dict
 Address = tuple[str, int] | str
 
 IN_NO_TRANSACTION = b"Z\x00\x00\x00\x05I"
-"""ReadyForQuery when everything is committed: its type, its length of 5 with itself, the state."""
+"""The message ReadyForQuery after a commit: type, length 5, state idle."""
 
 
 class Proxy:
-    """Passes a PostgreSQL server's connections on, and breaks them; `url` leads through it."""
+    """Forwards connections to a PostgreSQL server, and breaks them on demand; `url` leads through it."""
 
     def __init__(self, database_url: str, address: str = "127.0.0.1") -> None:
-        """Listen on a free port of an own address, in front of the server of `database_url`."""
+        """Listen on a free port of a separate address, in front of the server of `database_url`."""
         parameters = conninfo_to_dict(database_url)
         host, port = str(parameters.get("host") or "127.0.0.1"), int(parameters.get("port") or 5432)
         self._server: Address = f"{host}/.s.PGSQL.{port}" if host.startswith("/") else (host, port)
@@ -34,7 +34,7 @@ class Proxy:
         self.cuts = 0
         self.answers_lost = 0
         self.clients: set[str] = set()
-        """The addresses that ever connected."""
+        """Return all addresses that have connected."""
         user, password = parameters.get("user") or "postgres", parameters.get("password")
         who = f"{user}:{password}" if password else user
         # without the questions about encryption, what the server says is messages from its first byte
@@ -46,7 +46,7 @@ class Proxy:
         self._threads[0].start()
 
     def cut(self) -> int:
-        """Close every connection; new ones are welcome. Return how many were cut."""
+        """Close every connection, and accept new ones; return how many were closed."""
         with self._lock:
             cut = list(self._connections)
         for one in cut:
@@ -54,14 +54,14 @@ class Proxy:
         return len(cut)
 
     def go_silent(self) -> int:
-        """Swallow from now on what goes over the connections there are, without closing them; new ones work."""
+        """Drop all further data of the existing connections without closing them; new connections work."""
         with self._lock:
             for one in self._connections:
                 one.silent = True
             return len(self._connections)
 
     def go_silent_at(self, statement: str) -> None:
-        """Swallow, once, the next statement that contains this, and whatever comes after it on its connection."""
+        """Drop, once, the next statement that contains this, and all further data of its connection."""
         with self._lock:
             self._swallowed = statement.encode()
 
@@ -71,7 +71,7 @@ class Proxy:
             self._cut_at = statement.encode()
 
     def cut_one_in(self, number: int) -> None:
-        """Close a connection at about one in so many things that a client sends; 0 is never.
+        """Close a connection with about one in so many messages of clients; 0 means never.
 
         From one cut to the next it is half as many to half as many again, by chance: a fixed interval could strike the
         same step of every retry, and pure chance now and then strikes every retry there is. One time the server still
@@ -82,12 +82,12 @@ class Proxy:
             self._until_next_cut = self._interval()
 
     def lose_answer_to_commit(self, after: str) -> None:
-        """Close, once, in place of the answer that a transaction with `after` in a statement is committed."""
+        """Close, once, the connection instead of sending the response to the commit of a transaction with `after`."""
         with self._lock:
             self._marker = after.encode()
 
     def close(self) -> None:
-        """Stop listening, and close what is open."""
+        """Stop listening, and close all connections."""
         # wakes the thread that accepts, which closing alone does not
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -98,7 +98,7 @@ class Proxy:
             thread.join(timeout=10)
 
     def swallows(self, sent: bytes) -> bool:
-        """Whether silence begins with this."""
+        """Whether this data starts the silence."""
         with self._lock:
             if self._swallowed is None or self._swallowed not in sent:
                 return False
@@ -106,7 +106,7 @@ class Proxy:
             return True
 
     def cuts_here(self, sent: bytes) -> tuple[bool, bool]:
-        """Whether a connection is cut before or after what it sends now reaches the server."""
+        """Whether the connection is closed before or after this data reaches the server."""
         with self._lock:
             if self._cut_at is not None and self._cut_at in sent:
                 self._cut_at = None
@@ -125,7 +125,7 @@ class Proxy:
         return self._chance.randint(self._cut_one_in // 2, self._cut_one_in * 3 // 2)
 
     def loses_answer(self, statements: bytes) -> bool:
-        """Whether the answer that these statements are committed is the one to lose."""
+        """Whether the response to the commit of these statements is the one to lose."""
         with self._lock:
             if self._marker is None or self._marker not in statements:
                 return False
@@ -134,7 +134,7 @@ class Proxy:
             return True
 
     def forget(self, connection: "_Connection") -> None:
-        """Take a closed connection off the list."""
+        """Remove a closed connection from the list."""
         with self._lock:
             self._connections.discard(connection)
 
@@ -167,14 +167,14 @@ class Proxy:
 
 
 class _Connection:
-    """One client and the server behind it, with a thread for each direction."""
+    """A client and its connection to the server, with a thread for each direction."""
 
     def __init__(self, proxy: Proxy, client: socket.socket, server: socket.socket) -> None:
         self._proxy = proxy
         self._client = client
         self._server = server
         self._statements = bytearray()
-        """What the client sent since its last transaction."""
+        """The data that the client sent since its last transaction."""
         self.silent = False
         self._threads = [
             threading.Thread(target=self._until_closed, args=[pass_on], name="proxy-pass", daemon=True)
@@ -183,13 +183,13 @@ class _Connection:
         self._passing = threading.Barrier(len(self._threads), action=self._close_sockets)
 
     def start(self) -> list[threading.Thread]:
-        """Pass on, in threads that end with the connection."""
+        """Forward data, in threads that end with the connection."""
         for thread in self._threads:
             thread.start()
         return self._threads
 
     def close(self) -> None:
-        """Hang up on both; the threads that pass on wake up, and close."""
+        """Shut both sockets down; the forwarding threads wake up and close them."""
         for end in (self._client, self._server):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
@@ -233,7 +233,7 @@ class _Connection:
 
 @contextmanager
 def proxy_before(database_url: str, address: str = "127.0.0.1") -> Iterator[Proxy]:
-    """A proxy before this database's server; nothing of it is left at the end."""
+    """A proxy in front of this database's server."""
     proxy = Proxy(database_url, address)
     try:
         yield proxy

@@ -23,7 +23,7 @@ def pull_the_plug(home: Path) -> None:
 
 @contextmanager
 def standby_of(home: Path) -> Iterator[Path]:
-    """Start a streaming standby of the embedded server in `home`; yield its folder, in which its socket lies too."""
+    """Start a streaming standby of the embedded server in `home`; yield its folder, which also has its socket."""
     server = server_of(home)
     standby = home / "standby"
     standby.mkdir(mode=0o700)
@@ -41,12 +41,12 @@ def standby_of(home: Path) -> Iterator[Path]:
 
 
 def promote(home: Path, standby: Path) -> None:
-    """Make the standby a server that writes."""
+    """Promote the standby."""
     _run(server_of(home), "pg_ctl", "-D", standby, "-w", "promote")
 
 
 def demote(connection: Connection) -> None:
-    """Let a server write no more, for all sessions that it has and will have."""
+    """Make a server read-only, for existing and new sessions."""
     connection.execute("ALTER SYSTEM SET default_transaction_read_only = on")
     connection.execute("SELECT pg_reload_conf()")
 

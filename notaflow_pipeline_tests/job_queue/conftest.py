@@ -44,12 +44,12 @@ ENCRYPTED = Failure(FailureKind.ENCRYPTED, "The document needs a password.")
 
 
 def ago(interval: str) -> sql.Composed:
-    """A time that long before the database's now, as a value for `add_document` and `change`."""
+    """Return a time so long before the database's now, for `add_document` and `change`."""
     return sql.SQL("clock_timestamp() - {}::interval").format(sql.Literal(interval))
 
 
 def ahead(interval: str) -> sql.Composed:
-    """A time that long after the database's now."""
+    """Return a time so long after the database's now."""
     return sql.SQL("clock_timestamp() + {}::interval").format(sql.Literal(interval))
 
 
@@ -58,7 +58,7 @@ def _value(value: object) -> sql.Composable:
 
 
 def add_document(connection: Connection, **columns: object) -> UUID:
-    """Add a row that is ready for OCR, but for `columns`; return its id."""
+    """Add a row that is ready for OCR, with the given columns; return its id."""
     values = {"document_source": "index", "document_number": "2 784 195", "status_id": 3, **columns}
     statement = sql.SQL("INSERT INTO extraction_queue ({}) VALUES ({}) RETURNING id").format(
         sql.SQL(", ").join(map(sql.Identifier, values)), sql.SQL(", ").join(map(_value, values.values()))
@@ -79,7 +79,7 @@ def change(connection: Connection, table: LiteralString, key: UUID | int, **colu
 
 
 def document(connection: Connection, key: UUID) -> dict[str, Any]:
-    """One row of the queue, whole."""
+    """Return all columns of one row of the queue."""
     with connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute("SELECT * FROM extraction_queue WHERE id = %s", [key]).fetchone()
     assert row is not None
@@ -87,14 +87,14 @@ def document(connection: Connection, key: UUID) -> dict[str, Any]:
 
 
 def attempts(connection: Connection, key: UUID | None = None) -> list[dict[str, Any]]:
-    """The attempts of a document, or of all, oldest first."""
+    """Return the attempts of a document, or of all, oldest first."""
     with connection.cursor(row_factory=dict_row) as cursor:
         statement = "SELECT * FROM ocr_attempt WHERE %(key)s::uuid IS NULL OR queue_id = %(key)s ORDER BY id"
         return cursor.execute(statement, {"key": key}).fetchall()
 
 
 def everything(connection: Connection) -> tuple[list[Any], list[Any]]:
-    """Both tables, to show that nothing changed."""
+    """Return both tables, to show that nothing changed."""
     return (
         connection.execute("SELECT * FROM extraction_queue ORDER BY id").fetchall(),
         connection.execute("SELECT * FROM ocr_attempt ORDER BY id").fetchall(),
@@ -145,12 +145,12 @@ def record_failure(
 
 
 def succeed(connection: Connection, held: Claim, reading: OcrResult = READING) -> bool:
-    """Record a text, again while its row is locked; whether it was accepted."""
+    """Record a text, again while its row is locked; return whether it was accepted."""
     return _unlocked(lambda: outcomes.record_texts(connection, [(held, reading)])[held.token])
 
 
 def fail(connection: Connection, held: Claim, failure: Failure = TIMEOUT, **options: Any) -> bool:
-    """Record a failure, again while its row is locked; whether it was accepted."""
+    """Record a failure, again while its row is locked; return whether it was accepted."""
     return _unlocked(lambda: record_failure(connection, held, failure, **options))
 
 
@@ -191,13 +191,13 @@ def reread(connection: Connection, **options: Any) -> list[UUID]:
 
 
 def repaired(**numbers: int) -> Recovered:
-    """What `recover_all` returns when it repaired this and nothing else."""
+    """Return the result of `recover_all` for these repairs."""
     counts: dict[str, int] = {**dict.fromkeys(Repair, 0), **numbers}
     return Recovered(**counts)  # type: ignore[arg-type]  # the other fields have defaults
 
 
 def expire(connection: Connection, held: Claim) -> None:
-    """Let the lease of a claim run out."""
+    """Let the lease of a claim expire."""
     change(connection, "ocr_attempt", held.token, lease_expires_at=ago("1 second"))
 
 

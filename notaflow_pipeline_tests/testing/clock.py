@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from notaflow_pipeline_tests.testing.waiting import wait_until
 
 MARGIN_SECONDS = 20
-"""Longer than a test takes that must not see the day or the hour change."""
+"""Longer than a test during which the day or hour must not change."""
 
 
 def wait_past_full_hour() -> None:

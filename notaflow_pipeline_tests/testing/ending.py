@@ -8,24 +8,24 @@ import psutil
 
 
 def send_signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
-    """Send a signal to those that still live."""
+    """Send a signal to those that are alive."""
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.send_signal(number)
 
 
 def terminate(processes: Iterable[psutil.Process]) -> None:
-    """Ask those that still live to end."""
+    """Terminate those that are alive."""
     send_signal(processes, signal.SIGTERM)
 
 
 def kill(processes: Iterable[psutil.Process]) -> None:
-    """Kill those that still live."""
+    """Kill those that are alive."""
     send_signal(processes, signal.SIGKILL)
 
 
 def children_of(pid: int | None = None, *, recursive: bool = True) -> list[psutil.Process]:
-    """Return the living descendants, or the children alone, of a process (of this one); none if it is gone."""
+    """Return the living descendants, or the children alone, of a process (of this one); none if it has ended."""
     try:
         return psutil.Process(pid).children(recursive=recursive)
     except psutil.NoSuchProcess:
@@ -33,7 +33,7 @@ def children_of(pid: int | None = None, *, recursive: bool = True) -> list[psuti
 
 
 def all_gone(processes: Iterable[psutil.Process]) -> bool:
-    """Whether none is alive; a zombie, which its parent has not collected yet, is not."""
+    """Whether all have ended; a zombie counts as ended."""
     return not any(process.is_running() and _status(process) != psutil.STATUS_ZOMBIE for process in processes)
 
 

@@ -24,21 +24,21 @@ from notaflow_pipeline.job_queue.schema.roles import DAGSTER, ENQUEUER, HOUSEKEE
 ROLE = "notaflow_test"
 
 WANTED = os.environ.get("NOTAFLOW_TEST_ROLE", "")
-"""`worker`, or nothing for the owner."""
+"""`worker`, or empty for the owner."""
 
 BETWEEN = ("psycopg", "contextlib")
 """Modules between a statement and its caller in the call stack."""
 
 
 def is_wanted() -> bool:
-    """Whether this run is to be one as the worker."""
+    """Whether this run uses the worker's role."""
     if WANTED not in {"", "owner", "worker"}:
         raise RuntimeError("NOTAFLOW_TEST_ROLE is worker, owner, or not set")
     return WANTED == "worker"
 
 
 def prepare(url: str) -> None:
-    """Make the roles, and switch row-level security on wherever the product works."""
+    """Create the roles, and enable row-level security on the product's tables."""
     grant_roles(url)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"""
@@ -55,7 +55,7 @@ def prepare(url: str) -> None:
 
 
 def as_worker(url: str) -> str:
-    """Return the same database, entered as the least-privileged role."""
+    """Return the URL of the same database with the least-privileged role."""
     if "://" not in url:
         return make_conninfo(url, options=f"-c role={ROLE}")
     return f"{url}{'&' if '?' in url else '?'}options=-c%20role%3D{ROLE}"
@@ -63,7 +63,7 @@ def as_worker(url: str) -> str:
 
 @contextmanager
 def tests_are_the_owner() -> Iterator[None]:
-    """While it lasts, what a test executes itself runs as the owner, and everything else as the connection's role."""
+    """Run statements of tests as the owner, and all others with the connection's role, until the block ends."""
     whole = {(kind, name): getattr(kind, name) for kind in (Cursor, psycopg.ServerCursor) for name in STATEMENTS}
     for (kind, name), original in whole.items():
         setattr(kind, name, _telling_apart(original))
@@ -104,7 +104,7 @@ def _is_role(connection: Connection[Any]) -> bool:
 
 
 def _become(connection: Connection[Any], role: str) -> None:
-    """Change the role past the driver's cursors; a failed transaction undoes the change by itself."""
+    """Change the role without the driver's cursors; a failed transaction reverts the change."""
     if not connection.closed and connection.info.transaction_status in (
         TransactionStatus.IDLE,
         TransactionStatus.INTRANS,

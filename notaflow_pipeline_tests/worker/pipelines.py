@@ -90,7 +90,7 @@ def only_attempt(connection: Connection, document: UUID) -> Attempt:
 
 
 def once(action: Callable[[], object]) -> Callable[[Progress], None]:
-    """An `on_progress` that does something after the first document and nothing after the others."""
+    """Return an `on_progress` that calls `action` after the first document only."""
     waiting = [action]
 
     def on_progress(progress: Progress) -> None:
@@ -109,7 +109,7 @@ def assert_released(connection: Connection, document: UUID) -> None:
 
 @dataclass(frozen=True)
 class OneBadSector(LocalFolder):
-    """A disk on which a file, or any, cannot be read. (Taking the right to read away does not hinder root.)"""
+    """A folder in which one file, or all, cannot be read. (File permissions do not restrict root.)"""
 
     bad: str = ""
 
