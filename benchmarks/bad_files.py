@@ -25,7 +25,7 @@ import psutil
 from notaflow_pipeline.ocr.engine import TesseractEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.reading import DocumentText, Reader
+from notaflow_pipeline.ocr.workers.document_pool import DocumentText, Reader
 
 PROJECT = Path(__file__).resolve().parents[1]
 PATIENCE_SECONDS = 600.0

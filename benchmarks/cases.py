@@ -16,7 +16,7 @@ from pathlib import Path
 
 from notaflow_pipeline.ocr.engine import TesseractEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure
-from notaflow_pipeline.ocr.reading import DocumentText, Reader
+from notaflow_pipeline.ocr.workers.document_pool import DocumentText, Reader
 
 PROJECT = Path(__file__).resolve().parents[1]
 MAX_SECONDS = 900.0

@@ -32,17 +32,17 @@ from typing import Any
 from PIL import Image
 
 from benchmarks.scoring import character_error_rate, transcribed_pages, without_library_footer
-from notaflow_pipeline.ocr.confinement import FOR_ALL
 from notaflow_pipeline.ocr.engine import OnnxEngine, Recognition, TesserocrEngine
 from notaflow_pipeline.ocr.engines.interface import recognition_of
 from notaflow_pipeline.ocr.engines.onnx import engine as onnx_engine
 from notaflow_pipeline.ocr.engines.onnx import unit_reader
 from notaflow_pipeline.ocr.engines.onnx.session import LineModel
-from notaflow_pipeline.ocr.opening import DocumentFormat
-from notaflow_pipeline.ocr.preparing import ALL_STEPS
-from notaflow_pipeline.ocr.recognising import read_page
-from notaflow_pipeline.ocr.recognition.planning import plan
-from notaflow_pipeline.ocr.rendering import page_dpi, render_page
+from notaflow_pipeline.ocr.input.page_loading import page_dpi, render_page
+from notaflow_pipeline.ocr.input.probe import DocumentFormat
+from notaflow_pipeline.ocr.preprocessing.preprocess import ALL_STEPS
+from notaflow_pipeline.ocr.recognition.page import read_page
+from notaflow_pipeline.ocr.recognition.page_plan import plan
+from notaflow_pipeline.ocr.workers.resource_limits import FOR_ALL
 from notaflow_pipeline_tests.ocr import drawn_pages
 
 PROJECT = Path(__file__).resolve().parents[1]

@@ -18,7 +18,7 @@ import psutil
 from PIL import Image
 
 from notaflow_pipeline.ocr.engine import Engine, NullEngine, TesseractEngine
-from notaflow_pipeline.ocr.reading import Reader
+from notaflow_pipeline.ocr.workers.document_pool import Reader
 
 PROJECT = Path(__file__).resolve().parents[1]
 A4_AT_300_DPI = (2480, 3508)

@@ -12,7 +12,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from notaflow_pipeline.cli import main
-from notaflow_pipeline.ocr.reading import DocumentText, Reader
+from notaflow_pipeline.ocr.workers.document_pool import DocumentText, Reader
 
 
 def noting(notes: Path) -> AbstractContextManager[object]:

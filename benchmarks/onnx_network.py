@@ -59,7 +59,7 @@ def measured(name: str, arithmetic_name: str, rounds: int) -> dict[str, float]:
     import onnxruntime  # noqa: F401 - only how long it takes
 
     figures["import"] = milliseconds_since(start)
-    from notaflow_pipeline.ocr.engines.models import SUFFIX, models_of
+    from notaflow_pipeline.ocr.engines.model_files import SUFFIX, models_of
     from notaflow_pipeline.ocr.engines.onnx.conversion import Arithmetic, to_onnx
     from notaflow_pipeline.ocr.engines.onnx.network import LINE_HEIGHT, read_network
     from notaflow_pipeline.ocr.engines.onnx.session import load_file

@@ -22,15 +22,15 @@ from pathlib import Path
 from PIL import Image, ImageChops, ImageOps
 
 from benchmarks.scoring import character_error_rate, transcribed_pages, without_library_footer
-from notaflow_pipeline.ocr.confinement import FOR_ALL
 from notaflow_pipeline.ocr.engine import TesserocrEngine
-from notaflow_pipeline.ocr.engines.models import for_typescript
-from notaflow_pipeline.ocr.opening import DocumentFormat
-from notaflow_pipeline.ocr.preparing import ALL_STEPS, PAGE_WIDTH_INCHES
+from notaflow_pipeline.ocr.engines.model_files import for_typescript
+from notaflow_pipeline.ocr.input.page_loading import page_dpi, render_page
+from notaflow_pipeline.ocr.input.probe import DocumentFormat
 from notaflow_pipeline.ocr.preprocessing.borders import without_dark_borders
-from notaflow_pipeline.ocr.recognising import read_page
+from notaflow_pipeline.ocr.preprocessing.preprocess import ALL_STEPS, PAGE_WIDTH_INCHES
+from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.passes import DEFAULT_POLICY, Policy
-from notaflow_pipeline.ocr.rendering import page_dpi, render_page
+from notaflow_pipeline.ocr.workers.resource_limits import FOR_ALL
 
 PROJECT = Path(__file__).resolve().parents[1]
 LANGUAGES = "fra+eng"

@@ -35,13 +35,13 @@ from PIL import Image
 
 from benchmarks.quality_pages import Page, groups_of_pages, images_for_bare, spread
 from benchmarks.scoring import character_error_rate, phrases_found, without_library_footer, words_found
-from notaflow_pipeline.ocr.confinement import FOR_ALL
 from notaflow_pipeline.ocr.engine import TesserocrEngine
-from notaflow_pipeline.ocr.engines.models import for_typescript
+from notaflow_pipeline.ocr.engines.model_files import for_typescript
+from notaflow_pipeline.ocr.input.page_loading import load_page
+from notaflow_pipeline.ocr.input.probe import open_document
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.opening import open_document
 from notaflow_pipeline.ocr.recognition.layered_page import read_loaded_page
-from notaflow_pipeline.ocr.rendering import load_page
+from notaflow_pipeline.ocr.workers.resource_limits import FOR_ALL
 
 PROJECT = Path(__file__).resolve().parents[1]
 RECORDED = PROJECT / "benchmarks" / "quality.json"

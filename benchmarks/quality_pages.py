@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.scoring import transcribed_pages
+from notaflow_pipeline.ocr.input.page_loading import render_page
+from notaflow_pipeline.ocr.input.probe import DocumentFormat, open_document
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.opening import DocumentFormat, open_document
-from notaflow_pipeline.ocr.rendering import render_page
 from notaflow_pipeline_tests.ocr import drawn_pages
 
 SAMPLES = Path(__file__).resolve().parents[1] / "notaflow_pipeline" / "samples"

@@ -40,7 +40,7 @@ from rapidfuzz.distance import Levenshtein
 from benchmarks import table_pages
 from benchmarks.scoring import cells_found, character_error_rate
 from notaflow_pipeline.ocr.engine import TesserocrEngine
-from notaflow_pipeline.ocr.recognising import read_page
+from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.passes import DEFAULT_POLICY, Policy
 
 PROJECT = Path(__file__).resolve().parents[1]

@@ -1,1 +1,1 @@
-../notaflow_pipeline/job_queue/schema/roles.sql
+../x/schema/roles.sql

@@ -15,7 +15,7 @@ from notaflow_pipeline.job_queue.releases import release_run
 from notaflow_pipeline.job_queue.schema.check import require_schema
 from notaflow_pipeline.job_queue.schema.privileges import require_privileges
 from notaflow_pipeline.local.embedded_postgres import running_database_url
-from notaflow_pipeline.ocr.reading import Reader
+from notaflow_pipeline.ocr.workers.document_pool import Reader
 from notaflow_pipeline.settings import load_settings
 from notaflow_pipeline.worker.assembly import configured_reader, configured_storage
 

@@ -11,7 +11,7 @@ from psycopg_pool import ConnectionPool
 from notaflow_pipeline.documents.storage import DocumentStorage, open_storage
 from notaflow_pipeline.ocr.engine import Engine, EngineName, choose_engine
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.reading import Reader
+from notaflow_pipeline.ocr.workers.document_pool import Reader
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline.worker.pipeline import Pipeline
 from notaflow_pipeline.worker.queue_client import ClaimTerms, QueueClient

@@ -12,7 +12,7 @@ from psycopg_pool import PoolTimeout
 from notaflow_pipeline.documents.failures import StorageUnavailable
 from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable, open_pool
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.reading import Reader
+from notaflow_pipeline.ocr.workers.document_pool import Reader
 from notaflow_pipeline.settings import load_settings
 from notaflow_pipeline.worker.assembly import assemble, configured_storage
 from notaflow_pipeline_tests.chaos.engine import WORKER_BYTES, ChaosEngine

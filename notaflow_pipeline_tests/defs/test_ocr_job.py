@@ -17,7 +17,7 @@ from notaflow_pipeline.defs.assets.batch_metadata import batch_metadata
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.queries import attempts_of_run
 from notaflow_pipeline.job_queue.schema.migrate import migrate
-from notaflow_pipeline.ocr.crew import Crew
+from notaflow_pipeline.ocr.workers.pool import Crew
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, defs, errors_of
 from notaflow_pipeline_tests.job_queue.conftest import READING, claim, succeed
 from notaflow_pipeline_tests.ocr import processes, samples

@@ -11,7 +11,7 @@ import pytest
 from notaflow_pipeline import __version__
 from notaflow_pipeline.job_queue.schema.migrate import migration_ids
 from notaflow_pipeline.local.dev_server import SAMPLES
-from notaflow_pipeline.ocr.engines.models import SUFFIX, TYPESCRIPT
+from notaflow_pipeline.ocr.engines.model_files import SUFFIX, TYPESCRIPT
 from notaflow_pipeline_tests.deploy import PROJECT
 
 PARTS = ("pyproject.toml", "README.md", "LICENSE", "migrations", "notaflow_pipeline")

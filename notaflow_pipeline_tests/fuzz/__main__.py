@@ -20,12 +20,12 @@ from notaflow_pipeline.local.dev_server import SAMPLES
 from notaflow_pipeline.ocr.engine import NullEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.reading import Reader
+from notaflow_pipeline.ocr.workers.document_pool import Reader
 from notaflow_pipeline_tests.fuzz.mutating import LONGEST_BYTES, mutate
 from notaflow_pipeline_tests.ocr import samples as made
 
 if TYPE_CHECKING:
-    from notaflow_pipeline.ocr.document_text import DocumentText
+    from notaflow_pipeline.ocr.document import DocumentText
 
 LIMITS = Limits(pages=20, page_pixels=40_000_000, page_seconds=10, document_seconds=60, worker_bytes=1024**3)
 """As the product's, but less of each: what is out of bounds shows sooner."""

@@ -14,11 +14,11 @@ from PIL import Image, ImageOps
 from notaflow_pipeline.ocr.engine import NullEngine, TesseractEngine, TesserocrEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.noise import WORTH_REMOVING
-from notaflow_pipeline.ocr.orientation import skew_degrees, turned
-from notaflow_pipeline.ocr.preparing import Steps, noise_of, prepare, scaled, without_background
-from notaflow_pipeline.ocr.reading import Reader
-from notaflow_pipeline.ocr.recognising import read_page
+from notaflow_pipeline.ocr.preprocessing.noise import WORTH_REMOVING
+from notaflow_pipeline.ocr.preprocessing.orientation import skew_degrees, turned
+from notaflow_pipeline.ocr.preprocessing.preprocess import Steps, noise_of, prepare, scaled, without_background
+from notaflow_pipeline.ocr.recognition.page import read_page
+from notaflow_pipeline.ocr.workers.document_pool import Reader
 from notaflow_pipeline_tests.ocr.processes import PATIENCE_SECONDS
 from notaflow_pipeline_tests.testing.noise import noisy
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from notaflow_pipeline.ocr.engine import TesserocrEngine
-from notaflow_pipeline.ocr.recognising import read_page
+from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline_tests.ocr import drawn_pages
 
 ENGINE = TesserocrEngine("fra+eng")

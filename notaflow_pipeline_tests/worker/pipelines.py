@@ -20,7 +20,7 @@ from notaflow_pipeline.job_queue.model import Attempt
 from notaflow_pipeline.job_queue.queries import attempts_of_document
 from notaflow_pipeline.ocr.engine import Engine, NullEngine
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.reading import Reader
+from notaflow_pipeline.ocr.workers.document_pool import Reader
 from notaflow_pipeline.worker.pipeline import Pipeline
 from notaflow_pipeline.worker.progress import Progress
 from notaflow_pipeline.worker.queue_client import ClaimTerms, QueueClient

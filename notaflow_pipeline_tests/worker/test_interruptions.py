@@ -14,7 +14,7 @@ from psycopg_pool import ConnectionPool
 
 from notaflow_pipeline.ocr.engine import NullEngine
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.reading import Reader
+from notaflow_pipeline.ocr.workers.document_pool import Reader
 from notaflow_pipeline.worker.pipeline import Pipeline
 from notaflow_pipeline.worker.progress import Progress
 from notaflow_pipeline_tests.ocr import processes

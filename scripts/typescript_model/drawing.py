@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from notaflow_pipeline.ocr.preparing import without_background
+from notaflow_pipeline.ocr.preprocessing.preprocess import without_background
 
 Ink = NDArray[np.float32]
 

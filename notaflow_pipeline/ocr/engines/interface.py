@@ -6,8 +6,8 @@ from typing import Protocol, runtime_checkable
 
 from PIL import Image
 
+from notaflow_pipeline.ocr.engines.words import Word, text_of_words
 from notaflow_pipeline.ocr.failures import EngineUnavailable
-from notaflow_pipeline.ocr.layout import Word, text_of_words
 
 LOW_CONFIDENCE = 60
 """Words below this are mostly wrong: their share follows the error rate with a rank correlation of 0.62."""

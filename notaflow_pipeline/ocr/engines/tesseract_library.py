@@ -17,10 +17,10 @@ from PIL import Image
 
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.engines.interface import NOTHING, Recognition, Segmentation, no_language, recognition_of
-from notaflow_pipeline.ocr.engines.models import for_typescript, installed_languages, models_of
+from notaflow_pipeline.ocr.engines.model_files import for_typescript, installed_languages, models_of
+from notaflow_pipeline.ocr.engines.words import Word, words_of_tsv
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable
-from notaflow_pipeline.ocr.layout import Word, words_of_tsv
-from notaflow_pipeline.ocr.preparing import is_blank
+from notaflow_pipeline.ocr.preprocessing.preprocess import is_blank
 
 if TYPE_CHECKING:
     from tesserocr import PyTessBaseAPI

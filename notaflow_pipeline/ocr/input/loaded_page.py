@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
-from notaflow_pipeline.ocr.input.reading_order import LayerLine, text_of_lines
+from notaflow_pipeline.ocr.input.text_layer.layer_order import LayerLine, text_of_lines
 
 
 @dataclass(frozen=True)

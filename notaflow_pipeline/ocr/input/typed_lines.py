@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from notaflow_pipeline.ocr.input.line_pieces import WIDE_GAP
-from notaflow_pipeline.ocr.input.reading_order import COLUMN_GAP, LayerLine, LayerWord
+from notaflow_pipeline.ocr.input.text_layer.layer_order import COLUMN_GAP, LayerLine, LayerWord
+from notaflow_pipeline.ocr.input.text_layer.line_pieces import WIDE_GAP
 
 MIN_LEVEL = 0.5
 """Of the lower of two lines: one line reaches so far into the height of the other if both are a single row."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from notaflow_pipeline.ocr.shades import quantile
+from notaflow_pipeline.ocr.input.images.grey_levels import quantile
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from notaflow_pipeline.ocr.orientation import profile_power
+from notaflow_pipeline.ocr.preprocessing.orientation import profile_power
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from notaflow_pipeline.ocr.layout import Word, word_height
-from notaflow_pipeline.ocr.shades import otsu_threshold
+from notaflow_pipeline.ocr.engines.words import Word, word_height
+from notaflow_pipeline.ocr.input.images.grey_levels import otsu_threshold
 
 if TYPE_CHECKING:
     import numpy as np

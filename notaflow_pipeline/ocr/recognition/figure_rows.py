@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from notaflow_pipeline.ocr.layout import Line, Word, word_height
-from notaflow_pipeline.ocr.preparing import SMALL_PRINT_DPI, TARGET_DPI, Prepared, finer
+from notaflow_pipeline.ocr.engines.words import Line, Word, word_height
+from notaflow_pipeline.ocr.preprocessing.preprocess import SMALL_PRINT_DPI, TARGET_DPI, Prepared, finer
 from notaflow_pipeline.ocr.recognition.pass_runner import PassRunner
 from notaflow_pipeline.ocr.recognition.passes import Try
 from notaflow_pipeline.ocr.recognition.words import MIN_TYPED_INCHES, character_inches, figures_share, is_table

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from PIL import Image
 
 from notaflow_pipeline.ocr.cpu_time import cpu_seconds
-from notaflow_pipeline.ocr.document_text import PageSource, PageText, attachment_mark
+from notaflow_pipeline.ocr.document import PageSource, PageText, attachment_mark
 from notaflow_pipeline.ocr.engine import Engine, Recognition
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.loaded_page import EarlierOcr, LoadedPage, Region, with_regions, words_of
-from notaflow_pipeline.ocr.input.reading_order import LayerLine, text_of_lines
+from notaflow_pipeline.ocr.input.page_loading import page_dpi
+from notaflow_pipeline.ocr.input.text_layer.layer_order import LayerLine, text_of_lines
 from notaflow_pipeline.ocr.input.typed_lines import with_typed_lines, words_near
-from notaflow_pipeline.ocr.recognising import read_page
+from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.word_places import lines_of_words
-from notaflow_pipeline.ocr.rendering import page_dpi
 
 MIN_ENGINE_SECONDS = 1.0
 """What the engine gets even if rendering has used up the page's time."""

@@ -4,15 +4,15 @@ from contextlib import suppress
 from dataclasses import replace
 
 from notaflow_pipeline.ocr.engine import Segmentation
+from notaflow_pipeline.ocr.engines.words import Word, word_height
 from notaflow_pipeline.ocr.failures import DocumentFailure
-from notaflow_pipeline.ocr.layout import Word, word_height
-from notaflow_pipeline.ocr.overlooked import Line, clear_lines, overlooked_strips, torn_share, with_lines
-from notaflow_pipeline.ocr.preparing import Prepared
-from notaflow_pipeline.ocr.recognition.other_ways import best_of_all_ways
+from notaflow_pipeline.ocr.input.images.ruling_lines import without_rules
+from notaflow_pipeline.ocr.preprocessing.preprocess import Prepared
+from notaflow_pipeline.ocr.recognition.alternative_passes import best_of_all_ways
+from notaflow_pipeline.ocr.recognition.missed_ink import Line, clear_lines, overlooked_strips, torn_share, with_lines
 from notaflow_pipeline.ocr.recognition.pass_runner import PassRunner
 from notaflow_pipeline.ocr.recognition.passes import Try
 from notaflow_pipeline.ocr.recognition.words import is_table
-from notaflow_pipeline.ocr.rules import without_rules
 
 MAX_TORN_SHARE = 0.025
 """Of the ink in a page's lines that no word covers.

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from notaflow_pipeline.ocr.engines.models import for_typescript
-from notaflow_pipeline.ocr.language import leading_language
+from notaflow_pipeline.ocr.engines.model_files import for_typescript
+from notaflow_pipeline.ocr.recognition.language import leading_language
 from notaflow_pipeline.ocr.recognition.passes import Policy
 
 

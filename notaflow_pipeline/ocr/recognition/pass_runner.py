@@ -5,7 +5,7 @@ from contextlib import suppress
 from notaflow_pipeline.ocr.cpu_time import cpu_seconds
 from notaflow_pipeline.ocr.engine import Segmentation, WordEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure
-from notaflow_pipeline.ocr.preparing import Prepared
+from notaflow_pipeline.ocr.preprocessing.preprocess import Prepared
 from notaflow_pipeline.ocr.recognition.page_languages import languages_of_page
 from notaflow_pipeline.ocr.recognition.passes import Policy, Try
 from notaflow_pipeline.ocr.recognition.words import without_specks

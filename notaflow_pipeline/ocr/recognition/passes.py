@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from notaflow_pipeline.ocr.layout import Word
-from notaflow_pipeline.ocr.preparing import ALL_STEPS, Prepared, Steps
+from notaflow_pipeline.ocr.engines.words import Word
+from notaflow_pipeline.ocr.preprocessing.preprocess import ALL_STEPS, Prepared, Steps
 
 GOOD_CONFIDENCE = 80.0
 """A try with so much confidence is kept.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby, pairwise
 
-from notaflow_pipeline.ocr.layout import Line, Word, word_height
+from notaflow_pipeline.ocr.engines.words import Line, Word, word_height
 
 GUTTER_BAND = (0.42, 0.58)
 """Where across a landscape page the fold between two pages of an open book lies."""

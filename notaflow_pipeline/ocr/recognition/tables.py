@@ -1,7 +1,14 @@
 """Reads a page that is a table: its numbers are what it is for."""
 
 from notaflow_pipeline.ocr.engine import Segmentation
-from notaflow_pipeline.ocr.preparing import SMALL_PRINT_DPI, TARGET_DPI, Prepared, at_resolution, finer, smoother
+from notaflow_pipeline.ocr.preprocessing.preprocess import (
+    SMALL_PRINT_DPI,
+    TARGET_DPI,
+    Prepared,
+    at_resolution,
+    finer,
+    smoother,
+)
 from notaflow_pipeline.ocr.recognition.coverage import ink_coverage
 from notaflow_pipeline.ocr.recognition.pass_runner import PassRunner
 from notaflow_pipeline.ocr.recognition.passes import Try

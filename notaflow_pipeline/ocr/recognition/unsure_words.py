@@ -9,9 +9,9 @@ from dataclasses import replace
 from itertools import groupby
 
 from notaflow_pipeline.ocr.engine import Segmentation
+from notaflow_pipeline.ocr.engines.words import Line, Word, word_height
 from notaflow_pipeline.ocr.failures import DocumentFailure
-from notaflow_pipeline.ocr.layout import Line, Word, word_height
-from notaflow_pipeline.ocr.recognition.other_ways import blurred
+from notaflow_pipeline.ocr.recognition.alternative_passes import blurred
 from notaflow_pipeline.ocr.recognition.pass_runner import PassRunner
 from notaflow_pipeline.ocr.recognition.passes import Try
 from notaflow_pipeline.ocr.recognition.words import is_table

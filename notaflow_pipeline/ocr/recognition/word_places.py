@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from notaflow_pipeline.ocr.input.reading_order import LayerLine, LayerWord
-from notaflow_pipeline.ocr.layout import Line, Word, paragraphs, text_of_line
-from notaflow_pipeline.ocr.preparing import Prepared
+from notaflow_pipeline.ocr.engines.words import Line, Word, paragraphs, text_of_line
+from notaflow_pipeline.ocr.input.text_layer.layer_order import LayerLine, LayerWord
+from notaflow_pipeline.ocr.preprocessing.preprocess import Prepared
 
 MAX_UNEVEN = 1.03
 """How much more a page may have been scaled one way than the other; more, and it was cropped after it was laid straight."""

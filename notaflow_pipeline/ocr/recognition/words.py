@@ -3,8 +3,8 @@
 import math
 import statistics
 
-from notaflow_pipeline.ocr.layout import Word
-from notaflow_pipeline.ocr.preparing import TARGET_DPI
+from notaflow_pipeline.ocr.engines.words import Word
+from notaflow_pipeline.ocr.preprocessing.preprocess import TARGET_DPI
 
 SPECK_CONFIDENCE = 20.0
 """A sign or single letter with less is dirt; without it the corpus has a mean error rate of 0.0521 instead of 0.0528."""

@@ -7,10 +7,10 @@ import pytest
 
 from notaflow_pipeline.ocr.engine import NullEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure
+from notaflow_pipeline.ocr.input.page_loading import load_page
+from notaflow_pipeline.ocr.input.probe import DocumentFormat, open_document
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.opening import DocumentFormat, open_document
-from notaflow_pipeline.ocr.reading import Reader
-from notaflow_pipeline.ocr.rendering import load_page
+from notaflow_pipeline.ocr.workers.document_pool import Reader
 from notaflow_pipeline_tests.ocr.processes import PATIENCE_SECONDS
 from notaflow_pipeline_tests.ocr.samples import page_pdf, plain_pdf, typed_pdf
 

@@ -2,8 +2,8 @@
 
 from PIL import Image, ImageDraw
 
-from notaflow_pipeline.ocr.input.earlier_ocr import earlier_ocr
-from notaflow_pipeline.ocr.input.reading_order import LayerLine, LayerWord
+from notaflow_pipeline.ocr.input.text_layer.earlier_ocr import earlier_ocr
+from notaflow_pipeline.ocr.input.text_layer.layer_order import LayerLine, LayerWord
 
 
 def line(text: str, top: float, left: float = 50) -> LayerLine:

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from notaflow_pipeline.ocr.input.deep_grey import full_range
+from notaflow_pipeline.ocr.input.images.sixteen_bit_grey import full_range
+from notaflow_pipeline.ocr.input.page_loading import load_page
+from notaflow_pipeline.ocr.input.probe import DocumentFormat, open_document
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.opening import DocumentFormat, open_document
-from notaflow_pipeline.ocr.rendering import load_page
 from notaflow_pipeline_tests.ocr.samples import page_image, tiff
 
 NEW_SUBFILE_TYPE, OLD_SUBFILE_TYPE = 254, 255

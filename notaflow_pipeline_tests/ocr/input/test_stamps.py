@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
-from notaflow_pipeline.ocr.document_text import PageText
+from notaflow_pipeline.ocr.document import PageText
 from notaflow_pipeline.ocr.engine import TesseractEngine
-from notaflow_pipeline.ocr.input.stamps import stamps_over_print, take_stamps_off
+from notaflow_pipeline.ocr.input.images.stamps import stamps_over_print, take_stamps_off
+from notaflow_pipeline.ocr.input.probe import open_document
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.opening import open_document
-from notaflow_pipeline.ocr.tasks import PageRequest, page_task
+from notaflow_pipeline.ocr.workers.assignments import PageRequest, page_task
 
 Colour = tuple[int, int, int]
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pypdfium2
 import pytest
 
-from notaflow_pipeline.ocr.input.text_layer import image_cover, page_content
-from notaflow_pipeline.ocr.input.trust import is_foreign, plausible_share
-from notaflow_pipeline.ocr.opening import DocumentFormat
-from notaflow_pipeline.ocr.rendering import LoadedPage, load_page
+from notaflow_pipeline.ocr.input.page_loading import LoadedPage, load_page
+from notaflow_pipeline.ocr.input.probe import DocumentFormat
+from notaflow_pipeline.ocr.input.text_layer.layer_trust import is_foreign, plausible_share
+from notaflow_pipeline.ocr.input.text_layer.page_layer import image_cover, page_content
 from notaflow_pipeline_tests.ocr.samples import (
     page_image,
     page_pdf,
@@ -248,7 +248,7 @@ def test_private_codes_that_are_known_are_text(tmp_path: Path, first: str, text:
 
 
 def test_page_of_too_many_characters_is_drawn_with_its_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("notaflow_pipeline.ocr.input.characters.MAX_CHARACTERS", 10)
+    monkeypatch.setattr("notaflow_pipeline.ocr.input.text_layer.characters.MAX_CHARACTERS", 10)
     page = load(text_over(tmp_path / "a.pdf", PROSE, mode=0, top=250))
     assert page.image is not None
     assert page.image.size == (1667, 1667)  # the drawn page, not the picture's own 400 pixels

@@ -3,7 +3,7 @@
 import struct
 from pathlib import Path
 
-from notaflow_pipeline.ocr.engines.models import OWN_FOLDER, model_folder
+from notaflow_pipeline.ocr.engines.model_files import OWN_FOLDER, model_folder
 from notaflow_pipeline.ocr.engines.onnx.network import Network, read_network
 from notaflow_pipeline.ocr.engines.onnx.traineddata import Component, TrainedData, read_traineddata
 

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image, ImageDraw
 
 from notaflow_pipeline.ocr.engine import NOTHING, EngineName, OnnxEngine, Segmentation, WordEngine, choose_engine
-from notaflow_pipeline.ocr.engines import choosing
+from notaflow_pipeline.ocr.engines import selection
 from notaflow_pipeline.ocr.engines.onnx import engine as onnx_engine
 from notaflow_pipeline.ocr.engines.onnx.session import load_model
 from notaflow_pipeline.ocr.failures import EngineUnavailable
-from notaflow_pipeline.ocr.reading import Reader
+from notaflow_pipeline.ocr.workers.document_pool import Reader
 from notaflow_pipeline_tests.ocr.samples import act_page, page_image, typed_pdf
 
 
@@ -67,8 +67,8 @@ def test_missing_language_is_named_with_what_to_install(languages: str) -> None:
 def test_next_engine_is_taken_where_it_does_not_work(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(choosing, "_told", set())
-    monkeypatch.setattr(choosing, "AUTOMATIC", ((OnnxEngine, "first"), *choosing.AUTOMATIC))
+    monkeypatch.setattr(selection, "_told", set())
+    monkeypatch.setattr(selection, "AUTOMATIC", ((OnnxEngine, "first"), *selection.AUTOMATIC))
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with caplog.at_level(logging.INFO):
         engines = {choose_engine(EngineName.AUTO, "fra").name for _ in range(2)}

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from notaflow_pipeline.ocr.engine import OnnxEngine, Segmentation, TesserocrEngine
-from notaflow_pipeline.ocr.layout import Word
-from notaflow_pipeline.ocr.opening import DocumentFormat
-from notaflow_pipeline.ocr.rendering import render_page
+from notaflow_pipeline.ocr.engines.words import Word
+from notaflow_pipeline.ocr.input.page_loading import render_page
+from notaflow_pipeline.ocr.input.probe import DocumentFormat
 from notaflow_pipeline_tests.ocr import drawn_pages
 from notaflow_pipeline_tests.ocr.samples import act_page, typed_pdf
 

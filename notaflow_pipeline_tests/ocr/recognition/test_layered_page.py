@@ -8,12 +8,12 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from notaflow_pipeline.failures import FailureKind
-from notaflow_pipeline.ocr.document_text import PageSource, PageText
+from notaflow_pipeline.ocr.document import PageSource, PageText
 from notaflow_pipeline.ocr.engine import NullEngine, Recognition, TesserocrEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure
-from notaflow_pipeline.ocr.opening import DocumentFormat
+from notaflow_pipeline.ocr.input.page_loading import load_page
+from notaflow_pipeline.ocr.input.probe import DocumentFormat
 from notaflow_pipeline.ocr.recognition.layered_page import read_loaded_page
-from notaflow_pipeline.ocr.rendering import load_page
 from notaflow_pipeline_tests.ocr.samples import (
     ACT_LINES,
     ACT_ON_LETTER,

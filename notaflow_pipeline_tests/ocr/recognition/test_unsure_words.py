@@ -5,8 +5,8 @@ from dataclasses import replace
 from PIL import Image
 
 from notaflow_pipeline.ocr.engine import Recognition, Segmentation
-from notaflow_pipeline.ocr.layout import Word
-from notaflow_pipeline.ocr.recognising import read_page
+from notaflow_pipeline.ocr.engines.words import Word
+from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.passes import DEFAULT_POLICY, Policy
 from notaflow_pipeline.ocr.recognition.unsure_words import MAX_LINES
 from notaflow_pipeline_tests.ocr.samples import act_page

@@ -12,15 +12,15 @@ from PIL import Image
 
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.engines.interface import NOTHING, Recognition, Segmentation, no_language, recognition_of
-from notaflow_pipeline.ocr.engines.models import for_typescript, installed_languages
+from notaflow_pipeline.ocr.engines.model_files import for_typescript, installed_languages
 from notaflow_pipeline.ocr.engines.onnx.layout_units import Unit, find_units
 from notaflow_pipeline.ocr.engines.onnx.session import load_model
 from notaflow_pipeline.ocr.engines.onnx.unit_reader import UnitReader
 from notaflow_pipeline.ocr.engines.onnx.word_boxes import word_boxes
 from notaflow_pipeline.ocr.engines.tesseract_library import leptonica_silenced
+from notaflow_pipeline.ocr.engines.words import RULE, Word
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable
-from notaflow_pipeline.ocr.layout import RULE, Word
-from notaflow_pipeline.ocr.preparing import is_blank
+from notaflow_pipeline.ocr.preprocessing.preprocess import is_blank
 
 if TYPE_CHECKING:
     from tesserocr import PyTessBaseAPI

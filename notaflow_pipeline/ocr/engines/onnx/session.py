@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from notaflow_pipeline.ocr.engines.interface import no_language
-from notaflow_pipeline.ocr.engines.models import SUFFIX, installed_languages, models_of
+from notaflow_pipeline.ocr.engines.model_files import SUFFIX, installed_languages, models_of
 from notaflow_pipeline.ocr.engines.onnx.arithmetic import best_arithmetic
 from notaflow_pipeline.ocr.engines.onnx.borders import border_maxima, noise_for
 from notaflow_pipeline.ocr.engines.onnx.charset import Charset, read_charset

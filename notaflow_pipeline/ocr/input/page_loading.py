@@ -1,0 +1,68 @@
+"""Loads one page of a document: upright, in grey, and with as much of a damaged page as there is.
+
+One page is in memory at a time, whatever the document's length.
+"""
+
+from pathlib import Path
+
+from PIL import Image
+
+from notaflow_pipeline.failures import FailureKind
+from notaflow_pipeline.ocr.failures import DocumentFailure
+from notaflow_pipeline.ocr.input.images.image_files import coarser, decoded_page, page_and_stamps
+from notaflow_pipeline.ocr.input.loaded_page import LoadedPage
+from notaflow_pipeline.ocr.input.pdf.pdf_pages import COARSE_DPI, draw_pdf_page, load_pdf_page
+from notaflow_pipeline.ocr.input.probe import DocumentFormat
+from notaflow_pipeline.ocr.limits import Limits
+
+__all__ = ["LoadedPage", "load_page", "page_dpi", "render_page"]
+
+
+def load_page(
+    path: Path,
+    document_format: DocumentFormat,
+    page_number: int,
+    dpi: int = 300,
+    limits: Limits | None = None,
+    *,
+    coarse: bool = False,
+) -> LoadedPage:
+    """One page's text layer as far as it accounts for the page, and images of what it does not account for.
+
+    `page_number` counts from 1. `dpi` is the resolution at which a page of a PDF is drawn that is not one scanned image;
+    a page that would exceed `limits.page_pixels` is drawn coarser. Images keep the pixels that they have, unless
+    `coarse` asks for few. Raises `DocumentFailure`.
+    """
+    limits = limits or Limits()
+    if document_format is DocumentFormat.PDF:
+        return load_pdf_page(path, page_number, COARSE_DPI if coarse else dpi, limits, coarse=coarse)
+    try:
+        (image, stamps), damaged = page_and_stamps(path, document_format, page_number, limits, forgiving=False), False
+    except DocumentFailure as failure:
+        if failure.kind is not FailureKind.CORRUPT:
+            raise
+        image, stamps, damaged = decoded_page(path, document_format, page_number, limits, forgiving=True), None, True
+        if _is_even(image):
+            raise  # there was nothing behind the header
+    return LoadedPage(coarser(image) if coarse else image, damaged=damaged, stamps=stamps)
+
+
+def render_page(
+    path: Path, document_format: DocumentFormat, page_number: int, dpi: int = 300, limits: Limits | None = None
+) -> Image.Image:
+    """One page as an upright grey image whatever text layer it has; the arguments are those of `load_page`."""
+    limits = limits or Limits()
+    if document_format is not DocumentFormat.PDF:
+        return decoded_page(path, document_format, page_number, limits, forgiving=False)
+    return draw_pdf_page(path, page_number, dpi, limits)
+
+
+def page_dpi(image: Image.Image) -> int | None:
+    """The resolution that a page image is known to have, in dots per inch."""
+    stated = image.info.get("dpi")
+    return round(stated[0]) if stated else None
+
+
+def _is_even(image: Image.Image) -> bool:
+    darkest, lightest = image.getextrema()
+    return darkest == lightest

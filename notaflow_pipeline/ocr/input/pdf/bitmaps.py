@@ -1,0 +1,64 @@
+"""Turns what PDFium has drawn or decoded into grey, with or without stamps in colour that lie over print."""
+
+from collections.abc import Iterator
+
+import pypdfium2
+from PIL import Image
+
+from notaflow_pipeline.ocr.input.images.stamps import LOOKED_AT_PIXELS, can_be_separated, separated, stamps_over_print
+
+BAND_ROWS = 512
+"""Colour becomes grey so many rows at a time, so that Pillow's copy of the colours stays small."""
+
+
+def grey_bitmap(bitmap: pypdfium2.PdfBitmap) -> Image.Image:
+    """What PDFium has drawn or decoded, as grey; a band at a time, see `BAND_ROWS`."""
+    grey = Image.new("L", (bitmap.width, bitmap.height))
+    for top, colours in _bands(bitmap, BAND_ROWS):
+        if colours.mode == "RGBA":
+            grey.paste(255, (0, top, bitmap.width, top + colours.height))
+            grey.paste(colours.convert("L"), (0, top), colours.getchannel("A"))
+        else:
+            grey.paste(colours.convert("L"), (0, top))
+    return grey
+
+
+def take_stamps_off_bitmap(grey: Image.Image, bitmap: pypdfium2.PdfBitmap) -> Image.Image | None:
+    """Take the stamps in colour that lie over print off a bitmap that was made grey.
+
+    Return a white page with nothing but them, None without any.
+    """
+    stamps = stamps_over_print(_reduced(bitmap)) if can_be_separated(_mode(bitmap), grey.size) else []
+    if not stamps:
+        return None
+    alone = Image.new("L", grey.size, 255)
+    for stamp in stamps:
+        left, top, right, bottom = stamp.pixels(grey.size)
+        colours = _rows(bitmap, top, bottom - top).crop((left, 0, right, bottom - top))
+        print_alone, stamp_alone = separated(colours, stamp)
+        grey.paste(print_alone.convert("L"), (left, top))
+        alone.paste(stamp_alone, (left, top))
+    return alone
+
+
+def _reduced(bitmap: pypdfium2.PdfBitmap) -> Image.Image:
+    factor = max(1, round(max(bitmap.width, bitmap.height) / LOOKED_AT_PIXELS))
+    small = Image.new("RGB", (-(-bitmap.width // factor), -(-bitmap.height // factor)))
+    for top, colours in _bands(bitmap, BAND_ROWS // factor * factor or factor):
+        small.paste(colours.reduce(factor), (0, top // factor))
+    return small
+
+
+def _bands(bitmap: pypdfium2.PdfBitmap, height: int) -> Iterator[tuple[int, Image.Image]]:
+    """The first row of each band, and its colours."""
+    for top in range(0, bitmap.height, height):
+        yield top, _rows(bitmap, top, min(height, bitmap.height - top))
+
+
+def _rows(bitmap: pypdfium2.PdfBitmap, top: int, rows: int) -> Image.Image:
+    band = bytes(memoryview(bitmap.buffer).cast("B")[top * bitmap.stride : (top + rows) * bitmap.stride])
+    return Image.frombuffer(_mode(bitmap), (bitmap.width, rows), band, "raw", bitmap.mode, bitmap.stride, 1)
+
+
+def _mode(bitmap: pypdfium2.PdfBitmap) -> str:
+    return {"BGR": "RGB", "BGRX": "RGB", "BGRA": "RGBA"}.get(bitmap.mode, "L")

@@ -1,0 +1,145 @@
+"""Whether an image of a PDF page is missing its bytes, a part of them, or a decoder that understands them.
+
+PDFium draws such an image as far as it goes, or not at all, and says nothing.
+"""
+
+import ctypes
+import io
+
+import numpy as np
+import pypdfium2
+from PIL import Image
+from pypdfium2 import raw
+
+from notaflow_pipeline.ocr.input.pdf.bitmaps import grey_bitmap
+from notaflow_pipeline.ocr.input.pdf.places import bounds_on_page
+
+MIN_AREA = 0.01
+"""Of the page: a smaller image is an ornament."""
+
+MAX_DECODED_BYTES = 400_000_000
+"""An image that claims to have more is not decoded to see whether it does."""
+
+MIN_DECODED = 0.99
+"""Of the bytes that an image's size asks for; the last row of some is short by a few."""
+
+MAX_TAIL_BYTES = 2
+"""Line ends behind the last row."""
+
+JPEG_END = b"\xff\xd9"
+
+MIN_BLANK_ROWS = 32
+"""Rows at the foot of a fax: fewer tell nothing."""
+
+FAX_LINE_MARK = "000000000001"
+"""Begins each line of group 3, and stands twice at the end of group 4 (ITU T.4 and T.6)."""
+
+FAX_MARK_BITS = 96
+FAX_TAIL_BYTES = 512
+
+JPEG_TAIL_BYTES = 64
+"""How far before the end of a JPEG its end mark may be: some writers fill up with zeros."""
+
+
+def has_damaged_image(page: pypdfium2.PdfPage) -> bool:
+    """Whether an image of a size that matters cannot be decoded to its end."""
+    left, bottom, right, top = page.get_bbox()
+    page_area = (right - left) * (top - bottom)
+    return any(
+        _area(bounds_on_page(image)) >= MIN_AREA * page_area and _is_damaged(image)
+        for image in page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE])
+    )
+
+
+def _area(box: tuple[float, float, float, float]) -> float:
+    left, bottom, right, top = box
+    return (right - left) * (top - bottom)
+
+
+def _is_damaged(image: pypdfium2.PdfImage) -> bool:
+    size_bytes = raw.FPDFImageObj_GetImageDataRaw(image, None, 0)
+    if size_bytes == 0:
+        return True
+    filters = image.get_filters()
+    if filters and filters[-1] in {"DCTDecode", "DCT"}:
+        return _is_cut_jpeg(image)
+    if filters and filters[-1] in FAX:
+        return _is_cut_fax(image)
+    if filters and filters[-1] in {"JBIG2Decode", "JPXDecode"}:
+        return _pixels(image) is None
+    metadata = image.get_metadata()
+    wanted = _size_bytes(metadata.width, metadata.height, metadata.bits_per_pixel)
+    if wanted > MAX_DECODED_BYTES:
+        return False
+    found = raw.FPDFImageObj_GetImageDataDecoded(image, None, 0)
+    if found >= MIN_DECODED * wanted:
+        return False
+    shallow = [_size_bytes(metadata.width, metadata.height, metadata.bits_per_pixel * bits // 8) for bits in (1, 2, 4)]
+    return not any(0 <= found - one <= MAX_TAIL_BYTES for one in shallow)
+
+
+def _size_bytes(width: int, height: int, bits_per_pixel: int) -> int:
+    """What an image of whole bytes a row has; PDFium tells colours of less than eight bits as if they had eight."""
+    return height * ((width * bits_per_pixel + 7) // 8)
+
+
+def _is_cut_jpeg(image: pypdfium2.PdfImage) -> bool:
+    content = _content(image)
+    if JPEG_END in content[-JPEG_TAIL_BYTES:]:
+        return False
+    try:
+        with Image.open(io.BytesIO(content), formats=["JPEG"]) as jpeg:
+            jpeg.draft("L", (jpeg.width // 8, jpeg.height // 8))
+            jpeg.load()
+    except Exception:  # noqa: BLE001 - Pillow raises nearly anything on damaged bytes
+        return True
+    return False
+
+
+def _is_cut_fax(image: pypdfium2.PdfImage) -> bool:
+    """Whether a fax ends too early: without its end mark, and without the bits that the blank rows at its foot need.
+
+    In two dimensions (group 4) a row like the one above it is a single one. Group 3 begins with a line mark, and has no
+    such rule.
+    """
+    content = _content(image)
+    written = _bits(content.rstrip(b"\0")[-FAX_TAIL_BYTES:]).rstrip("0")
+    if FAX_LINE_MARK in written[-FAX_MARK_BITS:] or _bits(content[:4]).startswith(FAX_LINE_MARK):
+        return False
+    pixels = _pixels(image)
+    if pixels is None:
+        return True
+    blank = _blank_rows_at_the_foot(pixels)
+    if blank < MIN_BLANK_ROWS:
+        return False
+    return len(written) - len(written.rstrip("1")) < min(blank - 1, MIN_BLANK_ROWS)
+
+
+def _bits(content: bytes) -> str:
+    return "".join(f"{byte:08b}" for byte in content)
+
+
+def _blank_rows_at_the_foot(pixels: Image.Image) -> int:
+    """How many rows at an image's foot have one shade throughout."""
+    rows = np.asarray(pixels)
+    uneven = np.nonzero((rows != rows[:, :1]).any(axis=1))[0]
+    return int(rows.shape[0] - 1 - uneven[-1]) if len(uneven) else int(rows.shape[0])
+
+
+def _pixels(image: pypdfium2.PdfImage) -> Image.Image | None:
+    """The image as PDFium decodes it, None if it cannot."""
+    try:
+        return grey_bitmap(image.get_bitmap())
+    except pypdfium2.PdfiumError:
+        return None
+
+
+def _content(image: pypdfium2.PdfImage) -> bytes:
+    """The bytes that an image's own decoder gets."""
+    size_bytes = raw.FPDFImageObj_GetImageDataDecoded(image, None, 0)
+    buffer = ctypes.create_string_buffer(max(1, size_bytes))
+    raw.FPDFImageObj_GetImageDataDecoded(image, buffer, size_bytes)
+    return bytes(buffer.raw[:size_bytes])
+
+
+FAX = frozenset({"CCITTFaxDecode", "CCF"})

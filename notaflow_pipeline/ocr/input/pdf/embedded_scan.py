@@ -1,0 +1,214 @@
+"""Is a page of a PDF one scanned image, and what are its pixels?
+
+Taking them out as they are costs 28 to 35 ms a page where drawing costs 67 to 93 (CPU, three files of the corpus), loses
+nothing to resampling, and reads pages whose stated size is absurd. Whatever is not plainly one image is drawn instead,
+which is `rendering`'s.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import pypdfium2
+from PIL import Image
+from pypdfium2 import raw
+
+from notaflow_pipeline.ocr.input.pdf.bitmaps import grey_bitmap, take_stamps_off_bitmap
+from notaflow_pipeline.ocr.input.pdf.places import display_affine
+from notaflow_pipeline.ocr.limits import Limits
+
+POINTS_PER_INCH = 72
+
+STRAIGHT = 0.01
+"""An image that leans by less than this (0.6 degrees) counts as straight: deskewing concerns pixels, not matrices."""
+
+OVERHANG = 0.02
+"""How much of its width or height an image may stand beyond the page; more, and the page shows only a part of it."""
+
+SILENT_ANNOTATIONS = frozenset({raw.FPDF_ANNOT_LINK, raw.FPDF_ANNOT_POPUP})
+"""Annotations that are not drawn."""
+
+UNEVEN = 1.1
+"""How much finer an image may be one way than the other. A fax has 204 x 98 dpi, and is drawn to be read by its shapes."""
+
+COMPARED_PIXELS = 400
+"""The longer side of the small drawing that an image is compared with."""
+
+COMPARED_SQUARE = 8
+"""Pixels of that drawing, the side of the squares whose means are compared: 6 mm of a letter page."""
+
+HIDDEN_DIFFERENCE = 16
+"""Of 255, the difference of a square's mean at which the page does not show what the image has there."""
+
+HIDDEN_SHARE = 0.01
+"""Of the squares: with more of them different, a part of the image is hidden, or something lies over it."""
+
+Matrix = tuple[float, float, float, float]
+
+
+def embedded_scan(page: pypdfium2.PdfPage, limits: Limits) -> tuple[Image.Image, Image.Image | None] | None:
+    """The page's only image, upright and grey; None if the page must be drawn.
+
+    Its resolution is in `info["dpi"]`, and where it is on the page (left, top, right, bottom in units of the page) in
+    `info["box"]`.
+
+    With it comes a page of the stamps that lay over its print, if there are any.
+
+    The pixels are compared with the page as it is drawn, because PDFium gives an image without its mask, and knows of
+    masks in the graphics state only when it draws. Decode arrays and colour spaces are honoured by PDFium, the matrix
+    and `/Rotate` here. Raises `pypdfium2.PdfiumError` for an image that cannot be decoded.
+    """
+    image = _only_image(page)
+    if image is None:
+        return None
+    a, b, c, d, *_ = image.get_matrix().get()
+    turns = _turns((a, b, c, d), page.get_rotation())
+    width, height = image.get_px_size()
+    if turns is None or width < 1 or height < 1 or width * height > limits.page_pixels or _is_stencil(image):
+        return None
+    if _stands_out(image, page):
+        return None
+    across, down = width / math.hypot(a, b), height / math.hypot(c, d)
+    if not 1 / UNEVEN < across / down < UNEVEN:
+        return None
+    bitmap = image.get_bitmap()
+    pixels = grey_bitmap(bitmap)
+    if not _is_what_the_page_shows(_turned(pixels, turns), page, image):
+        return None
+    stamps = take_stamps_off_bitmap(pixels, bitmap)
+    scan = _turned(pixels, turns)
+    dpi = POINTS_PER_INCH * max(across, down)
+    scan.info = {"dpi": (dpi, dpi), "box": display_affine(page).box(*image.get_bounds())}
+    return scan, _turned(stamps, turns) if stamps else None
+
+
+def _turned(image: Image.Image, turns: Sequence[Image.Transpose]) -> Image.Image:
+    for turn in turns:
+        image = image.transpose(turn)
+    return image
+
+
+def _only_image(page: pypdfium2.PdfPage) -> pypdfium2.PdfImage | None:
+    """The image, if there is nothing else to be seen but text. One inside of a form is not taken: see its matrix."""
+    images = []
+    for thing in page.get_objects():
+        if thing.type == raw.FPDF_PAGEOBJ_IMAGE and thing.level == 0:
+            images.append(thing)
+        elif thing.type not in {raw.FPDF_PAGEOBJ_TEXT, raw.FPDF_PAGEOBJ_FORM}:
+            return None
+        if len(images) > 1:
+            return None
+    if not images or any(kind not in SILENT_ANNOTATIONS for kind in annotation_kinds(page)):
+        return None
+    return images[0]
+
+
+def annotation_kinds(page: pypdfium2.PdfPage) -> Iterator[int]:
+    """The kind of each annotation on a page: stamps, notes, fields of a form, links."""
+    for index in range(raw.FPDFPage_GetAnnotCount(page)):
+        annotation = raw.FPDFPage_GetAnnot(page, index)
+        if annotation:
+            yield raw.FPDFAnnot_GetSubtype(annotation)
+            raw.FPDFPage_CloseAnnot(annotation)
+
+
+def _is_stencil(image: pypdfium2.PdfImage) -> bool:
+    """Whether it says where paint goes rather than which colour: an image without a colour space, in one bit."""
+    metadata = image.get_metadata()
+    return bool(metadata.bits_per_pixel == 1 and metadata.colorspace == raw.FPDF_COLORSPACE_UNKNOWN)
+
+
+def _stands_out(image: pypdfium2.PdfImage, page: pypdfium2.PdfPage) -> bool:
+    """Whether part of the image is beyond the page's edge or clipped away."""
+    left, bottom, right, top = image.get_bounds()
+    wide, high = OVERHANG * (right - left), OVERHANG * (top - bottom)
+    page_left, page_bottom, page_right, page_top = page.get_bbox()
+    boxes = [(page_left, page_bottom, page_right, page_top), *_clips(image)]
+    return any(
+        left < box[0] - wide or bottom < box[1] - high or right > box[2] + wide or top > box[3] + high for box in boxes
+    )
+
+
+def _clips(image: pypdfium2.PdfImage) -> Iterator[tuple[float, float, float, float]]:
+    """The box around each path that the image is clipped to."""
+    clip = raw.FPDFPageObj_GetClipPath(image)
+    for path in range(max(0, raw.FPDFClipPath_CountPaths(clip))):
+        points = []
+        for index in range(max(0, raw.FPDFClipPath_CountPathSegments(clip, path))):
+            x, y = _point(raw.FPDFClipPath_GetPathSegment(clip, path, index))
+            points.append((x, y))
+        if points:
+            yield (
+                min(x for x, _ in points),
+                min(y for _, y in points),
+                max(x for x, _ in points),
+                max(y for _, y in points),
+            )
+
+
+def _point(segment: object) -> tuple[float, float]:
+    x, y = raw.c_float(), raw.c_float()
+    raw.FPDFPathSegment_GetPoint(segment, x, y)
+    return x.value, y.value
+
+
+def _turns(matrix: Matrix, rotation: int) -> list[Image.Transpose] | None:
+    """What brings an image's pixels upright, given its matrix and the page's `/Rotate`; None if it leans or is flat.
+
+    The matrix maps the unit square, whose y axis points up, to the page: the image's right to (a, b), its top to (c, d).
+    """
+    a, b, c, d = matrix
+    size = max(map(abs, matrix))
+    if not math.isfinite(size) or size <= 0:
+        return None
+    turn: Image.Transpose | None
+    if max(abs(b / a), abs(c / d)) < STRAIGHT if a and d else False:
+        turn = LEVEL[a > 0, d > 0]
+    elif max(abs(a / b), abs(d / c)) < STRAIGHT if b and c else False:
+        turn = ON_ITS_SIDE[b > 0, c > 0]
+    else:
+        return None
+    return [one for one in (turn, CLOCKWISE[rotation % 360]) if one is not None]
+
+
+def _is_what_the_page_shows(pixels: Image.Image, page: pypdfium2.PdfPage, image: pypdfium2.PdfImage) -> bool:
+    """Compare with a small drawing of the page, square by square: a mask may hide a part only."""
+    scale = COMPARED_PIXELS / max(page.get_size())
+    drawn = grey_bitmap(page.render(scale=scale))
+    left, top, right, bottom = _displayed_box(page, image, drawn.size)
+    if right - left < COMPARED_SQUARE or bottom - top < COMPARED_SQUARE:
+        return True  # a small picture on an enormous page: too few pixels to see a part of it
+    small = pixels.resize((right - left, bottom - top), Image.Resampling.BOX)
+    seen = (max(left, 0), max(top, 0), min(right, drawn.width), min(bottom, drawn.height))
+    small = small.crop((seen[0] - left, seen[1] - top, seen[2] - left, seen[3] - top))
+    squares = [one.reduce(COMPARED_SQUARE).tobytes() for one in (drawn.crop(seen), small)]
+    different = sum(abs(one - other) > HIDDEN_DIFFERENCE for one, other in zip(*squares, strict=True))
+    return bool(different <= HIDDEN_SHARE * len(squares[0]))
+
+
+def _displayed_box(
+    page: pypdfium2.PdfPage, image: pypdfium2.PdfImage, size: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """Where an image is on a drawing of this size, to which PDFium stretches the page."""
+    left, top, right, bottom = display_affine(page).box(*image.get_bounds())
+    across, down = size[0] / page.get_width(), size[1] / page.get_height()
+    return round(left * across), round(top * down), round(right * across), round(bottom * down)
+
+
+LEVEL = {
+    (True, True): None,
+    (False, True): Image.Transpose.FLIP_LEFT_RIGHT,
+    (True, False): Image.Transpose.FLIP_TOP_BOTTOM,
+    (False, False): Image.Transpose.ROTATE_180,
+}
+"""By whether the image's right points right, and its top up."""
+
+ON_ITS_SIDE = {
+    (True, False): Image.Transpose.ROTATE_90,
+    (False, True): Image.Transpose.ROTATE_270,
+    (True, True): Image.Transpose.TRANSVERSE,
+    (False, False): Image.Transpose.TRANSPOSE,
+}
+"""By whether the image's right points up, and its top right. Pillow turns counter-clockwise."""
+
+CLOCKWISE = {0: None, 90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_90}
+"""By `/Rotate`."""

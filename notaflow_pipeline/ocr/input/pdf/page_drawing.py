@@ -1,0 +1,94 @@
+"""Images of a PDF page at the resolution at which it is read: its scan, the page as it is drawn, or a part of that."""
+
+import math
+from contextlib import suppress
+from dataclasses import dataclass
+
+import pypdfium2
+from PIL import Image
+
+from notaflow_pipeline.failures import FailureKind
+from notaflow_pipeline.ocr.failures import DocumentFailure
+from notaflow_pipeline.ocr.input.images.image_files import LONGEST_SIDE_PIXELS, coarser, short_enough, with_dpi
+from notaflow_pipeline.ocr.input.pdf.bitmaps import grey_bitmap, take_stamps_off_bitmap
+from notaflow_pipeline.ocr.input.pdf.embedded_scan import POINTS_PER_INCH, embedded_scan
+from notaflow_pipeline.ocr.input.pdf.page_pixels import drawn_bitmap
+from notaflow_pipeline.ocr.limits import Limits
+
+PART_MARGIN = 12 / POINTS_PER_INCH
+"""Inches of the page around a part, so that nothing at its edge is cut."""
+
+WHOLE = (0.0, 0.0, 0.0, 0.0)
+"""What is left out of a page when all of it is drawn."""
+
+
+@dataclass(frozen=True)
+class PageDrawing:
+    """A page and how it is drawn; `user_unit` is how many points one unit of its coordinates has."""
+
+    page: pypdfium2.PdfPage
+    dpi: int
+    limits: Limits
+    user_unit: float = 1.0
+    coarse: bool = False
+
+    def scan_or_whole(self) -> tuple[Image.Image, Image.Image | None]:
+        """The page's only image in its own pixels, or the page as it is drawn, and a page of the stamps over its print.
+
+        Where the image is on the page is in `info["box"]`. Raises `DocumentFailure`.
+        """
+        with suppress(pypdfium2.PdfiumError):
+            if found := embedded_scan(self.page, self.limits):
+                scan, stamps = found
+                dpi, box = scan.info["dpi"][0] / self.user_unit, scan.info["box"]
+                image = with_dpi(short_enough(scan), dpi)
+                stamps = with_dpi(short_enough(stamps), dpi) if stamps else None
+                image = coarser(image) if self.coarse else image
+                image.info["box"] = box
+                return image, stamps
+        return self.whole_without_stamps()
+
+    def whole_without_stamps(self) -> tuple[Image.Image, Image.Image | None]:
+        """The page as it is drawn, and a page of the stamps over its print. Raises `DocumentFailure`."""
+        bitmap, dpi = self._bitmap(WHOLE)
+        image = grey_bitmap(bitmap)
+        stamps = take_stamps_off_bitmap(image, bitmap)
+        return with_dpi(image, dpi), with_dpi(stamps, dpi) if stamps else None
+
+    def whole(self) -> Image.Image:
+        """The page as it is drawn, text and all. Raises `DocumentFailure`."""
+        return self._drawn(WHOLE)
+
+    def part(self, box: tuple[float, float, float, float], margin_inches: float = PART_MARGIN) -> Image.Image:
+        """A part of the page as it is drawn now: left, top, right, bottom from its upper left corner."""
+        width, height = self.page.get_size()
+        margin = margin_inches * POINTS_PER_INCH / self.user_unit
+        left, right = (min(max(side, 0.0), width) for side in (box[0] - margin, box[2] + margin))
+        top, bottom = (min(max(side, 0.0), height) for side in (box[1] - margin, box[3] + margin))
+        return self._drawn((left, height - bottom, width - right, top))
+
+    def _drawn(self, crop: tuple[float, float, float, float]) -> Image.Image:
+        bitmap, dpi = self._bitmap(crop)
+        return with_dpi(grey_bitmap(bitmap), dpi)
+
+    def _bitmap(self, crop: tuple[float, float, float, float]) -> tuple[pypdfium2.PdfBitmap, float]:
+        try:
+            scale = self._scale()
+            return drawn_bitmap(self.page, scale, crop), scale * POINTS_PER_INCH / self.user_unit
+        except (pypdfium2.PdfiumError, ValueError) as error:
+            raise damaged_page() from error
+
+    def _scale(self) -> float:
+        """Pixels per unit: the wanted resolution, or as much of it as the page's size leaves room for."""
+        width, height = self.page.get_size()
+        if not (0 < width < math.inf and 0 < height < math.inf):
+            raise ValueError(f"a page of {width} x {height} units")
+        wanted: float = self.user_unit * self.dpi / POINTS_PER_INCH
+        by_area = math.sqrt(self.limits.page_pixels / (width * height))
+        by_side = (LONGEST_SIDE_PIXELS - 1) / max(width, height)
+        return float(min(wanted, by_area, by_side))
+
+
+def damaged_page() -> DocumentFailure:
+    """The refusal of a page that cannot be drawn."""
+    return DocumentFailure(FailureKind.CORRUPT, "The page is damaged and cannot be drawn. Fetch the document again.")

@@ -1,0 +1,222 @@
+"""What a displayed page shows, with and without its text: which characters make a mark on it, and which are hidden.
+
+A character counts as text of the page only where drawing it changes what is seen. So layers that are switched off, text
+under a white box or an image, in the paper's colour, without opacity or beyond the crop box do not count.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+from typing import Any
+
+import numpy as np
+import pypdfium2
+from numpy.typing import NDArray
+from pypdfium2 import raw
+
+from notaflow_pipeline.ocr.input.pdf.bitmaps import grey_bitmap
+from notaflow_pipeline.ocr.input.pdf.embedded_scan import POINTS_PER_INCH
+from notaflow_pipeline.ocr.input.text_layer.characters import Character, are_doubles, without_doubles
+
+LOOK_DPI = 100
+MAX_LOOK_SIDE = 2200
+"""Pixels; a larger page is looked at more coarsely. A letter page is drawn in 18 ms."""
+
+MIN_CHANGE = 8
+"""Of 255: how much a character changes a pixel that it marks."""
+
+MIN_CONTRAST = 12
+"""Of 255: how far a mark differs from what surrounds it. A watermark in a tenth of black has 25."""
+
+MIN_LIGHTER = 75
+"""The same for a mark that is lighter: white on the grey paper of a scan is not meant to be seen."""
+
+BLOCK_WIDTH, BLOCK_HEIGHT = 48, 12
+"""Pixels: what surrounds a mark is the median of a block of this size, low enough for the heading of a table and wide enough
+that letters fill less than half of it."""
+
+MAX_OVERLAPPING = 16
+"""Text objects over others that are looked at one by one. On a page with more nothing is legible anyway."""
+
+OVERLAP = 0.25
+"""Of the smaller one of two characters; neighbours that are kerned overlap by less."""
+
+MAX_COMPARISONS = 200_000
+
+BESIDE = 3
+"""Pixels: marks so near to a character's box are its own."""
+
+MIN_UNKNOWN_MARKS = 200
+MAX_UNKNOWN_SHARE = 0.3
+"""Pixels, and their share of all marks of text: with more that no character explains, the layer is not what is seen."""
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class PageLook:
+    """A page as it is seen and the same page without its text, in `scale` pixels a point."""
+
+    shown: Pixels
+    bare: Pixels
+    scale: float
+
+
+def look_at(page: pypdfium2.PdfPage, user_unit: float = 1.0) -> PageLook:
+    """Draw a page twice, coarsely; `user_unit` is how many points one unit has.
+
+    Raises `pypdfium2.PdfiumError` if PDFium cannot.
+    """
+    width, height = page.get_size()
+    scale = min(user_unit * LOOK_DPI / POINTS_PER_INCH, MAX_LOOK_SIDE / max(width, height, 1e-6))
+    shown = drawn(page, scale)
+    with without_text(page):
+        bare = drawn(page, scale)
+    return PageLook(shown, bare, scale)
+
+
+def drawn(page: pypdfium2.PdfPage, scale: float) -> Pixels:
+    """A page in grey, as it is seen."""
+    return np.asarray(grey_bitmap(drawn_bitmap(page, scale)))
+
+
+def drawn_bitmap(
+    page: pypdfium2.PdfPage, scale: float, crop: tuple[float, float, float, float] = (0, 0, 0, 0)
+) -> pypdfium2.PdfBitmap:
+    """A page as it is seen, without so many points at the left, bottom, right and top.
+
+    Annotations are drawn too, because stamps can be annotations.
+
+    Drawn in colours and then made grey: PDFium's own grey drawing was measured to take more than twice as long.
+    """
+    return page.render(scale=scale, crop=crop, may_draw_forms=True, draw_annots=True)
+
+
+@contextmanager
+def without_text(page: pypdfium2.PdfPage) -> Iterator[None]:
+    """A page whose text is not drawn meanwhile; what annotations say still is."""
+    modes = []
+    for thing in page.get_objects(filter=[raw.FPDF_PAGEOBJ_TEXT]):
+        modes.append((thing, raw.FPDFTextObj_GetTextRenderMode(thing)))
+        raw.FPDFTextObj_SetTextRenderMode(thing, raw.FPDF_TEXTRENDERMODE_INVISIBLE)
+    try:
+        yield
+    finally:
+        for thing, mode in modes:
+            raw.FPDFTextObj_SetTextRenderMode(thing, mode)
+
+
+def visible(
+    page: pypdfium2.PdfPage, look: PageLook, characters: Sequence[Character], things: Sequence[Any]
+) -> list[bool]:
+    """Of each character whether it can be seen."""
+    seen = _by_words(characters, _counts(_marks(look.shown, look.bare), characters, look.scale))
+    shown = [one for one, marked in zip(characters, seen, strict=True) if marked]
+    suspects = _overlapping(list(without_doubles(shown)))
+    if not suspects or len(suspects) > MAX_OVERLAPPING:
+        return seen
+    for number in suspects:
+        raw.FPDFPageObj_SetIsActive(things[number], False)
+        without = drawn(page, look.scale)
+        raw.FPDFPageObj_SetIsActive(things[number], True)
+        changed = np.abs(look.shown.astype(np.int16) - without.astype(np.int16)) > MIN_CHANGE
+        alone = _by_words(characters, _counts(changed, characters, look.scale))
+        seen = [
+            was and (one.thing != number or marked) for one, was, marked in zip(characters, seen, alone, strict=True)
+        ]
+    return seen
+
+
+def is_accounted_for(look: PageLook, characters: Sequence[Character]) -> bool:
+    """Whether the marks of a page's text are where these characters are said to be; fonts may be wrong about it."""
+    marks = _marks(look.shown, look.bare)
+    total = int(marks.sum())
+    for one in characters:
+        sides = np.nan_to_num(
+            np.array([one.left, one.top, one.right, one.bottom]) * look.scale, posinf=1e6, neginf=-1e6
+        )
+        left, top, right, bottom = (int(max(0, side)) for side in (*(sides[:2] - BESIDE), *(sides[2:] + BESIDE)))
+        marks[top:bottom, left:right] = False
+    unknown = int(marks.sum())
+    return unknown < MIN_UNKNOWN_MARKS or unknown <= MAX_UNKNOWN_SHARE * total
+
+
+def _marks(shown: Pixels, bare: Pixels) -> NDArray[np.bool_]:
+    """Where text is what is seen: darker than what surrounds it, or clearly lighter."""
+    around = _local_grey(bare).astype(np.int16)
+    one, other = shown.astype(np.int16), bare.astype(np.int16)
+    darker = (other - one > MIN_CHANGE) & (around - one > MIN_CONTRAST)
+    lighter = (one - other > MIN_CHANGE) & (one - around > MIN_LIGHTER)
+    marks: NDArray[np.bool_] = darker | lighter
+    return marks
+
+
+def _counts(marks: NDArray[np.bool_], characters: Sequence[Character], scale: float) -> list[bool]:
+    """Of each character whether there is a mark in its box."""
+    height, width = marks.shape
+    sums = np.zeros((height + 1, width + 1), dtype=np.int32)
+    sums[1:, 1:] = marks.cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32)
+    boxes = np.array([(one.left, one.top, one.right, one.bottom) for one in characters], dtype=np.float64)
+    boxes = np.nan_to_num(boxes * scale, posinf=1e6, neginf=-1e6)
+    left, right = (np.clip(boxes[:, side] + more, 0, width).astype(int) for side, more in ((0, 0), (2, 1)))
+    top, bottom = (np.clip(boxes[:, side] + more, 0, height).astype(int) for side, more in ((1, 0), (3, 1)))
+    counts = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
+    return [bool(count > 0) for count in counts]
+
+
+def _local_grey(pixels: Pixels) -> Pixels:
+    """The median of the block that each pixel lies in."""
+    height, width = pixels.shape
+    padded = np.pad(pixels, ((0, -height % BLOCK_HEIGHT), (0, -width % BLOCK_WIDTH)), mode="edge")
+    rows, columns = padded.shape[0] // BLOCK_HEIGHT, padded.shape[1] // BLOCK_WIDTH
+    blocks = padded.reshape(rows, BLOCK_HEIGHT, columns, BLOCK_WIDTH).swapaxes(1, 2).reshape(rows, columns, -1)
+    medians = np.median(blocks[:, :, ::5], axis=2).astype(np.uint8)
+    around: Pixels = medians.repeat(BLOCK_HEIGHT, axis=0).repeat(BLOCK_WIDTH, axis=1)[:height, :width]
+    return around
+
+
+def _by_words(characters: Sequence[Character], seen: Sequence[bool]) -> list[bool]:
+    """The same for whole words: one of which less than half can be seen is hidden."""
+    starts = [number for number, one in enumerate(characters) if number == 0 or one.follows]
+    found: list[bool] = []
+    for start, end in pairwise([*starts, len(characters)]):
+        shown = sum(seen[start:end])
+        found += [2 * shown >= end - start] * (end - start)
+    return found
+
+
+def _overlapping(characters: Sequence[Character]) -> list[int]:
+    """Numbers of the text objects that have a character over a different one of another object."""
+    cells: dict[tuple[int, int], list[Character]] = {}
+    for one in characters:
+        size = 12.0
+        cells.setdefault((int(one.left // size), int(one.top // size)), []).append(one)
+    found: set[int] = set()
+    left = MAX_COMPARISONS
+    for (column, row), inside in cells.items():
+        near = [*inside]
+        for dx, dy in ((1, 0), (0, 1), (1, 1), (1, -1)):
+            near += cells.get((column + dx, row + dy), [])
+        left -= len(near) ** 2 // 2
+        if len(found) > MAX_OVERLAPPING or left < 0:
+            break
+        pairs = combinations(near, 2)
+        found.update(number for one, other in pairs if _conflict(one, other) for number in (one.thing, other.thing))
+    return sorted(found)
+
+
+def _conflict(one: Character, other: Character) -> bool:
+    """Whether two characters of different objects stand over each other and are not the same one drawn twice."""
+    if one.thing == other.thing or _overlap(one, other) <= OVERLAP:
+        return False
+    return not are_doubles(one, other)
+
+
+def _overlap(one: Character, other: Character) -> float:
+    wide = min(one.right, other.right) - max(one.left, other.left)
+    high = min(one.bottom, other.bottom) - max(one.top, other.top)
+    if wide <= 0 or high <= 0:
+        return 0.0
+    areas = [(box.right - box.left) * (box.bottom - box.top) for box in (one, other)]
+    return wide * high / max(min(areas), 1e-9)

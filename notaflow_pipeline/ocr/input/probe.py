@@ -1,0 +1,272 @@
+"""What kind of file is this, how many pages has it, and is it refused?
+
+Opening and its refusals belong here; turning a page into an image is `rendering`'s.
+"""
+
+import mmap
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pypdfium2
+from PIL import Image, ImageFile
+
+from notaflow_pipeline.failures import FailureKind
+from notaflow_pipeline.ocr.failures import DocumentFailure
+from notaflow_pipeline.ocr.input.file_format import HEAD_BYTES, DocumentFormat, recognised_format
+from notaflow_pipeline.ocr.input.offset_file import open_behind_blanks
+from notaflow_pipeline.ocr.input.pdf.attachments import attached_files
+from notaflow_pipeline.ocr.input.pdf_repair import salvaged_pdfs
+from notaflow_pipeline.ocr.input.truncated_files import is_cut_short
+from notaflow_pipeline.ocr.limits import Limits
+
+__all__ = [
+    "DocumentFormat",
+    "Limits",
+    "Opened",
+    "mended_pdf",
+    "open_document",
+    "opened_image",
+    "opened_pdf",
+    "refuse_large_image",
+    "seek_page",
+]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A file that can be read, page by page.
+
+    `incomplete` tells that the file is cut short or damaged, and these are the pages that could be found; `unread` names
+    attached files that are not among the pages.
+    """
+
+    format: DocumentFormat
+    pages: int
+    incomplete: bool = False
+    unread: tuple[str, ...] = field(default=(), repr=False)  # personal data: not for tracebacks and logs
+
+
+def open_document(path: Path, limits: Limits) -> Opened:
+    """Look at a file without decoding any page of it.
+
+    Raises `DocumentFailure` for whatever the bytes are if they are not a readable document within the limits, and
+    `OSError` only if there is no file to read at `path`.
+    """
+    document_format = _format_within_size(path, limits)
+    if document_format is DocumentFormat.PDF:
+        return _opened_pdf(path, limits)
+    return Opened(document_format, _image_pages(path, document_format, limits))
+
+
+@contextmanager
+def opened_pdf(path: Path) -> Iterator[pypdfium2.PdfDocument]:
+    """A PDF opened with the empty password, mended if need be; what cannot be opened is a `DocumentFailure`."""
+    document, _ = _open_pdf(path)
+    try:
+        yield document
+    finally:
+        document.close()
+
+
+def mended_pdf(path: Path, *, blank_too: bool = False) -> pypdfium2.PdfDocument | None:
+    """What `salvaging` makes of a damaged PDF, if that has a page with anything on it, or any page at all."""
+    for content in salvaged_pdfs(path):
+        with suppress(pypdfium2.PdfiumError):
+            document = pypdfium2.PdfDocument(content)
+            if (blank_too and len(document)) or any(_has_content(document, index) for index in range(len(document))):
+                return document
+            document.close()
+    return None
+
+
+def _open_pdf(path: Path) -> tuple[pypdfium2.PdfDocument, bool]:
+    """A PDF, and whether it had to be mended."""
+    try:
+        return pypdfium2.PdfDocument(path), False
+    except pypdfium2.PdfiumError as error:
+        refusal = _pdf_refusal(path, error)
+        if refusal.kind is FailureKind.CORRUPT and (mended := mended_pdf(path)):
+            return mended, True
+        raise refusal from error
+
+
+def _has_content(document: pypdfium2.PdfDocument, index: int) -> bool:
+    try:
+        return any(True for _ in document[index].get_objects(max_depth=1))
+    except pypdfium2.PdfiumError:
+        return False
+
+
+@contextmanager
+def _pillow_told(most_pixels: int, *, forgiving: bool) -> Iterator[None]:
+    """Pillow knows such things for the whole process; afterwards it is as it was."""
+    before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+    Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = most_pixels, forgiving
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+@contextmanager
+def opened_image(
+    path: Path, document_format: DocumentFormat, limits: Limits, *, forgiving: bool = False
+) -> Iterator[Image.Image]:
+    """An image file opened by its one decoder; whatever goes wrong with its bytes is a `DocumentFailure`.
+
+    `forgiving` decodes as much of a file that is cut short as there is, and takes wrong checksums for granted.
+
+    Pillow raises nearly anything on damaged files (TypeError on a cut TIFF, SyntaxError on a PNG, struct.error),
+    which is why everything is caught. Its warnings about odd metadata are of no use to anybody and are dropped.
+    It is given a file rather than a path, because it maps an uncompressed TIFF that it knows by path into memory and
+    scrambles it if it has to be turned (Pillow 12.3).
+    """
+    try:
+        with _pillow_told(limits.page_pixels, forgiving=forgiving), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with open_behind_blanks(path) as file, Image.open(file, formats=[document_format.value]) as image:
+                yield image
+    except (DocumentFailure, MemoryError):
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_many_pixels(limits) from error
+    except Exception as error:
+        raise DocumentFailure(
+            FailureKind.CORRUPT,
+            f"The {document_format.value} image is damaged or cut short. Fetch the document again.",
+        ) from error
+
+
+def refuse_large_image(image: Image.Image, limits: Limits) -> None:
+    """Judge an image by the size that its header claims, before any of it is decoded."""
+    width, height = image.size
+    if width < 1 or height < 1:
+        raise DocumentFailure(FailureKind.CORRUPT, "The image says that it has no size. Fetch the document again.")
+    if width * height > limits.page_pixels:
+        raise _too_many_pixels(limits)
+
+
+def _format_within_size(path: Path, limits: Limits) -> DocumentFormat:
+    size_bytes = path.stat().st_size
+    if size_bytes == 0:
+        raise DocumentFailure(FailureKind.EMPTY_FILE, "The file is empty (0 bytes). Fetch the document again.")
+    if size_bytes > limits.file_bytes:
+        raise DocumentFailure(
+            FailureKind.TOO_LARGE,
+            f"The file has {size_bytes / 1024**2:.0f} MB; at most {limits.file_bytes / 1024**2:.0f} MB are read. "
+            "Split it, or raise the limit.",
+        )
+    with path.open("rb") as file:
+        return recognised_format(file.read(HEAD_BYTES))
+
+
+def _opened_pdf(path: Path, limits: Limits) -> Opened:
+    document, mended = _open_pdf(path)
+    try:
+        own = _counted(len(document), limits)
+        attached = attached_files(document, limits.pages - own)
+    finally:
+        document.close()
+    return Opened(DocumentFormat.PDF, own + attached.pages, mended or is_cut_short(path), attached.unread)
+
+
+def _image_pages(path: Path, document_format: DocumentFormat, limits: Limits) -> int:
+    with opened_image(path, document_format, limits) as image:
+        refuse_large_image(image, limits)
+        if document_format is not DocumentFormat.TIFF:
+            return 1  # the extra pictures of an MPO, an animated GIF, PNG or WebP are no pages
+        return _frames(image, limits)
+
+
+def _frames(image: Image.Image, limits: Limits) -> int:
+    """Count frames as far as they can be found. One that is damaged counts: it will be the page that cannot be read."""
+    frame, pages = 0, 0
+    while True:
+        try:
+            image.seek(frame)
+            pages += not _is_reduced(image)
+        except EOFError:
+            return max(pages, 1)
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            pages += 1  # too large to be read, but no reason not to look behind it
+        except Exception:  # noqa: BLE001 - Pillow raises nearly anything; what it finds behind damage is chance
+            return _counted(pages + 1, limits)
+        _counted(max(pages, 1), limits)
+        frame += 1
+
+
+def seek_page(image: Image.Image, page_number: int) -> None:
+    """Go to the frame that is this page, counted from 1; smaller copies of a page are not counted."""
+    if image.format != DocumentFormat.TIFF.value:
+        image.seek(page_number - 1)
+        return
+    frame, pages = -1, 0
+    while pages < page_number:
+        frame += 1
+        try:
+            image.seek(frame)
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            if pages + 1 == page_number:
+                raise
+            pages += 1
+            continue
+        except EOFError:
+            image.seek(0)  # a file of nothing but smaller copies
+            return
+        pages += not _is_reduced(image)
+
+
+def _is_reduced(image: Image.Image) -> bool:
+    """Whether a frame of a TIFF is a smaller copy of another one, or its mask, by the two tags for that."""
+    tags = getattr(image, "tag_v2", {})
+    return bool(tags.get(NEW_SUBFILE_TYPE, 0) & (REDUCED | MASK)) or tags.get(OLD_SUBFILE_TYPE) == OLD_REDUCED
+
+
+def _counted(pages: int, limits: Limits) -> int:
+    if pages < 1:
+        raise DocumentFailure(FailureKind.NO_PAGES, NO_PAGES_SENTENCE)
+    if pages > limits.pages:
+        raise DocumentFailure(
+            FailureKind.TOO_MANY_PAGES,
+            f"The document has more than the {limits.pages} pages that are read. Split it, or raise the limit.",
+        )
+    return pages
+
+
+def _pdf_refusal(path: Path, error: pypdfium2.PdfiumError) -> DocumentFailure:
+    # PDFium's error code may still be that of an earlier document, so a password is believed only with its dictionary
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        encrypted = error.err_code in PASSWORD_ERRORS and content.find(b"/Encrypt") >= 0
+        without_pages = EMPTY_PAGE_TREE.search(content) is not None
+    if encrypted:
+        return DocumentFailure(
+            FailureKind.ENCRYPTED, "The PDF asks for a password. Remove its protection and store it again."
+        )
+    if without_pages:
+        return DocumentFailure(FailureKind.NO_PAGES, NO_PAGES_SENTENCE)
+    return DocumentFailure(FailureKind.CORRUPT, "The PDF is damaged beyond repair. Fetch the document again.")
+
+
+def _too_many_pixels(limits: Limits) -> DocumentFailure:
+    return DocumentFailure(
+        FailureKind.TOO_LARGE,
+        f"The image is larger than {limits.page_pixels / 1e6:.0f} million pixels. "
+        "Scan it at a lower resolution, or raise the limit.",
+    )
+
+
+NEW_SUBFILE_TYPE, REDUCED, MASK = 254, 1, 4
+OLD_SUBFILE_TYPE, OLD_REDUCED = 255, 2
+"""TIFF 6.0, section 8."""
+
+NO_PAGES_SENTENCE = "The document is whole, but has no pages. Fetch it again."
+
+PASSWORD_ERRORS = frozenset({pypdfium2.raw.FPDF_ERR_PASSWORD, pypdfium2.raw.FPDF_ERR_SECURITY})
+
+EMPTY_PAGE_TREE = re.compile(rb"/Type\s*/Pages\b[^>]*/Count\s+0\b|/Count\s+0\b[^>]*/Type\s*/Pages\b")
+"""PDFium calls a PDF without pages a format error; only its page tree tells that it is not damaged."""

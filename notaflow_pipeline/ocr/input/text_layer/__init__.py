@@ -1,0 +1,1 @@
+"""Text layers of PDFs: characters, visible words, their order, and how far they are trusted."""

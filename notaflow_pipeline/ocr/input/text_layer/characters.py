@@ -1,0 +1,192 @@
+"""The characters of a PDF page's text layer, with their places on the page as it is displayed.
+
+PDFium gives them in the order of the page's content stream and in the page's own coordinates. Here each one gets its
+place in displayed points: x to the right, y downward, from the upper left corner of what a viewer shows.
+"""
+
+import ctypes
+import math
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import pypdfium2
+from pypdfium2 import raw
+
+from notaflow_pipeline.ocr.input.pdf.places import Affine, display_affine
+
+MAX_CHARACTERS = 200_000
+"""A page with more is drawn and read by OCR. 25,000 characters fill a page in print of 4.5 points."""
+
+DOUBLE_SHIFT = 0.1
+"""Of the print height: the same glyph drawn again within this distance is bold or shadowed print, not a second letter."""
+
+DOUBLE_CELL = 8.0
+"""Points: doubles are looked for in squares of this side, which is more than a tenth of any print."""
+
+AXIS_DEGREES = 10
+"""Text that leans by less than this from an axis is taken as parallel to it."""
+
+SURROGATES = range(0xD800, 0xE000)
+
+SYMBOLS = range(0xF020, 0xF100)
+"""Codes of the fonts Symbol and Wingdings: alone they are bullets, boxes and arrows, in a word nobody knows."""
+
+KNOWN_SYMBOLS = {0xF0B7: "•", 0xF0A7: "▪", 0xF0D8: "➢", 0xF0FC: "✓", 0xF06F: "□", 0xF0A8: "□", 0xF02D: "-"}
+
+UNKNOWN = "\ufffd"
+
+ADOBE_VARIANTS = {
+    **{0xF730 + figure: str(figure) for figure in range(10)},
+    **{0xF761 + letter: chr(ord("A") + letter) for letter in range(26)},
+    **{code: chr(code - 0xF700 - 0x20) for code in range(0xF7E0, 0xF7FF)},
+    0xF724: "$",
+    0xF726: "&",
+    0xF7A2: "¢",
+}
+"""Old-style figures and small capitals in the private codes that Adobe's glyph list gives them."""
+
+
+@dataclass(frozen=True)
+class Character:
+    """One printed character.
+
+    The box is that of its ink, `x` and `y` are the start of its baseline, `size` is the height of its print; all in
+    displayed points. `angle` is the direction of its text in degrees, clockwise on the displayed page. `follows` is what
+    PDFium puts between it and the character before it in the content stream: nothing, a space or a line break.
+    `unmapped` tells that nobody knows which character it is; `thing` numbers its text object from 0, `index` its place
+    in the content.
+    """
+
+    text: str = field(repr=False)  # personal data: not for tracebacks and logs
+    left: float
+    top: float
+    right: float
+    bottom: float
+    x: float
+    y: float
+    size: float
+    angle: int
+    follows: str
+    unmapped: bool
+    thing: int
+    index: int
+
+
+def characters_of(page: pypdfium2.PdfPage) -> tuple[list[Character], list[object]] | None:
+    """The printed characters in the order of the content, and the text objects that they belong to.
+
+    None if there are more than `MAX_CHARACTERS`. Raises `pypdfium2.PdfiumError` if PDFium cannot extract the text.
+    """
+    text_page = page.get_textpage()
+    count = text_page.count_chars()
+    if count > MAX_CHARACTERS:
+        return None
+    objects = _TextObjects(display_affine(page))
+    return list(_characters(text_page, count, objects)), objects.things
+
+
+class _TextObjects:
+    """The text objects of a page: their numbers, directions and print heights, each asked for once."""
+
+    def __init__(self, affine: Affine) -> None:
+        self.affine = affine
+        self.things: list[object] = []
+        self._known: dict[int, tuple[int, int, float]] = {}
+
+    def known(self, text_page: pypdfium2.PdfTextPage, index: int) -> tuple[int, int, float]:
+        """Number, angle and print height of the object that a character belongs to."""
+        thing = raw.FPDFText_GetTextObject(text_page, index)
+        address = ctypes.cast(thing, ctypes.c_void_p).value or 0
+        if address not in self._known:
+            self._known[address] = (len(self.things), *self._direction(text_page, index))
+            self.things.append(thing)
+        return self._known[address]
+
+    def _direction(self, text_page: pypdfium2.PdfTextPage, index: int) -> tuple[int, float]:
+        matrix = raw.FS_MATRIX()
+        size = raw.FPDFText_GetFontSize(text_page, index)
+        if not raw.FPDFText_GetMatrix(text_page, index, matrix):
+            return 0, abs(size)
+        x = self.affine.a * matrix.a + self.affine.c * matrix.b
+        y = self.affine.b * matrix.a + self.affine.d * matrix.b
+        stretch = math.hypot(matrix.c, matrix.d)
+        return _angle(x, y), abs(size) * stretch
+
+
+def _angle(x: float, y: float) -> int:
+    if not (math.isfinite(x) and math.isfinite(y)) or (x == 0 and y == 0):
+        return 0
+    degrees = round(math.degrees(math.atan2(y, x))) % 360
+    axis = round(degrees / 90) * 90
+    return axis % 360 if abs(degrees - axis) <= AXIS_DEGREES else degrees
+
+
+def _characters(text_page: pypdfium2.PdfTextPage, count: int, objects: _TextObjects) -> Iterator[Character]:
+    left, right, bottom, top = (ctypes.c_double() for _ in range(4))
+    x, y = ctypes.c_double(), ctypes.c_double()
+    follows = "\n"
+    for index in range(count):
+        code = raw.FPDFText_GetUnicode(text_page, index)
+        broken = raw.FPDFText_IsHyphen(text_page, index) == 1  # at the end of a line: PDFium gives it the code 2
+        code = ord("-") if broken else code
+        text = _text(code)
+        if text.isspace() or raw.FPDFText_IsGenerated(text_page, index) == 1:
+            follows = "\n" if "\n" in (follows, text) or text == "\r" else " "
+            continue
+        if unicodedata.category(text or "a") == "Cf":  # soft hyphens and joiners have no ink
+            continue
+        raw.FPDFText_GetCharBox(text_page, index, left, right, bottom, top)
+        raw.FPDFText_GetCharOrigin(text_page, index, x, y)
+        thing, angle, size = objects.known(text_page, index)
+        box = objects.affine.box(left.value, bottom.value, right.value, top.value)
+        private = is_private(code) and code not in ADOBE_VARIANTS
+        yield Character(
+            text,
+            *box,
+            *objects.affine.point(x.value, y.value),
+            size=size or max(box[2] - box[0], box[3] - box[1]),
+            angle=angle,
+            follows=follows,
+            unmapped=private or raw.FPDFText_HasUnicodeMapError(text_page, index) == 1,
+            thing=thing,
+            index=index,
+        )
+        follows = "\n" if broken else ""
+
+
+def _text(code: int) -> str:
+    if code in ADOBE_VARIANTS:
+        return ADOBE_VARIANTS[code]
+    if code in SYMBOLS:
+        return KNOWN_SYMBOLS.get(code, "•")
+    return UNKNOWN if is_private(code) else chr(code)
+
+
+def is_private(code: int) -> bool:
+    """Whether a code says nothing about which character is meant."""
+    private = 0xE000 <= code <= 0xF8FF or code >= 0xF0000
+    return private or code in SURROGATES or code == 0xFFFD or (code < 0x20 and code not in (0x09, 0x0A, 0x0D))
+
+
+def are_doubles(one: Character, other: Character) -> bool:
+    """Whether these are one glyph that was drawn twice. Of one object both may be parts of a ligature."""
+    reach = max(DOUBLE_SHIFT * one.size, 0.1)
+    near = abs(other.x - one.x) <= reach and abs(other.y - one.y) <= reach
+    return near and one.text == other.text and one.thing != other.thing
+
+
+def without_doubles(characters: Sequence[Character]) -> Iterator[Character]:
+    """Leave out glyphs that are drawn a second time at nearly the same place, and number the others anew."""
+    seen: dict[tuple[int, int], list[Character]] = {}
+    dropped, kept = "", -1
+    for one in characters:
+        column, row = int(one.x // DOUBLE_CELL), int(one.y // DOUBLE_CELL)
+        around = (seen.get((column + dx, row + dy), ()) for dx in (-1, 0, 1) for dy in (-1, 0, 1))
+        if any(are_doubles(one, other) for others in around for other in others):
+            dropped = "\n" if "\n" in (dropped, one.follows) else " "
+            continue
+        seen.setdefault((column, row), []).append(one)
+        kept += 1
+        yield replace(one, follows="\n" if "\n" in (dropped, one.follows) else one.follows or dropped, index=kept)
+        dropped = ""

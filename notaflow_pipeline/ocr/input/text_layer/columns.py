@@ -1,0 +1,101 @@
+"""Columns of prose, which are read one after the other, told from the cells of a table or a form, which are read by rows."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from notaflow_pipeline.ocr.input.text_layer.line_pieces import GUTTER, Piece, Row, rows_of
+
+MIN_COLUMN_LINES = 3
+MIN_WORDS_OF_PROSE = 3.0
+"""Columns with more words of letters a line are prose; others are cells of a table, and are read row by row."""
+
+LEADER = "....."
+
+MIN_RUNNING_LINES = 0.25
+"""Of the lines of prose: so many begin in the midst of a sentence, with a small letter. The lines of a form do not."""
+
+
+def blocks_of(pieces: Sequence[Piece]) -> Iterator[list[Row]]:
+    """Groups of rows, one after the other: above a band of columns, each column, below it."""
+    rows = rows_of(pieces)
+    band = _column_band(rows)
+    if band is None:
+        if rows:
+            yield rows
+        return
+    first, last, gutter = band
+    yield from blocks_of([piece for row in rows[:first] for piece in row])
+    inside = [piece for row in rows[first:last] for piece in row]
+    yield from blocks_of([piece for piece in inside if piece.left < gutter])
+    yield from blocks_of([piece for piece in inside if piece.left >= gutter])
+    yield from blocks_of([piece for row in rows[last:] for piece in row])
+
+
+def _column_band(rows: Sequence[Row]) -> tuple[int, int, float] | None:
+    """The longest band of rows with prose on both sides of a gutter: first row, row after the last, middle of the gutter."""
+    tried: list[_Band] = []
+    for start, row in enumerate(rows):
+        for one, other in pairwise(row):
+            if not any(first <= start < last and one.right <= gutter <= other.left for first, last, gutter in tried):
+                tried.append(_band_from(rows, start, one.right, other.left))
+    bands = [band for band in tried if _parts_prose(rows, band)]
+    return max(bands, key=lambda band: band[1] - band[0], default=None)
+
+
+_Band = tuple[int, int, float]
+
+
+def _band_from(rows: Sequence[Row], start: int, low: float, high: float) -> _Band:
+    """How far up and down the white between two pieces of a row reaches."""
+    end, first = start, start
+    for step, numbers in ((1, range(start, len(rows))), (-1, range(start - 1, -1, -1))):
+        for number in numbers:
+            free = _free(rows[number], low, high)
+            if free is None:
+                break
+            low, high = free
+            if step > 0:
+                end = number + 1
+            else:
+                first = number
+    return first, end, (low + high) / 2
+
+
+def _parts_prose(rows: Sequence[Row], band: _Band) -> bool:
+    first, end, gutter = band
+    inside = [piece for row in rows[first:end] for piece in row]
+    sides = [piece for piece in inside if piece.left < gutter], [piece for piece in inside if piece.left >= gutter]
+    return all(map(_is_prose, sides))
+
+
+def _free(row: Row, low: float, high: float) -> tuple[float, float] | None:
+    """What remains of a gutter beside a row, None if nothing that could be one."""
+    for piece in row:
+        middle = (low + high) / 2
+        if piece.right <= middle:
+            low = max(low, piece.right)
+        elif piece.left >= middle:
+            high = min(high, piece.left)
+        elif piece.left - low > high - piece.right:
+            high = piece.left
+        else:
+            low = piece.right
+    size = max(piece.size for piece in row)
+    return (low, high) if high - low >= GUTTER * size else None
+
+
+def _is_prose(pieces: Sequence[Piece]) -> bool:
+    if len(rows_of(pieces)) < MIN_COLUMN_LINES:
+        return False
+    if 3 * sum(map(_has_leader, pieces)) >= len(pieces):
+        return True
+    running = sum(piece.placed[0].one.text.islower() for piece in pieces)
+    capitals = not any(one.one.text.islower() for piece in pieces for one in piece.placed)
+    if running < MIN_RUNNING_LINES * len(pieces) and not capitals:
+        return False
+    return sum(piece.words for piece in pieces) / len(pieces) > MIN_WORDS_OF_PROSE
+
+
+def _has_leader(piece: Piece) -> bool:
+    """Whether dots lead from an entry of a list to its number: such a line belongs to nothing beside it."""
+    return LEADER in "".join(one.one.text for one in piece.placed)

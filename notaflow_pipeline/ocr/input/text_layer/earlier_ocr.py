@@ -1,0 +1,78 @@
+"""An earlier OCR of a page, and the lines of its image by which it is judged.
+
+Those with figures come first, wherever they stand: an amount or a lot that is wrong does more harm than a word.
+"""
+
+from collections.abc import Sequence
+
+from PIL import Image
+
+from notaflow_pipeline.ocr.input.loaded_page import EarlierOcr
+from notaflow_pipeline.ocr.input.text_layer.layer_order import LayerLine
+
+STRIP_SHARE = 0.2
+"""Of a page's height: how much of it is read to compare it with an earlier OCR."""
+
+MIN_STRIP_LINES = 5
+
+BESIDE = 1.0
+"""Heights of a line: so much beside its ends belongs to it."""
+
+Size = tuple[float, float]
+
+
+def earlier_ocr(image: Image.Image, lines: Sequence[LayerLine], page_size: Size) -> EarlierOcr:
+    """An earlier OCR's lines (in displayed points) with some of them cut out of the page's image and put together."""
+    chosen = sorted(_chosen(lines, STRIP_SHARE * page_size[1]), key=lambda line: line.top)
+    scale = image.width / page_size[0]
+    cut = [(line, _pixel_box(_band_of(line, lines, page_size[1]), scale, image)) for line in chosen]
+    cut = [(line, box) for line, box in cut if box[0] < box[2] and box[1] < box[3]]
+    strip = Image.new("L", (image.width, max(1, sum(box[3] - box[1] for _, box in cut))), _paper(image))
+    top = 0
+    for _, box in cut:
+        strip.paste(image.crop(box), (box[0], top))
+        top += box[3] - box[1]
+    strip.info = dict(image.info)
+    return EarlierOcr(tuple(lines), strip, tuple(word.text for line, _ in cut for word in line.words))
+
+
+def _chosen(lines: Sequence[LayerLine], height: float) -> list[LayerLine]:
+    """The lines with most figures, up to a height; longer ones first among equals."""
+    chosen: list[LayerLine] = []
+    for line in sorted(lines, key=_figures, reverse=True):
+        height -= line.bottom - line.top
+        if height < 0 and len(chosen) >= MIN_STRIP_LINES:
+            break
+        chosen.append(line)
+    return chosen
+
+
+def _figures(line: LayerLine) -> tuple[int, int]:
+    return sum(map(str.isdigit, line.text)), len(line.text)
+
+
+def _band_of(line: LayerLine, lines: Sequence[LayerLine], page_height: float) -> tuple[float, float, float, float]:
+    """A line up to the middle of the white between it and the next ones above and below."""
+    left, right = _ends(line)
+    beside = [other for other in lines if _ends(other)[0] < right and _ends(other)[1] > left]
+    middle, reach = (line.top + line.bottom) / 2, BESIDE * (line.bottom - line.top)
+    above = max((other.bottom for other in beside if other.bottom <= middle), default=0.0)
+    below = min((other.top for other in beside if other.top >= middle), default=page_height)
+    top, bottom = max((above + line.top) / 2, line.top - reach), min((line.bottom + below) / 2, line.bottom + reach)
+    return left - reach, min(top, line.top), right + reach, max(bottom, line.bottom)
+
+
+def _ends(line: LayerLine) -> tuple[float, float]:
+    return min(word.left for word in line.words), max(word.right for word in line.words)
+
+
+def _pixel_box(box: tuple[float, float, float, float], scale: float, image: Image.Image) -> tuple[int, int, int, int]:
+    left, right = (min(max(round(side * scale), 0), image.width) for side in (box[0], box[2]))
+    top, bottom = (min(max(round(side * scale), 0), image.height) for side in (box[1], box[3]))
+    return left, top, right, bottom
+
+
+def _paper(image: Image.Image) -> int:
+    """The page's most frequent grey."""
+    counts = image.reduce(8).histogram()
+    return counts.index(max(counts))

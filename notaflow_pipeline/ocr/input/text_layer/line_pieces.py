@@ -1,0 +1,153 @@
+"""Pieces of lines: characters on one baseline, in the direction in which they run, cut where the white is wide.
+
+A content stream may hold letters with accents after those without, and the cells of a row far from each other. So a line is
+what stands at one height, whatever the order in which it was drawn.
+"""
+
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+from notaflow_pipeline.ocr.input.text_layer.characters import Character
+
+SAME_LINE = 0.4
+"""Of the print height: what differs less in height stands on one line. Superscripts are raised by a third."""
+
+NEW_WORD = 0.18
+"""Of the print height: a wider gap between two characters that do not follow each other in the content is a space."""
+
+TORN_WORD = 1.0
+"""A gap of so many print heights parts words that the content does not part."""
+
+WIDE_GAP = 1.5
+"""A gap of so many line heights between two words of a line is one between columns, and stays visible."""
+
+GUTTER = 0.8
+"""Of the print height: how wide the white between two columns is at least, and a gap between two texts of a line that do
+not follow each other in the content."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A character in the coordinates of its direction: `x` along the line, `y` across it, downward."""
+
+    one: Character
+    x: float
+    y: float
+    left: float
+    right: float
+    top: float
+    bottom: float
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Characters that follow each other on one line without a wide gap."""
+
+    placed: list[Placed]
+
+    @cached_property
+    def words(self) -> int:
+        """How many words with letters it has; the figures of an index are no prose."""
+        starts = [self.placed[0], *(one for before, one in pairwise(self.placed) if is_parted(before, one))]
+        return sum(one.one.text.isalpha() for one in starts)
+
+    @property
+    def left(self) -> float:
+        """Where it begins along its line."""
+        return self.placed[0].left
+
+    @property
+    def right(self) -> float:
+        """Where it ends along its line."""
+        return self.placed[-1].right
+
+    @cached_property
+    def y(self) -> float:
+        """The height of its baseline, downward."""
+        return statistics.median(one.y for one in self.placed)
+
+    @cached_property
+    def size(self) -> float:
+        """The height of its print."""
+        return statistics.median(one.one.size for one in self.placed)
+
+
+Row = list[Piece]
+
+
+def _placed(one: Character, angle: int) -> Placed:
+    cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    corners = [(one.left, one.top), (one.right, one.top), (one.left, one.bottom), (one.right, one.bottom)]
+    along = [x * cos + y * sin for x, y in corners]
+    across = [y * cos - x * sin for x, y in corners]
+    x, y = one.x * cos + one.y * sin, one.y * cos - one.x * sin
+    return Placed(one, x, y, min(along), max(along), min(across), max(across))
+
+
+def pieces_of(characters: Sequence[Character], angle: int) -> Iterator[Piece]:
+    """Lines of the whole page, each cut at its wide gaps."""
+    for line in _on_one_baseline([_placed(one, angle) for one in characters]):
+        piece = [line[0]]
+        for before, one in pairwise(line):
+            consecutive = one.one.index == before.one.index + 1
+            wide = WIDE_GAP if consecutive else GUTTER
+            if one.left - before.right > wide * max(before.one.size, one.one.size):
+                yield Piece(piece)
+                piece = []
+            piece.append(one)
+        yield Piece(piece)
+
+
+def _on_one_baseline(placed: list[Placed]) -> Iterator[list[Placed]]:
+    """Runs of the content stream joined to lines, each sorted from left to right."""
+    runs: list[list[Placed]] = []
+    for one in placed:
+        last = runs[-1][-1] if runs else None
+        level = last is not None and abs(one.y - last.y) <= SAME_LINE * max(one.one.size, last.one.size)
+        if last is None or not level or one.one.follows == "\n" or one.x < last.x - last.one.size:
+            runs.append([])
+        runs[-1].append(one)
+    lines: list[tuple[float, float, list[Placed]]] = []
+    open_lines: list[int] = []
+    for y, size, run in sorted(((_level(run), _size(run), run) for run in runs), key=lambda item: item[:2]):
+        open_lines = [number for number in open_lines if y - lines[number][0] <= 2 * max(size, lines[number][1])]
+        near = [number for number in open_lines if abs(lines[number][0] - y) <= SAME_LINE * min(lines[number][1], size)]
+        if near:
+            best = min(near, key=lambda number: abs(lines[number][0] - y))
+            lines[best][2].extend(run)
+        else:
+            open_lines.append(len(lines))
+            lines.append((y, size, list(run)))
+    for _, _, line in lines:
+        yield sorted(line, key=lambda one: (one.x, one.right))
+
+
+def _level(run: list[Placed]) -> float:
+    return statistics.median(one.y for one in run)
+
+
+def _size(run: list[Placed]) -> float:
+    return statistics.median(one.one.size for one in run)
+
+
+def is_parted(before: Placed, one: Placed) -> bool:
+    """Whether a word ends between two neighbours of a line."""
+    gap, size = one.left - before.right, max(before.one.size, one.one.size)
+    if one.one.index == before.one.index + 1:
+        return bool(one.one.follows) or gap > TORN_WORD * size
+    return gap > NEW_WORD * size
+
+
+def rows_of(pieces: Sequence[Piece]) -> list[Row]:
+    """Pieces by their heights, each row from left to right."""
+    rows: list[Row] = []
+    for piece in sorted(pieces, key=lambda piece: piece.y):
+        if rows and piece.y - rows[-1][0].y <= SAME_LINE * min(piece.size, rows[-1][0].size):
+            rows[-1].append(piece)
+        else:
+            rows.append([piece])
+    return [sorted(row, key=lambda piece: piece.left) for row in rows]

@@ -1,0 +1,165 @@
+"""Where on a page there is ink that no word of its text layer accounts for and that may be text.
+
+Rules, frames and filled areas are no text: whatever runs straight for longer than a letter is wide is left out. The rest
+is gathered in regions, each to be read by OCR.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from notaflow_pipeline.ocr.input.pdf.page_pixels import Pixels
+
+LONG_RUN = 40
+"""Pixels at 100 dpi (10 mm): a straight run of ink of this length is a rule or an area, not a letter."""
+
+CELL = 8
+"""Pixels: ink is counted in squares of this side (2 mm)."""
+
+MIN_CELL_INK = 3
+"""Pixels of ink that a square with a part of a letter has at least."""
+
+GROUP = 2
+"""Squares a side that are taken together when ink is gathered in regions, which takes a quarter of the time."""
+
+REACH = 3
+"""Groups of squares: ink that is nearer than so many to other ink belongs to one region (12 mm: the next paragraph)."""
+
+MIN_WIDTH, MIN_HEIGHT = 12, 6
+"""Pixels: a smaller region is a bullet, a dash or a dotted line."""
+
+MIN_TALL_ROWS, MIN_TALL_CELLS = 4, 2
+"""Rows of pixels with ink in a square, and squares of a region that have so many: dashes and drawn underscores have fewer."""
+
+MIN_INK = 30
+"""Pixels of ink in a region that can be a word."""
+
+PAPER_BLOCK = 24
+
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom; pixels."""
+
+
+@dataclass(frozen=True)
+class Ink:
+    """Which squares of a page have ink that may be text, and in which it is as high as a letter; by row and column."""
+
+    cells: NDArray[np.bool_]
+    tall: NDArray[np.bool_]
+    pixels: NDArray[np.bool_]
+
+
+def ink_of(pixels: Pixels, contrast: int) -> Ink:
+    """The ink of a page that differs from its paper by at least `contrast` of 255."""
+    ink = np.abs(pixels.astype(np.int16) - _paper(pixels).astype(np.int16)) >= contrast
+    ink &= ~(_long_runs(ink) | _long_runs(ink.T).T)
+    squares = _squares(ink)
+    cells: NDArray[np.bool_] = squares.sum(axis=(1, 3)) >= MIN_CELL_INK
+    tall: NDArray[np.bool_] = squares.any(axis=3).sum(axis=1) >= MIN_TALL_ROWS
+    return Ink(cells, tall, ink)
+
+
+def unread_regions(ink: Ink, covered: Iterable[Box] = ()) -> list[Box]:
+    """Boxes around the ink outside of `covered`, those that lie near each other joined."""
+    cells = ink.cells & ~_covered_cells(ink, covered)
+    rows, columns = cells.shape
+    padded = np.pad(cells, ((0, rows % GROUP), (0, columns % GROUP)))
+    groups: NDArray[np.bool_] = padded.reshape(padded.shape[0] // GROUP, GROUP, -1, GROUP).max(axis=(1, 3))
+    found = [_pixel_box(box) for box in _groups(groups)]
+    return [box for box in _joined(found) if _may_be_text(ink, box)]
+
+
+def covered_share(ink: Ink, covered: Sequence[Box]) -> float:
+    """The share of the ink's squares that lie in the boxes; 0 without any ink."""
+    total = int(ink.cells.sum())
+    return float((ink.cells & _covered_cells(ink, covered)).sum()) / total if total else 0.0
+
+
+def _paper(pixels: Pixels) -> Pixels:
+    """The lighter of the usual greys around each pixel; inside of a dark area the area's own grey."""
+    height, width = pixels.shape
+    padded = np.pad(pixels, ((0, -height % PAPER_BLOCK), (0, -width % PAPER_BLOCK)), mode="edge")
+    rows, columns = padded.shape[0] // PAPER_BLOCK, padded.shape[1] // PAPER_BLOCK
+    squares = padded.reshape(rows, PAPER_BLOCK, columns, PAPER_BLOCK).swapaxes(1, 2).reshape(rows, columns, -1)
+    usual = np.quantile(squares[:, :, ::5], 0.75, axis=2, method="nearest").astype(np.uint8)
+    return usual.repeat(PAPER_BLOCK, axis=0).repeat(PAPER_BLOCK, axis=1)[:height, :width]
+
+
+def _long_runs(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Pixels that lie in a horizontal run of at least `LONG_RUN`."""
+    height, width = ink.shape
+    if width < LONG_RUN:
+        return np.zeros_like(ink)
+    sums = np.zeros((height, width + 1), dtype=np.int32)
+    np.cumsum(ink, axis=1, out=sums[:, 1:])
+    starts = (sums[:, LONG_RUN:] - sums[:, :-LONG_RUN]) == LONG_RUN
+    marks = np.zeros((height, width + 1), dtype=np.int32)
+    marks[:, : starts.shape[1]] += starts
+    marks[:, LONG_RUN : LONG_RUN + starts.shape[1]] -= starts
+    return marks.cumsum(axis=1)[:, :width] > 0
+
+
+def _squares(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The pixels by row of squares, row in the square, column of squares and column in the square."""
+    height, width = ink.shape
+    padded = np.pad(ink, ((0, -height % CELL), (0, -width % CELL)))
+    return padded.reshape(padded.shape[0] // CELL, CELL, -1, CELL)
+
+
+def _covered_cells(ink: Ink, covered: Iterable[Box]) -> NDArray[np.bool_]:
+    cells = np.zeros_like(ink.cells)
+    for left, top, right, bottom in covered:
+        cells[max(0, top // CELL) : -(-bottom // CELL), max(0, left // CELL) : -(-right // CELL)] = True
+    return cells
+
+
+def _groups(cells: NDArray[np.bool_]) -> list[Box]:
+    """Boxes (in groups) around the squares that are connected over gaps of less than `REACH`."""
+    left = {(int(row), int(column)) for row, column in zip(*np.nonzero(cells), strict=True)}
+    around = [(dy, dx) for dy in range(-REACH, REACH + 1) for dx in range(-REACH, REACH + 1)]
+    boxes = []
+    while left:
+        waiting = [left.pop()]
+        box = (waiting[0][1], waiting[0][0], waiting[0][1] + 1, waiting[0][0] + 1)
+        while waiting:
+            row, column = waiting.pop()
+            box = min(box[0], column), min(box[1], row), max(box[2], column + 1), max(box[3], row + 1)
+            for dy, dx in around:
+                if (near := (row + dy, column + dx)) in left:
+                    left.remove(near)
+                    waiting.append(near)
+        boxes.append(box)
+    return boxes
+
+
+def _pixel_box(box: Box) -> Box:
+    left, top, right, bottom = (side * CELL * GROUP for side in box)
+    return left, top, right, bottom
+
+
+def _joined(boxes: Sequence[Box]) -> list[Box]:
+    """Boxes that overlap made one."""
+    joined: list[Box] = []
+    for box in boxes:
+        now = box
+        while touching := [other for other in joined if _touch(now, other)]:
+            joined = [other for other in joined if other not in touching]
+            for other in touching:
+                now = min(now[0], other[0]), min(now[1], other[1]), max(now[2], other[2]), max(now[3], other[3])
+        joined.append(now)
+    return sorted(joined, key=lambda box: (box[1], box[0]))
+
+
+def _touch(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _may_be_text(ink: Ink, box: Box) -> bool:
+    left, top, right, bottom = box
+    rows, columns = np.nonzero(ink.pixels[top:bottom, left:right])
+    tall = ink.tall[top // CELL : bottom // CELL, left // CELL : right // CELL].sum()
+    if len(rows) < MIN_INK or tall < MIN_TALL_CELLS:
+        return False
+    return bool(np.ptp(columns) + 1 >= MIN_WIDTH and np.ptp(rows) + 1 >= MIN_HEIGHT)

@@ -1,0 +1,93 @@
+"""How does a page lie: on its side, or askew?
+
+Told from pixels alone, before anything is read; that a page stands on its head shows in what is read (`recognising`).
+"""
+
+from itertools import pairwise
+
+from PIL import Image, ImageOps
+
+from notaflow_pipeline.ocr.input.images.grey_levels import quantile, sample
+
+ANGLES = range(-8, 9)
+"""Degrees; a page that lies further askew was put there on purpose."""
+
+LEAST_SKEW_DEGREES = 1.0
+
+LEAST_SKEW_GAIN = 1.15
+
+SIDEWAYS_RATIO = 1.3
+
+
+def lies_on_its_side(image: Image.Image) -> bool:
+    """Whether lines of text run up and down: columns of pixels then differ more from their neighbours than rows do.
+
+    On the 40 corpus pages they differ at most 0.94 times as much. Where they come near, both are looked at along the
+    angle at which they differ most, because the lines of a skewed page run across its rows.
+    """
+    ink = _ink_sample(image, 600)
+    lying = ink.transpose(Image.Transpose.ROTATE_90)
+    if _profile_power(lying, 0) < 0.5 * _profile_power(ink, 0):
+        return False
+    return _greatest_power(lying) > SIDEWAYS_RATIO * _greatest_power(ink)
+
+
+def skew_degrees(image: Image.Image, least: float = LEAST_SKEW_DEGREES) -> float:
+    """By how much a page must be turned (counter-clockwise) for its lines to be level; 0 below `least`.
+
+    The angle at which the rows of a small copy differ most (projection profile): W. Postl, 1986. 30 ms. On the 40 corpus
+    pages turned by 3, 5 and 7 degrees either way it differs by a quarter of a degree at most from what they have as they
+    are; on copies of 600 pixels in place of 900 one of these 240 was missed by 7 degrees. Small angles are left alone:
+    deskewing whatever the angle was measured before (reference measurement 4.5) to take 30 pages from 0.169 to 0.174. On
+    the corpus, which lies nearly straight, it changes nothing; what askew pages gain is in `--variants`.
+    """
+    ink = _ink_sample(image, 900)
+    best = max(ANGLES, key=lambda angle: _profile_power(ink, angle))
+    fine = max((best + step for step in (-0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75)), key=lambda a: _profile_power(ink, a))
+    level = _profile_power(ink, 0)
+    gain = _profile_power(ink, fine) / level if level else 1.0
+    return fine if abs(fine) >= least and gain > LEAST_SKEW_GAIN else 0.0
+
+
+def profile_power(image: Image.Image) -> float:
+    """How much the rows of a page differ from their neighbours: most where its lines are level."""
+    return _profile_power(_ink_sample(image, 900), 0)
+
+
+def turned(image: Image.Image, degrees: float) -> Image.Image:
+    """The page turned counter-clockwise, on white."""
+    return image.rotate(degrees, Image.Resampling.BILINEAR, expand=True, fillcolor=255)
+
+
+def laid_straight(image: Image.Image) -> Image.Image:
+    """A page of ruled lines, turned by however little it is askew."""
+    skew = skew_degrees(image, 0.25)
+    return turned(image, skew) if skew else image
+
+
+def _greatest_power(ink: Image.Image) -> float:
+    return max(_profile_power(ink, angle) for angle in ANGLES)
+
+
+def _profile_power(ink: Image.Image, degrees: float) -> float:
+    level = ink.rotate(degrees, Image.Resampling.NEAREST) if degrees else ink
+    return _unevenness(level.resize((1, level.height), Image.Resampling.BOX).tobytes())
+
+
+def _unevenness(profile: bytes) -> float:
+    return sum((one - other) ** 2 for one, other in pairwise(profile)) / max(1, len(profile))
+
+
+def _ink_sample(image: Image.Image, longest: int) -> Image.Image:
+    """A small negative of a page without its margins, in which the darkest ink is as light as can be, the paper black.
+
+    Faint pages come out as strong as others; edges, holes and shadows at the margins stay out.
+    """
+    width, height = image.size
+    inner = image.crop((width // 12, height // 12, width - width // 12, height - height // 12))
+    negative = ImageOps.invert(sample(inner, longest))
+    counts = negative.histogram()
+    paper, ink = quantile(counts, 0.5), quantile(counts, 0.99)
+    floor = paper + 0.3 * (ink - paper)
+    span = max(ink - floor, 1.0)
+    return negative.point([min(255, max(0, round(255 * (value - floor) / span))) for value in range(256)])

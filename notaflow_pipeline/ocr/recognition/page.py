@@ -1,0 +1,132 @@
+"""Reads one page: plans it, reads it once, and again only where that pays; the best of the passes is the result.
+
+`recognition` holds the parts. `benchmarks/quality.py` prints what each decision of the policy costs and gains.
+"""
+
+from dataclasses import replace
+
+from PIL import Image
+
+from notaflow_pipeline.ocr.cpu_time import cpu_seconds
+from notaflow_pipeline.ocr.engine import NOTHING, Engine, Recognition, WordEngine
+from notaflow_pipeline.ocr.engines.interface import recognition_of
+from notaflow_pipeline.ocr.preprocessing.preprocess import (
+    FINE_DPI,
+    NO_STEPS,
+    Prepared,
+    as_it_lay,
+    at_resolution,
+    is_blank,
+)
+from notaflow_pipeline.ocr.recognition.alternative_passes import best_of_all_ways
+from notaflow_pipeline.ocr.recognition.coverage import LOW_COVERAGE, ink_coverage
+from notaflow_pipeline.ocr.recognition.figure_rows import with_finer_rows
+from notaflow_pipeline.ocr.recognition.language import is_in_another
+from notaflow_pipeline.ocr.recognition.missed_lines import with_missed_lines
+from notaflow_pipeline.ocr.recognition.page_plan import Plan, plan
+from notaflow_pipeline.ocr.recognition.pass_runner import PassRunner
+from notaflow_pipeline.ocr.recognition.passes import DEFAULT_POLICY, Policy, Try
+from notaflow_pipeline.ocr.recognition.reading_order import ordered_words
+from notaflow_pipeline.ocr.recognition.rotation import read_strip, reads_better_as_it_lay, upright
+from notaflow_pipeline.ocr.recognition.tables import read_table, with_finer_figures
+from notaflow_pipeline.ocr.recognition.thousands_separators import with_thousands_apart
+from notaflow_pipeline.ocr.recognition.unsure_words import with_unsure_words_read_again
+from notaflow_pipeline.ocr.recognition.word_places import words_on_page
+from notaflow_pipeline.ocr.recognition.words import MIN_TYPED_INCHES, character_inches, figures_share, is_table
+
+MIN_CONFIDENCE = 25.0
+"""What is read off a photograph or a texture has less; no text is better than such a text."""
+
+SURE_IN_THE_OTHER_LANGUAGE = 95.0
+"""A typed English deed was read by our French model with a confidence of 91, and an amount with a letter in it; with English
+beside it 94, and right. Blurred pages gain more: error rates of 0.064 and 0.029 where the confidence was 64."""
+
+MOSTLY_FIGURES = 0.5
+"""Of the letters and figures of a page, above which its language matters little."""
+
+
+def read_page(
+    image: Image.Image,
+    dpi: int | None,
+    engine: Engine,
+    timeout_seconds: float,
+    policy: Policy = DEFAULT_POLICY,
+) -> Recognition:
+    """Read a grey (mode `L`) page that is upright by its tags.
+
+    `dpi` is what the file says; wrong or absent does no harm. `timeout_seconds` are CPU seconds of this process. Engines
+    that do not say where words stand read the page as it is. Raises `DocumentFailure` and `EngineUnavailable` as the
+    engine does.
+    """
+    if not isinstance(engine, WordEngine):
+        return engine.recognise(image, dpi, timeout_seconds)
+    if is_blank(image):
+        return NOTHING
+    planned = plan(image, dpi, policy.steps, policy.first_dpi)
+    if planned is None:
+        return NOTHING
+    runner = PassRunner(engine, cpu_seconds() + timeout_seconds, policy)
+    return _recognised(runner, image, dpi, planned)
+
+
+def _recognised(runner: PassRunner, image: Image.Image, dpi: int | None, planned: Plan) -> Recognition:
+    """The best of the passes; where it leaves doubts, one more is made over the page as it came."""
+    found = _best_of_prepared(runner, planned)
+    coverage = ink_coverage(found.prepared.image, found.words)
+    is_low = coverage is not None and coverage < LOW_COVERAGE
+    if runner.policy.plain_pass and (runner.is_doubtful(found) or is_low):
+        plain = Prepared(image, dpi, image, dpi, NO_STEPS)
+        better = runner.better(found, plain, runner.languages.plain)
+        if better is not found:
+            found, coverage = better, ink_coverage(image, better.words)
+    return replace(_result(found, runner.passes), coverage=coverage)
+
+
+def _best_of_prepared(runner: PassRunner, planned: Plan) -> Try:
+    found = _first(runner, planned)
+    if planned.pictures:
+        return found
+    found = upright(runner, found)
+    if planned.fine_figures:
+        found = with_finer_figures(runner, found)
+    if _may_be_in_another_language(runner, found):
+        found = runner.better(found, found.prepared, runner.languages.all)
+    if runner.is_doubtful(found):
+        found = best_of_all_ways(runner, found)
+    found = with_missed_lines(runner, with_finer_rows(runner, found))
+    return with_unsure_words_read_again(runner, found)
+
+
+def _first(runner: PassRunner, planned: Plan) -> Try:
+    """The first pass over the whole page, after a strip of it told its language, its print, and which way up it lies."""
+    prepared = planned.prepared
+    if prepared.quarter_turns and reads_better_as_it_lay(runner, prepared):
+        prepared = as_it_lay(prepared)
+    if not runner.policy.strip:
+        return runner.run_or_as_column(prepared)
+    prepared, words = read_strip(runner, prepared)
+    if runner.languages.print != runner.languages.plain and is_in_another(words, runner.languages.plain):
+        runner.languages = runner.languages.with_all()
+    inches = character_inches(words, prepared.dpi)
+    if is_table(words):
+        return read_table(runner, prepared, inches, fine_figures=planned.fine_figures)
+    if planned.coarsened and inches < MIN_TYPED_INCHES:
+        prepared = at_resolution(prepared, FINE_DPI)
+    return runner.run_or_as_column(prepared)
+
+
+def _may_be_in_another_language(runner: PassRunner, found: Try) -> bool:
+    languages = runner.languages
+    return (
+        languages.first != languages.all
+        and figures_share(found.words) <= MOSTLY_FIGURES
+        and found.confidence < SURE_IN_THE_OTHER_LANGUAGE
+        and is_in_another(found.words, languages.plain)
+    )
+
+
+def _result(best: Try, passes: int) -> Recognition:
+    words = best.words if best.confidence >= MIN_CONFIDENCE else []
+    words = with_thousands_apart(best.prepared.image, words)
+    words = ordered_words(words, *best.prepared.image.size)
+    return replace(recognition_of(words, passes), placed=words_on_page(words, best.prepared))

@@ -1,0 +1,45 @@
+"""Measures a page once: noise, ink, print height; what follows from that is decided in `planning`."""
+
+from dataclasses import dataclass
+
+from notaflow_pipeline.ocr.preprocessing.ink_measures import Texture, texture
+from notaflow_pipeline.ocr.preprocessing.noise import WORTH_REMOVING
+from notaflow_pipeline.ocr.preprocessing.preprocess import Prepared, is_blurred
+
+PATTERN_NOISE = 45.0
+"""A standard deviation, of 255 shades. No sensor has so much; fax machines and printers do, which make grey of black dots."""
+
+PRINT_OF_TABLES_PIXELS = 13
+"""At 150 dpi; the printed index pages among the samples have 8 to 13."""
+
+
+@dataclass(frozen=True)
+class PageMeasures:
+    """What a page looks like at the resolution of a first pass."""
+
+    noise: float
+    ink: Texture
+    blurred: bool
+    """Whether bringing it to that resolution blurs small print."""
+
+    @property
+    def is_small_print(self) -> bool:
+        """Whether numbers of a table could run together."""
+        return self.ink.print_height_pixels <= PRINT_OF_TABLES_PIXELS and not self.ink.speckled
+
+
+def is_noisy(noise: float) -> bool:
+    """Whether noise of a sensor is worth removing."""
+    return WORTH_REMOVING <= noise < PATTERN_NOISE
+
+
+def is_dithered(noise: float) -> bool:
+    """Whether the grey of a page with so much noise is made of black dots."""
+    return noise >= PATTERN_NOISE
+
+
+def measure(prepared: Prepared, noise: float) -> PageMeasures:
+    """Measure a prepared page; `noise` is what it had before it was prepared."""
+    look = texture(prepared.image)
+    small = look.print_height_pixels <= PRINT_OF_TABLES_PIXELS and not look.speckled
+    return PageMeasures(noise, look, small and is_blurred(prepared))

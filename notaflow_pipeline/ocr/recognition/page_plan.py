@@ -1,0 +1,95 @@
+"""Decides from a page's measures how it is prepared for its first pass, and whether there is anything to read."""
+
+from dataclasses import dataclass, replace
+
+from PIL import Image
+
+from notaflow_pipeline.ocr.preprocessing.ink_measures import has_no_ink
+from notaflow_pipeline.ocr.preprocessing.preprocess import (
+    FINE_DPI,
+    SMALL_PRINT_DPI,
+    TARGET_DPI,
+    Prepared,
+    Steps,
+    at_resolution,
+    is_blurred,
+    noise_of,
+    prepare,
+    smoother,
+    softer,
+    with_plain_paper,
+)
+from notaflow_pipeline.ocr.recognition.page_measures import PageMeasures, is_dithered, is_noisy, measure
+
+TINY_PRINT_PIXELS, TINY_PRINT_DPI = 7, 300
+"""At 150 dpi: print of 4.5 points, whose strokes look like specks there."""
+
+VERY_SMALL_PRINT_PIXELS = 9
+"""At 150 dpi: print of six points, and figures of eight."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a page is read first.
+
+    `pictures` says that there is more picture than text, `fine_figures` that the print is so small that a table's numbers
+    could run together, `coarsened` that the page has little more pixels than it is read with, which blurs thin strokes.
+    """
+
+    prepared: Prepared
+    pictures: bool = False
+    fine_figures: bool = False
+    coarsened: bool = False
+
+
+def plan(image: Image.Image, dpi: int | None, steps: Steps, first_dpi: int | None = None) -> Plan | None:
+    """Prepare a page for its first pass; None if it is surely blank. `first_dpi` overrides the choice of a resolution."""
+    target_dpi = first_dpi or TARGET_DPI
+    plain_steps = replace(steps, denoise=False)
+    noise = noise_of(Prepared(image, target_dpi, image, dpi, steps)) if steps.denoise else 0.0
+    if is_dithered(noise):
+        prepared = softer(image, dpi, plain_steps, target_dpi)
+    else:
+        prepared = prepare(image, dpi, steps if is_noisy(noise) else plain_steps, target_dpi)
+    # what is left of noise is specks
+    looked_at = smoother(prepared) if is_noisy(noise) else prepared
+    if steps.background and has_no_ink(looked_at.image, noise):
+        return None
+    measures = measure(prepared, noise)
+    if first_dpi is None and steps.scale and (finer := _finer_dpi(measures)):
+        prepared = at_resolution(prepared, finer)
+        measures = replace(measure(prepared, noise), blurred=measures.blurred)
+    if measures.ink.speckled:
+        clean = _without_specks(image, dpi, prepared, measures)
+        if clean is None:
+            return None
+        prepared, measures = clean, measure(clean, measures.noise)
+    fine_figures = measures.blurred or measures.is_small_print
+    coarsened = steps.scale and first_dpi is None and is_blurred(prepared)
+    return Plan(prepared, measures.ink.solid, fine_figures, coarsened)
+
+
+def _finer_dpi(measures: PageMeasures) -> int | None:
+    """A higher resolution than that of the first pass, where the print needs one."""
+    if is_dithered(measures.noise):
+        return None
+    if measures.ink.print_height_pixels <= TINY_PRINT_PIXELS and measures.ink.speckled:
+        return TINY_PRINT_DPI
+    if measures.ink.print_height_pixels <= VERY_SMALL_PRINT_PIXELS or (measures.ink.small and measures.blurred):
+        return SMALL_PRINT_DPI
+    return FINE_DPI if measures.ink.small or measures.blurred else None
+
+
+def _without_specks(image: Image.Image, dpi: int | None, prepared: Prepared, measures: PageMeasures) -> Prepared | None:
+    """The page without single dark pixels; where those are a pattern, such as hatching, softened until they run together.
+
+    None where nothing is left that could be read.
+    """
+    clean = smoother(prepared)
+    after = measure(clean, measures.noise).ink
+    if not (after.speckled or after.solid or has_no_ink(clean.image)):
+        return clean
+    soft = softer(image, dpi, prepared.steps, prepared.dpi or TARGET_DPI)
+    if has_no_ink(soft.image, measures.noise):
+        return None
+    return replace(soft, image=with_plain_paper(soft.image))

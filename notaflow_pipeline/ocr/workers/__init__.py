@@ -1,0 +1,1 @@
+"""Worker processes: their pool, limits and sandbox, and the scheduling of pages over cores."""

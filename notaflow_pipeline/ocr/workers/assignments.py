@@ -1,0 +1,72 @@
+"""What a worker is asked to do: open a document, or read one page of it.
+
+Each task gives back its failure as a value and raises nothing, so that whatever travels between the processes is known
+to survive the journey. An exception that nobody foresaw is named by its type alone: its message could hold text.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from notaflow_pipeline.failures import FailureKind
+from notaflow_pipeline.ocr.cpu_time import cpu_seconds
+from notaflow_pipeline.ocr.document import PageText
+from notaflow_pipeline.ocr.engine import Engine
+from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, out_of_memory
+from notaflow_pipeline.ocr.input.page_loading import load_page
+from notaflow_pipeline.ocr.input.probe import Opened, open_document
+from notaflow_pipeline.ocr.limits import Limits
+from notaflow_pipeline.ocr.recognition.layered_page import read_loaded_page
+
+Refusal = DocumentFailure | EngineUnavailable
+
+
+@dataclass(frozen=True)
+class PageRequest:
+    """One page that is to be read; `number` counts from 1, `coarse` asks for few pixels, see `load_page`."""
+
+    path: Path
+    opened: Opened
+    number: int
+    dpi: int
+    limits: Limits
+    coarse: bool = False
+
+
+def open_task(path: Path, limits: Limits) -> Opened | Refusal:
+    """Open a document."""
+    try:
+        return open_document(path, limits)
+    except DocumentFailure as failure:
+        return failure
+    except MemoryError:
+        return out_of_memory()
+    except Exception as error:  # noqa: BLE001 - see the module's first lines
+        return _unforeseen(error)
+
+
+def page_task(request: PageRequest, engine: Engine) -> PageText | Refusal:
+    """Load one page, and recognise what its text layer does not account for."""
+    began, deadline = time.monotonic(), cpu_seconds() + request.limits.page_seconds
+    try:
+        page = load_page(
+            request.path,
+            request.opened.format,
+            request.number,
+            request.dpi,
+            request.limits,
+            coarse=request.coarse,
+        )
+        return read_loaded_page(request.number, page, engine, began, deadline)
+    except (DocumentFailure, EngineUnavailable) as refusal:
+        return refusal
+    except MemoryError:
+        return out_of_memory()
+    except Exception as error:  # noqa: BLE001 - see the module's first lines
+        return _unforeseen(error)
+
+
+def _unforeseen(error: Exception) -> DocumentFailure:
+    return DocumentFailure(
+        FailureKind.CRASHED, f"The worker met an error that it does not know ({type(error).__name__}). Try again."
+    )

@@ -1,0 +1,249 @@
+"""How are documents read page by page, on all cores, within limits, without one harming another?
+
+Which page comes next, and when a document is done, belongs here; doing the work is `tasks`', and the processes that do
+it are `crew`'s and `workers`'.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from notaflow_pipeline.failures import FailureKind
+from notaflow_pipeline.ocr.document import DocumentText, PageSource, PageText
+from notaflow_pipeline.ocr.engine import Engine
+from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable
+from notaflow_pipeline.ocr.input.probe import Opened
+from notaflow_pipeline.ocr.limits import Limits
+from notaflow_pipeline.ocr.workers.pool import Crew, Job
+from notaflow_pipeline.ocr.workers.resource_limits import Allowance
+
+__all__ = ["DocumentText", "PageText", "Reader"]
+
+GRACE_SECONDS = 5.0
+"""CPU seconds after a page's limit when its worker is killed; until then the engine may end by itself and say more."""
+
+SPARE_FILE_BYTES = 64 * 1024**2
+"""What a worker may write into one file besides twice the largest page."""
+
+OPENING = 0
+"""The step before page 1."""
+
+TRIED_AGAIN = frozenset({FailureKind.TIMEOUT, FailureKind.CRASHED, FailureKind.ENGINE, FailureKind.OUT_OF_MEMORY})
+"""A page that failed from one of these is tried once more, with fewer pixels."""
+
+log = logging.getLogger(__name__)
+
+
+class Reader:
+    """Reads documents in worker processes; a context manager, which leaves no process behind.
+
+    Pages of all started documents share the workers, and the document that was started first goes first. Opening goes
+    before any page, because it is quick and shows what is to come. `page_seconds` of the limits bounds each page and
+    each opening, `document_seconds` all of them together. A page that fails is marked in the text and harms no other;
+    see `DocumentText.failure` for when it fails the document. The engine is pickled, so its class must not be defined
+    in `__main__`.
+    """
+
+    def __init__(self, engine: Engine, workers: int, limits: Limits | None = None, dpi: int = 300) -> None:
+        self._engine = engine
+        self._limits = limits or Limits()
+        self._dpi = dpi
+        self._crew = Crew(
+            workers,
+            scratch_bytes=workers * self._limits.page_pixels,  # a grey pixel is a byte
+            allowance=Allowance(self._limits.worker_bytes, 2 * self._limits.page_pixels + SPARE_FILE_BYTES),
+        )
+        self._lock = threading.Lock()
+        self._documents: list[_Document] = []
+
+    def __enter__(self) -> Self:
+        self._crew.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def check(self) -> None:
+        """Raise `EngineUnavailable` if nothing could be read here; cheap, and to be asked before a row is claimed."""
+        self._engine.check()
+
+    @property
+    def pages_waiting(self) -> int:
+        """Pages that are not finished, and documents that are not opened yet: how much work is in hand."""
+        with self._lock:
+            return sum(document.unfinished for document in self._documents)
+
+    def start(self, path: Path, on_page: Callable[[int, int], None] | None = None) -> Future[DocumentText]:
+        """Begin to read a document, and return at once.
+
+        The future gives the text, or raises `DocumentFailure` or `EngineUnavailable`. It can be cancelled until it is
+        done, which ends the document's running pages too. `on_page` is called after each page, with the pages done
+        and the pages that there are; it runs in another thread and should be quick.
+        """
+        self._crew.start()
+        document = _Document(path, on_page)
+        document.future.add_done_callback(partial(self._leave, document))
+        with self._lock:
+            self._documents.append(document)
+        self._share_out()
+        return document.future
+
+    def abandon(self, future: Future[DocumentText]) -> None:
+        """Read this document no further; its running pages end within a second. The same as cancelling the future."""
+        future.cancel()
+
+    def close(self) -> None:
+        """End everything now: no process is left, and the futures of unfinished documents are cancelled.
+
+        Not to be called from `on_page` or from a future's callback.
+        """
+        self._crew.close()
+        with self._lock:
+            documents = list(self._documents)
+        for document in documents:
+            document.future.cancel()
+
+    def _share_out(self) -> None:
+        """Give idle workers something to do, as long as there is any."""
+        while True:
+            with self._lock:
+                document = self._next_document()
+                worker = self._crew.take() if document else None
+                if document is None or worker is None:
+                    return
+                job = self._job(document, document.steps.popleft())
+            self._crew.work(worker, job)
+
+    def _next_document(self) -> "_Document | None":
+        waiting = [document for document in self._documents if document.steps]
+        unopened = (document for document in waiting if document.opened is None)
+        return next(unopened, waiting[0] if waiting else None)
+
+    def _job(self, document: "_Document", step: int) -> Job:
+        # with NumPy and all that works on images, which would slow the start of every command and run
+        from notaflow_pipeline.ocr.workers.assignments import PageRequest, open_task, page_task
+
+        seconds = (self._limits.page_seconds + GRACE_SECONDS, self._limits.idle_seconds)
+        then = partial(self._record, document, step, time.monotonic())
+        if document.opened is None:
+            return Job(document, *seconds, open_task, (document.path, self._limits), then)
+        coarse = step in document.tried_again
+        request = PageRequest(document.path, document.opened, step, self._dpi, self._limits, coarse)
+        return Job(document, *seconds, page_task, (request, self._engine), then)
+
+    def _record(self, document: "_Document", step: int, began: float, outcome: object, cpu_seconds: float) -> None:
+        """Take in what became of a step. The next ones are shared out before anybody is told, so no core waits."""
+        with self._lock:
+            document.spent_seconds += cpu_seconds
+            document.take_in(step, outcome, time.monotonic() - began)
+            if document.spent_seconds > self._limits.document_seconds:
+                document.give_up(self._limits)
+            done, finished = len(document.pages), document.opened and document.unfinished == 0
+        self._share_out()
+        with suppress(InvalidStateError):  # it may have been cancelled
+            if isinstance(outcome, EngineUnavailable):
+                document.future.set_exception(outcome)
+            elif document.refusal is not None:
+                document.future.set_exception(document.refusal)
+            else:
+                if step in document.pages:
+                    document.tell(done)
+                if finished:
+                    document.finish()
+
+    def _leave(self, document: "_Document", future: Future[DocumentText]) -> None:
+        """A document is done with, in whatever way: forget its remaining pages."""
+        with self._lock:
+            document.steps.clear()
+            if document in self._documents:
+                self._documents.remove(document)
+        if future.cancelled():
+            future.set_running_or_notify_cancel()  # otherwise `concurrent.futures.wait` waits for ever
+            self._crew.drop(document)
+        self._share_out()
+
+
+class _Document:
+    """A document that is being read; guarded by the reader's lock."""
+
+    def __init__(self, path: Path, on_page: Callable[[int, int], None] | None) -> None:
+        self.path = path
+        self.on_page = on_page
+        self.future: Future[DocumentText] = Future()
+        self.opened: Opened | None = None
+        self.refusal: DocumentFailure | None = None
+        self.steps = deque([OPENING])
+        self.tried_again: set[int] = set()
+        self.pages: dict[int, PageText] = {}
+        self.spent_seconds = 0.0
+
+    @property
+    def unfinished(self) -> int:
+        """Pages that are not finished; one before it is known how many there are."""
+        return self.opened.pages - len(self.pages) if self.opened else 1
+
+    def take_in(self, step: int, outcome: object, seconds: float) -> None:
+        """Note what became of a step, and which ones it leads to."""
+        match outcome:
+            case Opened():
+                self.opened = outcome
+                self.steps.extend(range(1, outcome.pages + 1))
+            case PageText():
+                self.pages.setdefault(step, outcome)
+            case DocumentFailure() if outcome.kind in TRIED_AGAIN and step not in self.tried_again:
+                self.tried_again.add(step)
+                self.steps.append(step)
+            case DocumentFailure() if step == OPENING:
+                self.refusal = outcome
+            case DocumentFailure():
+                self.pages.setdefault(step, _failed_page(step, outcome, seconds))
+            case _:
+                self.steps.clear()
+
+    def give_up(self, limits: Limits) -> None:
+        """Begin no more pages: those that were not begun count as failed."""
+        late = DocumentFailure(
+            FailureKind.TIMEOUT,
+            f"The document had taken {limits.document_seconds:.0f} s of CPU time before this page's turn came. "
+            "Split it, or raise the limit.",
+        )
+        while self.steps:
+            step = self.steps.popleft()
+            if step == OPENING:
+                self.refusal = late
+            else:
+                self.pages.setdefault(step, _failed_page(step, late, 0.0))
+
+    def finish(self) -> None:
+        """Settle the future, once all pages are there."""
+        pages = tuple(self.pages[number] for number in sorted(self.pages))
+        incomplete, unread = (self.opened.incomplete, self.opened.unread) if self.opened else (False, ())
+        text = DocumentText(pages, incomplete=incomplete, unread=unread)
+        failure = text.failure
+        if failure is None:
+            self.future.set_result(text)
+        else:
+            self.future.set_exception(failure)
+
+    def tell(self, done: int) -> None:
+        """Report progress. A listener that fails is no reason to lose the document."""
+        if self.on_page is None or self.opened is None or self.future.done():
+            return
+        try:
+            self.on_page(done, self.opened.pages)
+        except Exception:
+            log.exception("A listener failed after page %d of %d", done, self.opened.pages)
+
+
+def _failed_page(number: int, failure: DocumentFailure, seconds: float) -> PageText:
+    return PageText(number, "", 0, None, seconds, passes=0, source=PageSource.FAILED, failure=failure)

@@ -1,0 +1,111 @@
+"""Which models pages are read with: the system's, and ours for French typescript unless the environment names others."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from notaflow_pipeline.ocr.engine import Segmentation, TesseractEngine, TesserocrEngine, WordEngine
+from notaflow_pipeline.ocr.engines import model_files, tesseract_library
+from notaflow_pipeline.ocr.engines.words import Word
+from notaflow_pipeline.ocr.failures import EngineUnavailable
+from notaflow_pipeline.ocr.recognition.page import read_page
+from notaflow_pipeline_tests.ocr.samples import SENTENCE, act_page, index_page, page_image
+
+BOTH = pytest.mark.parametrize("engine", [TesserocrEngine, TesseractEngine])
+OURS = "fra-typescript-1"
+
+
+@pytest.fixture(autouse=True)
+def forget_what_was_found(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv("TESSDATA_PREFIX", raising=False)
+    model_files.model_folder.cache_clear()
+    tesseract_library._loaded.cache_clear()
+    yield
+    model_files.model_folder.cache_clear()
+    tesseract_library._loaded.cache_clear()
+
+
+class NotingEngine(TesserocrEngine):
+    """Tesseract, and which models it was asked to read with."""
+
+    asked: list[str]
+
+    def find_words(
+        self,
+        image: Image.Image,
+        dpi: int | None,
+        timeout_seconds: float,
+        languages: str | None = None,
+        segmentation: Segmentation = Segmentation.AUTOMATIC,
+    ) -> list[Word]:
+        self.asked.append(str(languages))
+        return super().find_words(image, dpi, timeout_seconds, languages, segmentation)
+
+
+@pytest.fixture
+def noting() -> NotingEngine:
+    engine = NotingEngine("fra+eng")
+    object.__setattr__(engine, "asked", [])
+    return engine
+
+
+@BOTH
+@pytest.mark.parametrize("languages", ["fra", "fra+eng", "eng+fra"])
+def test_our_model_reads_also_beside_one_of_the_system(engine: Callable[[str], WordEngine], languages: str) -> None:
+    ours = languages.replace("fra", OURS)
+    assert model_files.for_typescript(languages) == ours
+    assert engine(languages).name.endswith(f"({ours})")
+    found = engine(languages).find_words(page_image(), None, 30, ours)
+    assert " ".join(word.text for word in found) == SENTENCE
+
+
+def test_page_of_running_text_is_read_with_our_model(noting: NotingEngine) -> None:
+    read_page(act_page(), 150, noting, 60)
+    assert set(noting.asked) == {OURS}
+
+
+def test_table_in_small_print_is_read_again_with_the_system_s_model(noting: NotingEngine) -> None:
+    read_page(index_page(6.5), 300, noting, 60)
+    assert noting.asked[0] == OURS
+    assert noting.asked[-1] == "fra"
+
+
+@BOTH
+def test_other_languages_have_no_model_of_ours(engine: Callable[[str], WordEngine]) -> None:
+    assert model_files.for_typescript("eng") == "eng"
+    assert engine("eng").name.endswith("(eng)")
+    folder = model_files.model_folder(("eng",))
+    assert model_files.models_of("eng") == model_files.Models(folder, "eng")
+
+
+def test_where_the_environment_says_which_models_no_others_are_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noting: NotingEngine
+) -> None:
+    (tmp_path / "fra.traineddata").touch()
+    monkeypatch.setenv("TESSDATA_PREFIX", str(tmp_path))
+    assert model_files.for_typescript("fra") == "fra"
+    assert model_files.models_of("fra") == model_files.Models(tmp_path, "fra")
+    with pytest.raises(EngineUnavailable, match="'eng'"):
+        TesserocrEngine("fra+eng").check()
+
+
+def test_system_s_french_is_used_where_our_path_would_be_taken_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "c++"
+    folder.mkdir()
+    (folder / f"{OURS}{model_files.SUFFIX}").touch()
+    monkeypatch.setattr(model_files, "OWN_FOLDER", folder)
+    assert model_files.for_typescript("fra+eng") == "fra+eng"
+
+
+def test_system_s_french_is_used_where_our_model_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_files, "OWN_FOLDER", tmp_path)
+    assert model_files.for_typescript("fra+eng") == "fra+eng"
+
+
+def test_our_models_are_where_they_are_said_to_be() -> None:
+    for name in model_files.TYPESCRIPT.values():
+        assert (model_files.OWN_FOLDER / f"{name}{model_files.SUFFIX}").is_file()

@@ -1,0 +1,169 @@
+"""Layout: words of Tesseract's TSV back in lines, rows, pages and paragraphs."""
+
+from notaflow_pipeline.ocr.engines.words import Word, text_of_words, words_of_tsv
+from notaflow_pipeline.ocr.recognition.reading_order import ordered_words
+
+HEADER = "level\tpage_num\tblock_num\tpar_num\tline_num\tword_num\tleft\ttop\twidth\theight\tconf\ttext"
+
+
+def row(
+    block: int, paragraph: int, line: int, confidence: float, text: str, level: int = 5, left: int = 0, top: int = 0
+) -> str:
+    return f"{level}\t1\t{block}\t{paragraph}\t{line}\t1\t{left}\t{top}\t9\t9\t{confidence}\t{text}"
+
+
+def text(*rows: str) -> str:
+    return text_of_words(list(words_of_tsv("\n".join([HEADER, *rows]))))
+
+
+def cell(said: str, left: int, top: int, block: int = 1, line: int = 1) -> Word:
+    """A word of letters 10 pixels wide and 20 high."""
+    return Word(said, 95, block, 1, line, left, top, 10 * len(said), 20)
+
+
+def test_lines_and_paragraphs_are_restored() -> None:
+    assert (
+        text(row(1, 1, 1, 90, "Lot"), row(1, 1, 1, 90, "12"), row(1, 1, 2, 90, "vendu"), row(1, 2, 1, 90, "par"))
+        == "Lot 12\nvendu\n\npar"
+    )
+
+
+def test_same_line_number_in_another_block_is_another_paragraph() -> None:
+    assert text(row(1, 1, 1, 90, "gauche"), row(2, 1, 1, 90, "droite")) == "gauche\n\ndroite"
+
+
+def test_blank_and_unrecognised_rows_are_no_words() -> None:
+    assert text(row(1, 1, 1, -1, "x"), row(1, 1, 1, 95, "  "), row(1, 1, 1, -1, "", level=4)) == ""
+
+
+def test_quotation_marks_and_damaged_rows_do_no_harm() -> None:
+    assert text(row(1, 1, 1, 90, '"dit'), "5\t1\t1", row(1, 1, 1, 90, 'vendeur"')) == '"dit vendeur"'
+
+
+def test_columns_that_the_engine_took_apart_are_rows_again_with_their_spacing() -> None:
+    """An index read as two blocks, one a column: each number belongs to the name in its row."""
+    names = [cell(name, 100, 100 + 40 * n, block=1, line=n) for n, name in enumerate(["Vente", "Quittance", "Bail"])]
+    numbers = [cell(number, 600, 102 + 40 * n, block=2, line=n) for n, number in enumerate(["3770292", "41", "7"])]
+    lines = text_of_words(ordered_words([*names, *numbers], 1240, 1754)).splitlines()
+    assert [line.split() for line in lines] == [["Vente", "3770292"], ["Quittance", "41"], ["Bail", "7"]]
+    assert all("   " in line for line in lines)
+
+
+def test_columns_of_running_text_are_read_one_after_the_other() -> None:
+    said = "le vendeur déclare que le lot"
+    words = []
+    for block, left in ((1, 50), (2, 650)):
+        for line in range(6):
+            x = left
+            for part in said.split():
+                words.append(cell(part, x, 100 + 30 * line, block, line))
+                x += 10 * len(part) + 8
+    assert ordered_words(words, 1240, 1754) == words
+
+
+def test_left_page_of_an_open_book_comes_first_whatever_the_engine_thinks() -> None:
+    """Tesseract gave one block whose lines run across the fold."""
+    words = []
+    for line in range(5):
+        words += [cell("gauche", 200, 100 + 40 * line, line=line), cell("droite", 1500, 100 + 40 * line, line=line)]
+    read = text_of_words(ordered_words(words, 2300, 1600)).split()
+    assert read == ["gauche"] * 5 + ["droite"] * 5
+
+
+def test_amounts_and_lot_numbers_keep_their_single_spaces() -> None:
+    words = [cell("3", 0, 0), cell("770", 18, 0), cell("292", 56, 0), cell("75", 300, 0), cell("000,00", 328, 0)]
+    assert "3 770 292" in text_of_words(words)
+    assert "75 000,00" in text_of_words(words)
+
+
+def test_title_above_the_lot_comes_first_though_the_engine_took_the_lot_for_a_column() -> None:
+    lot, title, table = cell("Lot", 50, 200, 1), cell("INDEX", 500, 100, 2), cell("Vente", 50, 400, 3)
+    assert ordered_words([lot, title, table], 1240, 1754) == [title, lot, table]
+
+
+def test_block_that_stands_beside_another_is_not_moved_above_it() -> None:
+    left = [cell("gauche", 50, 100 + 40 * n, 1, n) for n in range(2)]
+    right = [cell("droite", 600, 60 + 60 * n, 2, n) for n in range(2)]
+    assert ordered_words([*left, *right], 1240, 1754) == [*left, *right]
+
+
+def test_rules_between_columns_are_not_read_as_characters() -> None:
+    assert (
+        text(row(1, 1, 1, 90, "|2001-11-12"), row(1, 1, 1, 40, "|"), row(1, 1, 1, 90, "Vente|")) == "2001-11-12 Vente"
+    )
+
+
+def test_lines_that_alternate_between_two_blocks_are_one_column_again() -> None:
+    """A page whose layout confused the engine: every second line of one column was taken for another block."""
+    said = ["Par devant Me Roy", "ont comparu le", "vendeur et la", "venderesse du lot"]
+    words = [cell(line, 100 + 5 * n, 100 + 40 * n, block=1 + n % 2, line=n) for n, line in enumerate(said)]
+    by_block = sorted(words, key=lambda word: word.block)
+    assert by_block != words
+    assert text_of_words(ordered_words(by_block, 1240, 1754)) == "\n".join(said)
+
+
+def test_line_that_was_torn_into_two_blocks_is_one_line_again() -> None:
+    upper, left, right = (
+        cell("Par devant", 100, 100),
+        cell("ont comp", 100, 140, line=2),
+        cell("aru ici", 185, 141, block=2),
+    )
+    assert text_of_words(ordered_words([right, upper, left], 1240, 1754)) == "Par devant\nont comp aru ici"
+
+
+def test_note_in_the_margin_is_no_part_of_the_lines_beside_it() -> None:
+    text = [cell("le vendeur déclare", 400, 100 + 40 * n, line=n) for n in range(4)]
+    note = [cell("radié", 100, 142, block=2)]
+    assert ordered_words([*text, *note], 1240, 1754) == [*text, *note]
+
+
+def test_date_that_was_parted_at_its_hyphens_is_whole_again() -> None:
+    parted = ["(1948-", "01-12", "1951-", "11-", "04,", "lots", "12-", "14", "1951", "-", "suite"]
+    words = [cell(said, 5 + sum(10 * len(one) + 8 for one in parted[:n]), 0) for n, said in enumerate(parted)]
+    assert text_of_words(words) == "(1948-01-12 1951-11-04, lots 12- 14 1951 - suite"
+
+
+def test_cells_of_a_table_are_no_parts_of_one_date() -> None:
+    assert text_of_words([cell("1948-", 0, 0), cell("01-12", 130, 0)]) == "1948-    01-12"
+
+
+DATES = ["2001-11-12", "2002-12-08", "2003-11-26", "2004-11-01"]
+
+
+def rows_of(words: list[Word]) -> list[str]:
+    said = text_of_words(ordered_words(words, 1240, 1754))
+    return [" ".join(line.split()) for line in said.splitlines() if line]
+
+
+def test_cells_below_two_blocks_belong_to_the_one_that_is_nearest() -> None:
+    """The first dates reach beyond the heading above the table; the next ones do not, and were taken for cells below it."""
+    heading = [cell("Circonscription fonciere de Montreal-Est-Nord", 90, 100, 1, 1)]
+    numbers = [cell(f"10 11{n} 204", 100, 200 + 50 * n, 2 + n) for n in range(6)]
+    first = [cell(f"{DATES[n]} Renouvellement d'avis d'hypotheque", 330, 200 + 50 * n, 10, n) for n in range(3)]
+    later = [cell(f"{DATES[n]} Vente", 330, 350 + 50 * n, 11 + n) for n in range(3)]
+    names = [cell("Tremblay", 950, 200 + 50 * n, 20, n) for n in range(6)]
+    lines = rows_of([*heading, *numbers, *first, *later, *names])
+    assert lines[1:] == [f"10 11{n} 204 {date.text} Tremblay" for n, date in enumerate([*first, *later])]
+
+
+def test_parts_of_numbers_in_a_table_are_no_table_of_their_own() -> None:
+    """The first numbers of a column are one block each, and of the others each group of figures is one."""
+    lefts = {"10": 60, "118": 90, "204": 130}
+    first = [cell(said, left, 100 + 50 * row, 1 + row) for row in range(3) for said, left in lefts.items()]
+    groups = [
+        cell(said, left, 250 + 50 * row, 10 + row + 9 * n)
+        for n, (said, left) in enumerate(lefts.items())
+        for row in range(4)
+    ]
+    dates = [cell("2001-11-12", 300, 100 + 50 * n, 50, n) for n in range(7)]
+    names = [cell("Tremblay", 600, 100 + 50 * n, 51, n) for n in range(7)]
+    assert rows_of([*first, *groups, *dates, *names]) == ["10 118 204 2001-11-12 Tremblay"] * 7
+
+
+def test_last_column_with_a_few_cells_belongs_to_its_rows() -> None:
+    dates = [cell(date, 60, 100 + 50 * n, 1, n) for n, date in enumerate(DATES)]
+    names = [cell("Tremblay", 300, 100 + 50 * n, 2, n) for n in range(4)]
+    ended = [cell("Radiée", 900, 151, 3, 1)]
+    assert rows_of([*dates, *names, *ended])[1] == f"{DATES[1]} Tremblay Radiée"
+    note = [cell("Folio 7", 900, 175, 3, 1)]
+    assert rows_of([*dates, *names, *note])[1] == f"{DATES[1]} Tremblay"

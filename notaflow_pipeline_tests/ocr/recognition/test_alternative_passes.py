@@ -1,0 +1,33 @@
+"""Faint typescript whose strokes are broken is read better blurred than smoothed."""
+
+from collections.abc import Iterator
+
+import jiwer
+import pytest
+
+from notaflow_pipeline.ocr.engine import Segmentation, TesserocrEngine
+from notaflow_pipeline.ocr.input.page_loading import render_page
+from notaflow_pipeline.ocr.input.probe import DocumentFormat
+from notaflow_pipeline.ocr.preprocessing.preprocess import Prepared
+from notaflow_pipeline.ocr.recognition import alternative_passes
+from notaflow_pipeline.ocr.recognition.page import read_page
+from notaflow_pipeline_tests.ocr.test_corpus import CORPUS
+
+ENGINE = TesserocrEngine("fra+eng")
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no corpus in {CORPUS}: set NOTAFLOW_CORPUS to have it")
+def test_faint_typescript_is_read_better_with_a_blur(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth = " ".join((CORPUS / "pages" / "page34.gt.txt").read_text(encoding="utf-8").split())
+    page = render_page(CORPUS / "pages" / "page34.jpg", DocumentFormat.JPEG, 1)
+
+    def error_rate() -> float:
+        return float(jiwer.cer(truth, " ".join(read_page(page, None, ENGINE, 120).text.split())))
+
+    blurred, usual = error_rate(), alternative_passes._others
+
+    def without_blur(*given: object, **named: object) -> Iterator[tuple[Prepared, Segmentation]]:
+        return (way for number, way in enumerate(usual(*given, **named)) if number)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(alternative_passes, "_others", without_blur)
+    assert blurred < error_rate() - 0.02

@@ -1,0 +1,165 @@
+"""Lines that the layout passed over are found by their ink, read, and put where they stand; nothing else is added."""
+
+import random
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+from itertools import groupby
+
+import pytest
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+from notaflow_pipeline.ocr.engine import Recognition, Segmentation, TesserocrEngine
+from notaflow_pipeline.ocr.engines.words import Word, text_of_words
+from notaflow_pipeline.ocr.recognition.missed_ink import clear_lines, overlooked_strips, torn_share, with_lines
+from notaflow_pipeline.ocr.recognition.page import read_page
+from notaflow_pipeline.ocr.recognition.passes import DEFAULT_POLICY
+from notaflow_pipeline_tests.ocr.samples import ACT, act_page
+
+ENGINE = TesserocrEngine("fra")
+LINES = ACT.replace("\n\n", "\n").splitlines()
+
+
+@dataclass(frozen=True)
+class ForgetfulEngine:
+    """Tesseract, but its layout passes over some lines of a page."""
+
+    forgotten: tuple[int, ...]
+    languages: str = "fra"
+    name: str = "forgetful"
+
+    def check(self) -> None:
+        ENGINE.check()
+
+    def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
+        return ENGINE.recognise(image, dpi, timeout_seconds)
+
+    def find_words(
+        self,
+        image: Image.Image,
+        dpi: int | None,
+        timeout_seconds: float,
+        languages: str | None = None,  # noqa: ARG002 - always French
+        segmentation: Segmentation = Segmentation.AUTOMATIC,
+    ) -> list[Word]:
+        return self.understood(ENGINE.find_words(image, dpi, timeout_seconds, "fra", segmentation), segmentation)
+
+    def understood(self, words: list[Word], segmentation: Segmentation) -> list[Word]:
+        if segmentation is Segmentation.SINGLE_BLOCK:
+            return words
+        return [word for number, line in enumerate(lines_of(words)) if number not in self.forgotten for word in line]
+
+
+def lines_of(words: list[Word]) -> list[list[Word]]:
+    return [list(line) for _, line in groupby(words, lambda word: (word.block, word.paragraph, word.line))]
+
+
+class TearingEngine(ForgetfulEngine):
+    """Tesseract, but its layout loses the first words of lines unless it is told that there is one column."""
+
+    def understood(self, words: list[Word], segmentation: Segmentation) -> list[Word]:
+        return words if segmentation is not Segmentation.AUTOMATIC else without_first_words(words)
+
+
+def without_first_words(words: list[Word]) -> list[Word]:
+    return [word for line in lines_of(words) for word in (line[1:] if len(line) > 2 else line)]
+
+
+@pytest.fixture(scope="module")
+def page() -> Image.Image:
+    return act_page(150)
+
+
+@pytest.fixture(scope="module")
+def words(page: Image.Image) -> list[Word]:
+    return ENGINE.find_words(page, 150, 60)
+
+
+@pytest.mark.parametrize("forgotten", [(3,), (0,), (9,), (2, 7), (4, 5)])
+def test_lines_that_the_layout_passed_over_are_read_and_stand_in_their_places(
+    page: Image.Image, forgotten: tuple[int, ...]
+) -> None:
+    engine = ForgetfulEngine(forgotten)
+    blind = replace(DEFAULT_POLICY, overlooked_lines=False)
+    lost = [line for line in read_page(page, 150, engine, 60, blind).text.splitlines() if line]
+    assert len(lost) == len(LINES) - len(forgotten)
+    found = [line for line in read_page(page, 150, engine, 60).text.splitlines() if line]
+    assert found == [line for line in read_page(page, 150, ForgetfulEngine(()), 60).text.splitlines() if line]
+    assert len(found) == len(LINES)
+
+
+def test_underlined_lines_close_together_that_the_layout_passed_over_are_read() -> None:
+    """Their underlining makes one thing of them that is higher than lines are, and runs through letters."""
+    page = Image.new("L", (1240, 900), 225)
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(size=22)
+    for number, line in enumerate(LINES):
+        left, _, right, bottom = draw.textbbox((150, 150 + 24 * number), line, font=font)
+        draw.text((150, 150 + 24 * number), line, fill=60, font=font)
+        if number in (4, 5, 6):
+            draw.rectangle((left, bottom - 5, right, bottom + 3), fill=60)
+    page = page.filter(ImageFilter.GaussianBlur(0.7))
+    found = [line for line in read_page(page, 150, ForgetfulEngine((4, 5, 6)), 60).text.splitlines() if line]
+    assert len(found) == len(LINES)
+    alike = [SequenceMatcher(None, one, other).ratio() for one, other in zip(found, LINES, strict=True)]
+    assert min(alike) > 0.8, list(zip(alike, found, strict=True))
+
+
+def test_page_that_was_read_whole_has_nothing_overlooked(page: Image.Image, words: list[Word]) -> None:
+    assert overlooked_strips(page, words) == []
+
+
+def test_lines_whose_beginnings_the_layout_lost_are_read_whole(page: Image.Image, words: list[Word]) -> None:
+    assert torn_share(page, words) < 0.01
+    assert torn_share(page, without_first_words(words)) > 0.05
+    assert torn_share(page, words[:3]) == 0
+    engine = TearingEngine(())
+    torn = read_page(page, 150, engine, 60, replace(DEFAULT_POLICY, torn_lines=False, overlooked_lines=False))
+    assert len(torn.text.split()) < len(ACT.split()) - 5
+    assert len(read_page(page, 150, engine, 60).text.split()) == len(ACT.split())
+
+
+def test_rules_are_no_torn_lines(page: Image.Image, words: list[Word]) -> None:
+    ruled = page.copy()
+    draw = ImageDraw.Draw(ruled)
+    left, right = min(word.left for word in words), max(word.right for word in words)
+    for x in (left - 12, (left + right) // 2, right + 12):
+        draw.line((x, 0, x, page.height), fill=0, width=3)
+    clear = [word for word in words if not word.left - 8 < (left + right) // 2 < word.right + 8]
+    assert torn_share(ruled, clear) < 0.025 + torn_share(page, clear)
+
+
+def test_rules_dust_and_pictures_are_no_lines(page: Image.Image, words: list[Word]) -> None:
+    spoilt = page.copy()
+    draw = ImageDraw.Draw(spoilt)
+    draw.line((150, 900, 1000, 900), fill=0, width=3)
+    draw.rectangle((300, 950, 600, 1150), outline=0, width=9)
+    chance = random.Random(1)
+    for _ in range(200):
+        draw.point((chance.randrange(page.width), chance.randrange(900, page.height)), fill=0)
+    assert overlooked_strips(spoilt, words) == []
+
+
+def test_too_few_words_say_nothing_of_what_was_overlooked(page: Image.Image, words: list[Word]) -> None:
+    assert overlooked_strips(page, words[:3]) == []
+
+
+def word(text: str, left: int, top: int, confidence: float = 90, line: int = 1) -> Word:
+    return Word(text, confidence, 1, 1, line, left, top, 10 * len(text), 20)
+
+
+def test_what_is_not_surely_read_is_not_added() -> None:
+    strip = (0, 100, 400, 130)
+    assert clear_lines([word("quittance", 5, 5, 40)], strip, []) == []
+    assert clear_lines([word("ab", 5, 5)], strip, []) == []
+    assert clear_lines([word("quittance", 5, 5)], strip, []) == [[word("quittance", 5, 105)]]
+
+
+def test_what_stands_there_already_is_not_added_again() -> None:
+    strip = (0, 100, 400, 130)
+    assert clear_lines([word("quittance", 5, 5)], strip, [word("quittance", 8, 107)]) == []
+
+
+def test_line_joins_the_column_in_which_it_stands() -> None:
+    left = [word("left1", 0, 0, line=1), word("left3", 0, 60, line=3)]
+    right = [replace(word(f"right{n}", 300, 30 * n - 30, line=n), block=2) for n in (1, 2, 3)]
+    joined = with_lines([*left, *right], [[word("left2", 0, 30)]])
+    assert text_of_words(joined) == "left1\nleft2\nleft3\n\nright1\nright2\nright3"

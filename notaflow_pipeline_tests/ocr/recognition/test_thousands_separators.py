@@ -1,0 +1,66 @@
+"""Numbers whose ink has gaps between thousands get their spaces; every other word stays as it was read."""
+
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from notaflow_pipeline.ocr.engines.words import Word
+from notaflow_pipeline.ocr.recognition.thousands_separators import with_thousands_apart
+
+FONT = ImageFont.load_default(size=21)  # ten points at 150 dpi
+
+
+def drawn(said: str, space: float = 6.0, between: float = 0.0, blurred: bool = False) -> tuple[Image.Image, Word]:
+    """A page on which this stands, and the word that was read: without its spaces, `space` pixels wide each."""
+    page = Image.new("L", (400, 60), 235)
+    draw, x = ImageDraw.Draw(page), 20.0
+    for sign in said:
+        if sign == " ":
+            x += space
+        else:
+            draw.text((x, 15), sign, fill=40, font=FONT)
+            x += FONT.getlength(sign) + between
+    _, top, _, bottom = draw.textbbox((20, 15), "0", font=FONT)
+    word = Word(said.replace(" ", ""), 90, 1, 1, 1, 18, round(top), round(x) - 16, round(bottom - top))
+    return page.reduce(2).resize(page.size) if blurred else page, word
+
+
+def read(said: str, **drawing: float) -> str:
+    page, word = drawn(said, **drawing)  # type: ignore[arg-type]
+    (found,) = with_thousands_apart(page, [word])
+    return found.text
+
+
+@pytest.mark.parametrize(
+    "said", ["10 118 204", "3 770 292", "14 208", "75 000,00", "1 250,00$", "1 111 111", "100 000"]
+)
+@pytest.mark.parametrize("blurred", [False, True])
+def test_gaps_between_thousands_are_spaces(said: str, blurred: bool) -> None:
+    assert read(said, blurred=blurred) == said
+
+
+def test_figures_that_touch_are_no_hindrance() -> None:
+    assert read("10 118 204", between=-2.0) == "10 118 204"
+
+
+@pytest.mark.parametrize("said", ["10118204", "3770292", "75000,00", "111111", "811180", "20486159"])
+def test_number_without_gaps_has_none(said: str) -> None:
+    assert read(said) == said
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param("101 18204", id="not after every third"),
+        pytest.param("10 118204", id="one of two"),
+        pytest.param("2 001", id="four figures can be a year"),
+        pytest.param("1358 176x", id="no number"),
+    ],
+)
+def test_other_gaps_are_not_thousands(said: str) -> None:
+    assert read(said) == said.replace(" ", "")
+
+
+def test_word_that_stands_where_no_ink_is_stays() -> None:
+    word = Word("10118204", 90, 1, 1, 1, 5, 5, 80, 15)
+    assert with_thousands_apart(Image.new("L", (100, 30), 255), [word]) == [word]
+    assert with_thousands_apart(Image.new("L", (3, 3), 255), [word]) == [word]

@@ -1,0 +1,167 @@
+"""Workers: however they, their parent or their children end, nothing is left behind and nobody else is harmed."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+from pathlib import Path
+
+import psutil
+import pytest
+
+from notaflow_pipeline.failures import FailureKind
+from notaflow_pipeline.ocr.engine import NullEngine
+from notaflow_pipeline.ocr.failures import DocumentFailure
+from notaflow_pipeline.ocr.workers.document_pool import Reader
+from notaflow_pipeline.ocr.workers.process import WorkerProcess, make_scratch
+from notaflow_pipeline.scratch_directory import ScratchDirectory
+from notaflow_pipeline_tests.ocr.processes import (
+    PATIENCE_SECONDS,
+    all_gone,
+    children,
+    mark_of_this_process,
+    wait_until,
+    with_argument,
+    workers,
+)
+from notaflow_pipeline_tests.ocr.samples import page_image, png
+from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, WaitingEngine
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def strange_page(path: Path) -> Path:
+    page_image("", size=(STRANGE_WIDTH, 20)).save(path, format="PNG")
+    return path
+
+
+def start_parent(tmp_path: Path, mark: str) -> subprocess.Popen[bytes]:
+    """Another Python program that reads two pages which never end; deliberately without an `if __name__` guard."""
+    strange_page(tmp_path / "page.png")
+    program = tmp_path / "program.py"
+    program.write_text(
+        textwrap.dedent(
+            f"""
+            import signal
+            from pathlib import Path
+            from notaflow_pipeline.ocr.workers.document_pool import Reader
+            from notaflow_pipeline_tests.ocr.strange_engines import WaitingEngine
+
+            # as in a program that a person starts: what ignores or blocks them hands that on, a shell's & too
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, signal.SIGTERM])
+            Path({str(tmp_path / "runs")!r}).open("a").write("run\\n")
+            with Reader(WaitingEngine(mark={mark!r}), workers=2) as reader:
+                futures = [reader.start(Path({str(tmp_path / "page.png")!r})) for _ in range(2)]
+                futures[0].result()
+            """
+        )
+    )
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    return subprocess.Popen([sys.executable, str(program)], env=environment, stderr=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_end_of_the_parent_ends_workers_and_their_children(tmp_path: Path, ending: signal.Signals) -> None:
+    mark = mark_of_this_process(86400 + ending.value)
+    with start_parent(tmp_path, mark) as parent:
+        wait_until(lambda: len(with_argument(mark)) == 2)
+        family = children(parent.pid)
+        assert len(family) >= 4
+        parent.send_signal(ending)
+        parent.wait(PATIENCE_SECONDS)
+        wait_until(lambda: all_gone(family))
+    assert with_argument(mark) == []
+    assert (tmp_path / "runs").read_text() == "run\n"  # no worker ran the program again
+
+
+def test_workers_are_out_of_reach_of_the_terminal(tmp_path: Path) -> None:
+    with Reader(NullEngine(), workers=1) as reader:
+        reader.start(png(tmp_path / "a")).result(timeout=PATIENCE_SECONDS)
+        (worker,) = workers()
+        assert os.getsid(worker.pid) == worker.pid != os.getsid(0)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL], ids=["told to end", "killed by the kernel"])
+def test_worker_that_ends_fails_its_page_and_leaves_no_child(tmp_path: Path, ending: signal.Signals) -> None:
+    engine = WaitingEngine(mark=mark_of_this_process(86450 + ending.value))
+    with Reader(engine, workers=1) as reader:
+        future = reader.start(strange_page(tmp_path / "a"))
+        for _ in range(2):  # the page is tried once more
+            wait_until(lambda: bool(with_argument(engine.mark)) and len(workers()) == 1)
+            (worker,) = workers()
+            family = [worker, *with_argument(engine.mark)]
+            worker.send_signal(ending)
+            wait_until(lambda: all_gone(family))  # noqa: B023 - called at once
+        error = future.exception(timeout=PATIENCE_SECONDS)
+        assert isinstance(error, DocumentFailure)
+        assert error.kind is FailureKind.CRASHED
+        wait_until(lambda: not with_argument(engine.mark))
+        next_document = reader.start(png(tmp_path / "next"))
+        assert next_document.result(timeout=PATIENCE_SECONDS).pages[0].text == "page of 1000x300"
+
+
+def test_idle_worker_that_dies_is_replaced(tmp_path: Path) -> None:
+    path = png(tmp_path / "a")
+    with Reader(NullEngine(), workers=1) as reader:
+        for _ in range(3):
+            reader.start(path).result(timeout=PATIENCE_SECONDS)
+            killed = workers()
+            for worker in killed:
+                worker.kill()
+            wait_until(lambda: all_gone(killed))  # noqa: B023 - called before the loop goes on
+        assert reader.start(path).result(timeout=PATIENCE_SECONDS).pages
+
+
+def test_worker_that_is_ended_while_it_starts_prints_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    start, terminate = WorkerProcess.start, WorkerProcess.terminate
+
+    def start_slowly(process: WorkerProcess) -> None:
+        start(process)
+        psutil.Process(process.pid).send_signal(signal.SIGSTOP)
+
+    def terminate_when_it_has_begun(process: WorkerProcess) -> None:
+        psutil.Process(process.pid).send_signal(signal.SIGCONT)
+        wait_until(lambda: not process.is_alive() or (scratch / str(process.pid)).exists())
+        terminate(process)
+
+    monkeypatch.setattr(WorkerProcess, "start", start_slowly)
+    monkeypatch.setattr(WorkerProcess, "terminate", terminate_when_it_has_begun)
+    held = ScratchDirectory(tmp_path)
+    scratch = held.path
+    monkeypatch.setattr("notaflow_pipeline.ocr.workers.pool.make_scratch", lambda _: held)
+    with Reader(NullEngine(), workers=2):
+        wait_until(lambda: len(workers()) == 2)
+    assert capfd.readouterr().err == ""
+    assert workers() == []
+
+
+def test_temporary_files_are_gone_after_killed_pages_and_after_close(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = ScratchDirectory(tmp_path)
+    scratch = held.path
+    monkeypatch.setattr("notaflow_pipeline.ocr.workers.pool.make_scratch", lambda _: held)
+    engine = WaitingEngine(mark=mark_of_this_process(86499))
+    with Reader(engine, workers=1) as reader:
+        future = reader.start(strange_page(tmp_path / "a"))
+        wait_until(lambda: bool(with_argument(engine.mark)))
+        (worker,) = workers()
+        (scratch / str(worker.pid) / "left.pgm").write_bytes(b"page")
+        future.cancel()
+        wait_until(lambda: not (scratch / str(worker.pid)).exists())
+        reader.start(png(tmp_path / "next")).result(timeout=PATIENCE_SECONDS)
+    assert not scratch.exists()
+
+
+def test_scratch_is_in_memory_only_if_there_is_room() -> None:
+    memory = Path("/dev/shm")  # noqa: S108 - only looked at
+    for least_bytes, expected in ((0, memory), (1 << 60, Path(tempfile.gettempdir()))):
+        scratch = make_scratch(least_bytes)
+        scratch.remove()
+        assert scratch.path.parent == expected

@@ -1,0 +1,64 @@
+"""Confinement: what a worker can see and use, asked in a worker."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from notaflow_pipeline.ocr.limits import Limits
+from notaflow_pipeline.ocr.workers.document_pool import Reader
+from notaflow_pipeline.ocr.workers.resource_limits import OPEN_FILES, harmless
+from notaflow_pipeline_tests.ocr.processes import PATIENCE_SECONDS, children
+from notaflow_pipeline_tests.ocr.samples import png
+from notaflow_pipeline_tests.ocr.strange_engines import TellingEngine
+
+SECRETS = (
+    "NOTAFLOW_DATABASE_URL",
+    "SUPABASE_SERVICE_KEY",
+    "AWS_SECRET_ACCESS_KEY",
+    "PGPASSWORD",
+    "DAGSTER_PG_PASSWORD",
+)
+
+
+def told(tmp_path: Path) -> dict[str, Any]:
+    with Reader(TellingEngine(), workers=1, limits=Limits(worker_bytes=1_500_000_000)) as reader:
+        text = reader.start(png(tmp_path / "a")).result(timeout=PATIENCE_SECONDS).pages[0].text
+        for process in children():
+            assert not set(SECRETS) & set(process.environ()), process.cmdline()
+    answer: dict[str, Any] = json.loads(text)
+    return answer
+
+
+def test_worker_has_no_secret_in_its_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in SECRETS:
+        monkeypatch.setenv(name, "hush")
+    monkeypatch.setenv("TESSDATA_PREFIX", "/usr/share/tessdata")
+    environment = told(tmp_path)["environment"]
+    assert not set(SECRETS) & set(environment)
+    assert {"PATH", "TESSDATA_PREFIX", "OMP_THREAD_LIMIT", "OPENBLAS_NUM_THREADS"} <= set(environment)
+
+
+def test_worker_may_use_no_more_than_it_needs(tmp_path: Path) -> None:
+    limits = told(tmp_path)["limits"]
+    assert limits["RLIMIT_DATA"] == 1_500_000_000
+    assert limits["RLIMIT_NOFILE"] == OPEN_FILES
+    assert limits["RLIMIT_CORE"] == 0
+    assert 0 < limits["RLIMIT_FSIZE"] < 1_000_000_000
+    assert 0 < limits["RLIMIT_CPU"] < 1000
+
+
+def test_only_what_is_listed_is_passed_on() -> None:
+    environment = {"PATH": "/bin", "LC_ALL": "C", "NEW_SERVICE_TOKEN": "hush", "pythonpath": "x", "PYTHONPATH": "y"}
+    passed_on = {"PATH": "/bin", "LC_ALL": "C", "PYTHONPATH": "y"}
+    assert harmless(environment) == passed_on | {"OMP_THREAD_LIMIT": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def test_process_that_computes_without_end_ends() -> None:
+    program = "from notaflow_pipeline.ocr.workers.resource_limits import bound_cpu; bound_cpu(0)\nwhile True: pass"
+    done = subprocess.run([sys.executable, "-c", program], check=False, timeout=PATIENCE_SECONDS)
+    assert done.returncode == -signal.SIGXCPU

@@ -1,0 +1,99 @@
+"""Sealing: a worker that was broken into cannot read the keys of the processes around it."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux's /proc is what is read here")
+
+NOBODY = 65534
+
+LOOKS = """
+import os, sys
+sys.path.insert(0, {project!r})
+from notaflow_pipeline.ocr.workers.sandbox import close_memory, seal
+{before}
+told, tell = os.pipe()
+child = os.fork()
+if child == 0:
+    os.execv(sys.executable, [sys.executable, "-c", {spy!r}, str(os.getppid())])
+_, status = os.waitpid(child, 0)
+# what the product itself does with /proc, as nobody: its own figures, its own files, its children's
+open("/proc/self/statm").read(); os.listdir("/proc/self/fd")
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+SPY = """
+import os, sys
+sys.path.insert(0, {project!r})
+from notaflow_pipeline.ocr.workers.sandbox import seal
+{before}
+try:
+    sys.exit(3 if b"hush" in open(f"/proc/{{sys.argv[1]}}/environ", "rb").read() else 4)
+except PermissionError:
+    sys.exit(5)
+"""
+
+READ, DENIED = 3, 5
+
+
+@pytest.fixture
+def project() -> Iterator[Path]:
+    """The one module, where nobody may read it too."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        place = folder / "notaflow_pipeline" / "ocr"
+        place.mkdir(parents=True)
+        for package in (place, place.parent):
+            (package / "__init__.py").touch()
+        shutil.copy(Path(__file__).parents[2] / "notaflow_pipeline" / "ocr" / "sealing.py", place)
+        folder.chmod(0o755)
+        yield folder
+
+
+def spied_on(project: Path, parent: str, child: str) -> int:
+    """What a child finds that looks for its parent's secret; both are the same unprivileged user."""
+    spy = SPY.format(project=str(project), before=child)
+    program = LOOKS.format(project=str(project), before=parent, spy=spy)
+    python = shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable  # one that nobody may start
+    program = program.replace("sys.executable", repr(python))
+    nobody = NOBODY if os.geteuid() == 0 else None
+    done = subprocess.run(
+        [python, "-c", program],
+        env={"PASSWORD": "hush"},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+        user=nobody,
+        group=nobody,
+        extra_groups=None if nobody is None else [],
+    )
+    assert done.returncode in {READ, DENIED}, done.stderr
+    return done.returncode
+
+
+def test_without_any_of_it_a_child_reads_its_parents_secrets(project: Path) -> None:
+    if spied_on(project, "", "") == DENIED:
+        pytest.skip("this machine lets no process look into another anyway")
+
+
+def test_child_cannot_read_the_secrets_of_a_parent_that_closed_its_memory(project: Path) -> None:
+    assert spied_on(project, "close_memory()", "") == DENIED
+
+
+def test_sealed_child_cannot_read_the_secrets_of_an_open_parent(project: Path) -> None:
+    asked = [
+        sys.executable,
+        "-c",
+        "import sys\nfrom notaflow_pipeline.ocr.workers.sandbox import seal\nsys.exit(not seal())",
+    ]
+    if subprocess.run(asked, check=False).returncode != 0:
+        pytest.skip("this kernel has no Landlock")
+    assert spied_on(project, "", "seal()") == DENIED
