@@ -22,10 +22,10 @@ from pathlib import Path
 
 import psutil
 
-from notaflow_pipeline.ocr.engine import TesseractEngine
+from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.workers.document_pool import DocumentText, Reader
+from notaflow_pipeline.ocr.workers.document_pool import DocumentPool, DocumentText
 
 PROJECT = Path(__file__).resolve().parents[1]
 PATIENCE_SECONDS = 600.0
@@ -84,7 +84,7 @@ def main() -> None:
 def _read(path: Path, expected: str, engine: TesseractEngine) -> Result:
     limits = Limits()
     began = time.monotonic()
-    with Reader(engine, workers=2, limits=limits) as reader:
+    with DocumentPool(engine, workers=2, limits=limits) as reader:
         memory = _Memory()
         future = reader.start(path)
         error = future.exception(timeout=PATIENCE_SECONDS)

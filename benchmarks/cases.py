@@ -14,9 +14,9 @@ from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from notaflow_pipeline.ocr.engine import TesseractEngine
+from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure
-from notaflow_pipeline.ocr.workers.document_pool import DocumentText, Reader
+from notaflow_pipeline.ocr.workers.document_pool import DocumentPool, DocumentText
 
 PROJECT = Path(__file__).resolve().parents[1]
 MAX_SECONDS = 900.0
@@ -44,7 +44,7 @@ def main() -> None:
         parser.error(f"no cases in {arguments.corpus}: say where the corpus is with --corpus")
     cases = [case for case in json.loads((folder / "expected.json").read_text()) if arguments.only in case["file"]]
     results = []
-    with Reader(TesseractEngine(arguments.languages), workers=2) as reader:
+    with DocumentPool(TesseractEngine(arguments.languages), workers=2) as reader:
         futures = [(case, reader.start(folder / case["file"])) for case in cases]
         for case, future in futures:
             status, text, got = _outcome(future)

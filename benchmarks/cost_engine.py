@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from notaflow_pipeline.ocr.engine import Recognition
+from notaflow_pipeline.ocr.engines.interface import Recognition
 
 WORDS = ("vente", "hypothèque", "quittance", "cadastre", "lot", "circonscription", "foncière", "inscription", "notaire")
 WORDS += (

@@ -32,11 +32,12 @@ from typing import Any
 from PIL import Image
 
 from benchmarks.scoring import character_error_rate, transcribed_pages, without_library_footer
-from notaflow_pipeline.ocr.engine import OnnxEngine, Recognition, TesserocrEngine
-from notaflow_pipeline.ocr.engines.interface import recognition_of
+from notaflow_pipeline.ocr.engines.interface import Recognition, recognition_of
 from notaflow_pipeline.ocr.engines.onnx import engine as onnx_engine
 from notaflow_pipeline.ocr.engines.onnx import unit_reader
+from notaflow_pipeline.ocr.engines.onnx.engine import OnnxEngine
 from notaflow_pipeline.ocr.engines.onnx.session import LineModel
+from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.input.page_loading import page_dpi, render_page
 from notaflow_pipeline.ocr.input.probe import DocumentFormat
 from notaflow_pipeline.ocr.preprocessing.preprocess import ALL_STEPS

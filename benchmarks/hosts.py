@@ -28,7 +28,7 @@ from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.schema.migrate import migrate
 from notaflow_pipeline.local.embedded_postgres import embedded_database
 from notaflow_pipeline.ocr.engines.null import NullEngine
-from notaflow_pipeline.ocr.workers.document_pool import Reader
+from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline.settings import load_settings
 from notaflow_pipeline.worker.assembly import assemble, checked_pipeline, configured_storage
 from notaflow_pipeline_tests.faults.hosts import Host, hosts, unavailable
@@ -100,7 +100,7 @@ def _work(engine: str) -> None:
                 while True:
                     pipeline.work(limit=1000)
                     time.sleep(0.1)
-        with Reader(NullEngine(sleep_seconds=WAIT_SECONDS), workers=settings.workers) as reader:
+        with DocumentPool(NullEngine(sleep_seconds=WAIT_SECONDS), workers=settings.workers) as reader:
             pipeline = assemble(settings, pool=pool, storage=configured_storage(settings), reader=reader, run_id=None)
             while True:
                 pipeline.work(limit=1000)

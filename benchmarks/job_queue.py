@@ -28,7 +28,7 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks.peers.correctness import MOST_EXECUTIONS, Correctness, examine
+from benchmarks.peers.correctness import MAX_EXECUTIONS, Correctness, examine
 from benchmarks.peers.systems import NOTAFLOW, PGQUEUER, PROCRASTINATE, Installed, System, go, reports
 from benchmarks.peers.worker_side import AS_SHIPPED
 from notaflow_pipeline.local.embedded_postgres import embedded_database
@@ -345,7 +345,7 @@ def _report_correctness(sheet: list[Correctness]) -> None:
     for name, cells in rows.items():
         print(f"{name:50}" + "".join(f"{cell:>22}" for cell in cells))
     print(
-        f"(at most {MOST_EXECUTIONS} executions are tried; the peers store texts in the handler, which nothing fences)"
+        f"(at most {MAX_EXECUTIONS} executions are tried; the peers store texts in the handler, which nothing fences)"
     )
 
 

@@ -13,12 +13,17 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 from PIL import Image
 
-from notaflow_pipeline.ocr.engine import Engine, NullEngine, TesseractEngine
-from notaflow_pipeline.ocr.workers.document_pool import Reader
+from notaflow_pipeline.ocr.engines.null import NullEngine
+from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine
+from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
+
+if TYPE_CHECKING:
+    from notaflow_pipeline.ocr.engines.interface import Engine
 
 PROJECT = Path(__file__).resolve().parents[1]
 A4_AT_300_DPI = (2480, 3508)
@@ -37,7 +42,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="notaflow-bench-") as folder:
             path = _scanned_pdf(Path(folder) / "scan.pdf", pages)
             began = time.monotonic()
-            with Reader(engine, workers=1) as reader:
+            with DocumentPool(engine, workers=1) as reader:
                 before = psutil.Process().memory_info().rss
                 document = reader.start(path).result()
                 worker_bytes = max(_peak_bytes(child.pid) for child in psutil.Process().children(recursive=True))

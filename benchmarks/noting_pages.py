@@ -12,12 +12,12 @@ from pathlib import Path
 from unittest.mock import patch
 
 from notaflow_pipeline.cli import main
-from notaflow_pipeline.ocr.workers.document_pool import DocumentText, Reader
+from notaflow_pipeline.ocr.workers.document_pool import DocumentPool, DocumentText
 
 
 def noting(notes: Path) -> AbstractContextManager[object]:
     """Within it every reader of this process notes the pages of its documents; of one that fails, nothing is noted."""
-    start = Reader.start
+    start = DocumentPool.start
 
     def note(future: Future[DocumentText]) -> None:
         if future.cancelled() or future.exception() is not None:
@@ -29,12 +29,14 @@ def noting(notes: Path) -> AbstractContextManager[object]:
         with notes.open("a", encoding="utf-8") as file:
             file.write(json.dumps(pages) + "\n")
 
-    def noted(reader: Reader, path: Path, on_page: Callable[[int, int], None] | None = None) -> Future[DocumentText]:
+    def noted(
+        reader: DocumentPool, path: Path, on_page: Callable[[int, int], None] | None = None
+    ) -> Future[DocumentText]:
         future = start(reader, path, on_page)
         future.add_done_callback(note)
         return future
 
-    return patch.object(Reader, "start", noted)
+    return patch.object(DocumentPool, "start", noted)
 
 
 if __name__ == "__main__":

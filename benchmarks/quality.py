@@ -22,8 +22,8 @@ from pathlib import Path
 from PIL import Image, ImageChops, ImageOps
 
 from benchmarks.scoring import character_error_rate, transcribed_pages, without_library_footer
-from notaflow_pipeline.ocr.engine import TesserocrEngine
 from notaflow_pipeline.ocr.engines.model_files import for_typescript
+from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.input.page_loading import page_dpi, render_page
 from notaflow_pipeline.ocr.input.probe import DocumentFormat
 from notaflow_pipeline.ocr.preprocessing.borders import without_dark_borders

@@ -35,10 +35,10 @@ from PIL import Image
 
 from benchmarks.quality_pages import Page, groups_of_pages, images_for_bare, spread
 from benchmarks.scoring import character_error_rate, phrases_found, without_library_footer, words_found
-from notaflow_pipeline.ocr.engine import TesserocrEngine
 from notaflow_pipeline.ocr.engines.model_files import for_typescript
+from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.input.page_loading import load_page
-from notaflow_pipeline.ocr.input.probe import open_document
+from notaflow_pipeline.ocr.input.probe import probe_document
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.recognition.layered_page import read_loaded_page
 from notaflow_pipeline.ocr.workers.resource_limits import FOR_ALL
@@ -128,17 +128,17 @@ def _arguments() -> argparse.Namespace:
 # --- Reading ---------------------------------------------------------------------------------------------------------
 
 
-Reader = Callable[[Path], str]
+DocumentPool = Callable[[Path], str]
 
 
-def _reader() -> Reader:
+def _reader() -> DocumentPool:
     engine = TesserocrEngine(LANGUAGES)
     engine.check()
     for languages in ("fra", "eng", LANGUAGES, for_typescript("fra"), for_typescript(LANGUAGES)):  # loads the models
         engine.find_words(Image.new("L", (99, 99), 255), 150, PATIENCE_SECONDS, languages)
 
     def read(path: Path) -> str:
-        opened = open_document(path, Limits())
+        opened = probe_document(path, Limits())
         pages = [load_page(path, opened.format, number) for number in range(1, opened.pages + 1)]
         began = time.monotonic()
         return "\n\n".join(read_loaded_page(1, page, engine, began, PATIENCE_SECONDS).text for page in pages)
@@ -184,7 +184,7 @@ def _children_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _pair(page: Page, read: Reader, bare: _Bare, folder: Path, keep: Path | None) -> Pair:
+def _pair(page: Page, read: DocumentPool, bare: _Bare, folder: Path, keep: Path | None) -> Pair:
     began = time.process_time()
     ours = read(page.path)
     seconds = time.process_time() - began

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.scoring import transcribed_pages
 from notaflow_pipeline.ocr.input.page_loading import render_page
-from notaflow_pipeline.ocr.input.probe import DocumentFormat, open_document
+from notaflow_pipeline.ocr.input.probe import DocumentFormat, probe_document
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline_tests.ocr import drawn_pages
 
@@ -43,7 +43,7 @@ def spread(pages: list[Page], count: int | None) -> list[Page]:
 
 def images_for_bare(path: Path, folder: Path) -> Iterator[Path]:
     """What the bare program gets: the file itself, or the pages of a PDF, drawn into the folder at 300 dpi."""
-    opened = open_document(path, Limits())
+    opened = probe_document(path, Limits())
     if opened.format is not DocumentFormat.PDF:
         yield path
         return

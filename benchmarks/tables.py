@@ -39,7 +39,7 @@ from rapidfuzz.distance import Levenshtein
 
 from benchmarks import table_pages
 from benchmarks.scoring import cells_found, character_error_rate
-from notaflow_pipeline.ocr.engine import TesserocrEngine
+from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.passes import DEFAULT_POLICY, Policy
 
@@ -103,16 +103,16 @@ def _arguments() -> argparse.Namespace:
 # --- Reading and judging ---------------------------------------------------------------------------------------------
 
 
-Reader = Callable[[table_pages.IndexPage], str]
+DocumentPool = Callable[[table_pages.IndexPage], str]
 
 
-def _readers(fixed_dpi: Sequence[int]) -> dict[str, Reader]:
+def _readers(fixed_dpi: Sequence[int]) -> dict[str, DocumentPool]:
     engine = TesserocrEngine(LANGUAGES)
     engine.check()
     for languages in ("fra", LANGUAGES):
         engine.find_words(Image.new("L", (99, 99), 255), 150, PATIENCE_SECONDS, languages)  # loads the models
 
-    def reader(policy: Policy) -> Reader:
+    def reader(policy: Policy) -> DocumentPool:
         return lambda page: read_page(page.image, page.dpi, engine, PATIENCE_SECONDS, policy).text
 
     fixed = {f"{dpi} dpi": reader(replace(DEFAULT_POLICY, first_dpi=dpi)) for dpi in fixed_dpi}
@@ -132,7 +132,7 @@ def _bare(page: table_pages.IndexPage) -> str:
     return found.stdout
 
 
-def _timed(reader: Reader, page: table_pages.IndexPage) -> tuple[str, float]:
+def _timed(reader: DocumentPool, page: table_pages.IndexPage) -> tuple[str, float]:
     began = _cpu_seconds()
     text = reader(page)
     return text, _cpu_seconds() - began
@@ -165,7 +165,7 @@ def _figures(reading: Reading) -> str:
     return f"{reading.error_rate:14.4f}{reading.cells:6.3f}{reading.rows:6.2f}{reading.cpu_seconds:6.2f}"
 
 
-def _read(page: table_pages.IndexPage, readers: dict[str, Reader], keep: Path | None) -> list[Reading]:
+def _read(page: table_pages.IndexPage, readers: dict[str, DocumentPool], keep: Path | None) -> list[Reading]:
     """How each way of reading did on a page, printed as well."""
     texts = {way: _timed(reader, page) for way, reader in readers.items()}
     readings = [_judged(page, way, *found) for way, found in texts.items()]
@@ -183,7 +183,7 @@ Pair = tuple[Reading, Reading]
 """The same page, ours and bare."""
 
 
-def _print_means(groups: dict[str, list[Reading]], readers: dict[str, Reader]) -> None:
+def _print_means(groups: dict[str, list[Reading]], readers: dict[str, DocumentPool]) -> None:
     print()
     for group, readings in groups.items():
         print(f"{f'mean of {group}':{LABEL}}" + "".join(_figures(_mean(readings, way)) for way in readers))

@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.peers.systems import Installed, go
 from benchmarks.peers.worker_side import FREEZE, POISON
 
-MOST_EXECUTIONS = 10
+MAX_EXECUTIONS = 10
 """So many executions of a poisoned document are enough to say that there is no end."""
 
 LEASE_SECONDS = 2.0
@@ -66,7 +66,7 @@ def _poison(installed: Installed, diary: _Diary) -> tuple[int, bool]:
     installed.fill(finished=0, failed=0)
     installed.run("enqueue", count=1)
     order = installed.order("serve", lease_seconds=LEASE_SECONDS, behaviour=POISON, diary=str(diary.path))
-    for _ in range(MOST_EXECUTIONS):
+    for _ in range(MAX_EXECUTIONS):
         before = len(diary.events())
         with installed.workers(order) as (worker,):
             go([worker])

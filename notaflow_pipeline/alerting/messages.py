@@ -10,7 +10,7 @@ from notaflow_pipeline.alerting.conditions import MessageKind
 LONGEST_SENTENCE = 1000
 """Characters; many receivers refuse more than two thousand in all."""
 
-MOST_FIGURES = 12
+MAX_FIGURES = 12
 
 _SUBJECTS = {
     MessageKind.START: "NotaFlow: {} fails",
@@ -54,7 +54,7 @@ def compose(
         timezone: in which times are written.
     """
     lines = [_cut(sentence), ""]
-    lines += [f"{name.replace('_', ' ')}: {value}" for name, value in list(figures.items())[:MOST_FIGURES]]
+    lines += [f"{name.replace('_', ' ')}: {value}" for name, value in list(figures.items())[:MAX_FIGURES]]
     started = f"{since.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M %Z}"
     if kind is MessageKind.START:
         lines.append(f"since: {started}")

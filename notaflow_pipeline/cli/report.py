@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 DAYS = 30
 """How many days are shown when nobody says which."""
 
-MOST_DAYS = 3660
+MAX_DAYS = 3660
 """Ten years: more days are a slip of the pen, and a chart has a point for each."""
 
 
@@ -77,7 +77,7 @@ def report(
 def _require_range(since: date, until: date) -> None:
     if since > until:
         raise SettingsError(f"--from {since} is after --to {until}")
-    if (until - since).days >= MOST_DAYS:
+    if (until - since).days >= MAX_DAYS:
         raise SettingsError(f"--from {since} --to {until} are more than ten years")
 
 

@@ -15,9 +15,9 @@ from notaflow_pipeline.job_queue.releases import release_run
 from notaflow_pipeline.job_queue.schema.check import require_schema
 from notaflow_pipeline.job_queue.schema.privileges import require_privileges
 from notaflow_pipeline.local.embedded_postgres import running_database_url
-from notaflow_pipeline.ocr.workers.document_pool import Reader
+from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline.settings import load_settings
-from notaflow_pipeline.worker.assembly import configured_reader, configured_storage
+from notaflow_pipeline.worker.assembly import configured_document_pool, configured_storage
 
 
 class QueueResource(dg.ConfigurableResource["QueueResource"]):
@@ -82,12 +82,12 @@ class StorageResource(dg.ConfigurableResource["StorageResource"]):
 class EngineResource(dg.ConfigurableResource["EngineResource"]):
     """The OCR engine, on all cores."""
 
-    def open(self) -> Reader:
+    def open(self) -> DocumentPool:
         """Return the reader, checked; its workers start when it is entered.
 
         Raises:
             EngineUnavailable: Tesseract or one of its languages is missing.
         """
-        reader = configured_reader(load_settings())
+        reader = configured_document_pool(load_settings())
         reader.check()
         return reader

@@ -1,4 +1,4 @@
-"""Bytes on disk in, text out. Knows neither Dagster nor the database nor the settings.
+"""Bytes in, text out. Knows neither Dagster nor the database nor the settings.
 
-`reading.Reader` is the way in; the other modules are what it is made of.
+`workers.document_pool.DocumentPool` is the entry point.
 """

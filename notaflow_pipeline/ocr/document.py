@@ -1,4 +1,4 @@
-"""What came out: the text of a page, and of a document as the contract wants it stored."""
+"""The result of reading: the text of a page, and of a document as it is stored."""
 
 import unicodedata
 from collections import Counter
@@ -9,7 +9,7 @@ from functools import cached_property
 
 from notaflow_pipeline.ocr.failures import DocumentFailure
 
-MOST_FAILED_SHARE = 0.5
+MAX_FAILED_SHARE = 0.5
 """If more of the pages than this failed, and another attempt could help, it is better than what was read."""
 
 
@@ -135,7 +135,7 @@ class DocumentText:
             return None
         kind, _ = kinds.most_common(1)[0]
         first = next(page for page in failed if page.failure and page.failure.kind is kind)
-        most = len(failed) > MOST_FAILED_SHARE * len(self.pages)
+        most = len(failed) > MAX_FAILED_SHARE * len(self.pages)
         if first.failure and (len(failed) == len(self.pages) or (most and first.failure.retryable)):
             return first.failure.on_page(first.number, len(self.pages))
         return None

@@ -1,7 +1,7 @@
-"""What may one document cost, and one worker that reads it?
+"""Limits of a document and of a worker.
 
-Numbers alone; each is enforced where the work is done: file, pages and pixels in `opening` and `rendering`, seconds in
-`reading`, memory in `confinement`.
+Enforced where the work is done: file, pages and pixels in `input.probe` and `input.page_loading`, seconds in
+`workers.document_pool`, memory in `workers.resource_limits`.
 """
 
 from dataclasses import dataclass

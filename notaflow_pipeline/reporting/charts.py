@@ -27,7 +27,7 @@ VEGA_LITE = "6.4"
 
 HEIGHT_PIXELS = 220
 
-LEAST_CONFIDENCE_RANGE = 10
+MIN_CONFIDENCE_RANGE = 10
 """The axis of confidence spans at least so much of its 100."""
 
 Format = Literal["number", "decimal", "percent", "seconds"]
@@ -191,7 +191,7 @@ def _confidence_axis(figures: Figures) -> tuple[float, float]:
     if known.empty:
         return 0.0, 100.0
     low, high = math.floor(known.min() - 1), math.ceil(known.max() + 1)
-    spread = max(0, LEAST_CONFIDENCE_RANGE - (high - low)) / 2
+    spread = max(0, MIN_CONFIDENCE_RANGE - (high - low)) / 2
     return max(0.0, low - spread), min(100.0, high + spread)
 
 

@@ -9,9 +9,10 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from notaflow_pipeline.documents.storage import DocumentStorage, open_storage
-from notaflow_pipeline.ocr.engine import Engine, EngineName, choose_engine
+from notaflow_pipeline.ocr.engines.interface import Engine
+from notaflow_pipeline.ocr.engines.selection import EngineName, select_engine
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.workers.document_pool import Reader
+from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline.worker.pipeline import Pipeline
 from notaflow_pipeline.worker.queue_client import ClaimTerms, QueueClient
@@ -34,10 +35,10 @@ def configured_storage(settings: Settings) -> DocumentStorage:
 
 def configured_engine(settings: Settings) -> Engine:
     """Return the OCR engine that the settings name, or the faster available one; it is not started."""
-    return choose_engine(EngineName(settings.engine), settings.languages)
+    return select_engine(EngineName(settings.engine), settings.languages)
 
 
-def configured_reader(settings: Settings) -> Reader:
+def configured_document_pool(settings: Settings) -> DocumentPool:
     """Return the pool of OCR processes that the settings describe; it starts when entered as a context manager."""
     limits = Limits(
         file_bytes=settings.max_file_bytes,
@@ -47,7 +48,7 @@ def configured_reader(settings: Settings) -> Reader:
         document_seconds=settings.max_document_seconds,
         worker_bytes=settings.max_worker_bytes,
     )
-    return Reader(configured_engine(settings), workers=settings.workers, limits=limits, dpi=settings.dpi)
+    return DocumentPool(configured_engine(settings), workers=settings.workers, limits=limits, dpi=settings.dpi)
 
 
 def configured_terms(settings: Settings, run_id: str | None) -> ClaimTerms:
@@ -69,7 +70,7 @@ def assemble(
     *,
     pool: ConnectionPool[Connection],
     storage: DocumentStorage,
-    reader: Reader,
+    reader: DocumentPool,
     run_id: str | None,
 ) -> Pipeline:
     """Return a pipeline; the caller opens and closes the pool, the storage and the reader."""
@@ -92,7 +93,7 @@ def checked_pipeline(
     Raises:
         SchemaMismatch, DatabaseUnavailable, StorageUnavailable, EngineUnavailable: no row was changed.
     """
-    reader = configured_reader(settings)
+    reader = configured_document_pool(settings)
     pipeline = assemble(settings, pool=pool, storage=configured_storage(settings), reader=reader, run_id=run_id)
     pipeline.check()
     with reader:

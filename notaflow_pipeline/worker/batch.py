@@ -19,7 +19,7 @@ from notaflow_pipeline.documents.storage import DocumentStorage
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue.model import Claim, Failure
 from notaflow_pipeline.ocr.failures import DocumentFailure, NoRoomForPage
-from notaflow_pipeline.ocr.workers.document_pool import Reader
+from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline.worker.fault_attribution import (
     MAX_RELEASES,
     UnattributedFailures,
@@ -48,7 +48,7 @@ class Batch:
         self,
         queue: QueueClient,
         storage: DocumentStorage,
-        reader: Reader,
+        reader: DocumentPool,
         *,
         engine_name: str,
         max_file_bytes: int,

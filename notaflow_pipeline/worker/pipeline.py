@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from notaflow_pipeline.documents.location import buckets_of
 from notaflow_pipeline.documents.storage import DocumentStorage
 from notaflow_pipeline.job_queue.model import Claim
-from notaflow_pipeline.ocr.workers.document_pool import Reader
+from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline.worker.batch import Batch
 from notaflow_pipeline.worker.progress import Progress
 from notaflow_pipeline.worker.queue_client import QueueClient
@@ -18,7 +18,7 @@ class Pipeline:
 
     queue: QueueClient
     storage: DocumentStorage
-    reader: Reader
+    reader: DocumentPool
     engine_name: str
     max_file_bytes: int
     pages_ahead: int

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from notaflow_pipeline.ocr.engine import Recognition
+from notaflow_pipeline.ocr.engines.interface import Recognition
 
 DOCUMENTS_A_HEIGHT = 1000
 HEIGHTS_APART = 100

@@ -12,7 +12,7 @@ from psycopg_pool import PoolTimeout
 from notaflow_pipeline.documents.failures import StorageUnavailable
 from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable, open_pool
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.workers.document_pool import Reader
+from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline.settings import load_settings
 from notaflow_pipeline.worker.assembly import assemble, configured_storage
 from notaflow_pipeline_tests.chaos.engine import WORKER_BYTES, ChaosEngine
@@ -39,7 +39,7 @@ def work() -> None:
         sys.exit("NOTAFLOW_DATABASE_URL is not set")
     with (
         open_pool(settings.database_url.get_secret_value()) as pool,
-        Reader(ChaosEngine(), workers=settings.workers, limits=Limits(worker_bytes=WORKER_BYTES)) as reader,
+        DocumentPool(ChaosEngine(), workers=settings.workers, limits=Limits(worker_bytes=WORKER_BYTES)) as reader,
     ):
         pipeline = assemble(settings, pool=pool, storage=configured_storage(settings), reader=reader, run_id=None)
         while True:

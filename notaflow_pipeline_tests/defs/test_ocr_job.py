@@ -17,7 +17,7 @@ from notaflow_pipeline.defs.assets.batch_metadata import batch_metadata
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.queries import attempts_of_run
 from notaflow_pipeline.job_queue.schema.migrate import migrate
-from notaflow_pipeline.ocr.workers.pool import Crew
+from notaflow_pipeline.ocr.workers.pool import WorkerPool
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, defs, errors_of
 from notaflow_pipeline_tests.job_queue.conftest import READING, claim, succeed
 from notaflow_pipeline_tests.ocr import processes, samples
@@ -151,7 +151,7 @@ class TestSuccess:
     def test_run_with_nothing_ready_succeeds_quietly_and_starts_no_worker(
         self, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(Crew, "start", lambda _: pytest.fail("there was nothing to start workers for"))
+        monkeypatch.setattr(WorkerPool, "start", lambda _: pytest.fail("there was nothing to start workers for"))
         result = run(instance)
         assert result.success
         assert metadata_of(result)["documents"] == 0

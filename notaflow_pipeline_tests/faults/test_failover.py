@@ -13,7 +13,7 @@ from psycopg import Connection
 from notaflow_pipeline.job_queue.database.connections import describe_database, open_pool
 from notaflow_pipeline.job_queue.schema.migrate import migrate
 from notaflow_pipeline.local.embedded_postgres import embedded_database
-from notaflow_pipeline.ocr.engine import NullEngine
+from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.worker.progress import Progress
 from notaflow_pipeline_tests.faults.servers import demote, promote, standby_of
 from notaflow_pipeline_tests.ocr.processes import wait_until

@@ -21,7 +21,7 @@ from notaflow_pipeline.job_queue.metrics import measure_progress
 from notaflow_pipeline.job_queue.pause import pause, paused
 from notaflow_pipeline.job_queue.queries import attempts_of_document, count_queue, count_ready
 from notaflow_pipeline.job_queue.releases import release
-from notaflow_pipeline.ocr.engine import NullEngine
+from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.worker.pipeline import Pipeline
 from notaflow_pipeline.worker.progress import Progress
 from notaflow_pipeline_tests.cli import open_terminal

@@ -15,7 +15,7 @@ from notaflow_pipeline.job_queue import claims, lease_renewal, releases
 from notaflow_pipeline.job_queue.database.connections import OutcomeRefused, connect, open_pool
 from notaflow_pipeline.job_queue.database.sessions import short_transaction
 from notaflow_pipeline.job_queue.lease_renewal import LeaseRenewal
-from notaflow_pipeline.ocr.engine import NullEngine
+from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.worker.progress import Progress
 from notaflow_pipeline_tests.cli import open_terminal
 from notaflow_pipeline_tests.faults.pooler import pooler_before, unavailable

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.local.dev_server import SAMPLES
-from notaflow_pipeline.ocr.engine import NullEngine
+from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.workers.document_pool import Reader
+from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline_tests.fuzz.mutating import LONGEST_BYTES, mutate
 from notaflow_pipeline_tests.ocr import samples as made
 
@@ -95,7 +95,7 @@ def fuzz(
         samples = seeds(Path(place), corpus)
         waiting: dict[Future[DocumentText], Path] = {}
         number = 0
-        with Reader(NullEngine(), workers=workers, limits=LIMITS) as reader:
+        with DocumentPool(NullEngine(), workers=workers, limits=LIMITS) as reader:
             while waiting or (time.monotonic() < deadline and number != most):
                 while len(waiting) < 2 * workers and time.monotonic() < deadline and number != most:
                     path = Path(place) / f"{seed}-{number}"

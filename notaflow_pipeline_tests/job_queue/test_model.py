@@ -41,7 +41,7 @@ LEASE = timedelta(seconds=60)
 BACKOFF_SECONDS = 40
 STUCK_AFTER = timedelta(minutes=10)
 
-MOST_DOCUMENTS = 4
+MAX_DOCUMENTS = 4
 """Few, so that the same document is claimed again and again, and old claims meet new ones."""
 
 EMPTY = "TRUNCATE extraction_queue, ocr_attempt, ocr_round, ocr_pause"
@@ -151,7 +151,7 @@ class QueueMachine(RuleBasedStateMachine):
     def begin_empty(self) -> None:
         self.connection.execute(EMPTY)
 
-    @precondition(lambda self: len(self.model.documents) < MOST_DOCUMENTS)
+    @precondition(lambda self: len(self.model.documents) < MAX_DOCUMENTS)
     @rule(
         source=st.sampled_from(["index", "index", "index", "acte", "plan_cadastraux"]),
         attempts=st.sampled_from([0, 0, None]),

@@ -12,7 +12,8 @@ from pathlib import Path
 from PIL import Image
 
 from notaflow_pipeline.failures import FailureKind
-from notaflow_pipeline.ocr.engine import NullEngine, Recognition
+from notaflow_pipeline.ocr.engines.interface import Recognition
+from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, NoRoomForPage
 
 STRANGE_WIDTH = 777

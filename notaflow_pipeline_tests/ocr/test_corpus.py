@@ -11,14 +11,16 @@ import jiwer
 import pytest
 from PIL import Image, ImageOps
 
-from notaflow_pipeline.ocr.engine import NullEngine, TesseractEngine, TesserocrEngine
+from notaflow_pipeline.ocr.engines.null import NullEngine
+from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
+from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.preprocessing.noise import WORTH_REMOVING
-from notaflow_pipeline.ocr.preprocessing.orientation import skew_degrees, turned
+from notaflow_pipeline.ocr.preprocessing.orientation import rotated, skew_degrees
 from notaflow_pipeline.ocr.preprocessing.preprocess import Steps, noise_of, prepare, scaled, without_background
 from notaflow_pipeline.ocr.recognition.page import read_page
-from notaflow_pipeline.ocr.workers.document_pool import Reader
+from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline_tests.ocr.processes import PATIENCE_SECONDS
 from notaflow_pipeline_tests.testing.noise import noisy
 
@@ -28,14 +30,14 @@ pytestmark = pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no corpus in {CORP
 
 
 @pytest.fixture(scope="module")
-def tesseract() -> Iterator[Reader]:
-    with Reader(TesseractEngine("fra"), workers=2) as reader:
+def tesseract() -> Iterator[DocumentPool]:
+    with DocumentPool(TesseractEngine("fra"), workers=2) as reader:
         yield reader
 
 
 def test_every_bad_file_is_read_or_fails_properly() -> None:
     """All files, as far as opening and rendering go; recognition is left out for the time that it takes."""
-    with Reader(NullEngine(), workers=2, limits=Limits(page_seconds=60)) as reader:
+    with DocumentPool(NullEngine(), workers=2, limits=Limits(page_seconds=60)) as reader:
         futures = {path.name: reader.start(path) for path in sorted((CORPUS / "bad").iterdir())}
         for name, future in futures.items():
             error = future.exception(timeout=PATIENCE_SECONDS)
@@ -57,7 +59,7 @@ def test_every_bad_file_is_read_or_fails_properly() -> None:
         ("qpdf_enc-XI-R6_V5_U-view_O-master.pdf", "encrypted"),
     ],
 )
-def test_bad_file_fails_for_the_right_reason(tesseract: Reader, name: str, kind: str) -> None:
+def test_bad_file_fails_for_the_right_reason(tesseract: DocumentPool, name: str, kind: str) -> None:
     error = tesseract.start(CORPUS / "bad" / name).exception(timeout=PATIENCE_SECONDS)
     assert isinstance(error, DocumentFailure)
     assert error.kind == kind
@@ -77,19 +79,19 @@ def test_bad_file_fails_for_the_right_reason(tesseract: Reader, name: str, kind:
         "gen_truncated.jpg",
     ],
 )
-def test_odd_file_is_read_all_the_same(tesseract: Reader, name: str) -> None:
+def test_odd_file_is_read_all_the_same(tesseract: DocumentPool, name: str) -> None:
     document = tesseract.start(CORPUS / "bad" / name).result(timeout=PATIENCE_SECONDS)
     assert "travaux de protection" in document.text
 
 
 @pytest.mark.parametrize("name", ["ocrmypdf_blank.pdf", "gen_black.png", "gen_30x30.png", "gen_2000x1.png"])
-def test_page_without_text_is_read_as_empty(tesseract: Reader, name: str) -> None:
+def test_page_without_text_is_read_as_empty(tesseract: DocumentPool, name: str) -> None:
     document = tesseract.start(CORPUS / "bad" / name).result(timeout=PATIENCE_SECONDS)
     assert (document.text, document.mean_confidence) == ("", None)
 
 
 @pytest.mark.parametrize("name", ["pypdf_r6-empty-password.pdf", "pdfjs_secHandler.pdf"])
-def test_pdf_with_an_empty_password_is_read(tesseract: Reader, name: str) -> None:
+def test_pdf_with_an_empty_password_is_read(tesseract: DocumentPool, name: str) -> None:
     assert tesseract.start(CORPUS / "bad" / name).result(timeout=PATIENCE_SECONDS).text
 
 
@@ -105,12 +107,12 @@ def test_pdf_with_an_empty_password_is_read(tesseract: Reader, name: str) -> Non
     ],
 )
 def test_pages_come_out_of_where_they_can(name: str, pages: int, text_layer: int, failed: int) -> None:
-    with Reader(NullEngine(), workers=1) as reader:
+    with DocumentPool(NullEngine(), workers=1) as reader:
         document = reader.start(CORPUS / "bad" / name).result(timeout=PATIENCE_SECONDS)
     assert (len(document.pages), document.pages_text_layer, document.pages_failed) == (pages, text_layer, failed)
 
 
-def test_typed_page_has_most_of_its_words(tesseract: Reader) -> None:
+def test_typed_page_has_most_of_its_words(tesseract: DocumentPool) -> None:
     known = set((CORPUS / "pages" / "page01.gt.txt").read_text().split())
     found = set(tesseract.start(CORPUS / "pages" / "page01.jpg").result(timeout=PATIENCE_SECONDS).text.split())
     assert len(known & found) > 0.7 * len(known)
@@ -163,7 +165,7 @@ def test_skew_of_every_page_is_noticed(degrees: int) -> None:
     for path in sorted((CORPUS / "pages").glob("page*.gt.txt")):
         page = without_background(scaled(page_image(path.name.removesuffix(".gt.txt")), None))
         # some of them were laid askew by as much as that
-        assert skew_degrees(turned(page, degrees)) == pytest.approx(-degrees, abs=2), path.name
+        assert skew_degrees(rotated(page, degrees)) == pytest.approx(-degrees, abs=2), path.name
 
 
 def page_image(name: str) -> Image.Image:

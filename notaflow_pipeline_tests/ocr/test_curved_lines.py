@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from notaflow_pipeline.ocr.engine import TesserocrEngine
+from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.preprocessing.curved_lines import LineCurve, line_curve
 from notaflow_pipeline.ocr.preprocessing.preprocess import at_resolution, prepare
 from notaflow_pipeline.ocr.recognition.page import read_page

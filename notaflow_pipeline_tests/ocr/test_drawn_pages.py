@@ -4,7 +4,7 @@ import jiwer
 import pytest
 from PIL import Image
 
-from notaflow_pipeline.ocr.engine import TesserocrEngine
+from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline_tests.ocr import drawn_pages
 

@@ -18,9 +18,10 @@ from notaflow_pipeline.documents.location import Location
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.model import Attempt
 from notaflow_pipeline.job_queue.queries import attempts_of_document
-from notaflow_pipeline.ocr.engine import Engine, NullEngine
+from notaflow_pipeline.ocr.engines.interface import Engine
+from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.workers.document_pool import Reader
+from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline.worker.pipeline import Pipeline
 from notaflow_pipeline.worker.progress import Progress
 from notaflow_pipeline.worker.queue_client import ClaimTerms, QueueClient
@@ -66,7 +67,7 @@ def pipeline_over(
         retry_base_seconds=600,
         stuck_after=timedelta(minutes=10),
     )
-    with Reader(engine, workers=workers, limits=limits or Limits()) as reader:
+    with DocumentPool(engine, workers=workers, limits=limits or Limits()) as reader:
         yield Pipeline(
             queue=QueueClient(pool, terms),
             storage=storage or LocalFolder(folder),

@@ -20,7 +20,7 @@ from notaflow_pipeline.job_queue import claims
 from notaflow_pipeline.job_queue.claim_position import ClaimPosition
 from notaflow_pipeline.job_queue.model import Claim
 from notaflow_pipeline.job_queue.queries import attempts_of_document
-from notaflow_pipeline.ocr.engine import TesseractEngine
+from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine
 from notaflow_pipeline.ocr.failures import NoRoomForPage
 from notaflow_pipeline.worker.fault_attribution import INFRASTRUCTURE_FAILURE, MAX_RELEASES
 from notaflow_pipeline.worker.fetching import Fetched, Fetchers

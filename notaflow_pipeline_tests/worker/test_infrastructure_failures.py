@@ -14,7 +14,8 @@ from notaflow_pipeline.job_queue.database.connections import open_pool
 from notaflow_pipeline.job_queue.queries import attempts_of_document
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch
 from notaflow_pipeline.job_queue.schema.migrate import migrate
-from notaflow_pipeline.ocr.engine import NullEngine, TesseractEngine
+from notaflow_pipeline.ocr.engines.null import NullEngine
+from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine
 from notaflow_pipeline.ocr.failures import EngineUnavailable
 from notaflow_pipeline_tests.ocr import samples
 from notaflow_pipeline_tests.processes import violated_invariants

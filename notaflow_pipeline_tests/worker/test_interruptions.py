@@ -12,9 +12,9 @@ from PIL import Image
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
-from notaflow_pipeline.ocr.engine import NullEngine
+from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.workers.document_pool import Reader
+from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline.worker.pipeline import Pipeline
 from notaflow_pipeline.worker.progress import Progress
 from notaflow_pipeline_tests.ocr import processes
@@ -184,7 +184,7 @@ class TestPrivacy:
 
     def test_repr_of_recognised_text_does_not_show_it(self, folder: Path) -> None:
         Image.new("L", SECRET_SIZE, "white").save(folder / "page.png")
-        with Reader(NullEngine(), workers=1) as reader:
+        with DocumentPool(NullEngine(), workers=1) as reader:
             text = reader.start(folder / "page.png").result(timeout=processes.PATIENCE_SECONDS)
         assert SECRET in text.text
         assert SECRET not in repr(text)

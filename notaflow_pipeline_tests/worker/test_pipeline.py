@@ -12,7 +12,8 @@ from psycopg_pool import ConnectionPool
 from notaflow_pipeline.documents.failures import TemporaryFolderUnavailable
 from notaflow_pipeline.documents.local import LocalFolder
 from notaflow_pipeline.documents.location import Location
-from notaflow_pipeline.ocr.engine import NullEngine, TesseractEngine
+from notaflow_pipeline.ocr.engines.null import NullEngine
+from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine
 from notaflow_pipeline.worker.progress import Progress
 from notaflow_pipeline_tests.ocr import samples
 from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, OverlookingEngine

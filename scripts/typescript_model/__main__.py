@@ -33,7 +33,7 @@ PROGRAMS = ("combine_tessdata", "lstmtraining", "tesseract")
 LINES_A_FILE = 60
 """`tesseract … lstm.train` writes its whole file again after each page."""
 
-LEAST_LETTERS = 2
+MIN_LETTERS = 2
 ONE_THREAD = {**os.environ, "OMP_THREAD_LIMIT": "1"}
 
 
@@ -89,7 +89,7 @@ def _draw(seed, fonts, paragraphs, words, known, number):
     wording, drawing = Wording(chance, paragraphs, words, known), Drawing(chance, fonts)
     while True:
         text = wording.line()
-        if len(text) >= LEAST_LETTERS and (image := drawing.line(text)) is not None:
+        if len(text) >= MIN_LETTERS and (image := drawing.line(text)) is not None:
             yield image, text
 
 

@@ -14,8 +14,8 @@ import numpy as np
 Kind = TypeVar("Kind")
 
 PLAIN = str.maketrans({"’": "'", "«": '"', "»": '"', "\N{NO-BREAK SPACE}": " ", "–": "-", "—": "-", "…": "..."})
-LEAST_PARAGRAPH = 60
-LEAST_LETTERS = 0.75
+MIN_PARAGRAPH = 60
+MIN_LETTERS = 0.75
 """Of a paragraph's characters, or it is a command and no prose."""
 
 MONTHS = "janvier,février,mars,avril,mai,juin,juillet,août,septembre,octobre,novembre,décembre".split(",")  # noqa: SIM905 - a list to read
@@ -36,7 +36,7 @@ def paragraphs_of(folders: Sequence[Path]) -> list[str]:
         for page in french
         for paragraph in re.findall(r"<p[^>]*>(.*?)</p>", page.read_text(encoding="utf-8", errors="ignore"), re.DOTALL)
     ]
-    return [one for one in found if len(one) > LEAST_PARAGRAPH and _letters(one) > LEAST_LETTERS]
+    return [one for one in found if len(one) > MIN_PARAGRAPH and _letters(one) > MIN_LETTERS]
 
 
 def _letters(text: str) -> float:

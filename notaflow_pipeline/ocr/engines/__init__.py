@@ -1,4 +1,1 @@
-"""The engines, one a module: what each needs, how it is called, and what its complaints mean.
-
-`notaflow_pipeline.ocr.engine` names what other modules use of them.
-"""
+"""OCR engines, one module each: what it needs, how it is called, and what its errors mean."""

@@ -1,4 +1,4 @@
-"""What is asked of whoever reads the text off a page image."""
+"""The interface of an OCR engine."""
 
 from dataclasses import dataclass, field
 from enum import Enum

@@ -1,7 +1,6 @@
-"""Which models does Tesseract read with? The system's by their codes, and one for French typescript that came with us.
+"""The model files that Tesseract reads with: the system's, and one for French typescript that comes with the package.
 
-Ours is the system's French model trained further (`models/README.md`). Where TESSDATA_PREFIX says which models are to be
-used, those are, and no others.
+Ours is the system's French model trained further (`models/README.md`). Models named by TESSDATA_PREFIX are used alone.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""An engine that only pretends, for tests of whatever lies around an engine."""
+"""An engine that reads nothing, for tests of what surrounds an engine."""
 
 import time
 from dataclasses import dataclass

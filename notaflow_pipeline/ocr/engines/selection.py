@@ -1,4 +1,4 @@
-"""Which engine reads here? The library where it works, the program otherwise, or the one that the settings name."""
+"""Selects the OCR engine: the library where it works, the program otherwise, or the one that the settings name."""
 
 import logging
 from enum import StrEnum
@@ -30,7 +30,7 @@ AUTOMATIC: tuple[tuple[type[OnnxEngine | TesserocrEngine], str], ...] = (
 _told: set[str] = set()
 
 
-def choose_engine(name: EngineName, languages: str) -> WordEngine:
+def select_engine(name: EngineName, languages: str) -> WordEngine:
     """The engine of that name, or for `auto` the first one that works here; the reason is logged once a process.
 
     Whether the program works is not looked at: its own `check` says so better.

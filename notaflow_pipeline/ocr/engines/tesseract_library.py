@@ -1,8 +1,8 @@
-"""Tesseract as a library, through tesserocr: its wheel brings the engine, `models` says where the models lie.
+"""Tesseract as a library, through tesserocr: the wheel contains the engine, `model_files` finds the models.
 
-Against the program it saves the start, the loading of models and the detour over files: 1.0 instead of 1.2 to 1.4 CPU
-seconds on 12 pages (reference measurement 4.2). What it cannot do is to be interrupted: its own deadline of 5 s was
-measured to take 32 s, so whoever calls it must be ready to end the process, as `crew` is.
+Compared with the program it saves the start, the loading of models and temporary files: 1.0 instead of 1.2 to 1.4 CPU
+seconds a page on 12 pages. It cannot be interrupted: its own deadline of 5 s took 32 s when measured, so the caller must be
+able to end the process, as `workers.pool` does.
 """
 
 import os

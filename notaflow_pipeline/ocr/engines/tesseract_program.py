@@ -1,6 +1,6 @@
-"""Tesseract as a program, through pytesseract: it works wherever `tesseract` is on PATH.
+"""Tesseract as a program, through pytesseract: works wherever `tesseract` is on PATH.
 
-All that is known about the program, its options and its complaints stands here.
+This module alone knows the program's options and error messages.
 """
 
 import errno
@@ -25,7 +25,7 @@ class TesseractEngine:
 
     `languages` are Tesseract's codes joined by `+`; the first one leads. The program loads its models at each call,
     which is 40 to 60 ms; `tesserocr` keeps them. The program is not stopped by the clock, as pytesseract could: whoever
-    calls it must be ready to end the process with its programs, as `crew` is.
+    calls it must be ready to end the process with its programs, as `workers.pool` is.
     """
 
     languages: str = "fra+eng"

@@ -1,7 +1,6 @@
-"""How do the words that Tesseract lists become the lines and paragraphs that somebody reads?
+"""Recognised words, and how they become lines and paragraphs of text.
 
-The reading of Tesseract's TSV (its columns are described in tessdoc, `Command-Line-Usage.md`, under "TSV"), and the
-order and spacing of words on a page. What they say, and whether they are believed, belongs to `recognising`.
+Tesseract's TSV is described in tessdoc, `Command-Line-Usage.md`, under "TSV".
 """
 
 import re

@@ -1,7 +1,6 @@
-"""Which format do these bytes have?
+"""Detects the format of a file by its first bytes.
 
-Files are told by their first bytes, never by their name: portals save error pages as `.pdf`, and scanners save JPEG
-under any extension.
+Never by its name: portals save error pages as `.pdf`, and scanners save JPEG under any extension.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""A page as far as it goes without recognition: images that are to be read, and what its text layer says."""
+"""A loaded page before recognition: images to read, and the words of its text layer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Loads one page of a document: upright, in grey, and with as much of a damaged page as there is.
+"""Loads one page of a document: upright, in grey, and as much of a damaged page as can be decoded.
 
 One page is in memory at a time, whatever the document's length.
 """

@@ -1,25 +1,25 @@
-"""What can still be read of a PDF whose end is missing, or whose page tree leads nowhere?
+"""Repairs PDFs whose end is missing or whose page tree is broken.
 
-PDFium finds objects without a table of contents, but not pages without a tree. Here the pages that are still in the file
-are collected under a new tree, written behind it; where none has anything on it, JPEG scans become pages of their own.
-(qpdf mends less, for it needs the tree: of 30 cuts of six documents, it left a page with content in 6, this in 24.)
+PDFium finds objects without a cross-reference table, but no pages without a page tree. The pages that are still in the file
+are collected under a new tree, appended to it; if none has content, JPEG scans become pages. (qpdf repairs less, because it
+needs the tree: of 30 cuts of six documents it left a page with content in 6, this in 24.)
 """
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-MOST_BYTES = 256 * 1024**2
+MAX_BYTES = 256 * 1024**2
 """The mended file is held in memory; a larger one is left as it is."""
 
-MOST_PAGES = 10_000
-MOST_OBJECTS = 8_388_607
+MAX_PAGES = 10_000
+MAX_OBJECTS = 8_388_607
 """PDF's own limit (ISO 32000-1, annex C), and with it the highest numbers that are surely free."""
 
 
-def salvaged_pdfs(path: Path) -> Iterator[bytes]:
+def repaired_pdfs(path: Path) -> Iterator[bytes]:
     """What the file may be mended to, the best first, for PDFium to open. Nothing if no part of a page is left."""
-    if path.stat().st_size > MOST_BYTES:
+    if path.stat().st_size > MAX_BYTES:
         return
     content = path.read_bytes()
     if pages := list(_page_objects(content)):
@@ -33,7 +33,7 @@ def _page_objects(content: bytes) -> Iterator[bytes]:
     seen: set[bytes] = set()
     for found in PAGE_OBJECT.finditer(content):
         number = found[1]
-        if number not in seen and len(seen) < MOST_PAGES:
+        if number not in seen and len(seen) < MAX_PAGES:
             seen.add(number)
             yield number
 
@@ -42,11 +42,11 @@ def _tree(pages: list[bytes], content: bytes) -> bytes:
     """A page tree, a catalogue and a trailer. The pages still name their old parent, from which they may inherit."""
     encryption = b"".join(match[0] + b" " for match in (ENCRYPTION.search(content), FILE_ID.search(content)) if match)
     kids = b" ".join(number + b" 0 R" for number in pages)
-    tree, catalogue = MOST_OBJECTS - 1, MOST_OBJECTS
+    tree, catalogue = MAX_OBJECTS - 1, MAX_OBJECTS
     return (
         b"\nendstream endobj\n%d 0 obj<</Type/Pages/Count %d/Kids[%b]>>endobj\n" % (tree, len(pages), kids)
         + b"%d 0 obj<</Type/Catalog/Pages %d 0 R>>endobj\n" % (catalogue, tree)
-        + b"trailer<</Root %d 0 R/Size %d %b>>\nstartxref\n0\n%%%%EOF\n" % (catalogue, MOST_OBJECTS + 1, encryption)
+        + b"trailer<</Root %d 0 R/Size %d %b>>\nstartxref\n0\n%%%%EOF\n" % (catalogue, MAX_OBJECTS + 1, encryption)
     )
 
 

@@ -1,7 +1,4 @@
-"""What kind of file is this, how many pages has it, and is it refused?
-
-Opening and its refusals belong here; turning a page into an image is `rendering`'s.
-"""
+"""Probes a file: its format, its number of pages, and whether it is refused."""
 
 import mmap
 import re
@@ -19,25 +16,25 @@ from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.file_format import HEAD_BYTES, DocumentFormat, recognised_format
 from notaflow_pipeline.ocr.input.offset_file import open_behind_blanks
 from notaflow_pipeline.ocr.input.pdf.attachments import attached_files
-from notaflow_pipeline.ocr.input.pdf_repair import salvaged_pdfs
+from notaflow_pipeline.ocr.input.pdf_repair import repaired_pdfs
 from notaflow_pipeline.ocr.input.truncated_files import is_cut_short
 from notaflow_pipeline.ocr.limits import Limits
 
 __all__ = [
     "DocumentFormat",
     "Limits",
-    "Opened",
-    "mended_pdf",
-    "open_document",
+    "ProbedDocument",
     "opened_image",
     "opened_pdf",
+    "probe_document",
     "refuse_large_image",
+    "repaired_pdf",
     "seek_page",
 ]
 
 
 @dataclass(frozen=True)
-class Opened:
+class ProbedDocument:
     """A file that can be read, page by page.
 
     `incomplete` tells that the file is cut short or damaged, and these are the pages that could be found; `unread` names
@@ -50,7 +47,7 @@ class Opened:
     unread: tuple[str, ...] = field(default=(), repr=False)  # personal data: not for tracebacks and logs
 
 
-def open_document(path: Path, limits: Limits) -> Opened:
+def probe_document(path: Path, limits: Limits) -> ProbedDocument:
     """Look at a file without decoding any page of it.
 
     Raises `DocumentFailure` for whatever the bytes are if they are not a readable document within the limits, and
@@ -59,7 +56,7 @@ def open_document(path: Path, limits: Limits) -> Opened:
     document_format = _format_within_size(path, limits)
     if document_format is DocumentFormat.PDF:
         return _opened_pdf(path, limits)
-    return Opened(document_format, _image_pages(path, document_format, limits))
+    return ProbedDocument(document_format, _image_pages(path, document_format, limits))
 
 
 @contextmanager
@@ -72,9 +69,9 @@ def opened_pdf(path: Path) -> Iterator[pypdfium2.PdfDocument]:
         document.close()
 
 
-def mended_pdf(path: Path, *, blank_too: bool = False) -> pypdfium2.PdfDocument | None:
-    """What `salvaging` makes of a damaged PDF, if that has a page with anything on it, or any page at all."""
-    for content in salvaged_pdfs(path):
+def repaired_pdf(path: Path, *, blank_too: bool = False) -> pypdfium2.PdfDocument | None:
+    """What `input.pdf_repair` makes of a damaged PDF, if that has a page with anything on it, or any page at all."""
+    for content in repaired_pdfs(path):
         with suppress(pypdfium2.PdfiumError):
             document = pypdfium2.PdfDocument(content)
             if (blank_too and len(document)) or any(_has_content(document, index) for index in range(len(document))):
@@ -89,7 +86,7 @@ def _open_pdf(path: Path) -> tuple[pypdfium2.PdfDocument, bool]:
         return pypdfium2.PdfDocument(path), False
     except pypdfium2.PdfiumError as error:
         refusal = _pdf_refusal(path, error)
-        if refusal.kind is FailureKind.CORRUPT and (mended := mended_pdf(path)):
+        if refusal.kind is FailureKind.CORRUPT and (mended := repaired_pdf(path)):
             return mended, True
         raise refusal from error
 
@@ -165,14 +162,14 @@ def _format_within_size(path: Path, limits: Limits) -> DocumentFormat:
         return recognised_format(file.read(HEAD_BYTES))
 
 
-def _opened_pdf(path: Path, limits: Limits) -> Opened:
+def _opened_pdf(path: Path, limits: Limits) -> ProbedDocument:
     document, mended = _open_pdf(path)
     try:
         own = _counted(len(document), limits)
         attached = attached_files(document, limits.pages - own)
     finally:
         document.close()
-    return Opened(DocumentFormat.PDF, own + attached.pages, mended or is_cut_short(path), attached.unread)
+    return ProbedDocument(DocumentFormat.PDF, own + attached.pages, mended or is_cut_short(path), attached.unread)
 
 
 def _image_pages(path: Path, document_format: DocumentFormat, limits: Limits) -> int:

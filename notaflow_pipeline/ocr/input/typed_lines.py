@@ -1,4 +1,4 @@
-"""Puts text that was typed over a scan among the lines of that scan, by where it stands."""
+"""Places text that was typed over a scan among the lines of the scan, by position."""
 
 import math
 from collections.abc import Sequence

@@ -1,7 +1,4 @@
-"""What does a prepared page's ink look like: is there any, is it text or noise, and how small is the print?
-
-What does not belong here: making more of it (`preparing`).
-"""
+"""Measures the ink of a page: whether there is any, whether it is text or noise, and the print height."""
 
 import math
 from dataclasses import dataclass
@@ -45,7 +42,7 @@ SMALL_PRINT_PIXELS = 11
 
 At 150 dpi 0.73 of the numbers, dates and amounts in print of 6.5 points are read exactly, at 200 dpi 0.98; in 9 points
 all of them at either (`benchmarks/tables.py`). A sample of sixty lines scanned at 200 dpi keeps its numbers only at 250,
-which is why tables are tried there too (`recognising`); two of the 40 corpus pages are taken for small print.
+which is why tables are tried there too (`recognition.page`); two of the 40 corpus pages are taken for small print.
 """
 
 LETTER_PIXELS = (4, 60)
@@ -90,7 +87,7 @@ def _unevenness(shades: "NDArray[np.uint8]") -> "NDArray[np.float64]":
 
 
 @dataclass(frozen=True)
-class Texture:
+class InkMeasures:
     """What a page's ink looks like: its share of the page, and how many pixels it runs on from left to right.
 
     Text at 150 dpi covers 1 to 14 % of the 40 corpus pages, in runs of 2.9 to 10.5 pixels. Noise has runs of 1.05 to
@@ -128,14 +125,14 @@ def fullest_rows(image: Image.Image, height: int) -> int:
     return int(np.argmax(changes[height:] - changes[:-height])) + 1
 
 
-def texture(image: Image.Image) -> Texture:
+def measure_ink(image: Image.Image) -> InkMeasures:
     """Measure a page's ink, which is what is darker than Otsu's threshold."""
     import numpy as np
 
     dark = np.asarray(image) <= otsu_threshold(image.histogram())
     ink = int(np.count_nonzero(dark))
     starts = int(np.count_nonzero(dark[:, 1:] & ~dark[:, :-1]))
-    return Texture(ink / dark.size, ink / max(starts, 1), _print_height(dark))
+    return InkMeasures(ink / dark.size, ink / max(starts, 1), _print_height(dark))
 
 
 def _print_height(dark: "NDArray[np.bool_]") -> float:

@@ -1,7 +1,4 @@
-"""How is the noise of a sensor taken off a page, and the print left as it was?
-
-What does not belong here: dirt and grain that are on the paper (`preparing.without_grain`).
-"""
+"""Removes sensor noise from a page image. Dirt and grain on the paper are removed by `preprocess.without_grain`."""
 
 from typing import TYPE_CHECKING
 
@@ -23,10 +20,10 @@ BLOCK = 8
 STEP = 2
 """Pixels from one grid of squares to the next: each pixel lies in 16 squares, of which the mean is taken."""
 
-LEAST_WAVE = 2.5
+MIN_WAVE = 2.5
 """In standard deviations of the noise; what is lower is taken for noise when a page is first looked at."""
 
-LEAST_WEIGHT = 1e-6
+MIN_WEIGHT = 1e-6
 
 BAND_ROWS = 256
 """Rows that are worked on at a time, so that they stay in the processor's cache and a large page needs no more memory."""
@@ -79,13 +76,13 @@ def _filtered(page: "Pixels", known: "Pixels | None", level: float) -> "Pixels":
 
     transform = _waves_of_square()
     height, width = (side - BLOCK for side in page.shape)
-    total, weights = np.zeros_like(page), np.full_like(page, LEAST_WEIGHT)
+    total, weights = np.zeros_like(page), np.full_like(page, MIN_WEIGHT)
     for top in range(0, BLOCK, STEP):
         for left in range(0, BLOCK, STEP):
             grid = np.s_[top : top + height, left : left + width]
             waves = _squares(page[grid]) @ transform.T
             if known is None:
-                share = (np.abs(waves) > LEAST_WAVE * level).astype(np.float32)
+                share = (np.abs(waves) > MIN_WAVE * level).astype(np.float32)
             else:
                 share = (_squares(known[grid]) @ transform.T) ** 2
                 share /= share + level**2

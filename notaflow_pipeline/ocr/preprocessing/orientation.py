@@ -1,7 +1,4 @@
-"""How does a page lie: on its side, or askew?
-
-Told from pixels alone, before anything is read; that a page stands on its head shows in what is read (`recognising`).
-"""
+"""Detects sideways pages and skew from pixels alone. Upside-down pages are detected by reading (`recognition.rotation`)."""
 
 from itertools import pairwise
 
@@ -12,14 +9,14 @@ from notaflow_pipeline.ocr.input.images.grey_levels import quantile, sample
 ANGLES = range(-8, 9)
 """Degrees; a page that lies further askew was put there on purpose."""
 
-LEAST_SKEW_DEGREES = 1.0
+MIN_SKEW_DEGREES = 1.0
 
-LEAST_SKEW_GAIN = 1.15
+MIN_SKEW_GAIN = 1.15
 
 SIDEWAYS_RATIO = 1.3
 
 
-def lies_on_its_side(image: Image.Image) -> bool:
+def is_sideways(image: Image.Image) -> bool:
     """Whether lines of text run up and down: columns of pixels then differ more from their neighbours than rows do.
 
     On the 40 corpus pages they differ at most 0.94 times as much. Where they come near, both are looked at along the
@@ -32,7 +29,7 @@ def lies_on_its_side(image: Image.Image) -> bool:
     return _greatest_power(lying) > SIDEWAYS_RATIO * _greatest_power(ink)
 
 
-def skew_degrees(image: Image.Image, least: float = LEAST_SKEW_DEGREES) -> float:
+def skew_degrees(image: Image.Image, least: float = MIN_SKEW_DEGREES) -> float:
     """By how much a page must be turned (counter-clockwise) for its lines to be level; 0 below `least`.
 
     The angle at which the rows of a small copy differ most (projection profile): W. Postl, 1986. 30 ms. On the 40 corpus
@@ -46,7 +43,7 @@ def skew_degrees(image: Image.Image, least: float = LEAST_SKEW_DEGREES) -> float
     fine = max((best + step for step in (-0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75)), key=lambda a: _profile_power(ink, a))
     level = _profile_power(ink, 0)
     gain = _profile_power(ink, fine) / level if level else 1.0
-    return fine if abs(fine) >= least and gain > LEAST_SKEW_GAIN else 0.0
+    return fine if abs(fine) >= least and gain > MIN_SKEW_GAIN else 0.0
 
 
 def profile_power(image: Image.Image) -> float:
@@ -54,15 +51,15 @@ def profile_power(image: Image.Image) -> float:
     return _profile_power(_ink_sample(image, 900), 0)
 
 
-def turned(image: Image.Image, degrees: float) -> Image.Image:
+def rotated(image: Image.Image, degrees: float) -> Image.Image:
     """The page turned counter-clockwise, on white."""
     return image.rotate(degrees, Image.Resampling.BILINEAR, expand=True, fillcolor=255)
 
 
-def laid_straight(image: Image.Image) -> Image.Image:
+def deskewed(image: Image.Image) -> Image.Image:
     """A page of ruled lines, turned by however little it is askew."""
     skew = skew_degrees(image, 0.25)
-    return turned(image, skew) if skew else image
+    return rotated(image, skew) if skew else image
 
 
 def _greatest_power(ink: Image.Image) -> float:

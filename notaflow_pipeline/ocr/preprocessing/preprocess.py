@@ -1,12 +1,10 @@
-"""How does a page image become the one that Tesseract reads best, at the least cost?
+"""Turns a page image into the one that the engine reads best.
 
-Each step is a function of its own from grey to grey; `prepare` puts them in order, and `Steps` switches each off. What
-is not here: getting pixels out of a file (`rendering`), how a page lies (`orientation`), what its ink looks like (`ink`),
-and whether it is worth another try (`recognising`).
+Each step is a function from grey to grey; `prepare` applies them in order, and `Steps` switches each off.
 
 Effects are mean character error rates over the 40 typescript pages of the corpus, without the line that libraries print
-under their scans, which no transcription has: of the whole policy, and of a first try alone. With every step they are
-0.052 and 0.060, with none a first try has 0.102. `benchmarks/quality.py --only steps` measures them again.
+under their scans, which no transcription has: of the whole policy, and of the first pass alone. With every step they are
+0.052 and 0.060; with none, a first pass has 0.102. `benchmarks/quality.py --only steps` measures them again.
 """
 
 from dataclasses import dataclass, replace
@@ -15,12 +13,12 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageFilter, ImageOps
 
 from notaflow_pipeline.ocr.input.images.grey_levels import quantile, sample
-from notaflow_pipeline.ocr.input.images.ruling_lines import without_ruling
+from notaflow_pipeline.ocr.input.images.ruling_lines import without_table_grid
 from notaflow_pipeline.ocr.preprocessing.borders import box_within_borders, without_dark_borders
 from notaflow_pipeline.ocr.preprocessing.curved_lines import LineCurve, line_curve
 from notaflow_pipeline.ocr.preprocessing.ink_measures import FAINTEST_INK
 from notaflow_pipeline.ocr.preprocessing.noise import noise_level, without_noise
-from notaflow_pipeline.ocr.preprocessing.orientation import laid_straight, lies_on_its_side, skew_degrees, turned
+from notaflow_pipeline.ocr.preprocessing.orientation import deskewed, is_sideways, rotated, skew_degrees
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,7 +67,7 @@ NO_STEPS = Steps(crop=False, invert=False, turn=False, scale=False, straighten=F
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreprocessedPage:
     """A page that is ready for the engine, with the resolution to tell it, and how it was turned on the way.
 
     `source` is the cropped page with all of its pixels and as it lay, and `stated_dpi` what the file says of it, for a
@@ -87,7 +85,9 @@ class Prepared:
     curve: LineCurve | None = None
 
 
-def prepare(image: Image.Image, dpi: int | None, steps: Steps = ALL_STEPS, target_dpi: int = TARGET_DPI) -> Prepared:
+def prepare(
+    image: Image.Image, dpi: int | None, steps: Steps = ALL_STEPS, target_dpi: int = TARGET_DPI
+) -> PreprocessedPage:
     """Do all the steps that are switched on, in the order in which each has least to do."""
     page = image
     if steps.invert and is_white_on_black(page):
@@ -95,7 +95,7 @@ def prepare(image: Image.Image, dpi: int | None, steps: Steps = ALL_STEPS, targe
     box = box_within_borders(page) if steps.crop else (0, 0, *page.size)
     source = page if box == (0, 0, *page.size) else page.crop(box)
     page = _level(source, dpi, steps, target_dpi)
-    turns = 1 if steps.turn and lies_on_its_side(page) else 0
+    turns = 1 if steps.turn and is_sideways(page) else 0
     if turns:
         page = page.transpose(Image.Transpose.ROTATE_90)
     skew = skew_degrees(page) if steps.straighten else 0.0
@@ -104,17 +104,17 @@ def prepare(image: Image.Image, dpi: int | None, steps: Steps = ALL_STEPS, targe
         page = page.transpose(Image.Transpose.ROTATE_90) if turns else page
     curve = line_curve(page, turns) if steps.straighten else None
     page = curve.straightened(page) if curve else page
-    return Prepared(page, target_dpi if steps.scale else dpi, source, dpi, steps, turns, skew, box[:2], curve)
+    return PreprocessedPage(page, target_dpi if steps.scale else dpi, source, dpi, steps, turns, skew, box[:2], curve)
 
 
-def as_it_lay(prepared: Prepared) -> Prepared:
+def unrotated(prepared: PreprocessedPage) -> PreprocessedPage:
     """The same page without having been turned."""
     done = replace(prepared.steps, invert=False, crop=False, turn=False)
     lying = prepare(prepared.source, prepared.stated_dpi, done, prepared.dpi or TARGET_DPI)
     return replace(lying, origin=prepared.origin)
 
 
-def at_resolution(prepared: Prepared, target_dpi: int) -> Prepared:
+def at_resolution(prepared: PreprocessedPage, target_dpi: int) -> PreprocessedPage:
     """The same page, lying the same way, at another resolution."""
     if prepared.dpi == target_dpi or not prepared.steps.scale:
         return prepared
@@ -126,24 +126,24 @@ def at_resolution(prepared: Prepared, target_dpi: int) -> Prepared:
     return replace(prepared, image=page, dpi=target_dpi)
 
 
-def on_its_side(prepared: Prepared) -> Prepared:
+def rotated_by_quarter(prepared: PreprocessedPage) -> PreprocessedPage:
     """The same page turned by a quarter."""
     image = prepared.image.transpose(Image.Transpose.ROTATE_90)
     return replace(prepared, image=image, quarter_turns=prepared.quarter_turns + 1)
 
 
-def upside_down(prepared: Prepared) -> Prepared:
+def upside_down(prepared: PreprocessedPage) -> PreprocessedPage:
     """The same page turned by half."""
     image = prepared.image.transpose(Image.Transpose.ROTATE_180)
     return replace(prepared, image=image, quarter_turns=prepared.quarter_turns + 2)
 
 
-def smoother(prepared: Prepared) -> Prepared:
+def median_filtered(prepared: PreprocessedPage) -> PreprocessedPage:
     """The same page without the grain of dark photographs."""
     return replace(prepared, image=without_grain(prepared.image))
 
 
-def softer(image: Image.Image, dpi: int | None, steps: Steps, target_dpi: int) -> Prepared:
+def with_halftones_merged(image: Image.Image, dpi: int | None, steps: Steps, target_dpi: int) -> PreprocessedPage:
     """A page whose grey or hatching is made of black dots or strokes, prepared so that they run together to grey.
 
     A dithered act at 150 dpi, of which the bare program reads an eighth, is read without an error so. Less softening
@@ -157,7 +157,7 @@ SOFTENING_PIXELS = 1.0
 """At 150 dpi."""
 
 
-def finer(prepared: Prepared, target_dpi: int = FINE_DPI) -> Prepared:
+def upscaled(prepared: PreprocessedPage, target_dpi: int = FINE_DPI) -> PreprocessedPage:
     """The same page at a higher resolution on plain white: small print and letters that run together come apart."""
     if not prepared.steps.scale:
         return prepared
@@ -165,18 +165,18 @@ def finer(prepared: Prepared, target_dpi: int = FINE_DPI) -> Prepared:
     return replace(page, image=with_plain_paper(page.image))
 
 
-def unruled(prepared: Prepared, word_height: float) -> Prepared | None:
+def with_ruling_removed(prepared: PreprocessedPage, word_height: float) -> PreprocessedPage | None:
     """The same page without a table's rules, which run into its words, and without grain; None where there is no table.
 
     It is laid straight however little it is askew, so that rules are found whole. Of 18 dates and numbers of an old index
     among the samples 14 are read so, and 7 without (`Policy.ruling`; a test has the page).
     """
-    page = prepared.image if prepared.skew_degrees or not prepared.steps.straighten else laid_straight(prepared.image)
-    image = without_ruling(page, word_height)
-    return smoother(replace(prepared, image=image)) if image else None
+    page = prepared.image if prepared.skew_degrees or not prepared.steps.straighten else deskewed(prepared.image)
+    image = without_table_grid(page, word_height)
+    return median_filtered(replace(prepared, image=image)) if image else None
 
 
-def noise_of(prepared: Prepared) -> float:
+def noise_of(prepared: PreprocessedPage) -> float:
     """The noise in the middle of a page (`noise_level`) before it was prepared, at the lower of its two resolutions. 8 ms."""
     source = prepared.source
     width, height = source.size
@@ -187,7 +187,7 @@ def noise_of(prepared: Prepared) -> float:
     return noise_level(middle)
 
 
-def is_blurred(prepared: Prepared) -> bool:
+def is_blurred(prepared: PreprocessedPage) -> bool:
     """Whether the page was made a little coarser: pixels that fall on the border of two blur small print."""
     factor = _real_dpi(prepared.source, prepared.stated_dpi) / (prepared.dpi or TARGET_DPI)
     return LITTLE_COARSER[0] < factor < LITTLE_COARSER[1]
@@ -211,7 +211,7 @@ def _level(source: Image.Image, dpi: int | None, steps: Steps, target_dpi: int, 
     if steps.scale and page.size == source.size:
         page = scaled(page, dpi, target_dpi)
     if skew:
-        page = turned(page, skew)
+        page = rotated(page, skew)
         page = without_dark_borders(page) if steps.crop else page
     return without_background(page) if steps.background else page
 

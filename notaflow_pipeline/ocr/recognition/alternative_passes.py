@@ -5,11 +5,17 @@ from dataclasses import replace
 
 from PIL import ImageFilter
 
-from notaflow_pipeline.ocr.engine import Segmentation
+from notaflow_pipeline.ocr.engines.interface import Segmentation
 from notaflow_pipeline.ocr.engines.words import word_height
-from notaflow_pipeline.ocr.preprocessing.preprocess import TARGET_DPI, Prepared, finer, smoother, unruled
+from notaflow_pipeline.ocr.preprocessing.preprocess import (
+    TARGET_DPI,
+    PreprocessedPage,
+    median_filtered,
+    upscaled,
+    with_ruling_removed,
+)
 from notaflow_pipeline.ocr.recognition.pass_runner import PassRunner
-from notaflow_pipeline.ocr.recognition.passes import Try
+from notaflow_pipeline.ocr.recognition.passes import PassResult
 
 BLUR_PIXELS = 0.8
 """At 150 dpi. It joins the broken strokes of faint typescript, of which the median takes more away.
@@ -19,7 +25,7 @@ The four of the 40 corpus pages that are doubtful and faint have error rates of 
 """
 
 
-def best_of_all_ways(runner: PassRunner, first: Try) -> Try:
+def best_of_alternative_passes(runner: PassRunner, first: PassResult) -> PassResult:
     """The best of the first pass and the other ways to look at a page."""
     best = first
     for prepared, segmentation in _others(first, ruling=runner.policy.ruling):
@@ -29,21 +35,21 @@ def best_of_all_ways(runner: PassRunner, first: Try) -> Try:
     return best
 
 
-def _others(first: Try, *, ruling: bool) -> Iterator[tuple[Prepared, Segmentation]]:
+def _others(first: PassResult, *, ruling: bool) -> Iterator[tuple[PreprocessedPage, Segmentation]]:
     """Other ways to look at a page, the most promising first; `ruling` allows the one without a table's rules."""
-    fine = finer(first.prepared)
+    fine = upscaled(first.prepared)
     if first.prepared.steps.denoise:  # it was noisy, and what is left of that comes out again when it is made finer
-        yield smoother(fine), Segmentation.SINGLE_COLUMN
+        yield median_filtered(fine), Segmentation.SINGLE_COLUMN
     if ruling and first.words:
         height = word_height(first.words) * fine.image.width / first.prepared.image.width
-        if table := unruled(fine, height):
+        if table := with_ruling_removed(fine, height):
             yield table, Segmentation.AUTOMATIC
     yield blurred(first.prepared), Segmentation.AUTOMATIC
-    yield smoother(first.prepared), Segmentation.AUTOMATIC
+    yield median_filtered(first.prepared), Segmentation.AUTOMATIC
     yield fine, Segmentation.SINGLE_COLUMN
 
 
-def blurred(prepared: Prepared) -> Prepared:
+def blurred(prepared: PreprocessedPage) -> PreprocessedPage:
     """The same page with its broken strokes joined."""
     radius = BLUR_PIXELS * (prepared.dpi or TARGET_DPI) / TARGET_DPI
     return replace(prepared, image=prepared.image.filter(ImageFilter.GaussianBlur(radius)))

@@ -1,7 +1,7 @@
 """Reads the rows of numbers on a page of prose again at a finer resolution.
 
-At 150 dpi the points of small figures are lost, `70.9` becomes `709`, and the engine is sure of what it read all the same.
-A page that is a table as a whole is `tables`' matter.
+At 150 dpi the decimal points of small figures are lost: `70.9` is read as `709` with high confidence. Pages that are tables
+as a whole are read by `tables`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,9 +9,9 @@ from dataclasses import replace
 from itertools import groupby
 
 from notaflow_pipeline.ocr.engines.words import Line, Word, word_height
-from notaflow_pipeline.ocr.preprocessing.preprocess import SMALL_PRINT_DPI, TARGET_DPI, Prepared, finer
+from notaflow_pipeline.ocr.preprocessing.preprocess import SMALL_PRINT_DPI, TARGET_DPI, PreprocessedPage, upscaled
 from notaflow_pipeline.ocr.recognition.pass_runner import PassRunner
-from notaflow_pipeline.ocr.recognition.passes import Try
+from notaflow_pipeline.ocr.recognition.passes import PassResult
 from notaflow_pipeline.ocr.recognition.words import MIN_TYPED_INCHES, character_inches, figures_share, is_table
 
 MIN_FIGURES = 0.5
@@ -30,7 +30,7 @@ LINES_OF_A_PART = 1000
 """More than a paragraph has, so that lines of different paragraphs keep different numbers in one paragraph."""
 
 
-def with_finer_rows(runner: PassRunner, found: Try) -> Try:
+def with_finer_rows(runner: PassRunner, found: PassResult) -> PassResult:
     """What was found, with rows of small numbers as they are read at a finer resolution, where that is worth more."""
     prepared = found.prepared
     dpi = prepared.dpi or TARGET_DPI
@@ -39,18 +39,18 @@ def with_finer_rows(runner: PassRunner, found: Try) -> Try:
     tables = [rows for rows in _tables(found.words) if _is_small_print([w for row in rows for w in row], dpi)]
     if not tables:
         return found
-    fine = finer(prepared, SMALL_PRINT_DPI)
+    fine = upscaled(prepared, SMALL_PRINT_DPI)
     words = found.words
     for rows in tables:
         known = [word for row in rows for word in row]
-        again = _read_finer(runner, Try(known, prepared), fine)
+        again = _read_finer(runner, PassResult(known, prepared), fine)
         place = next(number for number, word in enumerate(words) if word is known[0])
         others = [*words[:place], *words[place + len(known) :]]
         words = [*words[:place], *(word for word in again if not _is_on(word, others)), *words[place + len(known) :]]
     return replace(found, words=words)
 
 
-def _read_finer(runner: PassRunner, known: Try, fine: Prepared) -> list[Word]:
+def _read_finer(runner: PassRunner, known: PassResult, fine: PreprocessedPage) -> list[Word]:
     """The words of some rows as they are read on the finer page, or as they are known where that is worth more."""
     factor = fine.image.width / known.prepared.image.width
     margin = word_height(known.words) / 2

@@ -1,7 +1,7 @@
-"""In which of the languages that occur is a page written? Told from the commonest words of a first reading.
+"""Detects the language of a page from the commonest words of a first pass.
 
-French and English alone, which is what Quebec's acts and indexes are written in; other sets of languages are read with
-all of them at once, which Tesseract can do at 1.5 to 1.8 times the cost of one.
+French and English only, the languages of Quebec's acts and indexes; other sets of languages are read with all of them at
+once, which costs Tesseract 1.5 to 1.8 times as much as one.
 """
 
 import re
@@ -29,7 +29,7 @@ COMMON_WORDS = {
 }
 """Words that one of the two languages uses all the time and the other does not."""
 
-LEAST_COMMON_WORDS = 5
+MIN_COMMON_WORDS = 5
 """Fewer of the other language's common words decide nothing: a name or a quotation holds as many."""
 
 DECISIVE = 2
@@ -42,11 +42,11 @@ def leading_language(languages: str) -> str:
     return codes[0] if set(codes) == {FRENCH, ENGLISH} else languages
 
 
-def is_in_another(words: Sequence[Word], languages: str) -> bool:
+def is_in_other_language(words: Sequence[Word], languages: str) -> bool:
     """Whether a page that was read in the leading language turns out to be in the other one."""
     codes = languages.split("+")
     if set(codes) != {FRENCH, ENGLISH}:
         return False
     spoken = [part for word in words for part in re.findall(r"[^\W\d_]+", word.text.lower())]
     first, second = (sum(part in COMMON_WORDS[code] for part in spoken) for code in codes)
-    return second >= LEAST_COMMON_WORDS and second >= DECISIVE * first
+    return second >= MIN_COMMON_WORDS and second >= DECISIVE * first

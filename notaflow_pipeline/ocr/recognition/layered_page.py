@@ -1,4 +1,4 @@
-"""A page of which the text layer says a part: what is recognised, what is taken from the layer, and how both are joined."""
+"""Reads a page whose text layer covers a part: recognises the rest, and joins both."""
 
 import math
 import re
@@ -11,7 +11,7 @@ from PIL import Image
 
 from notaflow_pipeline.ocr.cpu_time import cpu_seconds
 from notaflow_pipeline.ocr.document import PageSource, PageText, attachment_mark
-from notaflow_pipeline.ocr.engine import Engine, Recognition
+from notaflow_pipeline.ocr.engines.interface import Engine, Recognition
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.loaded_page import EarlierOcr, LoadedPage, Region, with_regions, words_of
 from notaflow_pipeline.ocr.input.page_loading import page_dpi

@@ -1,8 +1,7 @@
-"""Which lines of print did the engine's layout pass over, or tear?
+"""Finds lines of print that the engine's layout analysis missed or tore.
 
-Tesseract now and then takes a line for a picture or for noise and says nothing of it; its ink is on the page, and no word
-covers it. Here it is found, and what is read there is put in its place; reading it is `recognising`'s. Without it the 40
-corpus pages have a mean error rate of 0.068 instead of 0.052, without the line that libraries print under their scans
+Tesseract sometimes takes a line for a picture or for noise: its ink is on the page, and no word covers it. Without this step
+the 40 corpus pages have a mean error rate of 0.068 instead of 0.052, without the line that libraries print under their scans
 (`benchmarks/quality.py`).
 """
 
@@ -16,7 +15,7 @@ from PIL import Image
 
 from notaflow_pipeline.ocr.engines.words import Word, word_height
 from notaflow_pipeline.ocr.input.images.grey_levels import otsu_threshold
-from notaflow_pipeline.ocr.input.images.ruling_lines import rules_in
+from notaflow_pipeline.ocr.input.images.ruling_lines import horizontal_line_pixels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,13 +26,13 @@ Box = tuple[int, int, int, int]
 
 Line = list[Word]
 
-LEAST_WORDS = 8
+MIN_WORDS = 8
 """Fewer do not tell how high letters are and where on the page print stands."""
 
 LINE_HEIGHTS = (0.5, 3.0)
 """How high the ink of a line is, in heights of a word: lower is a rule, higher a picture or the rules of a table."""
 
-LEAST_INK_HEIGHTS = 4.0
+MIN_INK_HEIGHTS = 4.0
 """So many heights of a word a line's ink must reach from left to right, or it is a mark in the margin."""
 
 ROW_INK_HEIGHTS = 0.35
@@ -45,18 +44,18 @@ SOLID = 0.75
 CLEAR_CONFIDENCE = 70.0
 """Lines that were really there were read with 77 to 95 on the corpus pages, stamps, edges and pencil with 0 to 50."""
 
-LEAST_LETTERS = 5
+MIN_LETTERS = 5
 
 
-def overlooked_strips(image: Image.Image, words: Sequence[Word]) -> list[Box]:
+def missed_ink_strips(image: Image.Image, words: Sequence[Word]) -> list[Box]:
     """Where on a prepared page ink lies as lines of print have it and no word covers it, from the top."""
     import numpy as np
 
-    if len(words) < LEAST_WORDS:
+    if len(words) < MIN_WORDS:
         return []
     height = word_height(words)
     ink = _without_words(_ink(image), words, height)
-    ink &= ~rules_in(ink, height)  # which join the lines above and below them
+    ink &= ~horizontal_line_pixels(ink, height)  # which join the lines above and below them
     left, right = _print_area(words, round(height))
     outermost = (min(word.left for word in words), max(word.right for word in words))
     inner = ink[:, left:right]
@@ -66,7 +65,7 @@ def overlooked_strips(image: Image.Image, words: Sequence[Word]) -> list[Box]:
         columns = np.flatnonzero(band.any(axis=0))
         if not LINE_HEIGHTS[0] * height <= bottom - top <= LINE_HEIGHTS[1] * height:
             continue
-        if len(columns) >= LEAST_INK_HEIGHTS * height and band[:, columns].mean() <= SOLID:
+        if len(columns) >= MIN_INK_HEIGHTS * height and band[:, columns].mean() <= SOLID:
             reach, rise = round(height), round(0.4 * height)
             strips.append(
                 (
@@ -86,12 +85,12 @@ def torn_share(image: Image.Image, words: Sequence[Word]) -> float:
     """
     import numpy as np
 
-    if len(words) < LEAST_WORDS:
+    if len(words) < MIN_WORDS:
         return 0.0
     words = [_halved(word) for word in words]
     height = word_height(words)
     ink = _ink(image.reduce(2))
-    ink &= ~(rules_in(ink, height) | rules_in(ink.T, height).T)
+    ink &= ~(horizontal_line_pixels(ink, height) | horizontal_line_pixels(ink.T, height).T)
     rows = np.zeros(len(ink), dtype=bool)
     for word in words:
         rows[word.top : word.bottom] = True
@@ -160,7 +159,7 @@ def _same_place(one: Word, other: Word) -> bool:
 
 def _is_clear(line: Line) -> bool:
     letters = sum(len(word.text) for word in line)
-    return letters >= LEAST_LETTERS and statistics.fmean(word.confidence for word in line) >= CLEAR_CONFIDENCE
+    return letters >= MIN_LETTERS and statistics.fmean(word.confidence for word in line) >= CLEAR_CONFIDENCE
 
 
 def _place(grouped: Sequence[Line], line: Line) -> int:

@@ -1,17 +1,17 @@
-"""Reads the lines of print that the engine's layout passed over or tore; `overlooked` says where they are."""
+"""Reads the lines of print that `missed_ink` found."""
 
 from contextlib import suppress
 from dataclasses import replace
 
-from notaflow_pipeline.ocr.engine import Segmentation
+from notaflow_pipeline.ocr.engines.interface import Segmentation
 from notaflow_pipeline.ocr.engines.words import Word, word_height
 from notaflow_pipeline.ocr.failures import DocumentFailure
-from notaflow_pipeline.ocr.input.images.ruling_lines import without_rules
-from notaflow_pipeline.ocr.preprocessing.preprocess import Prepared
-from notaflow_pipeline.ocr.recognition.alternative_passes import best_of_all_ways
-from notaflow_pipeline.ocr.recognition.missed_ink import Line, clear_lines, overlooked_strips, torn_share, with_lines
+from notaflow_pipeline.ocr.input.images.ruling_lines import without_horizontal_lines
+from notaflow_pipeline.ocr.preprocessing.preprocess import PreprocessedPage
+from notaflow_pipeline.ocr.recognition.alternative_passes import best_of_alternative_passes
+from notaflow_pipeline.ocr.recognition.missed_ink import Line, clear_lines, missed_ink_strips, torn_share, with_lines
 from notaflow_pipeline.ocr.recognition.pass_runner import PassRunner
-from notaflow_pipeline.ocr.recognition.passes import Try
+from notaflow_pipeline.ocr.recognition.passes import PassResult
 from notaflow_pipeline.ocr.recognition.words import is_table
 
 MAX_TORN_SHARE = 0.025
@@ -28,21 +28,21 @@ MAX_STRIPS = 12
 """Of a page that are looked at once more, so that a page full of pencil or pictures costs no second reading."""
 
 
-def with_missed_lines(runner: PassRunner, found: Try) -> Try:
+def with_missed_lines(runner: PassRunner, found: PassResult) -> PassResult:
     """What was found, with the lines that the layout passed over, and as one column where it tore lines."""
     return _untorn(runner, _with_overlooked_lines(runner, found))
 
 
-def _with_overlooked_lines(runner: PassRunner, found: Try) -> Try:
+def _with_overlooked_lines(runner: PassRunner, found: PassResult) -> PassResult:
     lines = _overlooked_lines(runner, found)
     if len(lines) >= MIN_LINES_OF_WRONG_LAYOUT and not runner.is_doubtful(found):
-        another = best_of_all_ways(runner, found)
+        another = best_of_alternative_passes(runner, found)
         if another is not found:
             found, lines = another, _overlooked_lines(runner, another)
     return replace(found, words=with_lines(found.words, lines))
 
 
-def _untorn(runner: PassRunner, found: Try) -> Try:
+def _untorn(runner: PassRunner, found: PassResult) -> PassResult:
     if not runner.policy.torn_lines or is_table(found.words):
         return found
     if torn_share(found.prepared.image, found.words) <= MAX_TORN_SHARE:
@@ -51,22 +51,22 @@ def _untorn(runner: PassRunner, found: Try) -> Try:
     return found if column is found else _with_overlooked_lines(runner, column)
 
 
-def _overlooked_lines(runner: PassRunner, found: Try) -> list[Line]:
+def _overlooked_lines(runner: PassRunner, found: PassResult) -> list[Line]:
     lines: list[Line] = []
     if not runner.policy.overlooked_lines:
         return lines
     image = found.prepared.image
-    for strip in overlooked_strips(image, found.words)[:MAX_STRIPS]:
+    for strip in missed_ink_strips(image, found.words)[:MAX_STRIPS]:
         known = [*found.words, *(word for line in lines for word in line)]
         part = replace(found.prepared, image=image.crop(strip))
         new = clear_lines(_words_of_strip(runner, part), strip, known)
-        if not new and (unruled := without_rules(part.image, word_height(found.words))):
+        if not new and (unruled := without_horizontal_lines(part.image, word_height(found.words))):
             new = clear_lines(_words_of_strip(runner, replace(part, image=unruled)), strip, known)
         lines += new
     return lines
 
 
-def _words_of_strip(runner: PassRunner, strip: Prepared) -> list[Word]:
+def _words_of_strip(runner: PassRunner, strip: PreprocessedPage) -> list[Word]:
     if not runner.is_short_of_time:
         with suppress(DocumentFailure):
             return runner.run(strip, segmentation=Segmentation.SINGLE_BLOCK).words

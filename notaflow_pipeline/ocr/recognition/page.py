@@ -8,28 +8,27 @@ from dataclasses import replace
 from PIL import Image
 
 from notaflow_pipeline.ocr.cpu_time import cpu_seconds
-from notaflow_pipeline.ocr.engine import NOTHING, Engine, Recognition, WordEngine
-from notaflow_pipeline.ocr.engines.interface import recognition_of
+from notaflow_pipeline.ocr.engines.interface import NOTHING, Engine, Recognition, WordEngine, recognition_of
 from notaflow_pipeline.ocr.preprocessing.preprocess import (
     FINE_DPI,
     NO_STEPS,
-    Prepared,
-    as_it_lay,
+    PreprocessedPage,
     at_resolution,
     is_blank,
+    unrotated,
 )
-from notaflow_pipeline.ocr.recognition.alternative_passes import best_of_all_ways
+from notaflow_pipeline.ocr.recognition.alternative_passes import best_of_alternative_passes
 from notaflow_pipeline.ocr.recognition.coverage import LOW_COVERAGE, ink_coverage
 from notaflow_pipeline.ocr.recognition.figure_rows import with_finer_rows
-from notaflow_pipeline.ocr.recognition.language import is_in_another
+from notaflow_pipeline.ocr.recognition.language import is_in_other_language
 from notaflow_pipeline.ocr.recognition.missed_lines import with_missed_lines
 from notaflow_pipeline.ocr.recognition.page_plan import Plan, plan
 from notaflow_pipeline.ocr.recognition.pass_runner import PassRunner
-from notaflow_pipeline.ocr.recognition.passes import DEFAULT_POLICY, Policy, Try
+from notaflow_pipeline.ocr.recognition.passes import DEFAULT_POLICY, PassResult, Policy
 from notaflow_pipeline.ocr.recognition.reading_order import ordered_words
 from notaflow_pipeline.ocr.recognition.rotation import read_strip, reads_better_as_it_lay, upright
 from notaflow_pipeline.ocr.recognition.tables import read_table, with_finer_figures
-from notaflow_pipeline.ocr.recognition.thousands_separators import with_thousands_apart
+from notaflow_pipeline.ocr.recognition.thousands_separators import with_thousands_separated
 from notaflow_pipeline.ocr.recognition.unsure_words import with_unsure_words_read_again
 from notaflow_pipeline.ocr.recognition.word_places import words_on_page
 from notaflow_pipeline.ocr.recognition.words import MIN_TYPED_INCHES, character_inches, figures_share, is_table
@@ -75,14 +74,14 @@ def _recognised(runner: PassRunner, image: Image.Image, dpi: int | None, planned
     coverage = ink_coverage(found.prepared.image, found.words)
     is_low = coverage is not None and coverage < LOW_COVERAGE
     if runner.policy.plain_pass and (runner.is_doubtful(found) or is_low):
-        plain = Prepared(image, dpi, image, dpi, NO_STEPS)
+        plain = PreprocessedPage(image, dpi, image, dpi, NO_STEPS)
         better = runner.better(found, plain, runner.languages.plain)
         if better is not found:
             found, coverage = better, ink_coverage(image, better.words)
     return replace(_result(found, runner.passes), coverage=coverage)
 
 
-def _best_of_prepared(runner: PassRunner, planned: Plan) -> Try:
+def _best_of_prepared(runner: PassRunner, planned: Plan) -> PassResult:
     found = _first(runner, planned)
     if planned.pictures:
         return found
@@ -92,20 +91,20 @@ def _best_of_prepared(runner: PassRunner, planned: Plan) -> Try:
     if _may_be_in_another_language(runner, found):
         found = runner.better(found, found.prepared, runner.languages.all)
     if runner.is_doubtful(found):
-        found = best_of_all_ways(runner, found)
+        found = best_of_alternative_passes(runner, found)
     found = with_missed_lines(runner, with_finer_rows(runner, found))
     return with_unsure_words_read_again(runner, found)
 
 
-def _first(runner: PassRunner, planned: Plan) -> Try:
+def _first(runner: PassRunner, planned: Plan) -> PassResult:
     """The first pass over the whole page, after a strip of it told its language, its print, and which way up it lies."""
     prepared = planned.prepared
     if prepared.quarter_turns and reads_better_as_it_lay(runner, prepared):
-        prepared = as_it_lay(prepared)
+        prepared = unrotated(prepared)
     if not runner.policy.strip:
         return runner.run_or_as_column(prepared)
     prepared, words = read_strip(runner, prepared)
-    if runner.languages.print != runner.languages.plain and is_in_another(words, runner.languages.plain):
+    if runner.languages.print != runner.languages.plain and is_in_other_language(words, runner.languages.plain):
         runner.languages = runner.languages.with_all()
     inches = character_inches(words, prepared.dpi)
     if is_table(words):
@@ -115,18 +114,18 @@ def _first(runner: PassRunner, planned: Plan) -> Try:
     return runner.run_or_as_column(prepared)
 
 
-def _may_be_in_another_language(runner: PassRunner, found: Try) -> bool:
+def _may_be_in_another_language(runner: PassRunner, found: PassResult) -> bool:
     languages = runner.languages
     return (
         languages.first != languages.all
         and figures_share(found.words) <= MOSTLY_FIGURES
         and found.confidence < SURE_IN_THE_OTHER_LANGUAGE
-        and is_in_another(found.words, languages.plain)
+        and is_in_other_language(found.words, languages.plain)
     )
 
 
-def _result(best: Try, passes: int) -> Recognition:
+def _result(best: PassResult, passes: int) -> Recognition:
     words = best.words if best.confidence >= MIN_CONFIDENCE else []
-    words = with_thousands_apart(best.prepared.image, words)
+    words = with_thousands_separated(best.prepared.image, words)
     words = ordered_words(words, *best.prepared.image.size)
     return replace(recognition_of(words, passes), placed=words_on_page(words, best.prepared))

@@ -1,10 +1,10 @@
-"""Measures a page once: noise, ink, print height; what follows from that is decided in `planning`."""
+"""Measures a page once: noise, ink, print height. `page_plan` decides what follows."""
 
 from dataclasses import dataclass
 
-from notaflow_pipeline.ocr.preprocessing.ink_measures import Texture, texture
+from notaflow_pipeline.ocr.preprocessing.ink_measures import InkMeasures, measure_ink
 from notaflow_pipeline.ocr.preprocessing.noise import WORTH_REMOVING
-from notaflow_pipeline.ocr.preprocessing.preprocess import Prepared, is_blurred
+from notaflow_pipeline.ocr.preprocessing.preprocess import PreprocessedPage, is_blurred
 
 PATTERN_NOISE = 45.0
 """A standard deviation, of 255 shades. No sensor has so much; fax machines and printers do, which make grey of black dots."""
@@ -18,7 +18,7 @@ class PageMeasures:
     """What a page looks like at the resolution of a first pass."""
 
     noise: float
-    ink: Texture
+    ink: InkMeasures
     blurred: bool
     """Whether bringing it to that resolution blurs small print."""
 
@@ -38,8 +38,8 @@ def is_dithered(noise: float) -> bool:
     return noise >= PATTERN_NOISE
 
 
-def measure(prepared: Prepared, noise: float) -> PageMeasures:
+def measure(prepared: PreprocessedPage, noise: float) -> PageMeasures:
     """Measure a prepared page; `noise` is what it had before it was prepared."""
-    look = texture(prepared.image)
+    look = measure_ink(prepared.image)
     small = look.print_height_pixels <= PRINT_OF_TABLES_PIXELS and not look.speckled
     return PageMeasures(noise, look, small and is_blurred(prepared))

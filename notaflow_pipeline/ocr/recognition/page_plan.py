@@ -9,14 +9,14 @@ from notaflow_pipeline.ocr.preprocessing.preprocess import (
     FINE_DPI,
     SMALL_PRINT_DPI,
     TARGET_DPI,
-    Prepared,
+    PreprocessedPage,
     Steps,
     at_resolution,
     is_blurred,
+    median_filtered,
     noise_of,
     prepare,
-    smoother,
-    softer,
+    with_halftones_merged,
     with_plain_paper,
 )
 from notaflow_pipeline.ocr.recognition.page_measures import PageMeasures, is_dithered, is_noisy, measure
@@ -36,7 +36,7 @@ class Plan:
     could run together, `coarsened` that the page has little more pixels than it is read with, which blurs thin strokes.
     """
 
-    prepared: Prepared
+    prepared: PreprocessedPage
     pictures: bool = False
     fine_figures: bool = False
     coarsened: bool = False
@@ -46,13 +46,13 @@ def plan(image: Image.Image, dpi: int | None, steps: Steps, first_dpi: int | Non
     """Prepare a page for its first pass; None if it is surely blank. `first_dpi` overrides the choice of a resolution."""
     target_dpi = first_dpi or TARGET_DPI
     plain_steps = replace(steps, denoise=False)
-    noise = noise_of(Prepared(image, target_dpi, image, dpi, steps)) if steps.denoise else 0.0
+    noise = noise_of(PreprocessedPage(image, target_dpi, image, dpi, steps)) if steps.denoise else 0.0
     if is_dithered(noise):
-        prepared = softer(image, dpi, plain_steps, target_dpi)
+        prepared = with_halftones_merged(image, dpi, plain_steps, target_dpi)
     else:
         prepared = prepare(image, dpi, steps if is_noisy(noise) else plain_steps, target_dpi)
     # what is left of noise is specks
-    looked_at = smoother(prepared) if is_noisy(noise) else prepared
+    looked_at = median_filtered(prepared) if is_noisy(noise) else prepared
     if steps.background and has_no_ink(looked_at.image, noise):
         return None
     measures = measure(prepared, noise)
@@ -80,16 +80,18 @@ def _finer_dpi(measures: PageMeasures) -> int | None:
     return FINE_DPI if measures.ink.small or measures.blurred else None
 
 
-def _without_specks(image: Image.Image, dpi: int | None, prepared: Prepared, measures: PageMeasures) -> Prepared | None:
+def _without_specks(
+    image: Image.Image, dpi: int | None, prepared: PreprocessedPage, measures: PageMeasures
+) -> PreprocessedPage | None:
     """The page without single dark pixels; where those are a pattern, such as hatching, softened until they run together.
 
     None where nothing is left that could be read.
     """
-    clean = smoother(prepared)
+    clean = median_filtered(prepared)
     after = measure(clean, measures.noise).ink
     if not (after.speckled or after.solid or has_no_ink(clean.image)):
         return clean
-    soft = softer(image, dpi, prepared.steps, prepared.dpi or TARGET_DPI)
+    soft = with_halftones_merged(image, dpi, prepared.steps, prepared.dpi or TARGET_DPI)
     if has_no_ink(soft.image, measures.noise):
         return None
     return replace(soft, image=with_plain_paper(soft.image))

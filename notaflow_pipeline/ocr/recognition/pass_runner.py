@@ -3,11 +3,11 @@
 from contextlib import suppress
 
 from notaflow_pipeline.ocr.cpu_time import cpu_seconds
-from notaflow_pipeline.ocr.engine import Segmentation, WordEngine
+from notaflow_pipeline.ocr.engines.interface import Segmentation, WordEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure
-from notaflow_pipeline.ocr.preprocessing.preprocess import Prepared
+from notaflow_pipeline.ocr.preprocessing.preprocess import PreprocessedPage
 from notaflow_pipeline.ocr.recognition.page_languages import languages_of_page
-from notaflow_pipeline.ocr.recognition.passes import Policy, Try
+from notaflow_pipeline.ocr.recognition.passes import PassResult, Policy
 from notaflow_pipeline.ocr.recognition.words import without_specks
 
 MIN_PASS_SECONDS = 0.5
@@ -29,8 +29,11 @@ class PassRunner:
         self._seconds_a_pixel = 0.0  # of the last pass
 
     def run(
-        self, prepared: Prepared, languages: str | None = None, segmentation: Segmentation = Segmentation.AUTOMATIC
-    ) -> Try:
+        self,
+        prepared: PreprocessedPage,
+        languages: str | None = None,
+        segmentation: Segmentation = Segmentation.AUTOMATIC,
+    ) -> PassResult:
         """One pass, in the page's languages unless others are given. Raises `DocumentFailure` as the engine does."""
         self.passes += 1
         began = cpu_seconds()
@@ -40,15 +43,15 @@ class PassRunner:
         if self.policy.without_specks:
             words = without_specks(words)
         self._seconds_a_pixel = (cpu_seconds() - began) / (prepared.image.width * prepared.image.height)
-        return Try(words, prepared)
+        return PassResult(words, prepared)
 
     def better(
         self,
-        best: Try,
-        prepared: Prepared,
+        best: PassResult,
+        prepared: PreprocessedPage,
         languages: str | None = None,
         segmentation: Segmentation = Segmentation.AUTOMATIC,
-    ) -> Try:
+    ) -> PassResult:
         """The better of what was found and another pass; if that one fails or has no time, what was found.
 
         A pass that cannot end by the deadline could only take what was found with it, when its worker is killed.
@@ -59,7 +62,7 @@ class PassRunner:
             return max(best, self.run(prepared, languages, segmentation), key=lambda one: one.worth)
         return best
 
-    def run_or_as_column(self, prepared: Prepared) -> Try:
+    def run_or_as_column(self, prepared: PreprocessedPage) -> PassResult:
         """A pass, and another one as a single column where no word was found."""
         found = self.run(prepared)
         if not found.words and not self.is_short_of_time:
@@ -68,7 +71,7 @@ class PassRunner:
                 return self.run(prepared, segmentation=Segmentation.SINGLE_COLUMN)
         return found
 
-    def is_doubtful(self, found: Try) -> bool:
+    def is_doubtful(self, found: PassResult) -> bool:
         """Whether other ways to read the page are worth their time."""
         return found.confidence < self.policy.good_confidence
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from notaflow_pipeline.ocr.engines.words import Word
-from notaflow_pipeline.ocr.preprocessing.preprocess import ALL_STEPS, Prepared, Steps
+from notaflow_pipeline.ocr.preprocessing.preprocess import ALL_STEPS, PreprocessedPage, Steps
 
 GOOD_CONFIDENCE = 80.0
 """A try with so much confidence is kept.
@@ -42,11 +42,11 @@ DEFAULT_POLICY = Policy()
 
 
 @dataclass(frozen=True)
-class Try:
+class PassResult:
     """What one pass found on one preparation of a page."""
 
     words: list[Word]
-    prepared: Prepared
+    prepared: PreprocessedPage
 
     @property
     def confidence(self) -> float:

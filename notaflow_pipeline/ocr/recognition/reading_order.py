@@ -13,7 +13,7 @@ GUTTER_BAND = (0.42, 0.58)
 CLEARLY_NARROWER = 0.6
 """Of another gap that runs down the whole page, and a gap in the middle of the page is not the fold."""
 
-LEAST_TABLE_ROWS = 3
+MIN_TABLE_ROWS = 3
 """As many rows in succession must stand in columns before a page's blocks are taken for the columns of a table."""
 
 
@@ -36,7 +36,7 @@ def ordered_words(words: Sequence[Word], page_width: int, page_height: int) -> l
 
 def fold_of_double_page(words: Sequence[Word], page_width: int, page_height: int) -> float | None:
     """Where two facing pages meet (pixels from the left): a strip in the middle of a landscape page without a word."""
-    if page_width < 1.15 * page_height or len(words) < 2 * LEAST_TABLE_ROWS:
+    if page_width < 1.15 * page_height or len(words) < 2 * MIN_TABLE_ROWS:
         return None
     low, high = (share * page_width for share in GUTTER_BAND)
     letter = word_height(words)
@@ -218,7 +218,7 @@ WORD_GAP = 1.5
 def _same_table(one: Line, other: Line) -> bool:
     """Whether two blocks lie side by side and are the columns of one table.
 
-    At least `LEAST_TABLE_ROWS` rows must have words in both at the same height, and one must hold short cells: columns of
+    At least `MIN_TABLE_ROWS` rows must have words in both at the same height, and one must hold short cells: columns of
     running text, whose lines only happen to be level, are read one after the other.
     """
     if _overlap(one, other) > 0:
@@ -227,7 +227,7 @@ def _same_table(one: Line, other: Line) -> bool:
     letter = word_height([*one, *other])
     level = sum(any(abs(_height(row) - _height(beside)) < 0.5 * letter for beside in others) for row in rows)
     fewer = min(len(rows), len(others))
-    if level < LEAST_TABLE_ROWS or level < 0.6 * fewer:
+    if level < MIN_TABLE_ROWS or level < 0.6 * fewer:
         return False
     return min(_words_a_cell(rows, letter), _words_a_cell(others, letter)) <= WORDS_IN_A_CELL
 

@@ -1,4 +1,4 @@
-"""Turns a page the right way round by what is read on parts of it."""
+"""Rotates a page upright by reading parts of it."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -6,9 +6,9 @@ from dataclasses import replace
 from notaflow_pipeline.ocr.engines.words import Word
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.preprocessing.ink_measures import fullest_rows
-from notaflow_pipeline.ocr.preprocessing.preprocess import Prepared, as_it_lay, on_its_side, upside_down
+from notaflow_pipeline.ocr.preprocessing.preprocess import PreprocessedPage, rotated_by_quarter, unrotated, upside_down
 from notaflow_pipeline.ocr.recognition.pass_runner import PassRunner
-from notaflow_pipeline.ocr.recognition.passes import Try
+from notaflow_pipeline.ocr.recognition.passes import PassResult
 from notaflow_pipeline.ocr.recognition.words import run_upwards
 
 MAX_UPSIDE_DOWN_CONFIDENCE = 55.0
@@ -29,7 +29,7 @@ STRIP_SHARE = 0.08
 """Of a page's height: six lines of print, in which twenty of a language's commonest words stand."""
 
 
-def read_strip(runner: PassRunner, prepared: Prepared) -> tuple[Prepared, list[Word]]:
+def read_strip(runner: PassRunner, prepared: PreprocessedPage) -> tuple[PreprocessedPage, list[Word]]:
     """The page the right way round, as far as its fullest strip shows that, and the words of the strip."""
     strip = _fullest_strip(runner, prepared)
     if _is_surely_sideways(strip):
@@ -40,13 +40,13 @@ def read_strip(runner: PassRunner, prepared: Prepared) -> tuple[Prepared, list[W
     return prepared, strip.words
 
 
-def reads_better_as_it_lay(runner: PassRunner, prepared: Prepared) -> bool:
+def reads_better_as_it_lay(runner: PassRunner, prepared: PreprocessedPage) -> bool:
     """Whether the middle of a page that was turned by its look is not understood, but is as it lay.
 
     The columns of a table look like lines that run up and down; reading all of such a page takes twice as long as
     reading it the right way round.
     """
-    turned_strip, strip = (_middle(one) for one in (prepared, as_it_lay(prepared)))
+    turned_strip, strip = (_middle(one) for one in (prepared, unrotated(prepared)))
     with suppress(DocumentFailure):
         turned = runner.run(turned_strip)
         if run_upwards(turned.words):
@@ -59,19 +59,19 @@ def reads_better_as_it_lay(runner: PassRunner, prepared: Prepared) -> bool:
     return False
 
 
-def upright(runner: PassRunner, found: Try) -> Try:
+def upright(runner: PassRunner, found: PassResult) -> PassResult:
     """What was found, or what is found once the words say that the page was turned wrongly, or stands on its head."""
     if _is_surely_sideways(found) or (found.prepared.quarter_turns and run_upwards(found.words)):
         return _right_way_up(runner, runner.run(_on_its_other_side(found.prepared)))
     found = _right_way_up(runner, found)
     if found.prepared.quarter_turns % 2 and (runner.is_doubtful(found) or len(found.words) < MIN_WORDS):
-        lying = runner.better(found, as_it_lay(found.prepared))
+        lying = runner.better(found, unrotated(found.prepared))
         if lying is not found and not run_upwards(lying.words):
             return _right_way_up(runner, lying)
     return found
 
 
-def _fullest_strip(runner: PassRunner, prepared: Prepared) -> Try:
+def _fullest_strip(runner: PassRunner, prepared: PreprocessedPage) -> PassResult:
     """What stands in the fullest strip, which tells language and kind of the page, and whether it stands on its head.
 
     It costs a tenth of a whole pass at most.
@@ -79,7 +79,7 @@ def _fullest_strip(runner: PassRunner, prepared: Prepared) -> Try:
     height = round(STRIP_SHARE * prepared.image.height)
     top = fullest_rows(prepared.image, height)
     strip = replace(prepared, image=prepared.image.crop((0, top, prepared.image.width, top + height)))
-    found = Try([], strip)
+    found = PassResult([], strip)
     with suppress(DocumentFailure):
         found = runner.run(strip)
         if found.confidence < MAX_UPSIDE_DOWN_CONFIDENCE and len(found.words) >= MIN_WORDS:
@@ -89,34 +89,34 @@ def _fullest_strip(runner: PassRunner, prepared: Prepared) -> Try:
     return found
 
 
-def _is_surely_sideways(found: Try) -> bool:
+def _is_surely_sideways(found: PassResult) -> bool:
     """Whether lines were read that run up the page; a few words read off a frame or off noise say nothing."""
     return len(found.words) >= MIN_WORDS and found.confidence >= MAX_UPSIDE_DOWN_CONFIDENCE and run_upwards(found.words)
 
 
-def _on_its_other_side(prepared: Prepared) -> Prepared:
-    return as_it_lay(prepared) if prepared.quarter_turns % 2 else on_its_side(prepared)
+def _on_its_other_side(prepared: PreprocessedPage) -> PreprocessedPage:
+    return unrotated(prepared) if prepared.quarter_turns % 2 else rotated_by_quarter(prepared)
 
 
-def _middle(prepared: Prepared) -> Prepared:
+def _middle(prepared: PreprocessedPage) -> PreprocessedPage:
     image = prepared.image
     box = (0, round(0.4 * image.height), image.width, round(0.6 * image.height))
     return replace(prepared, image=image.crop(box))
 
 
-def _right_way_up(runner: PassRunner, found: Try) -> Try:
+def _right_way_up(runner: PassRunner, found: PassResult) -> PassResult:
     if _may_be_upside_down(found) and _reads_better_turned(runner, found):
         return runner.run(upside_down(found.prepared))
     return found
 
 
-def _may_be_upside_down(one: Try) -> bool:
+def _may_be_upside_down(one: PassResult) -> bool:
     few = len(one.words) < MIN_WORDS
     sure = MIN_CONFIDENCE_OF_FEW_WORDS if few else MAX_UPSIDE_DOWN_CONFIDENCE
     return bool(one.words) and one.confidence < sure
 
 
-def _reads_better_turned(runner: PassRunner, best: Try) -> bool:
+def _reads_better_turned(runner: PassRunner, best: PassResult) -> bool:
     """Whether a strip in the middle of the words is understood when it stands on its head, and not as it is.
 
     Each is a fifth of a whole pass. The page's own confidence says nothing where its layout was not understood.

@@ -1,17 +1,17 @@
-"""Reads a page that is a table: its numbers are what it is for."""
+"""Reads a page that is a table, where numbers matter most."""
 
-from notaflow_pipeline.ocr.engine import Segmentation
+from notaflow_pipeline.ocr.engines.interface import Segmentation
 from notaflow_pipeline.ocr.preprocessing.preprocess import (
     SMALL_PRINT_DPI,
     TARGET_DPI,
-    Prepared,
+    PreprocessedPage,
     at_resolution,
-    finer,
-    smoother,
+    median_filtered,
+    upscaled,
 )
 from notaflow_pipeline.ocr.recognition.coverage import ink_coverage
 from notaflow_pipeline.ocr.recognition.pass_runner import PassRunner
-from notaflow_pipeline.ocr.recognition.passes import Try
+from notaflow_pipeline.ocr.recognition.passes import PassResult
 from notaflow_pipeline.ocr.recognition.words import MIN_TYPED_INCHES, is_table
 
 MIN_TABLE_COVERAGE = 0.9
@@ -24,7 +24,7 @@ MIN_FINER_WORTH = 0.9
 """Of what a table's first pass is worth; below it, the finer one lost some of the table."""
 
 
-def read_table(runner: PassRunner, prepared: Prepared, inches: float, *, fine_figures: bool) -> Try:
+def read_table(runner: PassRunner, prepared: PreprocessedPage, inches: float, *, fine_figures: bool) -> PassResult:
     """A page of rows of cells, at the resolution and with the model that suit its print.
 
     `inches` is how wide a character is.
@@ -33,7 +33,7 @@ def read_table(runner: PassRunner, prepared: Prepared, inches: float, *, fine_fi
         return _typed_table(runner, at_resolution(prepared, TARGET_DPI))
     if not fine_figures:
         return runner.run_or_as_column(prepared)
-    prepared = finer(prepared, SMALL_PRINT_DPI) if (prepared.dpi or 0) < SMALL_PRINT_DPI else prepared
+    prepared = upscaled(prepared, SMALL_PRINT_DPI) if (prepared.dpi or 0) < SMALL_PRINT_DPI else prepared
     typed = runner.languages.first
     if typed != runner.languages.all:
         runner.languages = runner.languages.as_print()
@@ -45,31 +45,31 @@ def read_table(runner: PassRunner, prepared: Prepared, inches: float, *, fine_fi
     return runner.better(found, prepared, typed)
 
 
-def with_finer_figures(runner: PassRunner, best: Try) -> Try:
+def with_finer_figures(runner: PassRunner, best: PassResult) -> PassResult:
     """A table's print at a resolution that keeps its numbers apart, by the model that knows print better.
 
     What was found before stands where that is clearly less, and where the page is no table or was read so already.
     """
     if (best.prepared.dpi or 0) >= SMALL_PRINT_DPI or not is_table(best.words):
         return best
-    fine = finer(best.prepared, SMALL_PRINT_DPI)
-    found = runner.better(Try([], fine), fine, runner.languages.print)
+    fine = upscaled(best.prepared, SMALL_PRINT_DPI)
+    found = runner.better(PassResult([], fine), fine, runner.languages.print)
     if found.confidence < MIN_PRINT_CONFIDENCE and not runner.is_short_of_time:
         # what is finer has more grain, too
-        found = runner.better(found, smoother(fine), runner.languages.print)
+        found = runner.better(found, median_filtered(fine), runner.languages.print)
     if found.worth <= MIN_FINER_WORTH * best.worth:
         return best
     runner.languages = runner.languages.as_print()
     return found
 
 
-def _typed_table(runner: PassRunner, prepared: Prepared) -> Try:
+def _typed_table(runner: PassRunner, prepared: PreprocessedPage) -> PassResult:
     """A typed page of rows of cells, line by line; where that does not read all of it surely, as the layout has it.
 
     The layout tears such rows, and takes the lone sign at their end for dirt: `65 000, 0e 6` instead of `65 000,00 $`.
     Rules across a table keep the engine from seeing lines.
     """
-    found = runner.better(Try([], prepared), prepared, segmentation=Segmentation.SINGLE_BLOCK)
+    found = runner.better(PassResult([], prepared), prepared, segmentation=Segmentation.SINGLE_BLOCK)
     coverage = ink_coverage(prepared.image, found.words)
     if not runner.is_doubtful(found) and coverage is not None and coverage >= MIN_TABLE_COVERAGE:
         return found

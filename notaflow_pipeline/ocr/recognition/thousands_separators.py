@@ -1,8 +1,7 @@
-"""Where do the thousands part in a number that was read as one word? By the gaps between its figures.
+"""Restores the spaces between thousands in numbers that were read as one word, by the gaps between their figures.
 
-At 150 dpi the engine often takes the narrow space of `10 118 204` for none, with every figure right. What a number means
-is not asked. Of the numbers, dates and amounts on the index page in print of 10 points 0.67 were exact, and with this all are
-(`benchmarks/tables.py`).
+At 150 dpi the engine often misses the narrow space of `10 118 204`, with every figure right. Of the numbers, dates and
+amounts on the index page in print of 10 points 0.67 were exact without this, and all with it (`benchmarks/tables.py`).
 """
 
 import re
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 NUMBER = re.compile(r"(?P<whole>\d{5,}|\d{4,}(?=,\d\d))(?P<rest>,\d\d)?\$?")
 """Four figures alone are a year."""
 
-LEAST_GAP = 0.36
+MIN_GAP = 0.36
 """Of a figure's height: a space leaves some half of it, what lies between two figures an eighth. Two narrow 1 can leave as
 much as a space: `31131` becomes `31 131` in typefaces that have them."""
 
@@ -38,7 +37,7 @@ Part = tuple[int, int]
 """The first and the last column of a group's ink, in pixels from the left edge of its word."""
 
 
-def with_thousands_apart(image: Image.Image, words: Sequence[Word]) -> list[Word]:
+def with_thousands_separated(image: Image.Image, words: Sequence[Word]) -> list[Word]:
     """The words, with spaces in numbers whose ink on the prepared page has them after every third figure from the right."""
     import numpy as np
 
@@ -56,7 +55,7 @@ def _apart(ink: "NDArray[np.bool_]", word: Word, whole: str) -> Word:
     tail = word.text[len(whole) :]
     groups = [whole[max(0, end - 3) : end] for end in range(len(whole), 0, -3)][::-1]
     columns = np.flatnonzero(ink[word.top : word.bottom, word.left : word.right].any(axis=0)).tolist()
-    parts = _parts(columns, len(groups), LEAST_GAP * word.height)
+    parts = _parts(columns, len(groups), MIN_GAP * word.height)
     # what follows the last group is in its ink
     known = list(zip(parts, groups, strict=False))[: -1 if tail else None]
     return replace(word, text=" ".join(groups) + tail) if parts and _hold(known) else word

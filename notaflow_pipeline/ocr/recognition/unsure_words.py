@@ -1,6 +1,6 @@
-"""Reads the lines again that hold words of which the engine was not sure, and takes such a word where it is surer now.
+"""Reads lines with low-confidence words again, and keeps each word where its confidence is higher.
 
-The second look is in both languages and over blurred strokes, so that it does not repeat the errors of the first.
+The second pass uses both languages and blurred strokes, so that it does not repeat the errors of the first.
 """
 
 from collections.abc import Sequence
@@ -8,12 +8,12 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
 
-from notaflow_pipeline.ocr.engine import Segmentation
+from notaflow_pipeline.ocr.engines.interface import Segmentation
 from notaflow_pipeline.ocr.engines.words import Line, Word, word_height
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.recognition.alternative_passes import blurred
 from notaflow_pipeline.ocr.recognition.pass_runner import PassRunner
-from notaflow_pipeline.ocr.recognition.passes import Try
+from notaflow_pipeline.ocr.recognition.passes import PassResult
 from notaflow_pipeline.ocr.recognition.words import is_table
 
 MAX_UNSURE_CONFIDENCE = 80.0
@@ -35,7 +35,7 @@ MIN_COMMON_WIDTH = 0.7
 """Of the wider of two words that stand in the same place."""
 
 
-def with_unsure_words_read_again(runner: PassRunner, found: Try) -> Try:
+def with_unsure_words_read_again(runner: PassRunner, found: PassResult) -> PassResult:
     """What was found, with the second reading of its unsure words; a doubtful page and a table stay as they are."""
     languages = runner.languages
     if not runner.policy.unsure_words or languages.first == languages.all:
@@ -59,7 +59,7 @@ def _is_unsure(word: Word) -> bool:
     return word.confidence < MAX_UNSURE_CONFIDENCE and letters >= MIN_LETTERS and not any(map(str.isdigit, word.text))
 
 
-def _read_again(runner: PassRunner, found: Try, line: Line) -> list[Word]:
+def _read_again(runner: PassRunner, found: PassResult, line: Line) -> list[Word]:
     """The words of a line, where they stand on the page."""
     image = found.prepared.image
     margin = round(MARGIN_HEIGHTS * word_height(line))

@@ -1,4 +1,4 @@
-"""Where the words of a prepared page stand on the page as it came."""
+"""Maps the words of a preprocessed page to positions on the original page."""
 
 import math
 from collections.abc import Sequence
@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from notaflow_pipeline.ocr.engines.words import Line, Word, paragraphs, text_of_line
 from notaflow_pipeline.ocr.input.text_layer.layer_order import LayerLine, LayerWord
-from notaflow_pipeline.ocr.preprocessing.preprocess import Prepared
+from notaflow_pipeline.ocr.preprocessing.preprocess import PreprocessedPage
 
 MAX_UNEVEN = 1.03
 """How much more a page may have been scaled one way than the other; more, and it was cropped after it was laid straight."""
 
 
-def words_on_page(words: Sequence[Word], prepared: Prepared) -> tuple[Word, ...]:
+def words_on_page(words: Sequence[Word], prepared: PreprocessedPage) -> tuple[Word, ...]:
     """The words with their places on the page before it was cropped, scaled and laid straight.
 
     Nothing where the page was turned by a quarter or a half, or where its places cannot be told.

@@ -1,4 +1,4 @@
-"""Tells from the words of a pass what kind of page they stand on, and which of them are dirt."""
+"""Statistics of a pass's words: tables, typescript, dirt."""
 
 import math
 import statistics
@@ -8,7 +8,7 @@ from notaflow_pipeline.ocr.preprocessing.preprocess import TARGET_DPI
 
 SPECK_CONFIDENCE = 20.0
 """A sign or single letter with less is dirt; without it the corpus has a mean error rate of 0.0521 instead of 0.0528."""
-LEAST_WORD = 2
+MIN_WORD = 2
 """Letters and figures; what has fewer can be dirt."""
 LONG_WORD = 4
 """Letters that make a word clearly wider than high."""
@@ -56,7 +56,7 @@ def _ends_amount(one: Word, word: Word) -> bool:
 def is_speck(word: Word) -> bool:
     """Whether this is dirt that the engine took for a sign: less than a guess, and neither a word nor a figure."""
     written = sum(map(str.isalnum, word.text))
-    return word.confidence < SPECK_CONFIDENCE and written < LEAST_WORD and not any(map(str.isdigit, word.text))
+    return word.confidence < SPECK_CONFIDENCE and written < MIN_WORD and not any(map(str.isdigit, word.text))
 
 
 def run_upwards(words: list[Word]) -> bool:

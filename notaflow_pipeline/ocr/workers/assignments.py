@@ -1,7 +1,7 @@
-"""What a worker is asked to do: open a document, or read one page of it.
+"""The assignments of a worker: probe a document, or read one page of it.
 
-Each task gives back its failure as a value and raises nothing, so that whatever travels between the processes is known
-to survive the journey. An exception that nobody foresaw is named by its type alone: its message could hold text.
+An assignment returns its failure as a value and raises nothing, so that everything that passes between processes can be
+pickled. An unexpected exception is named by its type alone, because its message could hold text.
 """
 
 import time
@@ -11,10 +11,10 @@ from pathlib import Path
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.cpu_time import cpu_seconds
 from notaflow_pipeline.ocr.document import PageText
-from notaflow_pipeline.ocr.engine import Engine
+from notaflow_pipeline.ocr.engines.interface import Engine
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, out_of_memory
 from notaflow_pipeline.ocr.input.page_loading import load_page
-from notaflow_pipeline.ocr.input.probe import Opened, open_document
+from notaflow_pipeline.ocr.input.probe import ProbedDocument, probe_document
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.recognition.layered_page import read_loaded_page
 
@@ -26,17 +26,17 @@ class PageRequest:
     """One page that is to be read; `number` counts from 1, `coarse` asks for few pixels, see `load_page`."""
 
     path: Path
-    opened: Opened
+    opened: ProbedDocument
     number: int
     dpi: int
     limits: Limits
     coarse: bool = False
 
 
-def open_task(path: Path, limits: Limits) -> Opened | Refusal:
+def open_task(path: Path, limits: Limits) -> ProbedDocument | Refusal:
     """Open a document."""
     try:
-        return open_document(path, limits)
+        return probe_document(path, limits)
     except DocumentFailure as failure:
         return failure
     except MemoryError:

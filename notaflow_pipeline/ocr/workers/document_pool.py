@@ -1,7 +1,6 @@
-"""How are documents read page by page, on all cores, within limits, without one harming another?
+"""Reads documents page by page on all cores, within limits, so that no document harms another.
 
-Which page comes next, and when a document is done, belongs here; doing the work is `tasks`', and the processes that do
-it are `crew`'s and `workers`'.
+Decides which page is next and when a document is done. `assignments` does the work, `pool` and `process` run it.
 """
 
 import logging
@@ -18,14 +17,14 @@ from typing import Self
 
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.document import DocumentText, PageSource, PageText
-from notaflow_pipeline.ocr.engine import Engine
+from notaflow_pipeline.ocr.engines.interface import Engine
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable
-from notaflow_pipeline.ocr.input.probe import Opened
+from notaflow_pipeline.ocr.input.probe import ProbedDocument
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.workers.pool import Crew, Job
-from notaflow_pipeline.ocr.workers.resource_limits import Allowance
+from notaflow_pipeline.ocr.workers.pool import Job, WorkerPool
+from notaflow_pipeline.ocr.workers.resource_limits import ResourceLimits
 
-__all__ = ["DocumentText", "PageText", "Reader"]
+__all__ = ["DocumentPool", "DocumentText", "PageText"]
 
 GRACE_SECONDS = 5.0
 """CPU seconds after a page's limit when its worker is killed; until then the engine may end by itself and say more."""
@@ -42,7 +41,7 @@ TRIED_AGAIN = frozenset({FailureKind.TIMEOUT, FailureKind.CRASHED, FailureKind.E
 log = logging.getLogger(__name__)
 
 
-class Reader:
+class DocumentPool:
     """Reads documents in worker processes; a context manager, which leaves no process behind.
 
     Pages of all started documents share the workers, and the document that was started first goes first. Opening goes
@@ -56,10 +55,10 @@ class Reader:
         self._engine = engine
         self._limits = limits or Limits()
         self._dpi = dpi
-        self._crew = Crew(
+        self._crew = WorkerPool(
             workers,
             scratch_bytes=workers * self._limits.page_pixels,  # a grey pixel is a byte
-            allowance=Allowance(self._limits.worker_bytes, 2 * self._limits.page_pixels + SPARE_FILE_BYTES),
+            allowance=ResourceLimits(self._limits.worker_bytes, 2 * self._limits.page_pixels + SPARE_FILE_BYTES),
         )
         self._lock = threading.Lock()
         self._documents: list[_Document] = []
@@ -180,7 +179,7 @@ class _Document:
         self.path = path
         self.on_page = on_page
         self.future: Future[DocumentText] = Future()
-        self.opened: Opened | None = None
+        self.opened: ProbedDocument | None = None
         self.refusal: DocumentFailure | None = None
         self.steps = deque([OPENING])
         self.tried_again: set[int] = set()
@@ -195,7 +194,7 @@ class _Document:
     def take_in(self, step: int, outcome: object, seconds: float) -> None:
         """Note what became of a step, and which ones it leads to."""
         match outcome:
-            case Opened():
+            case ProbedDocument():
                 self.opened = outcome
                 self.steps.extend(range(1, outcome.pages + 1))
             case PageText():

@@ -1,7 +1,7 @@
-"""How does a fixed number of workers get through jobs, whatever becomes of single ones?
+"""A pool of worker processes with a watchdog.
 
-A crew knows who is idle and who is busy for whom, replaces workers that ended, and turns the ways in which a process
-can end into failures. It knows nothing of documents and their order, which is `reading`'s.
+The pool knows which worker is idle and which is busy for whom, replaces workers that ended, and turns the ways in which a
+process can end into failures. It knows nothing of documents and their order (`document_pool`).
 """
 
 import signal
@@ -20,8 +20,8 @@ from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.cpu_time import CpuWatch, out_of_cpu_time
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, out_of_memory
 from notaflow_pipeline.ocr.workers.process import Done, Worker, end_group, make_scratch, remove_left_files
-from notaflow_pipeline.ocr.workers.resource_limits import OUT_OF_MEMORY_STATUS, Allowance
-from notaflow_pipeline.ocr.workers.sandbox import close_memory
+from notaflow_pipeline.ocr.workers.resource_limits import OUT_OF_MEMORY_STATUS, ResourceLimits
+from notaflow_pipeline.ocr.workers.sandbox import forbid_tracing
 
 if TYPE_CHECKING:
     from notaflow_pipeline.scratch_directory import ScratchDirectory
@@ -51,7 +51,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Duty:
+class Assignment:
     """A job that a worker has, and what is known of the time that it takes."""
 
     job: Job
@@ -63,17 +63,17 @@ class Duty:
         return min(self.watch.clock_seconds, self.job.timeout_seconds)
 
 
-class Crew:
+class WorkerPool:
     """`size` worker processes. Safe to use from several threads; `close` ends all processes."""
 
-    def __init__(self, size: int, scratch_bytes: int, allowance: Allowance) -> None:
+    def __init__(self, size: int, scratch_bytes: int, allowance: ResourceLimits) -> None:
         self._size = size
         self._allowance = allowance
         self._scratch_bytes = scratch_bytes
         self._lock = threading.Lock()
         self._scratch: ScratchDirectory | None = None
         self._idle: list[Worker] = []
-        self._busy: dict[Worker, Duty | None] = {}
+        self._busy: dict[Worker, Assignment | None] = {}
         self._ending: list[threading.Thread] = []
         self._false_starts = 0
         self._closed = threading.Event()
@@ -84,10 +84,10 @@ class Crew:
             if self._closed.is_set():
                 raise RuntimeError("the reader is closed")
             if self._scratch is None:
-                close_memory()
+                forbid_tracing()
                 self._scratch = make_scratch(self._scratch_bytes)
-                self._idle = [_recruit(self._scratch.path, self._allowance) for _ in range(self._size)]
-                threading.Thread(target=self._patrol, name="crew's patrol", daemon=True).start()
+                self._idle = [_start_worker(self._scratch.path, self._allowance) for _ in range(self._size)]
+                threading.Thread(target=self._watch_deadlines, name="crew's patrol", daemon=True).start()
 
     def take(self) -> Worker | None:
         """An idle worker, reserved for `work`; None if all are busy."""
@@ -103,7 +103,7 @@ class Crew:
         with self._lock:
             if worker not in self._busy:
                 return  # closed in the meantime
-            self._busy[worker] = Duty(job, CpuWatch(worker.pid))
+            self._busy[worker] = Assignment(job, CpuWatch(worker.pid))
         try:
             future = worker.run(job.timeout_seconds, job.function, *job.arguments)
         except RuntimeError:  # it died while it was idle, which pebble takes for a broken pool
@@ -179,7 +179,7 @@ class Crew:
         else:
             self.work(another, job)
 
-    def _patrol(self) -> None:
+    def _watch_deadlines(self) -> None:
         """End jobs that have reached a limit, and those whose end pebble has missed.
 
         It misses it if a worker dies idle in the moment in which it is given a job, if one exits with status 0, and if
@@ -198,9 +198,9 @@ class Crew:
                 job = duty.job
                 sentence = duty.watch.overrun(passed_seconds, worker.pid, job.timeout_seconds, job.max_idle_seconds)
                 if sentence is not None:
-                    self._give_up(worker, duty, sentence)
+                    self._fail_overdue(worker, duty, sentence)
 
-    def _give_up(self, worker: Worker, duty: Duty, sentence: str) -> None:
+    def _fail_overdue(self, worker: Worker, duty: Assignment, sentence: str) -> None:
         with self._lock:
             if not self._has(worker, duty.job):
                 return
@@ -216,14 +216,14 @@ class Crew:
         if self._scratch is None:
             raise RuntimeError("the crew was never started")
         del self._busy[worker]
-        self._idle.append(_recruit(self._scratch.path, self._allowance))
+        self._idle.append(_start_worker(self._scratch.path, self._allowance))
         self._ending = [thread for thread in self._ending if thread.is_alive()]
         ending = threading.Thread(target=_end, args=(worker, self._scratch.path), name="worker's end", daemon=True)
         ending.start()
         self._ending.append(ending)
 
 
-def _recruit(scratch: Path, allowance: Allowance) -> Worker:
+def _start_worker(scratch: Path, allowance: ResourceLimits) -> Worker:
     worker = Worker(scratch, allowance)
     worker.start()
     return worker

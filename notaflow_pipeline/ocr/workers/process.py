@@ -1,10 +1,8 @@
-"""How is work done in a process of its own that can be ended at any moment, with everything that it started?
+"""A worker process that can be ended at any moment, with everything that it started.
 
-Processes, signals and their temporary files; which work is given to which worker is decided in `reading`.
-
-Each worker is a pebble pool of one. In a shared pool, a worker is killed for a cancelled task that it may have finished
-a moment ago, taking another task with it; tasks that wait in the pool's pipe cost a worker each when they are
-cancelled; and a worker that the kernel kills can take the shared lock along. None of it can happen in a pool of one.
+Each worker is a pebble pool of one. In a shared pool, a worker is killed for a cancelled task that it may have just finished,
+and takes another task with it; queued tasks that are cancelled cost a worker each; and a worker that the kernel kills can
+take the shared lock with it. None of this can happen in a pool of one.
 """
 
 import os
@@ -29,13 +27,13 @@ from pebble import ProcessPool
 from notaflow_pipeline.ocr.cpu_time import cpu_seconds
 from notaflow_pipeline.ocr.workers.resource_limits import (
     OUT_OF_MEMORY_STATUS,
-    Allowance,
-    bound_cpu,
-    confine,
+    ResourceLimits,
+    apply_resource_limits,
     is_nearly_out_of_memory,
+    limit_cpu_seconds,
     start_without_secrets,
 )
-from notaflow_pipeline.ocr.workers.sandbox import seal
+from notaflow_pipeline.ocr.workers.sandbox import enter_sandbox
 from notaflow_pipeline.scratch_directory import ScratchDirectory
 
 PAGES_BEFORE_RENEWAL = 500
@@ -48,7 +46,7 @@ _starting = threading.Lock()
 
 
 @contextmanager
-def _no_secrets() -> Iterator[None]:
+def _without_secrets() -> Iterator[None]:
     """Have multiprocessing start processes with a small environment. Not to be entered twice at a time."""
     start = util.spawnv_passfds
     util.spawnv_passfds = start_without_secrets
@@ -68,7 +66,7 @@ class WorkerProcess(SpawnProcess):
         script without its `if __name__` guard. The workers need nothing from it. Nor has multiprocessing a way to give
         a process another environment; one that somebody else starts in that moment gets the smaller one too.
         """
-        with _starting, _no_secrets():
+        with _starting, _without_secrets():
             main = sys.modules["__main__"]
             sys.modules["__main__"] = ModuleType("__main__")
             try:
@@ -129,19 +127,19 @@ class Worker:
     `scratch` is the folder for the temporary files of all workers, `allowance` what each may use.
     """
 
-    def __init__(self, scratch: Path, allowance: Allowance) -> None:
+    def __init__(self, scratch: Path, allowance: ResourceLimits) -> None:
         self._context = WorkerContext()
         self._pool = ProcessPool(
             max_workers=1,
             max_tasks=PAGES_BEFORE_RENEWAL,
-            initializer=begin_work,
+            initializer=initialise_worker,
             initargs=(scratch, allowance),
             context=self._context,
         )
 
     def start(self) -> None:
         """Start the process now rather than with the first task, and do not wait for it."""
-        with _starting, _no_secrets():
+        with _starting, _without_secrets():
             resource_tracker.ensure_running()  # multiprocessing's own process, which would have the whole environment
         _ = self._pool.active  # pebble starts its processes when it is first asked for anything
 
@@ -191,11 +189,11 @@ def make_scratch(least_bytes: int) -> ScratchDirectory:
     return ScratchDirectory(memory if in_memory else None)
 
 
-def begin_work(scratch: Path, allowance: Allowance) -> None:
+def initialise_worker(scratch: Path, allowance: ResourceLimits) -> None:
     """What a worker does first: a process group of its own, temporary files where they are found, and a guardian."""
     os.setsid()
-    seal()
-    confine(allowance)
+    enter_sandbox()
+    apply_resource_limits(allowance)
     remove_left_files(scratch)
     own = scratch / str(os.getpid())
     own.mkdir(exist_ok=True)
@@ -205,13 +203,13 @@ def begin_work(scratch: Path, allowance: Allowance) -> None:
 
 
 def _bounded(seconds: float, function: Callable[..., object], *arguments: object) -> Done:
-    bound_cpu(seconds)
+    limit_cpu_seconds(seconds)
     began = cpu_seconds()
     result = function(*arguments)
     return Done(result, cpu_seconds() - began)
 
 
-def _guard(scratch: Path, own: Path, allowance: Allowance) -> None:
+def _guard(scratch: Path, own: Path, allowance: ResourceLimits) -> None:
     """End this worker's whole group when it is told to (SIGTERM) or when its parent is gone, however that ended.
 
     It ends too when it grows out of its memory. A thread waits for all of it, since Python runs signal handlers only

@@ -1,7 +1,7 @@
-"""What may a worker process use and see, which opens files that strangers made?
+"""Resource limits and the environment of a worker process, which opens untrusted files.
 
-The kernel's limits and the environment; deadlines that the parent keeps are `crew`'s. Whatever breaks into a worker finds
-no key in it, cannot fill memory or disk, and leaves no image of its memory behind.
+Deadlines are kept by the parent (`pool`). Code that takes over a worker finds no secret in it, cannot fill memory or disk,
+and leaves no core dump.
 """
 
 import os
@@ -38,14 +38,14 @@ NumPy's threads spin too (taking noise off a page took twice the CPU seconds on 
 
 
 @dataclass(frozen=True)
-class Allowance:
+class ResourceLimits:
     """What one worker process, and each program that it starts, may use."""
 
     memory_bytes: int
     written_file_bytes: int
 
 
-def confine(allowance: Allowance) -> None:
+def apply_resource_limits(allowance: ResourceLimits) -> None:
     """Take from this process and its future children what they do not need, for good.
 
     Memory is counted as private and writable (`RLIMIT_DATA`), not as address space, of which PDFium reserves far more
@@ -58,7 +58,7 @@ def confine(allowance: Allowance) -> None:
     _lower(resource.RLIMIT_CORE, 0)
 
 
-def is_nearly_out_of_memory(allowance: Allowance) -> bool:
+def is_nearly_out_of_memory(allowance: ResourceLimits) -> bool:
     """Whether this process has used most of its memory; False where the system does not tell (anywhere but Linux)."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[5])  # private and writable, as `RLIMIT_DATA` counts
@@ -67,7 +67,7 @@ def is_nearly_out_of_memory(allowance: Allowance) -> bool:
     return pages * resource.getpagesize() > NEARLY_ALL * allowance.memory_bytes
 
 
-def bound_cpu(seconds: float) -> None:
+def limit_cpu_seconds(seconds: float) -> None:
     """End this process by SIGXCPU if it computes on for so long, even where nobody is left to end it at its deadline."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     bound = round(used.ru_utime + used.ru_stime + CPU_SECONDS_A_SECOND * seconds) + 1
@@ -75,7 +75,7 @@ def bound_cpu(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (bound if hard == resource.RLIM_INFINITY else min(bound, hard), hard))
 
 
-def harmless(environment: Mapping[str, str]) -> dict[str, str]:
+def allowlisted_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """What of an environment a worker needs. A list of what is allowed, since nobody can list what is secret."""
     passed_on = {
         name: value for name, value in environment.items() if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
@@ -84,7 +84,7 @@ def harmless(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def start_without_secrets(path: bytes, args: Sequence[Any], passfds: Sequence[int]) -> int:
-    """Start a program with `harmless` of this environment, and no open file but `passfds`; return its process id.
+    """Start a program with the allowlisted part of this environment and no open file but `passfds`; return its process id.
 
     It does what `multiprocessing.util.spawnv_passfds` does, which can only pass on the whole environment. Clearing it
     afterwards would leave it in the new process's memory and in /proc.
@@ -92,7 +92,7 @@ def start_without_secrets(path: bytes, args: Sequence[Any], passfds: Sequence[in
     process = subprocess.Popen(
         list(args),
         executable=path,
-        env=harmless(os.environ),
+        env=allowlisted_environment(os.environ),
         pass_fds=[int(descriptor) for descriptor in passfds],
     )
     process.returncode = 0  # multiprocessing waits for it by its id; this object shall not

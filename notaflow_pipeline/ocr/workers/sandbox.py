@@ -1,8 +1,7 @@
-"""How is a process kept from looking into its neighbours, which have the same user and the keys to everything?
+"""Sandbox of a worker process: it cannot inspect other processes of its user.
 
-On Linux a process may read memory and environment of any other of its user (`/proc/PID/environ`). A worker opens files that
-strangers made, and the process that started it holds the database's password. What does not belong here: limits and the
-worker's own environment (`confinement`).
+On Linux a process may read the memory and environment of any other process of its user (`/proc/PID/environ`). A worker opens
+untrusted files, and its parent holds the database's password.
 """
 
 import ctypes
@@ -17,7 +16,7 @@ MAKE_BLOCK_DEVICES = 1 << 11
 """The one right that a sealed process gives up in its files, which it has not anyway: a rule set must name one."""
 
 
-def close_memory() -> None:
+def forbid_tracing() -> None:
     """Let no other process of this user read this one's memory, environment and open files. Root still may.
 
     Programs that it starts are open again. It costs what needs the same: `py-spy` and debuggers as this user.
@@ -27,11 +26,11 @@ def close_memory() -> None:
             _call("prctl", PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
-def seal() -> bool:
+def enter_sandbox() -> bool:
     """Keep this process and all that it starts from looking into any process outside of them, for good.
 
-    Landlock (Linux 5.13) does that beside what it is known for; where it is off, False is returned and `close_memory` in the
-    parent has to do. A sealed process cannot move a file from one folder to another without copying it.
+    Landlock (Linux 5.13) does that beside what it is known for; where it is off, False is returned and `forbid_tracing` in
+    the parent has to do. A sealed process cannot move a file from one folder to another without copying it.
     """
     if sys.platform != "linux":
         return False

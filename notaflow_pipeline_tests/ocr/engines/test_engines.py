@@ -10,16 +10,12 @@ import pytest
 from PIL import Image
 
 from notaflow_pipeline.failures import FailureKind
-from notaflow_pipeline.ocr.engine import (
-    NOTHING,
-    EngineName,
-    NullEngine,
-    Segmentation,
-    TesseractEngine,
-    TesserocrEngine,
-    choose_engine,
-)
 from notaflow_pipeline.ocr.engines import selection
+from notaflow_pipeline.ocr.engines.interface import NOTHING, Segmentation
+from notaflow_pipeline.ocr.engines.null import NullEngine
+from notaflow_pipeline.ocr.engines.selection import EngineName, select_engine
+from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
+from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable
 from notaflow_pipeline.ocr.input.page_loading import render_page
 from notaflow_pipeline.ocr.input.probe import DocumentFormat
@@ -152,8 +148,8 @@ def test_library_names_a_missing_language() -> None:
 
 
 def test_setting_forces_an_engine() -> None:
-    assert choose_engine(EngineName.PYTESSERACT, "fra") == TesseractEngine("fra")
-    assert choose_engine(EngineName.TESSEROCR, "fra") == TesserocrEngine("fra")
+    assert select_engine(EngineName.PYTESSERACT, "fra") == TesseractEngine("fra")
+    assert select_engine(EngineName.TESSEROCR, "fra") == TesserocrEngine("fra")
 
 
 def test_library_is_chosen_where_it_works_and_the_reason_is_logged_once(
@@ -161,7 +157,7 @@ def test_library_is_chosen_where_it_works_and_the_reason_is_logged_once(
 ) -> None:
     monkeypatch.setattr(selection, "_told", set())
     with caplog.at_level(logging.INFO):
-        assert [choose_engine(EngineName.AUTO, "fra") for _ in range(2)] == [TesserocrEngine("fra")] * 2
+        assert [select_engine(EngineName.AUTO, "fra") for _ in range(2)] == [TesserocrEngine("fra")] * 2
     assert len(caplog.messages) == 1
 
 
@@ -171,5 +167,5 @@ def test_program_is_chosen_where_the_library_does_not_load(
     monkeypatch.setattr(selection, "_told", set())
     monkeypatch.setitem(sys.modules, "tesserocr", None)
     with caplog.at_level(logging.INFO):
-        assert choose_engine(EngineName.AUTO, "fra") == TesseractEngine("fra")
+        assert select_engine(EngineName.AUTO, "fra") == TesseractEngine("fra")
     assert "cannot be imported" in caplog.text

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from notaflow_pipeline.ocr.engine import Segmentation, TesseractEngine, TesserocrEngine, WordEngine
 from notaflow_pipeline.ocr.engines import model_files, tesseract_library
+from notaflow_pipeline.ocr.engines.interface import Segmentation, WordEngine
+from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
+from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine
 from notaflow_pipeline.ocr.engines.words import Word
 from notaflow_pipeline.ocr.failures import EngineUnavailable
 from notaflow_pipeline.ocr.recognition.page import read_page

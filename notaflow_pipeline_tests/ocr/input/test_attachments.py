@@ -5,12 +5,12 @@ from pathlib import Path
 import pypdfium2
 import pytest
 
-from notaflow_pipeline.ocr.engine import NullEngine
+from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.page_loading import load_page
-from notaflow_pipeline.ocr.input.probe import DocumentFormat, open_document
+from notaflow_pipeline.ocr.input.probe import DocumentFormat, probe_document
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.workers.document_pool import Reader
+from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline_tests.ocr.processes import PATIENCE_SECONDS
 from notaflow_pipeline_tests.ocr.samples import page_pdf, plain_pdf, typed_pdf
 
@@ -32,21 +32,21 @@ def attached(tmp_path: Path) -> dict[str, bytes]:
 
 def test_attached_pdfs_are_further_pages(tmp_path: Path, attached: dict[str, bytes]) -> None:
     path = portfolio(tmp_path / "a.pdf", attached)
-    opened = open_document(path, Limits())
+    opened = probe_document(path, Limits())
     assert (opened.pages, opened.unread) == (4, ("note.txt",))
     texts = [load_page(path, DocumentFormat.PDF, number).text for number in range(1, 5)]
     assert texts == ["Ouvrez ce porte-documents dans Acrobat", "Le lot 3 770 292 est vendu", "", ""]
 
 
 def test_attached_files_that_are_not_read_are_named_in_the_text(tmp_path: Path, attached: dict[str, bytes]) -> None:
-    with Reader(NullEngine(), workers=1) as reader:
+    with DocumentPool(NullEngine(), workers=1) as reader:
         document = reader.start(portfolio(tmp_path / "a.pdf", attached)).result(timeout=PATIENCE_SECONDS)
     assert "3 770 292" in document.text
     assert document.text.endswith("[attached file was not read: note.txt]")
 
 
 def test_attached_pdfs_beyond_the_limit_are_named(tmp_path: Path, attached: dict[str, bytes]) -> None:
-    opened = open_document(portfolio(tmp_path / "a.pdf", attached), Limits(pages=3))
+    opened = probe_document(portfolio(tmp_path / "a.pdf", attached), Limits(pages=3))
     assert (opened.pages, set(opened.unread)) == (2, {"note.txt", "deux.pdf"})
 
 
@@ -67,7 +67,7 @@ def test_file_that_hangs_on_a_page_is_named(tmp_path: Path) -> None:
             "<</Length 4>>stream\nplan\nendstream",
         ],
     )
-    with Reader(NullEngine(), workers=1) as reader:
+    with DocumentPool(NullEngine(), workers=1) as reader:
         document = reader.start(path).result(timeout=PATIENCE_SECONDS)
     assert "Voir la pièce jointe" in document.text
     assert "[attached file was not read: plan.pdf]" in document.text

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from notaflow_pipeline.ocr.engine import NullEngine
+from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.ocr.input.page_loading import load_page
 from notaflow_pipeline.ocr.input.pdf.page_objects import PageFacts, page_facts
-from notaflow_pipeline.ocr.input.probe import DocumentFormat, open_document
+from notaflow_pipeline.ocr.input.probe import DocumentFormat, probe_document
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.workers.document_pool import Reader
+from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline_tests.ocr.processes import PATIENCE_SECONDS
 from notaflow_pipeline_tests.ocr.samples import ACT_ON_LETTER, act_page, page_pdf, plain_pdf
 
@@ -89,7 +89,7 @@ def test_page_whose_form_draws_a_missing_image_is_damaged(tmp_path: Path) -> Non
 
 def test_damaged_page_is_marked_and_counted_and_not_blank(tmp_path: Path) -> None:
     path = page_pdf(tmp_path / "a.pdf", ACT_ON_LETTER, resources="/XObject<</I 60 0 R>>")
-    with Reader(NullEngine(), workers=1) as reader:
+    with DocumentPool(NullEngine(), workers=1) as reader:
         document = reader.start(path).result(timeout=PATIENCE_SECONDS)
     assert "[page is damaged: part of it could not be read]" in document.text
     assert (document.pages_damaged, document.pages_blank) == (1, 0)
@@ -145,14 +145,14 @@ def test_pdf_without_its_end_may_lack_pages(
     path = plain_pdf(tmp_path / "a.pdf", content="0 0 9 9 re f")
     content = path.read_bytes()
     path.write_bytes(content[: content.index(before)] if after is None else content + after)
-    assert open_document(path, Limits()).incomplete == incomplete
+    assert probe_document(path, Limits()).incomplete == incomplete
 
 
 def test_linearised_pdf_that_is_shorter_than_it_says_may_lack_pages(tmp_path: Path) -> None:
     path = plain_pdf(tmp_path / "a.pdf", content="0 0 9 9 re f")
     content = path.read_bytes()
     path.write_bytes(content.replace(b"%PDF-1.4\n", b"%PDF-1.4\n90 0 obj<</Linearized 1/L 99999/N 1>>endobj\n"))
-    assert open_document(path, Limits()).incomplete
+    assert probe_document(path, Limits()).incomplete
 
 
 @pytest.mark.parametrize(

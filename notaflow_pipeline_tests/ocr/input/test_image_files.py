@@ -9,7 +9,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from notaflow_pipeline.ocr.input.images.sixteen_bit_grey import full_range
 from notaflow_pipeline.ocr.input.page_loading import load_page
-from notaflow_pipeline.ocr.input.probe import DocumentFormat, open_document
+from notaflow_pipeline.ocr.input.probe import DocumentFormat, probe_document
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline_tests.ocr.samples import page_image, tiff
 
@@ -71,14 +71,14 @@ def tagged(path: Path, frames: list[tuple[tuple[int, int], dict[int, int]]]) -> 
 def test_smaller_copies_in_a_tiff_are_no_pages(tmp_path: Path, reduced: dict[int, int]) -> None:
     whole: dict[int, int] = {NEW_SUBFILE_TYPE: 2}
     path = tagged(tmp_path / "a.tif", [((10, 10), reduced), ((100, 80), whole), ((50, 40), reduced), ((90, 70), whole)])
-    assert open_document(path, Limits()).pages == 2
+    assert probe_document(path, Limits()).pages == 2
     sizes = [load_page(path, DocumentFormat.TIFF, number).image for number in (1, 2)]
     assert [image.size for image in sizes if image] == [(100, 80), (90, 70)]
 
 
 def test_tiff_of_nothing_but_smaller_copies_has_a_page(tmp_path: Path) -> None:
     path = tagged(tmp_path / "a.tif", [((10, 10), {NEW_SUBFILE_TYPE: 1})])
-    assert open_document(path, Limits()).pages == 1
+    assert probe_document(path, Limits()).pages == 1
     assert load_page(path, DocumentFormat.TIFF, 1).image is not None
 
 
@@ -88,7 +88,7 @@ def test_image_behind_blank_bytes_is_read(tmp_path: Path, before: bytes, documen
     path = tmp_path / "a"
     page_image().save(path, format=document_format.value)
     path.write_bytes(before + path.read_bytes())
-    opened = open_document(path, Limits())
+    opened = probe_document(path, Limits())
     assert (opened.format, opened.pages) == (document_format, 1)
     page = load_page(path, opened.format, 1)
     assert page.image is not None

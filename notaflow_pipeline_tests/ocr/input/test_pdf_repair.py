@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from notaflow_pipeline.failures import FailureKind
-from notaflow_pipeline.ocr.engine import NullEngine
+from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.page_loading import load_page
-from notaflow_pipeline.ocr.input.probe import DocumentFormat, open_document
+from notaflow_pipeline.ocr.input.probe import DocumentFormat, probe_document
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.workers.document_pool import Reader
+from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline_tests.ocr.processes import PATIENCE_SECONDS
 from notaflow_pipeline_tests.ocr.samples import page_image, plain_pdf, scanned_pdf
 
@@ -26,7 +26,7 @@ def cut(path: Path, before: bytes, occurrence: int = -1) -> Path:
 
 def test_pages_before_the_cut_are_read_and_the_loss_is_marked(tmp_path: Path) -> None:
     path = cut(plain_pdf(tmp_path / "a.pdf", pages=9, content=SQUARE), b"9 0 obj")  # the objects 4 to 8 are pages
-    with Reader(NullEngine(), workers=1) as reader:
+    with DocumentPool(NullEngine(), workers=1) as reader:
         document = reader.start(path).result(timeout=PATIENCE_SECONDS)
     assert len(document.pages) == 5
     assert document.text.endswith("page of 2550x3301\n\n[document is damaged: pages may be missing here]")
@@ -42,7 +42,7 @@ def test_scan_without_a_page_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
     path.write_bytes(
         b"%PDF-1.4\n" + content[content.rindex(b"obj", 0, begin) - 4 : begin + 2 * (len(content) - begin) // 3]
     )
-    opened = open_document(path, Limits())
+    opened = probe_document(path, Limits())
     assert (opened.pages, opened.incomplete) == (1, True)
     page = load_page(path, DocumentFormat.PDF, 1)
     assert page.image is not None
@@ -68,5 +68,5 @@ def test_page_tree_too_deep_for_pdfium_is_made_flat(tmp_path: Path) -> None:
 def test_pdf_of_which_no_page_is_left_is_corrupt(tmp_path: Path) -> None:
     path = cut(plain_pdf(tmp_path / "a.pdf", pages=2, content=SQUARE), b"3 0 obj", 0)
     with pytest.raises(DocumentFailure) as caught:
-        open_document(path, Limits())
+        probe_document(path, Limits())
     assert caught.value.kind is FailureKind.CORRUPT

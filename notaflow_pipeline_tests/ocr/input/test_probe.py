@@ -13,7 +13,7 @@ from PIL import Image
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.page_loading import load_page
-from notaflow_pipeline.ocr.input.probe import DocumentFormat, Opened, open_document
+from notaflow_pipeline.ocr.input.probe import DocumentFormat, ProbedDocument, probe_document
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline_tests.ocr.samples import (
     cut_tiff,
@@ -30,7 +30,7 @@ LIMITS = Limits()
 
 def failure_of(path: Path, limits: Limits = LIMITS) -> DocumentFailure:
     with pytest.raises(DocumentFailure) as caught:
-        open_document(path, limits)
+        probe_document(path, limits)
     assert str(path.parent) not in caught.value.sentence
     assert caught.value.sentence.endswith(".")
     return caught.value
@@ -40,19 +40,19 @@ def test_formats_are_told_by_content_and_not_by_name(tmp_path: Path) -> None:
     misnamed = tmp_path / "page.pdf"
     for document_format in set(DocumentFormat) - {DocumentFormat.PDF}:
         page_image().save(misnamed, format=document_format.value)
-        assert open_document(misnamed, LIMITS) == Opened(document_format, 1)
-    assert open_document(plain_pdf(tmp_path / "page.png"), LIMITS) == Opened(DocumentFormat.PDF, 1)
+        assert probe_document(misnamed, LIMITS) == ProbedDocument(document_format, 1)
+    assert probe_document(plain_pdf(tmp_path / "page.png"), LIMITS) == ProbedDocument(DocumentFormat.PDF, 1)
 
 
 def test_pages_are_counted(tmp_path: Path) -> None:
-    assert open_document(plain_pdf(tmp_path / "a.pdf", pages=12), LIMITS).pages == 12
-    assert open_document(tiff(tmp_path / "a.tif", page_image(), page_image(), page_image()), LIMITS).pages == 3
+    assert probe_document(plain_pdf(tmp_path / "a.pdf", pages=12), LIMITS).pages == 12
+    assert probe_document(tiff(tmp_path / "a.tif", page_image(), page_image(), page_image()), LIMITS).pages == 3
 
 
 def test_pdf_with_junk_before_its_header_opens(tmp_path: Path) -> None:
     path = plain_pdf(tmp_path / "a.pdf")
     path.write_bytes(b"\r\nX-Cache: miss\r\n\r\n" + path.read_bytes())
-    assert open_document(path, LIMITS) == Opened(DocumentFormat.PDF, 1)
+    assert probe_document(path, LIMITS) == ProbedDocument(DocumentFormat.PDF, 1)
 
 
 @pytest.mark.parametrize(
@@ -100,13 +100,13 @@ def test_damaged_pdf_is_not_called_encrypted_after_one_that_was(tmp_path: Path) 
 def test_file_over_the_size_limit_is_too_large(tmp_path: Path) -> None:
     path = plain_pdf(tmp_path / "a.pdf")
     assert failure_of(path, Limits(file_bytes=path.stat().st_size - 1)).kind is FailureKind.TOO_LARGE
-    assert open_document(path, Limits(file_bytes=path.stat().st_size)).pages == 1
+    assert probe_document(path, Limits(file_bytes=path.stat().st_size)).pages == 1
 
 
 def test_more_pages_than_the_limit_are_too_many(tmp_path: Path) -> None:
     for path in (plain_pdf(tmp_path / "a.pdf", pages=3), tiff(tmp_path / "a.tif", *[page_image()] * 3)):
         assert failure_of(path, Limits(pages=2)).kind is FailureKind.TOO_MANY_PAGES
-        assert open_document(path, Limits(pages=3)).pages == 3
+        assert probe_document(path, Limits(pages=3)).pages == 3
 
 
 def test_png_that_claims_too_many_pixels_is_refused_by_its_header(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_png_that_claims_too_many_pixels_is_refused_by_its_header(tmp_path: Path
 
 def test_damaged_page_behind_whole_ones_is_counted(tmp_path: Path) -> None:
     path = cut_tiff(tmp_path / "a.tif", page_image(size=(100, 100)), page_image(size=(300, 300)))
-    assert open_document(path, LIMITS).pages == 2
+    assert probe_document(path, LIMITS).pages == 2
     load_page(path, DocumentFormat.TIFF, 1)
     with pytest.raises(DocumentFailure):
         load_page(path, DocumentFormat.TIFF, 2)
@@ -129,7 +129,7 @@ def test_damaged_page_behind_whole_ones_is_counted(tmp_path: Path) -> None:
 def test_extra_pictures_of_a_photograph_are_no_pages(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     page_image(mode="RGB").save(path, format="MPO", save_all=True, append_images=[Image.new("RGB", (40, 40))])
-    assert open_document(path, LIMITS) == Opened(DocumentFormat.JPEG, 1)
+    assert probe_document(path, LIMITS) == ProbedDocument(DocumentFormat.JPEG, 1)
 
 
 def opens_or_fails_properly(path: Path, content: bytes) -> None:
@@ -137,7 +137,7 @@ def opens_or_fails_properly(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     limits = Limits(pages=20, page_pixels=1_000_000)
     with suppress(DocumentFailure):
-        opened = open_document(path, limits)
+        opened = probe_document(path, limits)
         assert 1 <= opened.pages <= limits.pages
         for number in range(1, min(opened.pages, 3) + 1):
             with suppress(DocumentFailure):

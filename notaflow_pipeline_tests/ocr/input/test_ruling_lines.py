@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from notaflow_pipeline.ocr.input.images.ruling_lines import rules_in, without_rules, without_ruling
+from notaflow_pipeline.ocr.input.images.ruling_lines import (
+    horizontal_line_pixels,
+    without_horizontal_lines,
+    without_table_grid,
+)
 from notaflow_pipeline_tests.ocr.samples import act_page, index_page
 
 HEIGHT = 20.0
@@ -20,13 +24,13 @@ def page_with(lines: list[tuple[int, int, int]], width: int = 4) -> Image.Image:
 
 def test_rule_is_made_white_with_its_soft_edge() -> None:
     blurred = page_with([(50, 500, 90)]).filter(ImageFilter.BoxBlur(1))
-    cleaned = without_rules(blurred, HEIGHT)
+    cleaned = without_horizontal_lines(blurred, HEIGHT)
     assert cleaned is not None
     assert np.asarray(cleaned)[:, 60:490].min() == 255
 
 
 def test_rule_of_underscores_with_gaps_is_one() -> None:
-    cleaned = without_rules(page_with([(left, left + 18, 90) for left in range(50, 450, 20)]), HEIGHT)
+    cleaned = without_horizontal_lines(page_with([(left, left + 18, 90) for left in range(50, 450, 20)]), HEIGHT)
     assert cleaned is not None
     assert np.count_nonzero(np.asarray(cleaned) < 255) == 0
 
@@ -40,11 +44,11 @@ def test_rule_of_underscores_with_gaps_is_one() -> None:
     ],
 )
 def test_dashes_are_not_rules(lines: list[tuple[int, int, int]]) -> None:
-    assert without_rules(page_with(lines), HEIGHT) is None
+    assert without_horizontal_lines(page_with(lines), HEIGHT) is None
 
 
 def test_page_of_letters_alone_has_no_rules() -> None:
-    assert without_rules(act_page(150), 16) is None
+    assert without_horizontal_lines(act_page(150), 16) is None
 
 
 def test_letters_above_a_rule_stay_as_they_are() -> None:
@@ -52,19 +56,19 @@ def test_letters_above_a_rule_stay_as_they_are() -> None:
     ruled = page.copy()
     ImageDraw.Draw(ruled).line((150, 1000, 900, 1000), fill=0, width=3)
     assert np.asarray(page)[1000].min() == 225, "or the rule would lie over letters"
-    cleaned = without_rules(ruled, 16)
+    cleaned = without_horizontal_lines(ruled, 16)
     assert cleaned is not None
     above, below = np.asarray(cleaned)[:990], np.asarray(page)[:990]
     assert np.array_equal(above, below)
 
 
 def test_strip_narrower_than_a_rule_has_none() -> None:
-    assert not rules_in(np.ones((10, 30), dtype=bool), HEIGHT).any()
+    assert not horizontal_line_pixels(np.ones((10, 30), dtype=bool), HEIGHT).any()
 
 
 def test_ruling_of_a_table_is_made_white_and_its_words_stay() -> None:
     page = index_page(9, dpi=150)
-    cleaned = without_ruling(page, 16)
+    cleaned = without_table_grid(page, 16)
     assert cleaned is not None
     rule = round(165 * 150 / 72)
     assert np.asarray(page)[300, rule] < 128
@@ -77,4 +81,4 @@ def test_edges_of_the_paper_are_no_table() -> None:
     page = act_page(150)
     for x in (30, page.width - 30):
         ImageDraw.Draw(page).line((x, 0, x, page.height), fill=0, width=4)
-    assert without_ruling(page, 16) is None
+    assert without_table_grid(page, 16) is None

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 from notaflow_pipeline.ocr.document import PageText
-from notaflow_pipeline.ocr.engine import TesseractEngine
+from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine
 from notaflow_pipeline.ocr.input.images.stamps import stamps_over_print, take_stamps_off
-from notaflow_pipeline.ocr.input.probe import open_document
+from notaflow_pipeline.ocr.input.probe import probe_document
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.workers.assignments import PageRequest, page_task
 
@@ -49,7 +49,7 @@ def stamped_page(colour: Colour) -> Image.Image:
 
 
 def read(path: Path) -> PageText:
-    page = page_task(PageRequest(path, open_document(path, Limits()), 1, 300, Limits()), TesseractEngine())
+    page = page_task(PageRequest(path, probe_document(path, Limits()), 1, 300, Limits()), TesseractEngine())
     assert isinstance(page, PageText)
     return page
 

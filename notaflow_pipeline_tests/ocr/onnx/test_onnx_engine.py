@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from notaflow_pipeline.ocr.engine import NOTHING, EngineName, OnnxEngine, Segmentation, WordEngine, choose_engine
 from notaflow_pipeline.ocr.engines import selection
+from notaflow_pipeline.ocr.engines.interface import NOTHING, Segmentation, WordEngine
 from notaflow_pipeline.ocr.engines.onnx import engine as onnx_engine
+from notaflow_pipeline.ocr.engines.onnx.engine import OnnxEngine
 from notaflow_pipeline.ocr.engines.onnx.session import load_model
+from notaflow_pipeline.ocr.engines.selection import EngineName, select_engine
 from notaflow_pipeline.ocr.failures import EngineUnavailable
-from notaflow_pipeline.ocr.workers.document_pool import Reader
+from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline_tests.ocr.samples import act_page, page_image, typed_pdf
 
 
@@ -35,14 +37,14 @@ def test_workers_read_a_document_with_it(tmp_path: Path) -> None:
     path = typed_pdf(tmp_path / "a.pdf", "Vente du lot 3 770 292", "à Québec, reçu 75 000,00 $ de l'acquéreur")
     image = act_page(150)
     image.save(tmp_path / "b.png", dpi=(150, 150))
-    with Reader(OnnxEngine(), workers=1) as reader:
+    with DocumentPool(OnnxEngine(), workers=1) as reader:
         documents = [reader.start(file).result(timeout=60) for file in (path, tmp_path / "b.png")]
     assert "Vente du lot 3 770 292" in documents[0].text
     assert "possession du lot le premier mai" in documents[1].text
 
 
 def test_setting_chooses_it() -> None:
-    assert choose_engine(EngineName.ONNX, "fra") == OnnxEngine("fra")
+    assert select_engine(EngineName.ONNX, "fra") == OnnxEngine("fra")
 
 
 @pytest.mark.usefixtures("nothing_loaded")
@@ -71,7 +73,7 @@ def test_next_engine_is_taken_where_it_does_not_work(
     monkeypatch.setattr(selection, "AUTOMATIC", ((OnnxEngine, "first"), *selection.AUTOMATIC))
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with caplog.at_level(logging.INFO):
-        engines = {choose_engine(EngineName.AUTO, "fra").name for _ in range(2)}
+        engines = {select_engine(EngineName.AUTO, "fra").name for _ in range(2)}
     assert engines == {"tesserocr (fra-typescript-1)"}
     assert len(caplog.messages) == 2
     assert "onnxruntime cannot be imported" in caplog.messages[0]

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageOps
 
-from notaflow_pipeline.ocr.engine import OnnxEngine, Segmentation, TesserocrEngine
+from notaflow_pipeline.ocr.engines.interface import Segmentation
+from notaflow_pipeline.ocr.engines.onnx.engine import OnnxEngine
+from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.engines.words import Word
 from notaflow_pipeline.ocr.input.page_loading import render_page
 from notaflow_pipeline.ocr.input.probe import DocumentFormat

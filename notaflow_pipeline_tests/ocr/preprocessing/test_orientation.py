@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from notaflow_pipeline.ocr.preprocessing.orientation import lies_on_its_side, skew_degrees, turned
+from notaflow_pipeline.ocr.preprocessing.orientation import is_sideways, rotated, skew_degrees
 from notaflow_pipeline.ocr.preprocessing.preprocess import prepare
 from notaflow_pipeline_tests.ocr.samples import act_page
 
@@ -15,7 +15,7 @@ def page() -> Image.Image:
 
 @pytest.mark.parametrize("degrees", [-7, -3, 3, 7])
 def test_skew_is_measured_to_a_quarter_of_a_degree(page: Image.Image, degrees: int) -> None:
-    assert skew_degrees(turned(page, degrees)) == pytest.approx(-degrees, abs=0.26)
+    assert skew_degrees(rotated(page, degrees)) == pytest.approx(-degrees, abs=0.26)
 
 
 def test_level_page_is_not_turned(page: Image.Image) -> None:
@@ -24,4 +24,4 @@ def test_level_page_is_not_turned(page: Image.Image) -> None:
 
 @pytest.mark.parametrize(("degrees", "lying"), [(0, False), (90, True), (180, False), (270, True)])
 def test_page_on_its_side_is_noticed(page: Image.Image, degrees: int, lying: bool) -> None:
-    assert lies_on_its_side(page.rotate(degrees, expand=True)) is lying
+    assert is_sideways(page.rotate(degrees, expand=True)) is lying

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import jiwer
 import pytest
 
-from notaflow_pipeline.ocr.engine import Segmentation, TesserocrEngine
+from notaflow_pipeline.ocr.engines.interface import Segmentation
+from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.input.page_loading import render_page
 from notaflow_pipeline.ocr.input.probe import DocumentFormat
-from notaflow_pipeline.ocr.preprocessing.preprocess import Prepared
+from notaflow_pipeline.ocr.preprocessing.preprocess import PreprocessedPage
 from notaflow_pipeline.ocr.recognition import alternative_passes
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline_tests.ocr.test_corpus import CORPUS
@@ -26,7 +27,7 @@ def test_faint_typescript_is_read_better_with_a_blur(monkeypatch: pytest.MonkeyP
 
     blurred, usual = error_rate(), alternative_passes._others
 
-    def without_blur(*given: object, **named: object) -> Iterator[tuple[Prepared, Segmentation]]:
+    def without_blur(*given: object, **named: object) -> Iterator[tuple[PreprocessedPage, Segmentation]]:
         return (way for number, way in enumerate(usual(*given, **named)) if number)  # type: ignore[arg-type]
 
     monkeypatch.setattr(alternative_passes, "_others", without_blur)

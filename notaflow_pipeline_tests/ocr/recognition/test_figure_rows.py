@@ -2,7 +2,8 @@
 
 import pytest
 
-from notaflow_pipeline.ocr.engine import TesserocrEngine
+from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
+from notaflow_pipeline.ocr.recognition import page as recognition
 from notaflow_pipeline_tests.ocr.drawn_pages import DrawnPage, Sheet
 
 ENGINE = TesserocrEngine("fra+eng")
@@ -24,18 +25,18 @@ def test_rows_of_small_numbers_in_prose_keep_their_points(monkeypatch: pytest.Mo
     page, numbers = prose_with_table()
 
     def kept() -> int:
-        said = page.read_page(page.image, page.dpi, ENGINE, 60).text.split()
+        said = recognition.read_page(page.image, page.dpi, ENGINE, 60).text.split()
         return sum(number in said for number in numbers)
 
     finer = kept()
-    monkeypatch.setattr(page, "with_finer_rows", lambda _, found: found)
+    monkeypatch.setattr(recognition, "with_finer_rows", lambda _, found: found)
     assert finer == len(numbers)
     assert kept() < 0.9 * len(numbers)
 
 
 def test_rows_of_numbers_stay_between_the_prose_around_them() -> None:
     page, numbers = prose_with_table()
-    said = page.read_page(page.image, page.dpi, ENGINE, 60).text.split()
+    said = recognition.read_page(page.image, page.dpi, ENGINE, 60).text.split()
     expected = page.text.split()
     at = expected.index(numbers[0])
     assert said.index(numbers[0]) == pytest.approx(at, abs=5)

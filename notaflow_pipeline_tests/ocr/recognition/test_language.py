@@ -3,7 +3,7 @@
 import pytest
 
 from notaflow_pipeline.ocr.engines.words import Word
-from notaflow_pipeline.ocr.recognition.language import is_in_another, leading_language
+from notaflow_pipeline.ocr.recognition.language import is_in_other_language, leading_language
 
 ENGLISH = "the vendor by these presents doth sell to the purchaser that certain lot of land in the Township of Brome"
 FRENCH = "le vendeur par les présentes vend à l'acquéreur un certain lot de terre situé dans la paroisse de Beauport"
@@ -27,7 +27,7 @@ def words(text: str) -> list[Word]:
     ],
 )
 def test_page_in_the_other_language_is_noticed(text: str, languages: str, other: bool) -> None:
-    assert is_in_another(words(text), languages) is other
+    assert is_in_other_language(words(text), languages) is other
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.document import PageSource, PageText
-from notaflow_pipeline.ocr.engine import NullEngine, Recognition, TesserocrEngine
+from notaflow_pipeline.ocr.engines.interface import Recognition
+from notaflow_pipeline.ocr.engines.null import NullEngine
+from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.page_loading import load_page
 from notaflow_pipeline.ocr.input.probe import DocumentFormat

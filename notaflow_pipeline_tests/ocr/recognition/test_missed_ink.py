@@ -8,9 +8,10 @@ from itertools import groupby
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from notaflow_pipeline.ocr.engine import Recognition, Segmentation, TesserocrEngine
+from notaflow_pipeline.ocr.engines.interface import Recognition, Segmentation
+from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.engines.words import Word, text_of_words
-from notaflow_pipeline.ocr.recognition.missed_ink import clear_lines, overlooked_strips, torn_share, with_lines
+from notaflow_pipeline.ocr.recognition.missed_ink import clear_lines, missed_ink_strips, torn_share, with_lines
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.passes import DEFAULT_POLICY
 from notaflow_pipeline_tests.ocr.samples import ACT, act_page
@@ -104,7 +105,7 @@ def test_underlined_lines_close_together_that_the_layout_passed_over_are_read() 
 
 
 def test_page_that_was_read_whole_has_nothing_overlooked(page: Image.Image, words: list[Word]) -> None:
-    assert overlooked_strips(page, words) == []
+    assert missed_ink_strips(page, words) == []
 
 
 def test_lines_whose_beginnings_the_layout_lost_are_read_whole(page: Image.Image, words: list[Word]) -> None:
@@ -135,11 +136,11 @@ def test_rules_dust_and_pictures_are_no_lines(page: Image.Image, words: list[Wor
     chance = random.Random(1)
     for _ in range(200):
         draw.point((chance.randrange(page.width), chance.randrange(900, page.height)), fill=0)
-    assert overlooked_strips(spoilt, words) == []
+    assert missed_ink_strips(spoilt, words) == []
 
 
 def test_too_few_words_say_nothing_of_what_was_overlooked(page: Image.Image, words: list[Word]) -> None:
-    assert overlooked_strips(page, words[:3]) == []
+    assert missed_ink_strips(page, words[:3]) == []
 
 
 def word(text: str, left: int, top: int, confidence: float = 90, line: int = 1) -> Word:

@@ -1,4 +1,4 @@
-"""The policy: pages that are turned, faint, dark or coarse are read like clean ones, and nothing costs without need."""
+"""The policy: pages that are rotated, faint, dark or coarse are read like clean ones, and nothing costs without need."""
 
 import time
 from collections.abc import Callable
@@ -11,14 +11,16 @@ from PIL import Image, ImageOps
 
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.local.dev_server import SAMPLES
-from notaflow_pipeline.ocr.engine import NullEngine, Recognition, Segmentation, TesserocrEngine
+from notaflow_pipeline.ocr.engines.interface import Recognition, Segmentation
+from notaflow_pipeline.ocr.engines.null import NullEngine
+from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.engines.words import Word
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.page_loading import render_page
 from notaflow_pipeline.ocr.input.probe import DocumentFormat
 from notaflow_pipeline.ocr.preprocessing import preprocess
-from notaflow_pipeline.ocr.preprocessing.ink_measures import texture
-from notaflow_pipeline.ocr.preprocessing.orientation import turned
+from notaflow_pipeline.ocr.preprocessing.ink_measures import measure_ink
+from notaflow_pipeline.ocr.preprocessing.orientation import rotated
 from notaflow_pipeline.ocr.preprocessing.preprocess import prepare
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.passes import DEFAULT_POLICY, Policy
@@ -53,7 +55,7 @@ Change = Callable[[Image.Image], Image.Image]
         ),
         pytest.param(lambda page: page.rotate(270, expand=True), id="turned 270"),
         pytest.param(lambda page: page.rotate(3, expand=True, fillcolor=225), id="skewed 3"),
-        pytest.param(lambda page: turned(page, -7), id="skewed -7"),
+        pytest.param(lambda page: rotated(page, -7), id="skewed -7"),
         pytest.param(lambda page: noisy(page, 40), id="noisy"),
         pytest.param(lambda page: page.point([200 + value // 5 for value in range(256)]), id="faint"),
         pytest.param(lambda page: page.point([value // 4 for value in range(256)]), id="dark"),
@@ -229,7 +231,7 @@ def test_old_index_whose_rules_run_into_its_words_is_read_without_them() -> None
 def test_small_print_alone_is_read_at_a_finer_resolution_at_once(points: float, dpi: int) -> None:
     page = index_page(points)
     prepared = prepare(page, 300)
-    assert texture(prepared.image).small is (dpi == 250)
+    assert measure_ink(prepared.image).small is (dpi == 250)
     engine = CountingEngine([95, 95])
     read_page(page, 300, engine, 60, UNTORN)
     assert set(engine.dpi) == {dpi}
@@ -240,8 +242,8 @@ def test_table_whose_columns_look_like_lines_is_not_read_whole_on_its_side() -> 
     assert prepare(page, 300).quarter_turns == 1, "or it shows nothing"
     engine = CountingEngine([20, 80, 95])
     assert read_page(page, 300, engine, 60, UNTORN).mean_confidence == 95
-    turned, upright, whole = engine.sizes
-    assert turned[1] < 0.25 * turned[0]
+    rotated, upright, whole = engine.sizes
+    assert rotated[1] < 0.25 * rotated[0]
     assert upright[1] < 0.3 * upright[0]
     assert whole[0] < whole[1]
 

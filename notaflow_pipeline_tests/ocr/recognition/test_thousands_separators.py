@@ -4,7 +4,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from notaflow_pipeline.ocr.engines.words import Word
-from notaflow_pipeline.ocr.recognition.thousands_separators import with_thousands_apart
+from notaflow_pipeline.ocr.recognition.thousands_separators import with_thousands_separated
 
 FONT = ImageFont.load_default(size=21)  # ten points at 150 dpi
 
@@ -26,7 +26,7 @@ def drawn(said: str, space: float = 6.0, between: float = 0.0, blurred: bool = F
 
 def read(said: str, **drawing: float) -> str:
     page, word = drawn(said, **drawing)  # type: ignore[arg-type]
-    (found,) = with_thousands_apart(page, [word])
+    (found,) = with_thousands_separated(page, [word])
     return found.text
 
 
@@ -62,5 +62,5 @@ def test_other_gaps_are_not_thousands(said: str) -> None:
 
 def test_word_that_stands_where_no_ink_is_stays() -> None:
     word = Word("10118204", 90, 1, 1, 1, 5, 5, 80, 15)
-    assert with_thousands_apart(Image.new("L", (100, 30), 255), [word]) == [word]
-    assert with_thousands_apart(Image.new("L", (3, 3), 255), [word]) == [word]
+    assert with_thousands_separated(Image.new("L", (100, 30), 255), [word]) == [word]
+    assert with_thousands_separated(Image.new("L", (3, 3), 255), [word]) == [word]

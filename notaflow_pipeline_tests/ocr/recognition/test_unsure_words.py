@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from PIL import Image
 
-from notaflow_pipeline.ocr.engine import Recognition, Segmentation
+from notaflow_pipeline.ocr.engines.interface import Recognition, Segmentation
 from notaflow_pipeline.ocr.engines.words import Word
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.passes import DEFAULT_POLICY, Policy

@@ -9,11 +9,13 @@ import pytest
 
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.document import PageSource
-from notaflow_pipeline.ocr.engine import Engine, NullEngine, TesseractEngine
+from notaflow_pipeline.ocr.engines.interface import Engine
+from notaflow_pipeline.ocr.engines.null import NullEngine
+from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.workers import document_pool
-from notaflow_pipeline.ocr.workers.document_pool import DocumentText, Reader
+from notaflow_pipeline.ocr.workers.document_pool import DocumentPool, DocumentText
 from notaflow_pipeline_tests.ocr.processes import (
     PATIENCE_SECONDS,
     all_gone,
@@ -55,7 +57,7 @@ def texts(future: Future[DocumentText]) -> list[str]:
 
 def test_scan_is_read_page_by_page_in_order(tmp_path: Path) -> None:
     path = scanned_pdf(tmp_path / "a.pdf", "Vente du lot", "", "Bail du lot")
-    with Reader(TesseractEngine(), workers=2) as reader:
+    with DocumentPool(TesseractEngine(), workers=2) as reader:
         reader.check()
         document = reader.start(path).result(timeout=PATIENCE_SECONDS)
     assert document.text == "--- Page 1 ---\nVente du lot\n\n--- Page 2 ---\n\n--- Page 3 ---\nBail du lot"
@@ -65,7 +67,7 @@ def test_scan_is_read_page_by_page_in_order(tmp_path: Path) -> None:
 
 def test_documents_share_the_workers_and_keep_their_pages(tmp_path: Path) -> None:
     progress: list[tuple[int, int]] = []
-    with Reader(NullEngine(), workers=3) as reader:
+    with DocumentPool(NullEngine(), workers=3) as reader:
         long = reader.start(pages(tmp_path / "long", 12), lambda done, total: progress.append((done, total)))
         short = [reader.start(png(tmp_path / f"{width}", "", (width, 20))) for width in (40, 41, 42)]
         assert texts(long) == [f"page of {100 + number}x20" for number in range(1, 13)]
@@ -74,7 +76,7 @@ def test_documents_share_the_workers_and_keep_their_pages(tmp_path: Path) -> Non
 
 
 def test_pages_waiting_counts_what_is_in_hand(tmp_path: Path) -> None:
-    with Reader(NullEngine(sleep_seconds=0.2), workers=1) as reader:
+    with DocumentPool(NullEngine(sleep_seconds=0.2), workers=1) as reader:
         assert reader.pages_waiting == 0
         future = reader.start(pages(tmp_path / "a", 4))
         assert reader.pages_waiting >= 1
@@ -85,7 +87,7 @@ def test_pages_waiting_counts_what_is_in_hand(tmp_path: Path) -> None:
 
 def test_unreadable_document_fails_alone(tmp_path: Path) -> None:
     (tmp_path / "bad.pdf").write_bytes(b"<html>")
-    with Reader(NullEngine(), workers=2) as reader:
+    with DocumentPool(NullEngine(), workers=2) as reader:
         bad, good = reader.start(tmp_path / "bad.pdf"), reader.start(png(tmp_path / "good"))
         assert failure(bad).kind is FailureKind.NOT_A_DOCUMENT
         assert texts(good) == ["page of 1000x300"]
@@ -101,7 +103,7 @@ def test_unreadable_document_fails_alone(tmp_path: Path) -> None:
     ids=["crash", "unforeseen error", "refusal"],
 )
 def test_page_that_fails_is_marked_and_harms_no_other(tmp_path: Path, engine: Engine, kind: FailureKind) -> None:
-    with Reader(engine, workers=2) as reader:
+    with DocumentPool(engine, workers=2) as reader:
         neighbour = reader.start(pages(tmp_path / "neighbour", 6))
         bad = reader.start(pages(tmp_path / "bad", 5, strange=2)).result(timeout=PATIENCE_SECONDS)
         assert [page.number for page in bad.pages if page.source is PageSource.FAILED] == [2]
@@ -115,12 +117,12 @@ def test_page_that_fails_is_marked_and_harms_no_other(tmp_path: Path, engine: En
 
 def test_page_that_killed_its_worker_is_tried_once_more_with_fewer_pixels(tmp_path: Path) -> None:
     path = png(tmp_path / "a", "", (3508, 2480))
-    with Reader(DelicateEngine(), workers=1) as reader:
+    with DocumentPool(DelicateEngine(), workers=1) as reader:
         assert texts(reader.start(path)) == ["page of 1754x1240"]
 
 
 def test_document_of_which_no_page_can_be_read_fails(tmp_path: Path) -> None:
-    with Reader(CrashingEngine(), workers=2) as reader:
+    with DocumentPool(CrashingEngine(), workers=2) as reader:
         bad = failure(reader.start(pages(tmp_path / "bad", 1, strange=1)))
     assert bad.kind is FailureKind.CRASHED
     assert bad.sentence.startswith("Page 1 of 1: ")
@@ -129,7 +131,9 @@ def test_document_of_which_no_page_can_be_read_fails(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("step_bytes", [1 << 40, 1 << 16], ids=["at once", "bit by bit"])
 def test_page_that_needs_too_much_memory_fails_alone(tmp_path: Path, step_bytes: int) -> None:
-    with Reader(HungryEngine(step_bytes=step_bytes), workers=1, limits=Limits(worker_bytes=600_000_000)) as reader:
+    with DocumentPool(
+        HungryEngine(step_bytes=step_bytes), workers=1, limits=Limits(worker_bytes=600_000_000)
+    ) as reader:
         document = reader.start(pages(tmp_path / "bad", 2, strange=1)).result(timeout=PATIENCE_SECONDS)
     assert document.text.startswith(
         "--- Page 1 ---\n[page could not be read: out_of_memory]\n\n--- Page 2 ---\npage of"
@@ -140,7 +144,7 @@ def test_page_whose_drawing_never_ends_is_given_up_and_harms_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(document_pool, "GRACE_SECONDS", 0.1)
-    with Reader(NullEngine(), workers=2, limits=Limits(page_seconds=3.0)) as reader:
+    with DocumentPool(NullEngine(), workers=2, limits=Limits(page_seconds=3.0)) as reader:
         endless = reader.start(endless_pdf(tmp_path / "endless.pdf"))
         neighbour = reader.start(pages(tmp_path / "neighbour", 6))
         assert failure(endless).kind is FailureKind.TIMEOUT
@@ -149,7 +153,7 @@ def test_page_whose_drawing_never_ends_is_given_up_and_harms_no_other(
 
 def test_document_that_takes_too_long_is_read_no_further(tmp_path: Path) -> None:
     limits = Limits(document_seconds=0.3)
-    with Reader(ComputingEngine(cpu_seconds=0.2), workers=1, limits=limits) as reader:
+    with DocumentPool(ComputingEngine(cpu_seconds=0.2), workers=1, limits=limits) as reader:
         late = failure(reader.start(pages(tmp_path / "long", 40)))
         assert late.kind is FailureKind.TIMEOUT
         assert "0 s of CPU time" in late.sentence
@@ -161,14 +165,14 @@ def test_waiting_counts_neither_for_a_page_nor_for_its_document(
 ) -> None:
     monkeypatch.setattr(document_pool, "GRACE_SECONDS", 0.1)
     limits = Limits(page_seconds=2.0, document_seconds=3.0)
-    with Reader(NullEngine(sleep_seconds=4.0), workers=1, limits=limits) as reader:
+    with DocumentPool(NullEngine(sleep_seconds=4.0), workers=1, limits=limits) as reader:
         assert texts(reader.start(pages(tmp_path / "a", 2))) == ["page of 101x20", "page of 102x20"]
 
 
 def test_page_is_ended_by_the_cpu_time_of_its_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(document_pool, "GRACE_SECONDS", 0.5)
     engine = EndlessProgramEngine(mark=mark_of_this_process(86303))
-    with Reader(engine, workers=1, limits=Limits(page_seconds=1.0)) as reader:
+    with DocumentPool(engine, workers=1, limits=Limits(page_seconds=1.0)) as reader:
         late = failure(reader.start(pages(tmp_path / "bad", 1, strange=1)))
         assert late.kind is FailureKind.TIMEOUT
         assert "2 s of CPU time" in late.sentence
@@ -177,7 +181,7 @@ def test_page_is_ended_by_the_cpu_time_of_its_programs(tmp_path: Path, monkeypat
 
 def test_stopped_worker_is_given_up(tmp_path: Path) -> None:
     engine = WaitingEngine(mark=mark_of_this_process(86304))
-    with Reader(engine, workers=1, limits=Limits(idle_seconds=2.0)) as reader:
+    with DocumentPool(engine, workers=1, limits=Limits(idle_seconds=2.0)) as reader:
         stopped = reader.start(pages(tmp_path / "bad", 1, strange=1))
         wait_until(lambda: bool(with_argument(engine.mark)))
         (worker,) = workers()
@@ -189,19 +193,19 @@ def test_stopped_worker_is_given_up(tmp_path: Path) -> None:
 
 
 def test_document_whose_opening_took_all_its_time_ends_too(tmp_path: Path) -> None:
-    with Reader(NullEngine(), workers=1, limits=Limits(document_seconds=0.0001)) as reader:
+    with DocumentPool(NullEngine(), workers=1, limits=Limits(document_seconds=0.0001)) as reader:
         assert failure(reader.start(pages(tmp_path / "a", 3))).kind is FailureKind.TIMEOUT
 
 
 def test_many_crashes_in_a_row_leave_the_reader_at_work(tmp_path: Path) -> None:
     path = pages(tmp_path / "bad", 1, strange=1)
-    with Reader(CrashingEngine(), workers=2) as reader:
+    with DocumentPool(CrashingEngine(), workers=2) as reader:
         assert {failure(future).kind for future in [reader.start(path) for _ in range(8)]} == {FailureKind.CRASHED}
         assert texts(reader.start(png(tmp_path / "next"))) == ["page of 1000x300"]
 
 
 def test_missing_engine_is_no_failure_of_the_document(tmp_path: Path) -> None:
-    with Reader(MissingEngine(), workers=1) as reader:
+    with DocumentPool(MissingEngine(), workers=1) as reader:
         with pytest.raises(EngineUnavailable):
             reader.check()
         error = reader.start(pages(tmp_path / "a", 2, strange=1)).exception(timeout=PATIENCE_SECONDS)
@@ -210,7 +214,7 @@ def test_missing_engine_is_no_failure_of_the_document(tmp_path: Path) -> None:
 
 def test_hanging_page_is_killed_with_what_it_started(tmp_path: Path) -> None:
     engine = WaitingEngine(mark=mark_of_this_process(86301))
-    with Reader(engine, workers=2, limits=Limits(idle_seconds=3.0)) as reader:
+    with DocumentPool(engine, workers=2, limits=Limits(idle_seconds=3.0)) as reader:
         hanging = reader.start(pages(tmp_path / "bad", 2, strange=2))
         wait_until(lambda: bool(with_argument(engine.mark)))
         neighbour = reader.start(pages(tmp_path / "neighbour", 3))
@@ -223,7 +227,7 @@ def test_hanging_page_is_killed_with_what_it_started(tmp_path: Path) -> None:
 @pytest.mark.parametrize("by_reader", [True, False])
 def test_abandoned_document_ends_its_running_pages_and_no_others(tmp_path: Path, by_reader: bool) -> None:
     engine = WaitingEngine(mark=mark_of_this_process(86302), sleep_seconds=0.3)
-    with Reader(engine, workers=2) as reader:
+    with DocumentPool(engine, workers=2) as reader:
         neighbour = reader.start(pages(tmp_path / "neighbour", 4))
         hanging = reader.start(pages(tmp_path / "bad", 30, strange=1))
         wait_until(lambda: bool(with_argument(engine.mark)))
@@ -241,7 +245,7 @@ def test_abandoned_document_ends_its_running_pages_and_no_others(tmp_path: Path,
 
 def test_close_leaves_no_process_and_cancels_what_is_unfinished(tmp_path: Path) -> None:
     engine = WaitingEngine(mark=mark_of_this_process(86303))
-    reader = Reader(engine, workers=2)
+    reader = DocumentPool(engine, workers=2)
     with reader:
         futures = [reader.start(pages(tmp_path / str(number), 1, strange=1)) for number in range(3)]
         wait_until(lambda: len(with_argument(engine.mark)) == 2)
@@ -257,7 +261,7 @@ def test_close_leaves_no_process_and_cancels_what_is_unfinished(tmp_path: Path) 
 
 def test_exception_in_the_with_block_ends_the_workers(tmp_path: Path) -> None:
     def interrupted() -> None:
-        with Reader(NullEngine(sleep_seconds=60), workers=2) as reader:
+        with DocumentPool(NullEngine(sleep_seconds=60), workers=2) as reader:
             reader.start(pages(tmp_path / "a", 2))
             wait_until(lambda: len(workers()) == 2)
             raise KeyboardInterrupt
@@ -271,14 +275,14 @@ def test_listener_that_fails_does_not_harm_the_document(tmp_path: Path, caplog: 
     def listener(done: int, total: int) -> None:
         raise ValueError(done, total)
 
-    with Reader(NullEngine(), workers=1) as reader:
+    with DocumentPool(NullEngine(), workers=1) as reader:
         assert len(texts(reader.start(pages(tmp_path / "a", 2), listener))) == 2
     assert "listener failed" in caplog.text
 
 
 def test_documents_can_be_started_from_callbacks_and_other_threads(tmp_path: Path) -> None:
     path, done = png(tmp_path / "a"), threading.Event()
-    with Reader(NullEngine(), workers=2) as reader:
+    with DocumentPool(NullEngine(), workers=2) as reader:
 
         def again(_: Future[DocumentText]) -> None:
             reader.start(path).add_done_callback(lambda _: done.set())
@@ -289,7 +293,7 @@ def test_documents_can_be_started_from_callbacks_and_other_threads(tmp_path: Pat
 
 def peak_bytes(path: Path) -> int:
     """The largest resident set of the one worker that reads a document."""
-    with Reader(NullEngine(), workers=1) as reader:
+    with DocumentPool(NullEngine(), workers=1) as reader:
         reader.start(path).result(timeout=PATIENCE_SECONDS)
         (worker,) = workers()
         return int(Path(f"/proc/{worker.pid}/status").read_text().split("VmHWM:")[1].split()[0]) * 1024

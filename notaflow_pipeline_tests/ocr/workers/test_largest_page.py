@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 
 from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.workers.document_pool import Reader
+from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline_tests.ocr.processes import PATIENCE_SECONDS
 
 WIDTH, HEIGHT = 14_043, 9_933
@@ -20,7 +20,7 @@ def test_largest_page_passes_the_default_limits(tmp_path: Path, mode: str, form:
     file = tmp_path / f"page.{form}"
     page.save(file, dpi=(600, 600), compress_level=1)
     del page
-    with Reader(NullEngine(), workers=1, limits=Limits()) as reader:
+    with DocumentPool(NullEngine(), workers=1, limits=Limits()) as reader:
         [read] = reader.start(file).result(timeout=PATIENCE_SECONDS).pages
     assert read.failure is None
     assert read.text.startswith("page of ")

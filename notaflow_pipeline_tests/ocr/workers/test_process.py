@@ -12,9 +12,9 @@ import psutil
 import pytest
 
 from notaflow_pipeline.failures import FailureKind
-from notaflow_pipeline.ocr.engine import NullEngine
+from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure
-from notaflow_pipeline.ocr.workers.document_pool import Reader
+from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline.ocr.workers.process import WorkerProcess, make_scratch
 from notaflow_pipeline.scratch_directory import ScratchDirectory
 from notaflow_pipeline_tests.ocr.processes import (
@@ -29,7 +29,7 @@ from notaflow_pipeline_tests.ocr.processes import (
 from notaflow_pipeline_tests.ocr.samples import page_image, png
 from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, WaitingEngine
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 
 
 def strange_page(path: Path) -> Path:
@@ -46,7 +46,7 @@ def start_parent(tmp_path: Path, mark: str) -> subprocess.Popen[bytes]:
             f"""
             import signal
             from pathlib import Path
-            from notaflow_pipeline.ocr.workers.document_pool import Reader
+            from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
             from notaflow_pipeline_tests.ocr.strange_engines import WaitingEngine
 
             # as in a program that a person starts: what ignores or blocks them hands that on, a shell's & too
@@ -54,7 +54,7 @@ def start_parent(tmp_path: Path, mark: str) -> subprocess.Popen[bytes]:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, signal.SIGTERM])
             Path({str(tmp_path / "runs")!r}).open("a").write("run\\n")
-            with Reader(WaitingEngine(mark={mark!r}), workers=2) as reader:
+            with DocumentPool(WaitingEngine(mark={mark!r}), workers=2) as reader:
                 futures = [reader.start(Path({str(tmp_path / "page.png")!r})) for _ in range(2)]
                 futures[0].result()
             """
@@ -79,7 +79,7 @@ def test_end_of_the_parent_ends_workers_and_their_children(tmp_path: Path, endin
 
 
 def test_workers_are_out_of_reach_of_the_terminal(tmp_path: Path) -> None:
-    with Reader(NullEngine(), workers=1) as reader:
+    with DocumentPool(NullEngine(), workers=1) as reader:
         reader.start(png(tmp_path / "a")).result(timeout=PATIENCE_SECONDS)
         (worker,) = workers()
         assert os.getsid(worker.pid) == worker.pid != os.getsid(0)
@@ -88,7 +88,7 @@ def test_workers_are_out_of_reach_of_the_terminal(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL], ids=["told to end", "killed by the kernel"])
 def test_worker_that_ends_fails_its_page_and_leaves_no_child(tmp_path: Path, ending: signal.Signals) -> None:
     engine = WaitingEngine(mark=mark_of_this_process(86450 + ending.value))
-    with Reader(engine, workers=1) as reader:
+    with DocumentPool(engine, workers=1) as reader:
         future = reader.start(strange_page(tmp_path / "a"))
         for _ in range(2):  # the page is tried once more
             wait_until(lambda: bool(with_argument(engine.mark)) and len(workers()) == 1)
@@ -106,7 +106,7 @@ def test_worker_that_ends_fails_its_page_and_leaves_no_child(tmp_path: Path, end
 
 def test_idle_worker_that_dies_is_replaced(tmp_path: Path) -> None:
     path = png(tmp_path / "a")
-    with Reader(NullEngine(), workers=1) as reader:
+    with DocumentPool(NullEngine(), workers=1) as reader:
         for _ in range(3):
             reader.start(path).result(timeout=PATIENCE_SECONDS)
             killed = workers()
@@ -135,7 +135,7 @@ def test_worker_that_is_ended_while_it_starts_prints_nothing(
     held = ScratchDirectory(tmp_path)
     scratch = held.path
     monkeypatch.setattr("notaflow_pipeline.ocr.workers.pool.make_scratch", lambda _: held)
-    with Reader(NullEngine(), workers=2):
+    with DocumentPool(NullEngine(), workers=2):
         wait_until(lambda: len(workers()) == 2)
     assert capfd.readouterr().err == ""
     assert workers() == []
@@ -148,7 +148,7 @@ def test_temporary_files_are_gone_after_killed_pages_and_after_close(
     scratch = held.path
     monkeypatch.setattr("notaflow_pipeline.ocr.workers.pool.make_scratch", lambda _: held)
     engine = WaitingEngine(mark=mark_of_this_process(86499))
-    with Reader(engine, workers=1) as reader:
+    with DocumentPool(engine, workers=1) as reader:
         future = reader.start(strange_page(tmp_path / "a"))
         wait_until(lambda: bool(with_argument(engine.mark)))
         (worker,) = workers()

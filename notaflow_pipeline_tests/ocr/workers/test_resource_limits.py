@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.workers.document_pool import Reader
-from notaflow_pipeline.ocr.workers.resource_limits import OPEN_FILES, harmless
+from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
+from notaflow_pipeline.ocr.workers.resource_limits import OPEN_FILES, allowlisted_environment
 from notaflow_pipeline_tests.ocr.processes import PATIENCE_SECONDS, children
 from notaflow_pipeline_tests.ocr.samples import png
 from notaflow_pipeline_tests.ocr.strange_engines import TellingEngine
@@ -26,7 +26,7 @@ SECRETS = (
 
 
 def told(tmp_path: Path) -> dict[str, Any]:
-    with Reader(TellingEngine(), workers=1, limits=Limits(worker_bytes=1_500_000_000)) as reader:
+    with DocumentPool(TellingEngine(), workers=1, limits=Limits(worker_bytes=1_500_000_000)) as reader:
         text = reader.start(png(tmp_path / "a")).result(timeout=PATIENCE_SECONDS).pages[0].text
         for process in children():
             assert not set(SECRETS) & set(process.environ()), process.cmdline()
@@ -55,10 +55,11 @@ def test_worker_may_use_no_more_than_it_needs(tmp_path: Path) -> None:
 def test_only_what_is_listed_is_passed_on() -> None:
     environment = {"PATH": "/bin", "LC_ALL": "C", "NEW_SERVICE_TOKEN": "hush", "pythonpath": "x", "PYTHONPATH": "y"}
     passed_on = {"PATH": "/bin", "LC_ALL": "C", "PYTHONPATH": "y"}
-    assert harmless(environment) == passed_on | {"OMP_THREAD_LIMIT": "1", "OPENBLAS_NUM_THREADS": "1"}
+    assert allowlisted_environment(environment) == passed_on | {"OMP_THREAD_LIMIT": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def test_process_that_computes_without_end_ends() -> None:
-    program = "from notaflow_pipeline.ocr.workers.resource_limits import bound_cpu; bound_cpu(0)\nwhile True: pass"
+    limited = "from notaflow_pipeline.ocr.workers.resource_limits import limit_cpu_seconds; limit_cpu_seconds(0)"
+    program = f"{limited}\nwhile True: pass"
     done = subprocess.run([sys.executable, "-c", program], check=False, timeout=PATIENCE_SECONDS)
     assert done.returncode == -signal.SIGXCPU

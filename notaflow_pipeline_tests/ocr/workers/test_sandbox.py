@@ -17,7 +17,7 @@ NOBODY = 65534
 LOOKS = """
 import os, sys
 sys.path.insert(0, {project!r})
-from notaflow_pipeline.ocr.workers.sandbox import close_memory, seal
+from notaflow_pipeline.ocr.workers.sandbox import forbid_tracing, enter_sandbox
 {before}
 told, tell = os.pipe()
 child = os.fork()
@@ -32,7 +32,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 SPY = """
 import os, sys
 sys.path.insert(0, {project!r})
-from notaflow_pipeline.ocr.workers.sandbox import seal
+from notaflow_pipeline.ocr.workers.sandbox import enter_sandbox
 {before}
 try:
     sys.exit(3 if b"hush" in open(f"/proc/{{sys.argv[1]}}/environ", "rb").read() else 4)
@@ -48,11 +48,11 @@ def project() -> Iterator[Path]:
     """The one module, where nobody may read it too."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        place = folder / "notaflow_pipeline" / "ocr"
+        place = folder / "notaflow_pipeline" / "ocr" / "workers"
         place.mkdir(parents=True)
-        for package in (place, place.parent):
+        for package in (place, place.parent, place.parent.parent):
             (package / "__init__.py").touch()
-        shutil.copy(Path(__file__).parents[2] / "notaflow_pipeline" / "ocr" / "sealing.py", place)
+        shutil.copy(Path(__file__).parents[3] / "notaflow_pipeline" / "ocr" / "workers" / "sandbox.py", place)
         folder.chmod(0o755)
         yield folder
 
@@ -85,15 +85,15 @@ def test_without_any_of_it_a_child_reads_its_parents_secrets(project: Path) -> N
 
 
 def test_child_cannot_read_the_secrets_of_a_parent_that_closed_its_memory(project: Path) -> None:
-    assert spied_on(project, "close_memory()", "") == DENIED
+    assert spied_on(project, "forbid_tracing()", "") == DENIED
 
 
 def test_sealed_child_cannot_read_the_secrets_of_an_open_parent(project: Path) -> None:
     asked = [
         sys.executable,
         "-c",
-        "import sys\nfrom notaflow_pipeline.ocr.workers.sandbox import seal\nsys.exit(not seal())",
+        "import sys\nfrom notaflow_pipeline.ocr.workers.sandbox import enter_sandbox\nsys.exit(not enter_sandbox())",
     ]
     if subprocess.run(asked, check=False).returncode != 0:
         pytest.skip("this kernel has no Landlock")
-    assert spied_on(project, "", "seal()") == DENIED
+    assert spied_on(project, "", "enter_sandbox()") == DENIED

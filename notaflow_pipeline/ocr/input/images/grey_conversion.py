@@ -1,7 +1,4 @@
-"""How does an image in any of Pillow's modes become grey, dark on white?
-
-Only colours belong here; which way up a page is, and how large, is `rendering`'s.
-"""
+"""Converts an image in any of Pillow's modes to grey, dark on white."""
 
 from PIL import Image
 

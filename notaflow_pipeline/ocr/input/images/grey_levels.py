@@ -1,4 +1,4 @@
-"""How are a grey page's pixels distributed? Quantiles, and the threshold between ink and paper."""
+"""Statistics of a grey image: quantiles, and Otsu's threshold between ink and paper."""
 
 import math
 

@@ -1,7 +1,6 @@
-"""Where on a page are rules and underlining, and what is the page without them?
+"""Finds and removes ruling lines: horizontal lines under text, and the grid of a table.
 
-The strokes alone. What is read with and what without them is `recognising`'s: Tesseract knows rules itself, and reads whole
-pages better with them.
+Tesseract handles ruling lines itself, and reads whole pages better with them; callers decide which version is read.
 """
 
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-LEAST_LENGTH_HEIGHTS = 5.0
+MIN_LENGTH_HEIGHTS = 5.0
 """So many heights of a word a stroke runs on before it is a rule; no letter does."""
 
 INKED_SHARE = 0.9
@@ -23,38 +22,38 @@ INKED_SHARE = 0.9
 SOFT_EDGE_HEIGHTS = 0.08
 """What a rule has above and below that is paler than ink, in heights of a word."""
 
-LEAST_RULES_DOWN = 3
+MIN_RULES_DOWN = 3
 """Fewer are the edges of the paper; the ruled tables among the samples have 3 to 8, the corpus pages 2 at most."""
 
-LEAST_RULE_SHARE = 0.2
+MIN_RULE_SHARE = 0.2
 """Of the height of the page: how far a table's rules run down at least."""
 
 
-def without_rules(image: Image.Image, word_height: float) -> Image.Image | None:
+def without_horizontal_lines(image: Image.Image, word_height: float) -> Image.Image | None:
     """A grey image (mode `L`) with its horizontal rules made white; None where it has none. `word_height` in pixels."""
     import numpy as np
 
     grey = np.asarray(image)
-    rules = rules_in(grey <= otsu_threshold(image.histogram()), word_height)
+    rules = horizontal_line_pixels(grey <= otsu_threshold(image.histogram()), word_height)
     return Image.fromarray(np.where(rules, np.uint8(255), grey)) if rules.any() else None
 
 
-def without_ruling(image: Image.Image, word_height: float) -> Image.Image | None:
+def without_table_grid(image: Image.Image, word_height: float) -> Image.Image | None:
     """A grey page with the rules of its table made white, across and down; None where it has no ruled table."""
     import numpy as np
 
     grey = np.asarray(image)
     ink = grey <= otsu_threshold(image.histogram())
-    down = rules_in(ink.T, word_height).T
-    tall = down.mean(axis=0) > LEAST_RULE_SHARE
-    if np.count_nonzero(tall[1:] & ~tall[:-1]) < LEAST_RULES_DOWN:
+    down = horizontal_line_pixels(ink.T, word_height).T
+    tall = down.mean(axis=0) > MIN_RULE_SHARE
+    if np.count_nonzero(tall[1:] & ~tall[:-1]) < MIN_RULES_DOWN:
         return None
-    return Image.fromarray(np.where(down | rules_in(ink, word_height), np.uint8(255), grey))
+    return Image.fromarray(np.where(down | horizontal_line_pixels(ink, word_height), np.uint8(255), grey))
 
 
-def rules_in(ink: "NDArray[np.bool_]", word_height: float) -> "NDArray[np.bool_]":
+def horizontal_line_pixels(ink: "NDArray[np.bool_]", word_height: float) -> "NDArray[np.bool_]":
     """Which pixels belong to a horizontal rule, or to its edge."""
-    rules = _long_strokes(ink, max(2, round(LEAST_LENGTH_HEIGHTS * word_height)))
+    rules = _long_strokes(ink, max(2, round(MIN_LENGTH_HEIGHTS * word_height)))
     for _ in range(round(SOFT_EDGE_HEIGHTS * word_height)):
         thicker = rules.copy()
         thicker[1:] |= rules[:-1]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageChops, ImageFilter
 
 from notaflow_pipeline.ocr.input.images.grey_levels import quantile
-from notaflow_pipeline.ocr.input.images.ruling_lines import rules_in
+from notaflow_pipeline.ocr.input.images.ruling_lines import horizontal_line_pixels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,7 +109,7 @@ def stamps_over_print(page: Image.Image) -> list[Stamp]:
         return []
     dark = (lightness < MAX_PRINT_LIGHTNESS) & (chroma < MAX_PRINT_CHROMA)
     ink = dark | coloured  # letters in colour that stand on a rule interrupt it
-    dark &= ~(rules_in(ink, RULE_HEIGHT) | rules_in(ink.T, RULE_HEIGHT).T)
+    dark &= ~(horizontal_line_pixels(ink, RULE_HEIGHT) | horizontal_line_pixels(ink.T, RULE_HEIGHT).T)
     touched = _counted(dark & _wider(coloured)) > 1
     boxes = [_box_of(group) for group in groups if sum(touched[cell] for cell in group) >= MIN_CROSSED_CELLS]
     stamps = [box for box in boxes if _is_stamp(box, np.asarray(even), coloured)]

@@ -15,7 +15,7 @@ from notaflow_pipeline.ocr.input.pdf.damaged_images import has_damaged_image
 from notaflow_pipeline.ocr.input.pdf.page_drawing import PageDrawing, damaged_page
 from notaflow_pipeline.ocr.input.pdf.page_objects import page_facts
 from notaflow_pipeline.ocr.input.pdf.page_pixels import without_text
-from notaflow_pipeline.ocr.input.probe import mended_pdf, opened_pdf
+from notaflow_pipeline.ocr.input.probe import opened_pdf, repaired_pdf
 from notaflow_pipeline.ocr.input.text_layer.earlier_ocr import earlier_ocr
 from notaflow_pipeline.ocr.input.text_layer.layer_order import main_angle, place_across
 from notaflow_pipeline.ocr.input.text_layer.page_layer import (
@@ -96,7 +96,7 @@ def _page(document: pypdfium2.PdfDocument, page_number: int, path: Path) -> pypd
     try:
         return _with_a_size(document, page_number)
     except pypdfium2.PdfiumError as error:
-        mended = mended_pdf(path, blank_too=True)
+        mended = repaired_pdf(path, blank_too=True)
         if mended is not None and len(mended) == len(document):
             with suppress(pypdfium2.PdfiumError):
                 return mended[page_number - 1]

@@ -1,6 +1,6 @@
-"""Whether the words of a text layer are what they seem: fonts without Unicode, foreign encodings, an earlier OCR.
+"""Decides whether the words of a text layer can be trusted: fonts without Unicode, foreign encodings, an earlier OCR.
 
-Judged by the words alone; whether they can be seen, and whether the image below them agrees, is found out elsewhere.
+Judged by the words alone; visibility is decided in `page_layer`, agreement with the image in `recognition.layered_page`.
 """
 
 import re
