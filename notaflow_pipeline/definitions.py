@@ -3,6 +3,8 @@
 Written out rather than loaded by `dg.load_from_defs_folder`, which needs `pyproject.toml` on disk: a release is a wheel.
 """
 
+import warnings
+
 import dagster as dg
 
 from notaflow_pipeline.defs.assets.daily_tables import daily_tables, ocr_attempt
@@ -45,6 +47,9 @@ from notaflow_pipeline.defs.sensors.ocr_ready import ocr_ready_sensor
 from notaflow_pipeline.defs.sensors.queue_observation import queue_observation_sensor
 from notaflow_pipeline.defs.sensors.recovery import ocr_recovery_sensor
 from notaflow_pipeline.settings import load_settings
+
+# Dagster copies every sensor with a parameter of its own that is in beta, and would warn of it at every start
+warnings.filterwarnings("ignore", "Parameter `owners` of initializer `SensorDefinition", dg.BetaWarning)
 
 
 @dg.definitions

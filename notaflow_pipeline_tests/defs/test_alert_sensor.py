@@ -313,6 +313,14 @@ def test_answers_are_written_when_they_change_and_once_an_hour() -> None:
     assert names == {"b"}
 
 
+def test_result_is_reported_again_after_its_asset_was_materialised() -> None:
+    _, cursor = results_to_report({"a": False, "b": False}, None, now=100)
+    names, cursor = results_to_report({"a": False, "b": False}, cursor, now=160, materialised_at={"a": 130.0})
+    assert names == {"a"}
+    names, _ = results_to_report({"a": False, "b": False}, cursor, now=220, materialised_at={"a": 130.0})
+    assert names == set()
+
+
 def test_sensor_reports_the_health_of_the_queue_and_the_ui_can_ask_it_too(
     connection: Connection, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

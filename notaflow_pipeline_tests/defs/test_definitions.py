@@ -28,6 +28,18 @@ def test_every_asset_says_what_it_holds() -> None:
         assert spec.description, spec.key
 
 
+def test_every_asset_has_an_owner_and_a_kind() -> None:
+    for spec in defs.resolve_all_asset_specs():
+        assert spec.owners == ["team:notaflow"], spec.key
+        assert spec.kinds, spec.key
+
+
+def test_definitions_load_without_a_warning() -> None:
+    program = "import notaflow_pipeline.definitions as d; d.defs().get_repository_def()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
 def test_ocr_text_is_made_by_claiming_reading_and_recording() -> None:
     job = defs.resolve_job_def("ocr_job")
     ops = {node.name for node in job.all_node_defs if isinstance(node, dg.OpDefinition)}

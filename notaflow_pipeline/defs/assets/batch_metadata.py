@@ -16,6 +16,7 @@ BATCH_COLUMNS = {
     "attempt": "int",
     "outcome": "string",
     "kind": "string",
+    "error": "string",
     "pages": "int",
     "pages_failed": "int",
     "characters": "int",
@@ -23,7 +24,6 @@ BATCH_COLUMNS = {
     "unsure_words": "float",
     "coverage": "float",
     "seconds": "float",
-    "error": "string",
 }
 """Of the table of a batch; `unsure_words` is the share of words with a confidence below 60, and `coverage`
 the share of ink that words account for, on the page with the lowest; empty where it was not measured."""
@@ -60,6 +60,11 @@ def batch_metadata(attempts: Sequence[Attempt], numbers: Mapping[UUID, str]) -> 
     return figures
 
 
+def shown_first(attempts: Sequence[Attempt]) -> list[Attempt]:
+    """Return the attempts that the table shows: those without a text first, `MAX_ROWS` at most."""
+    return sorted(attempts, key=lambda one: one.outcome == "succeeded")[:MAX_ROWS]
+
+
 def _table(attempts: Sequence[Attempt], numbers: Mapping[UUID, str]) -> dg.TableMetadataValue:
     records = [
         dg.TableRecord(
@@ -78,7 +83,7 @@ def _table(attempts: Sequence[Attempt], numbers: Mapping[UUID, str]) -> dg.Table
                 "error": one.error or "",
             }
         )
-        for one in attempts[:MAX_ROWS]
+        for one in shown_first(attempts)
     ]
     schema = dg.TableSchema(columns=[dg.TableColumn(name, kind) for name, kind in BATCH_COLUMNS.items()])
     return dg.MetadataValue.table(records, schema=schema)

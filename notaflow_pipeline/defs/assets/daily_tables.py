@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from notaflow_pipeline.defs.ownership import OWNERS
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.settings import load_settings
 
@@ -73,6 +74,7 @@ ocr_attempt = dg.AssetSpec(
     ),
     kinds={"postgres"},
     group_name="ocr",
+    owners=OWNERS,
     metadata={"dagster/table_name": "ocr_attempt"},
 )
 
@@ -98,6 +100,7 @@ def daily_tables(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
                 "to compute it again."
             ),
             group_name="daily",
+            owners=OWNERS,
             kinds={"pandas", "postgres"},
             partitions_def=days,
             freshness_policy=fresh,

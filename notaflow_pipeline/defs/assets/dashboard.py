@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
+from notaflow_pipeline.defs.ownership import OWNERS
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.settings import load_settings
 
@@ -26,6 +27,7 @@ class DashboardConfig(dg.Config):
     name="ocr_dashboard",
     deps=["ocr_daily_performance", "ocr_daily_failure_rate", "ocr_daily_failures_by_kind"],
     group_name="daily",
+    owners=OWNERS,
     kinds={"vega"},
     description=(
         "A page with charts of the daily tables, the queue as it was when the page was written, and the documents to look "

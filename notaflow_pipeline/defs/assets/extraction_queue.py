@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from notaflow_pipeline.defs.ownership import OWNERS, TAGS
 from notaflow_pipeline.job_queue.schema.columns import TABLE_COLUMNS
 
 extraction_queue = dg.AssetSpec(
@@ -13,6 +14,8 @@ extraction_queue = dg.AssetSpec(
     ),
     kinds={"postgres"},
     group_name="ocr",
+    owners=OWNERS,
+    tags=TAGS,
     metadata={
         "dagster/table_name": "extraction_queue",
         "dagster/column_schema": dg.TableSchema(

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import dagster as dg
 from pydantic import Field
 
-from notaflow_pipeline.defs.assets.batch_metadata import MAX_ROWS, batch_metadata
+from notaflow_pipeline.defs.assets.batch_metadata import batch_metadata, shown_first
 from notaflow_pipeline.defs.ocr_runs import OCR_POOL, OCR_RUN_TAG
+from notaflow_pipeline.defs.ownership import OWNERS, TAGS
 from notaflow_pipeline.defs.resources import EngineResource, QueueResource, StorageResource
 from notaflow_pipeline.defs.run_failures import described_failures
 from notaflow_pipeline.job_queue.model import Claim
@@ -112,13 +113,15 @@ def summarise_batch(context: dg.OpExecutionContext, queue: QueueResource) -> dg.
     """Add the outcome of each of the run's documents to the materialisation, without any text."""
     with queue.pool.connection() as connection:
         attempts = attempts_of_run(connection, context.run_id)
-        numbers = document_numbers(connection, {one.queue_id for one in attempts[:MAX_ROWS]})
+        numbers = document_numbers(connection, {one.queue_id for one in shown_first(attempts)})
     return dg.Output(None, metadata=batch_metadata(attempts, numbers))
 
 
 @dg.graph_asset(
     ins={"extraction_queue": dg.AssetIn(dagster_type=dg.Nothing)},
     group_name="ocr",
+    owners=OWNERS,
+    tags=TAGS,
     kinds={"tesseract", "postgres"},
     description=(
         "The text of every document that is ready for OCR, in `extraction_queue.file_content`. Each materialisation is one "

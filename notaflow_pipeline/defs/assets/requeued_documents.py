@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from notaflow_pipeline.defs.assets.ocr_text import claim_documents, ocr_documents
 from notaflow_pipeline.defs.jobs.progress_log import rate_limited_log
+from notaflow_pipeline.defs.ownership import OWNERS, TAGS
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.defs.run_failures import described_failures
 from notaflow_pipeline.failures import PERMANENT_KINDS, parse_kind
@@ -137,6 +138,8 @@ def requeued_documents(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinitio
         partitions_def=days,
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name="ocr",
+        owners=OWNERS,
+        tags=TAGS,
         kinds={"tesseract", "postgres"},
         description=(
             "Documents that were exhausted on a day and got new attempts. Materialising a day, or a range of days in one "

@@ -7,6 +7,7 @@ when it changes, and once an hour.
 import json
 import time
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import dagster as dg
 
@@ -35,7 +36,9 @@ def health_sensor(interval_seconds: int) -> dg.SensorDefinition:
         with connect(running_database_url(settings)) as connection:
             verdicts = list(judge_everything(connection, settings))
         answers = {check.name: verdict.alarming for check, verdict in verdicts}
-        names, cursor = results_to_report(answers, context.cursor, now=time.time())
+        materialised_at = _materialised_at(context.instance, {check.asset for check, _ in verdicts})
+        newer = {check.name: materialised_at.get(check.asset, 0.0) for check, _ in verdicts}
+        names, cursor = results_to_report(answers, context.cursor, now=time.time(), materialised_at=newer)
         alarming = [name for name, alarm in answers.items() if alarm]
         if not names:
             return dg.SkipReason(f"No result changed; failing checks: {', '.join(alarming) or 'none'}.")
@@ -47,19 +50,39 @@ def health_sensor(interval_seconds: int) -> dg.SensorDefinition:
     return sensor
 
 
-def results_to_report(answers: Mapping[str, bool], cursor: str | None, *, now: float) -> tuple[set[str], str]:
+def _materialised_at(instance: dg.DagsterInstance, assets: set[str]) -> dict[str, float]:
+    """Return when each asset was last materialised, in seconds since the epoch."""
+    records = instance.get_asset_records([dg.AssetKey.from_user_string(name) for name in sorted(assets)])
+    events = {one.asset_entry.asset_key.to_user_string(): one.asset_entry.last_materialization for one in records}
+    return {name: event.timestamp for name, event in events.items() if event is not None}
+
+
+def results_to_report(
+    answers: Mapping[str, bool],
+    cursor: str | None,
+    *,
+    now: float,
+    materialised_at: Mapping[str, float] = MappingProxyType({}),
+) -> tuple[set[str], str]:
     """Return the names of checks whose result is to be reported, and the cursor after that.
+
+    A check is reported when its result changed, once an hour, and after its asset was materialised: the UI shows a result
+    that is older than the materialisation as not evaluated.
 
     Args:
         answers: for each check, whether it fails.
         cursor: what this function returned before; None at first.
         now: seconds since the epoch.
+        materialised_at: for each check, when its asset was last materialised, in seconds since the epoch.
     """
     known: dict[str, tuple[bool, float]] = json.loads(cursor) if cursor else {}
     names = {
         name
         for name, alarming in answers.items()
-        if name not in known or known[name][0] != alarming or now - known[name][1] >= REPORT_INTERVAL_SECONDS
+        if name not in known
+        or known[name][0] != alarming
+        or now - known[name][1] >= REPORT_INTERVAL_SECONDS
+        or materialised_at.get(name, 0.0) > known[name][1]
     }
     after = {name: (answers[name], now) if name in names else known[name] for name in answers}
     return names, json.dumps(after)
