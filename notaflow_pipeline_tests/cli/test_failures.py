@@ -125,14 +125,14 @@ def test_port_that_is_taken(terminal: Terminal, connection: Connection) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
         line = refused(terminal, connection, "dev", "--no-samples", "--port", port)
-    assert f"port {port} on 127.0.0.1 is taken" in line
+    assert f"port {port} on 127.0.0.1 is in use" in line
 
 
 @pytest.mark.parametrize("command", [["work", "--until-empty"], ["work", "--json"]], ids=" ".join)
 def test_documents_folder_one_too_deep(terminal: Terminal, connection: Connection, command: list[str]) -> None:
     line = refused(terminal, connection, *command, NOTAFLOW_DOCUMENTS_URL=str(terminal.documents / "index"))
     assert "has no folder index" in line
-    assert "Set NOTAFLOW_DOCUMENTS_URL to the folder in which that folder lies" in line
+    assert "Set NOTAFLOW_DOCUMENTS_URL to the folder that contains it" in line
 
 
 def test_doctor_names_a_documents_folder_one_too_deep(terminal: Terminal) -> None:
