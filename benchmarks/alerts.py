@@ -19,7 +19,7 @@ from notaflow_pipeline.alerting import outbox
 from notaflow_pipeline.alerting.conditions import Observation
 from notaflow_pipeline.alerting.delivery import deliver
 from notaflow_pipeline.alerting.receivers import Receiver
-from notaflow_pipeline.health_checks import judge_queue
+from notaflow_pipeline.health_checks import evaluate_queue
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.job_queue.schema.migrate import migrate
 from notaflow_pipeline.local.embedded_postgres import embedded_database
@@ -57,7 +57,7 @@ def look_milliseconds(connection: Connection, repetitions: int) -> list[float]:
     taken = []
     for _ in range(repetitions):
         began = time.perf_counter()
-        list(judge_queue(connection, settings))
+        list(evaluate_queue(connection, settings))
         taken.append(1000 * (time.perf_counter() - began))
     return taken
 
@@ -70,8 +70,8 @@ def backlog_seconds(url: str, messages: int) -> float:
     now = datetime.now(UTC)
     seen = [Observation(f"check:a:{n}", True, now, f"check {n} of a", "It is bad.", {}, None) for n in range(messages)]
     with connect(url) as connection:
-        outbox.enrol(connection, [receiver])
-        outbox.record(connection, seen, timezone="America/Toronto")
+        outbox.register_receivers(connection, [receiver])
+        outbox.record_observations(connection, seen, timezone="America/Toronto")
     began = time.perf_counter()
     delivered = deliver(lambda: connect(url), [receiver], budget_seconds=600)
     taken = time.perf_counter() - began

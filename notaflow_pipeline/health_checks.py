@@ -11,10 +11,10 @@ from datetime import timedelta
 from psycopg import Connection
 
 from notaflow_pipeline.alerting import daily_metrics, thresholds
-from notaflow_pipeline.alerting.thresholds import Verdict
+from notaflow_pipeline.alerting.thresholds import Evaluation
 from notaflow_pipeline.job_queue import metrics
 from notaflow_pipeline.job_queue.pause import paused
-from notaflow_pipeline.reporting.due_days import LAST_DAYS, days_missed
+from notaflow_pipeline.reporting.due_days import DAYS_CHECKED, days_missed
 from notaflow_pipeline.settings import Settings
 
 
@@ -44,7 +44,7 @@ EXHAUSTED = Check(
     "exhausted_acknowledged",
     "What failed for good, and was not saved by the nightly round, was looked at by a person (`notaflow alert --seen`).",
 )
-COUNTED = Check(
+COMPLETENESS = Check(
     "ocr_daily_failure_rate",
     "daily_tables_complete",
     "An hour after a day has ended, the daily tables count all of it. If not, the night's run was missed: the asset's own "
@@ -79,10 +79,10 @@ COVERAGE = Check(
     "Words account for no less of the pages' ink than on the fourteen days before: median and median absolute deviation.",
 )
 
-OF_QUEUE = (PROGRESS, STUCK, WAITING, EXHAUSTED)
-OF_COUNTING = (COUNTED,)
-OF_RATES = (ATTEMPTS, DOCUMENTS)
-OF_PERFORMANCE = (SLOWNESS, CONFIDENCE, COVERAGE)
+QUEUE_CHECKS = (PROGRESS, STUCK, WAITING, EXHAUSTED)
+COMPLETENESS_CHECKS = (COMPLETENESS,)
+RATE_CHECKS = (ATTEMPTS, DOCUMENTS)
+PERFORMANCE_CHECKS = (SLOWNESS, CONFIDENCE, COVERAGE)
 
 ATTEMPTS_ADVICE = (
     "`ocr_daily_failures_by_kind` says what fails; `notaflow doctor` looks at database, storage and engine."
@@ -92,8 +92,8 @@ DOCUMENTS_ADVICE = (
 )
 
 
-def judge_queue(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Verdict]]:
-    """Yield a verdict for each check of the queue; cheap enough to be asked every minute."""
+def evaluate_queue(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Evaluation]]:
+    """Yield a evaluation for each check of the queue; cheap enough to be asked every minute."""
     sources = settings.sources
     limit = timedelta(minutes=settings.alert_stuck_minutes)
     under_ocr = metrics.count_under_ocr(
@@ -105,17 +105,17 @@ def judge_queue(connection: Connection, settings: Settings) -> Iterator[tuple[Ch
     )
     yield (
         PROGRESS,
-        thresholds.judge_progress(
+        thresholds.evaluate_progress(
             ready=progress.ready,
             idle_seconds=progress.idle_seconds,
             limit_seconds=60 * settings.alert_idle_minutes,
             paused=stopped.reason if stopped else None,
         ),
     )
-    yield STUCK, thresholds.judge_stuck(stuck=under_ocr.stuck, limit_seconds=limit.total_seconds())
+    yield STUCK, thresholds.evaluate_stuck(stuck=under_ocr.stuck, limit_seconds=limit.total_seconds())
     yield (
         WAITING,
-        thresholds.judge_waiting(
+        thresholds.evaluate_waiting(
             oldest_seconds=metrics.oldest_waiting_seconds(connection, sources=sources),
             limit_seconds=3600 * settings.alert_waiting_hours,
         ),
@@ -123,7 +123,7 @@ def judge_queue(connection: Connection, settings: Settings) -> Iterator[tuple[Ch
     grace = timedelta(hours=settings.alert_exhausted_hours)
     yield (
         EXHAUSTED,
-        thresholds.judge_exhausted(
+        thresholds.evaluate_exhausted(
             unseen=metrics.count_unacknowledged_exhausted(
                 connection, sources=sources, grace=grace, exhausted_status=settings.exhausted_status
             ),
@@ -133,19 +133,19 @@ def judge_queue(connection: Connection, settings: Settings) -> Iterator[tuple[Ch
     )
 
 
-def judge_counting(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Verdict]]:
-    """Yield a verdict on whether the days that ended were counted."""
+def evaluate_completeness(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Evaluation]]:
+    """Yield a evaluation on whether the days that ended were counted."""
     missed = days_missed(connection, first=settings.partitions_start, timezone=settings.timezone)
-    yield COUNTED, thresholds.judge_counting(missed, looked_at=LAST_DAYS)
+    yield COMPLETENESS, thresholds.evaluate_completeness(missed, looked_at=DAYS_CHECKED)
 
 
-def judge_rates(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Verdict]]:
-    """Yield a verdict on each daily failure rate."""
+def evaluate_rates(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Evaluation]]:
+    """Yield a evaluation on each daily failure rate."""
     today = daily_metrics.today_in(connection, settings.timezone)
     rates = daily_metrics.rates(connection, today)
     yield (
         ATTEMPTS,
-        thresholds.judge_share(
+        thresholds.evaluate_share(
             [one.of_attempts for one in rates],
             today,
             what="attempts",
@@ -156,7 +156,7 @@ def judge_rates(connection: Connection, settings: Settings) -> Iterator[tuple[Ch
     )
     yield (
         DOCUMENTS,
-        thresholds.judge_share(
+        thresholds.evaluate_share(
             [one.of_documents for one in rates],
             today,
             what="documents",
@@ -167,8 +167,8 @@ def judge_rates(connection: Connection, settings: Settings) -> Iterator[tuple[Ch
     )
 
 
-def judge_performance(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Verdict]]:
-    """Yield a verdict on the day's durations, its confidence and its coverage, against the days before."""
+def evaluate_performance(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Evaluation]]:
+    """Yield a evaluation on the day's durations, its confidence and its coverage, against the days before."""
     today = daily_metrics.today_in(connection, settings.timezone)
     measures = daily_metrics.measures(connection, today)
     for check, comparison, days in (
@@ -176,19 +176,19 @@ def judge_performance(connection: Connection, settings: Settings) -> Iterator[tu
         (CONFIDENCE, thresholds.CONFIDENCE, [one.of_confidence for one in measures]),
         (COVERAGE, thresholds.COVERAGE, [one.of_coverage for one in measures]),
     ):
-        verdict = thresholds.judge_against_usual(
+        evaluation = thresholds.evaluate_against_usual(
             comparison,
             days,
             today,
             deviations=settings.alert_deviations,
             minimum=settings.alert_minimum_documents,
         )
-        yield check, verdict
+        yield check, evaluation
 
 
-def judge_everything(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Verdict]]:
-    """Yield every verdict that needs only the database."""
-    yield from judge_queue(connection, settings)
-    yield from judge_counting(connection, settings)
-    yield from judge_rates(connection, settings)
-    yield from judge_performance(connection, settings)
+def evaluate_all(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Evaluation]]:
+    """Yield every evaluation that needs only the database."""
+    yield from evaluate_queue(connection, settings)
+    yield from evaluate_completeness(connection, settings)
+    yield from evaluate_rates(connection, settings)
+    yield from evaluate_performance(connection, settings)

@@ -1,18 +1,21 @@
-"""Where the queue's counts and the daily tables meet in one report, for the terminal and for Dagster alike.
+"""Builds a report from the queue's counts and the daily tables, for the command line and for Dagster.
 
-What does not belong here: what either room reads, and how anything is drawn.
+It alone imports both packages, which do not import each other.
 """
 
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from psycopg import Connection
 
 from notaflow_pipeline.job_queue import metrics, queries
-from notaflow_pipeline.reporting.report_data import Figures, QueueNow, gather_figures
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline.worker.assembly import configured_terms
+
+if TYPE_CHECKING:
+    from notaflow_pipeline.reporting.report_data import ReportData
 
 
 def today(connection: Connection, settings: Settings) -> date:
@@ -22,8 +25,11 @@ def today(connection: Connection, settings: Settings) -> date:
     return now.astimezone(ZoneInfo(settings.timezone)).date()
 
 
-def report(connection: Connection, settings: Settings, *, since: date, until: date) -> Figures:
+def report(connection: Connection, settings: Settings, *, since: date, until: date) -> "ReportData":
     """Return the figures from `since` to `until`, both included, with the queue of the enabled sources as it is now."""
+    # imports pandas, which every command would wait for
+    from notaflow_pipeline.reporting.report_data import QueueNow, read_report_data
+
     terms = configured_terms(settings, None)
     counts = queries.count_queue(
         connection,
@@ -40,7 +46,7 @@ def report(connection: Connection, settings: Settings, *, since: date, until: da
         done=counts.done,
         oldest_waiting_seconds=metrics.oldest_waiting_seconds(connection, sources=terms.sources),
     )
-    return gather_figures(connection, queue=queue, since=since, until=until, timezone=settings.timezone)
+    return read_report_data(connection, queue=queue, since=since, until=until, timezone=settings.timezone)
 
 
 def days_up_to(until: date, days: int) -> date:

@@ -10,7 +10,7 @@ from psycopg import Connection
 
 from notaflow_pipeline import health_checks
 from notaflow_pipeline.alerting import daily_metrics
-from notaflow_pipeline.alerting.thresholds import Verdict
+from notaflow_pipeline.alerting.thresholds import Evaluation
 from notaflow_pipeline.health_checks import Check
 from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter, requeue_exhausted
 from notaflow_pipeline.job_queue.metrics import acknowledge_exhausted
@@ -30,7 +30,7 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     recover_all,
     succeed,
 )
-from notaflow_pipeline_tests.reporting.histories import add_attempt
+from notaflow_pipeline_tests.reporting.attempt_history import add_attempt
 from notaflow_pipeline_tests.testing.clock import wait_past_full_hour
 
 ZONE = "America/Toronto"
@@ -40,32 +40,32 @@ def settings(**values: Any) -> Settings:
     return Settings(_env_file=None, **values)
 
 
-def verdict(connection: Connection, check: Check, **values: Any) -> Verdict:
-    return dict(health_checks.judge_everything(connection, settings(**values)))[check]
+def evaluation(connection: Connection, check: Check, **values: Any) -> Evaluation:
+    return dict(health_checks.evaluate_all(connection, settings(**values)))[check]
 
 
 def test_all_is_well_on_an_empty_database(connection: Connection) -> None:
-    verdicts = dict(health_checks.judge_everything(connection, settings()))
-    of_days = {*health_checks.OF_COUNTING, *health_checks.OF_RATES, *health_checks.OF_PERFORMANCE}
-    assert set(verdicts) == {*health_checks.OF_QUEUE, *of_days}
-    assert [check for check, one in verdicts.items() if one.alarming] == []
+    evaluations = dict(health_checks.evaluate_all(connection, settings()))
+    of_days = {*health_checks.COMPLETENESS_CHECKS, *health_checks.RATE_CHECKS, *health_checks.PERFORMANCE_CHECKS}
+    assert set(evaluations) == {*health_checks.QUEUE_CHECKS, *of_days}
+    assert [check for check, one in evaluations.items() if one.alarming] == []
 
 
 def test_ready_documents_that_nobody_claims_alarm_until_somebody_does(connection: Connection) -> None:
-    def idle_for(minutes: int) -> Verdict:
+    def idle_for(minutes: int) -> Evaluation:
         connection.execute(
             "UPDATE ocr_progress_watch SET idle_since = clock_timestamp() - make_interval(mins => %s)", [minutes]
         )
-        return verdict(connection, health_checks.PROGRESS)
+        return evaluation(connection, health_checks.PROGRESS)
 
     add_document(connection, created_at=ago("9 days"))
-    assert not verdict(connection, health_checks.PROGRESS).alarming, "it may have become ready just now"
+    assert not evaluation(connection, health_checks.PROGRESS).alarming, "it may have become ready just now"
     assert not idle_for(14).alarming
     alarm = idle_for(16)
     assert alarm.alarming
     assert alarm.figures["ready"] == 1
     pause(connection, "the scanner is being mended")
-    assert not verdict(connection, health_checks.PROGRESS).alarming
+    assert not evaluation(connection, health_checks.PROGRESS).alarming
     # a pause of a night is nobody's idleness: it counts from when work may go on
     assert not idle_for(16).alarming
     resume(connection)
@@ -78,28 +78,28 @@ def test_ready_documents_that_nobody_claims_alarm_until_somebody_does(connection
     assert not idle_for(16).alarming
     # and it has been a while since, but less than the limit since the claim
     assert succeed(connection, held, READING)
-    assert not verdict(connection, health_checks.PROGRESS).alarming
+    assert not evaluation(connection, health_checks.PROGRESS).alarming
     assert idle_for(16).alarming
     # a quick claim between two looks counts as well
     assert succeed(connection, claim_one(connection), READING)
     add_document(connection)
-    assert not verdict(connection, health_checks.PROGRESS).alarming
+    assert not evaluation(connection, health_checks.PROGRESS).alarming
     # nor is anybody idle when nothing can be claimed
     connection.execute("UPDATE extraction_queue SET ocr_next_attempt_at = clock_timestamp() + interval '1 hour'")
     assert not idle_for(16).alarming
 
 
 def test_time_in_which_nobody_looked_at_an_empty_queue_is_nobodys_idleness(connection: Connection) -> None:
-    def look_after(minutes: int) -> Verdict:
+    def look_after(minutes: int) -> Evaluation:
         connection.execute(
             "UPDATE ocr_progress_watch SET idle_since = idle_since - make_interval(mins => %s)", [minutes]
         )
-        return verdict(connection, health_checks.PROGRESS)
+        return evaluation(connection, health_checks.PROGRESS)
 
     # the daemon goes home when everything is read, and a document comes in the morning, just before it does
     add_document(connection)
     assert succeed(connection, claim_one(connection), READING)
-    assert not verdict(connection, health_checks.PROGRESS).alarming
+    assert not evaluation(connection, health_checks.PROGRESS).alarming
     add_document(connection)
     morning = look_after(480)
     assert not morning.alarming, morning.sentence
@@ -113,53 +113,53 @@ def test_stuck_document_alarms_until_it_is_recovered(
     add_document(connection)
     held = claim_one(connection)
     expire(connection, held)
-    assert not verdict(connection, health_checks.STUCK).alarming
+    assert not evaluation(connection, health_checks.STUCK).alarming
     change(connection, "ocr_attempt", held.token, lease_expires_at=ago("16 minutes"))
-    alarm = verdict(connection, health_checks.STUCK)
+    alarm = evaluation(connection, health_checks.STUCK)
     assert alarm.alarming
     assert alarm.sentence.startswith("1 document has been under OCR")
     recover_all(connection)
-    assert not verdict(connection, health_checks.STUCK).alarming
+    assert not evaluation(connection, health_checks.STUCK).alarming
 
 
 def test_stuck_claim_of_another_program_alarms_after_both_waits(connection: Connection) -> None:
     foreign = add_document(connection, status_id=6, ocr_attempts=1, ocr_started_at=ago("24 minutes"))
-    assert not verdict(connection, health_checks.STUCK).alarming
+    assert not evaluation(connection, health_checks.STUCK).alarming
     change(connection, "extraction_queue", foreign, ocr_started_at=ago("26 minutes"))
-    assert verdict(connection, health_checks.STUCK).alarming
+    assert evaluation(connection, health_checks.STUCK).alarming
     change(connection, "extraction_queue", foreign, document_source="acte")
-    assert not verdict(connection, health_checks.STUCK).alarming
-    assert verdict(connection, health_checks.STUCK, OCR_SOURCES="index,acte").alarming
+    assert not evaluation(connection, health_checks.STUCK).alarming
+    assert evaluation(connection, health_checks.STUCK, OCR_SOURCES="index,acte").alarming
 
 
 def test_old_waiting_document_alarms_until_it_is_claimed(connection: Connection) -> None:
     add_document(connection, created_at=ago("23 hours"), updated_at=None)
-    assert not verdict(connection, health_checks.WAITING).alarming
+    assert not evaluation(connection, health_checks.WAITING).alarming
     add_document(connection, created_at=ago("9 days"), updated_at=ago("25 hours"), ocr_next_attempt_at=ahead("1 hour"))
-    alarm = verdict(connection, health_checks.WAITING)
+    alarm = evaluation(connection, health_checks.WAITING)
     assert alarm.alarming
     assert alarm.figures["oldest_hours"] == pytest.approx(25, abs=0.1)
-    assert not verdict(connection, health_checks.WAITING, NOTAFLOW_ALERT_WAITING_HOURS=26).alarming
+    assert not evaluation(connection, health_checks.WAITING, NOTAFLOW_ALERT_WAITING_HOURS=26).alarming
     connection.execute("UPDATE extraction_queue SET ocr_next_attempt_at = NULL")
     assert len(claim(connection, 2)) == 2
-    assert not verdict(connection, health_checks.WAITING).alarming
+    assert not evaluation(connection, health_checks.WAITING).alarming
 
 
 def test_exhausted_document_alarms_until_acknowledged_or_requeued(connection: Connection) -> None:
     add_document(connection, ocr_attempts=3, ocr_last_error_at=ago("23 hours"))
-    assert not verdict(connection, health_checks.EXHAUSTED).alarming, "the nightly round has yet to come"
+    assert not evaluation(connection, health_checks.EXHAUSTED).alarming, "the nightly round has yet to come"
     document = add_document(connection, ocr_attempts=3, ocr_last_error_at=ago("25 hours"))
-    assert verdict(connection, health_checks.EXHAUSTED).alarming
-    assert not verdict(connection, health_checks.EXHAUSTED, NOTAFLOW_ALERT_EXHAUSTED_DOCUMENTS=1).alarming
+    assert evaluation(connection, health_checks.EXHAUSTED).alarming
+    assert not evaluation(connection, health_checks.EXHAUSTED, NOTAFLOW_ALERT_EXHAUSTED_DOCUMENTS=1).alarming
     acknowledge_exhausted(connection)
-    assert not verdict(connection, health_checks.EXHAUSTED).alarming
+    assert not evaluation(connection, health_checks.EXHAUSTED).alarming
     change(connection, "extraction_queue", document, ocr_last_error_at=ahead("1 second"))
-    assert verdict(connection, health_checks.EXHAUSTED, NOTAFLOW_ALERT_EXHAUSTED_HOURS=0).alarming is False
+    assert evaluation(connection, health_checks.EXHAUSTED, NOTAFLOW_ALERT_EXHAUSTED_HOURS=0).alarming is False
     connection.execute("DELETE FROM ocr_exhausted_seen")
     connection.execute("UPDATE extraction_queue SET ocr_last_error_at = clock_timestamp() - interval '25 hours'")
-    assert verdict(connection, health_checks.EXHAUSTED).figures["not_looked_at"] == 2
+    assert evaluation(connection, health_checks.EXHAUSTED).figures["not_looked_at"] == 2
     requeue_exhausted(connection, ExhaustedFilter(sources=("index",)))
-    assert not verdict(connection, health_checks.EXHAUSTED).alarming
+    assert not evaluation(connection, health_checks.EXHAUSTED).alarming
 
 
 def add_rates(connection: Connection, day: date, *, attempts: int, failed: int, stuck: int = 0, **more: int) -> None:
@@ -187,22 +187,22 @@ def today(connection: Connection) -> date:
 def test_failure_rate_of_attempts_alarms_and_a_better_day_ends_it(connection: Connection, today: date) -> None:
     yesterday = today - timedelta(days=1)
     add_rates(connection, yesterday, attempts=100, failed=30, stuck=10)
-    alarm = verdict(connection, health_checks.ATTEMPTS)
+    alarm = evaluation(connection, health_checks.ATTEMPTS)
     assert alarm.alarming
     assert (alarm.figures["failed"], alarm.figures["day"]) == (40, yesterday.isoformat())
-    assert not verdict(connection, health_checks.DOCUMENTS).alarming
-    assert not verdict(connection, health_checks.ATTEMPTS, NOTAFLOW_ALERT_ATTEMPT_FAILURE_RATE=0.35).alarming
+    assert not evaluation(connection, health_checks.DOCUMENTS).alarming
+    assert not evaluation(connection, health_checks.ATTEMPTS, NOTAFLOW_ALERT_ATTEMPT_FAILURE_RATE=0.35).alarming
     add_rates(connection, today, attempts=3, failed=0)
-    assert verdict(connection, health_checks.ATTEMPTS).alarming
+    assert evaluation(connection, health_checks.ATTEMPTS).alarming
     add_rates(connection, today, attempts=50, failed=1)
-    assert not verdict(connection, health_checks.ATTEMPTS).alarming
+    assert not evaluation(connection, health_checks.ATTEMPTS).alarming
 
 
 def test_failure_rate_of_documents_alarms_by_those_that_failed_for_good(connection: Connection, today: date) -> None:
     add_rates(connection, today, attempts=100, failed=0, finished=90, exhausted=30)
-    assert verdict(connection, health_checks.DOCUMENTS).alarming
-    assert not verdict(connection, health_checks.ATTEMPTS).alarming
-    assert not verdict(connection, health_checks.DOCUMENTS, NOTAFLOW_ALERT_MINIMUM_DOCUMENTS=91).alarming
+    assert evaluation(connection, health_checks.DOCUMENTS).alarming
+    assert not evaluation(connection, health_checks.ATTEMPTS).alarming
+    assert not evaluation(connection, health_checks.DOCUMENTS, NOTAFLOW_ALERT_MINIMUM_DOCUMENTS=91).alarming
 
 
 def test_slow_unsure_or_incomplete_day_alarms_against_those_before(connection: Connection, today: date) -> None:
@@ -222,7 +222,7 @@ def test_slow_unsure_or_incomplete_day_alarms_against_those_before(connection: C
 
     def alarming() -> list[Check]:
         checks = (health_checks.SLOWNESS, health_checks.CONFIDENCE, health_checks.COVERAGE)
-        return [check for check in checks if verdict(connection, check).alarming]
+        return [check for check in checks if evaluation(connection, check).alarming]
 
     for back in range(1, 15):
         add(today - timedelta(days=back), 20 + back % 3, 90 - back % 3)
@@ -231,10 +231,10 @@ def test_slow_unsure_or_incomplete_day_alarms_against_those_before(connection: C
     assert alarming() == [health_checks.SLOWNESS]
     add(today, 21, 70)
     assert alarming() == [health_checks.CONFIDENCE]
-    assert not verdict(connection, health_checks.CONFIDENCE, NOTAFLOW_ALERT_DEVIATIONS=100).alarming
+    assert not evaluation(connection, health_checks.CONFIDENCE, NOTAFLOW_ALERT_DEVIATIONS=100).alarming
     add(today, 21, 89, 0.8)
     assert alarming() == [health_checks.COVERAGE]
-    judged = verdict(connection, health_checks.COVERAGE)
+    judged = evaluation(connection, health_checks.COVERAGE)
     assert (judged.figures["coverage_percent"], judged.figures["threshold"]) == (80.0, 90.0)
     assert "accounted for 80.0 % of the ink" in judged.sentence
     add(today, 21, 89)
@@ -251,11 +251,11 @@ def test_coverage_is_not_judged_before_five_days_have_measured_it(connection: Co
             """,
             [today - timedelta(days=back), (0.1, 0.9, 0.9, 0.9, 0.9, None)[back]],
         )
-    judged = verdict(connection, health_checks.COVERAGE)
+    judged = evaluation(connection, health_checks.COVERAGE)
     assert not judged.alarming
     assert "Not enough data: 4 of the 14 days before" in judged.sentence
     connection.execute("UPDATE ocr_daily_performance SET mean_coverage = 0.9 WHERE mean_coverage IS NULL")
-    assert verdict(connection, health_checks.COVERAGE).alarming
+    assert evaluation(connection, health_checks.COVERAGE).alarming
 
 
 def test_missed_night_alarms_until_it_is_computed(connection: Connection, today: date) -> None:
@@ -273,19 +273,21 @@ def test_missed_night_alarms_until_it_is_computed(connection: Connection, today:
         noon = datetime.combine(day, time(12), ZoneInfo(ZONE))
         add_attempt(connection, uuid4(), noon - timedelta(seconds=20), min(noon, datetime.now(ZoneInfo(ZONE))))
     count(today)
-    missed = verdict(connection, health_checks.COUNTED)
+    missed = evaluation(connection, health_checks.COMPLETENESS)
     assert missed.alarming, "an attempt of that day is in no table"
     assert missed.figures == {"day": two_ago.isoformat(), "days_missed": 1, "threshold": 0}
     assert missed.sentence.startswith(f"{two_ago} is over")
     assert "ocr_daily_schedule" in missed.sentence
-    assert not verdict(connection, health_checks.COUNTED, NOTAFLOW_PARTITIONS_START=today).alarming
+    assert not evaluation(connection, health_checks.COMPLETENESS, NOTAFLOW_PARTITIONS_START=today).alarming
 
     count(two_ago)
-    assert not verdict(connection, health_checks.COUNTED).alarming
+    assert not evaluation(connection, health_checks.COMPLETENESS).alarming
     computed(two_ago, "23:45")
-    assert verdict(connection, health_checks.COUNTED).alarming, "it was computed while it lasted, and not after its end"
+    assert evaluation(connection, health_checks.COMPLETENESS).alarming, (
+        "it was computed while it lasted, and not after its end"
+    )
     connection.execute("DELETE FROM ocr_attempt WHERE finished_at < clock_timestamp() - interval '30 hours'")
-    assert not verdict(connection, health_checks.COUNTED).alarming, (
+    assert not evaluation(connection, health_checks.COMPLETENESS).alarming, (
         "days without any attempt are nothing to wake somebody for"
     )
 

@@ -30,11 +30,11 @@ from notaflow_pipeline.job_queue.schema.migrate import migrate
 from notaflow_pipeline.local.dev_server import SAMPLES
 from notaflow_pipeline.local.embedded_postgres import embedded_database, running_database_url
 from notaflow_pipeline.reporting.html_page import render_page, write_page
-from notaflow_pipeline.reporting.report_data import QueueNow, gather_figures
+from notaflow_pipeline.reporting.report_data import QueueNow, read_report_data
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
 from notaflow_pipeline_tests.processes.test_together import free_port
-from notaflow_pipeline_tests.reporting import histories, history
+from notaflow_pipeline_tests.reporting import attempt_history, daily_table_rows
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
@@ -167,7 +167,7 @@ def invent_attempts(connection: psycopg.Connection, last: date) -> None:
             claimed = start + timedelta(hours=chance.uniform(0, 10))
             ended = claimed + timedelta(seconds=chance.lognormvariate(2.6, 0.6))
             failed = chance.random() < (0.3 if back == 12 else 0.03)
-            histories.add_attempt(
+            attempt_history.add_attempt(
                 connection,
                 uuid4(),
                 claimed,
@@ -228,13 +228,13 @@ def invented_report(home: Path) -> str:
     with embedded_database(home) as url:
         migrate(url, sources=["index"])
         with psycopg.connect(url, autocommit=True) as connection:
-            history.add_history(connection, until=until, days=90)
-            history.add_documents(connection, until=until)
+            daily_table_rows.add_history(connection, until=until, days=90)
+            daily_table_rows.add_documents(connection, until=until)
             queue = QueueNow(
                 ready=1284, active=4, stuck=1, backing_off=37, exhausted=52, done=214_331, oldest_waiting_seconds=5400
             )
             since = until - timedelta(days=89)
-            figures = gather_figures(connection, queue=queue, since=since, until=until, timezone="America/Toronto")
+            figures = read_report_data(connection, queue=queue, since=since, until=until, timezone="America/Toronto")
     return render_page(figures)
 
 

@@ -44,7 +44,7 @@ class ConditionState:
     """How often it was seen failing since it opened."""
 
 
-def observe(
+def next_state(
     before: ConditionState | None, seen: Observation, *, now: datetime
 ) -> tuple[ConditionState, MessageKind | None]:
     """Return the state after an observation, and the message that it calls for.

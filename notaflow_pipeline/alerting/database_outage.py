@@ -19,7 +19,7 @@ from notaflow_pipeline.alerting.receivers import Receiver, send
 FILE = "database-alert.json"
 
 
-def tell_without_database(
+def report_outage(
     home: Path,
     receivers: Sequence[Receiver],
     *,

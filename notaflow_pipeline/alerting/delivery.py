@@ -21,16 +21,16 @@ from notaflow_pipeline.alerting.receivers import SEND_SECONDS, Receiver, send
 
 log = logging.getLogger(__name__)
 
-BASE_SECONDS = 30
-LONGEST_SECONDS = 900
+FIRST_WAIT_SECONDS = 30
+MAX_WAIT_SECONDS = 900
 
-PERHAPS_AGAIN = "(You may have had this message before: the sender was interrupted while it was sending it.)"
+POSSIBLE_DUPLICATE = "(You may have had this message before: the sender was interrupted while it was sending it.)"
 
 Connect = Callable[[], AbstractContextManager[Connection]]
 
 
 @dataclass(frozen=True)
-class Delivered:
+class DeliveryResult:
     """What one round of deliveries did."""
 
     messages: int
@@ -43,8 +43,8 @@ def deliver(
     *,
     budget_seconds: float,
     send_seconds: float = SEND_SECONDS,
-    base_seconds: float = BASE_SECONDS,
-) -> Delivered:
+    base_seconds: float = FIRST_WAIT_SECONDS,
+) -> DeliveryResult:
     """Send what waits, to all receivers at the same time; one that hangs or fails holds up no other.
 
     Args:
@@ -52,16 +52,16 @@ def deliver(
         receivers: those of the settings, enrolled.
         budget_seconds: no message is begun after this; the whole takes `send_seconds` longer at most.
         send_seconds: how long one message may take.
-        base_seconds: wait after a receiver's first failure; it doubles with each, up to `LONGEST_SECONDS`.
+        base_seconds: wait after a receiver's first failure; it doubles with each, up to `MAX_WAIT_SECONDS`.
     """
     if not receivers:
-        return Delivered(0, ())
+        return DeliveryResult(0, ())
     until = time.monotonic() + budget_seconds
     with ThreadPoolExecutor(max_workers=min(len(receivers), 16)) as threads:
         rounds = [threads.submit(_deliver_to, connect, one, until, send_seconds, base_seconds) for one in receivers]
     results = [one.result() for one in rounds]
     problems = tuple(problem for _, problem in results if problem is not None)
-    return Delivered(sum(count for count, _ in results), problems)
+    return DeliveryResult(sum(count for count, _ in results), problems)
 
 
 def _deliver_to(
@@ -73,10 +73,10 @@ def _deliver_to(
     try:
         with connect() as connection:
             while time.monotonic() < until:
-                delivery = outbox.take(connection, receiver, lease=lease)
+                delivery = outbox.claim_delivery(connection, receiver, lease=lease)
                 if delivery is None:
                     break
-                body = f"{delivery.body}\n{PERHAPS_AGAIN}" if delivery.uncertain else delivery.body
+                body = f"{delivery.body}\n{POSSIBLE_DUPLICATE}" if delivery.uncertain else delivery.body
                 sent = send(
                     receiver,
                     Text(delivery.subject, body),
@@ -85,17 +85,17 @@ def _deliver_to(
                     seconds=send_seconds,
                 )
                 if sent.outcome != "delivered":
-                    outbox.note_failed(
+                    outbox.record_failed(
                         connection,
                         receiver,
                         delivery,
                         reason=sent.reason,
                         surely=sent.outcome == "refused",
                         base_seconds=base_seconds,
-                        longest_seconds=LONGEST_SECONDS,
+                        longest_seconds=MAX_WAIT_SECONDS,
                     )
                     return count, f"{receiver.label}: {sent.reason}"
-                outbox.note_delivered(connection, receiver, delivery)
+                outbox.record_delivered(connection, receiver, delivery)
                 count += 1
     except psycopg.Error as lost:
         log.warning("the outbox was lost while delivering to %s: %s", receiver.label, type(lost).__name__)

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from notaflow_pipeline.alerting.conditions import MessageKind
 
-LONGEST_SENTENCE = 1000
+MAX_SENTENCE_CHARACTERS = 1000
 """Characters; many receivers refuse more than two thousand in all."""
 
 MAX_FIGURES = 12
@@ -67,13 +67,13 @@ def compose(
     return Text(_SUBJECTS[kind].format(title), "\n".join(lines))
 
 
-def compose_test(ui_url: str) -> Text:
+def compose_test_message(ui_url: str) -> Text:
     """Write the message of `notaflow alert --test`."""
     return Text("NotaFlow test", f"This is a test: alerts of NotaFlow's OCR reach you here.\n\nlook: {ui_url}")
 
 
 def _cut(sentence: str) -> str:
-    return sentence if len(sentence) <= LONGEST_SENTENCE else sentence[: LONGEST_SENTENCE - 1] + "…"
+    return sentence if len(sentence) <= MAX_SENTENCE_CHARACTERS else sentence[: MAX_SENTENCE_CHARACTERS - 1] + "…"
 
 
 def _length(duration: timedelta) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from notaflow_pipeline.alerting.conditions import Observation
 
 
-def of_check(
+def observation_of_check(
     *,
     asset: str,
     name: str,
@@ -45,7 +45,7 @@ def of_check(
     )
 
 
-def of_run(
+def observation_of_run(
     *,
     job: str,
     run_id: str,

@@ -18,15 +18,15 @@ from notaflow_pipeline.alerting.conditions import (
     MessageKind,
     Observation,
     is_reminder_due,
-    observe,
+    next_state,
 )
 from notaflow_pipeline.alerting.messages import Text, compose
 from notaflow_pipeline.alerting.receivers import Receiver
 
-PATIENT_ATTEMPTS = 5
+MAX_BLOCKING_ATTEMPTS = 5
 """After so many a message lets later ones pass, so that one that a receiver will never take does not hold up the rest."""
 
-GONE_AFTER = timedelta(minutes=15)
+UNCONFIGURED_AFTER = timedelta(minutes=15)
 """Not at once: the daemon and a watch from outside may be configured with different receivers."""
 
 _LOCK = """
@@ -125,7 +125,7 @@ ON CONFLICT DO NOTHING
 _GONE = """
 SELECT receiver
 FROM ocr_alert_receiver
-WHERE configured_at < %(now)s - %(gone_after)s
+WHERE configured_at < %(now)s - %(unconfigured_after)s
 """
 
 # whoever came after a receiver was last configured takes its place: a URL with a new password, as a rule
@@ -291,7 +291,7 @@ def read_position(connection: Connection) -> dict[str, int]:
     return dict(connection.execute(_POSITIONS).fetchall())
 
 
-def record(
+def record_observations(
     connection: Connection,
     observations: Sequence[Observation],
     *,
@@ -308,7 +308,7 @@ def record(
         for seen in observations:
             with connection.cursor(row_factory=class_row(ConditionState)) as cursor:
                 before = cursor.execute(_STATE, {"key": seen.key}).fetchone()
-            after, kind = observe(before, seen, now=now)
+            after, kind = next_state(before, seen, now=now)
             if after == before:
                 continue
             _keep(connection, seen, after)
@@ -332,7 +332,7 @@ def record(
     return due
 
 
-def remind(connection: Connection, *, every: timedelta, timezone: str) -> int:
+def add_reminders(connection: Connection, *, every: timedelta, timezone: str) -> int:
     """Write a reminder of each condition whose last message is that long ago; return how many."""
     count = 0
     with connection.transaction():
@@ -357,11 +357,14 @@ def remind(connection: Connection, *, every: timedelta, timezone: str) -> int:
     return count
 
 
-def enrol(connection: Connection, receivers: Collection[Receiver], *, gone_after: timedelta = GONE_AFTER) -> None:
+def register_receivers(
+    connection: Connection, receivers: Collection[Receiver], *, unconfigured_after: timedelta = UNCONFIGURED_AFTER
+) -> None:
     """Make the receivers of the settings the ones that messages go to.
 
-    A new one is told how every open condition began. One that nobody's settings have named for `gone_after` is forgotten, and
-    what still waited for it goes to those that came since. While there is none at all, what waits keeps waiting.
+    A new receiver gets the start message of every open condition. One that no settings have named for `unconfigured_after`
+    is deleted, and its undelivered messages go to the receivers that were registered since. Without any receiver nothing
+    changes: undelivered messages stay.
     """
     if not receivers:
         return
@@ -373,14 +376,14 @@ def enrol(connection: Connection, receivers: Collection[Receiver], *, gone_after
                 if cursor.execute(_ENROL, parameters).fetchone():
                     connection.execute(_BRING_UP_TO_DATE, parameters)
         with connection.cursor(row_factory=scalar_row) as cursor:
-            gone = cursor.execute(_GONE, {"now": now, "gone_after": gone_after}).fetchall()
+            gone = cursor.execute(_GONE, {"now": now, "unconfigured_after": unconfigured_after}).fetchall()
         for statement in (_INHERIT, _DISMISS_DELIVERIES, _DISMISS) if gone else ():
             connection.execute(statement, {"gone": gone})
 
 
-def take(connection: Connection, receiver: Receiver, *, lease: timedelta) -> Delivery | None:
+def claim_delivery(connection: Connection, receiver: Receiver, *, lease: timedelta) -> Delivery | None:
     """Claim a receiver's next message for `lease`; None when none waits, another sender is at it, or it failed just now."""
-    parameters = {"receiver": receiver.key, "lease": lease, "patient": PATIENT_ATTEMPTS}
+    parameters = {"receiver": receiver.key, "lease": lease, "patient": MAX_BLOCKING_ATTEMPTS}
     with connection.transaction():
         if connection.execute(_TAKE_RECEIVER, parameters).fetchone() is None:
             return None
@@ -388,7 +391,7 @@ def take(connection: Connection, receiver: Receiver, *, lease: timedelta) -> Del
             return cursor.execute(_TAKE, parameters).fetchone()
 
 
-def note_delivered(connection: Connection, receiver: Receiver, delivery: Delivery) -> None:
+def record_delivered(connection: Connection, receiver: Receiver, delivery: Delivery) -> None:
     """Note that a message arrived."""
     parameters = {"receiver": receiver.key, "message_id": delivery.message_id}
     with connection.transaction():
@@ -396,7 +399,7 @@ def note_delivered(connection: Connection, receiver: Receiver, delivery: Deliver
         connection.execute(_RECEIVER_WELL, parameters)
 
 
-def note_failed(
+def record_failed(
     connection: Connection,
     receiver: Receiver,
     delivery: Delivery,
@@ -436,7 +439,7 @@ def open_conditions(connection: Connection) -> list[OpenCondition]:
         return cursor.execute(_OPEN).fetchall()
 
 
-def forget(connection: Connection, key: str) -> bool:
+def close_condition(connection: Connection, key: str) -> bool:
     """Close a condition without a message, for one that nothing will ever observe again; False if it was not open."""
     return connection.execute(_FORGET, {"key": key}).rowcount > 0
 
@@ -447,7 +450,7 @@ def receiver_states(connection: Connection) -> list[ReceiverState]:
         return cursor.execute(_RECEIVERS).fetchall()
 
 
-def prune(connection: Connection, *, older_than: timedelta) -> None:
+def delete_old_messages(connection: Connection, *, older_than: timedelta) -> None:
     """Delete messages of long ago, and what still waits of them: whoever was away for so long reads the UI first."""
     connection.execute(_PRUNE, {"older_than": older_than})
 

@@ -21,9 +21,9 @@ from notaflow_pipeline.alerting.messages import Text
 SEND_SECONDS = 15
 """How long one receiver may take with one message; what takes longer is not waited for."""
 
-NOT_UNDERSTOOD = "not a URL that apprise understands; https://appriseit.com/services lists them"
+UNSUPPORTED_URL = "not a URL that apprise understands; https://appriseit.com/services lists them"
 
-SHOWS_ITS_HOST = frozenset({"json", "jsons", "form", "forms", "xml", "xmls", "mailto", "mailtos"})
+SCHEMES_WITH_HOST = frozenset({"json", "jsons", "form", "forms", "xml", "xmls", "mailto", "mailtos"})
 """Schemes in which the host is a host. In many others (Slack, Discord) it is a token."""
 
 
@@ -46,20 +46,20 @@ class Receiver:
 
 
 @dataclass(frozen=True)
-class Sending:
+class SendResult:
     """What became of an attempt: it arrived, it was refused, or nobody knows."""
 
     outcome: Literal["delivered", "refused", "unknown"]
     reason: str = ""
 
 
-def read_receivers(urls: str | None) -> tuple[Receiver, ...]:
+def parse_receivers(urls: str | None) -> tuple[Receiver, ...]:
     """Return the receivers of NOTAFLOW_ALERT_URLS: URLs with white space between them, or commas."""
     found = re.split(r"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://)", (urls or "").strip().strip(","))
     return tuple(Receiver(url) for url in dict.fromkeys(found) if url)
 
 
-def is_understood(receiver: Receiver) -> bool:
+def is_supported(receiver: Receiver) -> bool:
     """Whether a URL is one that apprise can send to; nothing is sent."""
     try:
         return _apprise().Apprise.instantiate(receiver.url) is not None
@@ -67,7 +67,9 @@ def is_understood(receiver: Receiver) -> bool:
         return False
 
 
-def send(receiver: Receiver, text: Text, *, uid: str, failing: bool = True, seconds: float = SEND_SECONDS) -> Sending:
+def send(
+    receiver: Receiver, text: Text, *, uid: str, failing: bool = True, seconds: float = SEND_SECONDS
+) -> SendResult:
     """Send one message to one receiver; return within `seconds`, whatever the receiver does.
 
     Args:
@@ -78,23 +80,23 @@ def send(receiver: Receiver, text: Text, *, uid: str, failing: bool = True, seco
         failing: whether it is bad news.
         seconds: how long to wait at most.
     """
-    answers: queue.SimpleQueue[Sending] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[SendResult] = queue.SimpleQueue()
     # a thread that hangs in a receiver is left behind: it holds up neither other receivers nor the end of the process
     threading.Thread(target=lambda: answers.put(_send(receiver, text, uid, failing)), daemon=True).start()
     try:
         return answers.get(timeout=seconds)
     except queue.Empty:
-        return Sending("unknown", f"no answer within {seconds:g} s")
+        return SendResult("unknown", f"no answer within {seconds:g} s")
 
 
-def _send(receiver: Receiver, text: Text, uid: str, failing: bool) -> Sending:
+def _send(receiver: Receiver, text: Text, uid: str, failing: bool) -> SendResult:
     try:
         apprise = _apprise()
         # inline and without its own retries, pools and limits, which would outlive ours
         asset = apprise.AppriseAsset(app_id="NotaFlow", async_mode=False, service_timeout=0)
         service: Any = apprise.Apprise.instantiate(receiver.url, asset=asset)
         if service is None:
-            return Sending("refused", NOT_UNDERSTOOD)
+            return SendResult("refused", UNSUPPORTED_URL)
         headers = getattr(service, "headers", None)
         if isinstance(headers, dict):
             headers["Idempotency-Key"] = uid
@@ -107,10 +109,10 @@ def _send(receiver: Receiver, text: Text, uid: str, failing: bool) -> Sending:
             body_format=apprise.NotifyFormat.TEXT,
         )
     except Exception as broken:  # noqa: BLE001 - a hundred plugins, and none may end the delivery to others
-        return Sending("refused", f"{type(broken).__name__} in apprise")
+        return SendResult("refused", f"{type(broken).__name__} in apprise")
     if result:
-        return Sending("delivered")
-    return Sending("refused", _reason(receiver, [entry.message for entry in result.logs()]))
+        return SendResult("delivered")
+    return SendResult("refused", _reason(receiver, [entry.message for entry in result.logs()]))
 
 
 def _reason(receiver: Receiver, messages: list[str]) -> str:
@@ -134,7 +136,7 @@ def _scheme_and_host(url: str) -> tuple[str, str]:
     """Return what of a URL is no secret: its scheme, and host and port where they are that."""
     named = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", url)
     scheme = named[1].lower() if named else ""
-    if scheme not in SHOWS_ITS_HOST:
+    if scheme not in SCHEMES_WITH_HOST:
         return scheme, ""
     try:
         parts = urlsplit(url)

@@ -1,4 +1,4 @@
-"""Is a figure alarming? Pure decisions: figures and a threshold in, a verdict with a sentence that says what to do out.
+"""Is a figure alarming? Pure decisions: figures and a threshold in, a evaluation with a sentence that says what to do out.
 
 What does not belong here: where the figures come from (`daily_metrics`, `job_queue.metrics`), and telling somebody.
 """
@@ -20,16 +20,16 @@ TRAILING_DAYS = 14
 
 MINUTE_SECONDS = 60
 
-MINIMUM_DAYS = 5
+MIN_DAYS = 5
 """Fewer days with enough documents say nothing of what is usual."""
 
 
 Figures = Mapping[str, float | int | str]
-"""What a verdict rests on, by name: counts, rates, the threshold, the day."""
+"""What a evaluation rests on, by name: counts, rates, the threshold, the day."""
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Evaluation:
     """What was found: alarming or not, a sentence for the person who reads it, and the figures behind it."""
 
     alarming: bool
@@ -114,9 +114,9 @@ def wilson_low(part: int, whole: int) -> float:
     return max(0.0, (centre - spread) / (1 + z2 / whole))
 
 
-def judge_share(
+def evaluate_share(
     days: Sequence[Share], today: date, *, what: str, threshold: float, minimum: int, advice: str
-) -> Verdict:
+) -> Evaluation:
     """Judge a failure rate by its lower bound, so that a few documents at night wake nobody.
 
     Args:
@@ -132,7 +132,7 @@ def judge_share(
     if enough is None:
         most = max((one.whole for one in recent), default=0)
         had = _many(most, what.removesuffix("s"))
-        return Verdict(False, f"Not enough data: {had} today or yesterday, {minimum} {_are(minimum)} needed.")
+        return Evaluation(False, f"Not enough data: {had} today or yesterday, {minimum} {_are(minimum)} needed.")
     low, rate = wilson_low(enough.part, enough.whole), enough.part / enough.whole
     figures: Figures = {
         "day": enough.day.isoformat(),
@@ -144,13 +144,13 @@ def judge_share(
     }
     counted = f"{enough.part} of {enough.whole} {what} failed on {enough.day}: {100 * rate:.1f} %"
     if low > threshold:
-        return Verdict(True, f"{counted}, surely more than {100 * threshold:g} %. {advice}", figures)
-    return Verdict(False, f"{counted}, not surely more than {100 * threshold:g} %.", figures)
+        return Evaluation(True, f"{counted}, surely more than {100 * threshold:g} %. {advice}", figures)
+    return Evaluation(False, f"{counted}, not surely more than {100 * threshold:g} %.", figures)
 
 
-def judge_against_usual(
+def evaluate_against_usual(
     comparison: Comparison, days: Sequence[Measure], today: date, *, deviations: float, minimum: int
-) -> Verdict:
+) -> Evaluation:
     """Judge the newest day with enough documents, today or yesterday, against the fourteen days before it.
 
     Args:
@@ -163,14 +163,14 @@ def judge_against_usual(
     enough = [one for one in days if one.value is not None and one.documents >= minimum]
     judged = next(iter(_recent(enough, today)), None)
     if judged is None or judged.value is None:
-        return Verdict(False, f"Not enough data: no day, today or yesterday, has {_many(minimum, 'document')}.")
+        return Evaluation(False, f"Not enough data: no day, today or yesterday, has {_many(minimum, 'document')}.")
     first = judged.day - timedelta(days=TRAILING_DAYS)
     usual = [one.value for one in enough if first <= one.day < judged.day and one.value is not None]
-    if len(usual) < MINIMUM_DAYS:
-        return Verdict(
+    if len(usual) < MIN_DAYS:
+        return Evaluation(
             False,
             f"Not enough data: {len(usual)} of the {TRAILING_DAYS} days before have {minimum} documents, "
-            f"{MINIMUM_DAYS} are needed.",
+            f"{MIN_DAYS} are needed.",
         )
     middle = median(usual)
     deviation = SIGMAS_PER_MAD * median(abs(value - middle) for value in usual)
@@ -184,11 +184,11 @@ def judge_against_usual(
     }
     measured = f"On {judged.day} {comparison.sentence.format(judged.value)}; usual is {middle:.1f}"
     if comparison.worse * (judged.value - threshold) > 0:
-        return Verdict(True, f"{measured}, alarming is {threshold:.1f}. {comparison.advice}", figures)
-    return Verdict(False, f"{measured}.", figures)
+        return Evaluation(True, f"{measured}, alarming is {threshold:.1f}. {comparison.advice}", figures)
+    return Evaluation(False, f"{measured}.", figures)
 
 
-def judge_progress(*, ready: int, idle_seconds: float, limit_seconds: float, paused: str | None) -> Verdict:
+def evaluate_progress(*, ready: int, idle_seconds: float, limit_seconds: float, paused: str | None) -> Evaluation:
     """Judge whether anybody works: documents are ready, nobody holds one, and for long nobody has claimed any.
 
     Args:
@@ -200,53 +200,53 @@ def judge_progress(*, ready: int, idle_seconds: float, limit_seconds: float, pau
     figures = {"ready": ready, "idle_minutes": round(idle_seconds / 60, 1), "threshold": limit_seconds / 60}
     are_ready = f"{_many(ready, 'document')} {_are(ready)} ready"
     if paused is not None:
-        return Verdict(False, f"{are_ready}, and work is paused: {paused}", figures)
+        return Evaluation(False, f"{are_ready}, and work is paused: {paused}", figures)
     if ready and idle_seconds > limit_seconds:
-        return Verdict(
+        return Evaluation(
             True,
             f"{are_ready}, and{_span('for {}', idle_seconds)} nobody has claimed any. Is the Dagster daemon running, is "
             "ocr_ready_sensor on, do runs start? The ticks and runs in the UI say why not; `notaflow work` reads the "
             "documents meanwhile.",
             figures,
         )
-    return Verdict(False, f"{are_ready}." if ready else "Nothing is ready.", figures)
+    return Evaluation(False, f"{are_ready}." if ready else "Nothing is ready.", figures)
 
 
-def judge_stuck(*, stuck: int, limit_seconds: float) -> Verdict:
+def evaluate_stuck(*, stuck: int, limit_seconds: float) -> Evaluation:
     """Judge rows whose worker has been gone for longer than recovery should need."""
     figures = {"stuck": stuck, "threshold": 0, "stuck_for_minutes": limit_seconds / 60}
     if stuck:
         has_been = "has been" if stuck == 1 else "have been"
-        return Verdict(
+        return Evaluation(
             True,
             f"{_many(stuck, 'document')} {has_been} under OCR without a live worker{_span('for over {}', limit_seconds)}. Is "
             "ocr_recovery_sensor on, and do its runs succeed? `notaflow recover` sends back what is stuck.",
             figures,
         )
-    return Verdict(False, "Every document under OCR has a live worker, or recovery still has time.", figures)
+    return Evaluation(False, "Every document under OCR has a live worker, or recovery still has time.", figures)
 
 
-def judge_waiting(*, oldest_seconds: float | None, limit_seconds: float) -> Verdict:
+def evaluate_waiting(*, oldest_seconds: float | None, limit_seconds: float) -> Evaluation:
     """Judge the age of the document that has waited longest."""
     if oldest_seconds is None:
-        return Verdict(False, "No document waits.", {"threshold": limit_seconds / 3600})
+        return Evaluation(False, "No document waits.", {"threshold": limit_seconds / 3600})
     figures = {"oldest_hours": round(oldest_seconds / 3600, 2), "threshold": limit_seconds / 3600}
     waited = f"The oldest waiting document has waited{_span('for {}', oldest_seconds) or ' for less than a minute'}."
     if oldest_seconds > limit_seconds:
-        return Verdict(
+        return Evaluation(
             True,
             f"{waited} More comes in than is read, or nothing is read: `notaflow status --watch` shows which. More cores "
             "(OCR_WORKERS), runs (OCR_MAX_RUNS) or machines help against the first.",
             figures,
         )
-    return Verdict(False, waited, figures)
+    return Evaluation(False, waited, figures)
 
 
-def judge_exhausted(*, unseen: int, limit: int, grace_seconds: float) -> Verdict:
+def evaluate_exhausted(*, unseen: int, limit: int, grace_seconds: float) -> Evaluation:
     """Judge documents that failed for good, that the nightly round did not save, and that nobody has looked at."""
     figures = {"not_looked_at": unseen, "threshold": limit, "older_than_hours": grace_seconds / 3600}
     if unseen > limit:
-        return Verdict(
+        return Evaluation(
             True,
             f"{_many(unseen, 'document')} failed for good{_span('over {} ago', grace_seconds)} and nobody has looked at "
             f"{'it' if unseen == 1 else 'them'}. `notaflow retry --dry-run` lists what failed with its kind of failure; mend "
@@ -255,11 +255,11 @@ def judge_exhausted(*, unseen: int, limit: int, grace_seconds: float) -> Verdict
             figures,
         )
     if not unseen:
-        return Verdict(False, "No document failed for good without being looked at.", figures)
-    return Verdict(False, f"{_many(unseen, 'document')} failed for good and {_were(unseen)} not looked at.", figures)
+        return Evaluation(False, "No document failed for good without being looked at.", figures)
+    return Evaluation(False, f"{_many(unseen, 'document')} failed for good and {_were(unseen)} not looked at.", figures)
 
 
-def judge_counting(missed: Sequence[date], *, looked_at: int) -> Verdict:
+def evaluate_completeness(missed: Sequence[date], *, looked_at: int) -> Evaluation:
     """Judge days that have ended and that the daily tables do not count to their end.
 
     Args:
@@ -268,9 +268,9 @@ def judge_counting(missed: Sequence[date], *, looked_at: int) -> Verdict:
     """
     figures: Figures = {"days_missed": len(missed), "threshold": 0}
     if not missed:
-        return Verdict(False, f"Whatever ended in the last {looked_at} whole days is in the daily tables.", figures)
+        return Evaluation(False, f"Whatever ended in the last {looked_at} whole days is in the daily tables.", figures)
     which = f"{missed[0]} is" if len(missed) == 1 else f"{len(missed)} days ({missed[0]} to {missed[-1]}) are"
-    return Verdict(
+    return Evaluation(
         True,
         f"{which} over, and the daily tables were not computed since. Is the Dagster daemon running, is ocr_daily_schedule "
         "on, did its run at 0:05 succeed? Materialise `ocr_daily_failure_rate` and its neighbours for the missing days.",

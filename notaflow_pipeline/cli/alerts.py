@@ -13,14 +13,14 @@ from psycopg import Connection
 from rich.table import Table
 
 from notaflow_pipeline.alerting import observations, outbox
-from notaflow_pipeline.alerting.database_outage import tell_without_database
+from notaflow_pipeline.alerting.database_outage import report_outage
 from notaflow_pipeline.alerting.delivery import deliver
-from notaflow_pipeline.alerting.messages import compose_test
-from notaflow_pipeline.alerting.receivers import Receiver, read_receivers, send
-from notaflow_pipeline.alerting.thresholds import Verdict
+from notaflow_pipeline.alerting.messages import compose_test_message
+from notaflow_pipeline.alerting.receivers import Receiver, parse_receivers, send
+from notaflow_pipeline.alerting.thresholds import Evaluation
 from notaflow_pipeline.cli.context import open_database
 from notaflow_pipeline.cli.output import Json, app, print_json, say, say_aside, screen
-from notaflow_pipeline.health_checks import Check, judge_everything
+from notaflow_pipeline.health_checks import Check, evaluate_all
 from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable, connect, database_unavailable
 from notaflow_pipeline.job_queue.metrics import acknowledge_exhausted
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch, require_schema
@@ -57,7 +57,7 @@ def alert(
         say("Noted: what has failed for good until now was looked at.")
     elif forget is not None:
         with open_database(settings) as connection:
-            if not outbox.forget(connection, forget):
+            if not outbox.close_condition(connection, forget):
                 raise SettingsError(f"no open condition is named {forget!r}; `notaflow alert` lists them")
         say("Forgotten; if it fails again, it starts anew.")
     else:
@@ -66,7 +66,7 @@ def alert(
 
 
 def _receivers(settings: Settings) -> tuple[Receiver, ...]:
-    return read_receivers(settings.alert_urls.get_secret_value() if settings.alert_urls else None)
+    return parse_receivers(settings.alert_urls.get_secret_value() if settings.alert_urls else None)
 
 
 def _test(settings: Settings, as_json: bool) -> None:
@@ -76,7 +76,7 @@ def _test(settings: Settings, as_json: bool) -> None:
         raise SettingsError(
             "NOTAFLOW_ALERT_URLS is empty: it takes URLs as apprise writes them, with spaces between them"
         )
-    text = compose_test(settings.ui_url)
+    text = compose_test_message(settings.ui_url)
     sent = [(one, send(one, text, uid=str(uuid4()), failing=False)) for one in receivers]
     for receiver, sending in sent:
         if as_json:
@@ -93,14 +93,14 @@ def _check(settings: Settings, as_json: bool) -> None:
     Whatever goes wrong with the database on the way is told as its absence: this watch has nobody who watches it.
     """
     receivers = _receivers(settings)
-    verdicts: list[tuple[Check, Verdict]] = []
+    evaluations: list[tuple[Check, Evaluation]] = []
     problems: list[str] = []
     error = None
     try:
-        problems += _look(running_database_url(settings), settings, verdicts, receivers)
+        problems += _look(running_database_url(settings), settings, evaluations, receivers)
     except (DatabaseUnavailable, SchemaMismatch) as unusable:
         error = str(unusable)
-    problems += tell_without_database(
+    problems += report_outage(
         settings.home,
         receivers,
         error=error,
@@ -109,10 +109,10 @@ def _check(settings: Settings, as_json: bool) -> None:
         timezone=settings.timezone,
         ui_url=settings.ui_url,
     )
-    alarming = [error] if error else [verdict.sentence for _, verdict in verdicts if verdict.alarming]
+    alarming = [error] if error else [evaluation.sentence for _, evaluation in evaluations if evaluation.alarming]
     if as_json:
-        for one, verdict in verdicts:
-            print_json({"asset": one.asset, "check": one.name, **asdict(verdict)})
+        for one, evaluation in evaluations:
+            print_json({"asset": one.asset, "check": one.name, **asdict(evaluation)})
         if error:
             print_json({"alarming": True, "sentence": error})
     else:
@@ -125,9 +125,9 @@ def _check(settings: Settings, as_json: bool) -> None:
 
 
 def _look(
-    url: str, settings: Settings, verdicts: list[tuple[Check, Verdict]], receivers: tuple[Receiver, ...]
+    url: str, settings: Settings, evaluations: list[tuple[Check, Evaluation]], receivers: tuple[Receiver, ...]
 ) -> tuple[str, ...]:
-    """Judge everything into `verdicts`, write it down, tell the receivers; return who could not be told, and why.
+    """Judge everything into `evaluations`, write it down, tell the receivers; return who could not be told, and why.
 
     Raises:
         DatabaseUnavailable: the database cannot be reached, was lost, refused a statement, or fell silent.
@@ -138,34 +138,37 @@ def _look(
     try:
         with open_connection() as connection:
             require_schema(connection, settings.sources)
-            verdicts += judge_everything(connection, settings)
-            _record(connection, settings, verdicts, receivers)
+            evaluations += evaluate_all(connection, settings)
+            _record(connection, settings, evaluations, receivers)
     except psycopg.Error as lost:
         raise database_unavailable(url, lost) from lost
     return deliver(open_connection, receivers, budget_seconds=DELIVER_SECONDS).problems
 
 
 def _record(
-    connection: Connection, settings: Settings, verdicts: list[tuple[Check, Verdict]], receivers: tuple[Receiver, ...]
+    connection: Connection,
+    settings: Settings,
+    evaluations: list[tuple[Check, Evaluation]],
+    receivers: tuple[Receiver, ...],
 ) -> None:
     """Write down what was seen, under the same conditions as Dagster's own checks: nobody is told twice."""
     now = datetime.now(UTC)
     seen = [
-        observations.of_check(
+        observations.observation_of_check(
             asset=check.asset,
             name=check.name,
             partition=None,
-            passed=not verdict.alarming,
+            passed=not evaluation.alarming,
             observed_at=now,
-            sentence=verdict.sentence,
-            figures=verdict.figures,
+            sentence=evaluation.sentence,
+            figures=evaluation.figures,
             ui_url=settings.ui_url,
         )
-        for check, verdict in verdicts
+        for check, evaluation in evaluations
     ]
-    outbox.record(connection, seen, timezone=settings.timezone)
-    outbox.remind(connection, every=timedelta(hours=settings.alert_reminder_hours), timezone=settings.timezone)
-    outbox.enrol(connection, receivers)
+    outbox.record_observations(connection, seen, timezone=settings.timezone)
+    outbox.add_reminders(connection, every=timedelta(hours=settings.alert_reminder_hours), timezone=settings.timezone)
+    outbox.register_receivers(connection, receivers)
 
 
 def _show(connection: Connection, as_json: bool) -> None:

@@ -14,14 +14,14 @@ from notaflow_pipeline.cli.context import in_zone, open_database
 from notaflow_pipeline.cli.output import Json, app, print_json, say, screen
 from notaflow_pipeline.job_queue import metrics, queries
 from notaflow_pipeline.job_queue.pause import paused
-from notaflow_pipeline.reporting.locale_format import Writing
+from notaflow_pipeline.reporting.locale_format import LocaleFormat
 from notaflow_pipeline.settings import Settings, SettingsError, load_settings
 from notaflow_pipeline.worker.assembly import configured_terms
 
 WATCH_SECONDS = 2
 """The status is refreshed no more often."""
 
-WRITING = Writing("en")
+FORMAT = LocaleFormat("en")
 
 
 @app.command()
@@ -81,7 +81,7 @@ def _status_table(figures: dict[str, Any]) -> Table:
         table.add_row(state.replace("_", " "), str(figures[state]))
     waiting, rate = figures["oldest_waiting_seconds"], figures["failure_rate_today"]
     table.add_section()
-    table.add_row("oldest waiting", "none" if waiting is None else WRITING.seconds(waiting))
+    table.add_row("oldest waiting", "none" if waiting is None else FORMAT.seconds(waiting))
     table.add_row("today", f"{figures['succeeded_today']} read, {figures['pages_today']} pages")
     if figures["paused"] is not None:
         table.add_row("paused", figures["paused"])

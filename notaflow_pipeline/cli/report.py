@@ -15,13 +15,13 @@ from rich.text import Text
 from notaflow_pipeline import report_service
 from notaflow_pipeline.cli.context import open_database
 from notaflow_pipeline.cli.output import Json, app, print_json, say, screen
-from notaflow_pipeline.reporting.locale_format import Writing
+from notaflow_pipeline.reporting.locale_format import LocaleFormat
 from notaflow_pipeline.settings import SettingsError, load_settings
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from notaflow_pipeline.reporting.report_data import Figures
+    from notaflow_pipeline.reporting.report_data import ReportData
 
 DAYS = 30
 """How many days are shown when nobody says which."""
@@ -81,7 +81,7 @@ def _require_range(since: date, until: date) -> None:
         raise SettingsError(f"--from {since} --to {until} are more than ten years")
 
 
-def _as_json(figures: "Figures", html: Path | None) -> dict[str, Any]:
+def _as_json(figures: "ReportData", html: Path | None) -> dict[str, Any]:
     return {
         "from": figures.since,
         "to": figures.until,
@@ -93,7 +93,7 @@ def _as_json(figures: "Figures", html: Path | None) -> dict[str, Any]:
         "ocr_daily_failure_rate": _records(figures.failure_rate),
         "ocr_daily_failures_by_kind": _records(figures.failures_by_kind),
         "failing_documents": [asdict(one) for one in figures.failing_documents],
-        "unsure_documents": [asdict(one) for one in figures.unsure_documents],
+        "least_confident_documents": [asdict(one) for one in figures.least_confident_documents],
         "html": html,
     }
 
@@ -104,13 +104,13 @@ def _records(frame: "pd.DataFrame") -> Any:
     return json.loads(dated.to_json(orient="records", double_precision=15))
 
 
-def _tables(figures: "Figures") -> Sequence[Table]:
+def _tables(figures: "ReportData") -> Sequence[Table]:
     """Return what a person reads in a terminal; what comes from rows is text, never markup."""
     queue = _table("Queue now", "state", "documents")
     for state, count in asdict(figures.queue).items():
         if state != "oldest_waiting_seconds":
-            _add(queue, state.replace("_", " "), _WRITING.number(count))
-    _add(queue, "oldest waiting", _WRITING.seconds(figures.queue.oldest_waiting_seconds))
+            _add(queue, state.replace("_", " "), _FORMAT.number(count))
+    _add(queue, "oldest waiting", _FORMAT.seconds(figures.queue.oldest_waiting_seconds))
 
     figures_of_a_day = ("documents", "pages", "p50", "p95", "wait p50", "wait p95", "confidence", "coverage")
     read = _table("Performance", "day", "source", *figures_of_a_day)
@@ -118,22 +118,22 @@ def _tables(figures: "Figures") -> Sequence[Table]:
         durations = ("duration_seconds_p50", "duration_seconds_p95", "wait_seconds_p50", "wait_seconds_p95")
         _add(
             read,
-            *(row["day"], row["document_source"], _WRITING.number(row["documents"]), _WRITING.number(row["pages"])),
-            *(_WRITING.seconds(row[name]) for name in durations),
-            *(_WRITING.number(row["mean_confidence"], 1), _WRITING.percent(row["mean_coverage"])),
+            *(row["day"], row["document_source"], _FORMAT.number(row["documents"]), _FORMAT.number(row["pages"])),
+            *(_FORMAT.seconds(row[name]) for name in durations),
+            *(_FORMAT.number(row["mean_confidence"], 1), _FORMAT.percent(row["mean_coverage"])),
         )
 
     failed = _table(
         "Failure rate", "day", "source", "attempts", "failed", "stuck", "rate", "95 % interval", "exhausted"
     )
     for row in figures.failure_rate.to_dict("records"):
-        low, high = _WRITING.percent(row["failure_rate_low"]), _WRITING.percent(row["failure_rate_high"])
+        low, high = _FORMAT.percent(row["failure_rate_low"]), _FORMAT.percent(row["failure_rate_high"])
         counts = ("attempts", "attempts_failed", "attempts_stuck")
         _add(
             failed,
-            *(row["day"], row["document_source"], *(_WRITING.number(row[name]) for name in counts)),
-            *(_WRITING.percent(row["attempt_failure_rate"]), f"{low} to {high}"),
-            _WRITING.number(row["documents_exhausted"]),
+            *(row["day"], row["document_source"], *(_FORMAT.number(row[name]) for name in counts)),
+            *(_FORMAT.percent(row["attempt_failure_rate"]), f"{low} to {high}"),
+            _FORMAT.number(row["documents_exhausted"]),
         )
 
     kinds = _table("Failures by kind", "kind", "attempts", "documents")
@@ -148,8 +148,8 @@ def _tables(figures: "Figures") -> Sequence[Table]:
 
     since = figures.documents_since
     unsure = _table(f"Least confident documents since {since}", "document", "confidence", "coverage", "pages")
-    for other in figures.unsure_documents:
-        quality = (_WRITING.number(other.mean_confidence, 1), _WRITING.percent(other.coverage))
+    for other in figures.least_confident_documents:
+        quality = (_FORMAT.number(other.mean_confidence, 1), _FORMAT.percent(other.coverage))
         _add(unsure, other.document_number, *quality, other.pages)
     return [queue, *(table for table in (read, failed, kinds, failing, unsure) if table.row_count)]
 
@@ -167,4 +167,4 @@ def _add(table: Table, *cells: object) -> None:
     table.add_row(*(Text("" if cell is None else str(cell)) for cell in cells))
 
 
-_WRITING = Writing("en")
+_FORMAT = LocaleFormat("en")

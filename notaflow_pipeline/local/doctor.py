@@ -10,7 +10,7 @@ from pathlib import Path
 from psycopg import Connection
 from psycopg.rows import scalar_row
 
-from notaflow_pipeline.alerting.receivers import NOT_UNDERSTOOD, is_understood, read_receivers
+from notaflow_pipeline.alerting.receivers import UNSUPPORTED_URL, is_supported, parse_receivers
 from notaflow_pipeline.documents.failures import StorageMisconfigured, StorageUnavailable
 from notaflow_pipeline.documents.location import buckets_of
 from notaflow_pipeline.job_queue.claim_check import check_claim
@@ -89,10 +89,10 @@ def _existing(folder: Path) -> Path:
 def _alerts(settings: Settings) -> Finding:
     """Check the receivers of alerts; nothing is sent."""
     urls = settings.alert_urls
-    receivers = read_receivers(urls.get_secret_value() if urls else None)
-    wrong = [one.label for one in receivers if not is_understood(one)]
+    receivers = parse_receivers(urls.get_secret_value() if urls else None)
+    wrong = [one.label for one in receivers if not is_supported(one)]
     if wrong:
-        return Finding("alerts", ok=False, detail=f"{', '.join(wrong)}: {NOT_UNDERSTOOD}")
+        return Finding("alerts", ok=False, detail=f"{', '.join(wrong)}: {UNSUPPORTED_URL}")
     if not receivers:
         return Finding("alerts", ok=True, detail="no receiver: NOTAFLOW_ALERT_URLS is empty")
     labels = ", ".join(one.label for one in receivers)

@@ -53,14 +53,14 @@ class Drawing:
     """What a chart's layers depend on.
 
     Attributes:
-        said: the words of the language.
+        texts: the words of the language.
         unit: name of the unit in which durations are drawn.
         unit_seconds: its length.
         confidence: lowest and highest confidence on the axis.
         kinds: the kinds of failure that are drawn, and their words, the most frequent first.
     """
 
-    said: Mapping[str, str]
+    texts: Mapping[str, str]
     unit: str
     unit_seconds: int
     confidence: tuple[float, float]
@@ -74,7 +74,7 @@ def throughput(_drawing: Drawing) -> list[Spec]:
 
 def failure_rate(drawing: Drawing) -> list[Spec]:
     """Return the observed rate as a line above its interval."""
-    rate, interval = drawing.said["rate"], drawing.said["interval"]
+    rate, interval = drawing.texts["rate"], drawing.texts["interval"]
     colours = {"domain": [rate, interval], "range": [VERMILLION, ORANGE]}
     axis = {"format": ".1~%"}
     return [
@@ -113,7 +113,7 @@ def confidence(drawing: Drawing) -> list[Spec]:
 def attempts(drawing: Drawing) -> list[Spec]:
     """Return the attempts of each day, stacked by outcome."""
     fields = ["attempts_succeeded", "attempts_failed", "attempts_stuck"]
-    labels = [drawing.said[word] for word in ("succeeded", "attempts_failed", "attempts_stuck")]
+    labels = [drawing.texts[word] for word in ("succeeded", "attempts_failed", "attempts_stuck")]
     return [
         {
             "transform": [
@@ -150,22 +150,22 @@ def kinds(drawing: Drawing) -> list[Spec]:
                 "color": _nominal(labels, colours),
                 "order": {"field": "rank"},
                 "tooltip": [
-                    day_of_tooltip(drawing.said),
-                    {"field": "label", "type": "nominal", "title": drawing.said["kind"]},
-                    {"field": "attempts", "type": "quantitative", "title": drawing.said["attempts"], "format": ",.0f"},
+                    day_of_tooltip(drawing.texts),
+                    {"field": "label", "type": "nominal", "title": drawing.texts["kind"]},
+                    {"field": "attempts", "type": "quantitative", "title": drawing.texts["attempts"], "format": ",.0f"},
                 ],
             },
         }
     ]
 
 
-def day_of_tooltip(said: Mapping[str, str]) -> Spec:
+def day_of_tooltip(texts: Mapping[str, str]) -> Spec:
     """Return the first line of a tooltip."""
     return {
         "field": "day",
         "type": "temporal",
         "timeUnit": "utcyearmonthdate",
-        "title": said["day"],
+        "title": texts["day"],
         "format": "%Y-%m-%d",
     }
 
@@ -184,7 +184,7 @@ LAYERS: Mapping[str, Callable[[Drawing], list[Spec]]] = {
 
 def _percentiles(field: str, drawing: Drawing) -> list[Spec]:
     """Return both lines, and the band between them, in the drawing's unit."""
-    parts = {"p50": drawing.said["p50"], "p95": drawing.said["p95"]}
+    parts = {"p50": drawing.texts["p50"], "p95": drawing.texts["p95"]}
     colours = {"domain": list(parts.values()), "range": [BLUE, VERMILLION]}
     dashes = {"domain": list(parts.values()), "range": [[1, 0], [5, 3]]}
     axis = {"title": drawing.unit, "format": ",.1~f"}

@@ -18,9 +18,9 @@ from PIL import Image
 
 from notaflow_pipeline.reporting.chart_marks import KIND_COLOURS, LAYERS, OTHER_KINDS, Drawing, Spec, day_of_tooltip
 from notaflow_pipeline.reporting.daily import ALL
-from notaflow_pipeline.reporting.locale_format import Language, Writing, unit_of
-from notaflow_pipeline.reporting.report_data import Figures
-from notaflow_pipeline.reporting.translations import kind_in, words
+from notaflow_pipeline.reporting.locale_format import Language, LocaleFormat, unit_of
+from notaflow_pipeline.reporting.report_data import ReportData
+from notaflow_pipeline.reporting.translations import failure_kind_in, texts_in
 
 VEGA_LITE = "6.4"
 """The version of the language that the specifications are written in, and that is bundled into the page."""
@@ -40,7 +40,7 @@ class Column:
     """A figure of a day: its name in the data, its word, and how it is written."""
 
     name: str
-    word: str
+    label: str
     format: Format = "number"
 
 
@@ -74,7 +74,7 @@ CHART_COLUMNS: Mapping[str, Sequence[Column]] = {
 """The charts of days with the figures that they show, in tooltip and table; `kinds` has rows of another shape."""
 
 
-def daily_rows(figures: Figures) -> pd.DataFrame:
+def daily_rows(figures: ReportData) -> pd.DataFrame:
     """Return a row per day and source with every figure, days without any included, so that gaps are seen as gaps."""
     keys = ["day", "document_source"]
     known = figures.performance.merge(figures.failure_rate, on=keys, how="outer")
@@ -85,7 +85,7 @@ def daily_rows(figures: Figures) -> pd.DataFrame:
     return rows
 
 
-def data_sets(figures: Figures) -> dict[str, dict[str, list[Any]]]:
+def data_sets(figures: ReportData) -> dict[str, dict[str, list[Any]]]:
     """Return what the charts read, `days` and `kinds`, each as lists of JSON values by column."""
     rows = daily_rows(figures)
     names = dict.fromkeys(column.name for columns in CHART_COLUMNS.values() for column in columns)
@@ -111,17 +111,17 @@ def records(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def chart(name: str, figures: Figures, language: Language) -> Spec:
+def chart(name: str, figures: ReportData, language: Language) -> Spec:
     """Return one chart's specification, without its data."""
-    said = words(language)
+    texts = texts_in(language)
     drawing = _drawing(name, figures, language)
     layers = LAYERS[name](drawing)
     if name in CHART_COLUMNS:
         layers.append(_pointed_day(CHART_COLUMNS[name], drawing))
-    day, month = Writing(language).tick_days
+    day, month = LocaleFormat(language).tick_days
     return {
         "$schema": f"https://vega.github.io/schema/vega-lite/v{VEGA_LITE.partition('.')[0]}.json",
-        "description": f"{said[f'{name}_title']}. {said[f'{name}_text']}",
+        "description": f"{texts[f'{name}_title']}. {texts[f'{name}_text']}",
         "width": "container",
         "height": HEIGHT_PIXELS,
         "autosize": {"type": "fit-x", "contains": "padding"},
@@ -154,15 +154,15 @@ def chart(name: str, figures: Figures, language: Language) -> Spec:
     }
 
 
-def picture(name: str, figures: Figures, language: Language, *, width_pixels: int = 560) -> bytes:
+def picture(name: str, figures: ReportData, language: Language, *, width_pixels: int = 560) -> bytes:
     """Draw a chart here, without a browser, and return it as PNG."""
-    writing = Writing(language)
+    formats = LocaleFormat(language)
     data = {one: records(columns) for one, columns in data_sets(figures).items()}
     drawn = vl_convert.vegalite_to_png(
         chart(name, figures, language) | {"width": width_pixels, "datasets": data},
         vl_version=VEGA_LITE,
-        format_locale=writing.chart_numbers(),
-        time_format_locale=writing.chart_dates(),
+        format_locale=formats.chart_numbers(),
+        time_format_locale=formats.chart_dates(),
     )
     # as it comes it is a quarter of a megabyte; an octree keeps a chart's few colours, where the default mixes them
     small, image = io.BytesIO(), Image.open(io.BytesIO(drawn)).convert("RGB")
@@ -175,18 +175,18 @@ def milliseconds(day: date) -> int:
     return int(datetime.combine(day, time(), UTC).timestamp() * 1000)
 
 
-def _drawing(name: str, figures: Figures, language: Language) -> Drawing:
-    said = words(language)
+def _drawing(name: str, figures: ReportData, language: Language) -> Drawing:
+    texts = texts_in(language)
     durations = [column.name for column in CHART_COLUMNS.get(name, ()) if column.format == "seconds"]
     longest = figures.performance[durations].max().max() if durations else math.nan
     unit, unit_seconds = unit_of(0.0 if pd.isna(longest) else float(longest))
     kinds = [kind for kind, _, _ in figures.kinds()]
-    drawn = [(kind, kind_in(language, kind)) for kind in kinds[: len(KIND_COLOURS)]]
-    others = [(OTHER_KINDS, said["other"])] if len(kinds) > len(drawn) else []
-    return Drawing(said, Writing(language).unit(unit), unit_seconds, _confidence_axis(figures), [*drawn, *others])
+    drawn = [(kind, failure_kind_in(language, kind)) for kind in kinds[: len(KIND_COLOURS)]]
+    others = [(OTHER_KINDS, texts["other"])] if len(kinds) > len(drawn) else []
+    return Drawing(texts, LocaleFormat(language).unit(unit), unit_seconds, _confidence_axis(figures), [*drawn, *others])
 
 
-def _confidence_axis(figures: Figures) -> tuple[float, float]:
+def _confidence_axis(figures: ReportData) -> tuple[float, float]:
     known = figures.performance["mean_confidence"].dropna()
     if known.empty:
         return 0.0, 100.0
@@ -197,12 +197,12 @@ def _confidence_axis(figures: Figures) -> tuple[float, float]:
 
 def _pointed_day(columns: Sequence[Column], drawing: Drawing) -> Spec:
     """Return the invisible column of each day, which shows the day's figures wherever it is pointed at."""
-    written, tooltip = [], [day_of_tooltip(drawing.said)]
+    written, tooltip = [], [day_of_tooltip(drawing.texts)]
     for column in columns:
         in_unit = column.format == "seconds"
         value = f"datum.{column.name}" + (f" / {drawing.unit_seconds}" if in_unit else "")
         text = f"isValid(datum.{column.name}) ? format({value}, '{_D3_FORMATS[column.format]}') : '–'"
-        title = drawing.said[column.word] + (f" ({drawing.unit})" if in_unit else "")
+        title = drawing.texts[column.label] + (f" ({drawing.unit})" if in_unit else "")
         written.append({"calculate": text, "as": f"shown_{column.name}"})
         tooltip.append({"field": f"shown_{column.name}", "type": "nominal", "title": title})
     return {

@@ -107,7 +107,7 @@ def compute_day(
 def write_day(
     connection: Connection, day: date, *, timezone: str, low_confidence: float, low_coverage: float
 ) -> DailyTables:
-    """Write a day's tables and return them; what stood there before is gone, and writing twice changes nothing.
+    """Write a day's tables and return them; what stood there before is gone, and formats twice changes nothing.
 
     Arguments are those of `compute_day`.
 

@@ -15,7 +15,7 @@ from notaflow_pipeline.reporting.days import window_of
 GRACE = timedelta(hours=1)
 """How long after its end a day may be without tables that count all of it."""
 
-LAST_DAYS = 3
+DAYS_CHECKED = 3
 """So many days that ended are watched; a day that nobody counted for longer is known by then."""
 
 _LAST_ENDED = """
@@ -87,7 +87,7 @@ def days_due(connection: Connection, *, today: date, look_back_days: int, first:
         return cursor.execute(_DUE, arguments).fetchall()
 
 
-def has_news(connection: Connection, day: date, *, timezone: str) -> bool:
+def has_new_attempts(connection: Connection, day: date, *, timezone: str) -> bool:
     """Whether a day's tables are missing, or an attempt that they count has finished since they were computed."""
     window = window_of(day, timezone)
     arguments = {"day": day, "start": window.start, "end": window.end}
@@ -109,7 +109,7 @@ def days_missed(connection: Connection, *, first: date, timezone: str) -> list[d
         last = cursor.execute(_LAST_ENDED, {"grace": GRACE, "timezone": timezone}).fetchone()
         assert isinstance(last, date)  # noqa: S101 - it selects one
         today = last + timedelta(days=1)
-        due = days_due(connection, today=today, look_back_days=LAST_DAYS, first=first, timezone=timezone)
+        due = days_due(connection, today=today, look_back_days=DAYS_CHECKED, first=first, timezone=timezone)
         windows = [window_of(day, timezone) for day in due]
         return [
             one.day for one in windows if cursor.execute(_HAS_ATTEMPTS, {"start": one.start, "end": one.end}).fetchone()

@@ -20,16 +20,16 @@ from markupsafe import Markup
 
 from notaflow_pipeline.reporting.chart_marks import LAYERS
 from notaflow_pipeline.reporting.charts import HEIGHT_PIXELS, VEGA_LITE, chart, data_sets, milliseconds
-from notaflow_pipeline.reporting.locale_format import LANGUAGES, Language, Writing
-from notaflow_pipeline.reporting.report_data import Figures
+from notaflow_pipeline.reporting.locale_format import LANGUAGES, Language, LocaleFormat
+from notaflow_pipeline.reporting.report_data import ReportData
 from notaflow_pipeline.reporting.tables import (
     chart_tables,
     failing_documents,
+    least_confident_documents,
     queue_tiles,
     total_tiles,
-    unsure_documents,
 )
-from notaflow_pipeline.reporting.translations import words
+from notaflow_pipeline.reporting.translations import texts_in
 
 SPANS = (7, 30, 90, 365)
 """How many days a reader can look at, as far as the report has more."""
@@ -37,7 +37,7 @@ SPANS = (7, 30, 90, 365)
 _PACKAGE = "notaflow_pipeline.reporting"
 
 
-def render_page(figures: Figures, *, language: Language | None = None) -> str:
+def render_page(figures: ReportData, *, language: Language | None = None) -> str:
     """Return the report as an HTML page that needs no other file.
 
     Args:
@@ -92,32 +92,32 @@ def _umask() -> int:
     return current
 
 
-def _drawing(figures: Figures, language: Language) -> dict[str, Any]:
-    writing = Writing(language)
+def _drawing(figures: ReportData, language: Language) -> dict[str, Any]:
+    formats = LocaleFormat(language)
     return {
-        "title": words(language)["title"],
-        "numbers": writing.chart_numbers(),
-        "dates": writing.chart_dates(),
+        "title": texts_in(language)["title"],
+        "numbers": formats.chart_numbers(),
+        "dates": formats.chart_dates(),
         "charts": {name: chart(name, figures, language) for name in LAYERS},
     }
 
 
-def _edition(figures: Figures, language: Language) -> dict[str, Any]:
+def _edition(figures: ReportData, language: Language) -> dict[str, Any]:
     """Return what the template shows in one language."""
-    said, writing = words(language), Writing(language)
-    days = {"since": writing.day(figures.since), "until": writing.day(figures.until)}
+    texts, formats = texts_in(language), LocaleFormat(language)
+    days = {"since": formats.day(figures.since), "until": formats.day(figures.until)}
     return {
         "language": language,
-        "said": said,
-        "writing": writing,
-        "period": said["period"].format(**days),
-        "written": said["written"].format(
-            moment=writing.moment(figures.written_at, figures.timezone), timezone=figures.timezone
+        "texts": texts,
+        "formats": formats,
+        "period": texts["period"].format(**days),
+        "written": texts["written"].format(
+            moment=formats.moment(figures.written_at, figures.timezone), timezone=figures.timezone
         ),
         "queue": queue_tiles(figures, language),
         "totals": total_tiles(figures, language),
         "charts": chart_tables(figures, language),
-        "lists": [failing_documents(figures, language), unsure_documents(figures, language)],
+        "lists": [failing_documents(figures, language), least_confident_documents(figures, language)],
     }
 
 

@@ -30,7 +30,7 @@ def unit_of(seconds: float) -> tuple[str, int]:
 
 
 @dataclass(frozen=True)
-class Writing:
+class LocaleFormat:
     """The conventions of a language, French as in Canada; absent figures become a dash."""
 
     language: Language

@@ -135,7 +135,7 @@ class FailingDocument:
 
 
 @dataclass(frozen=True)
-class UnsureDocument:
+class LeastConfidentDocument:
     """A document whose text was recognised with little confidence (0 to 100), and its coverage (0 to 1)."""
 
     document_number: str
@@ -147,7 +147,7 @@ class UnsureDocument:
 
 
 @dataclass(frozen=True)
-class Figures:
+class ReportData:
     """Everything that a report says, from `since` to `until`, both included, days of `timezone`.
 
     The three frames have the columns of the daily tables, and a row wherever those have one.
@@ -162,7 +162,7 @@ class Figures:
     failure_rate: pd.DataFrame
     failures_by_kind: pd.DataFrame
     failing_documents: Sequence[FailingDocument]
-    unsure_documents: Sequence[UnsureDocument]
+    least_confident_documents: Sequence[LeastConfidentDocument]
 
     @property
     def sources(self) -> list[str]:
@@ -206,7 +206,7 @@ class Figures:
         return [(str(kind), int(attempts), int(documents)) for kind, attempts, documents in zip(*columns, strict=True)]
 
 
-def gather_figures(
+def read_report_data(
     connection: Connection,
     *,
     queue: QueueNow,
@@ -214,7 +214,7 @@ def gather_figures(
     until: date,
     timezone: str,
     documents: int = DOCUMENTS_SHOWN,
-) -> Figures:
+) -> ReportData:
     """Read what a report shows.
 
     Args:
@@ -234,12 +234,12 @@ def gather_figures(
     }
     with connection.cursor(row_factory=class_row(FailingDocument)) as cursor:
         failing = cursor.execute(_FAILING_DOCUMENTS, lists).fetchall()
-    with connection.cursor(row_factory=class_row(UnsureDocument)) as cursor:
+    with connection.cursor(row_factory=class_row(LeastConfidentDocument)) as cursor:
         unsure = cursor.execute(_UNSURE_DOCUMENTS, lists).fetchall()
     with connection.cursor(row_factory=scalar_row) as cursor:
         now = cursor.execute(_CLOCK).fetchone()
     assert isinstance(now, datetime)  # noqa: S101 - a clock always answers
-    return Figures(
+    return ReportData(
         since=since,
         until=until,
         timezone=timezone,
@@ -249,7 +249,7 @@ def gather_figures(
         failure_rate=_table(connection, _FAILURE_RATE, days),
         failures_by_kind=_table(connection, _FAILURES_BY_KIND, days),
         failing_documents=failing,
-        unsure_documents=unsure,
+        least_confident_documents=unsure,
     )
 
 

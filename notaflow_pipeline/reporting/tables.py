@@ -13,9 +13,9 @@ import pandas as pd
 from notaflow_pipeline.reporting.chart_marks import LAYERS
 from notaflow_pipeline.reporting.charts import CHART_COLUMNS, Column, daily_rows
 from notaflow_pipeline.reporting.daily import ALL
-from notaflow_pipeline.reporting.locale_format import Language, Writing
-from notaflow_pipeline.reporting.report_data import Figures
-from notaflow_pipeline.reporting.translations import kind_in, words
+from notaflow_pipeline.reporting.locale_format import Language, LocaleFormat
+from notaflow_pipeline.reporting.report_data import ReportData
+from notaflow_pipeline.reporting.translations import failure_kind_in, texts_in
 
 
 @dataclass(frozen=True)
@@ -39,61 +39,63 @@ class Table:
     rows: Sequence[Sequence[str]]
 
 
-def queue_tiles(figures: Figures, language: Language) -> list[Tile]:
+def queue_tiles(figures: ReportData, language: Language) -> list[Tile]:
     """Return the queue as it is now."""
-    said, writing, queue = words(language), Writing(language), figures.queue
+    texts, formats, queue = texts_in(language), LocaleFormat(language), figures.queue
     tiles = [
         Tile(
-            said[state],
-            writing.number(getattr(queue, state)),
-            said[f"{state}_note"],
+            texts[state],
+            formats.number(getattr(queue, state)),
+            texts[f"{state}_note"],
             alarming=state in {"stuck", "exhausted"} and getattr(queue, state) > 0,
         )
         for state in ("ready", "active", "stuck", "backing_off", "exhausted", "done")
     ]
     oldest = queue.oldest_waiting_seconds
-    waiting = said["nothing_waits"] if oldest is None else said["oldest_note"]
-    return [*tiles, Tile(said["oldest"], writing.seconds(oldest), waiting)]
+    waiting = texts["nothing_waits"] if oldest is None else texts["oldest_note"]
+    return [*tiles, Tile(texts["oldest"], formats.seconds(oldest), waiting)]
 
 
-def total_tiles(figures: Figures, language: Language) -> list[Tile]:
+def total_tiles(figures: ReportData, language: Language) -> list[Tile]:
     """Return the sums of the range."""
-    said, writing, totals = words(language), Writing(language), figures.totals()
-    written = {name: writing.number(value) for name, value in totals.items()}
+    texts, formats, totals = texts_in(language), LocaleFormat(language), figures.totals()
+    written = {name: formats.number(value) for name, value in totals.items()}
     return [
-        Tile(said["documents_read"], written["documents"], said["documents_read_note"].format(pages=written["pages"])),
         Tile(
-            said["failed_attempts"],
-            writing.percent(totals["attempt_failure_rate"]),
-            _failed_note(said, writing, totals),
-        ),
-        Tile(said["given_up"], written["documents_exhausted"], said["given_up_note"]),
-        Tile(
-            said["confidence"],
-            writing.number(totals["mean_confidence"], 1),
-            said["confidence_note"].format(low=written["low_confidence_documents"]),
+            texts["documents_read"], written["documents"], texts["documents_read_note"].format(pages=written["pages"])
         ),
         Tile(
-            said["coverage"],
-            writing.percent(totals["mean_coverage"]),
-            said["coverage_note"].format(low=written["low_coverage_documents"]),
+            texts["failed_attempts"],
+            formats.percent(totals["attempt_failure_rate"]),
+            _failed_note(texts, formats, totals),
+        ),
+        Tile(texts["given_up"], written["documents_exhausted"], texts["given_up_note"]),
+        Tile(
+            texts["confidence"],
+            formats.number(totals["mean_confidence"], 1),
+            texts["confidence_note"].format(low=written["low_confidence_documents"]),
+        ),
+        Tile(
+            texts["coverage"],
+            formats.percent(totals["mean_coverage"]),
+            texts["coverage_note"].format(low=written["low_coverage_documents"]),
         ),
     ]
 
 
-def _failed_note(said: Mapping[str, str], writing: Writing, totals: Mapping[str, float | None]) -> str:
+def _failed_note(texts: Mapping[str, str], formats: LocaleFormat, totals: Mapping[str, float | None]) -> str:
     """Return what the rate rests on, with its interval: a few attempts say little."""
     if not totals["attempts"]:
-        return said["no_attempts_note"]
-    return said["failed_attempts_note"].format(
-        failed=writing.number(totals["attempts_failed"]),
-        attempts=writing.number(totals["attempts"]),
-        low=writing.percent(totals["failure_rate_low"]),
-        high=writing.percent(totals["failure_rate_high"]),
+        return texts["no_attempts_note"]
+    return texts["failed_attempts_note"].format(
+        failed=formats.number(totals["attempts_failed"]),
+        attempts=formats.number(totals["attempts"]),
+        low=formats.percent(totals["failure_rate_low"]),
+        high=formats.percent(totals["failure_rate_high"]),
     )
 
 
-def chart_tables(figures: Figures, language: Language) -> list[Table]:
+def chart_tables(figures: ReportData, language: Language) -> list[Table]:
     """Return the charts with their figures as tables; none when no attempt ended in the range."""
     totals = figures.totals()
     if not (totals["attempts"] or totals["documents"]):
@@ -107,83 +109,83 @@ def chart_tables(figures: Figures, language: Language) -> list[Table]:
 
 
 def _days_table(name: str, days: pd.DataFrame, language: Language) -> Table:
-    said, writing, columns = words(language), Writing(language), CHART_COLUMNS[name]
+    texts, formats, columns = texts_in(language), LocaleFormat(language), CHART_COLUMNS[name]
     values = [
-        [writing.day(row["day"]), *(_write(row[column.name], column, writing) for column in columns)]
+        [formats.day(row["day"]), *(_write(row[column.name], column, formats) for column in columns)]
         for row in days.to_dict("records")
     ]
-    titles = [said["day"], *(said[column.word] for column in columns)]
-    return Table(name, said[f"{name}_title"], said[f"{name}_text"], titles, values)
+    titles = [texts["day"], *(texts[column.label] for column in columns)]
+    return Table(name, texts[f"{name}_title"], texts[f"{name}_text"], titles, values)
 
 
-def _kinds_table(figures: Figures, language: Language) -> Table:
-    said, writing, kinds = words(language), Writing(language), figures.kinds()
+def _kinds_table(figures: ReportData, language: Language) -> Table:
+    texts, formats, kinds = texts_in(language), LocaleFormat(language), figures.kinds()
     total = sum(attempts for _, attempts, _ in kinds)
     values = [
         [
-            kind_in(language, kind),
-            writing.number(attempts),
-            writing.percent(attempts / total),
-            writing.number(documents),
+            failure_kind_in(language, kind),
+            formats.number(attempts),
+            formats.percent(attempts / total),
+            formats.number(documents),
         ]
         for kind, attempts, documents in kinds
     ]
-    titles = [said["kind"], said["attempts"], said["share"], said["documents"]]
-    return Table("kinds", said["kinds_title"], said["kinds_text"], titles, values)
+    titles = [texts["kind"], texts["attempts"], texts["share"], texts["documents"]]
+    return Table("kinds", texts["kinds_title"], texts["kinds_text"], titles, values)
 
 
-def _write(value: float, column: Column, writing: Writing) -> str:
+def _write(value: float, column: Column, formats: LocaleFormat) -> str:
     match column.format:
         case "percent":
-            return writing.percent(value)
+            return formats.percent(value)
         case "seconds":
-            return writing.seconds(value)
+            return formats.seconds(value)
         case "decimal":
-            return writing.number(value, 1)
+            return formats.number(value, 1)
         case "number":
-            return writing.number(value)
+            return formats.number(value)
 
 
-def failing_documents(figures: Figures, language: Language) -> Table:
+def failing_documents(figures: ReportData, language: Language) -> Table:
     """Return the documents whose attempts failed most often."""
-    said, writing = words(language), Writing(language)
+    texts, formats = texts_in(language), LocaleFormat(language)
     rows = [
         [
             one.document_number,
-            writing.number(one.failures),
-            kind_in(language, one.failure_kind),
-            said[f"state_{one.state}"],
+            formats.number(one.failures),
+            failure_kind_in(language, one.failure_kind),
+            texts[f"state_{one.state}"],
             _day(one.last_failed_at, figures),
         ]
         for one in figures.failing_documents
     ]
-    titles = [said[name] for name in ("number", "failures", "last_kind", "state", "last_failed")]
-    return Table("failing", said["failing_title"], _since(figures, language, rows, "none_failing"), titles, rows)
+    titles = [texts[name] for name in ("number", "failures", "last_kind", "state", "last_failed")]
+    return Table("failing", texts["failing_title"], _since(figures, language, rows, "none_failing"), titles, rows)
 
 
-def unsure_documents(figures: Figures, language: Language) -> Table:
+def least_confident_documents(figures: ReportData, language: Language) -> Table:
     """Return the documents whose text is least certain."""
-    said, writing = words(language), Writing(language)
+    texts, formats = texts_in(language), LocaleFormat(language)
     rows = [
         [
             one.document_number,
-            writing.number(one.mean_confidence, 1),
-            writing.percent(one.coverage),
-            writing.number(one.pages),
+            formats.number(one.mean_confidence, 1),
+            formats.percent(one.coverage),
+            formats.number(one.pages),
             _day(one.read_at, figures),
         ]
-        for one in figures.unsure_documents
+        for one in figures.least_confident_documents
     ]
-    titles = [said[name] for name in ("number", "mean_confidence", "mean_coverage", "pages", "read_at")]
-    return Table("unsure", said["unsure_title"], _since(figures, language, rows, "none_unsure"), titles, rows)
+    titles = [texts[name] for name in ("number", "mean_confidence", "mean_coverage", "pages", "read_at")]
+    return Table("unsure", texts["unsure_title"], _since(figures, language, rows, "none_unsure"), titles, rows)
 
 
-def _day(moment: datetime, figures: Figures) -> str:
+def _day(moment: datetime, figures: ReportData) -> str:
     """Write a day as narrowly as both languages do."""
     return moment.astimezone(ZoneInfo(figures.timezone)).date().isoformat()
 
 
-def _since(figures: Figures, language: Language, rows: Sequence[object], none: str) -> str:
-    said, writing = words(language), Writing(language)
-    since = said["documents_since"].format(since=writing.day(figures.documents_since))
-    return since if rows else f"{since} {said[none]}"
+def _since(figures: ReportData, language: Language, rows: Sequence[object], none: str) -> str:
+    texts, formats = texts_in(language), LocaleFormat(language)
+    since = texts["documents_since"].format(since=formats.day(figures.documents_since))
+    return since if rows else f"{since} {texts[none]}"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notaflow_pipeline.alerting.conditions import ConditionState, MessageKind, Observation, is_reminder_due, observe
+from notaflow_pipeline.alerting.conditions import ConditionState, MessageKind, Observation, is_reminder_due, next_state
 
 NOON = datetime(2026, 3, 8, 12, tzinfo=UTC)
 LATER = NOON + timedelta(days=1)
@@ -20,7 +20,7 @@ def after(*observations: Observation, now: datetime = LATER) -> tuple[ConditionS
     state: ConditionState | None = None
     kinds = []
     for one in observations:
-        state, kind = observe(state, one, now=now)
+        state, kind = next_state(state, one, now=now)
         kinds += [kind] if kind else []
     return state, kinds
 
@@ -49,9 +49,9 @@ def test_old_failure_that_appears_after_a_success_alarms_nobody() -> None:
 
 def test_clock_that_runs_ahead_does_not_silence_what_comes_later() -> None:
     ahead = replace(seen(True), observed_at=NOON + timedelta(days=400))
-    state, kind = observe(None, ahead, now=NOON)
+    state, kind = next_state(None, ahead, now=NOON)
     assert kind is MessageKind.START
-    _, kind = observe(state, seen(False, 1), now=NOON + timedelta(minutes=1))
+    _, kind = next_state(state, seen(False, 1), now=NOON + timedelta(minutes=1))
     assert kind is MessageKind.END
 
 

@@ -11,11 +11,11 @@ from psycopg import Connection
 
 from notaflow_pipeline.alerting import outbox, thresholds
 from notaflow_pipeline.alerting.conditions import MessageKind, Observation
-from notaflow_pipeline.alerting.delivery import PERHAPS_AGAIN, Delivered, deliver
+from notaflow_pipeline.alerting.delivery import POSSIBLE_DUPLICATE, DeliveryResult, deliver
 from notaflow_pipeline.alerting.messages import Text
 from notaflow_pipeline.alerting.receivers import Receiver, send
 from notaflow_pipeline.alerting.thresholds import Share
-from notaflow_pipeline_tests.alerting.receivers import Webhook, smtp_server, webhook
+from notaflow_pipeline_tests.alerting.receiver_servers import Webhook, smtp_server, webhook
 from notaflow_pipeline_tests.testing.ports import free_port
 
 ZONE = "America/Toronto"
@@ -48,10 +48,10 @@ def seen(minute: float, *, failing: bool = True, name: str = "rate") -> Observat
 
 
 def record(connection: Connection, *observations: Observation) -> list[MessageKind]:
-    return outbox.record(connection, observations, timezone=ZONE)
+    return outbox.record_observations(connection, observations, timezone=ZONE)
 
 
-def send_all(connect: Connect, *receivers: Receiver, base_seconds: float = 0) -> Delivered:
+def send_all(connect: Connect, *receivers: Receiver, base_seconds: float = 0) -> DeliveryResult:
     return deliver(connect, receivers, budget_seconds=20, send_seconds=5, base_seconds=base_seconds)
 
 
@@ -63,17 +63,17 @@ def test_start_reminder_and_end_arrive_once_with_figures_threshold_day_and_link(
     connection: Connection, connect: Connect, hook: Webhook
 ) -> None:
     receiver = Receiver(hook.url)
-    outbox.enrol(connection, [receiver])
+    outbox.register_receivers(connection, [receiver])
     for minute in range(3):
         record(connection, seen(minute))
         send_all(connect, receiver)
-    assert outbox.remind(connection, every=timedelta(days=1), timezone=ZONE) == 0
-    assert outbox.remind(connection, every=timedelta(0), timezone=ZONE) == 1
+    assert outbox.add_reminders(connection, every=timedelta(days=1), timezone=ZONE) == 0
+    assert outbox.add_reminders(connection, every=timedelta(0), timezone=ZONE) == 1
     send_all(connect, receiver)
     record(connection, seen(9, failing=False))
-    assert send_all(connect, receiver) == Delivered(1, ())
-    assert send_all(connect, receiver) == Delivered(0, ())
-    assert outbox.remind(connection, every=timedelta(0), timezone=ZONE) == 0
+    assert send_all(connect, receiver) == DeliveryResult(1, ())
+    assert send_all(connect, receiver) == DeliveryResult(0, ())
+    assert outbox.add_reminders(connection, every=timedelta(0), timezone=ZONE) == 0
     assert hook.titles == [
         "NotaFlow: check rate of daily fails",
         "NotaFlow: check rate of daily still fails",
@@ -92,14 +92,16 @@ def test_rate_that_has_too_little_data_to_be_judged_is_not_called_well(
     connection: Connection, connect: Connect, hook: Webhook
 ) -> None:
     receiver = Receiver(hook.url)
-    outbox.enrol(connection, [receiver])
+    outbox.register_receivers(connection, [receiver])
     friday = date(2026, 3, 6)
     bad, empty = (
-        thresholds.judge_share(days, today, what="attempts", threshold=0.2, minimum=10, advice="Look at the storage.")
+        thresholds.evaluate_share(
+            days, today, what="attempts", threshold=0.2, minimum=10, advice="Look at the storage."
+        )
         for days, today in (([Share(friday, 90, 100)], friday), ([], friday + timedelta(days=2)))
     )
-    for minute, verdict in enumerate((bad, empty)):
-        record(connection, replace(seen(minute), failing=verdict.alarming, sentence=verdict.sentence))
+    for minute, evaluation in enumerate((bad, empty)):
+        record(connection, replace(seen(minute), failing=evaluation.alarming, sentence=evaluation.sentence))
     send_all(connect, receiver)
     assert hook.titles == ["NotaFlow: check rate of daily fails", "NotaFlow: check rate of daily no longer fails"]
     assert hook.messages[1]["message"].startswith("Not enough data: 0 attempts today or yesterday")
@@ -110,11 +112,11 @@ def test_receiver_that_was_down_gets_everything_once_and_in_order_and_no_stale_r
     connection: Connection, connect: Connect, hook: Webhook
 ) -> None:
     receiver = Receiver(hook.url)
-    outbox.enrol(connection, [receiver])
+    outbox.register_receivers(connection, [receiver])
     hook.accepts = False
     record(connection, seen(1))
     for _ in range(3):
-        outbox.remind(connection, every=timedelta(0), timezone=ZONE)
+        outbox.add_reminders(connection, every=timedelta(0), timezone=ZONE)
         problems = send_all(connect, receiver).problems
         assert len(problems) == 1
     record(connection, seen(2, name="other"), seen(3, failing=False))
@@ -123,7 +125,7 @@ def test_receiver_that_was_down_gets_everything_once_and_in_order_and_no_stale_r
     assert (state.failures, state.waiting) == (4, 3)
     assert state.last_error
     hook.accepts = True
-    assert send_all(connect, receiver) == Delivered(3, ())
+    assert send_all(connect, receiver) == DeliveryResult(3, ())
     assert hook.titles == [
         "NotaFlow: check rate of daily fails",
         "NotaFlow: check other of daily fails",
@@ -137,7 +139,7 @@ def test_receiver_that_failed_is_left_alone_for_a_while(
     connection: Connection, connect: Connect, hook: Webhook
 ) -> None:
     receiver = Receiver(hook.url)
-    outbox.enrol(connection, [receiver])
+    outbox.register_receivers(connection, [receiver])
     hook.accepts = False
     record(connection, seen(1))
     for _ in range(3):
@@ -155,7 +157,7 @@ def test_receivers_that_are_wrong_down_or_hanging_hold_up_no_other(
             Receiver(f"mailto://u:p@127.0.0.1:{box.port}?from=ocr@notaflow.test&to=clerk@notaflow.test"),
         ]
         bad = [Receiver("nonsense://x"), Receiver(f"json://127.0.0.1:{free_port()}/"), Receiver(hanging.url)]
-        outbox.enrol(connection, [*bad, *good])
+        outbox.register_receivers(connection, [*bad, *good])
         record(connection, seen(1), seen(2, name="other"))
         done = deliver(connect, [*bad, *good], budget_seconds=30, send_seconds=8)
         assert len(done.problems) == 3
@@ -168,28 +170,28 @@ def test_sender_killed_between_sending_and_noting_sends_once_more_with_the_same_
     connection: Connection, connect: Connect, hook: Webhook
 ) -> None:
     receiver = Receiver(hook.url)
-    outbox.enrol(connection, [receiver])
+    outbox.register_receivers(connection, [receiver])
     record(connection, seen(1), seen(2, failing=False))
-    delivery = outbox.take(connection, receiver, lease=timedelta(minutes=1))
+    delivery = outbox.claim_delivery(connection, receiver, lease=timedelta(minutes=1))
     assert delivery is not None
     send(receiver, Text(delivery.subject, delivery.body), uid=delivery.uid)
     # and here it dies: while its claim holds nothing goes out, not even what comes after
-    assert send_all(connect, receiver) == Delivered(0, ())
+    assert send_all(connect, receiver) == DeliveryResult(0, ())
     connection.execute(
         "UPDATE ocr_alert_delivery SET claimed_until = clock_timestamp() WHERE claimed_until IS NOT NULL"
     )
-    assert send_all(connect, receiver) == Delivered(2, ())
+    assert send_all(connect, receiver) == DeliveryResult(2, ())
     first, again, end = hook.messages
     assert first["title"] == again["title"]
     assert first["headers"]["Idempotency-Key"] == again["headers"]["Idempotency-Key"]
-    assert PERHAPS_AGAIN in again["message"]
-    assert PERHAPS_AGAIN not in first["message"] + end["message"]
-    assert send_all(connect, receiver) == Delivered(0, ())
+    assert POSSIBLE_DUPLICATE in again["message"]
+    assert POSSIBLE_DUPLICATE not in first["message"] + end["message"]
+    assert send_all(connect, receiver) == DeliveryResult(0, ())
 
 
 def test_two_senders_at_once_send_nothing_twice(connection: Connection, connect: Connect, hook: Webhook) -> None:
     receiver = Receiver(hook.url)
-    outbox.enrol(connection, [receiver])
+    outbox.register_receivers(connection, [receiver])
     record(connection, *(seen(1, name=str(number)) for number in range(20)))
     # the same receiver twice: two threads with two connections
     assert deliver(connect, [receiver, receiver, receiver], budget_seconds=20).problems == ()
@@ -203,10 +205,10 @@ def test_message_that_a_receiver_never_takes_does_not_hold_up_the_rest(
     connection: Connection, connect: Connect, hook: Webhook
 ) -> None:
     receiver = Receiver(hook.url)
-    outbox.enrol(connection, [receiver])
+    outbox.register_receivers(connection, [receiver])
     hook.refuses = "poison"
     record(connection, seen(1, name="poison"), seen(2, name="good"))
-    for _ in range(outbox.PATIENT_ATTEMPTS):
+    for _ in range(outbox.MAX_BLOCKING_ATTEMPTS):
         assert send_all(connect, receiver).messages == 0
     assert send_all(connect, receiver).messages == 1
     assert hook.titles == ["NotaFlow: check good of daily fails"]
@@ -219,8 +221,8 @@ def test_new_receiver_hears_what_is_open_and_nothing_that_is_over(
 ) -> None:
     record(connection, seen(1, name="over"), seen(2, name="over", failing=False), seen(3, name="open"))
     receiver = Receiver(hook.url)
-    outbox.enrol(connection, [receiver])
-    outbox.enrol(connection, [receiver])
+    outbox.register_receivers(connection, [receiver])
+    outbox.register_receivers(connection, [receiver])
     send_all(connect, receiver)
     assert hook.titles == ["NotaFlow: check open of daily fails"]
 
@@ -229,19 +231,19 @@ def test_receiver_with_a_new_password_gets_what_waited_for_the_old_one(
     connection: Connection, connect: Connect, hook: Webhook
 ) -> None:
     old, other = Receiver(f"json://u:wrong@127.0.0.1:{hook.port}/"), Receiver(hook.url)
-    outbox.enrol(connection, [old, other])
+    outbox.register_receivers(connection, [old, other])
     record(connection, seen(1), seen(2, failing=False))
     send_all(connect, other)
     assert len(hook.messages) == 2
     new = Receiver(f"json://u:right@127.0.0.1:{hook.port}/")
-    outbox.enrol(connection, [new, other])
+    outbox.register_receivers(connection, [new, other])
     assert waiting(connection) == 2, "somebody else may still be configured with the old one"
     connection.execute(
         "UPDATE ocr_alert_receiver SET configured_at = configured_at - interval '1 hour', "
         "enrolled_at = enrolled_at - interval '1 hour' WHERE receiver = %s",
         [old.key],
     )
-    outbox.enrol(connection, [new, other])
+    outbox.register_receivers(connection, [new, other])
     send_all(connect, new, other)
     assert len(hook.messages) == 4
     assert {one.receiver for one in outbox.receiver_states(connection)} == {new.key, other.key}
@@ -254,18 +256,18 @@ def test_events_and_their_messages_and_the_position_are_one_transaction(
         dying.execute("CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'power cut'; END $$")
         dying.execute("CREATE TRIGGER die BEFORE INSERT ON ocr_alert_position FOR EACH ROW EXECUTE FUNCTION die()")
         with pytest.raises(psycopg.errors.RaiseException):
-            outbox.record(dying, [seen(1)], timezone=ZONE, positions={"dagster": 7})
+            outbox.record_observations(dying, [seen(1)], timezone=ZONE, positions={"dagster": 7})
         dying.execute("DROP TRIGGER die ON ocr_alert_position")
     assert outbox.open_conditions(connection) == []
     assert outbox.read_position(connection) == {}
-    outbox.record(connection, [seen(1)], timezone=ZONE, positions={"dagster": 7})
+    outbox.record_observations(connection, [seen(1)], timezone=ZONE, positions={"dagster": 7})
     assert outbox.read_position(connection) == {"dagster": 7}
     assert len(outbox.open_conditions(connection)) == 1
 
 
 def test_condition_that_nothing_observes_any_more_can_be_forgotten(connection: Connection) -> None:
     record(connection, seen(1))
-    assert outbox.forget(connection, "check:daily:rate")
-    assert not outbox.forget(connection, "check:daily:rate")
+    assert outbox.close_condition(connection, "check:daily:rate")
+    assert not outbox.close_condition(connection, "check:daily:rate")
     assert outbox.open_conditions(connection) == []
     assert record(connection, seen(2)) == [MessageKind.START]

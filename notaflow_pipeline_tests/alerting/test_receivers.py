@@ -6,9 +6,9 @@ import logging
 import pytest
 
 from notaflow_pipeline.alerting import receivers
-from notaflow_pipeline.alerting.messages import Text, compose_test
-from notaflow_pipeline.alerting.receivers import Receiver, read_receivers, send
-from notaflow_pipeline_tests.alerting.receivers import smtp_server, webhook
+from notaflow_pipeline.alerting.messages import Text, compose_test_message
+from notaflow_pipeline.alerting.receivers import Receiver, parse_receivers, send
+from notaflow_pipeline_tests.alerting.receiver_servers import smtp_server, webhook
 from notaflow_pipeline_tests.testing.ports import free_port
 
 UID = "7d5f7a7e-0000-4000-8000-000000000000"
@@ -19,16 +19,16 @@ SECRETS = (SECRET, "sekret-header", "sekret-query", "sekret-user", "sekret-path"
 
 def test_urls_are_separated_by_white_space_or_commas_and_keep_their_own_commas() -> None:
     text = " json://a/x,\n mailto://u:p@b?to=c@d.e,f@g.h  slack://t/o/k,json://a/x,"
-    urls = [one.url for one in read_receivers(text)]
+    urls = [one.url for one in parse_receivers(text)]
     assert urls == ["json://a/x", "mailto://u:p@b?to=c@d.e,f@g.h", "slack://t/o/k"]
-    assert read_receivers(None) == read_receivers("  ") == ()
+    assert parse_receivers(None) == parse_receivers("  ") == ()
 
 
 def test_webhook_gets_the_message_its_id_and_whether_it_is_bad_news() -> None:
     with webhook() as hook:
         receiver = Receiver(f"json://{SECRETS[3]}:{SECRET}@127.0.0.1:{hook.port}/{SECRETS[4]}?+X-Token={SECRETS[1]}")
         assert send(receiver, TEXT, uid=UID).outcome == "delivered"
-        assert send(receiver, compose_test("http://ui"), uid=UID, failing=False).outcome == "delivered"
+        assert send(receiver, compose_test_message("http://ui"), uid=UID, failing=False).outcome == "delivered"
     first, second = hook.messages
     assert first["title"] == TEXT.subject
     assert first["message"] == f"{TEXT.body}\n\nmessage: {UID}"
@@ -110,9 +110,9 @@ def test_receiver_that_hangs_is_waited_for_no_longer_than_told() -> None:
 
 
 def test_url_that_apprise_does_not_know_is_known_before_anything_is_sent() -> None:
-    assert receivers.is_understood(Receiver("json://127.0.0.1/"))
+    assert receivers.is_supported(Receiver("json://127.0.0.1/"))
     for wrong in ("nothing://x", "slack://x", "json://[::bad", "clerk@example.org"):
-        assert not receivers.is_understood(Receiver(wrong)), wrong
+        assert not receivers.is_supported(Receiver(wrong)), wrong
 
 
 def test_same_url_is_the_same_receiver_and_another_password_another() -> None:

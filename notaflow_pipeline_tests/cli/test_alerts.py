@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.alerting.database_outage import FILE, tell_without_database
-from notaflow_pipeline.alerting.delivery import PERHAPS_AGAIN
+from notaflow_pipeline.alerting.database_outage import FILE, report_outage
+from notaflow_pipeline.alerting.delivery import POSSIBLE_DUPLICATE
 from notaflow_pipeline.alerting.receivers import Receiver
 from notaflow_pipeline.cli.alerts import _look
 from notaflow_pipeline.job_queue.database import sessions
 from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
 from notaflow_pipeline.settings import Settings
-from notaflow_pipeline_tests.alerting.receivers import smtp_server, webhook
+from notaflow_pipeline_tests.alerting.receiver_servers import smtp_server, webhook
 from notaflow_pipeline_tests.cli import Terminal, open_terminal
 from notaflow_pipeline_tests.faults.proxy import proxy_before
 from notaflow_pipeline_tests.job_queue.conftest import add_document, ago
@@ -138,7 +138,7 @@ def test_server_that_falls_silent_ends_the_look_like_one_that_is_gone(
 
 def test_death_between_sending_and_writing_leads_to_the_same_id_for_an_absent_database(tmp_path: Path) -> None:
     def tell(now: datetime) -> list[str]:
-        return tell_without_database(
+        return report_outage(
             tmp_path,
             (Receiver(hook.url),),
             error="gone",
@@ -194,4 +194,4 @@ def test_process_killed_between_sending_and_noting_leads_to_one_more_message_wit
             terminal.run("alert", "--check", NOTAFLOW_ALERT_URLS=hook.url)
         first, again = hook.messages
         assert first["headers"]["Idempotency-Key"] == again["headers"]["Idempotency-Key"]
-        assert PERHAPS_AGAIN in again["message"]
+        assert POSSIBLE_DUPLICATE in again["message"]

@@ -11,7 +11,7 @@ from psycopg import Connection
 
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.cli import Terminal, open_terminal
-from notaflow_pipeline_tests.reporting import history
+from notaflow_pipeline_tests.reporting import daily_table_rows
 
 UNTIL = date(2026, 11, 22)
 
@@ -23,10 +23,10 @@ def terminal(tmp_path: Path, database_url: str) -> Terminal:
 
 
 def test_people_get_tables_in_which_rows_are_no_markup(terminal: Terminal, connection: Connection) -> None:
-    history.add_day(connection, UNTIL, read=1234, failed=30, stuck=2)
-    history.add_day(connection, UNTIL - timedelta(days=1), read=0, failed=0)
-    document = history.add_document(connection, "[red]1 358-176[/red]", status_id=3, attempts=3)
-    history.add_attempt(connection, document, UNTIL, "failed", kind="[b]odd")
+    daily_table_rows.add_day(connection, UNTIL, read=1234, failed=30, stuck=2)
+    daily_table_rows.add_day(connection, UNTIL - timedelta(days=1), read=0, failed=0)
+    document = daily_table_rows.add_document(connection, "[red]1 358-176[/red]", status_id=3, attempts=3)
+    daily_table_rows.add_attempt(connection, document, UNTIL, "failed", kind="[b]odd")
     done = terminal.run("report", "--from", "2026-11-20", "--to", "2026-11-22", COLUMNS="120")
     assert (done.returncode, done.stderr) == (0, "")
     rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in done.stdout.splitlines() if "│" in line]
@@ -46,7 +46,7 @@ def test_commands_start_without_what_only_reports_and_ocr_need() -> None:
 
 
 def test_narrow_terminal_shows_whole_days_and_all_digits(terminal: Terminal, connection: Connection) -> None:
-    history.add_day(connection, UNTIL, read=1234, failed=30)
+    daily_table_rows.add_day(connection, UNTIL, read=1234, failed=30)
     connection.execute("UPDATE ocr_daily_performance SET mean_coverage = 0.875, mean_confidence = 91.5")
     printed = terminal.run("report", "--from", "2026-11-22", "--to", "2026-11-22", COLUMNS="80").stdout
     assert "…" not in printed
@@ -56,8 +56,8 @@ def test_narrow_terminal_shows_whole_days_and_all_digits(terminal: Terminal, con
 
 
 def test_scripts_get_the_tables_with_their_own_columns(terminal: Terminal, connection: Connection) -> None:
-    history.add_day(connection, UNTIL, read=40, failed=4)
-    history.add_day(connection, UNTIL - timedelta(days=1), read=0, failed=0)
+    daily_table_rows.add_day(connection, UNTIL, read=40, failed=4)
+    daily_table_rows.add_day(connection, UNTIL - timedelta(days=1), read=0, failed=0)
     (printed,) = terminal.json("report", "--from", "2026-11-21", "--to", "2026-11-22")
     assert (printed["from"], printed["to"], printed["html"]) == ("2026-11-21", "2026-11-22", None)
     for table in ("ocr_daily_performance", "ocr_daily_failure_rate", "ocr_daily_failures_by_kind"):
@@ -82,7 +82,7 @@ def test_without_a_range_it_is_the_last_thirty_days_of_the_zone(terminal: Termin
 
 
 def test_page_is_written_in_the_language_that_was_asked_for(terminal: Terminal, connection: Connection) -> None:
-    history.add_day(connection, UNTIL, read=40, failed=4)
+    daily_table_rows.add_day(connection, UNTIL, read=40, failed=4)
     target = terminal.folder / "new" / "report.html"
     done = terminal.run(
         "report", "--from", "2026-11-01", "--to", "2026-11-22", "--html", str(target), "--language", "en"

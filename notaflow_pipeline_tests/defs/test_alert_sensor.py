@@ -19,7 +19,7 @@ from notaflow_pipeline.defs.sensors import alert_events
 from notaflow_pipeline.defs.sensors.alerts import STREAM
 from notaflow_pipeline.defs.sensors.health import REPORT_INTERVAL_SECONDS, results_to_report
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
-from notaflow_pipeline_tests.alerting.receivers import Webhook, webhook
+from notaflow_pipeline_tests.alerting.receiver_servers import Webhook, webhook
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, defs
 
 pytestmark = [

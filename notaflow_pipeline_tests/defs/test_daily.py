@@ -14,7 +14,7 @@ from notaflow_pipeline.defs.schedules.daily_tables import FIRST_OF_RANGE, LAST_O
 from notaflow_pipeline.reporting.daily_storage import write_day
 from notaflow_pipeline.reporting.days import day_of, window_of
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, PROJECT, configure, days, defs, errors_of
-from notaflow_pipeline_tests.reporting.histories import add_attempt, add_history
+from notaflow_pipeline_tests.reporting.attempt_history import add_attempt, add_history
 from notaflow_pipeline_tests.testing.clock import wait_past_full_hour
 
 pytestmark = [

@@ -14,7 +14,7 @@ from psycopg import Connection
 
 from notaflow_pipeline.defs.assets.dashboard import CHARTS, ocr_dashboard
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, defs
-from notaflow_pipeline_tests.reporting import history
+from notaflow_pipeline_tests.reporting import daily_table_rows
 from notaflow_pipeline_tests.testing.clock import wait_past_full_hour
 
 pytestmark = pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")
@@ -42,9 +42,9 @@ def test_page_is_written_to_the_home_and_shown_with_figures_and_pictures(
     connection: Connection, tmp_path: Path
 ) -> None:
     today = datetime.now(UTC).astimezone(ZoneInfo("America/Toronto")).date()
-    history.add_history(connection, until=today, days=120)
-    document = history.add_document(connection, NUMBER, status_id=3, attempts=3)
-    history.add_attempt(connection, document, today, "failed", kind="timeout")
+    daily_table_rows.add_history(connection, until=today, days=120)
+    document = daily_table_rows.add_document(connection, NUMBER, status_id=3, attempts=3)
+    daily_table_rows.add_attempt(connection, document, today, "failed", kind="timeout")
     metadata = materialise()
     page = tmp_path / "home" / "reports" / "dashboard.html"
     assert Path(metadata["page"].path) == page
@@ -76,7 +76,7 @@ def test_without_any_figure_it_is_written_without_pictures(tmp_path: Path) -> No
 def test_as_many_days_are_shown_as_were_asked_for(connection: Connection, tmp_path: Path) -> None:
     today = datetime.now(UTC).astimezone(ZoneInfo("America/Toronto")).date()
     for ago in range(5):
-        history.add_day(connection, today - timedelta(days=ago), read=10, failed=1)
+        daily_table_rows.add_day(connection, today - timedelta(days=ago), read=10, failed=1)
     assert materialise(days=2)["attempts"].value == 22
 
 

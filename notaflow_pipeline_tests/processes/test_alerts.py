@@ -9,16 +9,16 @@ import dagster as dg
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.alerting.delivery import PERHAPS_AGAIN
+from notaflow_pipeline.alerting.delivery import POSSIBLE_DUPLICATE
 from notaflow_pipeline.reporting.daily_storage import write_day
-from notaflow_pipeline_tests.alerting.receivers import Webhook, webhook
+from notaflow_pipeline_tests.alerting.receiver_servers import Webhook, webhook
 from notaflow_pipeline_tests.cli import Terminal
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, defs
 from notaflow_pipeline_tests.job_queue.conftest import READING, add_document, ago, change, claim_one, succeed
 from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents, started_from
 from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
 from notaflow_pipeline_tests.processes.test_together import running_dev
-from notaflow_pipeline_tests.reporting.histories import add_attempt
+from notaflow_pipeline_tests.reporting.attempt_history import add_attempt
 from notaflow_pipeline_tests.testing.clock import zone_at_noon
 from notaflow_pipeline_tests.testing.ending import kill
 from notaflow_pipeline_tests.testing.ports import free_port
@@ -103,8 +103,8 @@ def test_every_check_alarms_and_ends_its_alarm_and_each_is_told_once(
             before, again = hook.messages[sent - 1 : sent + 1]
             assert again["headers"]["Idempotency-Key"] == before["headers"]["Idempotency-Key"]
             assert again["title"] == before["title"]
-            assert PERHAPS_AGAIN in again["message"]
-            assert PERHAPS_AGAIN not in before["message"]
+            assert POSSIBLE_DUPLICATE in again["message"]
+            assert POSSIBLE_DUPLICATE not in before["message"]
             page_folder.unlink()
             wait_until(ui.answers)
             ui.launch("dashboard_job")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.reporting.report_data import Figures, QueueNow, gather_figures
+from notaflow_pipeline.reporting.report_data import QueueNow, ReportData, read_report_data
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -18,15 +18,15 @@ UNTIL = date(2026, 11, 22)
 
 EMPTY_QUEUE = QueueNow(0, 0, 0, 0, 0, 0, None)
 
-Gather = Callable[..., Figures]
+Gather = Callable[..., ReportData]
 
 
 @pytest.fixture
 def gather(connection: Connection) -> Gather:
-    """Figures of this test's database, of a month unless told."""
+    """ReportData of this test's database, of a month unless told."""
 
-    def figures(since: date = date(2026, 10, 24), queue: QueueNow = EMPTY_QUEUE) -> Figures:
-        return gather_figures(connection, queue=queue, since=since, until=UNTIL, timezone="America/Toronto")
+    def figures(since: date = date(2026, 10, 24), queue: QueueNow = EMPTY_QUEUE) -> ReportData:
+        return read_report_data(connection, queue=queue, since=since, until=UNTIL, timezone="America/Toronto")
 
     return figures
 

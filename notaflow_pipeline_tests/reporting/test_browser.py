@@ -10,7 +10,7 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.reporting.html_page import render_page, write_page
-from notaflow_pipeline_tests.reporting import history
+from notaflow_pipeline_tests.reporting import daily_table_rows
 from notaflow_pipeline_tests.reporting.conftest import UNTIL, Gather
 
 if TYPE_CHECKING:
@@ -33,11 +33,11 @@ def complaints(page: "Page") -> list[str]:
 def test_charts_are_drawn_offline_on_a_phone_and_follow_the_reader(
     connection: Connection, gather: Gather, tmp_path: Path, browser: "Browser"
 ) -> None:
-    history.add_history(connection, until=UNTIL, days=30)
-    history.add_documents(connection, until=UNTIL)
-    document = history.add_document(connection, MARKUP, status_id=3, attempts=3)
-    history.add_attempt(connection, document, UNTIL, "failed", kind=MARKUP)
-    history.add_attempt(connection, document, UNTIL, "failed", kind=MARKUP)
+    daily_table_rows.add_history(connection, until=UNTIL, days=30)
+    daily_table_rows.add_documents(connection, until=UNTIL)
+    document = daily_table_rows.add_document(connection, MARKUP, status_id=3, attempts=3)
+    daily_table_rows.add_attempt(connection, document, UNTIL, "failed", kind=MARKUP)
+    daily_table_rows.add_attempt(connection, document, UNTIL, "failed", kind=MARKUP)
     connection.execute(
         "UPDATE ocr_daily_failures_by_kind SET failure_kind = %s WHERE failure_kind = 'timeout'", [MARKUP]
     )
@@ -72,14 +72,14 @@ def test_charts_are_drawn_offline_on_a_phone_and_follow_the_reader(
 
 
 def one_document(connection: Connection) -> None:
-    history.add_day(connection, date(2026, 11, 12), read=1, failed=0)
-    document = history.add_document(connection, "2 784 195")
-    history.add_attempt(connection, document, date(2026, 11, 12), "succeeded", confidence=41.26)
+    daily_table_rows.add_day(connection, date(2026, 11, 12), read=1, failed=0)
+    document = daily_table_rows.add_document(connection, "2 784 195")
+    daily_table_rows.add_attempt(connection, document, date(2026, 11, 12), "succeeded", confidence=41.26)
 
 
 def a_year(connection: Connection) -> None:
-    history.add_history(connection, until=UNTIL, days=365)
-    history.add_documents(connection, until=UNTIL)
+    daily_table_rows.add_history(connection, until=UNTIL, days=365)
+    daily_table_rows.add_documents(connection, until=UNTIL)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_page_fits_phones_and_desks_whatever_there_is_to_show(
 def test_paper_says_which_days_and_documents_its_charts_show(
     connection: Connection, gather: Gather, tmp_path: Path, browser: "Browser"
 ) -> None:
-    history.add_history(connection, until=UNTIL, days=30)
+    daily_table_rows.add_history(connection, until=UNTIL, days=30)
     write_page(render_page(gather()), tmp_path / "page.html")
     page = browser.new_page(offline=True, viewport={"width": 1280, "height": 900}, locale="fr-CA")
     page.goto((tmp_path / "page.html").as_uri())

@@ -14,9 +14,9 @@ from psycopg.rows import dict_row
 from notaflow_pipeline.reporting.attempts import AttemptsPruned
 from notaflow_pipeline.reporting.daily_storage import compute_day, write_day
 from notaflow_pipeline.reporting.days import day_of, window_of
-from notaflow_pipeline.reporting.due_days import days_due, has_news
+from notaflow_pipeline.reporting.due_days import days_due, has_new_attempts
 from notaflow_pipeline.reporting.reconciliation import find_daily_differences
-from notaflow_pipeline_tests.reporting.histories import add_attempt, add_document, add_history
+from notaflow_pipeline_tests.reporting.attempt_history import add_attempt, add_document, add_history
 from notaflow_pipeline_tests.testing.clock import wait_past_full_hour
 
 TORONTO = "America/Toronto"
@@ -281,14 +281,14 @@ def test_days_are_due_until_they_are_computed_after_their_end(connection: Connec
 def test_day_has_news_when_it_is_missing_or_an_attempt_that_counts_has_finished_since(connection: Connection) -> None:
     wait_past_full_hour()
     today = day_of(datetime.now(UTC), TORONTO)
-    assert has_news(connection, today, timezone=TORONTO)
+    assert has_new_attempts(connection, today, timezone=TORONTO)
     write(connection, today)
-    assert not has_news(connection, today, timezone=TORONTO)
+    assert not has_new_attempts(connection, today, timezone=TORONTO)
     add_attempt(connection, uuid4(), datetime.now(UTC), datetime.now(UTC), outcome="released")
-    assert not has_news(connection, today, timezone=TORONTO)
+    assert not has_new_attempts(connection, today, timezone=TORONTO)
     add_attempt(connection, uuid4(), datetime.now(UTC), datetime.now(UTC))
-    assert has_news(connection, today, timezone=TORONTO)
+    assert has_new_attempts(connection, today, timezone=TORONTO)
     write(connection, today)
-    assert has_news(connection, today, timezone=TORONTO), "it may have finished unseen; the next run makes sure"
+    assert has_new_attempts(connection, today, timezone=TORONTO), "it may have finished unseen; the next run makes sure"
     connection.execute("UPDATE ocr_daily_failure_rate SET computed_at = computed_at + interval '2 minutes'")
-    assert not has_news(connection, today, timezone=TORONTO)
+    assert not has_new_attempts(connection, today, timezone=TORONTO)

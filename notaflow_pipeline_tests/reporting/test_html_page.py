@@ -11,7 +11,7 @@ from psycopg import Connection
 
 from notaflow_pipeline.reporting.html_page import render_page, write_page
 from notaflow_pipeline.reporting.report_data import QueueNow
-from notaflow_pipeline_tests.reporting import history
+from notaflow_pipeline_tests.reporting import daily_table_rows
 from notaflow_pipeline_tests.reporting.conftest import UNTIL, Gather
 
 MARKUP = '</script><script>document.title="taken"</script><img src=x onerror=alert(1)>'
@@ -52,9 +52,11 @@ def test_range_without_any_day_says_so_in_both_languages_and_draws_nothing(gathe
 
 
 def test_one_document_is_shown_with_its_figures(connection: Connection, gather: Gather) -> None:
-    history.add_day(connection, date(2026, 11, 12), read=1, failed=0)
-    document = history.add_document(connection, "2 784 195")
-    history.add_attempt(connection, document, date(2026, 11, 12), "succeeded", confidence=41.26, coverage=0.625)
+    daily_table_rows.add_day(connection, date(2026, 11, 12), read=1, failed=0)
+    document = daily_table_rows.add_document(connection, "2 784 195")
+    daily_table_rows.add_attempt(
+        connection, document, date(2026, 11, 12), "succeeded", confidence=41.26, coverage=0.625
+    )
     page = render_page(gather(queue=QueueNow(0, 0, 0, 0, 0, 1, None)))
     assert drawn(page) == {
         f"{name}-{language}"
@@ -69,8 +71,8 @@ def test_one_document_is_shown_with_its_figures(connection: Connection, gather: 
 
 
 def test_year_is_shown_as_each_language_writes_it(connection: Connection, gather: Gather) -> None:
-    history.add_history(connection, until=UNTIL, days=365)
-    history.add_documents(connection, until=UNTIL)
+    daily_table_rows.add_history(connection, until=UNTIL, days=365)
+    daily_table_rows.add_documents(connection, until=UNTIL)
     figures = gather(date(2025, 11, 23), QueueNow(1284, 4, 1, 37, 52, 214_331, 5_400.0))
     page = render_page(figures)
     french, english = text(page).split("What becomes of every")
@@ -85,7 +87,7 @@ def test_year_is_shown_as_each_language_writes_it(connection: Connection, gather
 
 
 def test_nothing_is_fetched_from_anywhere(connection: Connection, gather: Gather) -> None:
-    history.add_history(connection, until=UNTIL, days=30)
+    daily_table_rows.add_history(connection, until=UNTIL, days=30)
     for tag, attributes in elements(render_page(gather())):
         assert tag not in {"link", "iframe", "img", "object", "embed", "base"}
         assert not {"src", "href", "srcset", "action", "data", "background"} & attributes.keys()
@@ -93,12 +95,12 @@ def test_nothing_is_fetched_from_anywhere(connection: Connection, gather: Gather
 
 
 def test_markup_in_rows_stays_text(connection: Connection, gather: Gather) -> None:
-    history.add_day(connection, UNTIL, read=9, failed=4)
+    daily_table_rows.add_day(connection, UNTIL, read=9, failed=4)
     connection.execute(
         "UPDATE ocr_daily_failures_by_kind SET failure_kind = %s WHERE failure_kind = 'timeout'", [MARKUP]
     )
-    document = history.add_document(connection, MARKUP, status_id=3, attempts=3)
-    history.add_attempt(connection, document, UNTIL, "failed", kind=MARKUP)
+    document = daily_table_rows.add_document(connection, MARKUP, status_id=3, attempts=3)
+    daily_table_rows.add_attempt(connection, document, UNTIL, "failed", kind=MARKUP)
     harmless, page = render_page(gather()).replace(MARKUP, ""), render_page(gather())
     assert page == harmless, "as it stands it is nowhere"
     assert "&lt;/script&gt;&lt;script&gt;document.title=&#34;taken&#34;" in page

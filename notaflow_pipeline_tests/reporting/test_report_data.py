@@ -6,7 +6,7 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.reporting.report_data import DOCUMENTS_SHOWN
-from notaflow_pipeline_tests.reporting import history
+from notaflow_pipeline_tests.reporting import daily_table_rows
 from notaflow_pipeline_tests.reporting.conftest import UNTIL, Gather
 
 DAY = timedelta(days=1)
@@ -15,8 +15,8 @@ DAY = timedelta(days=1)
 def test_days_outside_the_range_are_left_out_and_the_others_summed_once(connection: Connection, gather: Gather) -> None:
     since = UNTIL - 2 * DAY
     for day in (since - DAY, since, UNTIL, UNTIL + DAY):
-        history.add_day(connection, day, read=30, failed=10, stuck=5)
-        history.add_day(connection, day, read=30, failed=10, stuck=5, source="index")
+        daily_table_rows.add_day(connection, day, read=30, failed=10, stuck=5)
+        daily_table_rows.add_day(connection, day, read=30, failed=10, stuck=5, source="index")
     figures = gather(since)
     assert figures.sources == ["all", "index"]
     totals = figures.totals()
@@ -32,7 +32,7 @@ def test_confidence_and_coverage_weigh_days_by_their_documents(connection: Conne
         *((UNTIL, 3, 90.0, 0.9), (UNTIL - DAY, 1, 50.0, 0.5)),
         *((UNTIL - 2 * DAY, 0, None, None), (unmeasured, 4, 80.0, None)),
     ):
-        history.add_day(connection, day, read=read, failed=0)
+        daily_table_rows.add_day(connection, day, read=read, failed=0)
         connection.execute(
             "UPDATE ocr_daily_performance SET mean_confidence = %s, mean_coverage = %s, low_coverage_documents = %s"
             " WHERE day = %s",
@@ -47,17 +47,17 @@ def test_confidence_and_coverage_weigh_days_by_their_documents(connection: Conne
 def test_documents_that_fail_most_come_first_with_what_became_of_them(connection: Connection, gather: Gather) -> None:
     states = {"exhausted": (3, 3), "waiting": (3, 1), "read": (5, 3), "active": (6, 2)}
     for failures, (state, (status, attempts)) in enumerate(states.items(), start=1):
-        document = history.add_document(connection, state, status_id=status, attempts=attempts)
+        document = daily_table_rows.add_document(connection, state, status_id=status, attempts=attempts)
         for back in range(failures):
-            history.add_attempt(
+            daily_table_rows.add_attempt(
                 connection, document, UNTIL - back * DAY, "failed", kind="timeout" if back else "corrupt"
             )
-    gone = history.add_document(connection, "deleted")
+    gone = daily_table_rows.add_document(connection, "deleted")
     for _ in range(5):
-        history.add_attempt(connection, gone, UNTIL, "stuck")
+        daily_table_rows.add_attempt(connection, gone, UNTIL, "stuck")
     connection.execute("DELETE FROM extraction_queue WHERE id = %s", [gone])
-    late = history.add_document(connection, "tomorrow", status_id=3)
-    history.add_attempt(connection, late, UNTIL + DAY, "failed", kind="timeout")
+    late = daily_table_rows.add_document(connection, "tomorrow", status_id=3)
+    daily_table_rows.add_attempt(connection, late, UNTIL + DAY, "failed", kind="timeout")
 
     found = gather().failing_documents
     assert [(one.document_number, one.failures, one.state) for one in found] == [
@@ -72,13 +72,13 @@ def test_documents_that_fail_most_come_first_with_what_became_of_them(connection
 
 
 def test_least_confident_documents_are_judged_by_their_last_text(connection: Connection, gather: Gather) -> None:
-    twice = history.add_document(connection, "read again")
-    history.add_attempt(connection, twice, UNTIL - DAY, "succeeded", confidence=20.0)
-    history.add_attempt(connection, twice, UNTIL, "succeeded", confidence=80.0)
+    twice = daily_table_rows.add_document(connection, "read again")
+    daily_table_rows.add_attempt(connection, twice, UNTIL - DAY, "succeeded", confidence=20.0)
+    daily_table_rows.add_attempt(connection, twice, UNTIL, "succeeded", confidence=80.0)
     for number in range(DOCUMENTS_SHOWN + 3):
-        document = history.add_document(connection, f"document {number}")
-        history.add_attempt(connection, document, UNTIL, "succeeded", confidence=30.0 + number, coverage=0.25)
-    found = gather().unsure_documents
+        document = daily_table_rows.add_document(connection, f"document {number}")
+        daily_table_rows.add_attempt(connection, document, UNTIL, "succeeded", confidence=30.0 + number, coverage=0.25)
+    found = gather().least_confident_documents
     assert [one.document_number for one in found] == [f"document {number}" for number in range(DOCUMENTS_SHOWN)]
     assert {one.coverage for one in found} == {0.25}
 
@@ -86,10 +86,10 @@ def test_least_confident_documents_are_judged_by_their_last_text(connection: Con
 def test_single_documents_are_looked_for_in_the_last_month_of_a_long_range(
     connection: Connection, gather: Gather
 ) -> None:
-    old = history.add_document(connection, "old", status_id=3)
-    history.add_attempt(connection, old, UNTIL - 30 * DAY, "failed", kind="timeout")
-    young = history.add_document(connection, "young", status_id=3)
-    history.add_attempt(connection, young, UNTIL - 29 * DAY, "failed", kind="timeout")
+    old = daily_table_rows.add_document(connection, "old", status_id=3)
+    daily_table_rows.add_attempt(connection, old, UNTIL - 30 * DAY, "failed", kind="timeout")
+    young = daily_table_rows.add_document(connection, "young", status_id=3)
+    daily_table_rows.add_attempt(connection, young, UNTIL - 29 * DAY, "failed", kind="timeout")
     figures = gather(date(2026, 1, 1))
     assert [one.document_number for one in figures.failing_documents] == ["young"]
     assert figures.documents_since == UNTIL - 29 * DAY

@@ -5,8 +5,8 @@ import string
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.reporting.chart_marks import LAYERS
 from notaflow_pipeline.reporting.charts import CHART_COLUMNS
-from notaflow_pipeline.reporting.locale_format import LANGUAGES, Writing
-from notaflow_pipeline.reporting.translations import KINDS, WORDS, kind_in, words
+from notaflow_pipeline.reporting.locale_format import LANGUAGES, LocaleFormat
+from notaflow_pipeline.reporting.translations import KINDS, TEXTS, failure_kind_in, texts_in
 
 
 def fields(text: str) -> set[str | None]:
@@ -14,8 +14,8 @@ def fields(text: str) -> set[str | None]:
 
 
 def test_both_languages_say_everything_with_the_same_figures() -> None:
-    assert words("fr").keys() == words("en").keys()
-    for name, said in (*WORDS.items(), *KINDS.items()):
+    assert texts_in("fr").keys() == texts_in("en").keys()
+    for name, said in (*TEXTS.items(), *KINDS.items()):
         assert said.fr.strip(), name
         assert said.en.strip(), name
         assert fields(said.fr) == fields(said.en), name
@@ -23,12 +23,12 @@ def test_both_languages_say_everything_with_the_same_figures() -> None:
 
 def test_every_chart_and_column_has_its_words() -> None:
     for language in LANGUAGES:
-        said = words(language)
+        said = texts_in(language)
         for name in LAYERS:
             assert f"{name}_title" in said
             assert f"{name}_text" in said
         for columns in CHART_COLUMNS.values():
-            assert all(column.word in said for column in columns)
+            assert all(column.label in said for column in columns)
 
 
 def test_every_kind_of_failure_has_its_words() -> None:
@@ -36,12 +36,12 @@ def test_every_kind_of_failure_has_its_words() -> None:
 
 
 def test_kinds_of_other_programs_are_shown_as_they_stand() -> None:
-    assert kind_in("fr", "encrypted") == "chiffré"
-    assert kind_in("fr", "smudged") == "smudged"
+    assert failure_kind_in("fr", "encrypted") == "chiffré"
+    assert failure_kind_in("fr", "smudged") == "smudged"
 
 
 def test_figures_are_written_as_each_language_does() -> None:
-    french, english = Writing("fr"), Writing("en")
+    french, english = LocaleFormat("fr"), LocaleFormat("en")
     nbsp = "\N{NO-BREAK SPACE}"
     assert french.number(12_345) == f"12{nbsp}345"
     assert english.number(12_345) == "12,345"

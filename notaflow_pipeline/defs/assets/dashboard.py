@@ -11,7 +11,7 @@ from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
-    from notaflow_pipeline.reporting.report_data import Figures
+    from notaflow_pipeline.reporting.report_data import ReportData
 
 CHARTS = ("throughput", "failure_rate", "duration")
 """The charts that the UI shows as pictures; each stays in the event log with its materialisation, at 5 to 20 kB."""
@@ -54,7 +54,7 @@ def ocr_dashboard(config: DashboardConfig, queue: QueueResource) -> dg.Materiali
     )
 
 
-def _summary(figures: "Figures") -> dict[str, dg.MetadataValue]:
+def _summary(figures: "ReportData") -> dict[str, dg.MetadataValue]:
     """Return figures for the plots, among them the queue's counts, and pictures of the charts; nothing is a text of a row."""
     totals = {
         name: dg.MetadataValue.float(round(value, 4)) for name, value in figures.totals().items() if value is not None
@@ -70,10 +70,10 @@ def _summary(figures: "Figures") -> dict[str, dg.MetadataValue]:
     return {**pictures, **totals, **{name: dg.MetadataValue.int(count) for name, count in queue.items()}}
 
 
-def _markdown(name: str, figures: "Figures") -> dg.MetadataValue:
+def _markdown(name: str, figures: "ReportData") -> dg.MetadataValue:
     from notaflow_pipeline.reporting.charts import picture
-    from notaflow_pipeline.reporting.translations import words
+    from notaflow_pipeline.reporting.translations import texts_in
 
-    title = words("en")[f"{name}_title"]
+    title = texts_in("en")[f"{name}_title"]
     encoded = base64.b64encode(picture(name, figures, "en")).decode()
     return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{encoded})")

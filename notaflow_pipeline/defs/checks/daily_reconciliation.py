@@ -12,7 +12,7 @@ import dagster as dg
 from notaflow_pipeline.defs.assets.daily_tables import FAILURE_RATE, FAILURES_BY_KIND, PERFORMANCE
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.reporting.days import day_of, window_of
-from notaflow_pipeline.reporting.due_days import GRACE, LAST_DAYS
+from notaflow_pipeline.reporting.due_days import DAYS_CHECKED, GRACE
 from notaflow_pipeline.reporting.reconciliation import Difference, find_daily_differences
 from notaflow_pipeline.settings import Settings, load_settings
 
@@ -25,7 +25,7 @@ MAX_ROWS = 100
     additional_deps=[PERFORMANCE, FAILURES_BY_KIND],
     description=(
         "The three daily tables say what the attempts say, counted again by other means: the days of the run, or the last "
-        f"{LAST_DAYS} whole days. A day under way is left out."
+        f"{DAYS_CHECKED} whole days. A day under way is left out."
     ),
 )
 def daily_tables_reconciled(context: dg.AssetCheckExecutionContext, queue: QueueResource) -> dg.AssetCheckResult:
@@ -90,7 +90,7 @@ def _days_to_compare(context: dg.AssetCheckExecutionContext, now: datetime, sett
     if context.has_partition_key or context.has_partition_key_range:
         return [date.fromisoformat(key) for key in context.partition_keys]
     today = day_of(now - GRACE, settings.timezone)
-    last_days = [today - timedelta(days=back) for back in range(LAST_DAYS, 0, -1)]
+    last_days = [today - timedelta(days=back) for back in range(DAYS_CHECKED, 0, -1)]
     return [day for day in last_days if day >= settings.partitions_start]
 
 

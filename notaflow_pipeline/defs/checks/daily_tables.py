@@ -11,38 +11,38 @@ import dagster as dg
 from notaflow_pipeline.defs.checks.results import result_of, spec_of
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.health_checks import (
-    OF_COUNTING,
-    OF_PERFORMANCE,
-    OF_RATES,
-    judge_counting,
-    judge_performance,
-    judge_rates,
+    COMPLETENESS_CHECKS,
+    PERFORMANCE_CHECKS,
+    RATE_CHECKS,
+    evaluate_completeness,
+    evaluate_performance,
+    evaluate_rates,
 )
 from notaflow_pipeline.settings import load_settings
 
 
-@dg.multi_asset_check(specs=[spec_of(check) for check in OF_COUNTING], name="daily_completeness_checks")
+@dg.multi_asset_check(specs=[spec_of(check) for check in COMPLETENESS_CHECKS], name="daily_completeness_checks")
 def daily_completeness_checks(queue: QueueResource) -> Iterator[dg.AssetCheckResult]:
     """Check that every day that ended was computed since."""
     with queue.pool.connection() as connection:
-        verdicts = list(judge_counting(connection, load_settings()))
-    for check, verdict in verdicts:
-        yield result_of(check, verdict)
+        evaluations = list(evaluate_completeness(connection, load_settings()))
+    for check, evaluation in evaluations:
+        yield result_of(check, evaluation)
 
 
-@dg.multi_asset_check(specs=[spec_of(check) for check in OF_RATES], name="daily_failure_rate_checks")
+@dg.multi_asset_check(specs=[spec_of(check) for check in RATE_CHECKS], name="daily_failure_rate_checks")
 def daily_failure_rate_checks(queue: QueueResource) -> Iterator[dg.AssetCheckResult]:
     """Judge the newest failure rates by the lower end of their intervals."""
     with queue.pool.connection() as connection:
-        verdicts = list(judge_rates(connection, load_settings()))
-    for check, verdict in verdicts:
-        yield result_of(check, verdict)
+        evaluations = list(evaluate_rates(connection, load_settings()))
+    for check, evaluation in evaluations:
+        yield result_of(check, evaluation)
 
 
-@dg.multi_asset_check(specs=[spec_of(check) for check in OF_PERFORMANCE], name="daily_performance_checks")
+@dg.multi_asset_check(specs=[spec_of(check) for check in PERFORMANCE_CHECKS], name="daily_performance_checks")
 def daily_performance_checks(queue: QueueResource) -> Iterator[dg.AssetCheckResult]:
     """Judge the newest durations, confidence and coverage against the fourteen days before."""
     with queue.pool.connection() as connection:
-        verdicts = list(judge_performance(connection, load_settings()))
-    for check, verdict in verdicts:
-        yield result_of(check, verdict)
+        evaluations = list(evaluate_performance(connection, load_settings()))
+    for check, evaluation in evaluations:
+        yield result_of(check, evaluation)

@@ -6,15 +6,15 @@ import dagster as dg
 
 from notaflow_pipeline.defs.checks.results import result_of, spec_of
 from notaflow_pipeline.defs.resources import QueueResource
-from notaflow_pipeline.health_checks import OF_QUEUE, judge_queue
+from notaflow_pipeline.health_checks import QUEUE_CHECKS, evaluate_queue
 from notaflow_pipeline.settings import load_settings
 
 
-@dg.multi_asset_check(specs=[spec_of(check) for check in OF_QUEUE], name="queue_health")
+@dg.multi_asset_check(specs=[spec_of(check) for check in QUEUE_CHECKS], name="queue_health")
 def queue_health(queue: QueueResource) -> Iterator[dg.AssetCheckResult]:
     """Check that documents are claimed, not stuck, not waiting too long, and that exhausted ones are acknowledged."""
     settings = load_settings()
     with queue.pool.connection() as connection:
-        verdicts = list(judge_queue(connection, settings))
-    for check, verdict in verdicts:
-        yield result_of(check, verdict)
+        evaluations = list(evaluate_queue(connection, settings))
+    for check, evaluation in evaluations:
+        yield result_of(check, evaluation)

@@ -1,8 +1,8 @@
-"""Converts the verdicts of `health_checks` into results of asset checks, with their figures as metadata."""
+"""Converts the evaluations of `health_checks` into results of asset checks, with their figures as metadata."""
 
 import dagster as dg
 
-from notaflow_pipeline.alerting.thresholds import Verdict
+from notaflow_pipeline.alerting.thresholds import Evaluation
 from notaflow_pipeline.health_checks import Check
 
 
@@ -11,25 +11,25 @@ def spec_of(check: Check) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(name=check.name, asset=dg.AssetKey(check.asset), description=check.description)
 
 
-def result_of(check: Check, verdict: Verdict) -> dg.AssetCheckResult:
-    """Return a verdict as the result of a run's check. It never blocks: a figure that alarms stops no work."""
+def result_of(check: Check, evaluation: Evaluation) -> dg.AssetCheckResult:
+    """Return an evaluation as the result of a run's check. It never blocks: a failed check stops no work."""
     return dg.AssetCheckResult(
         asset_key=dg.AssetKey(check.asset),
         check_name=check.name,
-        passed=not verdict.alarming,
+        passed=not evaluation.alarming,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=verdict.sentence,
-        metadata=dict(verdict.figures),
+        description=evaluation.sentence,
+        metadata=dict(evaluation.figures),
     )
 
 
-def evaluation_of(check: Check, verdict: Verdict) -> dg.AssetCheckEvaluation:
-    """Return a verdict as an event that needs no run."""
+def evaluation_of(check: Check, evaluation: Evaluation) -> dg.AssetCheckEvaluation:
+    """Return an evaluation as an event that needs no run."""
     return dg.AssetCheckEvaluation(
         asset_key=dg.AssetKey(check.asset),
         check_name=check.name,
-        passed=not verdict.alarming,
+        passed=not evaluation.alarming,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=verdict.sentence,
-        metadata=dict(verdict.figures),
+        description=evaluation.sentence,
+        metadata=dict(evaluation.figures),
     )

@@ -8,7 +8,7 @@ from notaflow_pipeline.defs.jobs.asset_jobs import ocr_daily_job, ocr_today_job
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.local.embedded_postgres import running_database_url
 from notaflow_pipeline.reporting.days import day_of
-from notaflow_pipeline.reporting.due_days import days_due, has_news
+from notaflow_pipeline.reporting.due_days import days_due, has_new_attempts
 from notaflow_pipeline.settings import load_settings
 
 LOOK_BACK_DAYS = 31
@@ -70,7 +70,7 @@ def ocr_today_schedule(timezone: str) -> dg.ScheduleDefinition:
         """Launch a run for today if its tables are behind."""
         today = day_of(context.scheduled_execution_time, timezone)
         with connect(running_database_url(load_settings())) as connection:
-            if not has_news(connection, today, timezone=timezone):
+            if not has_new_attempts(connection, today, timezone=timezone):
                 return dg.SkipReason("No attempt has finished since today's tables were computed.")
         return dg.RunRequest(partition_key=today.isoformat())
 

@@ -130,7 +130,7 @@ def _of_run(run: dg.DagsterRun, event: dg.DagsterEvent, at: datetime, ui_url: st
     if failed and _is_interrupted(event):
         return  # somebody stopped Dagster: a cancellation, not a failure
     for job in _names(run) if failed else {*_names(run), *_materialising(_assets(run))}:
-        yield observations.of_run(
+        yield observations.observation_of_run(
             job=job,
             run_id=run.run_id,
             partition=run.tags.get("dagster/partition"),
@@ -161,7 +161,7 @@ def _runs(instance: dg.DagsterInstance, records: Sequence[dg.EventLogRecord]) ->
 
 
 def _of_check(evaluation: dg.AssetCheckEvaluation, at: datetime, ui_url: str) -> Observation:
-    return observations.of_check(
+    return observations.observation_of_check(
         asset=evaluation.asset_key.to_user_string(),
         name=evaluation.check_name,
         partition=evaluation.partition,

@@ -7,7 +7,7 @@ import dagster as dg
 
 from notaflow_pipeline.alerting import outbox
 from notaflow_pipeline.alerting.delivery import deliver
-from notaflow_pipeline.alerting.receivers import read_receivers
+from notaflow_pipeline.alerting.receivers import parse_receivers
 from notaflow_pipeline.defs.sensors.alert_events import read_events
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.local.embedded_postgres import running_database_url
@@ -40,11 +40,13 @@ def alert_sensor(interval_seconds: int) -> dg.SensorDefinition:
         url = running_database_url(settings)
         started = read_new_events(context.instance, settings, url)
         secret = settings.alert_urls
-        receivers = read_receivers(secret.get_secret_value() if secret else None)
+        receivers = parse_receivers(secret.get_secret_value() if secret else None)
         with connect(url) as connection:
-            outbox.remind(connection, every=timedelta(hours=settings.alert_reminder_hours), timezone=settings.timezone)
-            outbox.enrol(connection, receivers)
-            outbox.prune(connection, older_than=RETENTION)
+            outbox.add_reminders(
+                connection, every=timedelta(hours=settings.alert_reminder_hours), timezone=settings.timezone
+            )
+            outbox.register_receivers(connection, receivers)
+            outbox.delete_old_messages(connection, older_than=RETENTION)
         delivered = deliver(lambda: connect(url), receivers, budget_seconds=DELIVER_SECONDS)
         for problem in delivered.problems:
             context.log.warning("An alert could not be delivered, and is tried again: %s", problem)
@@ -62,7 +64,7 @@ def read_new_events(instance: dg.DagsterInstance, settings: Settings, url: str) 
         position = outbox.read_position(connection).get(STREAM)
         for page in read_events(instance, position, now=time.time(), ui_url=settings.ui_url):
             count += len(
-                outbox.record(
+                outbox.record_observations(
                     connection,
                     page.observations,
                     timezone=settings.timezone,

@@ -12,7 +12,7 @@ from types import MappingProxyType
 import dagster as dg
 
 from notaflow_pipeline.defs.checks.results import evaluation_of
-from notaflow_pipeline.health_checks import judge_everything
+from notaflow_pipeline.health_checks import evaluate_all
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.local.embedded_postgres import running_database_url
 from notaflow_pipeline.settings import load_settings
@@ -34,16 +34,16 @@ def health_sensor(interval_seconds: int) -> dg.SensorDefinition:
         """Evaluate the checks; report those that changed or were last reported an hour ago."""
         settings = load_settings()
         with connect(running_database_url(settings)) as connection:
-            verdicts = list(judge_everything(connection, settings))
-        answers = {check.name: verdict.alarming for check, verdict in verdicts}
-        materialised_at = _materialised_at(context.instance, {check.asset for check, _ in verdicts})
-        newer = {check.name: materialised_at.get(check.asset, 0.0) for check, _ in verdicts}
+            evaluations = list(evaluate_all(connection, settings))
+        answers = {check.name: evaluation.alarming for check, evaluation in evaluations}
+        materialised_at = _materialised_at(context.instance, {check.asset for check, _ in evaluations})
+        newer = {check.name: materialised_at.get(check.asset, 0.0) for check, _ in evaluations}
         names, cursor = results_to_report(answers, context.cursor, now=time.time(), materialised_at=newer)
         alarming = [name for name, alarm in answers.items() if alarm]
         if not names:
             return dg.SkipReason(f"No result changed; failing checks: {', '.join(alarming) or 'none'}.")
         return dg.SensorResult(
-            asset_events=[evaluation_of(check, verdict) for check, verdict in verdicts if check.name in names],
+            asset_events=[evaluation_of(check, evaluation) for check, evaluation in evaluations if check.name in names],
             cursor=cursor,
         )
 
