@@ -3,18 +3,16 @@
 What does not belong here: where the figures come from (`daily_metrics`, `job_queue.metrics`), and telling somebody.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from statistics import median
 from typing import Literal, TypeVar
 
+from notaflow_pipeline.proportions import wilson_interval
+
 SIGMAS_PER_MAD = 1.4826
 """The median absolute deviation of a normal distribution, times this, is its standard deviation."""
-
-Z_95 = 1.959963984540054
-"""Two-sided 95 % of the normal distribution."""
 
 TRAILING_DAYS = 14
 
@@ -104,16 +102,6 @@ COVERAGE = Comparison(
 OfDay = TypeVar("OfDay", Share, Measure)
 
 
-def wilson_low(part: int, whole: int) -> float:
-    """Return the lower end of the 95 % interval of a share (Wilson 1927); 0 of an empty whole."""
-    if whole == 0:
-        return 0.0
-    share, z2 = part / whole, Z_95**2
-    centre = share + z2 / (2 * whole)
-    spread = Z_95 * math.sqrt(share * (1 - share) / whole + z2 / (4 * whole**2))
-    return max(0.0, (centre - spread) / (1 + z2 / whole))
-
-
 def evaluate_share(
     days: Sequence[Share], today: date, *, what: str, threshold: float, minimum: int, advice: str
 ) -> Evaluation:
@@ -133,7 +121,8 @@ def evaluate_share(
         most = max((one.whole for one in recent), default=0)
         had = _many(most, what.removesuffix("s"))
         return Evaluation(False, f"Not enough data: {had} today or yesterday, {minimum} {_are(minimum)} needed.")
-    low, rate = wilson_low(enough.part, enough.whole), enough.part / enough.whole
+    low, _ = wilson_interval(enough.part, enough.whole) or (0.0, 1.0)
+    rate = enough.part / enough.whole
     figures: Figures = {
         "day": enough.day.isoformat(),
         "failed": enough.part,

@@ -1,8 +1,7 @@
-"""What is drawn in each chart: bars, lines and bands as Vega-Lite layers, above the day on the x axis.
+"""The marks of each chart: bars, lines and bands as Vega-Lite layers, one for each bin (a day or a week) of the x axis.
 
 Colours are those of Okabe and Ito, "Color Universal Design" (2008), which the colour-blind can tell apart; where two lines
-cross, they differ in their dashes too. What was read from rows enters as data alone, never into an expression.
-What does not belong here: axes of days, data, and the figures of a tooltip (`charts`).
+cross, they differ in their dashes too. Values of rows enter as data alone, never into an expression.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,27 +19,38 @@ KIND_COLOURS = (VERMILLION, BLUE, ORANGE, GREEN, PURPLE)
 
 Spec = dict[str, Any]
 
-_DAY_PIXELS = "width * 864e5 / (last_day - first_day)"
+_BIN_PIXELS = "width * 864e5 * bin_days / (last_day - first_day)"
 
-_BAND_WIDTH = {"expr": f"max(1, min(12, 0.7 * {_DAY_PIXELS}))"}
-"""The width of a day's interval: most of the day."""
+_BAND_WIDTH = {"expr": f"max(1, min(12, 0.7 * {_BIN_PIXELS}))"}
+"""The width of an interval: most of its bin."""
+
+BIN_WIDTH: Spec = {"expr": "width * (datum.day_end - datum.day) / (last_day - first_day)"}
+"""The width of what is as wide as its bin; the first and last week of a period may be shorter."""
 
 _BAR: Spec = {
     "type": "bar",
+    "width": BIN_WIDTH,
     "aria": False,
     "binSpacing": 0,
     "stroke": "#ffffff",
-    "strokeWidth": {"expr": f"{_DAY_PIXELS} > 6 ? 1 : 0"},
+    "strokeWidth": {"expr": f"{_BIN_PIXELS} > 6 ? 1 : 0"},
 }
 """Bars stand apart where there is room, and make one surface where there is none."""
 
 _LINE: Spec = {
     "type": "line",
     "aria": False,
-    "strokeWidth": {"expr": f"{_DAY_PIXELS} > 4 ? 2 : 1.2"},
-    "point": {"filled": True, "size": {"expr": f"{_DAY_PIXELS} > 4 ? 28 : 3"}},
+    "strokeWidth": {"expr": f"{_BIN_PIXELS} > 4 ? 2 : 1.2"},
+    "point": {"filled": True, "size": {"expr": f"{_BIN_PIXELS} > 4 ? 28 : 3"}},
 }
-"""Lines with points, so that a day between days without figures is seen too."""
+"""Lines with points, so that a bin between bins without figures is visible too."""
+
+BIN_LABEL: Spec = {
+    "calculate": "utcFormat(datum.day, '%Y-%m-%d')"
+    " + (bin_days > 1 ? ' – ' + utcFormat(datum.day_end - 864e5, '%Y-%m-%d') : '')",
+    "as": "shown_bin",
+}
+"""Writes the day of a bin, or the first and the last one."""
 
 _WHOLE: Spec = {"format": ",.0f", "labelExpr": "datum.value % 1 ? '' : datum.label"}
 """The axis of a count: halves of a document are not labelled."""
@@ -50,14 +60,14 @@ _LEGEND: Spec = {"symbolType": "stroke", "symbolOpacity": 1, "symbolSize": 200}
 
 @dataclass(frozen=True)
 class Drawing:
-    """What a chart's layers depend on.
+    """Texts, units and scales of a chart's layers.
 
     Attributes:
-        texts: the words of the language.
+        texts: the texts of the language.
         unit: name of the unit in which durations are drawn.
         unit_seconds: its length.
         confidence: lowest and highest confidence on the axis.
-        kinds: the kinds of failure that are drawn, and their words, the most frequent first.
+        kinds: the kinds of failure that are drawn, and their names, the most frequent first.
     """
 
     texts: Mapping[str, str]
@@ -68,7 +78,7 @@ class Drawing:
 
 
 def throughput(_drawing: Drawing) -> list[Spec]:
-    """Return a bar a day."""
+    """Return a bar per bin."""
     return [{"mark": _BAR | {"color": BLUE}, "encoding": {"y": _y("documents", _WHOLE)}}]
 
 
@@ -104,14 +114,14 @@ def duration(drawing: Drawing) -> list[Spec]:
 
 
 def confidence(drawing: Drawing) -> list[Spec]:
-    """Return the mean confidence, on an axis that shows small changes but does not make noise a drama."""
+    """Return the mean confidence, on an axis that shows small changes and does not magnify noise."""
     scale = {"domain": list(drawing.confidence), "zero": False, "nice": False}
     mark = _LINE | {"color": GREEN, "point": _LINE["point"] | {"color": GREEN}}
     return [{"mark": mark, "encoding": {"y": _y("mean_confidence", {"format": ",.0f"}) | {"scale": scale}}}]
 
 
 def attempts(drawing: Drawing) -> list[Spec]:
-    """Return the attempts of each day, stacked by outcome."""
+    """Return the attempts of each bin, stacked by outcome."""
     fields = ["attempts_succeeded", "attempts_failed", "attempts_stuck"]
     labels = [drawing.texts[word] for word in ("succeeded", "attempts_failed", "attempts_stuck")]
     return [
@@ -132,7 +142,7 @@ def attempts(drawing: Drawing) -> list[Spec]:
 
 
 def kinds(drawing: Drawing) -> list[Spec]:
-    """Return the failed attempts of each day, stacked by kind."""
+    """Return the failed attempts of each bin, stacked by kind."""
     labels = [label for _, label in drawing.kinds]
     colours = [GREY if kind == OTHER_KINDS else KIND_COLOURS[rank] for rank, (kind, _) in enumerate(drawing.kinds)]
     return [
@@ -141,8 +151,9 @@ def kinds(drawing: Drawing) -> list[Spec]:
                 _lookup("kind", drawing.kinds),
                 {
                     "aggregate": [{"op": "sum", "field": "attempts", "as": "attempts"}],
-                    "groupby": ["day", "label", "rank"],
+                    "groupby": ["day", "middle", "day_end", "label", "rank"],
                 },
+                BIN_LABEL,
             ],
             "mark": _BAR,
             "encoding": {
@@ -150,7 +161,7 @@ def kinds(drawing: Drawing) -> list[Spec]:
                 "color": _nominal(labels, colours),
                 "order": {"field": "rank"},
                 "tooltip": [
-                    day_of_tooltip(drawing.texts),
+                    bin_of_tooltip(drawing.texts),
                     {"field": "label", "type": "nominal", "title": drawing.texts["kind"]},
                     {"field": "attempts", "type": "quantitative", "title": drawing.texts["attempts"], "format": ",.0f"},
                 ],
@@ -159,15 +170,9 @@ def kinds(drawing: Drawing) -> list[Spec]:
     ]
 
 
-def day_of_tooltip(texts: Mapping[str, str]) -> Spec:
-    """Return the first line of a tooltip."""
-    return {
-        "field": "day",
-        "type": "temporal",
-        "timeUnit": "utcyearmonthdate",
-        "title": texts["day"],
-        "format": "%Y-%m-%d",
-    }
+def bin_of_tooltip(texts: Mapping[str, str]) -> Spec:
+    """Return the first line of a tooltip: the day, or the first and last day of a week."""
+    return {"field": "shown_bin", "type": "nominal", "title": texts["date"]}
 
 
 LAYERS: Mapping[str, Callable[[Drawing], list[Spec]]] = {
@@ -227,6 +232,6 @@ def _nominal(labels: Sequence[str], colours: Sequence[str]) -> Spec:
 
 
 def _lookup(field: str, pairs: Sequence[tuple[str, str]]) -> Spec:
-    """Return the transform that gives each value its word, as `label`."""
+    """Return the transform that gives each value its name, as `label`."""
     values = [{"key": value, "label": label} for value, label in pairs]
     return {"lookup": field, "from": {"data": {"values": values}, "key": "key", "fields": ["label"]}}

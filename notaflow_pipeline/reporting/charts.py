@@ -1,13 +1,12 @@
 """The charts of a report, as Vega-Lite specifications: small declarations that a browser draws, and this process too.
 
-Every chart reads the data set `days` or `kinds`, and follows two parameters: `first_day` (milliseconds since 1970 in UTC)
-and `source`. What does not belong here: what is drawn above each day (`chart_marks`), and the page around the charts
-(`html_page`).
+Every chart reads the data set `days` or `kinds`, and follows the parameters of `period_parameters` and `source`. Times are
+milliseconds since 1970 in UTC. A row of the data stands for a bin: a day, or a week where the period is long.
 """
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal
@@ -16,9 +15,19 @@ import pandas as pd
 import vl_convert
 from PIL import Image
 
-from notaflow_pipeline.reporting.chart_marks import KIND_COLOURS, LAYERS, OTHER_KINDS, Drawing, Spec, day_of_tooltip
+from notaflow_pipeline.reporting.chart_marks import (
+    BIN_LABEL,
+    BIN_WIDTH,
+    KIND_COLOURS,
+    LAYERS,
+    OTHER_KINDS,
+    Drawing,
+    Spec,
+    bin_of_tooltip,
+)
 from notaflow_pipeline.reporting.daily import ALL
 from notaflow_pipeline.reporting.locale_format import Language, LocaleFormat, unit_of
+from notaflow_pipeline.reporting.periods import Period, rows_of_period, whole_range
 from notaflow_pipeline.reporting.report_data import ReportData
 from notaflow_pipeline.reporting.translations import failure_kind_in, texts_in
 
@@ -26,6 +35,11 @@ VEGA_LITE = "6.4"
 """The version of the language that the specifications are written in, and that is bundled into the page."""
 
 HEIGHT_PIXELS = 220
+
+MAX_TICKS = 8
+"""The most labels on the axis of days."""
+
+DAY_MILLISECONDS = 86_400_000
 
 MIN_CONFIDENCE_RANGE = 10
 """The axis of confidence spans at least so much of its 100."""
@@ -74,41 +88,59 @@ CHART_COLUMNS: Mapping[str, Sequence[Column]] = {
 """The charts of days with the figures that they show, in tooltip and table; `kinds` has rows of another shape."""
 
 
-def daily_rows(figures: ReportData) -> pd.DataFrame:
-    """Return a row per day and source with every figure, days without any included, so that gaps are seen as gaps."""
-    keys = ["day", "document_source"]
-    known = figures.performance.merge(figures.failure_rate, on=keys, how="outer")
-    days = [figures.since + timedelta(days=n) for n in range((figures.until - figures.since).days + 1)]
-    every = pd.MultiIndex.from_product([days, figures.sources], names=keys)
-    rows = known.set_index(keys).reindex(every).reset_index()
-    rows["attempts_succeeded"] = rows["attempts"] - rows["attempts_failed"] - rows["attempts_stuck"]
-    return rows
+def data_sets(period: Period, drawn_kinds: Sequence[str]) -> dict[str, dict[str, list[Any]]]:
+    """Return what the charts of a period read, `days` and `kinds`, each as lists of JSON values by column.
 
-
-def data_sets(figures: ReportData) -> dict[str, dict[str, list[Any]]]:
-    """Return what the charts read, `days` and `kinds`, each as lists of JSON values by column."""
-    rows = daily_rows(figures)
+    Args:
+        period: what is shown.
+        drawn_kinds: kinds of failure that have a colour of their own, the most frequent first.
+    """
+    rows = rows_of_period(period)
     names = dict.fromkeys(column.name for columns in CHART_COLUMNS.values() for column in columns)
     days = {
-        "day": [milliseconds(day) for day in rows["day"]],
+        **_bin_columns(period, rows["day"]),
         "source": rows["document_source"].tolist(),
         **{name: [_rounded(value) for value in rows[name]] for name in names},
     }
-    failed = figures.failures_by_kind
-    drawn = {kind: rank for rank, (kind, _, _) in enumerate(figures.kinds()[: len(KIND_COLOURS)])}
+    ranks = {kind: rank for rank, kind in enumerate(drawn_kinds)}
+    failed = period.report.failures_by_kind
+    failed = failed.assign(
+        day=[period.bin_start(day) for day in failed["day"]],
+        rank=[ranks.get(kind, len(ranks)) for kind in failed["failure_kind"]],
+    )
+    failed = failed.groupby(["day", "document_source", "rank"])["attempts"].sum().reset_index()
     kinds = {
-        "day": [milliseconds(day) for day in failed["day"]],
+        **_bin_columns(period, failed["day"]),
         "source": failed["document_source"].tolist(),
-        "kind": [kind if kind in drawn else OTHER_KINDS for kind in failed["failure_kind"]],
-        "rank": [drawn.get(kind, len(drawn)) for kind in failed["failure_kind"]],
+        "kind": [drawn_kinds[rank] if rank < len(ranks) else OTHER_KINDS for rank in failed["rank"]],
+        "rank": failed["rank"].tolist(),
         "attempts": failed["attempts"].tolist(),
     }
     return {"days": days, "kinds": kinds}
 
 
-def records(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
-    """Return a data set as Vega-Lite takes it: an object per row."""
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+def period_parameters(period: Period) -> dict[str, Any]:
+    """Return the values that a period gives to the parameters of every chart."""
+    since, end = period.report.since, period.report.until + timedelta(days=1)
+    by_months = period.bin_days > 1
+    return {
+        "period": period.span,
+        "first_day": milliseconds(since),
+        "last_day": milliseconds(end),
+        "bin_days": period.bin_days,
+        "by_months": by_months,
+        "ticks": _month_ticks(since, end) if by_months else _day_ticks(since, end),
+    }
+
+
+def drawn_kinds(figures: ReportData) -> list[str]:
+    """Return the kinds of failure that have a colour of their own, the most frequent first."""
+    return [kind for kind, _, _ in figures.kinds()[: len(KIND_COLOURS)]]
+
+
+def records(columns: Mapping[str, Sequence[Any]], span: int) -> list[dict[str, Any]]:
+    """Return a data set of a period as Vega-Lite takes it: an object per row."""
+    return [dict(zip(columns, row, strict=True), period=span) for row in zip(*columns.values(), strict=True)]
 
 
 def chart(name: str, figures: ReportData, language: Language) -> Spec:
@@ -117,7 +149,7 @@ def chart(name: str, figures: ReportData, language: Language) -> Spec:
     drawing = _drawing(name, figures, language)
     layers = LAYERS[name](drawing)
     if name in CHART_COLUMNS:
-        layers.append(_pointed_day(CHART_COLUMNS[name], drawing))
+        layers.append(_bin_tooltip(CHART_COLUMNS[name], drawing))
     day, month = LocaleFormat(language).tick_days
     return {
         "$schema": f"https://vega.github.io/schema/vega-lite/v{VEGA_LITE.partition('.')[0]}.json",
@@ -126,26 +158,22 @@ def chart(name: str, figures: ReportData, language: Language) -> Spec:
         "height": HEIGHT_PIXELS,
         "autosize": {"type": "fit-x", "contains": "padding"},
         "params": [
-            {"name": "first_day", "value": milliseconds(figures.since)},
-            {"name": "last_day", "value": milliseconds(figures.until + timedelta(days=1))},
+            *({"name": name, "value": value} for name, value in period_parameters(whole_range(figures)).items()),
             {"name": "source", "value": ALL},
         ],
         "data": {"name": "days" if name in CHART_COLUMNS else "kinds"},
-        "transform": [{"filter": "datum.source === source && datum.day >= first_day"}],
+        "transform": [{"filter": "datum.period === period && datum.source === source"}],
         "encoding": {
             "x": {
-                "field": "day",
+                "field": "middle",
                 "type": "temporal",
-                "timeUnit": "utcyearmonthdate",
-                "bandPosition": 0.5,
                 "title": None,
                 "scale": {"type": "utc", "domain": [{"expr": "first_day"}, {"expr": "last_day"}]},
                 "axis": {
                     "grid": False,
-                    "tickCount": {"expr": "max(2, min(8, max(3, floor(width / 80)), (last_day - first_day) / 864e5))"},
-                    "labelExpr": f"utcFormat(datum.value, last_day - first_day > 1.2e10 ? '{month}' : '{day}')",
+                    "values": {"expr": "ticks"},
+                    "labelExpr": f"utcFormat(datum.value, by_months ? '{month}' : '{day}')",
                     "labelOverlap": True,
-                    "labelFlush": True,
                 },
             }
         },
@@ -157,7 +185,8 @@ def chart(name: str, figures: ReportData, language: Language) -> Spec:
 def picture(name: str, figures: ReportData, language: Language, *, width_pixels: int = 560) -> bytes:
     """Draw a chart here, without a browser, and return it as PNG."""
     formats = LocaleFormat(language)
-    data = {one: records(columns) for one, columns in data_sets(figures).items()}
+    period = whole_range(figures)
+    data = {one: records(columns, period.span) for one, columns in data_sets(period, drawn_kinds(figures)).items()}
     drawn = vl_convert.vegalite_to_png(
         chart(name, figures, language) | {"width": width_pixels, "datasets": data},
         vl_version=VEGA_LITE,
@@ -175,14 +204,39 @@ def milliseconds(day: date) -> int:
     return int(datetime.combine(day, time(), UTC).timestamp() * 1000)
 
 
+def _bin_columns(period: Period, starts: Iterable[date]) -> dict[str, list[Any]]:
+    """Return where each row's bin begins, has its middle, and ends."""
+    bins = [(milliseconds(start), milliseconds(period.bin_end(start))) for start in starts]
+    return {
+        "day": [start for start, _ in bins],
+        "middle": [(start + end) // 2 for start, end in bins],
+        "day_end": [end for _, end in bins],
+    }
+
+
+def _day_ticks(since: date, end: date) -> list[int]:
+    """Return noon of the days that the axis labels, the last day among them."""
+    days = (end - since).days
+    step = math.ceil(days / MAX_TICKS)
+    labelled = [end - timedelta(days=1 + back) for back in range(0, days, step)]
+    return [milliseconds(day) + DAY_MILLISECONDS // 2 for day in reversed(labelled)]
+
+
+def _month_ticks(since: date, end: date) -> list[int]:
+    """Return the firsts of the months that the axis labels."""
+    months = range(since.year * 12 + since.month, end.year * 12 + end.month)
+    firsts = [date(month // 12, month % 12 + 1, 1) for month in months]
+    firsts = [first for first in firsts if since <= first < end]
+    return [milliseconds(first) for first in firsts[:: math.ceil(len(firsts) / MAX_TICKS) or 1]]
+
+
 def _drawing(name: str, figures: ReportData, language: Language) -> Drawing:
     texts = texts_in(language)
     durations = [column.name for column in CHART_COLUMNS.get(name, ()) if column.format == "seconds"]
     longest = figures.performance[durations].max().max() if durations else math.nan
     unit, unit_seconds = unit_of(0.0 if pd.isna(longest) else float(longest))
-    kinds = [kind for kind, _, _ in figures.kinds()]
-    drawn = [(kind, failure_kind_in(language, kind)) for kind in kinds[: len(KIND_COLOURS)]]
-    others = [(OTHER_KINDS, texts["other"])] if len(kinds) > len(drawn) else []
+    drawn = [(kind, failure_kind_in(language, kind)) for kind in drawn_kinds(figures)]
+    others = [(OTHER_KINDS, texts["other"])] if len(figures.kinds()) > len(drawn) else []
     return Drawing(texts, LocaleFormat(language).unit(unit), unit_seconds, _confidence_axis(figures), [*drawn, *others])
 
 
@@ -195,9 +249,9 @@ def _confidence_axis(figures: ReportData) -> tuple[float, float]:
     return max(0.0, low - spread), min(100.0, high + spread)
 
 
-def _pointed_day(columns: Sequence[Column], drawing: Drawing) -> Spec:
-    """Return the invisible column of each day, which shows the day's figures wherever it is pointed at."""
-    written, tooltip = [], [day_of_tooltip(drawing.texts)]
+def _bin_tooltip(columns: Sequence[Column], drawing: Drawing) -> Spec:
+    """Return an invisible column over each bin, which shows the bin's figures wherever the pointer is."""
+    written, tooltip = [], [bin_of_tooltip(drawing.texts)]
     for column in columns:
         in_unit = column.format == "seconds"
         value = f"datum.{column.name}" + (f" / {drawing.unit_seconds}" if in_unit else "")
@@ -206,9 +260,9 @@ def _pointed_day(columns: Sequence[Column], drawing: Drawing) -> Spec:
         written.append({"calculate": text, "as": f"shown_{column.name}"})
         tooltip.append({"field": f"shown_{column.name}", "type": "nominal", "title": title})
     return {
-        "transform": written,
+        "transform": [BIN_LABEL, *written],
         "params": [{"name": "pointed", "select": {"type": "point", "on": "pointerover", "clear": "pointerout"}}],
-        "mark": {"type": "rect", "color": "#000000", "aria": False, "cursor": "default"},
+        "mark": {"type": "rect", "width": BIN_WIDTH, "color": "#000000", "aria": False, "cursor": "default"},
         "encoding": {
             "y": {"value": 0},
             "y2": {"value": {"expr": "height"}},

@@ -1,20 +1,15 @@
-"""What a day's attempts amount to: three tables, each a pure function of the attempts, by source and for `all`.
-
-What does not belong here: which attempts those are (`attempts`), and where the tables are kept (`daily_storage`).
-"""
+"""Computes the three daily tables from a day's attempts, by source and for `all`. Pure functions."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import sqrt
 from typing import Any
 
 import pandas as pd
 
+from notaflow_pipeline.proportions import wilson_interval
+
 ALL = "all"
 """The source under which each table holds the sum; it stands there even on a day without attempts."""
-
-Z_95 = 1.959963984540054
-"""The 97.5 % quantile of the normal distribution, which bounds a two-sided interval of 95 %."""
 
 
 @dataclass(frozen=True)
@@ -45,21 +40,6 @@ def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return a table's rows as plain values; what is absent is None."""
     records = table.astype(object).to_dict("records")
     return [{str(name): None if pd.isna(value) else value for name, value in record.items()} for record in records]
-
-
-def wilson_interval(successes: int, trials: int) -> tuple[float, float] | None:
-    """Return the 95 % interval of a proportion, 0 to 1; None without trials.
-
-    Unlike the textbook interval it holds for few trials and for proportions near 0: E. B. Wilson, Probable inference, the
-    law of succession, and statistical inference, JASA 22 (1927).
-    """
-    if trials == 0:
-        return None
-    proportion = successes / trials
-    weight = Z_95**2 / trials
-    centre = proportion + weight / 2
-    margin = Z_95 * sqrt(proportion * (1 - proportion) / trials + weight / (4 * trials))
-    return max(0.0, (centre - margin) / (1 + weight)), min(1.0, (centre + margin) / (1 + weight))
 
 
 def _performance(attempts: pd.DataFrame, low_confidence: float, low_coverage: float) -> dict[str, object]:
@@ -95,7 +75,7 @@ def _failure_rate(attempts: pd.DataFrame) -> dict[str, object]:
     """Return a row of `ocr_daily_failure_rate`.
 
     A document *finished* on the day when one of its attempts succeeded or exhausted it; it was *exhausted* on the day when a
-    failed or stuck attempt used up its maximum and left it without a text. One that was exhausted in the morning, sent round
+    failed or stuck attempt used up its maximum and left it without a text. One that was exhausted in the morning, requeued
     and read in the afternoon is both. A document that failed and will be tried again is neither.
     """
     outcomes = attempts["outcome"]

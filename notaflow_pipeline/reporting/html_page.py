@@ -1,14 +1,10 @@
-"""The report as one file: charts, tables and words in both languages, nothing fetched from anywhere.
-
-What does not belong here: what a chart looks like (`charts`), what stands beside it (`tables`), and where the file lies.
-"""
+"""Renders the report as one HTML file: charts, tables and texts in both languages; it loads nothing from elsewhere."""
 
 import base64
 import hashlib
 import os
 import tempfile
 from collections.abc import Sequence
-from datetime import timedelta
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -19,20 +15,26 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from notaflow_pipeline.reporting.chart_marks import LAYERS
-from notaflow_pipeline.reporting.charts import HEIGHT_PIXELS, VEGA_LITE, chart, data_sets, milliseconds
+from notaflow_pipeline.reporting.charts import (
+    HEIGHT_PIXELS,
+    VEGA_LITE,
+    chart,
+    data_sets,
+    drawn_kinds,
+    period_parameters,
+)
 from notaflow_pipeline.reporting.locale_format import LANGUAGES, Language, LocaleFormat
+from notaflow_pipeline.reporting.periods import Period, periods_of, whole_range
 from notaflow_pipeline.reporting.report_data import ReportData
 from notaflow_pipeline.reporting.tables import (
     chart_tables,
+    days_not_computed,
     failing_documents,
     least_confident_documents,
     queue_tiles,
     total_tiles,
 )
 from notaflow_pipeline.reporting.translations import texts_in
-
-SPANS = (7, 30, 90, 365)
-"""How many days a reader can look at, as far as the report has more."""
 
 _PACKAGE = "notaflow_pipeline.reporting"
 
@@ -45,29 +47,30 @@ def render_page(figures: ReportData, *, language: Language | None = None) -> str
         language: in which it opens; the reader's browser decides when it is None. Either can be chosen on the page.
     """
     scripts = (_bundle(), _file("page.js"))
+    periods, kinds = periods_of(figures), drawn_kinds(figures)
     report = {
         "language": language,
         "height": HEIGHT_PIXELS,
-        "first_day": milliseconds(figures.since),
-        "last_day": milliseconds(figures.until + timedelta(days=1)),
-        "data": data_sets(figures),
-        "languages": {one: _drawing(figures, one) for one in LANGUAGES},
+        "periods": {
+            period.span: {"parameters": period_parameters(period), "data": data_sets(period, kinds)}
+            for period in periods
+        },
+        "languages": {one: _drawing(figures, periods, one) for one in LANGUAGES},
     }
-    days = (figures.until - figures.since).days + 1
     return _template().render(
         first_language=language or LANGUAGES[0],
         policy=_policy(scripts),
         style=Markup(_file("page.css")),  # noqa: S704 - a file of this package
         scripts=[Markup(script) for script in scripts],  # noqa: S704 - files of packages
         report=report,
-        spans=[*(span for span in SPANS if span < days), 0],
+        spans=[period.span for period in periods],
         sources=figures.sources,
         editions=[_edition(figures, one) for one in LANGUAGES],
     )
 
 
 def write_page(page: str, path: Path) -> None:
-    """Put a page where it is read, whole or not at all.
+    """Write a page completely or not at all.
 
     Raises:
         OSError: it cannot be written there; what was there stays.
@@ -92,31 +95,59 @@ def _umask() -> int:
     return current
 
 
-def _drawing(figures: ReportData, language: Language) -> dict[str, Any]:
+def _drawing(figures: ReportData, periods: Sequence[Period], language: Language) -> dict[str, Any]:
+    """Return what the page's script needs in a language."""
     formats = LocaleFormat(language)
     return {
         "title": texts_in(language)["title"],
         "numbers": formats.chart_numbers(),
         "dates": formats.chart_dates(),
         "charts": {name: chart(name, figures, language) for name in LAYERS},
+        "views": {
+            period.span: {
+                "period": _period_text(period.report, language),
+                "bins": _bins_text(period, language),
+                "notice": days_not_computed(period.report, language),
+                "sources": {source: _view(period, language, source) for source in figures.sources},
+            }
+            for period in periods
+        },
     }
 
 
-def _edition(figures: ReportData, language: Language) -> dict[str, Any]:
-    """Return what the template shows in one language."""
-    texts, formats = texts_in(language), LocaleFormat(language)
+def _view(period: Period, language: Language, source: str) -> dict[str, Any]:
+    """Return the tiles and tables of a period and a source."""
+    return {
+        "tiles": [[tile.value, tile.note] for tile in total_tiles(period.report, language, source)],
+        "tables": {one.name: [one.columns, one.rows] for one in chart_tables(period, language, source)},
+    }
+
+
+def _period_text(figures: ReportData, language: Language) -> str:
+    formats = LocaleFormat(language)
     days = {"since": formats.day(figures.since), "until": formats.day(figures.until)}
+    return texts_in(language)["period"].format(**days)
+
+
+def _bins_text(period: Period, language: Language) -> str:
+    return texts_in(language)["by_days" if period.bin_days == 1 else "by_weeks"]
+
+
+def _edition(figures: ReportData, language: Language) -> dict[str, Any]:
+    """Return what the template shows in one language, of the whole range and all sources."""
+    texts, formats, period = texts_in(language), LocaleFormat(language), whole_range(figures)
     return {
         "language": language,
         "texts": texts,
-        "formats": formats,
-        "period": texts["period"].format(**days),
+        "period": _period_text(figures, language),
+        "bins": _bins_text(period, language),
         "written": texts["written"].format(
             moment=formats.moment(figures.written_at, figures.timezone), timezone=figures.timezone
         ),
+        "notice": days_not_computed(figures, language),
         "queue": queue_tiles(figures, language),
         "totals": total_tiles(figures, language),
-        "charts": chart_tables(figures, language),
+        "charts": chart_tables(period, language),
         "lists": [failing_documents(figures, language), least_confident_documents(figures, language)],
     }
 

@@ -1,13 +1,19 @@
-// Draws the charts of the language that is shown, and lets the reader choose language, days and source.
+// Draws the charts of the language that is shown; charts, tiles and tables follow the chosen language, period and source.
 (() => {
   const given = JSON.parse(document.getElementById("report").textContent);
-  const day = 864e5;
   const views = new Map();
+  const chosen = { days: "0", source: "all" };
+
   // columns are sent, because rows would repeat every name
   const rows = ({ day, ...others }) =>
     day.map((one, n) => ({ day: one, ...Object.fromEntries(Object.entries(others).map(([name, all]) => [name, all[n]])) }));
-  const datasets = Object.fromEntries(Object.entries(given.data).map(([name, columns]) => [name, rows(columns)]));
-  const chosen = { first_day: given.first_day, source: "all" };
+  // all periods are in one data set, and a filter selects one: replacing data makes Vega warn of empty scales
+  const datasets = {};
+  Object.values(given.periods).forEach(({ parameters: { period }, data }) =>
+    Object.entries(data).forEach(([name, columns]) => {
+      datasets[name] = [...(datasets[name] || []), ...rows(columns).map((row) => ({ ...row, period }))];
+    }),
+  );
 
   const draw = async (language) => {
     const { numbers, dates, charts } = given.languages[language];
@@ -17,6 +23,7 @@
       views.set(place.id, null);
       const drawn = await vegaEmbed(place, { ...spec, datasets }, {
         actions: false,
+        logLevel: 1, // errors: Vega warns of every scale without values, such as the rates of a period with few attempts
         ast: true, // expressions are interpreted, so the page needs no right to evaluate code
         renderer: "svg",
         formatLocale: numbers,
@@ -29,8 +36,57 @@
     document.documentElement.dataset.drawn = language;
   };
 
-  const follow = (view) => view && view.signal("first_day", chosen.first_day).signal("source", chosen.source).runAsync();
-  const followAll = () => views.forEach(follow);
+  const follow = (view) => {
+    if (!view) return;
+    Object.entries(given.periods[chosen.days].parameters).forEach(([name, value]) => view.signal(name, value));
+    view.signal("source", chosen.source).runAsync();
+  };
+
+  const element = (name, text, attributes = {}) => {
+    const one = document.createElement(name);
+    one.textContent = text;
+    Object.entries(attributes).forEach(([key, value]) => one.setAttribute(key, value));
+    return one;
+  };
+
+  const fillTable = (table, [columns, lines]) => {
+    table.tHead.rows[0].replaceChildren(...columns.map((title) => element("th", title, { scope: "col" })));
+    table.tBodies[0].replaceChildren(
+      ...lines.map((cells) => {
+        const row = document.createElement("tr");
+        row.append(...cells.map((cell, n) => (n ? element("td", cell) : element("th", cell, { scope: "row" }))));
+        return row;
+      }),
+    );
+  };
+
+  // tiles and tables in both languages show what the charts show
+  const write = () => {
+    document.querySelectorAll("main.edition").forEach((main) => {
+      const view = given.languages[main.lang].views[chosen.days];
+      const { tiles, tables } = view.sources[chosen.source];
+      main.querySelectorAll(".period .tile").forEach((tile, n) => {
+        tile.querySelector(".value").textContent = tiles[n][0];
+        tile.querySelector(".note").textContent = tiles[n][1];
+      });
+      main.querySelectorAll("[data-table]").forEach((details) => {
+        const table = tables[details.dataset.table];
+        const isEmpty = !table || !table[1].length;
+        const figure = details.closest("figure");
+        figure.querySelector(".empty").hidden = !isEmpty;
+        [details, figure.querySelector(".chart")].forEach((one) => (one.hidden = isEmpty));
+        if (!isEmpty) fillTable(details.querySelector("table"), table);
+      });
+      const source = main.querySelector(`[data-source="${CSS.escape(chosen.source)}"]`);
+      const { period, bins, notice } = view;
+      const shown = { period, bins, notice, ...(source && { source: source.textContent.trim() }) };
+      main.querySelectorAll("[data-shown]").forEach((one) => {
+        if (!(one.dataset.shown in shown)) return;
+        one.hidden = shown[one.dataset.shown] === null;
+        one.textContent = shown[one.dataset.shown];
+      });
+    });
+  };
 
   const show = (language) => {
     document.documentElement.lang = language;
@@ -41,15 +97,13 @@
     draw(language);
   };
 
-  const press = (attribute, value) => {
-    document.querySelectorAll(`[${attribute}]`).forEach((one) => {
-      one.setAttribute("aria-pressed", String(one.getAttribute(attribute) === value));
+  const choose = (name, value) => {
+    chosen[name] = value;
+    document.querySelectorAll(`[data-${name}]`).forEach((one) => {
+      one.setAttribute("aria-pressed", String(one.dataset[name] === value));
     });
-    // paper has no buttons: a line says what was chosen
-    document.querySelectorAll(`[data-chosen="${attribute.slice("data-".length)}"]`).forEach((one) => {
-      const chosen = one.closest("main").querySelector(`[${attribute}][aria-pressed="true"]`);
-      one.textContent = chosen.textContent.trim();
-    });
+    write();
+    views.forEach(follow);
   };
 
   document.addEventListener("click", (event) => {
@@ -59,24 +113,17 @@
       history.replaceState(null, "", `#${button.dataset.language}`);
       show(button.dataset.language);
     } else if (button.dataset.days) {
-      const days = Number(button.dataset.days);
-      chosen.first_day = days ? given.last_day - days * day : given.first_day;
-      press("data-days", button.dataset.days);
-      followAll();
+      choose("days", button.dataset.days);
     } else if (button.dataset.source) {
-      chosen.source = button.dataset.source;
-      press("data-source", button.dataset.source);
-      followAll();
+      choose("source", button.dataset.source);
     }
   });
 
-  // paper is narrower than a screen: charts are drawn anew for it, so that their letters keep their size
-  const paper = { wide: 670, half: 318, height: 120 };
+  // paper is narrower than a screen: charts are drawn again for it, so that their letters keep their size
+  const paper = { width: 318, height: 84 };
   window.addEventListener("beforeprint", () =>
-    views.forEach((view, id) => {
-      if (!view) return;
-      const first = document.getElementById(id).closest("figure").matches(":first-child");
-      view.width(first ? paper.wide : paper.half).height(paper.height).run().resize().run(); // legends follow in the second run
+    views.forEach((view) => {
+      if (view) view.width(paper.width).height(paper.height).run().resize().run(); // legends follow in the second run
     }),
   );
   window.addEventListener("afterprint", () => {

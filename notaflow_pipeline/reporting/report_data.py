@@ -1,7 +1,6 @@
-"""What a report shows of a range of days: the daily tables, the queue as it is now, the documents to look at.
+"""Reads what a report shows of a range of days: the daily tables, and documents that failed or are uncertain.
 
-Reads only. What does not belong here: computing the daily tables (`daily`), counting the queue (its room does, and its
-counts are passed in), and how anything is drawn or worded.
+The queue's counts are passed in, because `reporting` does not import `job_queue`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,13 +12,14 @@ import pandas as pd
 from psycopg import Connection
 from psycopg.rows import class_row, scalar_row, tuple_row
 
-from notaflow_pipeline.reporting.daily import ALL, wilson_interval
+from notaflow_pipeline.proportions import wilson_interval
+from notaflow_pipeline.reporting.daily import ALL
 
 DOCUMENTS_SHOWN = 15
-"""How long a list of documents is: somebody is to look at each."""
+"""The most documents in a list: a person is to look at each."""
 
 DOCUMENTS_LOOK_BACK = timedelta(days=30)
-"""Single documents are looked for in the last days of a range: lists to act on, at a cost that a long range leaves alone."""
+"""Lists of documents cover the last days of a range, so that their cost does not grow with the range."""
 
 _PERFORMANCE = """
 SELECT day, document_source, documents, pages, characters, duration_seconds_avg, duration_seconds_min,
@@ -106,6 +106,42 @@ LEFT JOIN extraction_queue AS q ON q.id = u.queue_id
 ORDER BY u.mean_confidence, u.id
 """
 
+# A day that is over is computed when its tables were written after its end; rows of before migration 018 have no time. Days
+# whose attempts were deleted cannot be computed any more.
+_DAYS_NOT_COMPUTED = """
+SELECT day
+FROM (
+    SELECT day,
+           day::timestamp AT TIME ZONE %(timezone)s AS starts_at,
+           (day + 1)::timestamp AT TIME ZONE %(timezone)s AS ends_at
+    FROM (
+        SELECT %(since)s::date + number AS day
+        FROM generate_series(0, %(until)s::date - %(since)s::date) AS number
+    ) AS numbered
+) AS days
+WHERE NOT EXISTS (
+    SELECT
+    FROM ocr_daily_failure_rate AS written
+    WHERE written.day = days.day
+      AND written.document_source = 'all'
+      AND (written.computed_at IS NULL OR days.ends_at > clock_timestamp()
+           OR written.computed_at >= days.ends_at)
+)
+  AND EXISTS (
+    SELECT
+    FROM ocr_attempt
+    WHERE finished_at >= days.starts_at
+      AND finished_at < days.ends_at
+      AND outcome IN ('succeeded', 'failed', 'stuck')
+)
+  AND NOT EXISTS (
+    SELECT
+    FROM ocr_attempts_pruned AS pruned
+    WHERE pruned.finished_before > days.starts_at
+)
+ORDER BY day
+"""
+
 _CLOCK = "SELECT clock_timestamp()"
 
 
@@ -148,7 +184,7 @@ class LeastConfidentDocument:
 
 @dataclass(frozen=True)
 class ReportData:
-    """Everything that a report says, from `since` to `until`, both included, days of `timezone`.
+    """Everything that a report shows, from `since` to `until`, both included, days of `timezone`.
 
     The three frames have the columns of the daily tables, and a row wherever those have one.
     """
@@ -163,6 +199,8 @@ class ReportData:
     failures_by_kind: pd.DataFrame
     failing_documents: Sequence[FailingDocument]
     least_confident_documents: Sequence[LeastConfidentDocument]
+    days_not_computed: Sequence[date]
+    """Days with attempts that the daily tables lack, or of which they have only a part."""
 
     @property
     def sources(self) -> list[str]:
@@ -175,10 +213,10 @@ class ReportData:
         """The first day in which single documents were looked for."""
         return _documents_since(self.since, self.until)
 
-    def totals(self) -> Mapping[str, float | None]:
-        """Return the sums of the range over all sources; rates and means are None where nothing was counted."""
-        read = self.performance[self.performance["document_source"] == ALL]
-        tried = self.failure_rate[self.failure_rate["document_source"] == ALL]
+    def totals(self, source: str = ALL) -> Mapping[str, float | None]:
+        """Return the sums of the range; rates and means are None where nothing was counted."""
+        read = self.performance[self.performance["document_source"] == source]
+        tried = self.failure_rate[self.failure_rate["document_source"] == source]
         attempts = float(tried["attempts"].sum())
         failed = float(tried["attempts_failed"].sum() + tried["attempts_stuck"].sum())
         low, high = wilson_interval(int(failed), int(attempts)) or (None, None)
@@ -186,9 +224,9 @@ class ReportData:
             "documents": float(read["documents"].sum()),
             "pages": float(read["pages"].sum()),
             "low_confidence_documents": float(read["low_confidence_documents"].sum()),
-            "mean_confidence": _mean(read, "mean_confidence"),
+            "mean_confidence": weighted_mean(read, "mean_confidence"),
             "low_coverage_documents": float(read["low_coverage_documents"].sum()),
-            "mean_coverage": _mean(read, "mean_coverage"),
+            "mean_coverage": weighted_mean(read, "mean_coverage"),
             "attempts": attempts,
             "attempts_failed": failed,
             "attempt_failure_rate": failed / attempts if attempts else None,
@@ -197,9 +235,9 @@ class ReportData:
             "documents_exhausted": float(tried["documents_exhausted"].sum()),
         }
 
-    def kinds(self) -> list[tuple[str, int, int]]:
+    def kinds(self, source: str = ALL) -> list[tuple[str, int, int]]:
         """Return each kind of failure with its attempts and documents over the range, the most frequent first."""
-        rows = self.failures_by_kind[self.failures_by_kind["document_source"] == ALL]
+        rows = self.failures_by_kind[self.failures_by_kind["document_source"] == source]
         sums = rows.groupby("failure_kind")[["attempts", "documents"]].sum().reset_index()
         sums = sums.sort_values(["attempts", "failure_kind"], ascending=[False, True])
         columns = (sums["failure_kind"], sums["attempts"], sums["documents"])
@@ -219,7 +257,7 @@ def read_report_data(
 
     Args:
         connection: to the database with the daily tables.
-        queue: the queue's counts, which another room makes.
+        queue: the queue's counts, from `job_queue`.
         since: first day.
         until: last day, included.
         timezone: in which the daily tables were computed.
@@ -237,6 +275,7 @@ def read_report_data(
     with connection.cursor(row_factory=class_row(LeastConfidentDocument)) as cursor:
         unsure = cursor.execute(_UNSURE_DOCUMENTS, lists).fetchall()
     with connection.cursor(row_factory=scalar_row) as cursor:
+        days_not_computed = cursor.execute(_DAYS_NOT_COMPUTED, days | {"timezone": timezone}).fetchall()
         now = cursor.execute(_CLOCK).fetchone()
     assert isinstance(now, datetime)  # noqa: S101 - a clock always answers
     return ReportData(
@@ -250,12 +289,13 @@ def read_report_data(
         failures_by_kind=_table(connection, _FAILURES_BY_KIND, days),
         failing_documents=failing,
         least_confident_documents=unsure,
+        days_not_computed=days_not_computed,
     )
 
 
-def _mean(read: pd.DataFrame, name: str) -> float | None:
-    """Return the mean of a figure of the days, each weighted by its documents; None where no day has it."""
-    known = read.dropna(subset=[name])
+def weighted_mean(rows: pd.DataFrame, name: str) -> float | None:
+    """Return the mean of a figure of days, each weighted by its documents; None where no day has it."""
+    known = rows.dropna(subset=[name])
     weight = float(known["documents"].sum())
     return float((known[name] * known["documents"]).sum()) / weight if weight else None
 

@@ -1,7 +1,4 @@
-"""What the page says beside its charts: large figures, the charts' own tables, lists of documents; all in words.
-
-What does not belong here: HTML (`html_page`).
-"""
+"""Writes the report's figures out in a language: tiles, the tables of the charts, and lists of documents."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +8,15 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from notaflow_pipeline.reporting.chart_marks import LAYERS
-from notaflow_pipeline.reporting.charts import CHART_COLUMNS, Column, daily_rows
+from notaflow_pipeline.reporting.charts import CHART_COLUMNS, Column
 from notaflow_pipeline.reporting.daily import ALL
 from notaflow_pipeline.reporting.locale_format import Language, LocaleFormat
+from notaflow_pipeline.reporting.periods import MIN_ATTEMPTS_FOR_RATE, Period, rows_of_period
 from notaflow_pipeline.reporting.report_data import ReportData
 from notaflow_pipeline.reporting.translations import failure_kind_in, texts_in
+
+MAX_DAYS_NAMED = 10
+"""The most days that the notice about missing tables names."""
 
 
 @dataclass(frozen=True)
@@ -56,19 +57,15 @@ def queue_tiles(figures: ReportData, language: Language) -> list[Tile]:
     return [*tiles, Tile(texts["oldest"], formats.seconds(oldest), waiting)]
 
 
-def total_tiles(figures: ReportData, language: Language) -> list[Tile]:
-    """Return the sums of the range."""
-    texts, formats, totals = texts_in(language), LocaleFormat(language), figures.totals()
+def total_tiles(figures: ReportData, language: Language, source: str = ALL) -> list[Tile]:
+    """Return the sums of a source in the range."""
+    texts, formats, totals = texts_in(language), LocaleFormat(language), figures.totals(source)
     written = {name: formats.number(value) for name, value in totals.items()}
     return [
         Tile(
             texts["documents_read"], written["documents"], texts["documents_read_note"].format(pages=written["pages"])
         ),
-        Tile(
-            texts["failed_attempts"],
-            formats.percent(totals["attempt_failure_rate"]),
-            _failed_note(texts, formats, totals),
-        ),
+        _failed_tile(texts, formats, totals),
         Tile(texts["given_up"], written["documents_exhausted"], texts["given_up_note"]),
         Tile(
             texts["confidence"],
@@ -83,43 +80,50 @@ def total_tiles(figures: ReportData, language: Language) -> list[Tile]:
     ]
 
 
-def _failed_note(texts: Mapping[str, str], formats: LocaleFormat, totals: Mapping[str, float | None]) -> str:
-    """Return what the rate rests on, with its interval: a few attempts say little."""
+def _failed_tile(texts: Mapping[str, str], formats: LocaleFormat, totals: Mapping[str, float | None]) -> Tile:
+    """Return the failure rate with its interval; the count alone when there are too few attempts for a rate."""
+    failed, attempts = formats.number(totals["attempts_failed"]), formats.number(totals["attempts"])
     if not totals["attempts"]:
-        return texts["no_attempts_note"]
-    return texts["failed_attempts_note"].format(
-        failed=formats.number(totals["attempts_failed"]),
-        attempts=formats.number(totals["attempts"]),
+        return Tile(texts["failed_attempts"], formats.number(None), texts["no_attempts_note"])
+    if totals["attempts"] < MIN_ATTEMPTS_FOR_RATE:
+        counted = texts["failed_of"].format(failed=failed, attempts=attempts)
+        return Tile(texts["failed_attempts"], counted, texts["too_few_note"])
+    note = texts["failed_attempts_note"].format(
+        failed=failed,
+        attempts=attempts,
         low=formats.percent(totals["failure_rate_low"]),
         high=formats.percent(totals["failure_rate_high"]),
     )
+    return Tile(texts["failed_attempts"], formats.percent(totals["attempt_failure_rate"]), note)
 
 
-def chart_tables(figures: ReportData, language: Language) -> list[Table]:
-    """Return the charts with their figures as tables; none when no attempt ended in the range."""
-    totals = figures.totals()
+def chart_tables(period: Period, language: Language, source: str = ALL) -> list[Table]:
+    """Return the charts of a source with their figures as tables; none when no attempt ended in the period."""
+    totals = period.report.totals(source)
     if not (totals["attempts"] or totals["documents"]):
         return []
-    rows = daily_rows(figures).dropna(how="all", subset=["documents", "attempts"])
-    days = rows[rows["document_source"] == ALL].iloc[::-1]
+    rows = rows_of_period(period).dropna(how="all", subset=["documents", "attempts"])
+    bins = rows[rows["document_source"] == source].iloc[::-1]
     return [
-        _days_table(name, days, language) if name in CHART_COLUMNS else _kinds_table(figures, language)
+        _bins_table(name, bins, period, language)
+        if name in CHART_COLUMNS
+        else _kinds_table(period.report, language, source)
         for name in LAYERS
     ]
 
 
-def _days_table(name: str, days: pd.DataFrame, language: Language) -> Table:
+def _bins_table(name: str, bins: pd.DataFrame, period: Period, language: Language) -> Table:
     texts, formats, columns = texts_in(language), LocaleFormat(language), CHART_COLUMNS[name]
     values = [
         [formats.day(row["day"]), *(_write(row[column.name], column, formats) for column in columns)]
-        for row in days.to_dict("records")
+        for row in bins.to_dict("records")
     ]
-    titles = [texts["day"], *(texts[column.label] for column in columns)]
+    titles = [texts["day" if period.bin_days == 1 else "week"], *(texts[column.label] for column in columns)]
     return Table(name, texts[f"{name}_title"], texts[f"{name}_text"], titles, values)
 
 
-def _kinds_table(figures: ReportData, language: Language) -> Table:
-    texts, formats, kinds = texts_in(language), LocaleFormat(language), figures.kinds()
+def _kinds_table(figures: ReportData, language: Language, source: str) -> Table:
+    texts, formats, kinds = texts_in(language), LocaleFormat(language), figures.kinds(source)
     total = sum(attempts for _, attempts, _ in kinds)
     values = [
         [
@@ -177,11 +181,13 @@ def least_confident_documents(figures: ReportData, language: Language) -> Table:
         for one in figures.least_confident_documents
     ]
     titles = [texts[name] for name in ("number", "mean_confidence", "mean_coverage", "pages", "read_at")]
-    return Table("unsure", texts["unsure_title"], _since(figures, language, rows, "none_unsure"), titles, rows)
+    return Table(
+        "least_confident", texts["least_confident_title"], _since(figures, language, rows, "none_read"), titles, rows
+    )
 
 
 def _day(moment: datetime, figures: ReportData) -> str:
-    """Write a day as narrowly as both languages do."""
+    """Write a day in the short form that both languages use."""
     return moment.astimezone(ZoneInfo(figures.timezone)).date().isoformat()
 
 
@@ -189,3 +195,15 @@ def _since(figures: ReportData, language: Language, rows: Sequence[object], none
     texts, formats = texts_in(language), LocaleFormat(language)
     since = texts["documents_since"].format(since=formats.day(figures.documents_since))
     return since if rows else f"{since} {texts[none]}"
+
+
+def days_not_computed(figures: ReportData, language: Language) -> str | None:
+    """Return a sentence that names the days without daily tables; None when there is none."""
+    days = figures.days_not_computed
+    if not days:
+        return None
+    texts, formats = texts_in(language), LocaleFormat(language)
+    named = ", ".join(formats.day(day) for day in days[:MAX_DAYS_NAMED])
+    if len(days) > MAX_DAYS_NAMED:
+        named += texts["more_days"].format(count=formats.number(len(days) - MAX_DAYS_NAMED))
+    return texts["day_not_computed" if len(days) == 1 else "days_not_computed"].format(days=named)

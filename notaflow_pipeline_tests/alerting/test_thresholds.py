@@ -25,15 +25,6 @@ def usual(
     return thresholds.evaluate_against_usual(comparison, days, TODAY, deviations=4, minimum=20)
 
 
-@pytest.mark.parametrize(
-    ("part", "whole", "expected"),
-    # Newcombe 1998, table I: 81/263 and 15/148 of method 3 (score, no continuity correction)
-    [(81, 263, 0.2553), (15, 148, 0.0624), (0, 20, 0.0), (1, 29, 0.0061), (0, 0, 0.0), (29, 29, 0.8830)],
-)
-def test_wilson_low_is_that_of_the_literature(part: int, whole: int, expected: float) -> None:
-    assert thresholds.wilson_low(part, whole) == pytest.approx(expected, abs=5e-5)
-
-
 def test_three_documents_at_night_wake_nobody() -> None:
     evaluation = of_shares(Share(TODAY, 3, 3))
     assert not evaluation.alarming

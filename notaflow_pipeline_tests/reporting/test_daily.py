@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from notaflow_pipeline.reporting.attempts import ATTEMPT_TYPES
-from notaflow_pipeline.reporting.daily import daily_tables, rows_of, wilson_interval
+from notaflow_pipeline.reporting.daily import daily_tables, rows_of
 
 READ: dict[str, Any] = {
     "document": 1,
@@ -167,22 +167,3 @@ def test_rates_of_attempts_and_of_documents_are_different_numbers() -> None:
         ("all", "lease_expired"): (2, 2),
         ("all", "encrypted"): (1, 1),
     }
-
-
-@pytest.mark.parametrize(
-    ("successes", "trials", "low", "high"),
-    [
-        # R. G. Newcombe, Two-sided confidence intervals for the single proportion, Stat. Med. 17 (1998), method 3
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0, 0.1611),
-        (1, 29, 0.0061, 0.1718),
-        (20, 20, 0.8389, 1.0),
-    ],
-)
-def test_wilson_interval_is_the_published_one(successes: int, trials: int, low: float, high: float) -> None:
-    assert [round(bound, 4) for bound in wilson_interval(successes, trials) or ()] == [low, high]
-
-
-def test_wilson_interval_of_nothing_is_nothing() -> None:
-    assert wilson_interval(0, 0) is None

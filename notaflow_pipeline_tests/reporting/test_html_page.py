@@ -1,10 +1,11 @@
-"""The page as text: what it says of no day, one document and a year, and that nothing in it is taken for markup."""
+"""Tests of the page as text: without days, with one document, with a year; values of rows are never markup."""
 
 import json
 import re
 from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from psycopg import Connection
@@ -42,7 +43,13 @@ def text(page: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<(style|script)\b.*?</\1>|<[^>]+>", " ", page, flags=re.DOTALL))
 
 
-def test_range_without_any_day_says_so_in_both_languages_and_draws_nothing(gather: Gather) -> None:
+def embedded(page: str) -> Any:
+    found = re.search(r'id="report">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    return json.loads(found[1])
+
+
+def test_range_without_days_has_no_charts_and_says_so_in_both_languages(gather: Gather) -> None:
     page = render_page(gather())
     assert drawn(page) == set()
     assert "Aucun document n’a été traité pendant cette période." in page
@@ -65,28 +72,63 @@ def test_one_document_is_shown_with_its_figures(connection: Connection, gather: 
     }, "no chart of kinds where nothing failed"
     assert "2 784 195 41,3 62,5 % 8 2026-11-12" in text(page).replace("\N{NO-BREAK SPACE}", " ")
     assert "2 784 195 41.3 62.5% 8 2026-11-12" in text(page)
-    assert "0 sur 1; intervalle à 95 % : 0,0 % à 79,3 %" in text(page), "one attempt says next to nothing of the rate"
-    assert "0 of 1; 95% interval: 0.0% to 79.3%" in text(page)
+    assert "0 sur 1 trop peu de tentatives pour un taux" in text(page), "one attempt gives no rate"
+    assert "0 of 1 too few attempts for a rate" in text(page)
     assert "Aucune tentative n’a échoué." in page
 
 
-def test_year_is_shown_as_each_language_writes_it(connection: Connection, gather: Gather) -> None:
+def test_year_is_written_in_each_language_and_binned_by_weeks(connection: Connection, gather: Gather) -> None:
     daily_table_rows.add_history(connection, until=UNTIL, days=365)
     daily_table_rows.add_documents(connection, until=UNTIL)
     figures = gather(date(2025, 11, 23), QueueNow(1284, 4, 1, 37, 52, 214_331, 5_400.0))
     page = render_page(figures)
-    french, english = text(page).split("What becomes of every")
-    for said in ("1 284", "214 331", "1,5 h", "À regarder", "95 %", "Du 23 nov. 2025 au 22 nov. 2026", "délai dépassé"):
+    french, english = text(page).split("The progress of reading")
+    for said in (
+        "1 284",
+        "214 331",
+        "1,5 h",
+        "À vérifier",
+        "95 %",
+        "Du 23 nov. 2025 au 22 nov. 2026",
+        "4 438 sur 221 078",
+        "délai dépassé",
+    ):
         assert said in french.replace("\N{NO-BREAK SPACE}", " ")
-    for said in ("1,284", "214,331", "1.5 hr", "Needs a look", "95%", "Nov 23, 2025 to Nov 22, 2026", "timeout"):
+    for said in ("1,284", "214,331", "1.5 hr", "Needs attention", "95%", "Nov 23, 2025 to Nov 22, 2026", "timeout"):
         assert said in english.replace("\N{NO-BREAK SPACE}", " ")
-    days = json.loads(re.search(r'id="report">(.*?)</script>', page, re.DOTALL)[1])["data"]["days"]  # type: ignore[index]
-    assert len(days["day"]) == 365 * 3, "every day of every source, also those without a row"
+    periods = embedded(page)["periods"]
+    assert set(periods) == {"7", "30", "90", "0"}
+    days = periods["90"]["data"]["days"]
+    assert len(days["day"]) == 90 * 3, "every day of every source, also those without a row"
     assert days["documents"].count(None) == 3 * 3
+    weeks = periods["0"]["data"]["days"]
+    assert len(weeks["day"]) == 53 * 3, "from a Sunday to a Sunday"
     assert len(page.encode()) < 2_500_000
 
 
-def test_nothing_is_fetched_from_anywhere(connection: Connection, gather: Gather) -> None:
+def test_days_without_daily_tables_are_named(connection: Connection, gather: Gather) -> None:
+    computed, during, after, missing = (date(2026, 11, day) for day in (17, 18, 19, 20))
+    document = daily_table_rows.add_document(connection, "2 784 195")
+    for day in (computed, during, after, missing):
+        daily_table_rows.add_attempt(connection, document, day, "succeeded", confidence=90.0)
+    for day in (computed, during, after):
+        daily_table_rows.add_day(connection, day, read=1, failed=0)
+    for day, time in ((during, "2026-11-18 23:59"), (after, "2026-11-20 00:00")):
+        connection.execute(
+            "UPDATE ocr_daily_failure_rate SET computed_at = %s::timestamp AT TIME ZONE 'America/Toronto' WHERE day = %s",
+            [time, day],
+        )
+    figures = gather()
+    assert list(figures.days_not_computed) == [during, missing], "a table of before the day's end lacks its last hours"
+    page = render_page(figures)
+    assert "incomplets : 18 nov. 2026, 20 nov. 2026." in text(page).replace("\N{NO-BREAK SPACE}", " ")
+    assert "incomplete: Nov 18, 2026, Nov 20, 2026." in text(page)
+    assert embedded(page)["languages"]["fr"]["views"]["7"]["notice"] is not None
+    connection.execute("INSERT INTO ocr_attempts_pruned (finished_before) VALUES ('2026-11-21 12:00+00')")
+    assert list(gather().days_not_computed) == [], "deleted attempts cannot be counted again"
+
+
+def test_page_loads_nothing_from_elsewhere(connection: Connection, gather: Gather) -> None:
     daily_table_rows.add_history(connection, until=UNTIL, days=30)
     for tag, attributes in elements(render_page(gather())):
         assert tag not in {"link", "iframe", "img", "object", "embed", "base"}
@@ -116,7 +158,7 @@ def test_language_in_which_it_opens_can_be_chosen(gather: Gather, language: str)
     assert f'"language": "{language}"' in page
 
 
-def test_page_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_is_written_completely_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "reports" / "page.html"
     write_page("first", target)
 

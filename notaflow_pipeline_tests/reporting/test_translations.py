@@ -1,4 +1,4 @@
-"""Both languages say everything, and fill in the same figures."""
+"""Tests that both languages have every text, and how each writes figures."""
 
 import string
 
@@ -6,22 +6,22 @@ from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.reporting.chart_marks import LAYERS
 from notaflow_pipeline.reporting.charts import CHART_COLUMNS
 from notaflow_pipeline.reporting.locale_format import LANGUAGES, LocaleFormat
-from notaflow_pipeline.reporting.translations import KINDS, TEXTS, failure_kind_in, texts_in
+from notaflow_pipeline.reporting.translations import FAILURE_KINDS, TEXTS, failure_kind_in, texts_in
 
 
 def fields(text: str) -> set[str | None]:
     return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
 
 
-def test_both_languages_say_everything_with_the_same_figures() -> None:
+def test_both_languages_have_every_text_with_the_same_figures() -> None:
     assert texts_in("fr").keys() == texts_in("en").keys()
-    for name, said in (*TEXTS.items(), *KINDS.items()):
+    for name, said in (*TEXTS.items(), *FAILURE_KINDS.items()):
         assert said.fr.strip(), name
         assert said.en.strip(), name
         assert fields(said.fr) == fields(said.en), name
 
 
-def test_every_chart_and_column_has_its_words() -> None:
+def test_every_chart_and_column_has_its_texts() -> None:
     for language in LANGUAGES:
         said = texts_in(language)
         for name in LAYERS:
@@ -31,16 +31,16 @@ def test_every_chart_and_column_has_its_words() -> None:
             assert all(column.label in said for column in columns)
 
 
-def test_every_kind_of_failure_has_its_words() -> None:
-    assert {*FailureKind, "unknown"} <= KINDS.keys()
+def test_every_kind_of_failure_has_a_name_in_both_languages() -> None:
+    assert {*FailureKind, "unknown"} <= FAILURE_KINDS.keys()
 
 
-def test_kinds_of_other_programs_are_shown_as_they_stand() -> None:
+def test_kinds_of_other_programs_are_shown_unchanged() -> None:
     assert failure_kind_in("fr", "encrypted") == "chiffré"
     assert failure_kind_in("fr", "smudged") == "smudged"
 
 
-def test_figures_are_written_as_each_language_does() -> None:
+def test_figures_follow_the_conventions_of_each_language() -> None:
     french, english = LocaleFormat("fr"), LocaleFormat("en")
     nbsp = "\N{NO-BREAK SPACE}"
     assert french.number(12_345) == f"12{nbsp}345"
