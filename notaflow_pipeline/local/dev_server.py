@@ -67,7 +67,7 @@ def run_dev(settings: Settings, *, samples: bool, port: int) -> int:
         with tempfile.TemporaryDirectory(prefix="notaflow-", dir=SOCKETS) as folder:
             socket_path = Path(folder) / "code-server"
             instance = make_instance(settings.home.absolute())
-            dagster = Dagster(socket_path, instance, environment_of_dagster(settings, url, instance))
+            dagster = Dagster(socket_path, instance, environment_of_dagster(settings, url, instance, port))
             try:
                 dagster.start(port)
                 dagster.watch()
@@ -132,7 +132,7 @@ def make_instance(home: Path) -> Path:
     return folder
 
 
-def environment_of_dagster(settings: Settings, url: str, instance: Path) -> dict[str, str]:
+def environment_of_dagster(settings: Settings, url: str, instance: Path, port: int) -> dict[str, str]:
     """Return the environment of Dagster's processes: the same database, home and documents, with absolute paths.
 
     It includes `.env` of the current folder, overridden by the environment. The owner's login is left out: runs need the
@@ -151,6 +151,7 @@ def environment_of_dagster(settings: Settings, url: str, instance: Path) -> dict
         "NOTAFLOW_DOCUMENTS_URL": documents,
         "DAGSTER_HOME": str(instance),
     }
+    environment.setdefault("NOTAFLOW_UI_URL", f"http://127.0.0.1:{port}")  # links of alerts
     environment.pop("NOTAFLOW_OWNER_DATABASE_URL", None)
     return environment
 

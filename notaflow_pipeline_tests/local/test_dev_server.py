@@ -25,18 +25,25 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_environment_overrides_env_file_and_both_reach_dagster(folder: Path) -> None:
-    environment = environment_of_dagster(Settings(NOTAFLOW_DATABASE_URL=URL), URL, folder / "instance")
+    environment = environment_of_dagster(Settings(NOTAFLOW_DATABASE_URL=URL), URL, folder / "instance", 3001)
     assert environment["NOTAFLOW_DATABASE_URL"] == URL
     assert environment["OCR_WORKERS"] == "2"
     assert environment["OCR_MAX_PAGES"] == "7"
     assert environment["DAGSTER_HOME"] == str(folder / "instance")
+    assert environment["NOTAFLOW_UI_URL"] == "http://127.0.0.1:3001", "where this UI is"
+
+
+def test_ui_url_that_is_set_reaches_dagster(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTAFLOW_UI_URL", "https://ocr.example.org")
+    environment = environment_of_dagster(Settings(NOTAFLOW_DATABASE_URL=URL), URL, folder, 3001)
+    assert environment["NOTAFLOW_UI_URL"] == "https://ocr.example.org"
 
 
 def test_owners_login_does_not_reach_dagster(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(NOTAFLOW_DATABASE_URL=URL)
-    assert "secret" not in str(environment_of_dagster(settings, URL, folder))
+    assert "secret" not in str(environment_of_dagster(settings, URL, folder, 3000))
     monkeypatch.setenv("NOTAFLOW_OWNER_DATABASE_URL", "postgresql://owner:secret@db.example.org/notaflow")
-    assert "secret" not in str(environment_of_dagster(settings, URL, folder))
+    assert "secret" not in str(environment_of_dagster(settings, URL, folder, 3000))
 
 
 @pytest.mark.parametrize("name", ["home", "a home with blanks: and a colon"])
