@@ -15,7 +15,7 @@ from pathlib import Path
 
 from psycopg import Connection
 
-from notaflow_pipeline.alerting import outbox
+from notaflow_pipeline.alerting import condition_log, receiver_registry
 from notaflow_pipeline.alerting.conditions import Observation
 from notaflow_pipeline.alerting.delivery import deliver
 from notaflow_pipeline.alerting.receivers import Receiver
@@ -70,8 +70,8 @@ def backlog_seconds(url: str, messages: int) -> float:
     now = datetime.now(UTC)
     seen = [Observation(f"check:a:{n}", True, now, f"check {n} of a", "It is bad.", {}, None) for n in range(messages)]
     with connect(url) as connection:
-        outbox.register_receivers(connection, [receiver])
-        outbox.record_observations(connection, seen, timezone="America/Toronto")
+        receiver_registry.register_receivers(connection, [receiver])
+        condition_log.record_observations(connection, seen, timezone="America/Toronto")
     began = time.perf_counter()
     delivered = deliver(lambda: connect(url), [receiver], budget_seconds=600)
     taken = time.perf_counter() - began

@@ -9,7 +9,7 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline import health_checks
-from notaflow_pipeline.alerting import daily_metrics
+from notaflow_pipeline.alerting import daily_metrics, french
 from notaflow_pipeline.alerting.thresholds import Evaluation
 from notaflow_pipeline.health_checks import Check
 from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter, requeue_exhausted
@@ -42,6 +42,16 @@ def settings(**values: Any) -> Settings:
 
 def evaluation(connection: Connection, check: Check, **values: Any) -> Evaluation:
     return dict(health_checks.evaluate_all(connection, settings(**values)))[check]
+
+
+def test_every_check_is_explained_in_french() -> None:
+    checks = (
+        *health_checks.QUEUE_CHECKS,
+        *health_checks.COMPLETENESS_CHECKS,
+        *health_checks.RATE_CHECKS,
+        *health_checks.PERFORMANCE_CHECKS,
+    )
+    assert french.CHECKS.keys() == {*(one.name for one in checks), "queue_invariants", "daily_tables_reconciled"}
 
 
 def test_all_is_well_on_an_empty_database(connection: Connection) -> None:

@@ -1,7 +1,7 @@
-"""How somebody is told that the database itself is gone: straight to the receivers, with what was said kept in a file.
+"""Reports an outage of the database directly to the receivers, and keeps what was sent in a file.
 
-Only the watch from outside needs it. The same three messages: when it starts, a reminder at a limited rate, when it ends;
-each receiver is tried again until it took its one.
+`notaflow alert --check` alone uses it: other conditions are stored in the database. It sends the same three messages, when
+the outage starts, as reminders, and when it ends, and tries each receiver again until it accepted the message.
 """
 
 import json
@@ -16,7 +16,7 @@ from notaflow_pipeline.alerting.conditions import MessageKind
 from notaflow_pipeline.alerting.messages import compose
 from notaflow_pipeline.alerting.receivers import Receiver, send
 
-FILE = "database-alert.json"
+STATE_FILE = "database-alert.json"
 
 
 def report_outage(
@@ -29,34 +29,35 @@ def report_outage(
     timezone: str,
     ui_url: str,
 ) -> list[str]:
-    """Tell whoever does not know it yet that the database is gone, or back; return who could not be told, and why.
+    """Send what each receiver has not been sent yet about the outage; return which receivers failed, and why.
 
     Args:
-        home: where the file lies.
-        receivers: who is told.
+        home: the folder of the file.
+        receivers: where messages go.
         error: why the database cannot be used, without a password; None when it can.
         now: this machine's time.
-        every: how often it is recalled.
+        every: how often a reminder is sent.
         timezone: in which times are written.
         ui_url: where the Dagster UI is.
     """
-    state = _read(home / FILE)
+    state = _read(home / STATE_FILE)
     if error is None and not state:
         return []
     since = datetime.fromisoformat(state["since"]) if state else now
-    told: dict[str, str] = dict(state.get("told", {}))
+    sent_at: dict[str, str] = dict(state.get("sent_at", {}))
     problems = []
     if not state:
-        # before anything is sent: whoever goes on after a death finds the same beginning, and so sends the same id;
-        # a folder that cannot be written is no reason to tell nobody
+        # before anything is sent, so that a process that continues after a crash finds the same start and sends the same id;
+        # messages are sent even if the folder cannot be written
         with suppress(OSError):
-            _write(home / FILE, since, told)
+            _write(home / STATE_FILE, since, sent_at)
     for receiver in receivers:
-        kind = _due(told.get(receiver.key), failing=error is not None, now=now, every=every)
+        kind = _due_message(sent_at.get(receiver.key), failing=error is not None, now=now, every=every)
         if kind is None:
             continue
         text = compose(
             kind,
+            key="database",
             title="the database",
             sentence=error or "The database can be used again.",
             figures={},
@@ -66,27 +67,29 @@ def report_outage(
             occurrences=1,
             timezone=timezone,
         )
-        uid = str(uuid5(NAMESPACE_URL, f"notaflow/{receiver.key}/{since.isoformat()}/{told.get(receiver.key)}/{kind}"))
-        sent = send(receiver, text, uid=uid, failing=error is not None)
-        if sent.outcome != "delivered":
-            problems.append(f"{receiver.label}: {sent.reason}")
+        uid = str(
+            uuid5(NAMESPACE_URL, f"notaflow/{receiver.key}/{since.isoformat()}/{sent_at.get(receiver.key)}/{kind}")
+        )
+        result = send(receiver, text, uid=uid, failing=error is not None)
+        if result.outcome != "delivered":
+            problems.append(f"{receiver.label}: {result.reason}")
         elif error is None:
-            del told[receiver.key]
+            del sent_at[receiver.key]
         else:
-            told[receiver.key] = now.isoformat()
-        _write(home / FILE, since, told)
-    wanted = {one.key for one in receivers}
-    if error is None and not wanted & told.keys():
-        (home / FILE).unlink(missing_ok=True)
+            sent_at[receiver.key] = now.isoformat()
+        _write(home / STATE_FILE, since, sent_at)
+    configured = {one.key for one in receivers}
+    if error is None and not configured & sent_at.keys():
+        (home / STATE_FILE).unlink(missing_ok=True)
     return problems
 
 
-def _due(told: str | None, *, failing: bool, now: datetime, every: timedelta) -> MessageKind | None:
+def _due_message(sent_at: str | None, *, failing: bool, now: datetime, every: timedelta) -> MessageKind | None:
     if not failing:
-        return MessageKind.END if told is not None else None
-    if told is None:
+        return MessageKind.END if sent_at is not None else None
+    if sent_at is None:
         return MessageKind.START
-    return MessageKind.REMINDER if now - datetime.fromisoformat(told) >= every else None
+    return MessageKind.REMINDER if now - datetime.fromisoformat(sent_at) >= every else None
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -97,8 +100,8 @@ def _read(path: Path) -> dict[str, Any]:
     return {}
 
 
-def _write(path: Path, since: datetime, told: dict[str, str]) -> None:
+def _write(path: Path, since: datetime, sent_at: dict[str, str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".new")
-    draft.write_text(json.dumps({"since": since.isoformat(), "told": told}), encoding="utf-8")
+    draft.write_text(json.dumps({"since": since.isoformat(), "sent_at": sent_at}), encoding="utf-8")
     draft.replace(path)

@@ -90,7 +90,7 @@ def _deliver_to(
                         receiver,
                         delivery,
                         reason=sent.reason,
-                        surely=sent.outcome == "refused",
+                        is_refused=sent.outcome == "refused",
                         base_seconds=base_seconds,
                         longest_seconds=MAX_WAIT_SECONDS,
                     )

@@ -1,10 +1,15 @@
-"""What a message says: the condition, its figures, the threshold, the day, and where to look. Never a document's text."""
+"""Composes the messages of a condition, in English and French: sentence, figures, time and link.
+
+Both languages stand in every message, because one receiver is often read by people of either language. A message holds no
+text of a document.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from notaflow_pipeline.alerting import french
 from notaflow_pipeline.alerting.conditions import MessageKind
 
 MAX_SENTENCE_CHARACTERS = 1000
@@ -13,16 +18,16 @@ MAX_SENTENCE_CHARACTERS = 1000
 MAX_FIGURES = 12
 
 _SUBJECTS = {
-    MessageKind.START: "NotaFlow: {} fails",
-    MessageKind.REMINDER: "NotaFlow: {} still fails",
-    # not "is well": a rate that has too little data to be judged is not, and the body says so
-    MessageKind.END: "NotaFlow: {} no longer fails",
+    MessageKind.START: "NotaFlow: {} fails / échoue",
+    MessageKind.REMINDER: "NotaFlow: {} still fails / échoue toujours",
+    # not "passes": a rate may merely have too little data, which the body says
+    MessageKind.END: "NotaFlow: {} no longer fails / n’échoue plus",
 }
 
 
 @dataclass(frozen=True)
 class Text:
-    """A message for people."""
+    """The subject and body of a message."""
 
     subject: str
     body: str
@@ -31,6 +36,7 @@ class Text:
 def compose(
     kind: MessageKind,
     *,
+    key: str,
     title: str,
     sentence: str,
     figures: Mapping[str, float | int | str],
@@ -40,20 +46,21 @@ def compose(
     occurrences: int,
     timezone: str,
 ) -> Text:
-    """Write a message.
+    """Compose a message.
 
     Args:
         kind: why it is sent.
+        key: of the condition.
         title: the condition, in a few words.
         sentence: what was found, and what to do about it.
         figures: numbers by name, among them the threshold and the day where there is one.
-        link: where to look.
+        link: the page that shows more.
         since: when the condition started.
-        now: the moment of writing.
-        occurrences: how often it was seen failing.
+        now: the time of the message.
+        occurrences: how often it was observed failing.
         timezone: in which times are written.
     """
-    lines = [_cut(sentence), ""]
+    lines = [_cut(sentence), "", french.explain(key, kind), ""]
     lines += [f"{name.replace('_', ' ')}: {value}" for name, value in list(figures.items())[:MAX_FIGURES]]
     started = f"{since.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M %Z}"
     if kind is MessageKind.START:
@@ -61,15 +68,19 @@ def compose(
     else:
         lines.append(f"since: {started}, {_length(now - since)}")
     if kind is MessageKind.REMINDER:
-        lines.append(f"seen: {occurrences} times")
+        lines.append(f"observed: {occurrences} {'time' if occurrences == 1 else 'times'}")
     if link is not None:
-        lines.append(f"look: {link}")
+        lines.append(f"link: {link}")
     return Text(_SUBJECTS[kind].format(title), "\n".join(lines))
 
 
 def compose_test_message(ui_url: str) -> Text:
-    """Write the message of `notaflow alert --test`."""
-    return Text("NotaFlow test", f"This is a test: alerts of NotaFlow's OCR reach you here.\n\nlook: {ui_url}")
+    """Compose the message of `notaflow alert --test`."""
+    return Text(
+        "NotaFlow: test / essai",
+        "This is a test: alerts of NotaFlow's OCR arrive here.\n\nCeci est un essai\N{NO-BREAK SPACE}: les alertes de "
+        f"NotaFlow arrivent ici.\n\nlink: {ui_url}",
+    )
 
 
 def _cut(sentence: str) -> str:

@@ -12,7 +12,7 @@ import typer
 from psycopg import Connection
 from rich.table import Table
 
-from notaflow_pipeline.alerting import observations, outbox
+from notaflow_pipeline.alerting import condition_log, observations, receiver_registry
 from notaflow_pipeline.alerting.database_outage import report_outage
 from notaflow_pipeline.alerting.delivery import deliver
 from notaflow_pipeline.alerting.messages import compose_test_message
@@ -57,7 +57,7 @@ def alert(
         say("Noted: what has failed for good until now was looked at.")
     elif forget is not None:
         with open_database(settings) as connection:
-            if not outbox.close_condition(connection, forget):
+            if not condition_log.close_condition(connection, forget):
                 raise SettingsError(f"no open condition is named {forget!r}; `notaflow alert` lists them")
         say("Forgotten; if it fails again, it starts anew.")
     else:
@@ -166,13 +166,15 @@ def _record(
         )
         for check, evaluation in evaluations
     ]
-    outbox.record_observations(connection, seen, timezone=settings.timezone)
-    outbox.add_reminders(connection, every=timedelta(hours=settings.alert_reminder_hours), timezone=settings.timezone)
-    outbox.register_receivers(connection, receivers)
+    condition_log.record_observations(connection, seen, timezone=settings.timezone)
+    condition_log.add_reminders(
+        connection, every=timedelta(hours=settings.alert_reminder_hours), timezone=settings.timezone
+    )
+    receiver_registry.register_receivers(connection, receivers)
 
 
 def _show(connection: Connection, as_json: bool) -> None:
-    conditions, receivers = outbox.open_conditions(connection), outbox.receiver_states(connection)
+    conditions, receivers = condition_log.open_conditions(connection), receiver_registry.receiver_states(connection)
     if as_json:
         print_json({"open": [asdict(one) for one in conditions], "receivers": [asdict(one) for one in receivers]})
         return

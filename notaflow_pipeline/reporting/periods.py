@@ -3,9 +3,9 @@
 Charts, tables and sums of a period are computed from the same rows, so they agree.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from typing import Any
 
 import pandas as pd
 
@@ -94,7 +94,7 @@ def rows_of_period(period: Period) -> pd.DataFrame:
     if period.bin_days > 1:
         rows["day"] = [period.bin_start(day) for day in rows["day"]]
         rows = pd.DataFrame([_combined(key, part) for key, part in rows.groupby(keys)], columns=rows.columns)
-    every = pd.MultiIndex.from_product([_bins(period), report.sources], names=keys)
+    every = pd.MultiIndex.from_product([pd.Index(_bins(period), dtype="object"), report.sources], names=keys)
     rows = rows.set_index(keys).reindex(every).reset_index()
     rows["attempts_succeeded"] = rows["attempts"] - rows["attempts_failed"] - rows["attempts_stuck"]
     rows.loc[
@@ -117,12 +117,12 @@ def _period(report: ReportData, span: int, since: date) -> Period:
     return Period(span, restricted, 7 if days > MAX_DAYS_SHOWN_DAILY else 1)
 
 
-def _bins(period: Period) -> Sequence[date]:
+def _bins(period: Period) -> list[date]:
     days = (period.report.until - period.report.since).days + 1
     return list(dict.fromkeys(period.bin_start(period.report.since + timedelta(days=n)) for n in range(days)))
 
 
-def _combined(key: tuple[date, str], rows: pd.DataFrame) -> dict[str, object]:
+def _combined(key: tuple[Any, ...], rows: pd.DataFrame) -> dict[str, object]:
     """Return one row for the days of a week."""
     sums = {name: float(rows[name].sum(min_count=1)) for name in _SUMS}
     means = {name: weighted_mean(rows, name) for name in _MEANS}

@@ -40,7 +40,8 @@ class Webhook:
 
     @property
     def titles(self) -> list[str]:
-        return [one["title"] for one in self.messages]
+        """The English half of each title; the French one follows a slash."""
+        return [one["title"].partition(" / ")[0] for one in self.messages]
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.alerting import outbox, thresholds
+from notaflow_pipeline.alerting import condition_log, french, outbox, receiver_registry, thresholds
 from notaflow_pipeline.alerting.conditions import MessageKind, Observation
 from notaflow_pipeline.alerting.delivery import POSSIBLE_DUPLICATE, DeliveryResult, deliver
 from notaflow_pipeline.alerting.messages import Text
@@ -48,7 +48,7 @@ def seen(minute: float, *, failing: bool = True, name: str = "rate") -> Observat
 
 
 def record(connection: Connection, *observations: Observation) -> list[MessageKind]:
-    return outbox.record_observations(connection, observations, timezone=ZONE)
+    return condition_log.record_observations(connection, observations, timezone=ZONE)
 
 
 def send_all(connect: Connect, *receivers: Receiver, base_seconds: float = 0) -> DeliveryResult:
@@ -56,35 +56,38 @@ def send_all(connect: Connect, *receivers: Receiver, base_seconds: float = 0) ->
 
 
 def waiting(connection: Connection) -> int:
-    return sum(one.waiting for one in outbox.receiver_states(connection))
+    return sum(one.waiting for one in receiver_registry.receiver_states(connection))
 
 
 def test_start_reminder_and_end_arrive_once_with_figures_threshold_day_and_link(
     connection: Connection, connect: Connect, hook: Webhook
 ) -> None:
     receiver = Receiver(hook.url)
-    outbox.register_receivers(connection, [receiver])
+    receiver_registry.register_receivers(connection, [receiver])
     for minute in range(3):
         record(connection, seen(minute))
         send_all(connect, receiver)
-    assert outbox.add_reminders(connection, every=timedelta(days=1), timezone=ZONE) == 0
-    assert outbox.add_reminders(connection, every=timedelta(0), timezone=ZONE) == 1
+    assert condition_log.add_reminders(connection, every=timedelta(days=1), timezone=ZONE) == 0
+    assert condition_log.add_reminders(connection, every=timedelta(0), timezone=ZONE) == 1
     send_all(connect, receiver)
     record(connection, seen(9, failing=False))
     assert send_all(connect, receiver) == DeliveryResult(1, ())
     assert send_all(connect, receiver) == DeliveryResult(0, ())
-    assert outbox.add_reminders(connection, every=timedelta(0), timezone=ZONE) == 0
+    assert condition_log.add_reminders(connection, every=timedelta(0), timezone=ZONE) == 0
     assert hook.titles == [
         "NotaFlow: check rate of daily fails",
         "NotaFlow: check rate of daily still fails",
         "NotaFlow: check rate of daily no longer fails",
     ]
+    assert hook.messages[0]["title"] == "NotaFlow: check rate of daily fails / échoue"
     assert [one["type"] for one in hook.messages] == ["failure", "failure", "success"]
-    start, reminder, _ = (one["message"] for one in hook.messages)
+    start, reminder, end = (one["message"] for one in hook.messages)
+    assert "Une vérification a échoué" in start
+    assert "n’est plus en échec" in end
     for part in ("Look at the storage.", "day: 2026-03-08", "rate: 0.4", "threshold: 0.2", "assets/daily?view=checks"):
         assert part in start
     assert "since: 2026-03-08 08:00 EDT" in start
-    assert "seen: 3 times" in reminder
+    assert "observed: 3 times" in reminder
     assert len({one["headers"]["Idempotency-Key"] for one in hook.messages}) == 3
 
 
@@ -92,7 +95,7 @@ def test_rate_that_has_too_little_data_to_be_judged_is_not_called_well(
     connection: Connection, connect: Connect, hook: Webhook
 ) -> None:
     receiver = Receiver(hook.url)
-    outbox.register_receivers(connection, [receiver])
+    receiver_registry.register_receivers(connection, [receiver])
     friday = date(2026, 3, 6)
     bad, empty = (
         thresholds.evaluate_share(
@@ -112,16 +115,16 @@ def test_receiver_that_was_down_gets_everything_once_and_in_order_and_no_stale_r
     connection: Connection, connect: Connect, hook: Webhook
 ) -> None:
     receiver = Receiver(hook.url)
-    outbox.register_receivers(connection, [receiver])
+    receiver_registry.register_receivers(connection, [receiver])
     hook.accepts = False
     record(connection, seen(1))
     for _ in range(3):
-        outbox.add_reminders(connection, every=timedelta(0), timezone=ZONE)
+        condition_log.add_reminders(connection, every=timedelta(0), timezone=ZONE)
         problems = send_all(connect, receiver).problems
         assert len(problems) == 1
     record(connection, seen(2, name="other"), seen(3, failing=False))
     send_all(connect, receiver)
-    (state,) = outbox.receiver_states(connection)
+    (state,) = receiver_registry.receiver_states(connection)
     assert (state.failures, state.waiting) == (4, 3)
     assert state.last_error
     hook.accepts = True
@@ -131,7 +134,7 @@ def test_receiver_that_was_down_gets_everything_once_and_in_order_and_no_stale_r
         "NotaFlow: check other of daily fails",
         "NotaFlow: check rate of daily no longer fails",
     ]
-    (state,) = outbox.receiver_states(connection)
+    (state,) = receiver_registry.receiver_states(connection)
     assert (state.failures, state.waiting, state.last_error) == (0, 0, None)
 
 
@@ -139,7 +142,7 @@ def test_receiver_that_failed_is_left_alone_for_a_while(
     connection: Connection, connect: Connect, hook: Webhook
 ) -> None:
     receiver = Receiver(hook.url)
-    outbox.register_receivers(connection, [receiver])
+    receiver_registry.register_receivers(connection, [receiver])
     hook.accepts = False
     record(connection, seen(1))
     for _ in range(3):
@@ -157,7 +160,7 @@ def test_receivers_that_are_wrong_down_or_hanging_hold_up_no_other(
             Receiver(f"mailto://u:p@127.0.0.1:{box.port}?from=ocr@notaflow.test&to=clerk@notaflow.test"),
         ]
         bad = [Receiver("nonsense://x"), Receiver(f"json://127.0.0.1:{free_port()}/"), Receiver(hanging.url)]
-        outbox.register_receivers(connection, [*bad, *good])
+        receiver_registry.register_receivers(connection, [*bad, *good])
         record(connection, seen(1), seen(2, name="other"))
         done = deliver(connect, [*bad, *good], budget_seconds=30, send_seconds=8)
         assert len(done.problems) == 3
@@ -170,7 +173,7 @@ def test_sender_killed_between_sending_and_noting_sends_once_more_with_the_same_
     connection: Connection, connect: Connect, hook: Webhook
 ) -> None:
     receiver = Receiver(hook.url)
-    outbox.register_receivers(connection, [receiver])
+    receiver_registry.register_receivers(connection, [receiver])
     record(connection, seen(1), seen(2, failing=False))
     delivery = outbox.claim_delivery(connection, receiver, lease=timedelta(minutes=1))
     assert delivery is not None
@@ -191,7 +194,7 @@ def test_sender_killed_between_sending_and_noting_sends_once_more_with_the_same_
 
 def test_two_senders_at_once_send_nothing_twice(connection: Connection, connect: Connect, hook: Webhook) -> None:
     receiver = Receiver(hook.url)
-    outbox.register_receivers(connection, [receiver])
+    receiver_registry.register_receivers(connection, [receiver])
     record(connection, *(seen(1, name=str(number)) for number in range(20)))
     # the same receiver twice: two threads with two connections
     assert deliver(connect, [receiver, receiver, receiver], budget_seconds=20).problems == ()
@@ -205,7 +208,7 @@ def test_message_that_a_receiver_never_takes_does_not_hold_up_the_rest(
     connection: Connection, connect: Connect, hook: Webhook
 ) -> None:
     receiver = Receiver(hook.url)
-    outbox.register_receivers(connection, [receiver])
+    receiver_registry.register_receivers(connection, [receiver])
     hook.refuses = "poison"
     record(connection, seen(1, name="poison"), seen(2, name="good"))
     for _ in range(outbox.MAX_BLOCKING_ATTEMPTS):
@@ -221,8 +224,8 @@ def test_new_receiver_hears_what_is_open_and_nothing_that_is_over(
 ) -> None:
     record(connection, seen(1, name="over"), seen(2, name="over", failing=False), seen(3, name="open"))
     receiver = Receiver(hook.url)
-    outbox.register_receivers(connection, [receiver])
-    outbox.register_receivers(connection, [receiver])
+    receiver_registry.register_receivers(connection, [receiver])
+    receiver_registry.register_receivers(connection, [receiver])
     send_all(connect, receiver)
     assert hook.titles == ["NotaFlow: check open of daily fails"]
 
@@ -231,22 +234,22 @@ def test_receiver_with_a_new_password_gets_what_waited_for_the_old_one(
     connection: Connection, connect: Connect, hook: Webhook
 ) -> None:
     old, other = Receiver(f"json://u:wrong@127.0.0.1:{hook.port}/"), Receiver(hook.url)
-    outbox.register_receivers(connection, [old, other])
+    receiver_registry.register_receivers(connection, [old, other])
     record(connection, seen(1), seen(2, failing=False))
     send_all(connect, other)
     assert len(hook.messages) == 2
     new = Receiver(f"json://u:right@127.0.0.1:{hook.port}/")
-    outbox.register_receivers(connection, [new, other])
+    receiver_registry.register_receivers(connection, [new, other])
     assert waiting(connection) == 2, "somebody else may still be configured with the old one"
     connection.execute(
         "UPDATE ocr_alert_receiver SET configured_at = configured_at - interval '1 hour', "
         "enrolled_at = enrolled_at - interval '1 hour' WHERE receiver = %s",
         [old.key],
     )
-    outbox.register_receivers(connection, [new, other])
+    receiver_registry.register_receivers(connection, [new, other])
     send_all(connect, new, other)
     assert len(hook.messages) == 4
-    assert {one.receiver for one in outbox.receiver_states(connection)} == {new.key, other.key}
+    assert {one.receiver for one in receiver_registry.receiver_states(connection)} == {new.key, other.key}
 
 
 def test_events_and_their_messages_and_the_position_are_one_transaction(
@@ -256,18 +259,29 @@ def test_events_and_their_messages_and_the_position_are_one_transaction(
         dying.execute("CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'power cut'; END $$")
         dying.execute("CREATE TRIGGER die BEFORE INSERT ON ocr_alert_position FOR EACH ROW EXECUTE FUNCTION die()")
         with pytest.raises(psycopg.errors.RaiseException):
-            outbox.record_observations(dying, [seen(1)], timezone=ZONE, positions={"dagster": 7})
+            condition_log.record_observations(dying, [seen(1)], timezone=ZONE, positions={"dagster": 7})
         dying.execute("DROP TRIGGER die ON ocr_alert_position")
-    assert outbox.open_conditions(connection) == []
-    assert outbox.read_position(connection) == {}
-    outbox.record_observations(connection, [seen(1)], timezone=ZONE, positions={"dagster": 7})
-    assert outbox.read_position(connection) == {"dagster": 7}
-    assert len(outbox.open_conditions(connection)) == 1
+    assert condition_log.open_conditions(connection) == []
+    assert condition_log.read_position(connection) == {}
+    condition_log.record_observations(connection, [seen(1)], timezone=ZONE, positions={"dagster": 7})
+    assert condition_log.read_position(connection) == {"dagster": 7}
+    assert len(condition_log.open_conditions(connection)) == 1
 
 
 def test_condition_that_nothing_observes_any_more_can_be_forgotten(connection: Connection) -> None:
     record(connection, seen(1))
-    assert outbox.close_condition(connection, "check:daily:rate")
-    assert not outbox.close_condition(connection, "check:daily:rate")
-    assert outbox.open_conditions(connection) == []
+    assert condition_log.close_condition(connection, "check:daily:rate")
+    assert not condition_log.close_condition(connection, "check:daily:rate")
+    assert condition_log.open_conditions(connection) == []
     assert record(connection, seen(2)) == [MessageKind.START]
+
+
+def test_message_explains_each_kind_of_condition_in_french() -> None:
+    for key, expected in (
+        ("check:extraction_queue:stuck_documents", "`notaflow recover`"),
+        ("check:ocr_daily_failure_rate:daily_tables_reconciled:2026-03-07", "Calculez de nouveau"),
+        ("job:ocr_job", "exécution de ocr_job"),
+        ("database", "NOTAFLOW_DATABASE_URL"),
+    ):
+        assert expected in french.explain(key, MessageKind.START)
+        assert "plus en échec" in french.explain(key, MessageKind.END)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.alerting.database_outage import FILE, report_outage
+from notaflow_pipeline.alerting.database_outage import STATE_FILE, report_outage
 from notaflow_pipeline.alerting.delivery import POSSIBLE_DUPLICATE
 from notaflow_pipeline.alerting.receivers import Receiver
 from notaflow_pipeline.cli.alerts import _look
@@ -48,7 +48,7 @@ def test_test_message_says_who_took_it_and_why_not_without_secrets_or_a_database
         assert (done.returncode, done.stderr) == (0, "")
         assert [line.split()[0] for line in done.stdout.splitlines()] == ["delivered", "delivered"]
         assert f"json://127.0.0.1:{hook.port}/***" in done.stdout
-        assert (hook.titles, len(box.mails)) == (["NotaFlow test"], 1)
+        assert (hook.titles, len(box.mails)) == (["NotaFlow: test"], 1)
         some = terminal.run("alert", "--test", NOTAFLOW_ALERT_URLS=f"json://u:{SECRET}@127.0.0.1:{nowhere}/ {hook.url}")
     assert some.returncode == 1
     refused, delivered = some.stdout.splitlines()
@@ -150,12 +150,12 @@ def test_death_between_sending_and_writing_leads_to_the_same_id_for_an_absent_da
 
     def die() -> None:
         # what was written once the message was out is not there
-        shutil.copy(tmp_path / FILE, tmp_path / "before")
+        shutil.copy(tmp_path / STATE_FILE, tmp_path / "before")
 
     with webhook() as hook:
         hook.before_answer = die
         tell(datetime(2026, 3, 8, 12, tzinfo=UTC))
-        shutil.move(tmp_path / "before", tmp_path / FILE)
+        shutil.move(tmp_path / "before", tmp_path / STATE_FILE)
         tell(datetime(2026, 3, 8, 12, 5, tzinfo=UTC))
         first, second = (one["headers"]["Idempotency-Key"] for one in hook.messages)
         assert first == second

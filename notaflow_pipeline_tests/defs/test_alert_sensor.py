@@ -14,7 +14,7 @@ from dagster._core.events import DagsterEvent, JobFailureData
 from dagster_shared.error import SerializableErrorInfo
 from psycopg import Connection
 
-from notaflow_pipeline.alerting import outbox
+from notaflow_pipeline.alerting import condition_log, receiver_registry
 from notaflow_pipeline.defs.sensors import alert_events
 from notaflow_pipeline.defs.sensors.alerts import STREAM
 from notaflow_pipeline.defs.sensors.health import REPORT_INTERVAL_SECONDS, results_to_report
@@ -226,9 +226,9 @@ def test_backlog_is_worked_off_completely_and_in_order(
     assert len(hook.titles) == 95, "and what was read once is not told again"
 
 
-def _states() -> list[outbox.ReceiverState]:
+def _states() -> list[receiver_registry.ReceiverState]:
     with psycopg.connect(os.environ["NOTAFLOW_DATABASE_URL"], autocommit=True) as connection:
-        return outbox.receiver_states(connection)
+        return receiver_registry.receiver_states(connection)
 
 
 def test_event_with_a_lower_id_that_appears_late_is_not_skipped(
@@ -237,10 +237,10 @@ def test_event_with_a_lower_id_that_appears_late_is_not_skipped(
     ended(instance, "early_job", failed=True)
     late = alert_events._newest(instance)
     tick(instance)
-    assert outbox.read_position(connection).get(STREAM, 0) < late, "what is younger than a minute is read again"
+    assert condition_log.read_position(connection).get(STREAM, 0) < late, "what is younger than a minute is read again"
     ended(instance, "old_job", failed=True, minutes_ago=2)
     tick(instance)
-    assert outbox.read_position(connection).get(STREAM, 0) < late + 1
+    assert condition_log.read_position(connection).get(STREAM, 0) < late + 1
     assert sorted(hook.titles) == ["NotaFlow: job early_job fails", "NotaFlow: job old_job fails"]
 
 
@@ -250,12 +250,12 @@ def test_position_moves_over_what_is_settled_and_survives_a_new_storage(
     for number in range(5):
         ended(instance, f"job_{number}", failed=True, minutes_ago=5)
     tick(instance)
-    assert outbox.read_position(connection)[STREAM] > 0
+    assert condition_log.read_position(connection)[STREAM] > 0
     connection.execute("UPDATE ocr_alert_position SET position = 999999")
     ended(instance, "job_after", failed=True, minutes_ago=2)
     tick(instance)
     assert len(hook.titles) == 6, "Dagster's storage was begun anew: its log is read from its beginning"
-    assert outbox.read_position(connection)[STREAM] < 999999
+    assert condition_log.read_position(connection)[STREAM] < 999999
 
 
 def test_new_installation_tells_what_is_open_and_nothing_of_the_past(
@@ -276,7 +276,7 @@ def test_second_tick_of_a_new_installation_still_tells_nothing_of_the_past(
     ended(instance, "young_job", failed=True)
     for _ in range(2):
         tick(instance)
-        assert outbox.read_position(connection) == {}, "nothing has settled yet that could be gone on from"
+        assert condition_log.read_position(connection) == {}, "nothing has settled yet that could be gone on from"
     assert hook.titles == ["NotaFlow: job young_job fails"]
     ended(instance, "settled_job", failed=True, minutes_ago=60 * 23)
     ended(instance, "last_job", failed=True)
@@ -299,7 +299,7 @@ def test_receiver_that_refuses_makes_no_tick_fail_and_its_url_is_not_logged(
 def test_without_receivers_conditions_are_kept(connection: Connection, instance: dg.DagsterInstance) -> None:
     evaluated(instance, "rate_is_low", passed=False)
     assert "no receiver" in tick(instance)
-    assert [one.key for one in outbox.open_conditions(connection)] == ["check:ocr/daily:rate_is_low"]
+    assert [one.key for one in condition_log.open_conditions(connection)] == ["check:ocr/daily:rate_is_low"]
 
 
 def test_answers_are_written_when_they_change_and_once_an_hour() -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from notaflow_pipeline.alerting import outbox
+from notaflow_pipeline.alerting import condition_log, outbox, receiver_registry
 from notaflow_pipeline.alerting.delivery import deliver
 from notaflow_pipeline.alerting.receivers import parse_receivers
 from notaflow_pipeline.defs.sensors.alert_events import read_events
@@ -42,10 +42,10 @@ def alert_sensor(interval_seconds: int) -> dg.SensorDefinition:
         secret = settings.alert_urls
         receivers = parse_receivers(secret.get_secret_value() if secret else None)
         with connect(url) as connection:
-            outbox.add_reminders(
+            condition_log.add_reminders(
                 connection, every=timedelta(hours=settings.alert_reminder_hours), timezone=settings.timezone
             )
-            outbox.register_receivers(connection, receivers)
+            receiver_registry.register_receivers(connection, receivers)
             outbox.delete_old_messages(connection, older_than=RETENTION)
         delivered = deliver(lambda: connect(url), receivers, budget_seconds=DELIVER_SECONDS)
         for problem in delivered.problems:
@@ -61,10 +61,10 @@ def read_new_events(instance: dg.DagsterInstance, settings: Settings, url: str) 
     until = time.monotonic() + READ_SECONDS
     count = 0
     with connect(url) as connection:
-        position = outbox.read_position(connection).get(STREAM)
+        position = condition_log.read_position(connection).get(STREAM)
         for page in read_events(instance, position, now=time.time(), ui_url=settings.ui_url):
             count += len(
-                outbox.record_observations(
+                condition_log.record_observations(
                     connection,
                     page.observations,
                     timezone=settings.timezone,
