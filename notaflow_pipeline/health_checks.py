@@ -1,8 +1,4 @@
-"""What is alarming at this moment, by the settings' thresholds: asked by Dagster's checks and by `notaflow alert --check`.
-
-What does not belong here: the figures (`job_queue.metrics`, `alerting.daily_metrics`), and what makes one alarming
-(`alerting.thresholds`).
-"""
+"""Evaluates the checks of queue and daily tables by the settings' thresholds, for Dagster and `notaflow alert --check`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +16,7 @@ from notaflow_pipeline.settings import Settings
 
 @dataclass(frozen=True)
 class Check:
-    """A question that is asked of an asset again and again."""
+    """A check of an asset."""
 
     asset: str
     name: str
@@ -30,36 +26,36 @@ class Check:
 PROGRESS = Check(
     "extraction_queue",
     "queue_progress",
-    "Documents that are ready are claimed soon. If not, the daemon, the sensor or the workers are dead, or no run starts, "
-    "and then this check may be dead as well, so `notaflow alert --check` asks the same from outside.",
+    "Documents that are ready are claimed soon. If not, the daemon, the sensor or the workers do not run, and this check may "
+    "not run either, so `notaflow alert --check` evaluates it from outside.",
 )
 STUCK = Check(
     "extraction_queue",
     "stuck_documents",
-    "A document whose worker is gone is sent back within minutes.",
+    "A document whose worker is gone is recovered within minutes.",
 )
 WAITING = Check("extraction_queue", "waiting_time", "The queue is read faster than it grows.")
 EXHAUSTED = Check(
     "extraction_queue",
     "exhausted_acknowledged",
-    "What failed for good, and was not saved by the nightly round, was looked at by a person (`notaflow alert --seen`).",
+    "Documents that are still exhausted after the nightly retry were acknowledged by a person (`notaflow alert --seen`).",
 )
 COMPLETENESS = Check(
     "ocr_daily_failure_rate",
     "daily_tables_complete",
-    "An hour after a day has ended, the daily tables count all of it. If not, the night's run was missed: the asset's own "
-    "freshness does not show that, as today's tables are computed soon after midnight.",
+    "An hour after a day has ended, the daily tables count all of it. If not, the night's run was missed: the asset's "
+    "freshness does not show that, because today's tables are computed soon after midnight.",
 )
 ATTEMPTS = Check(
     "ocr_daily_failure_rate",
     "attempt_failure_rate_high",
-    "Few attempts fail or get stuck. Alarming only when the lower end of the 95 % interval is above the threshold. Judges "
+    "Few attempts fail or get stuck. Alarming only when the lower end of the 95 % interval is above the threshold. Evaluates "
     "today, or yesterday while today has too few.",
 )
 DOCUMENTS = Check(
     "ocr_daily_failure_rate",
     "document_failure_rate_high",
-    "Few documents fail for good. Alarming only when the lower end of the 95 % interval is above the threshold. Judges "
+    "Few documents are exhausted. Alarming only when the lower end of the 95 % interval is above the threshold. Evaluates "
     "today, or yesterday while today has too few.",
 )
 SLOWNESS = Check(
@@ -84,16 +80,14 @@ COMPLETENESS_CHECKS = (COMPLETENESS,)
 RATE_CHECKS = (ATTEMPTS, DOCUMENTS)
 PERFORMANCE_CHECKS = (SLOWNESS, CONFIDENCE, COVERAGE)
 
-ATTEMPTS_ADVICE = (
-    "`ocr_daily_failures_by_kind` says what fails; `notaflow doctor` looks at database, storage and engine."
-)
+ATTEMPTS_ADVICE = "`ocr_daily_failures_by_kind` shows the kinds; `notaflow doctor` checks database, storage and engine."
 DOCUMENTS_ADVICE = (
-    "`notaflow retry --dry-run` lists them with their kinds of failure, and `notaflow retry` sends them round."
+    "`notaflow retry --dry-run` lists them with their kinds of failure, and `notaflow retry` requeues them."
 )
 
 
 def evaluate_queue(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Evaluation]]:
-    """Yield a evaluation for each check of the queue; cheap enough to be asked every minute."""
+    """Yield an evaluation for each check of the queue; cheap enough to be asked every minute."""
     sources = settings.sources
     limit = timedelta(minutes=settings.alert_stuck_minutes)
     under_ocr = metrics.count_under_ocr(
@@ -134,13 +128,13 @@ def evaluate_queue(connection: Connection, settings: Settings) -> Iterator[tuple
 
 
 def evaluate_completeness(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Evaluation]]:
-    """Yield a evaluation on whether the days that ended were counted."""
+    """Yield an evaluation of whether ended days were counted completely."""
     missed = days_missed(connection, first=settings.partitions_start, timezone=settings.timezone)
     yield COMPLETENESS, thresholds.evaluate_completeness(missed, looked_at=DAYS_CHECKED)
 
 
 def evaluate_rates(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Evaluation]]:
-    """Yield a evaluation on each daily failure rate."""
+    """Yield an evaluation of each daily failure rate."""
     today = daily_metrics.today_in(connection, settings.timezone)
     rates = daily_metrics.rates(connection, today)
     yield (
@@ -168,7 +162,7 @@ def evaluate_rates(connection: Connection, settings: Settings) -> Iterator[tuple
 
 
 def evaluate_performance(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Evaluation]]:
-    """Yield a evaluation on the day's durations, its confidence and its coverage, against the days before."""
+    """Yield evaluations of the day's durations, confidence and coverage against the days before."""
     today = daily_metrics.today_in(connection, settings.timezone)
     measures = daily_metrics.measures(connection, today)
     for check, comparison, days in (

@@ -167,7 +167,7 @@ def test_exhausted_document_alarms_until_acknowledged_or_requeued(connection: Co
     assert evaluation(connection, health_checks.EXHAUSTED, NOTAFLOW_ALERT_EXHAUSTED_HOURS=0).alarming is False
     connection.execute("DELETE FROM ocr_exhausted_seen")
     connection.execute("UPDATE extraction_queue SET ocr_last_error_at = clock_timestamp() - interval '25 hours'")
-    assert evaluation(connection, health_checks.EXHAUSTED).figures["not_looked_at"] == 2
+    assert evaluation(connection, health_checks.EXHAUSTED).figures["not_acknowledged"] == 2
     requeue_exhausted(connection, ExhaustedFilter(sources=("index",)))
     assert not evaluation(connection, health_checks.EXHAUSTED).alarming
 

@@ -1,4 +1,4 @@
-"""Which figures are alarming, and how somebody is told.
+"""Evaluates figures against thresholds, and sends messages about conditions that fail.
 
-Knows neither Dagster nor the other rooms: figures and observations come in as values, messages go out.
+Independent of Dagster and of the queue: figures and observations are passed in as values.
 """

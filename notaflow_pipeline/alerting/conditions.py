@@ -1,7 +1,6 @@
-"""When is a message due? One when a condition starts, a reminder at a limited rate while it lasts, one when it ends.
+"""Decides which message an observation calls for: when a condition starts, reminders while it lasts, and when it ends.
 
-Pure: an observation and what was known before in, what is known now and the message that is due out. What does not belong
-here: where observations come from, how a state is kept (`outbox`), and what a message says (`messages`).
+Pure functions of an observation and the state before it.
 """
 
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from enum import StrEnum
 
 
 class MessageKind(StrEnum):
-    """Why a message is sent."""
+    """The reason of a message."""
 
     START = "start"
     REMINDER = "reminder"
@@ -20,10 +19,10 @@ class MessageKind(StrEnum):
 
 @dataclass(frozen=True)
 class Observation:
-    """A condition as it was at a moment: failing or well."""
+    """The result of evaluating a condition at a moment."""
 
     key: str
-    """Names the condition for ever: the check or the job."""
+    """Identifies the condition: the check or the job."""
     failing: bool
     observed_at: datetime
     title: str
@@ -34,33 +33,33 @@ class Observation:
 
 @dataclass(frozen=True)
 class ConditionState:
-    """What is known of a condition between two observations."""
+    """The stored state of a condition."""
 
     opened_at: datetime | None
-    """Since when it fails; None while it is well."""
+    """Since when it fails; None while it passes."""
     last_observed_at: datetime
     last_message_at: datetime | None
     occurrences: int
-    """How often it was seen failing since it opened."""
+    """How often it was observed failing since it opened."""
 
 
 def next_state(
-    before: ConditionState | None, seen: Observation, *, now: datetime
+    before: ConditionState | None, observation: Observation, *, now: datetime
 ) -> tuple[ConditionState, MessageKind | None]:
     """Return the state after an observation, and the message that it calls for.
 
-    An observation that is not newer than the last one changes nothing, so events can be read twice and out of order.
+    An observation that is not newer than the last one changes nothing, so events can be read twice and in any order.
     """
     # a clock that runs ahead must not make every later observation look old
-    observed_at = min(seen.observed_at, now)
+    observed_at = min(observation.observed_at, now)
     if before is None:
         before = ConditionState(None, datetime.min.replace(tzinfo=now.tzinfo), None, 0)
     if observed_at <= before.last_observed_at:
         return before, None
     after = replace(before, last_observed_at=observed_at)
-    if seen.failing and before.opened_at is None:
+    if observation.failing and before.opened_at is None:
         return replace(after, opened_at=observed_at, last_message_at=now, occurrences=1), MessageKind.START
-    if seen.failing:
+    if observation.failing:
         return replace(after, occurrences=before.occurrences + 1), None
     if before.opened_at is not None:
         return replace(after, opened_at=None, last_message_at=now, occurrences=0), MessageKind.END
@@ -68,5 +67,5 @@ def next_state(
 
 
 def is_reminder_due(state: ConditionState, *, now: datetime, every: timedelta) -> bool:
-    """Whether a condition that lasts is to be recalled: the last message of it is that long ago."""
+    """Whether a failing condition's last message is that long ago."""
     return state.opened_at is not None and state.last_message_at is not None and now - state.last_message_at >= every

@@ -1,7 +1,4 @@
-"""The figures of the last days, from the daily tables that `reporting` fills.
-
-What does not belong here: filling them, and judging them (`thresholds`).
-"""
+"""Reads the figures of the last days from the daily tables, for the checks."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -12,7 +9,7 @@ from psycopg.rows import class_row, scalar_row
 from notaflow_pipeline.alerting.thresholds import TRAILING_DAYS, Measure, Share
 
 DAYS_READ = TRAILING_DAYS + 2
-"""Today or yesterday, and what is usual before it."""
+"""The evaluated day, today or yesterday, and the days that it is compared with."""
 
 _TODAY = """
 SELECT (clock_timestamp() AT TIME ZONE %(timezone)s)::date
@@ -35,7 +32,7 @@ WHERE document_source = 'all'
 
 @dataclass(frozen=True)
 class RatesOfDay:
-    """What failed on a day, of what ended on it, over all sources."""
+    """How many attempts and documents ended on a day over all sources, and how many failed."""
 
     day: date
     attempts: int
@@ -50,13 +47,13 @@ class RatesOfDay:
 
     @property
     def of_documents(self) -> Share:
-        """Documents that failed for good of all that came to an end."""
+        """Exhausted documents of all that finished."""
         return Share(self.day, self.documents_exhausted, self.documents_finished)
 
 
 @dataclass(frozen=True)
 class MeasuresOfDay:
-    """How fast, how surely and how completely a day's documents were read, over all sources."""
+    """Duration, confidence and coverage of a day's documents over all sources."""
 
     day: date
     documents: int

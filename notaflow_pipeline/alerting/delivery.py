@@ -1,7 +1,7 @@
-"""How waiting messages reach their receivers: each receiver by itself, in order, within a time limit, at least once.
+"""Sends undelivered messages: to each receiver independently, in order, within a time limit, at least once.
 
-A message is claimed before it is sent and noted after it. A sender that is killed in between leaves the claim, and when that
-has run out the message goes out again, under the same id and with a line that says so: at most one more for each such death.
+A delivery is claimed before it is sent and recorded after it. If the sender is killed in between, the message is sent again
+when the claim has run out, with the same id and a line that says so: at most one duplicate for each killed sender.
 """
 
 import logging
@@ -24,14 +24,17 @@ log = logging.getLogger(__name__)
 FIRST_WAIT_SECONDS = 30
 MAX_WAIT_SECONDS = 900
 
-POSSIBLE_DUPLICATE = "(You may have had this message before: the sender was interrupted while it was sending it.)"
+POSSIBLE_DUPLICATE = (
+    "(You may have received this message before: the sender was interrupted. / "
+    "Vous avez peut-être déjà reçu ce message.)"
+)
 
 Connect = Callable[[], AbstractContextManager[Connection]]
 
 
 @dataclass(frozen=True)
 class DeliveryResult:
-    """What one round of deliveries did."""
+    """How many messages were delivered, and which receivers failed."""
 
     messages: int
     problems: tuple[str, ...]
@@ -45,12 +48,12 @@ def deliver(
     send_seconds: float = SEND_SECONDS,
     base_seconds: float = FIRST_WAIT_SECONDS,
 ) -> DeliveryResult:
-    """Send what waits, to all receivers at the same time; one that hangs or fails holds up no other.
+    """Send undelivered messages to all receivers in parallel; one that hangs or fails does not delay the others.
 
     Args:
         connect: opens a connection to the outbox; one for each receiver.
-        receivers: those of the settings, enrolled.
-        budget_seconds: no message is begun after this; the whole takes `send_seconds` longer at most.
+        receivers: those of the settings, registered.
+        budget_seconds: no message is started after this; the function takes at most `send_seconds` longer.
         send_seconds: how long one message may take.
         base_seconds: wait after a receiver's first failure; it doubles with each, up to `MAX_WAIT_SECONDS`.
     """
@@ -58,8 +61,8 @@ def deliver(
         return DeliveryResult(0, ())
     until = time.monotonic() + budget_seconds
     with ThreadPoolExecutor(max_workers=min(len(receivers), 16)) as threads:
-        rounds = [threads.submit(_deliver_to, connect, one, until, send_seconds, base_seconds) for one in receivers]
-    results = [one.result() for one in rounds]
+        deliveries = [threads.submit(_deliver_to, connect, one, until, send_seconds, base_seconds) for one in receivers]
+    results = [one.result() for one in deliveries]
     problems = tuple(problem for _, problem in results if problem is not None)
     return DeliveryResult(sum(count for count, _ in results), problems)
 
@@ -67,7 +70,7 @@ def deliver(
 def _deliver_to(
     connect: Connect, receiver: Receiver, until: float, send_seconds: float, base_seconds: float
 ) -> tuple[int, str | None]:
-    """Send a receiver what waits for it, oldest first, until it fails once; return how many, and what went wrong."""
+    """Send a receiver its messages, oldest first, until one fails; return how many arrived, and the problem."""
     count = 0
     lease = timedelta(seconds=send_seconds * 2 + 10)
     try:
@@ -98,6 +101,6 @@ def _deliver_to(
                 outbox.record_delivered(connection, receiver, delivery)
                 count += 1
     except psycopg.Error as lost:
-        log.warning("the outbox was lost while delivering to %s: %s", receiver.label, type(lost).__name__)
-        return count, f"{receiver.label}: the database was lost; what was not noted is sent again"
+        log.warning("the database was lost while delivering to %s: %s", receiver.label, type(lost).__name__)
+        return count, f"{receiver.label}: the database was lost; what was not recorded is sent again"
     return count, None

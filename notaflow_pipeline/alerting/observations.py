@@ -1,7 +1,4 @@
-"""How a check's answer and a run's end become observations: one key for the same condition, whoever looked.
-
-What does not belong here: asking (`health_checks`, `defs`), and what follows from an observation (`conditions`).
-"""
+"""Converts check results and ends of runs into observations, with one key for each condition."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -21,15 +18,15 @@ def observation_of_check(
     figures: Mapping[str, float | int | str],
     ui_url: str,
 ) -> Observation:
-    """Return a check's answer as an observation.
+    """Return a check result as an observation.
 
     Args:
         asset: the asset's key, parts separated by slashes.
         name: the check's.
-        partition: the day that was checked, where the check is asked of each day; each day is a condition of its own.
-        passed: whether all is well.
-        observed_at: when it was asked.
-        sentence: what it found.
+        partition: the day that was checked, for checks of single days; each day is a condition of its own.
+        passed: the result.
+        observed_at: when it was evaluated.
+        sentence: its description.
         figures: numbers by name.
         ui_url: where the Dagster UI is.
     """

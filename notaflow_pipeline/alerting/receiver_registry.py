@@ -2,7 +2,7 @@
 
 A receiver is known by a digest of its URL, so a URL with a new password is another receiver. What waited for the old one
 goes to the new one after `UNCONFIGURED_AFTER`: without that, a message that could not be delivered *because* a password had
-expired would never arrive (`test_receiver_with_a_new_password_gets_what_waited_for_the_old_one`).
+expired would never arrive (`test_receiver_with_new_password_gets_undelivered_messages_of_the_old`).
 """
 
 from collections.abc import Collection

@@ -1,7 +1,6 @@
-"""Who is told: the URLs of NOTAFLOW_ALERT_URLS, and one message sent to one of them, within a time limit.
+"""Parses the URLs of NOTAFLOW_ALERT_URLS, and sends a message to one of them within a time limit.
 
-The only module that knows apprise. URLs hold secrets: outside this module a receiver is known by a digest and a label.
-What does not belong here: what was sent already, and when to try again (`outbox`, `delivery`).
+The only module that uses apprise. URLs hold secrets: other modules know a receiver by a digest and a label.
 """
 
 import hashlib
@@ -19,12 +18,12 @@ from urllib.parse import unquote, urlsplit
 from notaflow_pipeline.alerting.messages import Text
 
 SEND_SECONDS = 15
-"""How long one receiver may take with one message; what takes longer is not waited for."""
+"""How long one receiver may take for one message."""
 
 UNSUPPORTED_URL = "not a URL that apprise understands; https://appriseit.com/services lists them"
 
 SCHEMES_WITH_HOST = frozenset({"json", "jsons", "form", "forms", "xml", "xmls", "mailto", "mailtos"})
-"""Schemes in which the host is a host. In many others (Slack, Discord) it is a token."""
+"""Schemes whose host is not a secret. In many others (Slack, Discord) its place holds a token."""
 
 
 @dataclass(frozen=True)
@@ -35,26 +34,26 @@ class Receiver:
 
     @property
     def key(self) -> str:
-        """The same for the same URL, and nobody learns the URL from it."""
+        """A digest of the URL, from which the URL cannot be derived."""
         return _digest(self.url)
 
     @property
     def label(self) -> str:
-        """A name for people, without any secret."""
+        """A readable name without secrets."""
         scheme, host = _scheme_and_host(self.url)
         return f"{scheme}://{host + '/' if host else ''}*** ({self.key[:4]})"
 
 
 @dataclass(frozen=True)
 class SendResult:
-    """What became of an attempt: it arrived, it was refused, or nobody knows."""
+    """The outcome of an attempt: delivered, refused or unknown."""
 
     outcome: Literal["delivered", "refused", "unknown"]
     reason: str = ""
 
 
 def parse_receivers(urls: str | None) -> tuple[Receiver, ...]:
-    """Return the receivers of NOTAFLOW_ALERT_URLS: URLs with white space between them, or commas."""
+    """Return the receivers of NOTAFLOW_ALERT_URLS: URLs separated by white space or commas."""
     found = re.split(r"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://)", (urls or "").strip().strip(","))
     return tuple(Receiver(url) for url in dict.fromkeys(found) if url)
 
@@ -70,18 +69,18 @@ def is_supported(receiver: Receiver) -> bool:
 def send(
     receiver: Receiver, text: Text, *, uid: str, failing: bool = True, seconds: float = SEND_SECONDS
 ) -> SendResult:
-    """Send one message to one receiver; return within `seconds`, whatever the receiver does.
+    """Send one message to one receiver; return within `seconds` even if the receiver does not answer.
 
     Args:
-        receiver: to whom.
-        text: what.
+        receiver: where to.
+        text: the message.
         uid: the message's id. It stands in the body, and as the header `Idempotency-Key` where the kind of receiver has
-            headers (webhooks, mail), so that one that gets it twice can tell.
-        failing: whether it is bad news.
-        seconds: how long to wait at most.
+            headers (webhooks, mail), so that a receiver can recognise a duplicate.
+        failing: whether the condition fails.
+        seconds: the longest wait.
     """
     answers: queue.SimpleQueue[SendResult] = queue.SimpleQueue()
-    # a thread that hangs in a receiver is left behind: it holds up neither other receivers nor the end of the process
+    # a daemon thread: one that hangs delays neither other receivers nor the end of the process
     threading.Thread(target=lambda: answers.put(_send(receiver, text, uid, failing)), daemon=True).start()
     try:
         return answers.get(timeout=seconds)
@@ -116,7 +115,7 @@ def _send(receiver: Receiver, text: Text, uid: str, failing: bool) -> SendResult
 
 
 def _reason(receiver: Receiver, messages: list[str]) -> str:
-    """Return what apprise says of a failure, without anything that the URL holds."""
+    """Return apprise's messages about a failure, without any part of the URL."""
     said = " ".join(messages) or "refused without a reason"
     for secret in _secrets(receiver.url):
         said = said.replace(secret, "***")
@@ -124,7 +123,7 @@ def _reason(receiver: Receiver, messages: list[str]) -> str:
 
 
 def _secrets(url: str) -> Iterator[str]:
-    """Yield every part of a URL that could be one, longest first."""
+    """Yield every part of a URL that could be a secret, longest first."""
     scheme, host = _scheme_and_host(url)
     rest = url.removeprefix(f"{scheme}://")
     rest = rest.replace(host, "") if host else rest
@@ -133,7 +132,7 @@ def _secrets(url: str) -> Iterator[str]:
 
 
 def _scheme_and_host(url: str) -> tuple[str, str]:
-    """Return what of a URL is no secret: its scheme, and host and port where they are that."""
+    """Return the parts of a URL that are not secret: its scheme, and host and port for schemes that have them."""
     named = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", url)
     scheme = named[1].lower() if named else ""
     if scheme not in SCHEMES_WITH_HOST:
@@ -147,7 +146,7 @@ def _scheme_and_host(url: str) -> tuple[str, str]:
 
 @lru_cache
 def _apprise() -> ModuleType:
-    """Import apprise (a fifth of a second, which most commands have no use for), and let nothing of it get into logs."""
+    """Import apprise (0.2 s, which most commands do not need), and keep its messages out of logs."""
     import apprise
 
     # warnings name hosts and users, debugging output holds whole URLs: all that is needed goes through `_reason`
@@ -160,5 +159,5 @@ def _apprise() -> ModuleType:
 
 @lru_cache
 def _digest(url: str) -> str:
-    # slow on purpose: a URL may hold a weak password, and whoever reads the table must not be able to guess it
+    # slow on purpose: a URL may hold a weak password, which readers of the table must not be able to guess
     return hashlib.scrypt(url.encode(), salt=b"notaflow alert receiver", n=2**13, r=8, p=1, dklen=8).hex()

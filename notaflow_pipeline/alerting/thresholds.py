@@ -1,7 +1,4 @@
-"""Is a figure alarming? Pure decisions: figures and a threshold in, a evaluation with a sentence that says what to do out.
-
-What does not belong here: where the figures come from (`daily_metrics`, `job_queue.metrics`), and telling somebody.
-"""
+"""Evaluates figures against thresholds; each result has a sentence that says what to do. Pure functions."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,16 +16,16 @@ TRAILING_DAYS = 14
 MINUTE_SECONDS = 60
 
 MIN_DAYS = 5
-"""Fewer days with enough documents say nothing of what is usual."""
+"""With fewer days that have enough documents no usual value is computed."""
 
 
 Figures = Mapping[str, float | int | str]
-"""What a evaluation rests on, by name: counts, rates, the threshold, the day."""
+"""The figures of an evaluation by name: counts, rates, the threshold, the day."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was found: alarming or not, a sentence for the person who reads it, and the figures behind it."""
+    """The result of a check: alarming or not, a sentence, and the figures it rests on."""
 
     alarming: bool
     sentence: str
@@ -37,7 +34,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Share:
-    """So many of so many on a day, in the configured zone."""
+    """A part of a whole on a day of the configured zone."""
 
     day: date
     part: int
@@ -55,48 +52,48 @@ class Measure:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A daily figure that is compared with what is usual."""
+    """A daily figure that is compared with its usual value."""
 
     figure: str
     sentence: str
     advice: str
     worse: Literal[1, -1]
-    least: Callable[[float], float]
-    """How far from the usual value nobody is alarmed, however even the days before were."""
+    tolerance: Callable[[float], float]
+    """The smallest deviation from the usual value that is alarming, however similar the days before were."""
 
 
 SLOWNESS = Comparison(
     figure="p95_seconds",
     sentence="one document in twenty took {:.1f} s or longer",
     advice=(
-        "Look at what the machine does beside OCR; `fetch_seconds` and `ocr_seconds` in `ocr_attempt` tell slow storage from "
-        "slow reading."
+        "Check the other load of the machine; `fetch_seconds` and `ocr_seconds` in `ocr_attempt` tell slow storage from slow "
+        "reading."
     ),
     worse=1,
-    least=lambda usual: 0.25 * usual,
+    tolerance=lambda usual: 0.25 * usual,
 )
 
 CONFIDENCE = Comparison(
     figure="mean_confidence",
     sentence="words were read with a mean confidence of {:.1f}",
     advice=(
-        "Look at some of the day's documents beside their text: worse scans, another kind of form, or a change of "
-        "OCR_LANGUAGES or OCR_DPI. `notaflow reread` reads them again once it is mended."
+        "Compare some of the day's documents with their text: worse scans, another kind of form, or a change of "
+        "OCR_LANGUAGES or OCR_DPI. `notaflow reread` reads them again after the cause is removed."
     ),
     worse=-1,
-    least=lambda _usual: 3.0,
+    tolerance=lambda _usual: 3.0,
 )
 
 COVERAGE = Comparison(
     figure="coverage_percent",
     sentence="the words of a document accounted for {:.1f} % of the ink on its least read page, on average",
     advice=(
-        "Print may have been passed over: look at some of the day's documents beside their text, those with the lowest "
-        "`coverage` in `ocr_attempt` first. `notaflow reread --coverage-below 0.8` reads such documents again once the cause "
-        "is removed."
+        "Print may not have been recognised: compare some of the day's documents with their text, those with the lowest "
+        "`coverage` in `ocr_attempt` first. `notaflow reread --coverage-below 0.8` reads such documents again after the "
+        "cause is removed."
     ),
     worse=-1,
-    least=lambda _usual: 5.0,
+    tolerance=lambda _usual: 5.0,
 )
 
 OfDay = TypeVar("OfDay", Share, Measure)
@@ -105,14 +102,14 @@ OfDay = TypeVar("OfDay", Share, Measure)
 def evaluate_share(
     days: Sequence[Share], today: date, *, what: str, threshold: float, minimum: int, advice: str
 ) -> Evaluation:
-    """Judge a failure rate by its lower bound, so that a few documents at night wake nobody.
+    """Evaluate a failure rate by the lower end of its 95 % interval, so that a few documents raise no alarm.
 
     Args:
-        days: of today and yesterday; the newest with enough is judged, so that a day that recovers ends its alarm.
+        days: today and yesterday; the newest with enough attempts is evaluated, so that a day that recovers ends the alarm.
         today: the date in the configured zone.
-        what: of what the whole consists, in the plural.
+        what: the noun of the whole, in the plural.
         threshold: alarming above this share.
-        minimum: how many of the whole are enough.
+        minimum: how many of the whole are needed.
         advice: what to do when it is alarming.
     """
     recent = _recent(days, today)
@@ -133,28 +130,28 @@ def evaluate_share(
     }
     counted = f"{enough.part} of {enough.whole} {what} failed on {enough.day}: {100 * rate:.1f} %"
     if low > threshold:
-        return Evaluation(True, f"{counted}, surely more than {100 * threshold:g} %. {advice}", figures)
-    return Evaluation(False, f"{counted}, not surely more than {100 * threshold:g} %.", figures)
+        return Evaluation(True, f"{counted}, certainly more than {100 * threshold:g} %. {advice}", figures)
+    return Evaluation(False, f"{counted}, not certainly more than {100 * threshold:g} %.", figures)
 
 
 def evaluate_against_usual(
     comparison: Comparison, days: Sequence[Measure], today: date, *, deviations: float, minimum: int
 ) -> Evaluation:
-    """Judge the newest day with enough documents, today or yesterday, against the fourteen days before it.
+    """Compare the newest day with enough documents, today or yesterday, with the fourteen days before it.
 
     Args:
         comparison: what is compared, and which way is worse.
         days: of the last sixteen days.
         today: the date in the configured zone.
-        deviations: so many robust standard deviations (of the median absolute deviation) from the median are alarming.
-        minimum: days with fewer documents count for nothing.
+        deviations: how many robust standard deviations (from the median absolute deviation) are alarming.
+        minimum: days with fewer documents are ignored.
     """
     enough = [one for one in days if one.value is not None and one.documents >= minimum]
-    judged = next(iter(_recent(enough, today)), None)
-    if judged is None or judged.value is None:
+    evaluated = next(iter(_recent(enough, today)), None)
+    if evaluated is None or evaluated.value is None:
         return Evaluation(False, f"Not enough data: no day, today or yesterday, has {_many(minimum, 'document')}.")
-    first = judged.day - timedelta(days=TRAILING_DAYS)
-    usual = [one.value for one in enough if first <= one.day < judged.day and one.value is not None]
+    first = evaluated.day - timedelta(days=TRAILING_DAYS)
+    usual = [one.value for one in enough if first <= one.day < evaluated.day and one.value is not None]
     if len(usual) < MIN_DAYS:
         return Evaluation(
             False,
@@ -163,28 +160,28 @@ def evaluate_against_usual(
         )
     middle = median(usual)
     deviation = SIGMAS_PER_MAD * median(abs(value - middle) for value in usual)
-    threshold = middle + comparison.worse * max(deviations * deviation, comparison.least(middle))
+    threshold = middle + comparison.worse * max(deviations * deviation, comparison.tolerance(middle))
     figures: Figures = {
-        "day": judged.day.isoformat(),
-        comparison.figure: round(judged.value, 3),
+        "day": evaluated.day.isoformat(),
+        comparison.figure: round(evaluated.value, 3),
         "usual": round(middle, 3),
         "threshold": round(threshold, 3),
-        "documents": judged.documents,
+        "documents": evaluated.documents,
     }
-    measured = f"On {judged.day} {comparison.sentence.format(judged.value)}; usual is {middle:.1f}"
-    if comparison.worse * (judged.value - threshold) > 0:
+    measured = f"On {evaluated.day} {comparison.sentence.format(evaluated.value)}; usual is {middle:.1f}"
+    if comparison.worse * (evaluated.value - threshold) > 0:
         return Evaluation(True, f"{measured}, alarming is {threshold:.1f}. {comparison.advice}", figures)
     return Evaluation(False, f"{measured}.", figures)
 
 
 def evaluate_progress(*, ready: int, idle_seconds: float, limit_seconds: float, paused: str | None) -> Evaluation:
-    """Judge whether anybody works: documents are ready, nobody holds one, and for long nobody has claimed any.
+    """Evaluate whether documents are claimed: some are ready, none is under OCR, and none was claimed for too long.
 
     Args:
         ready: documents that can be claimed now.
-        idle_seconds: for how long that was so without a claim and without a document in work.
+        idle_seconds: for how long that has been so without a claim and without a document under OCR.
         limit_seconds: alarming above this.
-        paused: why work was paused by a person; None if it is not.
+        paused: the reason of a pause; None without a pause.
     """
     figures = {"ready": ready, "idle_minutes": round(idle_seconds / 60, 1), "threshold": limit_seconds / 60}
     are_ready = f"{_many(ready, 'document')} {_are(ready)} ready"
@@ -193,30 +190,30 @@ def evaluate_progress(*, ready: int, idle_seconds: float, limit_seconds: float, 
     if ready and idle_seconds > limit_seconds:
         return Evaluation(
             True,
-            f"{are_ready}, and{_span('for {}', idle_seconds)} nobody has claimed any. Is the Dagster daemon running, is "
-            "ocr_ready_sensor on, do runs start? The ticks and runs in the UI say why not; `notaflow work` reads the "
-            "documents meanwhile.",
+            f"{are_ready}, and{_span('for {}', idle_seconds)} none was claimed. Is the Dagster daemon running, is "
+            "ocr_ready_sensor on, do runs start? The ticks and runs in the UI show why not; `notaflow work` reads "
+            "the documents in the meantime.",
             figures,
         )
     return Evaluation(False, f"{are_ready}." if ready else "Nothing is ready.", figures)
 
 
 def evaluate_stuck(*, stuck: int, limit_seconds: float) -> Evaluation:
-    """Judge rows whose worker has been gone for longer than recovery should need."""
+    """Evaluate how many rows have had no live worker for longer than recovery needs."""
     figures = {"stuck": stuck, "threshold": 0, "stuck_for_minutes": limit_seconds / 60}
     if stuck:
         has_been = "has been" if stuck == 1 else "have been"
         return Evaluation(
             True,
             f"{_many(stuck, 'document')} {has_been} under OCR without a live worker{_span('for over {}', limit_seconds)}. Is "
-            "ocr_recovery_sensor on, and do its runs succeed? `notaflow recover` sends back what is stuck.",
+            "ocr_recovery_sensor on, and do its runs succeed? `notaflow recover` recovers them.",
             figures,
         )
-    return Evaluation(False, "Every document under OCR has a live worker, or recovery still has time.", figures)
+    return Evaluation(False, "Every document under OCR has a live worker, or recovery is not overdue.", figures)
 
 
 def evaluate_waiting(*, oldest_seconds: float | None, limit_seconds: float) -> Evaluation:
-    """Judge the age of the document that has waited longest."""
+    """Evaluate the age of the document that has waited longest."""
     if oldest_seconds is None:
         return Evaluation(False, "No document waits.", {"threshold": limit_seconds / 3600})
     figures = {"oldest_hours": round(oldest_seconds / 3600, 2), "threshold": limit_seconds / 3600}
@@ -224,40 +221,41 @@ def evaluate_waiting(*, oldest_seconds: float | None, limit_seconds: float) -> E
     if oldest_seconds > limit_seconds:
         return Evaluation(
             True,
-            f"{waited} More comes in than is read, or nothing is read: `notaflow status --watch` shows which. More cores "
-            "(OCR_WORKERS), runs (OCR_MAX_RUNS) or machines help against the first.",
+            f"{waited} More documents arrive than are read, or none is read: `notaflow status --watch` shows which. "
+            "Against the first, more cores (OCR_WORKERS), runs (OCR_MAX_RUNS) or machines help.",
             figures,
         )
     return Evaluation(False, waited, figures)
 
 
 def evaluate_exhausted(*, unseen: int, limit: int, grace_seconds: float) -> Evaluation:
-    """Judge documents that failed for good, that the nightly round did not save, and that nobody has looked at."""
-    figures = {"not_looked_at": unseen, "threshold": limit, "older_than_hours": grace_seconds / 3600}
+    """Evaluate how many exhausted documents nobody has acknowledged."""
+    figures = {"not_acknowledged": unseen, "threshold": limit, "older_than_hours": grace_seconds / 3600}
     if unseen > limit:
         return Evaluation(
             True,
-            f"{_many(unseen, 'document')} failed for good{_span('over {} ago', grace_seconds)} and nobody has looked at "
-            f"{'it' if unseen == 1 else 'them'}. `notaflow retry --dry-run` lists what failed with its kind of failure; mend "
-            "what can be mended, `notaflow retry` sends it round again, and `notaflow alert --seen` says that somebody has "
-            "looked.",
+            f"{_many(unseen, 'document')} failed all attempts{_span('over {} ago', grace_seconds)} and {_were(unseen)} not "
+            "acknowledged. `notaflow retry --dry-run` lists exhausted documents with their kinds of failure; repair what can "
+            "be repaired, `notaflow retry` requeues them, and `notaflow alert --seen` acknowledges them.",
             figures,
         )
     if not unseen:
-        return Evaluation(False, "No document failed for good without being looked at.", figures)
-    return Evaluation(False, f"{_many(unseen, 'document')} failed for good and {_were(unseen)} not looked at.", figures)
+        return Evaluation(False, "Every exhausted document is acknowledged.", figures)
+    return Evaluation(
+        False, f"{_many(unseen, 'document')} failed all attempts and {_were(unseen)} not acknowledged.", figures
+    )
 
 
 def evaluate_completeness(missed: Sequence[date], *, looked_at: int) -> Evaluation:
-    """Judge days that have ended and that the daily tables do not count to their end.
+    """Evaluate which ended days the daily tables do not count completely.
 
     Args:
         missed: such days, of those that had attempts.
-        looked_at: how many days were looked at.
+        looked_at: how many days were checked.
     """
     figures: Figures = {"days_missed": len(missed), "threshold": 0}
     if not missed:
-        return Evaluation(False, f"Whatever ended in the last {looked_at} whole days is in the daily tables.", figures)
+        return Evaluation(False, f"The daily tables count the last {looked_at} whole days completely.", figures)
     which = f"{missed[0]} is" if len(missed) == 1 else f"{len(missed)} days ({missed[0]} to {missed[-1]}) are"
     return Evaluation(
         True,
@@ -280,7 +278,7 @@ def _were(count: int) -> str:
 
 
 def _span(phrase: str, seconds: float) -> str:
-    """Return a phrase with a span in it, after a space; nothing where it is below a minute, which tells a person nothing."""
+    """Return a phrase with a duration in it, after a space; nothing below a minute, which is too short to matter."""
     if seconds < MINUTE_SECONDS:
         return ""
     unit, size, digits = ("hour", 3600, 1) if seconds >= 3600 else ("minute", MINUTE_SECONDS, 0)

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from notaflow_pipeline import report_service
 from notaflow_pipeline.cli.context import open_database
-from notaflow_pipeline.cli.output import Json, app, print_json, say, screen
+from notaflow_pipeline.cli.output import Json, app, print_json, say, say_aside, screen
 from notaflow_pipeline.reporting.locale_format import LocaleFormat
 from notaflow_pipeline.settings import SettingsError, load_settings
 
@@ -56,6 +56,7 @@ def report(
     """The daily tables, the queue now and the documents to look at; with --html a page with charts."""
     # with pandas and what draws, which would slow the start of every command
     from notaflow_pipeline.reporting.html_page import render_page, write_page
+    from notaflow_pipeline.reporting.tables import days_not_computed
 
     settings = load_settings()
     with open_database(settings) as connection:
@@ -72,6 +73,8 @@ def report(
     else:
         for table in _tables(figures):
             screen.print(table)
+    if figures.days_not_computed and not as_json:
+        say_aside(days_not_computed(figures, "en") or "")
 
 
 def _require_range(since: date, until: date) -> None:
@@ -88,6 +91,7 @@ def _as_json(figures: "ReportData", html: Path | None) -> dict[str, Any]:
         "timezone": figures.timezone,
         "written_at": figures.written_at,
         "queue": asdict(figures.queue),
+        "days_not_computed": figures.days_not_computed,
         "totals": dict(figures.totals()),
         "ocr_daily_performance": _records(figures.performance),
         "ocr_daily_failure_rate": _records(figures.failure_rate),

@@ -1,7 +1,4 @@
-"""Which attempts finished in a window, with what the daily tables count of them. One index range is read, and no history.
-
-What does not belong here: counting (`daily`).
-"""
+"""Reads the attempts that finished in a window, with the columns that the daily tables count. It reads one index range."""
 
 from collections.abc import Hashable
 from datetime import UTC, datetime

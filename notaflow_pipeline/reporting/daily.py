@@ -26,7 +26,7 @@ def daily_tables(attempts: pd.DataFrame, *, low_confidence: float, low_coverage:
 
     Args:
         attempts: as `attempts.read_attempts` returns them: released and superseded ones are in no denominator.
-        low_confidence: below how much mean confidence, 0 to 100, a document counts as unsure.
+        low_confidence: below how much mean confidence, 0 to 100, a document counts as uncertain.
         low_coverage: below how much coverage, 0 to 1, a document counts as one with possible gaps.
     """
     return DailyTables(

@@ -1,7 +1,4 @@
-"""How a day's tables are written: all three in one transaction, over what stood there, from one view of the attempts.
-
-What does not belong here: what the tables say (`daily`).
-"""
+"""Writes a day's three tables in one transaction, from one snapshot of the attempts."""
 
 from datetime import date, datetime
 from typing import Any
@@ -13,11 +10,11 @@ from notaflow_pipeline.reporting.attempts import read_attempts
 from notaflow_pipeline.reporting.daily import DailyTables, daily_tables, rows_of
 from notaflow_pipeline.reporting.days import window_of
 
-_ONE_VIEW = """
+_ONE_SNAPSHOT = """
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ
 """
 
-# No SELECT, which would fix the view before the lock is there. A day of a million attempts takes some seconds here, and
+# No SELECT, which would take the snapshot before the lock is held. A day of a million attempts takes some seconds here, and
 # longer over a slow line.
 _LIMIT_WAIT = """
 SET LOCAL lock_timeout = '30s'
@@ -36,7 +33,7 @@ _NOW = """
 SELECT clock_timestamp()
 """
 
-_FORGET = (
+_DELETE = (
     """
 DELETE FROM ocr_daily_performance
 WHERE day = %(day)s
@@ -92,14 +89,14 @@ def compute_day(
         connection: outside any transaction.
         day: a date in `timezone`.
         timezone: whose midnights bound the day.
-        low_confidence: below how much mean confidence, 0 to 100, a document counts as unsure.
+        low_confidence: below how much mean confidence, 0 to 100, a document counts as uncertain.
         low_coverage: below how much coverage, 0 to 1, a document counts as one with possible gaps.
 
     Raises:
         AttemptsPruned: some of the day's attempts were deleted.
     """
     with connection.transaction():
-        for statement in (_ONE_VIEW, _LIMIT_COUNT):
+        for statement in (_ONE_SNAPSHOT, _LIMIT_COUNT):
             connection.execute(statement)
         return _count(connection, day, timezone, low_confidence, low_coverage)
 
@@ -107,16 +104,16 @@ def compute_day(
 def write_day(
     connection: Connection, day: date, *, timezone: str, low_confidence: float, low_coverage: float
 ) -> DailyTables:
-    """Write a day's tables and return them; what stood there before is gone, and formats twice changes nothing.
+    """Write a day's tables over earlier ones, and return them; writing twice changes nothing.
 
     Arguments are those of `compute_day`.
 
     Raises:
-        AttemptsPruned: some of the day's attempts were deleted; what the tables say stays.
+        AttemptsPruned: some of the day's attempts were deleted; the tables stay as they are.
         psycopg.errors.LockNotAvailable: another writer did not finish in time.
     """
     with connection.transaction():
-        for statement in (_ONE_VIEW, _LIMIT_WAIT, _LIMIT_COUNT, _ONE_WRITER):
+        for statement in (_ONE_SNAPSHOT, _LIMIT_WAIT, _LIMIT_COUNT, _ONE_WRITER):
             connection.execute(statement)
         computed_at = connection.execute(_NOW).fetchone()
         tables = _count(connection, day, timezone, low_confidence, low_coverage)
@@ -131,8 +128,8 @@ def _count(connection: Connection, day: date, timezone: str, low_confidence: flo
 
 def _write(connection: Connection, tables: DailyTables, of_the_day: dict[str, date | datetime | None]) -> None:
     with connection.cursor() as cursor:
-        for forget in _FORGET:
-            cursor.execute(forget, of_the_day)
+        for delete in _DELETE:
+            cursor.execute(delete, of_the_day)
         cursor.executemany(_WRITE_PERFORMANCE, _rows(tables.performance, of_the_day))
         cursor.executemany(_WRITE_FAILURE_RATE, _rows(tables.failure_rate, of_the_day))
         cursor.executemany(_WRITE_FAILURES_BY_KIND, _rows(tables.failures_by_kind, of_the_day))

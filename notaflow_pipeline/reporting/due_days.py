@@ -1,9 +1,4 @@
-"""Which days' tables are to be computed: those that ended and were not counted since, and today when something happened.
-
-And which ought to have been computed by now, but were not.
-
-What does not belong here: computing them (`daily_storage`).
-"""
+"""Finds the days whose tables are to be computed, and the days that should have been computed already."""
 
 from datetime import date, timedelta
 
@@ -13,10 +8,10 @@ from psycopg.rows import scalar_row
 from notaflow_pipeline.reporting.days import window_of
 
 GRACE = timedelta(hours=1)
-"""How long after its end a day may be without tables that count all of it."""
+"""How long after its end a day may lack complete tables."""
 
 DAYS_CHECKED = 3
-"""So many days that ended are watched; a day that nobody counted for longer is known by then."""
+"""How many ended days are checked; older ones were reported before."""
 
 _LAST_ENDED = """
 SELECT ((clock_timestamp() - %(grace)s) AT TIME ZONE %(timezone)s)::date - 1
@@ -96,12 +91,12 @@ def has_new_attempts(connection: Connection, day: date, *, timezone: str) -> boo
 
 
 def days_missed(connection: Connection, *, first: date, timezone: str) -> list[date]:
-    """Return the days, oldest first, that ended over an hour ago and had attempts, and whose tables count not all of them.
+    """Return the days, oldest first, that ended over an hour ago, had attempts, and lack complete tables.
 
-    What was computed during the day does not count: it says nothing of the day's last hours, nor that the night's run works.
+    Tables that were computed during the day do not count: they lack its last hours.
 
     Args:
-        connection: any; what time it is, is asked of the database.
+        connection: to the database, whose clock decides.
         first: the day before which nothing is computed.
         timezone: whose midnights bound the days.
     """

@@ -1,6 +1,6 @@
-"""How numbers, shares, durations and dates are written in each language, on the page and in its charts.
+"""Formats numbers, shares, durations and dates in each language, on the page and in its charts.
 
-Both take their conventions from Unicode's CLDR, through Babel. What does not belong here: words (`translations`).
+The conventions are those of Unicode's CLDR, through Babel.
 """
 
 import math

@@ -1,6 +1,7 @@
-"""Do the daily tables equal a recount of the attempts (the contract's promise h)? Written in SQL, apart from what made them.
+"""Compares the daily tables of a day with a second count of its attempts.
 
-What does not belong here: mending what differs, which computing the day again does.
+The count is written in SQL and shares no code with `daily`, which counts in pandas: a mistake in either one shows as a
+difference. It is kept beside the tests of `daily` because it also finds attempts or tables that were changed later.
 """
 
 from collections.abc import Iterator, Mapping
@@ -120,7 +121,7 @@ _KEYS = {
 }
 
 _COUNTS = {"documents", "attempts"}
-"""What shows of a row that is missing on one side whether it ought to be there."""
+"""Columns that decide whether a row that is missing on one side should exist."""
 
 _STORED = sql.SQL("""
 SELECT *
@@ -131,7 +132,7 @@ WHERE day = %(day)s
 
 @dataclass(frozen=True)
 class Difference:
-    """A figure of a daily table that the attempts do not bear out; None where the row is missing on that side."""
+    """A figure that differs between table and attempts; None where the row is missing on that side."""
 
     day: date
     table: str
@@ -144,9 +145,9 @@ class Difference:
 def find_daily_differences(
     connection: Connection, day: date, *, timezone: str, low_confidence: float, low_coverage: float
 ) -> Iterator[Difference]:
-    """Yield what the tables of a day say otherwise than the attempts do; nothing when they are equal.
+    """Yield the figures in which the tables of a day differ from its attempts.
 
-    A source without attempts may have no row, or one that says so. Arguments are those of `writing.write_day`.
+    A source without attempts may have no row, or one that says so. Arguments are those of `daily_storage.write_day`.
     """
     arguments = {"day": day, "timezone": timezone, "low_confidence": low_confidence, "low_coverage": low_coverage}
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:

@@ -1,1 +1,1 @@
-"""Tests of what is alarming and of how somebody is told, with real receivers on loopback."""
+"""Tests of thresholds and of the delivery of alerts, with real receivers on loopback."""

@@ -1,4 +1,4 @@
-"""Receivers on loopback: a webhook and an SMTP server that keep what they get, and can be told to refuse or to hang."""
+"""Receivers on loopback: a webhook and an SMTP server that store messages, and can be set to refuse or to hang."""
 
 import json
 import threading

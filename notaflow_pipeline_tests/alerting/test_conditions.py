@@ -1,4 +1,4 @@
-"""When a message is due: whatever order, repetition and clock observations come with."""
+"""Tests of when a message is due, for observations in any order, repeated, and with wrong clocks."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -43,11 +43,11 @@ def test_events_that_are_read_again_change_nothing(failings: list[bool], data: s
     assert after(*events, *again) == after(*events)
 
 
-def test_old_failure_that_appears_after_a_success_alarms_nobody() -> None:
+def test_old_failure_that_appears_after_a_success_starts_nothing() -> None:
     assert after(seen(False, 2), seen(True, 1))[1] == []
 
 
-def test_clock_that_runs_ahead_does_not_silence_what_comes_later() -> None:
+def test_clock_that_runs_ahead_does_not_hide_later_observations() -> None:
     ahead = replace(seen(True), observed_at=NOON + timedelta(days=400))
     state, kind = next_state(None, ahead, now=NOON)
     assert kind is MessageKind.START

@@ -1,4 +1,4 @@
-"""From observations to receivers, through the outbox in Postgres: told once, nothing lost, nothing held up."""
+"""Tests from observations to receivers through the outbox in Postgres: each message once, none lost, none delayed."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -59,7 +59,7 @@ def waiting(connection: Connection) -> int:
     return sum(one.waiting for one in receiver_registry.receiver_states(connection))
 
 
-def test_start_reminder_and_end_arrive_once_with_figures_threshold_day_and_link(
+def test_start_reminder_and_end_arrive_once_with_figures_and_link(
     connection: Connection, connect: Connect, hook: Webhook
 ) -> None:
     receiver = Receiver(hook.url)
@@ -91,7 +91,7 @@ def test_start_reminder_and_end_arrive_once_with_figures_threshold_day_and_link(
     assert len({one["headers"]["Idempotency-Key"] for one in hook.messages}) == 3
 
 
-def test_rate_that_has_too_little_data_to_be_judged_is_not_called_well(
+def test_rate_with_too_little_data_is_not_reported_as_passing(
     connection: Connection, connect: Connect, hook: Webhook
 ) -> None:
     receiver = Receiver(hook.url)
@@ -111,7 +111,7 @@ def test_rate_that_has_too_little_data_to_be_judged_is_not_called_well(
     assert "well" not in str(hook.messages[1])
 
 
-def test_receiver_that_was_down_gets_everything_once_and_in_order_and_no_stale_reminder(
+def test_unavailable_receiver_later_gets_all_in_order_without_reminders(
     connection: Connection, connect: Connect, hook: Webhook
 ) -> None:
     receiver = Receiver(hook.url)
@@ -138,7 +138,7 @@ def test_receiver_that_was_down_gets_everything_once_and_in_order_and_no_stale_r
     assert (state.failures, state.waiting, state.last_error) == (0, 0, None)
 
 
-def test_receiver_that_failed_is_left_alone_for_a_while(
+def test_receiver_that_failed_is_not_tried_again_at_once(
     connection: Connection, connect: Connect, hook: Webhook
 ) -> None:
     receiver = Receiver(hook.url)
@@ -150,7 +150,7 @@ def test_receiver_that_failed_is_left_alone_for_a_while(
     assert hook.requests == 1
 
 
-def test_receivers_that_are_wrong_down_or_hanging_hold_up_no_other(
+def test_wrong_unavailable_or_hanging_receivers_delay_no_other(
     connection: Connection, connect: Connect, hook: Webhook
 ) -> None:
     with webhook() as hanging, smtp_server() as box:
@@ -169,7 +169,7 @@ def test_receivers_that_are_wrong_down_or_hanging_hold_up_no_other(
     assert waiting(connection) == 6
 
 
-def test_sender_killed_between_sending_and_noting_sends_once_more_with_the_same_id_and_says_so(
+def test_killed_sender_causes_one_duplicate_with_the_same_id_and_a_note(
     connection: Connection, connect: Connect, hook: Webhook
 ) -> None:
     receiver = Receiver(hook.url)
@@ -204,7 +204,7 @@ def test_two_senders_at_once_send_nothing_twice(connection: Connection, connect:
     assert len(hook.titles) == 20
 
 
-def test_message_that_a_receiver_never_takes_does_not_hold_up_the_rest(
+def test_message_that_is_always_refused_does_not_block_the_others(
     connection: Connection, connect: Connect, hook: Webhook
 ) -> None:
     receiver = Receiver(hook.url)
@@ -219,7 +219,7 @@ def test_message_that_a_receiver_never_takes_does_not_hold_up_the_rest(
     assert send_all(connect, receiver).messages == 1, "and it is not given up"
 
 
-def test_new_receiver_hears_what_is_open_and_nothing_that_is_over(
+def test_new_receiver_gets_open_conditions_and_no_ended_ones(
     connection: Connection, connect: Connect, hook: Webhook
 ) -> None:
     record(connection, seen(1, name="over"), seen(2, name="over", failing=False), seen(3, name="open"))
@@ -230,7 +230,7 @@ def test_new_receiver_hears_what_is_open_and_nothing_that_is_over(
     assert hook.titles == ["NotaFlow: check open of daily fails"]
 
 
-def test_receiver_with_a_new_password_gets_what_waited_for_the_old_one(
+def test_receiver_with_new_password_gets_undelivered_messages_of_the_old(
     connection: Connection, connect: Connect, hook: Webhook
 ) -> None:
     old, other = Receiver(f"json://u:wrong@127.0.0.1:{hook.port}/"), Receiver(hook.url)
@@ -252,9 +252,7 @@ def test_receiver_with_a_new_password_gets_what_waited_for_the_old_one(
     assert {one.receiver for one in receiver_registry.receiver_states(connection)} == {new.key, other.key}
 
 
-def test_events_and_their_messages_and_the_position_are_one_transaction(
-    connection: Connection, database_url: str
-) -> None:
+def test_messages_and_position_of_events_are_one_transaction(connection: Connection, database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as dying:
         dying.execute("CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'power cut'; END $$")
         dying.execute("CREATE TRIGGER die BEFORE INSERT ON ocr_alert_position FOR EACH ROW EXECUTE FUNCTION die()")
@@ -268,7 +266,7 @@ def test_events_and_their_messages_and_the_position_are_one_transaction(
     assert len(condition_log.open_conditions(connection)) == 1
 
 
-def test_condition_that_nothing_observes_any_more_can_be_forgotten(connection: Connection) -> None:
+def test_condition_that_nothing_observes_any_more_can_be_closed(connection: Connection) -> None:
     record(connection, seen(1))
     assert condition_log.close_condition(connection, "check:daily:rate")
     assert not condition_log.close_condition(connection, "check:daily:rate")

@@ -1,4 +1,4 @@
-"""One message to one receiver: what arrives, what is said when it does not, and that no secret comes out."""
+"""Tests of sending one message to one receiver: what arrives, reasons of failures, and that no secret leaves."""
 
 import io
 import logging
@@ -95,13 +95,13 @@ def test_no_secret_of_a_url_is_in_a_reason_a_label_a_repr_or_a_log(
     assert "slack://*** (" in said[3]
 
 
-def test_what_apprise_says_loses_every_part_of_the_url_but_its_host() -> None:
+def test_reason_of_apprise_loses_every_part_of_the_url_but_its_host() -> None:
     url = f"json://{SECRETS[3]}:{SECRET}%21@127.0.0.1:99/{SECRETS[4]}?+X-Token={SECRETS[1]}"
     said = receivers._reason(Receiver(url), [f"Could not reach {url},", f"as {SECRET}! at 127.0.0.1:99"])
     assert said == "Could not reach json://***:***@127.0.0.1:99/***?+***=***, as *** at 127.0.0.1:99"
 
 
-def test_receiver_that_hangs_is_waited_for_no_longer_than_told() -> None:
+def test_receiver_that_hangs_is_given_only_its_time_limit() -> None:
     with webhook() as hook:
         hook.hangs_seconds = 3600  # longer than a test may take
         sending = send(Receiver(hook.url), TEXT, uid=UID, seconds=3)
@@ -109,7 +109,7 @@ def test_receiver_that_hangs_is_waited_for_no_longer_than_told() -> None:
     assert sending.outcome == "unknown", "it may have arrived"
 
 
-def test_url_that_apprise_does_not_know_is_known_before_anything_is_sent() -> None:
+def test_unsupported_url_is_recognised_before_anything_is_sent() -> None:
     assert receivers.is_supported(Receiver("json://127.0.0.1/"))
     for wrong in ("nothing://x", "slack://x", "json://[::bad", "clerk@example.org"):
         assert not receivers.is_supported(Receiver(wrong)), wrong

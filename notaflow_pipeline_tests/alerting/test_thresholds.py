@@ -1,4 +1,4 @@
-"""Which figures are alarming: thresholds, too little data, and days that recover."""
+"""Tests of thresholds: too little data, days that recover, and sentences for one and for many."""
 
 from datetime import date, timedelta
 
@@ -25,14 +25,14 @@ def usual(
     return thresholds.evaluate_against_usual(comparison, days, TODAY, deviations=4, minimum=20)
 
 
-def test_three_documents_at_night_wake_nobody() -> None:
+def test_three_documents_raise_no_alarm() -> None:
     evaluation = of_shares(Share(TODAY, 3, 3))
     assert not evaluation.alarming
     assert "Not enough data" in evaluation.sentence
-    assert not of_shares(Share(TODAY, 1, 3), minimum=1).alarming, "1 of 3 is not surely more than 20 %"
+    assert not of_shares(Share(TODAY, 1, 3), minimum=1).alarming, "1 of 3 is not certainly more than 20 %"
 
 
-def test_rate_alarms_when_its_lower_bound_is_above_the_threshold_and_not_before() -> None:
+def test_rate_alarms_only_when_its_lower_bound_is_above_the_threshold() -> None:
     assert not of_shares(Share(TODAY, 27, 100)).alarming, "27 %, but perhaps only 19"
     assert of_shares(Share(TODAY, 28, 100)).alarming
     evaluation = of_shares(Share(TODAY, 40, 100))
@@ -45,7 +45,7 @@ def test_rate_alarms_when_its_lower_bound_is_above_the_threshold_and_not_before(
         "rate_at_least": 0.3094,
         "threshold": 0.2,
     }
-    assert evaluation.sentence.endswith("surely more than 20 %. Look at the storage.")
+    assert evaluation.sentence.endswith("certainly more than 20 %. Look at the storage.")
 
 
 def test_today_ends_the_alarm_of_yesterday_once_it_has_enough() -> None:
@@ -94,7 +94,7 @@ def test_one_odd_day_in_the_history_does_not_hide_a_slow_one() -> None:
         of_shares(),
     ],
 )
-def test_too_little_data_is_well_and_says_so(evaluation: Evaluation) -> None:
+def test_too_little_data_passes_and_says_so(evaluation: Evaluation) -> None:
     assert not evaluation.alarming
     assert evaluation.sentence.startswith(("Not enough data", "On 2026-03-07"))
 
@@ -111,26 +111,26 @@ def test_days_before_the_last_fourteen_are_not_what_is_usual() -> None:
     ("ready", "idle", "paused", "alarming"),
     [(5, 901, None, True), (5, 899, None, False), (0, 901, None, False), (5, 901, "mending", False)],
 )
-def test_ready_documents_without_a_worker_alarm_unless_somebody_paused(
+def test_ready_documents_without_a_worker_alarm_unless_paused(
     ready: int, idle: float, paused: str | None, alarming: bool
 ) -> None:
     evaluation = thresholds.evaluate_progress(ready=ready, idle_seconds=idle, limit_seconds=900, paused=paused)
     assert evaluation.alarming is alarming
 
 
-def test_sentences_are_written_for_one_and_for_many_and_leave_out_spans_that_say_nothing() -> None:
+def test_sentences_fit_one_and_many_and_omit_spans_below_a_minute() -> None:
     one_idle = thresholds.evaluate_progress(ready=1, idle_seconds=59, limit_seconds=3, paused=None).sentence
-    assert one_idle.startswith("1 document is ready, and nobody has claimed any. ")
+    assert one_idle.startswith("1 document is ready, and none was claimed. ")
     many_idle = thresholds.evaluate_progress(ready=2, idle_seconds=5400, limit_seconds=3, paused=None).sentence
-    assert many_idle.startswith("2 documents are ready, and for 1.5 hours nobody has claimed any. ")
+    assert many_idle.startswith("2 documents are ready, and for 1.5 hours none was claimed. ")
     one_stuck, many_stuck = (thresholds.evaluate_stuck(stuck=n, limit_seconds=60 * (n - 1)).sentence for n in (1, 2))
     assert one_stuck.startswith("1 document has been under OCR without a live worker. ")
     assert many_stuck.startswith("2 documents have been under OCR without a live worker for over 1 minute. ")
     one_gone, many_gone = (
         thresholds.evaluate_exhausted(unseen=n, limit=0, grace_seconds=h * 3600).sentence for n, h in ((1, 0), (2, 24))
     )
-    assert one_gone.startswith("1 document failed for good and nobody has looked at it. ")
-    assert many_gone.startswith("2 documents failed for good over 24 hours ago and nobody has looked at them. ")
+    assert one_gone.startswith("1 document failed all attempts and was not acknowledged. ")
+    assert many_gone.startswith("2 documents failed all attempts over 24 hours ago and were not acknowledged. ")
     waited = thresholds.evaluate_waiting(oldest_seconds=3600, limit_seconds=7200).sentence
     assert waited == "The oldest waiting document has waited for 1 hour."
     assert "1 attempt today or yesterday" in of_shares(Share(TODAY, 0, 1)).sentence

@@ -69,10 +69,10 @@ def test_watch_from_outside_tells_and_exits_with_1_until_all_is_well_again(
         urls = {"NOTAFLOW_ALERT_URLS": hook.url, "NOTAFLOW_ALERT_IDLE_MINUTES": "5"}
         first = terminal.run("alert", "--check", **urls)
         assert first.returncode == 1
-        assert "failed for good" in first.stdout
+        assert "failed all attempts" in first.stdout
         connection.execute("UPDATE ocr_progress_watch SET idle_since = clock_timestamp() - interval '6 minutes'")
         second = terminal.run("alert", "--check", **urls)
-        assert "nobody has claimed any" in second.stdout
+        assert "none was claimed" in second.stdout
         assert hook.titles == [
             "NotaFlow: check exhausted_acknowledged of extraction_queue fails",
             "NotaFlow: check queue_progress of extraction_queue fails",
