@@ -1,4 +1,4 @@
-"""Each check fires and recovers, on a real database, by the thresholds of the settings."""
+"""Tests that each check fails and passes by the thresholds of the settings, on a real database."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any

@@ -17,7 +17,7 @@ SECRET = "correcthorsebattery"
 SECRETS = (SECRET, "sekret-header", "sekret-query", "sekret-user", "sekret-path")
 
 
-def test_urls_are_separated_by_white_space_or_commas_and_keep_their_own_commas() -> None:
+def test_urls_are_separated_by_space_or_commas_and_keep_their_own_commas() -> None:
     text = " json://a/x,\n mailto://u:p@b?to=c@d.e,f@g.h  slack://t/o/k,json://a/x,"
     urls = [one.url for one in parse_receivers(text)]
     assert urls == ["json://a/x", "mailto://u:p@b?to=c@d.e,f@g.h", "slack://t/o/k"]

@@ -1,4 +1,4 @@
-"""Histories of attempts to count: one attempt made to order, and whole histories left to chance."""
+"""Adds attempts for daily tables to count: single ones with given columns, and seeded random histories."""
 
 from datetime import datetime, timedelta
 from random import Random

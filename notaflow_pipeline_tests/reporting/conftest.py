@@ -1,4 +1,4 @@
-"""What tests of reports share: reading figures, and a browser that reaches nothing."""
+"""Fixtures of report tests: a function that reads report data, and a browser without network."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Daily tables filled for a report: no day, one document, or a year with weekends, a bad day and a gap."""
+"""Adds rows of daily tables for reports: single days, or a year with weekends, a bad day and a gap."""
 
 import math
 import random

@@ -1,4 +1,4 @@
-"""What a few attempts amount to, worked out by hand."""
+"""Tests of the daily tables of a few attempts against figures computed by hand."""
 
 from typing import Any
 

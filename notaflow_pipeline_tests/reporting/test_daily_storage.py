@@ -1,4 +1,4 @@
-"""The tables as they are written: equal to a recount by other means, day by day, twice, and never over a pruned history."""
+"""Tests of writing daily tables: equal to a second count, repeatable, and never over deleted attempts."""
 
 import threading
 from datetime import UTC, date, datetime, timedelta
@@ -234,9 +234,7 @@ def test_day_whose_attempts_were_pruned_is_refused_and_keeps_its_tables(connecti
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_recount_notices_every_figure_that_is_wrong_and_every_row_that_is_missing(
-    connection: Connection, table: str
-) -> None:
+def test_second_count_finds_every_wrong_figure_and_every_missing_row(connection: Connection, table: str) -> None:
     add_history(connection, Random(7), documents=200, start=window_of(DAY, TORONTO).start, hours=20)
     write(connection, DAY)
     name = sql.Identifier(table)
@@ -278,7 +276,7 @@ def test_days_are_due_until_they_are_computed_after_their_end(connection: Connec
     assert due(2) == [yesterday], "what was pruned cannot be computed any more"
 
 
-def test_day_has_news_when_it_is_missing_or_an_attempt_that_counts_has_finished_since(connection: Connection) -> None:
+def test_day_has_new_attempts_when_missing_or_when_one_finished_since(connection: Connection) -> None:
     wait_past_full_hour()
     today = day_of(datetime.now(UTC), TORONTO)
     assert has_new_attempts(connection, today, timezone=TORONTO)

@@ -1,4 +1,4 @@
-"""What a report reads: the range and no more, sums over it, and the documents that somebody should look at."""
+"""Tests of what a report reads: its range, sums, and the documents that a person should look at."""
 
 from datetime import date, timedelta
 
@@ -71,7 +71,7 @@ def test_documents_that_fail_most_come_first_with_what_became_of_them(connection
     assert found[1].failure_kind == "timeout", "the kind of the last attempt"
 
 
-def test_least_confident_documents_are_judged_by_their_last_text(connection: Connection, gather: Gather) -> None:
+def test_least_confident_documents_are_ranked_by_their_last_text(connection: Connection, gather: Gather) -> None:
     twice = daily_table_rows.add_document(connection, "read again")
     daily_table_rows.add_attempt(connection, twice, UNTIL - DAY, "succeeded", confidence=20.0)
     daily_table_rows.add_attempt(connection, twice, UNTIL, "succeeded", confidence=80.0)
