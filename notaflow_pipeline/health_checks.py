@@ -10,6 +10,7 @@ from notaflow_pipeline.alerting import daily_metrics, thresholds
 from notaflow_pipeline.alerting.thresholds import Evaluation
 from notaflow_pipeline.job_queue import metrics
 from notaflow_pipeline.job_queue.pause import paused
+from notaflow_pipeline.reporting.days import today_in
 from notaflow_pipeline.reporting.due_days import DAYS_CHECKED, days_missed
 from notaflow_pipeline.settings import Settings
 
@@ -135,7 +136,7 @@ def evaluate_completeness(connection: Connection, settings: Settings) -> Iterato
 
 def evaluate_rates(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Evaluation]]:
     """Yield an evaluation of each daily failure rate."""
-    today = daily_metrics.today_in(connection, settings.timezone)
+    today = today_in(connection, settings.timezone)
     rates = daily_metrics.rates(connection, today)
     yield (
         ATTEMPTS,
@@ -163,7 +164,7 @@ def evaluate_rates(connection: Connection, settings: Settings) -> Iterator[tuple
 
 def evaluate_performance(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Evaluation]]:
     """Yield evaluations of the day's durations, confidence and coverage against the days before."""
-    today = daily_metrics.today_in(connection, settings.timezone)
+    today = today_in(connection, settings.timezone)
     measures = daily_metrics.measures(connection, today)
     for check, comparison, days in (
         (SLOWNESS, thresholds.SLOWNESS, [one.of_duration for one in measures]),

@@ -3,14 +3,14 @@
 It alone imports both packages, which do not import each other.
 """
 
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from psycopg import Connection
 
 from notaflow_pipeline.job_queue import metrics, queries
+from notaflow_pipeline.reporting.days import today_in
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline.worker.assembly import configured_terms
 
@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 
 
 def today(connection: Connection, settings: Settings) -> date:
-    """Return the day that it is in the configured zone, by the database's clock."""
-    (now,) = connection.execute("SELECT clock_timestamp()").fetchone() or (None,)
-    assert isinstance(now, datetime)  # noqa: S101 - a clock always answers
-    return now.astimezone(ZoneInfo(settings.timezone)).date()
+    """Return the database's date in the configured zone."""
+    return today_in(connection, settings.timezone)
 
 
 def report(connection: Connection, settings: Settings, *, since: date, until: date) -> "ReportData":

@@ -9,13 +9,14 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline import health_checks
-from notaflow_pipeline.alerting import daily_metrics, french
+from notaflow_pipeline.alerting import french
 from notaflow_pipeline.alerting.thresholds import Evaluation
 from notaflow_pipeline.health_checks import Check
 from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter, requeue_exhausted
 from notaflow_pipeline.job_queue.metrics import acknowledge_exhausted
 from notaflow_pipeline.job_queue.pause import pause, resume
 from notaflow_pipeline.reporting.daily_storage import write_day
+from notaflow_pipeline.reporting.days import today_in
 from notaflow_pipeline.reporting.due_days import days_missed
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests.job_queue.conftest import (
@@ -317,9 +318,7 @@ def test_day_is_missed_an_hour_after_its_end_and_not_before(connection: Connecti
 
 def test_day_is_that_of_the_configured_zone(connection: Connection) -> None:
     wait_past_full_hour()
-    far_east, far_west = (
-        daily_metrics.today_in(connection, zone) for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago")
-    )
+    far_east, far_west = (today_in(connection, zone) for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago"))
     assert far_east > far_west
     assert isinstance(far_east, date)
     assert not isinstance(far_east, datetime)

@@ -4,16 +4,12 @@ from dataclasses import dataclass
 from datetime import date
 
 from psycopg import Connection
-from psycopg.rows import class_row, scalar_row
+from psycopg.rows import class_row
 
 from notaflow_pipeline.alerting.thresholds import TRAILING_DAYS, Measure, Share
 
 DAYS_READ = TRAILING_DAYS + 2
 """The evaluated day, today or yesterday, and the days that it is compared with."""
-
-_TODAY = """
-SELECT (clock_timestamp() AT TIME ZONE %(timezone)s)::date
-"""
 
 _RATES = """
 SELECT day, attempts, attempts_failed + attempts_stuck AS attempts_failed, documents_finished, documents_exhausted
@@ -76,14 +72,6 @@ class MeasuresOfDay:
         """The mean coverage, in percent."""
         percent = None if self.mean_coverage is None else 100 * self.mean_coverage
         return Measure(self.day, percent, self.documents)
-
-
-def today_in(connection: Connection, timezone: str) -> date:
-    """Return the database's date in this zone."""
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        today = cursor.execute(_TODAY, {"timezone": timezone}).fetchone()
-    assert isinstance(today, date)  # noqa: S101 - it selects one
-    return today
 
 
 def rates(connection: Connection, today: date) -> list[RatesOfDay]:

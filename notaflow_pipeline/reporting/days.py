@@ -1,8 +1,15 @@
-"""When a day begins and ends in a time zone: after 23, 24 or 25 hours, whatever zone the session or the machine has."""
+"""Computes when a day begins and ends in a time zone (after 23, 24 or 25 hours), and which day it is."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
+
+from psycopg import Connection
+from psycopg.rows import scalar_row
+
+_TODAY = """
+SELECT (clock_timestamp() AT TIME ZONE %(timezone)s)::date
+"""
 
 
 @dataclass(frozen=True)
@@ -22,6 +29,14 @@ def window_of(day: date, timezone: str) -> Window:
 def day_of(instant: datetime, timezone: str) -> date:
     """Return the date that an aware `instant` has in `timezone`."""
     return instant.astimezone(ZoneInfo(timezone)).date()
+
+
+def today_in(connection: Connection, timezone: str) -> date:
+    """Return the database's date in this zone."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        today = cursor.execute(_TODAY, {"timezone": timezone}).fetchone()
+    assert isinstance(today, date)  # noqa: S101 - it selects one
+    return today
 
 
 def _first_instant(day: date, timezone: str) -> datetime:
