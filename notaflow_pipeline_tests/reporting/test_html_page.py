@@ -143,8 +143,8 @@ def test_markup_in_rows_stays_text(connection: Connection, gather: Gather) -> No
     )
     document = daily_table_rows.add_document(connection, MARKUP, status_id=3, attempts=3)
     daily_table_rows.add_attempt(connection, document, UNTIL, "failed", kind=MARKUP)
-    harmless, page = render_page(gather()).replace(MARKUP, ""), render_page(gather())
-    assert page == harmless, "as it stands it is nowhere"
+    page = render_page(gather())
+    assert MARKUP not in page, "it is escaped everywhere"
     assert "&lt;/script&gt;&lt;script&gt;document.title=&#34;taken&#34;" in page
     scripts = [attributes for tag, attributes in elements(page) if tag == "script"]
     assert scripts == [{"type": "application/json", "id": "report"}, {}, {}]
