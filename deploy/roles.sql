@@ -1,1 +1,1 @@
-../x/schema/roles.sql
+../notaflow_pipeline/job_queue/schema/roles.sql

@@ -4,7 +4,6 @@ import logging
 from enum import StrEnum
 
 from notaflow_pipeline.ocr.engines.interface import WordEngine
-from notaflow_pipeline.ocr.engines.onnx.engine import OnnxEngine
 from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine
 from notaflow_pipeline.ocr.failures import EngineUnavailable
@@ -21,40 +20,40 @@ class EngineName(StrEnum):
     ONNX = "onnx"
 
 
-AUTOMATIC: tuple[tuple[type[OnnxEngine | TesserocrEngine], str], ...] = (
-    (TesserocrEngine, "Pages are read by tesserocr, which keeps Tesseract's models loaded"),
-)
-"""What `auto` tries, the best first, and why; where none of it works, the program is left."""
-
-
-_told: set[str] = set()
+_logged: set[str] = set()
 
 
 def select_engine(name: EngineName, languages: str) -> WordEngine:
-    """The engine of that name, or for `auto` the first one that works here; the reason is logged once a process.
+    """Return the engine of that name, or for `auto` the library if it works here; the reason is logged once a process.
 
-    Whether the program works is not looked at: its own `check` says so better.
+    Whether the program works is not checked here; its own `check` says what is missing.
     """
-    if name is EngineName.PYTESSERACT:
+    match name:
+        case EngineName.PYTESSERACT:
+            return TesseractEngine(languages)
+        case EngineName.TESSEROCR:
+            return TesserocrEngine(languages)
+        case EngineName.ONNX:
+            # with NumPy, which slows the start of commands that read nothing
+            from notaflow_pipeline.ocr.engines.onnx.engine import OnnxEngine
+
+            return OnnxEngine(languages)
+        case EngineName.AUTO:
+            return _automatic(languages)
+
+
+def _automatic(languages: str) -> WordEngine:
+    library = TesserocrEngine(languages)
+    try:
+        library.check()
+    except EngineUnavailable as unavailable:
+        _log_once(f"Pages are read by the tesseract program, because the library does not work here: {unavailable}")
         return TesseractEngine(languages)
-    if name is EngineName.TESSEROCR:
-        return TesserocrEngine(languages)
-    if name is EngineName.ONNX:
-        return OnnxEngine(languages)
-    for engine, reason in AUTOMATIC:
-        chosen = engine(languages)
-        try:
-            chosen.check()
-        except EngineUnavailable as unavailable:
-            _tell(f"Pages are not read by {chosen.name}, because it does not work here: {unavailable}")
-            continue
-        _tell(reason)
-        return chosen
-    _tell("Pages are read by the tesseract program")
-    return TesseractEngine(languages)
+    _log_once("Pages are read by tesserocr, which keeps Tesseract's models loaded")
+    return library
 
 
-def _tell(reason: str) -> None:
-    if reason not in _told:
-        _told.add(reason)
+def _log_once(reason: str) -> None:
+    if reason not in _logged:
+        _logged.add(reason)
         log.info(reason)

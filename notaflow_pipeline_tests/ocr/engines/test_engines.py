@@ -155,7 +155,7 @@ def test_setting_forces_an_engine() -> None:
 def test_library_is_chosen_where_it_works_and_the_reason_is_logged_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(selection, "_told", set())
+    monkeypatch.setattr(selection, "_logged", set())
     with caplog.at_level(logging.INFO):
         assert [select_engine(EngineName.AUTO, "fra") for _ in range(2)] == [TesserocrEngine("fra")] * 2
     assert len(caplog.messages) == 1
@@ -164,7 +164,7 @@ def test_library_is_chosen_where_it_works_and_the_reason_is_logged_once(
 def test_program_is_chosen_where_the_library_does_not_load(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(selection, "_told", set())
+    monkeypatch.setattr(selection, "_logged", set())
     monkeypatch.setitem(sys.modules, "tesserocr", None)
     with caplog.at_level(logging.INFO):
         assert select_engine(EngineName.AUTO, "fra") == TesseractEngine("fra")

@@ -1,6 +1,5 @@
 """The engine on ONNX Runtime behind the engine's interface: chosen, missing, sent to workers, and given odd pages."""
 
-import logging
 import pickle
 import sys
 from pathlib import Path
@@ -8,7 +7,6 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from notaflow_pipeline.ocr.engines import selection
 from notaflow_pipeline.ocr.engines.interface import NOTHING, Segmentation, WordEngine
 from notaflow_pipeline.ocr.engines.onnx import engine as onnx_engine
 from notaflow_pipeline.ocr.engines.onnx.engine import OnnxEngine
@@ -63,20 +61,6 @@ def test_missing_language_is_named_with_what_to_install(languages: str) -> None:
         OnnxEngine(languages).check()
     with pytest.raises(EngineUnavailable, match="xyz"):
         OnnxEngine(languages).find_words(page_image(), None, 30)
-
-
-@pytest.mark.usefixtures("nothing_loaded")
-def test_next_engine_is_taken_where_it_does_not_work(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(selection, "_told", set())
-    monkeypatch.setattr(selection, "AUTOMATIC", ((OnnxEngine, "first"), *selection.AUTOMATIC))
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with caplog.at_level(logging.INFO):
-        engines = {select_engine(EngineName.AUTO, "fra").name for _ in range(2)}
-    assert engines == {"tesserocr (fra-typescript-1)"}
-    assert len(caplog.messages) == 2
-    assert "onnxruntime cannot be imported" in caplog.messages[0]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 3), (30, 30), (2000, 1), (1, 2000), (9000, 12), (12, 9000)])
