@@ -1,6 +1,7 @@
-"""Measures CPU time, by which pages and documents are limited.
+"""Measures CPU time. Pages and documents are limited by CPU time.
 
-By the clock, a busy machine would stop at pages that a quiet one reads, and end with another text.
+With limits in wall-clock time, a busy machine would stop pages that an idle machine can read, and would produce another
+text.
 """
 
 import resource
@@ -10,20 +11,21 @@ from dataclasses import dataclass
 import psutil
 
 MIN_CPU_SHARE = 0.01
-"""Of the clock's time; a process that uses less waits for something that does not come, or was stopped."""
+"""Minimum share of the wall-clock time. A process that uses less CPU time waits for something that does not happen,
+or was stopped."""
 
 
 def cpu_seconds() -> float:
-    """CPU seconds of this process and of the programs that it started and that ended."""
+    """Returns the CPU seconds of this process and of the programs that it started and that ended."""
     usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def cpu_seconds_of(pid: int, *, running_programs: bool = True) -> float:
-    """CPU seconds of another process and of the programs that it started; 0 if it is gone.
+    """Returns the CPU seconds of another process and of the programs that it started; 0 if the process has ended.
 
-    Programs that ended are counted on Linux only. Without `running_programs` it takes 0.1 ms, with them all processes of
-    the machine are looked at.
+    Programs that have ended are counted on Linux only. The call takes 0.1 ms without `running_programs`; with them it
+    inspects all processes of the machine.
     """
     total = 0.0
     with suppress(psutil.Error):
@@ -36,10 +38,10 @@ def cpu_seconds_of(pid: int, *, running_programs: bool = True) -> float:
 
 
 class CpuWatch:
-    """What a process uses for one job; begins before the job does.
+    """Measures the CPU time that a process uses for one job. It is created before the job begins.
 
-    `clock_seconds` is how long the job has taken, without the time in which nobody watched: where the whole machine or the
-    watching process was halted, the job is not to blame. CPU time is read only when a limit can have been reached.
+    `clock_seconds` is the wall-clock time of the job, without the periods in which it was not observed (for example,
+    because the whole machine was suspended). CPU time is read only when a limit may have been reached.
     """
 
     def __init__(self, pid: int) -> None:
@@ -49,9 +51,9 @@ class CpuWatch:
         self._last_progress = _Progress(0.0, 0.0)
 
     def overrun(self, passed_seconds: float, pid: int, max_cpu_seconds: float, max_idle_seconds: float) -> str | None:
-        """Which limit is reached after more time passed, as a sentence; None if none is."""
+        """Returns a sentence about the limit that is reached after `passed_seconds` more; None if none is reached."""
         self.clock_seconds += passed_seconds
-        if pid != self._pid:  # the process was renewed before the job began
+        if pid != self._pid:  # the process was replaced before the job began
             self._pid, self._at_start = pid, 0.0
         idle_seconds = self.clock_seconds - self._last_progress.clock_seconds
         if self.clock_seconds < max_cpu_seconds and idle_seconds < max_idle_seconds:
@@ -68,7 +70,7 @@ class CpuWatch:
 
 
 def out_of_cpu_time(seconds: float) -> str:
-    """The sentence about work that took more CPU time than it may."""
+    """Returns the sentence about work that exceeded its CPU time."""
     return (
         f"It took more than {seconds:.0f} s of CPU time and was stopped. Raise the limit, or split what is to be read."
     )
@@ -76,7 +78,7 @@ def out_of_cpu_time(seconds: float) -> str:
 
 @dataclass(frozen=True)
 class _Progress:
-    """When a process had last used a share of the clock's time, and how much CPU time it had used by then."""
+    """Last time at which a process had used its minimum share of CPU time, and its CPU time at that moment."""
 
     clock_seconds: float
     cpu_seconds: float

@@ -1,4 +1,4 @@
-"""The result of reading: the text of a page, and of a document as it is stored."""
+"""Results of OCR: the text of a page, and the text of a document as it is stored."""
 
 import unicodedata
 from collections import Counter
@@ -10,11 +10,12 @@ from functools import cached_property
 from notaflow_pipeline.ocr.failures import DocumentFailure
 
 MAX_FAILED_SHARE = 0.5
-"""If more of the pages than this failed, and another attempt could help, it is better than what was read."""
+"""Maximum share of failed pages. Above it, a retry is better than the text of the other pages if the failure is
+retryable."""
 
 
 class PageSource(Enum):
-    """Where a page's text is from."""
+    """Source of the text of a page."""
 
     RECOGNISED = "recognised"
     TEXT_LAYER = "text layer"
@@ -24,12 +25,13 @@ class PageSource(Enum):
 
 @dataclass(frozen=True)
 class PageText:
-    """One page that is done with.
+    """Result of one finished page.
 
-    `number` counts from 1; `mean_confidence` is from 0 to 100 over the recognised ones of its `words`, None without
-    any; `low_confidence_words` are those below 60; `passes` is how often it was recognised; `damaged` tells that only a
-    part of it could be decoded; `seconds` is what rendering and recognition took in the worker, by the clock; `coverage`
-    is the share of its ink that the recognised words account for, from 0 to 1, None where it was not measured.
+    `number` counts from 1. `mean_confidence` is the mean confidence of the recognised words among `words`, from 0 to
+    100; it is None if there are none. `low_confidence_words` counts the words with a confidence below 60. `passes` is
+    the number of recognition passes. `damaged` means that only a part of the page could be decoded. `seconds` is the
+    wall-clock time of rendering and recognition in the worker. `coverage` is the share of the page's ink that the
+    recognised words account for, from 0 to 1; it is None if it was not measured.
     """
 
     number: int
@@ -46,7 +48,7 @@ class PageText:
 
     @property
     def marked(self) -> str:
-        """The text, or what is wrong with it in square brackets; the kinds are those of `FailureKind`."""
+        """The text, or the kind of failure (a value of `FailureKind`) in square brackets."""
         if self.failure is not None:
             return f"[page could not be read: {self.failure.kind}]"
         return f"{self.text}\n\n{DAMAGED_MARK}".strip() if self.damaged else self.text
@@ -54,9 +56,9 @@ class PageText:
 
 @dataclass(frozen=True)
 class DocumentText:
-    """A document that was read to its end; `pages` are in order.
+    """Result of a document that was read completely. `pages` are in order.
 
-    `incomplete` tells that pages behind them are lost, `unread` names files that are attached and were not read.
+    `incomplete` means that pages after them are lost. `unread` contains the names of attached files that were not read.
     """
 
     pages: tuple[PageText, ...]
@@ -65,7 +67,7 @@ class DocumentText:
 
     @cached_property
     def text(self) -> str:
-        """Every page after a line `--- Page N ---`, in NFC and without NUL; empty if all pages are blank."""
+        """All pages, each after a line `--- Page N ---`, in NFC and without NUL; empty if all pages are blank."""
         joined = "\n\n".join(self._parts()) if self._says_something else ""
         return unicodedata.normalize("NFC", joined.replace("\0", ""))  # PostgreSQL stores no NUL
 
@@ -76,58 +78,59 @@ class DocumentText:
 
     @property
     def mean_confidence(self) -> float | None:
-        """From 0 to 100 over all recognised words, None without any: a blank page says nothing, a text layer neither."""
+        """Mean confidence of all recognised words, from 0 to 100; None without any. Blank pages and text layers do
+        not count."""
         sure = [(page.mean_confidence, page.words) for page in self.pages if page.mean_confidence is not None]
         words = sum(count for _, count in sure)
         return sum(confidence * count for confidence, count in sure) / words if words else None
 
     @property
     def low_confidence_share(self) -> float | None:
-        """Of the recognised words, the share with a confidence below 60, from 0 to 1; None without any."""
+        """Share of the recognised words with a confidence below 60, from 0 to 1; None without any."""
         words = sum(page.words for page in self.pages if page.mean_confidence is not None)
         return sum(page.low_confidence_words for page in self.pages) / words if words else None
 
     @property
     def coverage(self) -> float | None:
-        """The lowest coverage of a page, from 0 to 1; None if it was measured on none. A mean would hide one unread page."""
+        """Lowest coverage of any page, from 0 to 1; None if no page was measured. A mean would hide one unread page."""
         return min((page.coverage for page in self.pages if page.coverage is not None), default=None)
 
     @property
     def pages_blank(self) -> int:
-        """Pages on which nothing stands."""
+        """Number of pages without text."""
         return self._count(PageSource.BLANK)
 
     @property
     def pages_text_layer(self) -> int:
-        """Pages whose text did not have to be recognised."""
+        """Number of pages whose text is from their text layer."""
         return self._count(PageSource.TEXT_LAYER)
 
     @property
     def pages_failed(self) -> int:
-        """Pages that could not be read."""
+        """Number of pages that could not be read."""
         return self._count(PageSource.FAILED)
 
     @property
     def pages_damaged(self) -> int:
-        """Pages of which only a part could be read."""
+        """Number of pages of which only a part could be read."""
         return sum(page.damaged for page in self.pages)
 
     @property
     def passes(self) -> int:
-        """How many recognitions all pages took."""
+        """Number of recognition passes of all pages."""
         return sum(page.passes for page in self.pages)
 
     @property
     def ocr_seconds(self) -> float:
-        """Worker time spent on the pages; with several workers more than the time that passed."""
+        """Wall-clock seconds that workers spent on the pages; with several workers this exceeds the elapsed time."""
         return sum(page.seconds for page in self.pages)
 
     @property
     def failure(self) -> DocumentFailure | None:
-        """What the document as a whole failed from: its most frequent failure of a page; None if its text is of use.
+        """Failure of the whole document: the most frequent failure of its pages; None if the text is usable.
 
-        It is of use as soon as one page was read. But where most pages failed from something that depends on the
-        machine as well, another attempt is worth more than the rest.
+        The text is usable if at least one page was read. If more than `MAX_FAILED_SHARE` of the pages failed with a
+        retryable kind, the document fails all the same, because a retry may read them.
         """
         failed = [page for page in self.pages if page.failure is not None]
         kinds = Counter(page.failure.kind for page in failed if page.failure)
@@ -162,5 +165,5 @@ INCOMPLETE_MARK = "[document is damaged: pages may be missing here]"
 
 
 def attachment_mark(name: str) -> str:
-    """What stands in the text for an attached file that was not read."""
+    """Returns the line in the text for an attached file that was not read."""
     return f"[attached file was not read: {name}]"

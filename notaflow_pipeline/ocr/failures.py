@@ -1,16 +1,17 @@
-"""The exceptions of OCR: a document that cannot be read, an engine that is not available, a page without disk space.
+"""Exceptions of OCR: an unreadable document, an unavailable engine, a page that does not fit on the disk.
 
-The kinds are in `notaflow_pipeline.failures`; the code that detects a failure raises it. A sentence never holds text of the
-document (it is personal data) nor a path of this machine.
+The failure kinds are defined in `notaflow_pipeline.failures`. The code that detects a failure raises it. A sentence
+never contains text of the document (which is personal data) or a path of this machine.
 """
 
 from notaflow_pipeline.failures import FailureKind
 
 
 class DocumentFailure(Exception):
-    """This document cannot be read; other documents can.
+    """Failure of one document. Other documents can still be read.
 
-    `kind` says what is wrong, `sentence` says it to a person and what to do about it. It can be pickled.
+    `kind` is the kind of failure. `sentence` tells a person what is wrong and what to do about it. Instances can be
+    pickled.
     """
 
     def __init__(self, kind: FailureKind, sentence: str) -> None:
@@ -20,11 +21,11 @@ class DocumentFailure(Exception):
 
     @property
     def retryable(self) -> bool:
-        """Whether another attempt at the same bytes could end differently."""
+        """Whether another attempt at the same bytes can succeed."""
         return self.kind.retryable
 
     def on_page(self, number: int, pages: int) -> "DocumentFailure":
-        """The same failure, with the page that caused it named in its sentence."""
+        """Returns the same failure with the number of the page in its sentence."""
         return DocumentFailure(self.kind, f"Page {number} of {pages}: {self.sentence}")
 
     def __str__(self) -> str:
@@ -32,15 +33,15 @@ class DocumentFailure(Exception):
 
 
 class EngineUnavailable(Exception):
-    """No document can be read with this machine's setup; the message says what to do about it."""
+    """No document can be read with the setup of this machine. The message says what to do about it."""
 
 
 class NoRoomForPage(EngineUnavailable):
-    """A page's temporary file does not fit on this disk; a smaller one may."""
+    """The temporary file of a page does not fit on the disk. The file of a smaller page may fit."""
 
 
 def out_of_memory() -> DocumentFailure:
-    """Return the failure of a page that needs more memory than a worker may have."""
+    """Returns the failure of a page that needs more memory than a worker may use."""
     return DocumentFailure(
         FailureKind.OUT_OF_MEMORY,
         "Reading it needs more memory than a worker may have. Scan it at a lower resolution, or raise the limit.",

@@ -1,6 +1,6 @@
 """Detects the format of a file by its first bytes.
 
-Never by its name: portals save error pages as `.pdf`, and scanners save JPEG under any extension.
+File names are not used: portals save error pages as `.pdf`, and scanners save JPEG under any extension.
 """
 
 import re
@@ -11,11 +11,11 @@ from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.offset_file import blank_bytes
 
 HEAD_BYTES = 1024
-"""How far into a file `%PDF-` may stand; Acrobat and PDFium both look this far."""
+"""Number of first bytes in which `%PDF-` must be; Acrobat and PDFium both search this far."""
 
 
 class DocumentFormat(Enum):
-    """The formats that are read; the value is Pillow's name for it."""
+    """The formats that can be read. The value is Pillow's name of the format."""
 
     PDF = "PDF"
     TIFF = "TIFF"
@@ -28,7 +28,7 @@ class DocumentFormat(Enum):
 
 
 def recognised_format(head: bytes) -> DocumentFormat:
-    """The format of a file that begins with `head`; raises `DocumentFailure` if it is none that is read."""
+    """Returns the format of a file that begins with `head`; raises `DocumentFailure` if the format cannot be read."""
     for signature, document_format in IMAGE_SIGNATURES.items():
         if signature.match(head, blank_bytes(head)):
             return document_format

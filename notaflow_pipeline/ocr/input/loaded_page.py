@@ -1,4 +1,4 @@
-"""A loaded page before recognition: images to read, and the words of its text layer."""
+"""A loaded page before recognition: images to recognise, and the words of its text layer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,8 @@ from notaflow_pipeline.ocr.input.text_layer.layer_order import LayerLine, text_o
 
 @dataclass(frozen=True)
 class Region:
-    """A part of a page that its text layer does not account for; `place` is that of its middle, see `LayerLine`."""
+    """A part of a page that its text layer does not account for. `place` is the position of its middle, see
+    `LayerLine`."""
 
     image: Image.Image
     place: float
@@ -18,7 +19,7 @@ class Region:
 
 @dataclass(frozen=True)
 class EarlierOcr:
-    """What an earlier OCR has read on a page's image, and a strip of that image with the words that it has there."""
+    """The lines that an earlier OCR read on a page image, and a strip of that image with its words there."""
 
     lines: tuple[LayerLine, ...]
     strip: Image.Image
@@ -29,12 +30,13 @@ class EarlierOcr:
 class LoadedPage:
     """A page before recognition.
 
-    `image` is the whole page, upright and grey (mode `L`), its resolution in `info["dpi"]` where it is known; None if its
-    text layer and `regions` say it all. `lines` are visible text that is in neither, `attached` the names of files that
-    hang on the page and are not read. `stamps` is a page of those that lay over the print of `image`. With `earlier`, `image`
-    need not be read where the strip agrees with the words; `regions` then are what that OCR left out. `damaged` tells
-    that a part of the page could not be decoded. `image_box` is where `image` is on the page (left, top, right, bottom,
-    in the units of the lines), where there are lines.
+    `image` is the whole page, upright and grey (mode `L`), with its resolution in `info["dpi"]` if it is known. It is
+    None if the text layer and `regions` contain the whole page. `lines` is visible text that is in neither; `attached`
+    contains the names of files that are attached to the page and are not read. `stamps` is an image of the stamps that
+    lay over the print of `image`. With `earlier`, `image` need not be recognised if the strip agrees with the words;
+    `regions` are then the parts that the earlier OCR left out. `damaged` means that a part of the page could not be
+    decoded. `image_box` is the position of `image` on the page (left, top, right, bottom, in the units of the lines),
+    if there are lines.
     """
 
     image: Image.Image | None
@@ -48,12 +50,13 @@ class LoadedPage:
 
     @property
     def text(self) -> str:
-        """The visible text layer."""
+        """Text of the visible text layer."""
         return text_of_lines(self.lines)
 
 
 def with_regions(lines: Sequence[LayerLine], regions: Sequence[tuple[Region, str]]) -> str:
-    """The text of lines, with what was read in regions between the lines above and those below each."""
+    """Returns the text of lines and regions in order; the text of a region is placed between the lines above and
+    below it."""
     parts: list[str] = []
     rest = list(lines)
     for region, text in sorted(regions, key=lambda pair: pair[0].place):
@@ -64,5 +67,5 @@ def with_regions(lines: Sequence[LayerLine], regions: Sequence[tuple[Region, str
 
 
 def words_of(lines: Sequence[LayerLine]) -> int:
-    """How many words lines have."""
+    """Returns the number of words in lines."""
     return sum(len(line.words) for line in lines)

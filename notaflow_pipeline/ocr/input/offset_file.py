@@ -1,4 +1,5 @@
-"""An image file that begins behind blank bytes: web servers put line ends, and editors a byte order mark, before it."""
+"""Opens image files that begin after blank bytes: some web servers add line ends before them, some editors a byte
+order mark."""
 
 import io
 import re
@@ -11,13 +12,16 @@ BLANK = re.compile(rb"(?:\xef\xbb\xbf)?[\t\n\r ]*")
 
 
 def blank_bytes(head: bytes) -> int:
-    """How many bytes before a file's first one are blank; 0 if there are more than anybody leaves by mistake."""
+    """Returns the number of blank bytes at the start of a file; 0 if there are more than a mistake explains."""
     found = BLANK.match(head)
     return found.end() if found and found.end() <= MAX_BLANK_BYTES else 0
 
 
 def open_behind_blanks(path: Path) -> IO[bytes]:
-    """A file from its first byte that is not blank; with blanks it is read into memory, for its offsets count from there."""
+    """Opens a file at its first byte that is not blank.
+
+    A file with blank bytes is read into memory, because its offsets count from the first other byte.
+    """
     file = path.open("rb")
     skipped = blank_bytes(file.read(MAX_BLANK_BYTES + 16))
     file.seek(skipped)

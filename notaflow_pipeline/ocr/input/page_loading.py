@@ -1,6 +1,6 @@
 """Loads one page of a document: upright, in grey, and as much of a damaged page as can be decoded.
 
-One page is in memory at a time, whatever the document's length.
+One page is in memory at a time, for documents of any length.
 """
 
 from pathlib import Path
@@ -27,11 +27,11 @@ def load_page(
     *,
     coarse: bool = False,
 ) -> LoadedPage:
-    """One page's text layer as far as it accounts for the page, and images of what it does not account for.
+    """Loads the text layer of a page as far as it accounts for the page, and images of the rest.
 
-    `page_number` counts from 1. `dpi` is the resolution at which a page of a PDF is drawn that is not one scanned image;
-    a page that would exceed `limits.page_pixels` is drawn coarser. Images keep the pixels that they have, unless
-    `coarse` asks for few. Raises `DocumentFailure`.
+    `page_number` counts from 1. `dpi` is the resolution at which a page of a PDF is drawn if it is not one scanned
+    image; a page that would exceed `limits.page_pixels` is drawn at a lower resolution. Images keep their pixels,
+    unless `coarse` asks for fewer. Raises `DocumentFailure`.
     """
     limits = limits or Limits()
     if document_format is DocumentFormat.PDF:
@@ -43,14 +43,14 @@ def load_page(
             raise
         image, stamps, damaged = decoded_page(path, document_format, page_number, limits, forgiving=True), None, True
         if _is_even(image):
-            raise  # there was nothing behind the header
+            raise  # only the header could be decoded
     return LoadedPage(coarser(image) if coarse else image, damaged=damaged, stamps=stamps)
 
 
 def render_page(
     path: Path, document_format: DocumentFormat, page_number: int, dpi: int = 300, limits: Limits | None = None
 ) -> Image.Image:
-    """One page as an upright grey image whatever text layer it has; the arguments are those of `load_page`."""
+    """Returns a page as an upright grey image, whatever its text layer; the arguments are those of `load_page`."""
     limits = limits or Limits()
     if document_format is not DocumentFormat.PDF:
         return decoded_page(path, document_format, page_number, limits, forgiving=False)
@@ -58,7 +58,7 @@ def render_page(
 
 
 def page_dpi(image: Image.Image) -> int | None:
-    """The resolution that a page image is known to have, in dots per inch."""
+    """Returns the known resolution of a page image in dots per inch; None if it is unknown."""
     stated = image.info.get("dpi")
     return round(stated[0]) if stated else None
 

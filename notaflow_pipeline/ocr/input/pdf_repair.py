@@ -1,8 +1,9 @@
 """Repairs PDFs whose end is missing or whose page tree is broken.
 
-PDFium finds objects without a cross-reference table, but no pages without a page tree. The pages that are still in the file
-are collected under a new tree, appended to it; if none has content, JPEG scans become pages. (qpdf repairs less, because it
-needs the tree: of 30 cuts of six documents it left a page with content in 6, this in 24.)
+PDFium finds objects without a cross-reference table, but no pages without a page tree. This module collects the pages
+that are still in the file under a new tree, and appends the tree to the file; if no page has content, JPEG scans become
+pages. (qpdf repairs fewer files, because it needs the tree: of 30 cuts of six documents it left a page with content in
+6, this module in 24.)
 """
 
 import re
@@ -10,15 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 MAX_BYTES = 256 * 1024**2
-"""The mended file is held in memory; a larger one is left as it is."""
+"""The repaired file is held in memory; a larger file is not repaired."""
 
 MAX_PAGES = 10_000
 MAX_OBJECTS = 8_388_607
-"""PDF's own limit (ISO 32000-1, annex C), and with it the highest numbers that are surely free."""
+"""Highest object number that PDF allows (ISO 32000-1, annex C). The highest numbers are free in practice."""
 
 
 def repaired_pdfs(path: Path) -> Iterator[bytes]:
-    """What the file may be mended to, the best first, for PDFium to open. Nothing if no part of a page is left."""
+    """Yields repaired versions of the file for PDFium to open, the best first; none if no part of a page is left."""
     if path.stat().st_size > MAX_BYTES:
         return
     content = path.read_bytes()
@@ -29,7 +30,8 @@ def repaired_pdfs(path: Path) -> Iterator[bytes]:
 
 
 def _page_objects(content: bytes) -> Iterator[bytes]:
-    """Numbers of the page objects that are complete, each once, in the order of the file, which is the pages' as a rule."""
+    """Yields the numbers of the complete page objects, each once, in file order, which is usually the order of the
+    pages."""
     seen: set[bytes] = set()
     for found in PAGE_OBJECT.finditer(content):
         number = found[1]
@@ -39,7 +41,10 @@ def _page_objects(content: bytes) -> Iterator[bytes]:
 
 
 def _tree(pages: list[bytes], content: bytes) -> bytes:
-    """A page tree, a catalogue and a trailer. The pages still name their old parent, from which they may inherit."""
+    """Returns a page tree, a catalogue and a trailer.
+
+    The pages still refer to their old parent, from which they may inherit entries.
+    """
     encryption = b"".join(match[0] + b" " for match in (ENCRYPTION.search(content), FILE_ID.search(content)) if match)
     kids = b" ".join(number + b" 0 R" for number in pages)
     tree, catalogue = MAX_OBJECTS - 1, MAX_OBJECTS
@@ -51,7 +56,7 @@ def _tree(pages: list[bytes], content: bytes) -> bytes:
 
 
 def _jpegs(content: bytes) -> Iterator[tuple[bytes, int, int, int]]:
-    """JPEG streams, the last of which may be cut short: the bytes, width, height and number of colours."""
+    """Yields the JPEG streams, of which the last may be truncated: bytes, width, height and number of colours."""
     for found in JPEG_STREAM.finditer(content):
         size = JPEG_SIZE.search(found[1])
         if size:
@@ -60,7 +65,7 @@ def _jpegs(content: bytes) -> Iterator[tuple[bytes, int, int, int]]:
 
 
 def _pages_of_jpegs(scans: list[tuple[bytes, int, int, int]]) -> bytes:
-    """A PDF with a page for each scan, a point a pixel: how large they were is not known any more."""
+    """Returns a PDF with one page per scan, at one point per pixel because the original size is unknown."""
     parts = [b"%PDF-1.4\n"]
     kids = b" ".join(b"%d 0 R" % (3 * index + 3) for index in range(len(scans)))
     parts.append(b"1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n")

@@ -1,4 +1,4 @@
-"""Probes a file: its format, its number of pages, and whether it is refused."""
+"""Probes a file: its format, its number of pages, and whether it can be read within the limits."""
 
 import mmap
 import re
@@ -35,10 +35,10 @@ __all__ = [
 
 @dataclass(frozen=True)
 class ProbedDocument:
-    """A file that can be read, page by page.
+    """A file that can be read page by page.
 
-    `incomplete` tells that the file is cut short or damaged, and these are the pages that could be found; `unread` names
-    attached files that are not among the pages.
+    `incomplete` means that the file is truncated or damaged, and that `pages` counts the pages that were found.
+    `unread` contains the names of attached files that are not among the pages.
     """
 
     format: DocumentFormat
@@ -48,10 +48,10 @@ class ProbedDocument:
 
 
 def probe_document(path: Path, limits: Limits) -> ProbedDocument:
-    """Look at a file without decoding any page of it.
+    """Probes a file without decoding its pages.
 
-    Raises `DocumentFailure` for whatever the bytes are if they are not a readable document within the limits, and
-    `OSError` only if there is no file to read at `path`.
+    Raises `DocumentFailure` if the bytes are not a readable document within the limits, and `OSError` only if there is
+    no file to read at `path`.
     """
     document_format = _format_within_size(path, limits)
     if document_format is DocumentFormat.PDF:
@@ -61,7 +61,7 @@ def probe_document(path: Path, limits: Limits) -> ProbedDocument:
 
 @contextmanager
 def opened_pdf(path: Path) -> Iterator[pypdfium2.PdfDocument]:
-    """A PDF opened with the empty password, mended if need be; what cannot be opened is a `DocumentFailure`."""
+    """Opens a PDF with the empty password and repairs it if necessary; raises `DocumentFailure` if that fails."""
     document, _ = _open_pdf(path)
     try:
         yield document
@@ -70,7 +70,8 @@ def opened_pdf(path: Path) -> Iterator[pypdfium2.PdfDocument]:
 
 
 def repaired_pdf(path: Path, *, blank_too: bool = False) -> pypdfium2.PdfDocument | None:
-    """What `input.pdf_repair` makes of a damaged PDF, if that has a page with anything on it, or any page at all."""
+    """Returns the first version of `input.pdf_repair` with a page that has content; with `blank_too` any page is
+    enough."""
     for content in repaired_pdfs(path):
         with suppress(pypdfium2.PdfiumError):
             document = pypdfium2.PdfDocument(content)
@@ -81,7 +82,7 @@ def repaired_pdf(path: Path, *, blank_too: bool = False) -> pypdfium2.PdfDocumen
 
 
 def _open_pdf(path: Path) -> tuple[pypdfium2.PdfDocument, bool]:
-    """A PDF, and whether it had to be mended."""
+    """Opens a PDF; also returns whether it had to be repaired."""
     try:
         return pypdfium2.PdfDocument(path), False
     except pypdfium2.PdfiumError as error:
@@ -100,7 +101,7 @@ def _has_content(document: pypdfium2.PdfDocument, index: int) -> bool:
 
 @contextmanager
 def _pillow_told(most_pixels: int, *, forgiving: bool) -> Iterator[None]:
-    """Pillow knows such things for the whole process; afterwards it is as it was."""
+    """Sets limits of Pillow that apply to the whole process, and restores them afterwards."""
     before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
     Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = most_pixels, forgiving
     try:
@@ -113,14 +114,14 @@ def _pillow_told(most_pixels: int, *, forgiving: bool) -> Iterator[None]:
 def opened_image(
     path: Path, document_format: DocumentFormat, limits: Limits, *, forgiving: bool = False
 ) -> Iterator[Image.Image]:
-    """An image file opened by its one decoder; whatever goes wrong with its bytes is a `DocumentFailure`.
+    """Opens an image file with the decoder of its format; raises `DocumentFailure` for any fault of its bytes.
 
-    `forgiving` decodes as much of a file that is cut short as there is, and takes wrong checksums for granted.
+    `forgiving` decodes as much of a truncated file as there is, and ignores wrong checksums.
 
-    Pillow raises nearly anything on damaged files (TypeError on a cut TIFF, SyntaxError on a PNG, struct.error),
-    which is why everything is caught. Its warnings about odd metadata are of no use to anybody and are dropped.
-    It is given a file rather than a path, because it maps an uncompressed TIFF that it knows by path into memory and
-    scrambles it if it has to be turned (Pillow 12.3).
+    Pillow raises almost any exception on damaged files (TypeError on a truncated TIFF, SyntaxError on a PNG,
+    struct.error), so all exceptions are caught. Its warnings about unusual metadata are ignored. Pillow gets an open
+    file instead of a path, because it maps an uncompressed TIFF into memory if it knows the path, and corrupts its
+    pixels if the image has to be rotated (Pillow 12.3).
     """
     try:
         with _pillow_told(limits.page_pixels, forgiving=forgiving), warnings.catch_warnings():
@@ -140,7 +141,7 @@ def opened_image(
 
 
 def refuse_large_image(image: Image.Image, limits: Limits) -> None:
-    """Judge an image by the size that its header claims, before any of it is decoded."""
+    """Raises `DocumentFailure` if the size in the header of an image is not allowed, before the image is decoded."""
     width, height = image.size
     if width < 1 or height < 1:
         raise DocumentFailure(FailureKind.CORRUPT, "The image says that it has no size. Fetch the document again.")
@@ -176,12 +177,12 @@ def _image_pages(path: Path, document_format: DocumentFormat, limits: Limits) ->
     with opened_image(path, document_format, limits) as image:
         refuse_large_image(image, limits)
         if document_format is not DocumentFormat.TIFF:
-            return 1  # the extra pictures of an MPO, an animated GIF, PNG or WebP are no pages
+            return 1  # further images in an MPO, an animated GIF, PNG or WebP are not pages
         return _frames(image, limits)
 
 
 def _frames(image: Image.Image, limits: Limits) -> int:
-    """Count frames as far as they can be found. One that is damaged counts: it will be the page that cannot be read."""
+    """Counts frames up to the first damaged one. A damaged frame counts as a page, which then fails to be read."""
     frame, pages = 0, 0
     while True:
         try:
@@ -190,15 +191,15 @@ def _frames(image: Image.Image, limits: Limits) -> int:
         except EOFError:
             return max(pages, 1)
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-            pages += 1  # too large to be read, but no reason not to look behind it
-        except Exception:  # noqa: BLE001 - Pillow raises nearly anything; what it finds behind damage is chance
+            pages += 1  # the frame is too large to be read, but the next frames may be smaller
+        except Exception:  # noqa: BLE001 - Pillow raises almost anything; frames after a damaged one are not reliable
             return _counted(pages + 1, limits)
         _counted(max(pages, 1), limits)
         frame += 1
 
 
 def seek_page(image: Image.Image, page_number: int) -> None:
-    """Go to the frame that is this page, counted from 1; smaller copies of a page are not counted."""
+    """Seeks to the frame of a page, counted from 1; reduced copies of a page are not counted."""
     if image.format != DocumentFormat.TIFF.value:
         image.seek(page_number - 1)
         return
@@ -213,13 +214,13 @@ def seek_page(image: Image.Image, page_number: int) -> None:
             pages += 1
             continue
         except EOFError:
-            image.seek(0)  # a file of nothing but smaller copies
+            image.seek(0)  # a file that contains only reduced copies
             return
         pages += not _is_reduced(image)
 
 
 def _is_reduced(image: Image.Image) -> bool:
-    """Whether a frame of a TIFF is a smaller copy of another one, or its mask, by the two tags for that."""
+    """Whether a frame of a TIFF is a reduced copy of another frame, or its mask, according to its tags."""
     tags = getattr(image, "tag_v2", {})
     return bool(tags.get(NEW_SUBFILE_TYPE, 0) & (REDUCED | MASK)) or tags.get(OLD_SUBFILE_TYPE) == OLD_REDUCED
 
@@ -236,7 +237,7 @@ def _counted(pages: int, limits: Limits) -> int:
 
 
 def _pdf_refusal(path: Path, error: pypdfium2.PdfiumError) -> DocumentFailure:
-    # PDFium's error code may still be that of an earlier document, so a password is believed only with its dictionary
+    # PDFium's error code may be left from an earlier document, so the PDF must also have an encryption dictionary
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         encrypted = error.err_code in PASSWORD_ERRORS and content.find(b"/Encrypt") >= 0
         without_pages = EMPTY_PAGE_TREE.search(content) is not None
@@ -259,11 +260,12 @@ def _too_many_pixels(limits: Limits) -> DocumentFailure:
 
 NEW_SUBFILE_TYPE, REDUCED, MASK = 254, 1, 4
 OLD_SUBFILE_TYPE, OLD_REDUCED = 255, 2
-"""TIFF 6.0, section 8."""
+"""Tags and values from TIFF 6.0, section 8."""
 
-NO_PAGES_SENTENCE = "The document is whole, but has no pages. Fetch it again."
+NO_PAGES_SENTENCE = "The document is intact, but has no pages. Fetch it again."
 
 PASSWORD_ERRORS = frozenset({pypdfium2.raw.FPDF_ERR_PASSWORD, pypdfium2.raw.FPDF_ERR_SECURITY})
 
 EMPTY_PAGE_TREE = re.compile(rb"/Type\s*/Pages\b[^>]*/Count\s+0\b|/Count\s+0\b[^>]*/Type\s*/Pages\b")
-"""PDFium calls a PDF without pages a format error; only its page tree tells that it is not damaged."""
+"""Page tree without pages. PDFium reports such a PDF as a format error; only the page tree shows that it is not
+damaged."""

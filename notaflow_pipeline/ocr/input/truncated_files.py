@@ -1,17 +1,17 @@
-"""Whether a PDF that could be opened ends before its end: its pages may be whole, and others missing."""
+"""Detects truncated PDFs that can be opened: their pages may be intact, while other pages are missing."""
 
 import os
 import re
 from pathlib import Path
 
 TAIL_BYTES = 4096
-"""How far before the end of a file its end mark is looked for; some servers add a page of their own behind it."""
+"""Number of last bytes in which the end mark is searched; some servers append a web page after it."""
 
 HEAD_BYTES = 2048
 
 
 def is_cut_short(path: Path) -> bool:
-    """Whether a PDF has no end mark near its end, or says that it is longer than it is (linearised files do)."""
+    """Whether a PDF has no end mark near its end, or states a length greater than its size (linearised files do)."""
     size_bytes = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)

@@ -9,17 +9,18 @@ from notaflow_pipeline.ocr.input.text_layer.layer_order import COLUMN_GAP, Layer
 from notaflow_pipeline.ocr.input.text_layer.line_pieces import WIDE_GAP
 
 MIN_LEVEL = 0.5
-"""Of the lower of two lines: one line reaches so far into the height of the other if both are a single row."""
+"""Minimum overlap of two lines in one row, as a share of the height of the lower line."""
 
 MAX_COLLISION = 0.2
-"""Of a typed word: what covers more of a word of the scan is a mark over the text and no value in a gap."""
+"""Maximum share of a typed word that lies over a word of the scan. A word above it is a mark over the text, not a
+value in a gap."""
 
 
 def with_typed_lines(lines: Sequence[LayerLine], typed: Sequence[LayerLine]) -> list[LayerLine]:
-    """The lines of a scan with the typed ones at their places; marks over the text come after everything.
+    """Returns the lines of a scan with the typed lines at their places; marks over the text come last.
 
-    A typed value beside words of the scan becomes a part of their line. A mark is what covers words of the scan, or says
-    the same as such a mark.
+    A typed value beside words of the scan becomes a part of their line. A mark is a typed line that covers words of the
+    scan, or has the same text as such a line.
     """
     covering = {one.text for one in typed if one.angle or any(_covers(one, line) for line in lines)}
     merged = list(lines)
@@ -35,7 +36,7 @@ def with_typed_lines(lines: Sequence[LayerLine], typed: Sequence[LayerLine]) -> 
 
 
 def words_near(typed: LayerLine, lines: Sequence[LayerLine]) -> list[str]:
-    """The words of lines that stand where a typed line stands, or less than its height from there."""
+    """Returns the words that overlap a typed line, or are nearer to it than its height."""
     reach = typed.bottom - typed.top
     left, top, right, bottom = typed.left - reach, typed.top - reach, typed.right + reach, typed.bottom + reach
     return [
@@ -51,12 +52,12 @@ def _covers(typed: LayerLine, line: LayerLine) -> bool:
 
 
 def _says(word: LayerWord) -> bool:
-    """Whether it has a letter or a figure: the dots and strokes of a form, on which values are typed, have none."""
+    """Whether a word has a letter or a digit: the dots and strokes of a form, on which values are typed, have none."""
     return any(map(str.isalnum, word.text))
 
 
 def _overlap(one: LayerWord, other: LayerWord) -> float:
-    """The share of a word's box that lies in another one."""
+    """Returns the share of the box of a word that lies in another box."""
     wide = min(one.right, other.right) - max(one.left, other.left)
     high = min(one.bottom, other.bottom) - max(one.top, other.top)
     area = (one.right - one.left) * (one.bottom - one.top)
@@ -64,7 +65,7 @@ def _overlap(one: LayerWord, other: LayerWord) -> float:
 
 
 def _level_line(lines: Sequence[LayerLine], one: LayerLine) -> int | None:
-    """The number of the line of which a typed one is a part: the nearest of those that are level with it."""
+    """Returns the number of the nearest line in the same row as a typed line; None if there is none."""
     level = [number for number, line in enumerate(lines) if _is_level(line, one)]
     return min(level, key=lambda number: _gap(lines[number], one), default=None)
 
@@ -75,12 +76,12 @@ def _is_level(line: LayerLine, one: LayerLine) -> bool:
 
 
 def _gap(line: LayerLine, one: LayerLine) -> float:
-    """The white between two lines from left to right; 0 where one has words on both sides of the other."""
+    """Returns the horizontal gap between two lines; 0 if they overlap horizontally."""
     return max(line.left - one.right, one.left - line.right, 0.0)
 
 
 def _joined(line: LayerLine, one: LayerLine) -> LayerLine:
-    """A line with typed words in it, in place of the dots and strokes on which they stand."""
+    """Returns a line with typed words added; they replace the dots and strokes on which they stand."""
     kept = [word for word in line.words if _says(word) or not any(_beside(word, other) > 0 for other in one.words)]
     words = sorted([*kept, *one.words], key=lambda word: word.left)
     height = max(word.bottom - word.top for word in words)
@@ -95,7 +96,7 @@ def _beside(one: LayerWord, other: LayerWord) -> float:
 
 
 def _insert(lines: list[LayerLine], one: LayerLine) -> None:
-    """Put a typed line below the nearest line above it, in its own column if there is one."""
+    """Inserts a typed line after the nearest line above it, in its own column if there is one."""
     column = [number for number, line in enumerate(lines) if _gap(line, one) <= 0] or list(range(len(lines)))
     above = [number for number in column if lines[number].top < one.top]
     if above:

@@ -1,7 +1,7 @@
 """The assignments of a worker: probe a document, or read one page of it.
 
-An assignment returns its failure as a value and raises nothing, so that everything that passes between processes can be
-pickled. An unexpected exception is named by its type alone, because its message could hold text.
+An assignment returns its failure as a value and raises nothing, so everything that passes between processes can be
+pickled. For an unexpected exception only its type is reported, because its message may contain text of the document.
 """
 
 import time
@@ -23,7 +23,7 @@ Refusal = DocumentFailure | EngineUnavailable
 
 @dataclass(frozen=True)
 class PageRequest:
-    """One page that is to be read; `number` counts from 1, `coarse` asks for few pixels, see `load_page`."""
+    """Request to read one page. `number` counts from 1; `coarse` asks for fewer pixels (see `load_page`)."""
 
     path: Path
     opened: ProbedDocument
@@ -34,7 +34,7 @@ class PageRequest:
 
 
 def open_task(path: Path, limits: Limits) -> ProbedDocument | Refusal:
-    """Open a document."""
+    """Probes a document."""
     try:
         return probe_document(path, limits)
     except DocumentFailure as failure:
@@ -46,7 +46,7 @@ def open_task(path: Path, limits: Limits) -> ProbedDocument | Refusal:
 
 
 def page_task(request: PageRequest, engine: Engine) -> PageText | Refusal:
-    """Load one page, and recognise what its text layer does not account for."""
+    """Loads one page and recognises what its text layer does not account for."""
     began, deadline = time.monotonic(), cpu_seconds() + request.limits.page_seconds
     try:
         page = load_page(
@@ -68,5 +68,5 @@ def page_task(request: PageRequest, engine: Engine) -> PageText | Refusal:
 
 def _unforeseen(error: Exception) -> DocumentFailure:
     return DocumentFailure(
-        FailureKind.CRASHED, f"The worker met an error that it does not know ({type(error).__name__}). Try again."
+        FailureKind.CRASHED, f"The worker failed with an unexpected error ({type(error).__name__}). Try again."
     )

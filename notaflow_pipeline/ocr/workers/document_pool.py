@@ -1,6 +1,7 @@
-"""Reads documents page by page on all cores, within limits, so that no document harms another.
+"""Reads documents page by page on all cores, within limits, so that one document cannot harm another.
 
-Decides which page is next and when a document is done. `assignments` does the work, `pool` and `process` run it.
+This module decides which page is next and when a document is finished. `assignments` does the work; `pool` and
+`process` run it.
 """
 
 import logging
@@ -27,28 +28,29 @@ from notaflow_pipeline.ocr.workers.resource_limits import ResourceLimits
 __all__ = ["DocumentPool", "DocumentText", "PageText"]
 
 GRACE_SECONDS = 5.0
-"""CPU seconds after a page's limit when its worker is killed; until then the engine may end by itself and say more."""
+"""CPU seconds between the limit of a page and the end of its worker. In this time the engine may stop by itself with
+a more precise failure."""
 
 SPARE_FILE_BYTES = 64 * 1024**2
-"""What a worker may write into one file besides twice the largest page."""
+"""Bytes that a worker may write into one file in addition to twice the largest page."""
 
 OPENING = 0
-"""The step before page 1."""
+"""Number of the probing step, which comes before page 1."""
 
 TRIED_AGAIN = frozenset({FailureKind.TIMEOUT, FailureKind.CRASHED, FailureKind.ENGINE, FailureKind.OUT_OF_MEMORY})
-"""A page that failed from one of these is tried once more, with fewer pixels."""
+"""A page that failed with one of these kinds is retried once, with fewer pixels."""
 
 log = logging.getLogger(__name__)
 
 
 class DocumentPool:
-    """Reads documents in worker processes; a context manager, which leaves no process behind.
+    """Reads documents in worker processes. It is a context manager that ends all its processes.
 
-    Pages of all started documents share the workers, and the document that was started first goes first. Opening goes
-    before any page, because it is quick and shows what is to come. `page_seconds` of the limits bounds each page and
-    each opening, `document_seconds` all of them together. A page that fails is marked in the text and harms no other;
-    see `DocumentText.failure` for when it fails the document. The engine is pickled, so its class must not be defined
-    in `__main__`.
+    The pages of all started documents share the workers; the document that was started first has priority. Probing has
+    priority over all pages, because it is quick and shows how many pages there are. The limit `page_seconds` applies to
+    each page and each probe, `document_seconds` to all of them together. A failed page is marked in the text and does
+    not affect other pages; `DocumentText.failure` says when the whole document fails. The engine is pickled, so its
+    class must not be defined in `__main__`.
     """
 
     def __init__(self, engine: Engine, workers: int, limits: Limits | None = None, dpi: int = 300) -> None:
@@ -73,21 +75,22 @@ class DocumentPool:
         self.close()
 
     def check(self) -> None:
-        """Raise `EngineUnavailable` if nothing could be read here; cheap, and to be asked before a row is claimed."""
+        """Raises `EngineUnavailable` if no document can be read on this machine. The check is cheap; call it before
+        a row is claimed."""
         self._engine.check()
 
     @property
     def pages_waiting(self) -> int:
-        """Pages that are not finished, and documents that are not opened yet: how much work is in hand."""
+        """Number of unfinished pages; a document that is not yet probed counts as one."""
         with self._lock:
             return sum(document.unfinished for document in self._documents)
 
     def start(self, path: Path, on_page: Callable[[int, int], None] | None = None) -> Future[DocumentText]:
-        """Begin to read a document, and return at once.
+        """Starts to read a document and returns at once.
 
-        The future gives the text, or raises `DocumentFailure` or `EngineUnavailable`. It can be cancelled until it is
-        done, which ends the document's running pages too. `on_page` is called after each page, with the pages done
-        and the pages that there are; it runs in another thread and should be quick.
+        The future returns the text, or raises `DocumentFailure` or `EngineUnavailable`. It can be cancelled until it is
+        done, which also ends the running pages of the document. `on_page` is called after each page with the number of
+        finished pages and the total number of pages. It runs in another thread and should be quick.
         """
         self._crew.start()
         document = _Document(path, on_page)
@@ -98,13 +101,14 @@ class DocumentPool:
         return document.future
 
     def abandon(self, future: Future[DocumentText]) -> None:
-        """Read this document no further; its running pages end within a second. The same as cancelling the future."""
+        """Stops reading this document; its running pages end within a second. This is the same as cancelling the
+        future."""
         future.cancel()
 
     def close(self) -> None:
-        """End everything now: no process is left, and the futures of unfinished documents are cancelled.
+        """Ends all processes and cancels the futures of unfinished documents.
 
-        Not to be called from `on_page` or from a future's callback.
+        It must not be called from `on_page` or from a callback of a future.
         """
         self._crew.close()
         with self._lock:
@@ -113,7 +117,7 @@ class DocumentPool:
             document.future.cancel()
 
     def _share_out(self) -> None:
-        """Give idle workers something to do, as long as there is any."""
+        """Assigns waiting steps to idle workers until there are no more of either."""
         while True:
             with self._lock:
                 document = self._next_document()
@@ -129,7 +133,7 @@ class DocumentPool:
         return next(unopened, waiting[0] if waiting else None)
 
     def _job(self, document: "_Document", step: int) -> Job:
-        # with NumPy and all that works on images, which would slow the start of every command and run
+        # imported here because it loads NumPy and all image modules, which would slow the start of every command and run
         from notaflow_pipeline.ocr.workers.assignments import PageRequest, open_task, page_task
 
         seconds = (self._limits.page_seconds + GRACE_SECONDS, self._limits.idle_seconds)
@@ -141,7 +145,8 @@ class DocumentPool:
         return Job(document, *seconds, page_task, (request, self._engine), then)
 
     def _record(self, document: "_Document", step: int, began: float, outcome: object, cpu_seconds: float) -> None:
-        """Take in what became of a step. The next ones are shared out before anybody is told, so no core waits."""
+        """Records the outcome of a step. The next steps are assigned before listeners are called, so no core stays
+        idle."""
         with self._lock:
             document.spent_seconds += cpu_seconds
             document.take_in(step, outcome, time.monotonic() - began)
@@ -149,7 +154,7 @@ class DocumentPool:
                 document.give_up(self._limits)
             done, finished = len(document.pages), document.opened and document.unfinished == 0
         self._share_out()
-        with suppress(InvalidStateError):  # it may have been cancelled
+        with suppress(InvalidStateError):  # the future may have been cancelled
             if isinstance(outcome, EngineUnavailable):
                 document.future.set_exception(outcome)
             elif document.refusal is not None:
@@ -161,19 +166,19 @@ class DocumentPool:
                     document.finish()
 
     def _leave(self, document: "_Document", future: Future[DocumentText]) -> None:
-        """A document is done with, in whatever way: forget its remaining pages."""
+        """Removes a finished, failed or cancelled document with its remaining pages."""
         with self._lock:
             document.steps.clear()
             if document in self._documents:
                 self._documents.remove(document)
         if future.cancelled():
-            future.set_running_or_notify_cancel()  # otherwise `concurrent.futures.wait` waits for ever
+            future.set_running_or_notify_cancel()  # otherwise `concurrent.futures.wait` never returns
             self._crew.drop(document)
         self._share_out()
 
 
 class _Document:
-    """A document that is being read; guarded by the reader's lock."""
+    """State of a document that is being read; protected by the lock of `DocumentPool`."""
 
     def __init__(self, path: Path, on_page: Callable[[int, int], None] | None) -> None:
         self.path = path
@@ -188,11 +193,11 @@ class _Document:
 
     @property
     def unfinished(self) -> int:
-        """Pages that are not finished; one before it is known how many there are."""
+        """Number of unfinished pages; 1 until the number of pages is known."""
         return self.opened.pages - len(self.pages) if self.opened else 1
 
     def take_in(self, step: int, outcome: object, seconds: float) -> None:
-        """Note what became of a step, and which ones it leads to."""
+        """Records the outcome of a step, and adds the steps that follow from it."""
         match outcome:
             case ProbedDocument():
                 self.opened = outcome
@@ -210,10 +215,10 @@ class _Document:
                 self.steps.clear()
 
     def give_up(self, limits: Limits) -> None:
-        """Begin no more pages: those that were not begun count as failed."""
+        """Marks all pages that have not started as failed, because the document exceeded its CPU time."""
         late = DocumentFailure(
             FailureKind.TIMEOUT,
-            f"The document had taken {limits.document_seconds:.0f} s of CPU time before this page's turn came. "
+            f"The document had taken {limits.document_seconds:.0f} s of CPU time before this page was started. "
             "Split it, or raise the limit.",
         )
         while self.steps:
@@ -224,7 +229,7 @@ class _Document:
                 self.pages.setdefault(step, _failed_page(step, late, 0.0))
 
     def finish(self) -> None:
-        """Settle the future, once all pages are there."""
+        """Sets the result of the future, after all pages are finished."""
         pages = tuple(self.pages[number] for number in sorted(self.pages))
         incomplete, unread = (self.opened.incomplete, self.opened.unread) if self.opened else (False, ())
         text = DocumentText(pages, incomplete=incomplete, unread=unread)
@@ -235,7 +240,7 @@ class _Document:
             self.future.set_exception(failure)
 
     def tell(self, done: int) -> None:
-        """Report progress. A listener that fails is no reason to lose the document."""
+        """Reports progress. An exception in the listener does not fail the document."""
         if self.on_page is None or self.opened is None or self.future.done():
             return
         try:

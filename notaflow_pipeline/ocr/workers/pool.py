@@ -1,7 +1,7 @@
 """A pool of worker processes with a watchdog.
 
-The pool knows which worker is idle and which is busy for whom, replaces workers that ended, and turns the ways in which a
-process can end into failures. It knows nothing of documents and their order (`document_pool`).
+The pool knows which workers are idle and which are busy with which job, replaces workers that ended, and converts the
+ways in which a process can end into failures. Documents and their order are the concern of `document_pool`.
 """
 
 import signal
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from notaflow_pipeline.scratch_directory import ScratchDirectory
 
 FALSE_STARTS_ALLOWED = 5
-"""So many workers in a row that end before they begin their job mean that none can work here."""
+"""Maximum number of consecutive workers that end before they begin their job. After more, no worker is expected to
+work here."""
 
 PATROL_SECONDS = 0.5
 
@@ -36,10 +37,11 @@ PATROL_SECONDS = 0.5
 class Job:
     """One call of a function in a worker.
 
-    `owner` is whom it is done for. `timeout_seconds` are CPU seconds of the worker and the programs that it starts;
-    `max_idle_seconds` is how long it may take without using CPU time. `then` gets the function's result, or as a value the
-    failure that the worker's end amounts to, and the CPU seconds that it took: where the worker was lost, the seconds of
-    the clock, up to `timeout_seconds`. It is called in some other thread.
+    `owner` is the document for which the job is done. `timeout_seconds` is the limit in CPU seconds of the worker and
+    the programs that it starts; `max_idle_seconds` is the longest wall-clock time without use of CPU time. `then` is
+    called with the result of the function, or with a failure as a value if the worker ended, and with the CPU seconds
+    that the job took. If the worker was lost, these are its wall-clock seconds, up to `timeout_seconds`. `then` is
+    called in another thread.
     """
 
     owner: object
@@ -52,19 +54,19 @@ class Job:
 
 @dataclass(frozen=True)
 class Assignment:
-    """A job that a worker has, and what is known of the time that it takes."""
+    """The job of a worker and the measured time of the job."""
 
     job: Job
     watch: CpuWatch
 
     @property
     def lost_seconds(self) -> float:
-        """What a job counts whose worker was lost."""
+        """Seconds that are counted for a job whose worker was lost."""
         return min(self.watch.clock_seconds, self.job.timeout_seconds)
 
 
 class WorkerPool:
-    """`size` worker processes. Safe to use from several threads; `close` ends all processes."""
+    """A pool of `size` worker processes. It is thread-safe; `close` ends all processes."""
 
     def __init__(self, size: int, scratch_bytes: int, allowance: ResourceLimits) -> None:
         self._size = size
@@ -79,18 +81,18 @@ class WorkerPool:
         self._closed = threading.Event()
 
     def start(self) -> None:
-        """Start the processes, if that has not been done. Does not wait for them: each needs some 0.3 s."""
+        """Starts the processes if they are not started, and does not wait for them: each needs about 0.3 s."""
         with self._lock:
             if self._closed.is_set():
-                raise RuntimeError("the reader is closed")
+                raise RuntimeError("the pool is closed")
             if self._scratch is None:
                 forbid_tracing()
                 self._scratch = make_scratch(self._scratch_bytes)
                 self._idle = [_start_worker(self._scratch.path, self._allowance) for _ in range(self._size)]
-                threading.Thread(target=self._watch_deadlines, name="crew's patrol", daemon=True).start()
+                threading.Thread(target=self._watch_deadlines, name="worker watchdog", daemon=True).start()
 
     def take(self) -> Worker | None:
-        """An idle worker, reserved for `work`; None if all are busy."""
+        """Reserves an idle worker for `work` and returns it; None if all are busy."""
         with self._lock:
             if self._closed.is_set() or not self._idle:
                 return None
@@ -99,27 +101,27 @@ class WorkerPool:
             return worker
 
     def work(self, worker: Worker, job: Job) -> None:
-        """Have a worker that was taken do a job. Returns at once."""
+        """Starts a job in a reserved worker and returns at once."""
         with self._lock:
             if worker not in self._busy:
-                return  # closed in the meantime
+                return  # the pool was closed in the meantime
             self._busy[worker] = Assignment(job, CpuWatch(worker.pid))
         try:
             future = worker.run(job.timeout_seconds, job.function, *job.arguments)
-        except RuntimeError:  # it died while it was idle, which pebble takes for a broken pool
+        except RuntimeError:  # the process ended while it was idle, which pebble reports as a broken pool
             self._try_another(worker, job)
         else:
             future.add_done_callback(partial(self._settle, worker, job))
 
     def drop(self, owner: object) -> None:
-        """End whatever is being done for an owner, within a second; `then` is not called for it."""
+        """Ends the running jobs of an owner within a second; their `then` is not called."""
         with self._lock:
             for worker, duty in list(self._busy.items()):
                 if duty is not None and duty.job.owner is owner:
                     self._replace(worker)
 
     def close(self) -> None:
-        """End all processes and remove their files. Not to be called from a job's `then`."""
+        """Ends all processes and removes their files. It must not be called from `then` of a job."""
         with self._lock:
             self._closed.set()
             workers = [*self._idle, *self._busy]
@@ -127,7 +129,7 @@ class WorkerPool:
             self._idle.clear()
             self._busy.clear()
         for worker in workers:
-            worker.stop()  # all of them first, for each takes its time to notice
+            worker.stop()  # all workers are stopped before the first is joined, because each needs some time to stop
         for worker in workers:
             worker.kill()
         for thread in ending:
@@ -136,7 +138,7 @@ class WorkerPool:
             self._scratch.remove()
 
     def _settle(self, worker: Worker, job: Job, future: Future[Done]) -> None:
-        """Find out how a job ended, free or replace its worker, and pass the outcome on."""
+        """Determines how a job ended, releases or replaces its worker, and passes the outcome on."""
         done: Done | None = None
         try:
             done = future.result()
@@ -144,27 +146,30 @@ class WorkerPool:
         except ProcessExpired as error:
             outcome = _crash(job, error)
             if error.pid is not None:
-                end_group(error.pid)  # what it had started may have outlived it
+                end_group(error.pid)  # programs that the worker started may still run
         except (RuntimeError, CancelledError):
             self._try_another(worker, job)
             return
         with self._lock:
             if not self._has(worker, job):
-                return  # dropped or closed
+                return  # the job was dropped or the pool closed
             self._false_starts = 0
             duty = self._busy[worker]
             if done is not None:
                 del self._busy[worker]
                 self._idle.append(worker)
             else:
-                self._replace(worker)  # what it had locked or half written stays so: only a new pool is sound
+                self._replace(worker)  # its locks and half-written data stay, so only a new pool is safe
         if done is not None:
             job.then(outcome, done.cpu_seconds)
         else:
             job.then(outcome, duty.lost_seconds if duty else 0.0)
 
     def _try_another(self, worker: Worker, job: Job) -> None:
-        """The process ended before it began the job, which therefore is not to blame: give it to a new one."""
+        """Assigns a job to a new worker after its worker ended before the job began.
+
+        The job is not the cause of such an end.
+        """
         with self._lock:
             if not self._has(worker, job):
                 return
@@ -180,10 +185,10 @@ class WorkerPool:
             self.work(another, job)
 
     def _watch_deadlines(self) -> None:
-        """End jobs that have reached a limit, and those whose end pebble has missed.
+        """Ends jobs that have reached a limit, and jobs whose end pebble has missed.
 
-        It misses it if a worker dies idle in the moment in which it is given a job, if one exits with status 0, and if
-        somebody else in this process collects its exit status: such a worker uses no CPU time any more.
+        Pebble misses the end of a worker that dies idle at the moment of an assignment, that exits with status 0, or
+        whose exit status is collected by other code in this process. Such a worker uses no more CPU time.
         """
         looked = time.monotonic()
         while not self._closed.wait(PATROL_SECONDS):
@@ -212,9 +217,9 @@ class WorkerPool:
         return duty is not None and duty.job is job
 
     def _replace(self, worker: Worker) -> None:
-        """Put a new worker among the idle ones, and end the old one in a thread of its own. Needs the lock."""
+        """Adds a new idle worker, and ends the old one in a separate thread. The caller must hold the lock."""
         if self._scratch is None:
-            raise RuntimeError("the crew was never started")
+            raise RuntimeError("the pool was never started")
         del self._busy[worker]
         self._idle.append(_start_worker(self._scratch.path, self._allowance))
         self._ending = [thread for thread in self._ending if thread.is_alive()]
@@ -231,7 +236,7 @@ def _start_worker(scratch: Path, allowance: ResourceLimits) -> Worker:
 
 def _end(worker: Worker, scratch: Path) -> None:
     worker.kill()
-    remove_left_files(scratch)  # its successor may have looked before it was dead
+    remove_left_files(scratch)  # its successor may have checked before this worker was dead
 
 
 def _crash(job: Job, error: ProcessExpired) -> DocumentFailure:
@@ -248,6 +253,6 @@ CRASHED_SENTENCE = (
 )
 
 FALSE_STARTS_SENTENCE = (
-    "Worker processes end before they begin: see their messages on the standard error stream, and that the machine "
-    "allows more processes and has memory left"
+    "Worker processes end before they begin a job. Read their messages on the standard error stream, and check that the "
+    "machine allows more processes and has free memory"
 )

@@ -1,8 +1,8 @@
-"""A worker process that can be ended at any moment, with everything that it started.
+"""A worker process that can be ended at any moment, with every program that it started.
 
-Each worker is a pebble pool of one. In a shared pool, a worker is killed for a cancelled task that it may have just finished,
-and takes another task with it; queued tasks that are cancelled cost a worker each; and a worker that the kernel kills can
-take the shared lock with it. None of this can happen in a pool of one.
+Each worker is a pebble pool of one process. A shared pool has three faults: it kills a worker for a cancelled task that
+the worker may have just finished, and loses the next task with it; each cancelled task in its queue costs a worker; and
+a worker that the kernel kills may hold the shared lock. A pool of one process has none of them.
 """
 
 import os
@@ -37,17 +37,19 @@ from notaflow_pipeline.ocr.workers.sandbox import enter_sandbox
 from notaflow_pipeline.scratch_directory import ScratchDirectory
 
 PAGES_BEFORE_RENEWAL = 500
-"""A worker is replaced after so many tasks, in case PDFium or Pillow leak on odd files."""
+"""Number of tasks after which a worker is replaced, in case PDFium or Pillow leak memory on unusual files."""
 
 MEMORY_LOOK_SECONDS = 0.1
-"""A bomb fills some 100 MB in that time, and a look takes 20 microseconds."""
+"""Interval of the memory check. A decompression bomb allocates about 100 MB in that time; a check takes 20
+microseconds."""
 
 _starting = threading.Lock()
 
 
 @contextmanager
 def _without_secrets() -> Iterator[None]:
-    """Have multiprocessing start processes with a small environment. Not to be entered twice at a time."""
+    """Makes multiprocessing start processes with a reduced environment. It must not be entered twice at the same
+    time."""
     start = util.spawnv_passfds
     util.spawnv_passfds = start_without_secrets
     try:
@@ -57,14 +59,15 @@ def _without_secrets() -> Iterator[None]:
 
 
 class WorkerProcess(SpawnProcess):
-    """A spawned process that starts without the parent's main module and secrets, and ends together with its children."""
+    """A spawned process without the main module and the secrets of its parent. It ends together with its children."""
 
     def start(self) -> None:
-        """Start without re-importing `__main__`, and without this process's environment.
+        """Starts the process without importing `__main__` again and without the environment of this process.
 
-        Multiprocessing would import it again in each worker: 2 s of Dagster for a run worker, and another run for a
-        script without its `if __name__` guard. The workers need nothing from it. Nor has multiprocessing a way to give
-        a process another environment; one that somebody else starts in that moment gets the smaller one too.
+        Multiprocessing would import `__main__` in each worker: this loads Dagster (2 s) in a run worker, and runs a
+        script without an `if __name__` guard again. The workers do not need it. Multiprocessing has no option for
+        another environment, so it is replaced for a moment; a process that other code starts in that moment gets the
+        reduced environment too.
         """
         with _starting, _without_secrets():
             main = sys.modules["__main__"]
@@ -75,20 +78,20 @@ class WorkerProcess(SpawnProcess):
                 sys.modules["__main__"] = main
 
     def terminate(self) -> None:
-        """Kill the worker and what it runs (Tesseract), at once: there is nothing in it to be saved."""
+        """Kills the worker and the programs that it runs (Tesseract) at once. The worker has nothing to save."""
         if self.pid is not None and self.is_alive():
             end_group(self.pid)
             with suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)  # it may not have its own group yet
+                os.kill(self.pid, signal.SIGKILL)  # the worker may not have its own process group yet
 
 
 class WorkerContext(SpawnContext):
-    """Multiprocessing as pebble is to use it: spawned, because the parent has threads and must not be forked.
+    """Multiprocessing context for pebble: processes are spawned, because the parent has threads and must not be forked.
 
-    It keeps the locks that it makes. Pebble drops them before it kills the processes that use them, which unlinks their
-    semaphores, and a process that is still starting would print that it cannot find them.
+    It keeps references to the locks that it creates. Pebble drops them before it kills the processes that use them,
+    which unlinks their semaphores, and a process that is still starting would print that it cannot find them.
 
-    `latest` is the process that was made last.
+    `latest` is the process that was created last.
     """
 
     latest: WorkerProcess | None = None
@@ -98,33 +101,33 @@ class WorkerContext(SpawnContext):
         self._locks: list[synchronize.RLock] = []
 
     def Process(self, *arguments: Any, **options: Any) -> WorkerProcess:  # type: ignore[override]  # noqa: N802
-        """Make a process that is to be started."""
+        """Creates a process that is not yet started."""
         self.latest = WorkerProcess(*arguments, **options)
         return self.latest
 
     def RLock(self) -> synchronize.RLock:  # noqa: N802 - multiprocessing's name
-        """Make a lock that exists until `forget_locks`."""
+        """Creates a lock that exists until `forget_locks`."""
         lock = super().RLock()
         self._locks.append(lock)
         return lock
 
     def forget_locks(self) -> None:
-        """Let the locks go, when no process uses them any more."""
+        """Releases the locks, after all processes that use them have ended."""
         self._locks.clear()
 
 
 @dataclass(frozen=True)
 class Done:
-    """The result of a task, and the CPU seconds that it took together with the programs that it started."""
+    """Result of a task, and the CPU seconds of the task and of the programs that it started."""
 
     result: Any
     cpu_seconds: float
 
 
 class Worker:
-    """One process that does one task at a time.
+    """One process that runs one task at a time.
 
-    `scratch` is the folder for the temporary files of all workers, `allowance` what each may use.
+    `scratch` is the folder for the temporary files of all workers, `allowance` the resource limits of each worker.
     """
 
     def __init__(self, scratch: Path, allowance: ResourceLimits) -> None:
@@ -138,59 +141,61 @@ class Worker:
         )
 
     def start(self) -> None:
-        """Start the process now rather than with the first task, and do not wait for it."""
+        """Starts the process before its first task, and does not wait for it."""
         with _starting, _without_secrets():
-            resource_tracker.ensure_running()  # multiprocessing's own process, which would have the whole environment
-        _ = self._pool.active  # pebble starts its processes when it is first asked for anything
+            resource_tracker.ensure_running()  # multiprocessing's own process must not get the whole environment
+        _ = self._pool.active  # pebble starts its processes at the first access to the pool
 
     def run(self, timeout_seconds: float, function: Callable[..., object], *arguments: object) -> Future[Done]:
-        """Do a task that may take so many CPU seconds, which the caller must watch.
+        """Starts a task that may take `timeout_seconds` of CPU time. The caller must enforce the limit.
 
-        The end of the process raises `pebble.ProcessExpired`, or `RuntimeError` if it ended before the task began: then
-        this worker is of no use any more.
+        The future raises `pebble.ProcessExpired` if the process ends, or `RuntimeError` if it ended before the task
+        began. After a `RuntimeError` this worker cannot be used any more.
         """
         return self._pool.schedule(_bounded, args=(timeout_seconds, function, *arguments))
 
     @property
     def pid(self) -> int:
-        """The process's id; 0 before it was started."""
+        """Id of the process; 0 before it is started."""
         process = self._context.latest
         return process.pid or 0 if process else 0
 
     @property
     def sound(self) -> bool:
-        """Whether its pool still works; if not, a task given to it may never end."""
+        """Whether the pebble pool of this worker still works. If not, a task may never end."""
         return bool(self._pool.active)
 
     def stop(self) -> None:
-        """Take no more tasks. Returns at once; `kill` must follow."""
+        """Stops accepting tasks and returns at once; `kill` must follow."""
         self._pool.stop()  # type: ignore[no-untyped-call]
 
     def kill(self) -> None:
-        """End the process and its children; takes some 0.2 s. Not to be called from a task's callback."""
+        """Ends the process and its children, which takes about 0.2 s. It must not be called from the callback of a
+        task."""
         self.stop()
         self._pool.join()
         self._context.forget_locks()
 
 
 def end_group(leader_pid: int) -> None:
-    """Kill a worker's process group: the worker if it is still there, and whatever it has started."""
+    """Kills the process group of a worker: the worker, if it still runs, and all programs that it started."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(leader_pid, signal.SIGKILL)
 
 
 def make_scratch(least_bytes: int) -> ScratchDirectory:
-    """A folder for temporary files, in memory if `least_bytes` are free there.
+    """Creates a folder for temporary files, in memory if `least_bytes` are free there.
 
-    Docker gives /dev/shm 64 MB unless it is told otherwise, which a few large pages fill.
+    Docker gives /dev/shm 64 MB unless it is configured otherwise; a few large pages fill that.
     """
-    memory = Path("/dev/shm")  # noqa: S108 - the folder in it is this user's alone
+    memory = Path("/dev/shm")  # noqa: S108 - the folder in it belongs to this user alone
     in_memory = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= least_bytes
     return ScratchDirectory(memory if in_memory else None)
 
 
 def initialise_worker(scratch: Path, allowance: ResourceLimits) -> None:
-    """What a worker does first: a process group of its own, temporary files where they are found, and a guardian."""
+    """Initialises a worker: a process group, sandbox, resource limits, a folder for temporary files, and a guardian
+    thread."""
     os.setsid()
     enter_sandbox()
     apply_resource_limits(allowance)
@@ -210,15 +215,15 @@ def _bounded(seconds: float, function: Callable[..., object], *arguments: object
 
 
 def _guard(scratch: Path, own: Path, allowance: ResourceLimits) -> None:
-    """End this worker's whole group when it is told to (SIGTERM) or when its parent is gone, however that ended.
+    """Ends the process group of this worker on SIGTERM, when its parent has ended, or when it is nearly out of memory.
 
-    It ends too when it grows out of its memory. A thread waits for all of it, since Python runs signal handlers only
-    between two instructions of the main thread, and that one may be inside PDFium for long. The wake-up pipe is written
-    by the C level handler at once.
+    A thread waits for these events, because Python runs signal handlers only between two instructions of the main
+    thread, and the main thread may be inside PDFium for a long time. The C-level signal handler writes to the wake-up
+    pipe at once.
     """
     parent = parent_process()
     if parent is None:
-        raise RuntimeError("a worker is started by multiprocessing")
+        raise RuntimeError("a worker must be started by multiprocessing")
     told, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
@@ -239,7 +244,7 @@ def _end_now(files: Path, _signal: int | None = None, _frame: FrameType | None =
 
 
 def remove_left_files(scratch: Path) -> None:
-    """Clear up after workers that were killed."""
+    """Removes the temporary files of workers that were killed."""
     for folder in scratch.glob("[0-9]*"):
         try:
             os.kill(int(folder.name), 0)
@@ -248,11 +253,12 @@ def remove_left_files(scratch: Path) -> None:
 
 
 def _import_engine() -> None:
-    """Import pytesseract without pandas and numpy, which it takes if it finds them: 0.4 s and 60 MB a worker."""
+    """Imports pytesseract without pandas and numpy, which it imports if they are installed: 0.4 s and 60 MB per
+    worker."""
     barred: dict[str, Any] = {name: None for name in ("pandas", "numpy") if name not in sys.modules}
     sys.modules.update(barred)
     try:
-        import pytesseract  # noqa: F401 - imported here so that it is there, and light, when the engine asks for it
+        import pytesseract  # noqa: F401 - imported here, without them, before the engine imports it
     finally:
         for name in barred:
             del sys.modules[name]

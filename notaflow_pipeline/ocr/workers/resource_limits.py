@@ -1,7 +1,7 @@
 """Resource limits and the environment of a worker process, which opens untrusted files.
 
-Deadlines are kept by the parent (`pool`). Code that takes over a worker finds no secret in it, cannot fill memory or disk,
-and leaves no core dump.
+The parent enforces deadlines (`pool`). Code that takes control of a worker finds no secret in it, cannot fill memory or
+disk, and leaves no core dump.
 """
 
 import os
@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import Any
 
 OPEN_FILES = 256
-"""A worker has some twenty open: its pipes, the document, a page for the engine."""
+"""Maximum number of open files. A worker uses about twenty: its pipes, the document, a page for the engine."""
 
 CPU_SECONDS_A_SECOND = 2
-"""How much faster than the clock CPU time may pass, in threads that a library starts."""
+"""CPU seconds per wall-clock second that a process may use, in threads that a library starts."""
 
 NEARLY_ALL = 0.9
-"""Of its memory; a process that grows beyond says so and ends, before a library ends it without a word."""
+"""Share of its memory limit above which a worker ends itself with a status, before a library aborts it without a
+message."""
 
 OUT_OF_MEMORY_STATUS = 85
-"""With what a worker exits that used nearly all of its memory."""
+"""Exit status of a worker that used nearly all of its memory."""
 
 PASSED_ON = frozenset(
     {"HOME", "LANG", "LANGUAGE", "PATH", "TESSDATA_PREFIX", "TMPDIR", "TZ", "VIRTUAL_ENV"}
@@ -31,26 +32,27 @@ PASSED_ON = frozenset(
 PASSED_ON_PREFIXES = ("LC_", "PYTHON", "OMP_")
 
 FOR_ALL = {"OMP_THREAD_LIMIT": "1", "OPENBLAS_NUM_THREADS": "1"}
-"""Tesseract's OpenMP threads spin while they wait for each other: 12 pages took 84 s instead of 15 s on two busy cores.
+"""Variables that every worker gets, because the threads of libraries spin while they wait for each other.
 
-NumPy's threads spin too (taking noise off a page took twice the CPU seconds on two cores), and each has memory of its own.
+With Tesseract's OpenMP threads, 12 pages took 84 s instead of 15 s on two busy cores. With NumPy's threads, noise
+removal took twice the CPU seconds on two cores, and each thread has its own memory.
 """
 
 
 @dataclass(frozen=True)
 class ResourceLimits:
-    """What one worker process, and each program that it starts, may use."""
+    """Resources that one worker process, and each program that it starts, may use."""
 
     memory_bytes: int
     written_file_bytes: int
 
 
 def apply_resource_limits(allowance: ResourceLimits) -> None:
-    """Take from this process and its future children what they do not need, for good.
+    """Applies resource limits to this process and its future children; they cannot be raised again.
 
-    Memory is counted as private and writable (`RLIMIT_DATA`), not as address space, of which PDFium reserves far more
-    than it uses. Over it Python raises `MemoryError`, and a library that does not check ends the process; see
-    `is_nearly_out_of_memory`.
+    Memory is counted as private and writable (`RLIMIT_DATA`), not as address space, because PDFium reserves far more
+    address space than it uses. Above the limit Python raises `MemoryError`, and a library that does not check for it
+    ends the process; see `is_nearly_out_of_memory`.
     """
     _lower(resource.RLIMIT_DATA, allowance.memory_bytes)
     _lower(resource.RLIMIT_FSIZE, allowance.written_file_bytes)
@@ -59,7 +61,7 @@ def apply_resource_limits(allowance: ResourceLimits) -> None:
 
 
 def is_nearly_out_of_memory(allowance: ResourceLimits) -> bool:
-    """Whether this process has used most of its memory; False where the system does not tell (anywhere but Linux)."""
+    """Whether this process has used nearly all of its memory. It is always False on systems other than Linux."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[5])  # private and writable, as `RLIMIT_DATA` counts
     except (OSError, IndexError):
@@ -68,7 +70,7 @@ def is_nearly_out_of_memory(allowance: ResourceLimits) -> bool:
 
 
 def limit_cpu_seconds(seconds: float) -> None:
-    """End this process by SIGXCPU if it computes on for so long, even where nobody is left to end it at its deadline."""
+    """Ends this process by SIGXCPU after so many CPU seconds, even if its parent no longer exists to end it."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     bound = round(used.ru_utime + used.ru_stime + CPU_SECONDS_A_SECOND * seconds) + 1
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
@@ -76,7 +78,8 @@ def limit_cpu_seconds(seconds: float) -> None:
 
 
 def allowlisted_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """What of an environment a worker needs. A list of what is allowed, since nobody can list what is secret."""
+    """Returns the variables of an environment that a worker needs. It is an allowlist, because a list of secrets
+    cannot be complete."""
     passed_on = {
         name: value for name, value in environment.items() if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
     }
@@ -84,10 +87,10 @@ def allowlisted_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def start_without_secrets(path: bytes, args: Sequence[Any], passfds: Sequence[int]) -> int:
-    """Start a program with the allowlisted part of this environment and no open file but `passfds`; return its process id.
+    """Starts a program with the allowlisted environment and no open files except `passfds`; returns its process id.
 
-    It does what `multiprocessing.util.spawnv_passfds` does, which can only pass on the whole environment. Clearing it
-    afterwards would leave it in the new process's memory and in /proc.
+    It replaces `multiprocessing.util.spawnv_passfds`, which can only pass on the whole environment. Removing the
+    variables in the new process would leave them in its memory and in /proc.
     """
     process = subprocess.Popen(
         list(args),
@@ -95,7 +98,7 @@ def start_without_secrets(path: bytes, args: Sequence[Any], passfds: Sequence[in
         env=allowlisted_environment(os.environ),
         pass_fds=[int(descriptor) for descriptor in passfds],
     )
-    process.returncode = 0  # multiprocessing waits for it by its id; this object shall not
+    process.returncode = 0  # multiprocessing waits for the process by its id; this object must not wait too
     return process.pid
 
 

@@ -1,7 +1,7 @@
 """Sandbox of a worker process: it cannot inspect other processes of its user.
 
-On Linux a process may read the memory and environment of any other process of its user (`/proc/PID/environ`). A worker opens
-untrusted files, and its parent holds the database's password.
+On Linux a process may read the memory and environment of any other process of its user (`/proc/PID/environ`). A worker
+opens untrusted files, and its parent holds the password of the database.
 """
 
 import ctypes
@@ -13,13 +13,15 @@ PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 4, 38  # linux/prctl.h
 
 LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446  # the same on every architecture
 MAKE_BLOCK_DEVICES = 1 << 11
-"""The one right that a sealed process gives up in its files, which it has not anyway: a rule set must name one."""
+"""The only right that the sandbox removes. The process does not have it anyway, but a ruleset must name at least one
+right."""
 
 
 def forbid_tracing() -> None:
-    """Let no other process of this user read this one's memory, environment and open files. Root still may.
+    """Prevents other processes of this user from reading the memory, environment and files of this one.
 
-    Programs that it starts are open again. It costs what needs the same: `py-spy` and debuggers as this user.
+    Root still can. Programs that this process starts are not protected. `py-spy` and debuggers that run as this user no
+    longer work.
     """
     if sys.platform == "linux":
         with suppress(OSError):
@@ -27,10 +29,11 @@ def forbid_tracing() -> None:
 
 
 def enter_sandbox() -> bool:
-    """Keep this process and all that it starts from looking into any process outside of them, for good.
+    """Prevents this process and its children from inspecting any other process, permanently.
 
-    Landlock (Linux 5.13) does that beside what it is known for; where it is off, False is returned and `forbid_tracing` in
-    the parent has to do. A sealed process cannot move a file from one folder to another without copying it.
+    Landlock (Linux 5.13) restricts tracing in addition to file access. Returns False if Landlock is off; then only
+    `forbid_tracing` in the parent protects it. A process in the sandbox cannot move a file from one folder to another
+    without copying it.
     """
     if sys.platform != "linux":
         return False
@@ -47,7 +50,7 @@ def enter_sandbox() -> bool:
 
 
 def _call(function: str, *arguments: object) -> int:
-    """Call the C library; raise `OSError` where it returns -1."""
+    """Calls a function of the C library; raises `OSError` if it returns -1."""
     library = ctypes.CDLL(None, use_errno=True)
     called = getattr(library, function)
     called.restype = ctypes.c_long

@@ -1,23 +1,23 @@
-"""Converts an image in any of Pillow's modes to grey, dark on white."""
+"""Converts an image of any Pillow mode to grey, dark on white."""
 
 from PIL import Image
 
 
 def grey(image: Image.Image) -> Image.Image:
-    """Any of Pillow's modes as 8-bit grey (mode `L`), with whatever is transparent on white paper."""
+    """Converts an image of any mode to 8-bit grey (mode `L`); transparent pixels become white."""
     if image.has_transparency_data:
         return _on_white(image)
     if image.mode.startswith("I") or image.mode == "F":
         return _eight_bits(image)
     if image.mode == "LAB":
-        return image.getchannel("L")  # lightness is already what is wanted, and Pillow converts LAB to nothing else
+        return image.getchannel("L")  # this channel is the lightness, and Pillow cannot convert LAB to another mode
     if image.mode in {"CMYK", "HSV"}:
         image = image.convert("RGB")
     return image if type(image) is Image.Image and image.mode == "L" else image.convert("L")
 
 
 def _on_white(image: Image.Image) -> Image.Image:
-    """Blended as grey, which needs half the memory of blending as colour and comes to the same."""
+    """Blends an image with white as grey, which needs half the memory of blending in colour and has the same result."""
     colours = image if image.mode in {"RGBA", "LA"} else image.convert("RGBA")
     paper = Image.new("L", colours.size, "white")
     paper.paste(colours.convert("L"), mask=colours.getchannel("A"))
@@ -25,11 +25,11 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """The upper eight of sixteen bits; Pillow's own conversion would clip everything above 255 to white."""
+    """Returns the upper eight of sixteen bits; Pillow's own conversion would clip all values above 255 to white."""
     if image.mode != "F":
         image = image.convert("I")
     _, brightest = image.getextrema()
-    if not isinstance(brightest, int | float):  # several bands never occur in these modes
+    if not isinstance(brightest, int | float):  # images of these modes have one band
         raise TypeError(image.mode)
     shift = 1.0 if 1 < brightest <= 255 else 1 / 256 if 255 < brightest <= 65535 else 255 / max(brightest, 1)
     return image.point(lambda value: value * shift + 0).convert("L")

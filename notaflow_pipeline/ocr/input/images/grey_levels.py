@@ -6,7 +6,7 @@ from PIL import Image
 
 
 def quantile(counts: list[int], share: float) -> int:
-    """The grey value that this share of a histogram's pixels does not exceed."""
+    """Returns the grey value that this share of the pixels in a histogram does not exceed."""
     wanted, seen = share * sum(counts), 0
     for value, count in enumerate(counts):
         seen += count
@@ -16,7 +16,8 @@ def quantile(counts: list[int], share: float) -> int:
 
 
 def otsu_threshold(counts: list[int]) -> int:
-    """The grey value that parts a histogram in two with the greatest variance between them (N. Otsu, 1979)."""
+    """Returns the grey value that splits a histogram with the greatest variance between the two parts (N. Otsu,
+    1979)."""
     total, moment = sum(counts), sum(value * count for value, count in enumerate(counts))
     below, below_moment, best, best_variance = 0, 0, 0, -1.0
     for value, count in enumerate(counts):
@@ -30,5 +31,5 @@ def otsu_threshold(counts: list[int]) -> int:
 
 
 def sample(image: Image.Image, longest: int) -> Image.Image:
-    """A copy whose longer side has at most `longest` pixels, each the mean of those that it stands for."""
+    """Returns a reduced copy whose longer side has at most `longest` pixels; each pixel is the mean of a block."""
     return image.reduce(max(1, math.ceil(max(image.size) / longest)))

@@ -1,4 +1,4 @@
-"""One page of an image file, or any page image: decoded, upright, grey, and no larger than the engine takes."""
+"""Decodes a page of an image file: upright, grey, and not larger than the engine accepts."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -14,31 +14,33 @@ from notaflow_pipeline.ocr.input.probe import DocumentFormat, opened_image, refu
 from notaflow_pipeline.ocr.limits import Limits
 
 LONGEST_SIDE_PIXELS = 32_767
-"""Leptonica and with it Tesseract refuse longer images (`Image too large`)."""
+"""Maximum side of an image. Leptonica, and therefore Tesseract, refuses larger ones (`Image too large`)."""
 
 CREDIBLE_DPI = range(70, 1201)
-"""Scanners and editors write anything into the resolution tag; outside of this it is taken as absent."""
+"""Credible resolutions. Scanners and editors often write a wrong resolution; a value outside this range counts as
+absent."""
 
 COARSE_DPI = 150
-"""At which a page is tried again that took too long or killed its worker."""
+"""Resolution at which a page is retried after it took too long or ended its worker."""
 
 COARSE_SIDE_PIXELS = 1754
-"""The same for an image that does not say how large it is: an A4 page's longer side."""
+"""Longer side in pixels of such a page if the image has no resolution: the side of A4 at `COARSE_DPI`."""
 
 
 def decoded_page(
     path: Path, document_format: DocumentFormat, page_number: int, limits: Limits, *, forgiving: bool
 ) -> Image.Image:
-    """A page of an image file as an upright grey image. Raises `DocumentFailure`."""
+    """Returns a page of an image file as an upright grey image. Raises `DocumentFailure`."""
     with _opened_page(path, document_format, page_number, limits, forgiving=forgiving) as image:
-        image.draft("L", None)  # a JPEG's colours are not even decoded: a third less time, a third of the memory
+        image.draft("L", None)  # skips the colours of a JPEG: a third less time, a third of the memory
         return _upright_grey(image)
 
 
 def page_and_stamps(
     path: Path, document_format: DocumentFormat, page_number: int, limits: Limits, *, forgiving: bool
 ) -> tuple[Image.Image, Image.Image | None]:
-    """The same without the stamps in colour that lie over its print, and a page with nothing but these, if there are any."""
+    """Returns a page without the coloured stamps over its print, and an image of only these stamps; None without
+    any."""
     with _opened_page(path, document_format, page_number, limits, forgiving=forgiving) as image:
         if not can_be_separated(image.mode, image.size):
             return _upright_grey(image), None
@@ -55,7 +57,7 @@ def page_and_stamps(
 
 
 MIN_DRAFT_PIXELS = 800
-"""The longer side at which stamps are seen still: a JPEG is decoded with as few pixels to look for them."""
+"""Longer side at which stamps can still be found. A JPEG is decoded at this size to search for them."""
 
 
 @contextmanager
@@ -70,12 +72,12 @@ def _opened_page(
 
 def _upright_grey(image: Image.Image) -> Image.Image:
     resolution = _stated_dpi(image)
-    ImageOps.exif_transpose(image, in_place=True)  # otherwise an upright page is copied, colours and all
+    ImageOps.exif_transpose(image, in_place=True)  # in place, because otherwise an upright page is copied in colour
     return with_dpi(short_enough(full_range(grey(eight_bits(image)), image)), resolution)
 
 
 def _without_stamps(image: Image.Image, stamps: Sequence[Stamp]) -> tuple[Image.Image, Image.Image | None]:
-    """A page in colour made upright and grey, without its stamps, and a page with nothing but these."""
+    """Returns a colour page upright, grey and without its stamps, and an image of only the stamps."""
     alone = take_stamps_off(image, stamps)
     if alone is not None:
         alone.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)
@@ -85,21 +87,22 @@ def _without_stamps(image: Image.Image, stamps: Sequence[Stamp]) -> tuple[Image.
 
 
 def with_dpi(image: Image.Image, dpi: float | None) -> Image.Image:
-    """The image with this resolution and no other information, or with none if it is not credible."""
+    """Sets the resolution of an image and removes its other information; a resolution that is not credible is
+    removed too."""
     credible = dpi is not None and math.isfinite(dpi) and round(dpi) in CREDIBLE_DPI
     image.info = {"dpi": (dpi, dpi)} if credible else {}
     return image
 
 
 def short_enough(image: Image.Image) -> Image.Image:
-    """The image, made smaller if it is longer than the engine takes."""
+    """Returns the image, reduced if it is longer than the engine accepts."""
     if max(image.size) > LONGEST_SIDE_PIXELS:
         image.thumbnail((LONGEST_SIDE_PIXELS, LONGEST_SIDE_PIXELS))
     return image
 
 
 def coarser(image: Image.Image) -> Image.Image:
-    """The image at `COARSE_DPI`, if that is less than it has."""
+    """Returns the image at `COARSE_DPI`, if its resolution is higher."""
     resolution = image.info.get("dpi")
     share = COARSE_DPI / resolution[0] if resolution else COARSE_SIDE_PIXELS / max(image.size)
     if share >= 1:

@@ -1,6 +1,6 @@
 """Finds and removes ruling lines: horizontal lines under text, and the grid of a table.
 
-Tesseract handles ruling lines itself, and reads whole pages better with them; callers decide which version is read.
+Tesseract detects ruling lines itself and reads whole pages better with them. The caller decides which version is read.
 """
 
 from typing import TYPE_CHECKING
@@ -14,23 +14,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MIN_LENGTH_HEIGHTS = 5.0
-"""So many heights of a word a stroke runs on before it is a rule; no letter does."""
+"""Minimum length of a rule in word heights; no stroke of a letter is so long."""
 
 INKED_SHARE = 0.9
-"""Of a rule's length: one typed from underscores, or scanned faintly, has gaps."""
+"""Minimum share of ink in the length of a rule. Rules of underscores and faintly scanned rules have gaps."""
 
 SOFT_EDGE_HEIGHTS = 0.08
-"""What a rule has above and below that is paler than ink, in heights of a word."""
+"""Width of the pale edge above and below a rule, in word heights."""
 
 MIN_RULES_DOWN = 3
-"""Fewer are the edges of the paper; the ruled tables among the samples have 3 to 8, the corpus pages 2 at most."""
+"""Minimum number of vertical rules in a table. Fewer are edges of the paper: the ruled tables among the samples have
+3 to 8, the corpus pages at most 2."""
 
 MIN_RULE_SHARE = 0.2
-"""Of the height of the page: how far a table's rules run down at least."""
+"""Minimum height of the vertical rules of a table, as a share of the page height."""
 
 
 def without_horizontal_lines(image: Image.Image, word_height: float) -> Image.Image | None:
-    """A grey image (mode `L`) with its horizontal rules made white; None where it has none. `word_height` in pixels."""
+    """Returns a grey image (mode `L`) without its horizontal rules; None if it has none. `word_height` is in pixels."""
     import numpy as np
 
     grey = np.asarray(image)
@@ -39,7 +40,7 @@ def without_horizontal_lines(image: Image.Image, word_height: float) -> Image.Im
 
 
 def without_table_grid(image: Image.Image, word_height: float) -> Image.Image | None:
-    """A grey page with the rules of its table made white, across and down; None where it has no ruled table."""
+    """Returns a grey page without the horizontal and vertical rules of its table; None if it has no ruled table."""
     import numpy as np
 
     grey = np.asarray(image)
@@ -52,7 +53,7 @@ def without_table_grid(image: Image.Image, word_height: float) -> Image.Image | 
 
 
 def horizontal_line_pixels(ink: "NDArray[np.bool_]", word_height: float) -> "NDArray[np.bool_]":
-    """Which pixels belong to a horizontal rule, or to its edge."""
+    """Returns the mask of the pixels that belong to a horizontal rule or to its edge."""
     rules = _long_strokes(ink, max(2, round(MIN_LENGTH_HEIGHTS * word_height)))
     for _ in range(round(SOFT_EDGE_HEIGHTS * word_height)):
         thicker = rules.copy()
@@ -63,7 +64,7 @@ def horizontal_line_pixels(ink: "NDArray[np.bool_]", word_height: float) -> "NDA
 
 
 def _long_strokes(ink: "NDArray[np.bool_]", length: int) -> "NDArray[np.bool_]":
-    """Which pixels lie in a stretch of a row, `length` pixels long, that is nearly all ink."""
+    """Returns the mask of the pixels in a segment of a row, `length` pixels long, that is almost all ink."""
     import numpy as np
 
     strokes = np.zeros_like(ink)
@@ -75,7 +76,7 @@ def _long_strokes(ink: "NDArray[np.bool_]", length: int) -> "NDArray[np.bool_]":
 
 
 def _sums(on: "NDArray[np.bool_]", length: int) -> "NDArray[np.int32]":
-    """How many pixels are on in each stretch of a row, by where it begins."""
+    """Returns the number of set pixels in each segment of a row, indexed by its start."""
     import numpy as np
 
     before = np.zeros((on.shape[0], on.shape[1] + 1), dtype=np.int32)

@@ -1,19 +1,23 @@
-"""Grey images of more than eight bits a pixel: scaled to eight by the range that they use.
+"""Converts grey images of more than eight bits per pixel to eight, scaled by the range that they use.
 
-Sixteen-bit files hold ten or twelve bits from many scanners. Taking the upper eight of sixteen bits makes those black.
+Sixteen-bit files of many scanners use only ten or twelve bits. The upper eight of sixteen bits of such a file are
+almost black.
 """
 
 from PIL import Image
 
 BIT_DEPTHS = (8, 10, 12, 14, 16)
-"""How many bits a scanner may have used of each pixel."""
+"""Numbers of bits that scanners use per pixel."""
 
 BITS_PER_SAMPLE = 258
-"""The TIFF tag."""
+"""Number of the TIFF tag."""
 
 
 def eight_bits(image: Image.Image) -> Image.Image:
-    """An image of sixteen bits in eight, scaled from the least number of bits that hold its brightest pixel; others as is."""
+    """Converts an image of sixteen bits to eight; other images are returned unchanged.
+
+    The scale is that of the smallest bit depth that holds the brightest pixel.
+    """
     if not image.mode.startswith("I;16"):
         return image
     wide = image.convert("I")
@@ -24,7 +28,8 @@ def eight_bits(image: Image.Image) -> Image.Image:
 
 
 def full_range(page: Image.Image, image: Image.Image) -> Image.Image:
-    """The grey page of an image in colours of sixteen bits, of which Pillow has kept the upper eight, scaled like that."""
+    """Scales the grey page of a colour image of sixteen bits, of which Pillow keeps only the upper eight, in the
+    same way."""
     samples = getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE, ())
     if image.mode.startswith(("I", "F")) or not isinstance(samples, tuple) or max(samples, default=0) != BIT_DEPTHS[-1]:
         return page
@@ -35,7 +40,7 @@ def full_range(page: Image.Image, image: Image.Image) -> Image.Image:
 
 def _brightest(image: Image.Image) -> int:
     _, brightest = image.getextrema()
-    if not isinstance(brightest, int | float):  # several bands never occur in these modes
+    if not isinstance(brightest, int | float):  # images of these modes have one band
         raise TypeError(image.mode)
     return int(brightest)
 

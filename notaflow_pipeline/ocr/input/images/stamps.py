@@ -1,8 +1,8 @@
-"""Separates stamps in colour from the dark print that they lie over.
+"""Separates coloured stamps from the dark print that they lie over.
 
-In grey both are dark, and the engine reads neither. In the channel in which a stamp is lightest it is nearly as light as
-the paper, and print is as dark as before. Only ink of one colour that touches print is separated; everything else in
-colour (headings, form fields filled in with a pen, highlighting, photographs) stays in the page as it is.
+In grey both are dark, and the engine reads neither. In the channel in which a stamp is lightest, the stamp is almost as
+light as the paper, while print is as dark as before. Only ink of one colour that touches print is separated. Everything
+else in colour (headings, form fields filled in with a pen, highlighting, photographs) stays in the page.
 """
 
 from collections.abc import Sequence
@@ -21,47 +21,50 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
 
 MIN_PAGE_PIXELS = 2000
-"""The longer side of a page whose inks are separated; below that, a JPEG has smeared them into each other."""
+"""Minimum longer side of a page whose inks are separated; in smaller pages JPEG compression has mixed the inks."""
 
 LOOKED_AT_PIXELS = 1000
-"""The longer side of the copy on which stamps are looked for: strokes of print are a pixel wide there."""
+"""Longer side of the reduced copy in which stamps are searched; strokes of print are one pixel wide there."""
 
 MIN_CHROMA = 64
-"""Of 255, by which a pixel's lightest channel exceeds its darkest one when the paper is white."""
+"""Minimum difference (of 255) between the lightest and the darkest channel of a coloured pixel, if the paper is
+white."""
 
 MAX_PRINT_LIGHTNESS = 160
-"""Of 255, in every channel of a pixel of print when the paper is white; that of a typewriter is grey at this size."""
+"""Maximum value (of 255) of every channel of a pixel of print, if the paper is white; typewriter print is grey at
+this size."""
 
 MAX_PRINT_CHROMA = 51
 
 CELL = 10
-"""Pixels of the copy along a side of the squares that are put together to stamps: a letter of a stamp."""
+"""Side of the square cells that are grouped into stamps, in pixels of the copy: about a letter of a stamp."""
 
 MIN_CELL_PIXELS = 6
 MIN_CELLS = 12
 MAX_SHARE = 0.2
-"""Of the page, for the box around a stamp."""
+"""Maximum share of the page for the box around a stamp."""
 
 MAX_SIDE = 0.6
-"""Of the page's longer side, for either side of that box; the edge of a sheet or of a binding is longer."""
+"""Maximum side of that box, as a share of the longer side of the page; the edge of a sheet or of a binding is
+longer."""
 
 MAX_STAMPS = 4
-"""A page with more has been written on in colour, such as a form."""
+"""Maximum number of stamps. A page with more has been written on in colour, such as a form."""
 
 MAX_FILLED = 0.5
-"""Of its box; what has more colour is a picture, a coloured cell of a table or highlighting."""
+"""Maximum share of coloured pixels in the box. With more it is a picture, a coloured table cell or highlighting."""
 
 MIN_SAME_HUE = 0.85
-"""Of a stamp's pixels."""
+"""Minimum share of the pixels of a stamp that have the same hue."""
 
 SAME_HUE = 0.95
-"""The cosine of the angle between the light that two colours take away."""
+"""Minimum cosine of the angle between the light that two colours of the same hue absorb."""
 
 MIN_CROSSED_CELLS = 4
-"""Squares in which print touches a stamp; fewer are one or two letters."""
+"""Minimum number of cells in which print touches a stamp; fewer are one or two letters."""
 
 RULE_HEIGHT = 8.0
-"""Pixels of the copy: strokes of five times that are rules and no print."""
+"""Word height in pixels of the copy; strokes of five times this length are rules, not print."""
 
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom, in pixels."""
@@ -73,13 +76,13 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Stamp:
-    """Where a stamp lies (left, top, right and bottom in shares of the page), and the colour of the paper."""
+    """Position of a stamp (left, top, right and bottom as shares of the page) and the colour of the paper."""
 
     box: tuple[float, float, float, float]
     paper: Colour
 
     def pixels(self, size: tuple[int, int]) -> Box:
-        """Where it lies on a page of this size."""
+        """Returns the position on a page of this size, in pixels."""
         left, top, right, bottom = self.box
         width, height = size
         return (
@@ -91,7 +94,8 @@ class Stamp:
 
 
 def stamps_over_print(page: Image.Image) -> list[Stamp]:
-    """The stamps that lie over the print of a page in colour (mode `RGB`), of whatever resolution. 5 ms without colour."""
+    """Finds the stamps over the print of a colour page (mode `RGB`) of any resolution; 5 ms for a page without
+    colour."""
     import numpy as np
 
     small = page.reduce(max(1, round(max(page.size) / LOOKED_AT_PIXELS)))
@@ -108,7 +112,7 @@ def stamps_over_print(page: Image.Image) -> list[Stamp]:
     if not 0 < len(groups) <= MAX_STAMPS:
         return []
     dark = (lightness < MAX_PRINT_LIGHTNESS) & (chroma < MAX_PRINT_CHROMA)
-    ink = dark | coloured  # letters in colour that stand on a rule interrupt it
+    ink = dark | coloured  # coloured letters on a rule interrupt it
     dark &= ~(horizontal_line_pixels(ink, RULE_HEIGHT) | horizontal_line_pixels(ink.T, RULE_HEIGHT).T)
     touched = _counted(dark & _wider(coloured)) > 1
     boxes = [_box_of(group) for group in groups if sum(touched[cell] for cell in group) >= MIN_CROSSED_CELLS]
@@ -122,7 +126,8 @@ def can_be_separated(mode: str, size: tuple[int, int]) -> bool:
 
 
 def take_stamps_off(page: Image.Image, stamps: Sequence[Stamp]) -> Image.Image | None:
-    """Take stamps off a page in colour; return a white page in grey (mode `L`) with nothing but them, None without any."""
+    """Removes stamps from a colour page in place; returns a white grey page (mode `L`) with only the stamps, None
+    without any."""
     if not stamps:
         return None
     alone = Image.new("L", page.size, 255)
@@ -135,11 +140,12 @@ def take_stamps_off(page: Image.Image, stamps: Sequence[Stamp]) -> Image.Image |
 
 
 def separated(colours: Image.Image, stamp: Stamp) -> tuple[Image.Image, Image.Image]:
-    """The print of a part of the page without the stamp, in colour, and the stamp without the print, in grey.
+    """Separates a part of the page into the print without the stamp, in colour, and the stamp without the print, in
+    grey.
 
-    Each ink takes a share of the light of each channel, and where they overlap the shares are multiplied: print the same
-    of all channels, the stamp most of one and least of another. From these two channels follows how much of each ink
-    there is.
+    Each ink absorbs a share of the light of each channel, and the shares are multiplied where inks overlap. Print
+    absorbs the same share of all channels; the stamp absorbs most of one channel and least of another. These two
+    channels determine the amount of each ink.
     """
     import numpy as np
 
@@ -160,17 +166,19 @@ def separated(colours: Image.Image, stamp: Stamp) -> tuple[Image.Image, Image.Im
 
 
 MIN_DENSITY = 0.1
-"""By which a stamp takes more of one channel than of another, so that nothing is divided by nearly nothing."""
+"""Minimum difference between the highest and the lowest channel density of a stamp, which avoids a division by
+almost zero."""
 
 SMEAR_PIXELS = 3
-"""A JPEG smears colour from a stamp's edge into its neighbourhood."""
+"""Size of the area into which JPEG compression spreads the colour of a stamp."""
 
 EDGE_PIXELS = 7
-"""How far around a stamp there may be some of its colour."""
+"""Size of the area around a stamp that may contain some of its colour."""
 
 
 def _on_white(page: Image.Image, paper: Colour) -> tuple[Image.Image, Image.Image, Image.Image]:
-    """A page as if its paper were white; the lightest channel of each pixel, and how far the darkest lies below that."""
+    """Returns a page scaled to white paper, the lightest channel of each pixel, and its difference from the darkest
+    channel."""
     even = page.point([min(255, round(value * 255 / light)) for light in paper for value in range(256)])
     red, green, blue = even.split()
     lightest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
@@ -179,14 +187,14 @@ def _on_white(page: Image.Image, paper: Colour) -> tuple[Image.Image, Image.Imag
 
 
 def _wider(mask: "Mask") -> "Mask":
-    """A mask with its neighbouring pixels."""
+    """Returns a mask extended by the neighbouring pixels."""
     import numpy as np
 
     return np.asarray(Image.fromarray(mask).convert("L").filter(ImageFilter.MaxFilter(3))) > 0
 
 
 def _counted(mask: "Mask") -> "NDArray[np.int64]":
-    """How many pixels of a mask are in each cell."""
+    """Returns the number of set pixels of a mask in each cell."""
     import numpy as np
 
     height, width = (side // CELL for side in mask.shape)
@@ -195,12 +203,12 @@ def _counted(mask: "Mask") -> "NDArray[np.int64]":
 
 
 def _groups(cells: "Mask") -> list[list[tuple[int, int]]]:
-    """Cells that lie next to each other, or with one cell between them."""
+    """Returns groups of cells that are adjacent or have one cell between them."""
     left = {(int(row), int(column)) for row, column in zip(*cells.nonzero(), strict=True)}
     groups = []
     while left:
         group = [left.pop()]
-        for row, column in group:  # grows meanwhile
+        for row, column in group:  # the group grows during this loop
             near = {(row + down, column + across) for down in range(-2, 3) for across in range(-2, 3)} & left
             left -= near
             group += near
@@ -214,7 +222,7 @@ def _box_of(group: list[tuple[int, int]]) -> Box:
 
 
 def _is_stamp(box: Box, even: "NDArray[np.uint8]", coloured: "Mask") -> bool:
-    """Whether what lies in a box is small enough, made of strokes, of one colour, and not the edge of a sheet."""
+    """Whether the content of a box is small enough, made of strokes, of one hue, and not the edge of a sheet."""
     import numpy as np
 
     part = np.s_[box[1] : box[3], box[0] : box[2]]
@@ -233,7 +241,7 @@ def _is_stamp(box: Box, even: "NDArray[np.uint8]", coloured: "Mask") -> bool:
 
 
 def _of_page(box: Box, size: tuple[int, int]) -> tuple[float, float, float, float]:
-    """A box of the copy, a cell wider on each side, in shares of the page."""
+    """Returns a box of the copy, one cell larger on each side, as shares of the page."""
     left, top, right, bottom = box
     width, height = size
     return (left - CELL) / width, (top - CELL) / height, (right + CELL) / width, (bottom + CELL) / height
