@@ -140,8 +140,7 @@ def take_stamps_off(page: Image.Image, stamps: Sequence[Stamp]) -> Image.Image |
 
 
 def separated(colours: Image.Image, stamp: Stamp) -> tuple[Image.Image, Image.Image]:
-    """Separates a part of the page into the print without the stamp, in colour, and the stamp without the print, in
-    grey.
+    """Separates a part of the page into the print, in colour, and the stamp, in grey.
 
     Each ink absorbs a share of the light of each channel, and the shares are multiplied where inks overlap. Print
     absorbs the same share of all channels; the stamp absorbs most of one channel and least of another. These two

@@ -1,4 +1,4 @@
-"""Files attached to a PDF: the PDFs among them are read as further pages, the others are named as not read.
+"""Files attached to a PDF: attached PDFs are read as further pages, other files are reported as not read.
 
 A portfolio is a PDF of one page that says that a newer program is needed, with the documents attached to it.
 """
@@ -13,7 +13,7 @@ from pypdfium2 import raw
 
 MAX_ATTACHMENTS = 100
 MAX_BYTES = 256 * 1024**2
-"""What all attached files of a document may have together; further ones are not read."""
+"""Maximum total size of the attached files of a document; further files are not read."""
 
 
 NAMELESS = "without a name"
@@ -21,14 +21,15 @@ NAMELESS = "without a name"
 
 @dataclass(frozen=True)
 class Attached:
-    """`pages` are those of the attached PDFs, behind the document's own; `unread` are names of other files."""
+    """Attached files. `pages` is the number of pages of the attached PDFs, which follow the pages of the document;
+    `unread` contains the names of the other files."""
 
     pages: int = 0
     unread: tuple[str, ...] = field(default=(), repr=False)  # personal data: not for tracebacks and logs
 
 
 def attached_files(document: pypdfium2.PdfDocument, max_pages: int) -> Attached:
-    """What is attached to a document; PDFs are read up to the first one that would make too many pages."""
+    """Returns the attached files of a document. PDFs are read until one of them would exceed `max_pages`."""
     pages, unread, left_bytes, full = 0, [], MAX_BYTES, False
     count = document.count_attachments()
     for index in range(min(count, MAX_ATTACHMENTS)):
@@ -46,7 +47,7 @@ def attached_files(document: pypdfium2.PdfDocument, max_pages: int) -> Attached:
 
 
 def attached_to_page(page: pypdfium2.PdfPage) -> tuple[str, ...]:
-    """Names of files that hang on a page as paper clips."""
+    """Returns the names of files that are attached to a page as annotations (paper clips)."""
     names = []
     for index in range(raw.FPDFPage_GetAnnotCount(page)):
         annotation = raw.FPDFPage_GetAnnot(page, index)
@@ -60,7 +61,8 @@ def attached_to_page(page: pypdfium2.PdfPage) -> tuple[str, ...]:
 
 @contextmanager
 def document_of_page(document: pypdfium2.PdfDocument, page_number: int) -> Iterator[tuple[pypdfium2.PdfDocument, int]]:
-    """The document or the attached PDF that a page is in, and its number there; all count from 1.
+    """Yields the document or the attached PDF that contains a page, and the number of the page there; both count from
+    1.
 
     Raises `pypdfium2.PdfiumError` if there is no such page.
     """
@@ -84,7 +86,7 @@ def document_of_page(document: pypdfium2.PdfDocument, page_number: int) -> Itera
 
 
 def _pages_of(content: bytes) -> int:
-    """How many pages an attached file has, 0 if it is no PDF that can be read."""
+    """Returns the number of pages of an attached file; 0 if it is not a readable PDF."""
     if b"%PDF-" not in content[:1024]:
         return 0
     try:
@@ -95,7 +97,7 @@ def _pages_of(content: bytes) -> int:
 
 
 def _content(document: pypdfium2.PdfDocument, index: int, max_bytes: int) -> bytes:
-    """The bytes of an attached file; none if it is broken or too large."""
+    """Returns the bytes of an attached file; no bytes if it is broken or too large."""
     attachment = raw.FPDFDoc_GetAttachment(document, index)
     size_bytes = ctypes.c_ulong()
     if not attachment or not raw.FPDFAttachment_GetFile(attachment, None, 0, size_bytes):

@@ -1,4 +1,4 @@
-"""Turns what PDFium has drawn or decoded into grey, with or without stamps in colour that lie over print."""
+"""Converts bitmaps of PDFium to grey, with or without the coloured stamps that lie over print."""
 
 from collections.abc import Iterator
 
@@ -8,11 +8,11 @@ from PIL import Image
 from notaflow_pipeline.ocr.input.images.stamps import LOOKED_AT_PIXELS, can_be_separated, separated, stamps_over_print
 
 BAND_ROWS = 512
-"""Colour becomes grey so many rows at a time, so that Pillow's copy of the colours stays small."""
+"""Number of rows that are converted to grey at a time, which keeps Pillow's copy of the colours small."""
 
 
 def grey_bitmap(bitmap: pypdfium2.PdfBitmap) -> Image.Image:
-    """What PDFium has drawn or decoded, as grey; a band at a time, see `BAND_ROWS`."""
+    """Returns a bitmap of PDFium as grey. It is converted in bands, see `BAND_ROWS`."""
     grey = Image.new("L", (bitmap.width, bitmap.height))
     for top, colours in _bands(bitmap, BAND_ROWS):
         if colours.mode == "RGBA":
@@ -24,9 +24,9 @@ def grey_bitmap(bitmap: pypdfium2.PdfBitmap) -> Image.Image:
 
 
 def take_stamps_off_bitmap(grey: Image.Image, bitmap: pypdfium2.PdfBitmap) -> Image.Image | None:
-    """Take the stamps in colour that lie over print off a bitmap that was made grey.
+    """Removes the coloured stamps over print from `grey`, the grey version of a bitmap.
 
-    Return a white page with nothing but them, None without any.
+    Returns a white page with only the stamps, None without any.
     """
     stamps = stamps_over_print(_reduced(bitmap)) if can_be_separated(_mode(bitmap), grey.size) else []
     if not stamps:
@@ -50,7 +50,7 @@ def _reduced(bitmap: pypdfium2.PdfBitmap) -> Image.Image:
 
 
 def _bands(bitmap: pypdfium2.PdfBitmap, height: int) -> Iterator[tuple[int, Image.Image]]:
-    """The first row of each band, and its colours."""
+    """Yields the first row of each band and the colours of the band."""
     for top in range(0, bitmap.height, height):
         yield top, _rows(bitmap, top, min(height, bitmap.height - top))
 

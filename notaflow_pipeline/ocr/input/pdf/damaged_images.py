@@ -1,6 +1,6 @@
-"""Whether an image of a PDF page is missing its bytes, a part of them, or a decoder that understands them.
+"""Detects images of a PDF page whose bytes are missing, incomplete, or cannot be decoded.
 
-PDFium draws such an image as far as it goes, or not at all, and says nothing.
+PDFium draws as much of such an image as it can decode, or nothing, and reports no error.
 """
 
 import ctypes
@@ -15,34 +15,34 @@ from notaflow_pipeline.ocr.input.pdf.bitmaps import grey_bitmap
 from notaflow_pipeline.ocr.input.pdf.places import bounds_on_page
 
 MIN_AREA = 0.01
-"""Of the page: a smaller image is an ornament."""
+"""Minimum share of the page for an image that is checked; a smaller image is an ornament."""
 
 MAX_DECODED_BYTES = 400_000_000
-"""An image that claims to have more is not decoded to see whether it does."""
+"""Maximum decoded size of an image that is checked; a larger one is not decoded."""
 
 MIN_DECODED = 0.99
-"""Of the bytes that an image's size asks for; the last row of some is short by a few."""
+"""Minimum share of the bytes that the size of an image requires; in some images the last row is a few bytes short."""
 
 MAX_TAIL_BYTES = 2
-"""Line ends behind the last row."""
+"""Maximum number of bytes after the last row; they are line ends."""
 
 JPEG_END = b"\xff\xd9"
 
 MIN_BLANK_ROWS = 32
-"""Rows at the foot of a fax: fewer tell nothing."""
+"""Minimum number of blank rows at the bottom of a fax that show a truncation; fewer are not significant."""
 
 FAX_LINE_MARK = "000000000001"
-"""Begins each line of group 3, and stands twice at the end of group 4 (ITU T.4 and T.6)."""
+"""Start of each line of group 3; it also occurs twice at the end of group 4 (ITU T.4 and T.6)."""
 
 FAX_MARK_BITS = 96
 FAX_TAIL_BYTES = 512
 
 JPEG_TAIL_BYTES = 64
-"""How far before the end of a JPEG its end mark may be: some writers fill up with zeros."""
+"""Number of last bytes in which the end mark of a JPEG may be: some writers add zeros."""
 
 
 def has_damaged_image(page: pypdfium2.PdfPage) -> bool:
-    """Whether an image of a size that matters cannot be decoded to its end."""
+    """Whether an image that is not too small cannot be decoded completely."""
     left, bottom, right, top = page.get_bbox()
     page_area = (right - left) * (top - bottom)
     return any(
@@ -79,7 +79,10 @@ def _is_damaged(image: pypdfium2.PdfImage) -> bool:
 
 
 def _size_bytes(width: int, height: int, bits_per_pixel: int) -> int:
-    """What an image of whole bytes a row has; PDFium tells colours of less than eight bits as if they had eight."""
+    """Returns the size of an image whose rows are whole bytes.
+
+    PDFium reports colours of less than eight bits as if they had eight.
+    """
     return height * ((width * bits_per_pixel + 7) // 8)
 
 
@@ -91,16 +94,16 @@ def _is_cut_jpeg(image: pypdfium2.PdfImage) -> bool:
         with Image.open(io.BytesIO(content), formats=["JPEG"]) as jpeg:
             jpeg.draft("L", (jpeg.width // 8, jpeg.height // 8))
             jpeg.load()
-    except Exception:  # noqa: BLE001 - Pillow raises nearly anything on damaged bytes
+    except Exception:  # noqa: BLE001 - Pillow raises almost any exception on damaged bytes
         return True
     return False
 
 
 def _is_cut_fax(image: pypdfium2.PdfImage) -> bool:
-    """Whether a fax ends too early: without its end mark, and without the bits that the blank rows at its foot need.
+    """Whether a fax is truncated: it has no end mark, and not the bits for the blank rows at its bottom.
 
-    In two dimensions (group 4) a row like the one above it is a single one. Group 3 begins with a line mark, and has no
-    such rule.
+    In group 4 (two-dimensional coding) a row that equals the row above is a single bit. Group 3 begins with a line mark
+    and has no such rule.
     """
     content = _content(image)
     written = _bits(content.rstrip(b"\0")[-FAX_TAIL_BYTES:]).rstrip("0")
@@ -120,14 +123,14 @@ def _bits(content: bytes) -> str:
 
 
 def _blank_rows_at_the_foot(pixels: Image.Image) -> int:
-    """How many rows at an image's foot have one shade throughout."""
+    """Returns the number of rows at the bottom of an image that have one shade each."""
     rows = np.asarray(pixels)
     uneven = np.nonzero((rows != rows[:, :1]).any(axis=1))[0]
     return int(rows.shape[0] - 1 - uneven[-1]) if len(uneven) else int(rows.shape[0])
 
 
 def _pixels(image: pypdfium2.PdfImage) -> Image.Image | None:
-    """The image as PDFium decodes it, None if it cannot."""
+    """Returns the image as PDFium decodes it; None if PDFium cannot."""
     try:
         return grey_bitmap(image.get_bitmap())
     except pypdfium2.PdfiumError:
@@ -135,7 +138,7 @@ def _pixels(image: pypdfium2.PdfImage) -> Image.Image | None:
 
 
 def _content(image: pypdfium2.PdfImage) -> bytes:
-    """The bytes that an image's own decoder gets."""
+    """Returns the bytes that the decoder of the image format gets."""
     size_bytes = raw.FPDFImageObj_GetImageDataDecoded(image, None, 0)
     buffer = ctypes.create_string_buffer(max(1, size_bytes))
     raw.FPDFImageObj_GetImageDataDecoded(image, buffer, size_bytes)

@@ -1,7 +1,7 @@
 """Extracts the image of a PDF page that is a single scan.
 
-Extracting costs 28 to 35 ms of CPU a page where drawing costs 67 to 93 (three files of the corpus), loses nothing to
-resampling, and works for pages whose stated size is absurd. Every other page is drawn (`page_drawing`).
+Extracting takes 28 to 35 ms of CPU time per page, drawing 67 to 93 ms (three files of the corpus). Extracting loses
+nothing by resampling, and works for pages whose stated size is absurd. All other pages are drawn (`page_drawing`).
 """
 
 import math
@@ -18,43 +18,44 @@ from notaflow_pipeline.ocr.limits import Limits
 POINTS_PER_INCH = 72
 
 STRAIGHT = 0.01
-"""An image that leans by less than this (0.6 degrees) counts as straight: deskewing concerns pixels, not matrices."""
+"""Maximum lean of an image that counts as straight (0.6 degrees). Deskewing corrects pixels, not matrices."""
 
 OVERHANG = 0.02
-"""How much of its width or height an image may stand beyond the page; more, and the page shows only a part of it."""
+"""Maximum share of its width or height that an image may extend beyond the page. With more, the page shows only a
+part of it."""
 
 SILENT_ANNOTATIONS = frozenset({raw.FPDF_ANNOT_LINK, raw.FPDF_ANNOT_POPUP})
-"""Annotations that are not drawn."""
+"""Kinds of annotations that are not drawn."""
 
 UNEVEN = 1.1
-"""How much finer an image may be one way than the other. A fax has 204 x 98 dpi, and is drawn to be read by its shapes."""
+"""Maximum ratio of the two resolutions of an image. A fax has 204 x 98 dpi and must be drawn to have the right
+shapes."""
 
 COMPARED_PIXELS = 400
-"""The longer side of the small drawing that an image is compared with."""
+"""Longer side in pixels of the small drawing that an image is compared with."""
 
 COMPARED_SQUARE = 8
-"""Pixels of that drawing, the side of the squares whose means are compared: 6 mm of a letter page."""
+"""Side in pixels of the squares of that drawing whose means are compared: 6 mm of a letter page."""
 
 HIDDEN_DIFFERENCE = 16
-"""Of 255, the difference of a square's mean at which the page does not show what the image has there."""
+"""Difference (of 255) of the mean of a square above which the page does not show the image there."""
 
 HIDDEN_SHARE = 0.01
-"""Of the squares: with more of them different, a part of the image is hidden, or something lies over it."""
+"""Maximum share of different squares. With more, a part of the image is hidden or something lies over it."""
 
 Matrix = tuple[float, float, float, float]
 
 
 def embedded_scan(page: pypdfium2.PdfPage, limits: Limits) -> tuple[Image.Image, Image.Image | None] | None:
-    """The page's only image, upright and grey; None if the page must be drawn.
+    """Returns the only image of a page, upright and grey, and an image of the stamps over its print; None if it must be
+    drawn.
 
-    Its resolution is in `info["dpi"]`, and where it is on the page (left, top, right, bottom in units of the page) in
-    `info["box"]`.
+    The resolution is in `info["dpi"]`, and the position on the page (left, top, right, bottom in units of the page) in
+    `info["box"]`. The image of the stamps is None without any.
 
-    With it comes a page of the stamps that lay over its print, if there are any.
-
-    The pixels are compared with the page as it is drawn, because PDFium gives an image without its mask, and knows of
-    masks in the graphics state only when it draws. Decode arrays and colour spaces are honoured by PDFium, the matrix
-    and `/Rotate` here. Raises `pypdfium2.PdfiumError` for an image that cannot be decoded.
+    The pixels are compared with the drawn page, because PDFium returns an image without its mask, and applies masks of
+    the graphics state only when it draws. PDFium applies decode arrays and colour spaces; this function applies the
+    matrix and `/Rotate`. Raises `pypdfium2.PdfiumError` for an image that cannot be decoded.
     """
     image = _only_image(page)
     if image is None:
@@ -87,7 +88,10 @@ def _turned(image: Image.Image, turns: Sequence[Image.Transpose]) -> Image.Image
 
 
 def _only_image(page: pypdfium2.PdfPage) -> pypdfium2.PdfImage | None:
-    """The image, if there is nothing else to be seen but text. One inside of a form is not taken: see its matrix."""
+    """Returns the image if the page has nothing else that is visible except text.
+
+    An image inside a form is not used, because its matrix is relative to the form.
+    """
     images = []
     for thing in page.get_objects():
         if thing.type == raw.FPDF_PAGEOBJ_IMAGE and thing.level == 0:
@@ -102,7 +106,7 @@ def _only_image(page: pypdfium2.PdfPage) -> pypdfium2.PdfImage | None:
 
 
 def annotation_kinds(page: pypdfium2.PdfPage) -> Iterator[int]:
-    """The kind of each annotation on a page: stamps, notes, fields of a form, links."""
+    """Yields the kind of each annotation on a page: stamps, notes, form fields, links."""
     for index in range(raw.FPDFPage_GetAnnotCount(page)):
         annotation = raw.FPDFPage_GetAnnot(page, index)
         if annotation:
@@ -111,13 +115,13 @@ def annotation_kinds(page: pypdfium2.PdfPage) -> Iterator[int]:
 
 
 def _is_stencil(image: pypdfium2.PdfImage) -> bool:
-    """Whether it says where paint goes rather than which colour: an image without a colour space, in one bit."""
+    """Whether an image is a stencil mask: it has one bit per pixel and no colour space."""
     metadata = image.get_metadata()
     return bool(metadata.bits_per_pixel == 1 and metadata.colorspace == raw.FPDF_COLORSPACE_UNKNOWN)
 
 
 def _stands_out(image: pypdfium2.PdfImage, page: pypdfium2.PdfPage) -> bool:
-    """Whether part of the image is beyond the page's edge or clipped away."""
+    """Whether a part of the image is beyond the edge of the page or clipped."""
     left, bottom, right, top = image.get_bounds()
     wide, high = OVERHANG * (right - left), OVERHANG * (top - bottom)
     page_left, page_bottom, page_right, page_top = page.get_bbox()
@@ -128,7 +132,7 @@ def _stands_out(image: pypdfium2.PdfImage, page: pypdfium2.PdfPage) -> bool:
 
 
 def _clips(image: pypdfium2.PdfImage) -> Iterator[tuple[float, float, float, float]]:
-    """The box around each path that the image is clipped to."""
+    """Yields the box around each clip path of the image."""
     clip = raw.FPDFPageObj_GetClipPath(image)
     for path in range(max(0, raw.FPDFClipPath_CountPaths(clip))):
         points = []
@@ -151,9 +155,11 @@ def _point(segment: object) -> tuple[float, float]:
 
 
 def _turns(matrix: Matrix, rotation: int) -> list[Image.Transpose] | None:
-    """What brings an image's pixels upright, given its matrix and the page's `/Rotate`; None if it leans or is flat.
+    """Returns the operations that turn an image upright, from its matrix and the page's `/Rotate`; None if it leans or
+    is flat.
 
-    The matrix maps the unit square, whose y axis points up, to the page: the image's right to (a, b), its top to (c, d).
+    The matrix maps the unit square, whose y axis points up, to the page: the right of the image to (a, b), its top to
+    (c, d).
     """
     a, b, c, d = matrix
     size = max(map(abs, matrix))
@@ -170,12 +176,12 @@ def _turns(matrix: Matrix, rotation: int) -> list[Image.Transpose] | None:
 
 
 def _is_what_the_page_shows(pixels: Image.Image, page: pypdfium2.PdfPage, image: pypdfium2.PdfImage) -> bool:
-    """Compare with a small drawing of the page, square by square: a mask may hide a part only."""
+    """Whether an image equals a small drawing of the page, square by square, because a mask may hide only a part."""
     scale = COMPARED_PIXELS / max(page.get_size())
     drawn = grey_bitmap(page.render(scale=scale))
     left, top, right, bottom = _displayed_box(page, image, drawn.size)
     if right - left < COMPARED_SQUARE or bottom - top < COMPARED_SQUARE:
-        return True  # a small picture on an enormous page: too few pixels to see a part of it
+        return True  # a small picture on an enormous page has too few pixels to compare parts of it
     small = pixels.resize((right - left, bottom - top), Image.Resampling.BOX)
     seen = (max(left, 0), max(top, 0), min(right, drawn.width), min(bottom, drawn.height))
     small = small.crop((seen[0] - left, seen[1] - top, seen[2] - left, seen[3] - top))
@@ -187,7 +193,7 @@ def _is_what_the_page_shows(pixels: Image.Image, page: pypdfium2.PdfPage, image:
 def _displayed_box(
     page: pypdfium2.PdfPage, image: pypdfium2.PdfImage, size: tuple[int, int]
 ) -> tuple[int, int, int, int]:
-    """Where an image is on a drawing of this size, to which PDFium stretches the page."""
+    """Returns the position of an image on a drawing of this size, to which PDFium stretches the page."""
     left, top, right, bottom = display_affine(page).box(*image.get_bounds())
     across, down = size[0] / page.get_width(), size[1] / page.get_height()
     return round(left * across), round(top * down), round(right * across), round(bottom * down)
@@ -199,7 +205,7 @@ LEVEL = {
     (True, False): Image.Transpose.FLIP_TOP_BOTTOM,
     (False, False): Image.Transpose.ROTATE_180,
 }
-"""By whether the image's right points right, and its top up."""
+"""Operations by whether the right of the image points right, and its top up."""
 
 ON_ITS_SIDE = {
     (True, False): Image.Transpose.ROTATE_90,
@@ -207,7 +213,7 @@ ON_ITS_SIDE = {
     (True, True): Image.Transpose.TRANSVERSE,
     (False, False): Image.Transpose.TRANSPOSE,
 }
-"""By whether the image's right points up, and its top right. Pillow turns counter-clockwise."""
+"""Operations by whether the right of the image points up, and its top right. Pillow rotates counter-clockwise."""
 
 CLOCKWISE = {0: None, 90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_90}
-"""By `/Rotate`."""
+"""Operations by `/Rotate`."""

@@ -1,4 +1,4 @@
-"""Images of a PDF page at the resolution at which it is read: its scan, the page as it is drawn, or a part of that."""
+"""Images of a PDF page at the resolution for recognition: its scan, the drawn page, or a part of it."""
 
 import math
 from contextlib import suppress
@@ -16,15 +16,15 @@ from notaflow_pipeline.ocr.input.pdf.page_pixels import drawn_bitmap
 from notaflow_pipeline.ocr.limits import Limits
 
 PART_MARGIN = 12 / POINTS_PER_INCH
-"""Inches of the page around a part, so that nothing at its edge is cut."""
+"""Margin around a part of the page in inches, so that nothing at its edge is cut."""
 
 WHOLE = (0.0, 0.0, 0.0, 0.0)
-"""What is left out of a page when all of it is drawn."""
+"""Crop that leaves out nothing of a page."""
 
 
 @dataclass(frozen=True)
 class PageDrawing:
-    """A page and how it is drawn; `user_unit` is how many points one unit of its coordinates has."""
+    """A page and the settings for drawing it. `user_unit` is the number of points per unit of its coordinates."""
 
     page: pypdfium2.PdfPage
     dpi: int
@@ -33,9 +33,10 @@ class PageDrawing:
     coarse: bool = False
 
     def scan_or_whole(self) -> tuple[Image.Image, Image.Image | None]:
-        """The page's only image in its own pixels, or the page as it is drawn, and a page of the stamps over its print.
+        """Returns the only image of the page in its own pixels, or the drawn page; and an image of the stamps over its
+        print.
 
-        Where the image is on the page is in `info["box"]`. Raises `DocumentFailure`.
+        The position of the image on the page is in `info["box"]`. Raises `DocumentFailure`.
         """
         with suppress(pypdfium2.PdfiumError):
             if found := embedded_scan(self.page, self.limits):
@@ -49,18 +50,19 @@ class PageDrawing:
         return self.whole_without_stamps()
 
     def whole_without_stamps(self) -> tuple[Image.Image, Image.Image | None]:
-        """The page as it is drawn, and a page of the stamps over its print. Raises `DocumentFailure`."""
+        """Returns the drawn page without stamps, and an image of the stamps over its print. Raises
+        `DocumentFailure`."""
         bitmap, dpi = self._bitmap(WHOLE)
         image = grey_bitmap(bitmap)
         stamps = take_stamps_off_bitmap(image, bitmap)
         return with_dpi(image, dpi), with_dpi(stamps, dpi) if stamps else None
 
     def whole(self) -> Image.Image:
-        """The page as it is drawn, text and all. Raises `DocumentFailure`."""
+        """Returns the drawn page with its text. Raises `DocumentFailure`."""
         return self._drawn(WHOLE)
 
     def part(self, box: tuple[float, float, float, float], margin_inches: float = PART_MARGIN) -> Image.Image:
-        """A part of the page as it is drawn now: left, top, right, bottom from its upper left corner."""
+        """Returns a part of the drawn page: left, top, right, bottom from its upper left corner."""
         width, height = self.page.get_size()
         margin = margin_inches * POINTS_PER_INCH / self.user_unit
         left, right = (min(max(side, 0.0), width) for side in (box[0] - margin, box[2] + margin))
@@ -79,7 +81,8 @@ class PageDrawing:
             raise damaged_page() from error
 
     def _scale(self) -> float:
-        """Pixels per unit: the wanted resolution, or as much of it as the page's size leaves room for."""
+        """Returns pixels per unit: the requested resolution, or the highest that the limits allow for the size of
+        the page."""
         width, height = self.page.get_size()
         if not (0 < width < math.inf and 0 < height < math.inf):
             raise ValueError(f"a page of {width} x {height} units")
@@ -90,5 +93,5 @@ class PageDrawing:
 
 
 def damaged_page() -> DocumentFailure:
-    """The refusal of a page that cannot be drawn."""
+    """Returns the failure of a page that cannot be drawn."""
     return DocumentFailure(FailureKind.CORRUPT, "The page is damaged and cannot be drawn. Fetch the document again.")

@@ -1,7 +1,7 @@
-"""What PDFium does not tell of a PDF's pages: their unit of length, and whether something that they draw is missing.
+"""Facts about the pages of a PDF that PDFium does not report: their unit of length, and whether content is missing.
 
-Reads the objects of the file itself, as far as they are plain or in compressed object streams, without a table of
-contents. Where a file cannot be understood so (it is encrypted, or unusual), nothing is said about its pages.
+This module reads the objects of the file itself, both plain objects and those in compressed object streams, without the
+cross-reference table. For files that it cannot parse (encrypted or unusual ones) it reports nothing.
 """
 
 import re
@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 MAX_FILE_BYTES = 128 * 1024**2
-"""A larger file would be held in memory by every worker that reads a page of it."""
+"""Maximum size of a file that is parsed, because every worker that reads a page of it holds it in memory."""
 
 MAX_HEAD_BYTES = 40
 MAX_DICTIONARY_BYTES = 64 * 1024
@@ -20,14 +20,15 @@ MAX_STREAM_BYTES = 32 * 1024**2
 MAX_PAGES = 10_000
 MAX_DEPTH = 50
 MAX_FORMS = 4
-"""How deep forms inside of forms are followed."""
+"""Maximum depth of forms inside forms."""
 
 USER_UNITS = (0.01, 1000.0)
 
 
 @dataclass(frozen=True)
 class PageFacts:
-    """`user_unit` is how many points one unit of the page's coordinates has; `missing` tells that content is not there."""
+    """Facts about a page. `user_unit` is the number of points per unit of its coordinates; `missing` means that
+    content is missing."""
 
     user_unit: float = 1.0
     missing: bool = False
@@ -37,7 +38,7 @@ UNKNOWN = PageFacts()
 
 
 def page_facts(path: Path, page_number: int) -> PageFacts:
-    """What is known of a page, counted from 1."""
+    """Returns the facts about a page, counted from 1."""
     status = path.stat()
     if status.st_size > MAX_FILE_BYTES:
         return UNKNOWN
@@ -47,7 +48,7 @@ def page_facts(path: Path, page_number: int) -> PageFacts:
 
 @lru_cache(maxsize=2)
 def _facts_of_file(path: Path, _version: tuple[int, int]) -> tuple[PageFacts, ...]:
-    """The facts of all pages; with another size or time the file is another one."""
+    """Returns the facts about all pages. The size and time of the file are part of the cache key."""
     content = path.read_bytes()
     if b"/Encrypt" in content:
         return ()
@@ -59,7 +60,7 @@ def _facts_of_file(path: Path, _version: tuple[int, int]) -> tuple[PageFacts, ..
 
 
 class _Objects:
-    """The objects of a file: their dictionaries by number, and where their streams begin."""
+    """The objects of a file: their dictionaries by number, and the offsets of their streams."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
@@ -73,7 +74,7 @@ class _Objects:
             self._unpack(number)
 
     def pages(self) -> list[bytes]:
-        """The dictionaries of the pages in their order, with what they inherit behind their own entries."""
+        """Returns the dictionaries of the pages in order, each followed by the entries that it inherits."""
         roots = [found for text in (self._content, *self._cross_references()) for found in ROOT.findall(text)]
         if not roots:
             return []
@@ -87,7 +88,7 @@ class _Objects:
         return PageFacts(user_unit if low <= user_unit <= high else 1.0, self._lacks_something(page))
 
     def _add(self, number: int, start: int) -> None:
-        """Take in an object; the last one of a number counts, as in a file with later changes."""
+        """Adds an object. The last object of a number counts, as in files with incremental updates."""
         end = DICTIONARY_END.search(self._content, start, start + MAX_DICTIONARY_BYTES)
         if end is None:
             return
@@ -100,7 +101,7 @@ class _Objects:
         return [text for text in self._dictionaries.values() if CROSS_REFERENCE.search(text)]
 
     def _unpack(self, number: int) -> None:
-        """Take in the objects of a compressed object stream that are not plain in the file."""
+        """Adds the objects of a compressed object stream that are not plain objects of the file."""
         text, data = self._dictionaries[number], self._stream(number)
         count, first = COUNT.search(text), FIRST.search(text)
         if data is None or count is None or first is None:
@@ -112,7 +113,7 @@ class _Objects:
             self._dictionaries.setdefault(one, data[start + places[index] : start + places[index + 1]])
 
     def _stream(self, number: int) -> bytes | None:
-        """The bytes of a stream, None if its filter is not the usual one or it is cut short."""
+        """Returns the bytes of a stream; None if its filter is not supported or its data is damaged."""
         start = self._streams.get(number)
         if start is None:
             return None
@@ -139,7 +140,7 @@ class _Objects:
             yield from self._leaves(int(kid), rest, depth + 1)
 
     def _lacks_something(self, page: bytes) -> bool:
-        """Whether the page's content, or an image or a form that this draws, is not in the file."""
+        """Whether the content of the page, or an image or form that it draws, is missing in the file."""
         drawn: set[bytes] = set()
         contents = CONTENTS.search(page)
         for number in REFERENCE.findall(contents[0]) if contents else []:
@@ -149,7 +150,7 @@ class _Objects:
         return self._draws_what_is_missing(page, drawn, 0)
 
     def _draws_what_is_missing(self, owner: bytes, drawn: set[bytes], depth: int) -> bool:
-        """The same for what a page or a form draws under these names."""
+        """Whether an image or form that a page or form draws by these names is missing."""
         known = dict(NAMED.findall(self._named_objects(owner)))
         for name in drawn & known.keys():
             number = int(known[name])
@@ -163,7 +164,7 @@ class _Objects:
         return False
 
     def _named_objects(self, page: bytes) -> bytes:
-        """The text in which the names of a page's images and forms stand."""
+        """Returns the dictionary text that contains the names of the images and forms of a page."""
         resources = RESOURCES.search(page)
         text = self._dictionaries.get(int(resources[1]), b"") if resources else page
         named = XOBJECTS.search(text)

@@ -1,7 +1,7 @@
-"""What a displayed page shows, with and without its text: which characters make a mark on it, and which are hidden.
+"""Compares a displayed page with and without its text: finds the characters that are visible and those that are hidden.
 
-A character counts as text of the page only where drawing it changes what is seen. So layers that are switched off, text
-under a white box or an image, in the paper's colour, without opacity or beyond the crop box do not count.
+A character counts as text of the page only if drawing it changes pixels. Text does not count if it is on a layer that
+is switched off, under a white box or an image, in the colour of the paper, without opacity, or beyond the crop box.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,42 +21,44 @@ from notaflow_pipeline.ocr.input.text_layer.characters import Character, are_dou
 
 LOOK_DPI = 100
 MAX_LOOK_SIDE = 2200
-"""Pixels; a larger page is looked at more coarsely. A letter page is drawn in 18 ms."""
+"""Maximum side of the drawing in pixels; a larger page is drawn at a lower resolution. A letter page is drawn in 18
+ms."""
 
 MIN_CHANGE = 8
-"""Of 255: how much a character changes a pixel that it marks."""
+"""Minimum change (of 255) of a pixel that a character marks."""
 
 MIN_CONTRAST = 12
-"""Of 255: how far a mark differs from what surrounds it. A watermark in a tenth of black has 25."""
+"""Minimum difference (of 255) between a mark and its surroundings. A watermark in a tenth of black has 25."""
 
 MIN_LIGHTER = 75
-"""The same for a mark that is lighter: white on the grey paper of a scan is not meant to be seen."""
+"""Minimum difference of a mark that is lighter: white on the grey paper of a scan is hidden text."""
 
 BLOCK_WIDTH, BLOCK_HEIGHT = 48, 12
-"""Pixels: what surrounds a mark is the median of a block of this size, low enough for the heading of a table and wide enough
-that letters fill less than half of it."""
+"""Size in pixels of the block whose median counts as the surroundings of a mark. It is low enough for the heading of
+a table, and so wide that letters fill less than half of it."""
 
 MAX_OVERLAPPING = 16
-"""Text objects over others that are looked at one by one. On a page with more nothing is legible anyway."""
+"""Maximum number of overlapping text objects that are checked one by one. A page with more is not legible."""
 
 OVERLAP = 0.25
-"""Of the smaller one of two characters; neighbours that are kerned overlap by less."""
+"""Minimum overlap as a share of the smaller of two characters; kerned neighbours overlap by less."""
 
 MAX_COMPARISONS = 200_000
 
 BESIDE = 3
-"""Pixels: marks so near to a character's box are its own."""
+"""Distance in pixels up to which marks belong to the box of a character."""
 
 MIN_UNKNOWN_MARKS = 200
 MAX_UNKNOWN_SHARE = 0.3
-"""Pixels, and their share of all marks of text: with more that no character explains, the layer is not what is seen."""
+"""Marks in pixels, and as a share of all marks of text. If more are in no character's box, the layer differs from
+the visible text."""
 
 Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class PageLook:
-    """A page as it is seen and the same page without its text, in `scale` pixels a point."""
+    """A page drawn with and without its text, at `scale` pixels per point."""
 
     shown: Pixels
     bare: Pixels
@@ -64,9 +66,9 @@ class PageLook:
 
 
 def look_at(page: pypdfium2.PdfPage, user_unit: float = 1.0) -> PageLook:
-    """Draw a page twice, coarsely; `user_unit` is how many points one unit has.
+    """Draws a page twice at a low resolution. `user_unit` is the number of points per unit.
 
-    Raises `pypdfium2.PdfiumError` if PDFium cannot.
+    Raises `pypdfium2.PdfiumError` if PDFium cannot draw it.
     """
     width, height = page.get_size()
     scale = min(user_unit * LOOK_DPI / POINTS_PER_INCH, MAX_LOOK_SIDE / max(width, height, 1e-6))
@@ -95,7 +97,7 @@ def drawn_bitmap(
 
 @contextmanager
 def without_text(page: pypdfium2.PdfPage) -> Iterator[None]:
-    """A page whose text is not drawn meanwhile; what annotations say still is."""
+    """Makes the text of a page invisible in drawings; text of annotations stays visible."""
     modes = []
     for thing in page.get_objects(filter=[raw.FPDF_PAGEOBJ_TEXT]):
         modes.append((thing, raw.FPDFTextObj_GetTextRenderMode(thing)))
@@ -110,7 +112,7 @@ def without_text(page: pypdfium2.PdfPage) -> Iterator[None]:
 def visible(
     page: pypdfium2.PdfPage, look: PageLook, characters: Sequence[Character], things: Sequence[Any]
 ) -> list[bool]:
-    """Of each character whether it can be seen."""
+    """Returns for each character whether it is visible."""
     seen = _by_words(characters, _counts(_marks(look.shown, look.bare), characters, look.scale))
     shown = [one for one, marked in zip(characters, seen, strict=True) if marked]
     suspects = _overlapping(list(without_doubles(shown)))
@@ -129,7 +131,8 @@ def visible(
 
 
 def is_accounted_for(look: PageLook, characters: Sequence[Character]) -> bool:
-    """Whether the marks of a page's text are where these characters are said to be; fonts may be wrong about it."""
+    """Whether the marks of the text lie in the boxes of these characters; the boxes may be wrong because of faulty
+    fonts."""
     marks = _marks(look.shown, look.bare)
     total = int(marks.sum())
     for one in characters:
@@ -143,7 +146,7 @@ def is_accounted_for(look: PageLook, characters: Sequence[Character]) -> bool:
 
 
 def _marks(shown: Pixels, bare: Pixels) -> NDArray[np.bool_]:
-    """Where text is what is seen: darker than what surrounds it, or clearly lighter."""
+    """Returns the mask of the pixels that text makes darker than their surroundings, or clearly lighter."""
     around = _local_grey(bare).astype(np.int16)
     one, other = shown.astype(np.int16), bare.astype(np.int16)
     darker = (other - one > MIN_CHANGE) & (around - one > MIN_CONTRAST)
@@ -153,7 +156,7 @@ def _marks(shown: Pixels, bare: Pixels) -> NDArray[np.bool_]:
 
 
 def _counts(marks: NDArray[np.bool_], characters: Sequence[Character], scale: float) -> list[bool]:
-    """Of each character whether there is a mark in its box."""
+    """Returns for each character whether there is a mark in its box."""
     height, width = marks.shape
     sums = np.zeros((height + 1, width + 1), dtype=np.int32)
     sums[1:, 1:] = marks.cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32)
@@ -166,7 +169,7 @@ def _counts(marks: NDArray[np.bool_], characters: Sequence[Character], scale: fl
 
 
 def _local_grey(pixels: Pixels) -> Pixels:
-    """The median of the block that each pixel lies in."""
+    """Returns the median of the block that contains each pixel."""
     height, width = pixels.shape
     padded = np.pad(pixels, ((0, -height % BLOCK_HEIGHT), (0, -width % BLOCK_WIDTH)), mode="edge")
     rows, columns = padded.shape[0] // BLOCK_HEIGHT, padded.shape[1] // BLOCK_WIDTH
@@ -177,7 +180,7 @@ def _local_grey(pixels: Pixels) -> Pixels:
 
 
 def _by_words(characters: Sequence[Character], seen: Sequence[bool]) -> list[bool]:
-    """The same for whole words: one of which less than half can be seen is hidden."""
+    """Returns the visibility of whole words: a word is hidden if less than half of it is visible."""
     starts = [number for number, one in enumerate(characters) if number == 0 or one.follows]
     found: list[bool] = []
     for start, end in pairwise([*starts, len(characters)]):
@@ -187,7 +190,8 @@ def _by_words(characters: Sequence[Character], seen: Sequence[bool]) -> list[boo
 
 
 def _overlapping(characters: Sequence[Character]) -> list[int]:
-    """Numbers of the text objects that have a character over a different one of another object."""
+    """Returns the numbers of the text objects with a character that lies over a different character of another
+    object."""
     cells: dict[tuple[int, int], list[Character]] = {}
     for one in characters:
         size = 12.0
@@ -207,7 +211,7 @@ def _overlapping(characters: Sequence[Character]) -> list[int]:
 
 
 def _conflict(one: Character, other: Character) -> bool:
-    """Whether two characters of different objects stand over each other and are not the same one drawn twice."""
+    """Whether two characters of different objects overlap and are not the same character drawn twice."""
     if one.thing == other.thing or _overlap(one, other) <= OVERLAP:
         return False
     return not are_doubles(one, other)

@@ -1,4 +1,4 @@
-"""One page of a PDF: its text layer where that accounts for the page, and images of what it does not account for."""
+"""Loads a page of a PDF: its text layer if that accounts for the page, and images of the rest."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -28,15 +28,16 @@ from notaflow_pipeline.ocr.input.text_layer.page_layer import (
 from notaflow_pipeline.ocr.limits import Limits
 
 COARSE_DPI = 150
-"""At which a page is tried again that took too long or killed its worker: half the usual, a quarter of the pixels."""
+"""Resolution at which a page is retried after it took too long or ended its worker: half the usual, a quarter of the
+pixels."""
 
 
 UPRIGHT = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
-"""By the direction of the text. Pillow turns counter-clockwise."""
+"""Operations by the direction of the text. Pillow rotates counter-clockwise."""
 
 
 def load_pdf_page(path: Path, page_number: int, dpi: int, limits: Limits, *, coarse: bool) -> LoadedPage:
-    """One page of a PDF, see `rendering.load_page`."""
+    """Loads a page of a PDF, see `page_loading.load_page`."""
     facts = page_facts(path, page_number)
     with _opened(path, page_number) as (document, number):
         page = _with_annotations_as_content(document, _page(document, number, path), number)
@@ -54,7 +55,7 @@ def load_pdf_page(path: Path, page_number: int, dpi: int, limits: Limits, *, coa
 
 
 def draw_pdf_page(path: Path, page_number: int, dpi: int, limits: Limits) -> Image.Image:
-    """A page as it is seen, whatever text layer it has."""
+    """Returns the drawn page, whatever its text layer."""
     with _opened(path, page_number) as (document, number):
         page = _page(document, number, path)
         return PageDrawing(page, dpi, limits, page_facts(path, page_number).user_unit).whole()
@@ -62,7 +63,7 @@ def draw_pdf_page(path: Path, page_number: int, dpi: int, limits: Limits) -> Ima
 
 @contextmanager
 def _opened(path: Path, page_number: int) -> Iterator[tuple[pypdfium2.PdfDocument, int]]:
-    """The document that a page is in, which may be attached to the file's own, and its number there."""
+    """Yields the document that contains a page, which may be attached to the file, and the number of the page there."""
     with opened_pdf(path) as whole, ExitStack() as stack:
         try:
             found = stack.enter_context(document_of_page(whole, page_number))
@@ -83,7 +84,7 @@ def _loaded(drawing: PageDrawing, content: PageContent) -> LoadedPage:
 
 
 def _region(drawing: PageDrawing, box: tuple[float, float, float, float], angle: int) -> Region:
-    """A part of the page, upright if it is so when the typed text is."""
+    """Returns a part of the page, rotated like the typed text."""
     image = drawing.part(box)
     if turn := UPRIGHT.get(angle):
         image = image.transpose(turn)
@@ -91,8 +92,8 @@ def _region(drawing: PageDrawing, box: tuple[float, float, float, float], angle:
 
 
 def _page(document: pypdfium2.PdfDocument, page_number: int, path: Path) -> pypdfium2.PdfPage:
-    """A page, if need be from the repaired document: PDFium gives up on page trees that are too deep."""
-    document.init_forms()  # so that filled-in fields are drawn; this PDFium is built without a script engine
+    """Returns a page, if necessary from the repaired document: PDFium does not open pages of very deep page trees."""
+    document.init_forms()  # makes PDFium draw filled-in fields; this PDFium is built without a script engine
     try:
         return _with_a_size(document, page_number)
     except pypdfium2.PdfiumError as error:
@@ -104,7 +105,8 @@ def _page(document: pypdfium2.PdfDocument, page_number: int, path: Path) -> pypd
 
 
 def _with_a_size(document: pypdfium2.PdfDocument, page_number: int) -> pypdfium2.PdfPage:
-    """A page, the whole of it if its crop box lies off the page: PDFium then shows nothing of it."""
+    """Returns a page. If its crop box lies outside of it, the crop box is replaced, because PDFium would show
+    nothing."""
     page = document[page_number - 1]
     if min(page.get_size()) > 0:
         return page
@@ -116,7 +118,7 @@ def _with_a_size(document: pypdfium2.PdfDocument, page_number: int) -> pypdfium2
 def _with_annotations_as_content(
     document: pypdfium2.PdfDocument, page: pypdfium2.PdfPage, page_number: int
 ) -> pypdfium2.PdfPage:
-    """The page with the text of its fields, notes and stamps made part of its text layer, if it has any."""
+    """Returns the page with the text of its fields, notes and stamps added to its text layer, if there is any."""
     if not annotation_kinds(page) & TEXT_ANNOTATIONS:
         return page
     if raw.FPDFPage_Flatten(page, raw.FLAT_NORMALDISPLAY) != raw.FLATTEN_SUCCESS:
@@ -128,7 +130,7 @@ def _with_annotations_as_content(
 
 
 def _content(page: pypdfium2.PdfPage, user_unit: float) -> PageContent | None:
-    """What the text layer says; where PDFium cannot tell, only the drawn page does."""
+    """Returns the content of a page; only the drawn page counts if PDFium cannot extract the text."""
     with suppress(pypdfium2.PdfiumError):
         return page_content(page, user_unit)
     return UNTRUSTED

@@ -1,4 +1,4 @@
-"""Where a place of a PDF page is on the page as it is displayed, in points from its upper left corner."""
+"""Converts positions on a PDF page to the displayed page, in points from its upper left corner."""
 
 import ctypes
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from pypdfium2 import raw
 
 @dataclass(frozen=True)
 class Affine:
-    """Turns a page's own coordinates into displayed points."""
+    """Affine transformation from page coordinates to displayed points."""
 
     a: float
     b: float
@@ -19,17 +19,17 @@ class Affine:
     f: float
 
     def point(self, x: float, y: float) -> tuple[float, float]:
-        """Where a point of the page is displayed."""
+        """Returns the displayed position of a point of the page."""
         return self.a * x + self.c * y + self.e, self.b * x + self.d * y + self.f
 
     def box(self, left: float, bottom: float, right: float, top: float) -> tuple[float, float, float, float]:
-        """A box of the page as it is displayed: left, top, right, bottom."""
+        """Returns the displayed position of a box of the page: left, top, right, bottom."""
         (x1, y1), (x2, y2) = self.point(left, bottom), self.point(right, top)
         return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
 
 
 def display_affine(page: pypdfium2.PdfPage) -> Affine:
-    """How PDFium places this page's coordinates on the displayed page, its rotation and crop box included."""
+    """Returns the transformation with which PDFium displays the page, including its rotation and crop box."""
     width, height = page.get_size()
     fine = 1e6 / max(width, height, 1e-6)
     device_width, device_height = round(width * fine), round(height * fine)
@@ -45,7 +45,10 @@ def display_affine(page: pypdfium2.PdfPage) -> Affine:
 
 
 def bounds_on_page(thing: pypdfium2.PdfObject) -> tuple[float, float, float, float]:
-    """The box of an object in the page's own coordinates: left, bottom, right, top. PDFium gives a form's own ones."""
+    """Returns the box of an object in page coordinates: left, bottom, right, top.
+
+    PDFium returns the coordinates of the form that contains the object.
+    """
     box = thing.get_bounds()
     form = thing.container
     while form is not None:

@@ -1,7 +1,7 @@
-"""The characters of a PDF page's text layer, with their places on the page as it is displayed.
+"""The characters of the text layer of a PDF page, with their positions on the displayed page.
 
-PDFium gives them in the order of the page's content stream and in the page's own coordinates. Here each one gets its
-place in displayed points: x to the right, y downward, from the upper left corner of what a viewer shows.
+PDFium returns characters in the order of the content stream and in page coordinates. This module converts the positions
+to displayed points: x to the right, y downward, from the upper left corner of the displayed page.
 """
 
 import ctypes
@@ -16,21 +16,24 @@ from pypdfium2 import raw
 from notaflow_pipeline.ocr.input.pdf.places import Affine, display_affine
 
 MAX_CHARACTERS = 200_000
-"""A page with more is drawn and read by OCR. 25,000 characters fill a page in print of 4.5 points."""
+"""Maximum number of characters of a text layer. A page with more is drawn and recognised. 25,000 characters fill a
+page in print of 4.5 points."""
 
 DOUBLE_SHIFT = 0.1
-"""Of the print height: the same glyph drawn again within this distance is bold or shadowed print, not a second letter."""
+"""Maximum distance, as a share of the print height, of a glyph that is drawn twice. It is bold or shadowed print,
+not a second letter."""
 
 DOUBLE_CELL = 8.0
-"""Points: doubles are looked for in squares of this side, which is more than a tenth of any print."""
+"""Side in points of the squares in which doubles are searched; it is more than a tenth of any print height."""
 
 AXIS_DEGREES = 10
-"""Text that leans by less than this from an axis is taken as parallel to it."""
+"""Maximum angle in degrees at which text counts as parallel to an axis."""
 
 SURROGATES = range(0xD800, 0xE000)
 
 SYMBOLS = range(0xF020, 0xF100)
-"""Codes of the fonts Symbol and Wingdings: alone they are bullets, boxes and arrows, in a word nobody knows."""
+"""Codes of the fonts Symbol and Wingdings. Alone they are bullets, boxes and arrows; inside a word they are unknown
+characters."""
 
 KNOWN_SYMBOLS = {0xF0B7: "•", 0xF0A7: "▪", 0xF0D8: "➢", 0xF0FC: "✓", 0xF06F: "□", 0xF0A8: "□", 0xF02D: "-"}
 
@@ -44,18 +47,17 @@ ADOBE_VARIANTS = {
     0xF726: "&",
     0xF7A2: "¢",
 }
-"""Old-style figures and small capitals in the private codes that Adobe's glyph list gives them."""
+"""Old-style figures and small capitals in the private codes of Adobe's glyph list."""
 
 
 @dataclass(frozen=True)
 class Character:
     """One printed character.
 
-    The box is that of its ink, `x` and `y` are the start of its baseline, `size` is the height of its print; all in
-    displayed points. `angle` is the direction of its text in degrees, clockwise on the displayed page. `follows` is what
-    PDFium puts between it and the character before it in the content stream: nothing, a space or a line break.
-    `unmapped` tells that nobody knows which character it is; `thing` numbers its text object from 0, `index` its place
-    in the content.
+    The box is that of the ink, `x` and `y` are the start of the baseline, `size` is the print height; all in displayed
+    points. `angle` is the direction of the text in degrees, clockwise on the displayed page. `follows` is the separator
+    that PDFium puts before the character: nothing, a space or a line break. `unmapped` means that the character is
+    unknown. `thing` is the number of the text object, from 0; `index` is the position in the content.
     """
 
     text: str = field(repr=False)  # personal data: not for tracebacks and logs
@@ -74,9 +76,10 @@ class Character:
 
 
 def characters_of(page: pypdfium2.PdfPage) -> tuple[list[Character], list[object]] | None:
-    """The printed characters in the order of the content, and the text objects that they belong to.
+    """Returns the printed characters in content order, and the text objects that contain them.
 
-    None if there are more than `MAX_CHARACTERS`. Raises `pypdfium2.PdfiumError` if PDFium cannot extract the text.
+    Returns None if there are more than `MAX_CHARACTERS`. Raises `pypdfium2.PdfiumError` if PDFium cannot extract the
+    text.
     """
     text_page = page.get_textpage()
     count = text_page.count_chars()
@@ -87,7 +90,7 @@ def characters_of(page: pypdfium2.PdfPage) -> tuple[list[Character], list[object
 
 
 class _TextObjects:
-    """The text objects of a page: their numbers, directions and print heights, each asked for once."""
+    """The text objects of a page: their numbers, directions and print heights, each read once."""
 
     def __init__(self, affine: Affine) -> None:
         self.affine = affine
@@ -95,7 +98,7 @@ class _TextObjects:
         self._known: dict[int, tuple[int, int, float]] = {}
 
     def known(self, text_page: pypdfium2.PdfTextPage, index: int) -> tuple[int, int, float]:
-        """Number, angle and print height of the object that a character belongs to."""
+        """Returns number, angle and print height of the object that contains a character."""
         thing = raw.FPDFText_GetTextObject(text_page, index)
         address = ctypes.cast(thing, ctypes.c_void_p).value or 0
         if address not in self._known:
@@ -128,7 +131,9 @@ def _characters(text_page: pypdfium2.PdfTextPage, count: int, objects: _TextObje
     follows = "\n"
     for index in range(count):
         code = raw.FPDFText_GetUnicode(text_page, index)
-        broken = raw.FPDFText_IsHyphen(text_page, index) == 1  # at the end of a line: PDFium gives it the code 2
+        broken = (
+            raw.FPDFText_IsHyphen(text_page, index) == 1
+        )  # a hyphen at the end of a line, which PDFium reports with the code 2
         code = ord("-") if broken else code
         text = _text(code)
         if text.isspace() or raw.FPDFText_IsGenerated(text_page, index) == 1:
@@ -164,20 +169,21 @@ def _text(code: int) -> str:
 
 
 def is_private(code: int) -> bool:
-    """Whether a code says nothing about which character is meant."""
+    """Whether a code does not identify a character."""
     private = 0xE000 <= code <= 0xF8FF or code >= 0xF0000
     return private or code in SURROGATES or code == 0xFFFD or (code < 0x20 and code not in (0x09, 0x0A, 0x0D))
 
 
 def are_doubles(one: Character, other: Character) -> bool:
-    """Whether these are one glyph that was drawn twice. Of one object both may be parts of a ligature."""
+    """Whether two characters are one glyph that was drawn twice. Two characters of one object may be parts of a
+    ligature."""
     reach = max(DOUBLE_SHIFT * one.size, 0.1)
     near = abs(other.x - one.x) <= reach and abs(other.y - one.y) <= reach
     return near and one.text == other.text and one.thing != other.thing
 
 
 def without_doubles(characters: Sequence[Character]) -> Iterator[Character]:
-    """Leave out glyphs that are drawn a second time at nearly the same place, and number the others anew."""
+    """Yields the characters without glyphs that are drawn a second time at almost the same place, numbered again."""
     seen: dict[tuple[int, int], list[Character]] = {}
     dropped, kept = "", -1
     for one in characters:

@@ -1,4 +1,4 @@
-"""Columns of prose, which are read one after the other, told from the cells of a table or a form, which are read by rows."""
+"""Finds columns of prose, which are read one after the other; the cells of tables and forms are read by rows."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -7,16 +7,19 @@ from notaflow_pipeline.ocr.input.text_layer.line_pieces import GUTTER, Piece, Ro
 
 MIN_COLUMN_LINES = 3
 MIN_WORDS_OF_PROSE = 3.0
-"""Columns with more words of letters a line are prose; others are cells of a table, and are read row by row."""
+"""Mean number of words of letters per line above which columns are prose. Other columns are cells of a table and are
+read by rows."""
 
 LEADER = "....."
 
 MIN_RUNNING_LINES = 0.25
-"""Of the lines of prose: so many begin in the midst of a sentence, with a small letter. The lines of a form do not."""
+"""Minimum share of the lines of prose that begin in the middle of a sentence, with a small letter. Lines of a form
+do not."""
 
 
 def blocks_of(pieces: Sequence[Piece]) -> Iterator[list[Row]]:
-    """Groups of rows, one after the other: above a band of columns, each column, below it."""
+    """Yields groups of rows in reading order: the rows above a band of columns, each column, the rows below the
+    band."""
     rows = rows_of(pieces)
     band = _column_band(rows)
     if band is None:
@@ -32,7 +35,8 @@ def blocks_of(pieces: Sequence[Piece]) -> Iterator[list[Row]]:
 
 
 def _column_band(rows: Sequence[Row]) -> tuple[int, int, float] | None:
-    """The longest band of rows with prose on both sides of a gutter: first row, row after the last, middle of the gutter."""
+    """Returns the longest band of rows with prose on both sides of a gutter: first row, row after the last, middle
+    of the gutter."""
     tried: list[_Band] = []
     for start, row in enumerate(rows):
         for one, other in pairwise(row):
@@ -46,7 +50,7 @@ _Band = tuple[int, int, float]
 
 
 def _band_from(rows: Sequence[Row], start: int, low: float, high: float) -> _Band:
-    """How far up and down the white between two pieces of a row reaches."""
+    """Returns how far up and down the gap between two pieces of a row extends."""
     end, first = start, start
     for step, numbers in ((1, range(start, len(rows))), (-1, range(start - 1, -1, -1))):
         for number in numbers:
@@ -69,7 +73,7 @@ def _parts_prose(rows: Sequence[Row], band: _Band) -> bool:
 
 
 def _free(row: Row, low: float, high: float) -> tuple[float, float] | None:
-    """What remains of a gutter beside a row, None if nothing that could be one."""
+    """Returns the part of a gutter that is free in a row; None if it is too narrow for a gutter."""
     for piece in row:
         middle = (low + high) / 2
         if piece.right <= middle:
@@ -97,5 +101,5 @@ def _is_prose(pieces: Sequence[Piece]) -> bool:
 
 
 def _has_leader(piece: Piece) -> bool:
-    """Whether dots lead from an entry of a list to its number: such a line belongs to nothing beside it."""
+    """Whether dots connect an entry of a list with its number. Such a line does not belong to the text beside it."""
     return LEADER in "".join(one.one.text for one in piece.placed)

@@ -1,6 +1,7 @@
-"""An earlier OCR of a page, and the lines of its image by which it is judged.
+"""Selects the lines of a page image by which an earlier OCR is judged.
 
-Those with figures come first, wherever they stand: an amount or a lot that is wrong does more harm than a word.
+Lines with figures are selected first, wherever they are, because a wrong amount or lot number does more harm than a
+wrong word.
 """
 
 from collections.abc import Sequence
@@ -11,18 +12,19 @@ from notaflow_pipeline.ocr.input.loaded_page import EarlierOcr
 from notaflow_pipeline.ocr.input.text_layer.layer_order import LayerLine
 
 STRIP_SHARE = 0.2
-"""Of a page's height: how much of it is read to compare it with an earlier OCR."""
+"""Share of the page height that is recognised to compare it with an earlier OCR."""
 
 MIN_STRIP_LINES = 5
 
 BESIDE = 1.0
-"""Heights of a line: so much beside its ends belongs to it."""
+"""Width, in line heights, of the area beside the ends of a line that belongs to it."""
 
 Size = tuple[float, float]
 
 
 def earlier_ocr(image: Image.Image, lines: Sequence[LayerLine], page_size: Size) -> EarlierOcr:
-    """An earlier OCR's lines (in displayed points) with some of them cut out of the page's image and put together."""
+    """Returns the lines of an earlier OCR (in displayed points) with a strip of some of them, cut out of the page
+    image."""
     chosen = sorted(_chosen(lines, STRIP_SHARE * page_size[1]), key=lambda line: line.top)
     scale = image.width / page_size[0]
     cut = [(line, _pixel_box(_band_of(line, lines, page_size[1]), scale, image)) for line in chosen]
@@ -37,7 +39,7 @@ def earlier_ocr(image: Image.Image, lines: Sequence[LayerLine], page_size: Size)
 
 
 def _chosen(lines: Sequence[LayerLine], height: float) -> list[LayerLine]:
-    """The lines with most figures, up to a height; longer ones first among equals."""
+    """Returns the lines with most figures, up to a total height; among equal lines the longer ones first."""
     chosen: list[LayerLine] = []
     for line in sorted(lines, key=_figures, reverse=True):
         height -= line.bottom - line.top
@@ -52,7 +54,7 @@ def _figures(line: LayerLine) -> tuple[int, int]:
 
 
 def _band_of(line: LayerLine, lines: Sequence[LayerLine], page_height: float) -> tuple[float, float, float, float]:
-    """A line up to the middle of the white between it and the next ones above and below."""
+    """Returns the box of a line, extended to the middle of the gaps to the next lines above and below."""
     left, right = _ends(line)
     beside = [other for other in lines if _ends(other)[0] < right and _ends(other)[1] > left]
     middle, reach = (line.top + line.bottom) / 2, BESIDE * (line.bottom - line.top)
@@ -73,6 +75,6 @@ def _pixel_box(box: tuple[float, float, float, float], scale: float, image: Imag
 
 
 def _paper(image: Image.Image) -> int:
-    """The page's most frequent grey."""
+    """Returns the most frequent grey of the page."""
     counts = image.reduce(8).histogram()
     return counts.index(max(counts))

@@ -1,4 +1,4 @@
-"""The order of a text layer: from characters with places to words, lines and columns as a person reads them."""
+"""Orders a text layer: builds words, lines and columns in reading order from characters with positions."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -12,12 +12,12 @@ from notaflow_pipeline.ocr.input.text_layer.line_pieces import Piece, Placed, Ro
 COLUMN_GAP = "   "
 
 BULLET = "•"
-"""What a character that nobody knows becomes, where the layer is believed: it begins a line."""
+"""Text of an unknown character in a trusted layer: such characters begin a line."""
 
 
 @dataclass(frozen=True)
 class LayerWord:
-    """A word of the layer; its box in displayed points, y downward, and the numbers of its text objects."""
+    """A word of the layer, its box in displayed points (y downward), and the numbers of its text objects."""
 
     text: str = field(repr=False)  # personal data: not for tracebacks and logs
     left: float
@@ -32,8 +32,8 @@ class LayerWord:
 class LayerLine:
     """Words of one line from left to right.
 
-    `distance` is the white between it and the line before, in line heights; `angle` its direction in degrees, and `place`
-    where it stands across that, see `place_across`.
+    `distance` is the gap to the previous line, in line heights. `angle` is the direction in degrees, and `place` the
+    position across that direction, see `place_across`.
     """
 
     words: tuple[LayerWord, ...]
@@ -64,7 +64,7 @@ class LayerLine:
 
 
 def ordered_lines(characters: Sequence[Character]) -> list[LayerLine]:
-    """The lines of a page in reading order; text in other directions than most of the page's comes last."""
+    """Returns the lines of a page in reading order; text in other directions than the main one comes last."""
     by_angle: dict[int, list[Character]] = {}
     for one in characters:
         by_angle.setdefault(one.angle, []).append(one)
@@ -77,7 +77,7 @@ def ordered_lines(characters: Sequence[Character]) -> list[LayerLine]:
 
 
 def main_angle(lines: Sequence[LayerLine]) -> int:
-    """The direction of most words, in degrees; 0 without any."""
+    """Returns the direction of most words in degrees; 0 without any words."""
     counts: dict[int, int] = {}
     for line in lines:
         counts[line.angle] = counts.get(line.angle, 0) + len(line.words)
@@ -85,12 +85,12 @@ def main_angle(lines: Sequence[LayerLine]) -> int:
 
 
 def place_across(x: float, y: float, angle: int) -> float:
-    """How far down a place is for somebody who reads in this direction."""
+    """Returns the vertical position of a point, relative to text in this direction."""
     return y * math.cos(math.radians(angle)) - x * math.sin(math.radians(angle))
 
 
 def text_of_lines(lines: Sequence[LayerLine]) -> str:
-    """Lines below each other, with a blank line where the gap between two is a whole line or more."""
+    """Returns lines separated by line breaks, with a blank line where the gap is a whole line or more."""
     parts = []
     for number, line in enumerate(lines):
         if number:
@@ -113,7 +113,7 @@ def _lines(rows: Sequence[Row], angle: int) -> Iterator[LayerLine]:
 
 
 def _distance(before: Row | None, row: Row) -> float:
-    """The white between two rows in heights of their print; a row that stands higher up begins a new column."""
+    """Returns the gap between two rows in print heights; infinity if the second row begins a new column."""
     if before is None:
         return math.inf
     top, bottom = min(one.top for one in _all(row)), max(one.bottom for one in _all(before))

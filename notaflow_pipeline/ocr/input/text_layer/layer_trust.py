@@ -1,6 +1,7 @@
 """Decides whether the words of a text layer can be trusted: fonts without Unicode, foreign encodings, an earlier OCR.
 
-Judged by the words alone; visibility is decided in `page_layer`, agreement with the image in `recognition.layered_page`.
+The decision uses the words only. Visibility is decided in `page_layer`, agreement with the image in
+`recognition.layered_page`.
 """
 
 import re
@@ -10,25 +11,26 @@ from notaflow_pipeline.ocr.input.text_layer.characters import UNKNOWN
 from notaflow_pipeline.ocr.input.text_layer.layer_order import LayerLine
 
 PLAUSIBLE_SHARE = 0.7
-"""Of a real page's words, more than this look like words or numbers; 0.95 and more do in typed French and English."""
+"""Minimum share of plausible words of a trusted page; typed French and English has 0.95 and more."""
 
 PLAUSIBLE_PRIOR_SHARE = 0.9
-"""The same for the invisible text of an earlier OCR, which ours should beat unless it is good."""
+"""Minimum share for the invisible text of an earlier OCR; with less, a new recognition is usually better."""
 
 FUNCTION_WORD_SHARE = 0.2
-"""An earlier OCR is believed only where so many of its words are the little ones that every sentence is full of.
+"""Minimum share of function words in an earlier OCR.
 
-In French and English prose they are two to three of five words, and an OCR that errs in one letter of five keeps half
-of them. Tables have few, and are read again.
+French and English prose has 40 to 60 % of them, and an OCR with one wrong letter in five keeps half of them. Tables
+have few, and are recognised again.
 """
 
 MIN_PRIOR_CHARACTERS = 200
-"""An earlier OCR that found less may have missed the most of a page, and reading it again takes little."""
+"""Minimum number of characters of an earlier OCR. One with fewer may have missed most of a page, and recognition is
+then quick."""
 
 FOREIGN_SHARE = 0.02
-"""Of a page's words: with more that hold letters no French or English word has, its accents are in a foreign encoding.
+"""Share of words with letters that no French or English word has; with more, the accents are in a foreign encoding.
 
-One French word in eight has an accent, so a wrong encoding shows in many; names with foreign letters are rarer.
+One French word in eight has an accent, so a wrong encoding affects many words; names with foreign letters are rarer.
 """
 
 MIN_FOREIGN_WORDS = 2
@@ -36,17 +38,17 @@ MIN_FOREIGN_WORDS = 2
 LETTERS_THAT_TELL = 20
 
 MIN_VOWELS = 0.25
-"""Two of five letters are vowels in French and English; with codes that are shifted by 29, as is common, one of seven."""
+"""Minimum share of vowels. French and English have 40 %; codes that are shifted by 29, a common fault, give 14 %."""
 
 
 def is_trusted(lines: Sequence[LayerLine]) -> bool:
-    """Whether visible text is to be taken as it is: every character known, and words that look like words."""
+    """Whether visible text is used as it is: every character is known, and the words are plausible."""
     words = [word.text for line in lines for word in line.words]
     return not has_unknown_characters(lines) and plausible_share(words) >= PLAUSIBLE_SHARE and not is_foreign(words)
 
 
 def is_good_prior_ocr(lines: Sequence[LayerLine]) -> bool:
-    """Whether the text of an earlier OCR is worth a comparison with its image."""
+    """Whether the text of an earlier OCR is good enough to be compared with its image."""
     words = [word.text for line in lines for word in line.words]
     letters = [word.lower() for word in words if word.isalpha()]
     function_words = sum(word in FUNCTION_WORDS for word in letters)
@@ -60,7 +62,7 @@ def is_good_prior_ocr(lines: Sequence[LayerLine]) -> bool:
 
 
 def has_unknown_characters(lines: Sequence[LayerLine]) -> bool:
-    """Whether there are characters without Unicode that are neither symbols nor bullets, alone at a line's beginning."""
+    """Whether there are characters without Unicode other than symbols and bullets alone at the beginning of a line."""
     for line in lines:
         for place, word in enumerate(line.words):
             bullet = len(word.text) == 1 and (word.text != UNKNOWN or (place == 0 and len(line.words) > 1))
@@ -76,10 +78,10 @@ def is_foreign(words: Sequence[str]) -> bool:
 
 
 def plausible_share(words: Sequence[str]) -> float:
-    """The share of `words` that could be words or numbers, from 0 to 1.
+    """Returns the share of `words` that may be words or numbers, from 0 to 1.
 
-    A font whose codes are shifted, or an OCR that saw nothing but dots, gives words without vowels, or with signs and
-    digits in their midst. One or two letters prove little and count as half a word; signs alone count as nothing.
+    A font whose codes are shifted, or an OCR of dots, gives words without vowels or with signs and digits inside them.
+    Words of one or two letters are weak evidence and count as half a word; signs alone count as nothing.
     """
     letters = [letter for word in words for letter in word if letter.isalpha()]
     vowels = sum(VOWEL.match(letter) is not None for letter in letters)

@@ -1,7 +1,7 @@
-"""Pieces of lines: characters on one baseline, in the direction in which they run, cut where the white is wide.
+"""Pieces of lines: characters on one baseline, in the direction of the text, split at wide gaps.
 
-A content stream may hold letters with accents after those without, and the cells of a row far from each other. So a line is
-what stands at one height, whatever the order in which it was drawn.
+A content stream may contain accented letters after all others, and the cells of a row far from each other. So a line
+consists of the characters at one height, in whatever order they were drawn.
 """
 
 import math
@@ -14,20 +14,22 @@ from itertools import pairwise
 from notaflow_pipeline.ocr.input.text_layer.characters import Character
 
 SAME_LINE = 0.4
-"""Of the print height: what differs less in height stands on one line. Superscripts are raised by a third."""
+"""Maximum difference in height of characters on one line, as a share of the print height. Superscripts are raised by
+a third."""
 
 NEW_WORD = 0.18
-"""Of the print height: a wider gap between two characters that do not follow each other in the content is a space."""
+"""Gap, as a share of the print height, above which two characters that are not consecutive in the content are
+separated by a space."""
 
 TORN_WORD = 1.0
-"""A gap of so many print heights parts words that the content does not part."""
+"""Gap in print heights above which a space separates characters that are consecutive in the content."""
 
 WIDE_GAP = 1.5
-"""A gap of so many line heights between two words of a line is one between columns, and stays visible."""
+"""Gap in line heights above which two words are in different columns; such a gap is kept in the text."""
 
 GUTTER = 0.8
-"""Of the print height: how wide the white between two columns is at least, and a gap between two texts of a line that do
-not follow each other in the content."""
+"""Minimum gap between two columns, as a share of the print height, and between two texts of a line that are not
+consecutive in the content."""
 
 
 @dataclass(frozen=True)
@@ -45,34 +47,34 @@ class Placed:
 
 @dataclass(frozen=True)
 class Piece:
-    """Characters that follow each other on one line without a wide gap."""
+    """Consecutive characters of one line without a wide gap."""
 
     placed: list[Placed]
 
     @cached_property
     def words(self) -> int:
-        """How many words with letters it has; the figures of an index are no prose."""
+        """Number of words of letters; the figures of an index are not prose."""
         starts = [self.placed[0], *(one for before, one in pairwise(self.placed) if is_parted(before, one))]
         return sum(one.one.text.isalpha() for one in starts)
 
     @property
     def left(self) -> float:
-        """Where it begins along its line."""
+        """Start of the piece along its line."""
         return self.placed[0].left
 
     @property
     def right(self) -> float:
-        """Where it ends along its line."""
+        """End of the piece along its line."""
         return self.placed[-1].right
 
     @cached_property
     def y(self) -> float:
-        """The height of its baseline, downward."""
+        """Position of the baseline across the line, downward."""
         return statistics.median(one.y for one in self.placed)
 
     @cached_property
     def size(self) -> float:
-        """The height of its print."""
+        """Print height."""
         return statistics.median(one.one.size for one in self.placed)
 
 
@@ -89,7 +91,7 @@ def _placed(one: Character, angle: int) -> Placed:
 
 
 def pieces_of(characters: Sequence[Character], angle: int) -> Iterator[Piece]:
-    """Lines of the whole page, each cut at its wide gaps."""
+    """Yields the pieces of all lines of the page, split at wide gaps."""
     for line in _on_one_baseline([_placed(one, angle) for one in characters]):
         piece = [line[0]]
         for before, one in pairwise(line):
@@ -103,7 +105,7 @@ def pieces_of(characters: Sequence[Character], angle: int) -> Iterator[Piece]:
 
 
 def _on_one_baseline(placed: list[Placed]) -> Iterator[list[Placed]]:
-    """Runs of the content stream joined to lines, each sorted from left to right."""
+    """Yields lines joined from runs of the content stream, each sorted from left to right."""
     runs: list[list[Placed]] = []
     for one in placed:
         last = runs[-1][-1] if runs else None
@@ -135,7 +137,7 @@ def _size(run: list[Placed]) -> float:
 
 
 def is_parted(before: Placed, one: Placed) -> bool:
-    """Whether a word ends between two neighbours of a line."""
+    """Whether a word ends between two neighbouring characters of a line."""
     gap, size = one.left - before.right, max(before.one.size, one.one.size)
     if one.one.index == before.one.index + 1:
         return bool(one.one.follows) or gap > TORN_WORD * size
@@ -143,7 +145,7 @@ def is_parted(before: Placed, one: Placed) -> bool:
 
 
 def rows_of(pieces: Sequence[Piece]) -> list[Row]:
-    """Pieces by their heights, each row from left to right."""
+    """Returns rows of pieces at the same height, each from left to right."""
     rows: list[Row] = []
     for piece in sorted(pieces, key=lambda piece: piece.y):
         if rows and piece.y - rows[-1][0].y <= SAME_LINE * min(piece.size, rows[-1][0].size):

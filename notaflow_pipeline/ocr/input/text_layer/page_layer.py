@@ -1,7 +1,7 @@
-"""The text layer of a PDF page, and which part of the page it accounts for.
+"""The text layer of a PDF page, and the part of the page that it accounts for.
 
-Some of a layer's words can be seen; they are the page's text if they are words at all. Others are hidden: those that lie
-over ink may be what an earlier OCR has read there, those that do not are no text of the page. And some ink has no words.
+Visible words are the text of the page if they are plausible. Hidden words over ink may be the result of an earlier OCR;
+other hidden words are not text of the page. Some ink has no words.
 """
 
 from collections.abc import Sequence
@@ -19,41 +19,42 @@ from notaflow_pipeline.ocr.input.text_layer.layer_trust import is_good_prior_ocr
 from notaflow_pipeline.ocr.input.text_layer.unread_ink import Box, Ink, covered_share, ink_of, unread_regions
 
 SCAN_COVER = 0.5
-"""A page of which images cover as much as this is a scan, as far as nothing else is known."""
+"""Share of a page under images above which it counts as a scan."""
 
 CONTRAST = 40
-"""Of 255: what differs less from a typed page's paper is decoration."""
+"""Minimum difference (of 255) between ink and paper of a typed page; less is decoration."""
 
 SCAN_CONTRAST = 16
-"""The same for a scan, whose ink may be faint."""
+"""Minimum difference for a scan, whose ink may be faint."""
 
 MIN_RANGE = 8
-"""Of 255: a scan whose darkest and lightest pixels differ by less shows nothing."""
+"""Minimum difference (of 255) between the darkest and the lightest pixel of a scan; one with less is blank."""
 
 MIN_COVERED = 0.6
-"""Of a scan's ink: an earlier OCR whose words cover less is not the page's text; a picture may be the rest."""
+"""Minimum share of the ink of a scan that the words of an earlier OCR cover; the rest may be a picture."""
 
 MAX_REGIONS = 6
-"""Parts of a page that are read one by one; a page with more is read as a whole."""
+"""Maximum number of regions that are recognised one by one; a page with more is recognised as a whole."""
 
 MIN_WORD_MARGIN = 3
-"""Pixels at 100 dpi: ink so near to a word of the layer belongs to it."""
+"""Distance in pixels at 100 dpi up to which ink belongs to a word of the layer."""
 
 MARGIN_BESIDE, MARGIN_ABOVE = 1.0, 0.4
-"""The same in heights of the word: the places of an earlier OCR's words are not exact, least of all their ends."""
+"""The same distance in word heights: the positions of the words of an earlier OCR are inexact, most of all their
+ends."""
 
 TEXT_ANNOTATIONS = frozenset({raw.FPDF_ANNOT_WIDGET, raw.FPDF_ANNOT_FREETEXT, raw.FPDF_ANNOT_STAMP})
-"""Annotations that may show words: fields of a form, typed notes, stamps."""
+"""Annotations that may show words: form fields, typed notes, stamps."""
 
 
 @dataclass(frozen=True)
 class PageContent:
-    """What is on a page.
+    """Content of a page.
 
-    `lines` are the words that can be seen, in reading order; `earlier` those of an earlier OCR of the page's image that
-    may be good; `unread` the parts of the page (in displayed points) with ink that neither accounts for, `whole` tells
-    that this is the page as a whole. `trusted` is false for visible text that is not what it seems: then only a drawing
-    of the page with its text tells what it says. `blank` tells that nothing at all can be seen.
+    `lines` are the visible words in reading order; `earlier` those of an earlier OCR of the page image that may be
+    good. `unread` are the parts of the page (in displayed points) with ink that neither accounts for; `whole` means
+    that this is the whole page. `trusted` is False if the visible text is wrong, so that only a drawing of the page
+    with its text can be recognised. `blank` means that nothing is visible.
     """
 
     lines: tuple[LayerLine, ...] = ()
@@ -68,7 +69,10 @@ UNTRUSTED = PageContent(whole=True, trusted=False)
 
 
 def page_content(page: pypdfium2.PdfPage, user_unit: float = 1.0) -> PageContent | None:
-    """What is on a page, None if it has no text layer. Raises `pypdfium2.PdfiumError` if PDFium cannot tell."""
+    """Returns the content of a page; None if it has no text layer.
+
+    Raises `pypdfium2.PdfiumError` if PDFium cannot extract the text.
+    """
     found = characters_of(page)
     if found is None:
         return UNTRUSTED
@@ -105,7 +109,7 @@ def _content(
 
 
 def image_cover(page: pypdfium2.PdfPage) -> float:
-    """The share of a page under images, from 0 to 1."""
+    """Returns the share of a page under images, from 0 to 1."""
     left, bottom, right, top = page.get_bbox()
     page_area = (right - left) * (top - bottom)
     covered = 0.0
@@ -118,7 +122,7 @@ def image_cover(page: pypdfium2.PdfPage) -> float:
 
 
 def annotation_kinds(page: pypdfium2.PdfPage) -> set[int]:
-    """The kinds of annotation on a page: stamps, notes, fields of a form, links."""
+    """Returns the kinds of annotations on a page: stamps, notes, form fields, links."""
     kinds = set()
     for index in range(raw.FPDFPage_GetAnnotCount(page)):
         annotation = raw.FPDFPage_GetAnnot(page, index)
@@ -145,7 +149,7 @@ def _boxes(lines: Sequence[LayerLine], scale: float) -> list[Box]:
 
 
 def _holds_a_word(region: Box, words: Sequence[Box]) -> bool:
-    """Whether the middle of a word lies in a region, which then cannot be read by itself."""
+    """Whether the middle of a word lies in a region. Such a region cannot be recognised alone."""
     left, top, right, bottom = region
     return any(left < (one[0] + one[2]) / 2 < right and top < (one[1] + one[3]) / 2 < bottom for one in words)
 

@@ -1,7 +1,7 @@
-"""Where on a page there is ink that no word of its text layer accounts for and that may be text.
+"""Finds ink on a page that may be text and that no word of the text layer accounts for.
 
-Rules, frames and filled areas are no text: whatever runs straight for longer than a letter is wide is left out. The rest
-is gathered in regions, each to be read by OCR.
+Rules, frames and filled areas are not text: straight runs longer than the width of a letter are ignored. The other ink
+is grouped into regions that are recognised.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,38 +13,39 @@ from numpy.typing import NDArray
 from notaflow_pipeline.ocr.input.pdf.page_pixels import Pixels
 
 LONG_RUN = 40
-"""Pixels at 100 dpi (10 mm): a straight run of ink of this length is a rule or an area, not a letter."""
+"""Length of a straight run of ink, in pixels at 100 dpi (10 mm), above which it is a rule or an area, not a letter."""
 
 CELL = 8
-"""Pixels: ink is counted in squares of this side (2 mm)."""
+"""Side in pixels of the squares in which ink is counted (2 mm)."""
 
 MIN_CELL_INK = 3
-"""Pixels of ink that a square with a part of a letter has at least."""
+"""Minimum number of ink pixels in a square that contains a part of a letter."""
 
 GROUP = 2
-"""Squares a side that are taken together when ink is gathered in regions, which takes a quarter of the time."""
+"""Number of squares along a side that are grouped before regions are formed, which takes a quarter of the time."""
 
 REACH = 3
-"""Groups of squares: ink that is nearer than so many to other ink belongs to one region (12 mm: the next paragraph)."""
+"""Distance in groups of squares up to which ink belongs to one region (12 mm: the next paragraph)."""
 
 MIN_WIDTH, MIN_HEIGHT = 12, 6
-"""Pixels: a smaller region is a bullet, a dash or a dotted line."""
+"""Minimum size of a region in pixels; a smaller one is a bullet, a dash or a dotted line."""
 
 MIN_TALL_ROWS, MIN_TALL_CELLS = 4, 2
-"""Rows of pixels with ink in a square, and squares of a region that have so many: dashes and drawn underscores have fewer."""
+"""Minimum number of rows with ink in a tall square, and of tall squares in a region; dashes and drawn underscores
+have fewer."""
 
 MIN_INK = 30
-"""Pixels of ink in a region that can be a word."""
+"""Minimum number of ink pixels in a region that can be a word."""
 
 PAPER_BLOCK = 24
 
 Box = tuple[int, int, int, int]
-"""Left, top, right, bottom; pixels."""
+"""Left, top, right, bottom, in pixels."""
 
 
 @dataclass(frozen=True)
 class Ink:
-    """Which squares of a page have ink that may be text, and in which it is as high as a letter; by row and column."""
+    """The squares of a page with ink that may be text, and those with ink as high as a letter, by row and column."""
 
     cells: NDArray[np.bool_]
     tall: NDArray[np.bool_]
@@ -52,7 +53,7 @@ class Ink:
 
 
 def ink_of(pixels: Pixels, contrast: int) -> Ink:
-    """The ink of a page that differs from its paper by at least `contrast` of 255."""
+    """Returns the ink of a page: the pixels that differ from the paper by at least `contrast` of 255."""
     ink = np.abs(pixels.astype(np.int16) - _paper(pixels).astype(np.int16)) >= contrast
     ink &= ~(_long_runs(ink) | _long_runs(ink.T).T)
     squares = _squares(ink)
@@ -62,7 +63,7 @@ def ink_of(pixels: Pixels, contrast: int) -> Ink:
 
 
 def unread_regions(ink: Ink, covered: Iterable[Box] = ()) -> list[Box]:
-    """Boxes around the ink outside of `covered`, those that lie near each other joined."""
+    """Returns boxes around the ink outside of `covered`; boxes that are near each other are joined."""
     cells = ink.cells & ~_covered_cells(ink, covered)
     rows, columns = cells.shape
     padded = np.pad(cells, ((0, rows % GROUP), (0, columns % GROUP)))
@@ -72,13 +73,14 @@ def unread_regions(ink: Ink, covered: Iterable[Box] = ()) -> list[Box]:
 
 
 def covered_share(ink: Ink, covered: Sequence[Box]) -> float:
-    """The share of the ink's squares that lie in the boxes; 0 without any ink."""
+    """Returns the share of the squares with ink that lie in the boxes; 0 without any ink."""
     total = int(ink.cells.sum())
     return float((ink.cells & _covered_cells(ink, covered)).sum()) / total if total else 0.0
 
 
 def _paper(pixels: Pixels) -> Pixels:
-    """The lighter of the usual greys around each pixel; inside of a dark area the area's own grey."""
+    """Returns the paper grey around each pixel (the upper quartile of a block); in a dark area it is the grey of the
+    area."""
     height, width = pixels.shape
     padded = np.pad(pixels, ((0, -height % PAPER_BLOCK), (0, -width % PAPER_BLOCK)), mode="edge")
     rows, columns = padded.shape[0] // PAPER_BLOCK, padded.shape[1] // PAPER_BLOCK
@@ -88,7 +90,7 @@ def _paper(pixels: Pixels) -> Pixels:
 
 
 def _long_runs(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Pixels that lie in a horizontal run of at least `LONG_RUN`."""
+    """Returns the mask of the pixels in a horizontal run of at least `LONG_RUN` pixels."""
     height, width = ink.shape
     if width < LONG_RUN:
         return np.zeros_like(ink)
@@ -102,7 +104,7 @@ def _long_runs(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _squares(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The pixels by row of squares, row in the square, column of squares and column in the square."""
+    """Returns the pixels indexed by row of squares, row in the square, column of squares and column in the square."""
     height, width = ink.shape
     padded = np.pad(ink, ((0, -height % CELL), (0, -width % CELL)))
     return padded.reshape(padded.shape[0] // CELL, CELL, -1, CELL)
@@ -116,7 +118,7 @@ def _covered_cells(ink: Ink, covered: Iterable[Box]) -> NDArray[np.bool_]:
 
 
 def _groups(cells: NDArray[np.bool_]) -> list[Box]:
-    """Boxes (in groups) around the squares that are connected over gaps of less than `REACH`."""
+    """Returns boxes (in groups) around the squares that are connected over gaps of less than `REACH`."""
     left = {(int(row), int(column)) for row, column in zip(*np.nonzero(cells), strict=True)}
     around = [(dy, dx) for dy in range(-REACH, REACH + 1) for dx in range(-REACH, REACH + 1)]
     boxes = []
@@ -140,7 +142,7 @@ def _pixel_box(box: Box) -> Box:
 
 
 def _joined(boxes: Sequence[Box]) -> list[Box]:
-    """Boxes that overlap made one."""
+    """Returns the boxes with overlapping ones joined."""
     joined: list[Box] = []
     for box in boxes:
         now = box
