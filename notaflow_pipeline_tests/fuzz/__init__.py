@@ -1,1 +1,1 @@
-"""Damaged documents by the thousand: `python -m notaflow_pipeline_tests.fuzz --seconds 60`."""
+"""Fuzzing with damaged documents: `python -m notaflow_pipeline_tests.fuzz --seconds 60`."""

@@ -1,7 +1,7 @@
-"""The fuzzer itself: damage samples, let the product's confined workers open and render them, say what became of each.
+"""Damages sample documents, opens and renders them in the product's sandboxed workers, and reports the outcomes.
 
-Recognition is left out (a null engine), for it sees nothing but pixels. Worth looking at, and kept in a folder with its seed:
-a document at which a worker dies, errs in an unforeseen way, or takes longer than its time.
+A null engine replaces recognition, because recognition gets only pixels. A document is kept in a folder with its seed
+if a worker dies, fails in an unexpected way, or exceeds its time.
 """
 
 import argparse
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from notaflow_pipeline.ocr.document import DocumentText
 
 LIMITS = Limits(pages=20, page_pixels=40_000_000, page_seconds=10, document_seconds=60, worker_bytes=1024**3)
-"""As the product's, but less of each: what is out of bounds shows sooner."""
+"""Lower limits than the product's, so that excesses show sooner."""
 
 SUSPICIOUS = {FailureKind.CRASHED, FailureKind.TIMEOUT, FailureKind.ENGINE, FailureKind.OUT_OF_MEMORY}
 
 
 def seeds(folder: Path, corpus: Path | None) -> list[bytes]:
-    """Return sound documents of every format, and odd ones of the corpus where it is."""
+    """Returns intact documents of every format, and unusual ones of the corpus if it is present."""
     paths = [one for one in SAMPLES.iterdir() if one.suffix != ".json"]
     page = made.page_image()
     paths += [
@@ -57,12 +57,12 @@ def seeds(folder: Path, corpus: Path | None) -> list[bytes]:
 
 
 def kinds(future: "Future[DocumentText]") -> Iterator[tuple[str, str]]:
-    """Yield what became of a document, and of its pages that could not be read: a kind and a sentence each."""
+    """Yields the outcomes of a document and of its pages that could not be read: a kind and a sentence each."""
     try:
         text = future.result()
     except DocumentFailure as failure:
         yield str(failure.kind), failure.sentence
-    except Exception as unforeseen:  # noqa: BLE001 - whatever it is, it is a finding
+    except Exception as unforeseen:  # noqa: BLE001 - any other exception is a finding
         yield f"UNFORESEEN {type(unforeseen).__name__}", str(unforeseen)
     else:
         yield "read", ""
@@ -72,22 +72,22 @@ def kinds(future: "Future[DocumentText]") -> Iterator[tuple[str, str]]:
 
 
 def is_suspicious(kind: str) -> bool:
-    """Whether an outcome is to be looked at."""
+    """Whether an outcome must be inspected."""
     return kind.startswith("UNFORESEEN") or kind.removeprefix("page: ") in set(SUSPICIOUS)
 
 
 def fuzz(
     seconds: float, *, seed: int, corpus: Path | None, crashers: Path, workers: int = 2, most: int | None = None
 ) -> Counter[str]:
-    """Damage and read documents for so long (or so many); return what became of them, and keep what is suspicious.
+    """Damages and reads documents, returns the number of each outcome, and keeps suspicious documents.
 
     Args:
-        seconds: after which no further document is begun.
-        seed: the same gives the same documents.
-        corpus: more samples, or None.
-        crashers: a folder for documents with a suspicious outcome.
-        workers: confined processes that read.
-        most: documents at most, or None.
+        seconds: the time after which no further document is started.
+        seed: the same seed produces the same documents.
+        corpus: a folder with more samples, or None.
+        crashers: the folder for documents with a suspicious outcome.
+        workers: the number of worker processes.
+        most: the maximum number of documents, or None.
     """
     chance, outcomes = random.Random(seed), Counter[str]()
     deadline = time.monotonic() + seconds
@@ -119,7 +119,7 @@ def _judge(future: "Future[DocumentText]", path: Path, crashers: Path, outcomes:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Fuzz, print a table, and return 1 if something ended in a way that nobody foresaw."""
+    """Runs the fuzzer, prints a table, and returns 1 if an outcome was unexpected."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))

@@ -1,14 +1,14 @@
-"""How a document is damaged so that a parser's odd corners are met: bits, numbers, pieces, and PDF's own words."""
+"""Damages documents to reach rare cases in parsers: changes bits, numbers, pieces, and keywords of PDF."""
 
 import random
 import re
 from collections.abc import Callable, Sequence
 
 LONGEST_BYTES = 400_000
-"""A larger sample costs time for no other corner."""
+"""Maximum size of a sample; a larger one takes time and reaches no other case."""
 
 TELLING = [b"0", b"-1", b"1e9", b"65535", b"4294967295", b"2147483648", b"99999999999999999999", b"0.0000001", b"-0"]
-"""Numbers at which parsers err."""
+"""Numbers at which parsers often fail."""
 
 WORDS = [
     b"/Kids", b"/Count", b"/Parent", b"/Length", b"/Filter", b"/FlateDecode", b"/DCTDecode", b"/JBIG2Decode",
@@ -19,7 +19,7 @@ WORDS = [
 
 
 def mutate(samples: Sequence[bytes], chance: random.Random) -> bytes:
-    """Return one of the samples, damaged one to six times."""
+    """Returns one of the samples, damaged one to six times."""
     content = bytearray(chance.choice(samples)[:LONGEST_BYTES])
     for _ in range(chance.randint(1, 6)):
         if content:
@@ -35,7 +35,7 @@ def _flip_bits(content: bytearray, chance: random.Random) -> None:
 
 
 def _set_extreme(content: bytearray, chance: random.Random) -> None:
-    """A binary number of 1, 2 or 4 bytes becomes the smallest, the largest, or nearly so."""
+    """Replaces a binary number of 1, 2 or 4 bytes with the smallest, the largest, or nearly one of them."""
     size = chance.choice([1, 2, 4])
     at = chance.randrange(len(content))
     content[at : at + size] = chance.choice([0, 1, 2 ** (8 * size - 1), 2 ** (8 * size) - 1]).to_bytes(
@@ -44,7 +44,7 @@ def _set_extreme(content: bytearray, chance: random.Random) -> None:
 
 
 def _set_number(content: bytearray, chance: random.Random) -> None:
-    """A number that is written out, as all of a PDF's structure is."""
+    """Replaces a number in digits, the form of numbers in the structure of a PDF."""
     found = list(re.finditer(rb"(?<=[\s/\[])\d{1,9}(?=[\s/\]>])", bytes(content[:50_000])))
     if found:
         one = chance.choice(found)
@@ -59,7 +59,7 @@ def _swap_word(content: bytearray, chance: random.Random) -> None:
 
 
 def _point_elsewhere(content: bytearray, chance: random.Random) -> None:
-    """A reference that leads to another object, itself perhaps."""
+    """Replaces a reference with one to another object, or to the object itself."""
     found = list(re.finditer(rb"\d+ 0 R", bytes(content)))
     if found:
         one = chance.choice(found)

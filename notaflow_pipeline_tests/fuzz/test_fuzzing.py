@@ -1,4 +1,4 @@
-"""The fuzzer, briefly and with a fixed seed: every damaged document ends as text or as a failure that has a name."""
+"""Tests of the fuzzer with a fixed seed: every damaged document ends as text or as a named failure."""
 
 from pathlib import Path
 

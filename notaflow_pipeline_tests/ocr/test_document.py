@@ -1,4 +1,4 @@
-"""The stored form of a document's text."""
+"""Tests of the stored text of a document."""
 
 import pytest
 

@@ -1,1 +1,1 @@
-"""Attacks and what became of them: `make security`."""
+"""Security tests and their report: `make security`."""

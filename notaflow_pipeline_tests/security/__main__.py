@@ -1,4 +1,4 @@
-"""Run every test that attacks the product, and print a table: what was tried, how often, and what happened."""
+"""Runs all security tests and prints a table of the attacks, their number and their results."""
 
 import sys
 from collections import defaultdict
@@ -30,7 +30,7 @@ ATTACKS: dict[str, list[str]] = {
 
 
 class Table:
-    """Collects what became of each test function, its parameters together."""
+    """Collects the outcomes of each test function, with all its parameters together."""
 
     def __init__(self) -> None:
         self.outcomes: dict[tuple[str, str], list[str]] = defaultdict(list)
@@ -56,7 +56,7 @@ class Table:
 
 
 def main() -> int:
-    """Run the attacks; return pytest's exit code."""
+    """Runs the tests and returns the exit code of pytest."""
     table = Table()
     files = [str(TESTS / file) for files in ATTACKS.values() for file in files]
     code = pytest.main(["-q", "--no-header", "-p", "no:cacheprovider", *files, *sys.argv[1:]], plugins=[table])

@@ -1,4 +1,5 @@
-"""SQL, markup and control characters in every text of a row: stored and shown as they are, and nothing is executed."""
+"""Tests of SQL, markup and control characters in all texts of a row: they are stored and shown unchanged, never
+executed."""
 
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def test_every_text_of_a_row_stays_a_text(connection: Connection) -> None:
 
 
 def test_no_statement_of_the_product_is_put_together_from_values() -> None:
-    """Texts that hold SQL keywords are not formatted; psycopg's `sql` composes identifiers and literals."""
+    """Texts with SQL keywords are not formatted; psycopg's `sql` composes identifiers and literals."""
     package = Path(__file__).parents[2] / "notaflow_pipeline"
     for path in package.rglob("*.py"):
         for number, line in enumerate(path.read_text().splitlines(), start=1):

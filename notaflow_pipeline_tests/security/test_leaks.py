@@ -1,4 +1,4 @@
-"""A document's text stands in `file_content` and nowhere else, and a secret nowhere at all."""
+"""The text of a document is stored in `file_content` only, and secrets are stored nowhere."""
 
 import os
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ LOGIN = f"test_leaks_{os.getpid()}"
 
 
 def with_password(connection: Connection, url: str) -> str:
-    """The same database as a login with a password, which the server may ask for or not."""
+    """Returns the URL of the database for a login with a password, which the server may or may not request."""
     login = sql.Identifier(LOGIN)
     connection.execute(sql.SQL("CREATE ROLE {} SUPERUSER LOGIN PASSWORD {}").format(login, sql.Literal(PASSWORD)))
     parts = conninfo_to_dict(make_conninfo(url, user=LOGIN, password=PASSWORD))
@@ -39,7 +39,7 @@ def with_password(connection: Connection, url: str) -> str:
 
 
 def everything_in(url: str, *, but: tuple[str, str]) -> Iterator[tuple[str, str]]:
-    """Every value of every table and view of the database as text, with where it stands; one column is left out."""
+    """Yields every value of every table and view of the database as text, with its place; one column is left out."""
     with psycopg.connect(url, autocommit=True) as connection:
         columns = connection.execute(
             "SELECT table_schema, table_name, column_name FROM information_schema.columns "
@@ -56,7 +56,7 @@ def everything_in(url: str, *, but: tuple[str, str]) -> Iterator[tuple[str, str]
 
 
 def files_in(folder: Path, *, but: Path) -> Iterator[tuple[str, str]]:
-    """Every file that was left behind, the documents themselves excepted."""
+    """Yields all remaining files except the documents."""
     for path in folder.rglob("*"):
         if path.is_file() and but not in path.parents:
             yield str(path.relative_to(folder)), path.read_bytes().decode("latin-1")
@@ -74,7 +74,8 @@ COMMANDS = (
 
 
 def command_line(*arguments: str) -> BaseException | None:
-    """Run a command of `notaflow` here, and print the error with which it ends, as `main` does."""
+    """Runs a command of `notaflow` in this process, and prints and returns the error with which it ends, as `main`
+    does."""
     try:
         app([*arguments], standalone_mode=False)
     except (*EXPECTED_ERRORS, SystemExit, typer.Exit) as error:
@@ -121,7 +122,7 @@ def test_texts_and_secrets_stand_nowhere(
             kept += [("event", dg.serialize_value(entry)) for entry in instance.all_logs(run.run_id)]
     assert len(kept) > 20
     read = [text for (text,) in connection.execute("SELECT file_content FROM extraction_queue") if text]
-    assert any(TEXTS[0] in text for text in read), "it has to be read for this to show anything"
+    assert any(TEXTS[0] in text for text in read), "the documents must be read, otherwise this test shows nothing"
     refused = connection.execute("SELECT failure_kind FROM ocr_attempt WHERE outcome = 'failed'").fetchall()
     assert ("refused_by_database",) in refused
 

@@ -1,4 +1,4 @@
-"""Annotations of a typed page: their words are text of the page, and none sends it to OCR."""
+"""Tests of annotations on a typed page: their words are text of the page, and no annotation causes OCR of the page."""
 
 from pathlib import Path
 

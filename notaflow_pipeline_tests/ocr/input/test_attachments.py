@@ -1,4 +1,4 @@
-"""Files attached to a PDF are read as its further pages, or named."""
+"""Tests of files attached to a PDF: they are read as further pages, or named as not read."""
 
 from pathlib import Path
 

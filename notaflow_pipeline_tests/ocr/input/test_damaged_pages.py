@@ -1,4 +1,4 @@
-"""Pages of a PDF of which something is missing say so, and whole ones do not."""
+"""Tests of damaged PDF pages: pages with missing content are marked as damaged, intact pages are not."""
 
 import io
 import zlib
@@ -28,7 +28,7 @@ def encoded(image: Image.Image, filter_name: str) -> bytes:
 
 
 def fax(share: float, *, end_mark: bool = True) -> str:
-    """The page as group 4, as far as its first share, with or without the mark at its end."""
+    """Returns the first share of the page in group 4 coding, with or without the end mark."""
     file = io.BytesIO()
     image = IMAGE.point(lambda value: 255 * (value > 150)).convert("1")
     image.save(file, format="TIFF", compression="group4", strip_size=10**6)
@@ -56,7 +56,7 @@ def test_page_with_a_cut_fax_is_damaged(tmp_path: Path, share: float, end_mark: 
 
 
 def scan(path: Path, filter_name: str, share: float) -> Path:
-    """A page with one image of which only the first share of its bytes is there."""
+    """Writes a page with one image that has only the first share of its bytes."""
     content = encoded(IMAGE, filter_name)
     text = content[: round(share * len(content))].hex() + ">"
     picture = (
@@ -101,7 +101,7 @@ def test_entry_that_nothing_draws_is_not_missed(tmp_path: Path) -> None:
 
 
 def test_objects_in_a_compressed_stream_are_found(tmp_path: Path) -> None:
-    """A page, its resources and its unit of length in an object stream, its image missing."""
+    """The page, its resources and its unit of length are in an object stream; its image is missing."""
     inside = [
         "<</Type/Catalog/Pages 2 0 R>>",
         "<</Type/Pages/Kids[3 0 R]/Count 1>>",

@@ -1,4 +1,4 @@
-"""The lines of a page by which an earlier OCR is judged: those with figures, wherever they stand."""
+"""Tests of the lines by which an earlier OCR is judged: lines with figures, wherever they are."""
 
 from PIL import Image, ImageDraw
 

@@ -1,4 +1,4 @@
-"""Scans taken out of a PDF: the same as the page that would be drawn, whichever way they lie, or not taken at all."""
+"""Tests of scans extracted from a PDF: they equal the drawn page in every orientation, or are not extracted."""
 
 from itertools import product
 from pathlib import Path
@@ -19,7 +19,7 @@ UPRIGHT = "200 0 0 200 0 0"
 
 
 def picture() -> Image.Image:
-    """A dark corner at the top left, and a grey bar that tells left from right and top from bottom."""
+    """Returns an image with a dark corner at the top left and a grey bar, which is different in every orientation."""
     image = Image.new("L", (400, 400), 255)
     draw = ImageDraw.Draw(image)
     draw.rectangle((0, 0, 99, 99), fill=0)

@@ -1,4 +1,4 @@
-"""Words that nobody sees are no text of the page."""
+"""Tests of hidden words: they are not text of the page."""
 
 from pathlib import Path
 

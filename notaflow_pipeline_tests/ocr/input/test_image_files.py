@@ -1,4 +1,4 @@
-"""Image files of less usual kinds: deep greys, copies of a page in a TIFF, bytes before the first one."""
+"""Tests of unusual image files: more than eight bits per pixel, reduced copies in a TIFF, bytes before the image."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ NEW_SUBFILE_TYPE, OLD_SUBFILE_TYPE = 254, 255
 
 
 def sixteen_bits(white: int) -> Image.Image:
-    """Half black, half white, where white is less than sixteen bits have."""
+    """Returns an image, half black and half white, whose white is less than the maximum of sixteen bits."""
     values = np.zeros((10, 20), dtype=np.uint16)
     values[:, 10:] = white
     return Image.fromarray(values)
@@ -39,7 +39,7 @@ def test_white_of_any_depth_is_white(tmp_path: Path, white: int, document_format
 @pytest.mark.parametrize(("brightest", "white"), [(14, 238), (63, 255), (200, 200)])
 def test_colours_of_which_few_bits_are_used_are_stretched(brightest: int, white: int) -> None:
     image = Image.new("RGB", (4, 4))
-    image.tag_v2 = {258: (16, 16, 16)}  # type: ignore[attr-defined]  # what Pillow's TIFF images have
+    image.tag_v2 = {258: (16, 16, 16)}  # type: ignore[attr-defined]  # TIFF images of Pillow have this attribute
     assert full_range(Image.new("L", (4, 4), brightest), image).getpixel((0, 0)) == white
 
 
@@ -51,7 +51,7 @@ def test_colours_of_eight_bits_stay(tmp_path: Path) -> None:
 
 
 def tagged(path: Path, frames: list[tuple[tuple[int, int], dict[int, int]]]) -> Path:
-    """A TIFF of frames of these sizes, with these tags."""
+    """Writes a TIFF with frames of these sizes and tags."""
     files = []
     for number, (size, tags) in enumerate(frames):
         info = ImageFileDirectory_v2()

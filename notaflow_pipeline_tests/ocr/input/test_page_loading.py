@@ -1,4 +1,4 @@
-"""Rendering: every page comes out grey, upright, dark on white, and no larger than allowed."""
+"""Tests of page loading: every page is grey, upright, dark on white, and not larger than allowed."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from notaflow_pipeline_tests.ocr.samples import page_image, plain_pdf, scanned_p
 from notaflow_pipeline_tests.testing.noise import noise_image
 
 BLACK_SQUARE_TOP_LEFT = "0 692 100 100 re f"
-"""On a page of 612 x 792 points, whose origin is the lower left corner."""
+"""A square on a page of 612 x 792 points, whose origin is the lower left corner."""
 
 
 def dark(image: Image.Image, x: float, y: float) -> bool:
@@ -66,7 +66,7 @@ def test_orientation_tag_turns_the_page_upright(tmp_path: Path, document_format:
     lying = Image.new("L", (200, 100), "white")
     lying.paste(0, (0, 0, 40, 40))  # top left as stored
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned 90 degrees clockwise
+    exif[0x0112] = 6  # rotate by 90 degrees clockwise
     lying.save(tmp_path / "a", format=document_format.value, exif=exif)
     page = render_page(tmp_path / "a", document_format, 1)
     assert page.size == (100, 200)

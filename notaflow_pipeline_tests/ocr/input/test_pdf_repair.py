@@ -1,4 +1,4 @@
-"""Damaged PDFs: whatever pages are left are read, and the text says that there were more."""
+"""Tests of damaged PDFs: the pages that are left are read, and the text says that pages are missing."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Opening: what is told from the bytes alone, and that nothing but a `DocumentFailure` comes of bad ones."""
+"""Tests of probing: formats are detected from the bytes alone, and bad bytes raise nothing but `DocumentFailure`."""
 
 import struct
 import zlib
@@ -133,7 +133,7 @@ def test_extra_pictures_of_a_photograph_are_no_pages(tmp_path: Path) -> None:
 
 
 def opens_or_fails_properly(path: Path, content: bytes) -> None:
-    """Whatever the bytes are, they are a document with pages, each of which loads or fails by name, or no document."""
+    """Any bytes are either no document, or one whose pages load or fail with a named failure."""
     path.write_bytes(content)
     limits = Limits(pages=20, page_pixels=1_000_000)
     with suppress(DocumentFailure):

@@ -1,4 +1,4 @@
-"""The order of a text layer: lines, columns and directions as a person reads them, whatever the content stream's order."""
+"""Tests of the reading order of a text layer: lines, columns and directions, for any order of the content stream."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Rules and underlining are told from letters, and are gone with their soft edges; what is written stays."""
+"""Tests of ruling lines: rules and underlines are removed with their soft edges, and letters stay."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ HEIGHT = 20.0
 
 
 def page_with(lines: list[tuple[int, int, int]], width: int = 4) -> Image.Image:
-    """White, 600 by 200, with black strokes from `left` to `right` at `top`."""
+    """Returns a white image of 600 by 200 pixels with black strokes from `left` to `right` at `top`."""
     page = Image.new("L", (600, 200), 255)
     for left, right, top in lines:
         ImageDraw.Draw(page).rectangle((left, top, right, top + width - 1), fill=0)

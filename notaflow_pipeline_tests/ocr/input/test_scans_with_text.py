@@ -1,4 +1,5 @@
-"""Scans with text over or under them: what has to be read from the image, and what the layer adds to it."""
+"""Tests of scans with text over or under them: the part to recognise from the image, and the part that the layer
+adds."""
 
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def test_scan_in_a_form_and_in_strips_is_read_without_the_mark(tmp_path: Path) -
     assert page.image is not None
     assert page.image.crop((0, 300, page.image.width, 900)).getextrema()[0] == 60
     lower = page.image.crop((0, 1650, page.image.width, 1700))
-    assert lower.getextrema() == (225, 225)  # there the mark would be
+    assert lower.getextrema() == (225, 225)  # the place of the mark
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_earlier_ocr_is_compared_where_it_has_figures(tmp_path: Path) -> None:
     assert page.earlier is not None
     assert page.earlier.lines != ()
     assert {"770", "75"} & set(page.earlier.strip_words)
-    assert page.image is not None  # in case they do not agree
+    assert page.image is not None  # needed if they do not agree
 
 
 @pytest.mark.parametrize(("lines", "parts"), [(2, 0), (6, 1)], ids=["all is read", "the rest is read"])

@@ -1,4 +1,4 @@
-"""Stamps in colour over print: both are read, and nothing else in colour is taken for one."""
+"""Tests of coloured stamps over print: both are read, and nothing else in colour is treated as a stamp."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +27,7 @@ LINES = (
 
 
 def print_page() -> Image.Image:
-    """A letter page at 200 dpi with a paragraph of print in the middle."""
+    """Returns a letter page at 200 dpi with a paragraph of print in the middle."""
     page = Image.new("RGB", (1700, 2200), "white")
     font = ImageFont.load_default(size=36)
     for number, line in enumerate(LINES):
@@ -36,7 +36,7 @@ def print_page() -> Image.Image:
 
 
 def stamp(colour: Colour) -> Image.Image:
-    """A stamp as large as a page, askew."""
+    """Returns a tilted stamp as large as a page."""
     layer = Image.new("RGB", (1700, 2200), "white")
     draw = ImageDraw.Draw(layer)
     draw.rectangle((500, 880, 1400, 1250), outline=colour, width=10)
@@ -69,7 +69,7 @@ def test_print_under_a_stamp_is_read_and_so_is_the_stamp(tmp_path: Path, name: s
 def test_stamp_on_a_page_that_is_turned_by_its_tag_is_turned_with_it(tmp_path: Path) -> None:
     page = stamped_page(RED).transpose(Image.Transpose.ROTATE_90)
     exif = page.getexif()
-    exif[0x0112] = 6  # to be turned clockwise
+    exif[0x0112] = 6  # rotate clockwise
     page.save(tmp_path / "page.jpg", exif=exif, dpi=(200, 200))
     text = read(tmp_path / "page.jpg").text
     assert "lot numero 3 770 292 du" in text

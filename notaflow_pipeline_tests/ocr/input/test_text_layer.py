@@ -1,4 +1,4 @@
-"""Text layers: which are the page's text, and which only look like it."""
+"""Tests of text layers: which ones are the text of the page, and which ones cannot be trusted."""
 
 from pathlib import Path
 
@@ -30,12 +30,13 @@ PROSE = (
 
 
 def shifted(line: str) -> str:
-    """What a font whose codes are 29 off makes of a line: a fault of many PDF printers."""
+    """Returns a line as a font with codes shifted by 29 stores it, a fault of many PDF printers."""
     return "".join(character if character == " " else chr(0x21 + (ord(character) - 29) % 0x5D) for character in line)
 
 
 def text_over(path: Path, lines: tuple[str, ...], *, mode: int, top: int) -> Path:
-    """A scanned page of 400 points with lines of text in a rendering mode (3 is invisible), beginning at a height."""
+    """Writes a scanned page of 400 points with lines of text in a rendering mode (3 is invisible), from a height
+    downward."""
     typed = " ".join(f"({line}) Tj T*" for line in lines)
     content = f"BT /F 9 Tf {mode} Tr 11 TL 20 {top} Td {typed} ET"
     return picture_pdf(path, page_image(size=(400, 400)), GREY, FULL_PAGE, box=(400, 400), content=content)
@@ -99,7 +100,7 @@ def test_layer_of_a_font_without_unicode_is_not_believed(tmp_path: Path) -> None
 
 def test_layer_of_a_font_that_is_wrong_about_its_places_is_not_believed(tmp_path: Path) -> None:
     cmap = CMAP.replace("<30> <39> <E030>", "<61> <65> <0061>")
-    glyph = "9 0 0 -9 9 -5 d1 0 0 7 7 re f"  # it says that it is below the line, and is not
+    glyph = "9 0 0 -9 9 -5 d1 0 0 7 7 re f"  # its stated box is below the line, its ink is not
     font = (
         "<</Type/Font/Subtype/Type3/FontBBox[0 -9 9 -5]/FontMatrix[.1 0 0 .1 0 0]/FirstChar 97/LastChar 101"
         "/Widths[9 9 9 9 9]/CharProcs<</a 6 0 R/b 6 0 R/c 6 0 R/d 6 0 R/e 6 0 R>>"
@@ -214,7 +215,7 @@ endcodespacerange
 <30> <39> <E030>
 endbfrange
 endcmap"""
-"""Gives figures codes that mean nothing, as fonts with old-style figures do."""
+"""Maps figures to meaningless codes, as fonts with old-style figures do."""
 
 
 @pytest.mark.parametrize(

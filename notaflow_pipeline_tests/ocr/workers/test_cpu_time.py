@@ -1,4 +1,4 @@
-"""CPU time: what counts as a limit reached, and what as waiting."""
+"""Tests of CPU time: when a limit is reached, and when a process is idle."""
 
 import os
 import subprocess

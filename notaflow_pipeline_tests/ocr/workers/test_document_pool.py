@@ -1,4 +1,4 @@
-"""Reading: documents through real worker processes, and what becomes of the others when one misbehaves."""
+"""Tests of reading documents in real worker processes, and of the other documents when one fails."""
 
 import signal
 import threading
@@ -40,7 +40,7 @@ from notaflow_pipeline_tests.ocr.strange_engines import (
 
 
 def pages(path: Path, count: int, strange: int | None = None) -> Path:
-    """A TIFF with pages of width 101, 102, …; the strange engines stumble over the page of that number."""
+    """Writes a TIFF with pages of width 101, 102, …; the strange engines fail at the page with the number `strange`."""
     widths = [STRANGE_WIDTH if number == strange else 100 + number for number in range(1, count + 1)]
     return tiff(path, *[page_image("", size=(width, 20)) for width in widths])
 
@@ -292,7 +292,7 @@ def test_documents_can_be_started_from_callbacks_and_other_threads(tmp_path: Pat
 
 
 def peak_bytes(path: Path) -> int:
-    """The largest resident set of the one worker that reads a document."""
+    """Returns the largest resident set of the one worker that reads a document."""
     with DocumentPool(NullEngine(), workers=1) as reader:
         reader.start(path).result(timeout=PATIENCE_SECONDS)
         (worker,) = workers()

@@ -1,4 +1,4 @@
-"""No default limit makes the largest legitimate page fail: an A3 double page at 600 dpi, 139 million pixels."""
+"""The largest legitimate page passes the default limits: an A3 double page at 600 dpi, 139 million pixels."""
 
 from pathlib import Path
 

@@ -1,4 +1,5 @@
-"""Workers: however they, their parent or their children end, nothing is left behind and nobody else is harmed."""
+"""Tests of worker processes: the end of a worker, its parent or its children leaves nothing behind and harms no
+other."""
 
 import os
 import signal
@@ -38,7 +39,7 @@ def strange_page(path: Path) -> Path:
 
 
 def start_parent(tmp_path: Path, mark: str) -> subprocess.Popen[bytes]:
-    """Another Python program that reads two pages which never end; deliberately without an `if __name__` guard."""
+    """Starts a Python program that reads two pages that never end. It has no `if __name__` guard on purpose."""
     strange_page(tmp_path / "page.png")
     program = tmp_path / "program.py"
     program.write_text(
@@ -49,7 +50,7 @@ def start_parent(tmp_path: Path, mark: str) -> subprocess.Popen[bytes]:
             from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
             from notaflow_pipeline_tests.ocr.strange_engines import WaitingEngine
 
-            # as in a program that a person starts: what ignores or blocks them hands that on, a shell's & too
+            # a program inherits ignored or blocked signals, also from the & of a shell
             signal.signal(signal.SIGINT, signal.default_int_handler)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, signal.SIGTERM])
@@ -90,7 +91,7 @@ def test_worker_that_ends_fails_its_page_and_leaves_no_child(tmp_path: Path, end
     engine = WaitingEngine(mark=mark_of_this_process(86450 + ending.value))
     with DocumentPool(engine, workers=1) as reader:
         future = reader.start(strange_page(tmp_path / "a"))
-        for _ in range(2):  # the page is tried once more
+        for _ in range(2):  # the page is retried once
             wait_until(lambda: bool(with_argument(engine.mark)) and len(workers()) == 1)
             (worker,) = workers()
             family = [worker, *with_argument(engine.mark)]
@@ -160,7 +161,7 @@ def test_temporary_files_are_gone_after_killed_pages_and_after_close(
 
 
 def test_scratch_is_in_memory_only_if_there_is_room() -> None:
-    memory = Path("/dev/shm")  # noqa: S108 - only looked at
+    memory = Path("/dev/shm")  # noqa: S108 - the folder is only inspected
     for least_bytes, expected in ((0, memory), (1 << 60, Path(tempfile.gettempdir()))):
         scratch = make_scratch(least_bytes)
         scratch.remove()

@@ -1,4 +1,4 @@
-"""Confinement: what a worker can see and use, asked in a worker."""
+"""Tests of the environment and the resource limits of a worker, read inside a worker."""
 
 import json
 import signal

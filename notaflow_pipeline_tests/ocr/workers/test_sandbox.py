@@ -1,4 +1,4 @@
-"""Sealing: a worker that was broken into cannot read the keys of the processes around it."""
+"""Tests of the sandbox: a compromised worker cannot read the secrets of the processes around it."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ child = os.fork()
 if child == 0:
     os.execv(sys.executable, [sys.executable, "-c", {spy!r}, str(os.getppid())])
 _, status = os.waitpid(child, 0)
-# what the product itself does with /proc, as nobody: its own figures, its own files, its children's
+# accesses to /proc of the product itself, as `nobody`: its own figures, its own files, those of its children
 open("/proc/self/statm").read(); os.listdir("/proc/self/fd")
 sys.exit(os.waitstatus_to_exitcode(status))
 """
@@ -45,7 +45,7 @@ READ, DENIED = 3, 5
 
 @pytest.fixture
 def project() -> Iterator[Path]:
-    """The one module, where nobody may read it too."""
+    """Copies the module to a folder that the user `nobody` can read."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         place = folder / "notaflow_pipeline" / "ocr" / "workers"
@@ -58,10 +58,13 @@ def project() -> Iterator[Path]:
 
 
 def spied_on(project: Path, parent: str, child: str) -> int:
-    """What a child finds that looks for its parent's secret; both are the same unprivileged user."""
+    """Returns what a child finds when it searches for the secret of its parent; both run as the same unprivileged
+    user."""
     spy = SPY.format(project=str(project), before=child)
     program = LOOKS.format(project=str(project), before=parent, spy=spy)
-    python = shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable  # one that nobody may start
+    python = (
+        shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable
+    )  # a Python that the user `nobody` can start
     program = program.replace("sys.executable", repr(python))
     nobody = NOBODY if os.geteuid() == 0 else None
     done = subprocess.run(
