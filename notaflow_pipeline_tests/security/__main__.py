@@ -15,15 +15,17 @@ ATTACKS: dict[str, list[str]] = {
         "documents/test_supabase.py",
         "documents/test_opening.py",
     ],
-    "bombs, crashes, confinement": [
-        "ocr/test_opening.py",
-        "ocr/test_rendering.py",
-        "ocr/test_workers.py",
-        "ocr/test_confinement.py",
+    "decompression bombs, crashes, sandbox": [
+        "ocr/input/test_probe.py",
+        "ocr/input/test_page_loading.py",
+        "ocr/workers/test_process.py",
+        "ocr/workers/test_document_pool.py",
+        "ocr/workers/test_resource_limits.py",
+        "ocr/workers/test_sandbox.py",
         "fuzz/test_fuzzing.py",
     ],
     "roles and row-level security": ["job_queue/schema/test_roles.py"],
-    "secrets and texts where they do not belong": ["security/test_leaks.py", "test_settings.py"],
+    "leaks of secrets and texts": ["security/test_leaks.py", "test_settings.py"],
     "SQL in text fields": ["security/test_injection.py"],
     "hostile run config": ["defs/test_hostile_config.py", "processes/test_hostile_graphql.py"],
 }
