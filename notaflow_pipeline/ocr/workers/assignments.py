@@ -18,7 +18,7 @@ from notaflow_pipeline.ocr.input.probe import ProbedDocument, probe_document
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.recognition.layered_page import read_loaded_page
 
-Refusal = DocumentFailure | EngineUnavailable
+Failure = DocumentFailure | EngineUnavailable
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class PageRequest:
     coarse: bool = False
 
 
-def open_task(path: Path, limits: Limits) -> ProbedDocument | Refusal:
+def probe_task(path: Path, limits: Limits) -> ProbedDocument | Failure:
     """Probes a document."""
     try:
         return probe_document(path, limits)
@@ -42,12 +42,12 @@ def open_task(path: Path, limits: Limits) -> ProbedDocument | Refusal:
     except MemoryError:
         return out_of_memory()
     except Exception as error:  # noqa: BLE001 - see the module's first lines
-        return _unforeseen(error)
+        return _unexpected_failure(error)
 
 
-def page_task(request: PageRequest, engine: Engine) -> PageText | Refusal:
+def page_task(request: PageRequest, engine: Engine) -> PageText | Failure:
     """Loads one page and recognises what its text layer does not account for."""
-    began, deadline = time.monotonic(), cpu_seconds() + request.limits.page_seconds
+    started_at, deadline = time.monotonic(), cpu_seconds() + request.limits.page_seconds
     try:
         page = load_page(
             request.path,
@@ -57,16 +57,16 @@ def page_task(request: PageRequest, engine: Engine) -> PageText | Refusal:
             request.limits,
             coarse=request.coarse,
         )
-        return read_loaded_page(request.number, page, engine, began, deadline)
-    except (DocumentFailure, EngineUnavailable) as refusal:
-        return refusal
+        return read_loaded_page(request.number, page, engine, started_at, deadline)
+    except (DocumentFailure, EngineUnavailable) as failure:
+        return failure
     except MemoryError:
         return out_of_memory()
     except Exception as error:  # noqa: BLE001 - see the module's first lines
-        return _unforeseen(error)
+        return _unexpected_failure(error)
 
 
-def _unforeseen(error: Exception) -> DocumentFailure:
+def _unexpected_failure(error: Exception) -> DocumentFailure:
     return DocumentFailure(
         FailureKind.CRASHED, f"The worker failed with an unexpected error ({type(error).__name__}). Try again."
     )

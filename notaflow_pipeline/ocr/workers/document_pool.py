@@ -34,10 +34,10 @@ a more precise failure."""
 SPARE_FILE_BYTES = 64 * 1024**2
 """Bytes that a worker may write into one file in addition to twice the largest page."""
 
-OPENING = 0
+PROBE_STEP = 0
 """Number of the probing step, which comes before page 1."""
 
-TRIED_AGAIN = frozenset({FailureKind.TIMEOUT, FailureKind.CRASHED, FailureKind.ENGINE, FailureKind.OUT_OF_MEMORY})
+RETRIED_KINDS = frozenset({FailureKind.TIMEOUT, FailureKind.CRASHED, FailureKind.ENGINE, FailureKind.OUT_OF_MEMORY})
 """A page that failed with one of these kinds is retried once, with fewer pixels."""
 
 log = logging.getLogger(__name__)
@@ -57,16 +57,16 @@ class DocumentPool:
         self._engine = engine
         self._limits = limits or Limits()
         self._dpi = dpi
-        self._crew = WorkerPool(
+        self._workers = WorkerPool(
             workers,
             scratch_bytes=workers * self._limits.page_pixels,  # a grey pixel is a byte
-            allowance=ResourceLimits(self._limits.worker_bytes, 2 * self._limits.page_pixels + SPARE_FILE_BYTES),
+            resource_limits=ResourceLimits(self._limits.worker_bytes, 2 * self._limits.page_pixels + SPARE_FILE_BYTES),
         )
         self._lock = threading.Lock()
         self._documents: list[_Document] = []
 
     def __enter__(self) -> Self:
-        self._crew.start()
+        self._workers.start()
         return self
 
     def __exit__(
@@ -92,12 +92,12 @@ class DocumentPool:
         done, which also ends the running pages of the document. `on_page` is called after each page with the number of
         finished pages and the total number of pages. It runs in another thread and should be quick.
         """
-        self._crew.start()
+        self._workers.start()
         document = _Document(path, on_page)
-        document.future.add_done_callback(partial(self._leave, document))
+        document.future.add_done_callback(partial(self._remove, document))
         with self._lock:
             self._documents.append(document)
-        self._share_out()
+        self._assign_steps()
         return document.future
 
     def abandon(self, future: Future[DocumentText]) -> None:
@@ -110,22 +110,22 @@ class DocumentPool:
 
         It must not be called from `on_page` or from a callback of a future.
         """
-        self._crew.close()
+        self._workers.close()
         with self._lock:
             documents = list(self._documents)
         for document in documents:
             document.future.cancel()
 
-    def _share_out(self) -> None:
+    def _assign_steps(self) -> None:
         """Assigns waiting steps to idle workers until there are no more of either."""
         while True:
             with self._lock:
                 document = self._next_document()
-                worker = self._crew.take() if document else None
+                worker = self._workers.reserve() if document else None
                 if document is None or worker is None:
                     return
                 job = self._job(document, document.steps.popleft())
-            self._crew.work(worker, job)
+            self._workers.assign(worker, job)
 
     def _next_document(self) -> "_Document | None":
         waiting = [document for document in self._documents if document.steps]
@@ -134,26 +134,26 @@ class DocumentPool:
 
     def _job(self, document: "_Document", step: int) -> Job:
         # imported here because it loads NumPy and all image modules, which would slow the start of every command and run
-        from notaflow_pipeline.ocr.workers.assignments import PageRequest, open_task, page_task
+        from notaflow_pipeline.ocr.workers.assignments import PageRequest, page_task, probe_task
 
         seconds = (self._limits.page_seconds + GRACE_SECONDS, self._limits.idle_seconds)
         then = partial(self._record, document, step, time.monotonic())
         if document.opened is None:
-            return Job(document, *seconds, open_task, (document.path, self._limits), then)
-        coarse = step in document.tried_again
+            return Job(document, *seconds, probe_task, (document.path, self._limits), then)
+        coarse = step in document.retried_steps
         request = PageRequest(document.path, document.opened, step, self._dpi, self._limits, coarse)
         return Job(document, *seconds, page_task, (request, self._engine), then)
 
-    def _record(self, document: "_Document", step: int, began: float, outcome: object, cpu_seconds: float) -> None:
+    def _record(self, document: "_Document", step: int, started_at: float, outcome: object, cpu_seconds: float) -> None:
         """Records the outcome of a step. The next steps are assigned before listeners are called, so no core stays
         idle."""
         with self._lock:
-            document.spent_seconds += cpu_seconds
-            document.take_in(step, outcome, time.monotonic() - began)
-            if document.spent_seconds > self._limits.document_seconds:
-                document.give_up(self._limits)
+            document.used_seconds += cpu_seconds
+            document.record(step, outcome, time.monotonic() - started_at)
+            if document.used_seconds > self._limits.document_seconds:
+                document.fail_remaining(self._limits)
             done, finished = len(document.pages), document.opened and document.unfinished == 0
-        self._share_out()
+        self._assign_steps()
         with suppress(InvalidStateError):  # the future may have been cancelled
             if isinstance(outcome, EngineUnavailable):
                 document.future.set_exception(outcome)
@@ -161,11 +161,11 @@ class DocumentPool:
                 document.future.set_exception(document.refusal)
             else:
                 if step in document.pages:
-                    document.tell(done)
+                    document.report_progress(done)
                 if finished:
                     document.finish()
 
-    def _leave(self, document: "_Document", future: Future[DocumentText]) -> None:
+    def _remove(self, document: "_Document", future: Future[DocumentText]) -> None:
         """Removes a finished, failed or cancelled document with its remaining pages."""
         with self._lock:
             document.steps.clear()
@@ -173,8 +173,8 @@ class DocumentPool:
                 self._documents.remove(document)
         if future.cancelled():
             future.set_running_or_notify_cancel()  # otherwise `concurrent.futures.wait` never returns
-            self._crew.drop(document)
-        self._share_out()
+            self._workers.end_jobs_of(document)
+        self._assign_steps()
 
 
 class _Document:
@@ -186,17 +186,17 @@ class _Document:
         self.future: Future[DocumentText] = Future()
         self.opened: ProbedDocument | None = None
         self.refusal: DocumentFailure | None = None
-        self.steps = deque([OPENING])
-        self.tried_again: set[int] = set()
+        self.steps = deque([PROBE_STEP])
+        self.retried_steps: set[int] = set()
         self.pages: dict[int, PageText] = {}
-        self.spent_seconds = 0.0
+        self.used_seconds = 0.0
 
     @property
     def unfinished(self) -> int:
         """Number of unfinished pages; 1 until the number of pages is known."""
         return self.opened.pages - len(self.pages) if self.opened else 1
 
-    def take_in(self, step: int, outcome: object, seconds: float) -> None:
+    def record(self, step: int, outcome: object, seconds: float) -> None:
         """Records the outcome of a step, and adds the steps that follow from it."""
         match outcome:
             case ProbedDocument():
@@ -204,29 +204,29 @@ class _Document:
                 self.steps.extend(range(1, outcome.pages + 1))
             case PageText():
                 self.pages.setdefault(step, outcome)
-            case DocumentFailure() if outcome.kind in TRIED_AGAIN and step not in self.tried_again:
-                self.tried_again.add(step)
+            case DocumentFailure() if outcome.kind in RETRIED_KINDS and step not in self.retried_steps:
+                self.retried_steps.add(step)
                 self.steps.append(step)
-            case DocumentFailure() if step == OPENING:
+            case DocumentFailure() if step == PROBE_STEP:
                 self.refusal = outcome
             case DocumentFailure():
                 self.pages.setdefault(step, _failed_page(step, outcome, seconds))
             case _:
                 self.steps.clear()
 
-    def give_up(self, limits: Limits) -> None:
+    def fail_remaining(self, limits: Limits) -> None:
         """Marks all pages that have not started as failed, because the document exceeded its CPU time."""
-        late = DocumentFailure(
+        failure = DocumentFailure(
             FailureKind.TIMEOUT,
             f"The document had taken {limits.document_seconds:.0f} s of CPU time before this page was started. "
             "Split it, or raise the limit.",
         )
         while self.steps:
             step = self.steps.popleft()
-            if step == OPENING:
-                self.refusal = late
+            if step == PROBE_STEP:
+                self.refusal = failure
             else:
-                self.pages.setdefault(step, _failed_page(step, late, 0.0))
+                self.pages.setdefault(step, _failed_page(step, failure, 0.0))
 
     def finish(self) -> None:
         """Sets the result of the future, after all pages are finished."""
@@ -239,7 +239,7 @@ class _Document:
         else:
             self.future.set_exception(failure)
 
-    def tell(self, done: int) -> None:
+    def report_progress(self, done: int) -> None:
         """Reports progress. An exception in the listener does not fail the document."""
         if self.on_page is None or self.opened is None or self.future.done():
             return

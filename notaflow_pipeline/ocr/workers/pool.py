@@ -19,18 +19,24 @@ from pebble import ProcessExpired
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.cpu_time import CpuWatch, out_of_cpu_time
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, out_of_memory
-from notaflow_pipeline.ocr.workers.process import Done, Worker, end_group, make_scratch, remove_left_files
+from notaflow_pipeline.ocr.workers.process import (
+    Done,
+    Worker,
+    create_scratch,
+    kill_process_group,
+    remove_abandoned_files,
+)
 from notaflow_pipeline.ocr.workers.resource_limits import OUT_OF_MEMORY_STATUS, ResourceLimits
 from notaflow_pipeline.ocr.workers.sandbox import forbid_tracing
 
 if TYPE_CHECKING:
     from notaflow_pipeline.scratch_directory import ScratchDirectory
 
-FALSE_STARTS_ALLOWED = 5
+MAX_FALSE_STARTS = 5
 """Maximum number of consecutive workers that end before they begin their job. After more, no worker is expected to
 work here."""
 
-PATROL_SECONDS = 0.5
+WATCHDOG_SECONDS = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +74,9 @@ class Assignment:
 class WorkerPool:
     """A pool of `size` worker processes. It is thread-safe; `close` ends all processes."""
 
-    def __init__(self, size: int, scratch_bytes: int, allowance: ResourceLimits) -> None:
+    def __init__(self, size: int, scratch_bytes: int, resource_limits: ResourceLimits) -> None:
         self._size = size
-        self._allowance = allowance
+        self._resource_limits = resource_limits
         self._scratch_bytes = scratch_bytes
         self._lock = threading.Lock()
         self._scratch: ScratchDirectory | None = None
@@ -87,12 +93,12 @@ class WorkerPool:
                 raise RuntimeError("the pool is closed")
             if self._scratch is None:
                 forbid_tracing()
-                self._scratch = make_scratch(self._scratch_bytes)
-                self._idle = [_start_worker(self._scratch.path, self._allowance) for _ in range(self._size)]
+                self._scratch = create_scratch(self._scratch_bytes)
+                self._idle = [_start_worker(self._scratch.path, self._resource_limits) for _ in range(self._size)]
                 threading.Thread(target=self._watch_deadlines, name="worker watchdog", daemon=True).start()
 
-    def take(self) -> Worker | None:
-        """Reserves an idle worker for `work` and returns it; None if all are busy."""
+    def reserve(self) -> Worker | None:
+        """Reserves an idle worker for `assign` and returns it; None if all are busy."""
         with self._lock:
             if self._closed.is_set() or not self._idle:
                 return None
@@ -100,7 +106,7 @@ class WorkerPool:
             self._busy[worker] = None
             return worker
 
-    def work(self, worker: Worker, job: Job) -> None:
+    def assign(self, worker: Worker, job: Job) -> None:
         """Starts a job in a reserved worker and returns at once."""
         with self._lock:
             if worker not in self._busy:
@@ -109,15 +115,15 @@ class WorkerPool:
         try:
             future = worker.run(job.timeout_seconds, job.function, *job.arguments)
         except RuntimeError:  # the process ended while it was idle, which pebble reports as a broken pool
-            self._try_another(worker, job)
+            self._assign_to_new_worker(worker, job)
         else:
-            future.add_done_callback(partial(self._settle, worker, job))
+            future.add_done_callback(partial(self._finish_job, worker, job))
 
-    def drop(self, owner: object) -> None:
+    def end_jobs_of(self, owner: object) -> None:
         """Ends the running jobs of an owner within a second; their `then` is not called."""
         with self._lock:
-            for worker, duty in list(self._busy.items()):
-                if duty is not None and duty.job.owner is owner:
+            for worker, assignment in list(self._busy.items()):
+                if assignment is not None and assignment.job.owner is owner:
                     self._replace(worker)
 
     def close(self) -> None:
@@ -137,24 +143,24 @@ class WorkerPool:
         if self._scratch is not None:
             self._scratch.remove()
 
-    def _settle(self, worker: Worker, job: Job, future: Future[Done]) -> None:
+    def _finish_job(self, worker: Worker, job: Job, future: Future[Done]) -> None:
         """Determines how a job ended, releases or replaces its worker, and passes the outcome on."""
         done: Done | None = None
         try:
             done = future.result()
             outcome = done.result
         except ProcessExpired as error:
-            outcome = _crash(job, error)
+            outcome = _failure_of_exit(job, error)
             if error.pid is not None:
-                end_group(error.pid)  # programs that the worker started may still run
+                kill_process_group(error.pid)  # programs that the worker started may still run
         except (RuntimeError, CancelledError):
-            self._try_another(worker, job)
+            self._assign_to_new_worker(worker, job)
             return
         with self._lock:
-            if not self._has(worker, job):
-                return  # the job was dropped or the pool closed
+            if not self._is_assigned(worker, job):
+                return  # the job was ended or the pool closed
             self._false_starts = 0
-            duty = self._busy[worker]
+            assignment = self._busy[worker]
             if done is not None:
                 del self._busy[worker]
                 self._idle.append(worker)
@@ -163,26 +169,26 @@ class WorkerPool:
         if done is not None:
             job.then(outcome, done.cpu_seconds)
         else:
-            job.then(outcome, duty.lost_seconds if duty else 0.0)
+            job.then(outcome, assignment.lost_seconds if assignment else 0.0)
 
-    def _try_another(self, worker: Worker, job: Job) -> None:
+    def _assign_to_new_worker(self, worker: Worker, job: Job) -> None:
         """Assigns a job to a new worker after its worker ended before the job began.
 
         The job is not the cause of such an end.
         """
         with self._lock:
-            if not self._has(worker, job):
+            if not self._is_assigned(worker, job):
                 return
             self._false_starts += 1
-            hopeless = self._false_starts > FALSE_STARTS_ALLOWED
+            is_over_limit = self._false_starts > MAX_FALSE_STARTS
             self._replace(worker)
-            another = None if hopeless else self._idle.pop()
+            another = None if is_over_limit else self._idle.pop()
             if another is not None:
                 self._busy[another] = None
         if another is None:
             job.then(EngineUnavailable(FALSE_STARTS_SENTENCE), 0.0)
         else:
-            self.work(another, job)
+            self.assign(another, job)
 
     def _watch_deadlines(self) -> None:
         """Ends jobs that have reached a limit, and jobs whose end pebble has missed.
@@ -190,56 +196,60 @@ class WorkerPool:
         Pebble misses the end of a worker that dies idle at the moment of an assignment, that exits with status 0, or
         whose exit status is collected by other code in this process. Such a worker uses no more CPU time.
         """
-        looked = time.monotonic()
-        while not self._closed.wait(PATROL_SECONDS):
-            passed_seconds = min(time.monotonic() - looked, 2 * PATROL_SECONDS)
-            looked = time.monotonic()
+        checked_at = time.monotonic()
+        while not self._closed.wait(WATCHDOG_SECONDS):
+            passed_seconds = min(time.monotonic() - checked_at, 2 * WATCHDOG_SECONDS)
+            checked_at = time.monotonic()
             with self._lock:
-                duties = [(worker, duty) for worker, duty in self._busy.items() if duty is not None]
-            for worker, duty in duties:
-                if not worker.sound:
-                    self._try_another(worker, duty.job)
+                assignments = [
+                    (worker, assignment) for worker, assignment in self._busy.items() if assignment is not None
+                ]
+            for worker, assignment in assignments:
+                if not worker.is_healthy:
+                    self._assign_to_new_worker(worker, assignment.job)
                     continue
-                job = duty.job
-                sentence = duty.watch.overrun(passed_seconds, worker.pid, job.timeout_seconds, job.max_idle_seconds)
+                job = assignment.job
+                sentence = assignment.watch.overrun(
+                    passed_seconds, worker.pid, job.timeout_seconds, job.max_idle_seconds
+                )
                 if sentence is not None:
-                    self._fail_overdue(worker, duty, sentence)
+                    self._fail_overdue(worker, assignment, sentence)
 
-    def _fail_overdue(self, worker: Worker, duty: Assignment, sentence: str) -> None:
+    def _fail_overdue(self, worker: Worker, assignment: Assignment, sentence: str) -> None:
         with self._lock:
-            if not self._has(worker, duty.job):
+            if not self._is_assigned(worker, assignment.job):
                 return
             self._replace(worker)
-        duty.job.then(DocumentFailure(FailureKind.TIMEOUT, sentence), duty.lost_seconds)
+        assignment.job.then(DocumentFailure(FailureKind.TIMEOUT, sentence), assignment.lost_seconds)
 
-    def _has(self, worker: Worker, job: Job) -> bool:
-        duty = self._busy.get(worker)
-        return duty is not None and duty.job is job
+    def _is_assigned(self, worker: Worker, job: Job) -> bool:
+        assignment = self._busy.get(worker)
+        return assignment is not None and assignment.job is job
 
     def _replace(self, worker: Worker) -> None:
         """Adds a new idle worker, and ends the old one in a separate thread. The caller must hold the lock."""
         if self._scratch is None:
             raise RuntimeError("the pool was never started")
         del self._busy[worker]
-        self._idle.append(_start_worker(self._scratch.path, self._allowance))
+        self._idle.append(_start_worker(self._scratch.path, self._resource_limits))
         self._ending = [thread for thread in self._ending if thread.is_alive()]
-        ending = threading.Thread(target=_end, args=(worker, self._scratch.path), name="worker's end", daemon=True)
+        ending = threading.Thread(target=_end_worker, args=(worker, self._scratch.path), name="worker end", daemon=True)
         ending.start()
         self._ending.append(ending)
 
 
-def _start_worker(scratch: Path, allowance: ResourceLimits) -> Worker:
-    worker = Worker(scratch, allowance)
+def _start_worker(scratch: Path, resource_limits: ResourceLimits) -> Worker:
+    worker = Worker(scratch, resource_limits)
     worker.start()
     return worker
 
 
-def _end(worker: Worker, scratch: Path) -> None:
+def _end_worker(worker: Worker, scratch: Path) -> None:
     worker.kill()
-    remove_left_files(scratch)  # its successor may have checked before this worker was dead
+    remove_abandoned_files(scratch)  # its successor may have checked before this worker was dead
 
 
-def _crash(job: Job, error: ProcessExpired) -> DocumentFailure:
+def _failure_of_exit(job: Job, error: ProcessExpired) -> DocumentFailure:
     if error.exitcode == -signal.SIGXCPU:
         return DocumentFailure(FailureKind.TIMEOUT, out_of_cpu_time(job.timeout_seconds))
     if error.exitcode == OUT_OF_MEMORY_STATUS:

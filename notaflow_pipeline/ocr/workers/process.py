@@ -36,10 +36,10 @@ from notaflow_pipeline.ocr.workers.resource_limits import (
 from notaflow_pipeline.ocr.workers.sandbox import enter_sandbox
 from notaflow_pipeline.scratch_directory import ScratchDirectory
 
-PAGES_BEFORE_RENEWAL = 500
+MAX_TASKS_PER_WORKER = 500
 """Number of tasks after which a worker is replaced, in case PDFium or Pillow leak memory on unusual files."""
 
-MEMORY_LOOK_SECONDS = 0.1
+MEMORY_CHECK_SECONDS = 0.1
 """Interval of the memory check. A decompression bomb allocates about 100 MB in that time; a check takes 20
 microseconds."""
 
@@ -80,7 +80,7 @@ class WorkerProcess(SpawnProcess):
     def terminate(self) -> None:
         """Kills the worker and the programs that it runs (Tesseract) at once. The worker has nothing to save."""
         if self.pid is not None and self.is_alive():
-            end_group(self.pid)
+            kill_process_group(self.pid)
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)  # the worker may not have its own process group yet
 
@@ -127,16 +127,16 @@ class Done:
 class Worker:
     """One process that runs one task at a time.
 
-    `scratch` is the folder for the temporary files of all workers, `allowance` the resource limits of each worker.
+    `scratch` is the folder for the temporary files of all workers, `resource_limits` the resource limits of each worker.
     """
 
-    def __init__(self, scratch: Path, allowance: ResourceLimits) -> None:
+    def __init__(self, scratch: Path, resource_limits: ResourceLimits) -> None:
         self._context = WorkerContext()
         self._pool = ProcessPool(
             max_workers=1,
-            max_tasks=PAGES_BEFORE_RENEWAL,
+            max_tasks=MAX_TASKS_PER_WORKER,
             initializer=initialise_worker,
-            initargs=(scratch, allowance),
+            initargs=(scratch, resource_limits),
             context=self._context,
         )
 
@@ -161,7 +161,7 @@ class Worker:
         return process.pid or 0 if process else 0
 
     @property
-    def sound(self) -> bool:
+    def is_healthy(self) -> bool:
         """Whether the pebble pool of this worker still works. If not, a task may never end."""
         return bool(self._pool.active)
 
@@ -177,33 +177,33 @@ class Worker:
         self._context.forget_locks()
 
 
-def end_group(leader_pid: int) -> None:
+def kill_process_group(leader_pid: int) -> None:
     """Kills the process group of a worker: the worker, if it still runs, and all programs that it started."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(leader_pid, signal.SIGKILL)
 
 
-def make_scratch(least_bytes: int) -> ScratchDirectory:
-    """Creates a folder for temporary files, in memory if `least_bytes` are free there.
+def create_scratch(min_bytes: int) -> ScratchDirectory:
+    """Creates a folder for temporary files, in memory if `min_bytes` are free there.
 
     Docker gives /dev/shm 64 MB unless it is configured otherwise; a few large pages fill that.
     """
     memory = Path("/dev/shm")  # noqa: S108 - the folder in it belongs to this user alone
-    in_memory = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= least_bytes
+    in_memory = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= min_bytes
     return ScratchDirectory(memory if in_memory else None)
 
 
-def initialise_worker(scratch: Path, allowance: ResourceLimits) -> None:
+def initialise_worker(scratch: Path, resource_limits: ResourceLimits) -> None:
     """Initialises a worker: a process group, sandbox, resource limits, a folder for temporary files, and a guardian
     thread."""
     os.setsid()
     enter_sandbox()
-    apply_resource_limits(allowance)
-    remove_left_files(scratch)
-    own = scratch / str(os.getpid())
-    own.mkdir(exist_ok=True)
-    tempfile.tempdir = str(own)
-    _guard(scratch, own, allowance)
+    apply_resource_limits(resource_limits)
+    remove_abandoned_files(scratch)
+    own_folder = scratch / str(os.getpid())
+    own_folder.mkdir(exist_ok=True)
+    tempfile.tempdir = str(own_folder)
+    _guard(scratch, own_folder, resource_limits)
     _import_engine()
 
 
@@ -214,7 +214,7 @@ def _bounded(seconds: float, function: Callable[..., object], *arguments: object
     return Done(result, cpu_seconds() - began)
 
 
-def _guard(scratch: Path, own: Path, allowance: ResourceLimits) -> None:
+def _guard(scratch: Path, own_folder: Path, resource_limits: ResourceLimits) -> None:
     """Ends the process group of this worker on SIGTERM, when its parent has ended, or when it is nearly out of memory.
 
     A thread waits for these events, because Python runs signal handlers only between two instructions of the main
@@ -224,26 +224,26 @@ def _guard(scratch: Path, own: Path, allowance: ResourceLimits) -> None:
     parent = parent_process()
     if parent is None:
         raise RuntimeError("a worker must be started by multiprocessing")
-    told, wake = os.pipe()
-    os.set_blocking(wake, False)
-    signal.set_wakeup_fd(wake)
-    signal.signal(signal.SIGTERM, partial(_end_now, own))
+    terminated, wakeup = os.pipe()
+    os.set_blocking(wakeup, False)
+    signal.set_wakeup_fd(wakeup)
+    signal.signal(signal.SIGTERM, partial(_kill_own_group, own_folder))
 
     def wait() -> None:
-        while not (ready := connection.wait([parent.sentinel, told], MEMORY_LOOK_SECONDS)):
-            if is_nearly_out_of_memory(allowance):
+        while not (ready := connection.wait([parent.sentinel, terminated], MEMORY_CHECK_SECONDS)):
+            if is_nearly_out_of_memory(resource_limits):
                 os._exit(OUT_OF_MEMORY_STATUS)
-        _end_now(scratch if parent.sentinel in ready else own)
+        _kill_own_group(scratch if parent.sentinel in ready else own_folder)
 
     threading.Thread(target=wait, name="guardian", daemon=True).start()
 
 
-def _end_now(files: Path, _signal: int | None = None, _frame: FrameType | None = None) -> None:
+def _kill_own_group(files: Path, _signal: int | None = None, _frame: FrameType | None = None) -> None:
     shutil.rmtree(files, ignore_errors=True)
     os.killpg(0, signal.SIGKILL)
 
 
-def remove_left_files(scratch: Path) -> None:
+def remove_abandoned_files(scratch: Path) -> None:
     """Removes the temporary files of workers that were killed."""
     for folder in scratch.glob("[0-9]*"):
         try:
@@ -255,10 +255,10 @@ def remove_left_files(scratch: Path) -> None:
 def _import_engine() -> None:
     """Imports pytesseract without pandas and numpy, which it imports if they are installed: 0.4 s and 60 MB per
     worker."""
-    barred: dict[str, Any] = {name: None for name in ("pandas", "numpy") if name not in sys.modules}
-    sys.modules.update(barred)
+    blocked: dict[str, Any] = {name: None for name in ("pandas", "numpy") if name not in sys.modules}
+    sys.modules.update(blocked)
     try:
         import pytesseract  # noqa: F401 - imported here, without them, before the engine imports it
     finally:
-        for name in barred:
+        for name in blocked:
             del sys.modules[name]

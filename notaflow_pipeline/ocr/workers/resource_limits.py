@@ -12,26 +12,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-OPEN_FILES = 256
+MAX_OPEN_FILES = 256
 """Maximum number of open files. A worker uses about twenty: its pipes, the document, a page for the engine."""
 
-CPU_SECONDS_A_SECOND = 2
+MAX_CPU_SECONDS_PER_SECOND = 2
 """CPU seconds per wall-clock second that a process may use, in threads that a library starts."""
 
-NEARLY_ALL = 0.9
+MAX_MEMORY_SHARE = 0.9
 """Share of its memory limit above which a worker ends itself with a status, before a library aborts it without a
 message."""
 
 OUT_OF_MEMORY_STATUS = 85
 """Exit status of a worker that used nearly all of its memory."""
 
-PASSED_ON = frozenset(
+ALLOWED_VARIABLES = frozenset(
     {"HOME", "LANG", "LANGUAGE", "PATH", "TESSDATA_PREFIX", "TMPDIR", "TZ", "VIRTUAL_ENV"}
     | {"LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"}
 )
-PASSED_ON_PREFIXES = ("LC_", "PYTHON", "OMP_")
+ALLOWED_VARIABLE_PREFIXES = ("LC_", "PYTHON", "OMP_")
 
-FOR_ALL = {"OMP_THREAD_LIMIT": "1", "OPENBLAS_NUM_THREADS": "1"}
+FIXED_VARIABLES = {"OMP_THREAD_LIMIT": "1", "OPENBLAS_NUM_THREADS": "1"}
 """Variables that every worker gets, because the threads of libraries spin while they wait for each other.
 
 With Tesseract's OpenMP threads, 12 pages took 84 s instead of 15 s on two busy cores. With NumPy's threads, noise
@@ -47,32 +47,32 @@ class ResourceLimits:
     written_file_bytes: int
 
 
-def apply_resource_limits(allowance: ResourceLimits) -> None:
+def apply_resource_limits(resource_limits: ResourceLimits) -> None:
     """Applies resource limits to this process and its future children; they cannot be raised again.
 
     Memory is counted as private and writable (`RLIMIT_DATA`), not as address space, because PDFium reserves far more
     address space than it uses. Above the limit Python raises `MemoryError`, and a library that does not check for it
     ends the process; see `is_nearly_out_of_memory`.
     """
-    _lower(resource.RLIMIT_DATA, allowance.memory_bytes)
-    _lower(resource.RLIMIT_FSIZE, allowance.written_file_bytes)
-    _lower(resource.RLIMIT_NOFILE, OPEN_FILES)
-    _lower(resource.RLIMIT_CORE, 0)
+    _lower_limit(resource.RLIMIT_DATA, resource_limits.memory_bytes)
+    _lower_limit(resource.RLIMIT_FSIZE, resource_limits.written_file_bytes)
+    _lower_limit(resource.RLIMIT_NOFILE, MAX_OPEN_FILES)
+    _lower_limit(resource.RLIMIT_CORE, 0)
 
 
-def is_nearly_out_of_memory(allowance: ResourceLimits) -> bool:
+def is_nearly_out_of_memory(resource_limits: ResourceLimits) -> bool:
     """Whether this process has used nearly all of its memory. It is always False on systems other than Linux."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[5])  # private and writable, as `RLIMIT_DATA` counts
     except (OSError, IndexError):
         return False
-    return pages * resource.getpagesize() > NEARLY_ALL * allowance.memory_bytes
+    return pages * resource.getpagesize() > MAX_MEMORY_SHARE * resource_limits.memory_bytes
 
 
 def limit_cpu_seconds(seconds: float) -> None:
     """Ends this process by SIGXCPU after so many CPU seconds, even if its parent no longer exists to end it."""
     used = resource.getrusage(resource.RUSAGE_SELF)
-    bound = round(used.ru_utime + used.ru_stime + CPU_SECONDS_A_SECOND * seconds) + 1
+    bound = round(used.ru_utime + used.ru_stime + MAX_CPU_SECONDS_PER_SECOND * seconds) + 1
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (bound if hard == resource.RLIM_INFINITY else min(bound, hard), hard))
 
@@ -80,10 +80,12 @@ def limit_cpu_seconds(seconds: float) -> None:
 def allowlisted_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Returns the variables of an environment that a worker needs. It is an allowlist, because a list of secrets
     cannot be complete."""
-    passed_on = {
-        name: value for name, value in environment.items() if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
+    allowed = {
+        name: value
+        for name, value in environment.items()
+        if name in ALLOWED_VARIABLES or name.startswith(ALLOWED_VARIABLE_PREFIXES)
     }
-    return passed_on | FOR_ALL
+    return allowed | FIXED_VARIABLES
 
 
 def start_without_secrets(path: bytes, args: Sequence[Any], passfds: Sequence[int]) -> int:
@@ -102,7 +104,7 @@ def start_without_secrets(path: bytes, args: Sequence[Any], passfds: Sequence[in
     return process.pid
 
 
-def _lower(what: int, most: int) -> None:
-    _, hard = resource.getrlimit(what)
-    lowered = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    resource.setrlimit(what, (lowered, lowered))
+def _lower_limit(resource_id: int, maximum: int) -> None:
+    _, hard = resource.getrlimit(resource_id)
+    lowered = maximum if hard == resource.RLIM_INFINITY else min(maximum, hard)
+    resource.setrlimit(resource_id, (lowered, lowered))

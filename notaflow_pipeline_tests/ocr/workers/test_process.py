@@ -16,7 +16,7 @@ from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
-from notaflow_pipeline.ocr.workers.process import WorkerProcess, make_scratch
+from notaflow_pipeline.ocr.workers.process import WorkerProcess, create_scratch
 from notaflow_pipeline.scratch_directory import ScratchDirectory
 from notaflow_pipeline_tests.ocr.processes import (
     PATIENCE_SECONDS,
@@ -135,7 +135,7 @@ def test_worker_that_is_ended_while_it_starts_prints_nothing(
     monkeypatch.setattr(WorkerProcess, "terminate", terminate_when_it_has_begun)
     held = ScratchDirectory(tmp_path)
     scratch = held.path
-    monkeypatch.setattr("notaflow_pipeline.ocr.workers.pool.make_scratch", lambda _: held)
+    monkeypatch.setattr("notaflow_pipeline.ocr.workers.pool.create_scratch", lambda _: held)
     with DocumentPool(NullEngine(), workers=2):
         wait_until(lambda: len(workers()) == 2)
     assert capfd.readouterr().err == ""
@@ -147,7 +147,7 @@ def test_temporary_files_are_gone_after_killed_pages_and_after_close(
 ) -> None:
     held = ScratchDirectory(tmp_path)
     scratch = held.path
-    monkeypatch.setattr("notaflow_pipeline.ocr.workers.pool.make_scratch", lambda _: held)
+    monkeypatch.setattr("notaflow_pipeline.ocr.workers.pool.create_scratch", lambda _: held)
     engine = WaitingEngine(mark=mark_of_this_process(86499))
     with DocumentPool(engine, workers=1) as reader:
         future = reader.start(strange_page(tmp_path / "a"))
@@ -162,7 +162,7 @@ def test_temporary_files_are_gone_after_killed_pages_and_after_close(
 
 def test_scratch_is_in_memory_only_if_there_is_room() -> None:
     memory = Path("/dev/shm")  # noqa: S108 - the folder is only inspected
-    for least_bytes, expected in ((0, memory), (1 << 60, Path(tempfile.gettempdir()))):
-        scratch = make_scratch(least_bytes)
+    for min_bytes, expected in ((0, memory), (1 << 60, Path(tempfile.gettempdir()))):
+        scratch = create_scratch(min_bytes)
         scratch.remove()
         assert scratch.path.parent == expected

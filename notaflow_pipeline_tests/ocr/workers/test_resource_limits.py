@@ -11,7 +11,7 @@ import pytest
 
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
-from notaflow_pipeline.ocr.workers.resource_limits import OPEN_FILES, allowlisted_environment
+from notaflow_pipeline.ocr.workers.resource_limits import MAX_OPEN_FILES, allowlisted_environment
 from notaflow_pipeline_tests.ocr.processes import PATIENCE_SECONDS, children
 from notaflow_pipeline_tests.ocr.samples import png
 from notaflow_pipeline_tests.ocr.strange_engines import TellingEngine
@@ -46,7 +46,7 @@ def test_worker_has_no_secret_in_its_environment(tmp_path: Path, monkeypatch: py
 def test_worker_may_use_no_more_than_it_needs(tmp_path: Path) -> None:
     limits = told(tmp_path)["limits"]
     assert limits["RLIMIT_DATA"] == 1_500_000_000
-    assert limits["RLIMIT_NOFILE"] == OPEN_FILES
+    assert limits["RLIMIT_NOFILE"] == MAX_OPEN_FILES
     assert limits["RLIMIT_CORE"] == 0
     assert 0 < limits["RLIMIT_FSIZE"] < 1_000_000_000
     assert 0 < limits["RLIMIT_CPU"] < 1000
