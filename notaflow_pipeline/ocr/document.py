@@ -68,7 +68,7 @@ class DocumentText:
     @cached_property
     def text(self) -> str:
         """All pages, each after a line `--- Page N ---`, in NFC and without NUL; empty if all pages are blank."""
-        joined = "\n\n".join(self._parts()) if self._says_something else ""
+        joined = "\n\n".join(self._parts()) if self._has_text else ""
         return unicodedata.normalize("NFC", joined.replace("\0", ""))  # PostgreSQL stores no NUL
 
     @property
@@ -80,9 +80,9 @@ class DocumentText:
     def mean_confidence(self) -> float | None:
         """Mean confidence of all recognised words, from 0 to 100; None without any. Blank pages and text layers do
         not count."""
-        sure = [(page.mean_confidence, page.words) for page in self.pages if page.mean_confidence is not None]
-        words = sum(count for _, count in sure)
-        return sum(confidence * count for confidence, count in sure) / words if words else None
+        measured = [(page.mean_confidence, page.words) for page in self.pages if page.mean_confidence is not None]
+        words = sum(count for _, count in measured)
+        return sum(confidence * count for confidence, count in measured) / words if words else None
 
     @property
     def low_confidence_share(self) -> float | None:
@@ -138,13 +138,13 @@ class DocumentText:
             return None
         kind, _ = kinds.most_common(1)[0]
         first = next(page for page in failed if page.failure and page.failure.kind is kind)
-        most = len(failed) > MAX_FAILED_SHARE * len(self.pages)
-        if first.failure and (len(failed) == len(self.pages) or (most and first.failure.retryable)):
+        is_majority = len(failed) > MAX_FAILED_SHARE * len(self.pages)
+        if first.failure and (len(failed) == len(self.pages) or (is_majority and first.failure.retryable)):
             return first.failure.on_page(first.number, len(self.pages))
         return None
 
     @property
-    def _says_something(self) -> bool:
+    def _has_text(self) -> bool:
         return bool(self.unread) or any(page.marked for page in self.pages)
 
     def _count(self, source: PageSource) -> int:

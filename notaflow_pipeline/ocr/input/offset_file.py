@@ -17,7 +17,7 @@ def blank_bytes(head: bytes) -> int:
     return found.end() if found and found.end() <= MAX_BLANK_BYTES else 0
 
 
-def open_behind_blanks(path: Path) -> IO[bytes]:
+def open_after_blank_bytes(path: Path) -> IO[bytes]:
     """Opens a file at its first byte that is not blank.
 
     A file with blank bytes is read into memory, because its offsets count from the first other byte.

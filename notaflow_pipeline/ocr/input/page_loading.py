@@ -37,12 +37,19 @@ def load_page(
     if document_format is DocumentFormat.PDF:
         return load_pdf_page(path, page_number, COARSE_DPI if coarse else dpi, limits, coarse=coarse)
     try:
-        (image, stamps), damaged = page_and_stamps(path, document_format, page_number, limits, forgiving=False), False
+        (image, stamps), damaged = (
+            page_and_stamps(path, document_format, page_number, limits, accept_damage=False),
+            False,
+        )
     except DocumentFailure as failure:
         if failure.kind is not FailureKind.CORRUPT:
             raise
-        image, stamps, damaged = decoded_page(path, document_format, page_number, limits, forgiving=True), None, True
-        if _is_even(image):
+        image, stamps, damaged = (
+            decoded_page(path, document_format, page_number, limits, accept_damage=True),
+            None,
+            True,
+        )
+        if _is_uniform(image):
             raise  # only the header could be decoded
     return LoadedPage(coarser(image) if coarse else image, damaged=damaged, stamps=stamps)
 
@@ -53,7 +60,7 @@ def render_page(
     """Returns a page as an upright grey image, whatever its text layer; the arguments are those of `load_page`."""
     limits = limits or Limits()
     if document_format is not DocumentFormat.PDF:
-        return decoded_page(path, document_format, page_number, limits, forgiving=False)
+        return decoded_page(path, document_format, page_number, limits, accept_damage=False)
     return draw_pdf_page(path, page_number, dpi, limits)
 
 
@@ -63,6 +70,6 @@ def page_dpi(image: Image.Image) -> int | None:
     return round(stated[0]) if stated else None
 
 
-def _is_even(image: Image.Image) -> bool:
+def _is_uniform(image: Image.Image) -> bool:
     darkest, lightest = image.getextrema()
     return darkest == lightest

@@ -14,7 +14,7 @@ from PIL import Image, ImageFile
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.file_format import HEAD_BYTES, DocumentFormat, recognised_format
-from notaflow_pipeline.ocr.input.offset_file import open_behind_blanks
+from notaflow_pipeline.ocr.input.offset_file import open_after_blank_bytes
 from notaflow_pipeline.ocr.input.pdf.attachments import attached_files
 from notaflow_pipeline.ocr.input.pdf_repair import repaired_pdfs
 from notaflow_pipeline.ocr.input.truncated_files import is_cut_short
@@ -55,7 +55,7 @@ def probe_document(path: Path, limits: Limits) -> ProbedDocument:
     """
     document_format = _format_within_size(path, limits)
     if document_format is DocumentFormat.PDF:
-        return _opened_pdf(path, limits)
+        return _probed_pdf(path, limits)
     return ProbedDocument(document_format, _image_pages(path, document_format, limits))
 
 
@@ -87,8 +87,8 @@ def _open_pdf(path: Path) -> tuple[pypdfium2.PdfDocument, bool]:
         return pypdfium2.PdfDocument(path), False
     except pypdfium2.PdfiumError as error:
         refusal = _pdf_refusal(path, error)
-        if refusal.kind is FailureKind.CORRUPT and (mended := repaired_pdf(path)):
-            return mended, True
+        if refusal.kind is FailureKind.CORRUPT and (repaired := repaired_pdf(path)):
+            return repaired, True
         raise refusal from error
 
 
@@ -100,10 +100,10 @@ def _has_content(document: pypdfium2.PdfDocument, index: int) -> bool:
 
 
 @contextmanager
-def _pillow_told(most_pixels: int, *, forgiving: bool) -> Iterator[None]:
+def _pillow_settings(max_pixels: int, *, accept_damage: bool) -> Iterator[None]:
     """Sets limits of Pillow that apply to the whole process, and restores them afterwards."""
     before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
-    Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = most_pixels, forgiving
+    Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = max_pixels, accept_damage
     try:
         yield
     finally:
@@ -112,11 +112,11 @@ def _pillow_told(most_pixels: int, *, forgiving: bool) -> Iterator[None]:
 
 @contextmanager
 def opened_image(
-    path: Path, document_format: DocumentFormat, limits: Limits, *, forgiving: bool = False
+    path: Path, document_format: DocumentFormat, limits: Limits, *, accept_damage: bool = False
 ) -> Iterator[Image.Image]:
     """Opens an image file with the decoder of its format; raises `DocumentFailure` for any fault of its bytes.
 
-    `forgiving` decodes as much of a truncated file as there is, and ignores wrong checksums.
+    `accept_damage` decodes as much of a truncated file as there is, and ignores wrong checksums.
 
     Pillow raises almost any exception on damaged files (TypeError on a truncated TIFF, SyntaxError on a PNG,
     struct.error), so all exceptions are caught. Its warnings about unusual metadata are ignored. Pillow gets an open
@@ -124,10 +124,10 @@ def opened_image(
     pixels if the image has to be rotated (Pillow 12.3).
     """
     try:
-        with _pillow_told(limits.page_pixels, forgiving=forgiving), warnings.catch_warnings():
+        with _pillow_settings(limits.page_pixels, accept_damage=accept_damage), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with open_behind_blanks(path) as file, Image.open(file, formats=[document_format.value]) as image:
+            with open_after_blank_bytes(path) as file, Image.open(file, formats=[document_format.value]) as image:
                 yield image
     except (DocumentFailure, MemoryError):
         raise
@@ -163,14 +163,16 @@ def _format_within_size(path: Path, limits: Limits) -> DocumentFormat:
         return recognised_format(file.read(HEAD_BYTES))
 
 
-def _opened_pdf(path: Path, limits: Limits) -> ProbedDocument:
-    document, mended = _open_pdf(path)
+def _probed_pdf(path: Path, limits: Limits) -> ProbedDocument:
+    document, repaired = _open_pdf(path)
     try:
-        own = _counted(len(document), limits)
-        attached = attached_files(document, limits.pages - own)
+        own_pages = _checked_page_count(len(document), limits)
+        attached = attached_files(document, limits.pages - own_pages)
     finally:
         document.close()
-    return ProbedDocument(DocumentFormat.PDF, own + attached.pages, mended or is_cut_short(path), attached.unread)
+    return ProbedDocument(
+        DocumentFormat.PDF, own_pages + attached.pages, repaired or is_cut_short(path), attached.unread
+    )
 
 
 def _image_pages(path: Path, document_format: DocumentFormat, limits: Limits) -> int:
@@ -193,8 +195,8 @@ def _frames(image: Image.Image, limits: Limits) -> int:
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             pages += 1  # the frame is too large to be read, but the next frames may be smaller
         except Exception:  # noqa: BLE001 - Pillow raises almost anything; frames after a damaged one are not reliable
-            return _counted(pages + 1, limits)
-        _counted(max(pages, 1), limits)
+            return _checked_page_count(pages + 1, limits)
+        _checked_page_count(max(pages, 1), limits)
         frame += 1
 
 
@@ -225,7 +227,7 @@ def _is_reduced(image: Image.Image) -> bool:
     return bool(tags.get(NEW_SUBFILE_TYPE, 0) & (REDUCED | MASK)) or tags.get(OLD_SUBFILE_TYPE) == OLD_REDUCED
 
 
-def _counted(pages: int, limits: Limits) -> int:
+def _checked_page_count(pages: int, limits: Limits) -> int:
     if pages < 1:
         raise DocumentFailure(FailureKind.NO_PAGES, NO_PAGES_SENTENCE)
     if pages > limits.pages:

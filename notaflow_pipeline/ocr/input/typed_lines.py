@@ -8,10 +8,10 @@ from itertools import pairwise
 from notaflow_pipeline.ocr.input.text_layer.layer_order import COLUMN_GAP, LayerLine, LayerWord
 from notaflow_pipeline.ocr.input.text_layer.line_pieces import WIDE_GAP
 
-MIN_LEVEL = 0.5
+MIN_ROW_OVERLAP = 0.5
 """Minimum overlap of two lines in one row, as a share of the height of the lower line."""
 
-MAX_COLLISION = 0.2
+MAX_WORD_OVERLAP = 0.2
 """Maximum share of a typed word that lies over a word of the scan. A word above it is a mark over the text, not a
 value in a gap."""
 
@@ -22,12 +22,12 @@ def with_typed_lines(lines: Sequence[LayerLine], typed: Sequence[LayerLine]) -> 
     A typed value beside words of the scan becomes a part of their line. A mark is a typed line that covers words of the
     scan, or has the same text as such a line.
     """
-    covering = {one.text for one in typed if one.angle or any(_covers(one, line) for line in lines)}
+    covering = {one.text for one in typed if one.angle or any(_is_over_words(one, line) for line in lines)}
     merged = list(lines)
     for one in typed:
         if one.text in covering:
             continue
-        number = _level_line(merged, one)
+        number = _line_in_row(merged, one)
         if number is None:
             _insert(merged, one)
         else:
@@ -47,11 +47,16 @@ def words_near(typed: LayerLine, lines: Sequence[LayerLine]) -> list[str]:
     ]
 
 
-def _covers(typed: LayerLine, line: LayerLine) -> bool:
-    return any(_overlap(one, other) > MAX_COLLISION for one in typed.words for other in line.words if _says(other))
+def _is_over_words(typed: LayerLine, line: LayerLine) -> bool:
+    return any(
+        _overlap(one, other) > MAX_WORD_OVERLAP
+        for one in typed.words
+        for other in line.words
+        if _has_letter_or_digit(other)
+    )
 
 
-def _says(word: LayerWord) -> bool:
+def _has_letter_or_digit(word: LayerWord) -> bool:
     """Whether a word has a letter or a digit: the dots and strokes of a form, on which values are typed, have none."""
     return any(map(str.isalnum, word.text))
 
@@ -64,15 +69,15 @@ def _overlap(one: LayerWord, other: LayerWord) -> float:
     return wide * high / area if wide > 0 and high > 0 and area > 0 else 0.0
 
 
-def _level_line(lines: Sequence[LayerLine], one: LayerLine) -> int | None:
+def _line_in_row(lines: Sequence[LayerLine], one: LayerLine) -> int | None:
     """Returns the number of the nearest line in the same row as a typed line; None if there is none."""
-    level = [number for number, line in enumerate(lines) if _is_level(line, one)]
-    return min(level, key=lambda number: _gap(lines[number], one), default=None)
+    in_row = [number for number, line in enumerate(lines) if _is_in_row(line, one)]
+    return min(in_row, key=lambda number: _gap(lines[number], one), default=None)
 
 
-def _is_level(line: LayerLine, one: LayerLine) -> bool:
+def _is_in_row(line: LayerLine, one: LayerLine) -> bool:
     shared = min(line.bottom, one.bottom) - max(line.top, one.top)
-    return shared >= MIN_LEVEL * min(line.bottom - line.top, one.bottom - one.top)
+    return shared >= MIN_ROW_OVERLAP * min(line.bottom - line.top, one.bottom - one.top)
 
 
 def _gap(line: LayerLine, one: LayerLine) -> float:
@@ -82,8 +87,12 @@ def _gap(line: LayerLine, one: LayerLine) -> float:
 
 def _joined(line: LayerLine, one: LayerLine) -> LayerLine:
     """Returns a line with typed words added; they replace the dots and strokes on which they stand."""
-    kept = [word for word in line.words if _says(word) or not any(_beside(word, other) > 0 for other in one.words)]
-    words = sorted([*kept, *one.words], key=lambda word: word.left)
+    remaining = [
+        word
+        for word in line.words
+        if _has_letter_or_digit(word) or not any(_shared_width(word, other) > 0 for other in one.words)
+    ]
+    words = sorted([*remaining, *one.words], key=lambda word: word.left)
     height = max(word.bottom - word.top for word in words)
     parts = [words[0].text]
     for before, word in pairwise(words):
@@ -91,7 +100,7 @@ def _joined(line: LayerLine, one: LayerLine) -> LayerLine:
     return replace(line, words=tuple(words), text="".join(parts))
 
 
-def _beside(one: LayerWord, other: LayerWord) -> float:
+def _shared_width(one: LayerWord, other: LayerWord) -> float:
     return min(one.right, other.right) - max(one.left, other.left)
 
 

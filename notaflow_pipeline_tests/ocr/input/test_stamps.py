@@ -9,7 +9,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 from notaflow_pipeline.ocr.document import PageText
 from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine
-from notaflow_pipeline.ocr.input.images.stamps import stamps_over_print, take_stamps_off
+from notaflow_pipeline.ocr.input.images.stamps import remove_stamps, stamps_over_print
 from notaflow_pipeline.ocr.input.probe import probe_document
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.workers.assignments import PageRequest, page_task
@@ -83,7 +83,7 @@ def test_stamp_of_any_colour_comes_off_the_print(colour: Colour, paper: Colour) 
     bare = ImageChops.multiply(print_page(), Image.new("RGB", (1700, 2200), paper))
     stamps = stamps_over_print(page)
     assert len(stamps) == 1
-    alone = take_stamps_off(page, stamps)
+    alone = remove_stamps(page, stamps)
     difference = np.abs(np.asarray(page.convert("L"), dtype=int) - np.asarray(bare.convert("L"), dtype=int))
     assert np.mean(difference > 100) < 0.0005  # of the page; the stamp has 0.01
     assert np.mean(np.asarray(alone) < 100) > 0.005

@@ -9,11 +9,11 @@ from PIL import ExifTags, Image, ImageOps
 
 from notaflow_pipeline.ocr.input.images.grey_conversion import grey
 from notaflow_pipeline.ocr.input.images.sixteen_bit_grey import eight_bits, full_range
-from notaflow_pipeline.ocr.input.images.stamps import Stamp, can_be_separated, stamps_over_print, take_stamps_off
+from notaflow_pipeline.ocr.input.images.stamps import Stamp, can_be_searched, remove_stamps, stamps_over_print
 from notaflow_pipeline.ocr.input.probe import DocumentFormat, opened_image, refuse_large_image, seek_page
 from notaflow_pipeline.ocr.limits import Limits
 
-LONGEST_SIDE_PIXELS = 32_767
+MAX_SIDE_PIXELS = 32_767
 """Maximum side of an image. Leptonica, and therefore Tesseract, refuses larger ones (`Image too large`)."""
 
 CREDIBLE_DPI = range(70, 1201)
@@ -28,21 +28,21 @@ COARSE_SIDE_PIXELS = 1754
 
 
 def decoded_page(
-    path: Path, document_format: DocumentFormat, page_number: int, limits: Limits, *, forgiving: bool
+    path: Path, document_format: DocumentFormat, page_number: int, limits: Limits, *, accept_damage: bool
 ) -> Image.Image:
     """Returns a page of an image file as an upright grey image. Raises `DocumentFailure`."""
-    with _opened_page(path, document_format, page_number, limits, forgiving=forgiving) as image:
+    with _opened_page(path, document_format, page_number, limits, accept_damage=accept_damage) as image:
         image.draft("L", None)  # skips the colours of a JPEG: a third less time, a third of the memory
         return _upright_grey(image)
 
 
 def page_and_stamps(
-    path: Path, document_format: DocumentFormat, page_number: int, limits: Limits, *, forgiving: bool
+    path: Path, document_format: DocumentFormat, page_number: int, limits: Limits, *, accept_damage: bool
 ) -> tuple[Image.Image, Image.Image | None]:
     """Returns a page without the coloured stamps over its print, and an image of only these stamps; None without
     any."""
-    with _opened_page(path, document_format, page_number, limits, forgiving=forgiving) as image:
-        if not can_be_separated(image.mode, image.size):
+    with _opened_page(path, document_format, page_number, limits, accept_damage=accept_damage) as image:
+        if not can_be_searched(image.mode, image.size):
             return _upright_grey(image), None
         size = image.size
         scale = max(1, max(size) // MIN_DRAFT_PIXELS)
@@ -51,8 +51,8 @@ def page_and_stamps(
         if image.size == size:
             return _without_stamps(image, stamps)
     if not stamps:
-        return decoded_page(path, document_format, page_number, limits, forgiving=forgiving), None
-    with _opened_page(path, document_format, page_number, limits, forgiving=forgiving) as image:
+        return decoded_page(path, document_format, page_number, limits, accept_damage=accept_damage), None
+    with _opened_page(path, document_format, page_number, limits, accept_damage=accept_damage) as image:
         return _without_stamps(image, stamps)
 
 
@@ -62,9 +62,9 @@ MIN_DRAFT_PIXELS = 800
 
 @contextmanager
 def _opened_page(
-    path: Path, document_format: DocumentFormat, page_number: int, limits: Limits, *, forgiving: bool
+    path: Path, document_format: DocumentFormat, page_number: int, limits: Limits, *, accept_damage: bool
 ) -> Iterator[Image.Image]:
-    with opened_image(path, document_format, limits, forgiving=forgiving) as image:
+    with opened_image(path, document_format, limits, accept_damage=accept_damage) as image:
         seek_page(image, page_number)
         refuse_large_image(image, limits)
         yield image
@@ -73,17 +73,17 @@ def _opened_page(
 def _upright_grey(image: Image.Image) -> Image.Image:
     resolution = _stated_dpi(image)
     ImageOps.exif_transpose(image, in_place=True)  # in place, because otherwise an upright page is copied in colour
-    return with_dpi(short_enough(full_range(grey(eight_bits(image)), image)), resolution)
+    return with_dpi(within_engine_size(full_range(grey(eight_bits(image)), image)), resolution)
 
 
 def _without_stamps(image: Image.Image, stamps: Sequence[Stamp]) -> tuple[Image.Image, Image.Image | None]:
     """Returns a colour page upright, grey and without its stamps, and an image of only the stamps."""
-    alone = take_stamps_off(image, stamps)
-    if alone is not None:
-        alone.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)
-        alone.info.update({key: image.info[key] for key in ("dpi",) if key in image.info})
-        alone = _upright_grey(alone)
-    return _upright_grey(image), alone
+    only_stamps = remove_stamps(image, stamps)
+    if only_stamps is not None:
+        only_stamps.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)
+        only_stamps.info.update({key: image.info[key] for key in ("dpi",) if key in image.info})
+        only_stamps = _upright_grey(only_stamps)
+    return _upright_grey(image), only_stamps
 
 
 def with_dpi(image: Image.Image, dpi: float | None) -> Image.Image:
@@ -94,10 +94,10 @@ def with_dpi(image: Image.Image, dpi: float | None) -> Image.Image:
     return image
 
 
-def short_enough(image: Image.Image) -> Image.Image:
+def within_engine_size(image: Image.Image) -> Image.Image:
     """Returns the image, reduced if it is longer than the engine accepts."""
-    if max(image.size) > LONGEST_SIDE_PIXELS:
-        image.thumbnail((LONGEST_SIDE_PIXELS, LONGEST_SIDE_PIXELS))
+    if max(image.size) > MAX_SIDE_PIXELS:
+        image.thumbnail((MAX_SIDE_PIXELS, MAX_SIDE_PIXELS))
     return image
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MIN_LENGTH_HEIGHTS = 5.0
 """Minimum length of a rule in word heights; no stroke of a letter is so long."""
 
-INKED_SHARE = 0.9
+MIN_INKED_SHARE = 0.9
 """Minimum share of ink in the length of a rule. Rules of underscores and faintly scanned rules have gaps."""
 
 SOFT_EDGE_HEIGHTS = 0.08
@@ -68,10 +68,10 @@ def _long_strokes(ink: "NDArray[np.bool_]", length: int) -> "NDArray[np.bool_]":
     import numpy as np
 
     strokes = np.zeros_like(ink)
-    rows = np.flatnonzero(np.count_nonzero(ink, axis=1) >= INKED_SHARE * length)
+    rows = np.flatnonzero(np.count_nonzero(ink, axis=1) >= MIN_INKED_SHARE * length)
     if len(rows) and ink.shape[1] >= length:
-        stretches = _sums(ink[rows], length) >= INKED_SHARE * length
-        strokes[rows] = _sums(np.pad(stretches, ((0, 0), (length - 1, length - 1))), length) > 0
+        segments = _sums(ink[rows], length) >= MIN_INKED_SHARE * length
+        strokes[rows] = _sums(np.pad(segments, ((0, 0), (length - 1, length - 1))), length) > 0
     return strokes
 
 

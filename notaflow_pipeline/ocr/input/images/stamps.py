@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MIN_PAGE_PIXELS = 2000
 """Minimum longer side of a page whose inks are separated; in smaller pages JPEG compression has mixed the inks."""
 
-LOOKED_AT_PIXELS = 1000
+SEARCH_PIXELS = 1000
 """Longer side of the reduced copy in which stamps are searched; strokes of print are one pixel wide there."""
 
 MIN_CHROMA = 64
@@ -57,13 +57,13 @@ MAX_FILLED = 0.5
 MIN_SAME_HUE = 0.85
 """Minimum share of the pixels of a stamp that have the same hue."""
 
-SAME_HUE = 0.95
+MIN_HUE_COSINE = 0.95
 """Minimum cosine of the angle between the light that two colours of the same hue absorb."""
 
 MIN_CROSSED_CELLS = 4
 """Minimum number of cells in which print touches a stamp; fewer are one or two letters."""
 
-RULE_HEIGHT = 8.0
+RULE_WORD_HEIGHT = 8.0
 """Word height in pixels of the copy; strokes of five times this length are rules, not print."""
 
 Box = tuple[int, int, int, int]
@@ -98,48 +98,48 @@ def stamps_over_print(page: Image.Image) -> list[Stamp]:
     colour."""
     import numpy as np
 
-    small = page.reduce(max(1, round(max(page.size) / LOOKED_AT_PIXELS)))
+    small = page.reduce(max(1, round(max(page.size) / SEARCH_PIXELS)))
     if min(small.size) < 3 * CELL:
         return []
     counts = small.histogram()
     red, green, blue = (float(max(quantile(counts[band : band + 256], 0.75), 1)) for band in (0, 256, 512))
-    even, lightest, spread = _on_white(small, (red, green, blue))
+    whitened, lightest, spread = _on_white(small, (red, green, blue))
     if sum(spread.histogram()[MIN_CHROMA:]) < MIN_CELLS * MIN_CELL_PIXELS:
         return []
     lightness, chroma = np.asarray(lightest), np.asarray(spread)
     coloured = chroma > MIN_CHROMA
-    groups = [group for group in _groups(_counted(coloured) >= MIN_CELL_PIXELS) if len(group) >= MIN_CELLS]
+    groups = [group for group in _groups(_pixels_per_cell(coloured) >= MIN_CELL_PIXELS) if len(group) >= MIN_CELLS]
     if not 0 < len(groups) <= MAX_STAMPS:
         return []
     dark = (lightness < MAX_PRINT_LIGHTNESS) & (chroma < MAX_PRINT_CHROMA)
     ink = dark | coloured  # coloured letters on a rule interrupt it
-    dark &= ~(horizontal_line_pixels(ink, RULE_HEIGHT) | horizontal_line_pixels(ink.T, RULE_HEIGHT).T)
-    touched = _counted(dark & _wider(coloured)) > 1
-    boxes = [_box_of(group) for group in groups if sum(touched[cell] for cell in group) >= MIN_CROSSED_CELLS]
-    stamps = [box for box in boxes if _is_stamp(box, np.asarray(even), coloured)]
-    return [Stamp(_of_page(box, small.size), (red, green, blue)) for box in stamps]
+    dark &= ~(horizontal_line_pixels(ink, RULE_WORD_HEIGHT) | horizontal_line_pixels(ink.T, RULE_WORD_HEIGHT).T)
+    crossed = _pixels_per_cell(dark & _dilated(coloured)) > 1
+    boxes = [_box_of(group) for group in groups if sum(crossed[cell] for cell in group) >= MIN_CROSSED_CELLS]
+    stamps = [box for box in boxes if _is_stamp(box, np.asarray(whitened), coloured)]
+    return [Stamp(_shares_of_page(box, small.size), (red, green, blue)) for box in stamps]
 
 
-def can_be_separated(mode: str, size: tuple[int, int]) -> bool:
+def can_be_searched(mode: str, size: tuple[int, int]) -> bool:
     """Whether a page is in colour and has enough pixels."""
     return mode == "RGB" and max(size) >= MIN_PAGE_PIXELS
 
 
-def take_stamps_off(page: Image.Image, stamps: Sequence[Stamp]) -> Image.Image | None:
+def remove_stamps(page: Image.Image, stamps: Sequence[Stamp]) -> Image.Image | None:
     """Removes stamps from a colour page in place; returns a white grey page (mode `L`) with only the stamps, None
     without any."""
     if not stamps:
         return None
-    alone = Image.new("L", page.size, 255)
+    only_stamps = Image.new("L", page.size, 255)
     for stamp in stamps:
         box = stamp.pixels(page.size)
-        print_alone, stamp_alone = separated(page.crop(box), stamp)
-        page.paste(print_alone, box)
-        alone.paste(stamp_alone, box)
-    return alone
+        only_print, only_stamp = separate_inks(page.crop(box), stamp)
+        page.paste(only_print, box)
+        only_stamps.paste(only_stamp, box)
+    return only_stamps
 
 
-def separated(colours: Image.Image, stamp: Stamp) -> tuple[Image.Image, Image.Image]:
+def separate_inks(colours: Image.Image, stamp: Stamp) -> tuple[Image.Image, Image.Image]:
     """Separates a part of the page into the print, in colour, and the stamp, in grey.
 
     Each ink absorbs a share of the light of each channel, and the shares are multiplied where inks overlap. Print
@@ -148,17 +148,17 @@ def separated(colours: Image.Image, stamp: Stamp) -> tuple[Image.Image, Image.Im
     """
     import numpy as np
 
-    even, _, spread = _on_white(colours, stamp.paper)
+    whitened, _, spread = _on_white(colours, stamp.paper)
     inked = np.asarray(spread) > MIN_CHROMA
     if not inked.any():
         return colours, Image.new("L", colours.size, 255)
-    density = -np.log(np.maximum(np.asarray(even, dtype=np.float32), 1) / 255)
+    density = -np.log(np.maximum(np.asarray(whitened, dtype=np.float32), 1) / 255)
     full = np.median(density[inked], axis=0)
-    most, least = int(np.argmax(full)), int(np.argmin(full))
-    share = (density[..., most] - density[..., least]) / max(float(full[most] - full[least]), MIN_DENSITY)
+    strongest, weakest = int(np.argmax(full)), int(np.argmin(full))
+    share = (density[..., strongest] - density[..., weakest]) / max(float(full[strongest] - full[weakest]), MIN_DENSITY)
     share8 = Image.fromarray((np.clip(share, 0, 1) * 255).astype(np.uint8))
-    taken = np.asarray(share8.filter(ImageFilter.MaxFilter(SMEAR_PIXELS)), dtype=np.float32) / 255
-    left = np.exp(-np.maximum(density[..., least] - taken * full[least], 0))
+    absorbed = np.asarray(share8.filter(ImageFilter.MaxFilter(SMEAR_PIXELS)), dtype=np.float32) / 255
+    left = np.exp(-np.maximum(density[..., weakest] - absorbed * full[weakest], 0))
     near = np.asarray(Image.fromarray(inked).convert("L").filter(ImageFilter.MaxFilter(EDGE_PIXELS))) > 0
     without = np.where(near[..., np.newaxis], left[..., np.newaxis] * np.array(stamp.paper), np.asarray(colours))
     return Image.fromarray(without.astype(np.uint8)), ImageChops.invert(share8)
@@ -178,21 +178,21 @@ EDGE_PIXELS = 7
 def _on_white(page: Image.Image, paper: Colour) -> tuple[Image.Image, Image.Image, Image.Image]:
     """Returns a page scaled to white paper, the lightest channel of each pixel, and its difference from the darkest
     channel."""
-    even = page.point([min(255, round(value * 255 / light)) for light in paper for value in range(256)])
-    red, green, blue = even.split()
+    whitened = page.point([min(255, round(value * 255 / light)) for light in paper for value in range(256)])
+    red, green, blue = whitened.split()
     lightest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
     darkest = ImageChops.darker(ImageChops.darker(red, green), blue)
-    return even, lightest, ImageChops.subtract(lightest, darkest)
+    return whitened, lightest, ImageChops.subtract(lightest, darkest)
 
 
-def _wider(mask: "Mask") -> "Mask":
+def _dilated(mask: "Mask") -> "Mask":
     """Returns a mask extended by the neighbouring pixels."""
     import numpy as np
 
     return np.asarray(Image.fromarray(mask).convert("L").filter(ImageFilter.MaxFilter(3))) > 0
 
 
-def _counted(mask: "Mask") -> "NDArray[np.int64]":
+def _pixels_per_cell(mask: "Mask") -> "NDArray[np.int64]":
     """Returns the number of set pixels of a mask in each cell."""
     import numpy as np
 
@@ -220,7 +220,7 @@ def _box_of(group: list[tuple[int, int]]) -> Box:
     return min(columns) * CELL, min(rows) * CELL, (max(columns) + 1) * CELL, (max(rows) + 1) * CELL
 
 
-def _is_stamp(box: Box, even: "NDArray[np.uint8]", coloured: "Mask") -> bool:
+def _is_stamp(box: Box, whitened: "NDArray[np.uint8]", coloured: "Mask") -> bool:
     """Whether the content of a box is small enough, made of strokes, of one hue, and not the edge of a sheet."""
     import numpy as np
 
@@ -233,13 +233,13 @@ def _is_stamp(box: Box, even: "NDArray[np.uint8]", coloured: "Mask") -> bool:
         return False
     if ink.size > MAX_SHARE * coloured.size or ink.mean() > MAX_FILLED:
         return False
-    taken = 255.0 - even[part][ink]
-    taken /= np.linalg.norm(taken, axis=1, keepdims=True)
-    usual = np.median(taken, axis=0)
-    return bool(np.mean(taken @ (usual / np.linalg.norm(usual)) > SAME_HUE) >= MIN_SAME_HUE)
+    absorbed = 255.0 - whitened[part][ink]
+    absorbed /= np.linalg.norm(absorbed, axis=1, keepdims=True)
+    usual = np.median(absorbed, axis=0)
+    return bool(np.mean(absorbed @ (usual / np.linalg.norm(usual)) > MIN_HUE_COSINE) >= MIN_SAME_HUE)
 
 
-def _of_page(box: Box, size: tuple[int, int]) -> tuple[float, float, float, float]:
+def _shares_of_page(box: Box, size: tuple[int, int]) -> tuple[float, float, float, float]:
     """Returns a box of the copy, one cell larger on each side, as shares of the page."""
     left, top, right, bottom = box
     width, height = size

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pypdfium2
 from PIL import Image
 
-from notaflow_pipeline.ocr.input.images.stamps import LOOKED_AT_PIXELS, can_be_separated, separated, stamps_over_print
+from notaflow_pipeline.ocr.input.images.stamps import SEARCH_PIXELS, can_be_searched, separate_inks, stamps_over_print
 
 BAND_ROWS = 512
 """Number of rows that are converted to grey at a time, which keeps Pillow's copy of the colours small."""
@@ -23,26 +23,26 @@ def grey_bitmap(bitmap: pypdfium2.PdfBitmap) -> Image.Image:
     return grey
 
 
-def take_stamps_off_bitmap(grey: Image.Image, bitmap: pypdfium2.PdfBitmap) -> Image.Image | None:
+def remove_stamps_from_bitmap(grey: Image.Image, bitmap: pypdfium2.PdfBitmap) -> Image.Image | None:
     """Removes the coloured stamps over print from `grey`, the grey version of a bitmap.
 
     Returns a white page with only the stamps, None without any.
     """
-    stamps = stamps_over_print(_reduced(bitmap)) if can_be_separated(_mode(bitmap), grey.size) else []
+    stamps = stamps_over_print(_reduced(bitmap)) if can_be_searched(_mode(bitmap), grey.size) else []
     if not stamps:
         return None
-    alone = Image.new("L", grey.size, 255)
+    only_stamps = Image.new("L", grey.size, 255)
     for stamp in stamps:
         left, top, right, bottom = stamp.pixels(grey.size)
         colours = _rows(bitmap, top, bottom - top).crop((left, 0, right, bottom - top))
-        print_alone, stamp_alone = separated(colours, stamp)
-        grey.paste(print_alone.convert("L"), (left, top))
-        alone.paste(stamp_alone, (left, top))
-    return alone
+        only_print, only_stamp = separate_inks(colours, stamp)
+        grey.paste(only_print.convert("L"), (left, top))
+        only_stamps.paste(only_stamp, (left, top))
+    return only_stamps
 
 
 def _reduced(bitmap: pypdfium2.PdfBitmap) -> Image.Image:
-    factor = max(1, round(max(bitmap.width, bitmap.height) / LOOKED_AT_PIXELS))
+    factor = max(1, round(max(bitmap.width, bitmap.height) / SEARCH_PIXELS))
     small = Image.new("RGB", (-(-bitmap.width // factor), -(-bitmap.height // factor)))
     for top, colours in _bands(bitmap, BAND_ROWS // factor * factor or factor):
         small.paste(colours.reduce(factor), (0, top // factor))

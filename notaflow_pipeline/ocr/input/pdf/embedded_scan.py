@@ -11,7 +11,7 @@ import pypdfium2
 from PIL import Image
 from pypdfium2 import raw
 
-from notaflow_pipeline.ocr.input.pdf.bitmaps import grey_bitmap, take_stamps_off_bitmap
+from notaflow_pipeline.ocr.input.pdf.bitmaps import grey_bitmap, remove_stamps_from_bitmap
 from notaflow_pipeline.ocr.input.pdf.places import display_affine
 from notaflow_pipeline.ocr.limits import Limits
 
@@ -74,7 +74,7 @@ def embedded_scan(page: pypdfium2.PdfPage, limits: Limits) -> tuple[Image.Image,
     pixels = grey_bitmap(bitmap)
     if not _is_what_the_page_shows(_turned(pixels, turns), page, image):
         return None
-    stamps = take_stamps_off_bitmap(pixels, bitmap)
+    stamps = remove_stamps_from_bitmap(pixels, bitmap)
     scan = _turned(pixels, turns)
     dpi = POINTS_PER_INCH * max(across, down)
     scan.info = {"dpi": (dpi, dpi), "box": display_affine(page).box(*image.get_bounds())}

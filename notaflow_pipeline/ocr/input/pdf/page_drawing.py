@@ -9,8 +9,8 @@ from PIL import Image
 
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.failures import DocumentFailure
-from notaflow_pipeline.ocr.input.images.image_files import LONGEST_SIDE_PIXELS, coarser, short_enough, with_dpi
-from notaflow_pipeline.ocr.input.pdf.bitmaps import grey_bitmap, take_stamps_off_bitmap
+from notaflow_pipeline.ocr.input.images.image_files import MAX_SIDE_PIXELS, coarser, with_dpi, within_engine_size
+from notaflow_pipeline.ocr.input.pdf.bitmaps import grey_bitmap, remove_stamps_from_bitmap
 from notaflow_pipeline.ocr.input.pdf.embedded_scan import POINTS_PER_INCH, embedded_scan
 from notaflow_pipeline.ocr.input.pdf.page_pixels import drawn_bitmap
 from notaflow_pipeline.ocr.limits import Limits
@@ -42,8 +42,8 @@ class PageDrawing:
             if found := embedded_scan(self.page, self.limits):
                 scan, stamps = found
                 dpi, box = scan.info["dpi"][0] / self.user_unit, scan.info["box"]
-                image = with_dpi(short_enough(scan), dpi)
-                stamps = with_dpi(short_enough(stamps), dpi) if stamps else None
+                image = with_dpi(within_engine_size(scan), dpi)
+                stamps = with_dpi(within_engine_size(stamps), dpi) if stamps else None
                 image = coarser(image) if self.coarse else image
                 image.info["box"] = box
                 return image, stamps
@@ -54,7 +54,7 @@ class PageDrawing:
         `DocumentFailure`."""
         bitmap, dpi = self._bitmap(WHOLE)
         image = grey_bitmap(bitmap)
-        stamps = take_stamps_off_bitmap(image, bitmap)
+        stamps = remove_stamps_from_bitmap(image, bitmap)
         return with_dpi(image, dpi), with_dpi(stamps, dpi) if stamps else None
 
     def whole(self) -> Image.Image:
@@ -88,7 +88,7 @@ class PageDrawing:
             raise ValueError(f"a page of {width} x {height} units")
         wanted: float = self.user_unit * self.dpi / POINTS_PER_INCH
         by_area = math.sqrt(self.limits.page_pixels / (width * height))
-        by_side = (LONGEST_SIDE_PIXELS - 1) / max(width, height)
+        by_side = (MAX_SIDE_PIXELS - 1) / max(width, height)
         return float(min(wanted, by_area, by_side))
 
 

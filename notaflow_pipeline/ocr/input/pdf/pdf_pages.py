@@ -95,16 +95,16 @@ def _page(document: pypdfium2.PdfDocument, page_number: int, path: Path) -> pypd
     """Returns a page, if necessary from the repaired document: PDFium does not open pages of very deep page trees."""
     document.init_forms()  # makes PDFium draw filled-in fields; this PDFium is built without a script engine
     try:
-        return _with_a_size(document, page_number)
+        return _page_with_size(document, page_number)
     except pypdfium2.PdfiumError as error:
-        mended = repaired_pdf(path, blank_too=True)
-        if mended is not None and len(mended) == len(document):
+        repaired = repaired_pdf(path, blank_too=True)
+        if repaired is not None and len(repaired) == len(document):
             with suppress(pypdfium2.PdfiumError):
-                return mended[page_number - 1]
+                return repaired[page_number - 1]
         raise damaged_page() from error
 
 
-def _with_a_size(document: pypdfium2.PdfDocument, page_number: int) -> pypdfium2.PdfPage:
+def _page_with_size(document: pypdfium2.PdfDocument, page_number: int) -> pypdfium2.PdfPage:
     """Returns a page. If its crop box lies outside of it, the crop box is replaced, because PDFium would show
     nothing."""
     page = document[page_number - 1]
