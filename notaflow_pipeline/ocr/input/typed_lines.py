@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from notaflow_pipeline.ocr.input.text_layer.layer_order import COLUMN_GAP, LayerLine, LayerWord
-from notaflow_pipeline.ocr.input.text_layer.line_pieces import WIDE_GAP
+from notaflow_pipeline.ocr.input.text_layer.line_pieces import MIN_WIDE_GAP
 
 MIN_ROW_OVERLAP = 0.5
 """Minimum overlap of two lines in one row, as a share of the height of the lower line."""
@@ -96,7 +96,7 @@ def _joined(line: LayerLine, one: LayerLine) -> LayerLine:
     height = max(word.bottom - word.top for word in words)
     parts = [words[0].text]
     for before, word in pairwise(words):
-        parts += [COLUMN_GAP if word.left - before.right > WIDE_GAP * height else " ", word.text]
+        parts += [COLUMN_GAP if word.left - before.right > MIN_WIDE_GAP * height else " ", word.text]
     return replace(line, words=tuple(words), text="".join(parts))
 
 

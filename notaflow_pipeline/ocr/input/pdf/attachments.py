@@ -16,7 +16,7 @@ MAX_BYTES = 256 * 1024**2
 """Maximum total size of the attached files of a document; further files are not read."""
 
 
-NAMELESS = "without a name"
+NO_NAME = "without a name"
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class Attached:
 
 def attached_files(document: pypdfium2.PdfDocument, max_pages: int) -> Attached:
     """Returns the attached files of a document. PDFs are read until one of them would exceed `max_pages`."""
-    pages, unread, left_bytes, full = 0, [], MAX_BYTES, False
+    pages, unread, remaining_bytes, is_full = 0, [], MAX_BYTES, False
     count = document.count_attachments()
     for index in range(min(count, MAX_ATTACHMENTS)):
-        content = _content(document, index, left_bytes)
-        left_bytes -= len(content)
+        content = _content(document, index, remaining_bytes)
+        remaining_bytes -= len(content)
         found = _pages_of(content)
-        full = full or pages + found > max_pages
-        if found and not full:
+        is_full = is_full or pages + found > max_pages
+        if found and not is_full:
             pages += found
         else:
             unread.append(_name(document, index))
@@ -53,7 +53,7 @@ def attached_to_page(page: pypdfium2.PdfPage) -> tuple[str, ...]:
         annotation = raw.FPDFPage_GetAnnot(page, index)
         if annotation and raw.FPDFAnnot_GetSubtype(annotation) == raw.FPDF_ANNOT_FILEATTACHMENT:
             attachment = raw.FPDFAnnot_GetFileAttachment(annotation)
-            names.append(_legible(pypdfium2.PdfAttachment(attachment, page.pdf)) if attachment else NAMELESS)
+            names.append(_name_of(pypdfium2.PdfAttachment(attachment, page.pdf)) if attachment else NO_NAME)
         if annotation:
             raw.FPDFPage_CloseAnnot(annotation)
     return tuple(names)
@@ -69,10 +69,10 @@ def document_of_page(document: pypdfium2.PdfDocument, page_number: int) -> Itera
     if page_number <= len(document):
         yield document, page_number
         return
-    number, left_bytes = page_number - len(document), MAX_BYTES
+    number, remaining_bytes = page_number - len(document), MAX_BYTES
     for index in range(min(document.count_attachments(), MAX_ATTACHMENTS)):
-        content = _content(document, index, left_bytes)
-        left_bytes -= len(content)
+        content = _content(document, index, remaining_bytes)
+        remaining_bytes -= len(content)
         pages = _pages_of(content)
         if number <= pages:
             attached = pypdfium2.PdfDocument(content)
@@ -112,13 +112,13 @@ def _content(document: pypdfium2.PdfDocument, index: int, max_bytes: int) -> byt
 
 def _name(document: pypdfium2.PdfDocument, index: int) -> str:
     try:
-        return _legible(document.get_attachment(index))
+        return _name_of(document.get_attachment(index))
     except pypdfium2.PdfiumError:
-        return NAMELESS
+        return NO_NAME
 
 
-def _legible(attachment: pypdfium2.PdfAttachment) -> str:
+def _name_of(attachment: pypdfium2.PdfAttachment) -> str:
     try:
-        return " ".join(str(attachment.get_name()).split()) or NAMELESS
+        return " ".join(str(attachment.get_name()).split()) or NO_NAME
     except pypdfium2.PdfiumError:
-        return NAMELESS
+        return NO_NAME

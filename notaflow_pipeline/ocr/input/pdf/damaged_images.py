@@ -34,7 +34,7 @@ MIN_BLANK_ROWS = 32
 FAX_LINE_MARK = "000000000001"
 """Start of each line of group 3; it also occurs twice at the end of group 4 (ITU T.4 and T.6)."""
 
-FAX_MARK_BITS = 96
+FAX_END_BITS = 96
 FAX_TAIL_BYTES = 512
 
 JPEG_TAIL_BYTES = 64
@@ -63,19 +63,19 @@ def _is_damaged(image: pypdfium2.PdfImage) -> bool:
     filters = image.get_filters()
     if filters and filters[-1] in {"DCTDecode", "DCT"}:
         return _is_cut_jpeg(image)
-    if filters and filters[-1] in FAX:
+    if filters and filters[-1] in FAX_FILTERS:
         return _is_cut_fax(image)
     if filters and filters[-1] in {"JBIG2Decode", "JPXDecode"}:
         return _pixels(image) is None
     metadata = image.get_metadata()
-    wanted = _size_bytes(metadata.width, metadata.height, metadata.bits_per_pixel)
-    if wanted > MAX_DECODED_BYTES:
+    expected_bytes = _size_bytes(metadata.width, metadata.height, metadata.bits_per_pixel)
+    if expected_bytes > MAX_DECODED_BYTES:
         return False
-    found = raw.FPDFImageObj_GetImageDataDecoded(image, None, 0)
-    if found >= MIN_DECODED * wanted:
+    decoded_bytes = raw.FPDFImageObj_GetImageDataDecoded(image, None, 0)
+    if decoded_bytes >= MIN_DECODED * expected_bytes:
         return False
     shallow = [_size_bytes(metadata.width, metadata.height, metadata.bits_per_pixel * bits // 8) for bits in (1, 2, 4)]
-    return not any(0 <= found - one <= MAX_TAIL_BYTES for one in shallow)
+    return not any(0 <= decoded_bytes - one <= MAX_TAIL_BYTES for one in shallow)
 
 
 def _size_bytes(width: int, height: int, bits_per_pixel: int) -> int:
@@ -107,12 +107,12 @@ def _is_cut_fax(image: pypdfium2.PdfImage) -> bool:
     """
     content = _content(image)
     written = _bits(content.rstrip(b"\0")[-FAX_TAIL_BYTES:]).rstrip("0")
-    if FAX_LINE_MARK in written[-FAX_MARK_BITS:] or _bits(content[:4]).startswith(FAX_LINE_MARK):
+    if FAX_LINE_MARK in written[-FAX_END_BITS:] or _bits(content[:4]).startswith(FAX_LINE_MARK):
         return False
     pixels = _pixels(image)
     if pixels is None:
         return True
-    blank = _blank_rows_at_the_foot(pixels)
+    blank = _blank_bottom_rows(pixels)
     if blank < MIN_BLANK_ROWS:
         return False
     return len(written) - len(written.rstrip("1")) < min(blank - 1, MIN_BLANK_ROWS)
@@ -122,7 +122,7 @@ def _bits(content: bytes) -> str:
     return "".join(f"{byte:08b}" for byte in content)
 
 
-def _blank_rows_at_the_foot(pixels: Image.Image) -> int:
+def _blank_bottom_rows(pixels: Image.Image) -> int:
     """Returns the number of rows at the bottom of an image that have one shade each."""
     rows = np.asarray(pixels)
     uneven = np.nonzero((rows != rows[:, :1]).any(axis=1))[0]
@@ -145,4 +145,4 @@ def _content(image: pypdfium2.PdfImage) -> bytes:
     return bytes(buffer.raw[:size_bytes])
 
 
-FAX = frozenset({"CCITTFaxDecode", "CCF"})
+FAX_FILTERS = frozenset({"CCITTFaxDecode", "CCF"})

@@ -17,30 +17,30 @@ from notaflow_pipeline.ocr.limits import Limits
 
 POINTS_PER_INCH = 72
 
-STRAIGHT = 0.01
+MAX_LEAN = 0.01
 """Maximum lean of an image that counts as straight (0.6 degrees). Deskewing corrects pixels, not matrices."""
 
-OVERHANG = 0.02
+MAX_OVERHANG = 0.02
 """Maximum share of its width or height that an image may extend beyond the page. With more, the page shows only a
 part of it."""
 
-SILENT_ANNOTATIONS = frozenset({raw.FPDF_ANNOT_LINK, raw.FPDF_ANNOT_POPUP})
+INVISIBLE_ANNOTATIONS = frozenset({raw.FPDF_ANNOT_LINK, raw.FPDF_ANNOT_POPUP})
 """Kinds of annotations that are not drawn."""
 
-UNEVEN = 1.1
+MAX_DPI_RATIO = 1.1
 """Maximum ratio of the two resolutions of an image. A fax has 204 x 98 dpi and must be drawn to have the right
 shapes."""
 
-COMPARED_PIXELS = 400
+COMPARISON_PIXELS = 400
 """Longer side in pixels of the small drawing that an image is compared with."""
 
-COMPARED_SQUARE = 8
+COMPARISON_SQUARE = 8
 """Side in pixels of the squares of that drawing whose means are compared: 6 mm of a letter page."""
 
-HIDDEN_DIFFERENCE = 16
+MAX_SQUARE_DIFFERENCE = 16
 """Difference (of 255) of the mean of a square above which the page does not show the image there."""
 
-HIDDEN_SHARE = 0.01
+MAX_DIFFERENT_SHARE = 0.01
 """Maximum share of different squares. With more, a part of the image is hidden or something lies over it."""
 
 Matrix = tuple[float, float, float, float]
@@ -61,29 +61,29 @@ def embedded_scan(page: pypdfium2.PdfPage, limits: Limits) -> tuple[Image.Image,
     if image is None:
         return None
     a, b, c, d, *_ = image.get_matrix().get()
-    turns = _turns((a, b, c, d), page.get_rotation())
+    operations = _upright_operations((a, b, c, d), page.get_rotation())
     width, height = image.get_px_size()
-    if turns is None or width < 1 or height < 1 or width * height > limits.page_pixels or _is_stencil(image):
+    if operations is None or width < 1 or height < 1 or width * height > limits.page_pixels or _is_stencil(image):
         return None
-    if _stands_out(image, page):
+    if _is_cut_off(image, page):
         return None
     across, down = width / math.hypot(a, b), height / math.hypot(c, d)
-    if not 1 / UNEVEN < across / down < UNEVEN:
+    if not 1 / MAX_DPI_RATIO < across / down < MAX_DPI_RATIO:
         return None
     bitmap = image.get_bitmap()
     pixels = grey_bitmap(bitmap)
-    if not _is_what_the_page_shows(_turned(pixels, turns), page, image):
+    if not _is_same_as_drawn_page(_transposed(pixels, operations), page, image):
         return None
     stamps = remove_stamps_from_bitmap(pixels, bitmap)
-    scan = _turned(pixels, turns)
+    scan = _transposed(pixels, operations)
     dpi = POINTS_PER_INCH * max(across, down)
     scan.info = {"dpi": (dpi, dpi), "box": display_affine(page).box(*image.get_bounds())}
-    return scan, _turned(stamps, turns) if stamps else None
+    return scan, _transposed(stamps, operations) if stamps else None
 
 
-def _turned(image: Image.Image, turns: Sequence[Image.Transpose]) -> Image.Image:
-    for turn in turns:
-        image = image.transpose(turn)
+def _transposed(image: Image.Image, operations: Sequence[Image.Transpose]) -> Image.Image:
+    for operation in operations:
+        image = image.transpose(operation)
     return image
 
 
@@ -93,14 +93,14 @@ def _only_image(page: pypdfium2.PdfPage) -> pypdfium2.PdfImage | None:
     An image inside a form is not used, because its matrix is relative to the form.
     """
     images = []
-    for thing in page.get_objects():
-        if thing.type == raw.FPDF_PAGEOBJ_IMAGE and thing.level == 0:
-            images.append(thing)
-        elif thing.type not in {raw.FPDF_PAGEOBJ_TEXT, raw.FPDF_PAGEOBJ_FORM}:
+    for page_object in page.get_objects():
+        if page_object.type == raw.FPDF_PAGEOBJ_IMAGE and page_object.level == 0:
+            images.append(page_object)
+        elif page_object.type not in {raw.FPDF_PAGEOBJ_TEXT, raw.FPDF_PAGEOBJ_FORM}:
             return None
         if len(images) > 1:
             return None
-    if not images or any(kind not in SILENT_ANNOTATIONS for kind in annotation_kinds(page)):
+    if not images or any(kind not in INVISIBLE_ANNOTATIONS for kind in annotation_kinds(page)):
         return None
     return images[0]
 
@@ -120,10 +120,10 @@ def _is_stencil(image: pypdfium2.PdfImage) -> bool:
     return bool(metadata.bits_per_pixel == 1 and metadata.colorspace == raw.FPDF_COLORSPACE_UNKNOWN)
 
 
-def _stands_out(image: pypdfium2.PdfImage, page: pypdfium2.PdfPage) -> bool:
+def _is_cut_off(image: pypdfium2.PdfImage, page: pypdfium2.PdfPage) -> bool:
     """Whether a part of the image is beyond the edge of the page or clipped."""
     left, bottom, right, top = image.get_bounds()
-    wide, high = OVERHANG * (right - left), OVERHANG * (top - bottom)
+    wide, high = MAX_OVERHANG * (right - left), MAX_OVERHANG * (top - bottom)
     page_left, page_bottom, page_right, page_top = page.get_bbox()
     boxes = [(page_left, page_bottom, page_right, page_top), *_clips(image)]
     return any(
@@ -154,7 +154,7 @@ def _point(segment: object) -> tuple[float, float]:
     return x.value, y.value
 
 
-def _turns(matrix: Matrix, rotation: int) -> list[Image.Transpose] | None:
+def _upright_operations(matrix: Matrix, rotation: int) -> list[Image.Transpose] | None:
     """Returns the operations that turn an image upright, from its matrix and the page's `/Rotate`; None if it leans or
     is flat.
 
@@ -165,29 +165,29 @@ def _turns(matrix: Matrix, rotation: int) -> list[Image.Transpose] | None:
     size = max(map(abs, matrix))
     if not math.isfinite(size) or size <= 0:
         return None
-    turn: Image.Transpose | None
-    if max(abs(b / a), abs(c / d)) < STRAIGHT if a and d else False:
-        turn = LEVEL[a > 0, d > 0]
-    elif max(abs(a / b), abs(d / c)) < STRAIGHT if b and c else False:
-        turn = ON_ITS_SIDE[b > 0, c > 0]
+    operation: Image.Transpose | None
+    if max(abs(b / a), abs(c / d)) < MAX_LEAN if a and d else False:
+        operation = LEVEL_OPERATIONS[a > 0, d > 0]
+    elif max(abs(a / b), abs(d / c)) < MAX_LEAN if b and c else False:
+        operation = QUARTER_TURN_OPERATIONS[b > 0, c > 0]
     else:
         return None
-    return [one for one in (turn, CLOCKWISE[rotation % 360]) if one is not None]
+    return [one for one in (operation, CLOCKWISE[rotation % 360]) if one is not None]
 
 
-def _is_what_the_page_shows(pixels: Image.Image, page: pypdfium2.PdfPage, image: pypdfium2.PdfImage) -> bool:
+def _is_same_as_drawn_page(pixels: Image.Image, page: pypdfium2.PdfPage, image: pypdfium2.PdfImage) -> bool:
     """Whether an image equals a small drawing of the page, square by square, because a mask may hide only a part."""
-    scale = COMPARED_PIXELS / max(page.get_size())
+    scale = COMPARISON_PIXELS / max(page.get_size())
     drawn = grey_bitmap(page.render(scale=scale))
     left, top, right, bottom = _displayed_box(page, image, drawn.size)
-    if right - left < COMPARED_SQUARE or bottom - top < COMPARED_SQUARE:
+    if right - left < COMPARISON_SQUARE or bottom - top < COMPARISON_SQUARE:
         return True  # a small picture on an enormous page has too few pixels to compare parts of it
     small = pixels.resize((right - left, bottom - top), Image.Resampling.BOX)
-    seen = (max(left, 0), max(top, 0), min(right, drawn.width), min(bottom, drawn.height))
-    small = small.crop((seen[0] - left, seen[1] - top, seen[2] - left, seen[3] - top))
-    squares = [one.reduce(COMPARED_SQUARE).tobytes() for one in (drawn.crop(seen), small)]
-    different = sum(abs(one - other) > HIDDEN_DIFFERENCE for one, other in zip(*squares, strict=True))
-    return bool(different <= HIDDEN_SHARE * len(squares[0]))
+    visible_box = (max(left, 0), max(top, 0), min(right, drawn.width), min(bottom, drawn.height))
+    small = small.crop((visible_box[0] - left, visible_box[1] - top, visible_box[2] - left, visible_box[3] - top))
+    squares = [one.reduce(COMPARISON_SQUARE).tobytes() for one in (drawn.crop(visible_box), small)]
+    different = sum(abs(one - other) > MAX_SQUARE_DIFFERENCE for one, other in zip(*squares, strict=True))
+    return bool(different <= MAX_DIFFERENT_SHARE * len(squares[0]))
 
 
 def _displayed_box(
@@ -199,7 +199,7 @@ def _displayed_box(
     return round(left * across), round(top * down), round(right * across), round(bottom * down)
 
 
-LEVEL = {
+LEVEL_OPERATIONS = {
     (True, True): None,
     (False, True): Image.Transpose.FLIP_LEFT_RIGHT,
     (True, False): Image.Transpose.FLIP_TOP_BOTTOM,
@@ -207,7 +207,7 @@ LEVEL = {
 }
 """Operations by whether the right of the image points right, and its top up."""
 
-ON_ITS_SIDE = {
+QUARTER_TURN_OPERATIONS = {
     (True, False): Image.Transpose.ROTATE_90,
     (False, True): Image.Transpose.ROTATE_270,
     (True, True): Image.Transpose.TRANSVERSE,

@@ -15,10 +15,10 @@ from notaflow_pipeline.ocr.input.pdf.embedded_scan import POINTS_PER_INCH, embed
 from notaflow_pipeline.ocr.input.pdf.page_pixels import drawn_bitmap
 from notaflow_pipeline.ocr.limits import Limits
 
-PART_MARGIN = 12 / POINTS_PER_INCH
+PART_MARGIN_INCHES = 12 / POINTS_PER_INCH
 """Margin around a part of the page in inches, so that nothing at its edge is cut."""
 
-WHOLE = (0.0, 0.0, 0.0, 0.0)
+NO_CROP = (0.0, 0.0, 0.0, 0.0)
 """Crop that leaves out nothing of a page."""
 
 
@@ -52,16 +52,16 @@ class PageDrawing:
     def whole_without_stamps(self) -> tuple[Image.Image, Image.Image | None]:
         """Returns the drawn page without stamps, and an image of the stamps over its print. Raises
         `DocumentFailure`."""
-        bitmap, dpi = self._bitmap(WHOLE)
+        bitmap, dpi = self._bitmap(NO_CROP)
         image = grey_bitmap(bitmap)
         stamps = remove_stamps_from_bitmap(image, bitmap)
         return with_dpi(image, dpi), with_dpi(stamps, dpi) if stamps else None
 
     def whole(self) -> Image.Image:
         """Returns the drawn page with its text. Raises `DocumentFailure`."""
-        return self._drawn(WHOLE)
+        return self._drawn(NO_CROP)
 
-    def part(self, box: tuple[float, float, float, float], margin_inches: float = PART_MARGIN) -> Image.Image:
+    def part(self, box: tuple[float, float, float, float], margin_inches: float = PART_MARGIN_INCHES) -> Image.Image:
         """Returns a part of the drawn page: left, top, right, bottom from its upper left corner."""
         width, height = self.page.get_size()
         margin = margin_inches * POINTS_PER_INCH / self.user_unit
@@ -86,10 +86,10 @@ class PageDrawing:
         width, height = self.page.get_size()
         if not (0 < width < math.inf and 0 < height < math.inf):
             raise ValueError(f"a page of {width} x {height} units")
-        wanted: float = self.user_unit * self.dpi / POINTS_PER_INCH
+        requested: float = self.user_unit * self.dpi / POINTS_PER_INCH
         by_area = math.sqrt(self.limits.page_pixels / (width * height))
         by_side = (MAX_SIDE_PIXELS - 1) / max(width, height)
-        return float(min(wanted, by_area, by_side))
+        return float(min(requested, by_area, by_side))
 
 
 def damaged_page() -> DocumentFailure:

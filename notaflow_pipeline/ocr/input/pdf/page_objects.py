@@ -66,10 +66,11 @@ class _Objects:
         self._content = content
         self._dictionaries: dict[int, bytes] = {}
         self._streams: dict[int, int] = {}
-        place = -1
-        while (place := content.find(b"obj", place + 1)) >= 0:  # 40 times as fast as a search for the whole expression
-            if head := OBJECT_HEAD.search(content, max(0, place - MAX_HEAD_BYTES), place):
-                self._add(int(head[1]), place + len(b"obj"))
+        position = -1
+        # `find` is 40 times as fast as a search for the whole expression
+        while (position := content.find(b"obj", position + 1)) >= 0:
+            if head := OBJECT_HEAD.search(content, max(0, position - MAX_HEAD_BYTES), position):
+                self._add(int(head[1]), position + len(b"obj"))
         for number in [number for number, text in self._dictionaries.items() if OBJECT_STREAM.search(text)]:
             self._unpack(number)
 
@@ -85,7 +86,7 @@ class _Objects:
         unit = USER_UNIT.search(page)
         user_unit = float(unit[1]) if unit else 1.0
         low, high = USER_UNITS
-        return PageFacts(user_unit if low <= user_unit <= high else 1.0, self._lacks_something(page))
+        return PageFacts(user_unit if low <= user_unit <= high else 1.0, self._is_content_missing(page))
 
     def _add(self, number: int, start: int) -> None:
         """Adds an object. The last object of a number counts, as in files with incremental updates."""
@@ -107,10 +108,10 @@ class _Objects:
         if data is None or count is None or first is None:
             return
         start = int(first[1])
-        numbers = [int(one) for one in data[:start].split()[: 2 * int(count[1])]]
-        places = [*numbers[1::2], len(data) - start]
-        for index, one in enumerate(numbers[::2]):
-            self._dictionaries.setdefault(one, data[start + places[index] : start + places[index + 1]])
+        numbers = [int(item) for item in data[:start].split()[: 2 * int(count[1])]]
+        positions = [*numbers[1::2], len(data) - start]
+        for index, item in enumerate(numbers[::2]):
+            self._dictionaries.setdefault(item, data[start + positions[index] : start + positions[index + 1]])
 
     def _stream(self, number: int) -> bytes | None:
         """Returns the bytes of a stream; None if its filter is not supported or its data is damaged."""
@@ -131,15 +132,15 @@ class _Objects:
 
     def _leaves(self, number: int, inherited: bytes, depth: int) -> Iterator[bytes]:
         text = self._dictionaries.get(number, b"")
-        kids = KIDS.search(text)
-        if kids is None or depth > MAX_DEPTH:
+        children = KIDS.search(text)
+        if children is None or depth > MAX_DEPTH:
             yield text + inherited
             return
-        rest = text[: kids.start()] + text[kids.end() :] + inherited
-        for kid in REFERENCE.findall(kids[1])[:MAX_PAGES]:
+        rest = text[: children.start()] + text[children.end() :] + inherited
+        for kid in REFERENCE.findall(children[1])[:MAX_PAGES]:
             yield from self._leaves(int(kid), rest, depth + 1)
 
-    def _lacks_something(self, page: bytes) -> bool:
+    def _is_content_missing(self, page: bytes) -> bool:
         """Whether the content of the page, or an image or form that it draws, is missing in the file."""
         drawn: set[bytes] = set()
         contents = CONTENTS.search(page)
@@ -147,9 +148,9 @@ class _Objects:
             if int(number) not in self._dictionaries:
                 return True
             drawn.update(DRAWN.findall(self._stream(int(number)) or b""))
-        return self._draws_what_is_missing(page, drawn, 0)
+        return self._is_drawn_object_missing(page, drawn, 0)
 
-    def _draws_what_is_missing(self, owner: bytes, drawn: set[bytes], depth: int) -> bool:
+    def _is_drawn_object_missing(self, owner: bytes, drawn: set[bytes], depth: int) -> bool:
         """Whether an image or form that a page or form draws by these names is missing."""
         known = dict(NAMED.findall(self._named_objects(owner)))
         for name in drawn & known.keys():
@@ -159,7 +160,7 @@ class _Objects:
                 return True
             if depth < MAX_FORMS and FORM.search(text):
                 inside = set(DRAWN.findall(self._stream(number) or b""))
-                if self._draws_what_is_missing(text, inside, depth + 1):
+                if self._is_drawn_object_missing(text, inside, depth + 1):
                     return True
         return False
 

@@ -17,10 +17,10 @@ from pypdfium2 import raw
 
 from notaflow_pipeline.ocr.input.pdf.bitmaps import grey_bitmap
 from notaflow_pipeline.ocr.input.pdf.embedded_scan import POINTS_PER_INCH
-from notaflow_pipeline.ocr.input.text_layer.characters import Character, are_doubles, without_doubles
+from notaflow_pipeline.ocr.input.text_layer.characters import Character, is_double, without_doubles
 
-LOOK_DPI = 100
-MAX_LOOK_SIDE = 2200
+DRAWING_DPI = 100
+MAX_DRAWING_SIDE = 2200
 """Maximum side of the drawing in pixels; a larger page is drawn at a lower resolution. A letter page is drawn in 18
 ms."""
 
@@ -40,16 +40,16 @@ a table, and so wide that letters fill less than half of it."""
 MAX_OVERLAPPING = 16
 """Maximum number of overlapping text objects that are checked one by one. A page with more is not legible."""
 
-OVERLAP = 0.25
+MIN_OVERLAP = 0.25
 """Minimum overlap as a share of the smaller of two characters; kerned neighbours overlap by less."""
 
 MAX_COMPARISONS = 200_000
 
-BESIDE = 3
+MARGIN_PIXELS = 3
 """Distance in pixels up to which marks belong to the box of a character."""
 
-MIN_UNKNOWN_MARKS = 200
-MAX_UNKNOWN_SHARE = 0.3
+MAX_UNEXPLAINED_MARKS = 200
+MAX_UNEXPLAINED_SHARE = 0.3
 """Marks in pixels, and as a share of all marks of text. If more are in no character's box, the layer differs from
 the visible text."""
 
@@ -57,7 +57,7 @@ Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class PageLook:
+class PageDrawings:
     """A page drawn with and without its text, at `scale` pixels per point."""
 
     shown: Pixels
@@ -65,17 +65,17 @@ class PageLook:
     scale: float
 
 
-def look_at(page: pypdfium2.PdfPage, user_unit: float = 1.0) -> PageLook:
+def draw_with_and_without_text(page: pypdfium2.PdfPage, user_unit: float = 1.0) -> PageDrawings:
     """Draws a page twice at a low resolution. `user_unit` is the number of points per unit.
 
     Raises `pypdfium2.PdfiumError` if PDFium cannot draw it.
     """
     width, height = page.get_size()
-    scale = min(user_unit * LOOK_DPI / POINTS_PER_INCH, MAX_LOOK_SIDE / max(width, height, 1e-6))
+    scale = min(user_unit * DRAWING_DPI / POINTS_PER_INCH, MAX_DRAWING_SIDE / max(width, height, 1e-6))
     shown = drawn(page, scale)
     with without_text(page):
         bare = drawn(page, scale)
-    return PageLook(shown, bare, scale)
+    return PageDrawings(shown, bare, scale)
 
 
 def drawn(page: pypdfium2.PdfPage, scale: float) -> Pixels:
@@ -99,55 +99,60 @@ def drawn_bitmap(
 def without_text(page: pypdfium2.PdfPage) -> Iterator[None]:
     """Makes the text of a page invisible in drawings; text of annotations stays visible."""
     modes = []
-    for thing in page.get_objects(filter=[raw.FPDF_PAGEOBJ_TEXT]):
-        modes.append((thing, raw.FPDFTextObj_GetTextRenderMode(thing)))
-        raw.FPDFTextObj_SetTextRenderMode(thing, raw.FPDF_TEXTRENDERMODE_INVISIBLE)
+    for text_object in page.get_objects(filter=[raw.FPDF_PAGEOBJ_TEXT]):
+        modes.append((text_object, raw.FPDFTextObj_GetTextRenderMode(text_object)))
+        raw.FPDFTextObj_SetTextRenderMode(text_object, raw.FPDF_TEXTRENDERMODE_INVISIBLE)
     try:
         yield
     finally:
-        for thing, mode in modes:
-            raw.FPDFTextObj_SetTextRenderMode(thing, mode)
+        for text_object, mode in modes:
+            raw.FPDFTextObj_SetTextRenderMode(text_object, mode)
 
 
-def visible(
-    page: pypdfium2.PdfPage, look: PageLook, characters: Sequence[Character], things: Sequence[Any]
+def visibilities(
+    page: pypdfium2.PdfPage, drawings: PageDrawings, characters: Sequence[Character], text_objects: Sequence[Any]
 ) -> list[bool]:
     """Returns for each character whether it is visible."""
-    seen = _by_words(characters, _counts(_marks(look.shown, look.bare), characters, look.scale))
+    seen = _visibility_of_words(
+        characters, _has_marks(_marks(drawings.shown, drawings.bare), characters, drawings.scale)
+    )
     shown = [one for one, marked in zip(characters, seen, strict=True) if marked]
-    suspects = _overlapping(list(without_doubles(shown)))
-    if not suspects or len(suspects) > MAX_OVERLAPPING:
+    overlapping = _overlapping(list(without_doubles(shown)))
+    if not overlapping or len(overlapping) > MAX_OVERLAPPING:
         return seen
-    for number in suspects:
-        raw.FPDFPageObj_SetIsActive(things[number], False)
-        without = drawn(page, look.scale)
-        raw.FPDFPageObj_SetIsActive(things[number], True)
-        changed = np.abs(look.shown.astype(np.int16) - without.astype(np.int16)) > MIN_CHANGE
-        alone = _by_words(characters, _counts(changed, characters, look.scale))
+    for number in overlapping:
+        raw.FPDFPageObj_SetIsActive(text_objects[number], False)
+        without = drawn(page, drawings.scale)
+        raw.FPDFPageObj_SetIsActive(text_objects[number], True)
+        changed = np.abs(drawings.shown.astype(np.int16) - without.astype(np.int16)) > MIN_CHANGE
+        alone = _visibility_of_words(characters, _has_marks(changed, characters, drawings.scale))
         seen = [
-            was and (one.thing != number or marked) for one, was, marked in zip(characters, seen, alone, strict=True)
+            was and (one.text_object != number or marked)
+            for one, was, marked in zip(characters, seen, alone, strict=True)
         ]
     return seen
 
 
-def is_accounted_for(look: PageLook, characters: Sequence[Character]) -> bool:
+def is_accounted_for(drawings: PageDrawings, characters: Sequence[Character]) -> bool:
     """Whether the marks of the text lie in the boxes of these characters; the boxes may be wrong because of faulty
     fonts."""
-    marks = _marks(look.shown, look.bare)
+    marks = _marks(drawings.shown, drawings.bare)
     total = int(marks.sum())
     for one in characters:
         sides = np.nan_to_num(
-            np.array([one.left, one.top, one.right, one.bottom]) * look.scale, posinf=1e6, neginf=-1e6
+            np.array([one.left, one.top, one.right, one.bottom]) * drawings.scale, posinf=1e6, neginf=-1e6
         )
-        left, top, right, bottom = (int(max(0, side)) for side in (*(sides[:2] - BESIDE), *(sides[2:] + BESIDE)))
+        left, top, right, bottom = (
+            int(max(0, side)) for side in (*(sides[:2] - MARGIN_PIXELS), *(sides[2:] + MARGIN_PIXELS))
+        )
         marks[top:bottom, left:right] = False
-    unknown = int(marks.sum())
-    return unknown < MIN_UNKNOWN_MARKS or unknown <= MAX_UNKNOWN_SHARE * total
+    unexplained = int(marks.sum())
+    return unexplained < MAX_UNEXPLAINED_MARKS or unexplained <= MAX_UNEXPLAINED_SHARE * total
 
 
 def _marks(shown: Pixels, bare: Pixels) -> NDArray[np.bool_]:
     """Returns the mask of the pixels that text makes darker than their surroundings, or clearly lighter."""
-    around = _local_grey(bare).astype(np.int16)
+    around = _surrounding_grey(bare).astype(np.int16)
     one, other = shown.astype(np.int16), bare.astype(np.int16)
     darker = (other - one > MIN_CHANGE) & (around - one > MIN_CONTRAST)
     lighter = (one - other > MIN_CHANGE) & (one - around > MIN_LIGHTER)
@@ -155,7 +160,7 @@ def _marks(shown: Pixels, bare: Pixels) -> NDArray[np.bool_]:
     return marks
 
 
-def _counts(marks: NDArray[np.bool_], characters: Sequence[Character], scale: float) -> list[bool]:
+def _has_marks(marks: NDArray[np.bool_], characters: Sequence[Character], scale: float) -> list[bool]:
     """Returns for each character whether there is a mark in its box."""
     height, width = marks.shape
     sums = np.zeros((height + 1, width + 1), dtype=np.int32)
@@ -168,7 +173,7 @@ def _counts(marks: NDArray[np.bool_], characters: Sequence[Character], scale: fl
     return [bool(count > 0) for count in counts]
 
 
-def _local_grey(pixels: Pixels) -> Pixels:
+def _surrounding_grey(pixels: Pixels) -> Pixels:
     """Returns the median of the block that contains each pixel."""
     height, width = pixels.shape
     padded = np.pad(pixels, ((0, -height % BLOCK_HEIGHT), (0, -width % BLOCK_WIDTH)), mode="edge")
@@ -179,7 +184,7 @@ def _local_grey(pixels: Pixels) -> Pixels:
     return around
 
 
-def _by_words(characters: Sequence[Character], seen: Sequence[bool]) -> list[bool]:
+def _visibility_of_words(characters: Sequence[Character], seen: Sequence[bool]) -> list[bool]:
     """Returns the visibility of whole words: a word is hidden if less than half of it is visible."""
     starts = [number for number, one in enumerate(characters) if number == 0 or one.follows]
     found: list[bool] = []
@@ -206,15 +211,20 @@ def _overlapping(characters: Sequence[Character]) -> list[int]:
         if len(found) > MAX_OVERLAPPING or left < 0:
             break
         pairs = combinations(near, 2)
-        found.update(number for one, other in pairs if _conflict(one, other) for number in (one.thing, other.thing))
+        found.update(
+            number
+            for one, other in pairs
+            if _is_conflict(one, other)
+            for number in (one.text_object, other.text_object)
+        )
     return sorted(found)
 
 
-def _conflict(one: Character, other: Character) -> bool:
+def _is_conflict(one: Character, other: Character) -> bool:
     """Whether two characters of different objects overlap and are not the same character drawn twice."""
-    if one.thing == other.thing or _overlap(one, other) <= OVERLAP:
+    if one.text_object == other.text_object or _overlap(one, other) <= MIN_OVERLAP:
         return False
-    return not are_doubles(one, other)
+    return not is_double(one, other)
 
 
 def _overlap(one: Character, other: Character) -> float:

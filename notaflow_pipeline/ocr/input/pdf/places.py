@@ -31,26 +31,26 @@ class Affine:
 def display_affine(page: pypdfium2.PdfPage) -> Affine:
     """Returns the transformation with which PDFium displays the page, including its rotation and crop box."""
     width, height = page.get_size()
-    fine = 1e6 / max(width, height, 1e-6)
-    device_width, device_height = round(width * fine), round(height * fine)
-    apart = max(width, height)
+    resolution = 1e6 / max(width, height, 1e-6)
+    device_width, device_height = round(width * resolution), round(height * resolution)
+    distance = max(width, height)
 
     def displayed(x: float, y: float) -> tuple[float, float]:
         found_x, found_y = ctypes.c_int(), ctypes.c_int()
         raw.FPDF_PageToDevice(page, 0, 0, device_width, device_height, 0, x, y, found_x, found_y)
-        return found_x.value / fine, found_y.value / fine
+        return found_x.value / resolution, found_y.value / resolution
 
-    (e, f), (x1, y1), (x2, y2) = displayed(0, 0), displayed(apart, 0), displayed(0, apart)
-    return Affine((x1 - e) / apart, (y1 - f) / apart, (x2 - e) / apart, (y2 - f) / apart, e, f)
+    (e, f), (x1, y1), (x2, y2) = displayed(0, 0), displayed(distance, 0), displayed(0, distance)
+    return Affine((x1 - e) / distance, (y1 - f) / distance, (x2 - e) / distance, (y2 - f) / distance, e, f)
 
 
-def bounds_on_page(thing: pypdfium2.PdfObject) -> tuple[float, float, float, float]:
+def bounds_on_page(page_object: pypdfium2.PdfObject) -> tuple[float, float, float, float]:
     """Returns the box of an object in page coordinates: left, bottom, right, top.
 
     PDFium returns the coordinates of the form that contains the object.
     """
-    box = thing.get_bounds()
-    form = thing.container
+    box = page_object.get_bounds()
+    form = page_object.container
     while form is not None:
         box = form.get_matrix().on_rect(*box)
         form = form.container

@@ -19,14 +19,14 @@ MAX_CHARACTERS = 200_000
 """Maximum number of characters of a text layer. A page with more is drawn and recognised. 25,000 characters fill a
 page in print of 4.5 points."""
 
-DOUBLE_SHIFT = 0.1
+MAX_DOUBLE_SHIFT = 0.1
 """Maximum distance, as a share of the print height, of a glyph that is drawn twice. It is bold or shadowed print,
 not a second letter."""
 
 DOUBLE_CELL = 8.0
 """Side in points of the squares in which doubles are searched; it is more than a tenth of any print height."""
 
-AXIS_DEGREES = 10
+MAX_AXIS_DEGREES = 10
 """Maximum angle in degrees at which text counts as parallel to an axis."""
 
 SURROGATES = range(0xD800, 0xE000)
@@ -57,7 +57,7 @@ class Character:
     The box is that of the ink, `x` and `y` are the start of the baseline, `size` is the print height; all in displayed
     points. `angle` is the direction of the text in degrees, clockwise on the displayed page. `follows` is the separator
     that PDFium puts before the character: nothing, a space or a line break. `unmapped` means that the character is
-    unknown. `thing` is the number of the text object, from 0; `index` is the position in the content.
+    unknown. `text_object` is the number of the text object, from 0; `index` is the position in the content.
     """
 
     text: str = field(repr=False)  # personal data: not for tracebacks and logs
@@ -71,7 +71,7 @@ class Character:
     angle: int
     follows: str
     unmapped: bool
-    thing: int
+    text_object: int
     index: int
 
 
@@ -86,7 +86,7 @@ def characters_of(page: pypdfium2.PdfPage) -> tuple[list[Character], list[object
     if count > MAX_CHARACTERS:
         return None
     objects = _TextObjects(display_affine(page))
-    return list(_characters(text_page, count, objects)), objects.things
+    return list(_characters(text_page, count, objects)), objects.text_objects
 
 
 class _TextObjects:
@@ -94,16 +94,16 @@ class _TextObjects:
 
     def __init__(self, affine: Affine) -> None:
         self.affine = affine
-        self.things: list[object] = []
+        self.text_objects: list[object] = []
         self._known: dict[int, tuple[int, int, float]] = {}
 
     def known(self, text_page: pypdfium2.PdfTextPage, index: int) -> tuple[int, int, float]:
         """Returns number, angle and print height of the object that contains a character."""
-        thing = raw.FPDFText_GetTextObject(text_page, index)
-        address = ctypes.cast(thing, ctypes.c_void_p).value or 0
+        text_object = raw.FPDFText_GetTextObject(text_page, index)
+        address = ctypes.cast(text_object, ctypes.c_void_p).value or 0
         if address not in self._known:
-            self._known[address] = (len(self.things), *self._direction(text_page, index))
-            self.things.append(thing)
+            self._known[address] = (len(self.text_objects), *self._direction(text_page, index))
+            self.text_objects.append(text_object)
         return self._known[address]
 
     def _direction(self, text_page: pypdfium2.PdfTextPage, index: int) -> tuple[int, float]:
@@ -122,7 +122,7 @@ def _angle(x: float, y: float) -> int:
         return 0
     degrees = round(math.degrees(math.atan2(y, x))) % 360
     axis = round(degrees / 90) * 90
-    return axis % 360 if abs(degrees - axis) <= AXIS_DEGREES else degrees
+    return axis % 360 if abs(degrees - axis) <= MAX_AXIS_DEGREES else degrees
 
 
 def _characters(text_page: pypdfium2.PdfTextPage, count: int, objects: _TextObjects) -> Iterator[Character]:
@@ -143,7 +143,7 @@ def _characters(text_page: pypdfium2.PdfTextPage, count: int, objects: _TextObje
             continue
         raw.FPDFText_GetCharBox(text_page, index, left, right, bottom, top)
         raw.FPDFText_GetCharOrigin(text_page, index, x, y)
-        thing, angle, size = objects.known(text_page, index)
+        text_object, angle, size = objects.known(text_page, index)
         box = objects.affine.box(left.value, bottom.value, right.value, top.value)
         private = is_private(code) and code not in ADOBE_VARIANTS
         yield Character(
@@ -154,7 +154,7 @@ def _characters(text_page: pypdfium2.PdfTextPage, count: int, objects: _TextObje
             angle=angle,
             follows=follows,
             unmapped=private or raw.FPDFText_HasUnicodeMapError(text_page, index) == 1,
-            thing=thing,
+            text_object=text_object,
             index=index,
         )
         follows = "\n" if broken else ""
@@ -174,12 +174,12 @@ def is_private(code: int) -> bool:
     return private or code in SURROGATES or code == 0xFFFD or (code < 0x20 and code not in (0x09, 0x0A, 0x0D))
 
 
-def are_doubles(one: Character, other: Character) -> bool:
+def is_double(one: Character, other: Character) -> bool:
     """Whether two characters are one glyph that was drawn twice. Two characters of one object may be parts of a
     ligature."""
-    reach = max(DOUBLE_SHIFT * one.size, 0.1)
+    reach = max(MAX_DOUBLE_SHIFT * one.size, 0.1)
     near = abs(other.x - one.x) <= reach and abs(other.y - one.y) <= reach
-    return near and one.text == other.text and one.thing != other.thing
+    return near and one.text == other.text and one.text_object != other.text_object
 
 
 def without_doubles(characters: Sequence[Character]) -> Iterator[Character]:
@@ -189,7 +189,7 @@ def without_doubles(characters: Sequence[Character]) -> Iterator[Character]:
     for one in characters:
         column, row = int(one.x // DOUBLE_CELL), int(one.y // DOUBLE_CELL)
         around = (seen.get((column + dx, row + dy), ()) for dx in (-1, 0, 1) for dy in (-1, 0, 1))
-        if any(are_doubles(one, other) for others in around for other in others):
+        if any(is_double(one, other) for others in around for other in others):
             dropped = "\n" if "\n" in (dropped, one.follows) else " "
             continue
         seen.setdefault((column, row), []).append(one)

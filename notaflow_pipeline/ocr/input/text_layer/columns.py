@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from notaflow_pipeline.ocr.input.text_layer.line_pieces import GUTTER, Piece, Row, rows_of
+from notaflow_pipeline.ocr.input.text_layer.line_pieces import MIN_GUTTER, Piece, Row, rows_of
 
 MIN_COLUMN_LINES = 3
 MIN_WORDS_OF_PROSE = 3.0
@@ -42,7 +42,7 @@ def _column_band(rows: Sequence[Row]) -> tuple[int, int, float] | None:
         for one, other in pairwise(row):
             if not any(first <= start < last and one.right <= gutter <= other.left for first, last, gutter in tried):
                 tried.append(_band_from(rows, start, one.right, other.left))
-    bands = [band for band in tried if _parts_prose(rows, band)]
+    bands = [band for band in tried if _has_prose_on_both_sides(rows, band)]
     return max(bands, key=lambda band: band[1] - band[0], default=None)
 
 
@@ -65,7 +65,7 @@ def _band_from(rows: Sequence[Row], start: int, low: float, high: float) -> _Ban
     return first, end, (low + high) / 2
 
 
-def _parts_prose(rows: Sequence[Row], band: _Band) -> bool:
+def _has_prose_on_both_sides(rows: Sequence[Row], band: _Band) -> bool:
     first, end, gutter = band
     inside = [piece for row in rows[first:end] for piece in row]
     sides = [piece for piece in inside if piece.left < gutter], [piece for piece in inside if piece.left >= gutter]
@@ -85,7 +85,7 @@ def _free(row: Row, low: float, high: float) -> tuple[float, float] | None:
         else:
             low = piece.right
     size = max(piece.size for piece in row)
-    return (low, high) if high - low >= GUTTER * size else None
+    return (low, high) if high - low >= MIN_GUTTER * size else None
 
 
 def _is_prose(pieces: Sequence[Piece]) -> bool:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from notaflow_pipeline.ocr.input.text_layer.characters import UNKNOWN, Character
 from notaflow_pipeline.ocr.input.text_layer.columns import blocks_of
-from notaflow_pipeline.ocr.input.text_layer.line_pieces import Piece, Placed, Row, is_parted, pieces_of
+from notaflow_pipeline.ocr.input.text_layer.line_pieces import Piece, PlacedCharacter, Row, is_word_end, pieces_of
 
 COLUMN_GAP = "   "
 
@@ -25,7 +25,7 @@ class LayerWord:
     right: float
     bottom: float
     unmapped: int = 0
-    things: frozenset[int] = frozenset()
+    text_objects: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -121,21 +121,21 @@ def _distance(before: Row | None, row: Row) -> float:
     return math.inf if top < min(one.top for one in _all(before)) else (top - bottom) / height
 
 
-def _all(row: Row) -> list[Placed]:
+def _all(row: Row) -> list[PlacedCharacter]:
     return [one for piece in row for one in piece.placed]
 
 
 def _words(piece: Piece) -> Iterator[LayerWord]:
     word = [piece.placed[0]]
     for before, one in pairwise(piece.placed):
-        if is_parted(before, one):
+        if is_word_end(before, one):
             yield _word(word)
             word = []
         word.append(one)
     yield _word(word)
 
 
-def _word(placed: Sequence[Placed]) -> LayerWord:
+def _word(placed: Sequence[PlacedCharacter]) -> LayerWord:
     characters = [one.one for one in placed]
     return LayerWord(
         "".join(one.text for one in characters),
@@ -144,5 +144,5 @@ def _word(placed: Sequence[Placed]) -> LayerWord:
         max(one.right for one in characters),
         max(one.bottom for one in characters),
         sum(one.unmapped for one in characters),
-        frozenset(one.thing for one in characters),
+        frozenset(one.text_object for one in characters),
     )

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from notaflow_pipeline.ocr.input.text_layer.characters import UNKNOWN
 from notaflow_pipeline.ocr.input.text_layer.layer_order import LayerLine
 
-PLAUSIBLE_SHARE = 0.7
+MIN_PLAUSIBLE_SHARE = 0.7
 """Minimum share of plausible words of a trusted page; typed French and English has 0.95 and more."""
 
-PLAUSIBLE_PRIOR_SHARE = 0.9
+MIN_PLAUSIBLE_PRIOR_SHARE = 0.9
 """Minimum share for the invisible text of an earlier OCR; with less, a new recognition is usually better."""
 
-FUNCTION_WORD_SHARE = 0.2
+MIN_FUNCTION_WORD_SHARE = 0.2
 """Minimum share of function words in an earlier OCR.
 
 French and English prose has 40 to 60 % of them, and an OCR with one wrong letter in five keeps half of them. Tables
@@ -27,7 +27,7 @@ MIN_PRIOR_CHARACTERS = 200
 """Minimum number of characters of an earlier OCR. One with fewer may have missed most of a page, and recognition is
 then quick."""
 
-FOREIGN_SHARE = 0.02
+MAX_FOREIGN_SHARE = 0.02
 """Share of words with letters that no French or English word has; with more, the accents are in a foreign encoding.
 
 One French word in eight has an accent, so a wrong encoding affects many words; names with foreign letters are rarer.
@@ -35,7 +35,7 @@ One French word in eight has an accent, so a wrong encoding affects many words; 
 
 MIN_FOREIGN_WORDS = 2
 
-LETTERS_THAT_TELL = 20
+MIN_LETTERS_FOR_VOWELS = 20
 
 MIN_VOWELS = 0.25
 """Minimum share of vowels. French and English have 40 %; codes that are shifted by 29, a common fault, give 14 %."""
@@ -44,7 +44,7 @@ MIN_VOWELS = 0.25
 def is_trusted(lines: Sequence[LayerLine]) -> bool:
     """Whether visible text is used as it is: every character is known, and the words are plausible."""
     words = [word.text for line in lines for word in line.words]
-    return not has_unknown_characters(lines) and plausible_share(words) >= PLAUSIBLE_SHARE and not is_foreign(words)
+    return not has_unknown_characters(lines) and plausible_share(words) >= MIN_PLAUSIBLE_SHARE and not is_foreign(words)
 
 
 def is_good_prior_ocr(lines: Sequence[LayerLine]) -> bool:
@@ -55,8 +55,8 @@ def is_good_prior_ocr(lines: Sequence[LayerLine]) -> bool:
     return (
         sum(map(len, words)) >= MIN_PRIOR_CHARACTERS
         and not has_unknown_characters(lines)
-        and plausible_share(words) >= PLAUSIBLE_PRIOR_SHARE
-        and function_words >= FUNCTION_WORD_SHARE * len(letters)
+        and plausible_share(words) >= MIN_PLAUSIBLE_PRIOR_SHARE
+        and function_words >= MIN_FUNCTION_WORD_SHARE * len(letters)
         and not is_foreign(words)
     )
 
@@ -74,7 +74,7 @@ def has_unknown_characters(lines: Sequence[LayerLine]) -> bool:
 def is_foreign(words: Sequence[str]) -> bool:
     """Whether the accents of these words are in a foreign encoding: `QuŽbec`, `propriÈtÈ`, `QuÃ©bec`."""
     foreign = sum(FOREIGN.search(word) is not None for word in words)
-    return foreign >= max(MIN_FOREIGN_WORDS, FOREIGN_SHARE * len(words))
+    return foreign >= max(MIN_FOREIGN_WORDS, MAX_FOREIGN_SHARE * len(words))
 
 
 def plausible_share(words: Sequence[str]) -> float:
@@ -85,7 +85,7 @@ def plausible_share(words: Sequence[str]) -> float:
     """
     letters = [letter for word in words for letter in word if letter.isalpha()]
     vowels = sum(VOWEL.match(letter) is not None for letter in letters)
-    if len(letters) >= LETTERS_THAT_TELL and vowels < MIN_VOWELS * len(letters):
+    if len(letters) >= MIN_LETTERS_FOR_VOWELS and vowels < MIN_VOWELS * len(letters):
         return 0.0
     weights = [
         (1.0 if len(word) > 2 else 0.5, _is_plausible(word))

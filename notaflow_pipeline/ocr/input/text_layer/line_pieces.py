@@ -13,27 +13,27 @@ from itertools import pairwise
 
 from notaflow_pipeline.ocr.input.text_layer.characters import Character
 
-SAME_LINE = 0.4
+MAX_LINE_SHIFT = 0.4
 """Maximum difference in height of characters on one line, as a share of the print height. Superscripts are raised by
 a third."""
 
-NEW_WORD = 0.18
+MIN_SPACE = 0.18
 """Gap, as a share of the print height, above which two characters that are not consecutive in the content are
 separated by a space."""
 
-TORN_WORD = 1.0
+MIN_SPACE_WITHIN_RUN = 1.0
 """Gap in print heights above which a space separates characters that are consecutive in the content."""
 
-WIDE_GAP = 1.5
+MIN_WIDE_GAP = 1.5
 """Gap in line heights above which two words are in different columns; such a gap is kept in the text."""
 
-GUTTER = 0.8
+MIN_GUTTER = 0.8
 """Minimum gap between two columns, as a share of the print height, and between two texts of a line that are not
 consecutive in the content."""
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacedCharacter:
     """A character in the coordinates of its direction: `x` along the line, `y` across it, downward."""
 
     one: Character
@@ -49,12 +49,12 @@ class Placed:
 class Piece:
     """Consecutive characters of one line without a wide gap."""
 
-    placed: list[Placed]
+    placed: list[PlacedCharacter]
 
     @cached_property
     def words(self) -> int:
         """Number of words of letters; the figures of an index are not prose."""
-        starts = [self.placed[0], *(one for before, one in pairwise(self.placed) if is_parted(before, one))]
+        starts = [self.placed[0], *(one for before, one in pairwise(self.placed) if is_word_end(before, one))]
         return sum(one.one.text.isalpha() for one in starts)
 
     @property
@@ -81,13 +81,13 @@ class Piece:
 Row = list[Piece]
 
 
-def _placed(one: Character, angle: int) -> Placed:
+def _placed(one: Character, angle: int) -> PlacedCharacter:
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     corners = [(one.left, one.top), (one.right, one.top), (one.left, one.bottom), (one.right, one.bottom)]
     along = [x * cos + y * sin for x, y in corners]
     across = [y * cos - x * sin for x, y in corners]
     x, y = one.x * cos + one.y * sin, one.y * cos - one.x * sin
-    return Placed(one, x, y, min(along), max(along), min(across), max(across))
+    return PlacedCharacter(one, x, y, min(along), max(along), min(across), max(across))
 
 
 def pieces_of(characters: Sequence[Character], angle: int) -> Iterator[Piece]:
@@ -96,7 +96,7 @@ def pieces_of(characters: Sequence[Character], angle: int) -> Iterator[Piece]:
         piece = [line[0]]
         for before, one in pairwise(line):
             consecutive = one.one.index == before.one.index + 1
-            wide = WIDE_GAP if consecutive else GUTTER
+            wide = MIN_WIDE_GAP if consecutive else MIN_GUTTER
             if one.left - before.right > wide * max(before.one.size, one.one.size):
                 yield Piece(piece)
                 piece = []
@@ -104,20 +104,22 @@ def pieces_of(characters: Sequence[Character], angle: int) -> Iterator[Piece]:
         yield Piece(piece)
 
 
-def _on_one_baseline(placed: list[Placed]) -> Iterator[list[Placed]]:
+def _on_one_baseline(placed: list[PlacedCharacter]) -> Iterator[list[PlacedCharacter]]:
     """Yields lines joined from runs of the content stream, each sorted from left to right."""
-    runs: list[list[Placed]] = []
+    runs: list[list[PlacedCharacter]] = []
     for one in placed:
         last = runs[-1][-1] if runs else None
-        level = last is not None and abs(one.y - last.y) <= SAME_LINE * max(one.one.size, last.one.size)
+        level = last is not None and abs(one.y - last.y) <= MAX_LINE_SHIFT * max(one.one.size, last.one.size)
         if last is None or not level or one.one.follows == "\n" or one.x < last.x - last.one.size:
             runs.append([])
         runs[-1].append(one)
-    lines: list[tuple[float, float, list[Placed]]] = []
+    lines: list[tuple[float, float, list[PlacedCharacter]]] = []
     open_lines: list[int] = []
-    for y, size, run in sorted(((_level(run), _size(run), run) for run in runs), key=lambda item: item[:2]):
+    for y, size, run in sorted(((_median_y(run), _median_size(run), run) for run in runs), key=lambda item: item[:2]):
         open_lines = [number for number in open_lines if y - lines[number][0] <= 2 * max(size, lines[number][1])]
-        near = [number for number in open_lines if abs(lines[number][0] - y) <= SAME_LINE * min(lines[number][1], size)]
+        near = [
+            number for number in open_lines if abs(lines[number][0] - y) <= MAX_LINE_SHIFT * min(lines[number][1], size)
+        ]
         if near:
             best = min(near, key=lambda number: abs(lines[number][0] - y))
             lines[best][2].extend(run)
@@ -128,27 +130,27 @@ def _on_one_baseline(placed: list[Placed]) -> Iterator[list[Placed]]:
         yield sorted(line, key=lambda one: (one.x, one.right))
 
 
-def _level(run: list[Placed]) -> float:
+def _median_y(run: list[PlacedCharacter]) -> float:
     return statistics.median(one.y for one in run)
 
 
-def _size(run: list[Placed]) -> float:
+def _median_size(run: list[PlacedCharacter]) -> float:
     return statistics.median(one.one.size for one in run)
 
 
-def is_parted(before: Placed, one: Placed) -> bool:
+def is_word_end(before: PlacedCharacter, one: PlacedCharacter) -> bool:
     """Whether a word ends between two neighbouring characters of a line."""
     gap, size = one.left - before.right, max(before.one.size, one.one.size)
     if one.one.index == before.one.index + 1:
-        return bool(one.one.follows) or gap > TORN_WORD * size
-    return gap > NEW_WORD * size
+        return bool(one.one.follows) or gap > MIN_SPACE_WITHIN_RUN * size
+    return gap > MIN_SPACE * size
 
 
 def rows_of(pieces: Sequence[Piece]) -> list[Row]:
     """Returns rows of pieces at the same height, each from left to right."""
     rows: list[Row] = []
     for piece in sorted(pieces, key=lambda piece: piece.y):
-        if rows and piece.y - rows[-1][0].y <= SAME_LINE * min(piece.size, rows[-1][0].size):
+        if rows and piece.y - rows[-1][0].y <= MAX_LINE_SHIFT * min(piece.size, rows[-1][0].size):
             rows[-1].append(piece)
         else:
             rows.append([piece])

@@ -11,20 +11,25 @@ import numpy as np
 import pypdfium2
 from pypdfium2 import raw
 
-from notaflow_pipeline.ocr.input.pdf.page_pixels import PageLook, is_accounted_for, look_at, visible
+from notaflow_pipeline.ocr.input.pdf.page_pixels import (
+    PageDrawings,
+    draw_with_and_without_text,
+    is_accounted_for,
+    visibilities,
+)
 from notaflow_pipeline.ocr.input.pdf.places import bounds_on_page
 from notaflow_pipeline.ocr.input.text_layer.characters import Character, characters_of, without_doubles
 from notaflow_pipeline.ocr.input.text_layer.layer_order import LayerLine, ordered_lines
 from notaflow_pipeline.ocr.input.text_layer.layer_trust import is_good_prior_ocr, is_trusted
 from notaflow_pipeline.ocr.input.text_layer.unread_ink import Box, Ink, covered_share, ink_of, unread_regions
 
-SCAN_COVER = 0.5
+MIN_SCAN_COVER = 0.5
 """Share of a page under images above which it counts as a scan."""
 
-CONTRAST = 40
+MIN_CONTRAST = 40
 """Minimum difference (of 255) between ink and paper of a typed page; less is decoration."""
 
-SCAN_CONTRAST = 16
+MIN_SCAN_CONTRAST = 16
 """Minimum difference for a scan, whose ink may be faint."""
 
 MIN_RANGE = 8
@@ -76,36 +81,36 @@ def page_content(page: pypdfium2.PdfPage, user_unit: float = 1.0) -> PageContent
     found = characters_of(page)
     if found is None:
         return UNTRUSTED
-    characters, things = found
+    characters, text_objects = found
     if not characters:
         return None
-    look = look_at(page, user_unit)
-    seen = visible(page, look, characters, things)
+    drawings = draw_with_and_without_text(page, user_unit)
+    seen = visibilities(page, drawings, characters, text_objects)
     shown = [one for one, marked in zip(characters, seen, strict=True) if marked]
     lines = _lines(shown)
     hidden = _lines([one for one, marked in zip(characters, seen, strict=True) if not marked])
-    if not is_accounted_for(look, shown) or (lines and not is_trusted(lines)):
+    if not is_accounted_for(drawings, shown) or (lines and not is_trusted(lines)):
         return UNTRUSTED
-    is_scan = image_cover(page) >= SCAN_COVER
-    ink = ink_of(look.bare, SCAN_CONTRAST if is_scan else CONTRAST)
-    return _content(look, ink, lines, hidden, is_scan=is_scan)
+    is_scan = image_cover(page) >= MIN_SCAN_COVER
+    ink = ink_of(drawings.bare, MIN_SCAN_CONTRAST if is_scan else MIN_CONTRAST)
+    return _content(drawings, ink, lines, hidden, is_scan=is_scan)
 
 
 def _content(
-    look: PageLook, ink: Ink, lines: tuple[LayerLine, ...], hidden: tuple[LayerLine, ...], *, is_scan: bool
+    drawings: PageDrawings, ink: Ink, lines: tuple[LayerLine, ...], hidden: tuple[LayerLine, ...], *, is_scan: bool
 ) -> PageContent:
-    boxes = _boxes(hidden, look.scale)
-    if is_good_prior_ocr(hidden) and _stand_upright(hidden) and covered_share(ink, boxes) >= MIN_COVERED:
+    boxes = _boxes(hidden, drawings.scale)
+    if is_good_prior_ocr(hidden) and _is_upright(hidden) and covered_share(ink, boxes) >= MIN_COVERED:
         regions = unread_regions(ink, boxes)
-        if len(regions) <= MAX_REGIONS and not any(_holds_a_word(region, boxes) for region in regions):
-            return PageContent(lines, earlier=hidden, unread=_in_points(regions, look.scale))
+        if len(regions) <= MAX_REGIONS and not any(_has_word(region, boxes) for region in regions):
+            return PageContent(lines, earlier=hidden, unread=_in_points(regions, drawings.scale))
     if is_scan:
-        whole = bool(np.ptp(look.bare) >= MIN_RANGE)
+        whole = bool(np.ptp(drawings.bare) >= MIN_RANGE)
         return PageContent(lines, whole=whole, blank=not whole and not lines)
     regions = unread_regions(ink)
-    if len(regions) > MAX_REGIONS or _area(regions) > SCAN_COVER * look.bare.size:
+    if len(regions) > MAX_REGIONS or _area(regions) > MIN_SCAN_COVER * drawings.bare.size:
         return PageContent(lines, whole=True)
-    return PageContent(lines, unread=_in_points(regions, look.scale), blank=not regions and not lines)
+    return PageContent(lines, unread=_in_points(regions, drawings.scale), blank=not regions and not lines)
 
 
 def image_cover(page: pypdfium2.PdfPage) -> float:
@@ -148,13 +153,13 @@ def _boxes(lines: Sequence[LayerLine], scale: float) -> list[Box]:
     return boxes
 
 
-def _holds_a_word(region: Box, words: Sequence[Box]) -> bool:
+def _has_word(region: Box, words: Sequence[Box]) -> bool:
     """Whether the middle of a word lies in a region. Such a region cannot be recognised alone."""
     left, top, right, bottom = region
     return any(left < (one[0] + one[2]) / 2 < right and top < (one[1] + one[3]) / 2 < bottom for one in words)
 
 
-def _stand_upright(lines: Sequence[LayerLine]) -> bool:
+def _is_upright(lines: Sequence[LayerLine]) -> bool:
     return all(line.angle == 0 for line in lines)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from notaflow_pipeline.ocr.input.pdf.page_pixels import Pixels
 
-LONG_RUN = 40
+MIN_RULE_PIXELS = 40
 """Length of a straight run of ink, in pixels at 100 dpi (10 mm), above which it is a rule or an area, not a letter."""
 
 CELL = 8
@@ -24,7 +24,7 @@ MIN_CELL_INK = 3
 GROUP = 2
 """Number of squares along a side that are grouped before regions are formed, which takes a quarter of the time."""
 
-REACH = 3
+MAX_DISTANCE = 3
 """Distance in groups of squares up to which ink belongs to one region (12 mm: the next paragraph)."""
 
 MIN_WIDTH, MIN_HEIGHT = 12, 6
@@ -69,7 +69,7 @@ def unread_regions(ink: Ink, covered: Iterable[Box] = ()) -> list[Box]:
     padded = np.pad(cells, ((0, rows % GROUP), (0, columns % GROUP)))
     groups: NDArray[np.bool_] = padded.reshape(padded.shape[0] // GROUP, GROUP, -1, GROUP).max(axis=(1, 3))
     found = [_pixel_box(box) for box in _groups(groups)]
-    return [box for box in _joined(found) if _may_be_text(ink, box)]
+    return [box for box in _joined(found) if _can_be_text(ink, box)]
 
 
 def covered_share(ink: Ink, covered: Sequence[Box]) -> float:
@@ -90,16 +90,16 @@ def _paper(pixels: Pixels) -> Pixels:
 
 
 def _long_runs(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Returns the mask of the pixels in a horizontal run of at least `LONG_RUN` pixels."""
+    """Returns the mask of the pixels in a horizontal run of at least `MIN_RULE_PIXELS` pixels."""
     height, width = ink.shape
-    if width < LONG_RUN:
+    if width < MIN_RULE_PIXELS:
         return np.zeros_like(ink)
     sums = np.zeros((height, width + 1), dtype=np.int32)
     np.cumsum(ink, axis=1, out=sums[:, 1:])
-    starts = (sums[:, LONG_RUN:] - sums[:, :-LONG_RUN]) == LONG_RUN
+    starts = (sums[:, MIN_RULE_PIXELS:] - sums[:, :-MIN_RULE_PIXELS]) == MIN_RULE_PIXELS
     marks = np.zeros((height, width + 1), dtype=np.int32)
     marks[:, : starts.shape[1]] += starts
-    marks[:, LONG_RUN : LONG_RUN + starts.shape[1]] -= starts
+    marks[:, MIN_RULE_PIXELS : MIN_RULE_PIXELS + starts.shape[1]] -= starts
     return marks.cumsum(axis=1)[:, :width] > 0
 
 
@@ -118,9 +118,11 @@ def _covered_cells(ink: Ink, covered: Iterable[Box]) -> NDArray[np.bool_]:
 
 
 def _groups(cells: NDArray[np.bool_]) -> list[Box]:
-    """Returns boxes (in groups) around the squares that are connected over gaps of less than `REACH`."""
+    """Returns boxes (in groups) around the squares that are connected over gaps of less than `MAX_DISTANCE`."""
     left = {(int(row), int(column)) for row, column in zip(*np.nonzero(cells), strict=True)}
-    around = [(dy, dx) for dy in range(-REACH, REACH + 1) for dx in range(-REACH, REACH + 1)]
+    around = [
+        (dy, dx) for dy in range(-MAX_DISTANCE, MAX_DISTANCE + 1) for dx in range(-MAX_DISTANCE, MAX_DISTANCE + 1)
+    ]
     boxes = []
     while left:
         waiting = [left.pop()]
@@ -146,7 +148,7 @@ def _joined(boxes: Sequence[Box]) -> list[Box]:
     joined: list[Box] = []
     for box in boxes:
         now = box
-        while touching := [other for other in joined if _touch(now, other)]:
+        while touching := [other for other in joined if _is_touching(now, other)]:
             joined = [other for other in joined if other not in touching]
             for other in touching:
                 now = min(now[0], other[0]), min(now[1], other[1]), max(now[2], other[2]), max(now[3], other[3])
@@ -154,11 +156,11 @@ def _joined(boxes: Sequence[Box]) -> list[Box]:
     return sorted(joined, key=lambda box: (box[1], box[0]))
 
 
-def _touch(one: Box, other: Box) -> bool:
+def _is_touching(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def _may_be_text(ink: Ink, box: Box) -> bool:
+def _can_be_text(ink: Ink, box: Box) -> bool:
     left, top, right, bottom = box
     rows, columns = np.nonzero(ink.pixels[top:bottom, left:right])
     tall = ink.tall[top // CELL : bottom // CELL, left // CELL : right // CELL].sum()
