@@ -129,8 +129,8 @@ class DocumentText:
     def failure(self) -> DocumentFailure | None:
         """Failure of the whole document: the most frequent failure of its pages; None if the text is usable.
 
-        The text is usable if at least one page was read. If more than `MAX_FAILED_SHARE` of the pages failed with a
-        retryable kind, the document fails all the same, because a retry may read them.
+        A document fails if all its pages failed, or if more than `MAX_FAILED_SHARE` of them failed and the most
+        frequent kind is retryable, because a retry may read them.
         """
         failed = [page for page in self.pages if page.failure is not None]
         kinds = Counter(page.failure.kind for page in failed if page.failure)

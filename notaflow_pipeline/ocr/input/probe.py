@@ -144,7 +144,9 @@ def refuse_large_image(image: Image.Image, limits: Limits) -> None:
     """Raises `DocumentFailure` if the size in the header of an image is not allowed, before the image is decoded."""
     width, height = image.size
     if width < 1 or height < 1:
-        raise DocumentFailure(FailureKind.CORRUPT, "The image says that it has no size. Fetch the document again.")
+        raise DocumentFailure(
+            FailureKind.CORRUPT, "The header of the image states a width or height of zero. Fetch the document again."
+        )
     if width * height > limits.page_pixels:
         raise _too_many_pixels(limits)
 
@@ -245,7 +247,7 @@ def _pdf_refusal(path: Path, error: pypdfium2.PdfiumError) -> DocumentFailure:
         without_pages = EMPTY_PAGE_TREE.search(content) is not None
     if encrypted:
         return DocumentFailure(
-            FailureKind.ENCRYPTED, "The PDF asks for a password. Remove its protection and store it again."
+            FailureKind.ENCRYPTED, "The PDF requires a password. Remove its protection and store it again."
         )
     if without_pages:
         return DocumentFailure(FailureKind.NO_PAGES, NO_PAGES_SENTENCE)

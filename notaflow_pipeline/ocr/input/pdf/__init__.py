@@ -1,1 +1,1 @@
-"""Pages of PDFs: their objects, their scans, what is drawn, and what is damaged."""
+"""Pages of PDFs: their objects, scans, drawings, attached files and damage."""

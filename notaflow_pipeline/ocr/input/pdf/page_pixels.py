@@ -79,18 +79,17 @@ def draw_with_and_without_text(page: pypdfium2.PdfPage, user_unit: float = 1.0) 
 
 
 def drawn(page: pypdfium2.PdfPage, scale: float) -> Pixels:
-    """A page in grey, as it is seen."""
+    """Returns the drawn page in grey."""
     return np.asarray(grey_bitmap(drawn_bitmap(page, scale)))
 
 
 def drawn_bitmap(
     page: pypdfium2.PdfPage, scale: float, crop: tuple[float, float, float, float] = (0, 0, 0, 0)
 ) -> pypdfium2.PdfBitmap:
-    """A page as it is seen, without so many points at the left, bottom, right and top.
+    """Draws a page without the margins `crop` (left, bottom, right and top, in points), with its annotations.
 
-    Annotations are drawn too, because stamps can be annotations.
-
-    Drawn in colours and then made grey: PDFium's own grey drawing was measured to take more than twice as long.
+    Annotations are drawn because stamps can be annotations. The page is drawn in colour and then converted to grey,
+    because PDFium's own grey drawing took more than twice as long when it was measured.
     """
     return page.render(scale=scale, crop=crop, may_draw_forms=True, draw_annots=True)
 

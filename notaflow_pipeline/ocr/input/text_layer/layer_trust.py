@@ -1,7 +1,7 @@
-"""Decides whether the words of a text layer can be trusted: fonts without Unicode, foreign encodings, an earlier OCR.
+"""Decides whether the words of a text layer can be trusted.
 
-The decision uses the words only. Visibility is decided in `page_layer`, agreement with the image in
-`recognition.layered_page`.
+Reasons for distrust are fonts without Unicode, foreign encodings and a poor earlier OCR. The decision uses the words
+only: visibility is decided in `page_layer`, agreement with the image in `recognition.layered_page`.
 """
 
 import re
