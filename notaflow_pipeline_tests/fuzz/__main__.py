@@ -21,7 +21,7 @@ from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
-from notaflow_pipeline_tests.fuzz.mutating import LONGEST_BYTES, mutate
+from notaflow_pipeline_tests.fuzz.mutating import MAX_SAMPLE_BYTES, mutate
 from notaflow_pipeline_tests.ocr import samples as made
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def seeds(folder: Path, corpus: Path | None) -> list[bytes]:
     paths.append(folder / "l.tif")
     if corpus is not None and corpus.is_dir():
         paths += [one for one in corpus.rglob("*") if one.suffix in {".pdf", ".png", ".jpg", ".tif"}]
-    return [one.read_bytes() for one in sorted(paths) if one.stat().st_size <= 2 * LONGEST_BYTES]
+    return [one.read_bytes() for one in sorted(paths) if one.stat().st_size <= 2 * MAX_SAMPLE_BYTES]
 
 
 def kinds(future: "Future[DocumentText]") -> Iterator[tuple[str, str]]:
@@ -62,8 +62,8 @@ def kinds(future: "Future[DocumentText]") -> Iterator[tuple[str, str]]:
         text = future.result()
     except DocumentFailure as failure:
         yield str(failure.kind), failure.sentence
-    except Exception as unforeseen:  # noqa: BLE001 - any other exception is a finding
-        yield f"UNFORESEEN {type(unforeseen).__name__}", str(unforeseen)
+    except Exception as unexpected:  # noqa: BLE001 - any other exception is a finding
+        yield f"UNEXPECTED {type(unexpected).__name__}", str(unexpected)
     else:
         yield "read", ""
         for page in text.pages:
@@ -73,11 +73,17 @@ def kinds(future: "Future[DocumentText]") -> Iterator[tuple[str, str]]:
 
 def is_suspicious(kind: str) -> bool:
     """Whether an outcome must be inspected."""
-    return kind.startswith("UNFORESEEN") or kind.removeprefix("page: ") in set(SUSPICIOUS)
+    return kind.startswith("UNEXPECTED") or kind.removeprefix("page: ") in set(SUSPICIOUS)
 
 
 def fuzz(
-    seconds: float, *, seed: int, corpus: Path | None, crashers: Path, workers: int = 2, most: int | None = None
+    seconds: float,
+    *,
+    seed: int,
+    corpus: Path | None,
+    crashers: Path,
+    workers: int = 2,
+    max_documents: int | None = None,
 ) -> Counter[str]:
     """Damages and reads documents, returns the number of each outcome, and keeps suspicious documents.
 
@@ -87,7 +93,7 @@ def fuzz(
         corpus: a folder with more samples, or None.
         crashers: the folder for documents with a suspicious outcome.
         workers: the number of worker processes.
-        most: the maximum number of documents, or None.
+        max_documents: the maximum number of documents, or None.
     """
     chance, outcomes = random.Random(seed), Counter[str]()
     deadline = time.monotonic() + seconds
@@ -96,8 +102,8 @@ def fuzz(
         waiting: dict[Future[DocumentText], Path] = {}
         number = 0
         with DocumentPool(NullEngine(), workers=workers, limits=LIMITS) as reader:
-            while waiting or (time.monotonic() < deadline and number != most):
-                while len(waiting) < 2 * workers and time.monotonic() < deadline and number != most:
+            while waiting or (time.monotonic() < deadline and number != max_documents):
+                while len(waiting) < 2 * workers and time.monotonic() < deadline and number != max_documents:
                     path = Path(place) / f"{seed}-{number}"
                     path.write_bytes(mutate(samples, chance))
                     waiting[reader.start(path)] = path
@@ -130,7 +136,7 @@ def main(arguments: Sequence[str]) -> int:
     print(f"seed {chosen.seed}: {outcomes.pop('documents')} damaged documents in {chosen.seconds:.0f} s\n")
     for kind, count in outcomes.most_common():
         print(f"{count:7}  {kind}{'  <- kept in ' + str(chosen.crashers) if is_suspicious(kind) else ''}")
-    return int(any(kind.startswith("UNFORESEEN") for kind in outcomes))
+    return int(any(kind.startswith("UNEXPECTED") for kind in outcomes))
 
 
 if __name__ == "__main__":

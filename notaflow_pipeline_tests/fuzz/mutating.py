@@ -4,10 +4,20 @@ import random
 import re
 from collections.abc import Callable, Sequence
 
-LONGEST_BYTES = 400_000
+MAX_SAMPLE_BYTES = 400_000
 """Maximum size of a sample; a larger one takes time and reaches no other case."""
 
-TELLING = [b"0", b"-1", b"1e9", b"65535", b"4294967295", b"2147483648", b"99999999999999999999", b"0.0000001", b"-0"]
+EXTREME_NUMBERS = [
+    b"0",
+    b"-1",
+    b"1e9",
+    b"65535",
+    b"4294967295",
+    b"2147483648",
+    b"99999999999999999999",
+    b"0.0000001",
+    b"-0",
+]
 """Numbers at which parsers often fail."""
 
 WORDS = [
@@ -20,7 +30,7 @@ WORDS = [
 
 def mutate(samples: Sequence[bytes], chance: random.Random) -> bytes:
     """Returns one of the samples, damaged one to six times."""
-    content = bytearray(chance.choice(samples)[:LONGEST_BYTES])
+    content = bytearray(chance.choice(samples)[:MAX_SAMPLE_BYTES])
     for _ in range(chance.randint(1, 6)):
         if content:
             chance.choice(DAMAGES)(content, chance)
@@ -48,7 +58,7 @@ def _set_number(content: bytearray, chance: random.Random) -> None:
     found = list(re.finditer(rb"(?<=[\s/\[])\d{1,9}(?=[\s/\]>])", bytes(content[:50_000])))
     if found:
         one = chance.choice(found)
-        content[one.start() : one.end()] = chance.choice(TELLING)
+        content[one.start() : one.end()] = chance.choice(EXTREME_NUMBERS)
 
 
 def _swap_word(content: bytearray, chance: random.Random) -> None:
@@ -89,7 +99,7 @@ def _overwrite(content: bytearray, chance: random.Random) -> None:
 
 def _splice(content: bytearray, other: bytes, chance: random.Random) -> None:
     if content and other:
-        content[chance.randrange(len(content)) :] = other[chance.randrange(len(other)) :][:LONGEST_BYTES]
+        content[chance.randrange(len(content)) :] = other[chance.randrange(len(other)) :][:MAX_SAMPLE_BYTES]
 
 
 DAMAGES: list[Callable[[bytearray, random.Random], None]] = [

@@ -136,14 +136,14 @@ class HungryEngine(StrangeEngine):
 
 
 @dataclass(frozen=True)
-class TellingEngine(NullEngine):
-    """Tells what its process can see and use."""
+class ReportingEngine(NullEngine):
+    """Reports the environment and the resource limits of its process as JSON."""
 
     def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:  # noqa: ARG002
-        born_with = Path("/proc/self/environ").read_text().split("\0")
-        names = {entry.split("=")[0] for entry in born_with} | set(os.environ)
-        limits = {name: resource.getrlimit(getattr(resource, name))[0] for name in LIMITS_TOLD}
+        initial_environment = Path("/proc/self/environ").read_text().split("\0")
+        names = {entry.split("=")[0] for entry in initial_environment} | set(os.environ)
+        limits = {name: resource.getrlimit(getattr(resource, name))[0] for name in REPORTED_LIMITS}
         return Recognition(json.dumps({"environment": sorted(names), "limits": limits}), 1, 90.0)
 
 
-LIMITS_TOLD = ("RLIMIT_DATA", "RLIMIT_FSIZE", "RLIMIT_NOFILE", "RLIMIT_CORE", "RLIMIT_CPU")
+REPORTED_LIMITS = ("RLIMIT_DATA", "RLIMIT_FSIZE", "RLIMIT_NOFILE", "RLIMIT_CORE", "RLIMIT_CPU")

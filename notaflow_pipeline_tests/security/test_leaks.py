@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}"), pyte
 TEXTS = ("ZANZIBAR", "MOZAMBIQUE")
 PASSWORD = "correct-horse-battery-staple"
 SERVICE_KEY = "sb_secret_9b1deb4d3b7d4bad"
-HOOK = "hush-hush-token"
+HOOK = "hook-token-6f1d"
 LOGIN = f"test_leaks_{os.getpid()}"
 
 

@@ -55,7 +55,7 @@ def test_page_behind_the_last_one_is_damaged(tmp_path: Path, attached: dict[str,
         load_page(portfolio(tmp_path / "a.pdf", attached), DocumentFormat.PDF, 5)
 
 
-def test_file_that_hangs_on_a_page_is_named(tmp_path: Path) -> None:
+def test_file_attached_to_a_page_is_named(tmp_path: Path) -> None:
     clip = "<</Type/Annot/Subtype/FileAttachment/Rect[500 700 520 720]/FS 7 0 R>>"
     path = page_pdf(
         tmp_path / "a.pdf",

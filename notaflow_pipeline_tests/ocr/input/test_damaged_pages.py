@@ -125,7 +125,7 @@ def test_objects_in_a_compressed_stream_are_found(tmp_path: Path) -> None:
     assert page_facts(path, 1) == PageFacts(user_unit=10, missing=True)
 
 
-def test_encrypted_file_says_nothing_of_its_pages(tmp_path: Path) -> None:
+def test_encrypted_file_has_no_page_facts(tmp_path: Path) -> None:
     path = page_pdf(tmp_path / "a.pdf", ACT_ON_LETTER, resources="/XObject<</I 60 0 R>>", catalogue="/Encrypt 9 0 R")
     assert page_facts(path, 1) == PageFacts()
 
@@ -148,7 +148,7 @@ def test_pdf_without_its_end_may_lack_pages(
     assert probe_document(path, Limits()).incomplete == incomplete
 
 
-def test_linearised_pdf_that_is_shorter_than_it_says_may_lack_pages(tmp_path: Path) -> None:
+def test_linearised_pdf_shorter_than_its_length_may_lack_pages(tmp_path: Path) -> None:
     path = plain_pdf(tmp_path / "a.pdf", content="0 0 9 9 re f")
     content = path.read_bytes()
     path.write_bytes(content.replace(b"%PDF-1.4\n", b"%PDF-1.4\n90 0 obj<</Linearized 1/L 99999/N 1>>endobj\n"))

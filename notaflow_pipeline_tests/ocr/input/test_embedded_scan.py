@@ -78,7 +78,7 @@ def test_scan_keeps_its_pixels_and_tells_their_resolution(tmp_path: Path) -> Non
     ],
     ids=["inverted", "one bit", "inverted colours", "CMYK", "palette"],
 )
-def test_colours_of_a_scan_are_what_the_pdf_says(tmp_path: Path, dictionary: str, picture_of: object) -> None:
+def test_colours_of_a_scan_are_those_of_the_pdf(tmp_path: Path, dictionary: str, picture_of: object) -> None:
     assert callable(picture_of)
     taken, drawn = taken_and_drawn(picture_pdf(tmp_path / "a.pdf", picture_of(picture()), dictionary, UPRIGHT))
     assert taken is not None
@@ -129,7 +129,7 @@ def test_fax_with_uneven_pixels_is_made_even(tmp_path: Path) -> None:
     assert (page.image.size, page_dpi(page.image)) == ((834, 834), 300)
 
 
-def test_page_tried_again_has_few_pixels(tmp_path: Path) -> None:
+def test_retried_page_has_few_pixels(tmp_path: Path) -> None:
     path = picture_pdf(tmp_path / "a.pdf", picture(), GREY, "96 0 0 96 0 0", box=(96, 96))
     page = load_page(path, DocumentFormat.PDF, 1, coarse=True)
     assert page.image is not None

@@ -60,7 +60,7 @@ def test_pale_watermark_is_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shift", [0, 3, 6])
-def test_amount_that_was_whited_out_is_the_one_typed_over_it(tmp_path: Path, shift: int) -> None:
+def test_amount_typed_over_a_hidden_one_is_read(tmp_path: Path, shift: int) -> None:
     old = "BT /F 12 Tf 72 600 Td (Solde dû : 250 000,00 $) Tj ET"
     new = f"1 g 134 595 120 16 re f 0 g BT /F 12 Tf {134.5 + shift} 600 Td (275 000,00 $) Tj ET"
     text = load(page_pdf(tmp_path / "a.pdf", f"{SEEN} {old} {new}")).text
@@ -69,7 +69,7 @@ def test_amount_that_was_whited_out_is_the_one_typed_over_it(tmp_path: Path, shi
     assert "Solde dû :" in text
 
 
-def test_page_with_nothing_but_hidden_words_is_looked_at(tmp_path: Path) -> None:
+def test_page_with_only_hidden_words_is_recognised(tmp_path: Path) -> None:
     page = load(page_pdf(tmp_path / "a.pdf", f"3 Tr {SEEN}"))
     assert page.text == ""
     assert page.image is not None

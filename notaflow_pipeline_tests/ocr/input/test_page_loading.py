@@ -74,7 +74,7 @@ def test_orientation_tag_turns_the_page_upright(tmp_path: Path, document_format:
     assert not dark(page, 0.05, 0.05)
 
 
-def test_resolution_is_believed_only_if_credible(tmp_path: Path) -> None:
+def test_resolution_is_used_only_if_credible(tmp_path: Path) -> None:
     for stated, believed in ((300, 300), (1, None), (20_000, None)):
         page_image().save(tmp_path / "a.tif", format="TIFF", dpi=(stated, stated))
         assert page_dpi(render_page(tmp_path / "a.tif", DocumentFormat.TIFF, 1)) == believed
@@ -122,7 +122,7 @@ def test_sixteen_bits_keep_their_shades() -> None:
 
 
 @pytest.mark.parametrize("document_format", [DocumentFormat.JPEG, DocumentFormat.PNG, DocumentFormat.TIFF])
-def test_image_cut_short_gives_what_is_there(tmp_path: Path, document_format: DocumentFormat) -> None:
+def test_truncated_image_is_read_as_far_as_it_goes(tmp_path: Path, document_format: DocumentFormat) -> None:
     path = tmp_path / "a"
     noise = noise_image((400, 400), 80)
     noise.save(path, format=document_format.value)

@@ -36,7 +36,7 @@ def failure_of(path: Path, limits: Limits = LIMITS) -> DocumentFailure:
     return caught.value
 
 
-def test_formats_are_told_by_content_and_not_by_name(tmp_path: Path) -> None:
+def test_formats_are_detected_by_content_and_not_by_name(tmp_path: Path) -> None:
     misnamed = tmp_path / "page.pdf"
     for document_format in set(DocumentFormat) - {DocumentFormat.PDF}:
         page_image().save(misnamed, format=document_format.value)

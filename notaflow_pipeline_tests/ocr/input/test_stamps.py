@@ -78,7 +78,7 @@ def test_stamp_on_a_page_that_is_turned_by_its_tag_is_turned_with_it(tmp_path: P
 
 @pytest.mark.parametrize("colour", [RED, BLUE, GREEN, VIOLET], ids=["red", "blue", "green", "violet"])
 @pytest.mark.parametrize("paper", [(255, 255, 255), (235, 220, 190)], ids=["white", "yellowed"])
-def test_stamp_of_any_colour_comes_off_the_print(colour: Colour, paper: Colour) -> None:
+def test_stamp_of_any_colour_is_removed_from_the_print(colour: Colour, paper: Colour) -> None:
     page = ImageChops.multiply(stamped_page(colour), Image.new("RGB", (1700, 2200), paper))
     bare = ImageChops.multiply(print_page(), Image.new("RGB", (1700, 2200), paper))
     stamps = stamps_over_print(page)

@@ -52,13 +52,13 @@ def load(path: Path, number: int = 1) -> LoadedPage:
     return load_page(path, DocumentFormat.PDF, number)
 
 
-def test_typed_page_is_taken_from_its_layer_to_the_letter(tmp_path: Path) -> None:
+def test_text_of_a_typed_page_equals_its_layer(tmp_path: Path) -> None:
     page = load(typed_pdf(tmp_path / "a.pdf", *PROSE))
     assert page.image is None
     assert page.text == "\n".join(PROSE)
 
 
-def test_short_typed_page_without_pictures_is_taken_too(tmp_path: Path) -> None:
+def test_short_typed_page_without_pictures_uses_its_layer(tmp_path: Path) -> None:
     assert load(typed_pdf(tmp_path / "a.pdf", "Page annulée")).text == "Page annulée"
 
 
@@ -80,14 +80,14 @@ def test_page_turned_for_display_is_read_in_its_order(tmp_path: Path) -> None:
     assert load(plain_pdf(tmp_path / "a.pdf", page_extra=font, content=typed)).text == "Le lot est vendu\nle 2024-05-17"
 
 
-def test_layer_of_a_font_with_shifted_codes_is_not_believed(tmp_path: Path) -> None:
+def test_layer_of_a_font_with_shifted_codes_is_not_trusted(tmp_path: Path) -> None:
     lines = [shifted(line).replace("\\", "/").replace("(", "[").replace(")", "]") for line in PROSE]
     path = typed_pdf(tmp_path / "a.pdf", *(line.encode("cp1252", "replace").decode("cp1252") for line in lines))
     assert not trusted(path)
     assert load(path).image is not None
 
 
-def test_layer_of_a_font_without_unicode_is_not_believed(tmp_path: Path) -> None:
+def test_layer_of_a_font_without_unicode_is_not_trusted(tmp_path: Path) -> None:
     font = (
         "<</Type/Font/Subtype/Type3/FontBBox[0 0 9 9]/FontMatrix[.1 0 0 .1 0 0]/FirstChar 97/LastChar 98/Widths[9 9]"
         "/CharProcs<</g1 6 0 R/g2 6 0 R>>/Encoding<</Type/Encoding/Differences[97/g1/g2]>>>>"
@@ -98,7 +98,7 @@ def test_layer_of_a_font_without_unicode_is_not_believed(tmp_path: Path) -> None
     assert not trusted(path)
 
 
-def test_layer_of_a_font_that_is_wrong_about_its_places_is_not_believed(tmp_path: Path) -> None:
+def test_layer_of_a_font_with_wrong_positions_is_not_trusted(tmp_path: Path) -> None:
     cmap = CMAP.replace("<30> <39> <E030>", "<61> <65> <0061>")
     glyph = "9 0 0 -9 9 -5 d1 0 0 7 7 re f"  # its stated box is below the line, its ink is not
     font = (
@@ -227,7 +227,7 @@ endcmap"""
     ],
     ids=["figures", "bullet", "none"],
 )
-def test_figures_in_private_codes_are_not_believed(tmp_path: Path, line: str, believed: bool) -> None:
+def test_figures_in_private_codes_are_not_trusted(tmp_path: Path, line: str, believed: bool) -> None:
     font = "<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding/ToUnicode 6 0 R>>"
     cmap = f"<</Length {len(CMAP)}>>stream\n{CMAP}\nendstream"
     path = page_pdf(tmp_path / "a.pdf", f"BT /F 12 Tf 72 700 Td ({line}) Tj ET", fonts=f"/F {font}", more=[cmap])

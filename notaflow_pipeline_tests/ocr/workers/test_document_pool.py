@@ -75,7 +75,7 @@ def test_documents_share_the_workers_and_keep_their_pages(tmp_path: Path) -> Non
     assert sorted(progress) == [(done, 12) for done in range(1, 13)]
 
 
-def test_pages_waiting_counts_what_is_in_hand(tmp_path: Path) -> None:
+def test_pages_waiting_counts_unfinished_pages(tmp_path: Path) -> None:
     with DocumentPool(NullEngine(sleep_seconds=0.2), workers=1) as reader:
         assert reader.pages_waiting == 0
         future = reader.start(pages(tmp_path / "a", 4))
@@ -102,7 +102,7 @@ def test_unreadable_document_fails_alone(tmp_path: Path) -> None:
     ],
     ids=["crash", "unforeseen error", "refusal"],
 )
-def test_page_that_fails_is_marked_and_harms_no_other(tmp_path: Path, engine: Engine, kind: FailureKind) -> None:
+def test_failed_page_is_marked_and_affects_no_other(tmp_path: Path, engine: Engine, kind: FailureKind) -> None:
     with DocumentPool(engine, workers=2) as reader:
         neighbour = reader.start(pages(tmp_path / "neighbour", 6))
         bad = reader.start(pages(tmp_path / "bad", 5, strange=2)).result(timeout=PATIENCE_SECONDS)
@@ -115,7 +115,7 @@ def test_page_that_fails_is_marked_and_harms_no_other(tmp_path: Path, engine: En
         assert reader.pages_waiting == 0
 
 
-def test_page_that_killed_its_worker_is_tried_once_more_with_fewer_pixels(tmp_path: Path) -> None:
+def test_page_that_killed_its_worker_is_retried_with_fewer_pixels(tmp_path: Path) -> None:
     path = png(tmp_path / "a", "", (3508, 2480))
     with DocumentPool(DelicateEngine(), workers=1) as reader:
         assert texts(reader.start(path)) == ["page of 1754x1240"]
@@ -140,7 +140,7 @@ def test_page_that_needs_too_much_memory_fails_alone(tmp_path: Path, step_bytes:
     )
 
 
-def test_page_whose_drawing_never_ends_is_given_up_and_harms_no_other(
+def test_page_with_endless_drawing_is_ended_and_affects_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(document_pool, "GRACE_SECONDS", 0.1)
@@ -179,7 +179,7 @@ def test_page_is_ended_by_the_cpu_time_of_its_programs(tmp_path: Path, monkeypat
         wait_until(lambda: not with_argument(engine.mark))
 
 
-def test_stopped_worker_is_given_up(tmp_path: Path) -> None:
+def test_stopped_worker_is_replaced(tmp_path: Path) -> None:
     engine = WaitingEngine(mark=mark_of_this_process(86304))
     with DocumentPool(engine, workers=1, limits=Limits(idle_seconds=2.0)) as reader:
         stopped = reader.start(pages(tmp_path / "bad", 1, strange=1))
@@ -197,7 +197,7 @@ def test_document_whose_opening_took_all_its_time_ends_too(tmp_path: Path) -> No
         assert failure(reader.start(pages(tmp_path / "a", 3))).kind is FailureKind.TIMEOUT
 
 
-def test_many_crashes_in_a_row_leave_the_reader_at_work(tmp_path: Path) -> None:
+def test_many_crashes_in_a_row_leave_the_pool_usable(tmp_path: Path) -> None:
     path = pages(tmp_path / "bad", 1, strange=1)
     with DocumentPool(CrashingEngine(), workers=2) as reader:
         assert {failure(future).kind for future in [reader.start(path) for _ in range(8)]} == {FailureKind.CRASHED}

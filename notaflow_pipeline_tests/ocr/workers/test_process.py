@@ -79,14 +79,14 @@ def test_end_of_the_parent_ends_workers_and_their_children(tmp_path: Path, endin
     assert (tmp_path / "runs").read_text() == "run\n"  # no worker ran the program again
 
 
-def test_workers_are_out_of_reach_of_the_terminal(tmp_path: Path) -> None:
+def test_workers_get_no_signals_from_the_terminal(tmp_path: Path) -> None:
     with DocumentPool(NullEngine(), workers=1) as reader:
         reader.start(png(tmp_path / "a")).result(timeout=PATIENCE_SECONDS)
         (worker,) = workers()
         assert os.getsid(worker.pid) == worker.pid != os.getsid(0)
 
 
-@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL], ids=["told to end", "killed by the kernel"])
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL], ids=["terminated", "killed"])
 def test_worker_that_ends_fails_its_page_and_leaves_no_child(tmp_path: Path, ending: signal.Signals) -> None:
     engine = WaitingEngine(mark=mark_of_this_process(86450 + ending.value))
     with DocumentPool(engine, workers=1) as reader:

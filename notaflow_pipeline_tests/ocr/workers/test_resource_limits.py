@@ -14,7 +14,7 @@ from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline.ocr.workers.resource_limits import MAX_OPEN_FILES, allowlisted_environment
 from notaflow_pipeline_tests.ocr.processes import PATIENCE_SECONDS, children
 from notaflow_pipeline_tests.ocr.samples import png
-from notaflow_pipeline_tests.ocr.strange_engines import TellingEngine
+from notaflow_pipeline_tests.ocr.strange_engines import ReportingEngine
 
 SECRETS = (
     "NOTAFLOW_DATABASE_URL",
@@ -25,8 +25,8 @@ SECRETS = (
 )
 
 
-def told(tmp_path: Path) -> dict[str, Any]:
-    with DocumentPool(TellingEngine(), workers=1, limits=Limits(worker_bytes=1_500_000_000)) as reader:
+def reported(tmp_path: Path) -> dict[str, Any]:
+    with DocumentPool(ReportingEngine(), workers=1, limits=Limits(worker_bytes=1_500_000_000)) as reader:
         text = reader.start(png(tmp_path / "a")).result(timeout=PATIENCE_SECONDS).pages[0].text
         for process in children():
             assert not set(SECRETS) & set(process.environ()), process.cmdline()
@@ -36,15 +36,15 @@ def told(tmp_path: Path) -> dict[str, Any]:
 
 def test_worker_has_no_secret_in_its_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in SECRETS:
-        monkeypatch.setenv(name, "hush")
+        monkeypatch.setenv(name, "secret")
     monkeypatch.setenv("TESSDATA_PREFIX", "/usr/share/tessdata")
-    environment = told(tmp_path)["environment"]
+    environment = reported(tmp_path)["environment"]
     assert not set(SECRETS) & set(environment)
     assert {"PATH", "TESSDATA_PREFIX", "OMP_THREAD_LIMIT", "OPENBLAS_NUM_THREADS"} <= set(environment)
 
 
 def test_worker_may_use_no_more_than_it_needs(tmp_path: Path) -> None:
-    limits = told(tmp_path)["limits"]
+    limits = reported(tmp_path)["limits"]
     assert limits["RLIMIT_DATA"] == 1_500_000_000
     assert limits["RLIMIT_NOFILE"] == MAX_OPEN_FILES
     assert limits["RLIMIT_CORE"] == 0
@@ -53,7 +53,7 @@ def test_worker_may_use_no_more_than_it_needs(tmp_path: Path) -> None:
 
 
 def test_only_what_is_listed_is_passed_on() -> None:
-    environment = {"PATH": "/bin", "LC_ALL": "C", "NEW_SERVICE_TOKEN": "hush", "pythonpath": "x", "PYTHONPATH": "y"}
+    environment = {"PATH": "/bin", "LC_ALL": "C", "NEW_SERVICE_TOKEN": "secret", "pythonpath": "x", "PYTHONPATH": "y"}
     passed_on = {"PATH": "/bin", "LC_ALL": "C", "PYTHONPATH": "y"}
     assert allowlisted_environment(environment) == passed_on | {"OMP_THREAD_LIMIT": "1", "OPENBLAS_NUM_THREADS": "1"}
 

@@ -14,12 +14,12 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux's /proc i
 
 NOBODY = 65534
 
-LOOKS = """
+PARENT_PROGRAM = """
 import os, sys
 sys.path.insert(0, {project!r})
 from notaflow_pipeline.ocr.workers.sandbox import forbid_tracing, enter_sandbox
 {before}
-told, tell = os.pipe()
+reading_end, writing_end = os.pipe()
 child = os.fork()
 if child == 0:
     os.execv(sys.executable, [sys.executable, "-c", {spy!r}, str(os.getppid())])
@@ -29,13 +29,13 @@ open("/proc/self/statm").read(); os.listdir("/proc/self/fd")
 sys.exit(os.waitstatus_to_exitcode(status))
 """
 
-SPY = """
+CHILD_PROGRAM = """
 import os, sys
 sys.path.insert(0, {project!r})
 from notaflow_pipeline.ocr.workers.sandbox import enter_sandbox
 {before}
 try:
-    sys.exit(3 if b"hush" in open(f"/proc/{{sys.argv[1]}}/environ", "rb").read() else 4)
+    sys.exit(3 if b"secret" in open(f"/proc/{{sys.argv[1]}}/environ", "rb").read() else 4)
 except PermissionError:
     sys.exit(5)
 """
@@ -60,8 +60,8 @@ def project() -> Iterator[Path]:
 def spied_on(project: Path, parent: str, child: str) -> int:
     """Returns what a child finds when it searches for the secret of its parent; both run as the same unprivileged
     user."""
-    spy = SPY.format(project=str(project), before=child)
-    program = LOOKS.format(project=str(project), before=parent, spy=spy)
+    spy = CHILD_PROGRAM.format(project=str(project), before=child)
+    program = PARENT_PROGRAM.format(project=str(project), before=parent, spy=spy)
     python = (
         shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable
     )  # a Python that the user `nobody` can start
@@ -69,7 +69,7 @@ def spied_on(project: Path, parent: str, child: str) -> int:
     nobody = NOBODY if os.geteuid() == 0 else None
     done = subprocess.run(
         [python, "-c", program],
-        env={"PASSWORD": "hush"},
+        env={"PASSWORD": "secret"},
         cwd="/",
         capture_output=True,
         text=True,
@@ -91,7 +91,7 @@ def test_child_cannot_read_the_secrets_of_a_parent_that_closed_its_memory(projec
     assert spied_on(project, "forbid_tracing()", "") == DENIED
 
 
-def test_sealed_child_cannot_read_the_secrets_of_an_open_parent(project: Path) -> None:
+def test_sandboxed_child_cannot_read_an_unprotected_parents_secrets(project: Path) -> None:
     asked = [
         sys.executable,
         "-c",
