@@ -8,6 +8,7 @@ from enum import Enum
 from functools import cached_property
 
 from notaflow_pipeline.ocr.failures import DocumentFailure
+from notaflow_pipeline.ocr.page_view import PageView
 
 MAX_FAILED_SHARE = 0.5
 """Maximum share of failed pages. Above it, a retry is better than the text of the other pages if the failure is
@@ -31,7 +32,8 @@ class PageText:
     100; it is None if there are none. `low_confidence_words` counts the words with a confidence below 60. `passes` is
     the number of recognition passes. `damaged` means that only a part of the page could be decoded. `seconds` is the
     wall-clock time of rendering and recognition in the worker. `coverage` is the share of the page's ink that the
-    recognised words account for, from 0 to 1; it is None if it was not measured.
+    recognised words account for, from 0 to 1; it is None if it was not measured. `view` is
+    present if it was requested.
     """
 
     number: int
@@ -45,6 +47,7 @@ class PageText:
     damaged: bool = False
     failure: DocumentFailure | None = None
     coverage: float | None = None
+    view: PageView | None = field(default=None, repr=False, compare=False)
 
     @property
     def marked(self) -> str:
@@ -59,11 +62,13 @@ class DocumentText:
     """Result of a document that was read completely. `pages` are in order.
 
     `incomplete` means that pages after them are lost. `unread` contains the names of attached files that were not read.
+    `pages_in_file` is larger than the number of `pages` if only some were requested.
     """
 
     pages: tuple[PageText, ...]
     incomplete: bool = False
     unread: tuple[str, ...] = field(default=(), repr=False)  # personal data: not for tracebacks and logs
+    pages_in_file: int | None = None
 
     @cached_property
     def text(self) -> str:

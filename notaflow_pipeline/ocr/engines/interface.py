@@ -22,6 +22,7 @@ class Recognition:
     the page, which is something else than nothing having been read. `coverage` is the share of the ink on the page, from
     0 to 1, that the words account for; None where it was not measured or there is no ink. `placed` are the words in
     reading order, at their places on the page as it came; empty where these are not known, or the page had to be turned.
+    `image_words` are the same at their places on `image`, which the engine got; None is the image that was given.
     """
 
     text: str = field(repr=False)  # personal data: not for tracebacks and logs
@@ -32,6 +33,8 @@ class Recognition:
     blank: bool = False
     coverage: float | None = None
     placed: tuple[Word, ...] = field(default=(), repr=False)
+    image_words: tuple[Word, ...] = field(default=(), repr=False, compare=False)
+    image: Image.Image | None = field(default=None, repr=False, compare=False)
 
 
 NOTHING = Recognition("", 0, None, passes=0, blank=True)
@@ -93,6 +96,7 @@ def recognition_of(words: list[Word], passes: int = 1) -> Recognition:
         sum(word.confidence for word in words) / len(words),
         sum(word.confidence < LOW_CONFIDENCE for word in words),
         passes,
+        image_words=tuple(words),
     )
 
 

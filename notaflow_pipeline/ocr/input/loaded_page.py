@@ -11,10 +11,11 @@ from notaflow_pipeline.ocr.input.text_layer.layer_order import LayerLine, text_o
 @dataclass(frozen=True)
 class Region:
     """A part of a page that its text layer does not account for. `place` is the position of its middle, see
-    `LayerLine`."""
+    `LayerLine`. `box` is its position: left, top, right and bottom in displayed points."""
 
     image: Image.Image
     place: float
+    box: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class LoadedPage:
     lay over the print of `image`. With `earlier`, `image` need not be recognised if the strip agrees with the words;
     `regions` are then the parts that the earlier OCR left out. `damaged` means that a part of the page could not be
     decoded. `image_box` is the position of `image` on the page (left, top, right, bottom, in the units of the lines),
-    if there are lines.
+    if there are lines; `size` is the width and height of such a page.
     """
 
     image: Image.Image | None
@@ -47,6 +48,7 @@ class LoadedPage:
     stamps: Image.Image | None = None
     attached: tuple[str, ...] = field(default=(), repr=False)  # personal data: not for tracebacks and logs
     image_box: tuple[float, float, float, float] | None = None
+    size: tuple[float, float] | None = None
 
     @property
     def text(self) -> str:

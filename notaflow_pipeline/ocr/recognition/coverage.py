@@ -1,6 +1,7 @@
 """Measures which share of a page's ink the recognised words account for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -30,9 +31,69 @@ USUAL_PRINT_PIXELS = 20
 MIN_PRINT_STRIPS = 20
 """Strips with print that a page must have before their share means anything: five letters."""
 
+MIN_UNREAD_STRIPS = 4
+"""Strips with print that are marked as unread: a letter."""
+
+MAX_CELLS_A_SIDE = 200
+"""Squares by which unread print is gathered, along the longer side of a page."""
+
 
 def ink_coverage(image: Image.Image, words: Sequence[Word]) -> float | None:
     """Which share of the ink that can be print lies in the box of a word; None without such ink. 8 ms at 150 dpi."""
+    found = _print_of(image, words)
+    if found is None:
+        return None
+    heights = found.bottoms - found.tops
+    return float(heights[found.covered].sum() / heights.sum())
+
+
+def unread_boxes(image: Image.Image, words: Sequence[Word]) -> list[tuple[int, int, int, int]]:
+    """Boxes around the ink that can be print and lies in no box of a word: left, top, width, height."""
+    found = _print_of(image, words)
+    if found is None:
+        return []
+    side = max(STRIP_PIXELS, round(found.word_height), max(image.size) // MAX_CELLS_A_SIDE)
+    cells: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
+    for top, bottom, strip in zip(
+        *(one[~found.covered].tolist() for one in (found.tops, found.bottoms, found.strips)), strict=True
+    ):
+        cells.setdefault(((top + bottom) // 2 // side, strip * STRIP_PIXELS // side), []).append((top, bottom, strip))
+    return sorted(map(_box_around, _connected(cells)), key=lambda box: (box[1], box[0]))
+
+
+def _connected(cells: dict[tuple[int, int], list[tuple[int, int, int]]]) -> Iterator[list[tuple[int, int, int]]]:
+    """The strips of cells that touch, as far as they are as many as a letter has."""
+    left = set(cells)
+    while left:
+        waiting, strips = [left.pop()], []
+        while waiting:
+            row, column = waiting.pop()
+            strips += cells[row, column]
+            near = {(row + dy, column + dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)} & left
+            left -= near
+            waiting += near
+        if len(strips) >= MIN_UNREAD_STRIPS:
+            yield strips
+
+
+def _box_around(strips: Sequence[tuple[int, int, int]]) -> tuple[int, int, int, int]:
+    left, right = min(strip for *_, strip in strips), max(strip for *_, strip in strips) + 1
+    top, bottom = min(top for top, *_ in strips), max(bottom for _, bottom, _ in strips)
+    return left * STRIP_PIXELS, top, (right - left) * STRIP_PIXELS, bottom - top
+
+
+@dataclass(frozen=True)
+class _Print:
+    """Ink that can be print, see `_stretches`; whether each stretch is covered by a word; how high a word is."""
+
+    tops: "NDArray[np.int64]"
+    bottoms: "NDArray[np.int64]"
+    strips: "NDArray[np.int64]"
+    covered: "NDArray[np.bool_]"
+    word_height: float
+
+
+def _print_of(image: Image.Image, words: Sequence[Word]) -> _Print | None:
     import numpy as np
 
     if min(image.size) < STRIP_PIXELS:
@@ -45,7 +106,7 @@ def ink_coverage(image: Image.Image, words: Sequence[Word]) -> float | None:
     if np.count_nonzero(is_print) < MIN_PRINT_STRIPS:
         return None
     covered = _covered(dark.shape, words, round(height / 4))[(tops + bottoms) // 2, strips]
-    return float(heights[is_print & covered].sum() / heights[is_print].sum())
+    return _Print(tops[is_print], bottoms[is_print], strips[is_print], covered[is_print], height)
 
 
 def _stretches(dark: "NDArray[np.bool_]") -> tuple["NDArray[np.int64]", "NDArray[np.int64]", "NDArray[np.int64]"]:

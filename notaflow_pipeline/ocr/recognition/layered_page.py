@@ -5,7 +5,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from PIL import Image
 
@@ -36,6 +36,25 @@ MAX_KNOWN_SHARE = 0.8
 """Of its words: what a text has more of already is not added to it a second time."""
 
 
+@dataclass(frozen=True)
+class RecognisedImage:
+    """An image that was recognised; `region` is None for the whole page, `used` tells whether its text is in the page's."""
+
+    image: Image.Image
+    found: Recognition
+    region: Region | None = None
+    used: bool = True
+
+
+@dataclass(frozen=True)
+class RecognisedPage:
+    """The text of a page, the recognitions that it was made of, and the lines that a text layer gave in their stead."""
+
+    text: PageText
+    images: tuple[RecognisedImage, ...]
+    lines: tuple[LayerLine, ...]
+
+
 @dataclass
 class _Figures:
     """What all recognitions of a page amount to."""
@@ -46,6 +65,8 @@ class _Figures:
     passes: int = 0
     coverage: float | None = None
     """The lowest of what was recognised."""
+
+    images: list[RecognisedImage] = field(default_factory=list)
 
     def add(self, found: Recognition) -> None:
         """Count the words of a recognition whose text is used."""
@@ -79,14 +100,21 @@ def read_loaded_page(number: int, page: LoadedPage, engine: Engine, began: float
 
     Raises `DocumentFailure` or `EngineUnavailable`.
     """
+    return recognised_page(number, page, engine, began, deadline).text
+
+
+def recognised_page(number: int, page: LoadedPage, engine: Engine, began: float, deadline: float) -> RecognisedPage:
+    """The same with what it was made of."""
     reading, figures = _Reading(engine, deadline), _Figures()
     agreed = page.earlier is not None and _agrees(page.earlier, reading, figures)
     base: Sequence[LayerLine] = page.earlier.lines if page.earlier and agreed else page.lines
-    unread = False
+    is_layer, unread = True, False
     if page.image is not None and not agreed:
         found = reading.read(page.image)
         figures.add(found)
         figures.passes += found.passes
+        figures.images.append(RecognisedImage(page.image, found))
+        is_layer = False
         stamps, unread = _regions([Region(page.stamps, math.inf)] if page.stamps else [], reading, figures)
         text = "\n\n".join(part for part in (_text_with_typed(found, page), *(text for _, text in stamps)) if part)
         nothing = not (found.words or stamps or page.lines or page.damaged or page.attached)
@@ -99,7 +127,7 @@ def read_loaded_page(number: int, page: LoadedPage, engine: Engine, began: float
             base = with_typed_lines(base, _missing(page.lines, base))
         text = with_regions(base, regions)
         source = PageSource.RECOGNISED if figures.words else PageSource.TEXT_LAYER
-    return PageText(
+    read = PageText(
         number,
         "\n\n".join(part for part in (text, *map(attachment_mark, page.attached)) if part),
         figures.words or words_of(base),
@@ -111,6 +139,7 @@ def read_loaded_page(number: int, page: LoadedPage, engine: Engine, began: float
         damaged=page.damaged or unread,
         coverage=figures.coverage,
     )
+    return RecognisedPage(read, tuple(figures.images), tuple(base) if is_layer else ())
 
 
 def _agrees(earlier: EarlierOcr, reading: _Reading, figures: _Figures) -> bool:
@@ -138,7 +167,9 @@ def _regions(regions: Sequence[Region], reading: _Reading, figures: _Figures) ->
             failed = True
             continue
         figures.passes += found.passes
-        if found.text and (found.mean_confidence or 0.0) >= MIN_REGION_CONFIDENCE:
+        used = bool(found.text) and (found.mean_confidence or 0.0) >= MIN_REGION_CONFIDENCE
+        figures.images.append(RecognisedImage(region.image, found, region, used))
+        if used:
             figures.add(found)
             read.append((region, found.text))
     return read, failed

@@ -126,6 +126,6 @@ def _may_be_in_another_language(runner: PassRunner, found: PassResult) -> bool:
 
 def _result(best: PassResult, passes: int) -> Recognition:
     words = best.words if best.confidence >= MIN_CONFIDENCE else []
-    words = with_thousands_separated(best.prepared.image, words)
-    words = ordered_words(words, *best.prepared.image.size)
-    return replace(recognition_of(words, passes), placed=words_on_page(words, best.prepared))
+    image = best.prepared.image
+    words = ordered_words(with_thousands_separated(image, words), *image.size)
+    return replace(recognition_of(words, passes), placed=words_on_page(words, best.prepared), image=image)

@@ -5,7 +5,8 @@ pickled. For an unexpected exception only its type is reported, because its mess
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from notaflow_pipeline.failures import FailureKind
@@ -13,17 +14,22 @@ from notaflow_pipeline.ocr.cpu_time import cpu_seconds
 from notaflow_pipeline.ocr.document import PageText
 from notaflow_pipeline.ocr.engines.interface import Engine
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, out_of_memory
-from notaflow_pipeline.ocr.input.page_loading import load_page
+from notaflow_pipeline.ocr.input.page_loading import load_page, render_page
 from notaflow_pipeline.ocr.input.probe import ProbedDocument, probe_document
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.recognition.layered_page import read_loaded_page
+from notaflow_pipeline.ocr.recognition.layered_page import recognised_page
+from notaflow_pipeline.ocr.recognition.viewing import view_of
 
 Failure = DocumentFailure | EngineUnavailable
+
+VIEW_DPI = 150
+"""At which a page with a text layer is drawn for a person."""
 
 
 @dataclass(frozen=True)
 class PageRequest:
-    """Request to read one page. `number` counts from 1; `coarse` asks for fewer pixels (see `load_page`)."""
+    """Request to read one page. `number` counts from 1; `coarse` asks for fewer pixels (see `load_page`), `view` for a
+    `PageView`."""
 
     path: Path
     opened: ProbedDocument
@@ -31,6 +37,7 @@ class PageRequest:
     dpi: int
     limits: Limits
     coarse: bool = False
+    view: bool = False
 
 
 def probe_task(path: Path, limits: Limits) -> ProbedDocument | Failure:
@@ -57,7 +64,11 @@ def page_task(request: PageRequest, engine: Engine) -> PageText | Failure:
             request.limits,
             coarse=request.coarse,
         )
-        return read_loaded_page(request.number, page, engine, started_at, deadline)
+        recognised = recognised_page(request.number, page, engine, started_at, deadline)
+        if not request.view:
+            return recognised.text
+        draw = partial(render_page, request.path, request.opened.format, request.number, VIEW_DPI, request.limits)
+        return replace(recognised.text, view=view_of(page, recognised, draw))
     except (DocumentFailure, EngineUnavailable) as failure:
         return failure
     except MemoryError:

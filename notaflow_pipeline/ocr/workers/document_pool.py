@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from functools import partial
@@ -85,15 +85,22 @@ class DocumentPool:
         with self._lock:
             return sum(document.unfinished for document in self._documents)
 
-    def start(self, path: Path, on_page: Callable[[int, int], None] | None = None) -> Future[DocumentText]:
+    def start(
+        self,
+        path: Path,
+        on_page: Callable[[int, int], None] | None = None,
+        *,
+        views_of: Container[int] | None = None,
+    ) -> Future[DocumentText]:
         """Starts to read a document and returns at once.
 
         The future returns the text, or raises `DocumentFailure` or `EngineUnavailable`. It can be cancelled until it is
         done, which also ends the running pages of the document. `on_page` is called after each page with the number of
-        finished pages and the total number of pages. It runs in another thread and should be quick.
+        finished pages and the total number of pages. It runs in another thread and should be quick. With `views_of` only
+        the pages with these numbers are read, each with its `view`.
         """
         self._workers.start()
-        document = _Document(path, on_page)
+        document = _Document(path, on_page, views_of)
         document.future.add_done_callback(partial(self._remove, document))
         with self._lock:
             self._documents.append(document)
@@ -141,7 +148,8 @@ class DocumentPool:
         if document.opened is None:
             return Job(document, *seconds, probe_task, (document.path, self._limits), then)
         coarse = step in document.retried_steps
-        request = PageRequest(document.path, document.opened, step, self._dpi, self._limits, coarse)
+        view = document.views_of is not None
+        request = PageRequest(document.path, document.opened, step, self._dpi, self._limits, coarse, view)
         return Job(document, *seconds, page_task, (request, self._engine), then)
 
     def _record(self, document: "_Document", step: int, started_at: float, outcome: object, cpu_seconds: float) -> None:
@@ -180,9 +188,13 @@ class DocumentPool:
 class _Document:
     """State of a document that is being read; protected by the lock of `DocumentPool`."""
 
-    def __init__(self, path: Path, on_page: Callable[[int, int], None] | None) -> None:
+    def __init__(
+        self, path: Path, on_page: Callable[[int, int], None] | None, views_of: Container[int] | None = None
+    ) -> None:
         self.path = path
         self.on_page = on_page
+        self.views_of = views_of
+        self.wanted: list[int] = []  # pages, known when it is opened
         self.future: Future[DocumentText] = Future()
         self.opened: ProbedDocument | None = None
         self.refusal: DocumentFailure | None = None
@@ -194,14 +206,16 @@ class _Document:
     @property
     def unfinished(self) -> int:
         """Number of unfinished pages; 1 until the number of pages is known."""
-        return self.opened.pages - len(self.pages) if self.opened else 1
+        return len(self.wanted) - len(self.pages) if self.opened else 1
 
     def record(self, step: int, outcome: object, seconds: float) -> None:
         """Records the outcome of a step, and adds the steps that follow from it."""
         match outcome:
             case ProbedDocument():
                 self.opened = outcome
-                self.steps.extend(range(1, outcome.pages + 1))
+                every = range(1, outcome.pages + 1)
+                self.wanted = [number for number in every if self.views_of is None or number in self.views_of]
+                self.steps.extend(self.wanted)
             case PageText():
                 self.pages.setdefault(step, outcome)
             case DocumentFailure() if outcome.kind in RETRIED_KINDS and step not in self.retried_steps:
@@ -232,7 +246,8 @@ class _Document:
         """Sets the result of the future, after all pages are finished."""
         pages = tuple(self.pages[number] for number in sorted(self.pages))
         incomplete, unread = (self.opened.incomplete, self.opened.unread) if self.opened else (False, ())
-        text = DocumentText(pages, incomplete=incomplete, unread=unread)
+        in_file = self.opened.pages if self.opened else None
+        text = DocumentText(pages, incomplete=incomplete, unread=unread, pages_in_file=in_file)
         failure = text.failure
         if failure is None:
             self.future.set_result(text)
@@ -244,9 +259,9 @@ class _Document:
         if self.on_page is None or self.opened is None or self.future.done():
             return
         try:
-            self.on_page(done, self.opened.pages)
+            self.on_page(done, len(self.wanted))
         except Exception:
-            log.exception("A listener failed after page %d of %d", done, self.opened.pages)
+            log.exception("A listener failed after page %d of %d", done, len(self.wanted))
 
 
 def _failed_page(number: int, failure: DocumentFailure, seconds: float) -> PageText:

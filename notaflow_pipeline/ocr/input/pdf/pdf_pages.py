@@ -79,8 +79,9 @@ def _loaded(drawing: PageDrawing, content: PageContent) -> LoadedPage:
         unclear = content.whole or content.earlier or content.blank
         image, stamps = drawing.scan_or_whole() if unclear else (None, None)
         earlier = earlier_ocr(drawing.whole(), content.earlier, drawing.page.get_size()) if content.earlier else None
-        box = image.info.get("box", (0.0, 0.0, *drawing.page.get_size())) if image else None
-    return LoadedPage(image, content.lines, regions, earlier, stamps=stamps, image_box=box)
+        size = drawing.page.get_size()
+        box = image.info.get("box", (0.0, 0.0, *size)) if image else None
+    return LoadedPage(image, content.lines, regions, earlier, stamps=stamps, image_box=box, size=size)
 
 
 def _region(drawing: PageDrawing, box: tuple[float, float, float, float], angle: int) -> Region:
@@ -88,7 +89,7 @@ def _region(drawing: PageDrawing, box: tuple[float, float, float, float], angle:
     image = drawing.part(box)
     if turn := UPRIGHT.get(angle):
         image = image.transpose(turn)
-    return Region(image, place_across((box[0] + box[2]) / 2, (box[1] + box[3]) / 2, angle))
+    return Region(image, place_across((box[0] + box[2]) / 2, (box[1] + box[3]) / 2, angle), box)
 
 
 def _page(document: pypdfium2.PdfDocument, page_number: int, path: Path) -> pypdfium2.PdfPage:
