@@ -12,14 +12,14 @@ from typing import NoReturn
 import psycopg
 
 # imported for their commands, in the order in which the help lists them
-from notaflow_pipeline.cli import installation, processing, inspection, report, operations, alerts  # isort: skip  # noqa: F401
+from notaflow_pipeline.cli import installation, processing, inspection, view, report, operations, alerts  # isort: skip  # noqa: F401
 from notaflow_pipeline.cli.output import app, say_aside
 from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageMisconfigured, StorageUnavailable
 from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
 from notaflow_pipeline.job_queue.database.foreign_triggers import TriggerLacksPrivilege
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch
 from notaflow_pipeline.job_queue.schema.migrate import MigrationFailed
-from notaflow_pipeline.ocr.failures import EngineUnavailable
+from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable
 from notaflow_pipeline.settings import SettingsError
 
 EXPECTED_ERRORS = (
@@ -30,6 +30,7 @@ EXPECTED_ERRORS = (
     StorageUnavailable,
     StorageMisconfigured,
     EngineUnavailable,
+    DocumentFailure,
     DocumentUnavailable,
     psycopg.Error,
     OSError,

@@ -145,7 +145,7 @@ class DocumentText:
         first = next(page for page in failed if page.failure and page.failure.kind is kind)
         is_majority = len(failed) > MAX_FAILED_SHARE * len(self.pages)
         if first.failure and (len(failed) == len(self.pages) or (is_majority and first.failure.retryable)):
-            return first.failure.on_page(first.number, len(self.pages))
+            return first.failure.on_page(first.number, self.pages_in_file or len(self.pages))
         return None
 
     @property

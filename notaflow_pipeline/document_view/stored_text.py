@@ -1,0 +1,43 @@
+"""Compares what is read now with the text that the row has, page by page."""
+
+import re
+from difflib import SequenceMatcher
+
+from notaflow_pipeline.job_queue.model import storable
+from notaflow_pipeline.ocr.document import DocumentText, PageText
+
+PAGE_LINE = re.compile(r"^--- Page ([0-9]{1,6}) ---$", re.MULTILINE)
+
+
+MAX_COMPARED_WORDS = 2_000
+"""Of a page: more are shown without their differences, which take too long to find in any text."""
+
+
+def pages_of(stored: str) -> dict[int, str]:
+    """Return the text of each page of a stored text; empty if no line says where a page begins.
+
+    Lines that only look like it, because they do not continue the count, belong to the page that they stand on.
+    """
+    starts: list[tuple[int, int, int]] = []
+    for line in PAGE_LINE.finditer(stored):
+        if int(line[1]) == len(starts) + 1:
+            starts.append((int(line[1]), line.start(), line.end()))
+    ends = [*(start for _, start, _ in starts[1:]), len(stored)]
+    return {number: stored[end:after].strip() for (number, _, end), after in zip(starts, ends, strict=False)}
+
+
+def text_of_page(document: DocumentText, page: PageText) -> str:
+    """Return a page's text as it would be stored, with what is said of the document behind its last page."""
+    is_last = page.number == document.pages_in_file
+    alone = DocumentText((page,), incomplete=document.incomplete and is_last, unread=document.unread if is_last else ())
+    return storable(alone.text.removeprefix(f"--- Page {page.number} ---")).strip()
+
+
+def differences(stored: str, now: str) -> list[tuple[str, bool]]:
+    """Return the stored text in parts, each with whether what is read now has something else there."""
+    ours, others = (re.findall(r"\S+\s*", text) for text in (stored, now))
+    if max(len(ours), len(others)) > MAX_COMPARED_WORDS:
+        return [(stored, False)]
+    matcher = SequenceMatcher(None, [one.strip() for one in ours], [one.strip() for one in others], autojunk=False)
+    parts = [("".join(ours[first:last]), kind != "equal") for kind, first, last, *_ in matcher.get_opcodes()]
+    return [(part, is_other) for part, is_other in parts if part]

@@ -1,0 +1,122 @@
+"""The page in a real browser without a network: words in place, languages, images, and hostile text that stays text."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from notaflow_pipeline.document_view.html_page import Viewed, render_page
+from notaflow_pipeline.document_view.page_files import write_private
+from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
+from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
+from notaflow_pipeline_tests.document_view import HOSTILE, MOMENT, attempt, job, jpeg, page_of, read_image, viewed
+from notaflow_pipeline_tests.ocr.processes import PATIENCE_SECONDS
+from notaflow_pipeline_tests.ocr.samples import act_page
+from notaflow_pipeline_tests.reporting.conftest import browser  # noqa: F401 - a fixture
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+BOX = "one => { const r = one.getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom] }"
+
+
+def opened(context: "BrowserContext", page: str, folder: Path) -> tuple["Page", list[str]]:
+    """A page that is shown, and the list of all that it complains about or asks for."""
+    write_private(page, folder / "views" / "page.html")
+    shown, said = context.new_page(), list[str]()
+    shown.on("console", lambda message: said.append(message.text))
+    shown.on("pageerror", lambda error: said.append(str(error)))
+    shown.on("request", lambda one: said.append(one.url) if not one.url.startswith(("file:", "data:")) else None)
+    shown.goto((folder / "views" / "page.html").as_uri())
+    return shown, said
+
+
+def test_words_lie_on_the_scan_and_answer_each_other(tmp_path: Path, browser: "Browser") -> None:  # noqa: F811
+    act_page(200).save(tmp_path / "a.png", dpi=(200, 200))
+    with DocumentPool(TesserocrEngine("fra+eng"), workers=1) as reader:
+        document = reader.start(tmp_path / "a.png", views_of=[1]).result(timeout=PATIENCE_SECONDS)
+    stored = document.text.replace("3 770 292", "3 770 299")
+    seen = Viewed(job(), (attempt(),), stored, document, "tesserocr", MOMENT, "America/Toronto")
+    context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}, locale="fr-CA")
+    page, said = opened(context, render_page(seen), tmp_path)
+
+    assert page.evaluate("document.documentElement.lang") == "fr"
+    assert page.locator("text=reconnue par OCR").is_visible()
+    assert page.locator(".text.now").inner_text().split() == document.pages[0].text.split()
+    image = page.locator("img.read").evaluate(BOX)
+    places = page.locator("svg g rect").evaluate_all(f"all => all.map({BOX})")
+    assert len(places) == len(document.pages[0].text.split())
+    for left, top, right, bottom in places:
+        assert image[0] <= left < right <= image[2]
+        assert image[1] <= top < bottom <= image[3]
+    drawn = page.locator("svg g text").evaluate_all(f"all => all.map({BOX})")
+    assert all(abs(one[0] - two[0]) < 6 and abs(one[2] - two[2]) < 6 for one, two in zip(places, drawn, strict=True))
+
+    word = page.locator(".text.now [data-word]", has_text="notaire").first
+    word.hover()
+    name = word.get_attribute("data-word")
+    assert page.locator(f"svg g.shown[data-word='{name}']").count() == 1
+    over = page.locator(f"svg g[data-word='{name}'] title").text_content() or ""
+    assert over.startswith("notaire · ")
+    assert page.locator(".differs .other").all_inner_texts() == ["299 "]
+
+    page.locator("svg g text").nth(3).select_text()
+    assert page.evaluate("getSelection().toString()").strip() == document.pages[0].text.split()[3]
+
+    page.click("[data-choose-image=scan]")
+    assert not page.locator("img.read").is_visible()
+    assert page.locator("img.scan").is_visible()
+    assert page.locator("img.scan").evaluate("one => one.naturalWidth") > 500
+    page.click("[data-language=en]")
+    assert page.locator("text=recognised by OCR").is_visible()
+    assert not page.locator("text=reconnue par OCR").is_visible()
+    assert said == [], "no request, no warning, no error"
+    context.close()
+
+
+def test_hostile_text_runs_nothing_and_fits_a_phone(tmp_path: Path, browser: "Browser") -> None:  # noqa: F811
+    text = " ".join(HOSTILE)
+    pages = (
+        page_of(1, read_image(*HOSTILE, unread=((1, 50, 30, 9),)), text=text, scan=jpeg()),
+        page_of(2, read_image(*HOSTILE, confidence=None, text_layer=True), text=text),
+    )
+    hostile = viewed(*pages, stored=text, attempts=(attempt("failed", text, text),), number=text)
+    context = browser.new_context(offline=True, viewport={"width": 390, "height": 800}, locale="en-CA", has_touch=True)
+    page, said = opened(context, render_page(hostile), tmp_path)
+    for summary in page.locator("summary").all():
+        summary.click()
+    for word in page.locator(".text.now [data-word]").all():
+        word.hover()
+    shown = page.locator(".text.now").first.inner_text()
+    assert all(part in shown for one in HOSTILE[:8] for part in one.split())
+    assert page.title() != "taken"
+    assert page.evaluate("document.title") not in {"taken", "1"}
+    assert page.locator("h1 bdi").is_visible()
+    assert page.locator("svg rect.unread").count() == 1
+    assert page.locator("script").count() == 1
+    assert page.evaluate("document.documentElement.scrollWidth") == 390, "nothing reaches over the edge of a phone"
+    assert said == [], "no request, no refused script, no error"
+    context.close()
+
+
+def test_characters_that_turn_the_direction_turn_nothing(tmp_path: Path, browser: "Browser") -> None:  # noqa: F811
+    context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}, locale="en-CA")
+    page, _ = opened(context, render_page(viewed(page_of(1, read_image("A", "\u202e292", "B")))), tmp_path)
+    order = page.locator(".text.now [data-word]").evaluate_all(f"all => all.map({BOX})")
+    assert [one[0] for one in order] == sorted(one[0] for one in order)
+    assert page.locator(".control").first.evaluate("one => getComputedStyle(one, '::before').content") == '"U+202E"'
+    # a range over each figure: they stand from left to right
+    figures = page.evaluate(
+        """() => {
+          const word = document.querySelectorAll(".text.now [data-word]")[1].lastChild;
+          return [0, 1, 2].map((at) => {
+            const range = document.createRange();
+            range.setStart(word, at); range.setEnd(word, at + 1);
+            return range.getBoundingClientRect().left;
+          });
+        }"""
+    )
+    assert figures == sorted(figures)
+    context.close()
