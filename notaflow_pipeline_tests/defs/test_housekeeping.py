@@ -1,5 +1,7 @@
 """What a night removes from a real instance, and what it leaves: the plots, the newest batch, what is young."""
 
+import os
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from psycopg import Connection, sql
 
 from notaflow_pipeline.defs.jobs.housekeeping import RunProducts, is_removable
+from notaflow_pipeline.settings import load_settings
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, PROJECT, configure, defs, errors_of
 
 pytestmark = pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")
@@ -187,6 +190,17 @@ def test_run_under_way_stays_however_old(instance: dg.DagsterInstance, connectio
     age(connection, running.run_id, 1000)
     assert clean(instance)["prune_runs"]["runs_removed"] == 0
     assert instance.has_run(running.run_id)
+
+
+def test_pages_of_documents_go_after_a_day(instance: dg.DagsterInstance) -> None:
+    folder = load_settings().home / "views"
+    folder.mkdir(parents=True)
+    for name, hours in (("old.html", 25), ("young.html", 23)):
+        (folder / name).write_text("text")
+        moment = time.time() - 3600 * hours
+        os.utime(folder / name, (moment, moment))
+    assert clean(instance)["remove_old_views"] == {"pages_removed": 1}
+    assert [one.name for one in folder.iterdir()] == ["young.html"]
 
 
 def test_attempts_are_kept_for_ever_unless_the_policy_says_otherwise(

@@ -1,4 +1,4 @@
-"""The housekeeping job: removes old runs with their events and logs, old check results, and old attempts.
+"""The housekeeping job: removes old runs with their events and logs, old check results, old attempts, and old pages.
 
 Dagster purges the ticks of sensors and schedules by itself (`retention` in dagster.yaml).
 """
@@ -14,6 +14,7 @@ from dagster_postgres import PostgresEventLogStorage
 
 from notaflow_pipeline.defs.jobs.check_history import prune_check_history, prune_observations
 from notaflow_pipeline.defs.resources import QueueResource
+from notaflow_pipeline.document_view.page_files import remove_old_pages
 from notaflow_pipeline.job_queue.maintenance.retention import prune_attempts
 from notaflow_pipeline.settings import load_settings
 
@@ -132,16 +133,25 @@ def prune_old_attempts(context: dg.OpExecutionContext, queue: QueueResource) -> 
     )
 
 
+@dg.op(ins={"done": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "python"})
+def remove_old_views(context: dg.OpExecutionContext) -> None:
+    """Remove the pages of `notaflow view` that are older than a day; say how many."""
+    removed = remove_old_pages(load_settings().home)
+    context.log.info("Removed %d pages of documents.", removed)
+    context.add_output_metadata({"pages_removed": removed})
+
+
 @dg.job(
     executor_def=dg.in_process_executor,
     description=(
         "Removes old runs with their events and logs, and (NOTAFLOW_KEEP_ATTEMPTS_DAYS) the attempts of documents that are "
-        "long gone. The newest of each day's materialisations stays, and so do the newest batch and the newest answers."
+        "long gone. The newest of each day's materialisations stays, and so do the newest batch and the newest answers. "
+        "Pages of `notaflow view` are removed after a day."
     ),
 )
 def housekeeping_job() -> None:
     """Wire the ops."""
-    prune_old_attempts(done=prune_check_results(done=prune_runs()))
+    remove_old_views(done=prune_old_attempts(done=prune_check_results(done=prune_runs())))
 
 
 def _finished_runs(instance: dg.DagsterInstance, *, older_than_days: int) -> Iterator[dg.RunRecord]:
