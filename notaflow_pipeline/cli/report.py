@@ -155,6 +155,7 @@ def _tables(figures: "ReportData") -> Sequence[Table]:
     for other in figures.least_confident_documents:
         quality = (_FORMAT.number(other.mean_confidence, 1), _FORMAT.percent(other.coverage))
         _add(unsure, other.document_number, *quality, other.pages)
+    unsure.caption = "notaflow view NUMBER shows the scan and the text side by side"
     return [queue, *(table for table in (read, failed, kinds, failing, unsure) if table.row_count)]
 
 

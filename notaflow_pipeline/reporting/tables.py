@@ -181,9 +181,9 @@ def least_confident_documents(figures: ReportData, language: Language) -> Table:
         for one in figures.least_confident_documents
     ]
     titles = [texts[name] for name in ("number", "mean_confidence", "mean_coverage", "pages", "read_at")]
-    return Table(
-        "least_confident", texts["least_confident_title"], _since(figures, language, rows, "none_read"), titles, rows
-    )
+    text = _since(figures, language, rows, "none_read")
+    text = f"{text} {texts['least_confident_view']}" if rows else text
+    return Table("least_confident", texts["least_confident_title"], text, titles, rows)
 
 
 def _day(moment: datetime, figures: ReportData) -> str:

@@ -174,6 +174,10 @@ TEXTS = {
     "none_failed": Translation("Aucune tentative n’a échoué.", "No attempt failed."),
     "none_failing": Translation("Aucun document n’a échoué.", "No document failed."),
     "none_read": Translation("Aucun document n’a été lu.", "No document was read."),
+    "least_confident_view": Translation(
+        "« notaflow view NUMÉRO » montre la numérisation et le texte côte à côte.",
+        "“notaflow view NUMBER” shows the scan and the text side by side.",
+    ),
     "number": Translation("Numéro", "Number"),
     "failures": Translation("Échecs", "Failures"),
     "last_kind": Translation("Dernière cause", "Last cause"),

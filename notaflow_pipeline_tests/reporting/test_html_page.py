@@ -75,6 +75,8 @@ def test_one_document_is_shown_with_its_figures(connection: Connection, gather: 
     assert "0 sur 1 trop peu de tentatives pour un taux" in text(page), "one attempt gives no rate"
     assert "0 of 1 too few attempts for a rate" in text(page)
     assert "Aucune tentative n’a échoué." in page
+    assert "notaflow view NUMÉRO" in page
+    assert "notaflow view NUMBER" in page
 
 
 def test_year_is_written_in_each_language_and_binned_by_weeks(connection: Connection, gather: Gather) -> None:
