@@ -1,15 +1,18 @@
-"""Takes the README's screenshots through headless Chromium: of a running Dagster UI, and of a report.
+"""Takes the README's screenshots through headless Chromium: of a running Dagster UI, a report, and a document.
 
     pip install playwright            # its own browser is not needed
     python -m scripts.screenshots dagster docs
     python -m scripts.screenshots report docs
+    python -m scripts.screenshots view docs
 
-Both need nothing running. The first starts `notaflow dev` in a folder of its own, has a few samples read beside an invented
-history, and computes its daily tables; it takes some three minutes. The second shows an invented quarter.
+All need nothing running. The first starts `notaflow dev` in a folder of its own, has a few samples read beside an invented
+history, and computes its daily tables; it takes some three minutes. The second shows an invented quarter,
+the third a handwritten sample beside its text.
 """
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -78,6 +81,8 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         if what == "report":
             take_report(browser, folder)
+        elif what == "view":
+            take_view(browser, folder)
         else:
             with dagster_after_some_weeks() as (base, run):
                 take_dagster(browser, base, run, folder)
@@ -128,9 +133,7 @@ def dagster_after_some_weeks() -> Iterator[tuple[str, str]]:
     """Run `notaflow dev` on an invented history and some samples; yield the UI's address and a run that read documents."""
     with tempfile.TemporaryDirectory(prefix="notaflow-dev-") as folder:
         ui = DagsterUI(free_port())
-        ours = ("NOTAFLOW_", "OCR_", "DAGSTER_", "SUPABASE_")
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-        environment |= {"NOTAFLOW_HOME": folder, "NOTAFLOW_ALERT_SECONDS": "10"}
+        environment = own_environment(folder) | {"NOTAFLOW_ALERT_SECONDS": "10"}
         notaflow = Path(sys.executable).with_name("notaflow")
         last = datetime.now(ZONE).date()
         with embedded_database(Path(folder)) as url:
@@ -220,6 +223,29 @@ def take_report(browser: Browser, folder: Path) -> None:
             page.close()
             compress(folder / f"{name}.png")
             print(folder / f"{name}.png")
+
+
+def take_view(browser: Browser, folder: Path) -> None:
+    """Read a handwritten sample, and save the page that shows it beside its text."""
+    with tempfile.TemporaryDirectory(prefix="notaflow-view-") as home:
+        environment = own_environment(home)
+        notaflow = Path(sys.executable).with_name("notaflow")
+        sample = Path(home, "212.pdf")  # `enqueue` takes the document's number from the name
+        shutil.copy(next(SAMPLES.glob("212-*")), sample)
+        for command in (["enqueue", sample], ["work", "--json"], ["view", sample.stem, "--no-open"]):
+            subprocess.run([notaflow, *command], env=environment, check=True)
+        page = browser.new_page(viewport={"width": 1280, "height": 900}, locale="en-CA", offline=True)
+        page.goto(next(Path(home, "views").glob("*.html")).as_uri())
+        page.screenshot(path=folder / "view.png")
+        compress(folder / "view.png")
+        print(folder / "view.png")
+
+
+def own_environment(home: str) -> dict[str, str]:
+    """Return the environment without any setting but where the home is."""
+    ours = ("NOTAFLOW_", "OCR_", "DAGSTER_", "SUPABASE_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return environment | {"NOTAFLOW_HOME": home}
 
 
 def invented_report(home: Path) -> str:
