@@ -30,7 +30,7 @@ setup-dev:
 	@scripts/setup.sh requirements-dev.lock
 
 dev: setup
-	@exec .venv/bin/notaflow dev --port $(PORT)
+	@trap : INT; .venv/bin/notaflow dev --port $(PORT) || [ $$? -eq 130 ]
 
 # as the role that deploy/roles.sql makes, with row-level security on; ROLE=owner for the database's owner
 test: setup-dev

@@ -1,30 +1,64 @@
-"""Dagster's code server, which tells its runs to stop when it is told to: they give their documents back, and it ends.
+"""Runs Dagster's code server so that it stops its runs when it is stopped: they release their documents, and it ends.
 
-Dagster's own starts each run as a process of its own and, told to stop, waits until all of them have come to their end,
-which takes as long as their batches do. A container would be killed before that, and its runs with it, whose documents would
-then wait for their leases to run out.
+Dagster's own code server waits for its runs to end, which takes as long as their batches. A container would be killed before
+that, and the documents of its runs would wait for the end of their leases.
 
-Nor does a run import everything anew here: it is forked from a process that has, which saves two seconds of a core before
-its first claim, for 150 MB of memory that the runs share.
+A run is forked from a process that has imported everything, which saves two seconds of a core before its first claim, for
+150 MB of memory that the runs share.
 
-usage: python deploy/code_server.py --host 0.0.0.0 --port 4000
+With --reload, "Reload" in the UI loads the code again. `dagster api grpc` cannot do that; `dagster code-server start` serves
+the code through a process that it replaces, and sends Terminate to the process that started the run. Runs in progress
+continue with the code that they began with.
+
+usage: python deploy/code_server.py [--reload] --host 0.0.0.0 --port 4000
 """
 
+import importlib
 import multiprocessing
 import runpy
 import signal
 import sys
+from contextlib import suppress
 from multiprocessing import forkserver
 from typing import NoReturn
 
+import psutil
+
+DEFINITIONS = "notaflow_pipeline.definitions"
+SERVE = ["api", "grpc"]
+
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serve until a signal."""
     # Dagster gives SIGTERM the handler that SIGINT has
-    signal.signal(signal.SIGINT, stop)
-    fork_runs()
-    sys.argv[1:] = ["api", "grpc", "-m", "notaflow_pipeline.definitions", *sys.argv[1:]]
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["--reload"]:
+        signal.signal(signal.SIGINT, stop_servers)
+        serve_through_this_program()
+        arguments = ["code-server", "start", "-m", DEFINITIONS, *arguments[1:]]
+    else:
+        signal.signal(signal.SIGINT, stop)
+        fork_runs()
+        if arguments[:2] != SERVE:
+            arguments = [*SERVE, "-m", DEFINITIONS, *arguments]
+    sys.argv[1:] = arguments
     runpy.run_module("dagster", run_name="__main__")
+
+
+def serve_through_this_program() -> None:
+    """Let `dagster code-server start` start its servers with this program in place of `python -m dagster`."""
+    grpc_server = importlib.import_module("dagster._grpc.server")
+    grpc_server.get_python_environment_entry_point = lambda _executable: [sys.executable, __file__]  # type: ignore[attr-defined]
+
+
+def stop_servers(*_: object) -> NoReturn:
+    """Interrupt the servers, which stop their runs, and end after the last of them."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for server in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            server.send_signal(signal.SIGINT)
+    raise KeyboardInterrupt
 
 
 def fork_runs() -> None:
@@ -44,7 +78,7 @@ def fork_runs() -> None:
 
 
 def stop(*_: object) -> NoReturn:
-    """Pass it on to the runs, once, and let the server end, which it does after the last of them."""
+    """Terminate the runs, once; the server ends after the last of them."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for run in multiprocessing.active_children():

@@ -1,52 +1,59 @@
-"""Runs `notaflow dev`: starts the database, the samples and Dagster on one machine, and stops them together."""
+"""Runs `notaflow dev`: database, migrations, samples and Dagster's processes, with a short console and a log file."""
 
 import json
 import os
 import re
-import signal
 import socket
-import subprocess
 import sys
 import tempfile
-import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
-import psutil
+import psycopg
 from dotenv import dotenv_values
 
 from notaflow_pipeline.documents.location import BUCKET_OF_SOURCE, Location
 from notaflow_pipeline.documents.storage import DocumentStorage
-from notaflow_pipeline.job_queue.database.connections import connect
+from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable, connect, describe_database
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document, is_empty
 from notaflow_pipeline.job_queue.schema.migrate import migrate
+from notaflow_pipeline.local.dagster_processes import PROJECT, Dagster
 from notaflow_pipeline.local.embedded_postgres import database_url, owner_database_url
 from notaflow_pipeline.settings import Settings, SettingsError
 from notaflow_pipeline.worker.assembly import configured_storage
+from notaflow_pipeline.worker.progress import count_of
 
-PROJECT = Path(__file__).resolve().parents[2]
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 
-STOP_SECONDS = 12
-"""How long processes may take to release their claims before they are killed."""
+DAGSTER_FOLDERS = (".notaflow/dagster/compute_logs", ".notaflow/dagster")
+"""Folders as dagster.yaml names them, for Dagster's own commands, which run in the project's folder."""
 
-STOPPING = "\nStopping. Unfinished documents are released; Dagster prints where its runs were interrupted.\n"
+SOCKETS = "/tmp"  # noqa: S108 - a private folder is made in it
+"""Folder of the code server's socket, whose path may have about 100 characters."""
 
-LOOK_SECONDS = 2.0
-"""How often Dagster's processes are checked."""
-
-LOCATION = "notaflow_pipeline"
-"""Name of the code location, as in workspace.yaml and [tool.dg]: sensors keep their state under it."""
-
-KEPT_BY_DAGSTER = (".notaflow/dagster/compute_logs", ".notaflow/dagster")
-"""The folders in dagster.yaml, relative to the project's folder, in which Dagster's own commands run."""
-
-SOCKETS = "/tmp"  # noqa: S108 - a private folder is created in it
-"""Folder of the code server's socket, whose path may have about 100 characters: TMPDIR may be too long."""
+_COUNT_RELEASED = """
+SELECT (
+    SELECT count(*)
+    FROM ocr_attempt
+    WHERE outcome = 'released'
+      AND failure_kind IS NULL
+      AND finished_at >= %(since)s
+), (
+    SELECT count(*)
+    FROM ocr_attempt
+    WHERE outcome IS NULL
+), clock_timestamp()
+"""
 
 
 def run_dev(settings: Settings, *, samples: bool, port: int) -> int:
-    """Start database, migrations, samples and Dagster, and supervise it; return 1 when Dagster ends by itself.
+    """Start database, migrations, samples and Dagster, and restart its code server; return 1 when Dagster ends by itself.
+
+    What Dagster prints goes to a file in the home. The console shows where, then the address and how to stop, and at the end
+    what was released.
 
     Raises:
         SettingsError: not run from a checkout, or the port is taken.
@@ -60,26 +67,77 @@ def run_dev(settings: Settings, *, samples: bool, port: int) -> int:
     with database_url(settings) as url:
         with owner_database_url(settings) as owners:
             migrate(owners, sources=settings.sources)
-        if samples:
-            enqueue_samples(url, configured_storage(settings))
-        sys.stdout.write(f"\nDagster UI: http://127.0.0.1:{port}   (Ctrl-C stops everything)\n\n")
-        sys.stdout.flush()
-        with tempfile.TemporaryDirectory(prefix="notaflow-", dir=SOCKETS) as folder:
-            socket_path = Path(folder) / "code-server"
+        _print_line(f"Database:   {describe_database(url)}, migrated")
+        if samples and (added := enqueue_samples(url, configured_storage(settings))):
+            _print_line(f"Samples:    {count_of(added, 'document')} added")
+        with (
+            tempfile.TemporaryDirectory(prefix="notaflow-", dir=SOCKETS) as folder,
+            open_log(settings.home.absolute()) as log,
+        ):
+            _print_line(f"Full log:   {log.name}")
+            _print_line("Starting Dagster, which takes some seconds ...")
             instance = make_instance(settings.home.absolute())
-            dagster = Dagster(socket_path, instance, environment_of_dagster(settings, url, instance, port))
-            try:
+            environment = environment_of_dagster(settings, url, instance, port)
+            dagster = Dagster(Path(folder) / "code-server", instance, environment, log)
+            with _says_what_was_released(url, dagster):
                 dagster.start(port)
+                dagster.wait_until_served(port)
+                _print_line(f"\nDagster UI: http://127.0.0.1:{port}\nStop:       Ctrl-C")
                 dagster.watch()
-            finally:
-                sys.stderr.write(STOPPING)
-                dagster.stop()
-    sys.stderr.write("Dagster ended by itself; the output above says why. Unfinished documents were released.\n")
+                sys.stderr.write(f"Dagster ended by itself; the end of {log.name} says why.\n")
     return 1
 
 
+@contextmanager
+def _says_what_was_released(url: str, dagster: Dagster) -> Iterator[None]:
+    """Stop Dagster at the end, and print in one line which documents were released."""
+    try:
+        yield
+    finally:
+        sys.stdout.write("\nStopping ... ")
+        sys.stdout.flush()
+        since = _released(url, datetime.now(UTC))
+        dagster.stop()
+        _print_line(f"stopped. {_in_words(_released(url, since[2]) if since else None)}")
+
+
+def _released(url: str, since: datetime) -> tuple[int, int, datetime] | None:
+    """Return the claims that were released since a time of the database's, those that are open, and its time now."""
+    try:
+        with connect(url) as connection:
+            counts: tuple[int, int, datetime] | None = connection.execute(_COUNT_RELEASED, {"since": since}).fetchone()
+            return counts
+    except (DatabaseUnavailable, psycopg.Error):
+        return None
+
+
+def _in_words(counts: tuple[int, int, datetime] | None) -> str:
+    if counts is None:
+        return "The database did not answer, so documents in work wait for the end of their leases."
+    released, held, _ = counts
+    if not released and not held:
+        return "No document was in work."
+    said = f"{count_of(released, 'document')} released, whose attempts do not count."
+    return said + (f" {held} still claimed, until the end of the lease." if held else "")
+
+
+def _print_line(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def open_log(home: Path) -> IO[bytes]:
+    """Open the log of this start in the home; that of the start before is kept beside it."""
+    folder = home / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "dev.log"
+    if path.exists():
+        path.replace(folder / "dev.previous.log")
+    return path.open("wb")
+
+
 def enqueue_samples(url: str, storage: DocumentStorage) -> int:
-    """Add the sample documents to an empty queue; return how many. A queue with rows is not changed."""
+    """Add the sample documents to an empty queue; return how many. A queue that has rows is not changed."""
     described = json.loads((SAMPLES / "MANIFEST.json").read_text(encoding="utf-8"))
     with connect(url) as connection:
         if not is_empty(connection):
@@ -119,13 +177,13 @@ def _require_free(port: int) -> None:
 def make_instance(home: Path) -> Path:
     """Write dagster.yaml with paths in `home` into a folder there, and return that folder.
 
-    Dagster's processes run in it. In the project's folder Dagster would read `.env` and let it override the environment, so
-    that runs could use another database than the one that was migrated.
+    Dagster's processes run in that folder, because Dagster reads a `.env` of its current folder before the environment: the
+    one beside the project's dagster.yaml could name another database than the one that was migrated.
     """
     folder = home / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
     instance = (PROJECT / "dagster.yaml").read_text(encoding="utf-8")
-    for kept in KEPT_BY_DAGSTER:
+    for kept in DAGSTER_FOLDERS:
         place = json.dumps(str(home / Path(kept).relative_to(".notaflow")))
         instance = instance.replace(f"base_dir: {kept}\n", f"base_dir: {place}\n")
     (folder / "dagster.yaml").write_text(instance, encoding="utf-8")
@@ -133,18 +191,18 @@ def make_instance(home: Path) -> Path:
 
 
 def environment_of_dagster(settings: Settings, url: str, instance: Path, port: int) -> dict[str, str]:
-    """Return the environment of Dagster's processes: the same database, home and documents, with absolute paths.
+    """Return the environment with which Dagster's processes find the same database, home and documents in any folder.
 
-    It includes `.env` of the current folder, overridden by the environment. The owner's login is left out: runs need the
-    worker's privileges only.
+    It contains `.env` of the current folder, after the environment as everywhere, and the address of the UI for links in
+    messages. It does not contain the owner's login, because Dagster's processes work with the worker's.
     """
     # relative to the current folder, which is not that of Dagster's processes
     documents = settings.documents
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", documents) is None:
         documents = str(Path(documents).expanduser().absolute())
-    from_file = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    written = {name: value for name, value in dotenv_values(".env").items() if value is not None}
     environment = {
-        **from_file,
+        **written,
         **os.environ,
         "NOTAFLOW_DATABASE_URL": url,
         "NOTAFLOW_HOME": str(settings.home.absolute()),
@@ -154,100 +212,3 @@ def environment_of_dagster(settings: Settings, url: str, instance: Path, port: i
     environment.setdefault("NOTAFLOW_UI_URL", f"http://127.0.0.1:{port}")  # links of alerts
     environment.pop("NOTAFLOW_OWNER_DATABASE_URL", None)
     return environment
-
-
-class Dagster:
-    """Dagster's code server, daemon and webserver, started side by side.
-
-    `dagster dev` is not used: its daemon and webserver stop working but do not exit when another process than their parent
-    signals them, so that sensors stop without a message.
-    """
-
-    def __init__(self, socket_path: Path, folder: Path, environment: dict[str, str]) -> None:
-        self._socket = socket_path
-        self._folder = folder
-        self._environment = environment
-        self._code_server: subprocess.Popen[bytes] | None = None
-        self._others: list[subprocess.Popen[bytes]] = []
-        self._orphaned_runs: set[psutil.Process] = set()  # runs of a killed code server
-
-    def start(self, port: int) -> None:
-        """Start the code server, and when it serves, the daemon and the webserver."""
-        self._code_server = self._start_code_server()
-        while not self._serves() and self._code_server.poll() is None:
-            time.sleep(LOOK_SECONDS / 10)
-        workspace = self._socket.with_name("workspace.yaml")
-        server = {"socket": str(self._socket), "location_name": LOCATION}
-        workspace.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))
-        address = ["--host", "127.0.0.1", "--port", str(port)]
-        self._others = [
-            self._start("-m", "dagster._daemon", "run", "--workspace", str(workspace)),
-            self._start("-m", "dagster_webserver", *address, "--workspace", str(workspace)),
-        ]
-
-    def watch(self) -> None:
-        """Return when the daemon or the webserver has ended; restart the code server whenever it has ended.
-
-        The code server has no state. Without it no sensor ticks, and only the UI would show that.
-        """
-        while all(one.poll() is None for one in self._others):
-            if self._code_server is not None and self._code_server.poll() is not None:
-                sys.stderr.write("\nThe code server has ended; starting it again.\n")
-                self._orphaned_runs.update(_members({self._code_server.pid}))
-                self._code_server = self._start_code_server()
-            time.sleep(LOOK_SECONDS)
-
-    def stop(self) -> None:
-        """Interrupt all processes, so that runs release their claims; kill what is left after `STOP_SECONDS`.
-
-        OCR processes lead sessions of their own and are not interrupted: they end with their run.
-        """
-        started = [one for one in (self._code_server, *self._others) if one is not None]
-        sessions = {one.pid for one in started}
-        if self._code_server is not None and self._code_server.poll() is not None:
-            self._orphaned_runs.update(_members({self._code_server.pid}))
-        processes = _family(sessions) | self._orphaned_runs
-        for one in started:
-            one.send_signal(signal.SIGINT)
-        for run in self._orphaned_runs:
-            with suppress(psutil.NoSuchProcess):
-                run.send_signal(signal.SIGINT)
-        _, alive = psutil.wait_procs(processes, timeout=STOP_SECONDS)
-        for process in {*alive, *_family(sessions)}:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-
-    def _serves(self) -> bool:
-        with socket.socket(socket.AF_UNIX) as client:
-            return client.connect_ex(str(self._socket)) == 0
-
-    def _start_code_server(self) -> "subprocess.Popen[bytes]":
-        program = PROJECT / "deploy" / "code_server.py"
-        # the UI shows code that cannot be loaded
-        options = ["--socket", str(self._socket), "--location-name", LOCATION, "--lazy-load-user-code"]
-        return self._start(str(program), *options)
-
-    def _start(self, *arguments: str) -> "subprocess.Popen[bytes]":
-        # in a new session, so that Ctrl-C reaches `notaflow dev` alone, which stops the others in order
-        return subprocess.Popen(
-            [sys.executable, *arguments], cwd=self._folder, env=self._environment, start_new_session=True
-        )
-
-
-def _family(sessions: set[int]) -> set[psutil.Process]:
-    """Return the processes of these sessions with all their descendants."""
-    found = set(_members(sessions))
-    for member in list(found):
-        with suppress(psutil.NoSuchProcess):
-            found.update(member.children(recursive=True))
-    return found
-
-
-def _members(sessions: set[int]) -> list[psutil.Process]:
-    """Return the processes of these sessions; they are found even when the process that started them is dead."""
-    found = []
-    for pid in psutil.pids():
-        with suppress(ProcessLookupError, PermissionError, psutil.NoSuchProcess):
-            if os.getsid(pid) in sessions:
-                found.append(psutil.Process(pid))
-    return found

@@ -19,7 +19,7 @@ from notaflow_pipeline.job_queue.schema.check import SchemaMismatch, require_sch
 from notaflow_pipeline.job_queue.schema.privileges import require_privileges
 from notaflow_pipeline.local.embedded_postgres import database_url
 from notaflow_pipeline.ocr.failures import EngineUnavailable
-from notaflow_pipeline.settings import Settings
+from notaflow_pipeline.settings import Settings, unknown_variables
 from notaflow_pipeline.worker.assembly import configured_engine, configured_storage
 
 MIN_FREE_BYTES = 256 * 2**20
@@ -67,6 +67,9 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield _tried("storage", storage.description, lambda: storage.check(buckets))
     embedded = [settings.home] if settings.database_url is None else []
     yield space([Path(tempfile.gettempdir()), *embedded])
+    unknown = unknown_variables()
+    names = "; ".join(map(str, unknown)) or "every OCR_ and NOTAFLOW_ variable is a setting"
+    yield Finding("settings", ok=not any(one.nearest for one in unknown), detail=names)
     yield _alerts(settings)
 
 

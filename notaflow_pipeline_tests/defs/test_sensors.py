@@ -175,7 +175,7 @@ def test_no_second_run_is_launched_while_one_is_alive(
     add_run(instance, status)
     decision = tick(instance)
     assert isinstance(decision, dg.SkipReason)
-    assert "1 runs at work" in str(decision.skip_message)
+    assert "1 run active" in str(decision.skip_message)
 
 
 def test_runs_of_other_jobs_and_runs_that_ended_are_not_counted(

@@ -35,4 +35,4 @@ def test_worker_that_stays_reads_what_comes_later_and_ends_when_told_to(
 def test_staying_and_leaving_when_empty_exclude_each_other(tmp_path: Path, database_url: str) -> None:
     refused = open_terminal(tmp_path, database_url).run("work", "--watch", "--until-empty")
     assert refused.returncode == 1
-    assert "exclude each other" in refused.stderr
+    assert "cannot be combined" in refused.stderr

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from notaflow_pipeline.local.dev_server import PROJECT, environment_of_dagster, make_instance
+from notaflow_pipeline.local.dagster_processes import PROJECT
+from notaflow_pipeline.local.dev_server import environment_of_dagster, make_instance, open_log
 from notaflow_pipeline.settings import Settings
 
 URL = "postgresql://worker:w@db.example.org/notaflow"
@@ -58,3 +59,11 @@ def test_instance_is_the_projects_with_folders_in_the_home(tmp_path: Path, name:
         assert ours[part]["config"].pop("base_dir").startswith(".notaflow/dagster")
     assert written == ours
     assert not (instance / ".env").exists()
+
+
+def test_log_of_the_start_before_is_kept(tmp_path: Path) -> None:
+    for text in (b"first", b"second", b"third"):
+        with open_log(tmp_path) as log:
+            log.write(text)
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "logs").iterdir()}
+    assert kept == {"dev.log": b"third", "dev.previous.log": b"second"}

@@ -49,6 +49,12 @@ TERMINATE = """
 mutation ($run: String!) { terminateRun(runId: $run) { __typename } }
 """
 
+RELOAD = """
+mutation ($location: String!) {
+  reloadRepositoryLocation(repositoryLocationName: $location) { __typename ... on WorkspaceLocationEntry { loadStatus } }
+}
+"""
+
 STATUS = """
 query ($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }
 """
@@ -93,6 +99,11 @@ class DagsterUI:
     def terminate(self, run_id: str) -> str:
         """Ask a run to end; return what the answer is called."""
         return str(self._ask(TERMINATE, {"run": run_id})["terminateRun"]["__typename"])
+
+    def reload(self) -> str:
+        """Load the code again, as the button Reload does; return LOADED, or what the answer is called."""
+        answer = self._ask(RELOAD, {"location": CODE["repositoryLocationName"]})["reloadRepositoryLocation"]
+        return str(answer.get("loadStatus", answer["__typename"]))
 
     def stop_sensor(self, name: str) -> None:
         """Switch a sensor off, and wait for a tick that is under way: it can still launch a run."""

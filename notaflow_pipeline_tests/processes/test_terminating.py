@@ -21,7 +21,7 @@ from notaflow_pipeline_tests.processes.test_dagster_side import (
     runs,
 )
 from notaflow_pipeline_tests.processes.test_together import running_dev
-from notaflow_pipeline_tests.testing.ending import terminate
+from notaflow_pipeline_tests.testing.ending import kill, terminate
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
 from notaflow_pipeline_tests.testing.ports import free_port
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
@@ -51,9 +51,12 @@ def slow(terminal: Terminal, connection: Connection) -> Terminal:
 @contextmanager
 def dev_without_sensor(terminal: Terminal, ui: DagsterUI) -> Iterator["subprocess.Popen[str]"]:
     """`notaflow dev`, in which runs begin when a test launches them, and only then."""
+    # the sensor ticks before it can be stopped, and its run would hold the only place that OCR_MAX_RUNS leaves
+    assert terminal.run("pause", "until the sensor is stopped").returncode == 0
     with running_dev(terminal, ui.port) as dev:
         wait_until(ui.answers)
         ui.stop_sensor("ocr_ready_sensor")
+        assert terminal.run("resume").returncode == 0
         yield dev
 
 
@@ -79,7 +82,7 @@ def assert_given_back_after_sigterm(
     assert outcomes(connection)["released"] > released
     assert outcomes(connection).keys() == {"succeeded", "released"}
     ready = connection.execute("SELECT DISTINCT ocr_attempts, ocr_error FROM extraction_queue WHERE status_id = 3")
-    assert ready.fetchall() == [(0, None)], "the attempts were given back"
+    assert ready.fetchall() == [(0, None)], "the attempts do not count"
     assert violated_invariants(connection) == {}
 
 
@@ -103,9 +106,9 @@ def test_run_code_server_and_everything_at_once_give_back_what_is_in_hand(
 
         # another run begins as if nothing had been
         run = run_at_work(connection, ui)
-        (old,) = parts(slow, "code_server.py")
+        (old,) = parts(slow, "code_server.py --reload")
         assert_given_back_after_sigterm(connection, slow, run, [old])
-        wait_until(lambda: [one.pid for one in parts(slow, "code_server.py")] not in ([], [old.pid]))
+        wait_until(lambda: [one.pid for one in parts(slow, "code_server.py --reload")] not in ([], [old.pid]))
         wait_until(lambda: runs(connection)[run] == "FAILURE")
         assert dev.poll() is None
 
@@ -123,9 +126,9 @@ def test_run_whose_code_server_was_killed_works_on_and_is_told_to_end_with_the_r
     ui = DagsterUI(free_port())
     with dev_without_sensor(slow, ui) as dev:
         run = run_at_work(connection, ui)
-        (old,) = parts(slow, "code_server.py")
-        old.kill()
-        wait_until(lambda: [one.pid for one in parts(slow, "code_server.py")] not in ([], [old.pid]))
+        old = parts(slow, "code_server.py")
+        kill(old)
+        wait_until(lambda: set(parts(slow, "code_server.py --reload")) - set(old))
         known = read_by(connection, run)
         wait_until(lambda: read_by(connection, run) > known)
         assert_given_back_after_sigterm(connection, slow, run, [psutil.Process(dev.pid)])
@@ -146,3 +149,27 @@ def test_daemon_or_webserver_ends_everything_and_what_is_in_hand_is_given_back(
         assert started_from(slow) == []
         assert runs(connection)[run] == "FAILURE"
     assert_rest_is_read(connection, slow)
+
+
+def test_reload_replaces_the_code_while_a_run_goes_on_that_can_be_terminated(
+    slow: Terminal, connection: Connection
+) -> None:
+    ui = DagsterUI(free_port())
+    with dev_without_sensor(slow, ui) as dev:
+        run = run_at_work(connection, ui)
+        serving = set(parts(slow, "code_server.py api grpc"))
+        assert ui.reload() == "LOADED"
+        assert set(parts(slow, "code_server.py api grpc")) - serving, "another process has loaded the code anew"
+        known = read_by(connection, run)
+        wait_until(lambda: read_by(connection, run) > known)
+        assert ui.terminate(run) == "TerminateRunSuccess"
+        wait_until(lambda: open_claims(connection, run) == 0)
+        wait_until(lambda: runs(connection)[run] == "CANCELED")
+        # what served the old code ends with its last run
+        wait_until(lambda: not serving & set(parts(slow, "code_server.py api grpc")))
+        # and a process that serves the code and dies is replaced
+        kill(parts(slow, "code_server.py api grpc"))
+        wait_until(lambda: ui.answer_to_launch("ocr_job", {}) == "LaunchRunSuccess")
+        dev.terminate()
+        assert dev.wait(timeout=HANG_SECONDS) == 128 + signal.SIGTERM
+    assert started_from(slow) == []
