@@ -1,12 +1,16 @@
-"""Defines and reads all settings: environment variables with their types, defaults and limits."""
+"""Reads the settings from environment variables: names, types, defaults, limits, and where a value came from.
+
+No other module reads these variables.
+"""
 
 import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
@@ -16,6 +20,28 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from notaflow_pipeline.failures import FailureKind
 
 SourceName = Literal["index", "acte"]
+
+OUR_PREFIXES = ("OCR_", "NOTAFLOW_")
+
+READ_BY_OTHERS = frozenset(
+    {
+        *("NOTAFLOW_IMAGE", "NOTAFLOW_ENV_FILE", "NOTAFLOW_UI_PORT", "NOTAFLOW_HTTPS_PORT", "NOTAFLOW_COMPUTE_LOGS"),
+        *("NOTAFLOW_CORPUS", "NOTAFLOW_TEST_DATABASE_URL", "NOTAFLOW_TEST_ROLE", "NOTAFLOW_TEST_POOLER"),
+    }
+)
+"""Variables with our prefixes that Compose, benchmarks and tests read (docs/settings.md)."""
+
+VALUES = {
+    "home": "a folder, or a path where one can be created, such as .notaflow",
+    "timezone": "the name of a time zone, such as America/Toronto or Europe/Paris",
+    "worker_id": "a name of 1 to 200 characters, such as ocr-monitor-1",
+    "languages": "Tesseract's codes of languages joined by +, such as fra+eng",
+    "sources": "index, acte, or both separated by a comma, such as index,acte",
+    "ui_url": "a URL, such as http://127.0.0.1:3000",
+    "retry_kinds": "kinds of failure separated by commas, such as timeout,crashed; docs/operations.md lists them",
+    "partitions_start": "a date, such as 2025-10-10",
+}
+"""What a setting takes, where its type and its limits do not say it."""
 
 
 class SettingsError(Exception):
@@ -109,7 +135,15 @@ class Settings(BaseSettings):
         try:
             ZoneInfo(value)
         except (KeyError, ValueError, OSError) as unknown:
-            raise ValueError(f"no time zone is named {value!r}; an example is America/Toronto") from unknown
+            raise ValueError("unknown time zone") from unknown
+        return value
+
+    @field_validator("home")
+    @classmethod
+    def _no_file(cls, value: Path) -> Path:
+        nearest = next((one for one in (value, *value.parents) if one.exists()), value)
+        if nearest.exists() and not nearest.is_dir():
+            raise ValueError("a file")
         return value
 
     @property
@@ -127,13 +161,71 @@ def load_settings() -> Settings:
     """Read the settings from the environment and `.env`.
 
     Raises:
-        SettingsError: a value is invalid; the message names the variable and contains no secret.
+        SettingsError: a variable has a value that it does not take. The message names the variable, what it takes and an
+            example; it never repeats a secret.
     """
     try:
         return Settings()
     except ValidationError as invalid:
-        faults = "; ".join(f"{fault['loc'][0]}: {fault['msg']}" for fault in invalid.errors(include_input=False))
-        raise SettingsError(f"a setting cannot be used: {faults}") from None
+        faults = dict.fromkeys(_fault(str(fault["loc"][0]), fault["input"]) for fault in invalid.errors())
+        raise SettingsError("; ".join(faults)) from None
+
+
+def _fault(variable: str, value: object) -> str:
+    """Return which variable cannot be used, its value unless it is secret, and what it takes."""
+    name = next(name for name, field in Settings.model_fields.items() if field.validation_alias == variable)
+    written = os.environ.get(variable) or dotenv_values(".env").get(variable) or value
+    shown = "" if "Secret" in str(Settings.model_fields[name].annotation) else f"={str(written)[:80]}"
+    return f"{variable}{shown} cannot be used: it takes {_takes(name)}"
+
+
+def _takes(name: str) -> str:
+    """Return in words what a setting takes, with an example."""
+    field = Settings.model_fields[name]
+    if name in VALUES:
+        return VALUES[name]
+    annotation: Any = field.annotation
+    if get_origin(annotation) is Literal:
+        return f"one of {', '.join(str(one) for one in get_args(annotation))}"
+    if annotation is bool:
+        return "true or false"
+    example = field.get_default(call_default_factory=True, validated_data={})
+    number = "a whole number" if annotation is int or int in get_args(annotation) else "a number"
+    bounds = {name: bound for one in field.metadata for name, bound in _bounds_of(one)}
+    words = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+    limits = " and ".join(f"{words[name]} {bound:,}" for name, bound in bounds.items() if name in words)
+    return f"{number} of {limits}, such as {30 if example is None else example}"
+
+
+def _bounds_of(constraint: object) -> list[tuple[str, float]]:
+    """Return the bounds of a constraint, such as `ge` with 1."""
+    return [(name, getattr(constraint, name)) for name in ("gt", "ge", "lt", "le") if hasattr(constraint, name)]
+
+
+@dataclass(frozen=True)
+class UnknownVariable:
+    """A variable with our prefix that is no setting, and the setting that was probably meant."""
+
+    name: str
+    nearest: str | None
+
+    def __str__(self) -> str:
+        """Return what a person should do about it."""
+        return f"{self.name} is not a setting and is ignored" + (
+            f"; did you mean {self.nearest}?" if self.nearest else ""
+        )
+
+
+def unknown_variables() -> list[UnknownVariable]:
+    """Return the variables of the environment and of `.env` that begin like ours and are none of the settings."""
+    known = {str(field.validation_alias) for field in Settings.model_fields.values()}
+    present = {
+        name.upper() for name in (*os.environ, *_variables_in_env_file()) if name.upper().startswith(OUR_PREFIXES)
+    }
+    return [
+        UnknownVariable(name, next(iter(get_close_matches(name, known, n=1, cutoff=0.8)), None))
+        for name in sorted(present - known - READ_BY_OTHERS)
+    ]
 
 
 @dataclass(frozen=True)

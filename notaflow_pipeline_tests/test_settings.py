@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from notaflow_pipeline.settings import Settings, SettingsError, load_settings, origins
+from notaflow_pipeline.settings import Settings, SettingsError, _takes, load_settings, origins, unknown_variables
 
 SECRET = "correct-horse-battery-staple"
 
@@ -219,3 +219,65 @@ def test_origins_hide_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_origins_hide_a_password_in_the_documents_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTAFLOW_DOCUMENTS_URL", f"https://user:{SECRET}@project.supabase.co")
     assert SECRET not in repr(list(origins(load_settings())))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "takes"),
+    [
+        ("OCR_WORKERS", "many", "a whole number of at least 1 and at most 512, such as "),
+        ("OCR_LEASE_SECONDS", "0", "a number of at least 0.5 and at most 86,400, such as 120"),
+        ("OCR_STUCK_MINUTES", "0", "a number of more than 0, such as 10"),
+        ("OCR_MIRROR_ERRORS", "perhaps", "true or false"),
+        ("OCR_ENGINE", "abbyy", "one of auto, "),
+        ("OCR_EXHAUSTED_STATUS", "5", "one of 3, 4"),
+        ("OCR_LANGUAGES", "fra eng", "Tesseract's codes of languages joined by +, such as fra+eng"),
+        ("OCR_SOURCES", "deeds", "index, acte, or both separated by a comma, such as index,acte"),
+        ("NOTAFLOW_PARTITIONS_START", "yesterday", "a date, such as 2025-10-10"),
+        ("OCR_RETRY_KINDS", "timeoutt", "kinds of failure separated by commas, such as timeout,crashed"),
+        ("NOTAFLOW_TIMEZONE", "Montreal", "the name of a time zone, such as America/Toronto or Europe/Paris"),
+        ("NOTAFLOW_UI_URL", "ocr.example.org", "a URL, such as http://127.0.0.1:3000"),
+        ("NOTAFLOW_KEEP_ATTEMPTS_DAYS", "29", "a whole number of at least 30 and at most 36,500, such as 30"),
+    ],
+)
+def test_error_names_variable_value_and_what_it_takes(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, takes: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    assert str(refused.value).startswith(f"{variable}={value} cannot be used: it takes {takes}")
+
+
+def test_every_setting_can_say_what_it_takes() -> None:
+    free_text = {
+        "database_url",
+        "owner_database_url",
+        "documents_url",
+        "supabase_service_key",
+        "alert_urls",
+    }
+    for name in Settings.model_fields.keys() - free_text:
+        described = _takes(name)
+        assert "such as" in described or described.startswith(("one of", "true")), name
+        assert " of , " not in described, name
+
+
+@pytest.mark.parametrize("home", ["file", "file/below"])
+def test_home_that_is_a_file_is_refused(alone: Path, monkeypatch: pytest.MonkeyPatch, home: str) -> None:
+    (alone / "file").touch()
+    monkeypatch.setenv("NOTAFLOW_HOME", home)
+    with pytest.raises(SettingsError, match=f"NOTAFLOW_HOME={home} cannot be used: it takes a folder"):
+        load_settings()
+
+
+def test_misspelt_variables_are_named_with_the_nearest_setting(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OCR_WORKRES", "3")
+    monkeypatch.setenv("NOTAFLOW_CORPUS", "/corpus")
+    monkeypatch.setenv("OCR_SERVER", "elsewhere")
+    (alone / ".env").write_text("NOTAFLOW_DATABSE_URL=postgresql://db\nOCR_WORKERS=2\n")
+    assert [(one.name, one.nearest) for one in unknown_variables()] == [
+        ("NOTAFLOW_DATABSE_URL", "NOTAFLOW_DATABASE_URL"),
+        ("OCR_SERVER", None),
+        ("OCR_WORKRES", "OCR_WORKERS"),
+    ]
+    assert str(unknown_variables()[2]) == "OCR_WORKRES is not a setting and is ignored; did you mean OCR_WORKERS?"
