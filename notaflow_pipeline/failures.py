@@ -48,6 +48,7 @@ class FailureKind(StrEnum):
     CRASHED = "crashed", Fault.WORKER, True
     ENGINE = "engine", Fault.WORKER, True
     LEASE_EXPIRED = "lease_expired", Fault.WORKER, True
+    CANCELLED = "cancelled", Fault.DOCUMENT, False  # by a person; the attempt is released
     NO_LEASE = "no_lease", Fault.WORKER, True  # another program claimed it and did not finish
 
     def __new__(cls, value: str, fault: Fault, retryable: bool) -> Self:

@@ -3,24 +3,82 @@
 It alone imports both packages, which do not import each other.
 """
 
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psycopg import Connection
+from psycopg.errors import InsufficientPrivilege, LockNotAvailable, ReadOnlySqlTransaction
 
 from notaflow_pipeline.job_queue import metrics, queries
 from notaflow_pipeline.reporting.days import today_in
+from notaflow_pipeline.reporting.due_days import days_not_computed
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline.worker.assembly import configured_terms
 
 if TYPE_CHECKING:
     from notaflow_pipeline.reporting.report_data import ReportData
 
+MAX_COMPUTED_DAYS = 31
+"""Days that the report computes at once: a month, which takes some seconds."""
+
 
 def today(connection: Connection, settings: Settings) -> date:
     """Return the database's date in the configured zone."""
     return today_in(connection, settings.timezone)
+
+
+@dataclass(frozen=True)
+class MissingDays:
+    """Days whose tables were missing or out of date: those that were computed now, and those that still are missing."""
+
+    computed: tuple[date, ...]
+    missing: tuple[date, ...]
+    reason: str = ""
+    """Why some are still missing."""
+
+
+def compute_missing_days(
+    connection: Connection, settings: Settings, *, since: date, until: date, at_most: int = MAX_COMPUTED_DAYS
+) -> MissingDays:
+    """Compute the daily tables that are missing or out of date, newest first, and no more than `at_most` of them.
+
+    Days without attempts that ended are not missing. Nothing is raised when this login may not write the tables, or another
+    process is writing them: the days are then named as missing.
+
+    Args:
+        connection: outside any transaction.
+        settings: time zone, first day, and limits of confidence and coverage.
+        since: the first day.
+        until: the last day, included.
+        at_most: days that are computed; the others are named.
+    """
+    from notaflow_pipeline.reporting.daily_storage import write_day  # imports pandas, which slows the start of commands
+
+    now = today(connection, settings)
+    first, zone = max(since, settings.partitions_start), settings.timezone
+    days = days_not_computed(connection, today=now, first=first, last=until, timezone=zone)
+    computed: list[date] = []
+    reason = f"Only the last {at_most} are computed at once; the next report computes more."
+    for day in reversed(days[-at_most:]):
+        try:
+            write_day(
+                connection,
+                day,
+                timezone=zone,
+                low_confidence=settings.low_confidence,
+                low_coverage=settings.low_coverage,
+            )
+        except (InsufficientPrivilege, ReadOnlySqlTransaction):
+            reason = "This login may not write the daily tables."
+            break
+        except LockNotAvailable:
+            reason = "Another process is writing the daily tables."
+            break
+        computed.append(day)
+    missing = tuple(day for day in days if day not in computed)
+    return MissingDays(tuple(sorted(computed)), missing, reason if missing else "")
 
 
 def report(connection: Connection, settings: Settings, *, since: date, until: date) -> "ReportData":

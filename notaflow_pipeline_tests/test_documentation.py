@@ -41,7 +41,7 @@ MADE_ON_USE = ("benchmarks/results/", "benchmarks/NAME.py", "deploy/.env", "depl
 
 COMMANDS = typer.main.get_group(app).commands
 OPTIONS = {name for command in COMMANDS.values() for parameter in command.params for name in parameter.opts}
-OTHER_OPTIONS = {"--help", "--profile", "--build-arg"}
+OTHER_OPTIONS = {"--help", "--install-completion", "--profile", "--build-arg"}
 
 
 def page(name: str) -> str:

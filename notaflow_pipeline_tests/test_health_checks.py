@@ -75,7 +75,7 @@ def test_ready_documents_that_nobody_claims_alarm_until_somebody_does(connection
     alarm = idle_for(16)
     assert alarm.alarming
     assert alarm.figures["ready"] == 1
-    pause(connection, "the scanner is being mended")
+    pause(connection, "the scanner is being repaired")
     assert not evaluation(connection, health_checks.PROGRESS).alarming
     # a pause of a night is nobody's idleness: it counts from when work may go on
     assert not idle_for(16).alarming

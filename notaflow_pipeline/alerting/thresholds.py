@@ -260,7 +260,7 @@ def evaluate_completeness(missed: Sequence[date], *, looked_at: int) -> Evaluati
     return Evaluation(
         True,
         f"{which} over, and the daily tables were not computed since. Is the Dagster daemon running, is ocr_daily_schedule "
-        "on, did its run at 0:05 succeed? Materialise `ocr_daily_failure_rate` and its neighbours for the missing days.",
+        "on, did its run at 0:05 succeed? `notaflow report` computes the missing days, and so does materialising them.",
         {"day": missed[-1].isoformat(), **figures},
     )
 

@@ -1,4 +1,4 @@
-"""The command about alerts: `alert`, with `--test`, `--check`, `--seen` and `--forget`."""
+"""The command `alert`: open conditions and receivers; `--test`, `--check`, `--seen`, `--forget`."""
 
 import sys
 from dataclasses import asdict
@@ -18,8 +18,8 @@ from notaflow_pipeline.alerting.delivery import deliver
 from notaflow_pipeline.alerting.messages import compose_test_message
 from notaflow_pipeline.alerting.receivers import Receiver, parse_receivers, send
 from notaflow_pipeline.alerting.thresholds import Evaluation
-from notaflow_pipeline.cli.context import open_database
-from notaflow_pipeline.cli.output import Json, app, print_json, say, say_aside, screen
+from notaflow_pipeline.cli.context import local_time, open_database
+from notaflow_pipeline.cli.output import Json, app, console, print_json, print_line, warn
 from notaflow_pipeline.health_checks import Check, evaluate_all
 from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable, connect, database_unavailable
 from notaflow_pipeline.job_queue.metrics import acknowledge_exhausted
@@ -30,23 +30,25 @@ from notaflow_pipeline.settings import Settings, SettingsError, load_settings
 DELIVER_SECONDS = 60
 
 
-@app.command()
+@app.command(rich_help_panel="Look")
 def alert(
     test: Annotated[
-        bool, typer.Option("--test", help="Send a test message to every receiver, and say who took it.")
+        bool, typer.Option("--test", help="Send a test message to every receiver, and print the results.")
     ] = False,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Look at everything without Dagster, tell the receivers, exit 1 if alarming."),
+        typer.Option(
+            "--check", help="Evaluate every check without Dagster and send messages; exit code 1 if a check fails."
+        ),
     ] = False,
-    seen: Annotated[bool, typer.Option("--seen", help="Somebody has looked at the exhausted documents.")] = False,
-    forget: Annotated[str | None, typer.Option(help="Close this condition, which nothing will observe again.")] = None,
+    seen: Annotated[bool, typer.Option("--seen", help="Acknowledge the exhausted documents.")] = False,
+    forget: Annotated[str | None, typer.Option(help="Close this condition, if nothing will evaluate it again.")] = None,
     as_json: Json = False,
 ) -> None:
-    """What is alarming now, and how it stands with the receivers of NOTAFLOW_ALERT_URLS."""
+    """Show the open conditions and the state of the receivers of NOTAFLOW_ALERT_URLS."""
     settings = load_settings()
     if sum((test, check, seen, forget is not None)) > 1:
-        raise SettingsError("give one of --test, --check, --seen and --forget")
+        raise SettingsError("--test, --check, --seen and --forget cannot be combined")
     if test:
         _test(settings, as_json)
     elif check:
@@ -54,15 +56,22 @@ def alert(
     elif seen:
         with open_database(settings) as connection:
             acknowledge_exhausted(connection)
-        say("Noted: what has failed for good until now was looked at.")
+        _confirm({"acknowledged": True}, "Acknowledged: the documents that are exhausted now.", as_json)
     elif forget is not None:
         with open_database(settings) as connection:
             if not condition_log.close_condition(connection, forget):
                 raise SettingsError(f"no open condition is named {forget!r}; `notaflow alert` lists them")
-        say("Forgotten; if it fails again, it starts anew.")
+        _confirm({"closed": forget}, "Closed; it opens again if it fails again.", as_json)
     else:
         with open_database(settings) as connection:
-            _show(connection, as_json)
+            _show(connection, settings, as_json)
+
+
+def _confirm(done: dict[str, object], sentence: str, as_json: bool) -> None:
+    if as_json:
+        print_json(done)
+    else:
+        print_line(sentence)
 
 
 def _receivers(settings: Settings) -> tuple[Receiver, ...]:
@@ -70,11 +79,11 @@ def _receivers(settings: Settings) -> tuple[Receiver, ...]:
 
 
 def _test(settings: Settings, as_json: bool) -> None:
-    """Send straight to the receivers: it works without a database, and leaves nothing behind."""
+    """Send to the receivers directly; no database is needed, and nothing is recorded."""
     receivers = _receivers(settings)
     if not receivers:
         raise SettingsError(
-            "NOTAFLOW_ALERT_URLS is empty: it takes URLs as apprise writes them, with spaces between them"
+            "NOTAFLOW_ALERT_URLS is empty. It takes URLs of apprise, separated by spaces, such as mailto://user:password@example.org"
         )
     text = compose_test_message(settings.ui_url)
     sent = [(one, send(one, text, uid=str(uuid4()), failing=False)) for one in receivers]
@@ -82,22 +91,22 @@ def _test(settings: Settings, as_json: bool) -> None:
         if as_json:
             print_json({"receiver": receiver.label, **asdict(sending)})
         else:
-            say(f"{sending.outcome:10} {receiver.label} {sending.reason}".rstrip())
+            print_line(f"{sending.outcome:10} {receiver.label} {sending.reason}".rstrip())
     if any(sending.outcome != "delivered" for _, sending in sent):
         sys.exit(1)
 
 
 def _check(settings: Settings, as_json: bool) -> None:
-    """Look at the database alone, so that nothing of Dagster has to be alive.
+    """Evaluate every check from the database alone, without Dagster, and send the messages.
 
-    Whatever goes wrong with the database on the way is told as its absence: this watch has nobody who watches it.
+    Any error of the database on the way is reported as its outage, because nothing else would report it.
     """
     receivers = _receivers(settings)
     evaluations: list[tuple[Check, Evaluation]] = []
     problems: list[str] = []
     error = None
     try:
-        problems += _look(running_database_url(settings), settings, evaluations, receivers)
+        problems += _evaluate(running_database_url(settings), settings, evaluations, receivers)
     except (DatabaseUnavailable, SchemaMismatch) as unusable:
         error = str(unusable)
     problems += report_outage(
@@ -117,27 +126,36 @@ def _check(settings: Settings, as_json: bool) -> None:
             print_json({"alarming": True, "sentence": error})
     else:
         for sentence in alarming or ["Nothing is alarming."]:
-            say(sentence)
+            print_line(sentence)
     for problem in problems:
-        say_aside(f"an alert could not be delivered, and is tried again: {problem}")
+        warn(f"an alert could not be delivered and will be sent again: {problem}")
     if alarming or problems:
         sys.exit(1)
 
 
-def _look(
+def _evaluate(
     url: str, settings: Settings, evaluations: list[tuple[Check, Evaluation]], receivers: tuple[Receiver, ...]
 ) -> tuple[str, ...]:
-    """Judge everything into `evaluations`, write it down, tell the receivers; return who could not be told, and why.
+    """Append every verdict to `evaluations`, record them, and send the messages; return what could not be delivered, and why.
+
+    Today's tables are computed first, because nothing else does where Dagster does not run. Days that ended are not: that
+    nobody computed them is a condition of its own.
 
     Raises:
-        DatabaseUnavailable: the database cannot be reached, was lost, refused a statement, or fell silent.
-        SchemaMismatch: it lacks something.
+        DatabaseUnavailable: the database cannot be reached, was lost, refused a statement, or did not answer.
+        SchemaMismatch: the schema lacks something.
     """
-    # cron starts the next one after five minutes, whether or not this one hangs
+    from notaflow_pipeline import report_service  # imports pandas, which would slow the start of every command
+
+    # cron starts the next check after five minutes, also when this one hangs
     open_connection = partial(connect, url)
     try:
         with open_connection() as connection:
             require_schema(connection, settings.sources)
+            today = report_service.today(connection, settings)
+            days = report_service.compute_missing_days(connection, settings, since=today, until=today)
+            if days.missing:
+                warn(f"today's failure rates are not judged, because its tables are not computed: {days.reason}")
             evaluations += evaluate_all(connection, settings)
             _record(connection, settings, evaluations, receivers)
     except psycopg.Error as lost:
@@ -151,7 +169,7 @@ def _record(
     evaluations: list[tuple[Check, Evaluation]],
     receivers: tuple[Receiver, ...],
 ) -> None:
-    """Write down what was seen, under the same conditions as Dagster's own checks: nobody is told twice."""
+    """Record the evaluations under the conditions of Dagster's own checks, so that no message is sent twice."""
     now = datetime.now(UTC)
     seen = [
         observations.observation_of_check(
@@ -173,18 +191,18 @@ def _record(
     receiver_registry.register_receivers(connection, receivers)
 
 
-def _show(connection: Connection, as_json: bool) -> None:
+def _show(connection: Connection, settings: Settings, as_json: bool) -> None:
     conditions, receivers = condition_log.open_conditions(connection), receiver_registry.receiver_states(connection)
     if as_json:
         print_json({"open": [asdict(one) for one in conditions], "receivers": [asdict(one) for one in receivers]})
         return
     for one in conditions:
-        say(f"{one.key}\n    since {one.opened_at.astimezone():%Y-%m-%d %H:%M}: {one.sentence}")
+        print_line(f"{one.key}\n    since {local_time(one.opened_at, settings)}: {one.sentence}")
     if not conditions:
-        say("Nothing is alarming.")
+        print_line("Nothing is alarming.")
     if receivers:
         table = Table("receiver", "waiting", "last delivered", "last error")
         for state in receivers:
-            last = f"{state.last_delivered_at.astimezone():%Y-%m-%d %H:%M}" if state.last_delivered_at else ""
+            last = local_time(state.last_delivered_at, settings)
             table.add_row(state.label, str(state.waiting), last, state.last_error or "")
-        screen.print(table)
+        console.print(table)

@@ -1,7 +1,4 @@
-"""What a command needs from outside: a database that has the schema, and ids that are ids.
-
-What does not belong here: what is done with them.
-"""
+"""Opens the database for a command with its schema checked, and parses the ids and times that a person typed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +17,7 @@ from notaflow_pipeline.settings import Settings, SettingsError
 
 @contextmanager
 def ready_database_url(settings: Settings) -> Iterator[str]:
-    """Yield a database that has the schema: the embedded one is ours to migrate, a configured one is only checked."""
+    """Yield a database that has the schema: the embedded one is migrated, a configured one is only checked."""
     with database_url(settings) as url:
         with connect(url) as connection:
             if settings.database_url is not None:
@@ -42,17 +39,26 @@ def open_database(settings: Settings) -> Iterator[Connection]:
 
 
 def in_zone(typed: datetime | None, settings: Settings) -> datetime | None:
-    """Return the time that a person typed, which is one of `NOTAFLOW_TIMEZONE` as every day is."""
+    """Return a typed time as a time in `NOTAFLOW_TIMEZONE`."""
     return None if typed is None else typed.replace(tzinfo=ZoneInfo(settings.timezone))
 
 
+def local_time(time: datetime | None, settings: Settings, *, seconds: bool = False) -> str:
+    """Return a time in `NOTAFLOW_TIMEZONE` to the minute, or to the second with the zone's name; empty for none."""
+    if time is None:
+        return ""
+    return time.astimezone(ZoneInfo(settings.timezone)).strftime(
+        "%Y-%m-%d %H:%M:%S %Z" if seconds else "%Y-%m-%d %H:%M"
+    )
+
+
 def document_id(text: str) -> UUID:
-    """Return the row's id that a person typed.
+    """Return a typed text as the id of a row.
 
     Raises:
-        SettingsError: it is no id.
+        SettingsError: it is not an id.
     """
     try:
         return UUID(text)
     except ValueError:
-        raise SettingsError(f"--id takes a row's id, and {text!r} is none; `notaflow show NUMBER` prints it") from None
+        raise SettingsError(f"{text!r} is not the id of a row; `notaflow show NUMBER` prints it") from None

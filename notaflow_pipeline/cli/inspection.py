@@ -1,4 +1,4 @@
-"""Commands that show the queue and change nothing: `status`, `show`, `export`."""
+"""Commands that read the queue and change nothing: `status`, `show`, `export`."""
 
 import time
 from dataclasses import asdict
@@ -10,49 +10,51 @@ from psycopg import Connection
 from rich.live import Live
 from rich.table import Table
 
-from notaflow_pipeline.cli.context import in_zone, open_database
-from notaflow_pipeline.cli.output import Json, app, print_json, say, screen
+from notaflow_pipeline.cli.context import in_zone, local_time, open_database
+from notaflow_pipeline.cli.output import Json, app, console, print_json, print_line
 from notaflow_pipeline.job_queue import metrics, queries
+from notaflow_pipeline.job_queue.model import Attempt
 from notaflow_pipeline.job_queue.pause import paused
 from notaflow_pipeline.reporting.locale_format import LocaleFormat
 from notaflow_pipeline.settings import Settings, SettingsError, load_settings
 from notaflow_pipeline.worker.assembly import configured_terms
+from notaflow_pipeline.worker.progress import count_of
 
 WATCH_SECONDS = 2
-"""The status is refreshed no more often."""
+"""Least time between two refreshes."""
 
 FORMAT = LocaleFormat("en")
 
 
-@app.command()
+@app.command(rich_help_panel="Look")
 def status(
     watch: Annotated[bool, typer.Option("--watch", help="Refresh every few seconds until Ctrl-C.")] = False,
     as_json: Json = False,
 ) -> None:
-    """How many documents are ready, active, stuck, backing off, exhausted and done; the oldest waiting; today."""
+    """Count the documents in each state, with the oldest waiting one and today's figures."""
     settings = load_settings()
     if watch and as_json:
-        raise SettingsError("give one of --watch and --json: a script asks again when it wants to")
+        raise SettingsError("--watch and --json cannot be combined")
     with open_database(settings) as connection:
         if as_json:
             print_json(_status(connection, settings))
         elif watch:
             _watch(connection, settings)
         else:
-            screen.print(_status_table(_status(connection, settings)))
+            console.print(_status_table(_status(connection, settings), settings))
 
 
 def _watch(connection: Connection, settings: Settings) -> None:
-    """Show the status again and again until the process is told to stop."""
-    with Live(console=screen, refresh_per_second=4) as live:
+    """Refresh the status until a signal ends the process."""
+    with Live(console=console, refresh_per_second=4) as live:
         while True:
             began = time.monotonic()
-            live.update(_status_table(_status(connection, settings)))
+            live.update(_status_table(_status(connection, settings), settings))
             time.sleep(pause_seconds(time.monotonic() - began))
 
 
 def pause_seconds(taken_seconds: float) -> float:
-    """Return how long to wait before the queue is counted again: counting reads all rows, and may be a tenth of the time."""
+    """Return the pause before the next count: counting reads all rows, so it may take a tenth of the time."""
     return max(WATCH_SECONDS, 9 * taken_seconds)
 
 
@@ -75,27 +77,28 @@ def _status(connection: Connection, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _status_table(figures: dict[str, Any]) -> Table:
-    table = Table("state", "documents", title=f"OCR queue, {datetime.now(UTC).astimezone():%H:%M:%S}")
+def _status_table(figures: dict[str, Any], settings: Settings) -> Table:
+    table = Table("state", "documents", title=f"OCR queue, {local_time(datetime.now(UTC), settings, seconds=True)}")
     for state in ("ready", "active", "stuck", "backing_off", "exhausted", "done", "to_reread"):
         table.add_row(state.replace("_", " "), str(figures[state]))
     waiting, rate = figures["oldest_waiting_seconds"], figures["failure_rate_today"]
     table.add_section()
     table.add_row("oldest waiting", "none" if waiting is None else FORMAT.seconds(waiting))
-    table.add_row("today", f"{figures['succeeded_today']} read, {figures['pages_today']} pages")
+    table.add_row("today", f"{figures['succeeded_today']} read, {count_of(figures['pages_today'], 'page')}")
     if figures["paused"] is not None:
         table.add_row("paused", figures["paused"])
     table.add_row("failure rate today", "none yet" if rate is None else f"{100 * rate:.1f} % of attempts")
     return table
 
 
-@app.command()
+@app.command(rich_help_panel="Look")
 def show(
     id_or_number: Annotated[str, typer.Argument(help="The row's id, or the document's number.")],
     as_json: Json = False,
 ) -> None:
     """Print a document's row, its attempts and its text."""
-    with open_database(load_settings()) as connection:
+    settings = load_settings()
+    with open_database(settings) as connection:
         jobs = queries.find_jobs(connection, id_or_number)
         if not jobs:
             raise SettingsError(f"no document has the id or number {id_or_number!r}")
@@ -106,30 +109,37 @@ def show(
                 print_json({**asdict(job), "attempts": [asdict(one) for one in attempts], "file_content": text})
                 continue
             for name, value in asdict(job).items():
-                say(f"{name:20} {'' if value is None else value}")
-            table = Table()
-            for name in ("claim", "attempt", "outcome", "claimed", "pages", "confidence", "coverage", "error"):
-                table.add_column(name, overflow="fold", no_wrap=name == "outcome")
+                shown = local_time(value, settings, seconds=True) if isinstance(value, datetime) else value
+                print_line(f"{name:20} {'' if shown is None else shown}")
+            print_line("")
             for one in attempts:
-                row = (
-                    one.id,
-                    one.attempt_number,
-                    one.outcome,
-                    f"{one.claimed_at:%Y-%m-%d %H:%M:%S%z}",
-                    f"{one.pages - one.pages_failed} of {one.pages}" if one.pages and one.pages_failed else one.pages,
-                    None if one.mean_confidence is None else round(one.mean_confidence, 1),
-                    None if one.coverage is None else round(one.coverage, 2),
-                    one.error,
-                )
-                table.add_row(*("" if value is None else str(value) for value in row))
-            screen.print(table)
-            screen.print(text or "", markup=False, highlight=False, soft_wrap=True)
+                _print_attempt(one, settings)
+            console.print(text or "", markup=False, highlight=False, soft_wrap=True)
 
 
-@app.command()
+def _print_attempt(one: Attempt, settings: Settings) -> None:
+    """Print an attempt in two or three lines, so that its error has the terminal's whole width."""
+    state = one.outcome or "in work"
+    held = "" if one.outcome else f", lease until {local_time(one.lease_expires_at, settings)}"
+    claimed = f"claimed {local_time(one.claimed_at, settings, seconds=True)} by {one.worker_id}"
+    print_line(f"attempt {one.attempt_number} (claim {one.id}): {state}, {claimed}{held}")
+    read = f"{one.pages - (one.pages_failed or 0)} of " if one.pages and one.pages_failed else ""
+    figures = [] if one.pages is None else [f"{read}{count_of(one.pages, 'page')}"]
+    if one.mean_confidence is not None:
+        figures.append(f"confidence {one.mean_confidence:.1f}")
+    if one.coverage is not None:
+        figures.append(f"coverage {one.coverage:.2f}")
+    if figures:
+        print_line(f"    {', '.join(figures)}")
+    if one.error:
+        kind = "" if one.failure_kind is None or one.error.startswith(one.failure_kind) else f"{one.failure_kind}: "
+        print_line(f"    {kind}{one.error}")
+
+
+@app.command(rich_help_panel="Look")
 def export(
     since: Annotated[
-        datetime | None, typer.Option(help="Only what ended at or after this time (NOTAFLOW_TIMEZONE).")
+        datetime | None, typer.Option(help="Only documents that ended at or after this time (NOTAFLOW_TIMEZONE).")
     ] = None,
     _as_json: Json = True,
 ) -> None:

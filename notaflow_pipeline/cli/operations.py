@@ -1,4 +1,4 @@
-"""Commands by which a person changes what the queue does: `recover`, `retry`, `reread`, `pause`, `resume`."""
+"""Commands that change the queue: `recover`, `retry`, `reread`, `pause`, `resume`."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -8,9 +8,10 @@ from uuid import UUID
 
 import typer
 from rich.table import Column, Table
+from rich.text import Text
 
 from notaflow_pipeline.cli.context import document_id, in_zone, open_database
-from notaflow_pipeline.cli.output import Json, app, print_json, progress_bar, say, say_aside, screen
+from notaflow_pipeline.cli.output import Json, app, console, print_json, print_line, progress_bar, warn
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue.invariants import LOOK_BACK, accept, find_violations
 from notaflow_pipeline.job_queue.maintenance.recovery import recover as recover_rows
@@ -26,25 +27,24 @@ from notaflow_pipeline.job_queue.pause import pause as pause_work
 from notaflow_pipeline.job_queue.pause import resume as resume_work
 from notaflow_pipeline.settings import SettingsError, load_settings
 from notaflow_pipeline.worker.assembly import configured_terms
+from notaflow_pipeline.worker.progress import count_of
 
 ID_WIDTH = 36
-"""Columns that a row's id takes, which `--id` wants whole."""
+"""Characters of a row's id, which must be printed whole because `--id` takes it."""
 
 ROWS_SHOWN = 200
-"""Documents that a table names; `--json` names them all."""
+"""Rows of a table; `--json` prints all documents."""
 
 
-@app.command()
+@app.command(rich_help_panel="Repair")
 def recover(
     accepted: Annotated[
         list[str] | None,
-        typer.Option(
-            "--accept", help="This row was changed by another program: its invariants are not checked for that."
-        ),
+        typer.Option("--accept", help="Accept this row as another program changed it; may be repeated."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Send stuck and inconsistent rows back to ready, now, and name the rows that break an invariant of the queue."""
+    """Make stuck and inconsistent rows ready now, and name the rows that break an invariant of the queue."""
     settings = load_settings()
     terms = configured_terms(settings, None)
     ids = [document_id(one) for one in accepted or ()]
@@ -69,31 +69,33 @@ def recover(
         print_json({**recovered.counts, "failed": dict(recovered.failed), **invariants})
     else:
         for what, count in recovered.counts.items():
-            say(f"{what.replace('_', ' '):20} {count}")
+            print_line(f"{what.replace('_', ' '):20} {count}")
         if ids:
-            say(f"{'accepted':20} {accepted_rows}")
+            print_line(f"{'accepted':20} {accepted_rows}")
     for one in violations[:ROWS_SHOWN]:
-        say_aside(f"document {one.document_id} breaks “{one.rule}”: {one.what}; {one.remedy}")
+        warn(f"document {one.document_id} breaks “{one.rule}”: {one.what}; {one.remedy}")
     for what, reason in recovered.failed.items():
-        say_aside(f"not all {what.replace('_', ' ')} could be repaired: {reason}")
+        warn(f"not all {what.replace('_', ' ')} could be repaired: {reason}")
     if recovered.failed:
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(rich_help_panel="Repair")
 def retry(
-    ids: Annotated[list[str] | None, typer.Option("--id", help="This document; may be given again.")] = None,
+    ids: Annotated[list[str] | None, typer.Option("--id", help="Only this document; may be repeated.")] = None,
     since: Annotated[
-        datetime | None, typer.Option(help="Only what was exhausted at or after this time (NOTAFLOW_TIMEZONE).")
+        datetime | None, typer.Option(help="Only documents exhausted at or after this time (NOTAFLOW_TIMEZONE).")
     ] = None,
     kinds: Annotated[
         list[FailureKind] | None, typer.Option("--kind", help="Only this kind of failure; may be repeated.")
     ] = None,
-    max_requeues: Annotated[int | None, typer.Option(help="Leave out what went round so often before.", min=1)] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which documents it would be.")] = False,
+    max_requeues: Annotated[
+        int | None, typer.Option(help="Leave out documents that were requeued this often before.", min=1)
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; only list the documents.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Send exhausted documents round again: ready, with three more attempts, and their history kept."""
+    """Requeue exhausted documents: ready again with three more attempts; their history is kept."""
     settings = load_settings()
     choice = ExhaustedFilter(
         sources=settings.sources,
@@ -103,7 +105,8 @@ def retry(
         max_requeues=max_requeues or NO_REQUEUE_LIMIT,
         exhausted_status=settings.exhausted_status,
     )
-    table = Table(Column("document", min_width=ID_WIDTH), "number", "failed with", "attempts", "requeues before")
+    columns = (Column("attempts", no_wrap=True), Column("requeues", no_wrap=True))
+    table = Table(Column("document", min_width=ID_WIDTH), Column("failed with", overflow="fold"), *columns)
     left = set(choice.ids or ())
     with open_database(settings) as connection, progress_bar(as_json) as bar:
         task = bar.add_task("retry", total=None, rate="")
@@ -118,8 +121,10 @@ def retry(
                 if as_json:
                     print_json({**asdict(one), "sent": not dry_run})
                 elif count <= ROWS_SHOWN:
-                    row = (one.document_number, one.failure_kind, str(one.ocr_attempts), str(one.requeues))
-                    table.add_row(str(one.id), *row)
+                    failed_with = Text(one.failure_kind or "")
+                    table.add_row(
+                        Text(f"{one.document_number}\n{one.id}"), failed_with, str(one.ocr_attempts), str(one.requeues)
+                    )
 
         refused = ""
         if dry_run:
@@ -128,33 +133,40 @@ def retry(
             refused = requeue_exhausted(connection, choice, on_requeued=show).refused
     if not as_json:
         if table.row_count:
-            screen.print(table)
+            console.print(table)
         if count > ROWS_SHOWN:
-            screen.print(f"and {count - ROWS_SHOWN} more")
+            console.print(f"and {count - ROWS_SHOWN} more")
         for one in sorted(left):
-            say_aside(f"{one} is no exhausted document of these sources and kinds; `notaflow show` says how it stands")
-        screen.print(f"{count} documents " + ("would be requeued." if dry_run else "requeued."))
+            warn(f"{one} is no exhausted document of these sources and kinds; see `notaflow show {one}`")
+        console.print(f"{count_of(count, 'document')} " + ("would be requeued." if dry_run else "requeued."))
     _fail_if_refused(refused)
 
 
-@app.command()
+@app.command(rich_help_panel="Repair")
 def reread(
-    ids: Annotated[list[str] | None, typer.Option("--id", help="This document; may be given again.")] = None,
+    ids: Annotated[list[str] | None, typer.Option("--id", help="Only this document; may be repeated.")] = None,
     before: Annotated[
-        datetime | None, typer.Option(help="Only what was read before this time (NOTAFLOW_TIMEZONE).")
+        datetime | None, typer.Option(help="Only documents read before this time (NOTAFLOW_TIMEZONE).")
     ] = None,
-    not_engine: Annotated[str | None, typer.Option(help="Only what another engine than this one read.")] = None,
-    confidence_below: Annotated[float | None, typer.Option(help="Only what was read with less confidence.")] = None,
+    not_engine: Annotated[
+        str | None, typer.Option(help="Only documents that were read by another engine than this one.")
+    ] = None,
+    confidence_below: Annotated[
+        float | None, typer.Option(help="Only documents that were read with less mean confidence, 0 to 100.")
+    ] = None,
     coverage_below: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Only what has a page with less of its ink read, 0 to 1.")
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Only documents with less coverage (share of a page's ink that was read), 0 to 1."
+        ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which documents it would be.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; only list the documents.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Read finished documents again (new engine, new language); the old text stays until the new one is there."""
+    """Request that finished documents are read again, such as after a change of engine; the old text stays until then."""
     settings = load_settings()
     if not any((ids, before, not_engine, confidence_below, coverage_below)):
-        raise SettingsError("say which documents: --id, --before, --not-engine, --confidence-below or --coverage-below")
+        raise SettingsError("name the documents: --id, --before, --not-engine, --confidence-below or --coverage-below")
     with open_database(settings) as connection, progress_bar(as_json) as bar:
         task = bar.add_task("reread", total=None, rate="")
 
@@ -176,36 +188,38 @@ def reread(
             on_requested=show,
         )
     if not as_json:
-        say(f"{changed.rows} documents " + ("would be read again." if dry_run else "will be read again."))
+        print_line(
+            f"{count_of(changed.rows, 'document')} " + ("would be read again." if dry_run else "will be read again.")
+        )
     _fail_if_refused(changed.refused)
 
 
 def _fail_if_refused(refused: str) -> None:
-    """Tell which rows could not be changed, and end the command as failed."""
+    """Print which rows could not be changed, and exit with 1."""
     if refused:
-        say_aside(refused)
+        warn(refused)
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(rich_help_panel="Work")
 def pause(
-    reason: Annotated[str, typer.Argument(help="Why; the sensor and `status` show it.")], as_json: Json = False
+    reason: Annotated[str, typer.Argument(help="Reason, which the sensor and `status` show.")], as_json: Json = False
 ) -> None:
-    """Begin nothing new, anywhere, until `notaflow resume`; what is in hand is finished."""
+    """Stop all claims, on every machine, until `notaflow resume`; documents in work are finished."""
     with open_database(load_settings()) as connection:
         pause_work(connection, reason)
     if as_json:
         print_json({"paused": True, "reason": reason})
     else:
-        say("Paused: what is in hand is finished, nothing new is claimed until `notaflow resume`.")
+        print_line("Paused: documents in work are finished, and nothing is claimed until `notaflow resume`.")
 
 
-@app.command()
+@app.command(rich_help_panel="Work")
 def resume(as_json: Json = False) -> None:
-    """Let work go on."""
+    """End a pause."""
     with open_database(load_settings()) as connection:
         was_paused = resume_work(connection)
     if as_json:
         print_json({"paused": False, "was_paused": was_paused})
     else:
-        screen.print("Work goes on." if was_paused else "It was not paused.")
+        console.print("Resumed." if was_paused else "The queue was not paused.")

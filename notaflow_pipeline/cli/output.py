@@ -1,7 +1,4 @@
-"""What a command needs to be heard: the application it belongs to, the screen, JSON for scripts, a progress bar.
-
-What does not belong here: any command, and anything that the settings decide (`context`).
-"""
+"""The Typer application, and how commands print: lines, tables, JSON, warnings on stderr, and a progress bar."""
 
 import json
 import sys
@@ -11,44 +8,46 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    help="What the Dagster UI does to the queue, for a terminal and for scripts.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Reads the documents of NotaFlow's queue and shows how it stands, in a terminal and for scripts.",
+    epilog="Exit codes: 0 done; 1 not done, not completely done, or a check failed; 2 wrong usage; "
+    "128 + N stopped by signal N (130 is Ctrl-C).",
 )
-screen = Console()
-aside = Console(stderr=True)
+console = Console()
+stderr_console = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
 @contextmanager
 def progress_bar(as_json: bool) -> Iterator[Bar]:
-    """Yield a progress bar that shows only when a person is watching."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} documents"))
+    """Yield a progress bar that is shown only on a terminal."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=10), MofNCompleteColumn())
     with Bar(
         *columns,
         TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(),
-        console=aside,
-        disable=as_json or not aside.is_terminal,
+        console=stderr_console,
+        disable=as_json or not stderr_console.is_terminal,
         transient=True,
     ) as bar:
         yield bar
 
 
-def say(text: str) -> None:
-    """Print a line as it is: nothing in it is markup, and a terminal may break it where it likes."""
-    screen.print(text, markup=False, highlight=False, soft_wrap=True)
+def print_line(text: str) -> None:
+    """Print a line to stdout without markup; the terminal wraps it."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def say_aside(text: str) -> None:
-    """Print a line to people alone, where scripts do not read: `notaflow: ` and the text as it is."""
-    aside.print(f"notaflow: {text}", markup=False, highlight=False, soft_wrap=True)
+def warn(text: str) -> None:
+    """Print a line to stderr: `notaflow: ` and the text without markup."""
+    stderr_console.print(f"notaflow: {text}", markup=False, highlight=False, soft_wrap=True)
 
 
 def print_json(value: object) -> None:

@@ -1,4 +1,4 @@
-"""Commands that bring documents in and read them: `enqueue`, `work`."""
+"""Commands that add documents and read them: `enqueue`, `work`."""
 
 import sys
 import time
@@ -9,31 +9,35 @@ from typing import Annotated
 import typer
 from rich.progress import Progress as Bar
 
-from notaflow_pipeline.cli.context import open_database, ready_database_url
-from notaflow_pipeline.cli.output import Json, app, print_json, progress_bar, say, say_aside
+from notaflow_pipeline.cli.context import local_time, open_database, ready_database_url
+from notaflow_pipeline.cli.output import Json, app, print_json, print_line, progress_bar, warn
 from notaflow_pipeline.job_queue.database.connections import open_pool
 from notaflow_pipeline.job_queue.pause import Pause, paused
-from notaflow_pipeline.settings import SettingsError, SourceName, load_settings
+from notaflow_pipeline.job_queue.queries import count_ready
+from notaflow_pipeline.settings import Settings, SettingsError, SourceName, load_settings
 from notaflow_pipeline.worker.assembly import checked_pipeline, configured_storage
 from notaflow_pipeline.worker.pipeline import Pipeline
-from notaflow_pipeline.worker.progress import Progress
+from notaflow_pipeline.worker.progress import Progress, count_of
 
 NO_LIMIT = sys.maxsize
 WAIT_SECONDS = 1.0
 
+COUNTED = 100_000
+"""Ready documents are counted no further for the progress bar."""
+
 WATCH_SECONDS = 5.0
-"""How often a worker that stays asks for new documents: one statement that walks an index of what is ready."""
+"""How often `work --watch` asks for new documents, which is one statement on an index."""
 
 
-@app.command()
+@app.command(rich_help_panel="Work")
 def enqueue(
-    paths: Annotated[list[Path], typer.Argument(help="Files, or folders whose documents are taken.")],
-    source: Annotated[SourceName, typer.Option(help="The documents' source, which decides on their bucket.")] = "index",
+    paths: Annotated[list[Path], typer.Argument(help="Files, or folders with documents in them.")],
+    source: Annotated[SourceName, typer.Option(help="Source of the documents; it selects the bucket.")] = "index",
     as_json: Json = False,
 ) -> None:
-    """Put files into the storage and add their rows, ready for OCR.
+    """Store files and add their rows, ready for OCR.
 
-    A file that cannot be enqueued is named, the others are; then the exit code is 1.
+    A file that cannot be enqueued is named and skipped; the exit code is then 1.
     """
     from notaflow_pipeline.local.ingest import UnusableFile, find_document_files, ingest_file
 
@@ -48,30 +52,30 @@ def enqueue(
                 enqueued = ingest_file(connection, storage, file, source)
             except UnusableFile as error:
                 unusable += 1
-                say_aside(f"not enqueued: {error}")
+                warn(f"not enqueued: {error}")
                 continue
             if as_json:
                 print_json({"id": enqueued.id, "path": str(file), "supabase_path": enqueued.supabase_path})
             bar.advance(task)
     if not as_json:
-        say(f"{len(files) - unusable} documents enqueued.")
+        print_line(f"{count_of(len(files) - unusable, 'document')} enqueued.")
     if unusable:
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(rich_help_panel="Work")
 def work(
     until_empty: Annotated[
         bool, typer.Option("--until-empty", help="Return only when every document is done or exhausted.")
     ] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Stay, and read what comes, until told to stop.")] = False,
-    limit: Annotated[int | None, typer.Option(help="At most so many documents.", min=1)] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep running and read new documents until Ctrl-C.")] = False,
+    limit: Annotated[int | None, typer.Option(help="Read at most this many documents.", min=1)] = None,
     as_json: Json = False,
 ) -> None:
-    """Run the OCR job here, without daemon or UI; without --until-empty or --watch, return when nothing is ready any more."""
+    """Read the ready documents here, without Dagster; ends when none is ready, unless --until-empty or --watch is given."""
     settings = load_settings()
     if until_empty and watch:
-        raise SettingsError("--until-empty and --watch exclude each other")
+        raise SettingsError("--until-empty and --watch cannot be combined")
     began = time.monotonic()
     with (
         ready_database_url(settings) as url,
@@ -81,37 +85,45 @@ def work(
     ):
         if not as_json:
             with pool.connection() as connection:
-                _say_if_paused(paused(connection))
-        total = _work_through(pipeline, limit or NO_LIMIT, bar, until_empty=until_empty, watch=watch)
+                _warn_if_paused(paused(connection), settings)
+        with pool.connection() as connection:
+            expected = count_ready(connection, sources=settings.sources, at_most=min(limit or NO_LIMIT, COUNTED))
+        total = _work_through(pipeline, limit or NO_LIMIT, bar, expected, until_empty=until_empty, watch=watch)
     seconds = time.monotonic() - began
     if as_json:
         print_json({**asdict(total), "failed": dict(total.failed), "seconds": round(seconds, 3)})
     else:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(total.failed.items()))
-        say(
-            f"{total.succeeded} read ({total.pages} pages), {total.failed.total()} failed"
+        print_line(
+            f"{total.succeeded} read ({count_of(total.pages, 'page')}), {total.failed.total()} failed"
             + (f" ({kinds})" if kinds else "")
             + (f", {total.lost} lost to another worker" if total.lost else "")
             + f", in {seconds:.1f} s."
         )
 
 
-def _say_if_paused(pause: Pause | None) -> None:
+def _warn_if_paused(pause: Pause | None, settings: Settings) -> None:
     if pause is not None:
-        since = pause.since.astimezone().strftime("%Y-%m-%d %H:%M")
-        say_aside(f"paused since {since} ({pause.reason}): nothing new is claimed until `notaflow resume`")
+        since = local_time(pause.since, settings)
+        warn(f"paused since {since} ({pause.reason}): nothing new is claimed until `notaflow resume`")
 
 
-def _work_through(pipeline: Pipeline, limit: int, bar: Bar, *, until_empty: bool, watch: bool) -> Progress:
-    """Work until nothing is ready, or until nothing is left to wait for either, or for ever."""
-    task = bar.add_task("OCR", total=None, rate="")
+def _work_through(
+    pipeline: Pipeline, limit: int, bar: Bar, expected: int, *, until_empty: bool, watch: bool
+) -> Progress:
+    """Read documents until none is ready; with `until_empty` until none is unfinished, with `watch` until a signal."""
+    task = bar.add_task("OCR", total=expected, rate="")
     began = time.monotonic()
     total = Progress()
 
     def show(progress: Progress) -> None:
         pages = total.pages + progress.pages + progress.pages_in_progress
-        rate = f"{pages} pages, {60 * pages / max(time.monotonic() - began, 0.1):.0f} a minute"
-        bar.update(task, completed=total.finished + progress.finished, rate=rate)
+        elapsed = max(time.monotonic() - began, 0.1)
+        together = total + progress
+        _, _, left = together.describe(expected, elapsed).partition(", ")
+        rate = f"{count_of(pages, 'page')}, {60 * pages / elapsed:.0f} a minute"
+        documents = max(expected, together.claimed)
+        bar.update(task, total=documents, completed=together.finished, rate=f"{left}; {rate}" if left else rate)
 
     while True:
         recovered = pipeline.queue.recover()

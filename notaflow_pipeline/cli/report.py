@@ -1,4 +1,4 @@
-"""The command that shows the daily tables: `report`, in the terminal, as JSON, or as a page with charts."""
+"""The command `report`: the daily tables in the terminal, as JSON, or as a page with charts."""
 
 import json
 from collections.abc import Sequence
@@ -12,32 +12,36 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from notaflow_pipeline import report_service
 from notaflow_pipeline.cli.context import open_database
-from notaflow_pipeline.cli.output import Json, app, print_json, say, say_aside, screen
+from notaflow_pipeline.cli.output import Json, app, console, print_json, print_line, warn
 from notaflow_pipeline.reporting.locale_format import LocaleFormat
 from notaflow_pipeline.settings import SettingsError, load_settings
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from notaflow_pipeline.report_service import MissingDays
     from notaflow_pipeline.reporting.report_data import ReportData
 
 DAYS = 30
-"""How many days are shown when nobody says which."""
+"""Days that are shown without --from."""
 
 MAX_DAYS = 3660
-"""Ten years: more days are a slip of the pen, and a chart has a point for each."""
+"""Ten years. A longer range is a typing error, and a chart has a point for each day."""
+
+
+MAX_DAYS_NAMED = 5
+"""Days that a message names one by one."""
 
 
 class PageLanguage(StrEnum):
-    """In which language a page opens."""
+    """The language in which a page opens."""
 
     FRENCH = "fr"
     ENGLISH = "en"
 
 
-@app.command()
+@app.command(rich_help_panel="Look")
 def report(
     first: Annotated[
         datetime | None,
@@ -49,12 +53,13 @@ def report(
     html: Annotated[Path | None, typer.Option(help="Write a page with charts to this file.", dir_okay=False)] = None,
     language: Annotated[
         PageLanguage | None,
-        typer.Option(help="In which the page opens; the reader's browser decides if not given, and both are in it."),
+        typer.Option(help="Language in which the page opens; the browser's if not given. The page contains both."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """The daily tables, the queue now and the documents to look at; with --html a page with charts."""
-    # with pandas and what draws, which would slow the start of every command
+    """Show the daily tables, the queue and the documents that need attention; with --html as a page with charts."""
+    # they import pandas and the charts, which would slow the start of every command
+    from notaflow_pipeline import report_service
     from notaflow_pipeline.reporting.html_page import render_page, write_page
     from notaflow_pipeline.reporting.tables import days_not_computed
 
@@ -63,18 +68,36 @@ def report(
         until = last.date() if last else report_service.today(connection, settings)
         since = first.date() if first else report_service.days_up_to(until, DAYS)
         _require_range(since, until)
+        days = report_service.compute_missing_days(connection, settings, since=since, until=until)
         figures = report_service.report(connection, settings, since=since, until=until)
     if html is not None:
         write_page(render_page(figures, language=None if language is None else language.value), html)
     if as_json:
-        print_json(_as_json(figures, html))
+        print_json({**_as_json(figures, html), "days_computed": days.computed})
     elif html is not None:
-        say(f"{html} shows {since} to {until}.")
+        print_line(f"Wrote {html}: {since} to {until}.")
     else:
         for table in _tables(figures):
-            screen.print(table)
-    if figures.days_not_computed and not as_json:
-        say_aside(days_not_computed(figures, "en") or "")
+            console.print(table)
+        if figures.failure_rate.empty:
+            print_line(f"No attempt ended from {since} to {until}, so there are no daily figures.")
+    if not as_json:
+        _print_days(days, days_not_computed(figures, "en"))
+
+
+def _print_days(days: "MissingDays", missing: str | None) -> None:
+    """Print to stderr which days were computed now, which are still missing, and why."""
+    if days.computed:
+        warn(f"computed the daily tables of {_named(days.computed)}, which were missing or out of date")
+    if missing:
+        warn(f"{missing} {days.reason}".rstrip())
+
+
+def _named(days: Sequence[date]) -> str:
+    """Return a few days by name, or many by number and range."""
+    if len(days) <= MAX_DAYS_NAMED:
+        return ", ".join(map(str, days))
+    return f"{len(days)} days from {days[0]} to {days[-1]}"
 
 
 def _require_range(since: date, until: date) -> None:
@@ -103,29 +126,27 @@ def _as_json(figures: "ReportData", html: Path | None) -> dict[str, Any]:
 
 
 def _records(frame: "pd.DataFrame") -> Any:
-    """Return rows with null where there is no figure, which JSON has no NaN for."""
+    """Return rows with null for absent figures, because JSON has no NaN."""
     dated = frame.assign(day=frame["day"].astype(str))
     return json.loads(dated.to_json(orient="records", double_precision=15))
 
 
 def _tables(figures: "ReportData") -> Sequence[Table]:
-    """Return what a person reads in a terminal; what comes from rows is text, never markup."""
+    """Return the tables for a terminal; values from rows are text, never markup."""
     queue = _table("Queue now", "state", "documents")
     for state, count in asdict(figures.queue).items():
         if state != "oldest_waiting_seconds":
             _add(queue, state.replace("_", " "), _FORMAT.number(count))
     _add(queue, "oldest waiting", _FORMAT.seconds(figures.queue.oldest_waiting_seconds))
 
-    figures_of_a_day = ("documents", "pages", "p50", "p95", "wait p50", "wait p95", "confidence", "coverage")
-    read = _table("Performance", "day", "source", *figures_of_a_day)
+    read = _table("Read", "day", "source", "documents", "pages", "confidence", "coverage")
+    times = _table("Time and waiting time per document", "day", "source", "median", "p95", "wait median", "wait p95")
     for row in figures.performance.to_dict("records"):
+        day = (row["day"], row["document_source"])
+        quality = (_FORMAT.number(row["mean_confidence"], 1), _FORMAT.percent(row["mean_coverage"]))
+        _add(read, *day, _FORMAT.number(row["documents"]), _FORMAT.number(row["pages"]), *quality)
         durations = ("duration_seconds_p50", "duration_seconds_p95", "wait_seconds_p50", "wait_seconds_p95")
-        _add(
-            read,
-            *(row["day"], row["document_source"], _FORMAT.number(row["documents"]), _FORMAT.number(row["pages"])),
-            *(_FORMAT.seconds(row[name]) for name in durations),
-            *(_FORMAT.number(row["mean_confidence"], 1), _FORMAT.percent(row["mean_coverage"])),
-        )
+        _add(times, *day, *(_FORMAT.seconds(row[name]) for name in durations))
 
     failed = _table(
         "Failure rate", "day", "source", "attempts", "failed", "stuck", "rate", "95 % interval", "exhausted"
@@ -156,15 +177,17 @@ def _tables(figures: "ReportData") -> Sequence[Table]:
         quality = (_FORMAT.number(other.mean_confidence, 1), _FORMAT.percent(other.coverage))
         _add(unsure, other.document_number, *quality, other.pages)
     unsure.caption = "notaflow view NUMBER shows the scan and the text side by side"
-    return [queue, *(table for table in (read, failed, kinds, failing, unsure) if table.row_count)]
+    return [queue, *(table for table in (read, times, failed, kinds, failing, unsure) if table.row_count)]
 
 
 def _table(title: str, first: str, *others: str) -> Table:
-    table = Table(first, title=title, title_justify="left")
+    # one blank beside each figure instead of two, so that the widest table fits into 80 columns
+    table = Table(title=title, title_justify="left", padding=(0, 1, 0, 0))
+    table.add_column(first, no_wrap=first == "day")
     for name in others:
         table.add_column(name, justify="left" if name in {"source", "last kind", "by now"} else "right")
     for column in table.columns:
-        column.overflow = "fold"  # a narrow terminal shows the whole day and every digit
+        column.overflow = "fold"  # a narrow terminal shows every digit
     return table
 
 

@@ -10,7 +10,7 @@ import typer
 from psycopg import Connection
 
 from notaflow_pipeline.cli.context import open_database
-from notaflow_pipeline.cli.output import Json, app, aside, print_json, say
+from notaflow_pipeline.cli.output import Json, app, print_json, print_line, stderr_console
 from notaflow_pipeline.cli.report import PageLanguage
 from notaflow_pipeline.job_queue import queries
 from notaflow_pipeline.settings import Settings, SettingsError, load_settings
@@ -27,7 +27,7 @@ CONSOLE_BROWSERS = frozenset({"www-browser", "links", "elinks", "lynx", "w3m"})
 """They show no images, and take over the terminal."""
 
 
-@app.command()
+@app.command(rich_help_panel="Look")
 def view(
     id_or_number: Annotated[str, typer.Argument(help="The row's id, or the document's number.")],
     pages: Annotated[
@@ -68,9 +68,9 @@ def view(
         return
     opened = not no_open and _opened(path)
     which = f"page {shown[0]}" if len(shown) == 1 else f"pages {shown[0]} to {shown[-1]}"
-    say(f"{path} shows {which} of {in_file}{'' if opened else '; open it in a browser'}.")
+    print_line(f"{path} shows {which} of {in_file}{'' if opened else '; open it in a browser'}.")
     if shown[-1] < in_file:
-        say(f"The next are --pages {shown[-1] + 1}-{min(in_file, shown[-1] + len(wanted))}.")
+        print_line(f"The next are --pages {shown[-1] + 1}-{min(in_file, shown[-1] + len(wanted))}.")
 
 
 def _viewed(settings: Settings, id_or_number: str, wanted: range) -> "Viewed":
@@ -83,7 +83,7 @@ def _viewed(settings: Settings, id_or_number: str, wanted: range) -> "Viewed":
         job = _one_job(connection, id_or_number)
         attempts = queries.attempts_of_document(connection, job.id)
         stored = queries.text_of(connection, job.id)
-    with aside.status("Reading the document again"):
+    with stderr_console.status("Reading the document again"):
         document = read_again(settings, job, wanted)
     if not document.pages:
         raise SettingsError(f"the document has no page {wanted[0]}: its last page is {document.pages_in_file}")

@@ -114,6 +114,13 @@ WHERE q.ocr_attempts >= q.ocr_max_attempts
   AND COALESCE(q.ocr_last_error_at, q.updated_at, q.created_at) < clock_timestamp() - %(grace)s
   AND COALESCE(q.ocr_last_error_at, q.updated_at, q.created_at) > COALESCE(
       (SELECT seen_until FROM ocr_exhausted_seen), '-infinity')
+  AND NOT EXISTS (
+      SELECT
+      FROM ocr_attempt AS cancelled
+      WHERE cancelled.queue_id = q.id
+        AND cancelled.failure_kind = 'cancelled'
+        AND cancelled.finished_at = q.ocr_last_error_at
+  )
 """)
 
 

@@ -82,6 +82,29 @@ def days_due(connection: Connection, *, today: date, look_back_days: int, first:
         return cursor.execute(_DUE, arguments).fetchall()
 
 
+def days_not_computed(connection: Connection, *, today: date, first: date, last: date, timezone: str) -> list[date]:
+    """Return the days, oldest first, that have attempts and whose tables do not count all of them; pruned ones are left out.
+
+    Args:
+        connection: any.
+        today: the day under way, which is due when an attempt has ended since it was computed.
+        first: the first day.
+        last: the last day, included.
+        timezone: whose midnights bound the days.
+    """
+    ended, back = min(today, last + timedelta(days=1)), (today - first).days
+    due = days_due(connection, today=ended, look_back_days=back, first=first, timezone=timezone)
+    if first <= today <= last and has_new_attempts(connection, today, timezone=timezone):
+        due.append(today)
+    return [day for day in due if _has_attempts(connection, day, timezone)]
+
+
+def _has_attempts(connection: Connection, day: date, timezone: str) -> bool:
+    window = window_of(day, timezone)
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return bool(cursor.execute(_HAS_ATTEMPTS, {"start": window.start, "end": window.end}).fetchone())
+
+
 def has_new_attempts(connection: Connection, day: date, *, timezone: str) -> bool:
     """Whether a day's tables are missing, or an attempt that they count has finished since they were computed."""
     window = window_of(day, timezone)
@@ -103,9 +126,6 @@ def days_missed(connection: Connection, *, first: date, timezone: str) -> list[d
     with connection.cursor(row_factory=scalar_row) as cursor:
         last = cursor.execute(_LAST_ENDED, {"grace": GRACE, "timezone": timezone}).fetchone()
         assert isinstance(last, date)  # noqa: S101 - it selects one
-        today = last + timedelta(days=1)
-        due = days_due(connection, today=today, look_back_days=DAYS_CHECKED, first=first, timezone=timezone)
-        windows = [window_of(day, timezone) for day in due]
-        return [
-            one.day for one in windows if cursor.execute(_HAS_ATTEMPTS, {"start": one.start, "end": one.end}).fetchone()
-        ]
+    today = last + timedelta(days=1)
+    due = days_due(connection, today=today, look_back_days=DAYS_CHECKED, first=first, timezone=timezone)
+    return [day for day in due if _has_attempts(connection, day, timezone)]

@@ -225,6 +225,7 @@ FAILURE_KINDS = {
     "refused_by_database": Translation("refusé par la base", "refused by database"),
     "lease_expired": Translation("lecture interrompue", "reading interrupted"),
     "stuck": Translation("lecture interrompue", "reading interrupted"),
+    "cancelled": Translation("annulé", "cancelled"),
     "no_lease": Translation("modifié par un autre programme", "changed by another program"),
     "storage": Translation("stockage inaccessible", "storage unavailable"),
     "unknown": Translation("cause inconnue", "unknown kind"),

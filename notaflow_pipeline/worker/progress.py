@@ -4,6 +4,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 
+def count_of(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 document`, `2 documents`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 @dataclass
 class Progress:
     """Counts of documents, unless the name says pages."""
@@ -22,6 +27,22 @@ class Progress:
     def finished(self) -> int:
         """Documents that ended, including those whose outcome came too late."""
         return self.succeeded + self.failed.total() + self.lost
+
+    def describe(self, total: int, elapsed_seconds: float) -> str:
+        """Return `2 of 32 documents, about 4 min left`.
+
+        Args:
+            total: documents that are expected; it may prove to be too few.
+            elapsed_seconds: since the work began; the rate so far is expected for the rest.
+        """
+        total = max(total, self.claimed, self.finished)
+        done = f"{self.finished:,} of {count_of(total, 'document')}"
+        if self.finished == 0 or self.finished >= total:
+            return done
+        left = elapsed_seconds * (total - self.finished) / self.finished
+        if left < 90:
+            return f"{done}, about {left:.0f} s left"
+        return f"{done}, about {left / 60:.0f} min left" if left < 5400 else f"{done}, about {left / 3600:.1f} h left"
 
     def __add__(self, other: "Progress") -> "Progress":
         """Return the sum of both."""

@@ -10,14 +10,22 @@ from psycopg import Connection
 from notaflow_pipeline.alerting.database_outage import STATE_FILE, report_outage
 from notaflow_pipeline.alerting.delivery import POSSIBLE_DUPLICATE
 from notaflow_pipeline.alerting.receivers import Receiver
-from notaflow_pipeline.cli.alerts import _look
+from notaflow_pipeline.cli.alerts import _evaluate
 from notaflow_pipeline.job_queue.database import sessions
 from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests.alerting.receiver_servers import smtp_server, webhook
 from notaflow_pipeline_tests.cli import Terminal, open_terminal
 from notaflow_pipeline_tests.faults.proxy import proxy_before
-from notaflow_pipeline_tests.job_queue.conftest import add_document, ago
+from notaflow_pipeline_tests.job_queue.conftest import (
+    ENCRYPTED,
+    READING,
+    add_document,
+    ago,
+    claim_one,
+    fail,
+    succeed,
+)
 from notaflow_pipeline_tests.testing.ports import free_port
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
@@ -126,14 +134,14 @@ def test_database_that_is_lost_while_it_is_judged_is_told_too(terminal: Terminal
         assert hook.titles[1:] == ["NotaFlow: the database no longer fails"]
 
 
-def test_server_that_falls_silent_ends_the_look_like_one_that_is_gone(
+def test_server_that_falls_silent_ends_the_evaluate_like_one_that_is_gone(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sessions, "RESPONSE_TIMEOUT_SECONDS", 1)
     with proxy_before(database_url) as proxy:
         proxy.go_silent_at("FROM ocr_daily_performance")
         with pytest.raises(DatabaseUnavailable, match="cannot use database"):
-            _look(proxy.url, Settings(_env_file=None), [], ())
+            _evaluate(proxy.url, Settings(_env_file=None), [], ())
 
 
 def test_death_between_sending_and_writing_leads_to_the_same_id_for_an_absent_database(tmp_path: Path) -> None:
@@ -195,3 +203,14 @@ def test_process_killed_between_sending_and_noting_leads_to_one_more_message_wit
         first, again = hook.messages
         assert first["headers"]["Idempotency-Key"] == again["headers"]["Idempotency-Key"]
         assert POSSIBLE_DUPLICATE in again["message"]
+
+
+def test_check_judges_todays_failures_where_dagster_never_ran(terminal: Terminal, connection: Connection) -> None:
+    for number in range(20):
+        add_document(connection, document_number=str(number), ocr_max_attempts=1)
+        held = claim_one(connection)
+        assert fail(connection, held, ENCRYPTED) if number % 2 else succeed(connection, held, READING)
+    done = terminal.run("alert", "--check")
+    assert done.returncode == 1, done.stdout
+    assert "Nothing is alarming" not in done.stdout
+    assert "of 20 attempts" in done.stdout or "10 of 20" in done.stdout, done.stdout

@@ -71,7 +71,7 @@ class TestEnqueue:
 
     def test_file_is_enqueued_for_people(self, terminal: Terminal, connection: Connection, files: Path) -> None:
         done = terminal.run("enqueue", str(files / "blank.png"), "--source", "acte")
-        assert (done.returncode, done.stdout, done.stderr) == (0, "1 documents enqueued.\n", "")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "1 document enqueued.\n", "")
         (row,) = connection.execute("SELECT document_source, supabase_path FROM extraction_queue").fetchall()
         assert row[0] == "acte"
         assert row[1].startswith("actes/")
@@ -178,7 +178,7 @@ class TestWork:
         enqueue_document(connection, NewDocument("index", "1", "index/empty.pdf"))
         done = terminal.run("work")
         assert done.returncode == 0, "a document's failure is data"
-        assert done.stdout.startswith("1 read (1 pages), 1 failed (1 empty_file), in ")
+        assert done.stdout.startswith("1 read (1 page), 1 failed (1 empty_file), in ")
         assert done.stderr == "", "no bar where nobody is watching"
 
 
@@ -296,7 +296,7 @@ class TestMigrate:
             0,
             "The schema is as this version needs it. Its objects are in public.\n",
         )
-        assert terminal.run("migrate").stdout == "Nothing to be applied.\n"
+        assert terminal.run("migrate").stdout == "Nothing to apply.\n"
 
     def test_scripts_get_differences_and_names(self, tmp_path: Path, empty_database_url: str) -> None:
         terminal = open_terminal(tmp_path, empty_database_url)
@@ -316,7 +316,7 @@ class TestMigrate:
     def test_what_excludes_each_other_is_refused(self, terminal: Terminal) -> None:
         done = terminal.run("migrate", "--check", "--to", "5")
         assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr == "notaflow: --check, --to, --down-to and --roles exclude each other\n"
+        assert done.stderr == "notaflow: --check, --to, --down-to and --roles cannot be combined\n"
 
 
 class TestDoctor:
@@ -330,6 +330,7 @@ class TestDoctor:
             "engine": True,
             "storage": True,
             "space": True,
+            "settings": True,
             "alerts": True,
         }
         shown = {one["variable"]: (one["value"], one["origin"]) for one in report["settings"]}

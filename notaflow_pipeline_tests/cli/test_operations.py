@@ -99,7 +99,10 @@ def test_reread_asks_for_what_was_read_with_less_coverage(terminal: Terminal, co
     connection.execute("UPDATE ocr_attempt SET coverage = 0.5 WHERE queue_id = %s", [gaps])
     assert terminal.json("reread", "--coverage-below", "0.8") == [{"id": str(gaps), "asked": True}]
     assert document(connection, whole)["ocr_reread_requested_at"] is None
-    assert re.search(r"│ 91.5 +│ 0.5 +│", terminal.run("show", "1").stdout), "confidence and coverage"
+    shown = terminal.run("show", "1", COLUMNS="80", NOTAFLOW_TIMEZONE="Asia/Tokyo").stdout
+    assert re.search(r"attempt 1 \(claim \d+\): succeeded, claimed \d{4}-\d\d-\d\d \d\d:\d\d:\d\d JST by ", shown)
+    assert "    1 page, confidence 91.5, coverage 0.50\n" in shown
+    assert "+00:00" not in shown, "every time is in the configured zone"
 
 
 def test_export_begins_at_a_time_of_the_configured_zone(terminal: Terminal, connection: Connection) -> None:
@@ -119,7 +122,7 @@ def test_pause_stops_claims_until_resume(terminal: Terminal, connection: Connect
     assert terminal.run("resume").returncode == 0
     (summary,) = terminal.json("work")
     assert summary["claimed"] == 1
-    assert "not paused" in terminal.run("resume").stdout
+    assert "was not paused" in terminal.run("resume").stdout
 
 
 def test_document_that_is_not_exhausted_is_named_and_left_alone(terminal: Terminal, connection: Connection) -> None:
@@ -128,7 +131,7 @@ def test_document_that_is_not_exhausted_is_named_and_left_alone(terminal: Termin
     done = terminal.run("retry", "--id", str(waiting), "--id", str(failed), "--dry-run")
     assert f"{waiting} is no exhausted document" in done.stderr
     assert str(failed) in done.stdout
-    assert "1 documents would be requeued." in done.stdout
+    assert "1 document would be requeued." in done.stdout
 
 
 @pytest.mark.owner
@@ -164,7 +167,7 @@ def test_table_of_a_retry_names_no_more_documents_than_a_person_reads(
     done = terminal.run("retry", COLUMNS="200")
     assert done.returncode == 0, done.stderr
     assert "and 1003 more" in done.stdout
-    assert "1203 documents requeued." in done.stdout
+    assert "1,203 documents requeued." in done.stdout
     assert len(terminal.json("reread", "--before", "2026-01-01")) == 0
     assert terminal.json("retry") == []
 

@@ -27,7 +27,7 @@ def worker_url(database_url: str) -> str:
 def test_worker_migrates_where_nothing_is_missing(tmp_path: Path, worker_url: str) -> None:
     terminal = open_terminal(tmp_path, worker_url)
     done = terminal.run("migrate")
-    assert (done.returncode, done.stdout) == (0, "Nothing to be applied.\n")
+    assert (done.returncode, done.stdout) == (0, "Nothing to apply.\n")
 
 
 def test_worker_is_told_whose_login_is_needed_and_with_it_migrates(
@@ -105,7 +105,7 @@ def test_what_a_person_must_mend_is_said_and_fails(tmp_path: Path, database_url:
     connection.execute("ALTER TABLE extraction_queue ALTER COLUMN supabase_path TYPE varchar(40)")
     done = open_terminal(tmp_path, database_url).run("migrate")
     assert done.returncode == 1
-    assert "still to be mended by hand: column extraction_queue.supabase_path is character varying(40)" in done.stderr
+    assert "to be repaired by hand: column extraction_queue.supabase_path is character varying(40)" in done.stderr
 
 
 def test_dev_starts_as_the_worker(

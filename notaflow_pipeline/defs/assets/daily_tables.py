@@ -9,6 +9,7 @@ import dagster as dg
 from notaflow_pipeline.defs.ownership import OWNERS
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.settings import load_settings
+from notaflow_pipeline.worker.progress import count_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,7 +139,9 @@ def daily_tables(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
                 )
             for asset, metadata in metadata_of(tables).items():
                 context.add_asset_metadata(metadata, asset_key=asset, partition_key=key)
-        context.log.info("Computed %d days, to %s.", len(context.partition_keys), context.partition_keys[-1])
+        context.log.info(
+            "Computed %s, to %s.", count_of(len(context.partition_keys), "day"), context.partition_keys[-1]
+        )
         # without metadata, which would be copied to every day
         yield from (dg.MaterializeResult(asset_key=key) for key in (PERFORMANCE, FAILURE_RATE, FAILURES_BY_KIND))
 

@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import dagster as dg
+import psycopg
 from pydantic import Field
 
 from notaflow_pipeline.defs.assets.batch_metadata import batch_metadata, shown_first
@@ -13,13 +15,16 @@ from notaflow_pipeline.defs.ownership import OWNERS, TAGS
 from notaflow_pipeline.defs.resources import EngineResource, QueueResource, StorageResource
 from notaflow_pipeline.defs.run_failures import described_failures
 from notaflow_pipeline.job_queue.model import Claim
-from notaflow_pipeline.job_queue.queries import attempts_of_run, document_numbers
+from notaflow_pipeline.job_queue.queries import attempts_of_run, count_ready, document_numbers
 from notaflow_pipeline.settings import load_settings
 from notaflow_pipeline.worker.assembly import PAGES_AHEAD_PER_WORKER, assemble
-from notaflow_pipeline.worker.progress import Progress
+from notaflow_pipeline.worker.progress import Progress, count_of
 
 LOG_EVERY_SECONDS = 5
 """A line in the event log costs some 5 ms and a row of 1.4 kB (measured for the project's notes on Dagster)."""
+
+RELEASED_SECONDS = 2.0
+"""How long a run that was stopped waits for the database to count what it released."""
 
 LINGER_SECONDS = 5.0
 """How long a run without documents looks for more before it ends: a claim a second, where another run costs three seconds
@@ -76,7 +81,7 @@ def claim_documents(
     limit = config.limit or settings.documents_per_run
     first = min(limit, settings.workers * PAGES_AHEAD_PER_WORKER)
     claimed = pipeline.queue.claim(first)
-    context.log.info("Claimed the first %d documents.", len(claimed))
+    context.log.info("Claimed the first %s.", count_of(len(claimed), "document"))
     return ClaimedBatch(tuple(claimed), limit)
 
 
@@ -97,12 +102,19 @@ def ocr_documents(
         pipeline = assemble(
             load_settings(), pool=queue.pool, storage=storage.open(), reader=reader, run_id=context.run_id
         )
-        total = pipeline.work(
-            batch.claimed or (),
-            limit=batch.limit,
-            on_progress=_log_progress(context),
-            linger_seconds=LINGER_SECONDS,
-        )
+        with queue.pool.connection() as connection:
+            ready = count_ready(connection, sources=load_settings().sources, at_most=batch.limit)
+        expected = min(batch.limit, len(batch.claimed or ()) + ready)
+        try:
+            total = pipeline.work(
+                batch.claimed or (),
+                limit=batch.limit,
+                on_progress=_log_progress(context, expected),
+                linger_seconds=LINGER_SECONDS,
+            )
+        except BaseException:
+            _log_released(context, queue)
+            raise
     if total.lost:
         context.log.warning("%d outcomes came too late and changed nothing.", total.lost)
 
@@ -133,8 +145,15 @@ def ocr_text(extraction_queue: object) -> None:
     return summarise_batch(done=ocr_documents(claim_documents(extraction_queue)))  # type: ignore[no-any-return]
 
 
-def _log_progress(context: dg.OpExecutionContext) -> Callable[[Progress], None]:
-    """Return what logs progress, at most every few seconds."""
+def _log_released(context: dg.OpExecutionContext, queue: QueueResource) -> None:
+    """Log how many claims of this run were released, when it ends before its work does."""
+    with suppress(psycopg.Error), queue.pool.connection(timeout=RELEASED_SECONDS) as connection:
+        released = sum(one.outcome == "released" for one in attempts_of_run(connection, context.run_id))
+        context.log.info("Released %s; the attempts do not count.", count_of(released, "document"))
+
+
+def _log_progress(context: dg.OpExecutionContext, expected: int) -> Callable[[Progress], None]:
+    """Return what logs progress, at most every few seconds; `expected` is how many documents the run will probably read."""
     began = last = time.monotonic()
 
     def log(progress: Progress) -> None:
@@ -145,11 +164,10 @@ def _log_progress(context: dg.OpExecutionContext) -> Callable[[Progress], None]:
         last = now
         pages = progress.pages + progress.pages_in_progress
         context.log.info(
-            "%d of %d claimed documents done, %d failed; %d pages, %.0f a minute.",
-            progress.finished,
-            progress.claimed,
+            "%s; %d failed; %s, %.0f a minute.",
+            progress.describe(expected, now - began),
             progress.failed.total(),
-            pages,
+            count_of(pages, "page"),
             60 * pages / (now - began),
         )
 

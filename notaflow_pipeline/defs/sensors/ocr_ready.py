@@ -17,6 +17,7 @@ from notaflow_pipeline.job_queue.pause import paused
 from notaflow_pipeline.job_queue.queries import can_claim, count_ready
 from notaflow_pipeline.local.embedded_postgres import running_database_url
 from notaflow_pipeline.settings import Settings, load_settings
+from notaflow_pipeline.worker.progress import count_of
 
 MAX_PAUSE_SECONDS = 900
 FIRST_PAUSE_SECONDS = 30
@@ -77,7 +78,9 @@ def ocr_ready_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
         ready=ready, alive=alive, documents_per_run=settings.documents_per_run, max_runs=settings.max_runs
     )
     if missing == 0:
-        return dg.SkipReason(f"{ready} documents ready, {alive} runs at work: no run is missing.")
+        return dg.SkipReason(
+            f"{count_of(ready, 'document')} ready, {count_of(alive, 'run')} active: no run is missing."
+        )
     pause = _pause(context.instance)
     if pause:
         return dg.SkipReason(

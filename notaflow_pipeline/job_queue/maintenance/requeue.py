@@ -195,15 +195,22 @@ LEFT JOIN LATERAL (
     SELECT a.failure_kind
     FROM ocr_attempt AS a
     WHERE a.queue_id = q.id
-      AND a.outcome IN ('failed', 'stuck')
+      AND (a.outcome IN ('failed', 'stuck') OR a.failure_kind = 'cancelled')
     ORDER BY a.id DESC
     LIMIT 1
 ) AS last ON TRUE
 WHERE q.id = ANY(%(candidates)s)
   AND (q.status_id = 3 OR {exhausted_at_4})
   AND q.file_content IS NULL
-  AND q.ocr_attempts BETWEEN 1 AND 2147483646
-  -- not in the form of the index, which would be read completely for each chunk
+  AND q.ocr_attempts BETWEEN 0 AND 2147483646
+  -- a document that was never tried is exhausted only if it was cancelled, and a cancelled one must be named
+  AND (q.ocr_attempts > 0 OR last.failure_kind = 'cancelled')
+  AND (
+      last.failure_kind IS DISTINCT FROM 'cancelled'
+      OR %(ids)s::uuid[] IS NOT NULL
+      OR 'cancelled' = ANY(%(kinds)s::text[])
+  )
+  -- in another form than the index's, which would be read from end to end for each chunk
   AND q.ocr_attempts + 0 >= q.ocr_max_attempts
   AND (%(kinds)s::text[] IS NULL OR last.failure_kind = ANY(%(kinds)s))
   AND (last.failure_kind = ANY(%(except_kinds)s::text[])) IS NOT TRUE

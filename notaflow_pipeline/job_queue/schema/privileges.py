@@ -27,6 +27,7 @@ WRITES: dict[str, dict[str, Sequence[str]]] = {
             "ocr_last_error_at",
             "ocr_claim_id",
             "ocr_next_attempt_at",
+            "ocr_priority",
             "ocr_reread_requested_at",
             "ocr_changed_elsewhere_at",
         )

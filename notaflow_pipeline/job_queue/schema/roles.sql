@@ -236,8 +236,8 @@ GRANT SELECT (id, document_source, document_number, document_number_normalized, 
               ocr_max_attempts, ocr_error, ocr_last_error_at, ocr_claim_id, ocr_next_attempt_at, ocr_priority,
               ocr_reread_requested_at, ocr_changed_elsewhere_at),
       UPDATE (status_id, error_message, file_content, updated_at, ocr_worker_id, ocr_started_at, ocr_completed_at, ocr_attempts,
-              ocr_max_attempts, ocr_error, ocr_last_error_at, ocr_claim_id, ocr_next_attempt_at, ocr_reread_requested_at,
-              ocr_changed_elsewhere_at)
+              ocr_max_attempts, ocr_error, ocr_last_error_at, ocr_claim_id, ocr_next_attempt_at, ocr_priority,
+              ocr_reread_requested_at, ocr_changed_elsewhere_at)
     ON extraction_queue TO notaflow_worker;
 
 GRANT SELECT ON extraction_status, ocr_source, ocr_attempts_pruned TO notaflow_worker;

@@ -1,5 +1,6 @@
 """The interface of an OCR engine."""
 
+import os
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, runtime_checkable
@@ -101,7 +102,12 @@ def recognition_of(words: list[Word], passes: int = 1) -> Recognition:
 
 
 def no_language(language: str, installed: list[str]) -> EngineUnavailable:
-    """The complaint about a language without data."""
+    """The complaint about a language without data; a wrong TESSDATA_PREFIX is named as the cause."""
+    if prefix := os.environ.get("TESSDATA_PREFIX"):
+        return EngineUnavailable(
+            f"TESSDATA_PREFIX={prefix} has no {language or 'fra'}.traineddata (languages there: "
+            f"{', '.join(installed) or 'none'}): set it to a folder of models, or unset it to use the installed ones"
+        )
     return EngineUnavailable(
         f"Tesseract has no language data for '{language}' (it has {', '.join(installed) or 'none'}): "
         f"install tesseract-ocr-{language or 'fra'} or change OCR_LANGUAGES"

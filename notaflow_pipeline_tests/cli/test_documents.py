@@ -1,0 +1,72 @@
+"""`notaflow list`, `cancel` and `priority`."""
+
+from pathlib import Path
+
+import pytest
+from psycopg import Connection
+
+from notaflow_pipeline_tests.cli import Terminal, open_terminal
+from notaflow_pipeline_tests.job_queue.conftest import TIMEOUT, add_document, ago, claim_one, document, fail
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, database_url: str) -> Terminal:
+    """A terminal on this test's database."""
+    return open_terminal(tmp_path, database_url)
+
+
+def test_list_shows_who_holds_what_and_every_filter_narrows_it(terminal: Terminal, connection: Connection) -> None:
+    failed = add_document(connection, document_number="1", ocr_max_attempts=1)
+    assert fail(connection, claim_one(connection), TIMEOUT)
+    held = add_document(connection, document_number="2")
+    worker = connection.execute("SELECT %s::text", [claim_one(connection).token]).fetchone()
+    ready = add_document(connection, document_number="3", updated_at=ago("3 hours"), created_at=ago("3 hours"))
+    deed = add_document(connection, document_number="4", document_source="acte")
+    assert worker is not None
+
+    def listed(*arguments: str) -> set[str]:
+        return {one["id"] for one in terminal.json("list", *arguments)}
+
+    assert listed() == {str(failed), str(held), str(ready)}
+    assert listed("--state", "active") == {str(held)}
+    assert listed("--state", "ready", "--state", "exhausted") == {str(ready), str(failed)}
+    assert listed("--kind", "timeout") == {str(failed)}
+    assert listed("--source", "acte") == {str(deed)}
+    assert listed("--older-than", "2h") == {str(ready)}
+    [active] = terminal.json("list", "--state", "active")
+    assert listed("--worker", active["worker_id"]) >= {str(held)}
+    assert active["lease_expires_at"] is not None
+    assert listed("--worker", "nobody") == set()
+    shown = terminal.run("list", COLUMNS="80").stdout
+    assert str(ready) in shown, "an id can be copied from 80 columns"
+    assert max(map(len, shown.splitlines())) <= 80
+    misspelt = terminal.run("list", "--kind", "timeoutt")
+    assert misspelt.returncode == 2
+    assert "timeoutt" in misspelt.stderr
+    refused = terminal.run("list", "--older-than", "soon")
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert "such as 90s, 30m, 2h or 3d" in refused.stderr
+
+
+def test_cancel_and_retry_by_id(terminal: Terminal, connection: Connection) -> None:
+    key = add_document(connection)
+    done = terminal.run("cancel", str(key), "--reason", "ordered twice")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1 document cancelled.\n", "")
+    again = terminal.run("cancel", str(key))
+    assert (again.returncode, again.stdout) == (1, "0 documents cancelled.\n")
+    assert f"{key} was not cancelled" in again.stderr
+    assert [one["state"] for one in terminal.json("list")] == ["cancelled"]
+    assert terminal.json("retry") == []
+    assert [one["id"] for one in terminal.json("retry", "--id", str(key))] == [str(key)]
+    assert [one["state"] for one in terminal.json("list")] == ["ready"]
+
+
+def test_priority_takes_ids_and_then_a_number(terminal: Terminal, connection: Connection) -> None:
+    one, other = add_document(connection), add_document(connection)
+    done = terminal.run("priority", str(one), str(other), "5")
+    assert (done.returncode, done.stdout) == (0, "2 documents set to priority 5.\n")
+    assert terminal.json("priority", str(one), "-3") == [{"id": str(one), "priority": -3}]
+    assert document(connection, one)["ocr_priority"] == -3
+    assert terminal.run("priority", str(one), "40000").returncode == 2
+    refused = terminal.run("cancel", "12345")
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
