@@ -22,7 +22,7 @@ from pathlib import Path
 from PIL import Image, ImageChops, ImageOps
 
 from benchmarks.scoring import character_error_rate, transcribed_pages, without_library_footer
-from notaflow_pipeline.ocr.engines.model_files import for_typescript
+from notaflow_pipeline.ocr.engines.model_files import with_typescript_models
 from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.input.page_loading import page_dpi, render_page
 from notaflow_pipeline.ocr.input.probe import DocumentFormat
@@ -69,7 +69,12 @@ def main() -> None:
     pages = [_page(path, truth, number) for number, (path, truth) in enumerate(arguments.pages.items(), start=1)]
     engine = TesserocrEngine(LANGUAGES)
     engine.check()
-    for languages in ("fra", LANGUAGES, for_typescript("fra"), for_typescript(LANGUAGES)):  # loads the models
+    for languages in (
+        "fra",
+        LANGUAGES,
+        with_typescript_models("fra"),
+        with_typescript_models(LANGUAGES),
+    ):  # loads the models
         engine.find_words(Image.new("L", (99, 99), 255), 150, PATIENCE_SECONDS, languages)
     tables: dict[str, list[Row]] = {}
     for table, ways in _tables().items():
@@ -115,12 +120,12 @@ def _groups(image: Image.Image, number: int) -> Iterator[str]:
 
 def _tables() -> dict[str, dict[str, Policy]]:
     once = replace(DEFAULT_POLICY, good_confidence=0)
-    blind = replace(DEFAULT_POLICY, overlooked_lines=False)
+    blind = replace(DEFAULT_POLICY, missed_lines=False)
     system = replace(DEFAULT_POLICY, typescript_model=False)
     steps = {
         "whole policy": DEFAULT_POLICY,
         "no overlooked lines": blind,
-        "torn lines left": replace(DEFAULT_POLICY, torn_lines=False),
+        "torn lines left": replace(DEFAULT_POLICY, cut_lines=False),
         "specks kept": replace(DEFAULT_POLICY, without_specks=False),
         "the system's French": system,
         "one try": once,

@@ -35,7 +35,7 @@ from PIL import Image
 
 from benchmarks.quality_pages import Page, groups_of_pages, images_for_bare, spread
 from benchmarks.scoring import character_error_rate, phrases_found, without_library_footer, words_found
-from notaflow_pipeline.ocr.engines.model_files import for_typescript
+from notaflow_pipeline.ocr.engines.model_files import with_typescript_models
 from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.input.page_loading import load_page
 from notaflow_pipeline.ocr.input.probe import probe_document
@@ -134,7 +134,13 @@ DocumentPool = Callable[[Path], str]
 def _reader() -> DocumentPool:
     engine = TesserocrEngine(LANGUAGES)
     engine.check()
-    for languages in ("fra", "eng", LANGUAGES, for_typescript("fra"), for_typescript(LANGUAGES)):  # loads the models
+    for languages in (
+        "fra",
+        "eng",
+        LANGUAGES,
+        with_typescript_models("fra"),
+        with_typescript_models(LANGUAGES),
+    ):  # loads the models
         engine.find_words(Image.new("L", (99, 99), 255), 150, PATIENCE_SECONDS, languages)
 
     def read(path: Path) -> str:

@@ -11,7 +11,7 @@ import pytest
 from notaflow_pipeline import __version__
 from notaflow_pipeline.job_queue.schema.migrate import migration_ids
 from notaflow_pipeline.local.dev_server import SAMPLES
-from notaflow_pipeline.ocr.engines.model_files import SUFFIX, TYPESCRIPT
+from notaflow_pipeline.ocr.engines.model_files import SUFFIX, TYPESCRIPT_MODELS
 from notaflow_pipeline_tests.deploy import PROJECT
 
 PARTS = ("pyproject.toml", "README.md", "LICENSE", "migrations", "notaflow_pipeline")
@@ -72,7 +72,7 @@ def test_wheel_migrates_an_empty_database_and_takes_it_back(
 
 
 def test_wheel_holds_models_samples_and_licence_and_no_tests(installed: Path) -> None:
-    for model in TYPESCRIPT.values():
+    for model in TYPESCRIPT_MODELS.values():
         assert (installed / "notaflow_pipeline" / "ocr" / "models" / f"{model}{SUFFIX}").is_file()
     assert {one.name for one in (installed / "notaflow_pipeline" / "samples").iterdir()} == {
         one.name for one in SAMPLES.iterdir()

@@ -16,7 +16,7 @@ from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.preprocessing.noise import WORTH_REMOVING
+from notaflow_pipeline.ocr.preprocessing.noise import MIN_REMOVED_NOISE
 from notaflow_pipeline.ocr.preprocessing.orientation import rotated, skew_degrees
 from notaflow_pipeline.ocr.preprocessing.preprocess import Steps, noise_of, prepare, scaled, without_background
 from notaflow_pipeline.ocr.recognition.page import read_page
@@ -157,7 +157,7 @@ def test_noise_that_is_added_to_a_page_is_told_from_its_own() -> None:
     for path in sorted((CORPUS / "pages").glob("page*.gt.txt")):
         page = page_image(path.name.removesuffix(".gt.txt"))
         own, added = (noise_of(prepare(one, None, Steps(denoise=False))) for one in (page, noisy(page, 30)))
-        assert own < WORTH_REMOVING < added, path.name
+        assert own < MIN_REMOVED_NOISE < added, path.name
 
 
 @pytest.mark.parametrize("degrees", [-7, 7])

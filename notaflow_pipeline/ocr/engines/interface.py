@@ -101,7 +101,7 @@ def recognition_of(words: list[Word], passes: int = 1) -> Recognition:
     )
 
 
-def no_language(language: str, installed: list[str]) -> EngineUnavailable:
+def missing_language_error(language: str, installed: list[str]) -> EngineUnavailable:
     """The complaint about a language without data; a wrong TESSDATA_PREFIX is named as the cause."""
     if prefix := os.environ.get("TESSDATA_PREFIX"):
         return EngineUnavailable(

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-OWN_FOLDER = Path(__file__).resolve().parents[1] / "models"
-TYPESCRIPT = {"fra": "fra-typescript-1"}
+PACKAGE_FOLDER = Path(__file__).resolve().parents[1] / "models"
+TYPESCRIPT_MODELS = {"fra": "fra-typescript-1"}
 """By its language; a model that was trained anew gets another name, so that `reread` can ask for what it has not read."""
 
-USUAL_PLACES = (
+SYSTEM_FOLDERS = (
     "/usr/share/tesseract-ocr/*/tessdata",
     "/usr/share/tessdata",
     "/usr/share/tesseract/tessdata",
@@ -33,27 +33,29 @@ class Models:
     names: str
 
 
-def for_typescript(languages: str) -> str:
+def with_typescript_models(languages: str) -> str:
     """The languages with our models in the places of the system's, as far as there are any: `fra-typescript-1+eng`.
 
     None where the environment names models, where ours are missing, and where the path to them has a plus, at which
     Tesseract parts them.
     """
-    if os.environ.get("TESSDATA_PREFIX") or "+" in str(OWN_FOLDER):
+    if os.environ.get("TESSDATA_PREFIX") or "+" in str(PACKAGE_FOLDER):
         return languages
-    there = {code: name for code, name in TYPESCRIPT.items() if (OWN_FOLDER / f"{name}{SUFFIX}").is_file()}
-    return "+".join(there.get(code, code) for code in languages.split("+"))
+    available = {
+        code: name for code, name in TYPESCRIPT_MODELS.items() if (PACKAGE_FOLDER / f"{name}{SUFFIX}").is_file()
+    }
+    return "+".join(available.get(code, code) for code in languages.split("+"))
 
 
 def models_of(languages: str) -> Models:
     """The models for these languages (Tesseract's codes or ours, joined by `+`), whether or not all of them are there."""
     codes = languages.split("+")
-    own = set(TYPESCRIPT.values())
-    system = model_folder(tuple(code for code in codes if code not in own))
-    if not own & set(codes):
+    package_models = set(TYPESCRIPT_MODELS.values())
+    system = model_folder(tuple(code for code in codes if code not in package_models))
+    if not package_models & set(codes):
         return Models(system, languages)
     # Tesseract takes one folder for all of its models: the one that is above both
-    files = [(OWN_FOLDER if code in own else system or Path()) / code for code in codes]
+    files = [(PACKAGE_FOLDER if code in package_models else system or Path()) / code for code in codes]
     return Models(Path("/"), "+".join(str(file).removeprefix("/") for file in files))
 
 
@@ -75,18 +77,18 @@ def _known_folders() -> list[Path]:
     stated = os.environ.get("TESSDATA_PREFIX")
     if stated:  # the program looks nowhere else either
         return [Path(stated), Path(stated) / "tessdata"]
-    return list(_usual_folders()) or _folder_of_program()
+    return list(_system_folders()) or _folder_named_by_program()
 
 
-def _usual_folders() -> Iterator[Path]:
-    for pattern in USUAL_PLACES:
+def _system_folders() -> Iterator[Path]:
+    for pattern in SYSTEM_FOLDERS:
         yield from sorted(Path("/").glob(pattern[1:]), reverse=True)
 
 
-def _folder_of_program() -> list[Path]:
+def _folder_named_by_program() -> list[Path]:
     try:
-        said = subprocess.run(["tesseract", "--list-langs"], capture_output=True, text=True, check=False, timeout=10)
+        listing = subprocess.run(["tesseract", "--list-langs"], capture_output=True, text=True, check=False, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return []
-    named_folder = re.search(r'"(.+)"', said.stdout + said.stderr)
+    named_folder = re.search(r'"(.+)"', listing.stdout + listing.stderr)
     return [Path(named_folder[1])] if named_folder else []

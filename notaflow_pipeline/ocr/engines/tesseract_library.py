@@ -16,8 +16,14 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from notaflow_pipeline.failures import FailureKind
-from notaflow_pipeline.ocr.engines.interface import NOTHING, Recognition, Segmentation, no_language, recognition_of
-from notaflow_pipeline.ocr.engines.model_files import for_typescript, installed_languages, models_of
+from notaflow_pipeline.ocr.engines.interface import (
+    NOTHING,
+    Recognition,
+    Segmentation,
+    missing_language_error,
+    recognition_of,
+)
+from notaflow_pipeline.ocr.engines.model_files import installed_languages, models_of, with_typescript_models
 from notaflow_pipeline.ocr.engines.words import Word, words_of_tsv
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable
 from notaflow_pipeline.ocr.preprocessing.preprocess import is_blank
@@ -25,7 +31,7 @@ from notaflow_pipeline.ocr.preprocessing.preprocess import is_blank
 if TYPE_CHECKING:
     from tesserocr import PyTessBaseAPI
 
-MODELS_KEPT = 4
+MAX_LOADED_MODELS = 4
 """Sets of languages that a worker keeps loaded; each takes some 10 to 30 MB."""
 
 
@@ -41,7 +47,7 @@ class TesserocrEngine:
     @property
     def name(self) -> str:
         """How reports call it."""
-        return f"tesserocr ({for_typescript(self.languages)})"
+        return f"tesserocr ({with_typescript_models(self.languages)})"
 
     def check(self) -> None:
         """Raise `EngineUnavailable` unless the library loads here and has a model of every language."""
@@ -54,7 +60,7 @@ class TesserocrEngine:
         installed = installed_languages()
         for language in self.languages.split("+"):
             if language not in installed:
-                raise no_language(language, installed)
+                raise missing_language_error(language, installed)
 
     def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
         """Read a page as it is; see `Engine`."""
@@ -69,7 +75,7 @@ class TesserocrEngine:
         segmentation: Segmentation = Segmentation.AUTOMATIC,
     ) -> list[Word]:
         """The words of a page."""
-        engine = _loaded(languages or self.languages)
+        engine = _loaded_api(languages or self.languages)
         try:
             engine.SetPageSegMode(segmentation.value)
             engine.SetImageBytes(image.tobytes(), image.width, image.height, 1, image.width)
@@ -89,18 +95,18 @@ class TesserocrEngine:
 @contextmanager
 def leptonica_silenced() -> Iterator[None]:
     """Keep off the terminal what Leptonica says of boxes outside of boxes, which it can only be told by the descriptor."""
-    said_before = os.dup(2)
-    with Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
+    original = os.dup(2)
+    with Path(os.devnull).open("wb") as null_device:
+        os.dup2(null_device.fileno(), 2)
     try:
         yield
     finally:
-        os.dup2(said_before, 2)
-        os.close(said_before)
+        os.dup2(original, 2)
+        os.close(original)
 
 
-@lru_cache(maxsize=MODELS_KEPT)
-def _loaded(languages: str) -> "PyTessBaseAPI":
+@lru_cache(maxsize=MAX_LOADED_MODELS)
+def _loaded_api(languages: str) -> "PyTessBaseAPI":
     os.environ["OMP_THREAD_LIMIT"] = "1"  # the wheel is built without OpenMP, a library of one's own may not be
     models = models_of(languages)
     try:

@@ -12,8 +12,14 @@ from pathlib import Path
 from PIL import Image
 
 from notaflow_pipeline.failures import FailureKind
-from notaflow_pipeline.ocr.engines.interface import NOTHING, Recognition, Segmentation, no_language, recognition_of
-from notaflow_pipeline.ocr.engines.model_files import for_typescript, models_of
+from notaflow_pipeline.ocr.engines.interface import (
+    NOTHING,
+    Recognition,
+    Segmentation,
+    missing_language_error,
+    recognition_of,
+)
+from notaflow_pipeline.ocr.engines.model_files import models_of, with_typescript_models
 from notaflow_pipeline.ocr.engines.words import Word, words_of_tsv
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, NoRoomForPage, out_of_memory
 from notaflow_pipeline.ocr.preprocessing.preprocess import is_blank
@@ -33,7 +39,7 @@ class TesseractEngine:
     @property
     def name(self) -> str:
         """How reports call it."""
-        return f"tesseract ({for_typescript(self.languages)})"
+        return f"tesseract ({with_typescript_models(self.languages)})"
 
     def check(self) -> None:
         """Raise `EngineUnavailable` unless Tesseract runs here and has every language; takes some 20 ms."""
@@ -42,10 +48,10 @@ class TesseractEngine:
         try:
             installed = sorted(pytesseract.get_languages())
         except (pytesseract.TesseractNotFoundError, OSError) as error:
-            raise _not_installed() from error
+            raise _not_installed_error() from error
         for language in self.languages.split("+"):
             if language not in installed:
-                raise no_language(language, installed)
+                raise missing_language_error(language, installed)
 
     def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
         """Read a page as it is; see `Engine`."""
@@ -71,7 +77,7 @@ class TesseractEngine:
                 image.save(page, format="PPM")  # writing PNG took 0.69 s a page, this takes 10 ms
                 tsv = self._tsv(page, models.names, options)
         except OSError as error:
-            raise _cannot_run(error) from error
+            raise _error_for_os_error(error) from error
         return list(words_of_tsv(tsv))
 
     def _tsv(self, page: Path, models: str, options: str) -> str:
@@ -83,13 +89,13 @@ class TesseractEngine:
         try:
             return str(pytesseract.image_to_data(str(page), lang=models, config=options))
         except pytesseract.TesseractNotFoundError as error:
-            raise _not_installed() from error
+            raise _not_installed_error() from error
         except pytesseract.TesseractError as error:
-            raise self._complaint(error.status, error.message) from error
+            raise self._error_for(error.status, error.message) from error
         except ValueError as error:
             raise DocumentFailure(FailureKind.ENGINE, "Tesseract's answer could not be decoded. Try again.") from error
 
-    def _complaint(self, status: int, message: str) -> Exception:
+    def _error_for(self, status: int, message: str) -> Exception:
         if "load any languages" in message or "Error opening data file" in message:
             return EngineUnavailable(
                 f"Tesseract has no language data for '{self.languages}': install it or change OCR_LANGUAGES"
@@ -100,7 +106,7 @@ class TesseractEngine:
         )
 
 
-def _cannot_run(error: OSError) -> DocumentFailure | EngineUnavailable:
+def _error_for_os_error(error: OSError) -> DocumentFailure | EngineUnavailable:
     """Return what it means that a page could not be written to a file, or the program not be started for it."""
     if error.errno == errno.ENOMEM:
         return out_of_memory()
@@ -110,7 +116,7 @@ def _cannot_run(error: OSError) -> DocumentFailure | EngineUnavailable:
     )
 
 
-def _not_installed() -> EngineUnavailable:
+def _not_installed_error() -> EngineUnavailable:
     return EngineUnavailable(
         "Tesseract is not installed or not on PATH: `apt-get install tesseract-ocr tesseract-ocr-fra` "
         "(Debian, Ubuntu), `brew install tesseract tesseract-lang` (macOS)"

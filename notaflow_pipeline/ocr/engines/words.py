@@ -15,16 +15,16 @@ COLUMNS = 12
 RULE = "|"
 """What Tesseract makes of the vertical rules of a table; acts and indexes have no use for the character."""
 
-COLUMN_GAP = 2.5
+MIN_COLUMN_GAP = 2.5
 """Gaps between words of a row wider than so many heights of a letter separate columns, and are kept as spaces."""
 
-WIDEST_GAP_SPACES = 12
+MAX_GAP_SPACES = 12
 """More spaces than this between two columns carry nothing more to a reader."""
 
-PARTED_DATE = re.compile(r"\W*\d{4}-(\d\d(-(\d\d)?)?)?\W*")
+SPLIT_DATE = re.compile(r"\W*\d{4}-(\d\d(-(\d\d)?)?)?\W*")
 """Tesseract takes hyphens for the ends of words now and then: `1948- 01-12`."""
 
-PARTED_AMOUNT = re.compile(r"\d{1,3},\d\d")
+SPLIT_AMOUNT = re.compile(r"\d{1,3},\d\d")
 """And typed commas: `000, 00`."""
 
 
@@ -92,17 +92,17 @@ def paragraphs(words: Sequence[Word]) -> Iterator[list[Line]]:
 def text_of_line(line: Line) -> str:
     """The words of a line with a space between them, and several where a column ends: about as many as fit."""
     letter = word_height(line)
-    spoken = [line[0].text]
+    parts = [line[0].text]
     for one, other in pairwise(line):
         gap = other.left - one.right
-        joined = spoken[-1] + other.text
+        joined = parts[-1] + other.text
         if gap < letter and (
-            (spoken[-1].endswith("-") and PARTED_DATE.fullmatch(joined))
-            or (spoken[-1].endswith(",") and PARTED_AMOUNT.fullmatch(joined))
+            (parts[-1].endswith("-") and SPLIT_DATE.fullmatch(joined))
+            or (parts[-1].endswith(",") and SPLIT_AMOUNT.fullmatch(joined))
         ):
-            spoken[-1] += other.text
+            parts[-1] += other.text
             continue
-        wide = gap > COLUMN_GAP * letter
-        spoken.append(" " * min(max(2, round(gap / max(letter, 1))), WIDEST_GAP_SPACES) if wide else " ")
-        spoken.append(other.text)
-    return "".join(spoken)
+        wide = gap > MIN_COLUMN_GAP * letter
+        parts.append(" " * min(max(2, round(gap / max(letter, 1))), MAX_GAP_SPACES) if wide else " ")
+        parts.append(other.text)
+    return "".join(parts)

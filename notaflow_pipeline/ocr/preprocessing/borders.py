@@ -26,19 +26,19 @@ MAX_SIDE_SHARE = 0.25
 MIN_DARK_SHARE = 0.6
 """Of a row or column that is dark, for it to belong to a border."""
 
-DARK = 0.45
+MAX_DARK_SHADE = 0.45
 """Of the page's median shade: what is darker is border, bar or bold print."""
 
-LIGHT = 0.7
+MIN_LIGHT_SHADE = 0.7
 """Of the page's median shade: what is lighter is paper, or white print."""
 
-MIN_CONTRAST = 0.12
+MIN_PRINT_CONTRAST = 0.12
 """Of the page's median shade: how much darker than the paper around it faint print is."""
 
 CELLS_ACROSS = 640
 """Cells in which print is looked for along the shorter side: 75 to 110 a inch, which keeps letters of six points."""
 
-STROKE_CELLS = 9
+MAX_STROKE_CELLS = 9
 """What is wider both ways is no stroke of a letter."""
 
 MIN_DARK_STROKES = 8
@@ -61,18 +61,18 @@ def box_within_borders(image: Image.Image) -> tuple[int, int, int, int]:
     step = max(1, min(16, min(image.size) // 40))
     small = image.reduce(step)
     paper = quantile(small.histogram(), 0.5)
-    dark = np.asarray(small) < DARK * paper
+    dark = np.asarray(small) < MAX_DARK_SHADE * paper
     width, height = image.size
     rows, columns = dark.mean(axis=1), dark.mean(axis=0)
-    top = _border(rows, lambda n: image.crop((0, 0, width, n * step)), paper) * step
-    bottom = _border(rows[::-1], lambda n: image.crop((0, (len(rows) - n) * step, width, height)), paper)
-    left = _border(columns, lambda n: image.crop((0, 0, n * step, height)), paper) * step
-    right = _border(columns[::-1], lambda n: image.crop(((len(columns) - n) * step, 0, width, height)), paper)
+    top = _border_steps(rows, lambda n: image.crop((0, 0, width, n * step)), paper) * step
+    bottom = _border_steps(rows[::-1], lambda n: image.crop((0, (len(rows) - n) * step, width, height)), paper)
+    left = _border_steps(columns, lambda n: image.crop((0, 0, n * step, height)), paper) * step
+    right = _border_steps(columns[::-1], lambda n: image.crop(((len(columns) - n) * step, 0, width, height)), paper)
     # what is left over of a partial step belongs to the border that it touches
     return left, top, width - right * step, height - bottom * step
 
 
-def _border(shares: "NDArray[np.float64]", strip: "Callable[[int], Image.Image]", paper: int) -> int:
+def _border_steps(shares: "NDArray[np.float64]", strip: "Callable[[int], Image.Image]", paper: int) -> int:
     """How many steps from the edge are border; `strip` gives so many steps of the page."""
     most = int(MAX_SIDE_SHARE * len(shares))
     dark = [share > MIN_DARK_SHARE for share in shares[:most].tolist()]
@@ -88,23 +88,25 @@ def has_print(strip: Image.Image, paper: int) -> bool:
 
     cell = max(1, max(strip.size) // CELLS_ACROSS)
     shades = np.asarray(strip.reduce(cell))
-    if min(shares := shades.shape) < 1 or max(shares) < STROKE_CELLS:
+    if min(shares := shades.shape) < 1 or max(shares) < MAX_STROKE_CELLS:
         return False
-    closed = _least(_greatest(shades))
-    dark_strokes = (closed.astype(np.int16) - shades > MIN_CONTRAST * paper) & (closed > LIGHT * paper)
-    dark_strokes &= ~_near_solid(_greatest(shades) < DARK * paper)
-    light_strokes = (_greatest(_least(shades)) < DARK * paper) & (shades > LIGHT * paper)
-    return _strokes(dark_strokes) >= MIN_DARK_STROKES or _strokes(light_strokes) >= MIN_LIGHT_STROKES
+    closed = _darkest_nearby(_lightest_nearby(shades))
+    dark_strokes = (closed.astype(np.int16) - shades > MIN_PRINT_CONTRAST * paper) & (closed > MIN_LIGHT_SHADE * paper)
+    dark_strokes &= ~_near_solid_area(_lightest_nearby(shades) < MAX_DARK_SHADE * paper)
+    light_strokes = (_lightest_nearby(_darkest_nearby(shades)) < MAX_DARK_SHADE * paper) & (
+        shades > MIN_LIGHT_SHADE * paper
+    )
+    return _stroke_count(dark_strokes) >= MIN_DARK_STROKES or _stroke_count(light_strokes) >= MIN_LIGHT_STROKES
 
 
-def _near_solid(solid: "Mask") -> "Mask":
+def _near_solid_area(solid: "Mask") -> "Mask":
     """Where a solid dark area is, or nearly: its edge is no print, however uneven."""
     import numpy as np
 
-    return _greatest(_greatest(solid.astype(np.uint8))) > 0
+    return _lightest_nearby(_lightest_nearby(solid.astype(np.uint8))) > 0
 
 
-def _strokes(mask: "Mask") -> int:
+def _stroke_count(mask: "Mask") -> int:
     """How many runs the mask has along its rows or along its columns, whichever are fewer."""
     import numpy as np
 
@@ -112,17 +114,17 @@ def _strokes(mask: "Mask") -> int:
     return min(int(np.count_nonzero(padded[:, 1:] & ~padded[:, :-1])), int(np.count_nonzero(padded[1:] & ~padded[:-1])))
 
 
-def _greatest(shades: "Shades") -> "Shades":
+def _lightest_nearby(shades: "Shades") -> "Shades":
     """The lightest of the square around each cell."""
     import numpy as np
 
-    reach = STROKE_CELLS // 2
+    reach = MAX_STROKE_CELLS // 2
     for axis in (0, 1):
         padding = [(reach, reach) if axis == one else (0, 0) for one in (0, 1)]
         padded = np.pad(shades, padding, mode="edge")
-        shades = np.lib.stride_tricks.sliding_window_view(padded, STROKE_CELLS, axis=axis).max(axis=-1)
+        shades = np.lib.stride_tricks.sliding_window_view(padded, MAX_STROKE_CELLS, axis=axis).max(axis=-1)
     return shades
 
 
-def _least(shades: "Shades") -> "Shades":
-    return 255 - _greatest(255 - shades)
+def _darkest_nearby(shades: "Shades") -> "Shades":
+    return 255 - _lightest_nearby(255 - shades)

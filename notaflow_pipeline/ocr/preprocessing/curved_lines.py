@@ -17,27 +17,27 @@ if TYPE_CHECKING:
 
     Profile = NDArray[np.float32]
 
-WORKING_WIDTH = 640
+COPY_WIDTH = 640
 """Pixels across the copy on which a curve is measured: 75 an inch."""
 
-STRIP = 12
+STRIP_PIXELS = 12
 """Pixels of that copy, the width of a strip: two letters, in which the steepest line rises less than half of its pitch."""
 
-REACH = 2
+MAX_RISE_CHANGE = 2
 """Pixels of that copy by which a strip may rise more or less than the one before it."""
 
-STEP = 0.5
+SHIFT_STEP = 0.5
 
-USUAL_HEIGHT = 31
+MEAN_ROWS = 31
 """Pixels of that copy: a strip's ink is compared with its mean over so many rows, three lines of print."""
 
-MIN_INK = 0.05
+MIN_INK_SHARE = 0.05
 """Of the usual strip's: with less, it says nothing of its lines."""
 
-MIN_LIKENESS = 0.25
+MIN_SIMILARITY = 0.25
 """Of a strip and those before it, at best 1; below it their lines do not meet anywhere."""
 
-NEW_STRIP = 0.2
+NEW_STRIP_WEIGHT = 0.2
 """How much a strip counts in what the next one is compared with."""
 
 MIN_CURVE = 0.003
@@ -82,11 +82,11 @@ def line_curve(image: Image.Image, quarter_turns: int = 0) -> LineCurve | None:
     """How the lines of an upright page are curved; None where they are level, or slope evenly. 15 ms."""
     import numpy as np
 
-    factor = max(1, round(image.width / WORKING_WIDTH))
+    factor = max(1, round(image.width / COPY_WIDTH))
     profiles = _profiles(image.reduce(factor))
     if len(profiles) < 2:
         return None
-    falls = _moves(profiles)
+    falls = _line_shifts(profiles)
     numbers = np.arange(len(falls))
     slope = np.polyval(np.polyfit(numbers, falls, 1), numbers)
     if float(np.ptp(falls - slope)) * factor < MIN_CURVE * image.width:
@@ -107,38 +107,38 @@ def _profiles(small: Image.Image) -> "Profile":
     """How much more ink each row of each strip has than the rows around it."""
     import numpy as np
 
-    count = small.width // STRIP
-    ink = 255 - np.asarray(small, dtype=np.float32)[:, : count * STRIP]
-    rows = ink.reshape(small.height, count, STRIP).sum(axis=2).T
-    around = np.pad(rows, ((0, 0), (USUAL_HEIGHT // 2 + 1, USUAL_HEIGHT // 2)), mode="edge")
+    count = small.width // STRIP_PIXELS
+    ink = 255 - np.asarray(small, dtype=np.float32)[:, : count * STRIP_PIXELS]
+    rows = ink.reshape(small.height, count, STRIP_PIXELS).sum(axis=2).T
+    around = np.pad(rows, ((0, 0), (MEAN_ROWS // 2 + 1, MEAN_ROWS // 2)), mode="edge")
     sums = np.cumsum(around, axis=1, dtype=np.float64)
-    return np.asarray(rows - (sums[:, USUAL_HEIGHT:] - sums[:, :-USUAL_HEIGHT]) / USUAL_HEIGHT, dtype=np.float32)
+    return np.asarray(rows - (sums[:, MEAN_ROWS:] - sums[:, :-MEAN_ROWS]) / MEAN_ROWS, dtype=np.float32)
 
 
-def _moves(profiles: "Profile") -> "NDArray[np.float64]":
+def _line_shifts(profiles: "Profile") -> "NDArray[np.float64]":
     """How far down the lines of each strip stand, compared with the middle one."""
     import numpy as np
 
     inks = (profiles**2).sum(axis=1)
-    enough = MIN_INK * float(np.median(inks))
+    enough = MIN_INK_SHARE * float(np.median(inks))
     moves = np.zeros(len(profiles))
     middle = len(profiles) // 2
     for side in (range(middle + 1, len(profiles)), range(middle - 1, -1, -1)):
         before, move, rise = profiles[middle], 0.0, 0.0
         for number in side:
-            tried = move + rise + np.arange(-REACH, REACH + STEP, STEP)
-            likeness = [float(before @ _moved(profiles[number], one)) for one in tried]
-            best = int(np.argmax(likeness))
-            alike = likeness[best] > MIN_LIKENESS * float(np.sqrt((before**2).sum() * inks[number]))
+            tried = move + rise + np.arange(-MAX_RISE_CHANGE, MAX_RISE_CHANGE + SHIFT_STEP, SHIFT_STEP)
+            similarity = [float(before @ _shifted(profiles[number], one)) for one in tried]
+            best = int(np.argmax(similarity))
+            alike = similarity[best] > MIN_SIMILARITY * float(np.sqrt((before**2).sum() * inks[number]))
             if inks[number] > enough and alike:
                 rise = (rise + float(tried[best]) - move) / 2
                 move = float(tried[best])
-                before = (1 - NEW_STRIP) * before + NEW_STRIP * _moved(profiles[number], move)
+                before = (1 - NEW_STRIP_WEIGHT) * before + NEW_STRIP_WEIGHT * _shifted(profiles[number], move)
             moves[number] = move
     return moves
 
 
-def _moved(profile: "Profile", rows: float) -> "Profile":
+def _shifted(profile: "Profile", rows: float) -> "Profile":
     """A profile moved up, also by parts of a row."""
     import numpy as np
 

@@ -12,32 +12,32 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-FAINTEST_INK = 12
+MIN_INK_CONTRAST = 12
 """Less than so much darker than its paper (of 255), nothing on a page can be read: JPEG alone makes such differences."""
 
-FAINTEST_IN_NOISE = 1.5
+MIN_INK_CONTRAST_IN_NOISE = 1.5
 """Of its standard deviation: typescript 65 darker than its paper, in noise of 30, is read with 0.65 of its letters wrong."""
 
-GRAINS = 6.0
+MIN_INK_DEVIATIONS = 6.0
 """Standard deviations of the paper's grain: less far from its shade, a pixel can be grain."""
 
-CERTAIN_INK = 60.0
+CERTAIN_INK_CONTRAST = 60.0
 """So much darker than its paper at half the size, a pixel is ink whatever the grain is."""
 
-EVEN = 5.0
+MAX_EVEN_RATIO = 5.0
 """Where the most uneven square is less than so many times as uneven as the most even tenth, there is no print, or print all
 over. Noise of 2 to 50 shades has 1.6 to 4.8, as it is and when it was taken off, a pencilled number in grain 7, print 20 to
 400.
 """
 
-MIN_INK = 12
+MIN_INK_PIXELS = 12
 """Pixels of ink at half of 150 dpi that the smallest thing worth reading has; a figure of ten points has some 20."""
 
-SHORTEST_RUN = 2.2
+MIN_RUN_PIXELS = 2.2
 
-LARGEST_INK_SHARE = 0.25
+MAX_INK_SHARE = 0.25
 
-SMALL_PRINT_PIXELS = 11
+MAX_SMALL_PRINT_PIXELS = 11
 """At 150 dpi: print of 6.5 and 7 points on the drawn index pages has 10 or 11, of 9 points 13, of 10 points 15.
 
 At 150 dpi 0.73 of the numbers, dates and amounts in print of 6.5 points are read exactly, at 200 dpi 0.98; in 9 points
@@ -45,10 +45,10 @@ all of them at either (`benchmarks/tables.py`). A sample of sixty lines scanned 
 which is why tables are tried there too (`recognition.page`); two of the 40 corpus pages are taken for small print.
 """
 
-LETTER_PIXELS = (4, 60)
+LETTER_HEIGHTS_PIXELS = (4, 60)
 """What is lower is dust and horizontal rules, what is higher is vertical rules and pictures."""
 
-LETTERS_ABREAST_PIXELS = 12
+STRIP_PIXELS = 12
 """The width of the strips in which heights are measured: two letters of small print, so that one of them is tall."""
 
 
@@ -64,18 +64,22 @@ def has_no_ink(prepared: Image.Image, noise: float = 0.0) -> bool:
     small = prepared.reduce(2)
     counts = small.histogram()
     paper = quantile(counts, 0.75)  # also on a page that is dark for the most part
-    unevenness = _unevenness(np.asarray(small))
+    unevenness = _square_deviations(np.asarray(small))
     grain = float(np.percentile(unevenness, 10))
-    if float(unevenness.max()) < EVEN * max(
+    if float(unevenness.max()) < MAX_EVEN_RATIO * max(
         grain, 0.3
     ):  # the same all over the page: grain, or a page full of tiny print
-        faintest = max(CERTAIN_INK, FAINTEST_IN_NOISE * noise)
+        faintest = max(CERTAIN_INK_CONTRAST, MIN_INK_CONTRAST_IN_NOISE * noise)
     else:
-        faintest = max(min(GRAINS * grain, CERTAIN_INK), FAINTEST_INK / 2, FAINTEST_IN_NOISE / 2 * noise)
-    return sum(counts[: max(round(paper - faintest), 1)]) < MIN_INK
+        faintest = max(
+            min(MIN_INK_DEVIATIONS * grain, CERTAIN_INK_CONTRAST),
+            MIN_INK_CONTRAST / 2,
+            MIN_INK_CONTRAST_IN_NOISE / 2 * noise,
+        )
+    return sum(counts[: max(round(paper - faintest), 1)]) < MIN_INK_PIXELS
 
 
-def _unevenness(shades: "NDArray[np.uint8]") -> "NDArray[np.float64]":
+def _square_deviations(shades: "NDArray[np.uint8]") -> "NDArray[np.float64]":
     """The standard deviation of each square of 8 x 8 pixels; of the whole where it is smaller."""
     import numpy as np
 
@@ -99,22 +103,22 @@ class InkMeasures:
     print_height_pixels: float = math.inf
 
     @property
-    def small(self) -> bool:
+    def is_small_print(self) -> bool:
         """Whether it is print that loses numbers at 150 dpi."""
-        return self.print_height_pixels <= SMALL_PRINT_PIXELS
+        return self.print_height_pixels <= MAX_SMALL_PRINT_PIXELS
 
     @property
-    def speckled(self) -> bool:
+    def is_speckled(self) -> bool:
         """Whether it is dust and grain for the most part."""
-        return self.run_pixels < SHORTEST_RUN
+        return self.run_pixels < MIN_RUN_PIXELS
 
     @property
-    def solid(self) -> bool:
+    def is_solid(self) -> bool:
         """Whether it covers more than text can."""
-        return self.ink_share > LARGEST_INK_SHARE
+        return self.ink_share > MAX_INK_SHARE
 
 
-def fullest_rows(image: Image.Image, height: int) -> int:
+def densest_rows_top(image: Image.Image, height: int) -> int:
     """The first of so many rows of a page that have the most changes from paper to ink: print has more than pictures."""
     import numpy as np
 
@@ -139,12 +143,12 @@ def _print_height(dark: "NDArray[np.bool_]") -> float:
     """The upper quartile of the heights of lines of print, in pixels; infinite without print. 5 ms."""
     import numpy as np
 
-    height, strips = dark.shape[0], dark.shape[1] // LETTERS_ABREAST_PIXELS
-    inked = dark[:, : strips * LETTERS_ABREAST_PIXELS].reshape(height, strips, -1).any(axis=2)
+    height, strips = dark.shape[0], dark.shape[1] // STRIP_PIXELS
+    inked = dark[:, : strips * STRIP_PIXELS].reshape(height, strips, -1).any(axis=2)
     columns = np.zeros((strips, height + 2), dtype=bool)  # a column of paper at either end, so that all ink ends
     columns[:, 1:-1] = inked.T
     starts = np.flatnonzero(columns[:, 1:] & ~columns[:, :-1])
     ends = np.flatnonzero(~columns[:, 1:] & columns[:, :-1])
     heights = ends - starts
-    letters = heights[(heights >= LETTER_PIXELS[0]) & (heights <= LETTER_PIXELS[1])]
+    letters = heights[(heights >= LETTER_HEIGHTS_PIXELS[0]) & (heights <= LETTER_HEIGHTS_PIXELS[1])]
     return float(np.percentile(letters, 75)) if letters.size else math.inf

@@ -10,17 +10,17 @@ if TYPE_CHECKING:
 
     Pixels = NDArray[np.float32]
 
-WORTH_REMOVING = 6.0
+MIN_REMOVED_NOISE = 6.0
 """A standard deviation, of 255 shades. At 150 dpi the 40 corpus pages have 0 to 4.2, and 8 to 30 when noise of 30 is added to
 their scans (`noise_level`, by a loop over `benchmarks/quality.py`'s noisy pages)."""
 
-BLOCK = 8
+SQUARE_PIXELS = 8
 """Pixels along a side of the squares that are taken apart into waves; a stroke of typescript fills a quarter of one."""
 
 STEP = 2
 """Pixels from one grid of squares to the next: each pixel lies in 16 squares, of which the mean is taken."""
 
-MIN_WAVE = 2.5
+MIN_COEFFICIENT = 2.5
 """In standard deviations of the noise; what is lower is taken for noise when a page is first looked at."""
 
 MIN_WEIGHT = 1e-6
@@ -56,10 +56,10 @@ def without_noise(image: Image.Image) -> Image.Image:
     import numpy as np
 
     level = noise_level(image)
-    if level < WORTH_REMOVING:
+    if level < MIN_REMOVED_NOISE:
         return image
-    margin = 2 * BLOCK  # of a band: each of the two steps needs a square beyond what it yields
-    padding = [(margin, margin + -side % BLOCK) for side in (image.height, image.width)]
+    margin = 2 * SQUARE_PIXELS  # of a band: each of the two steps needs a square beyond what it yields
+    padding = [(margin, margin + -side % SQUARE_PIXELS) for side in (image.height, image.width)]
     page = np.pad(np.asarray(image, dtype=np.float32), padding, mode="symmetric")
     clean = np.empty((image.height, image.width), np.uint8)
     for top in range(0, image.height, BAND_ROWS):
@@ -74,44 +74,44 @@ def _filtered(page: "Pixels", known: "Pixels | None", level: float) -> "Pixels":
     """The mean of all grids' squares; `known` is the page as far as it is clean. Sides are whole numbers of squares."""
     import numpy as np
 
-    transform = _waves_of_square()
-    height, width = (side - BLOCK for side in page.shape)
+    transform = _cosine_transform()
+    height, width = (side - SQUARE_PIXELS for side in page.shape)
     total, weights = np.zeros_like(page), np.full_like(page, MIN_WEIGHT)
-    for top in range(0, BLOCK, STEP):
-        for left in range(0, BLOCK, STEP):
+    for top in range(0, SQUARE_PIXELS, STEP):
+        for left in range(0, SQUARE_PIXELS, STEP):
             grid = np.s_[top : top + height, left : left + width]
-            waves = _squares(page[grid]) @ transform.T
+            coefficients = _split_squares(page[grid]) @ transform.T
             if known is None:
-                share = (np.abs(waves) > MIN_WAVE * level).astype(np.float32)
+                share = (np.abs(coefficients) > MIN_COEFFICIENT * level).astype(np.float32)
             else:
-                share = (_squares(known[grid]) @ transform.T) ** 2
+                share = (_split_squares(known[grid]) @ transform.T) ** 2
                 share /= share + level**2
             share[:, 0] = 1  # the square's mean shade
             weight = 1 / np.sum(share**2, axis=1, keepdims=True)  # the fewer waves, the less noise is left
-            waves *= share
-            total[grid] += _together((waves @ transform) * weight, height, width)
-            weights[grid] += _together(np.broadcast_to(weight, waves.shape), height, width)
+            coefficients *= share
+            total[grid] += _joined_squares((coefficients @ transform) * weight, height, width)
+            weights[grid] += _joined_squares(np.broadcast_to(weight, coefficients.shape), height, width)
     return total / weights
 
 
-def _waves_of_square() -> "Pixels":
+def _cosine_transform() -> "Pixels":
     """The orthonormal discrete cosine transform of a square, with a row for each wave; the first is the mean."""
     import numpy as np
 
-    place = np.arange(BLOCK)
-    line = np.sqrt(2 / BLOCK) * np.cos(np.pi * np.outer(place, 2 * place + 1) / (2 * BLOCK))
+    place = np.arange(SQUARE_PIXELS)
+    line = np.sqrt(2 / SQUARE_PIXELS) * np.cos(np.pi * np.outer(place, 2 * place + 1) / (2 * SQUARE_PIXELS))
     line[0] /= np.sqrt(2)
     return np.kron(line, line).astype(np.float32)
 
 
-def _squares(page: "Pixels") -> "Pixels":
+def _split_squares(page: "Pixels") -> "Pixels":
     """A row of 64 pixels for each square."""
     height, width = page.shape
-    parted = page.reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK)
-    return parted.transpose(0, 2, 1, 3).reshape(-1, BLOCK * BLOCK)
+    parted = page.reshape(height // SQUARE_PIXELS, SQUARE_PIXELS, width // SQUARE_PIXELS, SQUARE_PIXELS)
+    return parted.transpose(0, 2, 1, 3).reshape(-1, SQUARE_PIXELS * SQUARE_PIXELS)
 
 
-def _together(squares: "Pixels", height: int, width: int) -> "Pixels":
-    """What `_squares` parted."""
-    parted = squares.reshape(height // BLOCK, width // BLOCK, BLOCK, BLOCK)
+def _joined_squares(squares: "Pixels", height: int, width: int) -> "Pixels":
+    """What `_split_squares` parted."""
+    parted = squares.reshape(height // SQUARE_PIXELS, width // SQUARE_PIXELS, SQUARE_PIXELS, SQUARE_PIXELS)
     return parted.transpose(0, 2, 1, 3).reshape(height, width)

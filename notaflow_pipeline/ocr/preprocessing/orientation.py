@@ -13,7 +13,7 @@ MIN_SKEW_DEGREES = 1.0
 
 MIN_SKEW_GAIN = 1.15
 
-SIDEWAYS_RATIO = 1.3
+MIN_SIDEWAYS_RATIO = 1.3
 
 
 def is_sideways(image: Image.Image) -> bool:
@@ -26,10 +26,10 @@ def is_sideways(image: Image.Image) -> bool:
     lying = ink.transpose(Image.Transpose.ROTATE_90)
     if _profile_power(lying, 0) < 0.5 * _profile_power(ink, 0):
         return False
-    return _greatest_power(lying) > SIDEWAYS_RATIO * _greatest_power(ink)
+    return _max_profile_power(lying) > MIN_SIDEWAYS_RATIO * _max_profile_power(ink)
 
 
-def skew_degrees(image: Image.Image, least: float = MIN_SKEW_DEGREES) -> float:
+def skew_degrees(image: Image.Image, min_degrees: float = MIN_SKEW_DEGREES) -> float:
     """By how much a page must be turned (counter-clockwise) for its lines to be level; 0 below `least`.
 
     The angle at which the rows of a small copy differ most (projection profile): W. Postl, 1986. 30 ms. On the 40 corpus
@@ -43,7 +43,7 @@ def skew_degrees(image: Image.Image, least: float = MIN_SKEW_DEGREES) -> float:
     fine = max((best + step for step in (-0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75)), key=lambda a: _profile_power(ink, a))
     level = _profile_power(ink, 0)
     gain = _profile_power(ink, fine) / level if level else 1.0
-    return fine if abs(fine) >= least and gain > MIN_SKEW_GAIN else 0.0
+    return fine if abs(fine) >= min_degrees and gain > MIN_SKEW_GAIN else 0.0
 
 
 def profile_power(image: Image.Image) -> float:
@@ -62,16 +62,16 @@ def deskewed(image: Image.Image) -> Image.Image:
     return rotated(image, skew) if skew else image
 
 
-def _greatest_power(ink: Image.Image) -> float:
+def _max_profile_power(ink: Image.Image) -> float:
     return max(_profile_power(ink, angle) for angle in ANGLES)
 
 
 def _profile_power(ink: Image.Image, degrees: float) -> float:
     level = ink.rotate(degrees, Image.Resampling.NEAREST) if degrees else ink
-    return _unevenness(level.resize((1, level.height), Image.Resampling.BOX).tobytes())
+    return _mean_squared_difference(level.resize((1, level.height), Image.Resampling.BOX).tobytes())
 
 
-def _unevenness(profile: bytes) -> float:
+def _mean_squared_difference(profile: bytes) -> float:
     return sum((one - other) ** 2 for one, other in pairwise(profile)) / max(1, len(profile))
 
 

@@ -16,7 +16,7 @@ from notaflow_pipeline.ocr.input.images.grey_levels import quantile, sample
 from notaflow_pipeline.ocr.input.images.ruling_lines import without_table_grid
 from notaflow_pipeline.ocr.preprocessing.borders import box_within_borders, without_dark_borders
 from notaflow_pipeline.ocr.preprocessing.curved_lines import LineCurve, line_curve
-from notaflow_pipeline.ocr.preprocessing.ink_measures import FAINTEST_INK
+from notaflow_pipeline.ocr.preprocessing.ink_measures import MIN_INK_CONTRAST
 from notaflow_pipeline.ocr.preprocessing.noise import noise_level, without_noise
 from notaflow_pipeline.ocr.preprocessing.orientation import deskewed, is_sideways, rotated, skew_degrees
 
@@ -32,20 +32,20 @@ SMALL_PRINT_DPI = 250
 PAGE_WIDTH_INCHES = 8.27
 """A4, and near enough letter: what a portrait page is taken for if nothing credible says otherwise."""
 
-LYING_HEIGHT_INCHES = 11.0
+LANDSCAPE_HEIGHT_INCHES = 11.0
 """A landscape page is taken for an open book of such pages: too many pixels cost time, too few cost words."""
 
 CREDIBLE_SHORT_SIDE_INCHES = (5.0, 14.0)
 """Between a notary's half sheet and a folio; a tag that makes a page smaller or larger is not believed."""
 
-LARGEST_ENLARGEMENT = 2.0
-STRIP = 2.2
+MAX_ENLARGEMENT = 2.0
+MAX_SIDE_RATIO = 2.2
 """Images longer than so many times their width are slips or strips, whose real size nobody can guess."""
 
-SMALLEST_SIDE_PIXELS = 10
+MIN_SIDE_PIXELS = 10
 """No letter fits into less, and Tesseract complains about it."""
 
-FAINTEST_CONTRAST = 8
+MIN_CONTRAST = 8
 """A page whose darkest and lightest pixel are closer than this (of 255) is blank; Tesseract would need 0.2 s for it."""
 
 
@@ -94,13 +94,13 @@ def prepare(
         page = ImageOps.invert(page)
     box = box_within_borders(page) if steps.crop else (0, 0, *page.size)
     source = page if box == (0, 0, *page.size) else page.crop(box)
-    page = _level(source, dpi, steps, target_dpi)
+    page = _normalised(source, dpi, steps, target_dpi)
     turns = 1 if steps.turn and is_sideways(page) else 0
     if turns:
         page = page.transpose(Image.Transpose.ROTATE_90)
     skew = skew_degrees(page) if steps.straighten else 0.0
     if skew:
-        page = _level(source, dpi, steps, target_dpi, skew)
+        page = _normalised(source, dpi, steps, target_dpi, skew)
         page = page.transpose(Image.Transpose.ROTATE_90) if turns else page
     curve = line_curve(page, turns) if steps.straighten else None
     page = curve.straightened(page) if curve else page
@@ -110,15 +110,15 @@ def prepare(
 def unrotated(prepared: PreprocessedPage) -> PreprocessedPage:
     """The same page without having been turned."""
     done = replace(prepared.steps, invert=False, crop=False, turn=False)
-    lying = prepare(prepared.source, prepared.stated_dpi, done, prepared.dpi or TARGET_DPI)
-    return replace(lying, origin=prepared.origin)
+    unturned = prepare(prepared.source, prepared.stated_dpi, done, prepared.dpi or TARGET_DPI)
+    return replace(unturned, origin=prepared.origin)
 
 
 def at_resolution(prepared: PreprocessedPage, target_dpi: int) -> PreprocessedPage:
     """The same page, lying the same way, at another resolution."""
     if prepared.dpi == target_dpi or not prepared.steps.scale:
         return prepared
-    page = _level(prepared.source, prepared.stated_dpi, prepared.steps, target_dpi, prepared.skew_degrees)
+    page = _normalised(prepared.source, prepared.stated_dpi, prepared.steps, target_dpi, prepared.skew_degrees)
     for turns in range(prepared.quarter_turns + 1):
         page = page.transpose(Image.Transpose.ROTATE_90) if turns else page
         if prepared.curve and prepared.curve.quarter_turns == turns:
@@ -150,10 +150,10 @@ def with_halftones_merged(image: Image.Image, dpi: int | None, steps: Steps, tar
     leaves specks, more of it takes thin strokes away.
     """
     factor = _real_dpi(image, dpi) / 150
-    return prepare(image.filter(ImageFilter.GaussianBlur(SOFTENING_PIXELS * factor)), dpi, steps, target_dpi)
+    return prepare(image.filter(ImageFilter.GaussianBlur(HALFTONE_BLUR_PIXELS * factor)), dpi, steps, target_dpi)
 
 
-SOFTENING_PIXELS = 1.0
+HALFTONE_BLUR_PIXELS = 1.0
 """At 150 dpi."""
 
 
@@ -190,24 +190,24 @@ def noise_of(prepared: PreprocessedPage) -> float:
 def is_blurred(prepared: PreprocessedPage) -> bool:
     """Whether the page was made a little coarser: pixels that fall on the border of two blur small print."""
     factor = _real_dpi(prepared.source, prepared.stated_dpi) / (prepared.dpi or TARGET_DPI)
-    return LITTLE_COARSER[0] < factor < LITTLE_COARSER[1]
+    return BLURRING_REDUCTIONS[0] < factor < BLURRING_REDUCTIONS[1]
 
 
-LITTLE_COARSER = (1.1, 1.5)
+BLURRING_REDUCTIONS = (1.1, 1.5)
 """Print of 8 points scanned at 200 dpi keeps 0.80 of its numbers at 150 dpi, and all at 200; scanned at 300, all at 150."""
 
 
-def _coarser(source: Image.Image, dpi: int | None, steps: Steps, target_dpi: int) -> Image.Image:
+def _at_lower_resolution(source: Image.Image, dpi: int | None, steps: Steps, target_dpi: int) -> Image.Image:
     """The lower of the page's two resolutions: it has fewer pixels, and noise that is not smeared."""
     return scaled(source, dpi, target_dpi) if steps.scale and _real_dpi(source, dpi) > target_dpi else source
 
 
-def _level(source: Image.Image, dpi: int | None, steps: Steps, target_dpi: int, skew: float = 0.0) -> Image.Image:
+def _normalised(source: Image.Image, dpi: int | None, steps: Steps, target_dpi: int, skew: float = 0.0) -> Image.Image:
     """Resolution and shade made equal, lines made level.
 
     Dark borders that were as askew as the page are cropped before its shade is made equal, which would hollow them out.
     """
-    page = without_noise(_coarser(source, dpi, steps, target_dpi)) if steps.denoise else source
+    page = without_noise(_at_lower_resolution(source, dpi, steps, target_dpi)) if steps.denoise else source
     if steps.scale and page.size == source.size:
         page = scaled(page, dpi, target_dpi)
     if skew:
@@ -218,12 +218,12 @@ def _level(source: Image.Image, dpi: int | None, steps: Steps, target_dpi: int, 
 
 def is_blank(image: Image.Image) -> bool:
     """Whether nothing can stand on a page because it is too small or of one shade: free, unlike asking the engine."""
-    if min(image.size) < SMALLEST_SIDE_PIXELS:
+    if min(image.size) < MIN_SIDE_PIXELS:
         return True
     darkest, lightest = image.getextrema()
     if isinstance(darkest, tuple) or isinstance(lightest, tuple):  # only of images with several bands
         raise TypeError(image.mode)
-    return lightest - darkest < FAINTEST_CONTRAST
+    return lightest - darkest < MIN_CONTRAST
 
 
 def is_white_on_black(image: Image.Image) -> bool:
@@ -235,16 +235,16 @@ def is_white_on_black(image: Image.Image) -> bool:
     width, height = small.size
     counts = small.crop((width // 10, height // 10, width - width // 10, height - height // 10)).histogram()
     paper, darkest, lightest = (quantile(counts, share) for share in (0.5, 0.005, 0.995))
-    return paper < 128 and lightest - paper > 2 * (paper - darkest) and lightest - paper > FAINTEST_INK
+    return paper < 128 and lightest - paper > 2 * (paper - darkest) and lightest - paper > MIN_INK_CONTRAST
 
 
 def scaled(image: Image.Image, dpi: int | None, target_dpi: int = TARGET_DPI) -> Image.Image:
     """The page at `target_dpi`, by its real size where its tag is credible, else by the size that such a page has.
 
     Without it the whole policy has 0.065 instead of 0.052, a first try 0.092 instead of 0.060, for 2.2 times the CPU.
-    Small print needs more than 150 dpi (`ink.SMALL_PRINT_PIXELS`). Averaging (box) is four times as fast as Lanczos.
+    Small print needs more than 150 dpi (`MAX_SMALL_PRINT_PIXELS`). Averaging (box) is four times as fast as Lanczos.
     """
-    factor = min(target_dpi / _real_dpi(image, dpi), LARGEST_ENLARGEMENT)
+    factor = min(target_dpi / _real_dpi(image, dpi), MAX_ENLARGEMENT)
     if abs(factor - 1) < 0.05:
         return image
     return _resized(image, factor)
@@ -309,8 +309,8 @@ def _real_dpi(image: Image.Image, dpi: int | None) -> float:
     short, long = sorted(image.size)
     if dpi and CREDIBLE_SHORT_SIDE_INCHES[0] <= short / dpi <= CREDIBLE_SHORT_SIDE_INCHES[1]:
         return dpi
-    if long > STRIP * short:
+    if long > MAX_SIDE_RATIO * short:
         return dpi or TARGET_DPI
     if image.width > image.height:
-        return image.height / LYING_HEIGHT_INCHES
+        return image.height / LANDSCAPE_HEIGHT_INCHES
     return image.width / PAGE_WIDTH_INCHES

@@ -28,14 +28,14 @@ The four of the 40 corpus pages that are doubtful and faint have error rates of 
 def best_of_alternative_passes(runner: PassRunner, first: PassResult) -> PassResult:
     """The best of the first pass and the other ways to look at a page."""
     best = first
-    for prepared, segmentation in _others(first, ruling=runner.policy.ruling):
+    for prepared, segmentation in _alternatives(first, ruling=runner.policy.ruling):
         best = runner.better(best, prepared, runner.languages.later, segmentation)
         if (best is not first and not runner.is_doubtful(best)) or runner.is_short_of_time:
             break
     return best
 
 
-def _others(first: PassResult, *, ruling: bool) -> Iterator[tuple[PreprocessedPage, Segmentation]]:
+def _alternatives(first: PassResult, *, ruling: bool) -> Iterator[tuple[PreprocessedPage, Segmentation]]:
     """Other ways to look at a page, the most promising first; `ruling` allows the one without a table's rules."""
     fine = upscaled(first.prepared)
     if first.prepared.steps.denoise:  # it was noisy, and what is left of that comes out again when it is made finer

@@ -19,13 +19,13 @@ LOW_COVERAGE = 0.7
 STRIP_PIXELS = 8
 """Width of the strips in which ink is looked at: less than a letter, so that a gap between words is a gap."""
 
-PRINT_HEIGHTS = (0.25, 2.0)
+PRINT_HEIGHT_RANGE = (0.25, 2.0)
 """In heights of a word: ink that is lower is dust or a rule, ink that is higher is a picture, a bar or an upright rule."""
 
-FEW_WORDS = 3
+MIN_WORDS = 3
 """With fewer, their height says little of the print of a page."""
 
-USUAL_PRINT_PIXELS = 20
+DEFAULT_WORD_HEIGHT_PIXELS = 20
 """Print of ten to twelve points at 150 dpi."""
 
 MIN_PRINT_STRIPS = 20
@@ -99,17 +99,17 @@ def _print_of(image: Image.Image, words: Sequence[Word]) -> _Print | None:
     if min(image.size) < STRIP_PIXELS:
         return None
     dark = np.asarray(image) <= otsu_threshold(image.histogram())
-    height = word_height(words) if len(words) >= FEW_WORDS else USUAL_PRINT_PIXELS
-    tops, bottoms, strips = _stretches(dark)
+    height = word_height(words) if len(words) >= MIN_WORDS else DEFAULT_WORD_HEIGHT_PIXELS
+    tops, bottoms, strips = _ink_runs(dark)
     heights = bottoms - tops
-    is_print = (heights >= max(3, PRINT_HEIGHTS[0] * height)) & (heights <= PRINT_HEIGHTS[1] * height)
+    is_print = (heights >= max(3, PRINT_HEIGHT_RANGE[0] * height)) & (heights <= PRINT_HEIGHT_RANGE[1] * height)
     if np.count_nonzero(is_print) < MIN_PRINT_STRIPS:
         return None
-    covered = _covered(dark.shape, words, round(height / 4))[(tops + bottoms) // 2, strips]
+    covered = _covered_cells(dark.shape, words, round(height / 4))[(tops + bottoms) // 2, strips]
     return _Print(tops[is_print], bottoms[is_print], strips[is_print], covered[is_print], height)
 
 
-def _stretches(dark: "NDArray[np.bool_]") -> tuple["NDArray[np.int64]", "NDArray[np.int64]", "NDArray[np.int64]"]:
+def _ink_runs(dark: "NDArray[np.bool_]") -> tuple["NDArray[np.int64]", "NDArray[np.int64]", "NDArray[np.int64]"]:
     """Where ink begins and ends on the way down each strip: first row, row behind the last one, and number of the strip."""
     import numpy as np
 
@@ -121,7 +121,7 @@ def _stretches(dark: "NDArray[np.bool_]") -> tuple["NDArray[np.int64]", "NDArray
     return tops, bottoms, strips
 
 
-def _covered(shape: tuple[int, ...], words: Sequence[Word], around: int) -> "NDArray[np.bool_]":
+def _covered_cells(shape: tuple[int, ...], words: Sequence[Word], around: int) -> "NDArray[np.bool_]":
     """Which rows of which strips lie in a word's box, or near it."""
     import numpy as np
 

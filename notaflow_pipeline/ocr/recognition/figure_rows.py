@@ -14,7 +14,7 @@ from notaflow_pipeline.ocr.recognition.pass_runner import PassRunner
 from notaflow_pipeline.ocr.recognition.passes import PassResult
 from notaflow_pipeline.ocr.recognition.words import MIN_TYPED_INCHES, character_inches, figures_share, is_table
 
-MIN_FIGURES = 0.5
+MIN_FIGURES_SHARE = 0.5
 """Of the letters and figures of a row of numbers."""
 
 MIN_NUMBERS = 3
@@ -26,7 +26,7 @@ MIN_ROWS = 3
 MAX_FIGURE_INCHES = 0.1
 """The height of figures in print of ten points and a half, to which points are lost at 150 dpi."""
 
-LINES_OF_A_PART = 1000
+MAX_PARAGRAPH_LINES = 1000
 """More than a paragraph has, so that lines of different paragraphs keep different numbers in one paragraph."""
 
 
@@ -46,7 +46,11 @@ def with_finer_rows(runner: PassRunner, found: PassResult) -> PassResult:
         again = _read_finer(runner, PassResult(known, prepared), fine)
         place = next(number for number, word in enumerate(words) if word is known[0])
         others = [*words[:place], *words[place + len(known) :]]
-        words = [*words[:place], *(word for word in again if not _is_on(word, others)), *words[place + len(known) :]]
+        words = [
+            *words[:place],
+            *(word for word in again if not _is_already_known(word, others)),
+            *words[place + len(known) :],
+        ]
     return replace(found, words=words)
 
 
@@ -69,7 +73,7 @@ def _read_finer(runner: PassRunner, known: PassResult, fine: PreprocessedPage) -
     if again is known:
         return known.words
     moved = (replace(word, left=word.left + left, top=word.top + top) for word in again.words)
-    return [_scaled(word, 1 / factor, known.words[0]) for word in moved]
+    return [_on_coarser_page(word, 1 / factor, known.words[0]) for word in moved]
 
 
 def _tables(words: Sequence[Word]) -> Iterator[list[Line]]:
@@ -83,20 +87,20 @@ def _tables(words: Sequence[Word]) -> Iterator[list[Line]]:
 
 def _is_row_of_numbers(line: Line) -> bool:
     numbers = sum(any(map(str.isdigit, word.text)) for word in line)
-    return numbers >= MIN_NUMBERS and figures_share(line) >= MIN_FIGURES
+    return numbers >= MIN_NUMBERS and figures_share(line) >= MIN_FIGURES_SHARE
 
 
 def _is_small_print(words: list[Word], dpi: int) -> bool:
     return word_height(words) <= MAX_FIGURE_INCHES * dpi and character_inches(words, dpi) < MIN_TYPED_INCHES
 
 
-def _scaled(word: Word, factor: float, first: Word) -> Word:
+def _on_coarser_page(word: Word, factor: float, first: Word) -> Word:
     """A word where it stands on the coarser page, in the block and the paragraph of the table's first word."""
     return replace(
         word,
         block=first.block,
         paragraph=first.paragraph,
-        line=LINES_OF_A_PART * (LINES_OF_A_PART * word.block + word.paragraph) + word.line,
+        line=MAX_PARAGRAPH_LINES * (MAX_PARAGRAPH_LINES * word.block + word.paragraph) + word.line,
         left=round(factor * word.left),
         top=round(factor * word.top),
         width=round(factor * word.width),
@@ -104,7 +108,7 @@ def _scaled(word: Word, factor: float, first: Word) -> Word:
     )
 
 
-def _is_on(word: Word, others: Sequence[Word]) -> bool:
+def _is_already_known(word: Word, others: Sequence[Word]) -> bool:
     """Whether a word that does not belong to the rows, but was in the part that was read again, is known already."""
     return any(
         other.top < word.middle < other.bottom and word.left < other.right and other.left < word.right

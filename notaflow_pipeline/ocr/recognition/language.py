@@ -13,16 +13,16 @@ FRENCH = "fra"
 ENGLISH = "eng"
 
 
-def _listed(words: str) -> frozenset[str]:
+def _word_set(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
 COMMON_WORDS = {
-    FRENCH: _listed(
+    FRENCH: _word_set(
         "le la les de des du et un une est au aux en dans par pour sur que qui ne pas il elle se ce cette son sa ses "
         "avec ou dit dite lot rang vente acte notaire numéro comme été sont entre"
     ),
-    ENGLISH: _listed(
+    ENGLISH: _word_set(
         "the of and to in is for by this that with on as be at from or it not are was which has have been his her its "
         "said hereby between before me township sale deed"
     ),
@@ -32,7 +32,7 @@ COMMON_WORDS = {
 MIN_COMMON_WORDS = 5
 """Fewer of the other language's common words decide nothing: a name or a quotation holds as many."""
 
-DECISIVE = 2
+MIN_COMMON_WORDS_RATIO = 2
 """So many times as many of one language's common words as of the other's."""
 
 
@@ -47,6 +47,6 @@ def is_in_other_language(words: Sequence[Word], languages: str) -> bool:
     codes = languages.split("+")
     if set(codes) != {FRENCH, ENGLISH}:
         return False
-    spoken = [part for word in words for part in re.findall(r"[^\W\d_]+", word.text.lower())]
-    first, second = (sum(part in COMMON_WORDS[code] for part in spoken) for code in codes)
-    return second >= MIN_COMMON_WORDS and second >= DECISIVE * first
+    page_words = [part for word in words for part in re.findall(r"[^\W\d_]+", word.text.lower())]
+    first, second = (sum(part in COMMON_WORDS[code] for part in page_words) for code in codes)
+    return second >= MIN_COMMON_WORDS and second >= MIN_COMMON_WORDS_RATIO * first

@@ -56,7 +56,7 @@ class RecognisedPage:
 
 
 @dataclass
-class _Figures:
+class _PageTotals:
     """What all recognitions of a page amount to."""
 
     words: int = 0
@@ -80,7 +80,7 @@ class _Figures:
         return self.confidence / self.words if self.words else None
 
 
-class _Reading:
+class _PageReader:
     """Recognises images until a page's CPU time is used up."""
 
     def __init__(self, engine: Engine, deadline: float) -> None:
@@ -105,72 +105,74 @@ def read_loaded_page(number: int, page: LoadedPage, engine: Engine, began: float
 
 def recognised_page(number: int, page: LoadedPage, engine: Engine, began: float, deadline: float) -> RecognisedPage:
     """The same with what it was made of."""
-    reading, figures = _Reading(engine, deadline), _Figures()
-    agreed = page.earlier is not None and _agrees(page.earlier, reading, figures)
-    base: Sequence[LayerLine] = page.earlier.lines if page.earlier and agreed else page.lines
+    reader, totals = _PageReader(engine, deadline), _PageTotals()
+    confirmed = page.earlier is not None and _is_confirmed(page.earlier, reader, totals)
+    base: Sequence[LayerLine] = page.earlier.lines if page.earlier and confirmed else page.lines
     is_layer, unread = True, False
-    if page.image is not None and not agreed:
-        found = reading.read(page.image)
-        figures.add(found)
-        figures.passes += found.passes
-        figures.images.append(RecognisedImage(page.image, found))
+    if page.image is not None and not confirmed:
+        found = reader.read(page.image)
+        totals.add(found)
+        totals.passes += found.passes
+        totals.images.append(RecognisedImage(page.image, found))
         is_layer = False
-        stamps, unread = _regions([Region(page.stamps, math.inf)] if page.stamps else [], reading, figures)
+        stamps, unread = _read_regions([Region(page.stamps, math.inf)] if page.stamps else [], reader, totals)
         text = "\n\n".join(part for part in (_text_with_typed(found, page), *(text for _, text in stamps)) if part)
         nothing = not (found.words or stamps or page.lines or page.damaged or page.attached)
         source = PageSource.BLANK if nothing else PageSource.RECOGNISED
     else:
-        regions, unread = _regions(page.regions, reading, figures)
+        regions, unread = _read_regions(page.regions, reader, totals)
         if page.earlier:
             known = text_of_lines(base)
             regions = [(region, text) for region, text in regions if not _is_known(text, known)]
-            base = with_typed_lines(base, _missing(page.lines, base))
+            base = with_typed_lines(base, _typed_lines_not_read(page.lines, base))
         text = with_regions(base, regions)
-        source = PageSource.RECOGNISED if figures.words else PageSource.TEXT_LAYER
+        source = PageSource.RECOGNISED if totals.words else PageSource.TEXT_LAYER
     read = PageText(
         number,
         "\n\n".join(part for part in (text, *map(attachment_mark, page.attached)) if part),
-        figures.words or words_of(base),
-        figures.mean_confidence,
+        totals.words or words_of(base),
+        totals.mean_confidence,
         time.monotonic() - began,
-        low_confidence_words=figures.low_confidence_words,
-        passes=figures.passes,
+        low_confidence_words=totals.low_confidence_words,
+        passes=totals.passes,
         source=source,
         damaged=page.damaged or unread,
-        coverage=figures.coverage,
+        coverage=totals.coverage,
     )
-    return RecognisedPage(read, tuple(figures.images), tuple(base) if is_layer else ())
+    return RecognisedPage(read, tuple(totals.images), tuple(base) if is_layer else ())
 
 
-def _agrees(earlier: EarlierOcr, reading: _Reading, figures: _Figures) -> bool:
+def _is_confirmed(earlier: EarlierOcr, reader: _PageReader, totals: _PageTotals) -> bool:
     """Whether an earlier OCR has in a strip of its image what ours reads there, every figure included."""
     try:
-        found = reading.read(earlier.strip)
+        found = reader.read(earlier.strip)
     except DocumentFailure:
         return False
-    figures.passes += found.passes
-    ours, theirs = _compared(found.text.split()), _compared(earlier.strip_words)
+    totals.passes += found.passes
+    ours, theirs = _comparable_words(found.text.split()), _comparable_words(earlier.strip_words)
     same = sum((ours & theirs).values())
     if same < MIN_AGREEMENT * max(ours.total(), theirs.total()):
         return False
     return _digits(found.text) == _digits("".join(earlier.strip_words))
 
 
-def _regions(regions: Sequence[Region], reading: _Reading, figures: _Figures) -> tuple[list[tuple[Region, str]], bool]:
+def _read_regions(
+    regions: Sequence[Region], reader: _PageReader, totals: _PageTotals
+) -> tuple[list[tuple[Region, str]], bool]:
     """What is read in the parts of a page that its text layer does not account for, and whether one cannot be read."""
     read, failed = [], False
     for region in regions:
         small = region.image.width * region.image.height < SMALL_REGION_PIXELS
         try:
-            found = reading.read_once(region.image) if small else reading.read(region.image)
+            found = reader.read_once(region.image) if small else reader.read(region.image)
         except DocumentFailure:  # the text layer is there all the same
             failed = True
             continue
-        figures.passes += found.passes
+        totals.passes += found.passes
         used = bool(found.text) and (found.mean_confidence or 0.0) >= MIN_REGION_CONFIDENCE
-        figures.images.append(RecognisedImage(region.image, found, region, used))
+        totals.images.append(RecognisedImage(region.image, found, region, used))
         if used:
-            figures.add(found)
+            totals.add(found)
             read.append((region, found.text))
     return read, failed
 
@@ -183,21 +185,21 @@ def _text_with_typed(found: Recognition, page: LoadedPage) -> str:
         missing = [line for line in page.lines if not _is_known(line.text, found.text)]
         return "\n\n".join(part for part in (found.text, text_of_lines(missing)) if part)
     read = lines_of_words(found.placed, page.image.size, page.image_box)
-    return text_of_lines(with_typed_lines(read, _missing(page.lines, read)))
+    return text_of_lines(with_typed_lines(read, _typed_lines_not_read(page.lines, read)))
 
 
-def _missing(typed: Sequence[LayerLine], lines: Sequence[LayerLine]) -> list[LayerLine]:
+def _typed_lines_not_read(typed: Sequence[LayerLine], lines: Sequence[LayerLine]) -> list[LayerLine]:
     """The typed lines that others do not have already at their places."""
     return [line for line in typed if not _is_known(line.text, " ".join(words_near(line, lines)))]
 
 
 def _is_known(part: str, text: str) -> bool:
     """Whether a text has most words of another one."""
-    words, known = _compared(part.split()), _compared(text.split())
+    words, known = _comparable_words(part.split()), _comparable_words(text.split())
     return sum((words & known).values()) > MAX_KNOWN_SHARE * words.total()
 
 
-def _compared(words: Sequence[str]) -> Counter[str]:
+def _comparable_words(words: Sequence[str]) -> Counter[str]:
     """Words without their case, parted at signs."""
     return Counter(part for word in words for part in WORD.findall(word.casefold()))
 

@@ -29,19 +29,19 @@ Line = list[Word]
 MIN_WORDS = 8
 """Fewer do not tell how high letters are and where on the page print stands."""
 
-LINE_HEIGHTS = (0.5, 3.0)
+LINE_HEIGHT_RANGE = (0.5, 3.0)
 """How high the ink of a line is, in heights of a word: lower is a rule, higher a picture or the rules of a table."""
 
-MIN_INK_HEIGHTS = 4.0
+MIN_LINE_LENGTH_HEIGHTS = 4.0
 """So many heights of a word a line's ink must reach from left to right, or it is a mark in the margin."""
 
-ROW_INK_HEIGHTS = 0.35
+MIN_ROW_INK_HEIGHTS = 0.35
 """Less ink than so much of a word's height in a row of pixels is dust."""
 
-SOLID = 0.75
+MAX_FILLED_SHARE = 0.75
 """Ink that fills more of its columns is a bar."""
 
-CLEAR_CONFIDENCE = 70.0
+MIN_LINE_CONFIDENCE = 70.0
 """Lines that were really there were read with 77 to 95 on the corpus pages, stamps, edges and pencil with 0 to 50."""
 
 MIN_LETTERS = 5
@@ -60,12 +60,12 @@ def missed_ink_strips(image: Image.Image, words: Sequence[Word]) -> list[Box]:
     outermost = (min(word.left for word in words), max(word.right for word in words))
     inner = ink[:, left:right]
     strips = []
-    for top, bottom in _bands(np.count_nonzero(inner, axis=1) > ROW_INK_HEIGHTS * height):
+    for top, bottom in _bands(np.count_nonzero(inner, axis=1) > MIN_ROW_INK_HEIGHTS * height):
         band = inner[top:bottom]
         columns = np.flatnonzero(band.any(axis=0))
-        if not LINE_HEIGHTS[0] * height <= bottom - top <= LINE_HEIGHTS[1] * height:
+        if not LINE_HEIGHT_RANGE[0] * height <= bottom - top <= LINE_HEIGHT_RANGE[1] * height:
             continue
-        if len(columns) >= MIN_INK_HEIGHTS * height and band[:, columns].mean() <= SOLID:
+        if len(columns) >= MIN_LINE_LENGTH_HEIGHTS * height and band[:, columns].mean() <= MAX_FILLED_SHARE:
             reach, rise = round(height), round(0.4 * height)
             strips.append(
                 (
@@ -78,7 +78,7 @@ def missed_ink_strips(image: Image.Image, words: Sequence[Word]) -> list[Box]:
     return strips
 
 
-def torn_share(image: Image.Image, words: Sequence[Word]) -> float:
+def uncovered_ink_share(image: Image.Image, words: Sequence[Word]) -> float:
     """Which share of the ink in the lines that were found no word covers; 0 with too few words to tell.
 
     Where Tesseract tears lines, it loses their ends. Rules do not count, nor what stands above, below or beside the print.
@@ -87,7 +87,7 @@ def torn_share(image: Image.Image, words: Sequence[Word]) -> float:
 
     if len(words) < MIN_WORDS:
         return 0.0
-    words = [_halved(word) for word in words]
+    words = [_at_half_size(word) for word in words]
     height = word_height(words)
     ink = _ink(image.reduce(2))
     ink &= ~(horizontal_line_pixels(ink, height) | horizontal_line_pixels(ink.T, height).T)
@@ -100,16 +100,16 @@ def torn_share(image: Image.Image, words: Sequence[Word]) -> float:
     return left / max(whole, 1)
 
 
-def _halved(word: Word) -> Word:
+def _at_half_size(word: Word) -> Word:
     return replace(word, left=word.left // 2, top=word.top // 2, width=word.width // 2 + 1, height=word.height // 2 + 1)
 
 
-def clear_lines(found: Sequence[Word], strip: Box, words: Sequence[Word]) -> list[Line]:
+def confident_new_lines(found: Sequence[Word], strip: Box, words: Sequence[Word]) -> list[Line]:
     """The lines that were read in a strip, where they stand on the page, as far as they are new and surely read."""
     moved = [replace(word, left=word.left + strip[0], top=word.top + strip[1]) for word in found]
     lines = [list(line) for _, line in groupby(moved, lambda word: (word.block, word.paragraph, word.line))]
-    new = [[word for word in line if not any(_same_place(word, other) for other in words)] for line in lines]
-    return [line for line in new if _is_clear(line)]
+    new = [[word for word in line if not any(_is_same_place(word, other) for other in words)] for line in lines]
+    return [line for line in new if _is_confident(line)]
 
 
 def with_lines(words: Sequence[Word], lines: Sequence[Line]) -> list[Word]:
@@ -117,7 +117,7 @@ def with_lines(words: Sequence[Word], lines: Sequence[Line]) -> list[Word]:
     grouped = [list(line) for _, line in groupby(words, lambda word: (word.block, word.paragraph, word.line))]
     unused = min((word.line for word in words), default=0) - 1
     for number, line in zip(range(unused, unused - len(lines), -1), lines, strict=True):
-        place = _place(grouped, line)
+        place = _insertion_index(grouped, line)
         neighbour = grouped[max(place - 1, 0)][0]
         grouped.insert(
             place, [replace(w, block=neighbour.block, paragraph=neighbour.paragraph, line=number) for w in line]
@@ -152,17 +152,17 @@ def _bands(on: "NDArray[np.bool_]") -> Iterator[tuple[int, int]]:
     return ((top, bottom) for top, bottom in pairwise(edges) if bottom > top and on[top])
 
 
-def _same_place(one: Word, other: Word) -> bool:
+def _is_same_place(one: Word, other: Word) -> bool:
     level = abs(one.middle - other.middle) < 0.6 * max(one.height, other.height)
     return level and one.left < other.right and other.left < one.right
 
 
-def _is_clear(line: Line) -> bool:
+def _is_confident(line: Line) -> bool:
     letters = sum(len(word.text) for word in line)
-    return letters >= MIN_LETTERS and statistics.fmean(word.confidence for word in line) >= CLEAR_CONFIDENCE
+    return letters >= MIN_LETTERS and statistics.fmean(word.confidence for word in line) >= MIN_LINE_CONFIDENCE
 
 
-def _place(grouped: Sequence[Line], line: Line) -> int:
+def _insertion_index(grouped: Sequence[Line], line: Line) -> int:
     middle = statistics.median(word.middle for word in line)
     left, right = min(word.left for word in line), max(word.right for word in line)
     beside = [

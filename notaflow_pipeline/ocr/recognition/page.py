@@ -26,7 +26,7 @@ from notaflow_pipeline.ocr.recognition.page_plan import Plan, plan
 from notaflow_pipeline.ocr.recognition.pass_runner import PassRunner
 from notaflow_pipeline.ocr.recognition.passes import DEFAULT_POLICY, PassResult, Policy
 from notaflow_pipeline.ocr.recognition.reading_order import ordered_words
-from notaflow_pipeline.ocr.recognition.rotation import read_strip, reads_better_as_it_lay, upright
+from notaflow_pipeline.ocr.recognition.rotation import is_better_unrotated, read_strip, upright
 from notaflow_pipeline.ocr.recognition.tables import read_table, with_finer_figures
 from notaflow_pipeline.ocr.recognition.thousands_separators import with_thousands_separated
 from notaflow_pipeline.ocr.recognition.unsure_words import with_unsure_words_read_again
@@ -36,11 +36,11 @@ from notaflow_pipeline.ocr.recognition.words import MIN_TYPED_INCHES, character_
 MIN_CONFIDENCE = 25.0
 """What is read off a photograph or a texture has less; no text is better than such a text."""
 
-SURE_IN_THE_OTHER_LANGUAGE = 95.0
+MAX_CONFIDENCE_IN_WRONG_LANGUAGE = 95.0
 """A typed English deed was read by our French model with a confidence of 91, and an amount with a letter in it; with English
 beside it 94, and right. Blurred pages gain more: error rates of 0.064 and 0.029 where the confidence was 64."""
 
-MOSTLY_FIGURES = 0.5
+MAX_FIGURES_SHARE = 0.5
 """Of the letters and figures of a page, above which its language matters little."""
 
 
@@ -70,7 +70,7 @@ def read_page(
 
 def _recognised(runner: PassRunner, image: Image.Image, dpi: int | None, planned: Plan) -> Recognition:
     """The best of the passes; where it leaves doubts, one more is made over the page as it came."""
-    found = _best_of_prepared(runner, planned)
+    found = _best_pass(runner, planned)
     coverage = ink_coverage(found.prepared.image, found.words)
     is_low = coverage is not None and coverage < LOW_COVERAGE
     if runner.policy.plain_pass and (runner.is_doubtful(found) or is_low):
@@ -81,14 +81,14 @@ def _recognised(runner: PassRunner, image: Image.Image, dpi: int | None, planned
     return replace(_result(found, runner.passes), coverage=coverage)
 
 
-def _best_of_prepared(runner: PassRunner, planned: Plan) -> PassResult:
-    found = _first(runner, planned)
-    if planned.pictures:
+def _best_pass(runner: PassRunner, planned: Plan) -> PassResult:
+    found = _first_pass(runner, planned)
+    if planned.is_picture:
         return found
     found = upright(runner, found)
-    if planned.fine_figures:
+    if planned.has_fine_figures:
         found = with_finer_figures(runner, found)
-    if _may_be_in_another_language(runner, found):
+    if _can_be_in_another_language(runner, found):
         found = runner.better(found, found.prepared, runner.languages.all)
     if runner.is_doubtful(found):
         found = best_of_alternative_passes(runner, found)
@@ -96,10 +96,10 @@ def _best_of_prepared(runner: PassRunner, planned: Plan) -> PassResult:
     return with_unsure_words_read_again(runner, found)
 
 
-def _first(runner: PassRunner, planned: Plan) -> PassResult:
+def _first_pass(runner: PassRunner, planned: Plan) -> PassResult:
     """The first pass over the whole page, after a strip of it told its language, its print, and which way up it lies."""
     prepared = planned.prepared
-    if prepared.quarter_turns and reads_better_as_it_lay(runner, prepared):
+    if prepared.quarter_turns and is_better_unrotated(runner, prepared):
         prepared = unrotated(prepared)
     if not runner.policy.strip:
         return runner.run_or_as_column(prepared)
@@ -108,18 +108,18 @@ def _first(runner: PassRunner, planned: Plan) -> PassResult:
         runner.languages = runner.languages.with_all()
     inches = character_inches(words, prepared.dpi)
     if is_table(words):
-        return read_table(runner, prepared, inches, fine_figures=planned.fine_figures)
-    if planned.coarsened and inches < MIN_TYPED_INCHES:
+        return read_table(runner, prepared, inches, has_fine_figures=planned.has_fine_figures)
+    if planned.is_reduced and inches < MIN_TYPED_INCHES:
         prepared = at_resolution(prepared, FINE_DPI)
     return runner.run_or_as_column(prepared)
 
 
-def _may_be_in_another_language(runner: PassRunner, found: PassResult) -> bool:
+def _can_be_in_another_language(runner: PassRunner, found: PassResult) -> bool:
     languages = runner.languages
     return (
         languages.first != languages.all
-        and figures_share(found.words) <= MOSTLY_FIGURES
-        and found.confidence < SURE_IN_THE_OTHER_LANGUAGE
+        and figures_share(found.words) <= MAX_FIGURES_SHARE
+        and found.confidence < MAX_CONFIDENCE_IN_WRONG_LANGUAGE
         and is_in_other_language(found.words, languages.plain)
     )
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from notaflow_pipeline.ocr.engines.model_files import for_typescript
+from notaflow_pipeline.ocr.engines.model_files import with_typescript_models
 from notaflow_pipeline.ocr.recognition.language import leading_language
 from notaflow_pipeline.ocr.recognition.passes import Policy
 
@@ -34,7 +34,7 @@ def languages_of_page(engine_languages: str, policy: Policy) -> PageLanguages:
     """The languages as long as nothing of the page was read."""
 
     def typed(languages: str) -> str:
-        return for_typescript(languages) if policy.typescript_model else languages
+        return with_typescript_models(languages) if policy.typescript_model else languages
 
     leading = leading_language(engine_languages) if policy.choose_language else engine_languages
     first, every = typed(leading), typed(engine_languages)

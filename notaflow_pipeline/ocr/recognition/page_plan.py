@@ -21,10 +21,10 @@ from notaflow_pipeline.ocr.preprocessing.preprocess import (
 )
 from notaflow_pipeline.ocr.recognition.page_measures import PageMeasures, is_dithered, is_noisy, measure
 
-TINY_PRINT_PIXELS, TINY_PRINT_DPI = 7, 300
+MAX_TINY_PRINT_PIXELS, TINY_PRINT_DPI = 7, 300
 """At 150 dpi: print of 4.5 points, whose strokes look like specks there."""
 
-VERY_SMALL_PRINT_PIXELS = 9
+MAX_VERY_SMALL_PRINT_PIXELS = 9
 """At 150 dpi: print of six points, and figures of eight."""
 
 
@@ -32,14 +32,14 @@ VERY_SMALL_PRINT_PIXELS = 9
 class Plan:
     """How a page is read first.
 
-    `pictures` says that there is more picture than text, `fine_figures` that the print is so small that a table's numbers
-    could run together, `coarsened` that the page has little more pixels than it is read with, which blurs thin strokes.
+    `pictures` says that there is more picture than text, `has_fine_figures` that the print is so small that a table's numbers
+    could run together, `is_reduced` that the page has little more pixels than it is read with, which blurs thin strokes.
     """
 
     prepared: PreprocessedPage
-    pictures: bool = False
-    fine_figures: bool = False
-    coarsened: bool = False
+    is_picture: bool = False
+    has_fine_figures: bool = False
+    is_reduced: bool = False
 
 
 def plan(image: Image.Image, dpi: int | None, steps: Steps, first_dpi: int | None = None) -> Plan | None:
@@ -52,32 +52,34 @@ def plan(image: Image.Image, dpi: int | None, steps: Steps, first_dpi: int | Non
     else:
         prepared = prepare(image, dpi, steps if is_noisy(noise) else plain_steps, target_dpi)
     # what is left of noise is specks
-    looked_at = median_filtered(prepared) if is_noisy(noise) else prepared
-    if steps.background and has_no_ink(looked_at.image, noise):
+    filtered = median_filtered(prepared) if is_noisy(noise) else prepared
+    if steps.background and has_no_ink(filtered.image, noise):
         return None
     measures = measure(prepared, noise)
     if first_dpi is None and steps.scale and (finer := _finer_dpi(measures)):
         prepared = at_resolution(prepared, finer)
-        measures = replace(measure(prepared, noise), blurred=measures.blurred)
-    if measures.ink.speckled:
+        measures = replace(measure(prepared, noise), has_blurred_print=measures.has_blurred_print)
+    if measures.ink.is_speckled:
         clean = _without_specks(image, dpi, prepared, measures)
         if clean is None:
             return None
         prepared, measures = clean, measure(clean, measures.noise)
-    fine_figures = measures.blurred or measures.is_small_print
-    coarsened = steps.scale and first_dpi is None and is_blurred(prepared)
-    return Plan(prepared, measures.ink.solid, fine_figures, coarsened)
+    has_fine_figures = measures.has_blurred_print or measures.is_small_print
+    is_reduced = steps.scale and first_dpi is None and is_blurred(prepared)
+    return Plan(prepared, measures.ink.is_solid, has_fine_figures, is_reduced)
 
 
 def _finer_dpi(measures: PageMeasures) -> int | None:
     """A higher resolution than that of the first pass, where the print needs one."""
     if is_dithered(measures.noise):
         return None
-    if measures.ink.print_height_pixels <= TINY_PRINT_PIXELS and measures.ink.speckled:
+    if measures.ink.print_height_pixels <= MAX_TINY_PRINT_PIXELS and measures.ink.is_speckled:
         return TINY_PRINT_DPI
-    if measures.ink.print_height_pixels <= VERY_SMALL_PRINT_PIXELS or (measures.ink.small and measures.blurred):
+    if measures.ink.print_height_pixels <= MAX_VERY_SMALL_PRINT_PIXELS or (
+        measures.ink.is_small_print and measures.has_blurred_print
+    ):
         return SMALL_PRINT_DPI
-    return FINE_DPI if measures.ink.small or measures.blurred else None
+    return FINE_DPI if measures.ink.is_small_print or measures.has_blurred_print else None
 
 
 def _without_specks(
@@ -89,7 +91,7 @@ def _without_specks(
     """
     clean = median_filtered(prepared)
     after = measure(clean, measures.noise).ink
-    if not (after.speckled or after.solid or has_no_ink(clean.image)):
+    if not (after.is_speckled or after.is_solid or has_no_ink(clean.image)):
         return clean
     soft = with_halftones_merged(image, dpi, prepared.steps, prepared.dpi or TARGET_DPI)
     if has_no_ink(soft.image, measures.noise):

@@ -59,7 +59,7 @@ class PassRunner:
         if self._seconds_a_pixel * prepared.image.width * prepared.image.height > self._deadline - cpu_seconds():
             return best
         with suppress(DocumentFailure):
-            return max(best, self.run(prepared, languages, segmentation), key=lambda one: one.worth)
+            return max(best, self.run(prepared, languages, segmentation), key=lambda one: one.score)
         return best
 
     def run_or_as_column(self, prepared: PreprocessedPage) -> PassResult:

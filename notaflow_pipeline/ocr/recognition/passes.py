@@ -27,8 +27,8 @@ class Policy:
     good_confidence: float = GOOD_CONFIDENCE
     choose_language: bool = True
     typescript_model: bool = True
-    overlooked_lines: bool = True
-    torn_lines: bool = True
+    missed_lines: bool = True
+    cut_lines: bool = True
     unsure_words: bool = True
     ruling: bool = True
     without_specks: bool = True
@@ -54,7 +54,7 @@ class PassResult:
         return sum(word.confidence for word in self.words) / len(self.words) if self.words else 0.0
 
     @property
-    def worth(self) -> float:
+    def score(self) -> float:
         """How much was read, and how surely: letters count by how far their word is above a guess.
 
         It chooses between tries: mean confidence alone would prefer the one that read least.

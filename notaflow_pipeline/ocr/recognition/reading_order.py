@@ -7,10 +7,10 @@ from itertools import groupby, pairwise
 
 from notaflow_pipeline.ocr.engines.words import Line, Word, word_height
 
-GUTTER_BAND = (0.42, 0.58)
+FOLD_BAND = (0.42, 0.58)
 """Where across a landscape page the fold between two pages of an open book lies."""
 
-CLEARLY_NARROWER = 0.6
+MAX_NARROWER_RATIO = 0.6
 """Of another gap that runs down the whole page, and a gap in the middle of the page is not the fold."""
 
 MIN_TABLE_ROWS = 3
@@ -26,19 +26,19 @@ def ordered_words(words: Sequence[Word], page_width: int, page_height: int) -> l
     """
     fold = fold_of_double_page(words, page_width, page_height)
     if fold is None:
-        return _of_one_page(words)
+        return _ordered_page(words)
     left = [word for word in words if word.left + word.width / 2 < fold]
     right = [word for word in words if word.left + word.width / 2 >= fold]
     last = max((word.block for word in left), default=0)
     right = [replace(word, block=word.block + last) for word in right]
-    return _of_one_page(left) + _of_one_page(right)
+    return _ordered_page(left) + _ordered_page(right)
 
 
 def fold_of_double_page(words: Sequence[Word], page_width: int, page_height: int) -> float | None:
     """Where two facing pages meet (pixels from the left): a strip in the middle of a landscape page without a word."""
     if page_width < 1.15 * page_height or len(words) < 2 * MIN_TABLE_ROWS:
         return None
-    low, high = (share * page_width for share in GUTTER_BAND)
+    low, high = (share * page_width for share in FOLD_BAND)
     letter = word_height(words)
     gaps = [gap for gap in _empty_strips(words) if gap[1] - gap[0] >= 1.5 * letter]
     centre = page_width / 2
@@ -46,7 +46,7 @@ def fold_of_double_page(words: Sequence[Word], page_width: int, page_height: int
     if not folds:
         return None
     start, end = max(folds, key=lambda gap: gap[1] - gap[0])
-    if any(CLEARLY_NARROWER * (other[1] - other[0]) > end - start for other in gaps):
+    if any(MAX_NARROWER_RATIO * (other[1] - other[0]) > end - start for other in gaps):
         return None  # a gap between two columns of a table that has wider ones
     fold = (start + end) / 2
     sides = [sum(word.right <= fold for word in words), sum(word.left >= fold for word in words)]
@@ -62,14 +62,14 @@ def _empty_strips(words: Sequence[Word]) -> Iterator[tuple[int, int]]:
         reach = right if reach is None else max(reach, right)
 
 
-def _of_one_page(words: Sequence[Word]) -> list[Word]:
-    return _from_the_top(_columns_joined(_tables_joined(words)))
+def _ordered_page(words: Sequence[Word]) -> list[Word]:
+    return _sorted_downwards(_columns_joined(_tables_joined(words)))
 
 
 def _columns_joined(words: Sequence[Word]) -> list[Word]:
     """The words with blocks that are one column of text made one block, row by row."""
     blocks = _blocks(words)
-    return _regrouped(blocks, _groups(blocks, _same_column))
+    return _regrouped(blocks, _groups(blocks, _is_same_column))
 
 
 def _tables_joined(words: Sequence[Word]) -> list[Word]:
@@ -79,17 +79,17 @@ def _tables_joined(words: Sequence[Word]) -> list[Word]:
     and was left over belongs to it.
     """
     blocks = _blocks(words)
-    stacks = _stacks(blocks)
-    columns = [[word for number in stack for word in blocks[number]] for stack in stacks]
+    cell_columns = _cell_columns(blocks)
+    columns = [[word for number in cell_column for word in blocks[number]] for cell_column in cell_columns]
     tables = [
-        [number for column in group for number in stacks[column]]
-        for group in _groups(columns, _same_table)
+        [number for column in group for number in cell_columns[column]]
+        for group in _groups(columns, _is_same_table)
         if len(group) > 1
     ]
-    return _regrouped(blocks, list(_with_what_belongs_to_them(tables, blocks)))
+    return _regrouped(blocks, list(_completed_tables(tables, blocks)))
 
 
-def _with_what_belongs_to_them(tables: Sequence[list[int]], blocks: Sequence[Line]) -> Iterator[list[int]]:
+def _completed_tables(tables: Sequence[list[int]], blocks: Sequence[Line]) -> Iterator[list[int]]:
     """The numbers of the blocks of each table, the largest first, with the blocks that lie within it or in its rows.
 
     These may have been taken for a table of their own: figures of a column whose first row is one block.
@@ -98,7 +98,7 @@ def _with_what_belongs_to_them(tables: Sequence[list[int]], blocks: Sequence[Lin
     for table in sorted(tables, key=lambda table: -sum(len(blocks[number]) for number in table)):
         left = [number for number in table if number not in taken]
         if left:
-            whole = left + _belonging(left, blocks, taken | set(left))
+            whole = left + _blocks_of_table(left, blocks, taken | set(left))
             taken.update(whole)
             yield whole
 
@@ -135,37 +135,37 @@ def _regrouped(blocks: Sequence[Line], groups: Sequence[Sequence[int]]) -> list[
     return ordered
 
 
-def _stacks(blocks: Sequence[Line]) -> list[list[int]]:
+def _cell_columns(blocks: Sequence[Line]) -> list[list[int]]:
     """The numbers of blocks that are cells of one column; a block goes to the column that ends nearest above it."""
-    stacks: list[list[int]] = []
+    cell_columns: list[list[int]] = []
     for number, block in enumerate(blocks):
-        above = [one for one in stacks if _is_below([w for n in one for w in blocks[n]], block)]
+        above = [one for one in cell_columns if _is_below([w for n in one for w in blocks[n]], block)]
         if above:
             max(above, key=lambda one: max(w.bottom for n in one for w in blocks[n])).append(number)
         else:
-            stacks.append([number])
-    return stacks
+            cell_columns.append([number])
+    return cell_columns
 
 
 def _is_below(column: Line, block: Line) -> bool:
     """Whether a block stands below a column of cells and is about as wide."""
     narrower, wider = sorted(max(w.right for w in side) - min(w.left for w in side) for side in (column, block))
-    if _overlap(column, block) < MIN_STACK_OVERLAP * narrower or wider > MAX_STACK_WIDENING * narrower:
+    if _overlap(column, block) < MIN_COLUMN_OVERLAP * narrower or wider > MAX_COLUMN_WIDTH_RATIO * narrower:
         return False
     letter = word_height([*column, *block])
     if min(word.top for word in block) < max(word.bottom for word in column) - 0.5 * letter:
         return False
-    return all(_words_a_cell(_rows(side), letter) <= WORDS_IN_A_LONG_CELL for side in (column, block))
+    return all(_words_per_cell(_rows(side), letter) <= MAX_LONG_CELL_WORDS for side in (column, block))
 
 
-MIN_STACK_OVERLAP = 0.7
+MIN_COLUMN_OVERLAP = 0.7
 """Of the narrower block's width."""
 
-MAX_STACK_WIDENING = 3.0
+MAX_COLUMN_WIDTH_RATIO = 3.0
 """A cell is at most so many times as wide as another of its column; what is wider is a line of text above or below."""
 
 
-def _belonging(table: Sequence[int], blocks: Sequence[Line], taken: set[int]) -> list[int]:
+def _blocks_of_table(table: Sequence[int], blocks: Sequence[Line], taken: set[int]) -> list[int]:
     """The numbers of the other blocks of short cells that lie within a table, or beside it in its rows."""
     words = [word for number in table for word in blocks[number]]
     left, right = min(word.left for word in words), max(word.right for word in words)
@@ -175,7 +175,7 @@ def _belonging(table: Sequence[int], blocks: Sequence[Line], taken: set[int]) ->
 
     def belongs(block: Line) -> bool:
         rows = _rows(block)
-        if any(not top < word.middle < bottom for word in block) or _words_a_cell(rows, letter) > WORDS_IN_A_LONG_CELL:
+        if any(not top < word.middle < bottom for word in block) or _words_per_cell(rows, letter) > MAX_LONG_CELL_WORDS:
             return False
         within = all(left <= word.left and word.right <= right for word in block)
         return within or all(any(abs(_height(row) - one) < 0.5 * letter for one in heights) for row in rows)
@@ -183,7 +183,7 @@ def _belonging(table: Sequence[int], blocks: Sequence[Line], taken: set[int]) ->
     return [number for number, block in enumerate(blocks) if number not in taken and belongs(block)]
 
 
-def _from_the_top(words: Sequence[Word]) -> list[Word]:
+def _sorted_downwards(words: Sequence[Word]) -> list[Word]:
     """The words with each block moved up between those that lie wholly above it and those wholly below.
 
     Tesseract takes a narrow block at the left, such as the lot above its index, for a column of its own and reads it
@@ -200,22 +200,22 @@ def _from_the_top(words: Sequence[Word]) -> list[Word]:
     return [word for block in ordered for word in block]
 
 
-def _same_column(one: Line, other: Line) -> bool:
+def _is_same_column(one: Line, other: Line) -> bool:
     """Whether a layout that Tesseract did not understand has parted a column of text, or a line, into these blocks."""
     rows, others = _rows(one), _rows(other)
     letter = word_height([*one, *other])
     level = [(row, beside) for row in rows for beside in others if abs(_height(row) - _height(beside)) < 0.5 * letter]
     if level:
-        return min(len(rows), len(others)) == 1 and any(abs(_overlap(*pair)) < WORD_GAP * letter for pair in level)
+        return min(len(rows), len(others)) == 1 and any(abs(_overlap(*pair)) < MAX_WORD_GAP * letter for pair in level)
     alternate = _height(rows[0]) < _height(others[-1]) and _height(others[0]) < _height(rows[-1])
     return alternate and _overlap(one, other) > 0
 
 
-WORD_GAP = 1.5
+MAX_WORD_GAP = 1.5
 """Heights of a letter: what stands nearer to the end of a line, and level with it, is its continuation."""
 
 
-def _same_table(one: Line, other: Line) -> bool:
+def _is_same_table(one: Line, other: Line) -> bool:
     """Whether two blocks lie side by side and are the columns of one table.
 
     At least `MIN_TABLE_ROWS` rows must have words in both at the same height, and one must hold short cells: columns of
@@ -229,16 +229,16 @@ def _same_table(one: Line, other: Line) -> bool:
     fewer = min(len(rows), len(others))
     if level < MIN_TABLE_ROWS or level < 0.6 * fewer:
         return False
-    return min(_words_a_cell(rows, letter), _words_a_cell(others, letter)) <= WORDS_IN_A_CELL
+    return min(_words_per_cell(rows, letter), _words_per_cell(others, letter)) <= MAX_CELL_WORDS
 
 
-WORDS_IN_A_CELL = 3.5
+MAX_CELL_WORDS = 3.5
 """More words than this in a block's average cell are running text, not the cells of a table."""
 
-WORDS_IN_A_LONG_CELL = 5.0
+MAX_LONG_CELL_WORDS = 5.0
 """Such as the name of a company; a column of newspaper has more in a line."""
 
-CELL_GAP = 1.5
+MIN_CELL_GAP = 1.5
 """Heights of a letter: what is further apart in a row is in two cells."""
 
 
@@ -249,8 +249,8 @@ def _overlap(one: Line, other: Line) -> int:
     )
 
 
-def _words_a_cell(rows: list[Line], letter: float) -> float:
-    gaps = sum(other.left - one.right > CELL_GAP * letter for row in rows for one, other in pairwise(row))
+def _words_per_cell(rows: list[Line], letter: float) -> float:
+    gaps = sum(other.left - one.right > MIN_CELL_GAP * letter for row in rows for one, other in pairwise(row))
     return sum(map(len, rows)) / (len(rows) + gaps)
 
 

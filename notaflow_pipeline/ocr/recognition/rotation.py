@@ -5,11 +5,11 @@ from dataclasses import replace
 
 from notaflow_pipeline.ocr.engines.words import Word
 from notaflow_pipeline.ocr.failures import DocumentFailure
-from notaflow_pipeline.ocr.preprocessing.ink_measures import fullest_rows
+from notaflow_pipeline.ocr.preprocessing.ink_measures import densest_rows_top
 from notaflow_pipeline.ocr.preprocessing.preprocess import PreprocessedPage, rotated_by_quarter, unrotated, upside_down
 from notaflow_pipeline.ocr.recognition.pass_runner import PassRunner
 from notaflow_pipeline.ocr.recognition.passes import PassResult
-from notaflow_pipeline.ocr.recognition.words import run_upwards
+from notaflow_pipeline.ocr.recognition.words import has_vertical_lines
 
 MAX_UPSIDE_DOWN_CONFIDENCE = 55.0
 """Text that stands on its head is read with a mean confidence of 31 to 40, upright text with 85 to 95."""
@@ -31,53 +31,53 @@ STRIP_SHARE = 0.08
 
 def read_strip(runner: PassRunner, prepared: PreprocessedPage) -> tuple[PreprocessedPage, list[Word]]:
     """The page the right way round, as far as its fullest strip shows that, and the words of the strip."""
-    strip = _fullest_strip(runner, prepared)
+    strip = _densest_strip(runner, prepared)
     if _is_surely_sideways(strip):
-        prepared = _on_its_other_side(prepared)
-        strip = _fullest_strip(runner, prepared)
+        prepared = _with_other_rotation(prepared)
+        strip = _densest_strip(runner, prepared)
     if strip.prepared.quarter_turns != prepared.quarter_turns:
         prepared = upside_down(prepared)
     return prepared, strip.words
 
 
-def reads_better_as_it_lay(runner: PassRunner, prepared: PreprocessedPage) -> bool:
+def is_better_unrotated(runner: PassRunner, prepared: PreprocessedPage) -> bool:
     """Whether the middle of a page that was turned by its look is not understood, but is as it lay.
 
     The columns of a table look like lines that run up and down; reading all of such a page takes twice as long as
     reading it the right way round.
     """
-    turned_strip, strip = (_middle(one) for one in (prepared, unrotated(prepared)))
+    turned_strip, strip = (_middle_strip(one) for one in (prepared, unrotated(prepared)))
     with suppress(DocumentFailure):
         turned = runner.run(turned_strip)
-        if run_upwards(turned.words):
+        if has_vertical_lines(turned.words):
             return True
         if runner.is_doubtful(turned):
-            lying = runner.run(strip)
-            clearly = lying.confidence > turned.confidence + MIN_GAIN
-            more = lying.confidence > turned.confidence and lying.worth > 2 * max(turned.worth, 0)
-            return (clearly or more) and not run_upwards(lying.words)
+            unturned = runner.run(strip)
+            clearly = unturned.confidence > turned.confidence + MIN_GAIN
+            more = unturned.confidence > turned.confidence and unturned.score > 2 * max(turned.score, 0)
+            return (clearly or more) and not has_vertical_lines(unturned.words)
     return False
 
 
 def upright(runner: PassRunner, found: PassResult) -> PassResult:
     """What was found, or what is found once the words say that the page was turned wrongly, or stands on its head."""
-    if _is_surely_sideways(found) or (found.prepared.quarter_turns and run_upwards(found.words)):
-        return _right_way_up(runner, runner.run(_on_its_other_side(found.prepared)))
-    found = _right_way_up(runner, found)
+    if _is_surely_sideways(found) or (found.prepared.quarter_turns and has_vertical_lines(found.words)):
+        return _not_upside_down(runner, runner.run(_with_other_rotation(found.prepared)))
+    found = _not_upside_down(runner, found)
     if found.prepared.quarter_turns % 2 and (runner.is_doubtful(found) or len(found.words) < MIN_WORDS):
-        lying = runner.better(found, unrotated(found.prepared))
-        if lying is not found and not run_upwards(lying.words):
-            return _right_way_up(runner, lying)
+        unturned = runner.better(found, unrotated(found.prepared))
+        if unturned is not found and not has_vertical_lines(unturned.words):
+            return _not_upside_down(runner, unturned)
     return found
 
 
-def _fullest_strip(runner: PassRunner, prepared: PreprocessedPage) -> PassResult:
+def _densest_strip(runner: PassRunner, prepared: PreprocessedPage) -> PassResult:
     """What stands in the fullest strip, which tells language and kind of the page, and whether it stands on its head.
 
     It costs a tenth of a whole pass at most.
     """
     height = round(STRIP_SHARE * prepared.image.height)
-    top = fullest_rows(prepared.image, height)
+    top = densest_rows_top(prepared.image, height)
     strip = replace(prepared, image=prepared.image.crop((0, top, prepared.image.width, top + height)))
     found = PassResult([], strip)
     with suppress(DocumentFailure):
@@ -91,32 +91,36 @@ def _fullest_strip(runner: PassRunner, prepared: PreprocessedPage) -> PassResult
 
 def _is_surely_sideways(found: PassResult) -> bool:
     """Whether lines were read that run up the page; a few words read off a frame or off noise say nothing."""
-    return len(found.words) >= MIN_WORDS and found.confidence >= MAX_UPSIDE_DOWN_CONFIDENCE and run_upwards(found.words)
+    return (
+        len(found.words) >= MIN_WORDS
+        and found.confidence >= MAX_UPSIDE_DOWN_CONFIDENCE
+        and has_vertical_lines(found.words)
+    )
 
 
-def _on_its_other_side(prepared: PreprocessedPage) -> PreprocessedPage:
+def _with_other_rotation(prepared: PreprocessedPage) -> PreprocessedPage:
     return unrotated(prepared) if prepared.quarter_turns % 2 else rotated_by_quarter(prepared)
 
 
-def _middle(prepared: PreprocessedPage) -> PreprocessedPage:
+def _middle_strip(prepared: PreprocessedPage) -> PreprocessedPage:
     image = prepared.image
     box = (0, round(0.4 * image.height), image.width, round(0.6 * image.height))
     return replace(prepared, image=image.crop(box))
 
 
-def _right_way_up(runner: PassRunner, found: PassResult) -> PassResult:
-    if _may_be_upside_down(found) and _reads_better_turned(runner, found):
+def _not_upside_down(runner: PassRunner, found: PassResult) -> PassResult:
+    if _can_be_upside_down(found) and _is_better_upside_down(runner, found):
         return runner.run(upside_down(found.prepared))
     return found
 
 
-def _may_be_upside_down(one: PassResult) -> bool:
+def _can_be_upside_down(one: PassResult) -> bool:
     few = len(one.words) < MIN_WORDS
     sure = MIN_CONFIDENCE_OF_FEW_WORDS if few else MAX_UPSIDE_DOWN_CONFIDENCE
     return bool(one.words) and one.confidence < sure
 
 
-def _reads_better_turned(runner: PassRunner, best: PassResult) -> bool:
+def _is_better_upside_down(runner: PassRunner, best: PassResult) -> bool:
     """Whether a strip in the middle of the words is understood when it stands on its head, and not as it is.
 
     Each is a fifth of a whole pass. The page's own confidence says nothing where its layout was not understood.

@@ -20,18 +20,18 @@ MIN_TABLE_COVERAGE = 0.9
 MIN_PRINT_CONFIDENCE = 90.0
 """Of a table in small print that was read as print: below it, it may be typed all the same, or its grain be in the way."""
 
-MIN_FINER_WORTH = 0.9
+MIN_FINER_SCORE = 0.9
 """Of what a table's first pass is worth; below it, the finer one lost some of the table."""
 
 
-def read_table(runner: PassRunner, prepared: PreprocessedPage, inches: float, *, fine_figures: bool) -> PassResult:
+def read_table(runner: PassRunner, prepared: PreprocessedPage, inches: float, *, has_fine_figures: bool) -> PassResult:
     """A page of rows of cells, at the resolution and with the model that suit its print.
 
     `inches` is how wide a character is.
     """
     if inches >= MIN_TYPED_INCHES:
         return _typed_table(runner, at_resolution(prepared, TARGET_DPI))
-    if not fine_figures:
+    if not has_fine_figures:
         return runner.run_or_as_column(prepared)
     prepared = upscaled(prepared, SMALL_PRINT_DPI) if (prepared.dpi or 0) < SMALL_PRINT_DPI else prepared
     typed = runner.languages.first
@@ -57,7 +57,7 @@ def with_finer_figures(runner: PassRunner, best: PassResult) -> PassResult:
     if found.confidence < MIN_PRINT_CONFIDENCE and not runner.is_short_of_time:
         # what is finer has more grain, too
         found = runner.better(found, median_filtered(fine), runner.languages.print)
-    if found.worth <= MIN_FINER_WORTH * best.worth:
+    if found.score <= MIN_FINER_SCORE * best.score:
         return best
     runner.languages = runner.languages.as_print()
     return found

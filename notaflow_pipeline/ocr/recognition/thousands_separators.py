@@ -26,14 +26,14 @@ MIN_GAP = 0.36
 """Of a figure's height: a space leaves some half of it, what lies between two figures an eighth. Two narrow 1 can leave as
 much as a space: `31131` becomes `31 131` in typefaces that have them."""
 
-CLEARLY_WIDER = 1.25
+MIN_GAP_RATIO = 1.25
 """So many times as wide as the widest other gap the narrowest of the spaces must be."""
 
-UNEVEN = 0.6
+MAX_WIDTH_DEVIATION = 0.6
 """Of a figure's width: how far a group may be wider or narrower than so many figures are. A 1 has half of one in ink."""
 
 
-Part = tuple[int, int]
+InkColumns = tuple[int, int]
 """The first and the last column of a group's ink, in pixels from the left edge of its word."""
 
 
@@ -45,37 +45,39 @@ def with_thousands_separated(image: Image.Image, words: Sequence[Word]) -> list[
     if not any(numbers):
         return list(words)
     ink = np.asarray(image) <= otsu_threshold(image.histogram())
-    return [_apart(ink, word, found["whole"]) if found else word for word, found in zip(words, numbers, strict=True)]
+    return [
+        _with_spaces(ink, word, found["whole"]) if found else word for word, found in zip(words, numbers, strict=True)
+    ]
 
 
-def _apart(ink: "NDArray[np.bool_]", word: Word, whole: str) -> Word:
+def _with_spaces(ink: "NDArray[np.bool_]", word: Word, whole: str) -> Word:
     """The word with the spaces that its ink has; `whole` are the figures before the comma."""
     import numpy as np
 
     tail = word.text[len(whole) :]
     groups = [whole[max(0, end - 3) : end] for end in range(len(whole), 0, -3)][::-1]
     columns = np.flatnonzero(ink[word.top : word.bottom, word.left : word.right].any(axis=0)).tolist()
-    parts = _parts(columns, len(groups), MIN_GAP * word.height)
+    parts = _ink_groups(columns, len(groups), MIN_GAP * word.height)
     # what follows the last group is in its ink
     known = list(zip(parts, groups, strict=False))[: -1 if tail else None]
-    return replace(word, text=" ".join(groups) + tail) if parts and _hold(known) else word
+    return replace(word, text=" ".join(groups) + tail) if parts and _has_even_widths(known) else word
 
 
-def _parts(columns: Sequence[int], count: int, least_gap: float) -> list[Part]:
+def _ink_groups(columns: Sequence[int], count: int, min_gap: float) -> list[InkColumns]:
     """The inked columns in so many parts, if the gaps between them are clearly wider than all others; or nothing."""
     gaps = sorted(((right - left - 1, left, right) for left, right in pairwise(columns)), reverse=True)
     spaces, others = gaps[: count - 1], gaps[count - 1 :]
     if len(spaces) < count - 1:
         return []
     narrowest, widest_other = spaces[-1][0], others[0][0] if others else 0
-    if narrowest < max(least_gap, CLEARLY_WIDER * widest_other):
+    if narrowest < max(min_gap, MIN_GAP_RATIO * widest_other):
         return []
     edges = [columns[0], *sorted(edge for _, left, right in spaces for edge in (left, right)), columns[-1]]
     return list(zip(edges[::2], edges[1::2], strict=True))
 
 
-def _hold(parts: Sequence[tuple[Part, str]]) -> bool:
+def _has_even_widths(parts: Sequence[tuple[InkColumns, str]]) -> bool:
     """Whether each part is as wide as its figures would be at the average width of all."""
     widths = [(right - left + 1, len(group)) for (left, right), group in parts]
     figure = sum(width for width, _ in widths) / sum(count for _, count in widths)
-    return all(abs(width - count * figure) <= UNEVEN * figure for width, count in widths)
+    return all(abs(width - count * figure) <= MAX_WIDTH_DEVIATION * figure for width, count in widths)

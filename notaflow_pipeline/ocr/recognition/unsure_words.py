@@ -49,7 +49,9 @@ def with_unsure_words_read_again(runner: PassRunner, found: PassResult) -> PassR
         if runner.is_short_of_time:
             break
         again = _read_again(runner, found, line)
-        better |= {id(word): other for word in line if _is_unsure(word) and (other := _surer(word, again))}
+        better |= {
+            id(word): other for word in line if _is_unsure(word) and (other := _more_confident_word(word, again))
+        }
     return replace(found, words=[better.get(id(word), word) for word in found.words])
 
 
@@ -73,7 +75,7 @@ def _read_again(runner: PassRunner, found: PassResult, line: Line) -> list[Word]
     return []
 
 
-def _surer(word: Word, again: Sequence[Word]) -> Word | None:
+def _more_confident_word(word: Word, again: Sequence[Word]) -> Word | None:
     """The word as it was read the second time, if that is one word in the same place, and surer."""
     same = [other for other in again if _is_same_place(word, other)]
     if len(same) != 1 or same[0].confidence < word.confidence + MIN_GAIN:

@@ -8,7 +8,7 @@ from notaflow_pipeline.ocr.engines.words import Line, Word, paragraphs, text_of_
 from notaflow_pipeline.ocr.input.text_layer.layer_order import LayerLine, LayerWord
 from notaflow_pipeline.ocr.preprocessing.preprocess import PreprocessedPage
 
-MAX_UNEVEN = 1.03
+MAX_SCALE_RATIO = 1.03
 """How much more a page may have been scaled one way than the other; more, and it was cropped after it was laid straight."""
 
 
@@ -22,7 +22,7 @@ def words_on_page(words: Sequence[Word], prepared: PreprocessedPage) -> tuple[Wo
     width, height = prepared.source.size
     across = prepared.image.width / (width * cos + height * abs(sin))
     down = prepared.image.height / (height * cos + width * abs(sin))
-    if prepared.quarter_turns or not 1 / MAX_UNEVEN < across / down < MAX_UNEVEN:
+    if prepared.quarter_turns or not 1 / MAX_SCALE_RATIO < across / down < MAX_SCALE_RATIO:
         return ()
     factor = (across + down) / 2
     left, top = prepared.origin[0] + width / 2, prepared.origin[1] + height / 2

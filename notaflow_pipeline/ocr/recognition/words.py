@@ -6,11 +6,11 @@ import statistics
 from notaflow_pipeline.ocr.engines.words import Word
 from notaflow_pipeline.ocr.preprocessing.preprocess import TARGET_DPI
 
-SPECK_CONFIDENCE = 20.0
+MAX_SPECK_CONFIDENCE = 20.0
 """A sign or single letter with less is dirt; without it the corpus has a mean error rate of 0.0521 instead of 0.0528."""
-MIN_WORD = 2
+MIN_WORD_CHARACTERS = 2
 """Letters and figures; what has fewer can be dirt."""
-LONG_WORD = 4
+MIN_LONG_WORD_LETTERS = 4
 """Letters that make a word clearly wider than high."""
 
 MIN_TYPED_INCHES = 0.073
@@ -34,7 +34,7 @@ def figures_share(words: list[Word]) -> float:
 
 def character_inches(words: list[Word], dpi: int | None) -> float:
     """How wide a character is: the median over the longer words; infinite without any."""
-    widths = [word.width / len(word.text) for word in words if len(word.text) >= LONG_WORD]
+    widths = [word.width / len(word.text) for word in words if len(word.text) >= MIN_LONG_WORD_LETTERS]
     return statistics.median(widths) / (dpi or TARGET_DPI) if widths else math.inf
 
 
@@ -44,11 +44,11 @@ def without_specks(words: list[Word]) -> list[Word]:
     return [
         word
         for one, word in zip(before, words, strict=False)
-        if not is_speck(word) or (one and _ends_amount(one, word))
+        if not is_speck(word) or (one and _is_currency_sign(one, word))
     ]
 
 
-def _ends_amount(one: Word, word: Word) -> bool:
+def _is_currency_sign(one: Word, word: Word) -> bool:
     same_line = (one.block, one.paragraph, one.line) == (word.block, word.paragraph, word.line)
     return same_line and word.text == "$" and one.text[-1].isdigit() and word.left - one.right < 2 * one.height
 
@@ -56,10 +56,14 @@ def _ends_amount(one: Word, word: Word) -> bool:
 def is_speck(word: Word) -> bool:
     """Whether this is dirt that the engine took for a sign: less than a guess, and neither a word nor a figure."""
     written = sum(map(str.isalnum, word.text))
-    return word.confidence < SPECK_CONFIDENCE and written < MIN_WORD and not any(map(str.isdigit, word.text))
+    return (
+        word.confidence < MAX_SPECK_CONFIDENCE
+        and written < MIN_WORD_CHARACTERS
+        and not any(map(str.isdigit, word.text))
+    )
 
 
-def run_upwards(words: list[Word]) -> bool:
+def has_vertical_lines(words: list[Word]) -> bool:
     """Whether most words are higher than wide: Tesseract reads lines that run up the page too, but mixes them up."""
-    long = [word for word in words if len(word.text) >= LONG_WORD]
+    long = [word for word in words if len(word.text) >= MIN_LONG_WORD_LETTERS]
     return sum(word.height > word.width for word in long) > len(long) / 2

@@ -23,10 +23,10 @@ OURS = "fra-typescript-1"
 def forget_what_was_found(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("TESSDATA_PREFIX", raising=False)
     model_files.model_folder.cache_clear()
-    tesseract_library._loaded.cache_clear()
+    tesseract_library._loaded_api.cache_clear()
     yield
     model_files.model_folder.cache_clear()
-    tesseract_library._loaded.cache_clear()
+    tesseract_library._loaded_api.cache_clear()
 
 
 class NotingEngine(TesserocrEngine):
@@ -57,7 +57,7 @@ def noting() -> NotingEngine:
 @pytest.mark.parametrize("languages", ["fra", "fra+eng", "eng+fra"])
 def test_our_model_reads_also_beside_one_of_the_system(engine: Callable[[str], WordEngine], languages: str) -> None:
     ours = languages.replace("fra", OURS)
-    assert model_files.for_typescript(languages) == ours
+    assert model_files.with_typescript_models(languages) == ours
     assert engine(languages).name.endswith(f"({ours})")
     found = engine(languages).find_words(page_image(), None, 30, ours)
     assert " ".join(word.text for word in found) == SENTENCE
@@ -76,7 +76,7 @@ def test_table_in_small_print_is_read_again_with_the_system_s_model(noting: Noti
 
 @BOTH
 def test_other_languages_have_no_model_of_ours(engine: Callable[[str], WordEngine]) -> None:
-    assert model_files.for_typescript("eng") == "eng"
+    assert model_files.with_typescript_models("eng") == "eng"
     assert engine("eng").name.endswith("(eng)")
     folder = model_files.model_folder(("eng",))
     assert model_files.models_of("eng") == model_files.Models(folder, "eng")
@@ -87,7 +87,7 @@ def test_where_the_environment_says_which_models_no_others_are_used(
 ) -> None:
     (tmp_path / "fra.traineddata").touch()
     monkeypatch.setenv("TESSDATA_PREFIX", str(tmp_path))
-    assert model_files.for_typescript("fra") == "fra"
+    assert model_files.with_typescript_models("fra") == "fra"
     assert model_files.models_of("fra") == model_files.Models(tmp_path, "fra")
     with pytest.raises(EngineUnavailable, match="'eng'"):
         TesserocrEngine("fra+eng").check()
@@ -99,15 +99,15 @@ def test_system_s_french_is_used_where_our_path_would_be_taken_apart(
     folder = tmp_path / "c++"
     folder.mkdir()
     (folder / f"{OURS}{model_files.SUFFIX}").touch()
-    monkeypatch.setattr(model_files, "OWN_FOLDER", folder)
-    assert model_files.for_typescript("fra+eng") == "fra+eng"
+    monkeypatch.setattr(model_files, "PACKAGE_FOLDER", folder)
+    assert model_files.with_typescript_models("fra+eng") == "fra+eng"
 
 
 def test_system_s_french_is_used_where_our_model_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_files, "OWN_FOLDER", tmp_path)
-    assert model_files.for_typescript("fra+eng") == "fra+eng"
+    monkeypatch.setattr(model_files, "PACKAGE_FOLDER", tmp_path)
+    assert model_files.with_typescript_models("fra+eng") == "fra+eng"
 
 
 def test_our_models_are_where_they_are_said_to_be() -> None:
-    for name in model_files.TYPESCRIPT.values():
-        assert (model_files.OWN_FOLDER / f"{name}{model_files.SUFFIX}").is_file()
+    for name in model_files.TYPESCRIPT_MODELS.values():
+        assert (model_files.PACKAGE_FOLDER / f"{name}{model_files.SUFFIX}").is_file()

@@ -16,14 +16,14 @@ from notaflow_pipeline.ocr.input.probe import DocumentFormat
 from notaflow_pipeline_tests.ocr import drawn_pages
 from notaflow_pipeline_tests.ocr.samples import act_page, typed_pdf
 
-TYPESCRIPT = "fra-typescript-1"
+TYPESCRIPT_MODELS = "fra-typescript-1"
 SAMPLES = Path(__file__).parents[3] / "notaflow_pipeline" / "samples"
 
 
 def both(
     image: Image.Image,
     dpi: int | None,
-    languages: str = TYPESCRIPT,
+    languages: str = TYPESCRIPT_MODELS,
     segmentation: Segmentation = Segmentation.AUTOMATIC,
 ) -> tuple[list[Word], list[Word]]:
     engines = TesserocrEngine(), OnnxEngine()
@@ -119,7 +119,7 @@ def test_accents_and_figures_are_read_alike(tmp_path: Path) -> None:
     assert {"Québec,", "75", "000,00", "$", "l'acquéreur", "août", "1948"} <= set(texts(onnx))
 
 
-@pytest.mark.parametrize("languages", ["fra", "eng", "fra+eng", "eng+fra", f"{TYPESCRIPT}+eng"])
+@pytest.mark.parametrize("languages", ["fra", "eng", "fra+eng", "eng+fra", f"{TYPESCRIPT_MODELS}+eng"])
 def test_languages_are_chosen_alike(languages: str) -> None:
     page = act_page(200)
     page.paste(english_line(), (200, 1200))

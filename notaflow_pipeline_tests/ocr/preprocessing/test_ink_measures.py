@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image, ImageChops, ImageDraw
 
-from notaflow_pipeline.ocr.preprocessing.ink_measures import fullest_rows, has_no_ink, measure_ink
+from notaflow_pipeline.ocr.preprocessing.ink_measures import densest_rows_top, has_no_ink, measure_ink
 from notaflow_pipeline.ocr.preprocessing.preprocess import Steps, prepare, without_background, without_grain
 from notaflow_pipeline_tests.ocr import drawn_pages
 from notaflow_pipeline_tests.ocr.samples import act_page
@@ -25,11 +25,11 @@ def test_paper_has_no_ink_but_a_page_number_has() -> None:
 
 def test_noise_is_told_from_text(page: Image.Image) -> None:
     pepper = noise_image((1240, 1754), 120).point([0 if value < 30 else 255 for value in range(256)])
-    assert measure_ink(pepper).speckled
-    assert not measure_ink(page).speckled
-    assert not measure_ink(page).solid
+    assert measure_ink(pepper).is_speckled
+    assert not measure_ink(page).is_speckled
+    assert not measure_ink(page).is_solid
     peppered = Image.composite(page, Image.new("L", page.size, 0), pepper.resize(page.size))
-    assert not measure_ink(without_grain(peppered)).speckled
+    assert not measure_ink(without_grain(peppered)).is_speckled
 
 
 @pytest.mark.parametrize("points", [8, 10, 12])
@@ -60,6 +60,6 @@ def test_noise_alone_is_no_ink_however_strong(deviation: int) -> None:
 def test_fullest_rows_are_those_with_print() -> None:
     page = act_page()
     ImageDraw.Draw(page).rectangle((100, 900, 1100, 1150), fill=30)
-    top = fullest_rows(page, 90)
+    top = densest_rows_top(page, 90)
     assert 140 < top < 700
-    assert fullest_rows(page, page.height) == 0
+    assert densest_rows_top(page, page.height) == 0

@@ -25,10 +25,10 @@ def test_faint_typescript_is_read_better_with_a_blur(monkeypatch: pytest.MonkeyP
     def error_rate() -> float:
         return float(jiwer.cer(truth, " ".join(read_page(page, None, ENGINE, 120).text.split())))
 
-    blurred, usual = error_rate(), alternative_passes._others
+    blurred, usual = error_rate(), alternative_passes._alternatives
 
     def without_blur(*given: object, **named: object) -> Iterator[tuple[PreprocessedPage, Segmentation]]:
         return (way for number, way in enumerate(usual(*given, **named)) if number)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(alternative_passes, "_others", without_blur)
+    monkeypatch.setattr(alternative_passes, "_alternatives", without_blur)
     assert blurred < error_rate() - 0.02

@@ -11,7 +11,12 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from notaflow_pipeline.ocr.engines.interface import Recognition, Segmentation
 from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.engines.words import Word, text_of_words
-from notaflow_pipeline.ocr.recognition.missed_ink import clear_lines, missed_ink_strips, torn_share, with_lines
+from notaflow_pipeline.ocr.recognition.missed_ink import (
+    confident_new_lines,
+    missed_ink_strips,
+    uncovered_ink_share,
+    with_lines,
+)
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.passes import DEFAULT_POLICY
 from notaflow_pipeline_tests.ocr.samples import ACT, act_page
@@ -80,7 +85,7 @@ def test_lines_that_the_layout_passed_over_are_read_and_stand_in_their_places(
     page: Image.Image, forgotten: tuple[int, ...]
 ) -> None:
     engine = ForgetfulEngine(forgotten)
-    blind = replace(DEFAULT_POLICY, overlooked_lines=False)
+    blind = replace(DEFAULT_POLICY, missed_lines=False)
     lost = [line for line in read_page(page, 150, engine, 60, blind).text.splitlines() if line]
     assert len(lost) == len(LINES) - len(forgotten)
     found = [line for line in read_page(page, 150, engine, 60).text.splitlines() if line]
@@ -109,11 +114,11 @@ def test_page_that_was_read_whole_has_nothing_overlooked(page: Image.Image, word
 
 
 def test_lines_whose_beginnings_the_layout_lost_are_read_whole(page: Image.Image, words: list[Word]) -> None:
-    assert torn_share(page, words) < 0.01
-    assert torn_share(page, without_first_words(words)) > 0.05
-    assert torn_share(page, words[:3]) == 0
+    assert uncovered_ink_share(page, words) < 0.01
+    assert uncovered_ink_share(page, without_first_words(words)) > 0.05
+    assert uncovered_ink_share(page, words[:3]) == 0
     engine = TearingEngine(())
-    torn = read_page(page, 150, engine, 60, replace(DEFAULT_POLICY, torn_lines=False, overlooked_lines=False))
+    torn = read_page(page, 150, engine, 60, replace(DEFAULT_POLICY, cut_lines=False, missed_lines=False))
     assert len(torn.text.split()) < len(ACT.split()) - 5
     assert len(read_page(page, 150, engine, 60).text.split()) == len(ACT.split())
 
@@ -125,7 +130,7 @@ def test_rules_are_no_torn_lines(page: Image.Image, words: list[Word]) -> None:
     for x in (left - 12, (left + right) // 2, right + 12):
         draw.line((x, 0, x, page.height), fill=0, width=3)
     clear = [word for word in words if not word.left - 8 < (left + right) // 2 < word.right + 8]
-    assert torn_share(ruled, clear) < 0.025 + torn_share(page, clear)
+    assert uncovered_ink_share(ruled, clear) < 0.025 + uncovered_ink_share(page, clear)
 
 
 def test_rules_dust_and_pictures_are_no_lines(page: Image.Image, words: list[Word]) -> None:
@@ -149,14 +154,14 @@ def word(text: str, left: int, top: int, confidence: float = 90, line: int = 1) 
 
 def test_what_is_not_surely_read_is_not_added() -> None:
     strip = (0, 100, 400, 130)
-    assert clear_lines([word("quittance", 5, 5, 40)], strip, []) == []
-    assert clear_lines([word("ab", 5, 5)], strip, []) == []
-    assert clear_lines([word("quittance", 5, 5)], strip, []) == [[word("quittance", 5, 105)]]
+    assert confident_new_lines([word("quittance", 5, 5, 40)], strip, []) == []
+    assert confident_new_lines([word("ab", 5, 5)], strip, []) == []
+    assert confident_new_lines([word("quittance", 5, 5)], strip, []) == [[word("quittance", 5, 105)]]
 
 
 def test_what_stands_there_already_is_not_added_again() -> None:
     strip = (0, 100, 400, 130)
-    assert clear_lines([word("quittance", 5, 5)], strip, [word("quittance", 8, 107)]) == []
+    assert confident_new_lines([word("quittance", 5, 5)], strip, [word("quittance", 8, 107)]) == []
 
 
 def test_line_joins_the_column_in_which_it_stands() -> None:

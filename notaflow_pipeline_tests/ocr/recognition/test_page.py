@@ -146,7 +146,7 @@ def test_engine_that_knows_no_words_reads_the_page_as_it_is() -> None:
 NO_WORDS = -1.0
 
 
-UNTORN = replace(DEFAULT_POLICY, torn_lines=False, unsure_words=False, strip=False, plain_pass=False)
+UNTORN = replace(DEFAULT_POLICY, cut_lines=False, unsure_words=False, strip=False, plain_pass=False)
 """For an engine whose words do not cover what stands on the page: without what follows from that, and without strips."""
 
 
@@ -231,7 +231,7 @@ def test_old_index_whose_rules_run_into_its_words_is_read_without_them() -> None
 def test_small_print_alone_is_read_at_a_finer_resolution_at_once(points: float, dpi: int) -> None:
     page = index_page(points)
     prepared = prepare(page, 300)
-    assert measure_ink(prepared.image).small is (dpi == 250)
+    assert measure_ink(prepared.image).is_small_print is (dpi == 250)
     engine = CountingEngine([95, 95])
     read_page(page, 300, engine, 60, UNTORN)
     assert set(engine.dpi) == {dpi}

@@ -12,7 +12,7 @@ from notaflow_pipeline.ocr.recognition.unsure_words import MAX_LINES
 from notaflow_pipeline_tests.ocr.samples import act_page
 
 FIRST_PASS_ALONE = replace(
-    DEFAULT_POLICY, torn_lines=False, overlooked_lines=False, strip=False, plain_pass=False, good_confidence=60.0
+    DEFAULT_POLICY, cut_lines=False, missed_lines=False, strip=False, plain_pass=False, good_confidence=60.0
 )
 
 

@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from notaflow_pipeline.failures import FailureKind
-from notaflow_pipeline.ocr.engines.interface import NOTHING, Recognition, Segmentation, no_language, recognition_of
-from notaflow_pipeline.ocr.engines.model_files import for_typescript, installed_languages
+from notaflow_pipeline.ocr.engines.interface import (
+    NOTHING,
+    Recognition,
+    Segmentation,
+    missing_language_error,
+    recognition_of,
+)
+from notaflow_pipeline.ocr.engines.model_files import installed_languages, with_typescript_models
 from notaflow_pipeline.ocr.engines.onnx.layout_units import Unit, find_units
 from notaflow_pipeline.ocr.engines.onnx.session import load_model
 from notaflow_pipeline.ocr.engines.onnx.unit_reader import UnitReader
@@ -42,7 +48,7 @@ class OnnxEngine:
     @property
     def name(self) -> str:
         """How reports call it."""
-        return f"onnx ({for_typescript(self.languages)})"
+        return f"onnx ({with_typescript_models(self.languages)})"
 
     def check(self) -> None:
         """Raise `EngineUnavailable` unless the libraries load here and every language has a model that they can run."""
@@ -53,8 +59,8 @@ class OnnxEngine:
         installed = installed_languages()
         for language in self.languages.split("+"):
             if language not in installed:
-                raise no_language(language, installed)
-        for language in {*self.languages.split("+"), *for_typescript(self.languages).split("+")}:
+                raise missing_language_error(language, installed)
+        for language in {*self.languages.split("+"), *with_typescript_models(self.languages).split("+")}:
             load_model(language)
 
     def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from notaflow_pipeline.ocr.engines.interface import no_language
+from notaflow_pipeline.ocr.engines.interface import missing_language_error
 from notaflow_pipeline.ocr.engines.model_files import SUFFIX, installed_languages, models_of
 from notaflow_pipeline.ocr.engines.onnx.arithmetic import best_arithmetic
 from notaflow_pipeline.ocr.engines.onnx.borders import border_maxima, noise_for
@@ -26,7 +26,7 @@ from notaflow_pipeline.ocr.engines.onnx.traineddata import Component, read_train
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-MODELS_KEPT = 4
+MAX_LOADED_MODELS = 4
 """Languages that stay loaded; one more takes 1 to 3 MB."""
 
 
@@ -62,7 +62,7 @@ class LineModel:
         return self._network.convolution.floats
 
 
-@lru_cache(maxsize=MODELS_KEPT)
+@lru_cache(maxsize=MAX_LOADED_MODELS)
 def load_model(language: str) -> LineModel:
     """The model of one language, Tesseract's code or the name of a model of ours; it stays loaded.
 
@@ -73,7 +73,7 @@ def load_model(language: str) -> LineModel:
     models = models_of(language)
     path = (models.folder or Path()) / f"{models.names}{SUFFIX}"
     if not path.is_file():
-        raise no_language(language, installed_languages())
+        raise missing_language_error(language, installed_languages())
     return load_file(path, best_arithmetic())
 
 
