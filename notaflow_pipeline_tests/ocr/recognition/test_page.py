@@ -76,7 +76,7 @@ def test_page_of_any_resolution_and_any_tag_is_read_like_the_clean_one(upright: 
 def test_page_that_was_turned_by_mistake_is_read_as_it_lay(
     upright: float, degrees: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preprocess, "lies_on_its_side", lambda _: True)
+    monkeypatch.setattr(preprocess, "is_sideways", lambda _: True)
     assert error_rate(act_page(300).rotate(degrees)) <= upright + ONE_POINT
 
 
