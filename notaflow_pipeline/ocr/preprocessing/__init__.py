@@ -1,1 +1,1 @@
-"""Page image to engine-ready image; each step is a function."""
+"""Preprocessing: the steps from a page image to the image that the engine gets. Each step is a function."""

@@ -1,7 +1,7 @@
 """Removes the black borders that a scanner or a copying stand leaves around a page.
 
-A border begins at the edge of the sheet, or beyond blank paper at the edge, spans that edge, and holds no text. A bar, rule,
-frame or fold that has text on its outer side is no border and stays.
+A border begins at the edge of the page image, or behind blank paper at the edge. It spans that edge and holds no text. A bar,
+ruling line, frame or fold that has text on its outer side is not a border and is kept.
 """
 
 from itertools import pairwise
@@ -21,41 +21,43 @@ if TYPE_CHECKING:
     Shades = NDArray[np.uint8]
 
 MAX_SIDE_SHARE = 0.25
-"""Of the page's width or height that a border may take on one side."""
+"""The largest share of the page's width or height that a border can take on one side."""
 
 MIN_DARK_SHARE = 0.6
-"""Of a row or column that is dark, for it to belong to a border."""
+"""A row or column belongs to a border if at least this share of its pixels is dark."""
 
 MAX_DARK_SHADE = 0.45
-"""Of the page's median shade: what is darker is border, bar or bold print."""
+"""As a share of the page's median shade: darker pixels are border, bar or bold print."""
 
 MIN_LIGHT_SHADE = 0.7
-"""Of the page's median shade: what is lighter is paper, or white print."""
+"""As a share of the page's median shade: lighter pixels are paper or white print."""
 
 MIN_PRINT_CONTRAST = 0.12
-"""Of the page's median shade: how much darker than the paper around it faint print is."""
+"""As a share of the page's median shade: faint print is darker than the paper around it by at least this."""
 
 CELLS_ACROSS = 640
-"""Cells in which print is looked for along the shorter side: 75 to 110 a inch, which keeps letters of six points."""
+"""The number of cells along the longer side of the strip in which print is searched. On a page this is 75 to 110 cells per
+inch, fine enough for letters of six points."""
 
 MAX_STROKE_CELLS = 9
-"""What is wider both ways is no stroke of a letter."""
+"""An area that is wider than this in both directions is not a stroke of a letter."""
 
 MIN_DARK_STROKES = 8
-"""A figure of ten points has about as many, counted by rows or columns of cells; a rule has many one way, one the other."""
+"""A digit of ten points has about as many strokes, counted along rows or along columns of cells. A ruling line has many in
+one direction and one in the other."""
 
 MIN_LIGHT_STROKES = 40
-"""White print on a black bar; less than a word can be a scratch or a hole."""
+"""The minimum for white print on a black bar. Fewer strokes than a word has can be a scratch or a hole."""
 
 
 def without_dark_borders(image: Image.Image) -> Image.Image:
-    """The page without its black borders, at most a quarter of each side."""
+    """Returns the page without its black borders, of which at most a quarter of each side is removed."""
     box = box_within_borders(image)
     return image if box == (0, 0, *image.size) else image.crop(box)
 
 
 def box_within_borders(image: Image.Image) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the page without its black borders. 3 ms on a page without any."""
+    """Returns left, top, right and bottom of the page without its black borders. Takes 3 ms on a page without borders."""
     import numpy as np
 
     step = max(1, min(16, min(image.size) // 40))
@@ -68,12 +70,12 @@ def box_within_borders(image: Image.Image) -> tuple[int, int, int, int]:
     bottom = _border_steps(rows[::-1], lambda n: image.crop((0, (len(rows) - n) * step, width, height)), paper)
     left = _border_steps(columns, lambda n: image.crop((0, 0, n * step, height)), paper) * step
     right = _border_steps(columns[::-1], lambda n: image.crop(((len(columns) - n) * step, 0, width, height)), paper)
-    # what is left over of a partial step belongs to the border that it touches
+    # the rest of a partial step belongs to the border next to it
     return left, top, width - right * step, height - bottom * step
 
 
 def _border_steps(shares: "NDArray[np.float64]", strip: "Callable[[int], Image.Image]", paper: int) -> int:
-    """How many steps from the edge are border; `strip` gives so many steps of the page."""
+    """Returns the number of steps from the edge that are border. `strip(n)` returns the first n steps of the page."""
     most = int(MAX_SIDE_SHARE * len(shares))
     dark = [share > MIN_DARK_SHARE for share in shares[:most].tolist()]
     ends = [
@@ -83,7 +85,7 @@ def _border_steps(shares: "NDArray[np.float64]", strip: "Callable[[int], Image.I
 
 
 def has_print(strip: Image.Image, paper: int) -> bool:
-    """Whether letters or figures stand on a strip of a page with paper of this shade: dark on light, or white on black."""
+    """Returns whether a strip of a page with paper of this shade holds print, dark on light or white on black."""
     import numpy as np
 
     cell = max(1, max(strip.size) // CELLS_ACROSS)
@@ -100,14 +102,14 @@ def has_print(strip: Image.Image, paper: int) -> bool:
 
 
 def _near_solid_area(solid: "Mask") -> "Mask":
-    """Where a solid dark area is, or nearly: its edge is no print, however uneven."""
+    """Returns a mask of solid dark areas and the cells near them: an uneven edge of such an area is not print."""
     import numpy as np
 
     return _lightest_nearby(_lightest_nearby(solid.astype(np.uint8))) > 0
 
 
 def _stroke_count(mask: "Mask") -> int:
-    """How many runs the mask has along its rows or along its columns, whichever are fewer."""
+    """Returns the number of runs in the mask, along its rows or along its columns, whichever is smaller."""
     import numpy as np
 
     padded = np.pad(mask, 1)
@@ -115,7 +117,7 @@ def _stroke_count(mask: "Mask") -> int:
 
 
 def _lightest_nearby(shades: "Shades") -> "Shades":
-    """The lightest of the square around each cell."""
+    """Returns for each cell the lightest shade in the square around it."""
     import numpy as np
 
     reach = MAX_STROKE_CELLS // 2

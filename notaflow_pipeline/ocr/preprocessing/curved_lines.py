@@ -1,7 +1,8 @@
-"""Measures how lines of print rise or fall across a page, as they do towards the fold of a book, and makes them level.
+"""Measures how lines of print rise or fall across a page, as they do near the fold of a book, and makes them level.
 
-The page is cut into narrow upright strips. From the middle to either side each strip is moved up or down until its lines
-meet those before it; what all of these moves add up to is the curve. It is the same for all lines of a page.
+The page is cut into narrow vertical strips. From the middle to the left and to the right, each strip is shifted up or down
+until its lines meet those of the strips before it. The sum of these shifts is the curve. One curve holds for all lines of a
+page.
 """
 
 from dataclasses import dataclass
@@ -18,57 +19,58 @@ if TYPE_CHECKING:
     Profile = NDArray[np.float32]
 
 COPY_WIDTH = 640
-"""Pixels across the copy on which a curve is measured: 75 an inch."""
+"""The width in pixels of the reduced copy on which the curve is measured: 75 pixels per inch."""
 
 STRIP_PIXELS = 12
-"""Pixels of that copy, the width of a strip: two letters, in which the steepest line rises less than half of its pitch."""
+"""The width of a strip in pixels of the copy. It holds two letters; within it, the steepest line rises by less than half of
+the distance between lines."""
 
 MAX_RISE_CHANGE = 2
-"""Pixels of that copy by which a strip may rise more or less than the one before it."""
+"""In pixels of the copy: the largest difference between the rise of a strip and the rise of the strip before it."""
 
 SHIFT_STEP = 0.5
 
 MEAN_ROWS = 31
-"""Pixels of that copy: a strip's ink is compared with its mean over so many rows, three lines of print."""
+"""In pixels of the copy: the ink of a row is compared with the mean over this many rows, which is three lines of print."""
 
 MIN_INK_SHARE = 0.05
-"""Of the usual strip's: with less, it says nothing of its lines."""
+"""As a share of the median strip's ink: a strip with less ink does not show where its lines are."""
 
 MIN_SIMILARITY = 0.25
-"""Of a strip and those before it, at best 1; below it their lines do not meet anywhere."""
+"""The correlation of a strip with the strips before it, at best 1. Below this value no shift makes their lines meet."""
 
 NEW_STRIP_WEIGHT = 0.2
-"""How much a strip counts in what the next one is compared with."""
+"""The weight of a strip in the profile with which the next strip is compared."""
 
 MIN_CURVE = 0.003
-"""Of the page's width, and without a slope, which is skew: a quarter of a line of print."""
+"""As a share of the page's width, after the slope was subtracted (a slope is skew): a quarter of a line of print."""
 
 MIN_GAIN = 1.5
-"""How much more the rows of a page must differ once the lines are level.
+"""The minimum factor by which the difference between rows of the page must grow when the lines are made level.
 
-On pages drawn with curved lines they differ 1.8 to 2.3 times as much, on two of the 62 corpus pages 2.0 and 2.5 times, and on
-no other more than 1.1 times. Made level, these two have error rates of 0.030 and 0.047 instead of 0.031 and 0.049.
+On pages drawn with curved lines it grows by a factor of 1.8 to 2.3, on two of the 62 corpus pages by 2.0 and 2.5, and on no
+other page by more than 1.1. With level lines, these two have error rates of 0.030 and 0.047 instead of 0.031 and 0.049.
 """
 
 
 @dataclass(frozen=True)
 class LineCurve:
-    """How far lines fall below their level at places across a page, as shares of its width, at even distances.
+    """The fall of lines below their level at equal distances across a page, as shares of the page's width.
 
-    `quarter_turns` are those that the page was turned by when it was measured.
+    `quarter_turns` is the number of quarter turns that the page had when it was measured.
     """
 
     falls: tuple[float, ...]
     quarter_turns: int = 0
 
     def fall_pixels(self, x: float, page_width: int) -> float:
-        """How far a line falls at so many pixels from the left edge."""
+        """Returns how far a line has fallen at `x` pixels from the left edge, in pixels."""
         import numpy as np
 
         return float(_falls(self, np.array([x]), page_width)[0])
 
     def straightened(self, image: Image.Image) -> Image.Image:
-        """The page with its lines level."""
+        """Returns the page with level lines."""
         import numpy as np
 
         page = np.asarray(image)
@@ -79,7 +81,7 @@ class LineCurve:
 
 
 def line_curve(image: Image.Image, quarter_turns: int = 0) -> LineCurve | None:
-    """How the lines of an upright page are curved; None where they are level, or slope evenly. 15 ms."""
+    """Returns the curve of the lines of an upright page, or None if they are level or slope evenly. Takes 15 ms."""
     import numpy as np
 
     factor = max(1, round(image.width / COPY_WIDTH))
@@ -104,7 +106,7 @@ def _falls(curve: LineCurve, x: "NDArray[np.float64]", page_width: int) -> "NDAr
 
 
 def _profiles(small: Image.Image) -> "Profile":
-    """How much more ink each row of each strip has than the rows around it."""
+    """Returns for each row of each strip how much more ink it has than the rows around it."""
     import numpy as np
 
     count = small.width // STRIP_PIXELS
@@ -116,7 +118,7 @@ def _profiles(small: Image.Image) -> "Profile":
 
 
 def _line_shifts(profiles: "Profile") -> "NDArray[np.float64]":
-    """How far down the lines of each strip stand, compared with the middle one."""
+    """Returns how far down the lines of each strip are, compared with the middle strip."""
     import numpy as np
 
     inks = (profiles**2).sum(axis=1)
@@ -139,7 +141,7 @@ def _line_shifts(profiles: "Profile") -> "NDArray[np.float64]":
 
 
 def _shifted(profile: "Profile", rows: float) -> "Profile":
-    """A profile moved up, also by parts of a row."""
+    """Returns a profile moved up by `rows`, which can have a fraction."""
     import numpy as np
 
     whole = int(np.floor(rows))

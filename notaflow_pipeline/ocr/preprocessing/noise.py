@@ -1,4 +1,4 @@
-"""Removes sensor noise from a page image. Dirt and grain on the paper are removed by `preprocess.without_grain`."""
+"""Removes sensor noise from a page image. Dirt and grain of the paper are removed by `preprocess.without_grain`."""
 
 from typing import TYPE_CHECKING
 
@@ -11,29 +11,30 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.float32]
 
 MIN_REMOVED_NOISE = 6.0
-"""A standard deviation, of 255 shades. At 150 dpi the 40 corpus pages have 0 to 4.2, and 8 to 30 when noise of 30 is added to
-their scans (`noise_level`, by a loop over `benchmarks/quality.py`'s noisy pages)."""
+"""A standard deviation, in shades of 255. At 150 dpi the 40 corpus pages have 0 to 4.2, and 8 to 30 when noise of 30 is added
+to their scans (`noise_level`, measured over the noisy pages of `benchmarks/quality.py`)."""
 
 SQUARE_PIXELS = 8
-"""Pixels along a side of the squares that are taken apart into waves; a stroke of typescript fills a quarter of one."""
+"""The side in pixels of the squares that are transformed. A stroke of typescript fills a quarter of a square."""
 
 STEP = 2
-"""Pixels from one grid of squares to the next: each pixel lies in 16 squares, of which the mean is taken."""
+"""Pixels from one grid of squares to the next. Each pixel lies in 16 squares, of which the mean is taken."""
 
 MIN_COEFFICIENT = 2.5
-"""In standard deviations of the noise; what is lower is taken for noise when a page is first looked at."""
+"""In standard deviations of the noise: in the first step, smaller coefficients count as noise."""
 
 MIN_WEIGHT = 1e-6
 
 BAND_ROWS = 256
-"""Rows that are worked on at a time, so that they stay in the processor's cache and a large page needs no more memory."""
+"""The number of rows that are processed at a time, so that they fit in the processor's cache and a large page needs no more
+memory."""
 
 
 def noise_level(image: Image.Image) -> float:
-    """The standard deviation of a grey page's noise, of 255 shades; print and shadows do not count.
+    """Returns the standard deviation of a grey page's noise, in shades of 255; print and shadows do not count.
 
-    The median of what is left when everything that changes evenly is taken away (J. Immerkær, Fast noise variance
-    estimation, 1996, who takes the mean, which print would raise). 10 ms at 150 dpi.
+    It is the median of the second differences of the page (J. Immerkær, Fast noise variance estimation, 1996, takes the mean,
+    which print would raise). Takes 10 ms at 150 dpi.
     """
     import numpy as np
 
@@ -46,19 +47,20 @@ def noise_level(image: Image.Image) -> float:
 
 
 def without_noise(image: Image.Image) -> Image.Image:
-    """The page without the waves that its noise is made of; a clean page as it is.
+    """Returns the page without sensor noise; a page without noise is returned unchanged.
 
-    Squares of 8 x 8 pixels are taken apart into waves (G. Yu, G. Sapiro, DCT image denoising, 2011), twice: at first only
-    high waves are kept, then each by how much of it is more than noise, going by what was found at first (the two steps
-    of K. Dabov and others, Image denoising by sparse 3-D transform-domain collaborative filtering, 2007). 0.7 s for
-    1.4 million noisy pixels, of which reading them then takes less.
+    Squares of 8 x 8 pixels are transformed into cosine coefficients (G. Yu, G. Sapiro, DCT image denoising, 2011) in two
+    steps. The first step keeps only large coefficients. The second step weights each coefficient by its share of signal,
+    which is estimated from the result of the first (as in K. Dabov and others, Image denoising by sparse 3-D transform-domain
+    collaborative filtering, 2007). Takes 0.7 s for
+    1.4 million noisy pixels; the pass that follows takes less time than on the noisy page.
     """
     import numpy as np
 
     level = noise_level(image)
     if level < MIN_REMOVED_NOISE:
         return image
-    margin = 2 * SQUARE_PIXELS  # of a band: each of the two steps needs a square beyond what it yields
+    margin = 2 * SQUARE_PIXELS  # of a band: each of the two steps needs one square around its result
     padding = [(margin, margin + -side % SQUARE_PIXELS) for side in (image.height, image.width)]
     page = np.pad(np.asarray(image, dtype=np.float32), padding, mode="symmetric")
     clean = np.empty((image.height, image.width), np.uint8)
@@ -71,7 +73,10 @@ def without_noise(image: Image.Image) -> Image.Image:
 
 
 def _filtered(page: "Pixels", known: "Pixels | None", level: float) -> "Pixels":
-    """The mean of all grids' squares; `known` is the page as far as it is clean. Sides are whole numbers of squares."""
+    """Returns the mean of the filtered squares of all grids. `known` is the result of the first step, None in the first step.
+
+    The sides of the page are multiples of `SQUARE_PIXELS`.
+    """
     import numpy as np
 
     transform = _cosine_transform()
@@ -87,7 +92,7 @@ def _filtered(page: "Pixels", known: "Pixels | None", level: float) -> "Pixels":
                 share = (_split_squares(known[grid]) @ transform.T) ** 2
                 share /= share + level**2
             share[:, 0] = 1  # the square's mean shade
-            weight = 1 / np.sum(share**2, axis=1, keepdims=True)  # the fewer waves, the less noise is left
+            weight = 1 / np.sum(share**2, axis=1, keepdims=True)  # the fewer coefficients, the less noise is left
             coefficients *= share
             total[grid] += _joined_squares((coefficients @ transform) * weight, height, width)
             weights[grid] += _joined_squares(np.broadcast_to(weight, coefficients.shape), height, width)
@@ -95,7 +100,7 @@ def _filtered(page: "Pixels", known: "Pixels | None", level: float) -> "Pixels":
 
 
 def _cosine_transform() -> "Pixels":
-    """The orthonormal discrete cosine transform of a square, with a row for each wave; the first is the mean."""
+    """Returns the orthonormal discrete cosine transform of a square, one row per coefficient; the first is the mean."""
     import numpy as np
 
     place = np.arange(SQUARE_PIXELS)
@@ -105,13 +110,13 @@ def _cosine_transform() -> "Pixels":
 
 
 def _split_squares(page: "Pixels") -> "Pixels":
-    """A row of 64 pixels for each square."""
+    """Returns the squares of a page, one row of 64 pixels for each."""
     height, width = page.shape
     parted = page.reshape(height // SQUARE_PIXELS, SQUARE_PIXELS, width // SQUARE_PIXELS, SQUARE_PIXELS)
     return parted.transpose(0, 2, 1, 3).reshape(-1, SQUARE_PIXELS * SQUARE_PIXELS)
 
 
 def _joined_squares(squares: "Pixels", height: int, width: int) -> "Pixels":
-    """What `_split_squares` parted."""
+    """Returns the page whose squares `_split_squares` returned."""
     parted = squares.reshape(height // SQUARE_PIXELS, width // SQUARE_PIXELS, SQUARE_PIXELS, SQUARE_PIXELS)
     return parted.transpose(0, 2, 1, 3).reshape(height, width)

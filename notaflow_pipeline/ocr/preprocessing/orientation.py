@@ -1,4 +1,4 @@
-"""Detects sideways pages and skew from pixels alone. Upside-down pages are detected by reading (`recognition.rotation`)."""
+"""Detects sideways pages and skew from pixels alone. `recognition.rotation` detects upside-down pages by reading them."""
 
 from itertools import pairwise
 
@@ -7,7 +7,7 @@ from PIL import Image, ImageOps
 from notaflow_pipeline.ocr.input.images.grey_levels import quantile, sample
 
 ANGLES = range(-8, 9)
-"""Degrees; a page that lies further askew was put there on purpose."""
+"""In degrees. A page with a larger skew was laid so on purpose."""
 
 MIN_SKEW_DEGREES = 1.0
 
@@ -17,10 +17,10 @@ MIN_SIDEWAYS_RATIO = 1.3
 
 
 def is_sideways(image: Image.Image) -> bool:
-    """Whether lines of text run up and down: columns of pixels then differ more from their neighbours than rows do.
+    """Returns whether lines of text run vertically: columns of pixels then differ more from their neighbours than rows do.
 
-    On the 40 corpus pages they differ at most 0.94 times as much. Where they come near, both are looked at along the
-    angle at which they differ most, because the lines of a skewed page run across its rows.
+    On the 40 corpus pages columns differ at most 0.94 times as much as rows. Where the two are similar, both are measured at
+    the angle at which they differ most, because the lines of a skewed page run across its rows.
     """
     ink = _ink_sample(image, 600)
     lying = ink.transpose(Image.Transpose.ROTATE_90)
@@ -30,13 +30,13 @@ def is_sideways(image: Image.Image) -> bool:
 
 
 def skew_degrees(image: Image.Image, min_degrees: float = MIN_SKEW_DEGREES) -> float:
-    """By how much a page must be turned (counter-clockwise) for its lines to be level; 0 below `least`.
+    """Returns the counter-clockwise rotation in degrees that makes the lines of a page level; 0 below `min_degrees`.
 
-    The angle at which the rows of a small copy differ most (projection profile): W. Postl, 1986. 30 ms. On the 40 corpus
-    pages turned by 3, 5 and 7 degrees either way it differs by a quarter of a degree at most from what they have as they
-    are; on copies of 600 pixels in place of 900 one of these 240 was missed by 7 degrees. Small angles are left alone:
-    deskewing whatever the angle was measured before (reference measurement 4.5) to take 30 pages from 0.169 to 0.174. On
-    the corpus, which lies nearly straight, it changes nothing; what askew pages gain is in `--variants`.
+    It is the angle at which the rows of a small copy differ most (projection profile: W. Postl, 1986). Takes 30 ms. On the 40
+    corpus pages turned by 3, 5 and 7 degrees in both directions, the result differs by at most a quarter of a degree from
+    that of the unturned page; on copies of 600 instead of 900 pixels, one of these 240 was wrong by 7 degrees. Small angles
+    are not corrected: on 30 pages, deskewing by any measured angle raised the error rate from 0.169 to 0.174. On the corpus,
+    which is nearly straight, it changes nothing. `benchmarks/quality.py --variants` measures the gain on skewed pages.
     """
     ink = _ink_sample(image, 900)
     best = max(ANGLES, key=lambda angle: _profile_power(ink, angle))
@@ -47,17 +47,17 @@ def skew_degrees(image: Image.Image, min_degrees: float = MIN_SKEW_DEGREES) -> f
 
 
 def profile_power(image: Image.Image) -> float:
-    """How much the rows of a page differ from their neighbours: most where its lines are level."""
+    """Returns how much the rows of a page differ from their neighbours: most where its lines are level."""
     return _profile_power(_ink_sample(image, 900), 0)
 
 
 def rotated(image: Image.Image, degrees: float) -> Image.Image:
-    """The page turned counter-clockwise, on white."""
+    """Returns the page turned counter-clockwise, on white."""
     return image.rotate(degrees, Image.Resampling.BILINEAR, expand=True, fillcolor=255)
 
 
 def deskewed(image: Image.Image) -> Image.Image:
-    """A page of ruled lines, turned by however little it is askew."""
+    """Returns a page of ruled lines with its skew removed, also a small one."""
     skew = skew_degrees(image, 0.25)
     return rotated(image, skew) if skew else image
 
@@ -76,9 +76,9 @@ def _mean_squared_difference(profile: bytes) -> float:
 
 
 def _ink_sample(image: Image.Image, longest: int) -> Image.Image:
-    """A small negative of a page without its margins, in which the darkest ink is as light as can be, the paper black.
+    """Returns a small negative of a page without its margins; the darkest ink is as light as possible, the paper is black.
 
-    Faint pages come out as strong as others; edges, holes and shadows at the margins stay out.
+    Faint pages have as strong a profile as others. Edges, holes and shadows at the margins are left out.
     """
     width, height = image.size
     inner = image.crop((width // 12, height // 12, width - width // 12, height - height // 12))

@@ -1,10 +1,10 @@
-"""Turns a page image into the one that the engine reads best.
+"""Turns a page image into the image that the engine reads best.
 
-Each step is a function from grey to grey; `prepare` applies them in order, and `Steps` switches each off.
+Each step is a function from a grey image to a grey image. `prepare` applies them in order, and `Steps` switches each off.
 
-Effects are mean character error rates over the 40 typescript pages of the corpus, without the line that libraries print
-under their scans, which no transcription has: of the whole policy, and of the first pass alone. With every step they are
-0.052 and 0.060; with none, a first pass has 0.102. `benchmarks/quality.py --only steps` measures them again.
+The effects are mean character error rates over the 40 typescript pages of the corpus, without the line that libraries print
+under their scans, which no transcription has: of the whole policy, and of the first pass alone. With all steps they are 0.052
+and 0.060; without any step, a first pass has 0.102. `benchmarks/quality.py --only steps` measures them again.
 """
 
 from dataclasses import dataclass, replace
@@ -30,28 +30,28 @@ TARGET_DPI = 150
 FINE_DPI = 200
 SMALL_PRINT_DPI = 250
 PAGE_WIDTH_INCHES = 8.27
-"""A4, and near enough letter: what a portrait page is taken for if nothing credible says otherwise."""
+"""The width of A4, and nearly that of letter. It is the assumed width of a portrait page without a credible resolution."""
 
 LANDSCAPE_HEIGHT_INCHES = 11.0
-"""A landscape page is taken for an open book of such pages: too many pixels cost time, too few cost words."""
+"""The assumed height of a landscape page, as of an open book: too many pixels cost time, too few cost words."""
 
 CREDIBLE_SHORT_SIDE_INCHES = (5.0, 14.0)
-"""Between a notary's half sheet and a folio; a tag that makes a page smaller or larger is not believed."""
+"""From a notary's half sheet to a folio. A resolution tag that makes a page smaller or larger is ignored."""
 
 MAX_ENLARGEMENT = 2.0
 MAX_SIDE_RATIO = 2.2
-"""Images longer than so many times their width are slips or strips, whose real size nobody can guess."""
+"""Images with a larger ratio of long to short side are slips or strips; their real size cannot be estimated."""
 
 MIN_SIDE_PIXELS = 10
-"""No letter fits into less, and Tesseract complains about it."""
+"""No letter fits into less, and Tesseract writes a warning about it."""
 
 MIN_CONTRAST = 8
-"""A page whose darkest and lightest pixel are closer than this (of 255) is blank; Tesseract would need 0.2 s for it."""
+"""In shades of 255. A page whose darkest and lightest pixel are closer than this is blank. Tesseract needs 0.2 s for it."""
 
 
 @dataclass(frozen=True)
 class Steps:
-    """Which steps are done; for measuring what each of them pays."""
+    """The steps that are done. Benchmarks switch steps off to measure the effect of each."""
 
     crop: bool = True
     invert: bool = True
@@ -68,10 +68,11 @@ NO_STEPS = Steps(crop=False, invert=False, turn=False, scale=False, straighten=F
 
 @dataclass(frozen=True)
 class PreprocessedPage:
-    """A page that is ready for the engine, with the resolution to tell it, and how it was turned on the way.
+    """A page image that is ready for the engine, with its resolution and how it was turned.
 
-    `source` is the cropped page with all of its pixels and as it lay, and `stated_dpi` what the file says of it, for a
-    try at another resolution. `origin` is where it begins on the page as it came, in pixels from the upper left corner.
+    `source` is the cropped page with all of its pixels and in its original orientation, and `stated_dpi` the resolution in
+    the file; both are for a pass at another resolution. `origin` is the upper left corner of `source` on the original page,
+    in pixels.
     """
 
     image: Image.Image
@@ -88,7 +89,7 @@ class PreprocessedPage:
 def prepare(
     image: Image.Image, dpi: int | None, steps: Steps = ALL_STEPS, target_dpi: int = TARGET_DPI
 ) -> PreprocessedPage:
-    """Do all the steps that are switched on, in the order in which each has least to do."""
+    """Does all the steps that are switched on, in the order in which each has the least work."""
     page = image
     if steps.invert and is_white_on_black(page):
         page = ImageOps.invert(page)
@@ -108,14 +109,14 @@ def prepare(
 
 
 def unrotated(prepared: PreprocessedPage) -> PreprocessedPage:
-    """The same page without having been turned."""
+    """Returns the same page in its original orientation."""
     done = replace(prepared.steps, invert=False, crop=False, turn=False)
     unturned = prepare(prepared.source, prepared.stated_dpi, done, prepared.dpi or TARGET_DPI)
     return replace(unturned, origin=prepared.origin)
 
 
 def at_resolution(prepared: PreprocessedPage, target_dpi: int) -> PreprocessedPage:
-    """The same page, lying the same way, at another resolution."""
+    """Returns the same page, in the same orientation, at another resolution."""
     if prepared.dpi == target_dpi or not prepared.steps.scale:
         return prepared
     page = _normalised(prepared.source, prepared.stated_dpi, prepared.steps, target_dpi, prepared.skew_degrees)
@@ -127,38 +128,38 @@ def at_resolution(prepared: PreprocessedPage, target_dpi: int) -> PreprocessedPa
 
 
 def rotated_by_quarter(prepared: PreprocessedPage) -> PreprocessedPage:
-    """The same page turned by a quarter."""
+    """Returns the same page turned by a quarter."""
     image = prepared.image.transpose(Image.Transpose.ROTATE_90)
     return replace(prepared, image=image, quarter_turns=prepared.quarter_turns + 1)
 
 
 def upside_down(prepared: PreprocessedPage) -> PreprocessedPage:
-    """The same page turned by half."""
+    """Returns the same page turned by half."""
     image = prepared.image.transpose(Image.Transpose.ROTATE_180)
     return replace(prepared, image=image, quarter_turns=prepared.quarter_turns + 2)
 
 
 def median_filtered(prepared: PreprocessedPage) -> PreprocessedPage:
-    """The same page without the grain of dark photographs."""
+    """Returns the same page without the grain of dark photographs."""
     return replace(prepared, image=without_grain(prepared.image))
 
 
 def with_halftones_merged(image: Image.Image, dpi: int | None, steps: Steps, target_dpi: int) -> PreprocessedPage:
-    """A page whose grey or hatching is made of black dots or strokes, prepared so that they run together to grey.
+    """Prepares a page whose grey or hatching consists of black dots or strokes, so that they merge into grey.
 
-    A dithered act at 150 dpi, of which the bare program reads an eighth, is read without an error so. Less softening
-    leaves specks, more of it takes thin strokes away.
+    A dithered act at 150 dpi is read without an error this way; the tesseract program alone reads an eighth of it. With less
+    blur, specks remain; with more, thin strokes disappear.
     """
     factor = _real_dpi(image, dpi) / 150
     return prepare(image.filter(ImageFilter.GaussianBlur(HALFTONE_BLUR_PIXELS * factor)), dpi, steps, target_dpi)
 
 
 HALFTONE_BLUR_PIXELS = 1.0
-"""At 150 dpi."""
+"""The radius of the blur at 150 dpi."""
 
 
 def upscaled(prepared: PreprocessedPage, target_dpi: int = FINE_DPI) -> PreprocessedPage:
-    """The same page at a higher resolution on plain white: small print and letters that run together come apart."""
+    """Returns the same page at a higher resolution on plain white, which separates small print and touching letters."""
     if not prepared.steps.scale:
         return prepared
     page = at_resolution(replace(prepared, dpi=None), target_dpi)
@@ -166,10 +167,10 @@ def upscaled(prepared: PreprocessedPage, target_dpi: int = FINE_DPI) -> Preproce
 
 
 def with_ruling_removed(prepared: PreprocessedPage, word_height: float) -> PreprocessedPage | None:
-    """The same page without a table's rules, which run into its words, and without grain; None where there is no table.
+    """Returns the same page without a table's ruling lines, which touch its words, and without grain; None without a table.
 
-    It is laid straight however little it is askew, so that rules are found whole. Of 18 dates and numbers of an old index
-    among the samples 14 are read so, and 7 without (`Policy.ruling`; a test has the page).
+    Even a small skew is corrected first, so that ruling lines are found as a whole. Of 18 dates and numbers of an old index
+    among the samples, 14 are read this way, and 7 without it (`Policy.ruling`; a test has the page).
     """
     page = prepared.image if prepared.skew_degrees or not prepared.steps.straighten else deskewed(prepared.image)
     image = without_table_grid(page, word_height)
@@ -177,7 +178,10 @@ def with_ruling_removed(prepared: PreprocessedPage, word_height: float) -> Prepr
 
 
 def noise_of(prepared: PreprocessedPage) -> float:
-    """The noise in the middle of a page (`noise_level`) before it was prepared, at the lower of its two resolutions. 8 ms."""
+    """Returns the noise in the middle of a page (`noise_level`) before its preprocessing. Takes 8 ms.
+
+    It is measured at the resolution of the file or of the pass, whichever is lower.
+    """
     source = prepared.source
     width, height = source.size
     middle = source.crop((width // 4, height // 4, width - width // 4, height - height // 4))
@@ -188,7 +192,7 @@ def noise_of(prepared: PreprocessedPage) -> float:
 
 
 def is_blurred(prepared: PreprocessedPage) -> bool:
-    """Whether the page was made a little coarser: pixels that fall on the border of two blur small print."""
+    """Returns whether the resolution of the page was slightly reduced, which blurs small print."""
     factor = _real_dpi(prepared.source, prepared.stated_dpi) / (prepared.dpi or TARGET_DPI)
     return BLURRING_REDUCTIONS[0] < factor < BLURRING_REDUCTIONS[1]
 
@@ -198,14 +202,15 @@ BLURRING_REDUCTIONS = (1.1, 1.5)
 
 
 def _at_lower_resolution(source: Image.Image, dpi: int | None, steps: Steps, target_dpi: int) -> Image.Image:
-    """The lower of the page's two resolutions: it has fewer pixels, and noise that is not smeared."""
+    """Returns the page at the lower of its two resolutions: it has fewer pixels, and its noise is not smeared."""
     return scaled(source, dpi, target_dpi) if steps.scale and _real_dpi(source, dpi) > target_dpi else source
 
 
 def _normalised(source: Image.Image, dpi: int | None, steps: Steps, target_dpi: int, skew: float = 0.0) -> Image.Image:
-    """Resolution and shade made equal, lines made level.
+    """Returns the page at the target resolution, with level lines and without its background.
 
-    Dark borders that were as askew as the page are cropped before its shade is made equal, which would hollow them out.
+    Dark borders that were skewed like the page are cropped before the background is removed, which would leave their
+    outlines.
     """
     page = without_noise(_at_lower_resolution(source, dpi, steps, target_dpi)) if steps.denoise else source
     if steps.scale and page.size == source.size:
@@ -217,7 +222,7 @@ def _normalised(source: Image.Image, dpi: int | None, steps: Steps, target_dpi: 
 
 
 def is_blank(image: Image.Image) -> bool:
-    """Whether nothing can stand on a page because it is too small or of one shade: free, unlike asking the engine."""
+    """Returns whether a page is too small or too uniform to hold text. Costs nothing, unlike a pass of the engine."""
     if min(image.size) < MIN_SIDE_PIXELS:
         return True
     darkest, lightest = image.getextrema()
@@ -227,9 +232,9 @@ def is_blank(image: Image.Image) -> bool:
 
 
 def is_white_on_black(image: Image.Image) -> bool:
-    """Whether a page is a photostat: its paper is dark, and what differs from the paper is lighter, not darker.
+    """Returns whether a page is a photostat: its paper is dark, and its print is lighter than the paper.
 
-    Tesseract tries the reverse by itself for each line that it cannot read, which costs twice the time.
+    Tesseract itself tries the inverted image for each line that it cannot read, which takes twice the time.
     """
     small = sample(image, 400)
     width, height = small.size
@@ -239,10 +244,10 @@ def is_white_on_black(image: Image.Image) -> bool:
 
 
 def scaled(image: Image.Image, dpi: int | None, target_dpi: int = TARGET_DPI) -> Image.Image:
-    """The page at `target_dpi`, by its real size where its tag is credible, else by the size that such a page has.
+    """Returns the page at `target_dpi`, from its tagged resolution if that is credible, else from its usual size.
 
-    Without it the whole policy has 0.065 instead of 0.052, a first try 0.092 instead of 0.060, for 2.2 times the CPU.
-    Small print needs more than 150 dpi (`MAX_SMALL_PRINT_PIXELS`). Averaging (box) is four times as fast as Lanczos.
+    Without this step the whole policy has 0.065 instead of 0.052, a first pass 0.092 instead of 0.060, for 2.2 times the CPU
+    time. Small print needs more than 150 dpi (`MAX_SMALL_PRINT_PIXELS`). Averaging (box) is four times as fast as Lanczos.
     """
     factor = min(target_dpi / _real_dpi(image, dpi), MAX_ENLARGEMENT)
     if abs(factor - 1) < 0.05:
@@ -256,12 +261,12 @@ def _resized(image: Image.Image, factor: float) -> Image.Image:
 
 
 def without_background(image: Image.Image) -> Image.Image:
-    """The page with its paper divided to white: shadows, stains, and the grey of old paper are gone.
+    """Returns the page divided by its paper's shade, without shadows, stains and the grey of old paper.
 
-    The paper's shade at each place is the median of the lightest nearby, found on an eighth of the pixels. Without it the
-    whole policy has 0.098 instead of 0.052, a first try 0.102 instead of 0.060.
+    The paper's shade at each place is the median of the lightest shades nearby, computed on an eighth of the pixels. Without
+    this step the whole policy has 0.098 instead of 0.052, a first pass 0.102 instead of 0.060.
     """
-    import numpy as np  # 0.1 s once a worker; the division takes 6 ms with it, 32 ms without
+    import numpy as np  # the import takes 0.1 s once per worker; the division takes 6 ms with numpy, 32 ms without
 
     small = image.reduce(8).filter(ImageFilter.MaxFilter(3)).filter(ImageFilter.MedianFilter(9))
     paper = np.maximum(np.asarray(small.resize(image.size, Image.Resampling.BILINEAR), dtype=np.float32), 1)
@@ -271,10 +276,10 @@ def without_background(image: Image.Image) -> Image.Image:
 
 
 def without_grain(image: Image.Image) -> Image.Image:
-    """Each pixel the median of its 3 x 3 neighbourhood: pepper is gone, strokes of two pixels stay.
+    """Returns the page with each pixel replaced by the median of its 3 x 3 neighbourhood; strokes of two pixels stay.
 
-    On every page it takes more accents away than errors, so it is for pages that are speckled or not understood. The
-    same as Pillow's `MedianFilter(3)` but for the outermost pixels, in 20 ms instead of 135.
+    On average over all pages it removes more accents than errors, so it is used only for pages that are speckled or doubtful.
+    It equals Pillow's `MedianFilter(3)` except for the outermost pixels, and takes 20 ms instead of 135.
     """
     import numpy as np
 
@@ -296,7 +301,7 @@ def without_grain(image: Image.Image) -> Image.Image:
 
 
 def with_plain_paper(image: Image.Image) -> Image.Image:
-    """The page with everything that is as light as its paper made white, and its darkest ink black."""
+    """Returns the page with all shades as light as its paper made white, and its darkest ink made black."""
     counts = image.histogram()
     paper, lower_quartile, darkest = (quantile(counts, share) for share in (0.5, 0.25, 0.01))
     spread = max((paper - lower_quartile) / 0.674, 1.0)  # of a normal distribution
