@@ -1,1 +1,1 @@
-"""Recognition of one page: measuring, planning of passes, coverage, text layers."""
+"""Recognition of one page: measurement, choice of passes, coverage, and the join with a text layer."""

@@ -1,4 +1,4 @@
-"""Reads a doubtful page in other ways, until one of them is surely better."""
+"""Reads a doubtful page with other preprocessing or segmentation, until a pass is clearly better."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,15 +18,15 @@ from notaflow_pipeline.ocr.recognition.pass_runner import PassRunner
 from notaflow_pipeline.ocr.recognition.passes import PassResult
 
 BLUR_PIXELS = 0.8
-"""At 150 dpi. It joins the broken strokes of faint typescript, of which the median takes more away.
+"""At 150 dpi. The blur joins the broken strokes of faint typescript; a median filter removes more of them.
 
 The four of the 40 corpus pages that are doubtful and faint have error rates of 0.201, 0.142, 0.118 and 0.161 with it, and
-0.228, 0.142, 0.124 and 0.177 without; their sum falls with blurs of 0.5, 0.7 and 1.0 pixels too, and rises with 0.6.
+0.228, 0.142, 0.124 and 0.177 without. Their sum is also lower with blurs of 0.5, 0.7 and 1.0 pixels, and higher with 0.6.
 """
 
 
 def best_of_alternative_passes(runner: PassRunner, first: PassResult) -> PassResult:
-    """The best of the first pass and the other ways to look at a page."""
+    """Returns the best of the first pass and the alternative passes."""
     best = first
     for prepared, segmentation in _alternatives(first, ruling=runner.policy.ruling):
         best = runner.better(best, prepared, runner.languages.later, segmentation)
@@ -36,9 +36,12 @@ def best_of_alternative_passes(runner: PassRunner, first: PassResult) -> PassRes
 
 
 def _alternatives(first: PassResult, *, ruling: bool) -> Iterator[tuple[PreprocessedPage, Segmentation]]:
-    """Other ways to look at a page, the most promising first; `ruling` allows the one without a table's rules."""
+    """Yields preprocessing and segmentation of the alternative passes, the most promising first.
+
+    `ruling` allows the pass without the ruling lines of a table.
+    """
     fine = upscaled(first.prepared)
-    if first.prepared.steps.denoise:  # it was noisy, and what is left of that comes out again when it is made finer
+    if first.prepared.steps.denoise:  # upscaling makes the remaining noise visible again
         yield median_filtered(fine), Segmentation.SINGLE_COLUMN
     if ruling and first.words:
         height = word_height(first.words) * fine.image.width / first.prepared.image.width
@@ -50,6 +53,6 @@ def _alternatives(first: PassResult, *, ruling: bool) -> Iterator[tuple[Preproce
 
 
 def blurred(prepared: PreprocessedPage) -> PreprocessedPage:
-    """The same page with its broken strokes joined."""
+    """Returns the same page with its broken strokes joined."""
     radius = BLUR_PIXELS * (prepared.dpi or TARGET_DPI) / TARGET_DPI
     return replace(prepared, image=prepared.image.filter(ImageFilter.GaussianBlur(radius)))

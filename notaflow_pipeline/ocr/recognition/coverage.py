@@ -14,22 +14,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LOW_COVERAGE = 0.7
-"""Less than this, and a page has print that was not read, or pictures."""
+"""A page with less coverage has print that was not read, or pictures."""
 
 STRIP_PIXELS = 8
-"""Width of the strips in which ink is looked at: less than a letter, so that a gap between words is a gap."""
+"""The width of the strips in which ink is measured. It is less than a letter, so that a gap between words stays a gap."""
 
 PRINT_HEIGHT_RANGE = (0.25, 2.0)
-"""In heights of a word: ink that is lower is dust or a rule, ink that is higher is a picture, a bar or an upright rule."""
+"""As factors of the height of a word. Lower ink is dust or a ruling line; higher ink is a picture, a bar or a vertical
+ruling line."""
 
 MIN_WORDS = 3
-"""With fewer, their height says little of the print of a page."""
+"""The height of fewer words says little about the print of a page."""
 
 DEFAULT_WORD_HEIGHT_PIXELS = 20
-"""Print of ten to twelve points at 150 dpi."""
+"""The height of print of ten to twelve points at 150 dpi."""
 
 MIN_PRINT_STRIPS = 20
-"""Strips with print that a page must have before their share means anything: five letters."""
+"""The number of ink runs that a page needs for its coverage to be meaningful: five letters."""
 
 MIN_UNREAD_STRIPS = 4
 """Strips with print that are marked as unread: a letter."""
@@ -39,7 +40,7 @@ MAX_CELLS_A_SIDE = 200
 
 
 def ink_coverage(image: Image.Image, words: Sequence[Word]) -> float | None:
-    """Which share of the ink that can be print lies in the box of a word; None without such ink. 8 ms at 150 dpi."""
+    """Returns the share of the ink that can be print and lies in the box of a word; None without such ink. 8 ms at 150 dpi."""
     found = _print_of(image, words)
     if found is None:
         return None
@@ -84,7 +85,7 @@ def _box_around(strips: Sequence[tuple[int, int, int]]) -> tuple[int, int, int, 
 
 @dataclass(frozen=True)
 class _Print:
-    """Ink that can be print, see `_stretches`; whether each stretch is covered by a word; how high a word is."""
+    """Ink that can be print, see `_ink_runs`; whether each run is covered by a word; how high a word is."""
 
     tops: "NDArray[np.int64]"
     bottoms: "NDArray[np.int64]"
@@ -110,7 +111,7 @@ def _print_of(image: Image.Image, words: Sequence[Word]) -> _Print | None:
 
 
 def _ink_runs(dark: "NDArray[np.bool_]") -> tuple["NDArray[np.int64]", "NDArray[np.int64]", "NDArray[np.int64]"]:
-    """Where ink begins and ends on the way down each strip: first row, row behind the last one, and number of the strip."""
+    """Returns the vertical runs of ink: first row, row after the last one, and number of the strip of each."""
     import numpy as np
 
     count = dark.shape[1] // STRIP_PIXELS
@@ -122,7 +123,9 @@ def _ink_runs(dark: "NDArray[np.bool_]") -> tuple["NDArray[np.int64]", "NDArray[
 
 
 def _covered_cells(shape: tuple[int, ...], words: Sequence[Word], around: int) -> "NDArray[np.bool_]":
-    """Which rows of which strips lie in a word's box, or near it."""
+    """Returns a mask of rows and strips: True where the cell lies in the box of a word, or at most `around` pixels from
+    it.
+    """
     import numpy as np
 
     covered = np.zeros((shape[0], shape[1] // STRIP_PIXELS + 1), dtype=bool)

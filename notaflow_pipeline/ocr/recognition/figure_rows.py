@@ -1,7 +1,7 @@
-"""Reads the rows of numbers on a page of prose again at a finer resolution.
+"""Reads the rows of numbers on a page of prose again at a higher resolution.
 
-At 150 dpi the decimal points of small figures are lost: `70.9` is read as `709` with high confidence. Pages that are tables
-as a whole are read by `tables`.
+At 150 dpi the decimal points of small figures are lost: `70.9` is read as `709` with high confidence. Pages that are
+tables as a whole are read by `tables`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,23 +15,23 @@ from notaflow_pipeline.ocr.recognition.passes import PassResult
 from notaflow_pipeline.ocr.recognition.words import MIN_TYPED_INCHES, character_inches, figures_share, is_table
 
 MIN_FIGURES_SHARE = 0.5
-"""Of the letters and figures of a row of numbers."""
+"""The minimum share of figures among the letters and figures of a row of numbers."""
 
 MIN_NUMBERS = 3
-"""In a row of numbers; an address or a telephone number has fewer."""
+"""The minimum of numbers in a row of numbers; an address or a telephone number has fewer."""
 
 MIN_ROWS = 3
-"""In succession; fewer are no table."""
+"""The minimum of rows in succession; fewer are not a table."""
 
 MAX_FIGURE_INCHES = 0.1
-"""The height of figures in print of ten points and a half, to which points are lost at 150 dpi."""
+"""The height of figures in print of ten points and a half. In smaller print, decimal points are lost at 150 dpi."""
 
 MAX_PARAGRAPH_LINES = 1000
-"""More than a paragraph has, so that lines of different paragraphs keep different numbers in one paragraph."""
+"""More than a paragraph has, so that lines of different paragraphs get different numbers in one paragraph."""
 
 
 def with_finer_rows(runner: PassRunner, found: PassResult) -> PassResult:
-    """What was found, with rows of small numbers as they are read at a finer resolution, where that is worth more."""
+    """Returns the result with rows of small numbers read at a higher resolution, where that reading has a higher score."""
     prepared = found.prepared
     dpi = prepared.dpi or TARGET_DPI
     if dpi >= SMALL_PRINT_DPI or not prepared.steps.scale or is_table(found.words):
@@ -55,7 +55,7 @@ def with_finer_rows(runner: PassRunner, found: PassResult) -> PassResult:
 
 
 def _read_finer(runner: PassRunner, known: PassResult, fine: PreprocessedPage) -> list[Word]:
-    """The words of some rows as they are read on the finer page, or as they are known where that is worth more."""
+    """Returns the words of some rows read on the finer page, or the known words if their score is higher."""
     factor = fine.image.width / known.prepared.image.width
     margin = word_height(known.words) / 2
     left, top, right, bottom = (
@@ -77,7 +77,7 @@ def _read_finer(runner: PassRunner, known: PassResult, fine: PreprocessedPage) -
 
 
 def _tables(words: Sequence[Word]) -> Iterator[list[Line]]:
-    """Rows of numbers that follow each other."""
+    """Yields the groups of consecutive rows of numbers."""
     lines = [list(line) for _, line in groupby(words, lambda word: (word.block, word.paragraph, word.line))]
     for has_numbers, rows in groupby(lines, _is_row_of_numbers):
         table = list(rows)
@@ -95,7 +95,7 @@ def _is_small_print(words: list[Word], dpi: int) -> bool:
 
 
 def _on_coarser_page(word: Word, factor: float, first: Word) -> Word:
-    """A word where it stands on the coarser page, in the block and the paragraph of the table's first word."""
+    """Returns a word at its position on the coarser page, in the block and the paragraph of the table's first word."""
     return replace(
         word,
         block=first.block,
@@ -109,7 +109,7 @@ def _on_coarser_page(word: Word, factor: float, first: Word) -> Word:
 
 
 def _is_already_known(word: Word, others: Sequence[Word]) -> bool:
-    """Whether a word that does not belong to the rows, but was in the part that was read again, is known already."""
+    """Returns whether a word lies on one of the words outside of the rows that were read again."""
     return any(
         other.top < word.middle < other.bottom and word.left < other.right and other.left < word.right
         for other in others

@@ -1,7 +1,7 @@
-"""Detects the language of a page from the commonest words of a first pass.
+"""Detects the language of a page from the most common words in a first pass.
 
-French and English only, the languages of Quebec's acts and indexes; other sets of languages are read with all of them at
-once, which costs Tesseract 1.5 to 1.8 times as much as one.
+It distinguishes only French and English, the languages of Quebec's acts and indexes. With another set of languages, pages
+are read with all of them at once, which costs Tesseract 1.5 to 1.8 times as much as one language.
 """
 
 import re
@@ -27,23 +27,25 @@ COMMON_WORDS = {
         "said hereby between before me township sale deed"
     ),
 }
-"""Words that one of the two languages uses all the time and the other does not."""
+"""Words that are frequent in one of the two languages and absent from the other."""
 
 MIN_COMMON_WORDS = 5
-"""Fewer of the other language's common words decide nothing: a name or a quotation holds as many."""
+"""Fewer common words of the other language decide nothing: a name or a quotation can hold as many."""
 
 MIN_COMMON_WORDS_RATIO = 2
-"""So many times as many of one language's common words as of the other's."""
+"""The minimum ratio of common words of one language to those of the other."""
 
 
 def leading_language(languages: str) -> str:
-    """What a page is read with first: the first of French and English; any other set is not to be parted."""
+    """Returns the language of the first pass: the first of French and English. Another set of languages is returned
+    whole.
+    """
     codes = languages.split("+")
     return codes[0] if set(codes) == {FRENCH, ENGLISH} else languages
 
 
 def is_in_other_language(words: Sequence[Word], languages: str) -> bool:
-    """Whether a page that was read in the leading language turns out to be in the other one."""
+    """Returns whether a page that was read in the leading language is in the other one."""
     codes = languages.split("+")
     if set(codes) != {FRENCH, ENGLISH}:
         return False

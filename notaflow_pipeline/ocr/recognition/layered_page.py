@@ -1,4 +1,4 @@
-"""Reads a page whose text layer covers a part: recognises the rest, and joins both."""
+"""Reads a page whose text layer covers a part of it: recognises the rest, and joins both."""
 
 import math
 import re
@@ -21,19 +21,19 @@ from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.word_places import lines_of_words
 
 MIN_ENGINE_SECONDS = 1.0
-"""What the engine gets even if rendering has used up the page's time."""
+"""The CPU seconds that the engine gets even if rendering has used up the page's time."""
 
 MIN_AGREEMENT = 0.97
-"""Of the words of a strip: an earlier OCR that agrees with ours in fewer is read again."""
+"""As a share of the words of a strip. If an earlier OCR agrees with ours in fewer words, the page is recognised again."""
 
 MIN_REGION_CONFIDENCE = 60.0
-"""What is read in a logo, a drawing or a signature beside typed text is no text below this."""
+"""Below this, the words read in a logo, a drawing or a signature beside typed text are not used."""
 
 SMALL_REGION_PIXELS = 500_000
-"""A smaller part of a page (a 16th of a letter page at 300 dpi) is a logo, a stamp or a signature, and is read once."""
+"""A smaller region (a 16th of a letter page at 300 dpi) is a logo, a stamp or a signature, and is read with one pass."""
 
 MAX_KNOWN_SHARE = 0.8
-"""Of its words: what a text has more of already is not added to it a second time."""
+"""As a share of its words: a text of which more than this is already known is not added again."""
 
 
 @dataclass(frozen=True)
@@ -57,19 +57,19 @@ class RecognisedPage:
 
 @dataclass
 class _PageTotals:
-    """What all recognitions of a page amount to."""
+    """The sums over all recognitions of a page."""
 
     words: int = 0
     low_confidence_words: int = 0
     confidence: float = 0.0
     passes: int = 0
     coverage: float | None = None
-    """The lowest of what was recognised."""
+    """The lowest coverage of the recognised images."""
 
     images: list[RecognisedImage] = field(default_factory=list)
 
     def add(self, found: Recognition) -> None:
-        """Count the words of a recognition whose text is used."""
+        """Adds the words of a recognition whose text is used."""
         self.words += found.words
         self.low_confidence_words += found.low_confidence_words
         self.confidence += found.words * (found.mean_confidence or 0.0)
@@ -81,7 +81,7 @@ class _PageTotals:
 
 
 class _PageReader:
-    """Recognises images until a page's CPU time is used up."""
+    """Recognises images until the page's CPU time is used up."""
 
     def __init__(self, engine: Engine, deadline: float) -> None:
         self._engine, self._deadline = engine, deadline
@@ -96,9 +96,10 @@ class _PageReader:
 
 
 def read_loaded_page(number: int, page: LoadedPage, engine: Engine, began: float, deadline: float) -> PageText:
-    """The text of a page that began to be loaded at `began` (monotonic) and may take until `deadline` (`cpu_seconds`).
+    """Returns the text of a loaded page.
 
-    Raises `DocumentFailure` or `EngineUnavailable`.
+    `began` is the time when the loading of the page began (`time.monotonic`), `deadline` the limit in CPU seconds
+    (`cpu_seconds`). Raises `DocumentFailure` or `EngineUnavailable`.
     """
     return recognised_page(number, page, engine, began, deadline).text
 
@@ -143,7 +144,7 @@ def recognised_page(number: int, page: LoadedPage, engine: Engine, began: float,
 
 
 def _is_confirmed(earlier: EarlierOcr, reader: _PageReader, totals: _PageTotals) -> bool:
-    """Whether an earlier OCR has in a strip of its image what ours reads there, every figure included."""
+    """Returns whether our reading of a strip agrees with the earlier OCR of it, in all figures and nearly all words."""
     try:
         found = reader.read(earlier.strip)
     except DocumentFailure:
@@ -159,13 +160,13 @@ def _is_confirmed(earlier: EarlierOcr, reader: _PageReader, totals: _PageTotals)
 def _read_regions(
     regions: Sequence[Region], reader: _PageReader, totals: _PageTotals
 ) -> tuple[list[tuple[Region, str]], bool]:
-    """What is read in the parts of a page that its text layer does not account for, and whether one cannot be read."""
+    """Returns the text of regions that the text layer does not cover, and whether the reading of a region failed."""
     read, failed = [], False
     for region in regions:
         small = region.image.width * region.image.height < SMALL_REGION_PIXELS
         try:
             found = reader.read_once(region.image) if small else reader.read(region.image)
-        except DocumentFailure:  # the text layer is there all the same
+        except DocumentFailure:  # the text layer is used anyway
             failed = True
             continue
         totals.passes += found.passes
@@ -178,7 +179,10 @@ def _read_regions(
 
 
 def _text_with_typed(found: Recognition, page: LoadedPage) -> str:
-    """What was read on a page's image, with the lines of its text layer at their places, or below where these are unknown."""
+    """Returns the text read on a page's image, with the lines of its text layer at their positions.
+
+    Lines whose position is unknown stand below the text.
+    """
     if not page.lines:
         return found.text
     if not found.placed or page.image is None or page.image_box is None:
@@ -189,18 +193,18 @@ def _text_with_typed(found: Recognition, page: LoadedPage) -> str:
 
 
 def _typed_lines_not_read(typed: Sequence[LayerLine], lines: Sequence[LayerLine]) -> list[LayerLine]:
-    """The typed lines that others do not have already at their places."""
+    """Returns the typed lines that were not read at their position."""
     return [line for line in typed if not _is_known(line.text, " ".join(words_near(line, lines)))]
 
 
 def _is_known(part: str, text: str) -> bool:
-    """Whether a text has most words of another one."""
+    """Returns whether a text has most words of `part`."""
     words, known = _comparable_words(part.split()), _comparable_words(text.split())
     return sum((words & known).values()) > MAX_KNOWN_SHARE * words.total()
 
 
 def _comparable_words(words: Sequence[str]) -> Counter[str]:
-    """Words without their case, parted at signs."""
+    """Returns the words in lower case, split at punctuation."""
     return Counter(part for word in words for part in WORD.findall(word.casefold()))
 
 

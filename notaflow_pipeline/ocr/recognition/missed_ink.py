@@ -1,8 +1,8 @@
-"""Finds lines of print that the engine's layout analysis missed or tore.
+"""Finds lines of print that the engine's layout analysis missed or cut short.
 
-Tesseract sometimes takes a line for a picture or for noise: its ink is on the page, and no word covers it. Without this step
-the 40 corpus pages have a mean error rate of 0.068 instead of 0.052, without the line that libraries print under their scans
-(`benchmarks/quality.py`).
+Tesseract sometimes takes a line for a picture or for noise: its ink is on the page, and no word covers it. Without this
+step the 40 corpus pages have a mean error rate of 0.068 instead of 0.052, without the line that libraries print under
+their scans (`benchmarks/quality.py`).
 """
 
 import statistics
@@ -27,35 +27,36 @@ Box = tuple[int, int, int, int]
 Line = list[Word]
 
 MIN_WORDS = 8
-"""Fewer do not tell how high letters are and where on the page print stands."""
+"""Fewer words do not show the height of letters and the area of the print."""
 
 LINE_HEIGHT_RANGE = (0.5, 3.0)
-"""How high the ink of a line is, in heights of a word: lower is a rule, higher a picture or the rules of a table."""
+"""The height of the ink of a line, as factors of the height of a word. Lower ink is a ruling line, higher ink a picture
+or the grid of a table."""
 
 MIN_LINE_LENGTH_HEIGHTS = 4.0
-"""So many heights of a word a line's ink must reach from left to right, or it is a mark in the margin."""
+"""The minimum length of a line's ink, in heights of a word. Shorter ink is a mark in the margin."""
 
 MIN_ROW_INK_HEIGHTS = 0.35
-"""Less ink than so much of a word's height in a row of pixels is dust."""
+"""The minimum of ink in a row of pixels, in heights of a word. Less ink is dust."""
 
 MAX_FILLED_SHARE = 0.75
-"""Ink that fills more of its columns is a bar."""
+"""Ink that fills a larger share of its columns is a bar."""
 
 MIN_LINE_CONFIDENCE = 70.0
-"""Lines that were really there were read with 77 to 95 on the corpus pages, stamps, edges and pencil with 0 to 50."""
+"""Real lines were read with 77 to 95 on the corpus pages; stamps, edges and pencil with 0 to 50."""
 
 MIN_LETTERS = 5
 
 
 def missed_ink_strips(image: Image.Image, words: Sequence[Word]) -> list[Box]:
-    """Where on a prepared page ink lies as lines of print have it and no word covers it, from the top."""
+    """Returns the boxes of ink on a preprocessed page that has the shape of lines of print and no word, from the top."""
     import numpy as np
 
     if len(words) < MIN_WORDS:
         return []
     height = word_height(words)
     ink = _without_words(_ink(image), words, height)
-    ink &= ~horizontal_line_pixels(ink, height)  # which join the lines above and below them
+    ink &= ~horizontal_line_pixels(ink, height)  # ruling lines would join the lines above and below them
     left, right = _print_area(words, round(height))
     outermost = (min(word.left for word in words), max(word.right for word in words))
     inner = ink[:, left:right]
@@ -79,9 +80,10 @@ def missed_ink_strips(image: Image.Image, words: Sequence[Word]) -> list[Box]:
 
 
 def uncovered_ink_share(image: Image.Image, words: Sequence[Word]) -> float:
-    """Which share of the ink in the lines that were found no word covers; 0 with too few words to tell.
+    """Returns the share of the ink in the recognised lines that no word covers; 0 with too few words.
 
-    Where Tesseract tears lines, it loses their ends. Rules do not count, nor what stands above, below or beside the print.
+    If Tesseract cuts lines short, it loses their ends. Ruling lines do not count, nor ink above, below or beside the
+    print.
     """
     import numpy as np
 
@@ -105,7 +107,7 @@ def _at_half_size(word: Word) -> Word:
 
 
 def confident_new_lines(found: Sequence[Word], strip: Box, words: Sequence[Word]) -> list[Line]:
-    """The lines that were read in a strip, where they stand on the page, as far as they are new and surely read."""
+    """Returns the lines read in a strip, at their positions on the page, that are new and have high confidence."""
     moved = [replace(word, left=word.left + strip[0], top=word.top + strip[1]) for word in found]
     lines = [list(line) for _, line in groupby(moved, lambda word: (word.block, word.paragraph, word.line))]
     new = [[word for word in line if not any(_is_same_place(word, other) for other in words)] for line in lines]
@@ -113,7 +115,7 @@ def confident_new_lines(found: Sequence[Word], strip: Box, words: Sequence[Word]
 
 
 def with_lines(words: Sequence[Word], lines: Sequence[Line]) -> list[Word]:
-    """The words with each line behind the last one that stands above it, in the same block and paragraph."""
+    """Returns the words with each line inserted after the last one above it, in the same block and paragraph."""
     grouped = [list(line) for _, line in groupby(words, lambda word: (word.block, word.paragraph, word.line))]
     unused = min((word.line for word in words), default=0) - 1
     for number, line in zip(range(unused, unused - len(lines), -1), lines, strict=True):
@@ -140,14 +142,14 @@ def _without_words(ink: "NDArray[np.bool_]", words: Sequence[Word], height: floa
 
 
 def _print_area(words: Sequence[Word], margin: int) -> tuple[int, int]:
-    """From where to where on the page print stands, but for a twentieth of its words at either side."""
+    """Returns left and right edge of the print on the page, without a twentieth of its words at either side."""
     lefts, rights = sorted(word.left for word in words), sorted(word.right for word in words)
     few = len(words) // 20
     return max(0, lefts[few] - margin), rights[-1 - few] + margin
 
 
 def _bands(on: "NDArray[np.bool_]") -> Iterator[tuple[int, int]]:
-    """The first row of each run of rows that are on, and the first one behind it."""
+    """Yields for each run of rows that are True the first row, and the row after the last one."""
     edges = [0, *(row for row, (one, other) in enumerate(pairwise(on.tolist()), start=1) if one != other), len(on)]
     return ((top, bottom) for top, bottom in pairwise(edges) if bottom > top and on[top])
 

@@ -1,6 +1,7 @@
-"""Reads one page: plans it, reads it once, and again only where that pays; the best of the passes is the result.
+"""Reads one page: plans it, reads it with a first pass, and with further passes where they improve the result.
 
-`recognition` holds the parts. `benchmarks/quality.py` prints what each decision of the policy costs and gains.
+The result is the best of the passes. The other modules of `recognition` hold the parts. `benchmarks/quality.py` prints
+the cost and the gain of each decision of the policy.
 """
 
 from dataclasses import replace
@@ -34,14 +35,17 @@ from notaflow_pipeline.ocr.recognition.word_places import words_on_page
 from notaflow_pipeline.ocr.recognition.words import MIN_TYPED_INCHES, character_inches, figures_share, is_table
 
 MIN_CONFIDENCE = 25.0
-"""What is read off a photograph or a texture has less; no text is better than such a text."""
+"""Words read on a photograph or a texture have less; an empty text is better than these."""
 
 MAX_CONFIDENCE_IN_WRONG_LANGUAGE = 95.0
-"""A typed English deed was read by our French model with a confidence of 91, and an amount with a letter in it; with English
-beside it 94, and right. Blurred pages gain more: error rates of 0.064 and 0.029 where the confidence was 64."""
+"""A page with more confidence is not read again in the other language.
+
+Our French model read a typed English deed with a confidence of 91, and an amount with a letter in it; with English added
+it has 94 and is right. Blurred pages gain more: error rates of 0.064 and 0.029 where the confidence was 64.
+"""
 
 MAX_FIGURES_SHARE = 0.5
-"""Of the letters and figures of a page, above which its language matters little."""
+"""As a share of the letters and figures of a page: above it, the language matters little."""
 
 
 def read_page(
@@ -51,11 +55,11 @@ def read_page(
     timeout_seconds: float,
     policy: Policy = DEFAULT_POLICY,
 ) -> Recognition:
-    """Read a grey (mode `L`) page that is upright by its tags.
+    """Reads a grey page image (mode `L`) that is upright by its tags.
 
-    `dpi` is what the file says; wrong or absent does no harm. `timeout_seconds` are CPU seconds of this process. Engines
-    that do not say where words stand read the page as it is. Raises `DocumentFailure` and `EngineUnavailable` as the
-    engine does.
+    `dpi` is the resolution in the file; it may be wrong or absent. `timeout_seconds` are CPU seconds of this process.
+    Engines that do not return the positions of words read the page without preprocessing. Raises `DocumentFailure` and
+    `EngineUnavailable` like the engine.
     """
     if not isinstance(engine, WordEngine):
         return engine.recognise(image, dpi, timeout_seconds)
@@ -69,7 +73,7 @@ def read_page(
 
 
 def _recognised(runner: PassRunner, image: Image.Image, dpi: int | None, planned: Plan) -> Recognition:
-    """The best of the passes; where it leaves doubts, one more is made over the page as it came."""
+    """Returns the best of the passes. If it is doubtful, one more pass reads the page without preprocessing."""
     found = _best_pass(runner, planned)
     coverage = ink_coverage(found.prepared.image, found.words)
     is_low = coverage is not None and coverage < LOW_COVERAGE
@@ -97,7 +101,7 @@ def _best_pass(runner: PassRunner, planned: Plan) -> PassResult:
 
 
 def _first_pass(runner: PassRunner, planned: Plan) -> PassResult:
-    """The first pass over the whole page, after a strip of it told its language, its print, and which way up it lies."""
+    """Reads the whole page, after a strip of it showed its language, its kind of print and its orientation."""
     prepared = planned.prepared
     if prepared.quarter_turns and is_better_unrotated(runner, prepared):
         prepared = unrotated(prepared)

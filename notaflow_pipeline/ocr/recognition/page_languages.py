@@ -1,4 +1,4 @@
-"""The languages, and with them the models, that the passes over a page use."""
+"""The languages, and with them the models, of the passes over a page."""
 
 from dataclasses import dataclass, replace
 
@@ -9,10 +9,10 @@ from notaflow_pipeline.ocr.recognition.passes import Policy
 
 @dataclass(frozen=True)
 class PageLanguages:
-    """Tesseract's codes joined by `+`, ours among them (`engines.models`).
+    """Tesseract's language codes joined by `+`; the code of our own model is one of them (`engines.model_files`).
 
-    `first` is for the first pass, `later` for those over a doubtful page, `print` is the leading language with the
-    system's model, `all` every language that occurs with our models, `plain` the same with the system's.
+    `first` is for the first pass, `later` for passes over a doubtful page, `print` is the leading language with the
+    system's model, `all` is every language with our models, `plain` is every language with the system's models.
     """
 
     first: str
@@ -22,16 +22,16 @@ class PageLanguages:
     plain: str
 
     def with_all(self) -> "PageLanguages":
-        """The same for a page in another language than the leading one."""
+        """Returns the languages for a page that is not in the leading language."""
         return replace(self, first=self.all, later=self.all)
 
     def as_print(self) -> "PageLanguages":
-        """The same for a page that is printed."""
+        """Returns the languages for a printed page."""
         return replace(self, first=self.print)
 
 
 def languages_of_page(engine_languages: str, policy: Policy) -> PageLanguages:
-    """The languages as long as nothing of the page was read."""
+    """Returns the languages for a page of which nothing has been read."""
 
     def typed(languages: str) -> str:
         return with_typescript_models(languages) if policy.typescript_model else languages

@@ -1,4 +1,4 @@
-"""Measures a page once: noise, ink, print height. `page_plan` decides what follows."""
+"""Measures a page once: noise, ink, print height. `page_plan` decides from them how the page is read."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,8 @@ from notaflow_pipeline.ocr.preprocessing.noise import MIN_REMOVED_NOISE
 from notaflow_pipeline.ocr.preprocessing.preprocess import PreprocessedPage, is_blurred
 
 MIN_PATTERN_NOISE = 45.0
-"""A standard deviation, of 255 shades. No sensor has so much; fax machines and printers do, which make grey of black dots."""
+"""A standard deviation, in shades of 255. No sensor has so much noise; fax machines and printers do, which make grey from
+black dots."""
 
 MAX_TABLE_PRINT_PIXELS = 13
 """At 150 dpi; the printed index pages among the samples have 8 to 13."""
@@ -15,31 +16,31 @@ MAX_TABLE_PRINT_PIXELS = 13
 
 @dataclass(frozen=True)
 class PageMeasures:
-    """What a page looks like at the resolution of a first pass."""
+    """The measures of a page at the resolution of a first pass."""
 
     noise: float
     ink: InkMeasures
     has_blurred_print: bool
-    """Whether bringing it to that resolution blurs small print."""
+    """Whether the reduction to that resolution blurs small print."""
 
     @property
     def is_small_print(self) -> bool:
-        """Whether numbers of a table could run together."""
+        """Whether numbers of a table can run together."""
         return self.ink.print_height_pixels <= MAX_TABLE_PRINT_PIXELS and not self.ink.is_speckled
 
 
 def is_noisy(noise: float) -> bool:
-    """Whether noise of a sensor is worth removing."""
+    """Returns whether the page has sensor noise that is removed before a pass."""
     return MIN_REMOVED_NOISE <= noise < MIN_PATTERN_NOISE
 
 
 def is_dithered(noise: float) -> bool:
-    """Whether the grey of a page with so much noise is made of black dots."""
+    """Returns whether the grey of a page with this noise consists of black dots."""
     return noise >= MIN_PATTERN_NOISE
 
 
 def measure(prepared: PreprocessedPage, noise: float) -> PageMeasures:
-    """Measure a prepared page; `noise` is what it had before it was prepared."""
+    """Measures a preprocessed page; `noise` is its noise before preprocessing."""
     ink = measure_ink(prepared.image)
     small = ink.print_height_pixels <= MAX_TABLE_PRINT_PIXELS and not ink.is_speckled
     return PageMeasures(noise, ink, small and is_blurred(prepared))

@@ -1,4 +1,4 @@
-"""Decides from a page's measures how it is prepared for its first pass, and whether there is anything to read."""
+"""Decides from a page's measures how it is preprocessed for its first pass, and whether there is anything to read."""
 
 from dataclasses import dataclass, replace
 
@@ -22,7 +22,7 @@ from notaflow_pipeline.ocr.preprocessing.preprocess import (
 from notaflow_pipeline.ocr.recognition.page_measures import PageMeasures, is_dithered, is_noisy, measure
 
 MAX_TINY_PRINT_PIXELS, TINY_PRINT_DPI = 7, 300
-"""At 150 dpi: print of 4.5 points, whose strokes look like specks there."""
+"""At 150 dpi: print of 4.5 points, whose strokes look like specks at that resolution."""
 
 MAX_VERY_SMALL_PRINT_PIXELS = 9
 """At 150 dpi: print of six points, and figures of eight."""
@@ -32,8 +32,8 @@ MAX_VERY_SMALL_PRINT_PIXELS = 9
 class Plan:
     """How a page is read first.
 
-    `pictures` says that there is more picture than text, `has_fine_figures` that the print is so small that a table's numbers
-    could run together, `is_reduced` that the page has little more pixels than it is read with, which blurs thin strokes.
+    `is_picture` says that the page has more picture than text, `has_fine_figures` that its print is so small that numbers
+    of a table can run together, `is_reduced` that its resolution was slightly reduced, which blurs thin strokes.
     """
 
     prepared: PreprocessedPage
@@ -43,7 +43,10 @@ class Plan:
 
 
 def plan(image: Image.Image, dpi: int | None, steps: Steps, first_dpi: int | None = None) -> Plan | None:
-    """Prepare a page for its first pass; None if it is surely blank. `first_dpi` overrides the choice of a resolution."""
+    """Preprocesses a page for its first pass; returns None if it is certainly blank.
+
+    `first_dpi` replaces the choice of a resolution.
+    """
     target_dpi = first_dpi or TARGET_DPI
     plain_steps = replace(steps, denoise=False)
     noise = noise_of(PreprocessedPage(image, target_dpi, image, dpi, steps)) if steps.denoise else 0.0
@@ -51,7 +54,7 @@ def plan(image: Image.Image, dpi: int | None, steps: Steps, first_dpi: int | Non
         prepared = with_halftones_merged(image, dpi, plain_steps, target_dpi)
     else:
         prepared = prepare(image, dpi, steps if is_noisy(noise) else plain_steps, target_dpi)
-    # what is left of noise is specks
+    # the noise that remains looks like specks
     filtered = median_filtered(prepared) if is_noisy(noise) else prepared
     if steps.background and has_no_ink(filtered.image, noise):
         return None
@@ -70,7 +73,7 @@ def plan(image: Image.Image, dpi: int | None, steps: Steps, first_dpi: int | Non
 
 
 def _finer_dpi(measures: PageMeasures) -> int | None:
-    """A higher resolution than that of the first pass, where the print needs one."""
+    """Returns a higher resolution than that of the first pass if the print needs one."""
     if is_dithered(measures.noise):
         return None
     if measures.ink.print_height_pixels <= MAX_TINY_PRINT_PIXELS and measures.ink.is_speckled:
@@ -85,9 +88,9 @@ def _finer_dpi(measures: PageMeasures) -> int | None:
 def _without_specks(
     image: Image.Image, dpi: int | None, prepared: PreprocessedPage, measures: PageMeasures
 ) -> PreprocessedPage | None:
-    """The page without single dark pixels; where those are a pattern, such as hatching, softened until they run together.
+    """Returns the page without single dark pixels, or None if nothing readable is left.
 
-    None where nothing is left that could be read.
+    If the pixels are a pattern, such as hatching, they are blurred until they merge.
     """
     clean = median_filtered(prepared)
     after = measure(clean, measures.noise).ink

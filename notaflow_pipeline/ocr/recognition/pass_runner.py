@@ -1,4 +1,4 @@
-"""Runs passes of the engine over a page, within the CPU seconds that the page may take."""
+"""Runs passes of the engine over a page, within the CPU seconds of the page."""
 
 from contextlib import suppress
 
@@ -14,10 +14,11 @@ MIN_PASS_SECONDS = 0.5
 
 
 class PassRunner:
-    """The engine, the policy, the languages and the time of one page; `passes` is how often the engine was asked.
+    """The engine, the policy, the languages and the time limit of one page; `passes` is the number of calls of the
+    engine.
 
-    `deadline` is in CPU seconds of this process, as `cpu_seconds` counts them. `languages` changes as soon as it is
-    known in which language a page is and whether it is printed.
+    `deadline` is in CPU seconds of this process, as `cpu_seconds` counts them. `languages` changes when a pass shows the
+    language of the page, or that it is printed.
     """
 
     def __init__(self, engine: WordEngine, deadline: float, policy: Policy) -> None:
@@ -34,7 +35,7 @@ class PassRunner:
         languages: str | None = None,
         segmentation: Segmentation = Segmentation.AUTOMATIC,
     ) -> PassResult:
-        """One pass, in the page's languages unless others are given. Raises `DocumentFailure` as the engine does."""
+        """Runs one pass, in the page's languages unless others are given. Raises `DocumentFailure` like the engine."""
         self.passes += 1
         began = cpu_seconds()
         left_seconds = max(self._deadline - began, MIN_PASS_SECONDS)
@@ -52,9 +53,9 @@ class PassRunner:
         languages: str | None = None,
         segmentation: Segmentation = Segmentation.AUTOMATIC,
     ) -> PassResult:
-        """The better of what was found and another pass; if that one fails or has no time, what was found.
+        """Runs another pass and returns the better result; returns `best` if the pass fails or has no time.
 
-        A pass that cannot end by the deadline could only take what was found with it, when its worker is killed.
+        A pass that cannot end by the deadline is not begun: its worker would be killed, and the result so far lost.
         """
         if self._seconds_a_pixel * prepared.image.width * prepared.image.height > self._deadline - cpu_seconds():
             return best
@@ -63,19 +64,19 @@ class PassRunner:
         return best
 
     def run_or_as_column(self, prepared: PreprocessedPage) -> PassResult:
-        """A pass, and another one as a single column where no word was found."""
+        """Runs a pass, and another one as a single column if the first found no word."""
         found = self.run(prepared)
         if not found.words and not self.is_short_of_time:
-            # the layout may be what was not understood: a thin frame makes a picture of the whole page
+            # the layout analysis can be at fault: with a thin frame it takes the whole page for a picture
             with suppress(DocumentFailure):
                 return self.run(prepared, segmentation=Segmentation.SINGLE_COLUMN)
         return found
 
     def is_doubtful(self, found: PassResult) -> bool:
-        """Whether other ways to read the page are worth their time."""
+        """Returns whether alternative passes over the page are likely to improve the result."""
         return found.confidence < self.policy.good_confidence
 
     @property
     def is_short_of_time(self) -> bool:
-        """Whether another pass could hardly end in time."""
+        """Whether too little time is left for another pass."""
         return self._deadline - cpu_seconds() < 2 * MIN_PASS_SECONDS

@@ -1,4 +1,4 @@
-"""One pass of the engine over a page, and the decisions between passes that can be switched off to measure them."""
+"""The result of one pass over a page, and the decisions between passes that can be switched off to measure them."""
 
 from dataclasses import dataclass
 
@@ -6,23 +6,24 @@ from notaflow_pipeline.ocr.engines.words import Word
 from notaflow_pipeline.ocr.preprocessing.preprocess import ALL_STEPS, PreprocessedPage, Steps
 
 GOOD_CONFIDENCE = 80.0
-"""A try with so much confidence is kept.
+"""The result of a pass with at least this confidence is kept.
 
-Trying the others again takes the mean error rate of the 40 corpus pages, without the line that libraries print under
-their scans, from 0.061 to 0.053; below 83 and 86 it is 0.053 and 0.054, below 90 it is 0.056, for more looks at a page.
+Further passes over the other pages lower the mean error rate of the 40 corpus pages, without the line that libraries
+print under their scans, from 0.061 to 0.053. With limits of 83 and 86 it is 0.053 and 0.054, with 90 it is 0.056, at a
+higher cost.
 """
 
 GUESS_CONFIDENCE = 55.0
-"""What a word has that is little more than a guess; a mess of many such words must not outweigh a few that were read."""
+"""The confidence of a word that is little more than a guess. Many such words must not outweigh a few that were read."""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """The decisions, for measuring them one by one."""
+    """The decisions; benchmarks switch them off one by one."""
 
     steps: Steps = ALL_STEPS
     first_dpi: int | None = None
-    """None chooses by the size of the print."""
+    """None chooses the resolution by the size of the print."""
 
     good_confidence: float = GOOD_CONFIDENCE
     choose_language: bool = True
@@ -35,7 +36,7 @@ class Policy:
     plain_pass: bool = True
     strip: bool = True
     all_languages_later: bool = True
-    """Doubtful pages gain from both languages, at 1.3 times the cost of the try: on the corpus 0.0532 instead of 0.0535."""
+    """Doubtful pages gain from both languages, at 1.3 times the cost of the pass: on the corpus 0.0532 instead of 0.0535."""
 
 
 DEFAULT_POLICY = Policy()
@@ -43,7 +44,7 @@ DEFAULT_POLICY = Policy()
 
 @dataclass(frozen=True)
 class PassResult:
-    """What one pass found on one preparation of a page."""
+    """The result of one pass over one preprocessed page."""
 
     words: list[Word]
     prepared: PreprocessedPage
@@ -55,8 +56,8 @@ class PassResult:
 
     @property
     def score(self) -> float:
-        """How much was read, and how surely: letters count by how far their word is above a guess.
+        """The number of letters, weighted by how far the mean confidence is above a guess.
 
-        It chooses between tries: mean confidence alone would prefer the one that read least.
+        It ranks passes. Mean confidence alone would prefer the pass that read least.
         """
         return (self.confidence - GUESS_CONFIDENCE) * sum(len(word.text) for word in self.words) if self.words else 0.0

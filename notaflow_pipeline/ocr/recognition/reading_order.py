@@ -1,4 +1,4 @@
-"""Puts the words of a page in the order in which a person reads them: columns of text one after the other, tables in rows."""
+"""Puts the words of a page in reading order: columns of text one after the other, tables in rows."""
 
 import statistics
 from collections.abc import Callable, Iterator, Sequence
@@ -8,21 +8,21 @@ from itertools import groupby, pairwise
 from notaflow_pipeline.ocr.engines.words import Line, Word, word_height
 
 FOLD_BAND = (0.42, 0.58)
-"""Where across a landscape page the fold between two pages of an open book lies."""
+"""As shares of the width of a landscape page: the fold between two pages of an open book lies within."""
 
 MAX_NARROWER_RATIO = 0.6
-"""Of another gap that runs down the whole page, and a gap in the middle of the page is not the fold."""
+"""A gap in the middle of the page that is narrower than this share of another gap is not the fold."""
 
 MIN_TABLE_ROWS = 3
-"""As many rows in succession must stand in columns before a page's blocks are taken for the columns of a table."""
+"""The number of rows that must stand in columns before the blocks of a page count as the columns of a table."""
 
 
 def ordered_words(words: Sequence[Word], page_width: int, page_height: int) -> list[Word]:
-    """Words in the order in which a person reads them.
+    """Returns the words in reading order.
 
-    Of an open book the left page comes before the right one; blocks that are the columns of one table are joined, so
-    that its rows stay rows, and so are blocks whose lines alternate; what stands above all that follows comes first.
-    Everything else stays as Tesseract has it.
+    The left page of an open book comes before the right one. Blocks that are the columns of one table are joined, so that
+    its rows stay rows, and so are blocks whose lines alternate. A block that stands above all following blocks comes
+    first. Everything else stays in Tesseract's order.
     """
     fold = fold_of_double_page(words, page_width, page_height)
     if fold is None:
@@ -35,7 +35,10 @@ def ordered_words(words: Sequence[Word], page_width: int, page_height: int) -> l
 
 
 def fold_of_double_page(words: Sequence[Word], page_width: int, page_height: int) -> float | None:
-    """Where two facing pages meet (pixels from the left): a strip in the middle of a landscape page without a word."""
+    """Returns the position of the fold between two pages, in pixels from the left, or None.
+
+    The fold is a strip without words in the middle of a landscape page.
+    """
     if page_width < 1.15 * page_height or len(words) < 2 * MIN_TABLE_ROWS:
         return None
     low, high = (share * page_width for share in FOLD_BAND)
@@ -47,14 +50,14 @@ def fold_of_double_page(words: Sequence[Word], page_width: int, page_height: int
         return None
     start, end = max(folds, key=lambda gap: gap[1] - gap[0])
     if any(MAX_NARROWER_RATIO * (other[1] - other[0]) > end - start for other in gaps):
-        return None  # a gap between two columns of a table that has wider ones
+        return None  # a gap between two columns of a table that has wider gaps
     fold = (start + end) / 2
     sides = [sum(word.right <= fold for word in words), sum(word.left >= fold for word in words)]
     return fold if min(sides) >= 0.1 * len(words) else None
 
 
 def _empty_strips(words: Sequence[Word]) -> Iterator[tuple[int, int]]:
-    """From where to where across the page no word stands, between the first and the last one."""
+    """Yields left and right edge of the vertical strips without words, between the first and the last word."""
     reach: int | None = None
     for left, right in sorted((word.left, word.right) for word in words):
         if reach is not None and left > reach:
@@ -67,16 +70,16 @@ def _ordered_page(words: Sequence[Word]) -> list[Word]:
 
 
 def _columns_joined(words: Sequence[Word]) -> list[Word]:
-    """The words with blocks that are one column of text made one block, row by row."""
+    """Returns the words with the blocks of one column of text joined to one block, row by row."""
     blocks = _blocks(words)
     return _regrouped(blocks, _groups(blocks, _is_same_column))
 
 
 def _tables_joined(words: Sequence[Word]) -> list[Word]:
-    """The words with blocks that are the columns of one table made one block, row by row.
+    """Returns the words with the blocks that are the columns of one table joined to one block, row by row.
 
-    Where the layout made a block of every few cells, those of a column are put together first. What lies within a table
-    and was left over belongs to it.
+    If the layout analysis made a block of every few cells, the blocks of a column are joined first. Remaining blocks
+    within a table are added to it.
     """
     blocks = _blocks(words)
     cell_columns = _cell_columns(blocks)
@@ -90,9 +93,9 @@ def _tables_joined(words: Sequence[Word]) -> list[Word]:
 
 
 def _completed_tables(tables: Sequence[list[int]], blocks: Sequence[Line]) -> Iterator[list[int]]:
-    """The numbers of the blocks of each table, the largest first, with the blocks that lie within it or in its rows.
+    """Yields the block numbers of each table, the largest first, with the blocks that lie within it or in its rows.
 
-    These may have been taken for a table of their own: figures of a column whose first row is one block.
+    Such blocks can have been taken for a table of their own: figures of a column whose first row is one block.
     """
     taken: set[int] = set()
     for table in sorted(tables, key=lambda table: -sum(len(blocks[number]) for number in table)):
@@ -108,7 +111,7 @@ def _blocks(words: Sequence[Word]) -> list[Line]:
 
 
 def _groups(blocks: Sequence[Line], belong_together: Callable[[Line, Line], bool]) -> list[list[int]]:
-    """The numbers of blocks that belong together; what was grouped is compared with the others as one block."""
+    """Returns groups of the numbers of blocks that belong together; a group is compared with other blocks as one block."""
     left, groups = list(range(len(blocks))), []
     while left:
         group = [left.pop(0)]
@@ -123,7 +126,7 @@ def _groups(blocks: Sequence[Line], belong_together: Callable[[Line, Line], bool
 
 
 def _regrouped(blocks: Sequence[Line], groups: Sequence[Sequence[int]]) -> list[Word]:
-    """All words, with each group of several blocks made one, in rows, where its first block is."""
+    """Returns all words, with each group of several blocks joined in rows at the place of its first block."""
     group_of = {number: group for group in groups if len(group) > 1 for number in group}
     ordered: list[Word] = []
     for number, block in enumerate(blocks):
@@ -136,7 +139,9 @@ def _regrouped(blocks: Sequence[Line], groups: Sequence[Sequence[int]]) -> list[
 
 
 def _cell_columns(blocks: Sequence[Line]) -> list[list[int]]:
-    """The numbers of blocks that are cells of one column; a block goes to the column that ends nearest above it."""
+    """Returns the numbers of blocks that are cells of one column; a block is added to the column that ends nearest above
+    it.
+    """
     cell_columns: list[list[int]] = []
     for number, block in enumerate(blocks):
         above = [one for one in cell_columns if _is_below([w for n in one for w in blocks[n]], block)]
@@ -148,7 +153,7 @@ def _cell_columns(blocks: Sequence[Line]) -> list[list[int]]:
 
 
 def _is_below(column: Line, block: Line) -> bool:
-    """Whether a block stands below a column of cells and is about as wide."""
+    """Returns whether a block stands below a column of cells and is about as wide."""
     narrower, wider = sorted(max(w.right for w in side) - min(w.left for w in side) for side in (column, block))
     if _overlap(column, block) < MIN_COLUMN_OVERLAP * narrower or wider > MAX_COLUMN_WIDTH_RATIO * narrower:
         return False
@@ -159,14 +164,14 @@ def _is_below(column: Line, block: Line) -> bool:
 
 
 MIN_COLUMN_OVERLAP = 0.7
-"""Of the narrower block's width."""
+"""As a share of the narrower block's width."""
 
 MAX_COLUMN_WIDTH_RATIO = 3.0
-"""A cell is at most so many times as wide as another of its column; what is wider is a line of text above or below."""
+"""The largest ratio of the widths of two cells of a column; a wider block is a line of text above or below."""
 
 
 def _blocks_of_table(table: Sequence[int], blocks: Sequence[Line], taken: set[int]) -> list[int]:
-    """The numbers of the other blocks of short cells that lie within a table, or beside it in its rows."""
+    """Returns the numbers of the other blocks of short cells that lie within a table, or beside it in its rows."""
     words = [word for number in table for word in blocks[number]]
     left, right = min(word.left for word in words), max(word.right for word in words)
     top, bottom = min(word.top for word in words), max(word.bottom for word in words)
@@ -184,10 +189,10 @@ def _blocks_of_table(table: Sequence[int], blocks: Sequence[Line], taken: set[in
 
 
 def _sorted_downwards(words: Sequence[Word]) -> list[Word]:
-    """The words with each block moved up between those that lie wholly above it and those wholly below.
+    """Returns the words with each block moved between the blocks that lie wholly above it and those wholly below.
 
-    Tesseract takes a narrow block at the left, such as the lot above its index, for a column of its own and reads it
-    before the title. Blocks that have another beside them stay where they are, or columns of text would be mixed.
+    Tesseract takes a narrow block at the left, such as the lot above its index, for a separate column and reads it before
+    the title. Blocks that have another block beside them are not moved, or columns of text would be mixed.
     """
     ordered: list[Line] = []
     for _, group in groupby(words, lambda word: word.block):
@@ -201,7 +206,7 @@ def _sorted_downwards(words: Sequence[Word]) -> list[Word]:
 
 
 def _is_same_column(one: Line, other: Line) -> bool:
-    """Whether a layout that Tesseract did not understand has parted a column of text, or a line, into these blocks."""
+    """Returns whether a failed layout analysis has split a column of text, or a line, into these blocks."""
     rows, others = _rows(one), _rows(other)
     letter = word_height([*one, *other])
     level = [(row, beside) for row in rows for beside in others if abs(_height(row) - _height(beside)) < 0.5 * letter]
@@ -212,14 +217,14 @@ def _is_same_column(one: Line, other: Line) -> bool:
 
 
 MAX_WORD_GAP = 1.5
-"""Heights of a letter: what stands nearer to the end of a line, and level with it, is its continuation."""
+"""In heights of a letter: words nearer than this to the end of a line, and level with it, continue the line."""
 
 
 def _is_same_table(one: Line, other: Line) -> bool:
-    """Whether two blocks lie side by side and are the columns of one table.
+    """Returns whether two blocks lie side by side and are the columns of one table.
 
-    At least `MIN_TABLE_ROWS` rows must have words in both at the same height, and one must hold short cells: columns of
-    running text, whose lines only happen to be level, are read one after the other.
+    At least `MIN_TABLE_ROWS` rows must have words in both at the same height, and one must hold short cells. Columns of
+    running text can have level lines too, but are read one after the other.
     """
     if _overlap(one, other) > 0:
         return False
@@ -233,17 +238,17 @@ def _is_same_table(one: Line, other: Line) -> bool:
 
 
 MAX_CELL_WORDS = 3.5
-"""More words than this in a block's average cell are running text, not the cells of a table."""
+"""A block with more words in its average cell is running text."""
 
 MAX_LONG_CELL_WORDS = 5.0
-"""Such as the name of a company; a column of newspaper has more in a line."""
+"""The limit for a long cell, such as the name of a company; a newspaper column has more words in a line."""
 
 MIN_CELL_GAP = 1.5
-"""Heights of a letter: what is further apart in a row is in two cells."""
+"""In heights of a letter: words with a wider gap in a row are in two cells."""
 
 
 def _overlap(one: Line, other: Line) -> int:
-    """How far two groups of words reach over each other sideways; negative is the gap between them."""
+    """Returns the horizontal overlap of two groups of words in pixels; a negative value is the gap between them."""
     return min(max(w.right for w in one), max(w.right for w in other)) - max(
         min(w.left for w in one), min(w.left for w in other)
     )
@@ -259,7 +264,7 @@ def _height(row: Line) -> float:
 
 
 def _rows(words: Sequence[Word]) -> list[Line]:
-    """Words by the height at which they stand, from the top, each row from the left."""
+    """Returns the rows of words at the same height, from the top, each from the left."""
     letter = word_height(words)
     rows: list[Line] = []
     for word in sorted(words, key=lambda word: word.middle):

@@ -12,25 +12,25 @@ from notaflow_pipeline.ocr.recognition.passes import PassResult
 from notaflow_pipeline.ocr.recognition.words import has_vertical_lines
 
 MAX_UPSIDE_DOWN_CONFIDENCE = 55.0
-"""Text that stands on its head is read with a mean confidence of 31 to 40, upright text with 85 to 95."""
+"""Upside-down text is read with a mean confidence of 31 to 40, upright text with 85 to 95."""
 
 MIN_WORDS = 10
-"""With fewer it cannot be seen from the pixels whether a page lies on its side."""
+"""With fewer words, the pixels do not show whether a page is sideways."""
 
 MIN_CONFIDENCE_OF_FEW_WORDS = 92.0
-"""Three words that stood on their heads were read as something else with 87, upright with 96."""
+"""Three upside-down words were misread with a confidence of 87; upright they had 96."""
 
 MIN_GAIN = 15.0
-"""By how much the confidence in a strip of the page must rise when it is turned before the whole page is read so."""
+"""The minimum gain in confidence, in a turned strip of the page, before the whole page is read turned."""
 
 MIN_GAIN_OF_FEW_WORDS = 5.0
 
 STRIP_SHARE = 0.08
-"""Of a page's height: six lines of print, in which twenty of a language's commonest words stand."""
+"""As a share of a page's height: six lines of print, with twenty of a language's most common words."""
 
 
 def read_strip(runner: PassRunner, prepared: PreprocessedPage) -> tuple[PreprocessedPage, list[Word]]:
-    """The page the right way round, as far as its fullest strip shows that, and the words of the strip."""
+    """Returns the page in the orientation that its densest strip shows, and the words of the strip."""
     strip = _densest_strip(runner, prepared)
     if _is_surely_sideways(strip):
         prepared = _with_other_rotation(prepared)
@@ -41,10 +41,10 @@ def read_strip(runner: PassRunner, prepared: PreprocessedPage) -> tuple[Preproce
 
 
 def is_better_unrotated(runner: PassRunner, prepared: PreprocessedPage) -> bool:
-    """Whether the middle of a page that was turned by its look is not understood, but is as it lay.
+    """Returns whether a page that was turned because of its pixels reads better in its original orientation.
 
-    The columns of a table look like lines that run up and down; reading all of such a page takes twice as long as
-    reading it the right way round.
+    The middle of the page is read in both. The columns of a table look like vertical lines, and reading such a page sideways
+    takes twice as long as reading it upright.
     """
     turned_strip, strip = (_middle_strip(one) for one in (prepared, unrotated(prepared)))
     with suppress(DocumentFailure):
@@ -60,7 +60,7 @@ def is_better_unrotated(runner: PassRunner, prepared: PreprocessedPage) -> bool:
 
 
 def upright(runner: PassRunner, found: PassResult) -> PassResult:
-    """What was found, or what is found once the words say that the page was turned wrongly, or stands on its head."""
+    """Returns the result, or that of a page turned again if the words show that it was sideways or upside down."""
     if _is_surely_sideways(found) or (found.prepared.quarter_turns and has_vertical_lines(found.words)):
         return _not_upside_down(runner, runner.run(_with_other_rotation(found.prepared)))
     found = _not_upside_down(runner, found)
@@ -72,9 +72,9 @@ def upright(runner: PassRunner, found: PassResult) -> PassResult:
 
 
 def _densest_strip(runner: PassRunner, prepared: PreprocessedPage) -> PassResult:
-    """What stands in the fullest strip, which tells language and kind of the page, and whether it stands on its head.
+    """Reads the densest strip, which shows the language and the kind of the page, and whether it is upside down.
 
-    It costs a tenth of a whole pass at most.
+    It costs at most a tenth of a whole pass.
     """
     height = round(STRIP_SHARE * prepared.image.height)
     top = densest_rows_top(prepared.image, height)
@@ -90,7 +90,7 @@ def _densest_strip(runner: PassRunner, prepared: PreprocessedPage) -> PassResult
 
 
 def _is_surely_sideways(found: PassResult) -> bool:
-    """Whether lines were read that run up the page; a few words read off a frame or off noise say nothing."""
+    """Returns whether the lines that were read run vertically; a few words read on a frame or on noise do not count."""
     return (
         len(found.words) >= MIN_WORDS
         and found.confidence >= MAX_UPSIDE_DOWN_CONFIDENCE
@@ -121,9 +121,9 @@ def _can_be_upside_down(one: PassResult) -> bool:
 
 
 def _is_better_upside_down(runner: PassRunner, best: PassResult) -> bool:
-    """Whether a strip in the middle of the words is understood when it stands on its head, and not as it is.
+    """Returns whether a strip in the middle of the words reads well upside down, and badly as it is.
 
-    Each is a fifth of a whole pass. The page's own confidence says nothing where its layout was not understood.
+    Each reading costs a fifth of a whole pass. The page's own confidence says nothing if its layout analysis failed.
     """
     image = best.prepared.image
     heights = sorted(word.middle for word in best.words)

@@ -15,19 +15,19 @@ from notaflow_pipeline.ocr.recognition.passes import PassResult
 from notaflow_pipeline.ocr.recognition.words import MIN_TYPED_INCHES, is_table
 
 MIN_TABLE_COVERAGE = 0.9
-"""Of a page's ink by the words of a pass that could have missed rows."""
+"""The minimum coverage of a pass that can have missed rows."""
 
 MIN_PRINT_CONFIDENCE = 90.0
-"""Of a table in small print that was read as print: below it, it may be typed all the same, or its grain be in the way."""
+"""For a table in small print that was read as print. Below it, the table can be typed, or grain can disturb the reading."""
 
 MIN_FINER_SCORE = 0.9
-"""Of what a table's first pass is worth; below it, the finer one lost some of the table."""
+"""As a share of the score of the table's first pass. Below it, the finer pass lost a part of the table."""
 
 
 def read_table(runner: PassRunner, prepared: PreprocessedPage, inches: float, *, has_fine_figures: bool) -> PassResult:
-    """A page of rows of cells, at the resolution and with the model that suit its print.
+    """Reads a page of rows of cells, at the resolution and with the model that suit its print.
 
-    `inches` is how wide a character is.
+    `inches` is the width of a character.
     """
     if inches >= MIN_TYPED_INCHES:
         return _typed_table(runner, at_resolution(prepared, TARGET_DPI))
@@ -41,21 +41,21 @@ def read_table(runner: PassRunner, prepared: PreprocessedPage, inches: float, *,
     is_print = inches < 0.9 * MIN_TYPED_INCHES or typed == runner.languages.first
     if found.confidence >= MIN_PRINT_CONFIDENCE or is_print:
         return found
-    # the characters of a form that was filled in by typewriter are as narrow as print
+    # characters of a form filled in by typewriter are as narrow as print
     return runner.better(found, prepared, typed)
 
 
 def with_finer_figures(runner: PassRunner, best: PassResult) -> PassResult:
-    """A table's print at a resolution that keeps its numbers apart, by the model that knows print better.
+    """Reads a table's print again at a resolution that separates its figures, with the model for print.
 
-    What was found before stands where that is clearly less, and where the page is no table or was read so already.
+    Returns `best` if the new pass has clearly less, or if the page is no table or was read at that resolution.
     """
     if (best.prepared.dpi or 0) >= SMALL_PRINT_DPI or not is_table(best.words):
         return best
     fine = upscaled(best.prepared, SMALL_PRINT_DPI)
     found = runner.better(PassResult([], fine), fine, runner.languages.print)
     if found.confidence < MIN_PRINT_CONFIDENCE and not runner.is_short_of_time:
-        # what is finer has more grain, too
+        # a finer image has more grain, too
         found = runner.better(found, median_filtered(fine), runner.languages.print)
     if found.score <= MIN_FINER_SCORE * best.score:
         return best
@@ -64,10 +64,10 @@ def with_finer_figures(runner: PassRunner, best: PassResult) -> PassResult:
 
 
 def _typed_table(runner: PassRunner, prepared: PreprocessedPage) -> PassResult:
-    """A typed page of rows of cells, line by line; where that does not read all of it surely, as the layout has it.
+    """Reads a typed page of rows of cells line by line, or with layout analysis if that reading is incomplete.
 
-    The layout tears such rows, and takes the lone sign at their end for dirt: `65 000, 0e 6` instead of `65 000,00 $`.
-    Rules across a table keep the engine from seeing lines.
+    Layout analysis cuts such rows, and takes the single sign at their end for dirt: `65 000, 0e 6` instead of `65 000,00
+    $`. Across the ruling lines of a table, the engine does not recognise lines of text.
     """
     found = runner.better(PassResult([], prepared), prepared, segmentation=Segmentation.SINGLE_BLOCK)
     coverage = ink_coverage(prepared.image, found.words)

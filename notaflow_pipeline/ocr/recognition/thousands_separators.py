@@ -1,7 +1,8 @@
-"""Restores the spaces between thousands in numbers that were read as one word, by the gaps between their figures.
+"""Restores the spaces between thousands in numbers that were read as one word, from the gaps between their figures.
 
 At 150 dpi the engine often misses the narrow space of `10 118 204`, with every figure right. Of the numbers, dates and
-amounts on the index page in print of 10 points 0.67 were exact without this, and all with it (`benchmarks/tables.py`).
+amounts on the index page in print of 10 points 0.67 were exact without this step, and all with it
+(`benchmarks/tables.py`).
 """
 
 import re
@@ -23,14 +24,15 @@ NUMBER = re.compile(r"(?P<whole>\d{5,}|\d{4,}(?=,\d\d))(?P<rest>,\d\d)?\$?")
 """Four figures alone are a year."""
 
 MIN_GAP = 0.36
-"""Of a figure's height: a space leaves some half of it, what lies between two figures an eighth. Two narrow 1 can leave as
-much as a space: `31131` becomes `31 131` in typefaces that have them."""
+"""As a share of a figure's height. A space has about half of it, the gap between two figures an eighth. Two narrow
+figures 1 can have as much as a space: in typefaces with a narrow 1, `31131` becomes `31 131`."""
 
 MIN_GAP_RATIO = 1.25
-"""So many times as wide as the widest other gap the narrowest of the spaces must be."""
+"""The minimum ratio of the narrowest space to the widest other gap."""
 
 MAX_WIDTH_DEVIATION = 0.6
-"""Of a figure's width: how far a group may be wider or narrower than so many figures are. A 1 has half of one in ink."""
+"""As a share of a figure's width: the largest difference between the width of a group and that of its figures. The ink of
+a 1 is half as wide."""
 
 
 InkColumns = tuple[int, int]
@@ -38,7 +40,7 @@ InkColumns = tuple[int, int]
 
 
 def with_thousands_separated(image: Image.Image, words: Sequence[Word]) -> list[Word]:
-    """The words, with spaces in numbers whose ink on the prepared page has them after every third figure from the right."""
+    """Returns the words, with spaces in numbers whose ink has gaps after every third figure from the right."""
     import numpy as np
 
     numbers = [NUMBER.fullmatch(word.text) for word in words]
@@ -51,20 +53,20 @@ def with_thousands_separated(image: Image.Image, words: Sequence[Word]) -> list[
 
 
 def _with_spaces(ink: "NDArray[np.bool_]", word: Word, whole: str) -> Word:
-    """The word with the spaces that its ink has; `whole` are the figures before the comma."""
+    """Returns the word with the spaces that its ink has; `whole` are the figures before the comma."""
     import numpy as np
 
     tail = word.text[len(whole) :]
     groups = [whole[max(0, end - 3) : end] for end in range(len(whole), 0, -3)][::-1]
     columns = np.flatnonzero(ink[word.top : word.bottom, word.left : word.right].any(axis=0)).tolist()
     parts = _ink_groups(columns, len(groups), MIN_GAP * word.height)
-    # what follows the last group is in its ink
+    # the ink of the last group includes the signs after it
     known = list(zip(parts, groups, strict=False))[: -1 if tail else None]
     return replace(word, text=" ".join(groups) + tail) if parts and _has_even_widths(known) else word
 
 
 def _ink_groups(columns: Sequence[int], count: int, min_gap: float) -> list[InkColumns]:
-    """The inked columns in so many parts, if the gaps between them are clearly wider than all others; or nothing."""
+    """Returns `count` groups of inked columns if the gaps between them are clearly wider than all others, else nothing."""
     gaps = sorted(((right - left - 1, left, right) for left, right in pairwise(columns)), reverse=True)
     spaces, others = gaps[: count - 1], gaps[count - 1 :]
     if len(spaces) < count - 1:
@@ -77,7 +79,7 @@ def _ink_groups(columns: Sequence[int], count: int, min_gap: float) -> list[InkC
 
 
 def _has_even_widths(parts: Sequence[tuple[InkColumns, str]]) -> bool:
-    """Whether each part is as wide as its figures would be at the average width of all."""
+    """Returns whether each group is as wide as its figures are at the average width of all."""
     widths = [(right - left + 1, len(group)) for (left, right), group in parts]
     figure = sum(width for width, _ in widths) / sum(count for _, count in widths)
     return all(abs(width - count * figure) <= MAX_WIDTH_DEVIATION * figure for width, count in widths)

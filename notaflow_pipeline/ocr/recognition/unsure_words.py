@@ -1,6 +1,6 @@
 """Reads lines with low-confidence words again, and keeps each word where its confidence is higher.
 
-The second pass uses both languages and blurred strokes, so that it does not repeat the errors of the first.
+The second pass uses both languages and a blurred image, so that it does not repeat the errors of the first.
 """
 
 from collections.abc import Sequence
@@ -17,26 +17,27 @@ from notaflow_pipeline.ocr.recognition.passes import PassResult
 from notaflow_pipeline.ocr.recognition.words import is_table
 
 MAX_UNSURE_CONFIDENCE = 80.0
-"""Of 6,800 words on 34 of the 40 corpus pages 585 have less."""
+"""Of 6,800 words on 34 of the 40 corpus pages, 585 have less."""
 
 MIN_GAIN = 15.0
-"""In confidence; both languages together are surer by 2 to 4 of the same text."""
+"""In confidence. Both languages together have 2 to 4 more for the same text."""
 
 MIN_LETTERS = 4
-"""Of a word that is worth another look; shorter ones are dirt more often."""
+"""The minimum length of a word that is read again; shorter ones are more often dirt."""
 
 MAX_LINES = 4
-"""Of a page that are looked at again, the least sure ones. Twelve cost half as much again as the page."""
+"""The number of lines of a page that are read again, those with the lowest confidence. Reading twelve again costs
+half as much as the page."""
 
 MARGIN_HEIGHTS = 0.25
-"""Above and below a line, in heights of its words; parts of other lines cost time."""
+"""The margin above and below a line, in heights of its words. Parts of other lines cost time."""
 
 MIN_COMMON_WIDTH = 0.7
-"""Of the wider of two words that stand in the same place."""
+"""As a share of the wider of two words in the same place."""
 
 
 def with_unsure_words_read_again(runner: PassRunner, found: PassResult) -> PassResult:
-    """What was found, with the second reading of its unsure words; a doubtful page and a table stay as they are."""
+    """Returns the result with the second reading of low-confidence words; a doubtful page and a table are not changed."""
     languages = runner.languages
     if not runner.policy.unsure_words or languages.first == languages.all:
         return found
@@ -56,13 +57,13 @@ def with_unsure_words_read_again(runner: PassRunner, found: PassResult) -> PassR
 
 
 def _is_unsure(word: Word) -> bool:
-    """Whether a word that is no number was little more than guessed; of numbers the first look at its own size knows more."""
+    """Returns whether a word without figures has low confidence; numbers are read better in the first pass."""
     letters = sum(map(str.isalpha, word.text))
     return word.confidence < MAX_UNSURE_CONFIDENCE and letters >= MIN_LETTERS and not any(map(str.isdigit, word.text))
 
 
 def _read_again(runner: PassRunner, found: PassResult, line: Line) -> list[Word]:
-    """The words of a line, where they stand on the page."""
+    """Returns the words of a line, at their positions on the page."""
     image = found.prepared.image
     margin = round(MARGIN_HEIGHTS * word_height(line))
     left, top = max(0, min(w.left for w in line) - 4 * margin), max(0, min(w.top for w in line) - margin)
@@ -76,7 +77,7 @@ def _read_again(runner: PassRunner, found: PassResult, line: Line) -> list[Word]
 
 
 def _more_confident_word(word: Word, again: Sequence[Word]) -> Word | None:
-    """The word as it was read the second time, if that is one word in the same place, and surer."""
+    """Returns the word of the second reading if it is one word in the same place with higher confidence."""
     same = [other for other in again if _is_same_place(word, other)]
     if len(same) != 1 or same[0].confidence < word.confidence + MIN_GAIN:
         return None

@@ -9,13 +9,13 @@ from notaflow_pipeline.ocr.input.text_layer.layer_order import LayerLine, LayerW
 from notaflow_pipeline.ocr.preprocessing.preprocess import PreprocessedPage
 
 MAX_SCALE_RATIO = 1.03
-"""How much more a page may have been scaled one way than the other; more, and it was cropped after it was laid straight."""
+"""The largest ratio of horizontal to vertical scale; with a larger one, the page was cropped after its rotation."""
 
 
 def words_on_page(words: Sequence[Word], prepared: PreprocessedPage) -> tuple[Word, ...]:
-    """The words with their places on the page before it was cropped, scaled and laid straight.
+    """Returns the words with their positions on the page before it was cropped, scaled and deskewed.
 
-    Nothing where the page was turned by a quarter or a half, or where its places cannot be told.
+    Returns nothing if the page was turned by a quarter or a half, or if its positions are unknown.
     """
     angle = math.radians(prepared.skew_degrees)
     cos, sin = math.cos(angle), math.sin(angle)
@@ -42,7 +42,7 @@ def words_on_page(words: Sequence[Word], prepared: PreprocessedPage) -> tuple[Wo
 def lines_of_words(
     words: Sequence[Word], size: tuple[int, int], box: tuple[float, float, float, float]
 ) -> list[LayerLine]:
-    """The lines of an image of this size as lines of the page on which the image fills this box."""
+    """Returns the lines of an image of this size as lines of the page on which the image fills this box."""
     across, down = (box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1]
 
     def line_of(line: Line, distance: float) -> LayerLine:
