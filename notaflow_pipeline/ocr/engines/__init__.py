@@ -1,1 +1,1 @@
-"""OCR engines, one module each: what it needs, how it is called, and what its errors mean."""
+"""OCR engines, one module each: its requirements, its calls and its errors."""

@@ -16,14 +16,15 @@ LOW_CONFIDENCE = 60
 
 @dataclass(frozen=True)
 class Recognition:
-    """What stands on a page.
+    """The text of a page, and figures about its recognition.
 
-    `mean_confidence` is from 0 to 100 over its words, None without any; `low_confidence_words` of them are below 60.
-    `passes` is how often the engine was asked, 0 if looking at the pixels was enough. `blank` says that nothing is on
-    the page, which is something else than nothing having been read. `coverage` is the share of the ink on the page, from
-    0 to 1, that the words account for; None where it was not measured or there is no ink. `placed` are the words in
-    reading order, at their places on the page as it came; empty where these are not known, or the page had to be turned.
-    `image_words` are the same at their places on `image`, which the engine got; None is the image that was given.
+    `mean_confidence` is from 0 to 100 over the words, None without any; `low_confidence_words` is the number of words
+    below 60. `passes` is the number of calls of the engine, 0 if the pixels showed that the page is blank. `blank` says
+    that the page has no content; a page whose content could not be read is not blank. `coverage` is the share of the ink
+    on the page, from 0 to 1, that the words account for; None if it was not measured or there is no ink. `placed` are the
+    words in reading order, at their positions on the original page; empty if these are unknown, or if the page had to be
+    turned. `image_words` are the same at their positions on `image`, the image that the engine got; None is the
+    image that was given.
     """
 
     text: str = field(repr=False)  # personal data: not for tracebacks and logs
@@ -42,7 +43,7 @@ NOTHING = Recognition("", 0, None, passes=0, blank=True)
 
 
 class Segmentation(Enum):
-    """What the engine is to expect on a page; the values are Tesseract's page segmentation modes."""
+    """The layout that the engine is to expect on a page; the values are Tesseract's page segmentation modes."""
 
     AUTOMATIC = 3
     SINGLE_COLUMN = 4
@@ -51,30 +52,32 @@ class Segmentation(Enum):
 
 
 class Engine(Protocol):
-    """Reads page images. Is pickled and sent to worker processes, so its class must be importable by name."""
+    """Reads page images. It is pickled and sent to worker processes, so its class must be importable by name."""
 
     @property
     def name(self) -> str:
-        """How reports call it."""
+        """The name in reports."""
 
     def check(self) -> None:
-        """Raise `EngineUnavailable` if no page at all could be read here. Cheap enough for the start of every run."""
+        """Raise `EngineUnavailable` if the engine cannot read any page on this machine. Cheap enough for the start of
+        every run.
+        """
 
     def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
-        """Read a grey (mode `L`) page of the given resolution, None if unknown, just as it is.
+        """Read a grey (mode `L`) page image without preprocessing; `dpi` is its resolution, None if unknown.
 
-        `timeout_seconds` are CPU seconds, for engines that can stop; others are ended together with their process.
-        Raises `DocumentFailure` if this page cannot be read, `EngineUnavailable` if none could.
+        `timeout_seconds` are CPU seconds, for engines that can stop; for others the process is ended. Raises
+        `DocumentFailure` if this page cannot be read, `EngineUnavailable` if no page can be read.
         """
 
 
 @runtime_checkable
 class WordEngine(Engine, Protocol):
-    """An engine that says where each word stands and how sure it is of it, so that a page can be read with care."""
+    """An engine that returns the position and the confidence of each word, which further passes over a page need."""
 
     @property
     def languages(self) -> str:
-        """The languages that occur, Tesseract's codes joined by `+`; the first one leads."""
+        """The languages of the documents, as Tesseract's codes joined by `+`; the first one leads."""
 
     def find_words(
         self,
@@ -84,11 +87,11 @@ class WordEngine(Engine, Protocol):
         languages: str | None = None,
         segmentation: Segmentation = Segmentation.AUTOMATIC,
     ) -> list[Word]:
-        """The words of a grey page in reading order, recognised once; `languages` narrows the engine's own."""
+        """Return the words of a grey page in reading order, from one pass; `languages` narrows the engine's own."""
 
 
 def recognition_of(words: list[Word], passes: int = 1) -> Recognition:
-    """Text and figures of the words of a page."""
+    """Returns text and figures of the words of a page."""
     if not words:
         return Recognition("", 0, None, passes=passes)
     return Recognition(
@@ -102,7 +105,7 @@ def recognition_of(words: list[Word], passes: int = 1) -> Recognition:
 
 
 def missing_language_error(language: str, installed: list[str]) -> EngineUnavailable:
-    """The complaint about a language without data; a wrong TESSDATA_PREFIX is named as the cause."""
+    """Returns the error for a language without a model; a wrong TESSDATA_PREFIX is named as the cause."""
     if prefix := os.environ.get("TESSDATA_PREFIX"):
         return EngineUnavailable(
             f"TESSDATA_PREFIX={prefix} has no {language or 'fra'}.traineddata (languages there: "

@@ -1,6 +1,7 @@
-"""The model files that Tesseract reads with: the system's, and one for French typescript that comes with the package.
+"""Finds the model files for Tesseract: the system's, and the model for French typescript that is part of the package.
 
-Ours is the system's French model trained further (`models/README.md`). Models named by TESSDATA_PREFIX are used alone.
+The model in the package is the system's French model, trained further (`models/README.md`). If TESSDATA_PREFIX names a
+folder, only its models are used.
 """
 
 import os
@@ -13,7 +14,8 @@ from pathlib import Path
 
 PACKAGE_FOLDER = Path(__file__).resolve().parents[1] / "models"
 TYPESCRIPT_MODELS = {"fra": "fra-typescript-1"}
-"""By its language; a model that was trained anew gets another name, so that `reread` can ask for what it has not read."""
+"""Model names by language. A newly trained model gets a new name, so that `reread` can select documents read with an
+older one."""
 
 SYSTEM_FOLDERS = (
     "/usr/share/tesseract-ocr/*/tessdata",
@@ -27,17 +29,17 @@ SUFFIX = ".traineddata"
 
 @dataclass(frozen=True)
 class Models:
-    """Models as Tesseract wants them named: a folder, None for its own default, and names in it, joined by `+`."""
+    """Models in the form that Tesseract expects: a folder, None for its default, and names in it, joined by `+`."""
 
     folder: Path | None
     names: str
 
 
 def with_typescript_models(languages: str) -> str:
-    """The languages with our models in the places of the system's, as far as there are any: `fra-typescript-1+eng`.
+    """Returns the languages with the package's models in the place of the system's: `fra-typescript-1+eng`.
 
-    None where the environment names models, where ours are missing, and where the path to them has a plus, at which
-    Tesseract parts them.
+    The languages are returned unchanged if the environment names models, if the package's models are missing, or if the
+    path to them has a plus, at which Tesseract splits it.
     """
     if os.environ.get("TESSDATA_PREFIX") or "+" in str(PACKAGE_FOLDER):
         return languages
@@ -48,26 +50,26 @@ def with_typescript_models(languages: str) -> str:
 
 
 def models_of(languages: str) -> Models:
-    """The models for these languages (Tesseract's codes or ours, joined by `+`), whether or not all of them are there."""
+    """Returns the models for these codes (Tesseract's or the package's, joined by `+`), whether or not the files exist."""
     codes = languages.split("+")
     package_models = set(TYPESCRIPT_MODELS.values())
     system = model_folder(tuple(code for code in codes if code not in package_models))
     if not package_models & set(codes):
         return Models(system, languages)
-    # Tesseract takes one folder for all of its models: the one that is above both
+    # Tesseract takes one folder for all of its models: the root folder contains both
     files = [(PACKAGE_FOLDER if code in package_models else system or Path()) / code for code in codes]
     return Models(Path("/"), "+".join(str(file).removeprefix("/") for file in files))
 
 
 def installed_languages() -> list[str]:
-    """Every language of which the system has a model."""
+    """Returns every language of which the system has a model."""
     folder = model_folder(())
     return sorted(path.stem for path in folder.glob(f"*{SUFFIX}")) if folder else []
 
 
 @lru_cache
 def model_folder(languages: tuple[str, ...]) -> Path | None:
-    """Where the system keeps Tesseract's models: the first known place that has all of these, else the first at all."""
+    """Returns the system's folder of models: the first that has all of these languages, else the first that exists."""
     folders = [folder for folder in _known_folders() if folder.is_dir()]
     complete = (f for f in folders if all((f / f"{language}{SUFFIX}").is_file() for language in languages))
     return next(complete, folders[0] if folders else None)
@@ -75,7 +77,7 @@ def model_folder(languages: tuple[str, ...]) -> Path | None:
 
 def _known_folders() -> list[Path]:
     stated = os.environ.get("TESSDATA_PREFIX")
-    if stated:  # the program looks nowhere else either
+    if stated:  # the program does not search other folders either
         return [Path(stated), Path(stated) / "tessdata"]
     return list(_system_folders()) or _folder_named_by_program()
 

@@ -1,8 +1,8 @@
 """Tesseract as a library, through tesserocr: the wheel contains the engine, `model_files` finds the models.
 
 Compared with the program it saves the start, the loading of models and temporary files: 1.0 instead of 1.2 to 1.4 CPU
-seconds a page on 12 pages. It cannot be interrupted: its own deadline of 5 s took 32 s when measured, so the caller must be
-able to end the process, as `workers.pool` does.
+seconds a page on 12 pages. It cannot be interrupted: with its own deadline of 5 s it took 32 s when measured. The caller
+must be able to end the process, as `workers.pool` does.
 """
 
 import os
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from tesserocr import PyTessBaseAPI
 
 MAX_LOADED_MODELS = 4
-"""Sets of languages that a worker keeps loaded; each takes some 10 to 30 MB."""
+"""The number of sets of languages that a worker keeps loaded; each takes some 10 to 30 MB."""
 
 
 @dataclass(frozen=True)
 class TesserocrEngine:
-    """Tesseract through tesserocr: models loaded once a process, pixels handed over in memory, one recognition a call.
+    """Tesseract through tesserocr: models are loaded once per process, pixels are passed in memory, a call is one pass.
 
     `languages` are Tesseract's codes joined by `+`; the first one leads.
     """
@@ -46,13 +46,13 @@ class TesserocrEngine:
 
     @property
     def name(self) -> str:
-        """How reports call it."""
+        """The name in reports."""
         return f"tesserocr ({with_typescript_models(self.languages)})"
 
     def check(self) -> None:
-        """Raise `EngineUnavailable` unless the library loads here and has a model of every language."""
+        """Raises `EngineUnavailable` unless the library can be imported and has a model of every language."""
         try:
-            import tesserocr  # noqa: F401 - an engine that is optional is imported where it is used
+            import tesserocr  # noqa: F401 - an optional engine is imported where it is used
         except Exception as error:
             raise EngineUnavailable(
                 "tesserocr cannot be imported: `pip install tesserocr`, or set OCR_ENGINE=pytesseract"
@@ -63,18 +63,18 @@ class TesserocrEngine:
                 raise missing_language_error(language, installed)
 
     def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
-        """Read a page as it is; see `Engine`."""
+        """Reads a page without preprocessing; see `Engine`."""
         return NOTHING if is_blank(image) else recognition_of(self.find_words(image, dpi, timeout_seconds))
 
     def find_words(
         self,
         image: Image.Image,
         dpi: int | None,
-        timeout_seconds: float,  # noqa: ARG002 - kept by ending the process, see the module's first lines
+        timeout_seconds: float,  # noqa: ARG002 - enforced by ending the process, see the module's docstring
         languages: str | None = None,
         segmentation: Segmentation = Segmentation.AUTOMATIC,
     ) -> list[Word]:
-        """The words of a page."""
+        """Returns the words of a page."""
         engine = _loaded_api(languages or self.languages)
         try:
             engine.SetPageSegMode(segmentation.value)
@@ -84,17 +84,19 @@ class TesserocrEngine:
             with leptonica_silenced():
                 recognised = engine.Recognize()
             if not recognised:
-                raise DocumentFailure(FailureKind.ENGINE, "Tesseract gave up on this page. Try again.")
+                raise DocumentFailure(FailureKind.ENGINE, "Tesseract failed on this page. Try again.")
             return list(words_of_tsv(engine.GetTSVText(0)))
         except RuntimeError as error:
-            raise DocumentFailure(FailureKind.ENGINE, "Tesseract could not take this page in. Try again.") from error
+            raise DocumentFailure(FailureKind.ENGINE, "Tesseract could not load this page. Try again.") from error
         finally:
             engine.Clear()
 
 
 @contextmanager
 def leptonica_silenced() -> Iterator[None]:
-    """Keep off the terminal what Leptonica says of boxes outside of boxes, which it can only be told by the descriptor."""
+    """Hides Leptonica's messages about boxes outside of boxes, which it writes directly to the descriptor of standard
+    error.
+    """
     original = os.dup(2)
     with Path(os.devnull).open("wb") as null_device:
         os.dup2(null_device.fileno(), 2)
@@ -107,12 +109,12 @@ def leptonica_silenced() -> Iterator[None]:
 
 @lru_cache(maxsize=MAX_LOADED_MODELS)
 def _loaded_api(languages: str) -> "PyTessBaseAPI":
-    os.environ["OMP_THREAD_LIMIT"] = "1"  # the wheel is built without OpenMP, a library of one's own may not be
+    os.environ["OMP_THREAD_LIMIT"] = "1"  # the wheel is built without OpenMP, another build can have it
     models = models_of(languages)
     try:
         import tesserocr
 
-        # It asks the C library for numbers with a point, so LC_NUMERIC stays as Python leaves it: "C".
+        # It parses numbers with a decimal point through the C library, so LC_NUMERIC must stay "C", Python's default.
         return tesserocr.PyTessBaseAPI(
             path=f"{models.folder}/" if models.folder else "", lang=models.names, oem=tesserocr.OEM.LSTM_ONLY
         )

@@ -1,6 +1,6 @@
 """Tesseract as a program, through pytesseract: works wherever `tesseract` is on PATH.
 
-This module alone knows the program's options and error messages.
+Only this module knows the program's options and error messages.
 """
 
 import errno
@@ -27,23 +27,23 @@ from notaflow_pipeline.ocr.preprocessing.preprocess import is_blank
 
 @dataclass(frozen=True)
 class TesseractEngine:
-    """Tesseract through pytesseract: one recognition a call, from an uncompressed file, in one thread.
+    """Tesseract through pytesseract: a call is one pass over an uncompressed file, in one thread.
 
-    `languages` are Tesseract's codes joined by `+`; the first one leads. The program loads its models at each call,
-    which is 40 to 60 ms; `tesserocr` keeps them. The program is not stopped by the clock, as pytesseract could: whoever
-    calls it must be ready to end the process with its programs, as `workers.pool` is.
+    `languages` are Tesseract's codes joined by `+`; the first one leads. The program loads its models at each call, which
+    takes 40 to 60 ms; `tesserocr` keeps them loaded. pytesseract's wall-clock timeout is not used: the caller must be
+    able to end the process with its programs, as `workers.pool` does.
     """
 
     languages: str = "fra+eng"
 
     @property
     def name(self) -> str:
-        """How reports call it."""
+        """The name in reports."""
         return f"tesseract ({with_typescript_models(self.languages)})"
 
     def check(self) -> None:
-        """Raise `EngineUnavailable` unless Tesseract runs here and has every language; takes some 20 ms."""
-        import pytesseract  # not at the top: it drags in pandas, which workers bar first (`workers.begin_work`)
+        """Raises `EngineUnavailable` unless Tesseract runs here and has every language; takes some 20 ms."""
+        import pytesseract  # not at the top: it imports pandas, which workers block first (`workers.process`)
 
         try:
             installed = sorted(pytesseract.get_languages())
@@ -54,22 +54,22 @@ class TesseractEngine:
                 raise missing_language_error(language, installed)
 
     def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
-        """Read a page as it is; see `Engine`."""
+        """Reads a page without preprocessing; see `Engine`."""
         return NOTHING if is_blank(image) else recognition_of(self.find_words(image, dpi, timeout_seconds))
 
     def find_words(
         self,
         image: Image.Image,
         dpi: int | None,
-        timeout_seconds: float,  # noqa: ARG002 - kept by ending the worker with the program, see the class
+        timeout_seconds: float,  # noqa: ARG002 - enforced by ending the worker with the program, see the class
         languages: str | None = None,
         segmentation: Segmentation = Segmentation.AUTOMATIC,
     ) -> list[Word]:
-        """The words of a page; temporary files lie in Python's temporary folder and are gone afterwards."""
+        """Returns the words of a page; temporary files lie in Python's temporary folder and are removed."""
         languages = languages or self.languages
         models = models_of(languages)
         options = f"--psm {segmentation.value}" + (f" --dpi {dpi}" if dpi else "")
-        if models.names != languages:  # where the program itself looks, it finds the system's own
+        if models.names != languages:  # in its default folder the program finds only the system's models
             options += f" --tessdata-dir {models.folder}"
         try:
             with tempfile.TemporaryDirectory(prefix="page-") as folder:
@@ -83,8 +83,8 @@ class TesseractEngine:
     def _tsv(self, page: Path, models: str, options: str) -> str:
         import pytesseract
 
-        # pytesseract passes on this process's environment. Without the limit, Tesseract's OpenMP threads spin while
-        # they wait for each other: 12 pages took 84 s instead of 15 s on two busy cores.
+        # pytesseract passes this process's environment to the program. Without the limit, Tesseract's OpenMP threads spin
+        # while they wait for each other: 12 pages took 84 s instead of 15 s on two busy cores.
         os.environ["OMP_THREAD_LIMIT"] = "1"
         try:
             return str(pytesseract.image_to_data(str(page), lang=models, config=options))
@@ -102,17 +102,17 @@ class TesseractEngine:
             )
         ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
         return DocumentFailure(
-            FailureKind.ENGINE, f"Tesseract {ended} on this page. Try again; see that the machine has memory left."
+            FailureKind.ENGINE, f"Tesseract {ended} on this page. Try again; check that the machine has free memory."
         )
 
 
 def _error_for_os_error(error: OSError) -> DocumentFailure | EngineUnavailable:
-    """Return what it means that a page could not be written to a file, or the program not be started for it."""
+    """Returns the error for a page that could not be written to a file, or a program that could not be started."""
     if error.errno == errno.ENOMEM:
         return out_of_memory()
     kind = NoRoomForPage if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} else EngineUnavailable
     return kind(
-        f"Tesseract cannot work here ({error.strerror}): see that the temporary folder is writable and not full"
+        f"Tesseract cannot run here ({error.strerror}): check that the temporary folder is writable and not full"
     )
 
 

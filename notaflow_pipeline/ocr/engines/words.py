@@ -1,4 +1,4 @@
-"""Recognised words, and how they become lines and paragraphs of text.
+"""Recognised words, and their arrangement in lines and paragraphs of text.
 
 Tesseract's TSV is described in tessdoc, `Command-Line-Usage.md`, under "TSV".
 """
@@ -13,24 +13,24 @@ WORD_LEVEL = "5"
 COLUMNS = 12
 
 RULE = "|"
-"""What Tesseract makes of the vertical rules of a table; acts and indexes have no use for the character."""
+"""Tesseract returns this for the vertical ruling lines of a table; acts and indexes do not use the character."""
 
 MIN_COLUMN_GAP = 2.5
-"""Gaps between words of a row wider than so many heights of a letter separate columns, and are kept as spaces."""
+"""In heights of a letter: wider gaps between words of a row separate columns, and are kept as spaces."""
 
 MAX_GAP_SPACES = 12
-"""More spaces than this between two columns carry nothing more to a reader."""
+"""More spaces between two columns do not help a reader."""
 
 SPLIT_DATE = re.compile(r"\W*\d{4}-(\d\d(-(\d\d)?)?)?\W*")
-"""Tesseract takes hyphens for the ends of words now and then: `1948- 01-12`."""
+"""Tesseract sometimes ends a word at a hyphen: `1948- 01-12`."""
 
 SPLIT_AMOUNT = re.compile(r"\d{1,3},\d\d")
-"""And typed commas: `000, 00`."""
+"""Tesseract sometimes ends a word at a typed comma: `000, 00`."""
 
 
 @dataclass(frozen=True)
 class Word:
-    """A recognised word, its confidence from 0 to 100, where it stands (pixels), and in which line of the layout."""
+    """A recognised word: its confidence from 0 to 100, its position in pixels, and its line in the layout."""
 
     text: str = field(repr=False)  # personal data: not for tracebacks and logs
     confidence: float
@@ -54,7 +54,7 @@ class Word:
 
     @property
     def middle(self) -> float:
-        """The height at which it stands."""
+        """The row of pixels of its vertical middle."""
         return self.top + self.height / 2
 
 
@@ -62,7 +62,7 @@ Line = list[Word]
 
 
 def words_of_tsv(tsv: str) -> Iterator[Word]:
-    """The words in Tesseract's order; what is blank, has no confidence (-1) or is a rule between columns is no word."""
+    """Yields the words in Tesseract's order, without blank ones, ones without confidence (-1) and ruling lines."""
     for row in tsv.splitlines():
         cells = row.split("\t")
         if len(cells) < COLUMNS or cells[0] != WORD_LEVEL:
@@ -74,23 +74,23 @@ def words_of_tsv(tsv: str) -> Iterator[Word]:
 
 
 def text_of_words(words: Sequence[Word]) -> str:
-    """What a person reads: words in lines, wide gaps between columns kept, a blank line between paragraphs."""
+    """Returns the text: words in lines, wide gaps between columns kept, a blank line between paragraphs."""
     return "\n\n".join("\n".join(map(text_of_line, paragraph)) for paragraph in paragraphs(words))
 
 
 def word_height(words: Sequence[Word]) -> float:
-    """How high the words of a page or a line are, in pixels: the median."""
+    """Returns the median height of words in pixels."""
     return statistics.median(word.height for word in words)
 
 
 def paragraphs(words: Sequence[Word]) -> Iterator[list[Line]]:
-    """The lines of each paragraph."""
+    """Yields the lines of each paragraph."""
     for _, paragraph in groupby(words, lambda word: (word.block, word.paragraph)):
         yield [list(line) for _, line in groupby(paragraph, lambda word: word.line)]
 
 
 def text_of_line(line: Line) -> str:
-    """The words of a line with a space between them, and several where a column ends: about as many as fit."""
+    """Returns the words of a line with a space between them, and at the end of a column about as many spaces as fit."""
     letter = word_height(line)
     parts = [line[0].text]
     for one, other in pairwise(line):

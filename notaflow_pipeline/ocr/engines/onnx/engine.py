@@ -86,7 +86,7 @@ def _units(image: Image.Image, dpi: int | None, segmentation: Segmentation) -> l
         with leptonica_silenced():
             return find_units(layout, image, dpi, segmentation)
     except RuntimeError as error:
-        raise DocumentFailure(FailureKind.ENGINE, "Tesseract could not take this page in. Try again.") from error
+        raise DocumentFailure(FailureKind.ENGINE, "Tesseract could not load this page. Try again.") from error
     finally:
         layout.Clear()
 

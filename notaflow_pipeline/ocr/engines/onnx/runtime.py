@@ -45,5 +45,5 @@ def run(session: "InferenceSession", **inputs: NDArray[np.float32]) -> NDArray[n
     except Exception as error:
         if "bad_alloc" in str(error):
             raise out_of_memory() from error
-        raise DocumentFailure(FailureKind.ENGINE, "ONNX Runtime gave up on this page. Try again.") from error
+        raise DocumentFailure(FailureKind.ENGINE, "ONNX Runtime failed on this page. Try again.") from error
     return found
