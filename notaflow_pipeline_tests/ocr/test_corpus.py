@@ -79,7 +79,7 @@ def test_bad_file_fails_for_the_right_reason(tesseract: DocumentPool, name: str,
         "gen_truncated.jpg",
     ],
 )
-def test_odd_file_is_read_all_the_same(tesseract: DocumentPool, name: str) -> None:
+def test_unusual_file_is_read(tesseract: DocumentPool, name: str) -> None:
     document = tesseract.start(CORPUS / "bad" / name).result(timeout=PATIENCE_SECONDS)
     assert "travaux de protection" in document.text
 
@@ -106,7 +106,7 @@ def test_pdf_with_an_empty_password_is_read(tesseract: DocumentPool, name: str) 
         ("qpdf_deep-pages.pdf", 1, 0, 0),
     ],
 )
-def test_pages_come_out_of_where_they_can(name: str, pages: int, text_layer: int, failed: int) -> None:
+def test_readable_pages_of_a_damaged_file_are_read(name: str, pages: int, text_layer: int, failed: int) -> None:
     with DocumentPool(NullEngine(), workers=1) as reader:
         document = reader.start(CORPUS / "bad" / name).result(timeout=PATIENCE_SECONDS)
     assert (len(document.pages), document.pages_text_layer, document.pages_failed) == (pages, text_layer, failed)
@@ -119,7 +119,7 @@ def test_typed_page_has_most_of_its_words(tesseract: DocumentPool) -> None:
 
 
 @pytest.mark.parametrize("name", ["page01", "page02"])
-def test_page_is_read_alike_whichever_way_it_lies_and_inverted(name: str) -> None:
+def test_page_is_read_alike_in_every_orientation_and_inverted(name: str) -> None:
     """Two kinds of page: a light photograph, and a faint scan in 600 dpi. A footer that only one way shows is some points."""
     page = page_image(name)
     engine = TesserocrEngine("fra+eng")
@@ -135,14 +135,14 @@ def test_page_is_read_alike_whichever_way_it_lies_and_inverted(name: str) -> Non
 
 
 @pytest.mark.parametrize("change", [Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_90])
-def test_page_whose_layout_is_not_understood_is_read_all_the_same(change: Image.Transpose) -> None:
+def test_page_whose_layout_analysis_fails_is_read(change: Image.Transpose) -> None:
     """A thin frame makes the engine take it for a picture when it stands on its head: it found nothing."""
     read = read_page(page_image("page08").transpose(change), None, TesserocrEngine("fra+eng"), 120)
     known = set((CORPUS / "pages" / "page08.gt.txt").read_text().split())
     assert len(known & set(read.text.split())) > 0.5 * len(known)
 
 
-def test_noisy_page_is_read_or_its_coverage_says_that_it_was_not() -> None:
+def test_noisy_page_is_read_or_has_low_coverage() -> None:
     """The same page in noise of 30: of some draws the engine finds no line, in others nearly all."""
     known = set((CORPUS / "pages" / "page08.gt.txt").read_text().split())
     shares = []
@@ -153,7 +153,7 @@ def test_noisy_page_is_read_or_its_coverage_says_that_it_was_not() -> None:
     assert max(shares) > 0.5
 
 
-def test_noise_that_is_added_to_a_page_is_told_from_its_own() -> None:
+def test_added_noise_is_distinguished_from_the_page_s_own() -> None:
     for path in sorted((CORPUS / "pages").glob("page*.gt.txt")):
         page = page_image(path.name.removesuffix(".gt.txt"))
         own, added = (noise_of(prepare(one, None, Steps(denoise=False))) for one in (page, noisy(page, 30)))
@@ -161,7 +161,7 @@ def test_noise_that_is_added_to_a_page_is_told_from_its_own() -> None:
 
 
 @pytest.mark.parametrize("degrees", [-7, 7])
-def test_skew_of_every_page_is_noticed(degrees: int) -> None:
+def test_skew_of_every_page_is_detected(degrees: int) -> None:
     for path in sorted((CORPUS / "pages").glob("page*.gt.txt")):
         page = without_background(scaled(page_image(path.name.removesuffix(".gt.txt")), None))
         # some of them were laid askew by as much as that

@@ -93,7 +93,7 @@ def test_small_and_empty_images_have_no_curve(size: tuple[int, int]) -> None:
     assert line_curve(Image.new("L", size, 255)) is None
 
 
-def test_page_is_moved_by_what_its_lines_fall() -> None:
+def test_pixels_are_moved_by_the_fall_of_their_lines() -> None:
     image = Image.new("L", (100, 40), 255)
     image.paste(0, (0, 10, 50, 12))
     image.paste(0, (50, 15, 100, 17))

@@ -42,7 +42,7 @@ def failed(number: int, kind: FailureKind) -> PageText:
     return PageText(number, "", 0, None, 0.5, passes=0, source=PageSource.FAILED, failure=failure)
 
 
-def test_what_could_not_be_read_is_said_in_its_place() -> None:
+def test_unreadable_page_has_a_mark_in_its_place() -> None:
     damaged = PageText(3, "Trois", 1, 90.0, 1.0, damaged=True)
     document = DocumentText((page(1, "Un"), failed(2, FailureKind.CORRUPT), damaged), incomplete=True)
     assert document.text == (

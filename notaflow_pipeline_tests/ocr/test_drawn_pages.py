@@ -28,7 +28,7 @@ def test_text_beside_hatching_is_read() -> None:
     assert sum(word in found.split() for word in page.text.split()) > 0.8 * len(page.text.split())
 
 
-def test_page_of_a_picture_alone_is_not_called_blank_unasked() -> None:
+def test_page_of_only_a_picture_is_not_called_blank_without_a_pass() -> None:
     clouds = Image.frombytes("L", (30, 40), bytes(range(60, 180)) * 10).resize((1240, 1754), Image.Resampling.BICUBIC)
     found = read_page(clouds, 150, ENGINE, 120)
     assert found.passes > 0

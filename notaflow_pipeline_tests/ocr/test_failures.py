@@ -9,16 +9,16 @@ from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable
 
 
 @pytest.mark.parametrize("kind", FailureKind)
-def test_failure_survives_the_way_between_processes(kind: FailureKind) -> None:
+def test_failure_survives_pickling_between_processes(kind: FailureKind) -> None:
     failure = pickle.loads(pickle.dumps(DocumentFailure(kind, "What is wrong.")))  # noqa: S301 - our own bytes
     assert (failure.kind, failure.sentence, str(failure)) == (kind, "What is wrong.", "What is wrong.")
 
 
-def test_page_is_named_in_front_of_the_sentence() -> None:
+def test_page_is_named_before_the_message() -> None:
     failure = DocumentFailure(FailureKind.TIMEOUT, "Too slow.").on_page(3, 7)
     assert failure.sentence == "Page 3 of 7: Too slow."
     assert failure.retryable
 
 
-def test_missing_engine_survives_the_way_between_processes() -> None:
+def test_missing_engine_survives_pickling_between_processes() -> None:
     assert str(pickle.loads(pickle.dumps(EngineUnavailable("Install it.")))) == "Install it."  # noqa: S301

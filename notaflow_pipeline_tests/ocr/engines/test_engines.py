@@ -70,7 +70,7 @@ def test_tesseract_runs_in_one_thread_whatever_the_environment_says(
 @pytest.mark.parametrize(
     ("end", "said"), [("echo 'Vente du lot' >&2; exit 3", "status 3"), ("kill -9 $$", "killed by signal 9")]
 )
-def test_tesseract_that_gives_up_fails_the_page_without_quoting_it(
+def test_tesseract_failure_fails_the_page_without_quoting_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, said: str
 ) -> None:
     put_on_path(monkeypatch, tmp_path / "bin", f'[ "$1" = --version ] && echo "tesseract 5.3.0" && exit\n{end}')
@@ -91,7 +91,7 @@ def test_missing_language_is_named_with_what_to_install(languages: str) -> None:
         TesseractEngine(languages).check()
 
 
-def test_missing_language_is_the_surroundings_fault_in_the_middle_of_work_too() -> None:
+def test_language_missing_during_work_is_an_infrastructure_failure() -> None:
     with pytest.raises(EngineUnavailable, match="xyz"):
         TesseractEngine("xyz").recognise(page_image(), None, 30)
 
@@ -104,7 +104,7 @@ def test_missing_tesseract_says_what_to_install(tmp_path: Path, monkeypatch: pyt
         TesseractEngine().recognise(page_image(), None, 30)
 
 
-def test_full_or_missing_temporary_folder_is_the_surroundings_fault(
+def test_full_or_missing_temporary_folder_is_an_infrastructure_failure(
     temporary_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(temporary_folder / "gone"))
@@ -112,7 +112,7 @@ def test_full_or_missing_temporary_folder_is_the_surroundings_fault(
         TesseractEngine().recognise(page_image(), None, 30)
 
 
-def test_null_engine_says_how_large_the_page_is() -> None:
+def test_null_engine_returns_the_size_of_the_page() -> None:
     found = NullEngine().recognise(page_image(size=(30, 20)), None, 1)
     assert (found.text, found.words, found.mean_confidence) == ("page of 30x20", 3, 90.0)
 

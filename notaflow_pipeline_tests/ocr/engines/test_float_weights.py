@@ -57,7 +57,7 @@ def test_tesseract_reads_the_same_with_the_weights_as_numbers(float_weights: Mod
 
 @needs_tools
 @pytest.mark.parametrize("cut", [0, 10, 5000])
-def test_what_is_no_network_of_integers_is_refused(float_weights: ModuleType, model: Path, cut: int) -> None:
+def test_other_data_than_a_network_of_integers_is_rejected(float_weights: ModuleType, model: Path, cut: int) -> None:
     network = model.with_suffix(".lstm").read_bytes()
     with pytest.raises(ValueError, match="ends too early"):
         float_weights.with_float_weights(network[:cut])

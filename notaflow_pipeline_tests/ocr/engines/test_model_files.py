@@ -82,7 +82,7 @@ def test_other_languages_have_no_model_of_ours(engine: Callable[[str], WordEngin
     assert model_files.models_of("eng") == model_files.Models(folder, "eng")
 
 
-def test_where_the_environment_says_which_models_no_others_are_used(
+def test_only_the_models_named_by_the_environment_are_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noting: NotingEngine
 ) -> None:
     (tmp_path / "fra.traineddata").touch()
@@ -93,9 +93,7 @@ def test_where_the_environment_says_which_models_no_others_are_used(
         TesserocrEngine("fra+eng").check()
 
 
-def test_system_s_french_is_used_where_our_path_would_be_taken_apart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_system_s_french_is_used_if_our_path_has_a_plus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "c++"
     folder.mkdir()
     (folder / f"{OURS}{model_files.SUFFIX}").touch()
@@ -103,11 +101,11 @@ def test_system_s_french_is_used_where_our_path_would_be_taken_apart(
     assert model_files.with_typescript_models("fra+eng") == "fra+eng"
 
 
-def test_system_s_french_is_used_where_our_model_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_system_s_french_is_used_if_our_model_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_files, "PACKAGE_FOLDER", tmp_path)
     assert model_files.with_typescript_models("fra+eng") == "fra+eng"
 
 
-def test_our_models_are_where_they_are_said_to_be() -> None:
+def test_our_models_are_in_the_folder_that_is_named() -> None:
     for name in model_files.TYPESCRIPT_MODELS.values():
         assert (model_files.PACKAGE_FOLDER / f"{name}{model_files.SUFFIX}").is_file()

@@ -32,7 +32,7 @@ def test_same_line_number_in_another_block_is_another_paragraph() -> None:
     assert text(row(1, 1, 1, 90, "gauche"), row(2, 1, 1, 90, "droite")) == "gauche\n\ndroite"
 
 
-def test_blank_and_unrecognised_rows_are_no_words() -> None:
+def test_blank_and_unrecognised_rows_are_not_words() -> None:
     assert text(row(1, 1, 1, -1, "x"), row(1, 1, 1, 95, "  "), row(1, 1, 1, -1, "", level=4)) == ""
 
 
@@ -40,7 +40,7 @@ def test_quotation_marks_and_damaged_rows_do_no_harm() -> None:
     assert text(row(1, 1, 1, 90, '"dit'), "5\t1\t1", row(1, 1, 1, 90, 'vendeur"')) == '"dit vendeur"'
 
 
-def test_columns_that_the_engine_took_apart_are_rows_again_with_their_spacing() -> None:
+def test_columns_that_the_engine_split_become_rows_with_their_spacing() -> None:
     """An index read as two blocks, one a column: each number belongs to the name in its row."""
     names = [cell(name, 100, 100 + 40 * n, block=1, line=n) for n, name in enumerate(["Vente", "Quittance", "Bail"])]
     numbers = [cell(number, 600, 102 + 40 * n, block=2, line=n) for n, number in enumerate(["3770292", "41", "7"])]
@@ -61,7 +61,7 @@ def test_columns_of_running_text_are_read_one_after_the_other() -> None:
     assert ordered_words(words, 1240, 1754) == words
 
 
-def test_left_page_of_an_open_book_comes_first_whatever_the_engine_thinks() -> None:
+def test_left_page_of_an_open_book_comes_before_the_right_one() -> None:
     """Tesseract gave one block whose lines run across the fold."""
     words = []
     for line in range(5):
@@ -76,7 +76,7 @@ def test_amounts_and_lot_numbers_keep_their_single_spaces() -> None:
     assert "75 000,00" in text_of_words(words)
 
 
-def test_title_above_the_lot_comes_first_though_the_engine_took_the_lot_for_a_column() -> None:
+def test_title_comes_before_the_lot_below_it_in_a_column_of_its_own() -> None:
     lot, title, table = cell("Lot", 50, 200, 1), cell("INDEX", 500, 100, 2), cell("Vente", 50, 400, 3)
     assert ordered_words([lot, title, table], 1240, 1754) == [title, lot, table]
 
@@ -102,7 +102,7 @@ def test_lines_that_alternate_between_two_blocks_are_one_column_again() -> None:
     assert text_of_words(ordered_words(by_block, 1240, 1754)) == "\n".join(said)
 
 
-def test_line_that_was_torn_into_two_blocks_is_one_line_again() -> None:
+def test_line_that_was_split_into_two_blocks_is_joined() -> None:
     upper, left, right = (
         cell("Par devant", 100, 100),
         cell("ont comp", 100, 140, line=2),
@@ -111,19 +111,19 @@ def test_line_that_was_torn_into_two_blocks_is_one_line_again() -> None:
     assert text_of_words(ordered_words([right, upper, left], 1240, 1754)) == "Par devant\nont comp aru ici"
 
 
-def test_note_in_the_margin_is_no_part_of_the_lines_beside_it() -> None:
+def test_note_in_the_margin_is_not_joined_to_the_lines_beside_it() -> None:
     text = [cell("le vendeur déclare", 400, 100 + 40 * n, line=n) for n in range(4)]
     note = [cell("radié", 100, 142, block=2)]
     assert ordered_words([*text, *note], 1240, 1754) == [*text, *note]
 
 
-def test_date_that_was_parted_at_its_hyphens_is_whole_again() -> None:
+def test_date_that_was_split_at_its_hyphens_is_joined() -> None:
     parted = ["(1948-", "01-12", "1951-", "11-", "04,", "lots", "12-", "14", "1951", "-", "suite"]
     words = [cell(said, 5 + sum(10 * len(one) + 8 for one in parted[:n]), 0) for n, said in enumerate(parted)]
     assert text_of_words(words) == "(1948-01-12 1951-11-04, lots 12- 14 1951 - suite"
 
 
-def test_cells_of_a_table_are_no_parts_of_one_date() -> None:
+def test_cells_of_a_table_are_not_joined_to_one_date() -> None:
     assert text_of_words([cell("1948-", 0, 0), cell("01-12", 130, 0)]) == "1948-    01-12"
 
 
@@ -146,7 +146,7 @@ def test_cells_below_two_blocks_belong_to_the_one_that_is_nearest() -> None:
     assert lines[1:] == [f"10 11{n} 204 {date.text} Tremblay" for n, date in enumerate([*first, *later])]
 
 
-def test_parts_of_numbers_in_a_table_are_no_table_of_their_own() -> None:
+def test_parts_of_numbers_in_a_table_are_not_a_separate_table() -> None:
     """The first numbers of a column are one block each, and of the others each group of figures is one."""
     lefts = {"10": 60, "118": 90, "204": 130}
     first = [cell(said, left, 100 + 50 * row, 1 + row) for row in range(3) for said, left in lefts.items()]

@@ -42,7 +42,7 @@ def test_kinds_of_characters_are_told_apart(text: str, kind: Kind) -> None:
     assert charset.kind_of_class(number) == kind
 
 
-def test_null_is_no_character_of_any_kind() -> None:
+def test_null_is_not_a_character_of_any_kind() -> None:
     charset = charset_of("fra")
     assert charset.kind_of_class(len(charset.texts) - 1) == Kind.NONE
     assert charset.class_of("") is None

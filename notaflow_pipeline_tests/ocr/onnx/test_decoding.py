@@ -55,7 +55,7 @@ def line() -> Line:
     return Line(load_model("fra"))
 
 
-def test_sure_steps_are_read_as_they_are(line: Line) -> None:
+def test_confident_steps_are_read_unchanged(line: Line) -> None:
     words = line.read(*spelled("vente du 1952"))
     assert texts(words) == ["vente", "du", "1952"]
     assert [word.is_word for word in words] == [True, True, False]
@@ -98,7 +98,7 @@ def test_same_letter_twice_needs_nothing_between(line: Line) -> None:
     assert texts(line.read(*steps)) == ["ele"]
 
 
-def test_space_that_hardly_shows_is_found_between_words(line: Line) -> None:
+def test_space_of_low_probability_is_found_between_words(line: Line) -> None:
     steps = spelled("vente du lot")
     steps[16:18] = [{NULL: 0.55, SPACE: 0.45}] * 2
     assert texts(line.read(*steps)) == ["vente", "du", "lot"]

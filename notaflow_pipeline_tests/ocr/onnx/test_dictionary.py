@@ -37,7 +37,7 @@ def test_french_words_and_numbers_are_known(word: str, french: tuple[Charset, Di
 
 
 @pytest.mark.parametrize("word", NO_WORDS)
-def test_other_strings_are_no_words(word: str, french: tuple[Charset, Dictionaries]) -> None:
+def test_other_strings_are_not_words(word: str, french: tuple[Charset, Dictionaries]) -> None:
     charset, dictionaries = french
     assert not dictionaries.contains(charset.encode(word) or ())
 

@@ -76,7 +76,7 @@ def test_turned_unit_is_made_upright(turns: int) -> None:
 
 
 @pytest.mark.parametrize("size", [(3, 400), (1, 200), (400, 2), (2000, 1), (20000, 3)])
-def test_unit_without_room_for_a_letter_is_no_line(size: tuple[int, int]) -> None:
+def test_unit_too_small_for_a_letter_is_not_a_line(size: tuple[int, int]) -> None:
     page = Image.new("L", size, 200)
     assert line_image(page, whole(page)) is None
 

@@ -23,7 +23,7 @@ def nothing_loaded() -> None:
     onnx_engine._layout_engine.cache_clear()
 
 
-def test_engine_says_where_words_stand_and_can_be_sent() -> None:
+def test_engine_returns_word_positions_and_can_be_pickled() -> None:
     engine = OnnxEngine("fra+eng")
     assert isinstance(engine, WordEngine)
     assert pickle.loads(pickle.dumps(engine)) == engine  # noqa: S301

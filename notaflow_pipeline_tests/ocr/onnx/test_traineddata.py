@@ -16,7 +16,7 @@ from notaflow_pipeline_tests.ocr.onnx.model_files import OURS, packed, parts_of
 DAMAGES = 300
 
 
-def test_components_are_found_where_they_were_packed(tmp_path: Path) -> None:
+def test_components_are_found_at_their_offsets(tmp_path: Path) -> None:
     parts = parts_of(OURS)
     copy = tmp_path / "copy.traineddata"
     copy.write_bytes(packed(parts))
@@ -25,7 +25,7 @@ def test_components_are_found_where_they_were_packed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\1", b"not a model at all", struct.pack("<i", 24), struct.pack("<iq", 1, 99)])
-def test_other_files_are_no_models(data: bytes, tmp_path: Path) -> None:
+def test_other_files_are_not_models(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "other.traineddata"
     path.write_bytes(data)
     with pytest.raises(DamagedModel, match=r"the model other .*install the Tesseract model again"):

@@ -20,19 +20,19 @@ from notaflow_pipeline_tests.ocr.samples import act_page
         "large photographs",
     ],
 )
-def test_nothing_is_cropped_where_text_stands_beyond_a_bar(kind: str) -> None:
+def test_bar_with_text_on_its_outer_side_is_not_cropped(kind: str) -> None:
     page = drawn_pages.PAGES[kind]().image
     assert without_dark_borders(page) is page
 
 
-def test_frame_with_text_outside_loses_its_empty_sides_alone() -> None:
+def test_frame_is_cropped_only_on_sides_without_text_outside() -> None:
     page = drawn_pages.PAGES["text outside a frame"]().image
     cropped = without_dark_borders(page)
     assert cropped.height == page.height
     assert cropped.width < page.width
 
 
-def test_border_is_cropped_and_blank_paper_outside_it_too() -> None:
+def test_border_and_blank_paper_outside_it_are_cropped() -> None:
     page = act_page(200)
     framed = ImageOps.expand(page, 90, fill=8)
     for bordered in (framed, ImageOps.expand(framed, 60, fill=225)):
@@ -48,7 +48,7 @@ def test_white_print_on_a_black_bar_at_the_edge_is_kept() -> None:
     assert without_dark_borders(page) is page
 
 
-def test_image_of_any_size_is_left_whole() -> None:
+def test_image_of_any_size_without_a_border_is_not_cropped() -> None:
     for size in ((1, 1), (10, 400), (400, 10), (39, 39)):
         image = Image.new("L", size, 255)
         assert without_dark_borders(image) is image

@@ -23,7 +23,7 @@ def test_paper_has_no_ink_but_a_page_number_has() -> None:
     assert not has_no_ink(without_background(numbered))
 
 
-def test_noise_is_told_from_text(page: Image.Image) -> None:
+def test_noise_is_distinguished_from_text(page: Image.Image) -> None:
     pepper = noise_image((1240, 1754), 120).point([0 if value < 30 else 255 for value in range(256)])
     assert measure_ink(pepper).is_speckled
     assert not measure_ink(page).is_speckled
@@ -45,19 +45,19 @@ def test_faint_print_on_smooth_paper_is_ink(contrast: int) -> None:
     assert not has_no_ink(without_background(faint))
 
 
-def test_number_at_the_very_edge_is_ink() -> None:
+def test_number_at_the_edge_of_the_page_is_ink() -> None:
     paper = Image.effect_noise((1240, 1754), 6)
     ImageDraw.Draw(paper).text((14, 800), "127", fill=40, font_size=26)
     assert not has_no_ink(without_background(paper))
 
 
 @pytest.mark.parametrize("deviation", [2, 6, 20, 40])
-def test_noise_alone_is_no_ink_however_strong(deviation: int) -> None:
+def test_noise_of_any_strength_is_not_ink(deviation: int) -> None:
     prepared = prepare(Image.effect_noise((1240, 1754), deviation), 150, Steps(straighten=False))
     assert has_no_ink(prepared.image, deviation)
 
 
-def test_fullest_rows_are_those_with_print() -> None:
+def test_densest_rows_are_those_with_print() -> None:
     page = act_page()
     ImageDraw.Draw(page).rectangle((100, 900, 1100, 1150), fill=30)
     top = densest_rows_top(page, 90)

@@ -18,12 +18,12 @@ def test_noise_is_measured_and_print_is_not(level: float) -> None:
     assert noise_level(noisy(grey(page_image()), level)) == pytest.approx(level, rel=0.1, abs=0.1)
 
 
-def test_clean_page_is_left_as_it_is() -> None:
+def test_clean_page_is_unchanged() -> None:
     page = page_image()
     assert without_noise(page) is page
 
 
-def test_page_comes_nearer_to_what_it_was() -> None:
+def test_denoised_page_is_closer_to_the_clean_one() -> None:
     page = grey(page_image())
     spoilt = noisy(page, 25)
 

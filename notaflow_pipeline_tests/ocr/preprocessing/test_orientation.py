@@ -23,5 +23,5 @@ def test_level_page_is_not_turned(page: Image.Image) -> None:
 
 
 @pytest.mark.parametrize(("degrees", "lying"), [(0, False), (90, True), (180, False), (270, True)])
-def test_page_on_its_side_is_noticed(page: Image.Image, degrees: int, lying: bool) -> None:
+def test_sideways_page_is_detected(page: Image.Image, degrees: int, lying: bool) -> None:
     assert is_sideways(page.rotate(degrees, expand=True)) is lying

@@ -23,20 +23,20 @@ def page() -> Image.Image:
     return act_page()
 
 
-def test_dark_border_is_cut_off_and_a_page_without_one_is_left_alone(page: Image.Image) -> None:
+def test_dark_border_is_cropped_and_a_page_without_one_is_unchanged(page: Image.Image) -> None:
     framed = ImageOps.expand(page, 120, fill=5)
     assert abs(without_dark_borders(framed).width - page.width) <= 32
     assert without_dark_borders(page) is page
 
 
-def test_dark_border_that_lies_as_askew_as_its_page_is_cut_off(page: Image.Image) -> None:
+def test_skewed_dark_border_is_cropped(page: Image.Image) -> None:
     framed = ImageOps.expand(page, 60, fill=5).rotate(5, Image.Resampling.BICUBIC, expand=True, fillcolor=225)
     prepared = prepare(framed, 150)
     assert prepared.skew_degrees == pytest.approx(-5, abs=0.26)
     assert prepared.image.size == pytest.approx(page.size, abs=32)
 
 
-def test_photostat_is_told_from_a_dark_page(page: Image.Image) -> None:
+def test_photostat_is_distinguished_from_a_dark_page(page: Image.Image) -> None:
     assert is_white_on_black(ImageOps.invert(page))
     assert not is_white_on_black(page)
     assert not is_white_on_black(page.point([value // 4 for value in range(256)]))
@@ -55,13 +55,13 @@ def test_photostat_is_told_from_a_dark_page(page: Image.Image) -> None:
         ((1000, 300), None, (1000, 300)),  # a slip
     ],
 )
-def test_page_is_scaled_by_its_real_size_whatever_its_tag_says(
+def test_page_is_scaled_by_its_real_size_whatever_its_tag_is(
     size: tuple[int, int], dpi: int | None, expected: tuple[int, int]
 ) -> None:
     assert scaled(Image.new("L", size), dpi).size == pytest.approx(expected, abs=2)
 
 
-def test_shadow_over_the_paper_is_divided_away(page: Image.Image) -> None:
+def test_shadow_on_the_paper_is_removed(page: Image.Image) -> None:
     shadow = Image.linear_gradient("L").resize(page.size).point([128 + value // 2 for value in range(256)])
     shaded = Image.composite(page, Image.new("L", page.size, 0), shadow)
     paper = without_background(shaded).getpixel((page.width // 2, 4))

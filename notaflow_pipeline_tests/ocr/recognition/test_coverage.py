@@ -26,7 +26,7 @@ def test_lines_that_were_not_read_lower_coverage() -> None:
     assert ink_coverage(image, []) == 0
 
 
-def test_rules_and_pictures_are_no_print() -> None:
+def test_ruling_lines_and_pictures_are_not_print() -> None:
     image, words = page_and_words()
     draw = ImageDraw.Draw(image)
     for x in (60, 700):

@@ -26,7 +26,7 @@ def words(text: str) -> list[Word]:
         (ENGLISH, "fra+eng+deu", False),
     ],
 )
-def test_page_in_the_other_language_is_noticed(text: str, languages: str, other: bool) -> None:
+def test_page_in_the_other_language_is_detected(text: str, languages: str, other: bool) -> None:
     assert is_in_other_language(words(text), languages) is other
 
 

@@ -60,7 +60,7 @@ def test_lower_part_without_words_of_an_earlier_ocr_is_read(tmp_path: Path, line
 
 
 @pytest.mark.parametrize("lines", [ACT_LINES, [line.replace("e", "c") for line in ACT_LINES]], ids=["good", "bad"])
-def test_visible_stamp_is_kept_whatever_becomes_of_an_earlier_ocr(tmp_path: Path, lines: list[str]) -> None:
+def test_visible_stamp_is_kept_with_and_without_the_earlier_ocr(tmp_path: Path, lines: list[str]) -> None:
     page = read(tmp_path / "a.pdf", ACT_ON_LETTER + layer_of_act(lines) + STAMP)
     assert page.text.count("27 987 654") == 1
     assert page.text.count("3 770 292") == 1
@@ -167,7 +167,7 @@ class FailingEngine(NullEngine):
         raise DocumentFailure(FailureKind.TIMEOUT, "It took too long.")
 
 
-def test_part_that_cannot_be_read_leaves_the_typed_text_and_a_mark(tmp_path: Path) -> None:
+def test_unreadable_part_keeps_the_typed_text_and_marks_the_page(tmp_path: Path) -> None:
     letter = (
         "BT /F 10 Tf 72 740 Td (Maître, voici l’extrait que vous avez demandé.) Tj ET q 420 0 0 406 72 250 cm /I Do Q "
     )

@@ -81,9 +81,7 @@ def words(page: Image.Image) -> list[Word]:
 
 
 @pytest.mark.parametrize("forgotten", [(3,), (0,), (9,), (2, 7), (4, 5)])
-def test_lines_that_the_layout_passed_over_are_read_and_stand_in_their_places(
-    page: Image.Image, forgotten: tuple[int, ...]
-) -> None:
+def test_missed_lines_are_read_and_stand_in_their_places(page: Image.Image, forgotten: tuple[int, ...]) -> None:
     engine = ForgetfulEngine(forgotten)
     blind = replace(DEFAULT_POLICY, missed_lines=False)
     lost = [line for line in read_page(page, 150, engine, 60, blind).text.splitlines() if line]
@@ -93,7 +91,7 @@ def test_lines_that_the_layout_passed_over_are_read_and_stand_in_their_places(
     assert len(found) == len(LINES)
 
 
-def test_underlined_lines_close_together_that_the_layout_passed_over_are_read() -> None:
+def test_missed_underlined_lines_close_together_are_read() -> None:
     """Their underlining makes one thing of them that is higher than lines are, and runs through letters."""
     page = Image.new("L", (1240, 900), 225)
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(size=22)
@@ -109,11 +107,11 @@ def test_underlined_lines_close_together_that_the_layout_passed_over_are_read() 
     assert min(alike) > 0.8, list(zip(alike, found, strict=True))
 
 
-def test_page_that_was_read_whole_has_nothing_overlooked(page: Image.Image, words: list[Word]) -> None:
+def test_completely_read_page_has_no_missed_ink(page: Image.Image, words: list[Word]) -> None:
     assert missed_ink_strips(page, words) == []
 
 
-def test_lines_whose_beginnings_the_layout_lost_are_read_whole(page: Image.Image, words: list[Word]) -> None:
+def test_lines_that_were_cut_short_are_completed(page: Image.Image, words: list[Word]) -> None:
     assert uncovered_ink_share(page, words) < 0.01
     assert uncovered_ink_share(page, without_first_words(words)) > 0.05
     assert uncovered_ink_share(page, words[:3]) == 0
@@ -123,7 +121,7 @@ def test_lines_whose_beginnings_the_layout_lost_are_read_whole(page: Image.Image
     assert len(read_page(page, 150, engine, 60).text.split()) == len(ACT.split())
 
 
-def test_rules_are_no_torn_lines(page: Image.Image, words: list[Word]) -> None:
+def test_ruling_lines_are_not_uncovered_ink(page: Image.Image, words: list[Word]) -> None:
     ruled = page.copy()
     draw = ImageDraw.Draw(ruled)
     left, right = min(word.left for word in words), max(word.right for word in words)
@@ -133,7 +131,7 @@ def test_rules_are_no_torn_lines(page: Image.Image, words: list[Word]) -> None:
     assert uncovered_ink_share(ruled, clear) < 0.025 + uncovered_ink_share(page, clear)
 
 
-def test_rules_dust_and_pictures_are_no_lines(page: Image.Image, words: list[Word]) -> None:
+def test_ruling_lines_dust_and_pictures_are_not_lines(page: Image.Image, words: list[Word]) -> None:
     spoilt = page.copy()
     draw = ImageDraw.Draw(spoilt)
     draw.line((150, 900, 1000, 900), fill=0, width=3)
@@ -144,7 +142,7 @@ def test_rules_dust_and_pictures_are_no_lines(page: Image.Image, words: list[Wor
     assert missed_ink_strips(spoilt, words) == []
 
 
-def test_too_few_words_say_nothing_of_what_was_overlooked(page: Image.Image, words: list[Word]) -> None:
+def test_page_with_too_few_words_has_no_missed_ink(page: Image.Image, words: list[Word]) -> None:
     assert missed_ink_strips(page, words[:3]) == []
 
 
@@ -152,14 +150,14 @@ def word(text: str, left: int, top: int, confidence: float = 90, line: int = 1) 
     return Word(text, confidence, 1, 1, line, left, top, 10 * len(text), 20)
 
 
-def test_what_is_not_surely_read_is_not_added() -> None:
+def test_line_of_low_confidence_is_not_added() -> None:
     strip = (0, 100, 400, 130)
     assert confident_new_lines([word("quittance", 5, 5, 40)], strip, []) == []
     assert confident_new_lines([word("ab", 5, 5)], strip, []) == []
     assert confident_new_lines([word("quittance", 5, 5)], strip, []) == [[word("quittance", 5, 105)]]
 
 
-def test_what_stands_there_already_is_not_added_again() -> None:
+def test_known_line_is_not_added_again() -> None:
     strip = (0, 100, 400, 130)
     assert confident_new_lines([word("quittance", 5, 5)], strip, [word("quittance", 8, 107)]) == []
 

@@ -63,7 +63,7 @@ Change = Callable[[Image.Image], Image.Image]
         pytest.param(lambda page: ImageOps.expand(page, 90, fill=0), id="bordered"),
     ],
 )
-def test_spoilt_page_is_read_like_the_clean_one(upright: float, change: Change) -> None:
+def test_degraded_page_is_read_like_the_clean_one(upright: float, change: Change) -> None:
     assert error_rate(change(act_page(300))) <= upright + ONE_POINT
 
 
@@ -73,7 +73,7 @@ def test_page_of_any_resolution_and_any_tag_is_read_like_the_clean_one(upright: 
 
 
 @pytest.mark.parametrize("degrees", [0, 180])
-def test_page_that_was_turned_by_mistake_is_read_as_it_lay(
+def test_page_that_was_turned_by_mistake_is_read_unrotated(
     upright: float, degrees: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preprocess, "is_sideways", lambda _: True)
@@ -89,7 +89,7 @@ def test_clean_page_is_read_once_after_a_strip_of_it() -> None:
         assert number in found.text
 
 
-def test_blank_page_is_reported_as_blank_without_asking_the_engine() -> None:
+def test_blank_page_is_reported_as_blank_without_a_pass() -> None:
     white = Image.new("L", (1240, 1754), 255)
     dusty = noisy(white, 20)
     for paper in (white, dusty, noise_image(white.size, 8), noise_image(white.size, 30)):
@@ -97,7 +97,7 @@ def test_blank_page_is_reported_as_blank_without_asking_the_engine() -> None:
         assert (found.text, found.mean_confidence, found.passes, found.blank) == ("", None, 0, True)
 
 
-def test_noise_is_kept_from_the_engine() -> None:
+def test_page_of_noise_is_not_passed_to_the_engine() -> None:
     pepper = noise_image((1240, 1754), 130).point([0 if value < 40 else 255 for value in range(256)])
     engine = CountingEngine([])
     assert read_page(pepper, None, engine, 60).words == 0
@@ -124,22 +124,22 @@ def test_page_on_which_nothing_was_found_is_read_as_one_column() -> None:
     assert [segmentation for _, segmentation in engine.calls] == [Segmentation.AUTOMATIC, Segmentation.SINGLE_COLUMN]
 
 
-def test_page_on_which_nothing_was_found_is_no_failure_when_other_tries_fail() -> None:
+def test_page_without_words_is_no_failure_if_other_passes_fail() -> None:
     assert read_page(act_page(), 150, CountingEngine([NO_WORDS, None, None, None, None]), 60, UNTORN).text == ""
 
 
-def test_second_try_that_fails_does_not_lose_the_first() -> None:
+def test_failed_second_pass_keeps_the_result_of_the_first() -> None:
     found = read_page(act_page(), 150, CountingEngine([70, None, None, None]), 60, UNTORN)
     assert found.mean_confidence == 70
 
 
-def test_try_that_could_not_end_in_time_is_not_begun() -> None:
+def test_pass_that_cannot_end_in_time_is_not_begun() -> None:
     slow = CountingEngine([70, 95], seconds=3)
     assert read_page(act_page(), 150, slow, 5, UNTORN).mean_confidence == 70
     assert len(slow.calls) == 1
 
 
-def test_engine_that_knows_no_words_reads_the_page_as_it_is() -> None:
+def test_engine_without_word_positions_reads_the_page_unprepared() -> None:
     assert read_page(Image.new("L", (30, 20)), None, NullEngine(), 60).text == "page of 30x20"
 
 
@@ -191,7 +191,7 @@ class CountingEngine:
 
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
-def test_three_words_on_a_slip_are_read_whichever_way_it_lies(degrees: int) -> None:
+def test_three_words_on_a_slip_are_read_in_every_orientation(degrees: int) -> None:
     slip = page_image("Vente du lot").rotate(degrees, expand=True)
     assert read_page(slip, None, ENGINE, 60).text == "Vente du lot"
 
@@ -205,7 +205,7 @@ def test_index_in_small_print_keeps_its_rows_and_nearly_all_of_its_numbers() -> 
     assert sum(cell in said for row in INDEX for cell in row) >= 0.9 * sum(map(len, INDEX))
 
 
-def test_old_index_whose_rules_run_into_its_words_is_read_without_them() -> None:
+def test_old_index_whose_ruling_touches_its_words_is_read_without_it() -> None:
     page = render_page(SAMPLES / "M-Portneuf-Index_aux_noms-1761668304426.pdf", DocumentFormat.PDF, 1)
     numbers = ("40 117", "40 978", "41 632", "41 793", "41 826", "42 631", "42 651", "43 434", "43 577", "43 733")
     dates = (
@@ -237,7 +237,7 @@ def test_small_print_alone_is_read_at_a_finer_resolution_at_once(points: float, 
     assert set(engine.dpi) == {dpi}
 
 
-def test_table_whose_columns_look_like_lines_is_not_read_whole_on_its_side() -> None:
+def test_table_whose_columns_look_like_lines_is_not_read_sideways() -> None:
     page = index_page(12)
     assert prepare(page, 300).quarter_turns == 1, "or it shows nothing"
     engine = CountingEngine([20, 80, 95])
@@ -252,7 +252,7 @@ def signs(*said: tuple[str, float]) -> list[Word]:
     return [Word(text, confidence, 1, 1, 1, 40 * n, 10, 30, 20) for n, (text, confidence) in enumerate(said)]
 
 
-def test_dirt_is_no_word_but_signs_that_were_read_and_all_figures_are() -> None:
+def test_dirt_is_dropped_but_confident_signs_and_figures_are_kept() -> None:
     dirt = signs(("}", 5), ("L.", 12), ("—", 19))
     written = signs(("}", 60), ("à", 25), ("5", 3), ("4.", 10), ("$5", 8), ("lot", 1))
     assert [is_speck(word) for word in dirt + written] == [True] * 3 + [False] * 6
@@ -261,13 +261,13 @@ def test_dirt_is_no_word_but_signs_that_were_read_and_all_figures_are() -> None:
 @pytest.mark.parametrize(
     ("before", "gap", "kept"), [("500,00", 10, True), ("Laurentie", 10, False), ("500,00", 90, False)]
 )
-def test_dollar_sign_behind_a_figure_is_no_dirt(before: str, gap: int, kept: bool) -> None:
+def test_dollar_sign_after_a_figure_is_not_dirt(before: str, gap: int, kept: bool) -> None:
     amount = Word(before, 90, 1, 1, 1, 100, 10, 60, 20)
     sign = Word("$", 2, 1, 1, 1, 160 + gap, 10, 10, 20)
     assert (without_specks([amount, sign]) == [amount, sign]) is kept
 
 
-def test_dirt_is_neither_text_nor_does_it_lower_the_confidence() -> None:
+def test_dirt_is_not_in_the_text_and_does_not_lower_the_confidence() -> None:
     class DirtyEngine(CountingEngine):
         def find_words(self, *arguments: Any, **named: Any) -> list[Word]:
             return [*super().find_words(*arguments, **named), Word("}", 2, 1, 1, 30, 200, 1240, 9, 9)]

@@ -38,12 +38,12 @@ def test_gaps_between_thousands_are_spaces(said: str, blurred: bool) -> None:
     assert read(said, blurred=blurred) == said
 
 
-def test_figures_that_touch_are_no_hindrance() -> None:
+def test_thousands_are_separated_if_figures_touch() -> None:
     assert read("10 118 204", between=-2.0) == "10 118 204"
 
 
 @pytest.mark.parametrize("said", ["10118204", "3770292", "75000,00", "111111", "811180", "20486159"])
-def test_number_without_gaps_has_none(said: str) -> None:
+def test_number_without_gaps_gets_no_spaces(said: str) -> None:
     assert read(said) == said
 
 
@@ -60,7 +60,7 @@ def test_other_gaps_are_not_thousands(said: str) -> None:
     assert read(said) == said.replace(" ", "")
 
 
-def test_word_that_stands_where_no_ink_is_stays() -> None:
+def test_word_without_ink_is_unchanged() -> None:
     word = Word("10118204", 90, 1, 1, 1, 5, 5, 80, 15)
     assert with_thousands_separated(Image.new("L", (100, 30), 255), [word]) == [word]
     assert with_thousands_separated(Image.new("L", (3, 3), 255), [word]) == [word]

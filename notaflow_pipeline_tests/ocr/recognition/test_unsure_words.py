@@ -62,32 +62,32 @@ PAGE = line(("analvses", 72), ("rapport", 70), ("lecture", 96), ("75000", 40), (
 AGAIN = [("analyses", 92), ("rappert", 75), ("lectare", 99), ("75008", 90), ("da", 90), ("notoire", 99)]
 
 
-def test_unsure_word_is_taken_from_the_second_look_where_surer() -> None:
+def test_unsure_word_is_replaced_by_a_more_confident_reading() -> None:
     # the line that is shown again begins a word's height to the left, and a quarter of one above
     engine = TwoLooksEngine(PAGE, line(*AGAIN, left=20, top=5))
     assert read(engine) == ["analyses", "rapport", "lecture", "75000", "du", "notaire"]
     assert engine.looks == ["fra-typescript-1+eng"]
 
 
-def test_word_that_stands_elsewhere_does_not_take_the_place() -> None:
+def test_word_in_another_place_does_not_replace_it() -> None:
     engine = TwoLooksEngine(PAGE, line(*AGAIN, left=80, top=5))
     assert read(engine)[0] == "analvses"
 
 
-def test_page_of_many_unsure_words_is_looked_at_in_few_lines() -> None:
+def test_page_of_many_unsure_words_has_few_lines_read_again() -> None:
     page = [word for number in range(1, 9) for word in line(("lecturc", 79), number=number, top=60 * number)]
     engine = TwoLooksEngine([*page, *line(*[("lecture", 96)] * 5, number=9, top=600)], [])
     read(engine)
     assert len(engine.looks) == MAX_LINES
 
 
-def test_unsure_words_stay_where_the_policy_says_so() -> None:
+def test_unsure_words_stay_if_the_policy_disables_the_step() -> None:
     engine = TwoLooksEngine(PAGE, line(*AGAIN, left=20, top=5))
     assert read(engine, replace(FIRST_PASS_ALONE, unsure_words=False))[0] == "analvses"
     assert engine.looks == []
 
 
-def test_doubtful_page_is_not_looked_at_again_word_by_word() -> None:
+def test_doubtful_page_is_not_read_again_word_by_word() -> None:
     engine = TwoLooksEngine(PAGE, line(*AGAIN, left=20, top=5))
     doubtful = replace(FIRST_PASS_ALONE, good_confidence=99.0)
     assert "analvses" in read(engine, doubtful)
