@@ -1,6 +1,7 @@
-"""The room against files that broke other programs, and against typed pages whose words are known.
+"""Tests of the reader on files that broke other programs, and on typed pages whose words are known.
 
-The corpus is not part of the repository: it is looked for in `../shared/corpus`, or where NOTAFLOW_CORPUS says.
+The corpus is not part of the repository: it is expected in `../shared/corpus`, or in the folder that NOTAFLOW_CORPUS
+names.
 """
 
 import os
@@ -36,7 +37,7 @@ def tesseract() -> Iterator[DocumentPool]:
 
 
 def test_every_bad_file_is_read_or_fails_properly() -> None:
-    """All files, as far as opening and rendering go; recognition is left out for the time that it takes."""
+    """All files are opened and rendered; recognition is omitted to save time."""
     with DocumentPool(NullEngine(), workers=2, limits=Limits(page_seconds=60)) as reader:
         futures = {path.name: reader.start(path) for path in sorted((CORPUS / "bad").iterdir())}
         for name, future in futures.items():
@@ -101,7 +102,7 @@ def test_pdf_with_an_empty_password_is_read(tesseract: DocumentPool, name: str) 
         ("gen_truncated_multi.tif", 3, 0, 1),
         ("pdfjs_Pages-tree-refs.pdf", 2, 1, 1),
         ("pdfjs_rotation.pdf", 2, 2, 0),
-        ("pypdf_Seige_of_Vicksburg_Sample_OCR.pdf", 6, 0, 0),  # an engine that reads nothing agrees with no earlier OCR
+        ("pypdf_Seige_of_Vicksburg_Sample_OCR.pdf", 6, 0, 0),  # the null engine does not agree with any earlier OCR
         ("qpdf_append-xref-loop.pdf", 30, 30, 0),
         ("qpdf_deep-pages.pdf", 1, 0, 0),
     ],
@@ -120,7 +121,10 @@ def test_typed_page_has_most_of_its_words(tesseract: DocumentPool) -> None:
 
 @pytest.mark.parametrize("name", ["page01", "page02"])
 def test_page_is_read_alike_in_every_orientation_and_inverted(name: str) -> None:
-    """Two kinds of page: a light photograph, and a faint scan in 600 dpi. A footer that only one way shows is some points."""
+    """Two kinds of page: a light photograph, and a faint scan at 600 dpi.
+
+    A footer that is read in one orientation only makes a difference of some points.
+    """
     page = page_image(name)
     engine = TesserocrEngine("fra+eng")
     upright = read_page(page, None, engine, 120).text
@@ -136,14 +140,14 @@ def test_page_is_read_alike_in_every_orientation_and_inverted(name: str) -> None
 
 @pytest.mark.parametrize("change", [Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_90])
 def test_page_whose_layout_analysis_fails_is_read(change: Image.Transpose) -> None:
-    """A thin frame makes the engine take it for a picture when it stands on its head: it found nothing."""
+    """With a thin frame, the engine takes the upside-down page for a picture; it found nothing."""
     read = read_page(page_image("page08").transpose(change), None, TesserocrEngine("fra+eng"), 120)
     known = set((CORPUS / "pages" / "page08.gt.txt").read_text().split())
     assert len(known & set(read.text.split())) > 0.5 * len(known)
 
 
 def test_noisy_page_is_read_or_has_low_coverage() -> None:
-    """The same page in noise of 30: of some draws the engine finds no line, in others nearly all."""
+    """The same page in noise of 30: with some random seeds the engine finds no line, with others nearly all."""
     known = set((CORPUS / "pages" / "page08.gt.txt").read_text().split())
     shares = []
     for seed in range(3):
@@ -164,12 +168,12 @@ def test_added_noise_is_distinguished_from_the_page_s_own() -> None:
 def test_skew_of_every_page_is_detected(degrees: int) -> None:
     for path in sorted((CORPUS / "pages").glob("page*.gt.txt")):
         page = without_background(scaled(page_image(path.name.removesuffix(".gt.txt")), None))
-        # some of them were laid askew by as much as that
+        # some of them have that much skew themselves
         assert skew_degrees(rotated(page, degrees)) == pytest.approx(-degrees, abs=2), path.name
 
 
 def page_image(name: str) -> Image.Image:
-    """A typed page of the corpus, grey."""
+    """Returns a typed page of the corpus in grey."""
     path = next(one for one in (CORPUS / "pages").glob(f"{name}.*") if one.suffix != ".txt")
     with Image.open(path) as opened:
         return opened.convert("L")

@@ -1,4 +1,7 @@
-"""Lines that curve towards the fold of a book are read as level ones are; pages without such lines stay as they are."""
+"""Tests of lines that curve near the fold of a book: they are read like level ones.
+
+Pages with level lines are unchanged.
+"""
 
 import jiwer
 import numpy as np
@@ -23,7 +26,9 @@ def book_page(points: float = 10, dpi: int = 200) -> DrawnPage:
 
 
 def curved(page: DrawnPage, fall: float, from_share: float = 0.55) -> Image.Image:
-    """The page with lines that fall by so many points at its right edge, where the shadow of the fold lies."""
+    """Returns the page with lines that fall by this number of points at its right edge, where the shadow of the fold
+    lies.
+    """
     shades = np.asarray(page.image, dtype=np.float32)
     height, width = shades.shape
     across = np.arange(width)

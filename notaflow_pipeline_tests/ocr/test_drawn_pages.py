@@ -1,4 +1,4 @@
-"""Kinds of pages on which text was lost before are read: blank only if that is certain, nothing cropped, rows kept."""
+"""Tests of kinds of pages on which text was lost before: blank only if certain, nothing cropped, rows kept."""
 
 import jiwer
 import pytest
@@ -11,7 +11,7 @@ from notaflow_pipeline_tests.ocr import drawn_pages
 ENGINE = TesserocrEngine("fra+eng")
 
 HATCHED = "hatched plan"
-"""One of its six lot numbers is lost, and of its title a word."""
+"""One of its six lot numbers is lost, and a word of its title."""
 
 
 @pytest.mark.parametrize("kind", [kind for kind in drawn_pages.PAGES if kind != HATCHED])

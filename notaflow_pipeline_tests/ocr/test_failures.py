@@ -1,4 +1,4 @@
-"""Failures of documents and engines survive pickling between processes."""
+"""Tests of failures of documents and engines: they survive pickling between processes."""
 
 import pickle
 
@@ -10,7 +10,7 @@ from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable
 
 @pytest.mark.parametrize("kind", FailureKind)
 def test_failure_survives_pickling_between_processes(kind: FailureKind) -> None:
-    failure = pickle.loads(pickle.dumps(DocumentFailure(kind, "What is wrong.")))  # noqa: S301 - our own bytes
+    failure = pickle.loads(pickle.dumps(DocumentFailure(kind, "What is wrong.")))  # noqa: S301 - bytes of this test
     assert (failure.kind, failure.sentence, str(failure)) == (kind, "What is wrong.", "What is wrong.")
 
 

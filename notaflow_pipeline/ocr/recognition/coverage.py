@@ -40,7 +40,7 @@ MAX_CELLS_A_SIDE = 200
 
 
 def ink_coverage(image: Image.Image, words: Sequence[Word]) -> float | None:
-    """Returns the share of the ink that can be print and lies in the box of a word; None without such ink. 8 ms at 150 dpi."""
+    """Returns the share of the ink that can be print and lies in the box of a word; None without such ink. 8 ms a page."""
     found = _print_of(image, words)
     if found is None:
         return None

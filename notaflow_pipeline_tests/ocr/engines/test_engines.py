@@ -1,4 +1,4 @@
-"""Engines: the real Tesseract with its real complaints, and the one that only pretends."""
+"""Tests of engines: the real Tesseract with its real errors, and the null engine."""
 
 import logging
 import os
@@ -24,7 +24,7 @@ from notaflow_pipeline_tests.ocr.samples import act_page, page_image, typed_pdf
 
 @pytest.fixture(autouse=True)
 def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder for everybody's temporary files during a test, so that what is left behind shows."""
+    """Returns the folder of all temporary files during a test, so that remaining files are seen."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -32,7 +32,7 @@ def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def put_on_path(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> None:
-    """Have a shell script stand where Tesseract is looked for first."""
+    """Puts a shell script in the place of the tesseract program on PATH."""
     folder.mkdir()
     program = folder / "tesseract"
     program.write_text(f"#!/bin/sh\n{script}\n")
@@ -118,7 +118,7 @@ def test_null_engine_returns_the_size_of_the_page() -> None:
 
 
 def test_library_and_program_read_the_same() -> None:
-    """Two releases of Tesseract, so their confidences differ by a little, but not what they read on a clean page."""
+    """They are two releases of Tesseract: their confidences differ by a little, but not their text of a clean page."""
     page = act_page(300)
     for segmentation in (Segmentation.AUTOMATIC, Segmentation.SINGLE_COLUMN):
         program, library = (

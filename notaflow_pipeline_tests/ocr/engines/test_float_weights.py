@@ -1,4 +1,4 @@
-"""What the training of our model starts from: the system's weights as numbers, with which Tesseract reads the same."""
+"""Tests of the start of our model's training: the system's weights as floats, with which Tesseract reads the same."""
 
 import importlib.util
 import shutil
@@ -28,7 +28,7 @@ def float_weights() -> ModuleType:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """The system's French model, and beside it the parts that it consists of."""
+    """Returns the system's French model, with its components beside it."""
     folder = model_folder(("fra",))
     assert folder is not None
     copy = tmp_path / f"fra{SUFFIX}"

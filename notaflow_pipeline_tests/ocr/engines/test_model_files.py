@@ -1,4 +1,4 @@
-"""Which models pages are read with: the system's, and ours for French typescript unless the environment names others."""
+"""Tests of the choice of models: the system's, and ours for French typescript unless the environment names others."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,8 +29,8 @@ def forget_what_was_found(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     tesseract_library._loaded_api.cache_clear()
 
 
-class NotingEngine(TesserocrEngine):
-    """Tesseract, and which models it was asked to read with."""
+class ModelRecordingEngine(TesserocrEngine):
+    """Tesseract that records the models of its passes."""
 
     asked: list[str]
 
@@ -47,8 +47,8 @@ class NotingEngine(TesserocrEngine):
 
 
 @pytest.fixture
-def noting() -> NotingEngine:
-    engine = NotingEngine("fra+eng")
+def noting() -> ModelRecordingEngine:
+    engine = ModelRecordingEngine("fra+eng")
     object.__setattr__(engine, "asked", [])
     return engine
 
@@ -63,12 +63,12 @@ def test_our_model_reads_also_beside_one_of_the_system(engine: Callable[[str], W
     assert " ".join(word.text for word in found) == SENTENCE
 
 
-def test_page_of_running_text_is_read_with_our_model(noting: NotingEngine) -> None:
+def test_page_of_running_text_is_read_with_our_model(noting: ModelRecordingEngine) -> None:
     read_page(act_page(), 150, noting, 60)
     assert set(noting.asked) == {OURS}
 
 
-def test_table_in_small_print_is_read_again_with_the_system_s_model(noting: NotingEngine) -> None:
+def test_table_in_small_print_is_read_again_with_the_system_s_model(noting: ModelRecordingEngine) -> None:
     read_page(index_page(6.5), 300, noting, 60)
     assert noting.asked[0] == OURS
     assert noting.asked[-1] == "fra"
@@ -83,7 +83,7 @@ def test_other_languages_have_no_model_of_ours(engine: Callable[[str], WordEngin
 
 
 def test_only_the_models_named_by_the_environment_are_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noting: NotingEngine
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noting: ModelRecordingEngine
 ) -> None:
     (tmp_path / "fra.traineddata").touch()
     monkeypatch.setenv("TESSDATA_PREFIX", str(tmp_path))

@@ -1,4 +1,4 @@
-"""Layout: words of Tesseract's TSV back in lines, rows, pages and paragraphs."""
+"""Tests of layout: words of Tesseract's TSV become lines, rows, pages and paragraphs."""
 
 from notaflow_pipeline.ocr.engines.words import Word, text_of_words, words_of_tsv
 from notaflow_pipeline.ocr.recognition.reading_order import ordered_words
@@ -17,7 +17,7 @@ def text(*rows: str) -> str:
 
 
 def cell(said: str, left: int, top: int, block: int = 1, line: int = 1) -> Word:
-    """A word of letters 10 pixels wide and 20 high."""
+    """Returns a word of letters 10 pixels wide and 20 high."""
     return Word(said, 95, block, 1, line, left, top, 10 * len(said), 20)
 
 
@@ -41,7 +41,7 @@ def test_quotation_marks_and_damaged_rows_do_no_harm() -> None:
 
 
 def test_columns_that_the_engine_split_become_rows_with_their_spacing() -> None:
-    """An index read as two blocks, one a column: each number belongs to the name in its row."""
+    """An index was read as two blocks, one per column: each number belongs to the name in its row."""
     names = [cell(name, 100, 100 + 40 * n, block=1, line=n) for n, name in enumerate(["Vente", "Quittance", "Bail"])]
     numbers = [cell(number, 600, 102 + 40 * n, block=2, line=n) for n, number in enumerate(["3770292", "41", "7"])]
     lines = text_of_words(ordered_words([*names, *numbers], 1240, 1754)).splitlines()
@@ -62,7 +62,7 @@ def test_columns_of_running_text_are_read_one_after_the_other() -> None:
 
 
 def test_left_page_of_an_open_book_comes_before_the_right_one() -> None:
-    """Tesseract gave one block whose lines run across the fold."""
+    """Tesseract returned one block whose lines run across the fold."""
     words = []
     for line in range(5):
         words += [cell("gauche", 200, 100 + 40 * line, line=line), cell("droite", 1500, 100 + 40 * line, line=line)]
@@ -94,7 +94,7 @@ def test_rules_between_columns_are_not_read_as_characters() -> None:
 
 
 def test_lines_that_alternate_between_two_blocks_are_one_column_again() -> None:
-    """A page whose layout confused the engine: every second line of one column was taken for another block."""
+    """The layout analysis failed: every second line of one column was put in another block."""
     said = ["Par devant Me Roy", "ont comparu le", "vendeur et la", "venderesse du lot"]
     words = [cell(line, 100 + 5 * n, 100 + 40 * n, block=1 + n % 2, line=n) for n, line in enumerate(said)]
     by_block = sorted(words, key=lambda word: word.block)
@@ -147,7 +147,7 @@ def test_cells_below_two_blocks_belong_to_the_one_that_is_nearest() -> None:
 
 
 def test_parts_of_numbers_in_a_table_are_not_a_separate_table() -> None:
-    """The first numbers of a column are one block each, and of the others each group of figures is one."""
+    """The first numbers of a column are one block each; in the others, each group of figures is a block."""
     lefts = {"10": 60, "118": 90, "204": 130}
     first = [cell(said, left, 100 + 50 * row, 1 + row) for row in range(3) for said, left in lefts.items()]
     groups = [

@@ -1,4 +1,4 @@
-"""Line images for tests, and what a network read from them."""
+"""Line images for tests, and the text that a network reads from them."""
 
 import random
 
@@ -23,7 +23,7 @@ def random_line(seed: int, width: int) -> NDArray[np.float32]:
 
 
 def drawn_line(text: str, seed: int) -> Image.Image:
-    """A line of 36 pixels, somewhat blurred and grainy."""
+    """Returns an image of a line 36 pixels high, slightly blurred and grainy."""
     font = ImageFont.load_default(size=22)
     image = Image.new("L", (int(font.getlength(text)) + 16, 36), 235)
     ImageDraw.Draw(image).text((8, 4), text, fill=45, font=font)
@@ -33,14 +33,14 @@ def drawn_line(text: str, seed: int) -> Image.Image:
 
 
 def stretched(image: Image.Image) -> NDArray[np.float32]:
-    """From -1 to 1 between the image's own extremes, which for drawn lines are ink and paper."""
+    """Returns the shades from -1 to 1 between the image's extremes, which for drawn lines are ink and paper."""
     pixels = np.asarray(image).astype(np.float32)
     black, white = np.quantile(pixels, 0.02), np.quantile(pixels, 0.6)
     return np.asarray(np.clip(2 * (pixels - black) / (white - black) - 1, -1, 1), np.float32)
 
 
 def best_text(model: LineModel, line: NDArray[np.float32]) -> str:
-    """The text of the best class of each step."""
+    """Returns the text of the best class of each step."""
     best = model.probabilities(line).argmax(axis=1)
     runs = best[np.append(True, best[1:] != best[:-1])]
     return " ".join("".join(model.charset.texts[number] for number in runs).split())

@@ -1,4 +1,4 @@
-"""Models for tests: the system's, ours, and files that are packed from components."""
+"""Models for tests: the system's, ours, and files packed from components."""
 
 import struct
 from pathlib import Path
@@ -14,7 +14,7 @@ Parts = dict[Component, bytes]
 
 
 def model_file(name: str) -> Path:
-    """The file of a model, `ours` or one of the system."""
+    """Returns the file of a model, `ours` or one of the system."""
     folder = model_folder(())
     assert folder
     return OURS if name == "ours" else folder / f"{name}.traineddata"
@@ -29,7 +29,7 @@ def parts_of(path: Path) -> Parts:
 
 
 def packed(parts: Parts) -> bytes:
-    """A file with these components, in the order of their numbers."""
+    """Returns a file with these components, in the order of their numbers."""
     offsets = [-1] * ENTRIES
     body = b""
     for component in sorted(parts):

@@ -1,4 +1,4 @@
-"""A network in plain numpy floats, step by step as Tesseract computes it, to compare conversions with."""
+"""A network in plain numpy floats, computed step by step like Tesseract, as the reference for conversions."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ def probabilities(network: Network, line: NDArray[np.float32]) -> Floats:
 
 
 def convolved(line: NDArray[np.float32], network: Network) -> Floats:
-    """(columns, rows, channels); the pixels around one are taken column by column, from the left."""
+    """Returns (columns, rows, channels); the pixels around one are taken column by column, from the left."""
     height, width = line.shape
     noise = random_numbers(network.iteration)
     around = np.zeros((width, height, KERNEL, KERNEL))
@@ -36,7 +36,7 @@ def convolved(line: NDArray[np.float32], network: Network) -> Floats:
 
 
 def random_numbers(iteration: int) -> Iterator[float]:
-    """Tesseract's generator, one number after another."""
+    """Yields the numbers of Tesseract's generator."""
     state = iteration * 0x10000001
     first = True
     while True:
@@ -54,7 +54,7 @@ def pooled(values: Floats) -> Floats:
 
 
 def run(lstm: Lstm, values: Floats) -> Floats:
-    """The outputs of a memory at each step."""
+    """Returns the outputs of a memory at each step."""
     state = output = np.zeros(lstm.outputs)
     outputs = []
     for value in values:

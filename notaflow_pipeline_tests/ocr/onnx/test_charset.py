@@ -1,4 +1,4 @@
-"""Classes of a network become characters by unicharset and recoder."""
+"""Tests of the characters of a network's classes, which unicharset and recoder define."""
 
 import struct
 

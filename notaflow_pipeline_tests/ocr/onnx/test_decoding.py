@@ -1,4 +1,4 @@
-"""Decoding: what the steps of a line say, with and without the dictionary's help."""
+"""Tests of decoding: the text of a line's steps, with and without the dictionary."""
 
 import math
 from dataclasses import dataclass
@@ -26,7 +26,9 @@ class Line:
         self.alphabet = Alphabet(charset.texts, charset.unichars, self.model.null_class, space, self.model.dictionaries)
 
     def read(self, *steps: dict[str, float]) -> list[ReadWord]:
-        """Words of steps that each say how likely which characters are; what is left is spread over all classes."""
+        """Returns the words of steps that each give the probabilities of some characters; the rest is spread over all
+        classes.
+        """
         classes = len(self.model.charset.texts)
         rows = np.zeros((len(steps), classes), np.float32)
         for row, likely in zip(rows, steps, strict=True):
@@ -42,7 +44,7 @@ class Line:
 
 
 def spelled(text: str) -> list[dict[str, float]]:
-    """Three steps a character, the first of which stands for none."""
+    """Returns three steps per character, the first of which is the null class."""
     return [step for letter in text for step in ({NULL: SURE}, {letter: SURE}, {letter: SURE})]
 
 

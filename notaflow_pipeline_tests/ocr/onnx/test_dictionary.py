@@ -1,4 +1,4 @@
-"""The dictionaries of models know their words, with punctuation and numbers as Tesseract joins them."""
+"""Tests of the dictionaries of models: words, with punctuation and numbers as Tesseract joins them."""
 
 import subprocess
 from pathlib import Path

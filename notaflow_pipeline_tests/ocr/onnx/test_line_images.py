@@ -1,4 +1,4 @@
-"""Line images: scaled as Leptonica scales them, to the pixel, and stretched as Tesseract does."""
+"""Tests of line images: scaled exactly like Leptonica, and stretched like Tesseract."""
 
 import ctypes
 from pathlib import Path
@@ -16,7 +16,7 @@ Pixels = NDArray[np.uint8]
 
 
 class Leptonica:
-    """Leptonica's `pixScale`, from the library that tesserocr's wheel brings."""
+    """Leptonica's `pixScale`, from the library in tesserocr's wheel."""
 
     def __init__(self, path: Path) -> None:
         library = self._library = ctypes.CDLL(str(path))

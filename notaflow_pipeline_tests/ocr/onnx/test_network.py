@@ -1,4 +1,4 @@
-"""Networks are read from models and give the same probabilities as a plain computation of them."""
+"""Tests of networks: they are read from models and give the same probabilities as a plain computation."""
 
 import struct
 

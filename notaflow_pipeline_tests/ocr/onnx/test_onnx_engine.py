@@ -1,4 +1,4 @@
-"""The engine on ONNX Runtime behind the engine's interface: chosen, missing, sent to workers, and given odd pages."""
+"""Tests of the ONNX engine: its selection, its errors, its use in workers, and unusual pages."""
 
 import pickle
 import sys

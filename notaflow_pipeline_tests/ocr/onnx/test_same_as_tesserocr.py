@@ -1,4 +1,7 @@
-"""Both engines on the same pages, word by word: units, heights, scaling and normalisation show in text and confidence."""
+"""Tests of both engines on the same pages, word by word.
+
+Differences in units, heights, scaling or normalisation would change text and confidence.
+"""
 
 import statistics
 from collections.abc import Callable
@@ -45,13 +48,13 @@ def texts(words: list[Word]) -> list[str]:
 
 
 def share_alike(tesserocr: list[Word], onnx: list[Word]) -> float:
-    """Which share of tesserocr's words the other engine has too, at the same place to the pixel."""
+    """Returns the share of tesserocr's words that the other engine has at exactly the same position."""
     known = {(word.text, word.left, word.top, word.right, word.bottom) for word in onnx}
     return statistics.fmean((w.text, w.left, w.top, w.right, w.bottom) in known for w in tesserocr)
 
 
 def confidences_apart(tesserocr: list[Word], onnx: list[Word]) -> float:
-    """How far the confidences of words at the same place are apart, on average."""
+    """Returns the mean difference in confidence between words at the same position."""
     known = {(word.text, word.left, word.top): word.confidence for word in onnx}
     pairs = [(word.confidence, known.get((word.text, word.left, word.top))) for word in tesserocr]
     return statistics.fmean(abs(theirs - ours) for theirs, ours in pairs if ours is not None)
@@ -66,10 +69,11 @@ PAGES: dict[str, tuple[Callable[[], tuple[Image.Image, int]], float]] = {
     "printed index": (lambda: sample("3_770_292"), 0.6),
     "typed deed": (lambda: sample("733-12"), 0.8),
 }
-"""Pages, and how far confidences may be apart: half as much again as they are.
+"""Pages, and the largest accepted difference in confidence: one and a half times the measured one.
 
-On the typed index they are 0.59 apart; with another pixel of padding or height, with edges rounded the other way, without
-sharpening or with Pillow's scaling, they are 1.04 to 2.6. Another white point moves those of the faint ink from 0.26 to 0.48.
+On the typed index the difference is 0.59; with another pixel of padding or height, with edges rounded the other way,
+without sharpening or with Pillow's scaling, it is 1.04 to 2.6. Another white point raises that of the faint ink from 0.26
+to 0.48.
 """
 
 

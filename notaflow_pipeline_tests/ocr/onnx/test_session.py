@@ -1,4 +1,4 @@
-"""Models are loaded by language and read lines as Tesseract does without its dictionaries."""
+"""Tests of sessions: models are loaded by language and read lines like Tesseract without its dictionaries."""
 
 import sys
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Damaged model files give errors that say what is wrong, never anything else."""
+"""Tests of damaged model files: they raise errors that name the damage, and no other exceptions."""
 
 import random
 import struct
@@ -70,7 +70,9 @@ def test_models_with_random_damage_load_or_are_refused(seed: int, tmp_path: Path
 
 
 def damaged(parts: dict[Component, bytes], rng: random.Random) -> bytes:
-    """A file with a few bytes or integers of one component replaced, mostly near its start, or some bytes cut out."""
+    """Returns a file with a few bytes or integers of one component replaced, mostly near its start, or some bytes
+    removed.
+    """
     component = rng.choice(list(parts))
     data = bytearray(parts[component])
     for _ in range(rng.randint(1, 4)):

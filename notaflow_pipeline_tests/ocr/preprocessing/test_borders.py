@@ -1,4 +1,4 @@
-"""Borders: black edges go, and nothing that has text on its outer side."""
+"""Tests of borders: black edges are cropped, but nothing that has text on its outer side."""
 
 import pytest
 from PIL import Image, ImageDraw, ImageOps

@@ -1,4 +1,4 @@
-"""Ink: whether there is any, and whether it is text."""
+"""Tests of ink measures: whether a page has ink, and whether it is text."""
 
 import pytest
 from PIL import Image, ImageChops, ImageDraw

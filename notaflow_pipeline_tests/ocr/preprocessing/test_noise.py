@@ -1,4 +1,4 @@
-"""Noise: measured as it is, taken off, and the print left."""
+"""Tests of noise: its measurement, its removal, and the preservation of print."""
 
 import pytest
 from PIL import Image, ImageChops
@@ -9,7 +9,7 @@ from notaflow_pipeline_tests.testing.noise import noise_image, noisy
 
 
 def grey(image: Image.Image) -> Image.Image:
-    """Ink and paper that are far enough from black and white for noise to go both ways."""
+    """Returns an image with ink and paper that are not black and white, so that noise changes them in both directions."""
     return image.point([80 + value * 90 // 255 for value in range(256)])
 
 

@@ -1,4 +1,4 @@
-"""Orientation: how a page lies is told from its pixels."""
+"""Tests of the detection of a page's orientation from its pixels."""
 
 import pytest
 from PIL import Image

@@ -1,4 +1,4 @@
-"""Preparing: each step does its own and leaves alone what does not need it."""
+"""Tests of preprocessing: each step has its effect, and does not change a page that does not need it."""
 
 from dataclasses import fields
 
@@ -50,7 +50,7 @@ def test_photostat_is_distinguished_from_a_dark_page(page: Image.Image) -> None:
         ((2480, 3508), 72, (1240, 1754)),  # a tag that makes the page 34 inches wide
         ((2480, 3508), 1200, (1240, 1754)),  # and one that makes it 2
         ((620, 877), None, (1240, 1754)),
-        ((300, 424), None, (600, 848)),  # never enlarged more than twice
+        ((300, 424), None, (600, 848)),  # enlarged at most twice
         ((4961, 3508), None, (2333, 1650)),  # an open book
         ((1000, 300), None, (1000, 300)),  # a slip
     ],

@@ -1,4 +1,4 @@
-"""Faint typescript whose strokes are broken is read better blurred than smoothed."""
+"""Tests of alternative passes: faint typescript with broken strokes is read better blurred than median-filtered."""
 
 from collections.abc import Iterator
 

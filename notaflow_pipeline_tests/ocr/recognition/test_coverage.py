@@ -1,4 +1,4 @@
-"""Coverage: the share of a page's ink that its words account for."""
+"""Tests of coverage: the share of a page's ink that its words account for."""
 
 import pytest
 from PIL import Image, ImageDraw

@@ -1,4 +1,4 @@
-"""Rows of small numbers on a page of prose keep their points."""
+"""Tests of rows of small numbers on a page of prose: they keep their decimal points."""
 
 import pytest
 
@@ -10,7 +10,7 @@ ENGINE = TesserocrEngine("fra+eng")
 
 
 def prose_with_table() -> tuple[DrawnPage, list[str]]:
-    """Two paragraphs with six rows of ten numbers of 7 points between them, and those numbers."""
+    """Returns two paragraphs with six rows of ten numbers of 7 points between them, and those numbers."""
     sheet = Sheet(300, "figures in prose")
     sheet.prose(60, 40, 550, 330, 11)
     pick = sheet.random.randint

@@ -1,4 +1,4 @@
-"""Language: a page is told by its commonest words."""
+"""Tests of the detection of a page's language from its most common words."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Pages of which a text layer says a part, read with Tesseract."""
+"""Tests of pages whose text layer covers a part of them, read with Tesseract."""
 
 import math
 import time
@@ -72,7 +72,7 @@ IN_PLACE = [f"{label} {value}" for label, value in zip(FORM, VALUES, strict=True
 
 
 def form_page(degrees: float = 0.0) -> Image.Image:
-    """A printed form on a letter sheet at 150 dpi, the values of which are to be typed at 275 points from the left."""
+    """Returns a printed form on a letter sheet at 150 dpi; its values are typed at 275 points from the left."""
     image = Image.new("L", (1275, 1650), 225)
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(size=24)
     draw.text((300, 150), "Declaration de transmission d'un immeuble", fill=60, font=font)
@@ -85,7 +85,7 @@ def form_page(degrees: float = 0.0) -> Image.Image:
 
 
 def read_form(path: Path, image: Image.Image, content: str = "612 0 0 792 0 0") -> list[str]:
-    """The lines of the form with values typed into it: the first label is 400 pixels of 150 dpi below the edge."""
+    """Returns the lines of the form with values typed into it; the first label is 400 pixels of 150 dpi below the edge."""
     values = "".join(
         f"BT /F 10 Tf 275 {792 - (400 + 150 * number + 24) * 0.48} Td ({value}) Tj ET "
         for number, value in enumerate(VALUES)
@@ -97,7 +97,7 @@ def read_form(path: Path, image: Image.Image, content: str = "612 0 0 792 0 0") 
 
 
 def bordered(image: Image.Image) -> Image.Image:
-    """The page with the dark of the copier left of it and above."""
+    """Returns the page with the black border of a copier to the left of it and above it."""
     image.paste(10, (0, 0, 120, image.height))
     image.paste(10, (0, 0, image.width, 90))
     return image
@@ -161,7 +161,7 @@ def test_logo_beside_typed_text_adds_nothing(tmp_path: Path) -> None:
 
 
 class FailingEngine(NullEngine):
-    """Reads nothing: every page takes too long."""
+    """Reads nothing: every page exceeds its time limit."""
 
     def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:  # noqa: ARG002
         raise DocumentFailure(FailureKind.TIMEOUT, "It took too long.")

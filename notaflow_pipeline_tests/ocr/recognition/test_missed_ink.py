@@ -1,4 +1,4 @@
-"""Lines that the layout passed over are found by their ink, read, and put where they stand; nothing else is added."""
+"""Tests of missed lines: they are found by their ink, read, and inserted at their positions; nothing else is added."""
 
 import random
 from dataclasses import dataclass, replace
@@ -26,8 +26,8 @@ LINES = ACT.replace("\n\n", "\n").splitlines()
 
 
 @dataclass(frozen=True)
-class ForgetfulEngine:
-    """Tesseract, but its layout passes over some lines of a page."""
+class MissedLinesEngine:
+    """Tesseract with a layout analysis that misses some lines of a page."""
 
     forgotten: tuple[int, ...]
     languages: str = "fra"
@@ -59,8 +59,8 @@ def lines_of(words: list[Word]) -> list[list[Word]]:
     return [list(line) for _, line in groupby(words, lambda word: (word.block, word.paragraph, word.line))]
 
 
-class TearingEngine(ForgetfulEngine):
-    """Tesseract, but its layout loses the first words of lines unless it is told that there is one column."""
+class CutLinesEngine(MissedLinesEngine):
+    """Tesseract with a layout analysis that loses the first words of lines, except when it expects a single column."""
 
     def understood(self, words: list[Word], segmentation: Segmentation) -> list[Word]:
         return words if segmentation is not Segmentation.AUTOMATIC else without_first_words(words)
@@ -82,17 +82,17 @@ def words(page: Image.Image) -> list[Word]:
 
 @pytest.mark.parametrize("forgotten", [(3,), (0,), (9,), (2, 7), (4, 5)])
 def test_missed_lines_are_read_and_stand_in_their_places(page: Image.Image, forgotten: tuple[int, ...]) -> None:
-    engine = ForgetfulEngine(forgotten)
+    engine = MissedLinesEngine(forgotten)
     blind = replace(DEFAULT_POLICY, missed_lines=False)
     lost = [line for line in read_page(page, 150, engine, 60, blind).text.splitlines() if line]
     assert len(lost) == len(LINES) - len(forgotten)
     found = [line for line in read_page(page, 150, engine, 60).text.splitlines() if line]
-    assert found == [line for line in read_page(page, 150, ForgetfulEngine(()), 60).text.splitlines() if line]
+    assert found == [line for line in read_page(page, 150, MissedLinesEngine(()), 60).text.splitlines() if line]
     assert len(found) == len(LINES)
 
 
 def test_missed_underlined_lines_close_together_are_read() -> None:
-    """Their underlining makes one thing of them that is higher than lines are, and runs through letters."""
+    """The underlining joins them to one area that is higher than a line, and runs through letters."""
     page = Image.new("L", (1240, 900), 225)
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(size=22)
     for number, line in enumerate(LINES):
@@ -101,7 +101,7 @@ def test_missed_underlined_lines_close_together_are_read() -> None:
         if number in (4, 5, 6):
             draw.rectangle((left, bottom - 5, right, bottom + 3), fill=60)
     page = page.filter(ImageFilter.GaussianBlur(0.7))
-    found = [line for line in read_page(page, 150, ForgetfulEngine((4, 5, 6)), 60).text.splitlines() if line]
+    found = [line for line in read_page(page, 150, MissedLinesEngine((4, 5, 6)), 60).text.splitlines() if line]
     assert len(found) == len(LINES)
     alike = [SequenceMatcher(None, one, other).ratio() for one, other in zip(found, LINES, strict=True)]
     assert min(alike) > 0.8, list(zip(alike, found, strict=True))
@@ -115,7 +115,7 @@ def test_lines_that_were_cut_short_are_completed(page: Image.Image, words: list[
     assert uncovered_ink_share(page, words) < 0.01
     assert uncovered_ink_share(page, without_first_words(words)) > 0.05
     assert uncovered_ink_share(page, words[:3]) == 0
-    engine = TearingEngine(())
+    engine = CutLinesEngine(())
     torn = read_page(page, 150, engine, 60, replace(DEFAULT_POLICY, cut_lines=False, missed_lines=False))
     assert len(torn.text.split()) < len(ACT.split()) - 5
     assert len(read_page(page, 150, engine, 60).text.split()) == len(ACT.split())

@@ -1,4 +1,7 @@
-"""The policy: pages that are rotated, faint, dark or coarse are read like clean ones, and nothing costs without need."""
+"""Tests of the policy: rotated, faint, dark and low-resolution pages are read like clean ones.
+
+No pass is made without need.
+"""
 
 import time
 from collections.abc import Callable
@@ -106,8 +109,8 @@ def test_page_of_noise_is_not_passed_to_the_engine() -> None:
 
 def test_page_that_is_read_well_is_not_read_again_and_a_doubtful_one_is() -> None:
     sure, unsure = CountingEngine([95]), CountingEngine([70, 60, 65, 75])
-    assert read_page(act_page(), 150, sure, 60, UNTORN).mean_confidence == 95
-    found = read_page(act_page(), 150, unsure, 60, UNTORN)
+    assert read_page(act_page(), 150, sure, 60, WITHOUT_COVERAGE_PASSES).mean_confidence == 95
+    found = read_page(act_page(), 150, unsure, 60, WITHOUT_COVERAGE_PASSES)
     assert len(sure.calls) == 1
     assert (found.passes, found.mean_confidence, found.low_confidence_words) == (4, 75, 0)
     assert unsure.calls == [
@@ -120,22 +123,25 @@ def test_page_that_is_read_well_is_not_read_again_and_a_doubtful_one_is() -> Non
 
 def test_page_on_which_nothing_was_found_is_read_as_one_column() -> None:
     engine = CountingEngine([NO_WORDS, 95])
-    assert read_page(act_page(), 150, engine, 60, UNTORN).mean_confidence == 95
+    assert read_page(act_page(), 150, engine, 60, WITHOUT_COVERAGE_PASSES).mean_confidence == 95
     assert [segmentation for _, segmentation in engine.calls] == [Segmentation.AUTOMATIC, Segmentation.SINGLE_COLUMN]
 
 
 def test_page_without_words_is_no_failure_if_other_passes_fail() -> None:
-    assert read_page(act_page(), 150, CountingEngine([NO_WORDS, None, None, None, None]), 60, UNTORN).text == ""
+    assert (
+        read_page(act_page(), 150, CountingEngine([NO_WORDS, None, None, None, None]), 60, WITHOUT_COVERAGE_PASSES).text
+        == ""
+    )
 
 
 def test_failed_second_pass_keeps_the_result_of_the_first() -> None:
-    found = read_page(act_page(), 150, CountingEngine([70, None, None, None]), 60, UNTORN)
+    found = read_page(act_page(), 150, CountingEngine([70, None, None, None]), 60, WITHOUT_COVERAGE_PASSES)
     assert found.mean_confidence == 70
 
 
 def test_pass_that_cannot_end_in_time_is_not_begun() -> None:
     slow = CountingEngine([70, 95], seconds=3)
-    assert read_page(act_page(), 150, slow, 5, UNTORN).mean_confidence == 70
+    assert read_page(act_page(), 150, slow, 5, WITHOUT_COVERAGE_PASSES).mean_confidence == 70
     assert len(slow.calls) == 1
 
 
@@ -146,12 +152,13 @@ def test_engine_without_word_positions_reads_the_page_unprepared() -> None:
 NO_WORDS = -1.0
 
 
-UNTORN = replace(DEFAULT_POLICY, cut_lines=False, unsure_words=False, strip=False, plain_pass=False)
-"""For an engine whose words do not cover what stands on the page: without what follows from that, and without strips."""
+WITHOUT_COVERAGE_PASSES = replace(DEFAULT_POLICY, cut_lines=False, unsure_words=False, strip=False, plain_pass=False)
+"""The policy for an engine whose words do not cover the ink of the page: without the passes that follow low coverage, and
+without the strip."""
 
 
 class CountingEngine:
-    """Finds the same words each time, with the confidences that it is given; None fails."""
+    """Finds the same words in each pass, with the given confidences; a pass with None fails."""
 
     languages = "fra+eng"
     name = "counting"
@@ -166,7 +173,7 @@ class CountingEngine:
     def check(self) -> None: ...
 
     def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:  # noqa: ARG002
-        raise AssertionError("it says where words stand, so it is asked for them")
+        raise AssertionError("an engine with word positions is called through find_words")
 
     def find_words(
         self,
@@ -182,11 +189,11 @@ class CountingEngine:
         confidence = next(self._confidences)
         began = time.process_time()
         while time.process_time() - began < self._seconds:
-            pass  # works: time spent waiting does not count
+            pass  # uses CPU time: time spent waiting does not count
         if confidence == NO_WORDS:
             return []
         if confidence is None:
-            raise DocumentFailure(FailureKind.ENGINE, "It would not.")
+            raise DocumentFailure(FailureKind.ENGINE, "The pass failed.")
         return [Word("lot", confidence, 1, 1, line, 200, 40 * line, 30, 20) for line in range(1, 21)]
 
 
@@ -233,7 +240,7 @@ def test_small_print_alone_is_read_at_a_finer_resolution_at_once(points: float, 
     prepared = prepare(page, 300)
     assert measure_ink(prepared.image).is_small_print is (dpi == 250)
     engine = CountingEngine([95, 95])
-    read_page(page, 300, engine, 60, UNTORN)
+    read_page(page, 300, engine, 60, WITHOUT_COVERAGE_PASSES)
     assert set(engine.dpi) == {dpi}
 
 
@@ -241,7 +248,7 @@ def test_table_whose_columns_look_like_lines_is_not_read_sideways() -> None:
     page = index_page(12)
     assert prepare(page, 300).quarter_turns == 1, "or it shows nothing"
     engine = CountingEngine([20, 80, 95])
-    assert read_page(page, 300, engine, 60, UNTORN).mean_confidence == 95
+    assert read_page(page, 300, engine, 60, WITHOUT_COVERAGE_PASSES).mean_confidence == 95
     rotated, upright, whole = engine.sizes
     assert rotated[1] < 0.25 * rotated[0]
     assert upright[1] < 0.3 * upright[0]

@@ -1,4 +1,4 @@
-"""Numbers whose ink has gaps between thousands get their spaces; every other word stays as it was read."""
+"""Tests of numbers whose ink has gaps between thousands: they get spaces, and no other word changes."""
 
 import pytest
 from PIL import Image, ImageDraw, ImageFont
@@ -10,7 +10,7 @@ FONT = ImageFont.load_default(size=21)  # ten points at 150 dpi
 
 
 def drawn(said: str, space: float = 6.0, between: float = 0.0, blurred: bool = False) -> tuple[Image.Image, Word]:
-    """A page on which this stands, and the word that was read: without its spaces, `space` pixels wide each."""
+    """Returns a page with this text, and the word that was read: without its spaces, each `space` pixels wide."""
     page = Image.new("L", (400, 60), 235)
     draw, x = ImageDraw.Draw(page), 20.0
     for sign in said:

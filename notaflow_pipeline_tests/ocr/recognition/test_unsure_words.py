@@ -1,4 +1,4 @@
-"""A word of which the engine was not sure is read again, and taken where it is surer then."""
+"""Tests of low-confidence words: they are read again, and replaced if the second reading has higher confidence."""
 
 from dataclasses import replace
 
@@ -16,8 +16,8 @@ FIRST_PASS_ALONE = replace(
 )
 
 
-class TwoLooksEngine:
-    """Finds some words on the page, and others in each line that it is shown again."""
+class TwoReadingsEngine:
+    """Finds some words on the page, and others in each line that it reads again."""
 
     languages = "fra+eng"
     name = "two looks"
@@ -47,14 +47,14 @@ class TwoLooksEngine:
 
 
 def line(*said: tuple[str, float], number: int = 1, left: int = 200, top: int = 300) -> list[Word]:
-    """Words side by side, with their confidences."""
+    """Returns words side by side, with their confidences."""
     return [
         Word(text, confidence, 1, 1, number, left + 120 * place, top, 100, 20)
         for place, (text, confidence) in enumerate(said)
     ]
 
 
-def read(engine: TwoLooksEngine, policy: Policy = FIRST_PASS_ALONE) -> list[str]:
+def read(engine: TwoReadingsEngine, policy: Policy = FIRST_PASS_ALONE) -> list[str]:
     return read_page(act_page(), 150, engine, 60, policy).text.split()
 
 
@@ -63,32 +63,32 @@ AGAIN = [("analyses", 92), ("rappert", 75), ("lectare", 99), ("75008", 90), ("da
 
 
 def test_unsure_word_is_replaced_by_a_more_confident_reading() -> None:
-    # the line that is shown again begins a word's height to the left, and a quarter of one above
-    engine = TwoLooksEngine(PAGE, line(*AGAIN, left=20, top=5))
+    # the strip that is read again begins a word's height to the left, and a quarter of one above
+    engine = TwoReadingsEngine(PAGE, line(*AGAIN, left=20, top=5))
     assert read(engine) == ["analyses", "rapport", "lecture", "75000", "du", "notaire"]
     assert engine.looks == ["fra-typescript-1+eng"]
 
 
 def test_word_in_another_place_does_not_replace_it() -> None:
-    engine = TwoLooksEngine(PAGE, line(*AGAIN, left=80, top=5))
+    engine = TwoReadingsEngine(PAGE, line(*AGAIN, left=80, top=5))
     assert read(engine)[0] == "analvses"
 
 
 def test_page_of_many_unsure_words_has_few_lines_read_again() -> None:
     page = [word for number in range(1, 9) for word in line(("lecturc", 79), number=number, top=60 * number)]
-    engine = TwoLooksEngine([*page, *line(*[("lecture", 96)] * 5, number=9, top=600)], [])
+    engine = TwoReadingsEngine([*page, *line(*[("lecture", 96)] * 5, number=9, top=600)], [])
     read(engine)
     assert len(engine.looks) == MAX_LINES
 
 
 def test_unsure_words_stay_if_the_policy_disables_the_step() -> None:
-    engine = TwoLooksEngine(PAGE, line(*AGAIN, left=20, top=5))
+    engine = TwoReadingsEngine(PAGE, line(*AGAIN, left=20, top=5))
     assert read(engine, replace(FIRST_PASS_ALONE, unsure_words=False))[0] == "analvses"
     assert engine.looks == []
 
 
 def test_doubtful_page_is_not_read_again_word_by_word() -> None:
-    engine = TwoLooksEngine(PAGE, line(*AGAIN, left=20, top=5))
+    engine = TwoReadingsEngine(PAGE, line(*AGAIN, left=20, top=5))
     doubtful = replace(FIRST_PASS_ALONE, good_confidence=99.0)
     assert "analvses" in read(engine, doubtful)
     assert engine.looks == []
