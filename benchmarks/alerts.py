@@ -1,4 +1,4 @@
-"""What watching costs: one look at the queue's health, and a backlog of messages to a webhook on loopback.
+"""Measures the cost of alerts: one evaluation of the queue's health, and a backlog of messages to a webhook on loopback.
 
 usage: python -m benchmarks.alerts [--finished N] [--ready N] [--exhausted N] [--messages N] [--repetitions N]
 """
@@ -38,21 +38,21 @@ TEXT = "x" * 2000
 
 
 class Webhook(BaseHTTPRequestHandler):
-    """Takes everything."""
+    """Accepts every message."""
 
     def do_POST(self) -> None:
-        """Read the message and say yes."""
+        """Read the message and answer with success."""
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
     def log_message(self, *arguments: object) -> None:
-        """Say nothing."""
+        """Write no log."""
 
 
 def look_milliseconds(connection: Connection, repetitions: int) -> list[float]:
-    """Judge the queue again and again."""
+    """Return the milliseconds of one evaluation of the queue's health, measured repeatedly."""
     settings = Settings()
     taken = []
     for _ in range(repetitions):
@@ -63,7 +63,7 @@ def look_milliseconds(connection: Connection, repetitions: int) -> list[float]:
 
 
 def backlog_seconds(url: str, messages: int) -> float:
-    """Deliver so many messages to a webhook."""
+    """Return the seconds in which the messages are delivered to a webhook."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Webhook)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     receiver = Receiver(f"json://127.0.0.1:{server.server_address[1]}/")

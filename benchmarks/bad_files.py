@@ -1,9 +1,9 @@
-"""What becomes of files that broke other programs: every bad file of the corpus, beside what its manifest expects.
+"""Reads every bad file of the corpus and compares the outcome with the one in its manifest.
 
-Each file is read by a reader of its own, in two workers under the limits that are the default, with Tesseract; peak memory
-is the largest resident set that any worker of that reader reached. The corpus is looked for in ../shared/corpus.
-Judged are the outcome, the kind of failure, emptiness, pages and the words that must be there; seconds and memory are
-printed. Exits with 1 if a file ends otherwise than expected.
+Each file is read by a separate reader, in two workers under the default limits, with Tesseract; peak memory is the
+largest resident set of any worker of that reader. The corpus is expected in ../shared/corpus. Compared are the outcome,
+the kind of failure, emptiness, pages and the required words; seconds and memory are printed. Exits with 1 if an outcome
+differs.
 
 usage: python -m benchmarks.bad_files [--corpus FOLDER] [--languages fra+eng] [--only PART-OF-NAME]
 """
@@ -34,7 +34,7 @@ LOOK_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one file; `peak_bytes` is of one worker."""
+    """The outcome of one file; `peak_bytes` is of one worker."""
 
     name: str
     expected: str
@@ -45,7 +45,7 @@ class Result:
 
 
 def main() -> None:
-    """Read every file, print the table, write the JSON."""
+    """Reads every file, prints the table, writes the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, default=PROJECT.parent / "shared" / "corpus")
     parser.add_argument("--languages", default="fra+eng")
@@ -114,7 +114,7 @@ def _described(future: Future[DocumentText]) -> str:
 
 
 def _agrees(expected: str, error: DocumentFailure | None, document: DocumentText | None) -> bool:
-    """Whether an outcome is one of those that a manifest's cell allows, as far as its words can be judged."""
+    """Returns whether an outcome is one of those in a manifest's cell, as far as its words can be compared."""
     if error is not None:
         kinds = re.findall(r"failed:(\w+)", expected)
         return error.kind in kinds if kinds else "failed" in expected
@@ -136,7 +136,7 @@ def _letters(text: str) -> str:
 
 
 class _Memory:
-    """Watches the workers of this process, in a thread of its own."""
+    """Measures the memory of the workers of this process, in a separate thread."""
 
     def __init__(self) -> None:
         self._peak_bytes = 0
@@ -145,7 +145,7 @@ class _Memory:
         self._thread.start()
 
     def stop(self) -> int:
-        """Return the largest resident set of a worker, as far as it was seen."""
+        """Returns the largest measured resident set of a worker."""
         self._look()
         self._stopped.set()
         self._thread.join()

@@ -1,7 +1,8 @@
-"""What becomes of the cases of the corpus: inputs after public bug reports, each beside what `expected.json` says of it.
+"""Reads the cases of the corpus, inputs from public bug reports, and compares each with `expected.json`.
 
-All files are read by one reader with two workers and the default limits, with Tesseract. Printed is whether each came out
-as expected, and if not, why; exits with 1 if one did not. The corpus is looked for in ../shared/corpus.
+All files are read by one reader with two workers and the default limits, with Tesseract. For each case the program prints
+whether it has the expected result, and otherwise the difference; it exits with 1 if one differs. The corpus is expected
+in ../shared/corpus.
 
 usage: python -m benchmarks.cases [--corpus FOLDER] [--languages fra+eng] [--only PART-OF-NAME] [--texts FOLDER]
 """
@@ -24,7 +25,7 @@ MAX_SECONDS = 900.0
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one case; `wrong` says what is not as expected."""
+    """The outcome of one case; `wrong` describes the difference from the expected one."""
 
     name: str
     got: str
@@ -32,7 +33,7 @@ class Result:
 
 
 def main() -> None:
-    """Read every case, print the table, write the JSON."""
+    """Reads every case, prints the table, writes the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, default=PROJECT.parent / "shared" / "corpus")
     parser.add_argument("--languages", default="fra+eng")
@@ -65,7 +66,7 @@ def main() -> None:
 
 
 def _outcome(future: Future[DocumentText]) -> tuple[str, str, str]:
-    """Status, text and figures of a document; the text of one that failed is the sentence that says so."""
+    """Returns status, text and figures of a document; the text of a failed one is its error message."""
     error = future.exception(timeout=MAX_SECONDS)
     if isinstance(error, DocumentFailure):
         return "failed", str(error), f"failed:{error.kind}"

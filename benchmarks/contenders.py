@@ -1,4 +1,4 @@
-"""The programs that the pipeline is measured against, and how a command's time, CPU, memory and text are taken."""
+"""The programs with which the pipeline is compared, and the measurement of a command's time, CPU, memory and text."""
 
 import os
 import resource
@@ -21,9 +21,9 @@ SAMPLE_SECONDS = 0.1
 
 @dataclass
 class Measured:
-    """One run over all pages: seconds by the clock, CPU seconds of every process, and the most memory at a time.
+    """One run over all pages: seconds of wall-clock time, CPU seconds of all processes, and peak memory.
 
-    `machine_cpu_seconds` is what the whole machine computed meanwhile: more by much, and something else was running.
+    `machine_cpu_seconds` is the CPU time of the whole machine meanwhile; if it is much more, another program was running.
     """
 
     seconds: float = 0.0
@@ -35,7 +35,7 @@ class Measured:
 
 @contextmanager
 def measuring() -> Iterator[Measured]:
-    """Measure what the child processes of this one use within the block."""
+    """Measures the child processes of this process within the block."""
     measured, done = Measured(), threading.Event()
 
     def watch() -> None:
@@ -67,7 +67,7 @@ def bare_tesseract(files: list[Path], workers: int, languages: str, output: Path
 
 
 def ocrmypdf(program: str, files: list[Path], workers: int, languages: str, output: Path) -> Measured:
-    """OCRmyPDF with all workers on one PDF of all pages, which suits it better than a document a page."""
+    """OCRmyPDF with all workers on one PDF of all pages, which is faster for it than one document per page."""
     output.mkdir(parents=True)
     bound, sidecar = output / "bound.pdf", output / "read.txt"
     bind(files, bound)
@@ -81,7 +81,7 @@ def ocrmypdf(program: str, files: list[Path], workers: int, languages: str, outp
 
 
 def bind(files: list[Path], target: Path) -> None:
-    """One PDF with each image as a page: JPEG as it is, others as JPEG of the best quality."""
+    """Writes one PDF with each image as a page: JPEG unchanged, others as JPEG of the best quality."""
     document = pypdfium2.PdfDocument.new()
     for path in files:
         with Image.open(path) as image:
@@ -104,12 +104,12 @@ def bind(files: list[Path], target: Path) -> None:
 
 
 def found_ocrmypdf(named: str | None) -> str | None:
-    """The OCRmyPDF to compare with: the one named, or the one on PATH; None if there is none."""
+    """Returns the OCRmyPDF to compare with: the named one, or the one on PATH; None without one."""
     return shutil.which(named or "ocrmypdf")
 
 
 def server_cpu_seconds(url: str) -> float:
-    """CPU seconds of a PostgreSQL server on this machine: its living processes, and those that it has seen end."""
+    """Returns the CPU seconds of a PostgreSQL server on this machine: its running and its ended processes."""
     with psycopg.connect(url) as connection:
         [(pid,)] = connection.execute("SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int").fetchall()
     postmaster = psutil.Process(pid)
@@ -133,7 +133,9 @@ def _children_bytes() -> int:
 
 
 def _machine_cpu_seconds() -> float:
-    """CPU seconds of all processes, and what the machine's own host took away; guests count as user time already."""
+    """Returns the CPU seconds of all processes, with those taken by the machine's host; guests count as user time
+    already.
+    """
     times = psutil.cpu_times()._asdict()
     return float(sum(times.values()) - sum(times.get(name, 0) for name in ("idle", "iowait", "guest", "guest_nice")))
 

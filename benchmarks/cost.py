@@ -1,4 +1,6 @@
-"""What a document costs: CPU, database time, WAL, commits, event rows, storage, memory. The figures of docs/benchmarks.md.
+"""Measures the cost of a document: CPU, database time, WAL, commits, event rows, storage, memory.
+
+The figures are those of docs/benchmarks.md.
 
 Three measurements on one embedded PostgreSQL with its default durability. The queue alone: documents of one page through the
 pipeline with an engine that costs nothing and returns a typical text. The same inside Dagster runs of two sizes, whose
@@ -44,7 +46,7 @@ TABLES = ("extraction_queue", "ocr_attempt", "dagster.event_logs", "dagster.runs
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one part of the work; sums, not per document."""
+    """The cost of one part of the work; sums, not per document."""
 
     documents: int
     seconds: float
@@ -59,7 +61,7 @@ class Cost:
 
 
 def main() -> None:
-    """Measure, print the tables, write the JSON."""
+    """Measures, prints the tables, writes the JSON."""
     arguments = _arguments()
     with tempfile.TemporaryDirectory(prefix="notaflow-cost-") as folder, embedded_database(Path(folder)) as url:
         _surroundings(Path(folder), url)
@@ -89,7 +91,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _surroundings(folder: Path, url: str) -> None:
-    """Make an installation in `folder`, and let this process's environment name it."""
+    """Makes an installation in `folder`, and sets this process's environment variables to it."""
     documents = folder / "documents" / "index"
     documents.mkdir(parents=True)
     Image.new("L", (60, 40), "white").save(documents / "page.png")
@@ -123,7 +125,7 @@ def _dagster_run() -> None:
 
 
 def _measured(url: str, documents: int, work: Callable[[], None]) -> Cost:
-    """Enqueue documents, let `work` read them, and return what that cost."""
+    """Enqueues documents, lets `work` read them, and returns the cost."""
     with psycopg.connect(url, autocommit=True) as connection:
         with connection.transaction():
             for number in range(documents):
@@ -149,7 +151,7 @@ def _measured(url: str, documents: int, work: Callable[[], None]) -> Cost:
 
 def _state(connection: psycopg.Connection) -> dict[str, int]:
     connection.execute("SELECT pg_stat_force_next_flush(), pg_stat_clear_snapshot()")
-    time.sleep(1.2)  # what other sessions did is counted within a second
+    time.sleep(1.2)  # the server counts the work of other sessions within a second
     [row] = connection.execute(
         "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint, xact_commit, sessions "
         "FROM pg_stat_database WHERE datname = current_database()"
@@ -161,7 +163,7 @@ def _state(connection: psycopg.Connection) -> dict[str, int]:
 
 
 def _size(connection: psycopg.Connection, table: str) -> tuple[int, int]:
-    """Return rows, and bytes with indexes and stored texts; a table that is not there yet is empty."""
+    """Returns rows, and bytes with indexes and stored texts; a table that does not exist yet counts as empty."""
     if connection.execute("SELECT to_regclass(%s)", [table]).fetchone() == (None,):
         return 0, 0
     statement = sql.SQL("SELECT count(*), pg_total_relation_size(%s) FROM {}").format(sql.Identifier(*table.split(".")))
@@ -171,7 +173,7 @@ def _size(connection: psycopg.Connection, table: str) -> tuple[int, int]:
 
 @contextmanager
 def _connections(url: str) -> Iterator[list[int]]:
-    """Watch how many connections of clients there are at once, but for the benchmark's own two."""
+    """Measures the peak number of client connections, without the benchmark's own two."""
     most, over = [0], threading.Event()
 
     def watch() -> None:
@@ -197,7 +199,7 @@ def _client_cpu() -> float:
 
 
 def _pages(folder: Path, url: str, arguments: argparse.Namespace) -> dict[str, float]:
-    """Read real pages with `notaflow work`; return CPU seconds a page, and the most memory that everything took at once."""
+    """Reads real pages with `notaflow work`; returns CPU seconds per page, and the peak memory of all processes."""
     files = sorted(one for one in arguments.pages.glob("*") if one.suffix.lower() in IMAGES)[: arguments.page_count]
     if not files:
         print(f"\nno page images in {arguments.pages}: real recognition was not measured")

@@ -1,4 +1,4 @@
-"""An engine that costs nothing and returns as much text as a typical document has: what remains is the queue's own cost."""
+"""An engine without cost that returns as much text as a typical document has: the queue's own cost remains."""
 
 import random
 from dataclasses import dataclass
@@ -24,20 +24,20 @@ WORDS += (
 
 @dataclass(frozen=True)
 class TextEngine:
-    """Reads nothing: words and numbers at random, which Postgres compresses about as it does a register's text."""
+    """Reads nothing; returns random words and numbers, which Postgres compresses about as well as a register's text."""
 
     characters: int
 
     @property
     def name(self) -> str:
-        """How attempts name it."""
+        """The name in attempts."""
         return "cost"
 
     def check(self) -> None:
-        """Nothing can be missing."""
+        """Raises nothing: no requirement can be missing."""
 
     def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:  # noqa: ARG002
-        """Return a text of the length wanted, another for each page."""
+        """Returns a text of the required length, a different one for each page."""
         chance = random.Random()
         words: list[str] = []
         length = 0

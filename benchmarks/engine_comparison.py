@@ -1,4 +1,4 @@
-"""Compares what ONNX Runtime reads with what tesserocr reads, page by page, in groups, and what either costs.
+"""Compares the text and the cost of ONNX Runtime with those of tesserocr, page by page, in groups.
 
 The groups are `pages` and `layouts` of the corpus, where it is present, the pages that are drawn by
 `notaflow_pipeline_tests/ocr/drawn_pages.py`, and the first pages of the samples, which have no transcription. Given are,
@@ -64,7 +64,7 @@ Engine = TesserocrEngine | OnnxEngine
 
 @dataclass(frozen=True)
 class Page:
-    """A page, and what stands on it, where that is known."""
+    """A page, and its transcription, if there is one."""
 
     name: str
     image: Image.Image
@@ -74,7 +74,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Figures:
-    """How one engine did on one page."""
+    """The figures of one engine on one page."""
 
     cer: float | None
     confidence: float
@@ -84,7 +84,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Pair:
-    """Both engines on one page, and the error rate of what ONNX Runtime read against what tesserocr read."""
+    """Both engines on one page, and the error rate of ONNX Runtime's text against tesserocr's text."""
 
     tesserocr: Figures
     onnx: Figures
@@ -97,8 +97,8 @@ class Pair:
 
 
 def main() -> None:
-    """Read, print, write the JSON."""
-    os.environ.update(FOR_ALL)  # as a worker process has it
+    """Reads, prints, writes the JSON."""
+    os.environ.update(FOR_ALL)  # as in a worker process
     arguments = _arguments()
     seconds = _timed_stages()
     read = _by_policy if arguments.policy else _in_one_pass(arguments.models)
@@ -184,11 +184,11 @@ def _in_one_pass(models: str) -> Read:
 
 
 _pass_seconds: list[float] = []
-"""Of the last page's one pass, without its preparation."""
+"""Of the single pass over the last page, without its preprocessing."""
 
 
 def _timed_stages() -> Counter[str]:
-    """Have each stage of the ONNX engine count its CPU seconds."""
+    """Makes each stage of the ONNX engine count its CPU seconds."""
     seconds: Counter[str] = Counter()
     for stage, (place, name) in STAGES.items():
         setattr(place, name, _timed(getattr(place, name), stage, seconds))

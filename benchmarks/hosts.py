@@ -1,4 +1,6 @@
-"""Documents a second by number of hosts: network namespaces with addresses of their own, one PostgreSQL, one object store.
+"""Measures documents per second by number of hosts.
+
+The hosts are network namespaces with separate addresses; they share one PostgreSQL and one object store.
 
 Two engines. `wait` costs no CPU and takes a second a page, so that hosts beyond this machine's cores can be added, and what
 they share (queue, leases, store) is all that could slow them down. `tesseract` reads real pages, with as many hosts of one
@@ -62,7 +64,7 @@ RATE = """
 
 
 def main() -> None:
-    """Be a worker on a host, or measure all numbers of hosts and print the table."""
+    """Runs a worker on a host, or measures all numbers of hosts and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hosts", default="1,2,4,8", help="with the engine that waits")
     parser.add_argument("--pages", type=Path, default=PROJECT.parent / "shared" / "corpus" / "pages")
@@ -90,7 +92,7 @@ def main() -> None:
 
 
 def _work(engine: str) -> None:
-    """One host's worker, until it is killed."""
+    """Runs one host's worker, until it is killed."""
     settings = load_settings()
     if settings.database_url is None:
         sys.exit("NOTAFLOW_DATABASE_URL is not set")
@@ -108,7 +110,7 @@ def _work(engine: str) -> None:
 
 
 def _measured(engine: str, count: int, pages: Sequence[Path]) -> dict[str, object]:
-    """Read documents with so many hosts; print the row."""
+    """Reads documents with this number of hosts; prints the row."""
     with (
         tempfile.TemporaryDirectory(prefix="notaflow-hosts-") as name,
         embedded_database(Path(name)) as database_url,
@@ -145,7 +147,7 @@ def _measured(engine: str, count: int, pages: Sequence[Path]) -> dict[str, objec
 
 
 def _enqueue(connection: Connection, store: str, folder: Path, pages: Sequence[Path], count: int) -> None:
-    """Put the pages into the store, and as many documents that lie there into the queue; no page is a small drawn one."""
+    """Puts the pages into the store and enqueues documents that lie there; without pages, small drawn ones are used."""
     if not pages:
         pages = [folder / "small.png"]
         samples.png(pages[0], "Vente du lot 3 770 292")

@@ -1,4 +1,4 @@
-"""Claims and completions a second, and what becomes of documents whose workers die: this queue, PgQueuer, Procrastinate.
+"""Measures claims and completions per second, and tests lost workers: this queue, PgQueuer, Procrastinate.
 
 All on one embedded PostgreSQL with its default durability, a database each, in turn, several times; the same number of
 worker processes, psycopg for all, and a text of 4 kB stored for every document. The peers are used through their public
@@ -87,7 +87,7 @@ class Measured:
 def main() -> None:
     """Measure, print the tables, write the JSON."""
     arguments = _arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to stop"))  # so that the server and the workers go too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to stop"))  # so that the server and the workers end too
     systems = [NOTAFLOW, PGQUEUER, PROCRASTINATE] if arguments.peers_python else [NOTAFLOW]
     if len(systems) == 1:
         print("this queue alone: name the peers' environment with --peers-python")

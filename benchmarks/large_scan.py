@@ -1,4 +1,4 @@
-"""Does a legitimate scan of 100 pages, 600 dpi and A3 double pages come through with every limit at its default?
+"""Tests that a legitimate scan of 100 pages, 600 dpi and A3 double pages is read with every limit at its default.
 
 Each page is an open book as a scanner takes it: two facing pages, in turn of a printed index, of one in serifs, of a
 typed deed and of an index typed into a form, with the shadow of the fold, the grain of the paper and its browned
@@ -6,13 +6,13 @@ patches, all invented as `scripts/make_samples.py` invents them. `--different` o
 them, each time in a copy. `notaflow enqueue` puts it into an empty queue on an embedded PostgreSQL, and
 `notaflow work --until-empty` reads it with all cores. Printed are, for each variant:
 
-- what became of it, how many pages were read, which share of the drawn numbers, dates and amounts was found to the last
+- its outcome, how many pages were read, which share of the drawn numbers, dates and amounts was found to the last
   character, seconds by the clock, CPU seconds a page, and the megabytes of the file;
 - how near it came to each limit, and the most memory that the parent held. A worker's memory is counted twice: what it
   may write to, as the limit counts it (looked at ten times a second), and what it held, by the kernel's high-water mark.
 
-Seconds by the clock, and so the limits of a page and of a document, suffer from whatever else the machine does: its load
-before and after, and the CPU seconds that others took, are printed too.
+Seconds by the clock, and so the limits of a page and of a document, depend on other programs on the machine: its load
+before and after, and the CPU seconds of others, are printed too.
 
 The variants: `grey` and `colour` (JPEG), `one-bit` (CCITT group 4), each with 70 million pixels a page; and `a2`, grey,
 two A3 pages side by side, 139 million. The fonts are Liberation and Courier Prime, see `scripts/make_samples.py`.
@@ -56,7 +56,7 @@ HEAD_AND_FOOT_POINTS = 205
 JPEG_QUALITY = 85
 PAPER, INK = (250, 243, 226), (26, 20, 24)
 NUMBER = re.compile(r"\d{4}-\d\d-\d\d|\d{1,3}(?: \d{3})+(?:,\d\d \$)?|\d+(?:,\d\d \$)?")
-"""A date, a number of inscription, an amount, any other number."""
+"""A date, an inscription number, an amount, or any other number."""
 
 PAGE_MARK = re.compile(r"^--- Page (\d+) ---$", re.MULTILINE)
 
@@ -67,7 +67,7 @@ Sheet = Callable[[np.random.Generator, int, drawing.Size], list[drawing.Mark]]
 
 @dataclass(frozen=True)
 class Variant:
-    """How the pages are stored, and the size of one of the two that lie side by side."""
+    """The storage format of the pages, and the size of one of the two that lie side by side."""
 
     stored: Callable[[Image.Image], Image.Image]
     half: drawing.Size = A4
@@ -75,7 +75,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class OpenBook:
-    """A scanned page, and the numbers that stand on it."""
+    """A scanned page, and its numbers."""
 
     image: Image.Image
     cells: Counter[str]
@@ -83,7 +83,7 @@ class OpenBook:
 
 @dataclass
 class Memory:
-    """Watches `notaflow work` below this process within a block: the most bytes of its parent and of any of its workers."""
+    """Measures the processes of `notaflow work` within a block: peak bytes of the parent and of any worker."""
 
     parent_bytes: int = 0
     worker_held_bytes: int = 0
@@ -120,7 +120,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Margin:
-    """A limit, and how much of it was used; None if it is not known."""
+    """A limit, and its used part; None if that is unknown."""
 
     limit: str
     allowed: float
@@ -134,7 +134,7 @@ class Margin:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one variant."""
+    """The outcome of one variant."""
 
     variant: str
     pages: int
@@ -155,7 +155,7 @@ class Result:
 
 
 def main() -> None:
-    """Draw, read, print the tables, write the JSON."""
+    """Draws, reads, prints the tables, writes the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pages", type=int, default=100)
     parser.add_argument("--different", type=int, default=8, help="how many of the pages are drawn")
@@ -208,7 +208,7 @@ def _result(name: str, pages: int, different: int, folder: Path, keep: Path | No
 
 
 def _noted(notes: Path) -> list[Noted]:
-    """What `noting_pages` noted of the last attempt; nothing if it failed as a whole."""
+    """Returns the record of `noting_pages` of the last attempt; nothing if the attempt failed."""
     documents = notes.read_text(encoding="utf-8").splitlines() if notes.exists() else []
     found: list[Noted] = json.loads(documents[-1]) if documents else []
     return found
@@ -226,7 +226,7 @@ def _margins(file: Path, pages: int, pixels: int, noted: list[Noted], memory: Me
 
 
 def _outcome(run: PipelineMeasured) -> str:
-    """How the last attempt ended; its sentence is for people and holds no text of the document."""
+    """Returns the outcome of the last attempt; its message holds no text of the document."""
     if not run.attempts:
         return "never claimed"
     last = run.attempts[-1]
@@ -272,7 +272,7 @@ def _writable_bytes(pid: int) -> int:
 
 
 def _scanned(variant: Variant, pages: int, different: int, target: Path) -> tuple[list[Counter[str]], int]:
-    """Write the PDF; return the numbers on each of its pages, and the pixels of one."""
+    """Writes the PDF; returns the numbers on each of its pages, and the pixels of one."""
     books = [_open_book(variant, number) for number in range(different)]
     first, *rest = (book.image for book in islice(cycle(books), pages))
     quality = {} if first.mode == "1" else {"quality": JPEG_QUALITY}
@@ -281,7 +281,7 @@ def _scanned(variant: Variant, pages: int, different: int, target: Path) -> tupl
 
 
 def _open_book(variant: Variant, number: int) -> OpenBook:
-    """Two facing pages, scanned; the same on every run."""
+    """Returns two facing pages, scanned; the same in every run."""
     rng = np.random.default_rng([drawing.SEED, number])
     half = variant.half
     left, right = (SHEETS[number % len(SHEETS)](rng, 2 * number + side, half) for side in (0, 1))
@@ -294,7 +294,7 @@ def _open_book(variant: Variant, number: int) -> OpenBook:
 
 
 def _index(style: drawing.Table, since: date, first_number: int) -> Sheet:
-    """What draws a full page of an index."""
+    """Returns the drawing of a full page of an index."""
 
     def draw(rng: np.random.Generator, number: int, size: drawing.Size) -> list[drawing.Mark]:
         lines = int((size[1] - HEAD_AND_FOOT_POINTS) / style.row_height)
@@ -306,13 +306,13 @@ def _index(style: drawing.Table, since: date, first_number: int) -> Sheet:
 
 
 def _deed(rng: np.random.Generator, number: int, size: drawing.Size) -> list[drawing.Mark]:
-    """A page of a typed deed; its signatures, for which another font would be needed, are left out."""
+    """Returns a page of a typed deed, without signatures, which would need another font."""
     words = {who: drawing.person(rng) for who in ("notary", "seller", "buyer")}
     words |= {"town": "Val-Brumeux", "district": "Québec", "of_district": "de Québec", "cadastre": "Cadastre du Québec"}
     words |= {"lot": drawing.spaced(3_145_926 + number), "price": drawing.amount(rng, 2004)}
     lines = [line for line in drawing.typed_lines(drawing.SALE, words, 60) if not line.startswith("~")]
     sheets = drawing.typed_pages(lines, page=size)
-    return sheets[number % 2]  # the first two; on the last there is no more than a page number
+    return sheets[number % 2]  # the first two; the last has only a page number
 
 
 def _coloured(image: Image.Image) -> Image.Image:

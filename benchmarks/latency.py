@@ -61,7 +61,7 @@ LIMIT 1
 
 @dataclass(frozen=True)
 class Wait:
-    """How long one document waited, and for what: a tick of the sensor, the run's queue and process, the claim."""
+    """The wait of one document, by part: a tick of the sensor, the run's queue and process, the claim."""
 
     seconds: float
     until_run: float
@@ -70,7 +70,7 @@ class Wait:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measures and prints."""
     arguments = _arguments()
     chance = random.Random(18)
     with (
@@ -97,7 +97,7 @@ def _arguments() -> argparse.Namespace:
 
 @contextmanager
 def _dev(home: Path, port: int) -> Iterator[Connection]:
-    """Run `notaflow dev`, and yield a connection to its database."""
+    """Runs `notaflow dev`, and yields a connection to its database."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("NOTAFLOW_", "OCR_", "DAGSTER_"))}
     os.environ.clear()
     os.environ.update({**kept, "NOTAFLOW_HOME": str(home)})
@@ -137,7 +137,7 @@ def _add(connection: Connection, home: Path, name: str) -> UUID:
 
 
 def _wait_for(connection: Connection, document: UUID) -> Wait:
-    """Wait until a document is claimed, and return how long that took."""
+    """Waits until a document is claimed, and returns the seconds."""
     give_up_at = time.monotonic() + CLAIM_SECONDS
     while time.monotonic() < give_up_at:
         with connection.cursor(row_factory=class_row(Wait)) as cursor:

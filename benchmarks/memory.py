@@ -1,8 +1,8 @@
-"""Peak memory of a worker over documents of 2, 50 and 500 pages: it should be the same.
+"""Measures the peak memory of a worker over documents of 2, 50 and 500 pages, which should not depend on the length.
 
-Each document is a PDF of scanned A4 pages at 300 dpi, every page a JPEG of its own, read by one worker of a new reader.
-The engine is the one that only pretends, because what a document's length could fill is the opening room's memory, not
-Tesseract's; `--tesseract` reads for real, which takes minutes.
+Each document is a PDF of scanned A4 pages at 300 dpi, every page a separate JPEG, read by one worker of a new reader. It
+uses the null engine, because the length of a document can affect the memory of the reader but not Tesseract's;
+`--tesseract` uses Tesseract, which takes minutes.
 
 usage: python -m benchmarks.memory [--pages 2 50 500] [--tesseract]
 """
@@ -30,7 +30,7 @@ A4_AT_300_DPI = (2480, 3508)
 
 
 def main() -> None:
-    """Read each document, print the table, write the JSON."""
+    """Reads each document, prints the table, writes the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pages", type=int, nargs="+", default=[2, 50, 500])
     parser.add_argument("--tesseract", action="store_true")

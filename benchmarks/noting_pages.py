@@ -1,4 +1,4 @@
-"""`notaflow`, which also notes how long each page of each document took: what the queue records of them is their sum.
+"""Runs `notaflow` and records the seconds of each page; the queue records only the sum per document.
 
 usage: python -m benchmarks.noting_pages FILE COMMAND [ARGUMENT]…     adds a line of JSON to FILE for each document read
 """
@@ -16,7 +16,7 @@ from notaflow_pipeline.ocr.workers.document_pool import DocumentPool, DocumentTe
 
 
 def noting(notes: Path) -> AbstractContextManager[object]:
-    """Within it every reader of this process notes the pages of its documents; of one that fails, nothing is noted."""
+    """Within the block every reader of this process records the pages of its documents, but not those of a failed one."""
     start = DocumentPool.start
 
     def note(future: Future[DocumentText]) -> None:

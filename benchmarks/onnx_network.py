@@ -22,14 +22,14 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = PROJECT / "benchmarks" / "results" / "onnx_network.json"
 WORDS = 350
-"""Of a full page of an act at 36 pixels a line; the widths are drawn from those of French words."""
+"""The words of a full page of an act at 36 pixels per line; the widths are drawn from those of French words."""
 PIXELS_OF_LETTER = 15
 LONG_LINE_PIXELS = 2400
 COLUMNS = ("import", "convert", "load", "word", "page", "ready", "1", "N")
 
 
 def main() -> None:
-    """Run each model with each arithmetic and print the table."""
+    """Runs each model with each arithmetic and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--models", nargs="+", default=["fra", "eng", "fra-typescript-1"])
@@ -52,11 +52,11 @@ def main() -> None:
 
 
 def measured(name: str, arithmetic_name: str, rounds: int) -> dict[str, float]:
-    """The figures of one model, in this process."""
+    """Returns the figures of one model, in this process."""
     figures = {}
     start = time.process_time()
     import numpy as np
-    import onnxruntime  # noqa: F401 - only how long it takes
+    import onnxruntime  # noqa: F401 - only the time of the import is measured
 
     figures["import"] = milliseconds_since(start)
     from notaflow_pipeline.ocr.engines.model_files import SUFFIX, models_of
@@ -94,12 +94,12 @@ def measured(name: str, arithmetic_name: str, rounds: int) -> dict[str, float]:
 
 
 def milliseconds_since(start: float) -> float:
-    """Milliseconds of CPU time."""
+    """Returns milliseconds of CPU time."""
     return 1000 * (time.process_time() - start)
 
 
 def resident_megabytes() -> float:
-    """What of this process is in memory."""
+    """Returns the resident memory of this process."""
     import psutil
 
     return float(psutil.Process().memory_info().rss) / 1e6

@@ -1,4 +1,4 @@
-"""The whole pipeline beside the bare `tesseract` program and OCRmyPDF on the same pages: speed and quality together.
+"""Compares the speed and quality of the whole pipeline with the bare `tesseract` program and OCRmyPDF on the same pages.
 
 All read every image of a folder on all cores, in turn, several times:
 
@@ -34,7 +34,7 @@ LANGUAGES = "fra+eng"
 BARE = f"bare tesseract {LANGUAGES}"
 PIPELINE = "pipeline, cold start included"
 MUCH_WORSE = 0.05
-"""A page that loses so much against the bare program is named."""
+"""A page with this loss against the tesseract program alone is named."""
 
 _PAGE_MARK = "--- Page 1 ---"
 
@@ -53,7 +53,7 @@ Contender = Callable[[Path], Measured]
 
 
 def main() -> None:
-    """Measure, print the tables, write the JSON."""
+    """Measures, prints the tables, writes the JSON."""
     arguments = _arguments()
     files = sorted(path for path in arguments.pages.iterdir() if path.suffix.lower() in IMAGES)
     if not files:

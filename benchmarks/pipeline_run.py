@@ -1,7 +1,4 @@
-"""One run of the pipeline as whoever types `notaflow` has it: files enqueued, then `notaflow work --until-empty` measured.
-
-What does not belong here: which runs are compared, and what their figures mean.
-"""
+"""Measures one run of the pipeline as a user runs it: files are enqueued, then `notaflow work --until-empty` reads them."""
 
 import json
 import os
@@ -38,7 +35,7 @@ _TEXTS = "SELECT id::text, file_content FROM extraction_queue"
 
 @dataclass
 class PipelineMeasured(Measured):
-    """A run of the pipeline, with the seconds from the first claim to the last record, and the database's CPU seconds."""
+    """A run of the pipeline: the seconds from the first claim to the last record, and the database's CPU seconds."""
 
     warm_seconds: float = 0.0
     server_cpu_seconds: float = 0.0
@@ -46,7 +43,7 @@ class PipelineMeasured(Measured):
 
     @property
     def succeeded(self) -> list[Attempt]:
-        """The attempts whose text was recorded."""
+        """The number of attempts whose text was recorded."""
         return [attempt for attempt in self.attempts if attempt["outcome"] == "succeeded"]
 
 

@@ -1,7 +1,7 @@
-"""Which step of reading a page pays for what, and where a second try begins to pay.
+"""Measures the gain and the cost of each step of reading a page, and of further passes by their confidence limit.
 
 Every page image of a folder that has a transcription `NAME.gt.txt` is read with the whole policy, then with each step of
-the preparation switched off, with other thresholds of confidence for the second try, and with other languages. Given
+the preparation switched off, with other limits of confidence for further passes, and with other languages. Given
 are CPU seconds a page and the mean character error rate, for all pages, for the odd and the even ones (a rule that
 holds on one half alone is chance), and for groups of pages. `--variants N` adds the first N pages turned, skewed,
 noisy, faint, dark, inverted and at 72 to 600 dpi. One process, one thread, tesserocr.
@@ -41,7 +41,7 @@ PATIENCE_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class Page:
-    """A page in memory, with what it says and which groups it belongs to."""
+    """A page in memory, with its transcription and its groups."""
 
     name: str
     image: Image.Image
@@ -52,7 +52,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Row:
-    """What one way of reading costs and yields."""
+    """The cost and the quality of one way of reading."""
 
     way: str
     cpu_seconds: float
@@ -63,8 +63,8 @@ class Row:
 
 
 def main() -> None:
-    """Measure, print the tables, write the JSON."""
-    os.environ.update(FOR_ALL)  # as a worker process has it
+    """Measures, prints the tables, writes the JSON."""
+    os.environ.update(FOR_ALL)  # as in a worker process
     arguments = _arguments()
     pages = [_page(path, truth, number) for number, (path, truth) in enumerate(arguments.pages.items(), start=1)]
     engine = TesserocrEngine(LANGUAGES)
@@ -183,7 +183,7 @@ def _variants(pages: list[Page], engine: TesserocrEngine) -> list[Row]:
     made: dict[str, list[Page]] = {}
     for page in pages:
         for name, image in _made_of(page):
-            # a scanner states its resolution, however the page lay
+            # a scanner writes its resolution whatever the page's orientation is
             dpi = int(name.removesuffix(" dpi")) if name.endswith(" dpi") else _stated_dpi(page)
             if name == UNTAGGED:
                 dpi = None
@@ -196,7 +196,7 @@ def _stated_dpi(page: Page) -> int:
 
 
 def _made_of(page: Page) -> Iterator[tuple[str, Image.Image]]:
-    """The same page as worse scanners would have it."""
+    """Returns the same page as from worse scanners."""
     upright = page.image
     paper = sorted(upright.reduce(16).tobytes())[-20 * upright.width // 256]
     yield "as it is", upright

@@ -1,4 +1,4 @@
-"""Compares what the pipeline reads with what bare `tesseract -l fra+eng` reads, page by page, in groups.
+"""Compares the texts of the pipeline with those of bare `tesseract -l fra+eng`, page by page, in groups.
 
 The groups are the folders `pages` and `layouts` of the corpus, where it is present; pages that are drawn here, of the
 kinds on which text was lost before (`notaflow_pipeline_tests/ocr/drawn_pages.py`); and the project's own samples, whole
@@ -49,10 +49,10 @@ LANGUAGES = "fra+eng"
 PATIENCE_SECONDS = 600.0
 
 MAX_LOSS = 0.005
-"""In a group's mean CER or words found, compared with what was recorded for the same pages."""
+"""In a group's mean CER or words found, compared with the recorded value for the same pages."""
 
 MAX_WORST_LOSS = 0.02
-"""In how far the worst page of a group is behind bare."""
+"""In the difference of a group's worst page from bare."""
 
 MAX_CPU_LOSS = 0.3
 """In CPU seconds divided by those of bare; on a machine with other work the ratio moves by a tenth."""
@@ -60,7 +60,7 @@ MAX_CPU_LOSS = 0.3
 
 @dataclass(frozen=True)
 class Figures:
-    """How one program did on one page; `cer` is None where the order of the text is not known."""
+    """The figures of one program on one page; `cer` is None if the text has no known reading order."""
 
     cer: float | None
     found: float
@@ -89,8 +89,8 @@ Group = dict[str, Pair]
 
 
 def main() -> None:
-    """Measure, print, compare or record."""
-    os.environ.update(FOR_ALL)  # as a worker process has it
+    """Measures, prints, compares or records."""
+    os.environ.update(FOR_ALL)  # as in a worker process
     arguments = _arguments()
     read = _reader()
     bare = _Bare(arguments.bare_cache)
@@ -153,14 +153,14 @@ def _reader() -> DocumentPool:
 
 
 class _Bare:
-    """The bare program; what it read is kept in a folder by the file's content, if there is one."""
+    """The bare program; its texts are kept in a folder by the file's content, if a folder is given."""
 
     def __init__(self, cache: Path | None) -> None:
         self._cache = cache
         self.is_same_run = True
 
     def read(self, path: Path) -> tuple[str, float]:
-        """The text of a page and the CPU seconds that it took."""
+        """Returns the text of a page and its CPU seconds."""
         if self._cache is None:
             return self._read(path)
         kept = self._cache / f"{hashlib.sha256(path.read_bytes()).hexdigest()}.json"

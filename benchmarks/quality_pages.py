@@ -1,4 +1,4 @@
-"""The pages that `benchmarks/quality_gate.py` has read, in groups, and what stands on each of them."""
+"""The pages that `benchmarks/quality_gate.py` reads, in groups, and the text of each."""
 
 import json
 from collections.abc import Iterator
@@ -31,18 +31,18 @@ class Page:
 
 
 def groups_of_pages(corpus: Path, folder: Path) -> dict[str, list[Page]]:
-    """The groups by name; what has to be drawn is put into the folder."""
+    """Returns the groups by name; pages that have to be drawn are put into the folder."""
     groups = {name: _corpus_pages(corpus, name) for name in ("pages", "layouts") if (corpus / name).is_dir()}
     return {**groups, "drawn": list(_drawn_pages(folder)), "samples": list(_samples())}
 
 
 def spread(pages: list[Page], count: int | None) -> list[Page]:
-    """So many of the pages, from all parts of the list."""
+    """Returns this number of the pages, evenly spread over the list."""
     return pages if count is None else pages[:: max(1, -(-len(pages) // count))]
 
 
 def images_for_bare(path: Path, folder: Path) -> Iterator[Path]:
-    """What the bare program gets: the file itself, or the pages of a PDF, drawn into the folder at 300 dpi."""
+    """Returns the input of the bare program: the file itself, or the pages of a PDF, drawn into the folder at 300 dpi."""
     opened = probe_document(path, Limits())
     if opened.format is not DocumentFormat.PDF:
         yield path
@@ -72,7 +72,7 @@ def _drawn_pages(folder: Path) -> Iterator[Page]:
 
 
 def _samples() -> Iterator[Page]:
-    """The samples that can be read; a page that lies on its side is to be read as well."""
+    """Returns the samples that can be read, sideways pages included."""
     for sample in json.loads((SAMPLES / "MANIFEST.json").read_text(encoding="utf-8")):
         if sample["expect"] == "done":
             path = SAMPLES / sample["file"]

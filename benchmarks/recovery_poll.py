@@ -101,7 +101,7 @@ class Measured:
 
 
 def main() -> None:
-    """Fill, measure, print the table, write the JSON."""
+    """Fills, measures, prints the table, writes the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", type=Path, required=True, help="folder of the server's programs (initdb, pg_ctl)")
     parser.add_argument("--user", default="postgres", help="whom the server runs as when this is run by root")
@@ -127,7 +127,7 @@ def main() -> None:
 
 @contextmanager
 def server(programs: Path, user: str) -> Iterator[str]:
-    """Yield the URL of a new server's database; the server and its data are gone afterwards."""
+    """Yields the URL of a new server's database; the server and its data are removed afterwards."""
     runs_as = user if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
     with tempfile.TemporaryDirectory(prefix="notaflow-poll-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -148,7 +148,7 @@ def server(programs: Path, user: str) -> Iterator[str]:
 
 
 def fill(url: str, statements: tuple[str, ...], rows: int) -> None:
-    """Insert rows, and leave the tables as autovacuum leaves them."""
+    """Inserts rows, and leaves the tables as autovacuum leaves them."""
     with psycopg.connect(url, autocommit=True) as connection:
         for statement in statements:
             connection.execute(statement, {"rows": rows})

@@ -1,4 +1,4 @@
-"""Does a day's report cost what the day costs, or what the history costs? Seconds, peak memory and rows read.
+"""Tests that the cost of a day's report depends on the day, not on the history: seconds, peak memory and rows read.
 
 The aims are those of an operator with one machine: a day of a million attempts in under 10 s and under 1 GB, and no more than
 1.2 times as long with ten times the history; the last lines say whether they are met. The memory is the most that the whole
@@ -112,7 +112,7 @@ class Measured:
 
 
 def main() -> None:
-    """Fill both databases, measure in turn, print the table, write the JSON."""
+    """Fills both databases, measures in turn, prints the table, writes the JSON."""
     arguments = _arguments()
     if arguments.measure:
         print(json.dumps(asdict(_measure(arguments.measure, arguments.history_days))))
@@ -147,7 +147,7 @@ def _arguments() -> argparse.Namespace:
 def _database(url: str, history_days: int) -> str:
     name = f"history_{history_days}"
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("ALTER SYSTEM SET fsync = off")  # while it is filled; reading does not care
+        connection.execute("ALTER SYSTEM SET fsync = off")  # only while it is filled; it does not affect reading
         connection.execute("SELECT pg_reload_conf()")
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     of_history = url.replace("/notaflow?", f"/{name}?")
@@ -214,7 +214,7 @@ def _measure(url: str, history_days: int) -> Measured:
 
 
 def _rows_read(connection: Connection) -> int:
-    """Rows of the big tables that any session has read so far, by the server's own count."""
+    """Returns the rows of the large tables that any session has read so far, by the server's count."""
     connection.execute("SELECT pg_stat_force_next_flush()")
     row = connection.execute(_READ).fetchone()
     assert row is not None  # noqa: S101 - an aggregate has one row
@@ -253,7 +253,7 @@ def _report(found: list[Measured], arguments: argparse.Namespace) -> None:
 
 
 def _say_whether_met(found: list[Measured], ratio: float) -> None:
-    """Print each aim beside the worst run; a smaller day than a million attempts meets them more easily."""
+    """Prints each aim beside the worst run; a day with fewer than a million attempts meets them more easily."""
     for what, seen, aim in (
         ("seconds of the slowest run", max(one.write_seconds for one in found), AIM_SECONDS),
         ("GB of the largest process", max(one.peak_bytes for one in found) / 1e9, AIM_BYTES / 1e9),

@@ -1,4 +1,4 @@
-"""Does the pipeline read N times as many pages with all N cores as with one worker? At least 0.9 of that is aimed at.
+"""Measures whether N workers on N cores read N times as many pages as one worker; the aim is at least 0.9 of that.
 
 `notaflow work --until-empty` reads every image of a folder with OCR_WORKERS=1 and with OCR_WORKERS=N, in turn, several
 times, on an embedded PostgreSQL that runs already. Printed are, for each, pages a second from the start of the program to
@@ -50,7 +50,7 @@ Read = Callable[[list[Path], int, Path], Measured]
 
 @dataclass(frozen=True)
 class Span:
-    """A part of a run, and how to take its seconds."""
+    """A part of a run, and the function that returns its seconds."""
 
     name: str
     seconds: Callable[[Measured], float]
@@ -63,7 +63,7 @@ SPANS = {PIPELINE: (WHOLE, WARM), BARE: (WHOLE,)}
 
 @dataclass(frozen=True)
 class Speed:
-    """Medians of one way of reading with so many workers, over one part of the runs."""
+    """Medians of one way of reading with one number of workers, over one part of the runs."""
 
     way: str
     span: str
@@ -76,7 +76,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class Scaling:
-    """How many times as fast as one worker, as a share of the workers, in each repetition."""
+    """The speed relative to one worker, as a share of the number of workers, in each repetition."""
 
     way: str
     span: str
@@ -89,7 +89,7 @@ class Scaling:
 
 
 def main() -> None:
-    """Measure, print the tables, write the JSON."""
+    """Measures, prints the tables, writes the JSON."""
     arguments = _arguments()
     ways: dict[str, Read] = {PIPELINE: _pipeline}
     if arguments.bare:
@@ -144,7 +144,7 @@ def _images(folder: Path) -> list[Path]:
 
 
 def _drawn(folder: Path, pages: int) -> list[Path]:
-    """Index pages as a scanner gives them, each another; the same on every run."""
+    """Returns different index pages as from a scanner; the same in every run."""
     files = []
     for number in range(pages):
         rng = np.random.default_rng([drawing.SEED, number])
@@ -159,7 +159,7 @@ def _drawn(folder: Path, pages: int) -> list[Path]:
 
 
 def _in_turn(runs: list[tuple[str, int]], repetition: int) -> list[tuple[str, int]]:
-    """Every other repetition the other way round, so that what warms up or wears off harms both alike."""
+    """Reverses the order in every other repetition, so that warming up affects both alike."""
     return runs[::-1] if repetition % 2 else runs
 
 
@@ -171,7 +171,7 @@ def _pipeline(files: list[Path], workers: int, home: Path) -> Measured:
 
 
 def _speed(way: str, span: Span, workers: int, runs: list[Measured], pages: int) -> Speed:
-    """CPU seconds are those of the whole program: nobody counts them between the first claim and the last record."""
+    """CPU seconds are those of the whole program: they are not counted between the first claim and the last record."""
     return Speed(
         way,
         span.name,

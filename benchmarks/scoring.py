@@ -1,7 +1,7 @@
-"""How much of a page was read rightly? Character error rate and word F1 against a transcription.
+"""Scores a page's text against a transcription: character error rate and word F1.
 
-Composed characters, plain quotes and dashes, letters of ligatures apart, and one space for any white space: what is
-left is what the engine answers for.
+Both texts are normalised to composed characters, plain quotes and dashes, separate letters of ligatures and single
+spaces. The differences that remain are errors of the engine.
 """
 
 import re
@@ -31,14 +31,14 @@ _FOOTER = re.compile(r"gallica|bnf\.fr|Biblioth.que nationale|nationale de [Ff]r
 
 
 def transcribed_pages(folder: Path) -> dict[Path, str]:
-    """The page images of a folder that have a transcription `NAME.gt.txt` beside them, in order."""
+    """Returns the page images of a folder that have a transcription `NAME.gt.txt` beside them, in order."""
     pages = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in IMAGES)
     beside = ((page, page.with_name(f"{page.stem}.gt.txt")) for page in pages)
     return {page: truth.read_text(encoding="utf-8") for page, truth in beside if truth.is_file()}
 
 
 def character_error_rate(truth: str, found: str) -> float:
-    """Edits per character of the transcription, at most 1."""
+    """Returns edits per character of the transcription, at most 1."""
     truth, found = _normal(truth), _normal(found)
     if not found or not truth:
         return float(truth != found)
@@ -46,19 +46,19 @@ def character_error_rate(truth: str, found: str) -> float:
 
 
 def word_f1(truth: str, found: str) -> float:
-    """Harmonic mean of precision and recall over the words, whatever their order."""
+    """Returns the harmonic mean of precision and recall over the words, in any order."""
     expected, got = Counter(_normal(truth).split()), Counter(_normal(found).split())
     return 2 * sum((expected & got).values()) / max(1, sum(expected.values()) + sum(got.values()))
 
 
 def words_found(truth: str, found: str) -> float:
-    """Which share of the transcription's words were found, whatever their order."""
+    """Returns the share of the transcription's words that were found, in any order."""
     expected, got = Counter(_normal(truth).split()), Counter(_normal(found).split())
     return sum((expected & got).values()) / max(1, sum(expected.values()))
 
 
 def phrases_found(phrases: Sequence[str], text: str) -> float:
-    """Which share of the phrases was found, each as a whole; without any, whether nothing was found."""
+    """Returns the share of the phrases that were found, each as a whole; without phrases, whether nothing was found."""
     found = _normal(text)
     if not phrases:
         return float(not found)
@@ -66,13 +66,13 @@ def phrases_found(phrases: Sequence[str], text: str) -> float:
 
 
 def cells_found(cells: Counter[str], text: str) -> int:
-    """How many numbers, dates and amounts are found to the last character, each standing alone, not as a part of another."""
+    """Returns how many numbers, dates and amounts are found to the last character, each alone, not as a part of another."""
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
     return sum(min(count, _count(cell, lines)) for cell, count in cells.items())
 
 
 def without_library_footer(text: str) -> str:
-    """The text without the line that libraries print under their scans and that transcriptions leave out."""
+    """Returns the text without the line that libraries print under their scans and that transcriptions leave out."""
     return "\n".join(line for line in text.splitlines() if not _FOOTER.search(line))
 
 

@@ -1,9 +1,9 @@
 """Disk, connections and memory of an idle and of a busy day: the real product over an hour, sampled every 15 seconds.
 
 A copy of this checkout runs in a folder of its own as `notaflow dev` does: embedded PostgreSQL, webserver, daemon, code
-server, every sensor and schedule. First nobody wants anything of it; then documents come in small lots, some of them damaged,
-and somebody looks at the list of runs. At the end everything that it has written is made a year old by SQL, and housekeeping
-runs: what goes then is what does not grow for ever. Samples are written as they are taken, so a run that is cut short can
+server, every sensor and schedule. First it is idle; then documents are enqueued in small lots, some of them damaged,
+and the list of runs is requested. At the end everything that it has written is made a year old by SQL, and housekeeping
+runs: what it removes does not grow without limit. Samples are written as they are taken, so a run that is cut short can
 still be drawn.
 
 `--phase ticks` evaluates every sensor again and again, as fast as they answer, which shows in minutes what days of ticks
@@ -95,7 +95,7 @@ OLDER = {
 
 @dataclass(frozen=True)
 class Installation:
-    """The product at work in a folder of its own."""
+    """A running installation in a separate folder."""
 
     folder: Path
     dev: "subprocess.Popen[bytes]"
@@ -103,7 +103,7 @@ class Installation:
     connection: psycopg.Connection
 
     def wait_until_read(self) -> None:
-        """Wait until nothing is ready or in hand, or for three minutes."""
+        """Waits until no document is ready or claimed, at most three minutes."""
         give_up_at = time.monotonic() + EMPTY_SECONDS
         unfinished = (
             "SELECT EXISTS (SELECT FROM extraction_queue WHERE status_id = 6 OR status_id = 3 AND ocr_attempts = 0)"
@@ -113,7 +113,7 @@ class Installation:
 
 
 def main() -> None:
-    """Soak, or draw what a soak has written."""
+    """Soaks, or draws the samples of a soak."""
     arguments = _arguments()
     if arguments.draw is None:
         RESULTS.mkdir(exist_ok=True)
@@ -159,7 +159,7 @@ def _soak(folder: Path, written: TextIO, arguments: argparse.Namespace) -> None:
 
 @contextmanager
 def _installation(folder: Path) -> Iterator[Installation]:
-    """Start the product; nothing of it is left at the end."""
+    """Starts the product; all of it is ended and removed afterwards."""
     for name in PRODUCT:
         of = PROJECT / name
         copy = folder / "project" / name
@@ -224,7 +224,7 @@ def _lots(installation: Installation, arguments: argparse.Namespace) -> Iterator
 def _phase(
     installation: Installation, name: str, seconds: float, lot_seconds: float, lots: Iterator[int] | None, write: Any
 ) -> None:
-    """Sample until the time is over; with lots, enqueue them and look at the UI."""
+    """Takes samples until the time is over; with lots, enqueues them and requests pages of the UI."""
     began = time.monotonic()
     next_sample = next_lot = began
     connections = [0]
@@ -248,7 +248,7 @@ def _phase(
 
 
 def _evaluate(installation: Installation, seconds: float, write: Any) -> None:
-    """Evaluate the sensors by turns until the time is over, as Dagster's daemon does at each tick, and sample."""
+    """Evaluates the sensors in turn until the time is over, as Dagster's daemon does at each tick, and takes samples."""
     url = f"http://127.0.0.1:{installation.ui.port}/graphql"
     with httpx.Client(timeout=60) as client:
         found = client.post(url, json={"query": SENSORS}).json()["data"]["repositoryOrError"]["sensors"]
@@ -274,12 +274,12 @@ def _evaluate(installation: Installation, seconds: float, write: Any) -> None:
 
 
 def _look(ui: DagsterUI) -> None:
-    with suppress(httpx.HTTPError):  # a busy machine answers late; the next look is soon
+    with suppress(httpx.HTTPError):  # a busy machine answers late; the next request follows soon
         httpx.post(f"http://127.0.0.1:{ui.port}/graphql", json={"query": LIST_OF_RUNS}, timeout=30)
 
 
 def _keep_house(installation: Installation, write: Any) -> None:
-    """Make all that was written a year old, let housekeeping run, and write down what was there before and after."""
+    """Makes all rows and files a year old, runs housekeeping, and records the state before and after."""
     connection = installation.connection
     before = sample(connection, installation.dev.pid, installation.folder)
     for statement in OLDER.values():

@@ -1,7 +1,4 @@
-"""What the samples of a soak mean: a picture of every part over time, and how much each figure still grew.
-
-What does not belong here: taking samples (`soak_sampling.py`).
-"""
+"""Evaluates the samples of a soak: a chart of every part over time, and the growth of each figure."""
 
 import json
 from pathlib import Path
@@ -47,10 +44,10 @@ NOT_DRAWN: tuple[tuple[str, tuple[tuple[str, str], ...], float], ...] = (
 
 
 def report(samples: Path, picture: Path | None) -> None:
-    """Print how each phase went and what housekeeping took away; draw the picture if a place for it is given.
+    """Prints each phase and the effect of housekeeping; draws the charts if a file for them is given.
 
     Args:
-        samples: the JSON lines that a soak has written, whole or cut short.
+        samples: the JSON lines that a soak has written, complete or interrupted.
         picture: the PNG file to write.
     """
     lines = [json.loads(line) for line in samples.read_text(encoding="utf-8").splitlines()]
@@ -92,7 +89,9 @@ def _title(name: str, unit: float) -> str:
 
 
 def _slope_an_hour(values: "pd.Series[float]") -> float:
-    """Return how values over seconds grow an hour: the median slope of all pairs (Theil and Sen), deaf to single peaks."""
+    """Returns the growth of values per hour: the median slope of all pairs (Theil and Sen), which single peaks do not
+    affect.
+    """
     seconds = values.index.to_numpy(dtype=float)
     slopes = [
         (values.iloc[late] - values.iloc[early]) / (seconds[late] - seconds[early])
@@ -113,7 +112,7 @@ def _print_housekeeping(line: dict[str, Any]) -> None:
 
 
 def _specification(taken: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return six charts over minutes; phases are told apart by a rule where the second begins."""
+    """Returns six charts over minutes; a vertical line marks the beginning of the second phase."""
     began = taken[0]["at"]
     minutes = [(line["at"] - began) / 60 for line in taken]
     changes = [minutes[n] for n in range(1, len(taken)) if taken[n]["phase"] != taken[n - 1]["phase"]]

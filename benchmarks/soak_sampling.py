@@ -1,8 +1,4 @@
-"""What a running installation takes at this moment: memory, descriptors, connections, rows and disk, part by part.
-
-What does not belong here: what the installation is made to do meanwhile (`soak.py`), and what the samples mean
-(`soak_report.py`).
-"""
+"""Measures a running installation: memory, descriptors, connections, rows and disk, by part."""
 
 import os
 import time
@@ -53,7 +49,7 @@ SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND 
 
 
 def count_connections(connection: psycopg.Connection) -> int:
-    """Return how many clients are connected, but for the one that asks."""
+    """Returns the number of client connections, without this one."""
     found = connection.execute(CONNECTIONS).fetchone()
     return int(found[0]) if found else 0
 
@@ -104,7 +100,7 @@ def _disk_bytes(path: Path) -> int:
 
 
 def _processes(root: int, part: str) -> dict[int, tuple[psutil.Process, str]]:
-    """Return the living processes below `root`, each with its part: its own command line's, or its parent's."""
+    """Returns the running processes below `root`, each with its part: that of its own command line, or its parent's."""
     found: dict[int, tuple[psutil.Process, str]] = {}
 
     def visit(process: psutil.Process, part: str) -> None:
@@ -129,7 +125,7 @@ def _by_part(known: dict[int, tuple[psutil.Process, str]]) -> dict[str, list[psu
 
 
 def _figures(processes: list[psutil.Process]) -> dict[str, float]:
-    """Sums over the processes of a part; CPU holds the ended children too, where their parent has waited for them."""
+    """Returns sums over the processes of a part; CPU includes ended children, if their parent has waited for them."""
     sums: dict[str, float] = defaultdict(float)
     for process in processes:
         with suppress(psutil.Error):
@@ -146,7 +142,7 @@ def _figures(processes: list[psutil.Process]) -> dict[str, float]:
 
 
 def _marked(folder: Path) -> set[int]:
-    """Return every process that was started from this installation, whoever its parent is now."""
+    """Returns every process that was started from this installation, whatever its parent is now."""
     mark = str(folder / "temporary")
     found = set()
     for process in psutil.process_iter():

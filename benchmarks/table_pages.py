@@ -1,4 +1,4 @@
-"""Draws index pages with invented entries, so that every cell of them is known, clean or as scans spoil them."""
+"""Draws index pages with invented entries, so that every cell is known, clean or as in scans."""
 
 import re
 from collections import Counter
@@ -15,7 +15,7 @@ from scripts import make_samples as drawing
 
 HEAD_AND_FOOT_POINTS = 205
 NUMBER = re.compile(r"\d{1,3}( \d{3})*|\d{4}-\d\d-\d\d|\d{1,3}( \d{3})*,\d\d \$")
-"""A number of inscription, a date, an amount."""
+"""An inscription number, a date, an amount."""
 
 FACES = ("sans", "serif", "typed")
 POINTS = (6.5, 8, 10, 12)
@@ -28,7 +28,7 @@ Draw = Callable[[str], "IndexPage"]
 
 @dataclass(frozen=True)
 class IndexPage:
-    """A scanned page, what stands on it line by line, and the rows of its table."""
+    """A scanned page, its lines of text, and the rows of its table."""
 
     name: str
     image: Image.Image
@@ -45,7 +45,7 @@ FOOT = "Page 1 de 1"
 
 
 def _index(style: Style, lines: int, dpi: int, *faults: Fault, bits: int = 1, since: date = date(2001, 11, 12)) -> Draw:
-    """What draws one page of an index: as many lines as fit, the same on every run."""
+    """Returns the drawing of one page of an index: as many lines as fit, the same in every run."""
 
     def draw(name: str) -> IndexPage:
         rng = np.random.default_rng([drawing.SEED, *name.encode()])
@@ -94,7 +94,7 @@ def _scanned(
 
 
 def _lines(marks: Sequence[drawing.Mark]) -> list[str]:
-    """What stands on a page, from the top and from the left."""
+    """Returns the text of a page, from the top and from the left."""
     texts = sorted((m for m in marks if isinstance(m, drawing.Text)), key=lambda m: (round(m.baseline, 1), m.x))
     return [" ".join(m.text for m in line) for _, line in groupby(texts, lambda m: round(m.baseline, 1))]
 
@@ -104,7 +104,7 @@ def _printed(points: float, page: drawing.Size = drawing.LETTER, face: str = "sa
 
 
 def scanned_pages() -> dict[str, Draw]:
-    """Pages as scans spoil them, one bit deep but for a few."""
+    """Returns pages with the defects of scans; all but a few are one bit deep."""
     soft = drawing.grained()
     eight = _printed(8)
     return {
@@ -142,7 +142,7 @@ def _clean(points: float, face: str, dpi: int, turn: int, *, ruled: bool) -> Dra
     style = replace(_printed(points, face=face), ruled=ruled)
 
     def draw(name: str) -> IndexPage:
-        # the same entries whichever way the page lies
+        # the same entries in every orientation of the page
         rng = np.random.default_rng([drawing.SEED, *name.rpartition(",")[0].encode()])
         rows = drawing.entries(rng, min(40, _room(style)), date(2001, 11, 12), 10_118_204)
         marks = drawing.table_page(style, drawing.fields_of("Montréal", "Cadastre du Québec", "3 770 292"), rows, FOOT)
@@ -154,12 +154,12 @@ def _clean(points: float, face: str, dpi: int, turn: int, *, ruled: bool) -> Dra
 
 
 def _room(style: Style) -> int:
-    """How many rows fit on a page."""
+    """Returns how many rows fit on a page."""
     return int((style.page[1] - HEAD_AND_FOOT_POINTS) / style.row_height)
 
 
 def missing_fonts() -> Iterator[str]:
-    """The Debian packages of fonts that the pages are drawn with and that are not here."""
+    """Returns the Debian packages of the pages' fonts that are not installed."""
     used = {"sans", "sans-bold", "serif", "serif-bold", "typed", "didot", "didot-bold"}
     yield from sorted(
         {package for name, (path, package) in drawing.FONTS.items() if name in used and not Path(path).exists()}

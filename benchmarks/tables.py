@@ -1,4 +1,4 @@
-"""Measures how well index tables are read: their rows, and their numbers to the last character, ours beside bare.
+"""Measures how well index tables are read: their rows, and their numbers to the last character, compared with bare.
 
 Index pages with invented entries are drawn as `scripts/make_samples.py` draws the samples, so that every cell of them is
 known (`benchmarks/table_pages.py`). The group `clean` has grey pages in print of 6.5 to 12 points at 150 to 300 dpi, ruled
@@ -51,12 +51,12 @@ LABEL = 40
 BARE = "tesseract"
 OURS = "the policy"
 MIN_CELLS = 0.98
-"""Of the clean pages' cells, which must be found exactly."""
+"""The share of the clean pages' cells that must be found exactly."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How one way of reading did on one page."""
+    """The result of one way of reading on one page."""
 
     page: str
     way: str
@@ -67,7 +67,7 @@ class Reading:
 
 
 def main() -> None:
-    """Draw, read, print the table, write the JSON."""
+    """Draws, reads, prints the table, writes the JSON."""
     arguments = _arguments()
     if missing := list(table_pages.missing_fonts()):
         sys.exit(f"fonts of these Debian packages are missing: apt-get install {' '.join(missing)}")
@@ -166,7 +166,7 @@ def _figures(reading: Reading) -> str:
 
 
 def _read(page: table_pages.IndexPage, readers: dict[str, DocumentPool], keep: Path | None) -> list[Reading]:
-    """How each way of reading did on a page, printed as well."""
+    """Returns and prints the result of each way of reading on a page."""
     texts = {way: _timed(reader, page) for way, reader in readers.items()}
     readings = [_judged(page, way, *found) for way, found in texts.items()]
     mark = "!" if any(_is_below(pair) for pair in _pairs(readings).values()) else ""
@@ -194,7 +194,7 @@ def _print_means(groups: dict[str, list[Reading]], readers: dict[str, DocumentPo
 
 
 def _parts(readings: list[Reading]) -> dict[str, list[Reading]]:
-    """The readings of clean pages by what is between the commas of their names."""
+    """Returns the readings of clean pages by the parts of their names, which commas separate."""
     parts: dict[str, list[Reading]] = {}
     for place in range(4):
         for reading in readings:
@@ -214,7 +214,7 @@ def _pairs(readings: list[Reading]) -> dict[str, Pair]:
 
 
 def _ahead(pair: Pair) -> float:
-    """By how much a page is ahead of bare in cells or rows, whichever is less."""
+    """Returns by how much a page is ahead of bare in cells or rows, whichever is less."""
     ours, bare = pair
     return min(ours.cells - bare.cells, ours.rows - bare.rows)
 

@@ -30,7 +30,7 @@ class TwoReadingsEngine:
     def check(self) -> None: ...
 
     def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:  # noqa: ARG002
-        raise AssertionError("it says where words stand, so it is asked for them")
+        raise AssertionError("an engine with word positions is called through find_words")
 
     def find_words(
         self,
