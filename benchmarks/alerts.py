@@ -51,7 +51,7 @@ class Webhook(BaseHTTPRequestHandler):
         """Write no log."""
 
 
-def look_milliseconds(connection: Connection, repetitions: int) -> list[float]:
+def evaluation_milliseconds(connection: Connection, repetitions: int) -> list[float]:
     """Return the milliseconds of one evaluation of the queue's health, measured repeatedly."""
     settings = Settings()
     taken = []
@@ -93,12 +93,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="notaflow-bench-") as home, embedded_database(Path(home)) as url:
         migrate(url, sources=["index"])
         with connect(url) as connection:
-            empty = look_milliseconds(connection, chosen.repetitions)
+            empty = evaluation_milliseconds(connection, chosen.repetitions)
             connection.execute(FILL, {"status": 5, "text": TEXT, "attempts": 1, "count": chosen.finished})
             connection.execute(FILL, {"status": 3, "text": None, "attempts": 0, "count": chosen.ready})
             connection.execute(FILL, {"status": 3, "text": None, "attempts": 3, "count": chosen.exhausted})
             connection.execute("VACUUM ANALYZE extraction_queue")
-            full = look_milliseconds(connection, chosen.repetitions)
+            full = evaluation_milliseconds(connection, chosen.repetitions)
         seconds = backlog_seconds(url, chosen.messages)
     figures = {
         **vars(chosen),

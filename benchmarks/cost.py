@@ -64,7 +64,7 @@ def main() -> None:
     """Measures, prints the tables, writes the JSON."""
     arguments = _arguments()
     with tempfile.TemporaryDirectory(prefix="notaflow-cost-") as folder, embedded_database(Path(folder)) as url:
-        _surroundings(Path(folder), url)
+        _make_installation(Path(folder), url)
         engine = TextEngine(arguments.characters)
         with patch("notaflow_pipeline.worker.assembly.configured_engine", lambda _: engine):
             queue = _measured(url, arguments.documents, lambda: _work(url))
@@ -90,7 +90,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _surroundings(folder: Path, url: str) -> None:
+def _make_installation(folder: Path, url: str) -> None:
     """Makes an installation in `folder`, and sets this process's environment variables to it."""
     documents = folder / "documents" / "index"
     documents.mkdir(parents=True)

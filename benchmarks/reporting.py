@@ -242,7 +242,7 @@ def _report(found: list[Measured], arguments: argparse.Namespace) -> None:
         )
     ratio, of_cpu = (values[HISTORIES[1]] / values[HISTORIES[0]] for values in (medians, cpu))
     print(f"\nratio {HISTORIES[1]} days to {HISTORIES[0]}: {ratio:.2f} by the clock, {of_cpu:.2f} in CPU seconds")
-    _say_whether_met(found, ratio)
+    _print_aims(found, ratio)
     if wrong := sum(one.differences for one in found):
         sys.exit(f"the run is void: {wrong} figures differ from the recount")
     results = PROJECT / "benchmarks" / "results"
@@ -252,7 +252,7 @@ def _report(found: list[Measured], arguments: argparse.Namespace) -> None:
     print(f"written to {target.relative_to(PROJECT)}")
 
 
-def _say_whether_met(found: list[Measured], ratio: float) -> None:
+def _print_aims(found: list[Measured], ratio: float) -> None:
     """Prints each aim beside the worst run; a day with fewer than a million attempts meets them more easily."""
     for what, seen, aim in (
         ("seconds of the slowest run", max(one.write_seconds for one in found), AIM_SECONDS),

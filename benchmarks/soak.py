@@ -154,7 +154,7 @@ def _soak(folder: Path, written: TextIO, arguments: argparse.Namespace) -> None:
             _phase(installation, phase, 60 * length, arguments.lot_seconds, lots, write)
         installation.wait_until_read()
         print(f"{datetime.now(UTC):%H:%M} making it old, and keeping house", flush=True)
-        _keep_house(installation, write)
+        _run_housekeeping(installation, write)
 
 
 @contextmanager
@@ -278,7 +278,7 @@ def _look(ui: DagsterUI) -> None:
         httpx.post(f"http://127.0.0.1:{ui.port}/graphql", json={"query": LIST_OF_RUNS}, timeout=30)
 
 
-def _keep_house(installation: Installation, write: Any) -> None:
+def _run_housekeeping(installation: Installation, write: Any) -> None:
     """Makes all rows and files a year old, runs housekeeping, and records the state before and after."""
     connection = installation.connection
     before = sample(connection, installation.dev.pid, installation.folder)

@@ -50,7 +50,7 @@ def _index(style: Style, lines: int, dpi: int, *faults: Fault, bits: int = 1, si
     def draw(name: str) -> IndexPage:
         rng = np.random.default_rng([drawing.SEED, *name.encode()])
         first = 10_118_204 if since.year > 1975 else 14_208
-        rows = drawing.entries(rng, min(lines, _room(style)), since, first)
+        rows = drawing.entries(rng, min(lines, _row_capacity(style)), since, first)
         fields = drawing.fields_of("Montréal", "Cadastre du Québec", "3 770 292")
         marks = drawing.table_page(style, fields, rows, FOOT)
         return _scanned(name, [marks], style.page, rows, dpi, rng, faults, bits)
@@ -144,7 +144,7 @@ def _clean(points: float, face: str, dpi: int, turn: int, *, ruled: bool) -> Dra
     def draw(name: str) -> IndexPage:
         # the same entries in every orientation of the page
         rng = np.random.default_rng([drawing.SEED, *name.rpartition(",")[0].encode()])
-        rows = drawing.entries(rng, min(40, _room(style)), date(2001, 11, 12), 10_118_204)
+        rows = drawing.entries(rng, min(40, _row_capacity(style)), date(2001, 11, 12), 10_118_204)
         marks = drawing.table_page(style, drawing.fields_of("Montréal", "Cadastre du Québec", "3 770 292"), rows, FOOT)
         marks = [mark for mark in marks if ruled or not isinstance(mark, drawing.Rule)]
         page = _scanned(name, [marks], style.page, rows, dpi, rng, (drawing.grained(3, 0.5),), 8)
@@ -153,7 +153,7 @@ def _clean(points: float, face: str, dpi: int, turn: int, *, ruled: bool) -> Dra
     return draw
 
 
-def _room(style: Style) -> int:
+def _row_capacity(style: Style) -> int:
     """Returns how many rows fit on a page."""
     return int((style.page[1] - HEAD_AND_FOOT_POINTS) / style.row_height)
 

@@ -189,8 +189,8 @@ def _print_means(groups: dict[str, list[Reading]], readers: dict[str, DocumentPo
         print(f"{f'mean of {group}':{LABEL}}" + "".join(_figures(_mean(readings, way)) for way in readers))
         for part, some in _parts(readings).items() if group == "clean" else []:
             print(f"{f'  {part}':{LABEL}}" + "".join(_figures(_mean(some, way)) for way in readers))
-        worst = min(_pairs(readings).values(), key=_ahead)
-        print(f"  worst against bare in cells and rows: {_ahead(worst):+.3f} ({worst[0].page})")
+        worst = min(_pairs(readings).values(), key=_lead_over_bare)
+        print(f"  worst against bare in cells and rows: {_lead_over_bare(worst):+.3f} ({worst[0].page})")
 
 
 def _parts(readings: list[Reading]) -> dict[str, list[Reading]]:
@@ -213,14 +213,14 @@ def _pairs(readings: list[Reading]) -> dict[str, Pair]:
     return {page: (ours[page], bare[page]) for page in ours}
 
 
-def _ahead(pair: Pair) -> float:
+def _lead_over_bare(pair: Pair) -> float:
     """Returns by how much a page is ahead of bare in cells or rows, whichever is less."""
     ours, bare = pair
     return min(ours.cells - bare.cells, ours.rows - bare.rows)
 
 
 def _is_below(pair: Pair) -> bool:
-    return _ahead(pair) < 0
+    return _lead_over_bare(pair) < 0
 
 
 def _misses_cells(clean: list[Reading]) -> bool:
