@@ -1,9 +1,8 @@
-"""Which arithmetic is exact on this machine: 8 bits where its instructions do not saturate, floats otherwise.
+"""Finds the arithmetic that is exact on this machine: 8 bits if its instructions do not saturate, floats otherwise.
 
-x86 processors without VNNI multiply bytes into 16 bits and cut off what is larger, which ONNX Runtime accepts for speed.
-That is tried with the largest factors instead of asked of the processor: it needs no list of processors. Emulated
-(qemu), a Haswell was found to saturate: probabilities differed from those of floats by up to 0.48 on lines of noise, by
-0.10 where nothing saturates.
+x86 processors without VNNI multiply bytes into 16 bits and cut off larger results, which ONNX Runtime accepts for speed.
+This is tested with the largest factors, so that no list of processors is needed. An emulated Haswell (qemu) saturated:
+probabilities differed from those of floats by up to 0.48 on lines of noise, and by 0.10 without saturation.
 """
 
 from functools import cache
@@ -16,7 +15,7 @@ from notaflow_pipeline.ocr.engines.onnx.runtime import run, start_session
 
 TERMS, COLUMNS = 64, 32
 LARGEST = 127
-"""Of a weight; the activations are the largest too, 255."""
+"""The largest weight; the activations of the test are the largest too, 255."""
 
 
 @cache

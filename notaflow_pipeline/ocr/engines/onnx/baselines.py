@@ -25,7 +25,7 @@ SLIGHT = 0.3
 def middle_of_baseline(
     ends: tuple[tuple[float, float], tuple[float, float]], feet: Sequence[tuple[float, float]]
 ) -> float:
-    """How far down the baseline is in the middle between its ends.
+    """Returns how far down the baseline is in the middle between its ends.
 
     Args:
         ends: along and down, in pixels.

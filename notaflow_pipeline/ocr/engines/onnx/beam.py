@@ -15,7 +15,7 @@ from notaflow_pipeline.ocr.engines.onnx.dictionary import Dictionaries, State
 from notaflow_pipeline.ocr.engines.onnx.steps import OFFSET, Doubt, Piece
 
 OUTSIDE_DICTIONARY = 2.25
-"""How much more a step counts outside of the dictionary's words: `kDictRatio` (lstm/lstmrecognizer.cpp)."""
+"""The factor of a step's score outside of the dictionary's words: `kDictRatio` (lstm/lstmrecognizer.cpp)."""
 
 MAX_READINGS = 5
 """Kept at each step, in and outside of the dictionary, for each way to go on: `kBeamWidths[0]`."""
@@ -49,7 +49,7 @@ class _Text:
 
 @dataclass(frozen=True)
 class Alphabet:
-    """What decoding needs to know of a model: texts and unichars by class, the classes of nothing and of the space."""
+    """The data of a model that decoding needs: texts and unichars by class, the null class and the class of the space."""
 
     texts: Sequence[str]
     unichars: Sequence[int]
@@ -173,7 +173,7 @@ def _longer_text(alphabet: Alphabet, text: _Text, label: int) -> _Text:
 
 
 def _keep_extended(beam: _Beam, key: _Key, path: _Path, text: _Text, longer: _Text, piece: Piece) -> None:
-    """Keep the path with another piece, if it is the best of its kind. A space begins a word, and counts as that does."""
+    """Keeps the path with another piece, if it is the best of its kind. A space begins a word, and counts like that word."""
     words, word = path.words, path.word
     if longer is not text and longer.is_space:
         words, word = words + word * (1.0 if text.is_complete else OUTSIDE_DICTIONARY), 0.0
@@ -185,7 +185,7 @@ def _keep_extended(beam: _Beam, key: _Key, path: _Path, text: _Text, longer: _Te
 
 
 def _keep_longer(beam: _Beam, key: _Key, path: _Path, text: _Text, piece: Piece) -> None:
-    """Keep the path with its last piece longer, if it is the best of its kind."""
+    """Keeps the path with its last piece longer, if it is the best of its kind."""
     word = path.word + piece.total
     score = path.words + word * text.factor
     known = beam.get(key)

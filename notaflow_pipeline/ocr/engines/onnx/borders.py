@@ -1,4 +1,4 @@
-"""What the convolution of a network gives along the border of a line, where Tesseract fills in random numbers.
+"""Computes the convolution of a network along the border of a line, where Tesseract fills in random numbers.
 
 `Convolve::Forward` (lstm/convolve.cpp) puts noise in the place of each pixel outside of the line, anew for each position
 of the kernel. The noise is the same for every line, because `LSTMRecognizer::SetRandomSeed` starts it anew. With it, 0.78 %
@@ -19,13 +19,13 @@ Floats = NDArray[np.float32]
 Places = NDArray[np.int32]
 
 WIDTHS_KEPT = 128
-"""Of short words many have the same width; one of 1,000 pixels takes 75 kB."""
+"""Many short words have the same width; one of 1,000 pixels takes 75 kB."""
 NUMBERS_AT_ONCE = 8192
 """Enough for lines of 1,300 pixels."""
 MULTIPLIER, INCREMENT = 6364136223846793005, 1442695040888963407
-"""Of `TRand::Iterate` (ccutil/helpers.h), a generator of 64 bits."""
+"""The constants of `TRand::Iterate` (ccutil/helpers.h), a generator of 64 bits."""
 SEED_OF_ITERATION = 0x10000001
-"""Of `LSTMRecognizer::SetRandomSeed` (lstm/lstmrecognizer.h)."""
+"""The multiplier of `LSTMRecognizer::SetRandomSeed` (lstm/lstmrecognizer.h)."""
 LARGEST = 127
 """Of `NetworkIO::Randomize` (lstm/networkio.cpp) with 8 bits; 1 among floats."""
 
@@ -50,7 +50,7 @@ def _noise(iteration: int, count: int) -> Floats:
 
 
 def noise_needed(width: int, height: int) -> int:
-    """How many random numbers a line of this size takes."""
+    """Returns the number of random numbers for a line of this size."""
     return 2 * (KERNEL * width + 4) + 2 * KERNEL * (height - 2)
 
 
@@ -80,7 +80,7 @@ def border_maxima(line: Floats, noise: Floats, weights: Floats) -> Floats:
 
 @lru_cache(maxsize=WIDTHS_KEPT)
 def _covered_pixels(width: int, height: int) -> Places:
-    """Which of the pixels of a line, followed by its noise, the kernel covers at each position along the border.
+    """Returns the indexes of a line's pixels and noise that the kernel covers at each position along the border.
 
     A row a position: the first of each pool, then the second and the third of each; pools are those of the first row, of
     the last row, of the first and of the last column. The noise is taken in the order of the positions, row by row.
@@ -101,7 +101,9 @@ def _covered_pixels(width: int, height: int) -> Places:
 
 
 def _row_windows(rows: Places, noise: Places, missing: int) -> Places:
-    """What the kernel covers at each position of the first or last row, `missing` being the kernel's row outside."""
+    """Returns the pixels under the kernel at each position of the first or last row; `missing` is the kernel's row
+    outside.
+    """
     width = rows.shape[1]
     windows = np.empty((width, KERNEL, KERNEL), np.int32)
     inside = slice(1, 3) if missing == 0 else slice(0, 2)
@@ -118,7 +120,7 @@ def _row_windows(rows: Places, noise: Places, missing: int) -> Places:
 
 
 def _column_windows(columns: Places, noise: Places, missing: int) -> Places:
-    """What the kernel covers at each position of the first or last column but for the corners."""
+    """Returns the pixels under the kernel at each position of the first or last column, without the corners."""
     height = len(columns)
     windows = np.empty((height - 2, KERNEL, KERNEL), np.int32)
     inside = slice(1, 3) if missing == 0 else slice(0, 2)

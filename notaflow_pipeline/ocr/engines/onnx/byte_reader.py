@@ -26,7 +26,7 @@ class ByteReader:
 
     @property
     def remaining(self) -> int:
-        """How many bytes are left."""
+        """Returns the number of bytes left."""
         return len(self._data) - self._position
 
     def byte(self) -> int:

@@ -1,4 +1,4 @@
-"""The characters of a model: which text each class of its network stands for, and what kind of character that is.
+"""The characters of a model: the text of each class of its network, and the kind of that character.
 
 A class is translated in two steps, as in `LSTMRecognizer::DecodeLabel` (lstm/lstmrecognizer.cpp): the recoder says which
 unichar has the code, the unicharset which text the unichar is.
@@ -18,7 +18,7 @@ SPECIAL_UNICHARS = {"Joined", "|Broken|0|1"}
 
 
 class Kind(IntFlag):
-    """What kind of character a unichar is: the masks of unicharset.cpp."""
+    """The kind of character of a unichar: the masks of unicharset.cpp."""
 
     NONE = 0
     LETTER = 0x1
@@ -41,7 +41,7 @@ class Charset:
         return self.texts.index(text) if text and text in self.texts else None
 
     def kind_of_class(self, number: int) -> Kind:
-        """What kind of character a class stands for."""
+        """Returns the kind of character of a class."""
         unichar = self.unichars[number]
         return self.kinds[unichar] if unichar >= 0 else Kind.NONE
 

@@ -1,4 +1,4 @@
-"""Chooses between what two models read in the same unit, word by word, as Tesseract does."""
+"""Chooses between the words that two models read in the same unit, as Tesseract does."""
 
 import math
 import re
@@ -23,7 +23,9 @@ _LETTERS = re.compile(r"[^\W\d_]+")
 
 
 def are_acceptable(words: Sequence[ReadWord]) -> bool:
-    """Whether all of them are surely words, so that no other language is tried (`Dict::AcceptableResult`)."""
+    """Returns whether all of them are words with high certainty, so that no other language is tried
+    (`Dict::AcceptableResult`).
+    """
     return bool(words) and all(map(_is_acceptable, words))
 
 
@@ -73,7 +75,7 @@ def _end_of_run(best: Sequence[ReadWord], new: Sequence[ReadWord], b: int, n: in
 
 
 def _gap(words: Sequence[ReadWord], number: int) -> tuple[float, float]:
-    """Where a word ends, and where the next one begins."""
+    """Returns the end of a word and the beginning of the next one."""
     right = words[number].ends[-1] if number < len(words) else -math.inf
     left = words[number + 1].begin if number + 1 < len(words) else math.inf
     return right, left

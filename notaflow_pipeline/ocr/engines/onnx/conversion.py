@@ -18,7 +18,7 @@ VERSIONS = {"": 17, MICROSOFT: 1}
 
 
 class Arithmetic(StrEnum):
-    """What the memories and the last layer are computed with."""
+    """The number format of the memories and the last layer."""
 
     FLOAT = "float"
     INTEGER = "8 bits"
@@ -57,7 +57,7 @@ class _Conversion:
         )
 
     def _columns(self, value: str, network: Network) -> str:
-        """From the picture to a sequence from top to bottom, of every column at once: `(height, columns, channels)`."""
+        """Converts the picture to a sequence from top to bottom, of every column at once: `(height, columns, channels)`."""
         floats = network.convolution.floats
         kernels = floats[:, :-1].reshape(-1, 1, KERNEL, KERNEL).transpose(0, 1, 3, 2)
         value = self._apply("Reshape", value, self._shape(1, 1, LINE_HEIGHT, -1))

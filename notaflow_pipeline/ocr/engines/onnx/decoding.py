@@ -38,7 +38,7 @@ class ReadWord:
 
     @property
     def confidence(self) -> float:
-        """From 0 to 100, as Tesseract gives it."""
+        """From 0 to 100, as Tesseract returns it."""
         return max(0.0, min(100.0, 100.0 + CONFIDENCE_SCALE * self.certainty))
 
 

@@ -49,7 +49,7 @@ class Dawg:
         return next((edge for letter, edge in self._node(node) if letter == unichar), None)
 
     def is_word_end(self, state: int) -> bool:
-        """Whether a word ends in this state."""
+        """Returns whether a word ends in this state."""
         return state >= 0 and bool(self._edges[state] >> self._flags & WORD_END)
 
     def _node(self, edge: int) -> Iterator[tuple[int, int]]:

@@ -1,6 +1,6 @@
-"""Tesseract's network on ONNX Runtime behind the engine's interface: Tesseract's own layout, then unit by unit.
+"""Tesseract's network on ONNX Runtime as an engine: Tesseract's own layout analysis, then recognition unit by unit.
 
-What tesserocr reads, at half of its CPU time; what differs is measured by `benchmarks/engine_comparison.py`.
+It reads what tesserocr reads, at half of its CPU time; `benchmarks/engine_comparison.py` measures the differences.
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ NO_LAYOUT = (
 
 @dataclass(frozen=True)
 class OnnxEngine:
-    """Tesseract's models on ONNX Runtime: loaded once a process, one recognition a call, in one thread.
+    """Tesseract's models on ONNX Runtime: loaded once per process, a call is one pass, in one thread.
 
     `languages` are Tesseract's codes joined by `+`; the first one leads.
     """
@@ -47,13 +47,13 @@ class OnnxEngine:
 
     @property
     def name(self) -> str:
-        """How reports call it."""
+        """The name in reports."""
         return f"onnx ({with_typescript_models(self.languages)})"
 
     def check(self) -> None:
-        """Raise `EngineUnavailable` unless the libraries load here and every language has a model that they can run."""
+        """Raises `EngineUnavailable` unless the libraries load here and every language has a model that they can run."""
         try:
-            import tesserocr  # noqa: F401 - engines that are optional are imported where they are used
+            import tesserocr  # noqa: F401 - optional engines are imported where they are used
         except Exception as error:
             raise EngineUnavailable(NO_LAYOUT) from error
         installed = installed_languages()
@@ -64,18 +64,18 @@ class OnnxEngine:
             load_model(language)
 
     def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
-        """Read a page as it is; see `Engine`."""
+        """Reads a page without preprocessing; see `Engine`."""
         return NOTHING if is_blank(image) else recognition_of(self.find_words(image, dpi, timeout_seconds))
 
     def find_words(
         self,
         image: Image.Image,
         dpi: int | None,
-        timeout_seconds: float,  # noqa: ARG002 - kept by ending the process, as with tesserocr
+        timeout_seconds: float,  # noqa: ARG002 - enforced by ending the process, as with tesserocr
         languages: str | None = None,
         segmentation: Segmentation = Segmentation.AUTOMATIC,
     ) -> list[Word]:
-        """The words of a page."""
+        """Returns the words of a page."""
         reader = UnitReader([load_model(language) for language in (languages or self.languages).split("+")])
         return [word for unit in _units(image, dpi, segmentation) for word in _words(reader, image, unit)]
 

@@ -14,7 +14,7 @@ Pixels = NDArray[np.uint8]
 LineImage = NDArray[np.float32]
 
 LINE_HEIGHT = 36
-"""Of the input of the networks that are supported, `[1,36,0,1 ...]` in their specification."""
+"""The height of the input of supported networks, `[1,36,0,1 ...]` in their specification."""
 
 MIN_COLUMNS = 3
 """The network makes one step of three columns; `PrepareLSTMInputs` (lstm/input.cpp) refuses narrower lines."""
@@ -111,7 +111,7 @@ def _interpolated(pixels: Pixels, width: int, rounding: int) -> Pixels:
 
 
 def _places(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.uint16]]:
-    """Where each target pixel lies in the source: whole pixels, and sixteenths."""
+    """Returns the position of each target pixel in the source: whole pixels, and sixteenths."""
     scale = np.float32(16.0 * np.float32(source) / np.float32(target))
     at = (scale * np.arange(target, dtype=np.float32)).astype(np.intp)
     return at >> 4, (at & 15).astype(np.uint16)

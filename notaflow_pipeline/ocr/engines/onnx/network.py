@@ -21,14 +21,14 @@ MAX_DEPTH = 8
 """Layers within layers; the networks of this pattern have three."""
 
 MAX_SCALE = 1e3
-"""Of a row of weights: more is damaged; those of `fra`, `eng` and our model are 0.52 at most."""
+"""The largest scale of a row of weights: more is damaged; those of `fra`, `eng` and our model are 0.52 at most."""
 
 INTEGER_WEIGHTS = 1
 """`kInt8Flag` of weightmatrix.cpp."""
 RATES_BY_LAYER = 64
 """`NF_LAYER_SPECIFIC_LR` of network.h."""
 GATES = 4
-"""Of `LSTM::DeSerialize`: CI, GI, GF1, GO; GFS is left out in networks of one dimension."""
+"""The gates in `LSTM::DeSerialize`: CI, GI, GF1, GO; GFS is left out in networks of one dimension."""
 
 WITH_LAYERS = {"Series", "Parallel", "Replicated", "RTLReversed", "TTBReversed", "XYTranspose"}
 FIGURES = {"Input": 5, "Convolve": 2, "Maxpool": 2, "Reconfig": 2}
@@ -79,7 +79,7 @@ class Network:
 
     @property
     def classes(self) -> int:
-        """How many classes a step of the line is one of."""
+        """The number of classes of a step of the line."""
         return len(self.output.integers)
 
 

@@ -13,7 +13,7 @@ VARINT, BYTES = 0, 2
 """Wire types of Protocol Buffers."""
 
 ELEMENT_TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int64": 7}
-"""Of `TensorProto.DataType`."""
+"""The values of `TensorProto.DataType`."""
 INTEGER, STRING, INTEGERS = 2, 3, 7
 """Of `AttributeProto.AttributeType`."""
 IR_VERSION = 9

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 FATAL = 4
-"""Of ONNX Runtime's severities of messages; errors are raised as well, so they need not be printed."""
+"""One of ONNX Runtime's severities of messages; errors are raised as well, so they need not be printed."""
 
 
 def start_session(model: bytes) -> "InferenceSession":
@@ -39,7 +39,7 @@ def start_session(model: bytes) -> "InferenceSession":
 
 
 def run(session: "InferenceSession", **inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What the session's model gives for its inputs. Raises `DocumentFailure` where it fails."""
+    """Returns the outputs of the session's model for its inputs. Raises `DocumentFailure` if it fails."""
     try:
         found: NDArray[np.float32] = session.run(None, inputs)[0]
     except Exception as error:

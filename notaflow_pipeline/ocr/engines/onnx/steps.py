@@ -19,7 +19,7 @@ exp(-25 / 7 + 0.085), below which Tesseract goes on with no dictionary word (ccm
 """
 
 OFFSET = 0.085
-"""What each step costs besides, which is how longer words gain from being in the dictionary: `kCertOffset`."""
+"""The additional cost of each step, which favours longer words of the dictionary: `kCertOffset`."""
 
 
 class Piece(NamedTuple):

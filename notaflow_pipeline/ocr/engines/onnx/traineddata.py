@@ -13,7 +13,7 @@ from pathlib import Path
 from notaflow_pipeline.ocr.engines.onnx.model_errors import DamagedModel, UnsupportedModel
 
 MAX_ENTRIES = 1000
-"""Of `kMaxNumTessdataEntries` in tessdatamanager.cpp: more means the bytes of another kind of machine."""
+"""The value of `kMaxNumTessdataEntries` in tessdatamanager.cpp: more means the bytes of another kind of machine."""
 
 
 class Component(IntEnum):

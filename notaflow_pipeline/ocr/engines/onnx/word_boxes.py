@@ -1,4 +1,4 @@
-"""Says where on the page the words of a unit stand: around the marks that lie between their borders.
+"""Locates the words of a unit on the page: around the marks that lie between their borders.
 
 Borders are steps of the network, some pixels off the characters, so the marks of the layout decide, each by its middle:
 `PAGE_RES_IT::ReplaceCurrentWord` (ccstruct/pageres.cpp).
