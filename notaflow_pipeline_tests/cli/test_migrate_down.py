@@ -29,7 +29,7 @@ def test_script_is_refused_until_it_says_yes(terminal: Terminal, connection: Con
         refused = terminal.run("migrate", "--down-to", "10", *arguments)
         assert (refused.returncode, refused.stdout) == (1, "")
         assert "would delete 1 row of ocr_pause\n" in refused.stderr
-        assert "say --yes to delete it. Nothing was changed." in refused.stderr
+        assert "or pass --yes to delete it. Nothing was changed." in refused.stderr
         assert has_pauses(connection)
     assert terminal.json("migrate", "--down-to", "10", "--yes")[0]["taken_back"][-1] == "011_ocr_rounds"
     assert not has_pauses(connection)
@@ -63,4 +63,4 @@ def test_nobody_is_asked_where_no_data_is_deleted(terminal: Terminal, connection
 
 def test_yes_without_a_number_is_refused(terminal: Terminal) -> None:
     refused = terminal.run("migrate", "--yes")
-    assert (refused.returncode, refused.stderr) == (1, "notaflow: --yes belongs to --down-to; nothing else asks\n")
+    assert (refused.returncode, refused.stderr) == (1, "notaflow: --yes is an option of --down-to\n")
