@@ -89,7 +89,7 @@ def test_only_the_models_named_by_the_environment_are_used(
     monkeypatch.setenv("TESSDATA_PREFIX", str(tmp_path))
     assert model_files.with_typescript_models("fra") == "fra"
     assert model_files.models_of("fra") == model_files.Models(tmp_path, "fra")
-    with pytest.raises(EngineUnavailable, match="has no eng.traineddata"):
+    with pytest.raises(EngineUnavailable, match=r"has no eng\.traineddata"):
         TesserocrEngine("fra+eng").check()
 
 
