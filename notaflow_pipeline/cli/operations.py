@@ -12,7 +12,7 @@ from rich.text import Text
 
 from notaflow_pipeline.cli.context import document_id, in_zone, open_database
 from notaflow_pipeline.cli.output import Json, app, console, print_json, print_line, progress_bar, warn
-from notaflow_pipeline.failures import FailureKind
+from notaflow_pipeline.failures import PERMANENT_KINDS, FailureKind
 from notaflow_pipeline.job_queue.invariants import LOOK_BACK, accept, find_violations
 from notaflow_pipeline.job_queue.maintenance.recovery import recover as recover_rows
 from notaflow_pipeline.job_queue.maintenance.requeue import NO_LIMIT as NO_REQUEUE_LIMIT
@@ -87,7 +87,11 @@ def retry(
         datetime | None, typer.Option(help="Only documents exhausted at or after this time (NOTAFLOW_TIMEZONE).")
     ] = None,
     kinds: Annotated[
-        list[FailureKind] | None, typer.Option("--kind", help="Only this kind of failure; may be repeated.")
+        list[FailureKind] | None,
+        typer.Option(
+            "--kind",
+            help="Only this kind of failure; may be repeated. Without it and --id, kinds that no attempt can help stay out.",
+        ),
     ] = None,
     max_requeues: Annotated[
         int | None, typer.Option(help="Leave out documents that were requeued this often before.", min=1)
@@ -102,6 +106,7 @@ def retry(
         ids=None if not ids else tuple(document_id(one) for one in ids),
         since=in_zone(since, settings),
         kinds=tuple(kinds) if kinds else None,
+        except_kinds=() if kinds or ids else tuple(PERMANENT_KINDS),
         max_requeues=max_requeues or NO_REQUEUE_LIMIT,
         exhausted_status=settings.exhausted_status,
     )
