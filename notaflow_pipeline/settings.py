@@ -38,7 +38,7 @@ VALUES = {
     "languages": "Tesseract's codes of languages joined by +, such as fra+eng",
     "sources": "index, acte, or both separated by a comma, such as index,acte",
     "ui_url": "a URL, such as http://127.0.0.1:3000",
-    "retry_kinds": "kinds of failure separated by commas, such as timeout,crashed; docs/operations.md lists them",
+    "retry_kinds": f"kinds of failure separated by commas, such as timeout,crashed: {', '.join(FailureKind)}",
     "partitions_start": "a date, such as 2025-10-10",
 }
 """What a setting takes, where its type and its limits do not say it."""

@@ -91,7 +91,7 @@ def test_machine_without_a_browser_is_told_the_file(connection: Connection, term
         (("twice",), "2 documents have the number 'twice'; give the id of one of them: "),
         (("missing",), "index/missing.pdf"),
         (("nowhere",), "The row has no supabase_path"),
-        (("locked",), "asks for a password"),
+        (("locked",), "requires a password"),
         (("short", "--pages", "7-9"), "the document has no page 7: its last page is 1"),
         (("short", "--pages", "0"), "--pages takes a page or a range of at most 50"),
         (("short", "--pages", "5-2"), "--pages takes a page or a range of at most 50"),
