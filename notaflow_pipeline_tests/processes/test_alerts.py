@@ -182,7 +182,7 @@ def assert_says_what_to_do(hook: Webhook) -> None:
         "queue_progress": ("ready: 1", "ocr_ready_sensor"),
         "stuck_documents": ("stuck: 1", "`notaflow recover`"),
         "waiting_time": ("oldest hours: 25", "`notaflow status --watch`"),
-        "exhausted_acknowledged": ("not looked at: 1", "`notaflow alert --seen`"),
+        "exhausted_acknowledged": ("not acknowledged: 1", "`notaflow alert --seen`"),
         "attempt_failure_rate_high": ("failed: 6", "`notaflow doctor`"),
         "document_failure_rate_high": ("failed: 6", "`notaflow retry`"),
         "duration_anomaly": ("p95 seconds: 300", "slow storage"),

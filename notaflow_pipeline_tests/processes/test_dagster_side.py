@@ -82,6 +82,9 @@ def wait_for_run_at_work(connection: Connection) -> str:
     return run
 
 
+POOL_LIMIT = "SELECT \"limit\" FROM dagster.concurrency_limits WHERE concurrency_key = 'ocr'"
+
+
 def outcomes(connection: Connection) -> Counter[str]:
     return Counter(dict(connection.execute("SELECT outcome, count(*) FROM ocr_attempt GROUP BY 1").fetchall()))
 
@@ -134,10 +137,12 @@ def open_claims(connection: Connection, run: str) -> int:
 def test_runs_at_the_same_time_one_terminated_one_killed_and_executed_again_and_a_killed_daemon(
     terminal: Terminal, connection: Connection
 ) -> None:
-    hasty = Terminal(terminal.folder, terminal.environment | LEASE | {"OCR_DOCUMENTS_PER_RUN": "200"})
+    settings = {"OCR_DOCUMENTS_PER_RUN": "200", "OCR_MAX_RUNS": "2"}
+    hasty = Terminal(terminal.folder, terminal.environment | LEASE | settings)
     ui = DagsterUI(free_port())
     with running_dev(hasty, ui.port) as dev:
         wait_until(ui.answers)
+        wait_until(lambda: connection.execute(POOL_LIMIT).fetchone() == (2,))  # set by the sensor
         ui.stop_sensor("ocr_ready_sensor")
         ready_documents(connection, hasty, DOCUMENTS)
         terminated, killed = (ask(ui.port, LAUNCH, job=JOB) for _ in range(2))

@@ -23,13 +23,13 @@ LAUNCHED: list[tuple[str, dict[str, str], dict[str, Any]]] = [
     ("ocr_job", {}, claim(limit=HUGE)),
     ("dashboard_job", {}, page(days=0)),
     ("retry_exhausted_job", {PARTITION: "2026-11-01"}, retry(kinds=[f"timeout'{SQL}"])),
-    ("retry_exhausted_job", {PARTITION: SQL}, {}),
-    ("retry_exhausted_job", {PARTITION: PATH}, {}),
 ]
 """What Dagster's own validation lets through, so that the run itself must refuse it."""
 
 REFUSED_TAGS = [
     ("ocr_daily_job", {PARTITION: SQL}),
+    ("retry_exhausted_job", {PARTITION: SQL}),
+    ("retry_exhausted_job", {PARTITION: PATH}),
     ("ocr_daily_job", {FIRST: "0001-01-01", LAST: "9999-12-31"}),
 ]
 """Dagster asks the days of assets before it launches anything."""
