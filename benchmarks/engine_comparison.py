@@ -43,7 +43,7 @@ from notaflow_pipeline.ocr.input.probe import DocumentFormat
 from notaflow_pipeline.ocr.preprocessing.preprocess import ALL_STEPS
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.page_plan import plan
-from notaflow_pipeline.ocr.workers.resource_limits import FOR_ALL
+from notaflow_pipeline.ocr.workers.resource_limits import FIXED_VARIABLES
 from notaflow_pipeline_tests.ocr import drawn_pages
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -98,7 +98,7 @@ class Pair:
 
 def main() -> None:
     """Reads, prints, writes the JSON."""
-    os.environ.update(FOR_ALL)  # as in a worker process
+    os.environ.update(FIXED_VARIABLES)  # as in a worker process
     arguments = _arguments()
     seconds = _timed_stages()
     read = _by_policy if arguments.policy else _in_one_pass(arguments.models)

@@ -30,7 +30,7 @@ from notaflow_pipeline.ocr.preprocessing.borders import without_dark_borders
 from notaflow_pipeline.ocr.preprocessing.preprocess import ALL_STEPS, PAGE_WIDTH_INCHES
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.passes import DEFAULT_POLICY, Policy
-from notaflow_pipeline.ocr.workers.resource_limits import FOR_ALL
+from notaflow_pipeline.ocr.workers.resource_limits import FIXED_VARIABLES
 
 PROJECT = Path(__file__).resolve().parents[1]
 LANGUAGES = "fra+eng"
@@ -64,7 +64,7 @@ class Row:
 
 def main() -> None:
     """Measures, prints the tables, writes the JSON."""
-    os.environ.update(FOR_ALL)  # as in a worker process
+    os.environ.update(FIXED_VARIABLES)  # as in a worker process
     arguments = _arguments()
     pages = [_page(path, truth, number) for number, (path, truth) in enumerate(arguments.pages.items(), start=1)]
     engine = TesserocrEngine(LANGUAGES)

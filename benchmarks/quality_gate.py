@@ -41,7 +41,7 @@ from notaflow_pipeline.ocr.input.page_loading import load_page
 from notaflow_pipeline.ocr.input.probe import probe_document
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.recognition.layered_page import read_loaded_page
-from notaflow_pipeline.ocr.workers.resource_limits import FOR_ALL
+from notaflow_pipeline.ocr.workers.resource_limits import FIXED_VARIABLES
 
 PROJECT = Path(__file__).resolve().parents[1]
 RECORDED = PROJECT / "benchmarks" / "quality.json"
@@ -90,7 +90,7 @@ Group = dict[str, Pair]
 
 def main() -> None:
     """Measures, prints, compares or records."""
-    os.environ.update(FOR_ALL)  # as in a worker process
+    os.environ.update(FIXED_VARIABLES)  # as in a worker process
     arguments = _arguments()
     read = _reader()
     bare = _Bare(arguments.bare_cache)

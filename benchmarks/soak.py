@@ -40,7 +40,7 @@ from notaflow_pipeline.local.embedded_postgres import running_database_url
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests.ocr import samples
 from notaflow_pipeline_tests.processes.dagster_ui import CODE, DagsterUI
-from notaflow_pipeline_tests.processes.test_together import free_port
+from notaflow_pipeline_tests.testing.ports import free_port
 
 PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = PROJECT / "benchmarks" / "results"

@@ -63,7 +63,7 @@ def examine(installed: Installed, documents: int) -> Correctness:
 
 def _poison(installed: Installed, diary: _Diary) -> tuple[int, bool]:
     """Start worker after worker on a document that kills each; return its executions, and whether it was given up."""
-    installed.fill(finished=0, failed=0)
+    installed.fill(finished=0, failed=0, waiting=0)
     installed.run("enqueue", count=1)
     order = installed.order("serve", lease_seconds=LEASE_SECONDS, behaviour=POISON, diary=str(diary.path))
     for _ in range(MAX_EXECUTIONS):
@@ -80,7 +80,7 @@ def _poison(installed: Installed, diary: _Diary) -> tuple[int, bool]:
 
 def _kill_one_of_two(installed: Installed, diary: _Diary, documents: int) -> tuple[int, int, int, float | None]:
     """Kill one of two workers in the middle; return begun twice, finished twice, lost, and seconds until all was done."""
-    installed.fill(finished=0, failed=0)
+    installed.fill(finished=0, failed=0, waiting=0)
     installed.run("enqueue", count=documents)
     order = installed.order("serve", batch=5, lease_seconds=LEASE_SECONDS, job_seconds=0.05, diary=str(diary.path))
     seconds = None
@@ -106,7 +106,7 @@ def _late_write(installed: Installed, diary: _Diary) -> tuple[bool | None, bool 
 
     Returns whether the first worker's end ended the document in the queue, and whether it could store its text.
     """
-    installed.fill(finished=0, failed=0)
+    installed.fill(finished=0, failed=0, waiting=0)
     installed.run("enqueue", count=1)
     common = {"lease_seconds": LEASE_SECONDS, "diary": str(diary.path)}
     frozen = installed.order("serve", behaviour=FREEZE, **common)

@@ -71,9 +71,9 @@ def _work(connection, given: Order) -> None:
             content = [(claim, _reading(given)) for claim in claims]
             done += sum(one is Recording.RECORDED for one in record_texts(connection, content).values())
             continue
-        for position, claim in enumerate(claims):
+        for number, claim in enumerate(claims):
             if given.job_seconds:
-                renew(connection, [other.token for other in claims[position:]], lease)
+                renew(connection, [other.token for other in claims[number:]], lease)
             done += _execute(connection, given, claim)
     report(cpu_seconds=time.process_time() - cpu, latencies=latencies, done=done)
 
