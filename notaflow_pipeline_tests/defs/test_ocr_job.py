@@ -175,7 +175,7 @@ class TestSuccess:
 
 
 class TestInfrastructure:
-    """Each failure of the surroundings fails the run, says what to do, and touches no row."""
+    """Each infrastructure failure fails the run, says what to do, and touches no row."""
 
     def assert_fails_without_touching(
         self, connection: Connection, instance: dg.DagsterInstance, *says: str

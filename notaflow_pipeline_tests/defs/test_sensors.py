@@ -267,7 +267,7 @@ def test_second_tick_before_the_run_has_started_costs_a_run_that_finds_nothing(
 @pytest.mark.parametrize(
     ("started", "without_lease", "lost"),
     [
-        (10.0, None, False),  # it checks its surroundings
+        (10.0, None, False),  # it checks database, storage and engine
         (601.0, None, True),
         (5_000.0, -80.0, False),
         (5_000.0, 5.0, False),  # it writes down what it did

@@ -28,13 +28,13 @@ MIN_CHANGE = 8
 """Minimum change (of 255) of a pixel that a character marks."""
 
 MIN_CONTRAST = 12
-"""Minimum difference (of 255) between a mark and its surroundings. A watermark in a tenth of black has 25."""
+"""Minimum difference (of 255) between a mark and the area around it. A watermark in a tenth of black has 25."""
 
 MIN_LIGHTER = 75
 """Minimum difference of a mark that is lighter: white on the grey paper of a scan is hidden text."""
 
 BLOCK_WIDTH, BLOCK_HEIGHT = 48, 12
-"""Size in pixels of the block whose median counts as the surroundings of a mark. It is low enough for the heading of
+"""Size in pixels of the block whose median counts as the area around a mark. It is low enough for the heading of
 a table, and so wide that letters fill less than half of it."""
 
 MAX_OVERLAPPING = 16
@@ -150,7 +150,7 @@ def is_accounted_for(drawings: PageDrawings, characters: Sequence[Character]) ->
 
 
 def _marks(shown: Pixels, bare: Pixels) -> NDArray[np.bool_]:
-    """Returns the mask of the pixels that text makes darker than their surroundings, or clearly lighter."""
+    """Returns the mask of the pixels that text makes darker than the area around them, or clearly lighter."""
     around = _surrounding_grey(bare).astype(np.int16)
     one, other = shown.astype(np.int16), bare.astype(np.int16)
     darker = (other - one > MIN_CHANGE) & (around - one > MIN_CONTRAST)
