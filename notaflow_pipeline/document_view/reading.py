@@ -2,7 +2,7 @@
 
 from notaflow_pipeline.documents.download import cannot_write
 from notaflow_pipeline.documents.location import locate
-from notaflow_pipeline.documents.storage import fetch_temporarily
+from notaflow_pipeline.documents.storage import fetch_privately
 from notaflow_pipeline.job_queue.model import ExtractionQueueJob
 from notaflow_pipeline.ocr.document import DocumentText
 from notaflow_pipeline.scratch_directory import ScratchDirectory
@@ -27,7 +27,8 @@ def read_again(settings: Settings, job: ExtractionQueueJob, pages: range) -> Doc
     except OSError as error:
         raise cannot_write(error) from error
     try:
-        with fetch_temporarily(storage, location, settings.max_file_bytes, folder.path) as path, reader:
+        path = fetch_privately(storage, location, settings.max_file_bytes, folder.path)
+        with reader:
             return reader.start(path, views_of=pages).result()
     finally:
         folder.remove()

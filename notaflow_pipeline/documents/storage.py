@@ -1,9 +1,10 @@
 """Defines the interface of document storages, and opens the storage that a URL names."""
 
 import re
+import shutil
 import tempfile
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -82,22 +83,20 @@ def open_storage(url: str, *, supabase_service_key: str | None = None) -> Docume
             )
 
 
-@contextmanager
-def fetch_temporarily(
-    storage: DocumentStorage, location: Location, max_bytes: int, within: Path | None = None
-) -> Iterator[Path]:
-    """Fetch a document into a private temporary folder, which is deleted at the end; the file name is neutral.
+def fetch_privately(storage: DocumentStorage, location: Location, max_bytes: int, within: Path) -> Path:
+    """Fetch a document into a new private folder of `within`, and return the file's path; its name is neutral.
 
-    `within` is the parent of that folder; by default the system's temporary folder.
+    The caller removes the folder, the path's parent. After a failure it is gone.
     """
     try:
-        private_folder = tempfile.TemporaryDirectory(prefix="notaflow-", dir=within)
+        folder = Path(tempfile.mkdtemp(prefix="notaflow-", dir=within))
     except OSError as error:
         raise cannot_write(error) from error
-    with private_folder as folder:
-        destination = Path(folder) / "document"
-        storage.fetch(location, destination, max_bytes)
-        yield destination
+    with ExitStack() as on_failure:
+        on_failure.callback(shutil.rmtree, folder, ignore_errors=True)
+        storage.fetch(location, folder / "document", max_bytes)
+        on_failure.pop_all()
+    return folder / "document"
 
 
 def _open_folder(url: str) -> DocumentStorage:

@@ -1,19 +1,20 @@
 """Fetches claimed documents in threads, into one private temporary folder.
 
-The fetching thread passes each result to a callback, which has to close a `Fetched` later.
+The fetching thread passes each result to a callback. A `Fetched` is closed when its document
+is read; `stop` removes the rest.
 """
 
+import shutil
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
 from notaflow_pipeline.documents.download import cannot_write
 from notaflow_pipeline.documents.location import locate
-from notaflow_pipeline.documents.storage import DocumentStorage, fetch_temporarily
+from notaflow_pipeline.documents.storage import DocumentStorage, fetch_privately
 from notaflow_pipeline.job_queue.model import Claim
 from notaflow_pipeline.scratch_directory import ScratchDirectory
 
@@ -34,11 +35,10 @@ class Fetched:
     path: Path
     size_bytes: int
     seconds: float
-    _files: ExitStack
 
     def close(self) -> None:
         """Remove the file."""
-        self._files.close()
+        shutil.rmtree(self.path.parent, ignore_errors=True)
 
 
 class Fetchers:
@@ -106,6 +106,5 @@ class Fetchers:
     def _fetch(self, claim: Claim) -> Fetched:
         began = time.monotonic()
         location = locate(claim.supabase_path, claim.document_source, self._storage.host)
-        files = ExitStack()
-        path = files.enter_context(fetch_temporarily(self._storage, location, self._max_bytes, self._folder.path))
-        return Fetched(path, path.stat().st_size, time.monotonic() - began, files)
+        path = fetch_privately(self._storage, location, self._max_bytes, self._folder.path)
+        return Fetched(path, path.stat().st_size, time.monotonic() - began)

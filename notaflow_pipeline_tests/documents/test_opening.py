@@ -1,7 +1,6 @@
 """The URL in the settings opens its storage; an invalid URL is refused with what to set."""
 
 import pickle
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageMisconfigured, StorageUnavailable
 from notaflow_pipeline.documents.local import LocalFolder
 from notaflow_pipeline.documents.location import Location, locate
-from notaflow_pipeline.documents.storage import fetch_temporarily, open_storage
+from notaflow_pipeline.documents.storage import fetch_privately, open_storage
 from notaflow_pipeline.documents.supabase import SupabaseStorage
 from notaflow_pipeline.failures import FailureKind
 
@@ -82,12 +81,6 @@ def test_failure_survives_the_way_between_processes() -> None:
     assert (failure.kind, failure.sentence, str(failure)) == ("not_found", "gone", "gone")
 
 
-def test_machine_without_temporary_folder_is_not_the_documents_failure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
-    with (
-        pytest.raises(StorageUnavailable, match="TMPDIR"),
-        fetch_temporarily(LocalFolder(tmp_path), Location("index", "a.pdf"), 1),
-    ):
-        pytest.fail("nothing can have been fetched")
+def test_absent_temporary_folder_is_not_the_documents_failure(tmp_path: Path) -> None:
+    with pytest.raises(StorageUnavailable, match="TMPDIR"):
+        fetch_privately(LocalFolder(tmp_path), Location("index", "a.pdf"), 1, tmp_path / "absent")

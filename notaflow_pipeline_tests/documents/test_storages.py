@@ -6,7 +6,7 @@ import pytest
 
 from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageUnavailable
 from notaflow_pipeline.documents.location import Location
-from notaflow_pipeline.documents.storage import DocumentStorage, fetch_temporarily
+from notaflow_pipeline.documents.storage import DocumentStorage, fetch_privately
 
 HERE = Location("index", "1358-176.pdf")
 CONTENT = b"%PDF-1.4 " + bytes(range(256)) * 4096  # 1 MB, more than one chunk
@@ -92,26 +92,25 @@ class TestEveryStorage:
     def test_check_passes(self, storage: DocumentStorage) -> None:
         storage.check()
 
-    def test_temporary_file_is_gone_afterwards(self, storage: DocumentStorage, source: Path) -> None:
+    def test_file_is_fetched_into_a_private_folder(
+        self, storage: DocumentStorage, source: Path, tmp_path: Path
+    ) -> None:
         storage.store(HERE, source)
-        with fetch_temporarily(storage, HERE, PLENTY_BYTES) as path:
-            assert path.read_bytes() == CONTENT
-            assert "1358" not in str(path)
-            assert path.parent.stat().st_mode & 0o077 == 0
-        assert not path.parent.exists()
+        path = fetch_privately(storage, HERE, PLENTY_BYTES, tmp_path)
+        assert path.read_bytes() == CONTENT
+        assert "1358" not in str(path)
+        assert path.parent.parent == tmp_path
+        assert path.parent.stat().st_mode & 0o077 == 0
 
-    def test_temporary_file_is_gone_after_a_failure_of_its_reader(self, storage: DocumentStorage, source: Path) -> None:
+    def test_nothing_is_left_of_a_file_that_cannot_be_fetched(
+        self, storage: DocumentStorage, source: Path, tmp_path: Path
+    ) -> None:
         storage.store(HERE, source)
-        seen: list[Path] = []
-
-        def read_and_fail() -> None:
-            with fetch_temporarily(storage, HERE, PLENTY_BYTES) as path:
-                seen.append(path)
-                raise RuntimeError
-
-        with pytest.raises(RuntimeError):
-            read_and_fail()
-        assert not seen[0].parent.exists()
+        within = tmp_path / "within"
+        within.mkdir()
+        with pytest.raises(DocumentUnavailable):
+            fetch_privately(storage, Location("index", "absent.pdf"), PLENTY_BYTES, within)
+        assert list(within.iterdir()) == []
 
     def test_source_that_cannot_be_read_is_the_callers_failure(self, storage: DocumentStorage, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
