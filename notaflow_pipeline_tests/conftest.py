@@ -68,7 +68,9 @@ def _recreate(server_url: str, database: str, template: str) -> None:
     with psycopg.connect(server_url, autocommit=True) as connection:
         name = sql.Identifier(database)
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, sql.Identifier(template)))
+        # copying files took half as long as writing every page to the write-ahead log
+        query = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
+        connection.execute(query.format(name, sql.Identifier(template)))
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")
 
 PAGES = sorted(
     path
-    for path in (*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("*/README.md"))
+    for path in (*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("[!.]*/README.md"))
     # it names what things were called
     if path.name != "CHANGELOG.md"
 )
