@@ -36,7 +36,7 @@ from notaflow_pipeline.ocr.engines.interface import Recognition, recognition_of
 from notaflow_pipeline.ocr.engines.onnx import engine as onnx_engine
 from notaflow_pipeline.ocr.engines.onnx import unit_reader
 from notaflow_pipeline.ocr.engines.onnx.engine import OnnxEngine
-from notaflow_pipeline.ocr.engines.onnx.session import LineModel
+from notaflow_pipeline.ocr.engines.onnx.model.session import LineModel
 from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.input.page_loading import page_dpi, render_page
 from notaflow_pipeline.ocr.input.probe import DocumentFormat

@@ -60,10 +60,10 @@ def measured(name: str, arithmetic_name: str, rounds: int) -> dict[str, float]:
 
     figures["import"] = milliseconds_since(start)
     from notaflow_pipeline.ocr.engines.model_files import SUFFIX, models_of
-    from notaflow_pipeline.ocr.engines.onnx.conversion import Arithmetic, to_onnx
-    from notaflow_pipeline.ocr.engines.onnx.network import LINE_HEIGHT, read_network
-    from notaflow_pipeline.ocr.engines.onnx.session import load_file
-    from notaflow_pipeline.ocr.engines.onnx.traineddata import Component, read_traineddata
+    from notaflow_pipeline.ocr.engines.onnx.model.conversion import Arithmetic, to_onnx
+    from notaflow_pipeline.ocr.engines.onnx.model.network import LINE_HEIGHT, read_network
+    from notaflow_pipeline.ocr.engines.onnx.model.session import load_file
+    from notaflow_pipeline.ocr.engines.onnx.model.traineddata import Component, read_traineddata
 
     arithmetic = Arithmetic(arithmetic_name)
     models = models_of(name)

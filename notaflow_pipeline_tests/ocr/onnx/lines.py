@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from notaflow_pipeline.ocr.engines.onnx.session import LineModel
+from notaflow_pipeline.ocr.engines.onnx.model.session import LineModel
 
 SENTENCES = (
     "Le vendeur vend avec garantie",

@@ -4,8 +4,8 @@ import struct
 from pathlib import Path
 
 from notaflow_pipeline.ocr.engines.model_files import PACKAGE_FOLDER, model_folder
-from notaflow_pipeline.ocr.engines.onnx.network import Network, read_network
-from notaflow_pipeline.ocr.engines.onnx.traineddata import Component, TrainedData, read_traineddata
+from notaflow_pipeline.ocr.engines.onnx.model.network import Network, read_network
+from notaflow_pipeline.ocr.engines.onnx.model.traineddata import Component, TrainedData, read_traineddata
 
 OURS = PACKAGE_FOLDER / "fra-typescript-1.traineddata"
 ENTRIES = 24

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from notaflow_pipeline.ocr.engines.onnx.network import KERNEL, POOL, Lstm, Network
+from notaflow_pipeline.ocr.engines.onnx.model.network import KERNEL, POOL, Lstm, Network
 
 Floats = NDArray[np.float64]
 

@@ -4,9 +4,9 @@ import struct
 
 import pytest
 
-from notaflow_pipeline.ocr.engines.onnx.charset import Charset, Kind, read_charset
-from notaflow_pipeline.ocr.engines.onnx.model_errors import DamagedModel, UnsupportedModel
-from notaflow_pipeline.ocr.engines.onnx.traineddata import Component, read_traineddata
+from notaflow_pipeline.ocr.engines.onnx.model.charset import Charset, Kind, read_charset
+from notaflow_pipeline.ocr.engines.onnx.model.model_errors import DamagedModel, UnsupportedModel
+from notaflow_pipeline.ocr.engines.onnx.model.traineddata import Component, read_traineddata
 from notaflow_pipeline_tests.ocr.onnx.model_files import Parts, model_file, network_of, parts_of, trained_of
 
 

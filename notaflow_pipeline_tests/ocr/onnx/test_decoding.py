@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from notaflow_pipeline.ocr.engines.onnx.beam import Alphabet
-from notaflow_pipeline.ocr.engines.onnx.decoding import ReadWord, read_words
-from notaflow_pipeline.ocr.engines.onnx.session import LineModel, load_model
+from notaflow_pipeline.ocr.engines.onnx.decoding.beam import Alphabet
+from notaflow_pipeline.ocr.engines.onnx.decoding.words import ReadWord, read_words
+from notaflow_pipeline.ocr.engines.onnx.model.session import LineModel, load_model
 
 NULL, SPACE = "", " "
 SURE = 0.9999

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from notaflow_pipeline.ocr.engines.onnx.charset import Charset, Kind, read_charset
-from notaflow_pipeline.ocr.engines.onnx.dictionary import Dawg, Dictionaries, read_dictionaries
-from notaflow_pipeline.ocr.engines.onnx.model_errors import DamagedModel
-from notaflow_pipeline.ocr.engines.onnx.traineddata import Component, read_traineddata
+from notaflow_pipeline.ocr.engines.onnx.model.charset import Charset, Kind, read_charset
+from notaflow_pipeline.ocr.engines.onnx.model.dictionary import Dawg, Dictionaries, read_dictionaries
+from notaflow_pipeline.ocr.engines.onnx.model.model_errors import DamagedModel
+from notaflow_pipeline.ocr.engines.onnx.model.traineddata import Component, read_traineddata
 from notaflow_pipeline_tests.ocr.onnx.model_files import model_file, network_of, parts_of, trained_of
 
 FRENCH = ["notaire", "maison", "Québec", "d'un", "«notaire»", "Québec,", "(maison)", "12,5", "1985", "(1985)"]

@@ -9,8 +9,8 @@ import tesserocr
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from notaflow_pipeline.ocr.engines.onnx.layout_units import Unit
-from notaflow_pipeline.ocr.engines.onnx.line_images import line_image, normalised
+from notaflow_pipeline.ocr.engines.onnx.lines.layout_units import Unit
+from notaflow_pipeline.ocr.engines.onnx.lines.line_images import line_image, normalised
 
 Pixels = NDArray[np.uint8]
 

@@ -5,12 +5,12 @@ import struct
 import numpy as np
 import pytest
 
-from notaflow_pipeline.ocr.engines.onnx.arithmetic import best_arithmetic
-from notaflow_pipeline.ocr.engines.onnx.conversion import Arithmetic
-from notaflow_pipeline.ocr.engines.onnx.model_errors import DamagedModel, UnsupportedModel
-from notaflow_pipeline.ocr.engines.onnx.network import read_network
-from notaflow_pipeline.ocr.engines.onnx.session import load_file
-from notaflow_pipeline.ocr.engines.onnx.traineddata import Component
+from notaflow_pipeline.ocr.engines.onnx.model.arithmetic import best_arithmetic
+from notaflow_pipeline.ocr.engines.onnx.model.conversion import Arithmetic
+from notaflow_pipeline.ocr.engines.onnx.model.model_errors import DamagedModel, UnsupportedModel
+from notaflow_pipeline.ocr.engines.onnx.model.network import read_network
+from notaflow_pipeline.ocr.engines.onnx.model.session import load_file
+from notaflow_pipeline.ocr.engines.onnx.model.traineddata import Component
 from notaflow_pipeline_tests.ocr.onnx import reference_network
 from notaflow_pipeline_tests.ocr.onnx.lines import random_line
 from notaflow_pipeline_tests.ocr.onnx.model_files import model_file, network_of, parts_of

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from notaflow_pipeline.ocr.engines.interface import NOTHING, Segmentation, WordEngine
 from notaflow_pipeline.ocr.engines.onnx import engine as onnx_engine
 from notaflow_pipeline.ocr.engines.onnx.engine import OnnxEngine
-from notaflow_pipeline.ocr.engines.onnx.session import load_model
+from notaflow_pipeline.ocr.engines.onnx.model.session import load_model
 from notaflow_pipeline.ocr.engines.selection import EngineName, select_engine
 from notaflow_pipeline.ocr.failures import EngineUnavailable
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool

@@ -10,10 +10,10 @@ import pytest
 import tesserocr
 
 from notaflow_pipeline.failures import FailureKind
-from notaflow_pipeline.ocr.engines.onnx import arithmetic, session
-from notaflow_pipeline.ocr.engines.onnx.conversion import Arithmetic
-from notaflow_pipeline.ocr.engines.onnx.session import load_file, load_model
-from notaflow_pipeline.ocr.engines.onnx.traineddata import Component
+from notaflow_pipeline.ocr.engines.onnx.model import arithmetic, session
+from notaflow_pipeline.ocr.engines.onnx.model.conversion import Arithmetic
+from notaflow_pipeline.ocr.engines.onnx.model.session import load_file, load_model
+from notaflow_pipeline.ocr.engines.onnx.model.traineddata import Component
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable
 from notaflow_pipeline_tests.ocr.onnx.lines import SENTENCES, best_text, drawn_line, random_line, stretched
 from notaflow_pipeline_tests.ocr.onnx.model_files import model_file, packed, parts_of

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from notaflow_pipeline.ocr.engines.onnx.conversion import Arithmetic
-from notaflow_pipeline.ocr.engines.onnx.model_errors import DamagedModel, UnsupportedModel
-from notaflow_pipeline.ocr.engines.onnx.session import load_file
-from notaflow_pipeline.ocr.engines.onnx.traineddata import Component, read_traineddata
+from notaflow_pipeline.ocr.engines.onnx.model.conversion import Arithmetic
+from notaflow_pipeline.ocr.engines.onnx.model.model_errors import DamagedModel, UnsupportedModel
+from notaflow_pipeline.ocr.engines.onnx.model.session import load_file
+from notaflow_pipeline.ocr.engines.onnx.model.traineddata import Component, read_traineddata
 from notaflow_pipeline_tests.ocr.onnx.lines import random_line
 from notaflow_pipeline_tests.ocr.onnx.model_files import OURS, packed, parts_of
 

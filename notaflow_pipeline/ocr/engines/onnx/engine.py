@@ -19,10 +19,10 @@ from notaflow_pipeline.ocr.engines.interface import (
     recognition_of,
 )
 from notaflow_pipeline.ocr.engines.model_files import installed_languages, with_typescript_models
-from notaflow_pipeline.ocr.engines.onnx.layout_units import Unit, find_units
-from notaflow_pipeline.ocr.engines.onnx.session import load_model
+from notaflow_pipeline.ocr.engines.onnx.lines.layout_units import Unit, find_units
+from notaflow_pipeline.ocr.engines.onnx.lines.word_boxes import word_boxes
+from notaflow_pipeline.ocr.engines.onnx.model.session import load_model
 from notaflow_pipeline.ocr.engines.onnx.unit_reader import UnitReader
-from notaflow_pipeline.ocr.engines.onnx.word_boxes import word_boxes
 from notaflow_pipeline.ocr.engines.tesseract_library import leptonica_silenced
 from notaflow_pipeline.ocr.engines.words import RULE, Word
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable

@@ -12,13 +12,13 @@ from functools import cached_property
 import numpy as np
 from PIL import Image
 
-from notaflow_pipeline.ocr.engines.onnx.beam import Alphabet
-from notaflow_pipeline.ocr.engines.onnx.choosing_words import are_acceptable, better_words
-from notaflow_pipeline.ocr.engines.onnx.decoding import ReadWord, read_words
-from notaflow_pipeline.ocr.engines.onnx.layout_units import Unit
-from notaflow_pipeline.ocr.engines.onnx.line_images import Pixels, line_image, normalised
-from notaflow_pipeline.ocr.engines.onnx.session import LineModel
-from notaflow_pipeline.ocr.engines.onnx.steps import Probabilities
+from notaflow_pipeline.ocr.engines.onnx.decoding.beam import Alphabet
+from notaflow_pipeline.ocr.engines.onnx.decoding.choosing_words import are_acceptable, better_words
+from notaflow_pipeline.ocr.engines.onnx.decoding.steps import Probabilities
+from notaflow_pipeline.ocr.engines.onnx.decoding.words import ReadWord, read_words
+from notaflow_pipeline.ocr.engines.onnx.lines.layout_units import Unit
+from notaflow_pipeline.ocr.engines.onnx.lines.line_images import Pixels, line_image, normalised
+from notaflow_pipeline.ocr.engines.onnx.model.session import LineModel
 
 SURE_OF_POLARITY = 0.7
 """Below this mean probability of its characters a line is read inverted too: `invert_threshold` of tesseractclass.cpp."""

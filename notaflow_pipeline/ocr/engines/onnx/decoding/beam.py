@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from notaflow_pipeline.ocr.engines.onnx.dictionary import Dictionaries, State
-from notaflow_pipeline.ocr.engines.onnx.steps import OFFSET, Doubt, Piece
+from notaflow_pipeline.ocr.engines.onnx.decoding.steps import OFFSET, Doubt, Piece
+from notaflow_pipeline.ocr.engines.onnx.model.dictionary import Dictionaries, State
 
 OUTSIDE_DICTIONARY = 2.25
 """The factor of a step's score outside of the dictionary's words: `kDictRatio` (lstm/lstmrecognizer.cpp)."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from notaflow_pipeline.ocr.engines.onnx.layout_units import Unit
+from notaflow_pipeline.ocr.engines.onnx.lines.layout_units import Unit
 
 Pixels = NDArray[np.uint8]
 LineImage = NDArray[np.float32]

@@ -7,9 +7,9 @@ unichar has the code, the unicharset which text the unichar is.
 from dataclasses import dataclass
 from enum import IntFlag
 
-from notaflow_pipeline.ocr.engines.onnx.byte_reader import ByteReader
-from notaflow_pipeline.ocr.engines.onnx.model_errors import DamagedModel, UnsupportedModel
-from notaflow_pipeline.ocr.engines.onnx.traineddata import Component, TrainedData
+from notaflow_pipeline.ocr.engines.onnx.model.byte_reader import ByteReader
+from notaflow_pipeline.ocr.engines.onnx.model.model_errors import DamagedModel, UnsupportedModel
+from notaflow_pipeline.ocr.engines.onnx.model.traineddata import Component, TrainedData
 
 SPACE = 0
 """The unichar of the space, `UNICHAR_SPACE` of unicharset.h; its text in the file is `NULL`."""

@@ -9,9 +9,9 @@ from functools import cache
 
 import numpy as np
 
-from notaflow_pipeline.ocr.engines.onnx import onnx_format
-from notaflow_pipeline.ocr.engines.onnx.conversion import MICROSOFT, VERSIONS, Arithmetic
-from notaflow_pipeline.ocr.engines.onnx.runtime import run, start_session
+from notaflow_pipeline.ocr.engines.onnx.model import onnx_format
+from notaflow_pipeline.ocr.engines.onnx.model.conversion import MICROSOFT, VERSIONS, Arithmetic
+from notaflow_pipeline.ocr.engines.onnx.model.runtime import run, start_session
 
 TERMS, COLUMNS = 64, 32
 LARGEST = 127

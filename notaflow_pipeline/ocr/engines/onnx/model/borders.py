@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from notaflow_pipeline.ocr.engines.onnx.network import KERNEL, LINE_HEIGHT, POOL
+from notaflow_pipeline.ocr.engines.onnx.model.network import KERNEL, LINE_HEIGHT, POOL
 
 Floats = NDArray[np.float32]
 Places = NDArray[np.int32]

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from notaflow_pipeline.ocr.engines.interface import missing_language_error
 from notaflow_pipeline.ocr.engines.model_files import SUFFIX, installed_languages, models_of
-from notaflow_pipeline.ocr.engines.onnx.arithmetic import best_arithmetic
-from notaflow_pipeline.ocr.engines.onnx.borders import border_maxima, noise_for
-from notaflow_pipeline.ocr.engines.onnx.charset import Charset, read_charset
-from notaflow_pipeline.ocr.engines.onnx.conversion import Arithmetic, to_onnx
-from notaflow_pipeline.ocr.engines.onnx.dictionary import Dictionaries, read_dictionaries
-from notaflow_pipeline.ocr.engines.onnx.network import POOL, Network, read_network
-from notaflow_pipeline.ocr.engines.onnx.runtime import run, start_session
-from notaflow_pipeline.ocr.engines.onnx.traineddata import Component, read_traineddata
+from notaflow_pipeline.ocr.engines.onnx.model.arithmetic import best_arithmetic
+from notaflow_pipeline.ocr.engines.onnx.model.borders import border_maxima, noise_for
+from notaflow_pipeline.ocr.engines.onnx.model.charset import Charset, read_charset
+from notaflow_pipeline.ocr.engines.onnx.model.conversion import Arithmetic, to_onnx
+from notaflow_pipeline.ocr.engines.onnx.model.dictionary import Dictionaries, read_dictionaries
+from notaflow_pipeline.ocr.engines.onnx.model.network import POOL, Network, read_network
+from notaflow_pipeline.ocr.engines.onnx.model.runtime import run, start_session
+from notaflow_pipeline.ocr.engines.onnx.model.traineddata import Component, read_traineddata
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

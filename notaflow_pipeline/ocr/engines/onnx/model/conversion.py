@@ -9,8 +9,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from notaflow_pipeline.ocr.engines.onnx import onnx_format
-from notaflow_pipeline.ocr.engines.onnx.network import KERNEL, LINE_HEIGHT, POOL, Lstm, Network
+from notaflow_pipeline.ocr.engines.onnx.model import onnx_format
+from notaflow_pipeline.ocr.engines.onnx.model.network import KERNEL, LINE_HEIGHT, POOL, Lstm, Network
 
 MICROSOFT = "com.microsoft"
 """The domain of ONNX Runtime's own operators."""

@@ -6,9 +6,9 @@ Borders are steps of the network, some pixels off the characters, so the marks o
 
 from collections.abc import Sequence
 
-from notaflow_pipeline.ocr.engines.onnx.decoding import ReadWord
-from notaflow_pipeline.ocr.engines.onnx.layout_units import Box, Unit, upright_box
-from notaflow_pipeline.ocr.engines.onnx.line_images import LINE_HEIGHT
+from notaflow_pipeline.ocr.engines.onnx.decoding.words import ReadWord
+from notaflow_pipeline.ocr.engines.onnx.lines.layout_units import Box, Unit, upright_box
+from notaflow_pipeline.ocr.engines.onnx.lines.line_images import LINE_HEIGHT
 
 COLUMNS_OF_STEP = 3
 """Columns of the network's input that make one step of its output."""

@@ -5,7 +5,7 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
-from notaflow_pipeline.ocr.engines.onnx.model_errors import DamagedModel
+from notaflow_pipeline.ocr.engines.onnx.model.model_errors import DamagedModel
 
 
 class ByteReader:

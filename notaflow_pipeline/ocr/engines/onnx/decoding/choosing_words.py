@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from notaflow_pipeline.ocr.engines.onnx.decoding import ReadWord
+from notaflow_pipeline.ocr.engines.onnx.decoding.words import ReadWord
 
 MIN_CERTAINTY = -2.5
 CERTAINTY_PER_LETTER = -0.5

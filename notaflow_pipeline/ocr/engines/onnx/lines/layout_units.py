@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from notaflow_pipeline.ocr.engines.interface import Segmentation
-from notaflow_pipeline.ocr.engines.onnx.baselines import middle_of_baseline
+from notaflow_pipeline.ocr.engines.onnx.lines.baselines import middle_of_baseline
 
 if TYPE_CHECKING:
     from tesserocr import PyTessBaseAPI

@@ -8,10 +8,10 @@ Tesseract's dict/dawg.h). Words of the word dawg and the number dawg stand withi
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from notaflow_pipeline.ocr.engines.onnx.byte_reader import ByteReader
-from notaflow_pipeline.ocr.engines.onnx.charset import Charset, Kind
-from notaflow_pipeline.ocr.engines.onnx.model_errors import DamagedModel
-from notaflow_pipeline.ocr.engines.onnx.traineddata import Component, TrainedData
+from notaflow_pipeline.ocr.engines.onnx.model.byte_reader import ByteReader
+from notaflow_pipeline.ocr.engines.onnx.model.charset import Charset, Kind
+from notaflow_pipeline.ocr.engines.onnx.model.model_errors import DamagedModel
+from notaflow_pipeline.ocr.engines.onnx.model.traineddata import Component, TrainedData
 
 MAGIC_NUMBER = 42
 """`kDawgMagicNumber` of dawg.h."""

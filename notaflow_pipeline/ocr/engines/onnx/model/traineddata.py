@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from notaflow_pipeline.ocr.engines.onnx.model_errors import DamagedModel, UnsupportedModel
+from notaflow_pipeline.ocr.engines.onnx.model.model_errors import DamagedModel, UnsupportedModel
 
 MAX_ENTRIES = 1000
 """The value of `kMaxNumTessdataEntries` in tessdatamanager.cpp: more means the bytes of another kind of machine."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from notaflow_pipeline.ocr.engines.onnx.byte_reader import ByteReader
-from notaflow_pipeline.ocr.engines.onnx.model_errors import DamagedModel, UnsupportedModel
+from notaflow_pipeline.ocr.engines.onnx.model.byte_reader import ByteReader
+from notaflow_pipeline.ocr.engines.onnx.model.model_errors import DamagedModel, UnsupportedModel
 
 LINE_HEIGHT = 36
 """Pixels of a line image that Tesseract's models for `[1,36,0,1` take."""

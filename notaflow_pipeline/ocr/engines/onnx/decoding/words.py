@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from notaflow_pipeline.ocr.engines.onnx.beam import OUTSIDE_DICTIONARY, Alphabet, best_pieces
-from notaflow_pipeline.ocr.engines.onnx.dictionary import State
-from notaflow_pipeline.ocr.engines.onnx.steps import Doubt, Piece, Probabilities, pieces_and_doubts
+from notaflow_pipeline.ocr.engines.onnx.decoding.beam import OUTSIDE_DICTIONARY, Alphabet, best_pieces
+from notaflow_pipeline.ocr.engines.onnx.decoding.steps import Doubt, Piece, Probabilities, pieces_and_doubts
+from notaflow_pipeline.ocr.engines.onnx.model.dictionary import State
 
 CERTAINTY_SCALE = 7.0
 """`kCertaintyScale` (ccmain/linerec.cpp)."""

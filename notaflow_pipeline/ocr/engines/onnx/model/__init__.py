@@ -1,0 +1,1 @@
+"""The models: read from Tesseract's files, converted to ONNX, and run."""
