@@ -155,7 +155,7 @@ def evaluate_against_usual(
     if len(usual) < MIN_DAYS:
         return Evaluation(
             False,
-            f"Not enough data: {len(usual)} of the {TRAILING_DAYS} days before have {minimum} documents, "
+            f"Not enough data: {len(usual)} of the {TRAILING_DAYS} days before have {_many(minimum, 'document')}, "
             f"{MIN_DAYS} are needed.",
         )
     middle = median(usual)

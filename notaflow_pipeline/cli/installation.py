@@ -21,6 +21,7 @@ from notaflow_pipeline.job_queue.schema.roles import grant_roles, has_roles
 from notaflow_pipeline.job_queue.schema.rollback_data_loss import DataLoss
 from notaflow_pipeline.local.embedded_postgres import database_url, owner_database_url
 from notaflow_pipeline.settings import Settings, SettingsError, load_settings, origins
+from notaflow_pipeline.worker.progress import count_of
 
 
 @app.command(rich_help_panel="Start")
@@ -137,7 +138,7 @@ def _check_schema(url: str, settings: Settings, as_json: bool) -> None:
         for lacking in (*differences, *rights):
             print_line(f"- {lacking}")
         if differences:
-            warn(f"{len(differences)} differences; `notaflow migrate` adds what is missing")
+            warn(f"{count_of(len(differences), 'difference')}; `notaflow migrate` adds what is missing")
         if rights:
             warn("`notaflow migrate --roles`, run with the owner's login, grants the missing privileges")
     if not ready:

@@ -18,6 +18,7 @@ from notaflow_pipeline.local.embedded_postgres import running_database_url
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline.settings import load_settings
 from notaflow_pipeline.worker.assembly import configured_document_pool, configured_storage
+from notaflow_pipeline.worker.progress import count_of
 
 
 class QueueResource(dg.ConfigurableResource["QueueResource"]):
@@ -44,7 +45,7 @@ class QueueResource(dg.ConfigurableResource["QueueResource"]):
                 if context.run is not None:
                     released = self._release(context.run.run_id)
                     if released and context.log is not None:
-                        context.log.info("Released the claims of %d documents; they are ready again.", released)
+                        context.log.info("Released %s; the attempts do not count.", count_of(released, "document"))
 
     @property
     def pool(self) -> ConnectionPool[Connection]:

@@ -149,7 +149,7 @@ def test_repair_that_the_database_refuses_is_told_and_work_starts(terminal: Term
     done = terminal.run("recover", "--json")
     assert done.returncode == 1
     told = json.loads(done.stdout)
-    reason = "the database refused to change 1 rows (RaiseException, SQLSTATE P0001)"
+    reason = "the database refused to change 1 row (RaiseException, SQLSTATE P0001)"
     assert (told["missing_maxima"], told["stuck_elsewhere"], told["failed"]) == (1, 0, {"stuck_elsewhere": reason})
     assert f"not all stuck elsewhere could be repaired: {reason}" in done.stderr
     worked = terminal.run("work", "--json")

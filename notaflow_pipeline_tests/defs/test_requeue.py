@@ -144,4 +144,4 @@ def test_recovery_run_that_could_not_repair_everything_fails_and_says_why(folder
     [failure] = [event for event in result.all_events if event.is_step_failure]
     error = failure.step_failure_data.error
     assert error is not None
-    assert "stuck elsewhere: the database refused to change 1 rows (RaiseException, SQLSTATE P0001)" in error.message
+    assert "stuck elsewhere: the database refused to change 1 row (RaiseException, SQLSTATE P0001)" in error.message

@@ -116,7 +116,7 @@ def ocr_documents(
             _log_released(context, queue)
             raise
     if total.lost:
-        context.log.warning("%d outcomes came too late and changed nothing.", total.lost)
+        context.log.warning("%s came too late and changed nothing.", count_of(total.lost, "outcome"))
 
 
 @dg.op(ins={"done": dg.In(dg.Nothing)}, config_schema={}, tags={"kind": "pandas"})

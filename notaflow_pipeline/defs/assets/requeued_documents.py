@@ -26,6 +26,7 @@ from notaflow_pipeline.job_queue.maintenance.requeue import (
 )
 from notaflow_pipeline.job_queue.model import DEFAULT_MAX_ATTEMPTS
 from notaflow_pipeline.settings import load_settings
+from notaflow_pipeline.worker.progress import count_of
 
 MAX_ROWS = 200
 
@@ -78,7 +79,7 @@ def requeue_exhausted_documents(context: dg.OpExecutionContext, config: RetryCon
 
     def count(documents: Sequence[Exhausted]) -> None:
         kinds.update(one.failure_kind or "unknown" for one in documents)
-        log(f"Requeued {kinds.total()} documents so far.")
+        log(f"Requeued {count_of(kinds.total(), 'document')} so far.")
 
     with queue.pool.connection() as connection:
         changed = requeue_exhausted(
@@ -88,9 +89,9 @@ def requeue_exhausted_documents(context: dg.OpExecutionContext, config: RetryCon
             one.failure_kind or "unknown"
             for one in find_exhausted(connection, replace(choice, kinds=None, except_kinds=(), max_requeues=NO_LIMIT))
         )
-    context.log.info("Requeued %d documents: %s.", changed.rows, dict(kinds) or "none")
+    context.log.info("Requeued %s: %s.", count_of(changed.rows, "document"), dict(kinds) or "none")
     if left:
-        context.log.info("%d exhausted documents of these days were not chosen: %s.", left.total(), dict(left))
+        context.log.info("Not chosen: %s of these days: %s.", count_of(left.total(), "exhausted document"), dict(left))
     context.add_output_metadata({"requeued": changed.rows, "by_kind": dict(kinds), "not_chosen": dict(left)})
     if changed.refused:
         context.log.warning(changed.refused)
@@ -104,7 +105,7 @@ def report_requeue_results(context: dg.OpExecutionContext, queue: QueueResource)
         results = count_requeue_results(connection, context.run_id)
         shown = requeue_results(connection, context.run_id, at_most=MAX_ROWS)
     requeued = sum(results.values())
-    context.log.info("Of %d requeued documents: %s.", requeued, results or "none")
+    context.log.info("Of %s: %s.", count_of(requeued, "requeued document"), results or "none")
     metadata: dict[str, dg.MetadataValue] = {
         "requeued": dg.MetadataValue.int(requeued),
         "results": dg.MetadataValue.json(results),

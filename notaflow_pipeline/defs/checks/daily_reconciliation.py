@@ -15,6 +15,7 @@ from notaflow_pipeline.reporting.days import day_of, window_of
 from notaflow_pipeline.reporting.due_days import DAYS_CHECKED, GRACE
 from notaflow_pipeline.reporting.reconciliation import Difference, find_daily_differences
 from notaflow_pipeline.settings import Settings, load_settings
+from notaflow_pipeline.worker.progress import count_of
 
 MAX_ROWS = 100
 
@@ -83,7 +84,7 @@ def result(whole: Sequence[date], differences: Sequence[Difference]) -> dg.Asset
 
 
 def _days(count: int) -> str:
-    return "1 whole day" if count == 1 else f"{count} whole days"
+    return count_of(count, "whole day")
 
 
 def _days_to_compare(context: dg.AssetCheckExecutionContext, now: datetime, settings: Settings) -> list[date]:

@@ -17,6 +17,7 @@ from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.document_view.page_files import remove_old_pages
 from notaflow_pipeline.job_queue.maintenance.retention import prune_attempts
 from notaflow_pipeline.settings import load_settings
+from notaflow_pipeline.worker.progress import count_of
 
 FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
@@ -78,7 +79,7 @@ def prune_runs(context: dg.OpExecutionContext) -> None:
             context.instance.compute_log_manager.delete_logs(prefix=[run.run_id])
             context.instance.delete_run(run.run_id)
             removed[run.job_name] += 1
-    context.log.info("Removed %d runs: %s.", removed.total(), dict(removed) or "none was old enough")
+    context.log.info("Removed %s: %s.", count_of(removed.total(), "run"), dict(removed) or "none was old enough")
     context.add_output_metadata(
         {
             "runs_removed": removed.total(),
@@ -101,7 +102,9 @@ def prune_check_results(context: dg.OpExecutionContext) -> None:
     with storage.index_connection() as connection:
         results = prune_check_history(connection, before, seconds=MAX_SECONDS)
         observations = prune_observations(connection, before, seconds=MAX_SECONDS)
-    context.log.info("Removed %d check results and %d observations.", results.count, observations.count)
+    context.log.info(
+        "Removed %s and %s.", count_of(results.count, "check result"), count_of(observations.count, "observation")
+    )
     context.add_output_metadata(
         {
             "check_results_removed": results.count,
@@ -121,7 +124,11 @@ def prune_old_attempts(context: dg.OpExecutionContext, queue: QueueResource) -> 
     before = datetime.now(UTC) - timedelta(days=settings.keep_attempts_days)
     with queue.pool.connection() as connection:
         pruned = prune_attempts(connection, before, timezone=settings.timezone, seconds=MAX_SECONDS)
-    context.log.info("Removed %d attempts of %d documents that are gone.", pruned.attempts, pruned.documents)
+    context.log.info(
+        "Removed %s of %s that no longer exist.",
+        count_of(pruned.attempts, "attempt"),
+        count_of(pruned.documents, "document"),
+    )
     context.add_output_metadata(
         {
             "attempts_removed": pruned.attempts,
@@ -137,7 +144,7 @@ def prune_old_attempts(context: dg.OpExecutionContext, queue: QueueResource) -> 
 def remove_old_views(context: dg.OpExecutionContext) -> None:
     """Remove the pages of `notaflow view` that are older than a day; say how many."""
     removed = remove_old_pages(load_settings().home)
-    context.log.info("Removed %d pages of documents.", removed)
+    context.log.info("Removed %s of `notaflow view`.", count_of(removed, "page"))
     context.add_output_metadata({"pages_removed": removed})
 
 

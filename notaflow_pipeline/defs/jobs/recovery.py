@@ -8,6 +8,7 @@ from notaflow_pipeline.defs.run_failures import described_failures
 from notaflow_pipeline.job_queue.maintenance.recovery import recover
 from notaflow_pipeline.settings import load_settings
 from notaflow_pipeline.worker.assembly import configured_terms
+from notaflow_pipeline.worker.progress import count_of
 
 RECOVERY_RUN_TAG = {"notaflow/work": "recovery"}
 
@@ -29,9 +30,9 @@ def recover_rows(context: dg.OpExecutionContext, queue: QueueResource) -> None:
             connection,
             terms.recovery,
             seconds=RECOVER_SECONDS,
-            on_progress=lambda what, rows: log(f"Repaired {rows} rows so far ({what.replace('_', ' ')})."),
+            on_progress=lambda what, rows: log(f"Repaired {count_of(rows, 'row')} so far ({what.replace('_', ' ')})."),
         )
-    context.log.info("Repaired %d rows.", recovered.total)
+    context.log.info("Repaired %s.", count_of(recovered.total, "row"))
     context.add_output_metadata({**recovered.counts, "total": recovered.total, "complete": recovered.complete})
     if recovered.failed:
         reasons = "; ".join(f"{what.replace('_', ' ')}: {reason}" for what, reason in recovered.failed.items())

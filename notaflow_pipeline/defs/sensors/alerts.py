@@ -12,6 +12,7 @@ from notaflow_pipeline.defs.sensors.alert_events import read_events
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.local.embedded_postgres import running_database_url
 from notaflow_pipeline.settings import Settings, load_settings
+from notaflow_pipeline.worker.progress import count_of
 
 STREAM = "dagster"
 
@@ -51,7 +52,7 @@ def alert_sensor(interval_seconds: int) -> dg.SensorDefinition:
         for problem in delivered.problems:
             context.log.warning("An alert could not be delivered, and is tried again: %s", problem)
         told = "no receiver: NOTAFLOW_ALERT_URLS is empty" if not receivers else f"{delivered.messages} delivered"
-        return dg.SkipReason(f"{started} new messages; {told}.")
+        return dg.SkipReason(f"{count_of(started, 'new message')}; {told}.")
 
     return sensor
 

@@ -10,6 +10,7 @@ from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.job_queue.maintenance.recovery_poll import count_needing_recovery
 from notaflow_pipeline.local.embedded_postgres import running_database_url
 from notaflow_pipeline.settings import load_settings
+from notaflow_pipeline.worker.progress import count_of
 
 
 @dg.sensor(
@@ -28,5 +29,5 @@ def ocr_recovery_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult 
     if rows == 0:
         return dg.SkipReason("Every row under OCR has a live worker.")
     if context.instance.get_runs_count(dg.RunsFilter(tags=RECOVERY_RUN_TAG, statuses=list(ACTIVE))):
-        return dg.SkipReason(f"{rows} rows need recovery, and a recovery run is active.")
+        return dg.SkipReason(f"Recovery is needed for {count_of(rows, 'row')}, and a recovery run is active.")
     return dg.SensorResult(run_requests=[dg.RunRequest(tags=RECOVERY_RUN_TAG)])

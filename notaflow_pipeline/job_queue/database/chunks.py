@@ -37,7 +37,8 @@ class Refusals:
 
     def describe(self) -> str:
         """Return a sentence for people; empty if no row was refused."""
-        return f"the database refused to change {self.rows} rows ({self.reason})" if self.rows else ""
+        rows = "1 row" if self.rows == 1 else f"{self.rows:,} rows"
+        return f"the database refused to change {rows} ({self.reason})" if self.rows else ""
 
 
 @dataclass(frozen=True)

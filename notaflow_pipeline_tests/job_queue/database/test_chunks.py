@@ -138,7 +138,7 @@ def test_row_that_another_programs_trigger_refuses_is_not_changed(connection: Co
     recovered = recover_all(connection)
     assert (recovered.stuck_elsewhere, recovered.total) == (24, 24)
     assert recovered.failed == {
-        "stuck_elsewhere": "the database refused to change 1 rows (RaiseException, SQLSTATE P0001)"
+        "stuck_elsewhere": "the database refused to change 1 row (RaiseException, SQLSTATE P0001)"
     }
     assert document(connection, rows[7])["status_id"] == 6
     assert attempts(connection, rows[7]) == []
@@ -290,7 +290,7 @@ def test_refused_document_is_reported_and_the_others_are_requeued(connection: Co
     sent: list[Exhausted] = []
     changed = requeue_exhausted(connection, ExhaustedFilter(("index",), limit=20), on_requeued=sent.extend)
     assert changed.rows == len(sent) == 20
-    assert changed.refused == "the database refused to change 1 rows (RaiseException, SQLSTATE P0001)"
+    assert changed.refused == "the database refused to change 1 row (RaiseException, SQLSTATE P0001)"
     assert [one.id for one in sent] == [*rows[:7], *rows[8:21]]
     [(requeues,)] = connection.execute("SELECT count(*) FROM ocr_round").fetchall()
     assert requeues == 20
