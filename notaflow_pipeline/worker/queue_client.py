@@ -29,6 +29,7 @@ from notaflow_pipeline.job_queue.queries import attempts_of_document, has_unfini
 from notaflow_pipeline.job_queue.schema.check import require_schema
 from notaflow_pipeline.job_queue.schema.privileges import require_privileges
 from notaflow_pipeline.worker.fault_attribution import INFRASTRUCTURE_FAILURE
+from notaflow_pipeline.worker.progress import count_of
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +144,9 @@ class QueueClient:
                     releases.release_instance(connection, self.terms.instance, reason=reason)
             except (psycopg.Error, PoolTimeout) as unreachable:
                 if last or isinstance(unreachable, PoolTimeout):
-                    log.warning("%d claims were not released (%s); their leases will expire", len(held), unreachable)
+                    log.warning(
+                        "not released: %s (%s); the leases will expire", count_of(len(held), "claim"), unreachable
+                    )
                     return
             else:
                 return
