@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -22,6 +22,9 @@ from notaflow_pipeline.failures import FailureKind
 SourceName = Literal["index", "acte"]
 
 OUR_PREFIXES = ("OCR_", "NOTAFLOW_")
+
+FIRST_DAY = date(2000, 1, 1)
+"""The earliest first day of the daily tables."""
 
 READ_BY_OTHERS = frozenset(
     {
@@ -39,7 +42,7 @@ VALUES = {
     "sources": "index, acte, or both separated by a comma, such as index,acte",
     "ui_url": "a URL, such as http://127.0.0.1:3000",
     "retry_kinds": f"kinds of failure separated by commas, such as timeout,crashed: {', '.join(FailureKind)}",
-    "partitions_start": "a date, such as 2025-10-10",
+    "partitions_start": "a date from 2000-01-01 to today, such as 2025-10-10",
 }
 """What a setting takes, where its type and its limits do not say it."""
 
@@ -68,17 +71,17 @@ class Settings(BaseSettings):
 
     lease_seconds: float = Field(120, validation_alias="OCR_LEASE_SECONDS", ge=0.5, le=86_400)
     retry_base_seconds: float = Field(30, validation_alias="OCR_RETRY_BASE_SECONDS", ge=0, le=86_400)
-    stuck_minutes: float = Field(10, validation_alias="OCR_STUCK_MINUTES", gt=0)
+    stuck_minutes: float = Field(10, validation_alias="OCR_STUCK_MINUTES", gt=0, le=525_600)
     mirror_errors: bool = Field(True, validation_alias="OCR_MIRROR_ERRORS")
     exhausted_status: Literal[3, 4] = Field(3, validation_alias="OCR_EXHAUSTED_STATUS")
 
-    max_file_bytes: int = Field(2 * 1024**3, validation_alias="OCR_MAX_FILE_BYTES", gt=0)
-    max_pages: int = Field(500, validation_alias="OCR_MAX_PAGES", gt=0)
-    max_page_pixels: int = Field(150_000_000, validation_alias="OCR_MAX_PAGE_PIXELS", gt=0)
-    max_worker_bytes: int = Field(2 * 1024**3, validation_alias="OCR_MAX_WORKER_BYTES", ge=256 * 1024**2)
+    max_file_bytes: int = Field(2 * 1024**3, validation_alias="OCR_MAX_FILE_BYTES", gt=0, le=2**40)
+    max_pages: int = Field(500, validation_alias="OCR_MAX_PAGES", gt=0, le=100_000)
+    max_page_pixels: int = Field(150_000_000, validation_alias="OCR_MAX_PAGE_PIXELS", gt=0, le=10**10)
+    max_worker_bytes: int = Field(2 * 1024**3, validation_alias="OCR_MAX_WORKER_BYTES", ge=256 * 1024**2, le=2**40)
     # CPU seconds, so that a busy machine reads what a quiet one does
-    page_seconds: float = Field(120, validation_alias="OCR_PAGE_SECONDS", gt=0)
-    max_document_seconds: float = Field(7200, validation_alias="OCR_MAX_DOCUMENT_SECONDS", gt=0)
+    page_seconds: float = Field(120, validation_alias="OCR_PAGE_SECONDS", gt=0, le=86_400)
+    max_document_seconds: float = Field(7200, validation_alias="OCR_MAX_DOCUMENT_SECONDS", gt=0, le=604_800)
     dpi: int = Field(300, validation_alias="OCR_DPI", ge=70, le=1200)
 
     retry_rounds: int = Field(2, validation_alias="OCR_RETRY_ROUNDS", ge=0, le=1000)
@@ -97,16 +100,16 @@ class Settings(BaseSettings):
     ui_url: str = Field("http://127.0.0.1:3000", validation_alias="NOTAFLOW_UI_URL", pattern=r"^https?://\S+$")
     alert_urls: SecretStr | None = Field(None, validation_alias="NOTAFLOW_ALERT_URLS")
     alert_seconds: int = Field(60, validation_alias="NOTAFLOW_ALERT_SECONDS", ge=5, le=3600)
-    alert_reminder_hours: float = Field(24, validation_alias="NOTAFLOW_ALERT_REMINDER_HOURS", gt=0)
-    alert_idle_minutes: float = Field(15, validation_alias="NOTAFLOW_ALERT_IDLE_MINUTES", ge=0)
-    alert_stuck_minutes: float = Field(15, validation_alias="NOTAFLOW_ALERT_STUCK_MINUTES", ge=0)
-    alert_waiting_hours: float = Field(24, validation_alias="NOTAFLOW_ALERT_WAITING_HOURS", gt=0)
-    alert_exhausted_documents: int = Field(0, validation_alias="NOTAFLOW_ALERT_EXHAUSTED_DOCUMENTS", ge=0)
-    alert_exhausted_hours: float = Field(24, validation_alias="NOTAFLOW_ALERT_EXHAUSTED_HOURS", ge=0)
+    alert_reminder_hours: float = Field(24, validation_alias="NOTAFLOW_ALERT_REMINDER_HOURS", gt=0, le=8760)
+    alert_idle_minutes: float = Field(15, validation_alias="NOTAFLOW_ALERT_IDLE_MINUTES", ge=0, le=525_600)
+    alert_stuck_minutes: float = Field(15, validation_alias="NOTAFLOW_ALERT_STUCK_MINUTES", ge=0, le=525_600)
+    alert_waiting_hours: float = Field(24, validation_alias="NOTAFLOW_ALERT_WAITING_HOURS", gt=0, le=87_600)
+    alert_exhausted_documents: int = Field(0, validation_alias="NOTAFLOW_ALERT_EXHAUSTED_DOCUMENTS", ge=0, le=10**9)
+    alert_exhausted_hours: float = Field(24, validation_alias="NOTAFLOW_ALERT_EXHAUSTED_HOURS", ge=0, le=87_600)
     alert_attempt_failure_rate: float = Field(0.2, validation_alias="NOTAFLOW_ALERT_ATTEMPT_FAILURE_RATE", ge=0, le=1)
     alert_document_failure_rate: float = Field(0.1, validation_alias="NOTAFLOW_ALERT_DOCUMENT_FAILURE_RATE", ge=0, le=1)
-    alert_deviations: float = Field(4, validation_alias="NOTAFLOW_ALERT_DEVIATIONS", gt=0)
-    alert_minimum_documents: int = Field(10, validation_alias="NOTAFLOW_ALERT_MINIMUM_DOCUMENTS", ge=1)
+    alert_deviations: float = Field(4, validation_alias="NOTAFLOW_ALERT_DEVIATIONS", gt=0, le=1000)
+    alert_minimum_documents: int = Field(10, validation_alias="NOTAFLOW_ALERT_MINIMUM_DOCUMENTS", ge=1, le=10**6)
 
     @field_validator("sources", "retry_kinds", mode="before")
     @classmethod
@@ -136,6 +139,14 @@ class Settings(BaseSettings):
             ZoneInfo(value)
         except (KeyError, ValueError, OSError) as unknown:
             raise ValueError("unknown time zone") from unknown
+        return value
+
+    @field_validator("partitions_start")
+    @classmethod
+    def _begun(cls, value: date) -> date:
+        """Refuse days that would leave Dagster without a partition, or with thousands of empty ones."""
+        if not FIRST_DAY <= value <= datetime.now(UTC).date():
+            raise ValueError("not a past day")
         return value
 
     @field_validator("home")

@@ -226,13 +226,15 @@ def test_origins_hide_a_password_in_the_documents_url(monkeypatch: pytest.Monkey
     [
         ("OCR_WORKERS", "many", "a whole number of at least 1 and at most 512, such as "),
         ("OCR_LEASE_SECONDS", "0", "a number of at least 0.5 and at most 86,400, such as 120"),
-        ("OCR_STUCK_MINUTES", "0", "a number of more than 0, such as 10"),
+        ("OCR_STUCK_MINUTES", "0", "a number of more than 0 and at most 525,600, such as 10"),
         ("OCR_MIRROR_ERRORS", "perhaps", "true or false"),
         ("OCR_ENGINE", "abbyy", "one of auto, "),
         ("OCR_EXHAUSTED_STATUS", "5", "one of 3, 4"),
         ("OCR_LANGUAGES", "fra eng", "Tesseract's codes of languages joined by +, such as fra+eng"),
         ("OCR_SOURCES", "deeds", "index, acte, or both separated by a comma, such as index,acte"),
-        ("NOTAFLOW_PARTITIONS_START", "yesterday", "a date, such as 2025-10-10"),
+        ("NOTAFLOW_PARTITIONS_START", "yesterday", "a date from 2000-01-01 to today, such as 2025-10-10"),
+        ("NOTAFLOW_PARTITIONS_START", "9999-12-31", "a date from 2000-01-01 to today"),
+        ("NOTAFLOW_PARTITIONS_START", "0001-01-01", "a date from 2000-01-01 to today"),
         ("OCR_RETRY_KINDS", "timeoutt", "kinds of failure separated by commas, such as timeout,crashed"),
         ("NOTAFLOW_TIMEZONE", "Montreal", "the name of a time zone, such as America/Toronto or Europe/Paris"),
         ("NOTAFLOW_UI_URL", "ocr.example.org", "a URL, such as http://127.0.0.1:3000"),
@@ -246,6 +248,18 @@ def test_error_names_variable_value_and_what_it_takes(
     with pytest.raises(SettingsError) as refused:
         load_settings()
     assert str(refused.value).startswith(f"{variable}={value} cannot be used: it takes {takes}")
+
+
+NUMBERS = [str(one.validation_alias) for one in Settings.model_fields.values() if one.annotation in (int, float)]
+
+
+@pytest.mark.parametrize("variable", NUMBERS)
+@pytest.mark.parametrize("value", ["inf", "1e300", "9" * 30])
+def test_number_without_end_is_refused(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    """It would overflow where it becomes a duration or a value of the database."""
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=variable):
+        load_settings()
 
 
 def test_every_setting_can_say_what_it_takes() -> None:

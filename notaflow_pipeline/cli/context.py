@@ -14,6 +14,9 @@ from notaflow_pipeline.job_queue.schema.migrate import migrate
 from notaflow_pipeline.local.embedded_postgres import database_url
 from notaflow_pipeline.settings import Settings, SettingsError
 
+TIME_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S"]
+"""How a time can be typed. Without formats, Typer takes a number too, as seconds since 1970."""
+
 
 @contextmanager
 def ready_database_url(settings: Settings) -> Iterator[str]:

@@ -23,6 +23,8 @@ from notaflow_pipeline.worker.progress import count_of
 ROWS_LISTED = 50
 """Rows of the list without --limit."""
 
+MAX_ROWS_LISTED = 1_000_000
+
 ID_WIDTH, TIME_WIDTH = 36, 16
 """Columns that an id and a time need."""
 
@@ -55,7 +57,9 @@ def list_(
     older_than: Annotated[
         str | None, typer.Option(help="Only documents that have had their state for longer, such as 90s, 30m, 2h, 3d.")
     ] = None,
-    limit: Annotated[int, typer.Option(help="List at most this many documents.", min=1)] = ROWS_LISTED,
+    limit: Annotated[
+        int, typer.Option(help="List at most this many documents.", min=1, max=MAX_ROWS_LISTED)
+    ] = ROWS_LISTED,
     as_json: Json = False,
 ) -> None:
     """List documents in the order of claims: state, since when, who holds them, attempts, last kind of failure."""

@@ -10,7 +10,7 @@ from psycopg import Connection
 from rich.live import Live
 from rich.table import Table
 
-from notaflow_pipeline.cli.context import in_zone, local_time, open_database
+from notaflow_pipeline.cli.context import TIME_FORMATS, in_zone, local_time, open_database
 from notaflow_pipeline.cli.output import Json, app, console, print_json, print_line
 from notaflow_pipeline.job_queue import metrics, queries
 from notaflow_pipeline.job_queue.model import Attempt
@@ -139,7 +139,11 @@ def _print_attempt(one: Attempt, settings: Settings) -> None:
 @app.command(rich_help_panel="Look")
 def export(
     since: Annotated[
-        datetime | None, typer.Option(help="Only documents that ended at or after this time (NOTAFLOW_TIMEZONE).")
+        datetime | None,
+        typer.Option(
+            formats=TIME_FORMATS,
+            help="Only documents that ended at or after this time (NOTAFLOW_TIMEZONE), such as 2025-11-01.",
+        ),
     ] = None,
     _as_json: Json = True,
 ) -> None:

@@ -27,7 +27,7 @@ from notaflow_pipeline.worker.progress import count_of
 @app.command(rich_help_panel="Start")
 def dev(
     samples: Annotated[bool, typer.Option(help="Enqueue the sample documents on the first start.")] = True,
-    port: Annotated[int, typer.Option(help="Port of the Dagster UI on loopback.")] = 3000,
+    port: Annotated[int, typer.Option(help="Port of the Dagster UI on loopback.", min=1, max=65_535)] = 3000,
 ) -> None:
     """Start the embedded database (unless NOTAFLOW_DATABASE_URL is set), migrate, add samples, and start the Dagster UI."""
     from notaflow_pipeline.local.dev_server import run_dev

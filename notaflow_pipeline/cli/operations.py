@@ -10,7 +10,7 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from notaflow_pipeline.cli.context import document_id, in_zone, open_database
+from notaflow_pipeline.cli.context import TIME_FORMATS, document_id, in_zone, open_database
 from notaflow_pipeline.cli.output import Json, app, console, print_json, print_line, progress_bar, warn
 from notaflow_pipeline.failures import PERMANENT_KINDS, FailureKind
 from notaflow_pipeline.job_queue.invariants import LOOK_BACK, accept, find_violations
@@ -84,7 +84,11 @@ def recover(
 def retry(
     ids: Annotated[list[str] | None, typer.Option("--id", help="Only this document; may be repeated.")] = None,
     since: Annotated[
-        datetime | None, typer.Option(help="Only documents exhausted at or after this time (NOTAFLOW_TIMEZONE).")
+        datetime | None,
+        typer.Option(
+            formats=TIME_FORMATS,
+            help="Only documents exhausted at or after this time (NOTAFLOW_TIMEZONE), such as 2025-11-01.",
+        ),
     ] = None,
     kinds: Annotated[
         list[FailureKind] | None,
@@ -94,7 +98,7 @@ def retry(
         ),
     ] = None,
     max_requeues: Annotated[
-        int | None, typer.Option(help="Leave out documents that were requeued this often before.", min=1)
+        int | None, typer.Option(help="Leave out documents that were requeued this often before.", min=1, max=1000)
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; only list the documents.")] = False,
     as_json: Json = False,
@@ -151,13 +155,17 @@ def retry(
 def reread(
     ids: Annotated[list[str] | None, typer.Option("--id", help="Only this document; may be repeated.")] = None,
     before: Annotated[
-        datetime | None, typer.Option(help="Only documents read before this time (NOTAFLOW_TIMEZONE).")
+        datetime | None,
+        typer.Option(
+            formats=TIME_FORMATS, help="Only documents read before this time (NOTAFLOW_TIMEZONE), such as 2025-11-01."
+        ),
     ] = None,
     not_engine: Annotated[
         str | None, typer.Option(help="Only documents that were read by another engine than this one.")
     ] = None,
     confidence_below: Annotated[
-        float | None, typer.Option(help="Only documents that were read with less mean confidence, 0 to 100.")
+        float | None,
+        typer.Option(min=0, max=100, help="Only documents that were read with less mean confidence, 0 to 100."),
     ] = None,
     coverage_below: Annotated[
         float | None,
@@ -211,6 +219,8 @@ def pause(
     reason: Annotated[str, typer.Argument(help="Reason, which the sensor and `status` show.")], as_json: Json = False
 ) -> None:
     """Stop all claims, on every machine, until `notaflow resume`; documents in work are finished."""
+    if not reason.strip():
+        raise SettingsError("a pause needs a reason, such as `notaflow pause 'the storage is being moved'`")
     with open_database(load_settings()) as connection:
         pause_work(connection, reason)
     if as_json:

@@ -69,7 +69,7 @@ def work(
         bool, typer.Option("--until-empty", help="Return only when every document is done or exhausted.")
     ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Keep running and read new documents until Ctrl-C.")] = False,
-    limit: Annotated[int | None, typer.Option(help="Read at most this many documents.", min=1)] = None,
+    limit: Annotated[int | None, typer.Option(help="Read at most this many documents.", min=1, max=NO_LIMIT)] = None,
     as_json: Json = False,
 ) -> None:
     """Read the ready documents here, without Dagster; ends when none is ready, unless --until-empty or --watch is given."""

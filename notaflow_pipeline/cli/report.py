@@ -65,9 +65,10 @@ def report(
 
     settings = load_settings()
     with open_database(settings) as connection:
-        until = last.date() if last else report_service.today(connection, settings)
+        today = report_service.today(connection, settings)
+        until = last.date() if last else today
         since = first.date() if first else report_service.days_up_to(until, DAYS)
-        _require_range(since, until)
+        _require_range(since, until, today)
         days = report_service.compute_missing_days(connection, settings, since=since, until=until)
         figures = report_service.report(connection, settings, since=since, until=until)
     if html is not None:
@@ -100,9 +101,11 @@ def _named(days: Sequence[date]) -> str:
     return f"{len(days)} days from {days[0]} to {days[-1]}"
 
 
-def _require_range(since: date, until: date) -> None:
+def _require_range(since: date, until: date, latest: date) -> None:
     if since > until:
         raise SettingsError(f"--from {since} is after --to {until}")
+    if until > latest:
+        raise SettingsError(f"--to {until} is in the future; the last day can be {latest}")
     if (until - since).days >= MAX_DAYS:
         raise SettingsError(f"--from {since} --to {until} are more than ten years")
 

@@ -45,7 +45,8 @@ def find_document_files(paths: Iterable[Path]) -> Iterator[Path]:
         elif path.is_file():
             yield path
         else:
-            raise FileNotFoundError(f"{path} does not exist")
+            problem = "is neither a file nor a folder" if path.exists() else "does not exist"
+            raise FileNotFoundError(f"{path} {problem}")
 
 
 def printable_path(path: Path) -> str:

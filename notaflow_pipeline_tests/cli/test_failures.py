@@ -139,3 +139,43 @@ def test_doctor_names_a_documents_folder_one_too_deep(terminal: Terminal) -> Non
     done = terminal.run("doctor", NOTAFLOW_DOCUMENTS_URL=str(terminal.documents / "index"))
     assert done.returncode == 1
     assert "has no folder index" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (["reread", "--confidence-below", "nan"], "--confidence-below"),  # every number is below it for PostgreSQL
+        (["reread", "--coverage-below", "nan"], "--coverage-below"),
+        (["reread", "--before", "1700000000"], "--before"),
+        (["retry", "--since", "soon"], "%Y-%m-%d"),
+        (["retry", "--max-requeues", "9" * 20], "--max-requeues"),
+        (["export", "--since", "soon"], "%Y-%m-%d"),
+        (["list", "--limit", "9" * 20], "--limit"),
+        (["work", "--limit", "9" * 20], "--limit"),
+        (["dev", "--port", "99999"], "65535"),
+        (["dev", "--port", "-1"], "--port"),
+    ],
+    ids=lambda one: " ".join(one)[:40] if isinstance(one, list) else None,
+)
+def test_option_out_of_its_range_is_refused(
+    terminal: Terminal, connection: Connection, command: list[str], says: str
+) -> None:
+    done = terminal.run(*command, COLUMNS="200")
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (["report", "--to", "9999-12-31"], "--to 9999-12-31 is in the future"),
+        (["pause", " "], "a pause needs a reason, such as "),
+        (["enqueue", "/dev/null"], "/dev/null is neither a file nor a folder"),
+    ],
+    ids=lambda one: " ".join(one) if isinstance(one, list) else None,
+)
+def test_value_that_cannot_be_meant_is_refused(
+    terminal: Terminal, connection: Connection, command: list[str], says: str
+) -> None:
+    assert says in refused(terminal, connection, *command)
