@@ -1,5 +1,6 @@
 """The result of one pass over a page, and the decisions between passes that can be switched off to measure them."""
 
+import math
 from dataclasses import dataclass
 
 from notaflow_pipeline.ocr.engines.words import Word
@@ -58,6 +59,9 @@ class PassResult:
     def score(self) -> float:
         """The number of letters, weighted by how far the mean confidence is above a guess.
 
-        It ranks passes. Mean confidence alone would prefer the pass that read least.
+        It ranks passes. Mean confidence alone would prefer the pass that read least. Without words it is below every
+        other: a pass that found nothing must not replace words of low confidence.
         """
-        return (self.confidence - GUESS_CONFIDENCE) * sum(len(word.text) for word in self.words) if self.words else 0.0
+        if not self.words:
+            return -math.inf
+        return (self.confidence - GUESS_CONFIDENCE) * sum(len(word.text) for word in self.words)
