@@ -211,5 +211,6 @@ def _comparable_words(words: Sequence[str]) -> Counter[str]:
 WORD = re.compile(r"[^\W_]+")
 
 
-def _digits(text: str) -> Counter[str]:
-    return Counter(filter(str.isdigit, text))
+def _digits(text: str) -> str:
+    """Returns the digits of a text in their order: two exchanged amounts have the same digits."""
+    return "".join(filter(str.isdigit, text))

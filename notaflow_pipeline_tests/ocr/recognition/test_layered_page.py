@@ -52,6 +52,15 @@ def test_earlier_ocr_with_errors_is_read_again(tmp_path: Path, right: str, wrong
     assert page.source is PageSource.RECOGNISED
 
 
+def test_earlier_ocr_with_exchanged_amounts_is_read_again(tmp_path: Path) -> None:
+    one, other = (next(n for n, line in enumerate(ACT_LINES) if number in line) for number in ("3 770 292", "75 000"))
+    lines = list(ACT_LINES)
+    lines[one] = lines[one].replace("3 770 292", "75 000")
+    lines[other] = lines[other].replace("75 000", "3 770 292")
+    page = read(tmp_path / "a.pdf", ACT_ON_LETTER + layer_of_act(lines))
+    assert page.text.index("3 770 292") < page.text.index("75 000")
+
+
 @pytest.mark.parametrize("lines", [2, 6])
 def test_lower_part_without_words_of_an_earlier_ocr_is_read(tmp_path: Path, lines: int) -> None:
     upper = [line if number < lines else "" for number, line in enumerate(ACT_LINES)]
