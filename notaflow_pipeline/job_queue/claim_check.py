@@ -98,7 +98,7 @@ WHERE id = (
     WHERE status_id IN (3, 5)
       AND document_source = ANY(%(sources)s)
     LIMIT 1
-    FOR UPDATE SKIP LOCKED
+    FOR NO KEY UPDATE SKIP LOCKED
 )
 """
 

@@ -42,7 +42,7 @@ WITH without_maximum AS (
       AND document_source = ANY(%(sources)s)
     ORDER BY created_at, id
     LIMIT 1000
-    FOR UPDATE SKIP LOCKED
+    FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE extraction_queue AS q
 SET ocr_max_attempts = GREATEST(3, q.ocr_attempts),
@@ -168,7 +168,7 @@ WITH due AS MATERIALIZED (
       AND ocr_next_attempt_at <= clock_timestamp()
     ORDER BY ocr_next_attempt_at
     LIMIT 1000
-    FOR UPDATE SKIP LOCKED
+    FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE extraction_queue AS q
 SET ocr_next_attempt_at = NULL,
@@ -202,7 +202,7 @@ _PICK = sql.SQL("""
       AND NOT EXISTS (SELECT FROM ocr_pause)
     ORDER BY ocr_priority DESC, created_at, id
     LIMIT {limit}
-    FOR UPDATE OF extraction_queue SKIP LOCKED
+    FOR NO KEY UPDATE OF extraction_queue SKIP LOCKED
 """)
 
 _FROM_START = sql.SQL("TRUE")
@@ -248,7 +248,7 @@ _PICK_REREAD = sql.SQL("""
       AND NOT EXISTS (SELECT FROM ocr_pause)
     ORDER BY ocr_priority DESC, created_at, id
     LIMIT {limit}
-    FOR UPDATE OF extraction_queue SKIP LOCKED
+    FOR NO KEY UPDATE OF extraction_queue SKIP LOCKED
 """)
 
 

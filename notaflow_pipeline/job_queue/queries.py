@@ -123,7 +123,7 @@ FROM extraction_queue
 WHERE {condition}
   AND {waiting}
 LIMIT 1
-FOR UPDATE SKIP LOCKED
+FOR NO KEY UPDATE SKIP LOCKED
 """)
 
 

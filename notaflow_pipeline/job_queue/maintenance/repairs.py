@@ -48,7 +48,7 @@ WITH expired AS MATERIALIZED (
       AND q.status_id + 0 = 6
       AND a.finished_at IS NULL
       AND a.lease_expires_at < clock_timestamp()
-    FOR UPDATE OF q, a SKIP LOCKED
+    FOR NO KEY UPDATE OF q, a SKIP LOCKED
 ),
 recovered AS (
     UPDATE extraction_queue AS q
@@ -109,7 +109,7 @@ WITH abandoned AS MATERIALIZED (
       -- an open attempt has to end first
       AND before.ended_at IS DISTINCT FROM 'infinity'
       AND (began.at IS NULL OR began.at < clock_timestamp() - %(stuck_after)s)
-    FOR UPDATE OF q SKIP LOCKED
+    FOR NO KEY UPDATE OF q SKIP LOCKED
 ),
 recovered AS (
     UPDATE extraction_queue AS q
@@ -170,7 +170,7 @@ WITH orphaned AS MATERIALIZED (
             AND q.status_id = 6
             AND q.ocr_claim_id = a.id
       )
-    FOR UPDATE OF a SKIP LOCKED
+    FOR NO KEY UPDATE OF a SKIP LOCKED
 )
 UPDATE ocr_attempt AS a
 -- the other program's clock may be ahead, or have written infinity
@@ -208,7 +208,7 @@ WITH read_but_ready AS MATERIALIZED (
     WHERE q.id = ANY(%(ids)s)
       AND q.status_id + 0 = 3
       AND q.file_content IS NOT NULL
-    FOR UPDATE OF q SKIP LOCKED
+    FOR NO KEY UPDATE OF q SKIP LOCKED
 )
 UPDATE extraction_queue AS q
 SET status_id = 5,
@@ -244,7 +244,7 @@ WITH without_maximum AS MATERIALIZED (
       AND status_id + 0 = 3
       AND file_content IS NULL
       AND ocr_max_attempts IS NULL
-    FOR UPDATE SKIP LOCKED
+    FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE extraction_queue AS q
 SET ocr_max_attempts = GREATEST(3, q.ocr_attempts),

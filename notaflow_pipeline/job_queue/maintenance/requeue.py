@@ -104,7 +104,7 @@ def find_exhausted(connection: Connection, which: ExhaustedFilter) -> Iterator[E
         selection.remaining -= len(selected)
 
 
-_LOCK = sql.SQL("FOR UPDATE OF q SKIP LOCKED")
+_LOCK = sql.SQL("FOR NO KEY UPDATE OF q SKIP LOCKED")
 
 _REQUEUE = """
 UPDATE extraction_queue
