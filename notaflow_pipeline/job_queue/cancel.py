@@ -69,13 +69,14 @@ RETURNING q.id, q.document_number, CASE WHEN q.status_id = 5 THEN 'reread' ELSE 
 """
 
 # An exhausted document can be cancelled too: the nightly retry then leaves it out. One that is cancelled already is not.
+# superseded: an attempt is still open if another program took the row from its worker; attempts never overlap.
 _CANCEL_WAITING = """
 WITH waiting AS MATERIALIZED (
     SELECT q.id, q.document_source, COALESCE(q.ocr_attempts, 0) AS attempts,
-           GREATEST(clock_timestamp(), last.finished_at) AS now
+           GREATEST(clock_timestamp(), last.claimed_at, last.finished_at) AS now
     FROM extraction_queue AS q
     LEFT JOIN LATERAL (
-        SELECT a.failure_kind, a.finished_at
+        SELECT a.failure_kind, a.claimed_at, a.finished_at
         FROM ocr_attempt AS a
         WHERE a.queue_id = q.id
         ORDER BY a.id DESC
@@ -89,10 +90,19 @@ WITH waiting AS MATERIALIZED (
           OR COALESCE(q.ocr_attempts, 0) < COALESCE(q.ocr_max_attempts, 3)
       )
 ),
+superseded AS (
+    UPDATE ocr_attempt AS a
+    SET finished_at = waiting.now,
+        outcome = 'superseded'
+    FROM waiting
+    WHERE a.queue_id = waiting.id
+      AND a.outcome IS NULL
+),
 recorded AS (
     INSERT INTO ocr_attempt (queue_id, attempt_number, document_source, worker_id, claimed_at, lease_expires_at, finished_at,
                              outcome, failure_kind, error)
-    SELECT id, attempts + 1, document_source, %(worker_id)s, now, now, now, 'released', 'cancelled', %(sentence)s
+    SELECT id, LEAST(attempts::bigint + 1, 2147483647), document_source, %(worker_id)s, now, now, now, 'released',
+           'cancelled', %(sentence)s
     FROM waiting
 )
 UPDATE extraction_queue AS q

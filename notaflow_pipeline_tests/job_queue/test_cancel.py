@@ -91,6 +91,23 @@ def test_document_in_work_is_taken_from_its_worker_and_no_attempt_counts(connect
     assert not can_be_claimed(connection)
 
 
+def test_document_that_another_program_reset_under_its_worker_is_cancelled(connection: Connection) -> None:
+    key = add_document(connection)
+    claim = claim_one(connection)
+    connection.execute("UPDATE extraction_queue SET status_id = 3")
+    assert cancel(connection, key) == ["waiting"]
+    assert [one.outcome for one in attempts_of_document(connection, key)] == ["superseded", "released"]
+    assert not succeed(connection, claim, READING)
+    assert list(find_violations(connection, sources=SOURCES)) == []
+
+
+@pytest.mark.parametrize("counted", [-(2**31), 2**31 - 1])
+def test_document_with_an_extreme_number_of_attempts_is_cancelled(connection: Connection, counted: int) -> None:
+    key = add_document(connection, ocr_attempts=counted, ocr_max_attempts=3)
+    assert cancel(connection, key) == ["waiting"]
+    assert not can_be_claimed(connection)
+
+
 def test_exhausted_document_that_is_cancelled_is_not_requeued_at_night_and_alarms_nobody(
     connection: Connection,
 ) -> None:
