@@ -46,7 +46,14 @@ class Dawg:
         node = self._edges[state] >> self._next
         if not node:  # no word is longer
             return None
-        return next((edge for letter, edge in self._node(node) if letter == unichar), None)
+        edges, letters, last = self._edges, self._letters, LAST_EDGE << self._flags
+        for edge in range(node, len(edges)):
+            bits = edges[edge]
+            if bits & letters == unichar:
+                return edge
+            if bits & last:
+                break
+        return None
 
     def is_word_end(self, state: int) -> bool:
         """Returns whether a word ends in this state."""
