@@ -22,6 +22,7 @@ from notaflow_pipeline.ocr.engines.model_files import installed_languages, with_
 from notaflow_pipeline.ocr.engines.onnx.lines.layout_units import Unit, find_units
 from notaflow_pipeline.ocr.engines.onnx.lines.word_boxes import word_boxes
 from notaflow_pipeline.ocr.engines.onnx.model.session import load_model
+from notaflow_pipeline.ocr.engines.onnx.recent_results import RecentResults
 from notaflow_pipeline.ocr.engines.onnx.unit_reader import UnitReader
 from notaflow_pipeline.ocr.engines.tesseract_library import leptonica_silenced
 from notaflow_pipeline.ocr.engines.words import RULE, Word
@@ -34,6 +35,11 @@ if TYPE_CHECKING:
 NO_LAYOUT = (
     "tesserocr, which finds the lines, cannot be imported: `pip install tesserocr`, or set OCR_ENGINE=pytesseract"
 )
+
+MAX_RECENT_LAYOUTS = 2
+"""A page is read in another language right after its first pass, which needs the same layout: 0.1 to 0.5 CPU seconds."""
+
+_recent_layouts: RecentResults[list[Unit]] = RecentResults(MAX_RECENT_LAYOUTS)
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,11 @@ class OnnxEngine:
 
 
 def _units(image: Image.Image, dpi: int | None, segmentation: Segmentation) -> list[Unit]:
+    others = (image.size, dpi, segmentation.value)
+    return _recent_layouts.result(image.tobytes(), others, lambda: _layout_of(image, dpi, segmentation))
+
+
+def _layout_of(image: Image.Image, dpi: int | None, segmentation: Segmentation) -> list[Unit]:
     layout = _layout_engine()
     try:
         with leptonica_silenced():

@@ -19,9 +19,15 @@ from notaflow_pipeline.ocr.engines.onnx.decoding.words import ReadWord, read_wor
 from notaflow_pipeline.ocr.engines.onnx.lines.layout_units import Unit
 from notaflow_pipeline.ocr.engines.onnx.lines.line_images import Pixels, line_image, normalised
 from notaflow_pipeline.ocr.engines.onnx.model.session import LineModel
+from notaflow_pipeline.ocr.engines.onnx.recent_results import RecentResults
 
 SURE_OF_POLARITY = 0.7
 """Below this mean probability of its characters a line is read inverted too: `invert_threshold` of tesseractclass.cpp."""
+
+MAX_RECENT_LINES = 512
+"""A page has up to 300 units. A pass as one column, in another language or over a strip has many of the same pixels."""
+
+_recent_lines: RecentResults[list[ReadWord]] = RecentResults(MAX_RECENT_LINES)
 
 
 class UnitReader:
@@ -60,6 +66,12 @@ class _ModelReader:
         )
 
     def read(self, pixels: Pixels) -> list[ReadWord]:
+        """The words of a line, which must not be changed: they are kept for the next time."""
+        model = self.model
+        others = (model.name, str(model.arithmetic), pixels.shape)
+        return _recent_lines.result(pixels.tobytes(), others, lambda: self._read(pixels))
+
+    def _read(self, pixels: Pixels) -> list[ReadWord]:
         probabilities = self.model.probabilities(normalised(pixels))
         score = self._mean_score(probabilities)
         if score < SURE_OF_POLARITY:
