@@ -1,11 +1,11 @@
 """Reads every bad file of the corpus and compares the outcome with the one in its manifest.
 
-Each file is read by a separate reader, in two workers under the default limits, with Tesseract; peak memory is the
-largest resident set of any worker of that reader. The corpus is expected in ../shared/corpus. Compared are the outcome,
+Each file is read by a separate reader, in two workers under the default limits, with the tesseract program unless
+`--engine` names another engine; peak memory is the largest resident set of any worker of that reader. The corpus is expected in ../shared/corpus. Compared are the outcome,
 the kind of failure, emptiness, pages and the required words; seconds and memory are printed. Exits with 1 if an outcome
 differs.
 
-usage: python -m benchmarks.bad_files [--corpus FOLDER] [--languages fra+eng] [--only PART-OF-NAME]
+usage: python -m benchmarks.bad_files [--corpus FOLDER] [--languages fra+eng] [--engine onnx] [--only PART-OF-NAME]
 """
 
 import argparse
@@ -22,7 +22,8 @@ from pathlib import Path
 
 import psutil
 
-from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine
+from notaflow_pipeline.ocr.engines.interface import WordEngine
+from notaflow_pipeline.ocr.engines.selection import EngineName, select_engine
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool, DocumentText
@@ -49,6 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, default=PROJECT.parent / "shared" / "corpus")
     parser.add_argument("--languages", default="fra+eng")
+    parser.add_argument("--engine", type=EngineName, default=EngineName.PYTESSERACT, choices=list(EngineName))
     parser.add_argument("--only", default="")
     arguments = parser.parse_args()
     manifest = arguments.corpus / "MANIFEST.tsv"
@@ -61,7 +63,7 @@ def main() -> None:
     print(f"{'file':52} {'expected':44} {'got':40} {'s':>6} {'MB':>5}")
     results = []
     for path, *_, expected in sorted(rows):
-        result = _read(arguments.corpus / path, expected, TesseractEngine(arguments.languages))
+        result = _read(arguments.corpus / path, expected, select_engine(arguments.engine, arguments.languages))
         results.append(result)
         mark = "" if result.agrees else "  <-- differs"
         print(
@@ -81,7 +83,7 @@ def main() -> None:
     sys.exit(bool(different))
 
 
-def _read(path: Path, expected: str, engine: TesseractEngine) -> Result:
+def _read(path: Path, expected: str, engine: WordEngine) -> Result:
     limits = Limits()
     began = time.monotonic()
     with DocumentPool(engine, workers=2, limits=limits) as reader:

@@ -1,10 +1,10 @@
 """Reads the cases of the corpus, inputs from public bug reports, and compares each with `expected.json`.
 
-All files are read by one reader with two workers and the default limits, with Tesseract. For each case the program prints
-whether it has the expected result, and otherwise the difference; it exits with 1 if one differs. The corpus is expected
-in ../shared/corpus.
+All files are read by one reader with two workers and the default limits, with the tesseract program unless `--engine`
+names another engine. For each case the program prints whether it has the expected result, and otherwise the difference;
+it exits with 1 if one differs. The corpus is expected in ../shared/corpus.
 
-usage: python -m benchmarks.cases [--corpus FOLDER] [--languages fra+eng] [--only PART-OF-NAME] [--texts FOLDER]
+usage: python -m benchmarks.cases [--languages fra+eng] [--engine onnx] [--only PART-OF-NAME] [--texts FOLDER]
 """
 
 import argparse
@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine
+from notaflow_pipeline.ocr.engines.selection import EngineName, select_engine
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool, DocumentText
 
@@ -37,6 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, default=PROJECT.parent / "shared" / "corpus")
     parser.add_argument("--languages", default="fra+eng")
+    parser.add_argument("--engine", type=EngineName, default=EngineName.PYTESSERACT, choices=list(EngineName))
     parser.add_argument("--only", default="")
     parser.add_argument("--texts", type=Path, help="a folder for the texts")
     arguments = parser.parse_args()
@@ -45,7 +46,7 @@ def main() -> None:
         parser.error(f"no cases in {arguments.corpus}: say where the corpus is with --corpus")
     cases = [case for case in json.loads((folder / "expected.json").read_text()) if arguments.only in case["file"]]
     results = []
-    with DocumentPool(TesseractEngine(arguments.languages), workers=2) as reader:
+    with DocumentPool(select_engine(arguments.engine, arguments.languages), workers=2) as reader:
         futures = [(case, reader.start(folder / case["file"])) for case in cases]
         for case, future in futures:
             status, text, got = _outcome(future)
