@@ -1,9 +1,9 @@
 """Reads every bad file of the corpus and compares the outcome with the one in its manifest.
 
 Each file is read by a separate reader, in two workers under the default limits, with the tesseract program unless
-`--engine` names another engine; peak memory is the largest resident set of any worker of that reader. The corpus is expected in ../shared/corpus. Compared are the outcome,
-the kind of failure, emptiness, pages and the required words; seconds and memory are printed. Exits with 1 if an outcome
-differs.
+`--engine` names another engine; peak memory is the largest resident set of any worker of that reader. The corpus is
+expected in ../shared/corpus. Compared are the outcome, the kind of failure, emptiness, pages and the required words;
+seconds and memory are printed. Exits with 1 if an outcome differs.
 
 usage: python -m benchmarks.bad_files [--corpus FOLDER] [--languages fra+eng] [--engine onnx] [--only PART-OF-NAME]
 """
