@@ -70,6 +70,16 @@ def test_word_outside_the_dictionary_is_less_sure_by_a_ratio(line: Line) -> None
     assert word.confidence == pytest.approx(100 - 2.25 * 35 * 0.085, abs=0.1)
 
 
+@pytest.mark.parametrize("space", [0.6, SURE])
+@pytest.mark.parametrize("before", ["lot", ""])
+def test_doubtful_sign_that_stands_alone_is_read(line: Line, before: str, space: float) -> None:
+    mark = [{NULL: SURE}, {"/": 0.5, NULL: 0.45}, {NULL: SURE}]
+    gap = [{SPACE: space, NULL: 1 - space}, {SPACE: SURE if space == SURE else 0.8, NULL: 0.2 if space != SURE else 0}]
+    first = [*spelled(before), {NULL: SURE}, *gap] if before else []
+    words = line.read(*first, *mark, *gap, *spelled("du"))
+    assert texts(words) == [*([before] if before else []), "/", "du"]
+
+
 def test_dictionary_decides_between_letters_that_look_alike(line: Line) -> None:
     steps = spelled("quittance")
     steps[16:18] = [{"b": 0.6, "a": 0.4}] * 2

@@ -46,6 +46,16 @@ class _Text:
     is_space: bool
     longer: "dict[int, _Text]"
 
+    def factor_before(self, *, space: bool) -> float:
+        """What the steps of its last word count once a space or the end follows.
+
+        Nothing between two spaces, or before the first one, is no word of the dictionary: `ContinueDawg` takes a space behind
+        a complete word alone, while `ExtractBestPaths` also takes a space at the end. If it counted as a word, a mark that
+        stands alone would be lost, because signs are in no dictionary.
+        """
+        is_known = self.is_complete and not (space and self.is_space)
+        return 1.0 if is_known else OUTSIDE_DICTIONARY
+
 
 @dataclass(frozen=True)
 class Alphabet:
@@ -80,24 +90,24 @@ _Beam = dict[_Key, tuple[_Text, _Path]]
 """Paths by text (its identity), last class and what may follow."""
 
 
-def best_pieces(alphabet: Alphabet, part: Sequence[Piece | Doubt]) -> list[Piece]:
-    """The pieces of the best path through the pieces and doubts of a part."""
+def best_pieces(alphabet: Alphabet, part: Sequence[Piece | Doubt], *, is_before_space: bool = False) -> list[Piece]:
+    """The pieces of the best path through the pieces and doubts of a part, behind which a space or the end follows."""
     text = alphabet.empty_text
     beam: _Beam = {(id(text), NO_CLASS, ANYTHING): (text, _Path(0.0, 0.0, 0.0, (None, NO_PIECE)))}
     for one in part:
         beam = _with_piece(alphabet, beam, one) if isinstance(one, Piece) else _with_doubt(alphabet, beam, one)
-    _, best = max(beam.values(), key=_final_score)
+
+    def final_score(found: tuple[_Text, _Path]) -> float:
+        text, path = found
+        return path.words + path.word * text.factor_before(space=is_before_space)
+
+    _, best = max(beam.values(), key=final_score)
     pieces = []
     before, piece = best.pieces
     while before:
         pieces.append(piece)
         before, piece = before
     return pieces[::-1]
-
-
-def _final_score(found: tuple[_Text, _Path]) -> float:
-    text, path = found
-    return path.words + path.word * (1.0 if text.is_complete else OUTSIDE_DICTIONARY)
 
 
 def _with_piece(alphabet: Alphabet, beam: _Beam, piece: Piece) -> _Beam:
@@ -176,7 +186,7 @@ def _keep_extended(beam: _Beam, key: _Key, path: _Path, text: _Text, longer: _Te
     """Keeps the path with another piece, if it is the best of its kind. A space begins a word, and counts like that word."""
     words, word = path.words, path.word
     if longer is not text and longer.is_space:
-        words, word = words + word * (1.0 if text.is_complete else OUTSIDE_DICTIONARY), 0.0
+        words, word = words + word * text.factor_before(space=True), 0.0
     word += piece.total
     score = words + word * longer.factor
     known = beam.get(key)

@@ -47,9 +47,11 @@ def read_words(probabilities: Probabilities, alphabet: Alphabet) -> list[ReadWor
     if not len(probabilities):
         return []
     pieces: list[Piece] = []
-    for part in _parts(pieces_and_doubts(probabilities, alphabet.null_class), alphabet.space_class):
+    parts = list(_parts(pieces_and_doubts(probabilities, alphabet.null_class), alphabet.space_class))
+    for number, part in enumerate(parts, start=1):
         sure = [one for one in part if isinstance(one, Piece)]
-        pieces += sure if len(sure) == len(part) else best_pieces(alphabet, part)
+        is_before_space = number < len(parts)
+        pieces += sure if len(sure) == len(part) else best_pieces(alphabet, part, is_before_space=is_before_space)
     return list(_words(pieces, alphabet, len(probabilities)))
 
 
