@@ -24,6 +24,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -38,6 +39,7 @@ from notaflow_pipeline.ocr.engines.onnx import unit_reader
 from notaflow_pipeline.ocr.engines.onnx.engine import OnnxEngine
 from notaflow_pipeline.ocr.engines.onnx.model.session import LineModel
 from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
+from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.page_loading import page_dpi, render_page
 from notaflow_pipeline.ocr.input.probe import DocumentFormat
 from notaflow_pipeline.ocr.preprocessing.preprocess import ALL_STEPS
@@ -142,8 +144,9 @@ def _group(name: str, corpus: Path) -> Iterator[Page]:
     elif name == "samples":
         for path in sorted((PROJECT / "notaflow_pipeline" / "samples").iterdir()):
             if path.suffix != ".json":
-                image = render_page(path, _format_of(path), 1)
-                yield Page(path.name[:32], image, page_dpi(image), None)
+                with suppress(DocumentFailure, OSError, ValueError):  # some samples are damaged or empty
+                    image = render_page(path, _format_of(path), 1)
+                    yield Page(path.name[:32], image, page_dpi(image), None)
     else:
         for path, truth in transcribed_pages(corpus / name).items():
             image = render_page(path, _format_of(path), 1)
