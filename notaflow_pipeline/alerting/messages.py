@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from notaflow_pipeline.alerting import french
 from notaflow_pipeline.alerting.conditions import MessageKind
+from notaflow_pipeline.plurals import count_of
 
 MAX_SENTENCE_CHARACTERS = 1000
 """Characters; many receivers refuse more than two thousand in all."""
@@ -68,7 +69,7 @@ def compose(
     else:
         lines.append(f"since: {started}, {_length(now - since)}")
     if kind is MessageKind.REMINDER:
-        lines.append(f"observed: {occurrences} {'time' if occurrences == 1 else 'times'}")
+        lines.append(f"observed: {count_of(occurrences, 'time')}")
     if link is not None:
         lines.append(f"link: {link}")
     return Text(_SUBJECTS[kind].format(title), "\n".join(lines))

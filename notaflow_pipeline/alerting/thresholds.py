@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from statistics import median
 from typing import Literal, TypeVar
 
+from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.proportions import wilson_interval
 
 SIGMAS_PER_MAD = 1.4826
@@ -116,7 +117,7 @@ def evaluate_share(
     enough = next((one for one in recent if one.whole >= minimum), None)
     if enough is None:
         most = max((one.whole for one in recent), default=0)
-        had = _many(most, what.removesuffix("s"))
+        had = count_of(most, what.removesuffix("s"))
         return Evaluation(False, f"Not enough data: {had} today or yesterday, {minimum} {_are(minimum)} needed.")
     low, _ = wilson_interval(enough.part, enough.whole) or (0.0, 1.0)
     rate = enough.part / enough.whole
@@ -149,13 +150,13 @@ def evaluate_against_usual(
     enough = [one for one in days if one.value is not None and one.documents >= minimum]
     evaluated = next(iter(_recent(enough, today)), None)
     if evaluated is None or evaluated.value is None:
-        return Evaluation(False, f"Not enough data: no day, today or yesterday, has {_many(minimum, 'document')}.")
+        return Evaluation(False, f"Not enough data: no day, today or yesterday, has {count_of(minimum, 'document')}.")
     first = evaluated.day - timedelta(days=TRAILING_DAYS)
     usual = [one.value for one in enough if first <= one.day < evaluated.day and one.value is not None]
     if len(usual) < MIN_DAYS:
         return Evaluation(
             False,
-            f"Not enough data: {len(usual)} of the {TRAILING_DAYS} days before have {_many(minimum, 'document')}, "
+            f"Not enough data: {len(usual)} of the {TRAILING_DAYS} days before have {count_of(minimum, 'document')}, "
             f"{MIN_DAYS} are needed.",
         )
     middle = median(usual)
@@ -184,7 +185,7 @@ def evaluate_progress(*, ready: int, idle_seconds: float, limit_seconds: float, 
         paused: the reason of a pause; None without a pause.
     """
     figures = {"ready": ready, "idle_minutes": round(idle_seconds / 60, 1), "threshold": limit_seconds / 60}
-    are_ready = f"{_many(ready, 'document')} {_are(ready)} ready"
+    are_ready = f"{count_of(ready, 'document')} {_are(ready)} ready"
     if paused is not None:
         return Evaluation(False, f"{are_ready}, and work is paused: {paused}", figures)
     if ready and idle_seconds > limit_seconds:
@@ -205,7 +206,7 @@ def evaluate_stuck(*, stuck: int, limit_seconds: float) -> Evaluation:
         has_been = "has been" if stuck == 1 else "have been"
         return Evaluation(
             True,
-            f"{_many(stuck, 'document')} {has_been} under OCR without a live worker{_span('for over {}', limit_seconds)}. Is "
+            f"{count_of(stuck, 'document')} {has_been} under OCR without a live worker{_span('for over {}', limit_seconds)}. Is "
             "ocr_recovery_sensor on, and do its runs succeed? `notaflow recover` recovers them.",
             figures,
         )
@@ -234,7 +235,7 @@ def evaluate_exhausted(*, unseen: int, limit: int, grace_seconds: float) -> Eval
     if unseen > limit:
         return Evaluation(
             True,
-            f"{_many(unseen, 'document')} failed all attempts{_span('over {} ago', grace_seconds)} and {_were(unseen)} not "
+            f"{count_of(unseen, 'document')} failed all attempts{_span('over {} ago', grace_seconds)} and {_were(unseen)} not "
             "acknowledged. `notaflow retry --dry-run` lists exhausted documents with their kinds of failure; repair what can "
             "be repaired, `notaflow retry` requeues them, and `notaflow alert --seen` acknowledges them.",
             figures,
@@ -242,7 +243,7 @@ def evaluate_exhausted(*, unseen: int, limit: int, grace_seconds: float) -> Eval
     if not unseen:
         return Evaluation(False, "Every exhausted document is acknowledged.", figures)
     return Evaluation(
-        False, f"{_many(unseen, 'document')} failed all attempts and {_were(unseen)} not acknowledged.", figures
+        False, f"{count_of(unseen, 'document')} failed all attempts and {_were(unseen)} not acknowledged.", figures
     )
 
 
@@ -263,10 +264,6 @@ def evaluate_completeness(missed: Sequence[date], *, looked_at: int) -> Evaluati
         "on, did its run at 0:05 succeed? `notaflow report` computes the missing days, and so does materialising them.",
         {"day": missed[-1].isoformat(), **figures},
     )
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _are(count: int) -> str:

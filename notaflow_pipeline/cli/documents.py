@@ -16,9 +16,9 @@ from notaflow_pipeline.cli.output import Json, app, console, print_json, print_l
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue.cancel import MAX_PRIORITY, MIN_PRIORITY, cancel_documents, set_priority
 from notaflow_pipeline.job_queue.listing import UNFINISHED, DocumentState, ListedDocument, list_documents
+from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.settings import Settings, SettingsError, load_settings
 from notaflow_pipeline.worker.assembly import configured_terms
-from notaflow_pipeline.worker.progress import count_of
 
 ROWS_LISTED = 50
 """Rows of the list without --limit."""

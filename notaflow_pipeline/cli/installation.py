@@ -20,8 +20,8 @@ from notaflow_pipeline.job_queue.schema.privileges import missing_privileges
 from notaflow_pipeline.job_queue.schema.roles import grant_roles, has_roles
 from notaflow_pipeline.job_queue.schema.rollback_data_loss import DataLoss
 from notaflow_pipeline.local.embedded_postgres import database_url, owner_database_url
+from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.settings import Settings, SettingsError, load_settings, origins
-from notaflow_pipeline.worker.progress import count_of
 
 
 @app.command(rich_help_panel="Start")

@@ -14,10 +14,11 @@ from notaflow_pipeline.cli.output import Json, app, print_json, print_line, prog
 from notaflow_pipeline.job_queue.database.connections import open_pool
 from notaflow_pipeline.job_queue.pause import Pause, paused
 from notaflow_pipeline.job_queue.queries import count_ready
+from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.settings import Settings, SettingsError, SourceName, load_settings
 from notaflow_pipeline.worker.assembly import checked_pipeline, configured_storage
 from notaflow_pipeline.worker.pipeline import Pipeline
-from notaflow_pipeline.worker.progress import Progress, count_of
+from notaflow_pipeline.worker.progress import Progress
 
 NO_LIMIT = sys.maxsize
 WAIT_SECONDS = 1.0

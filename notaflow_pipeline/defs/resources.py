@@ -16,9 +16,9 @@ from notaflow_pipeline.job_queue.schema.check import require_schema
 from notaflow_pipeline.job_queue.schema.privileges import require_privileges
 from notaflow_pipeline.local.embedded_postgres import running_database_url
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
+from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.settings import load_settings
 from notaflow_pipeline.worker.assembly import configured_document_pool, configured_storage
-from notaflow_pipeline.worker.progress import count_of
 
 
 class QueueResource(dg.ConfigurableResource["QueueResource"]):

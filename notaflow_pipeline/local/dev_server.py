@@ -22,9 +22,9 @@ from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document, i
 from notaflow_pipeline.job_queue.schema.migrate import migrate
 from notaflow_pipeline.local.dagster_processes import PROJECT, Dagster
 from notaflow_pipeline.local.embedded_postgres import database_url, owner_database_url
+from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.settings import Settings, SettingsError
 from notaflow_pipeline.worker.assembly import configured_storage
-from notaflow_pipeline.worker.progress import count_of
 
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 

@@ -3,10 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-
-def count_of(number: int, noun: str) -> str:
-    """Return a number with its noun: `1 document`, `2 documents`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+from notaflow_pipeline.plurals import count_of
 
 
 @dataclass

@@ -28,8 +28,8 @@ from notaflow_pipeline.job_queue.model import ERROR_PREFIX, Attempt, Claim, Fail
 from notaflow_pipeline.job_queue.queries import attempts_of_document, has_unfinished
 from notaflow_pipeline.job_queue.schema.check import require_schema
 from notaflow_pipeline.job_queue.schema.privileges import require_privileges
+from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.worker.fault_attribution import INFRASTRUCTURE_FAILURE
-from notaflow_pipeline.worker.progress import count_of
 
 log = logging.getLogger(__name__)
 

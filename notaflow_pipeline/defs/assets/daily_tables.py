@@ -8,8 +8,8 @@ import dagster as dg
 
 from notaflow_pipeline.defs.ownership import OWNERS
 from notaflow_pipeline.defs.resources import QueueResource
+from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.settings import load_settings
-from notaflow_pipeline.worker.progress import count_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,9 +16,10 @@ from notaflow_pipeline.defs.resources import EngineResource, QueueResource, Stor
 from notaflow_pipeline.defs.run_failures import described_failures
 from notaflow_pipeline.job_queue.model import Claim
 from notaflow_pipeline.job_queue.queries import attempts_of_run, count_ready, document_numbers
+from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.settings import load_settings
 from notaflow_pipeline.worker.assembly import PAGES_AHEAD_PER_WORKER, assemble
-from notaflow_pipeline.worker.progress import Progress, count_of
+from notaflow_pipeline.worker.progress import Progress
 
 LOG_EVERY_SECONDS = 5
 """A line in the event log costs some 5 ms and a row of 1.4 kB (measured for the project's notes on Dagster)."""

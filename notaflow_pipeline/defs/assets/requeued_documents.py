@@ -25,8 +25,8 @@ from notaflow_pipeline.job_queue.maintenance.requeue import (
     requeue_results,
 )
 from notaflow_pipeline.job_queue.model import DEFAULT_MAX_ATTEMPTS
+from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.settings import load_settings
-from notaflow_pipeline.worker.progress import count_of
 
 MAX_ROWS = 200
 

@@ -11,11 +11,11 @@ import dagster as dg
 
 from notaflow_pipeline.defs.assets.daily_tables import FAILURE_RATE, FAILURES_BY_KIND, PERFORMANCE
 from notaflow_pipeline.defs.resources import QueueResource
+from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.reporting.days import day_of, window_of
 from notaflow_pipeline.reporting.due_days import DAYS_CHECKED, GRACE
 from notaflow_pipeline.reporting.reconciliation import Difference, find_daily_differences
 from notaflow_pipeline.settings import Settings, load_settings
-from notaflow_pipeline.worker.progress import count_of
 
 MAX_ROWS = 100
 
@@ -62,7 +62,7 @@ def result(whole: Sequence[date], differences: Sequence[Difference]) -> dg.Asset
     if not differences:
         return dg.AssetCheckResult(
             passed=True,
-            description=f"{_days(len(whole))} recounted, all equal.",
+            description=f"{count_of(len(whole), 'whole day')} recounted, all equal.",
             metadata={"days": len(whole), "wrong_days": 0, "threshold": 0},
         )
     wrong = sorted({one.day for one in differences})
@@ -70,7 +70,8 @@ def result(whole: Sequence[date], differences: Sequence[Difference]) -> dg.Asset
         passed=False,
         severity=dg.AssetCheckSeverity.ERROR,
         description=(
-            f"The tables of {_days(len(wrong))} are missing or differ from the attempts: {wrong[0]} to {wrong[-1]}. "
+            f"The tables of {count_of(len(wrong), 'whole day')} are missing or differ from the attempts: "
+            f"{wrong[0]} to {wrong[-1]}. "
             "Materialise those days; if they differ even then, another program writes the tables."
         ),
         metadata={
@@ -81,10 +82,6 @@ def result(whole: Sequence[date], differences: Sequence[Difference]) -> dg.Asset
             "differences": _table(differences),
         },
     )
-
-
-def _days(count: int) -> str:
-    return count_of(count, "whole day")
 
 
 def _days_to_compare(context: dg.AssetCheckExecutionContext, now: datetime, settings: Settings) -> list[date]:

@@ -16,8 +16,8 @@ from notaflow_pipeline.defs.jobs.check_history import prune_check_history, prune
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.document_view.page_files import remove_old_pages
 from notaflow_pipeline.job_queue.maintenance.retention import prune_attempts
+from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.settings import load_settings
-from notaflow_pipeline.worker.progress import count_of
 
 FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
@@ -125,7 +125,7 @@ def prune_old_attempts(context: dg.OpExecutionContext, queue: QueueResource) -> 
     with queue.pool.connection() as connection:
         pruned = prune_attempts(connection, before, timezone=settings.timezone, seconds=MAX_SECONDS)
     context.log.info(
-        "Removed %s of %s that no longer exist.",
+        "Removed %s of %s without a row.",
         count_of(pruned.attempts, "attempt"),
         count_of(pruned.documents, "document"),
     )

@@ -11,8 +11,8 @@ from notaflow_pipeline.alerting.receivers import parse_receivers
 from notaflow_pipeline.defs.sensors.alert_events import read_events
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.local.embedded_postgres import running_database_url
+from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.settings import Settings, load_settings
-from notaflow_pipeline.worker.progress import count_of
 
 STREAM = "dagster"
 

@@ -16,8 +16,8 @@ from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.job_queue.pause import paused
 from notaflow_pipeline.job_queue.queries import can_claim, count_ready
 from notaflow_pipeline.local.embedded_postgres import running_database_url
+from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.settings import Settings, load_settings
-from notaflow_pipeline.worker.progress import count_of
 
 MAX_PAUSE_SECONDS = 900
 FIRST_PAUSE_SECONDS = 30

@@ -9,8 +9,8 @@ from notaflow_pipeline.defs.ocr_runs import ACTIVE
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.job_queue.maintenance.recovery_poll import count_needing_recovery
 from notaflow_pipeline.local.embedded_postgres import running_database_url
+from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.settings import load_settings
-from notaflow_pipeline.worker.progress import count_of
 
 
 @dg.sensor(

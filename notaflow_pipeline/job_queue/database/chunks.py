@@ -13,6 +13,7 @@ import psycopg
 from psycopg import Connection, sql
 
 from notaflow_pipeline.job_queue.database.sessions import long_scan, short_transaction
+from notaflow_pipeline.plurals import count_of
 
 CHUNK_ROWS = 1000
 """Rows of one transaction; it takes tens of milliseconds."""
@@ -37,8 +38,7 @@ class Refusals:
 
     def describe(self) -> str:
         """Return a sentence for people; empty if no row was refused."""
-        rows = "1 row" if self.rows == 1 else f"{self.rows:,} rows"
-        return f"the database refused to change {rows} ({self.reason})" if self.rows else ""
+        return f"the database refused to change {count_of(self.rows, 'row')} ({self.reason})" if self.rows else ""
 
 
 @dataclass(frozen=True)
