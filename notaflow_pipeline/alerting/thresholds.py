@@ -206,8 +206,8 @@ def evaluate_stuck(*, stuck: int, limit_seconds: float) -> Evaluation:
         has_been = "has been" if stuck == 1 else "have been"
         return Evaluation(
             True,
-            f"{count_of(stuck, 'document')} {has_been} under OCR without a live worker{_span('for over {}', limit_seconds)}. Is "
-            "ocr_recovery_sensor on, and do its runs succeed? `notaflow recover` recovers them.",
+            f"{count_of(stuck, 'document')} {has_been} under OCR without a live worker{_span('for over {}', limit_seconds)}. "
+            "Is ocr_recovery_sensor on, and do its runs succeed? `notaflow recover` recovers them.",
             figures,
         )
     return Evaluation(False, "Every document under OCR has a live worker, or recovery is not overdue.", figures)
@@ -235,8 +235,8 @@ def evaluate_exhausted(*, unseen: int, limit: int, grace_seconds: float) -> Eval
     if unseen > limit:
         return Evaluation(
             True,
-            f"{count_of(unseen, 'document')} failed all attempts{_span('over {} ago', grace_seconds)} and {_were(unseen)} not "
-            "acknowledged. `notaflow retry --dry-run` lists exhausted documents with their kinds of failure; repair what can "
+            f"{count_of(unseen, 'document')} failed all attempts{_span('over {} ago', grace_seconds)} and {_were(unseen)} "
+            "not acknowledged. `notaflow retry --dry-run` lists exhausted documents with their kinds of failure; repair what can "
             "be repaired, `notaflow retry` requeues them, and `notaflow alert --seen` acknowledges them.",
             figures,
         )
