@@ -236,8 +236,8 @@ def evaluate_exhausted(*, unseen: int, limit: int, grace_seconds: float) -> Eval
         return Evaluation(
             True,
             f"{count_of(unseen, 'document')} failed all attempts{_span('over {} ago', grace_seconds)} and {_were(unseen)} "
-            "not acknowledged. `notaflow retry --dry-run` lists exhausted documents with their kinds of failure; repair what can "
-            "be repaired, `notaflow retry` requeues them, and `notaflow alert --seen` acknowledges them.",
+            "not acknowledged. `notaflow retry --dry-run` lists exhausted documents with their kinds of failure; repair what "
+            "can be repaired, `notaflow retry` requeues them, and `notaflow alert --seen` acknowledges them.",
             figures,
         )
     if not unseen:

@@ -1,5 +1,6 @@
 """Ports of this machine for servers of tests."""
 
+import atexit
 import errno
 import os
 import random
@@ -9,8 +10,6 @@ from contextlib import ExitStack
 
 FIRST, LAST = 20_000, 32_000
 """Below the ports that Linux gives to outgoing connections, any of which could take a port between choice and use."""
-
-_reserved: list[socket.socket] = []
 
 
 def free_port() -> int:
@@ -34,7 +33,7 @@ def _reserve(port: int) -> bool:
         except OSError:
             return False
         until_reserved.pop_all()
-    _reserved.append(reservation)
+    atexit.register(reservation.close)
     return True
 
 
