@@ -27,14 +27,6 @@ With this pass, the first 20 corpus pages turned by -7, -3 and 3 degrees have er
 and 0.064 (a loop over the versions of `benchmarks/quality.py`). The error rate of the 40 unturned pages does not change.
 """
 
-MIN_COLUMN_GAIN = 1.02
-"""As a factor of the score. A pass as one column with less gain is not kept.
-
-Where both scores are about equal, the pass with the layout is the better one more often: on two corpus pages and one of
-them turned by 7 degrees the error rate is lower by 0.009 to 0.018, on one page it is higher by 0.011. On two turned pages
-that gain from the pass its score is 1.03 and 1.05 times as high.
-"""
-
 MIN_LINES_OF_WRONG_LAYOUT = 3
 """With this number of missed lines, the layout analysis of the page failed, however high the confidence of the others is."""
 
@@ -62,9 +54,7 @@ def _with_cut_lines_completed(runner: PassRunner, found: PassResult) -> PassResu
     if uncovered_ink_share(found.prepared.image, found.words) <= MAX_UNCOVERED_SHARE:
         return found
     column = runner.better(found, found.prepared, segmentation=Segmentation.SINGLE_COLUMN)
-    if column is found or column.score < MIN_COLUMN_GAIN * found.score:
-        return found
-    return _with_missed_lines(runner, column)
+    return found if column is found else _with_missed_lines(runner, column)
 
 
 def _missed_lines(runner: PassRunner, found: PassResult) -> list[Line]:

@@ -66,16 +66,6 @@ class CutLinesEngine(MissedLinesEngine):
         return words if segmentation is not Segmentation.AUTOMATIC else without_first_words(words)
 
 
-class EqualColumnEngine(MissedLinesEngine):
-    """Tesseract that cuts lines short in either layout, and reads one letter more when it expects a single column."""
-
-    def understood(self, words: list[Word], segmentation: Segmentation) -> list[Word]:
-        first, *others = without_first_words(words)
-        if segmentation is Segmentation.SINGLE_COLUMN:
-            first = replace(first, text=f"{first.text}X")
-        return [first, *others]
-
-
 def without_first_words(words: list[Word]) -> list[Word]:
     return [word for line in lines_of(words) for word in (line[1:] if len(line) > 2 else line)]
 
@@ -129,13 +119,6 @@ def test_lines_that_were_cut_short_are_completed(page: Image.Image, words: list[
     torn = read_page(page, 150, engine, 60, replace(DEFAULT_POLICY, cut_lines=False, missed_lines=False))
     assert len(torn.text.split()) < len(ACT.split()) - 5
     assert len(read_page(page, 150, engine, 60).text.split()) == len(ACT.split())
-
-
-def test_column_that_is_hardly_better_is_not_kept(page: Image.Image) -> None:
-    policy = replace(DEFAULT_POLICY, missed_lines=False, unsure_words=False)
-    cut = read_page(page, 150, EqualColumnEngine(()), 60, policy)
-    assert cut.text == read_page(page, 150, EqualColumnEngine(()), 60, replace(policy, cut_lines=False)).text
-    assert "X" not in cut.text
 
 
 def test_ruling_lines_are_not_uncovered_ink(page: Image.Image, words: list[Word]) -> None:
