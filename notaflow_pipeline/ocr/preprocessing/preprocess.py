@@ -16,7 +16,6 @@ from notaflow_pipeline.ocr.input.images.grey_levels import quantile, sample
 from notaflow_pipeline.ocr.input.images.ruling_lines import without_table_grid
 from notaflow_pipeline.ocr.preprocessing.borders import box_within_borders, without_dark_borders
 from notaflow_pipeline.ocr.preprocessing.curved_lines import LineCurve, line_curve
-from notaflow_pipeline.ocr.preprocessing.dark_areas import with_dark_areas_inverted
 from notaflow_pipeline.ocr.preprocessing.ink_measures import MIN_INK_CONTRAST
 from notaflow_pipeline.ocr.preprocessing.noise import noise_level, without_noise
 from notaflow_pipeline.ocr.preprocessing.orientation import deskewed, is_sideways, rotated, skew_degrees
@@ -96,7 +95,6 @@ def prepare(
         page = ImageOps.invert(page)
     box = box_within_borders(page) if steps.crop else (0, 0, *page.size)
     source = page if box == (0, 0, *page.size) else page.crop(box)
-    source = with_dark_areas_inverted(source) if steps.invert else source
     page = _normalised(source, dpi, steps, target_dpi)
     turns = 1 if steps.turn and is_sideways(page) else 0
     if turns:
