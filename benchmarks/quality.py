@@ -29,7 +29,7 @@ from notaflow_pipeline.ocr.input.probe import DocumentFormat
 from notaflow_pipeline.ocr.preprocessing.borders import without_dark_borders
 from notaflow_pipeline.ocr.preprocessing.preprocess import ALL_STEPS, PAGE_WIDTH_INCHES
 from notaflow_pipeline.ocr.recognition.page import read_page
-from notaflow_pipeline.ocr.recognition.passes import DEFAULT_POLICY, Policy
+from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY, Policy
 from notaflow_pipeline.ocr.workers.resource_limits import FIXED_VARIABLES
 
 PROJECT = Path(__file__).resolve().parents[1]

@@ -33,8 +33,8 @@ from psycopg import Connection, sql
 from notaflow_pipeline.job_queue.database.connections import open_pool
 from notaflow_pipeline.job_queue.schema.migrate import migrate
 from notaflow_pipeline.local.embedded_postgres import embedded_database
-from notaflow_pipeline.reporting.daily_storage import write_day
-from notaflow_pipeline.reporting.reconciliation import find_daily_differences
+from notaflow_pipeline.reporting.daily_tables.daily_storage import write_day
+from notaflow_pipeline.reporting.daily_tables.reconciliation import find_daily_differences
 
 PROJECT = Path(__file__).resolve().parents[1]
 DAY = date(2026, 6, 15)

@@ -41,7 +41,7 @@ from benchmarks import table_pages
 from benchmarks.scoring import cells_found, character_error_rate
 from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.recognition.page import read_page
-from notaflow_pipeline.ocr.recognition.passes import DEFAULT_POLICY, Policy
+from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY, Policy
 
 PROJECT = Path(__file__).resolve().parents[1]
 LANGUAGES = "fra+eng"

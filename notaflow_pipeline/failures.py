@@ -1,7 +1,7 @@
 """Every kind of failure that an attempt can record, with whose fault it is and whether another attempt can help.
 
 `ocr_attempt.failure_kind` holds the value. The code that detects a failure writes the sentence for the person who reads the
-row; `reporting/translations.py` has a name in French and English for each kind.
+row; `reporting/report/translations.py` has a name in French and English for each kind.
 """
 
 from enum import Enum, StrEnum, auto

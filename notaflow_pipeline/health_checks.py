@@ -10,8 +10,8 @@ from notaflow_pipeline.alerting import daily_metrics, thresholds
 from notaflow_pipeline.alerting.thresholds import Evaluation
 from notaflow_pipeline.job_queue import metrics
 from notaflow_pipeline.job_queue.pause import paused
-from notaflow_pipeline.reporting.days import today_in
-from notaflow_pipeline.reporting.due_days import DAYS_CHECKED, days_missed
+from notaflow_pipeline.reporting.daily_tables.days import today_in
+from notaflow_pipeline.reporting.daily_tables.due_days import DAYS_CHECKED, days_missed
 from notaflow_pipeline.settings import Settings
 
 

@@ -12,13 +12,13 @@ from psycopg import Connection
 from psycopg.errors import InsufficientPrivilege, LockNotAvailable, ReadOnlySqlTransaction
 
 from notaflow_pipeline.job_queue import metrics, queries
-from notaflow_pipeline.reporting.days import today_in
-from notaflow_pipeline.reporting.due_days import days_not_computed
+from notaflow_pipeline.reporting.daily_tables.days import today_in
+from notaflow_pipeline.reporting.daily_tables.due_days import days_not_computed
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline.worker.assembly import configured_terms
 
 if TYPE_CHECKING:
-    from notaflow_pipeline.reporting.report_data import ReportData
+    from notaflow_pipeline.reporting.report.report_data import ReportData
 
 MAX_COMPUTED_DAYS = 31
 """Days that the report computes at once: a month, which takes some seconds."""
@@ -54,7 +54,9 @@ def compute_missing_days(
         until: the last day, included.
         at_most: days that are computed; the others are named.
     """
-    from notaflow_pipeline.reporting.daily_storage import write_day  # imports pandas, which slows the start of commands
+    from notaflow_pipeline.reporting.daily_tables.daily_storage import (
+        write_day,  # imports pandas, which slows the start of commands
+    )
 
     now = today(connection, settings)
     first, zone = max(since, settings.partitions_start), settings.timezone
@@ -84,7 +86,7 @@ def compute_missing_days(
 def report(connection: Connection, settings: Settings, *, since: date, until: date) -> "ReportData":
     """Return the figures from `since` to `until`, both included, with the queue of the enabled sources as it is now."""
     # imports pandas, which every command would wait for
-    from notaflow_pipeline.reporting.report_data import QueueNow, read_report_data
+    from notaflow_pipeline.reporting.report.report_data import QueueNow, read_report_data
 
     terms = configured_terms(settings, None)
     counts = queries.count_queue(

@@ -15,9 +15,9 @@ from notaflow_pipeline.health_checks import Check
 from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter, requeue_exhausted
 from notaflow_pipeline.job_queue.metrics import acknowledge_exhausted
 from notaflow_pipeline.job_queue.pause import pause, resume
-from notaflow_pipeline.reporting.daily_storage import write_day
-from notaflow_pipeline.reporting.days import today_in
-from notaflow_pipeline.reporting.due_days import days_missed
+from notaflow_pipeline.reporting.daily_tables.daily_storage import write_day
+from notaflow_pipeline.reporting.daily_tables.days import today_in
+from notaflow_pipeline.reporting.daily_tables.due_days import days_missed
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests.job_queue.conftest import (
     READING,
@@ -31,7 +31,7 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     recover_all,
     succeed,
 )
-from notaflow_pipeline_tests.reporting.attempt_history import add_attempt
+from notaflow_pipeline_tests.reporting.daily_tables.attempt_history import add_attempt
 from notaflow_pipeline_tests.testing.clock import wait_past_full_hour
 
 ZONE = "America/Toronto"

@@ -32,12 +32,13 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from notaflow_pipeline.job_queue.schema.migrate import migrate
 from notaflow_pipeline.local.dev_server import SAMPLES
 from notaflow_pipeline.local.embedded_postgres import embedded_database, running_database_url
-from notaflow_pipeline.reporting.html_page import render_page, write_page
-from notaflow_pipeline.reporting.report_data import QueueNow, read_report_data
+from notaflow_pipeline.reporting.report.html_page import render_page, write_page
+from notaflow_pipeline.reporting.report.report_data import QueueNow, read_report_data
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
 from notaflow_pipeline_tests.processes.test_together import free_port
-from notaflow_pipeline_tests.reporting import attempt_history, daily_table_rows
+from notaflow_pipeline_tests.reporting import daily_table_rows
+from notaflow_pipeline_tests.reporting.daily_tables import attempt_history
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]

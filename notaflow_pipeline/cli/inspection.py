@@ -16,7 +16,7 @@ from notaflow_pipeline.job_queue import metrics, queries
 from notaflow_pipeline.job_queue.model import Attempt
 from notaflow_pipeline.job_queue.pause import paused
 from notaflow_pipeline.plurals import count_of
-from notaflow_pipeline.reporting.locale_format import LocaleFormat
+from notaflow_pipeline.reporting.report.locale_format import LocaleFormat
 from notaflow_pipeline.settings import Settings, SettingsError, load_settings
 from notaflow_pipeline.worker.assembly import configured_terms
 

@@ -14,14 +14,14 @@ from rich.text import Text
 
 from notaflow_pipeline.cli.context import open_database
 from notaflow_pipeline.cli.output import Json, app, console, print_json, print_line, warn
-from notaflow_pipeline.reporting.locale_format import LocaleFormat
+from notaflow_pipeline.reporting.report.locale_format import LocaleFormat
 from notaflow_pipeline.settings import SettingsError, load_settings
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from notaflow_pipeline.report_service import MissingDays
-    from notaflow_pipeline.reporting.report_data import ReportData
+    from notaflow_pipeline.reporting.report.report_data import ReportData
 
 DAYS = 30
 """Days that are shown without --from."""
@@ -60,8 +60,8 @@ def report(
     """Show the daily tables, the queue and the documents that need attention; with --html as a page with charts."""
     # they import pandas and the charts, which would slow the start of every command
     from notaflow_pipeline import report_service
-    from notaflow_pipeline.reporting.html_page import render_page, write_page
-    from notaflow_pipeline.reporting.tables import days_not_computed
+    from notaflow_pipeline.reporting.report.html_page import render_page, write_page
+    from notaflow_pipeline.reporting.report.tables import days_not_computed
 
     settings = load_settings()
     with open_database(settings) as connection:

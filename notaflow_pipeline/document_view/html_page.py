@@ -18,8 +18,8 @@ from notaflow_pipeline.document_view.translations import WORDS
 from notaflow_pipeline.job_queue.model import Attempt, ExtractionQueueJob
 from notaflow_pipeline.ocr.document import DocumentText, PageSource, PageText
 from notaflow_pipeline.ocr.engines.interface import LOW_CONFIDENCE
-from notaflow_pipeline.reporting.locale_format import LANGUAGES, Language, LocaleFormat
-from notaflow_pipeline.reporting.translations import Translation, failure_kind_in
+from notaflow_pipeline.reporting.report.locale_format import LANGUAGES, Language, LocaleFormat
+from notaflow_pipeline.reporting.report.translations import Translation, failure_kind_in
 
 _PACKAGE = "notaflow_pipeline.document_view"
 

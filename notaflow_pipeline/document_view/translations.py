@@ -1,7 +1,7 @@
 """What the page says, in French and in English."""
 
-from notaflow_pipeline.reporting.locale_format import Language
-from notaflow_pipeline.reporting.translations import Translation
+from notaflow_pipeline.reporting.report.locale_format import Language
+from notaflow_pipeline.reporting.report.translations import Translation
 
 WORDS = {
     "title": Translation("Numérisation et texte", "Scan and text"),

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline_tests.reporting.attempt_history import add_attempt
+from notaflow_pipeline_tests.reporting.daily_tables.attempt_history import add_attempt
 from notaflow_pipeline_tests.testing.waiting import wait_until
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.defs.schedules.daily_tables import FIRST_OF_RANGE, LAST_OF_RANGE
-from notaflow_pipeline.reporting.daily_storage import write_day
-from notaflow_pipeline.reporting.days import day_of, window_of
+from notaflow_pipeline.reporting.daily_tables.daily_storage import write_day
+from notaflow_pipeline.reporting.daily_tables.days import day_of, window_of
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, PROJECT, configure, days, defs, errors_of
-from notaflow_pipeline_tests.reporting.attempt_history import add_attempt, add_history
+from notaflow_pipeline_tests.reporting.daily_tables.attempt_history import add_attempt, add_history
 from notaflow_pipeline_tests.testing.clock import wait_past_full_hour
 
 pytestmark = [

@@ -11,7 +11,7 @@ from notaflow_pipeline.document_view.translations import WORDS, texts_in
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.document import PageSource, PageText
 from notaflow_pipeline.ocr.failures import DocumentFailure
-from notaflow_pipeline.reporting.locale_format import LANGUAGES
+from notaflow_pipeline.reporting.report.locale_format import LANGUAGES
 from notaflow_pipeline_tests.document_view import HOSTILE, attempt, jpeg, page_of, read_image, viewed
 
 

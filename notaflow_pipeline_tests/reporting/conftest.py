@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.reporting.report_data import QueueNow, ReportData, read_report_data
+from notaflow_pipeline.reporting.report.report_data import QueueNow, ReportData, read_report_data
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -14,7 +14,7 @@ from notaflow_pipeline.settings import load_settings
 if TYPE_CHECKING:
     import pandas as pd
 
-    from notaflow_pipeline.reporting.daily import DailyTables
+    from notaflow_pipeline.reporting.daily_tables.daily import DailyTables
 
 PERFORMANCE = dg.AssetKey("ocr_daily_performance")
 FAILURE_RATE = dg.AssetKey("ocr_daily_failure_rate")
@@ -123,7 +123,7 @@ def daily_tables(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, queue: QueueResource
     ) -> Iterator[dg.MaterializeResult[None]]:
         """Compute each day from the attempts that finished on it, and write its three tables in one transaction."""
-        from notaflow_pipeline.reporting.daily_storage import (
+        from notaflow_pipeline.reporting.daily_tables.daily_storage import (
             write_day,  # imports pandas, which slows the start of a run
         )
 
@@ -150,7 +150,7 @@ def daily_tables(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
 
 def metadata_of(tables: "DailyTables") -> dict[dg.AssetKey, dict[str, dg.MetadataValue]]:
     """Return the metadata of each table: the figures of its `all` row, which the UI plots over the days, and its rows."""
-    from notaflow_pipeline.reporting.daily import ALL, rows_of
+    from notaflow_pipeline.reporting.daily_tables.daily import ALL, rows_of
 
     kinds = tables.failures_by_kind
     of_all = rows_of(kinds[kinds["document_source"] == ALL].nlargest(MAX_KINDS, "attempts"))
@@ -164,7 +164,7 @@ def metadata_of(tables: "DailyTables") -> dict[dg.AssetKey, dict[str, dg.Metadat
 
 
 def _sum(table: "pd.DataFrame") -> dict[str, Any]:
-    from notaflow_pipeline.reporting.daily import ALL, rows_of
+    from notaflow_pipeline.reporting.daily_tables.daily import ALL, rows_of
 
     [row] = rows_of(table[table["document_source"] == ALL])
     return row
@@ -181,7 +181,7 @@ def _figures(row: Mapping[str, Any]) -> dict[str, dg.MetadataValue]:
 
 
 def _table(table: "pd.DataFrame", columns: Mapping[str, tuple[str, str]]) -> dict[str, dg.MetadataValue]:
-    from notaflow_pipeline.reporting.daily import rows_of
+    from notaflow_pipeline.reporting.daily_tables.daily import rows_of
 
     records = [
         dg.TableRecord({name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()})

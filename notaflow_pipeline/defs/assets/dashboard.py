@@ -11,7 +11,7 @@ from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
-    from notaflow_pipeline.reporting.report_data import ReportData
+    from notaflow_pipeline.reporting.report.report_data import ReportData
 
 CHARTS = ("throughput", "failure_rate", "duration")
 """The charts that the UI shows as pictures; each stays in the event log with its materialisation, at 5 to 20 kB."""
@@ -40,7 +40,7 @@ def ocr_dashboard(config: DashboardConfig, queue: QueueResource) -> dg.Materiali
     """Write the page, and show its most important figures and charts in the UI."""
     # with pandas and what draws, which would slow the start of every run
     from notaflow_pipeline import report_service
-    from notaflow_pipeline.reporting.html_page import render_page, write_page
+    from notaflow_pipeline.reporting.report.html_page import render_page, write_page
 
     settings = load_settings()
     with queue.pool.connection() as connection:
@@ -71,8 +71,8 @@ def _summary(figures: "ReportData") -> dict[str, dg.MetadataValue]:
 
 
 def _markdown(name: str, figures: "ReportData") -> dg.MetadataValue:
-    from notaflow_pipeline.reporting.charts import picture
-    from notaflow_pipeline.reporting.translations import texts_in
+    from notaflow_pipeline.reporting.report.charts import picture
+    from notaflow_pipeline.reporting.report.translations import texts_in
 
     title = texts_in("en")[f"{name}_title"]
     encoded = base64.b64encode(picture(name, figures, "en")).decode()

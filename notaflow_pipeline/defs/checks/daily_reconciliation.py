@@ -12,9 +12,9 @@ import dagster as dg
 from notaflow_pipeline.defs.assets.daily_tables import FAILURE_RATE, FAILURES_BY_KIND, PERFORMANCE
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.plurals import count_of
-from notaflow_pipeline.reporting.days import day_of, window_of
-from notaflow_pipeline.reporting.due_days import DAYS_CHECKED, GRACE
-from notaflow_pipeline.reporting.reconciliation import Difference, find_daily_differences
+from notaflow_pipeline.reporting.daily_tables.days import day_of, window_of
+from notaflow_pipeline.reporting.daily_tables.due_days import DAYS_CHECKED, GRACE
+from notaflow_pipeline.reporting.daily_tables.reconciliation import Difference, find_daily_differences
 from notaflow_pipeline.settings import Settings, load_settings
 
 MAX_ROWS = 100
@@ -31,7 +31,7 @@ MAX_ROWS = 100
 )
 def daily_tables_reconciled(context: dg.AssetCheckExecutionContext, queue: QueueResource) -> dg.AssetCheckResult:
     """Recount, and name what differs."""
-    from notaflow_pipeline.reporting.attempts import pruned_before  # with pandas, as in `daily`
+    from notaflow_pipeline.reporting.daily_tables.attempts import pruned_before  # with pandas, as in `daily`
 
     settings = load_settings()
     now = datetime.now(UTC)

@@ -7,8 +7,8 @@ import dagster as dg
 from notaflow_pipeline.defs.jobs.asset_jobs import ocr_daily_job, ocr_today_job
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.local.embedded_postgres import running_database_url
-from notaflow_pipeline.reporting.days import day_of
-from notaflow_pipeline.reporting.due_days import days_due, has_new_attempts
+from notaflow_pipeline.reporting.daily_tables.days import day_of
+from notaflow_pipeline.reporting.daily_tables.due_days import days_due, has_new_attempts
 from notaflow_pipeline.settings import load_settings
 
 LOOK_BACK_DAYS = 31

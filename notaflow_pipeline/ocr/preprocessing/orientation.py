@@ -1,4 +1,4 @@
-"""Detects sideways pages and skew from pixels alone. `recognition.rotation` detects upside-down pages by reading them."""
+"""Detects sideways pages and skew from pixels alone; `recognition.passes.rotation` reads pages to find upside-down ones."""
 
 from itertools import pairwise
 

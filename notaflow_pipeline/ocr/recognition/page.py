@@ -18,21 +18,26 @@ from notaflow_pipeline.ocr.preprocessing.preprocess import (
     is_blank,
     unrotated,
 )
-from notaflow_pipeline.ocr.recognition.alternative_passes import best_of_alternative_passes
 from notaflow_pipeline.ocr.recognition.coverage import LOW_COVERAGE, ink_coverage
-from notaflow_pipeline.ocr.recognition.figure_rows import with_finer_rows
-from notaflow_pipeline.ocr.recognition.language import is_in_other_language
-from notaflow_pipeline.ocr.recognition.missed_lines import with_missed_lines
 from notaflow_pipeline.ocr.recognition.page_plan import Plan, plan
-from notaflow_pipeline.ocr.recognition.pass_runner import PassRunner
-from notaflow_pipeline.ocr.recognition.passes import DEFAULT_POLICY, PassResult, Policy
-from notaflow_pipeline.ocr.recognition.reading_order import ordered_words
-from notaflow_pipeline.ocr.recognition.rotation import is_better_unrotated, read_strip, upright
-from notaflow_pipeline.ocr.recognition.tables import read_table, with_finer_figures
-from notaflow_pipeline.ocr.recognition.thousands_separators import with_thousands_separated
-from notaflow_pipeline.ocr.recognition.unsure_words import with_unsure_words_read_again
-from notaflow_pipeline.ocr.recognition.word_places import words_on_page
-from notaflow_pipeline.ocr.recognition.words import MIN_TYPED_INCHES, character_inches, figures_share, is_table
+from notaflow_pipeline.ocr.recognition.passes.alternative_passes import best_of_alternative_passes
+from notaflow_pipeline.ocr.recognition.passes.figure_rows import with_finer_rows
+from notaflow_pipeline.ocr.recognition.passes.missed_lines import with_missed_lines
+from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY, PassResult, Policy
+from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
+from notaflow_pipeline.ocr.recognition.passes.rotation import is_better_unrotated, read_strip, upright
+from notaflow_pipeline.ocr.recognition.passes.tables import read_table, with_finer_figures
+from notaflow_pipeline.ocr.recognition.passes.unsure_words import with_unsure_words_read_again
+from notaflow_pipeline.ocr.recognition.words.language import is_in_other_language
+from notaflow_pipeline.ocr.recognition.words.reading_order import ordered_words
+from notaflow_pipeline.ocr.recognition.words.thousands_separators import with_thousands_separated
+from notaflow_pipeline.ocr.recognition.words.word_places import words_on_page
+from notaflow_pipeline.ocr.recognition.words.word_statistics import (
+    MIN_TYPED_INCHES,
+    character_inches,
+    figures_share,
+    is_table,
+)
 
 MIN_CONFIDENCE = 25.0
 """Words read on a photograph or a texture have less; an empty text is better than these."""

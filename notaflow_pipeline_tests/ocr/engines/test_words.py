@@ -1,7 +1,7 @@
 """Tests of layout: words of Tesseract's TSV become lines, rows, pages and paragraphs."""
 
 from notaflow_pipeline.ocr.engines.words import Word, text_of_words, words_of_tsv
-from notaflow_pipeline.ocr.recognition.reading_order import ordered_words
+from notaflow_pipeline.ocr.recognition.words.reading_order import ordered_words
 
 HEADER = "level\tpage_num\tblock_num\tpar_num\tline_num\tword_num\tleft\ttop\twidth\theight\tconf\ttext"
 

@@ -26,8 +26,8 @@ from notaflow_pipeline.ocr.preprocessing.ink_measures import measure_ink
 from notaflow_pipeline.ocr.preprocessing.orientation import rotated
 from notaflow_pipeline.ocr.preprocessing.preprocess import prepare
 from notaflow_pipeline.ocr.recognition.page import read_page
-from notaflow_pipeline.ocr.recognition.passes import DEFAULT_POLICY, Policy
-from notaflow_pipeline.ocr.recognition.words import is_speck, without_specks
+from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY, Policy
+from notaflow_pipeline.ocr.recognition.words.word_statistics import is_speck, without_specks
 from notaflow_pipeline_tests.ocr.samples import ACT, INDEX, act_page, index_page, page_image
 from notaflow_pipeline_tests.testing.noise import noise_image, noisy
 

@@ -1,0 +1,76 @@
+"""Reads a page that is a table, where numbers matter most."""
+
+from notaflow_pipeline.ocr.engines.interface import Segmentation
+from notaflow_pipeline.ocr.preprocessing.preprocess import (
+    SMALL_PRINT_DPI,
+    TARGET_DPI,
+    PreprocessedPage,
+    at_resolution,
+    median_filtered,
+    upscaled,
+)
+from notaflow_pipeline.ocr.recognition.coverage import ink_coverage
+from notaflow_pipeline.ocr.recognition.passes.pass_result import PassResult
+from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
+from notaflow_pipeline.ocr.recognition.words.word_statistics import MIN_TYPED_INCHES, is_table
+
+MIN_TABLE_COVERAGE = 0.9
+"""The minimum coverage of a pass that can have missed rows."""
+
+MIN_PRINT_CONFIDENCE = 90.0
+"""For a table in small print that was read as print. Below it, the table can be typed, or grain can disturb the reading."""
+
+MIN_FINER_SCORE = 0.9
+"""As a share of the score of the table's first pass. Below it, the finer pass lost a part of the table."""
+
+
+def read_table(runner: PassRunner, prepared: PreprocessedPage, inches: float, *, has_fine_figures: bool) -> PassResult:
+    """Reads a page of rows of cells, at the resolution and with the model that suit its print.
+
+    `inches` is the width of a character.
+    """
+    if inches >= MIN_TYPED_INCHES:
+        return _typed_table(runner, at_resolution(prepared, TARGET_DPI))
+    if not has_fine_figures:
+        return runner.run_or_as_column(prepared)
+    prepared = upscaled(prepared, SMALL_PRINT_DPI) if (prepared.dpi or 0) < SMALL_PRINT_DPI else prepared
+    typed = runner.languages.first
+    if typed != runner.languages.all:
+        runner.languages = runner.languages.as_print()
+    found = runner.run_or_as_column(prepared)
+    is_print = inches < 0.9 * MIN_TYPED_INCHES or typed == runner.languages.first
+    if found.confidence >= MIN_PRINT_CONFIDENCE or is_print:
+        return found
+    # characters of a form filled in by typewriter are as narrow as print
+    return runner.better(found, prepared, typed)
+
+
+def with_finer_figures(runner: PassRunner, best: PassResult) -> PassResult:
+    """Reads a table's print again at a resolution that separates its figures, with the model for print.
+
+    Returns `best` if the new pass has clearly less, or if the page is no table or was read at that resolution.
+    """
+    if (best.prepared.dpi or 0) >= SMALL_PRINT_DPI or not is_table(best.words):
+        return best
+    fine = upscaled(best.prepared, SMALL_PRINT_DPI)
+    found = runner.better(PassResult([], fine), fine, runner.languages.print)
+    if found.confidence < MIN_PRINT_CONFIDENCE and not runner.is_short_of_time:
+        # a finer image has more grain, too
+        found = runner.better(found, median_filtered(fine), runner.languages.print)
+    if found.score <= MIN_FINER_SCORE * best.score:
+        return best
+    runner.languages = runner.languages.as_print()
+    return found
+
+
+def _typed_table(runner: PassRunner, prepared: PreprocessedPage) -> PassResult:
+    """Reads a typed page of rows of cells line by line, or with layout analysis if that reading is incomplete.
+
+    Layout analysis cuts such rows, and takes the single sign at their end for dirt: `65 000, 0e 6` instead of `65 000,00
+    $`. Across the ruling lines of a table, the engine does not recognise lines of text.
+    """
+    found = runner.better(PassResult([], prepared), prepared, segmentation=Segmentation.SINGLE_BLOCK)
+    coverage = ink_coverage(prepared.image, found.words)
+    if not runner.is_doubtful(found) and coverage is not None and coverage >= MIN_TABLE_COVERAGE:
+        return found
+    return runner.better(found, prepared)

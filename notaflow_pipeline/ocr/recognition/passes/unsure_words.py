@@ -1,0 +1,90 @@
+"""Reads lines with low-confidence words again, and keeps each word where its confidence is higher.
+
+The second pass uses both languages and a blurred image, so that it does not repeat the errors of the first.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from itertools import groupby
+
+from notaflow_pipeline.ocr.engines.interface import Segmentation
+from notaflow_pipeline.ocr.engines.words import Line, Word, word_height
+from notaflow_pipeline.ocr.failures import DocumentFailure
+from notaflow_pipeline.ocr.recognition.passes.alternative_passes import blurred
+from notaflow_pipeline.ocr.recognition.passes.pass_result import PassResult
+from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
+from notaflow_pipeline.ocr.recognition.words.word_statistics import is_table
+
+MAX_UNSURE_CONFIDENCE = 80.0
+"""Of 6,800 words on 34 of the 40 corpus pages, 585 have less."""
+
+MIN_GAIN = 15.0
+"""In confidence. Both languages together have 2 to 4 more for the same text."""
+
+MIN_LETTERS = 4
+"""The minimum length of a word that is read again; shorter ones are more often dirt."""
+
+MAX_LINES = 4
+"""The number of lines of a page that are read again, those with the lowest confidence. Reading twelve again costs
+half as much as the page."""
+
+MARGIN_HEIGHTS = 0.25
+"""The margin above and below a line, in heights of its words. Parts of other lines cost time."""
+
+MIN_COMMON_WIDTH = 0.7
+"""As a share of the wider of two words in the same place."""
+
+
+def with_unsure_words_read_again(runner: PassRunner, found: PassResult) -> PassResult:
+    """Returns the result with the second reading of low-confidence words; a doubtful page and a table are not changed."""
+    languages = runner.languages
+    if not runner.policy.unsure_words or languages.first == languages.all:
+        return found
+    if runner.is_doubtful(found) or is_table(found.words):
+        return found
+    lines = [list(line) for _, line in groupby(found.words, lambda word: (word.block, word.paragraph, word.line))]
+    unsure = [line for line in lines if any(map(_is_unsure, line))]
+    better: dict[int, Word] = {}
+    for line in sorted(unsure, key=lambda line: min(word.confidence for word in line if _is_unsure(word)))[:MAX_LINES]:
+        if runner.is_short_of_time:
+            break
+        again = _read_again(runner, found, line)
+        better |= {
+            id(word): other for word in line if _is_unsure(word) and (other := _more_confident_word(word, again))
+        }
+    return replace(found, words=[better.get(id(word), word) for word in found.words])
+
+
+def _is_unsure(word: Word) -> bool:
+    """Returns whether a word without figures has low confidence; numbers are read better in the first pass."""
+    letters = sum(map(str.isalpha, word.text))
+    return word.confidence < MAX_UNSURE_CONFIDENCE and letters >= MIN_LETTERS and not any(map(str.isdigit, word.text))
+
+
+def _read_again(runner: PassRunner, found: PassResult, line: Line) -> list[Word]:
+    """Returns the words of a line, at their positions on the page."""
+    image = found.prepared.image
+    margin = round(MARGIN_HEIGHTS * word_height(line))
+    left, top = max(0, min(w.left for w in line) - 4 * margin), max(0, min(w.top for w in line) - margin)
+    right, bottom = max(w.right for w in line) + 4 * margin, max(w.bottom for w in line) + margin
+    strip = image.crop((left, top, min(right, image.width), min(bottom, image.height)))
+    with suppress(DocumentFailure):
+        part = blurred(replace(found.prepared, image=strip))
+        words = runner.run(part, runner.languages.all, Segmentation.SINGLE_BLOCK).words
+        return [replace(word, left=word.left + left, top=word.top + top) for word in words]
+    return []
+
+
+def _more_confident_word(word: Word, again: Sequence[Word]) -> Word | None:
+    """Returns the word of the second reading if it is one word in the same place with higher confidence."""
+    same = [other for other in again if _is_same_place(word, other)]
+    if len(same) != 1 or same[0].confidence < word.confidence + MIN_GAIN:
+        return None
+    return replace(word, text=same[0].text, confidence=same[0].confidence)
+
+
+def _is_same_place(one: Word, other: Word) -> bool:
+    common = min(one.right, other.right) - max(one.left, other.left)
+    level = abs(one.middle - other.middle) < 0.5 * max(one.height, other.height)
+    return level and common >= MIN_COMMON_WIDTH * max(one.width, other.width)

@@ -1,0 +1,1 @@
+"""Words of a page: their statistics, places, order, language and numbers."""

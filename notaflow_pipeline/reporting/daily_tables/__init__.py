@@ -1,0 +1,1 @@
+"""Daily tables: counted from attempts, stored, and compared with a second count."""

@@ -1,0 +1,169 @@
+"""Tests of missed lines: they are found by their ink, read, and inserted at their positions; nothing else is added."""
+
+import random
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+from itertools import groupby
+
+import pytest
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+from notaflow_pipeline.ocr.engines.interface import Recognition, Segmentation
+from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
+from notaflow_pipeline.ocr.engines.words import Word, text_of_words
+from notaflow_pipeline.ocr.recognition.page import read_page
+from notaflow_pipeline.ocr.recognition.passes.missed_ink import (
+    confident_new_lines,
+    missed_ink_strips,
+    uncovered_ink_share,
+    with_lines,
+)
+from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY
+from notaflow_pipeline_tests.ocr.samples import ACT, act_page
+
+ENGINE = TesserocrEngine("fra")
+LINES = ACT.replace("\n\n", "\n").splitlines()
+
+
+@dataclass(frozen=True)
+class MissedLinesEngine:
+    """Tesseract with a layout analysis that misses some lines of a page."""
+
+    forgotten: tuple[int, ...]
+    languages: str = "fra"
+    name: str = "forgetful"
+
+    def check(self) -> None:
+        ENGINE.check()
+
+    def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
+        return ENGINE.recognise(image, dpi, timeout_seconds)
+
+    def find_words(
+        self,
+        image: Image.Image,
+        dpi: int | None,
+        timeout_seconds: float,
+        languages: str | None = None,  # noqa: ARG002 - always French
+        segmentation: Segmentation = Segmentation.AUTOMATIC,
+    ) -> list[Word]:
+        return self.understood(ENGINE.find_words(image, dpi, timeout_seconds, "fra", segmentation), segmentation)
+
+    def understood(self, words: list[Word], segmentation: Segmentation) -> list[Word]:
+        if segmentation is Segmentation.SINGLE_BLOCK:
+            return words
+        return [word for number, line in enumerate(lines_of(words)) if number not in self.forgotten for word in line]
+
+
+def lines_of(words: list[Word]) -> list[list[Word]]:
+    return [list(line) for _, line in groupby(words, lambda word: (word.block, word.paragraph, word.line))]
+
+
+class CutLinesEngine(MissedLinesEngine):
+    """Tesseract with a layout analysis that loses the first words of lines, except when it expects a single column."""
+
+    def understood(self, words: list[Word], segmentation: Segmentation) -> list[Word]:
+        return words if segmentation is not Segmentation.AUTOMATIC else without_first_words(words)
+
+
+def without_first_words(words: list[Word]) -> list[Word]:
+    return [word for line in lines_of(words) for word in (line[1:] if len(line) > 2 else line)]
+
+
+@pytest.fixture(scope="module")
+def page() -> Image.Image:
+    return act_page(150)
+
+
+@pytest.fixture(scope="module")
+def words(page: Image.Image) -> list[Word]:
+    return ENGINE.find_words(page, 150, 60)
+
+
+@pytest.mark.parametrize("forgotten", [(3,), (0,), (9,), (2, 7), (4, 5)])
+def test_missed_lines_are_read_and_stand_in_their_places(page: Image.Image, forgotten: tuple[int, ...]) -> None:
+    engine = MissedLinesEngine(forgotten)
+    blind = replace(DEFAULT_POLICY, missed_lines=False)
+    lost = [line for line in read_page(page, 150, engine, 60, blind).text.splitlines() if line]
+    assert len(lost) == len(LINES) - len(forgotten)
+    found = [line for line in read_page(page, 150, engine, 60).text.splitlines() if line]
+    assert found == [line for line in read_page(page, 150, MissedLinesEngine(()), 60).text.splitlines() if line]
+    assert len(found) == len(LINES)
+
+
+def test_missed_underlined_lines_close_together_are_read() -> None:
+    """The underlining joins them to one area that is higher than a line, and runs through letters."""
+    page = Image.new("L", (1240, 900), 225)
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(size=22)
+    for number, line in enumerate(LINES):
+        left, _, right, bottom = draw.textbbox((150, 150 + 24 * number), line, font=font)
+        draw.text((150, 150 + 24 * number), line, fill=60, font=font)
+        if number in (4, 5, 6):
+            draw.rectangle((left, bottom - 5, right, bottom + 3), fill=60)
+    page = page.filter(ImageFilter.GaussianBlur(0.7))
+    found = [line for line in read_page(page, 150, MissedLinesEngine((4, 5, 6)), 60).text.splitlines() if line]
+    assert len(found) == len(LINES)
+    alike = [SequenceMatcher(None, one, other).ratio() for one, other in zip(found, LINES, strict=True)]
+    assert min(alike) > 0.8, list(zip(alike, found, strict=True))
+
+
+def test_completely_read_page_has_no_missed_ink(page: Image.Image, words: list[Word]) -> None:
+    assert missed_ink_strips(page, words) == []
+
+
+def test_lines_that_were_cut_short_are_completed(page: Image.Image, words: list[Word]) -> None:
+    assert uncovered_ink_share(page, words) < 0.01
+    assert uncovered_ink_share(page, without_first_words(words)) > 0.05
+    assert uncovered_ink_share(page, words[:3]) == 0
+    engine = CutLinesEngine(())
+    torn = read_page(page, 150, engine, 60, replace(DEFAULT_POLICY, cut_lines=False, missed_lines=False))
+    assert len(torn.text.split()) < len(ACT.split()) - 5
+    assert len(read_page(page, 150, engine, 60).text.split()) == len(ACT.split())
+
+
+def test_ruling_lines_are_not_uncovered_ink(page: Image.Image, words: list[Word]) -> None:
+    ruled = page.copy()
+    draw = ImageDraw.Draw(ruled)
+    left, right = min(word.left for word in words), max(word.right for word in words)
+    for x in (left - 12, (left + right) // 2, right + 12):
+        draw.line((x, 0, x, page.height), fill=0, width=3)
+    clear = [word for word in words if not word.left - 8 < (left + right) // 2 < word.right + 8]
+    assert uncovered_ink_share(ruled, clear) < 0.025 + uncovered_ink_share(page, clear)
+
+
+def test_ruling_lines_dust_and_pictures_are_not_lines(page: Image.Image, words: list[Word]) -> None:
+    spoilt = page.copy()
+    draw = ImageDraw.Draw(spoilt)
+    draw.line((150, 900, 1000, 900), fill=0, width=3)
+    draw.rectangle((300, 950, 600, 1150), outline=0, width=9)
+    chance = random.Random(1)
+    for _ in range(200):
+        draw.point((chance.randrange(page.width), chance.randrange(900, page.height)), fill=0)
+    assert missed_ink_strips(spoilt, words) == []
+
+
+def test_page_with_too_few_words_has_no_missed_ink(page: Image.Image, words: list[Word]) -> None:
+    assert missed_ink_strips(page, words[:3]) == []
+
+
+def word(text: str, left: int, top: int, confidence: float = 90, line: int = 1) -> Word:
+    return Word(text, confidence, 1, 1, line, left, top, 10 * len(text), 20)
+
+
+def test_line_of_low_confidence_is_not_added() -> None:
+    strip = (0, 100, 400, 130)
+    assert confident_new_lines([word("quittance", 5, 5, 40)], strip, []) == []
+    assert confident_new_lines([word("ab", 5, 5)], strip, []) == []
+    assert confident_new_lines([word("quittance", 5, 5)], strip, []) == [[word("quittance", 5, 105)]]
+
+
+def test_known_line_is_not_added_again() -> None:
+    strip = (0, 100, 400, 130)
+    assert confident_new_lines([word("quittance", 5, 5)], strip, [word("quittance", 8, 107)]) == []
+
+
+def test_line_joins_the_column_in_which_it_stands() -> None:
+    left = [word("left1", 0, 0, line=1), word("left3", 0, 60, line=3)]
+    right = [replace(word(f"right{n}", 300, 30 * n - 30, line=n), block=2) for n in (1, 2, 3)]
+    joined = with_lines([*left, *right], [[word("left2", 0, 30)]])
+    assert text_of_words(joined) == "left1\nleft2\nleft3\n\nright1\nright2\nright3"

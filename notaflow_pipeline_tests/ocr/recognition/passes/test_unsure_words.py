@@ -1,0 +1,94 @@
+"""Tests of low-confidence words: they are read again, and replaced if the second reading has higher confidence."""
+
+from dataclasses import replace
+
+from PIL import Image
+
+from notaflow_pipeline.ocr.engines.interface import Recognition, Segmentation
+from notaflow_pipeline.ocr.engines.words import Word
+from notaflow_pipeline.ocr.recognition.page import read_page
+from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY, Policy
+from notaflow_pipeline.ocr.recognition.passes.unsure_words import MAX_LINES
+from notaflow_pipeline_tests.ocr.samples import act_page
+
+FIRST_PASS_ALONE = replace(
+    DEFAULT_POLICY, cut_lines=False, missed_lines=False, strip=False, plain_pass=False, good_confidence=60.0
+)
+
+
+class TwoReadingsEngine:
+    """Finds some words on the page, and others in each line that it reads again."""
+
+    languages = "fra+eng"
+    name = "two looks"
+
+    def __init__(self, page: list[Word], again: list[Word]) -> None:
+        self._page = page
+        self._again = again
+        self.looks: list[str | None] = []
+
+    def check(self) -> None: ...
+
+    def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:  # noqa: ARG002
+        raise AssertionError("an engine with word positions is called through find_words")
+
+    def find_words(
+        self,
+        image: Image.Image,  # noqa: ARG002
+        dpi: int | None,  # noqa: ARG002
+        timeout_seconds: float,  # noqa: ARG002
+        languages: str | None = None,
+        segmentation: Segmentation = Segmentation.AUTOMATIC,
+    ) -> list[Word]:
+        if segmentation is not Segmentation.SINGLE_BLOCK:
+            return self._page
+        self.looks.append(languages)
+        return self._again
+
+
+def line(*said: tuple[str, float], number: int = 1, left: int = 200, top: int = 300) -> list[Word]:
+    """Returns words side by side, with their confidences."""
+    return [
+        Word(text, confidence, 1, 1, number, left + 120 * place, top, 100, 20)
+        for place, (text, confidence) in enumerate(said)
+    ]
+
+
+def read(engine: TwoReadingsEngine, policy: Policy = FIRST_PASS_ALONE) -> list[str]:
+    return read_page(act_page(), 150, engine, 60, policy).text.split()
+
+
+PAGE = line(("analvses", 72), ("rapport", 70), ("lecture", 96), ("75000", 40), ("du", 30), ("notaire", 95))
+AGAIN = [("analyses", 92), ("rappert", 75), ("lectare", 99), ("75008", 90), ("da", 90), ("notoire", 99)]
+
+
+def test_unsure_word_is_replaced_by_a_more_confident_reading() -> None:
+    # the strip that is read again begins a word's height to the left, and a quarter of one above
+    engine = TwoReadingsEngine(PAGE, line(*AGAIN, left=20, top=5))
+    assert read(engine) == ["analyses", "rapport", "lecture", "75000", "du", "notaire"]
+    assert engine.looks == ["fra-typescript-1+eng"]
+
+
+def test_word_in_another_place_does_not_replace_it() -> None:
+    engine = TwoReadingsEngine(PAGE, line(*AGAIN, left=80, top=5))
+    assert read(engine)[0] == "analvses"
+
+
+def test_page_of_many_unsure_words_has_few_lines_read_again() -> None:
+    page = [word for number in range(1, 9) for word in line(("lecturc", 79), number=number, top=60 * number)]
+    engine = TwoReadingsEngine([*page, *line(*[("lecture", 96)] * 5, number=9, top=600)], [])
+    read(engine)
+    assert len(engine.looks) == MAX_LINES
+
+
+def test_unsure_words_stay_if_the_policy_disables_the_step() -> None:
+    engine = TwoReadingsEngine(PAGE, line(*AGAIN, left=20, top=5))
+    assert read(engine, replace(FIRST_PASS_ALONE, unsure_words=False))[0] == "analvses"
+    assert engine.looks == []
+
+
+def test_doubtful_page_is_not_read_again_word_by_word() -> None:
+    engine = TwoReadingsEngine(PAGE, line(*AGAIN, left=20, top=5))
+    doubtful = replace(FIRST_PASS_ALONE, good_confidence=99.0)
+    assert "analvses" in read(engine, doubtful)
+    assert engine.looks == []
