@@ -15,7 +15,7 @@ from notaflow_pipeline.job_queue import metrics, queries
 from notaflow_pipeline.reporting.daily_tables.days import today_in
 from notaflow_pipeline.reporting.daily_tables.due_days import days_not_computed
 from notaflow_pipeline.settings import Settings
-from notaflow_pipeline.worker.assembly import configured_terms
+from notaflow_pipeline.worker.claim_terms import configured_terms
 
 if TYPE_CHECKING:
     from notaflow_pipeline.reporting.report.report_data import ReportData

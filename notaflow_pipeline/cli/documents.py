@@ -18,7 +18,7 @@ from notaflow_pipeline.job_queue.cancel import MAX_PRIORITY, MIN_PRIORITY, cance
 from notaflow_pipeline.job_queue.listing import UNFINISHED, DocumentState, ListedDocument, list_documents
 from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.settings import Settings, SettingsError, load_settings
-from notaflow_pipeline.worker.assembly import configured_terms
+from notaflow_pipeline.worker.claim_terms import configured_terms
 
 ROWS_LISTED = 50
 """Rows of the list without --limit."""

@@ -18,7 +18,7 @@ from notaflow_pipeline.job_queue.pause import paused
 from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.reporting.report.locale_format import LocaleFormat
 from notaflow_pipeline.settings import Settings, SettingsError, load_settings
-from notaflow_pipeline.worker.assembly import configured_terms
+from notaflow_pipeline.worker.claim_terms import configured_terms
 
 WATCH_SECONDS = 2
 """Least time between two refreshes."""

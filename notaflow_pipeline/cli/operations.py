@@ -27,7 +27,7 @@ from notaflow_pipeline.job_queue.pause import pause as pause_work
 from notaflow_pipeline.job_queue.pause import resume as resume_work
 from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.settings import SettingsError, load_settings
-from notaflow_pipeline.worker.assembly import configured_terms
+from notaflow_pipeline.worker.claim_terms import configured_terms
 
 ID_WIDTH = 36
 """Characters of a row's id, which must be printed whole because `--id` takes it."""

@@ -4,7 +4,7 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import Progress as Bar
@@ -16,9 +16,10 @@ from notaflow_pipeline.job_queue.pause import Pause, paused
 from notaflow_pipeline.job_queue.queries import count_ready
 from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.settings import Settings, SettingsError, SourceName, load_settings
-from notaflow_pipeline.worker.assembly import checked_pipeline, configured_storage
-from notaflow_pipeline.worker.pipeline import Pipeline
 from notaflow_pipeline.worker.progress import Progress
+
+if TYPE_CHECKING:
+    from notaflow_pipeline.worker.pipeline import Pipeline
 
 NO_LIMIT = sys.maxsize
 WAIT_SECONDS = 1.0
@@ -41,6 +42,7 @@ def enqueue(
     A file that cannot be enqueued is named and skipped; the exit code is then 1.
     """
     from notaflow_pipeline.local.ingest import UnusableFile, find_document_files, ingest_file
+    from notaflow_pipeline.worker.assembly import configured_storage  # imports OCR, which slows the start of commands
 
     settings = load_settings()
     storage = configured_storage(settings)
@@ -74,6 +76,8 @@ def work(
     as_json: Json = False,
 ) -> None:
     """Read the ready documents here, without Dagster; ends when none is ready, unless --until-empty or --watch is given."""
+    from notaflow_pipeline.worker.assembly import checked_pipeline  # imports OCR, which slows the start of commands
+
     settings = load_settings()
     if until_empty and watch:
         raise SettingsError("--until-empty and --watch cannot be combined")
@@ -110,7 +114,7 @@ def _warn_if_paused(pause: Pause | None, settings: Settings) -> None:
 
 
 def _work_through(
-    pipeline: Pipeline, limit: int, bar: Bar, expected: int, *, until_empty: bool, watch: bool
+    pipeline: "Pipeline", limit: int, bar: Bar, expected: int, *, until_empty: bool, watch: bool
 ) -> Progress:
     """Read documents until none is ready; with `until_empty` until none is unfinished, with `watch` until a signal."""
     task = bar.add_task("OCR", total=expected, rate="")

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 
 from psycopg import Connection
@@ -14,8 +13,9 @@ from notaflow_pipeline.ocr.engines.selection import EngineName, select_engine
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline.settings import Settings
+from notaflow_pipeline.worker.claim_terms import configured_terms
 from notaflow_pipeline.worker.pipeline import Pipeline
-from notaflow_pipeline.worker.queue_client import ClaimTerms, QueueClient
+from notaflow_pipeline.worker.queue_client import QueueClient
 
 PAGES_AHEAD_PER_WORKER = 3
 """Enough that the next documents are claimed and fetched before a core is free, and few enough that leases stay short."""
@@ -49,20 +49,6 @@ def configured_document_pool(settings: Settings) -> DocumentPool:
         worker_bytes=settings.max_worker_bytes,
     )
     return DocumentPool(configured_engine(settings), workers=settings.workers, limits=limits, dpi=settings.dpi)
-
-
-def configured_terms(settings: Settings, run_id: str | None) -> ClaimTerms:
-    """Return the terms of claims that the settings describe; `run_id` is the Dagster run, None outside Dagster."""
-    return ClaimTerms(
-        worker_id=settings.worker_id,
-        run_id=run_id,
-        sources=settings.sources,
-        lease=settings.lease,
-        retry_base_seconds=settings.retry_base_seconds,
-        stuck_after=timedelta(minutes=settings.stuck_minutes),
-        mirror_errors=settings.mirror_errors,
-        exhausted_status=settings.exhausted_status,
-    )
 
 
 def assemble(

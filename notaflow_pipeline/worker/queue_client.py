@@ -8,10 +8,8 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import partial
 from typing import TypeVar
-from uuid import UUID, uuid4
 
 import psycopg
 from psycopg import Connection
@@ -22,13 +20,14 @@ from notaflow_pipeline.job_queue.claim_position import ClaimPosition
 from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
 from notaflow_pipeline.job_queue.database.transient import describe_transient, is_transient
 from notaflow_pipeline.job_queue.lease_renewal import LeaseRenewal
-from notaflow_pipeline.job_queue.maintenance.recovery import Recovered, RecoveryTerms, recover
+from notaflow_pipeline.job_queue.maintenance.recovery import Recovered, recover
 from notaflow_pipeline.job_queue.maintenance.repairs import Repair
 from notaflow_pipeline.job_queue.model import ERROR_PREFIX, Attempt, Claim, Failure, OcrResult, Recording
 from notaflow_pipeline.job_queue.queries import attempts_of_document, has_unfinished
 from notaflow_pipeline.job_queue.schema.check import require_schema
 from notaflow_pipeline.job_queue.schema.privileges import require_privileges
 from notaflow_pipeline.plurals import count_of
+from notaflow_pipeline.worker.claim_terms import ClaimTerms
 from notaflow_pipeline.worker.fault_attribution import INFRASTRUCTURE_FAILURE
 
 log = logging.getLogger(__name__)
@@ -37,27 +36,6 @@ RECOVER_SECONDS = 10.0
 """How long each kind of repair may take before the worker starts to read; the rest follows when nothing is ready."""
 
 Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True)
-class ClaimTerms:
-    """What a worker passes with its claims and outcomes: its identity, the lease, and how failures are handled."""
-
-    worker_id: str
-    run_id: str | None
-    sources: tuple[str, ...]
-    lease: timedelta
-    retry_base_seconds: float
-    stuck_after: timedelta
-    mirror_errors: bool = True
-    exhausted_status: int = 3
-    instance: UUID = field(default_factory=uuid4)
-    """Identifies this process's claims: two workers may share a worker id, but never an instance."""
-
-    @property
-    def recovery(self) -> RecoveryTerms:
-        """The terms of recovery by this worker."""
-        return RecoveryTerms(self.sources, self.stuck_after, self.mirror_errors, self.exhausted_status)
 
 
 @dataclass(frozen=True)

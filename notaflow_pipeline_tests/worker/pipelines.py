@@ -22,9 +22,10 @@ from notaflow_pipeline.ocr.engines.interface import Engine
 from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
+from notaflow_pipeline.worker.claim_terms import ClaimTerms
 from notaflow_pipeline.worker.pipeline import Pipeline
 from notaflow_pipeline.worker.progress import Progress
-from notaflow_pipeline.worker.queue_client import ClaimTerms, QueueClient
+from notaflow_pipeline.worker.queue_client import QueueClient
 from notaflow_pipeline_tests.ocr import samples
 
 

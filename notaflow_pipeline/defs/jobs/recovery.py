@@ -8,7 +8,7 @@ from notaflow_pipeline.defs.run_failures import described_failures
 from notaflow_pipeline.job_queue.maintenance.recovery import recover
 from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.settings import load_settings
-from notaflow_pipeline.worker.assembly import configured_terms
+from notaflow_pipeline.worker.claim_terms import configured_terms
 
 RECOVERY_RUN_TAG = {"notaflow/work": "recovery"}
 
