@@ -34,17 +34,17 @@ dev: setup
 
 # as the role that deploy/roles.sql makes, with row-level security on; ROLE=owner for the database's owner
 test: setup-dev
-	NOTAFLOW_TEST_ROLE=$(ROLE) .venv/bin/pytest -n auto --dist loadgroup --durations=10 $(TESTS)
+	NOTAFLOW_TEST_ROLE=$(ROLE) .venv/bin/pytest -n auto --dist load --maxschedchunk 1 --durations=10 $(TESTS)
 
 # as the owner, and without what by its nature needs sessions of its own: Dagster's storage, roles
 test-pooler: setup-dev
-	NOTAFLOW_TEST_POOLER=1 .venv/bin/pytest -n auto --dist loadgroup $(addprefix notaflow_pipeline_tests/, \
+	NOTAFLOW_TEST_POOLER=1 .venv/bin/pytest -n auto --dist load --maxschedchunk 1 $(addprefix notaflow_pipeline_tests/, \
 		job_queue reporting alerting defs cli security worker/test_pipeline.py local/test_ingest.py) $(TESTS)
 
 # on a throwaway server of the machine's own packages, instead of the embedded one
 test-pg15: setup-dev
 	NOTAFLOW_TEST_ROLE=$(ROLE) scripts/with_postgres.sh 15 \
-		.venv/bin/pytest -n auto --dist loadgroup --durations=10 notaflow_pipeline_tests/job_queue $(TESTS)
+		.venv/bin/pytest -n auto --dist load --maxschedchunk 1 --durations=10 notaflow_pipeline_tests/job_queue $(TESTS)
 
 # the corpus is looked for beside the project, or where NOTAFLOW_CORPUS says; drawn pages and the samples are always compared
 quality: setup-dev

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import pytest
 from psycopg import Connection
 
 from notaflow_pipeline_tests.reporting.daily_tables.attempt_history import add_attempt
@@ -12,7 +11,6 @@ from notaflow_pipeline_tests.testing.waiting import wait_until
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = pytest.mark.xdist_group("processes")
 
 BACKFILL_RUNS = """
 SELECT r.status, count(*)

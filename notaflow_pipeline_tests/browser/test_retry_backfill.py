@@ -16,7 +16,6 @@ from notaflow_pipeline_tests.testing.waiting import wait_until
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = pytest.mark.xdist_group("processes")
 
 EXHAUSTED_AT = {
     "before": "2026-10-30 23:59:59-04",

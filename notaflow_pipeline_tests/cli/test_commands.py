@@ -368,7 +368,6 @@ class TestDoctor:
         assert "No row was changed" in done.stdout
 
 
-@pytest.mark.xdist_group("processes")
 class TestEmbeddedDatabase:
     @pytest.fixture
     def terminal(self) -> Iterator[Terminal]:
@@ -393,7 +392,6 @@ class TestEmbeddedDatabase:
         processes.wait_until(lambda: not servers())
 
 
-@pytest.mark.xdist_group("processes")
 class TestCorpus:
     def test_real_pages_are_all_read(self, terminal: Terminal, corpus: Path) -> None:
         pages = sorted((corpus / "pages").glob("*.jpg"))[:4]

@@ -69,7 +69,6 @@ def test_workspace_and_project_load_the_same_module_under_the_same_name() -> Non
     assert location["module_name"] == f"{project['root_module']}.definitions"
 
 
-@pytest.mark.xdist_group("processes")
 @pytest.mark.parametrize(
     "command",
     ["dagster definitions validate", "dg check defs", "dg list defs"],
@@ -89,7 +88,6 @@ def test_definitions_load_in_a_clone_without_any_database(tmp_path: Path, comman
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.xdist_group("processes")
 def test_dagster_dev_without_a_database_says_what_to_do(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("NOTAFLOW_", "DAGSTER_"))}
     environment |= {"NOTAFLOW_HOME": str(tmp_path / "home")}

@@ -12,8 +12,6 @@ from websockets.sync.client import connect
 from notaflow_pipeline_tests.deploy.conftest import Proxy
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 
-pytestmark = pytest.mark.xdist_group("processes")
-
 LAUNCH = """
 mutation ($selector: JobOrPipelineSelector!) {
   launchRun(executionParams: {selector: $selector, runConfigData: {}}) {

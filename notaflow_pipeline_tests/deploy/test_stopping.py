@@ -3,7 +3,6 @@
 import signal
 
 import psycopg
-import pytest
 
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.deploy.conftest import Installation
@@ -11,8 +10,6 @@ from notaflow_pipeline_tests.ocr import samples
 from notaflow_pipeline_tests.processes import violated_invariants
 from notaflow_pipeline_tests.testing.ending import all_gone, children_of
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
-
-pytestmark = pytest.mark.xdist_group("processes")
 
 DOCUMENTS = 200
 

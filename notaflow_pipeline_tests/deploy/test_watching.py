@@ -3,7 +3,6 @@
 import signal
 from pathlib import Path
 
-import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
@@ -13,7 +12,6 @@ from notaflow_pipeline_tests.processes.conftest import count_at
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 
-@pytest.mark.xdist_group("processes")
 def test_worker_that_stays_reads_what_comes_later_and_ends_when_told_to(
     tmp_path: Path, connection: Connection, database_url: str
 ) -> None:

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 from notaflow_pipeline.document_view.html_page import Viewed, render_page
 from notaflow_pipeline.document_view.page_files import write_private
 from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
@@ -17,7 +15,6 @@ from notaflow_pipeline_tests.reporting.conftest import browser  # noqa: F401 - a
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
-pytestmark = pytest.mark.xdist_group("browser")
 
 BOX = "one => { const r = one.getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom] }"
 

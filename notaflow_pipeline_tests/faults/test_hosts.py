@@ -21,7 +21,6 @@ DOCUMENTS, LATER, LEASE_SECONDS = 120, 40, 10
 
 pytestmark = [
     pytest.mark.skipif(unavailable() is not None, reason=str(unavailable())),
-    pytest.mark.xdist_group("processes"),
 ]
 
 

@@ -18,8 +18,6 @@ from notaflow_pipeline.local.embedded_postgres import database_url, embedded_dat
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests.ocr import processes
 
-pytestmark = pytest.mark.xdist_group("processes")
-
 HOLD = """
 import sys
 from pathlib import Path

@@ -25,7 +25,6 @@ from notaflow_pipeline_tests.testing.ports import free_port
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 pytestmark = [
-    pytest.mark.xdist_group("processes"),
     pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}"),
 ]
 

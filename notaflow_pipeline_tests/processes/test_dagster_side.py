@@ -5,7 +5,6 @@ from collections import Counter
 import httpx
 import psutil
 import psycopg
-import pytest
 from psycopg import Connection
 
 from notaflow_pipeline_tests.cli import Terminal
@@ -16,8 +15,6 @@ from notaflow_pipeline_tests.testing.ending import children_of, kill
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
 from notaflow_pipeline_tests.testing.ports import free_port
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
-
-pytestmark = pytest.mark.xdist_group("processes")
 
 LEASE = {"OCR_LEASE_SECONDS": "5", "OCR_WORKERS": "1"}
 """One core and some 0.15 s for a document: what is killed is killed in mid-run, and missed soon."""

@@ -12,8 +12,6 @@ from notaflow_pipeline_tests.processes import violated_invariants
 from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents, started_from
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
-pytestmark = pytest.mark.xdist_group("processes")
-
 DOCUMENTS = 40
 """More than a worker reads before a test has seen that it reads: a busy machine lets the test wait, too."""
 

@@ -29,7 +29,6 @@ from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 if TYPE_CHECKING:
     import subprocess
 
-pytestmark = pytest.mark.xdist_group("processes")
 
 DOCUMENTS = 400
 """More than three runs read, at ten a second, while what they belong to takes its ten seconds to end."""

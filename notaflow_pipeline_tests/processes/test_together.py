@@ -7,7 +7,6 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
 from psycopg import Connection
 
 from notaflow_pipeline_tests.cli import Terminal
@@ -15,8 +14,6 @@ from notaflow_pipeline_tests.processes import violated_invariants
 from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents, started_from
 from notaflow_pipeline_tests.testing.ports import free_port
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
-
-pytestmark = pytest.mark.xdist_group("processes")
 
 DOCUMENTS = int(os.environ.get("NOTAFLOW_TEST_DOCUMENTS", "150"))
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 MARKUP = '</script><script>document.title="taken"</script><img src=x onerror=document.title="taken">'
 CHARTS = 7
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 
 def console_messages(page: "Page") -> list[str]:
     """Return a list that receives everything the page writes to its console, and every error."""
