@@ -50,15 +50,13 @@ class CpuWatch:
         self._at_start = cpu_seconds_of(pid, running_programs=False)
         self._last_progress = _Progress(0.0, 0.0)
 
-    def overrun(self, passed_seconds: float, pid: int, max_cpu_seconds: float, max_idle_seconds: float) -> str | None:
+    def overrun(self, passed_seconds: float, max_cpu_seconds: float, max_idle_seconds: float) -> str | None:
         """Returns a sentence about the limit that is reached after `passed_seconds` more; None if none is reached."""
         self.clock_seconds += passed_seconds
-        if pid != self._pid:  # the process was replaced before the job began
-            self._pid, self._at_start = pid, 0.0
         idle_seconds = self.clock_seconds - self._last_progress.clock_seconds
         if self.clock_seconds < max_cpu_seconds and idle_seconds < max_idle_seconds:
             return None
-        used_seconds = cpu_seconds_of(pid) - self._at_start
+        used_seconds = cpu_seconds_of(self._pid) - self._at_start
         if used_seconds > max_cpu_seconds:
             return out_of_cpu_time(max_cpu_seconds)
         if idle_seconds < max_idle_seconds:

@@ -24,7 +24,7 @@ def with_argument(mark: str) -> list[psutil.Process]:
 
 def workers() -> list[psutil.Process]:
     """Return the worker processes of this process's readers."""
-    return [process for process in children() if any("spawn_main" in part for part in _arguments(process))]
+    return [process for process in children() if any("ocr.workers.process" in part for part in _arguments(process))]
 
 
 def _arguments(process: psutil.Process) -> list[str]:

@@ -36,7 +36,7 @@ DOCUMENTS = 400
 MID_RUN = {"OCR_WORKERS": "1", "OCR_DOCUMENTS_PER_RUN": "1000"}
 """What is told to end is told in mid-run. Leases are those of every day, two minutes."""
 
-SPAWNED = "spawn_main"
+SPAWNED = "ocr.workers.process"
 """In the commands of runs' OCR processes."""
 
 

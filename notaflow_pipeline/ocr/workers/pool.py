@@ -8,22 +8,17 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from pebble import ProcessExpired
 
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.cpu_time import CpuWatch, out_of_cpu_time
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, out_of_memory
 from notaflow_pipeline.ocr.workers.process import (
-    Done,
     Worker,
+    WorkerEnded,
     create_scratch,
-    kill_process_group,
     remove_abandoned_files,
 )
 from notaflow_pipeline.ocr.workers.resource_limits import OUT_OF_MEMORY_STATUS, ResourceLimits
@@ -31,6 +26,9 @@ from notaflow_pipeline.ocr.workers.sandbox import forbid_tracing
 
 if TYPE_CHECKING:
     from notaflow_pipeline.scratch_directory import ScratchDirectory
+
+MAX_JOBS_PER_WORKER = 500
+"""Number of jobs after which a worker is replaced, in case PDFium or Pillow leak memory on unusual files."""
 
 MAX_FALSE_STARTS = 5
 """Maximum number of consecutive workers that end before they begin their job. After more, no worker is expected to
@@ -94,7 +92,7 @@ class WorkerPool:
             if self._scratch is None:
                 forbid_tracing()
                 self._scratch = create_scratch(self._scratch_bytes)
-                self._idle = [_start_worker(self._scratch.path, self._resource_limits) for _ in range(self._size)]
+                self._idle = [Worker(self._scratch.path, self._resource_limits) for _ in range(self._size)]
                 threading.Thread(target=self._watch_deadlines, name="worker watchdog", daemon=True).start()
 
     def reserve(self) -> Worker | None:
@@ -112,12 +110,7 @@ class WorkerPool:
             if worker not in self._busy:
                 return  # the pool was closed in the meantime
             self._busy[worker] = Assignment(job, CpuWatch(worker.pid))
-        try:
-            future = worker.run(job.timeout_seconds, job.function, *job.arguments)
-        except RuntimeError:  # the process ended while it was idle, which pebble reports as a broken pool
-            self._assign_to_new_worker(worker, job)
-        else:
-            future.add_done_callback(partial(self._finish_job, worker, job))
+        threading.Thread(target=self._run, args=(worker, job), name="worker job", daemon=True).start()
 
     def end_jobs_of(self, owner: object) -> None:
         """Ends the running jobs of an owner within a second; their `then` is not called."""
@@ -135,39 +128,33 @@ class WorkerPool:
             self._idle.clear()
             self._busy.clear()
         for worker in workers:
-            worker.stop()  # all workers are stopped before the first is joined, because each needs some time to stop
-        for worker in workers:
             worker.kill()
         for thread in ending:
             thread.join()
         if self._scratch is not None:
             self._scratch.remove()
 
-    def _finish_job(self, worker: Worker, job: Job, future: Future[Done]) -> None:
-        """Determines how a job ended, releases or replaces its worker, and passes the outcome on."""
-        done: Done | None = None
+    def _run(self, worker: Worker, job: Job) -> None:
+        """Runs a job, releases or replaces its worker, and passes the outcome on."""
         try:
-            done = future.result()
-            outcome = done.result
-        except ProcessExpired as error:
-            outcome = _failure_of_exit(job, error)
-            if error.pid is not None:
-                kill_process_group(error.pid)  # programs that the worker started may still run
-        except (RuntimeError, CancelledError):
-            self._assign_to_new_worker(worker, job)
-            return
+            done = worker.run(job.timeout_seconds, job.function, *job.arguments)
+        except WorkerEnded as ended:
+            if not ended.job_began:
+                self._assign_to_new_worker(worker, job)
+                return
+            done, outcome = None, _failure_of_exit(job, ended.status)
         with self._lock:
             if not self._is_assigned(worker, job):
                 return  # the job was ended or the pool closed
             self._false_starts = 0
             assignment = self._busy[worker]
-            if done is not None:
+            if done is not None and worker.jobs < MAX_JOBS_PER_WORKER:
                 del self._busy[worker]
                 self._idle.append(worker)
             else:
-                self._replace(worker)  # its locks and half-written data stay, so only a new pool is safe
+                self._replace(worker)
         if done is not None:
-            job.then(outcome, done.cpu_seconds)
+            job.then(done.result, done.cpu_seconds)
         else:
             job.then(outcome, assignment.lost_seconds if assignment else 0.0)
 
@@ -191,11 +178,7 @@ class WorkerPool:
             self.assign(another, job)
 
     def _watch_deadlines(self) -> None:
-        """Ends jobs that have reached a limit, and jobs whose end pebble has missed.
-
-        Pebble misses the end of a worker that dies idle at the moment of an assignment, that exits with status 0, or
-        whose exit status is collected by other code in this process. Such a worker uses no more CPU time.
-        """
+        """Ends jobs that have reached a limit."""
         checked_at = time.monotonic()
         while not self._closed.wait(WATCHDOG_SECONDS):
             passed_seconds = min(time.monotonic() - checked_at, 2 * WATCHDOG_SECONDS)
@@ -205,13 +188,8 @@ class WorkerPool:
                     (worker, assignment) for worker, assignment in self._busy.items() if assignment is not None
                 ]
             for worker, assignment in assignments:
-                if not worker.is_healthy:
-                    self._assign_to_new_worker(worker, assignment.job)
-                    continue
                 job = assignment.job
-                sentence = assignment.watch.overrun(
-                    passed_seconds, worker.pid, job.timeout_seconds, job.max_idle_seconds
-                )
+                sentence = assignment.watch.overrun(passed_seconds, job.timeout_seconds, job.max_idle_seconds)
                 if sentence is not None:
                     self._fail_overdue(worker, assignment, sentence)
 
@@ -231,17 +209,11 @@ class WorkerPool:
         if self._scratch is None:
             raise RuntimeError("the pool was never started")
         del self._busy[worker]
-        self._idle.append(_start_worker(self._scratch.path, self._resource_limits))
+        self._idle.append(Worker(self._scratch.path, self._resource_limits))
         self._ending = [thread for thread in self._ending if thread.is_alive()]
         ending = threading.Thread(target=_end_worker, args=(worker, self._scratch.path), name="worker end", daemon=True)
         ending.start()
         self._ending.append(ending)
-
-
-def _start_worker(scratch: Path, resource_limits: ResourceLimits) -> Worker:
-    worker = Worker(scratch, resource_limits)
-    worker.start()
-    return worker
 
 
 def _end_worker(worker: Worker, scratch: Path) -> None:
@@ -249,10 +221,10 @@ def _end_worker(worker: Worker, scratch: Path) -> None:
     remove_abandoned_files(scratch)  # its successor may have checked before this worker was dead
 
 
-def _failure_of_exit(job: Job, error: ProcessExpired) -> DocumentFailure:
-    if error.exitcode == -signal.SIGXCPU:
+def _failure_of_exit(job: Job, status: int) -> DocumentFailure:
+    if status == -signal.SIGXCPU:
         return DocumentFailure(FailureKind.TIMEOUT, out_of_cpu_time(job.timeout_seconds))
-    if error.exitcode == OUT_OF_MEMORY_STATUS:
+    if status == OUT_OF_MEMORY_STATUS:
         return out_of_memory()
     return DocumentFailure(FailureKind.CRASHED, CRASHED_SENTENCE)
 

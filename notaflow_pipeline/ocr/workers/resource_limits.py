@@ -4,13 +4,10 @@ The parent enforces deadlines (`pool`). Code that takes control of a worker find
 disk, and leaves no core dump.
 """
 
-import os
 import resource
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 MAX_OPEN_FILES = 256
 """Maximum number of open files. A worker uses about twenty: its pipes, the document, a page for the engine."""
@@ -79,29 +76,13 @@ def limit_cpu_seconds(seconds: float) -> None:
 
 def allowlisted_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Returns the variables of an environment that a worker needs. It is an allowlist, because a list of secrets
-    cannot be complete."""
+    cannot be complete. Removing the variables in the new process would leave them in its memory and in /proc."""
     allowed = {
         name: value
         for name, value in environment.items()
         if name in ALLOWED_VARIABLES or name.startswith(ALLOWED_VARIABLE_PREFIXES)
     }
     return allowed | FIXED_VARIABLES
-
-
-def start_without_secrets(path: bytes, args: Sequence[Any], passfds: Sequence[int]) -> int:
-    """Starts a program with the allowlisted environment and no open files except `passfds`; returns its process id.
-
-    It replaces `multiprocessing.util.spawnv_passfds`, which can only pass on the whole environment. Removing the
-    variables in the new process would leave them in its memory and in /proc.
-    """
-    process = subprocess.Popen(
-        list(args),
-        executable=path,
-        env=allowlisted_environment(os.environ),
-        pass_fds=[int(descriptor) for descriptor in passfds],
-    )
-    process.returncode = 0  # multiprocessing waits for the process by its id; this object must not wait too
-    return process.pid
 
 
 def _lower_limit(resource_id: int, maximum: int) -> None:

@@ -33,20 +33,20 @@ def test_running_program_counts_for_the_process_that_started_it() -> None:
 
 def test_limit_is_reached_by_cpu_time_and_not_by_the_clock() -> None:
     watch = CpuWatch(os.getpid())
-    assert watch.overrun(1000, os.getpid(), max_cpu_seconds=0.5, max_idle_seconds=10_000) is None
+    assert watch.overrun(1000, max_cpu_seconds=0.5, max_idle_seconds=10_000) is None
     burn(0.6)
-    assert "CPU time" in (watch.overrun(1, os.getpid(), max_cpu_seconds=0.5, max_idle_seconds=10_000) or "")
+    assert "CPU time" in (watch.overrun(1, max_cpu_seconds=0.5, max_idle_seconds=10_000) or "")
 
 
 def test_process_that_goes_on_slowly_is_not_idle() -> None:
     watch = CpuWatch(os.getpid())
     for _ in range(3):
         burn(0.2)
-        assert watch.overrun(10, os.getpid(), max_cpu_seconds=60, max_idle_seconds=10) is None
-    assert "no progress" in (watch.overrun(60, os.getpid(), max_cpu_seconds=60, max_idle_seconds=10) or "")
+        assert watch.overrun(10, max_cpu_seconds=60, max_idle_seconds=10) is None
+    assert "no progress" in (watch.overrun(60, max_cpu_seconds=60, max_idle_seconds=10) or "")
 
 
 def test_process_that_is_gone_is_idle() -> None:
     with subprocess.Popen(["true"]) as program:
         watch = CpuWatch(program.pid)
-    assert "no progress" in (watch.overrun(10, program.pid, max_cpu_seconds=60, max_idle_seconds=10) or "")
+    assert "no progress" in (watch.overrun(10, max_cpu_seconds=60, max_idle_seconds=10) or "")

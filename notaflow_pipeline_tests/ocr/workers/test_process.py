@@ -9,14 +9,14 @@ import tempfile
 import textwrap
 from pathlib import Path
 
-import psutil
 import pytest
 
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.engines.null import NullEngine
-from notaflow_pipeline.ocr.failures import DocumentFailure
+from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
-from notaflow_pipeline.ocr.workers.process import WorkerProcess, create_scratch
+from notaflow_pipeline.ocr.workers.process import Worker, WorkerEnded, create_scratch
+from notaflow_pipeline.ocr.workers.resource_limits import ResourceLimits
 from notaflow_pipeline.scratch_directory import ScratchDirectory
 from notaflow_pipeline_tests.ocr.processes import (
     PATIENCE_SECONDS,
@@ -117,27 +117,29 @@ def test_idle_worker_that_dies_is_replaced(tmp_path: Path) -> None:
         assert reader.start(path).result(timeout=PATIENCE_SECONDS).pages
 
 
-def test_worker_that_is_ended_while_it_starts_prints_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    start, terminate = WorkerProcess.start, WorkerProcess.terminate
+def test_worker_that_exits_as_if_all_were_well_fails_its_job(tmp_path: Path) -> None:
+    worker = Worker(tmp_path, ResourceLimits(memory_bytes=1 << 30, written_file_bytes=1 << 20))
+    assert worker.run(60, abs, -3).result == 3
+    with pytest.raises(WorkerEnded) as ended:
+        worker.run(60, os._exit, 0)
+    assert (ended.value.status, ended.value.job_began) == (0, True)
+    with pytest.raises(WorkerEnded) as ended:
+        worker.run(60, abs, -3)
+    assert not ended.value.job_began
 
-    def start_slowly(process: WorkerProcess) -> None:
-        start(process)
-        psutil.Process(process.pid).send_signal(signal.SIGSTOP)
 
-    def terminate_when_it_has_begun(process: WorkerProcess) -> None:
-        psutil.Process(process.pid).send_signal(signal.SIGCONT)
-        wait_until(lambda: not process.is_alive() or (scratch / str(process.pid)).exists())
-        terminate(process)
+def test_document_fails_if_no_worker_can_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "missing"))
+    with DocumentPool(NullEngine(), workers=1) as reader:
+        error = reader.start(png(tmp_path / "a")).exception(timeout=PATIENCE_SECONDS)
+    assert isinstance(error, EngineUnavailable)
+    assert "Worker processes end before they begin a job" in str(error)
 
-    monkeypatch.setattr(WorkerProcess, "start", start_slowly)
-    monkeypatch.setattr(WorkerProcess, "terminate", terminate_when_it_has_begun)
-    held = ScratchDirectory(tmp_path)
-    scratch = held.path
-    monkeypatch.setattr("notaflow_pipeline.ocr.workers.pool.create_scratch", lambda _: held)
-    with DocumentPool(NullEngine(), workers=2):
-        wait_until(lambda: len(workers()) == 2)
+
+def test_worker_that_is_ended_while_it_starts_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    for _ in range(3):
+        with DocumentPool(NullEngine(), workers=2):
+            wait_until(lambda: len(workers()) == 2)
     assert capfd.readouterr().err == ""
     assert workers() == []
 
