@@ -1,9 +1,11 @@
 """Models for tests: the system's, ours, and files packed from components."""
 
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 
 from notaflow_pipeline.ocr.engines.model_files import PACKAGE_FOLDER, model_folder
+from notaflow_pipeline.ocr.engines.onnx.model.dictionary import Dictionaries
 from notaflow_pipeline.ocr.engines.onnx.model.network import Network, read_network
 from notaflow_pipeline.ocr.engines.onnx.model.traineddata import Component, TrainedData, read_traineddata
 
@@ -40,3 +42,14 @@ def packed(parts: Parts) -> bytes:
 
 def trained_of(parts: Parts) -> TrainedData:
     return TrainedData("test", {component: memoryview(data) for component, data in parts.items()})
+
+
+def contains(dictionaries: Dictionaries, unichars: Iterable[int]) -> bool:
+    """Returns whether these unichars are a word, with or without punctuation around it."""
+    state = dictionaries.start
+    for unichar in unichars:
+        following = dictionaries.step(state, unichar)
+        if following is None:
+            return False
+        state = following
+    return dictionaries.is_word_end(state)

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from notaflow_pipeline.ocr.engines.onnx.model.charset import Charset, Kind, read_charset
+from notaflow_pipeline.ocr.engines.onnx.model.charset import Charset, read_charset
 from notaflow_pipeline.ocr.engines.onnx.model.model_errors import DamagedModel, UnsupportedModel
 from notaflow_pipeline.ocr.engines.onnx.model.traineddata import Component, read_traineddata
 from notaflow_pipeline_tests.ocr.onnx.model_files import Parts, model_file, network_of, parts_of, trained_of
@@ -24,28 +24,14 @@ def test_every_class_but_null_has_a_character(name: str) -> None:
     assert len(set(charset.texts)) == len(charset.texts)
 
 
-@pytest.mark.parametrize(
-    ("text", "kind"),
-    [
-        ("e", Kind.LETTER | Kind.LOWER_CASE),
-        ("É", Kind.LETTER | Kind.UPPER_CASE),
-        ("7", Kind.DIGIT),
-        (",", Kind.PUNCTUATION),
-        ("$", Kind.NONE),
-        (" ", Kind.NONE),
-    ],
-)
-def test_kinds_of_characters_are_told_apart(text: str, kind: Kind) -> None:
+def test_digits_are_told_from_other_characters() -> None:
     charset = charset_of("fra")
-    number = charset.class_of(text)
-    assert number is not None
-    assert charset.kind_of_class(number) == kind
+    digits = [text for text, unichar in zip(charset.texts, charset.unichars, strict=True) if unichar in charset.digits]
+    assert sorted(digits) == list("0123456789")
 
 
-def test_null_is_not_a_character_of_any_kind() -> None:
-    charset = charset_of("fra")
-    assert charset.kind_of_class(len(charset.texts) - 1) == Kind.NONE
-    assert charset.class_of("") is None
+def test_no_class_has_an_empty_text() -> None:
+    assert charset_of("fra").class_of("") is None
 
 
 def test_text_with_unknown_characters_is_not_encoded() -> None:

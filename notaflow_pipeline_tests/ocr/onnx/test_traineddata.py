@@ -11,7 +11,7 @@ from notaflow_pipeline.ocr.engines.onnx.model.model_errors import DamagedModel, 
 from notaflow_pipeline.ocr.engines.onnx.model.session import load_file
 from notaflow_pipeline.ocr.engines.onnx.model.traineddata import Component, read_traineddata
 from notaflow_pipeline_tests.ocr.onnx.lines import random_line
-from notaflow_pipeline_tests.ocr.onnx.model_files import OURS, packed, parts_of
+from notaflow_pipeline_tests.ocr.onnx.model_files import OURS, contains, packed, parts_of
 
 DAMAGES = 300
 
@@ -66,7 +66,7 @@ def test_models_with_random_damage_load_or_are_refused(seed: int, tmp_path: Path
             continue
         assert model.probabilities(random_line(seed, 30)).shape == (10, len(model.charset.texts))
         for word in ("notaire", "12,50", "(Laval)"):
-            model.dictionaries.contains(model.charset.encode(word) or ())
+            contains(model.dictionaries, model.charset.encode(word) or ())
 
 
 def damaged(parts: dict[Component, bytes], rng: random.Random) -> bytes:

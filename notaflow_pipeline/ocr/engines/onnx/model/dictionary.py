@@ -5,11 +5,11 @@ Tesseract's dict/dawg.h). Words of the word dawg and the number dawg stand withi
 `Dict::def_letter_is_okay` (dict/dict.cpp) joins them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from notaflow_pipeline.ocr.engines.onnx.model.byte_reader import ByteReader
-from notaflow_pipeline.ocr.engines.onnx.model.charset import Charset, Kind
+from notaflow_pipeline.ocr.engines.onnx.model.charset import Charset
 from notaflow_pipeline.ocr.engines.onnx.model.model_errors import DamagedModel
 from notaflow_pipeline.ocr.engines.onnx.model.traineddata import Component, TrainedData
 
@@ -92,7 +92,7 @@ class Dictionaries:
         self.numbers = numbers
         self.punctuation = punctuation
         self._inner = [dawg for dawg in (words, numbers) if dawg]
-        self._digits = frozenset(unichar for unichar, kind in enumerate(charset.kinds) if kind & Kind.DIGIT)
+        self._digits = charset.digits
         self.start: State = (Position(Dawg.start if punctuation else None),)
 
     def step(self, state: State, unichar: int) -> State | None:
@@ -109,16 +109,6 @@ class Dictionaries:
     def is_word(self, state: State) -> bool:
         """Whether this state is within a word of the word dawg, not a number or bare punctuation."""
         return any(place.dawg is not None and self._inner[place.dawg] is self.words for place in state)
-
-    def contains(self, unichars: Iterable[int]) -> bool:
-        """Whether these unichars are a word, with or without punctuation around it."""
-        state = self.start
-        for unichar in unichars:
-            following = self.step(state, unichar)
-            if following is None:
-                return False
-            state = following
-        return self.is_word_end(state)
 
     def _behind(self, position: Position, unichar: int) -> Iterator[Position]:
         if position.dawg is None:
