@@ -40,7 +40,7 @@ from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.input.page_loading import load_page
 from notaflow_pipeline.ocr.input.probe import probe_document
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.recognition.layered_page import read_loaded_page
+from notaflow_pipeline.ocr.recognition.layered_page import recognised_page
 from notaflow_pipeline.ocr.workers.resource_limits import FIXED_VARIABLES
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -147,7 +147,7 @@ def _reader() -> DocumentPool:
         opened = probe_document(path, Limits())
         pages = [load_page(path, opened.format, number) for number in range(1, opened.pages + 1)]
         began = time.monotonic()
-        return "\n\n".join(read_loaded_page(1, page, engine, began, PATIENCE_SECONDS).text for page in pages)
+        return "\n\n".join(recognised_page(1, page, engine, began, PATIENCE_SECONDS).text.text for page in pages)
 
     return read
 

@@ -95,17 +95,12 @@ class _PageReader:
         return self._engine.recognise(image, page_dpi(image), left_seconds)
 
 
-def read_loaded_page(number: int, page: LoadedPage, engine: Engine, began: float, deadline: float) -> PageText:
-    """Returns the text of a loaded page.
+def recognised_page(number: int, page: LoadedPage, engine: Engine, began: float, deadline: float) -> RecognisedPage:
+    """Returns the text of a loaded page, with the recognitions that it was made of.
 
     `began` is the time when the loading of the page began (`time.monotonic`), `deadline` the limit in CPU seconds
     (`cpu_seconds`). Raises `DocumentFailure` or `EngineUnavailable`.
     """
-    return recognised_page(number, page, engine, began, deadline).text
-
-
-def recognised_page(number: int, page: LoadedPage, engine: Engine, began: float, deadline: float) -> RecognisedPage:
-    """The same with what it was made of."""
     reader, totals = _PageReader(engine, deadline), _PageTotals()
     confirmed = page.earlier is not None and _is_confirmed(page.earlier, reader, totals)
     base: Sequence[LayerLine] = page.earlier.lines if page.earlier and confirmed else page.lines

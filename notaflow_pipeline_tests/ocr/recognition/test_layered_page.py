@@ -15,7 +15,7 @@ from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.page_loading import load_page
 from notaflow_pipeline.ocr.input.probe import DocumentFormat
-from notaflow_pipeline.ocr.recognition.layered_page import read_loaded_page
+from notaflow_pipeline.ocr.recognition.layered_page import recognised_page
 from notaflow_pipeline_tests.ocr.samples import (
     ACT_LINES,
     ACT_ON_LETTER,
@@ -32,7 +32,7 @@ STAMP = "BT /F 10 Tf 72 60 Td (Inscrit sous le no 27 987 654) Tj ET "
 def read(path: Path, content: str, page_extra: str = "") -> PageText:
     picture, resources = picture_object(act_page()), "/XObject<</I 6 0 R>>"
     path = page_pdf(path, content, resources=resources, more=[picture], page_extra=page_extra)
-    return read_loaded_page(1, load_page(path, DocumentFormat.PDF, 1), ENGINE, time.monotonic(), math.inf)
+    return recognised_page(1, load_page(path, DocumentFormat.PDF, 1), ENGINE, time.monotonic(), math.inf).text
 
 
 def test_earlier_ocr_that_agrees_with_its_image_is_kept(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def read_form(path: Path, image: Image.Image, content: str = "612 0 0 792 0 0") 
     )
     picture = f"q {content} cm /I Do Q {values}"
     path = page_pdf(path, picture, resources="/XObject<</I 6 0 R>>", more=[picture_object(image)])
-    page = read_loaded_page(1, load_page(path, DocumentFormat.PDF, 1), ENGINE, time.monotonic(), 60)
+    page = recognised_page(1, load_page(path, DocumentFormat.PDF, 1), ENGINE, time.monotonic(), 60).text
     return [" ".join(line.split()) for line in page.text.splitlines() if line.strip()]
 
 
@@ -181,5 +181,5 @@ def test_unreadable_part_keeps_the_typed_text_and_marks_the_page(tmp_path: Path)
         "BT /F 10 Tf 72 740 Td (Maître, voici l’extrait que vous avez demandé.) Tj ET q 420 0 0 406 72 250 cm /I Do Q "
     )
     path = page_pdf(tmp_path / "a.pdf", letter, resources="/XObject<</I 6 0 R>>", more=[picture_object(act_page())])
-    page = read_loaded_page(1, load_page(path, DocumentFormat.PDF, 1), FailingEngine(), time.monotonic(), math.inf)
+    page = recognised_page(1, load_page(path, DocumentFormat.PDF, 1), FailingEngine(), time.monotonic(), math.inf).text
     assert (page.text, page.damaged) == ("Maître, voici l’extrait que vous avez demandé.", True)
