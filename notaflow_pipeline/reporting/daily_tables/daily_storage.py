@@ -80,10 +80,10 @@ VALUES (%(day)s, %(document_source)s, %(failure_kind)s, %(attempts)s, %(document
 """
 
 
-def compute_day(
+def write_day(
     connection: Connection, day: date, *, timezone: str, low_confidence: float, low_coverage: float
 ) -> DailyTables:
-    """Return a day's tables as the attempts have them at this moment, and write nothing.
+    """Write a day's tables over earlier ones, and return them; writing twice changes nothing.
 
     Args:
         connection: outside any transaction.
@@ -93,22 +93,6 @@ def compute_day(
         low_coverage: below how much coverage, 0 to 1, a document counts as one with possible gaps.
 
     Raises:
-        AttemptsPruned: some of the day's attempts were deleted.
-    """
-    with connection.transaction():
-        for statement in (_ONE_SNAPSHOT, _LIMIT_COUNT):
-            connection.execute(statement)
-        return _count(connection, day, timezone, low_confidence, low_coverage)
-
-
-def write_day(
-    connection: Connection, day: date, *, timezone: str, low_confidence: float, low_coverage: float
-) -> DailyTables:
-    """Write a day's tables over earlier ones, and return them; writing twice changes nothing.
-
-    Arguments are those of `compute_day`.
-
-    Raises:
         AttemptsPruned: some of the day's attempts were deleted; the tables stay as they are.
         psycopg.errors.LockNotAvailable: another writer did not finish in time.
     """
@@ -116,14 +100,10 @@ def write_day(
         for statement in (_ONE_SNAPSHOT, _LIMIT_WAIT, _LIMIT_COUNT, _ONE_WRITER):
             connection.execute(statement)
         computed_at = connection.execute(_NOW).fetchone()
-        tables = _count(connection, day, timezone, low_confidence, low_coverage)
+        attempts = read_attempts(connection, window_of(day, timezone))
+        tables = daily_tables(attempts, low_confidence=low_confidence, low_coverage=low_coverage)
         _write(connection, tables, {"day": day, "computed_at": computed_at[0] if computed_at else None})
     return tables
-
-
-def _count(connection: Connection, day: date, timezone: str, low_confidence: float, low_coverage: float) -> DailyTables:
-    attempts = read_attempts(connection, window_of(day, timezone))
-    return daily_tables(attempts, low_confidence=low_confidence, low_coverage=low_coverage)
 
 
 def _write(connection: Connection, tables: DailyTables, of_the_day: dict[str, date | datetime | None]) -> None:

@@ -12,7 +12,7 @@ from psycopg import Connection, sql
 from psycopg.rows import dict_row
 
 from notaflow_pipeline.reporting.daily_tables.attempts import AttemptsPruned
-from notaflow_pipeline.reporting.daily_tables.daily_storage import compute_day, write_day
+from notaflow_pipeline.reporting.daily_tables.daily_storage import write_day
 from notaflow_pipeline.reporting.daily_tables.days import day_of, window_of
 from notaflow_pipeline.reporting.daily_tables.due_days import days_due, has_new_attempts
 from notaflow_pipeline.reporting.daily_tables.reconciliation import find_daily_differences
@@ -166,10 +166,8 @@ def test_failure_exhausted_its_document(connection: Connection, facts: dict[str,
     assert differences(connection, DAY) == []
 
 
-def test_writing_again_changes_nothing_and_computing_writes_nothing(connection: Connection) -> None:
+def test_writing_a_day_again_changes_nothing(connection: Connection) -> None:
     add_history(connection, Random(5), documents=60, start=window_of(DAY, TORONTO).start, hours=20)
-    compute_day(connection, DAY, timezone=TORONTO, low_confidence=60, low_coverage=0.7)
-    assert everything(connection) == [[], [], []]
     write(connection, DAY)
     before = everything(connection)
     assert all(before)
