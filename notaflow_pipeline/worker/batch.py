@@ -275,7 +275,7 @@ class Batch:
             self._waiting_for_room.remove(document)
         self._lease_renewal.drop(token)
         if document.recognition is not None:
-            self._reader.abandon(document.recognition)
+            document.recognition.cancel()
         if document.fetched is not None:
             document.fetched.close()
 

@@ -107,11 +107,6 @@ class DocumentPool:
         self._assign_steps()
         return document.future
 
-    def abandon(self, future: Future[DocumentText]) -> None:
-        """Stops reading this document; its running pages end within a second. This is the same as cancelling the
-        future."""
-        future.cancel()
-
     def close(self) -> None:
         """Ends all processes and cancels the futures of unfinished documents.
 

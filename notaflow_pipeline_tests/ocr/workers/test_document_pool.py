@@ -224,17 +224,13 @@ def test_hanging_page_is_killed_with_what_it_started(tmp_path: Path) -> None:
         assert texts(reader.start(png(tmp_path / "next"))) == ["page of 1000x300"]
 
 
-@pytest.mark.parametrize("by_reader", [True, False])
-def test_abandoned_document_ends_its_running_pages_and_no_others(tmp_path: Path, by_reader: bool) -> None:
+def test_cancelled_document_ends_its_running_pages_and_no_others(tmp_path: Path) -> None:
     engine = WaitingEngine(mark=mark_of_this_process(86302), sleep_seconds=0.3)
     with DocumentPool(engine, workers=2) as reader:
         neighbour = reader.start(pages(tmp_path / "neighbour", 4))
         hanging = reader.start(pages(tmp_path / "bad", 30, strange=1))
         wait_until(lambda: bool(with_argument(engine.mark)))
-        if by_reader:
-            reader.abandon(hanging)
-        else:
-            assert hanging.cancel()
+        assert hanging.cancel()
         wait_until(lambda: not with_argument(engine.mark))
         assert hanging in wait([hanging], timeout=PATIENCE_SECONDS).done
         with pytest.raises(CancelledError):
