@@ -16,7 +16,7 @@ from notaflow_pipeline.job_queue.database.connections import OutcomeRefused
 from notaflow_pipeline.job_queue.database.foreign_triggers import TriggerLacksPrivilege, explaining_triggers
 from notaflow_pipeline.job_queue.database.transient import is_transient
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
-from notaflow_pipeline.job_queue.model import Claim, ExtractionStatus, Failure, OcrResult, Outcome, Recording
+from notaflow_pipeline.job_queue.model import Claim, Failure, OcrResult, Outcome, Recording
 
 _WORKER = "notaflow doctor"
 
@@ -146,8 +146,8 @@ def _succeeds(connection: Connection, claim: Claim) -> bool:
 
 def _has_left_status_6(connection: Connection, claim: Claim) -> bool:
     """Whether the row is no longer under OCR: a trigger can change the values of an accepted update."""
-    row = connection.execute("SELECT status_id FROM extraction_queue WHERE id = %(id)s", {"id": claim.document_id})
-    return row.fetchone() != (ExtractionStatus.OCR_PROCESSING,)
+    row = connection.execute("SELECT status_id = 6 FROM extraction_queue WHERE id = %(id)s", {"id": claim.document_id})
+    return row.fetchone() != (True,)
 
 
 def _failed(error: psycopg.Error) -> ClaimCheck:

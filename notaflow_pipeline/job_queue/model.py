@@ -1,8 +1,8 @@
-"""Defines the types of the queue: statuses, sources, outcomes, claims, attempts and rows."""
+"""Defines the types of the queue: sources, outcomes, claims, attempts and rows."""
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum, IntEnum, StrEnum
+from enum import Enum, StrEnum
 from uuid import UUID
 
 from notaflow_pipeline.failures import FailureKind
@@ -12,17 +12,6 @@ ERROR_PREFIX = "OCR processing failed: "
 
 DEFAULT_MAX_ATTEMPTS = 3
 """The maximum of a row whose `ocr_max_attempts` is NULL."""
-
-
-class ExtractionStatus(IntEnum):
-    """`extraction_status.id`, named by its code."""
-
-    EN_ATTENTE = 1
-    EN_TRAITEMENT = 2
-    COMPLETE = 3  # extraction done, ready for OCR
-    ERREUR = 4
-    EXTRACTION_COMPLETE = 5  # OCR done
-    OCR_PROCESSING = 6
 
 
 class DocumentSource(StrEnum):

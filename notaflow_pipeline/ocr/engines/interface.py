@@ -48,7 +48,6 @@ class Segmentation(Enum):
     AUTOMATIC = 3
     SINGLE_COLUMN = 4
     SINGLE_BLOCK = 6
-    SPARSE = 11
 
 
 class Engine(Protocol):
