@@ -22,11 +22,12 @@ from pathlib import Path
 
 import psutil
 
+from notaflow_pipeline.ocr.document import DocumentText
 from notaflow_pipeline.ocr.engines.interface import WordEngine
 from notaflow_pipeline.ocr.engines.selection import EngineName, select_engine
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.workers.document_pool import DocumentPool, DocumentText
+from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 
 PROJECT = Path(__file__).resolve().parents[1]
 PATIENCE_SECONDS = 600.0

@@ -15,9 +15,10 @@ from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from notaflow_pipeline.ocr.document import DocumentText
 from notaflow_pipeline.ocr.engines.selection import EngineName, select_engine
 from notaflow_pipeline.ocr.failures import DocumentFailure
-from notaflow_pipeline.ocr.workers.document_pool import DocumentPool, DocumentText
+from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 
 PROJECT = Path(__file__).resolve().parents[1]
 MAX_SECONDS = 900.0

@@ -52,8 +52,8 @@ def _measured(name: str, corpus: Path, count: int) -> dict[str, float]:
 
     os.environ.update(FIXED_VARIABLES)  # as in a worker process
     from notaflow_pipeline.ocr.engines.selection import EngineName, select_engine
+    from notaflow_pipeline.ocr.input.file_format import DocumentFormat
     from notaflow_pipeline.ocr.input.page_loading import page_dpi, render_page
-    from notaflow_pipeline.ocr.input.probe import DocumentFormat
     from notaflow_pipeline.ocr.recognition.page import read_page
 
     began = time.process_time()

@@ -12,7 +12,8 @@ from pathlib import Path
 from unittest.mock import patch
 
 from notaflow_pipeline.cli import main
-from notaflow_pipeline.ocr.workers.document_pool import DocumentPool, DocumentText
+from notaflow_pipeline.ocr.document import DocumentText
+from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 
 
 def noting(notes: Path) -> AbstractContextManager[object]:

@@ -24,8 +24,8 @@ from PIL import Image, ImageChops, ImageOps
 from benchmarks.scoring import character_error_rate, transcribed_pages, without_library_footer
 from notaflow_pipeline.ocr.engines.model_files import with_typescript_models
 from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
+from notaflow_pipeline.ocr.input.file_format import DocumentFormat
 from notaflow_pipeline.ocr.input.page_loading import page_dpi, render_page
-from notaflow_pipeline.ocr.input.probe import DocumentFormat
 from notaflow_pipeline.ocr.preprocessing.borders import without_dark_borders
 from notaflow_pipeline.ocr.preprocessing.preprocess import ALL_STEPS, PAGE_WIDTH_INCHES
 from notaflow_pipeline.ocr.recognition.page import read_page

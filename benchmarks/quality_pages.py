@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.scoring import transcribed_pages
+from notaflow_pipeline.ocr.input.file_format import DocumentFormat
 from notaflow_pipeline.ocr.input.page_loading import render_page
-from notaflow_pipeline.ocr.input.probe import DocumentFormat, probe_document
+from notaflow_pipeline.ocr.input.probe import probe_document
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline_tests.ocr import drawn_pages
 

@@ -36,9 +36,9 @@ from notaflow_pipeline.reporting.report.html_page import render_page, write_page
 from notaflow_pipeline.reporting.report.report_data import QueueNow, read_report_data
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
-from notaflow_pipeline_tests.processes.test_together import free_port
 from notaflow_pipeline_tests.reporting import daily_table_rows
 from notaflow_pipeline_tests.reporting.daily_tables import attempt_history
+from notaflow_pipeline_tests.testing.ports import free_port
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]

@@ -4,7 +4,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from notaflow_pipeline.job_queue.model import Claim, OcrResult
-from notaflow_pipeline.ocr.workers.document_pool import DocumentText
+from notaflow_pipeline.ocr.document import DocumentText
 from notaflow_pipeline.worker.fetching import Fetched
 
 

@@ -23,7 +23,7 @@ from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.cli import Terminal, open_terminal
 from notaflow_pipeline_tests.job_queue.conftest import add_document, ago
 from notaflow_pipeline_tests.ocr import processes, samples
-from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 SECRET = "correct-horse-battery-staple"
 
@@ -389,7 +389,7 @@ class TestEmbeddedDatabase:
         def servers() -> list[psutil.Process]:
             return [one for one in processes.with_argument(data) if one.name() == "postgres"]
 
-        processes.wait_until(lambda: not servers())
+        wait_until(lambda: not servers())
 
 
 class TestCorpus:

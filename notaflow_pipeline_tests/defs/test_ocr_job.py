@@ -22,6 +22,7 @@ from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, defs, 
 from notaflow_pipeline_tests.job_queue.conftest import READING, claim, succeed
 from notaflow_pipeline_tests.ocr import processes, samples
 from notaflow_pipeline_tests.processes import violated_invariants
+from notaflow_pipeline_tests.testing.waiting import wait_until
 
 MARKER = "ZANZIBAR"
 
@@ -301,4 +302,4 @@ class TestInfrastructure:
         assert set(connection.execute("SELECT status_id, ocr_attempts FROM extraction_queue").fetchall()) == {(3, 0)}
         assert set(connection.execute("SELECT outcome FROM ocr_attempt").fetchall()) == {("released",)}
         assert violated_invariants(connection) == []
-        processes.wait_until(lambda: not processes.workers())
+        wait_until(lambda: not processes.workers())

@@ -16,8 +16,8 @@ from notaflow_pipeline.local.embedded_postgres import embedded_database
 from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.worker.progress import Progress
 from notaflow_pipeline_tests.faults.servers import demote, promote, standby_of
-from notaflow_pipeline_tests.ocr.processes import wait_until
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
+from notaflow_pipeline_tests.testing.waiting import wait_until
 from notaflow_pipeline_tests.worker.pipelines import only_attempt, pipeline_over, ready_page, row
 
 AT_6 = "SELECT FROM extraction_queue WHERE status_id = 6"

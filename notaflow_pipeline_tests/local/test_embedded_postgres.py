@@ -17,6 +17,7 @@ from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
 from notaflow_pipeline.local.embedded_postgres import database_url, embedded_database, running_database_url
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests.ocr import processes
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 HOLD = """
 import sys
@@ -64,7 +65,7 @@ def kill_everything(home: Path) -> None:
             process.kill()
         holder.kill()
         holder.wait()
-    processes.wait_until(lambda: not any(psutil.pid_exists(one.pid) for one in servers))
+    wait_until(lambda: not any(psutil.pid_exists(one.pid) for one in servers))
 
 
 def answers(url: str) -> bool:
@@ -81,7 +82,7 @@ def test_server_starts_keeps_its_data_and_stops_with_the_last_user(home: Path) -
         with psycopg.connect(url) as connection:
             connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
         assert running_database_url(settings_for(home)) == url
-    processes.wait_until(lambda: not servers_of(home))
+    wait_until(lambda: not servers_of(home))
     with embedded_database(home) as url, psycopg.connect(url) as connection:
         assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
 
@@ -100,7 +101,7 @@ def test_server_starts_again_with_its_data_after_everything_was_killed(home: Pat
     kill_everything(home)
     with embedded_database(home) as url, psycopg.connect(url) as connection:
         assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
-    processes.wait_until(lambda: not servers_of(home))
+    wait_until(lambda: not servers_of(home))
 
 
 def test_process_with_the_pid_of_the_killed_server_is_not_harmed(home: Path) -> None:
@@ -129,8 +130,8 @@ def test_server_stays_while_another_process_uses_it(home: Path) -> None:
             assert url == theirs
         assert answers(url)
         other.stdin.close()
-        assert other.wait(timeout=processes.PATIENCE_SECONDS) == 0
-    processes.wait_until(lambda: not servers_of(home))
+        assert other.wait(timeout=HANG_SECONDS) == 0
+    wait_until(lambda: not servers_of(home))
 
 
 def test_server_stops_although_another_user_was_killed(home: Path) -> None:
@@ -143,7 +144,7 @@ def test_server_stops_although_another_user_was_killed(home: Path) -> None:
         other.wait()
     with embedded_database(home) as url:
         assert answers(url)
-    processes.wait_until(lambda: not servers_of(home))
+    wait_until(lambda: not servers_of(home))
 
 
 def test_two_processes_that_start_at_once_share_one_server(home: Path) -> None:
@@ -163,16 +164,16 @@ def test_two_processes_that_start_at_once_share_one_server(home: Path) -> None:
     for reader in readers:
         reader.start()
     for reader in readers:
-        reader.join(timeout=processes.PATIENCE_SECONDS)
+        reader.join(timeout=HANG_SECONDS)
     try:
         assert len(urls) == 2
         assert len(set(urls)) == 1
         assert answers(urls[0])
     finally:
         for one in both:
-            one.communicate(timeout=processes.PATIENCE_SECONDS)
+            one.communicate(timeout=HANG_SECONDS)
     assert [one.returncode for one in both] == [0, 0]
-    processes.wait_until(lambda: not servers_of(home))
+    wait_until(lambda: not servers_of(home))
 
 
 def test_configured_database_is_used_and_no_server_is_started(home: Path) -> None:

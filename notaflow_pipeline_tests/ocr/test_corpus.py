@@ -22,8 +22,8 @@ from notaflow_pipeline.ocr.preprocessing.orientation import rotated, skew_degree
 from notaflow_pipeline.ocr.preprocessing.preprocess import Steps, noise_of, prepare, scaled, without_background
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
-from notaflow_pipeline_tests.ocr.processes import PATIENCE_SECONDS
 from notaflow_pipeline_tests.testing.noise import noisy
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 
 CORPUS = Path(os.environ.get("NOTAFLOW_CORPUS", Path(__file__).parents[3] / "shared" / "corpus"))
 
@@ -41,7 +41,7 @@ def test_every_bad_file_is_read_or_fails_properly() -> None:
     with DocumentPool(NullEngine(), workers=2, limits=Limits(page_seconds=60)) as reader:
         futures = {path.name: reader.start(path) for path in sorted((CORPUS / "bad").iterdir())}
         for name, future in futures.items():
-            error = future.exception(timeout=PATIENCE_SECONDS)
+            error = future.exception(timeout=HANG_SECONDS)
             assert error is None or (isinstance(error, DocumentFailure) and not error.retryable), name
 
 
@@ -61,7 +61,7 @@ def test_every_bad_file_is_read_or_fails_properly() -> None:
     ],
 )
 def test_bad_file_fails_for_the_right_reason(tesseract: DocumentPool, name: str, kind: str) -> None:
-    error = tesseract.start(CORPUS / "bad" / name).exception(timeout=PATIENCE_SECONDS)
+    error = tesseract.start(CORPUS / "bad" / name).exception(timeout=HANG_SECONDS)
     assert isinstance(error, DocumentFailure)
     assert error.kind == kind
 
@@ -81,19 +81,19 @@ def test_bad_file_fails_for_the_right_reason(tesseract: DocumentPool, name: str,
     ],
 )
 def test_unusual_file_is_read(tesseract: DocumentPool, name: str) -> None:
-    document = tesseract.start(CORPUS / "bad" / name).result(timeout=PATIENCE_SECONDS)
+    document = tesseract.start(CORPUS / "bad" / name).result(timeout=HANG_SECONDS)
     assert "travaux de protection" in document.text
 
 
 @pytest.mark.parametrize("name", ["ocrmypdf_blank.pdf", "gen_black.png", "gen_30x30.png", "gen_2000x1.png"])
 def test_page_without_text_is_read_as_empty(tesseract: DocumentPool, name: str) -> None:
-    document = tesseract.start(CORPUS / "bad" / name).result(timeout=PATIENCE_SECONDS)
+    document = tesseract.start(CORPUS / "bad" / name).result(timeout=HANG_SECONDS)
     assert (document.text, document.mean_confidence) == ("", None)
 
 
 @pytest.mark.parametrize("name", ["pypdf_r6-empty-password.pdf", "pdfjs_secHandler.pdf"])
 def test_pdf_with_an_empty_password_is_read(tesseract: DocumentPool, name: str) -> None:
-    assert tesseract.start(CORPUS / "bad" / name).result(timeout=PATIENCE_SECONDS).text
+    assert tesseract.start(CORPUS / "bad" / name).result(timeout=HANG_SECONDS).text
 
 
 @pytest.mark.parametrize(
@@ -109,13 +109,13 @@ def test_pdf_with_an_empty_password_is_read(tesseract: DocumentPool, name: str) 
 )
 def test_readable_pages_of_a_damaged_file_are_read(name: str, pages: int, text_layer: int, failed: int) -> None:
     with DocumentPool(NullEngine(), workers=1) as reader:
-        document = reader.start(CORPUS / "bad" / name).result(timeout=PATIENCE_SECONDS)
+        document = reader.start(CORPUS / "bad" / name).result(timeout=HANG_SECONDS)
     assert (len(document.pages), document.pages_text_layer, document.pages_failed) == (pages, text_layer, failed)
 
 
 def test_typed_page_has_most_of_its_words(tesseract: DocumentPool) -> None:
     known = set((CORPUS / "pages" / "page01.gt.txt").read_text().split())
-    found = set(tesseract.start(CORPUS / "pages" / "page01.jpg").result(timeout=PATIENCE_SECONDS).text.split())
+    found = set(tesseract.start(CORPUS / "pages" / "page01.jpg").result(timeout=HANG_SECONDS).text.split())
     assert len(known & found) > 0.7 * len(known)
 
 

@@ -13,7 +13,6 @@ from notaflow_pipeline.ocr.page_view import ReadImage
 from notaflow_pipeline.ocr.recognition.coverage import unread_boxes
 from notaflow_pipeline.ocr.recognition.viewing import MAX_SIDE_PIXELS
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
-from notaflow_pipeline_tests.ocr.processes import PATIENCE_SECONDS
 from notaflow_pipeline_tests.ocr.samples import (
     ACT_LINES,
     ACT_ON_LETTER,
@@ -25,11 +24,12 @@ from notaflow_pipeline_tests.ocr.samples import (
     tiff,
     typed_pdf,
 )
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 
 
 def viewed(path: Path, *numbers: int) -> DocumentText:
     with DocumentPool(TesserocrEngine("fra+eng"), workers=1) as reader:
-        return reader.start(path, views_of=numbers).result(timeout=PATIENCE_SECONDS)
+        return reader.start(path, views_of=numbers).result(timeout=HANG_SECONDS)
 
 
 def images(document: DocumentText) -> tuple[ReadImage, ...]:
@@ -71,7 +71,7 @@ def test_only_the_wanted_pages_are_read(tmp_path: Path) -> None:
 
 def test_reading_as_usual_makes_no_view(tmp_path: Path) -> None:
     with DocumentPool(TesserocrEngine("fra+eng"), workers=1) as reader:
-        document = reader.start(scanned_pdf(tmp_path / "a.pdf", "Vente")).result(timeout=PATIENCE_SECONDS)
+        document = reader.start(scanned_pdf(tmp_path / "a.pdf", "Vente")).result(timeout=HANG_SECONDS)
     assert [page.view for page in document.pages] == [None]
 
 

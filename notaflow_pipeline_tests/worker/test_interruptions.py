@@ -20,6 +20,7 @@ from notaflow_pipeline.worker.progress import Progress
 from notaflow_pipeline_tests.ocr import processes
 from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, WaitingEngine
 from notaflow_pipeline_tests.processes import violated_invariants
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 from notaflow_pipeline_tests.worker.pipelines import (
     assert_released,
     once,
@@ -49,7 +50,7 @@ class TestLeases:
                     statement = "UPDATE extraction_queue SET status_id = 3 WHERE status_id = 6"
                     return other_program.execute(statement).rowcount == 1
 
-                processes.wait_until(taken)
+                wait_until(taken)
 
         other = threading.Thread(target=take_away)
         other.start()
@@ -61,7 +62,7 @@ class TestLeases:
             assert (progress.claimed, progress.lost, progress.finished) == (1, 1, 1)
             found = row(connection, document)
             assert (found["status_id"], found["file_content"], found["ocr_error"]) == (3, None, None)
-            processes.wait_until(lambda: pipeline.queue.recover().orphaned_attempts == 1)
+            wait_until(lambda: pipeline.queue.recover().orphaned_attempts == 1)
         assert only_attempt(connection, document).outcome == "superseded"
 
     def test_claim_on_a_long_document_of_a_healthy_worker_is_never_lost(
@@ -125,8 +126,8 @@ class TestInterruption:
         assert released is not None
         assert released[0] > 0
         assert violated_invariants(connection) == []
-        processes.wait_until(lambda: not processes.workers())
-        processes.wait_until(lambda: not any(fetched.iterdir()))
+        wait_until(lambda: not processes.workers())
+        wait_until(lambda: not any(fetched.iterdir()))
 
 
 class TestPrivacy:
@@ -185,6 +186,6 @@ class TestPrivacy:
     def test_repr_of_recognised_text_does_not_show_it(self, folder: Path) -> None:
         Image.new("L", SECRET_SIZE, "white").save(folder / "page.png")
         with DocumentPool(NullEngine(), workers=1) as reader:
-            text = reader.start(folder / "page.png").result(timeout=processes.PATIENCE_SECONDS)
+            text = reader.start(folder / "page.png").result(timeout=HANG_SECONDS)
         assert SECRET in text.text
         assert SECRET not in repr(text)

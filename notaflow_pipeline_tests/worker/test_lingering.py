@@ -8,7 +8,7 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from notaflow_pipeline.worker.progress import Progress
-from notaflow_pipeline_tests.ocr.processes import wait_until
+from notaflow_pipeline_tests.testing.waiting import wait_until
 from notaflow_pipeline_tests.worker.pipelines import pipeline_over, ready_page
 
 FOR_EVER = 3600.0

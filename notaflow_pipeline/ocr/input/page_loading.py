@@ -9,13 +9,11 @@ from PIL import Image
 
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.failures import DocumentFailure
+from notaflow_pipeline.ocr.input.file_format import DocumentFormat
 from notaflow_pipeline.ocr.input.images.image_files import coarser, decoded_page, page_and_stamps
 from notaflow_pipeline.ocr.input.loaded_page import LoadedPage
 from notaflow_pipeline.ocr.input.pdf.pdf_pages import COARSE_DPI, draw_pdf_page, load_pdf_page
-from notaflow_pipeline.ocr.input.probe import DocumentFormat
 from notaflow_pipeline.ocr.limits import Limits
-
-__all__ = ["LoadedPage", "load_page", "page_dpi", "render_page"]
 
 
 def load_page(

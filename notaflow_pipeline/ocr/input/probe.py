@@ -20,18 +20,6 @@ from notaflow_pipeline.ocr.input.pdf_repair import repaired_pdfs
 from notaflow_pipeline.ocr.input.truncated_files import is_cut_short
 from notaflow_pipeline.ocr.limits import Limits
 
-__all__ = [
-    "DocumentFormat",
-    "Limits",
-    "ProbedDocument",
-    "opened_image",
-    "opened_pdf",
-    "probe_document",
-    "refuse_large_image",
-    "repaired_pdf",
-    "seek_page",
-]
-
 
 @dataclass(frozen=True)
 class ProbedDocument:

@@ -25,8 +25,6 @@ from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.workers.pool import Job, WorkerPool
 from notaflow_pipeline.ocr.workers.resource_limits import ResourceLimits
 
-__all__ = ["DocumentPool", "DocumentText", "PageText"]
-
 GRACE_SECONDS = 5.0
 """CPU seconds between the limit of a page and the end of its worker. In this time the engine may stop by itself with
 a more precise failure."""

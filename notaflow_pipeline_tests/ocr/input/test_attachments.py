@@ -7,12 +7,13 @@ import pytest
 
 from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure
+from notaflow_pipeline.ocr.input.file_format import DocumentFormat
 from notaflow_pipeline.ocr.input.page_loading import load_page
-from notaflow_pipeline.ocr.input.probe import DocumentFormat, probe_document
+from notaflow_pipeline.ocr.input.probe import probe_document
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
-from notaflow_pipeline_tests.ocr.processes import PATIENCE_SECONDS
 from notaflow_pipeline_tests.ocr.samples import page_pdf, plain_pdf, typed_pdf
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 
 
 def portfolio(path: Path, attached: dict[str, bytes]) -> Path:
@@ -40,7 +41,7 @@ def test_attached_pdfs_are_further_pages(tmp_path: Path, attached: dict[str, byt
 
 def test_attached_files_that_are_not_read_are_named_in_the_text(tmp_path: Path, attached: dict[str, bytes]) -> None:
     with DocumentPool(NullEngine(), workers=1) as reader:
-        document = reader.start(portfolio(tmp_path / "a.pdf", attached)).result(timeout=PATIENCE_SECONDS)
+        document = reader.start(portfolio(tmp_path / "a.pdf", attached)).result(timeout=HANG_SECONDS)
     assert "3 770 292" in document.text
     assert document.text.endswith("[attached file was not read: note.txt]")
 
@@ -68,6 +69,6 @@ def test_file_attached_to_a_page_is_named(tmp_path: Path) -> None:
         ],
     )
     with DocumentPool(NullEngine(), workers=1) as reader:
-        document = reader.start(path).result(timeout=PATIENCE_SECONDS)
+        document = reader.start(path).result(timeout=HANG_SECONDS)
     assert "Voir la pièce jointe" in document.text
     assert "[attached file was not read: plan.pdf]" in document.text

@@ -8,13 +8,14 @@ import pytest
 from PIL import Image
 
 from notaflow_pipeline.ocr.engines.null import NullEngine
+from notaflow_pipeline.ocr.input.file_format import DocumentFormat
 from notaflow_pipeline.ocr.input.page_loading import load_page
 from notaflow_pipeline.ocr.input.pdf.page_objects import PageFacts, page_facts
-from notaflow_pipeline.ocr.input.probe import DocumentFormat, probe_document
+from notaflow_pipeline.ocr.input.probe import probe_document
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
-from notaflow_pipeline_tests.ocr.processes import PATIENCE_SECONDS
 from notaflow_pipeline_tests.ocr.samples import ACT_ON_LETTER, act_page, page_pdf, plain_pdf
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 
 IMAGE = act_page(75)
 
@@ -90,7 +91,7 @@ def test_page_whose_form_draws_a_missing_image_is_damaged(tmp_path: Path) -> Non
 def test_damaged_page_is_marked_and_counted_and_not_blank(tmp_path: Path) -> None:
     path = page_pdf(tmp_path / "a.pdf", ACT_ON_LETTER, resources="/XObject<</I 60 0 R>>")
     with DocumentPool(NullEngine(), workers=1) as reader:
-        document = reader.start(path).result(timeout=PATIENCE_SECONDS)
+        document = reader.start(path).result(timeout=HANG_SECONDS)
     assert "[page is damaged: part of it could not be read]" in document.text
     assert (document.pages_damaged, document.pages_blank) == (1, 0)
 

@@ -7,10 +7,10 @@ import pypdfium2
 import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageStat
 
+from notaflow_pipeline.ocr.input.file_format import DocumentFormat
 from notaflow_pipeline.ocr.input.page_loading import load_page, page_dpi
 from notaflow_pipeline.ocr.input.pdf.bitmaps import grey_bitmap
 from notaflow_pipeline.ocr.input.pdf.embedded_scan import embedded_scan
-from notaflow_pipeline.ocr.input.probe import DocumentFormat
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline_tests.ocr.samples import picture_pdf
 

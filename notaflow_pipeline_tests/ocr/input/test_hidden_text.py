@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from notaflow_pipeline.ocr.input.file_format import DocumentFormat
 from notaflow_pipeline.ocr.input.loaded_page import LoadedPage
 from notaflow_pipeline.ocr.input.page_loading import load_page
-from notaflow_pipeline.ocr.input.probe import DocumentFormat
 from notaflow_pipeline_tests.ocr.samples import page_pdf
 
 SEEN = "BT /F 12 Tf 72 700 Td (Le prix de vente est de 75 000,00 $ comptant.) Tj ET "

@@ -7,9 +7,9 @@ from PIL import Image
 
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.failures import DocumentFailure
+from notaflow_pipeline.ocr.input.file_format import DocumentFormat
 from notaflow_pipeline.ocr.input.images.grey_conversion import grey
 from notaflow_pipeline.ocr.input.page_loading import load_page, page_dpi, render_page
-from notaflow_pipeline.ocr.input.probe import DocumentFormat
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline_tests.ocr.samples import page_image, plain_pdf, scanned_pdf, tiff
 from notaflow_pipeline_tests.testing.noise import noise_image

@@ -7,12 +7,13 @@ import pytest
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure
+from notaflow_pipeline.ocr.input.file_format import DocumentFormat
 from notaflow_pipeline.ocr.input.page_loading import load_page
-from notaflow_pipeline.ocr.input.probe import DocumentFormat, probe_document
+from notaflow_pipeline.ocr.input.probe import probe_document
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
-from notaflow_pipeline_tests.ocr.processes import PATIENCE_SECONDS
 from notaflow_pipeline_tests.ocr.samples import page_image, plain_pdf, scanned_pdf
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 
 SQUARE = "100 100 200 200 re f"
 
@@ -27,7 +28,7 @@ def cut(path: Path, before: bytes, occurrence: int = -1) -> Path:
 def test_pages_before_the_cut_are_read_and_the_loss_is_marked(tmp_path: Path) -> None:
     path = cut(plain_pdf(tmp_path / "a.pdf", pages=9, content=SQUARE), b"9 0 obj")  # the objects 4 to 8 are pages
     with DocumentPool(NullEngine(), workers=1) as reader:
-        document = reader.start(path).result(timeout=PATIENCE_SECONDS)
+        document = reader.start(path).result(timeout=HANG_SECONDS)
     assert len(document.pages) == 5
     assert document.text.endswith("page of 2550x3301\n\n[document is damaged: pages may be missing here]")
 

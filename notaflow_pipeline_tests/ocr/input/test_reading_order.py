@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from notaflow_pipeline.ocr.input.file_format import DocumentFormat
 from notaflow_pipeline.ocr.input.page_loading import load_page
-from notaflow_pipeline.ocr.input.probe import DocumentFormat
 from notaflow_pipeline_tests.ocr.samples import page_pdf
 
 LABELS = ("Circonscription :", "Lot :", "Prix :")

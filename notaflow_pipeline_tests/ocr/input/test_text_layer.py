@@ -5,8 +5,9 @@ from pathlib import Path
 import pypdfium2
 import pytest
 
-from notaflow_pipeline.ocr.input.page_loading import LoadedPage, load_page
-from notaflow_pipeline.ocr.input.probe import DocumentFormat
+from notaflow_pipeline.ocr.input.file_format import DocumentFormat
+from notaflow_pipeline.ocr.input.loaded_page import LoadedPage
+from notaflow_pipeline.ocr.input.page_loading import load_page
 from notaflow_pipeline.ocr.input.text_layer.layer_trust import is_foreign, plausible_share
 from notaflow_pipeline.ocr.input.text_layer.page_layer import image_cover, page_content
 from notaflow_pipeline_tests.ocr.samples import (

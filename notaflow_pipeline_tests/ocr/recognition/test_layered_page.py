@@ -13,8 +13,8 @@ from notaflow_pipeline.ocr.engines.interface import Recognition
 from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure
+from notaflow_pipeline.ocr.input.file_format import DocumentFormat
 from notaflow_pipeline.ocr.input.page_loading import load_page
-from notaflow_pipeline.ocr.input.probe import DocumentFormat
 from notaflow_pipeline.ocr.recognition.layered_page import recognised_page
 from notaflow_pipeline_tests.ocr.samples import (
     ACT_LINES,

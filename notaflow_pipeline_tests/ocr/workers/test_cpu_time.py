@@ -6,7 +6,7 @@ import sys
 import time
 
 from notaflow_pipeline.ocr.cpu_time import CpuWatch, cpu_seconds, cpu_seconds_of
-from notaflow_pipeline_tests.ocr.processes import wait_until
+from notaflow_pipeline_tests.testing.waiting import wait_until
 
 BURN = "while True: pass"
 

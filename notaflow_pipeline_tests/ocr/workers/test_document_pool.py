@@ -8,22 +8,15 @@ from pathlib import Path
 import pytest
 
 from notaflow_pipeline.failures import FailureKind
-from notaflow_pipeline.ocr.document import PageSource
+from notaflow_pipeline.ocr.document import DocumentText, PageSource
 from notaflow_pipeline.ocr.engines.interface import Engine
 from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.workers import document_pool
-from notaflow_pipeline.ocr.workers.document_pool import DocumentPool, DocumentText
-from notaflow_pipeline_tests.ocr.processes import (
-    PATIENCE_SECONDS,
-    all_gone,
-    mark_of_this_process,
-    wait_until,
-    with_argument,
-    workers,
-)
+from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
+from notaflow_pipeline_tests.ocr.processes import mark_of_this_process, with_argument, workers
 from notaflow_pipeline_tests.ocr.samples import endless_pdf, page_image, png, scanned_pdf, tiff
 from notaflow_pipeline_tests.ocr.strange_engines import (
     STRANGE_WIDTH,
@@ -37,6 +30,8 @@ from notaflow_pipeline_tests.ocr.strange_engines import (
     RefusingEngine,
     WaitingEngine,
 )
+from notaflow_pipeline_tests.testing.ending import all_gone
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 
 def pages(path: Path, count: int, strange: int | None = None) -> Path:
@@ -46,20 +41,20 @@ def pages(path: Path, count: int, strange: int | None = None) -> Path:
 
 
 def failure(future: Future[DocumentText]) -> DocumentFailure:
-    error = future.exception(timeout=PATIENCE_SECONDS)
+    error = future.exception(timeout=HANG_SECONDS)
     assert isinstance(error, DocumentFailure)
     return error
 
 
 def texts(future: Future[DocumentText]) -> list[str]:
-    return [page.text for page in future.result(timeout=PATIENCE_SECONDS).pages]
+    return [page.text for page in future.result(timeout=HANG_SECONDS).pages]
 
 
 def test_scan_is_read_page_by_page_in_order(tmp_path: Path) -> None:
     path = scanned_pdf(tmp_path / "a.pdf", "Vente du lot", "", "Bail du lot")
     with DocumentPool(TesseractEngine(), workers=2) as reader:
         reader.check()
-        document = reader.start(path).result(timeout=PATIENCE_SECONDS)
+        document = reader.start(path).result(timeout=HANG_SECONDS)
     assert document.text == "--- Page 1 ---\nVente du lot\n\n--- Page 2 ---\n\n--- Page 3 ---\nBail du lot"
     assert document.mean_confidence is not None
     assert document.ocr_seconds > 0
@@ -81,7 +76,7 @@ def test_pages_waiting_counts_unfinished_pages(tmp_path: Path) -> None:
         future = reader.start(pages(tmp_path / "a", 4))
         assert reader.pages_waiting >= 1
         wait_until(lambda: reader.pages_waiting in {3, 4} or future.done())
-        future.result(timeout=PATIENCE_SECONDS)
+        future.result(timeout=HANG_SECONDS)
         assert reader.pages_waiting == 0
 
 
@@ -105,7 +100,7 @@ def test_unreadable_document_fails_alone(tmp_path: Path) -> None:
 def test_failed_page_is_marked_and_affects_no_other(tmp_path: Path, engine: Engine, kind: FailureKind) -> None:
     with DocumentPool(engine, workers=2) as reader:
         neighbour = reader.start(pages(tmp_path / "neighbour", 6))
-        bad = reader.start(pages(tmp_path / "bad", 5, strange=2)).result(timeout=PATIENCE_SECONDS)
+        bad = reader.start(pages(tmp_path / "bad", 5, strange=2)).result(timeout=HANG_SECONDS)
         assert [page.number for page in bad.pages if page.source is PageSource.FAILED] == [2]
         assert (bad.pages_failed, bad.pages[2].text) == (1, "page of 103x20")
         assert f"--- Page 2 ---\n[page could not be read: {kind.value}]\n\n--- Page 3 ---" in bad.text
@@ -134,7 +129,7 @@ def test_page_that_needs_too_much_memory_fails_alone(tmp_path: Path, step_bytes:
     with DocumentPool(
         HungryEngine(step_bytes=step_bytes), workers=1, limits=Limits(worker_bytes=600_000_000)
     ) as reader:
-        document = reader.start(pages(tmp_path / "bad", 2, strange=1)).result(timeout=PATIENCE_SECONDS)
+        document = reader.start(pages(tmp_path / "bad", 2, strange=1)).result(timeout=HANG_SECONDS)
     assert document.text.startswith(
         "--- Page 1 ---\n[page could not be read: out_of_memory]\n\n--- Page 2 ---\npage of"
     )
@@ -208,7 +203,7 @@ def test_missing_engine_is_no_failure_of_the_document(tmp_path: Path) -> None:
     with DocumentPool(MissingEngine(), workers=1) as reader:
         with pytest.raises(EngineUnavailable):
             reader.check()
-        error = reader.start(pages(tmp_path / "a", 2, strange=1)).exception(timeout=PATIENCE_SECONDS)
+        error = reader.start(pages(tmp_path / "a", 2, strange=1)).exception(timeout=HANG_SECONDS)
     assert isinstance(error, EngineUnavailable)
 
 
@@ -218,7 +213,7 @@ def test_hanging_page_is_killed_with_what_it_started(tmp_path: Path) -> None:
         hanging = reader.start(pages(tmp_path / "bad", 2, strange=2))
         wait_until(lambda: bool(with_argument(engine.mark)))
         neighbour = reader.start(pages(tmp_path / "neighbour", 3))
-        assert hanging.result(timeout=PATIENCE_SECONDS).text.endswith("[page could not be read: timeout]")
+        assert hanging.result(timeout=HANG_SECONDS).text.endswith("[page could not be read: timeout]")
         wait_until(lambda: not with_argument(engine.mark))
         assert len(texts(neighbour)) == 3
         assert texts(reader.start(png(tmp_path / "next"))) == ["page of 1000x300"]
@@ -232,7 +227,7 @@ def test_cancelled_document_ends_its_running_pages_and_no_others(tmp_path: Path)
         wait_until(lambda: bool(with_argument(engine.mark)))
         assert hanging.cancel()
         wait_until(lambda: not with_argument(engine.mark))
-        assert hanging in wait([hanging], timeout=PATIENCE_SECONDS).done
+        assert hanging in wait([hanging], timeout=HANG_SECONDS).done
         with pytest.raises(CancelledError):
             hanging.result()
         assert len(texts(neighbour)) == 4
@@ -284,13 +279,13 @@ def test_documents_can_be_started_from_callbacks_and_other_threads(tmp_path: Pat
             reader.start(path).add_done_callback(lambda _: done.set())
 
         threading.Thread(target=lambda: reader.start(path).add_done_callback(again)).start()
-        assert done.wait(PATIENCE_SECONDS)
+        assert done.wait(HANG_SECONDS)
 
 
 def peak_bytes(path: Path) -> int:
     """Returns the largest resident set of the one worker that reads a document."""
     with DocumentPool(NullEngine(), workers=1) as reader:
-        reader.start(path).result(timeout=PATIENCE_SECONDS)
+        reader.start(path).result(timeout=HANG_SECONDS)
         (worker,) = workers()
         return int(Path(f"/proc/{worker.pid}/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
 

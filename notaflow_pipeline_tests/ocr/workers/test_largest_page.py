@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
-from notaflow_pipeline_tests.ocr.processes import PATIENCE_SECONDS
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 
 WIDTH, HEIGHT = 14_043, 9_933
 
@@ -21,6 +21,6 @@ def test_largest_page_passes_the_default_limits(tmp_path: Path, mode: str, form:
     page.save(file, dpi=(600, 600), compress_level=1)
     del page
     with DocumentPool(NullEngine(), workers=1, limits=Limits()) as reader:
-        [read] = reader.start(file).result(timeout=PATIENCE_SECONDS).pages
+        [read] = reader.start(file).result(timeout=HANG_SECONDS).pages
     assert read.failure is None
     assert read.text.startswith("page of ")

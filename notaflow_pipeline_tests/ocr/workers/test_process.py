@@ -18,17 +18,11 @@ from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline.ocr.workers.process import Worker, WorkerEnded, create_scratch
 from notaflow_pipeline.ocr.workers.resource_limits import ResourceLimits
 from notaflow_pipeline.scratch_directory import ScratchDirectory
-from notaflow_pipeline_tests.ocr.processes import (
-    PATIENCE_SECONDS,
-    all_gone,
-    children,
-    mark_of_this_process,
-    wait_until,
-    with_argument,
-    workers,
-)
+from notaflow_pipeline_tests.ocr.processes import mark_of_this_process, with_argument, workers
 from notaflow_pipeline_tests.ocr.samples import page_image, png
 from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, WaitingEngine
+from notaflow_pipeline_tests.testing.ending import all_gone, children_of
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -70,10 +64,10 @@ def test_end_of_the_parent_ends_workers_and_their_children(tmp_path: Path, endin
     mark = mark_of_this_process(86400 + ending.value)
     with start_parent(tmp_path, mark) as parent:
         wait_until(lambda: len(with_argument(mark)) == 2)
-        family = children(parent.pid)
+        family = children_of(parent.pid)
         assert len(family) >= 4
         parent.send_signal(ending)
-        parent.wait(PATIENCE_SECONDS)
+        parent.wait(HANG_SECONDS)
         wait_until(lambda: all_gone(family))
     assert with_argument(mark) == []
     assert (tmp_path / "runs").read_text() == "run\n"  # no worker ran the program again
@@ -81,7 +75,7 @@ def test_end_of_the_parent_ends_workers_and_their_children(tmp_path: Path, endin
 
 def test_workers_get_no_signals_from_the_terminal(tmp_path: Path) -> None:
     with DocumentPool(NullEngine(), workers=1) as reader:
-        reader.start(png(tmp_path / "a")).result(timeout=PATIENCE_SECONDS)
+        reader.start(png(tmp_path / "a")).result(timeout=HANG_SECONDS)
         (worker,) = workers()
         assert os.getsid(worker.pid) == worker.pid != os.getsid(0)
 
@@ -97,24 +91,24 @@ def test_worker_that_ends_fails_its_page_and_leaves_no_child(tmp_path: Path, end
             family = [worker, *with_argument(engine.mark)]
             worker.send_signal(ending)
             wait_until(lambda: all_gone(family))  # noqa: B023 - called at once
-        error = future.exception(timeout=PATIENCE_SECONDS)
+        error = future.exception(timeout=HANG_SECONDS)
         assert isinstance(error, DocumentFailure)
         assert error.kind is FailureKind.CRASHED
         wait_until(lambda: not with_argument(engine.mark))
         next_document = reader.start(png(tmp_path / "next"))
-        assert next_document.result(timeout=PATIENCE_SECONDS).pages[0].text == "page of 1000x300"
+        assert next_document.result(timeout=HANG_SECONDS).pages[0].text == "page of 1000x300"
 
 
 def test_idle_worker_that_dies_is_replaced(tmp_path: Path) -> None:
     path = png(tmp_path / "a")
     with DocumentPool(NullEngine(), workers=1) as reader:
         for _ in range(3):
-            reader.start(path).result(timeout=PATIENCE_SECONDS)
+            reader.start(path).result(timeout=HANG_SECONDS)
             killed = workers()
             for worker in killed:
                 worker.kill()
             wait_until(lambda: all_gone(killed))  # noqa: B023 - called before the loop goes on
-        assert reader.start(path).result(timeout=PATIENCE_SECONDS).pages
+        assert reader.start(path).result(timeout=HANG_SECONDS).pages
 
 
 def test_worker_that_exits_as_if_all_were_well_fails_its_job(tmp_path: Path) -> None:
@@ -158,7 +152,7 @@ def test_temporary_files_are_gone_after_killed_pages_and_after_close(
         (scratch / str(worker.pid) / "left.pgm").write_bytes(b"page")
         future.cancel()
         wait_until(lambda: not (scratch / str(worker.pid)).exists())
-        reader.start(png(tmp_path / "next")).result(timeout=PATIENCE_SECONDS)
+        reader.start(png(tmp_path / "next")).result(timeout=HANG_SECONDS)
     assert not scratch.exists()
 
 

@@ -12,9 +12,10 @@ import pytest
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline.ocr.workers.resource_limits import MAX_OPEN_FILES, allowlisted_environment
-from notaflow_pipeline_tests.ocr.processes import PATIENCE_SECONDS, children
 from notaflow_pipeline_tests.ocr.samples import png
 from notaflow_pipeline_tests.ocr.strange_engines import ReportingEngine
+from notaflow_pipeline_tests.testing.ending import children_of
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 
 SECRETS = (
     "NOTAFLOW_DATABASE_URL",
@@ -27,8 +28,8 @@ SECRETS = (
 
 def reported(tmp_path: Path) -> dict[str, Any]:
     with DocumentPool(ReportingEngine(), workers=1, limits=Limits(worker_bytes=1_500_000_000)) as reader:
-        text = reader.start(png(tmp_path / "a")).result(timeout=PATIENCE_SECONDS).pages[0].text
-        for process in children():
+        text = reader.start(png(tmp_path / "a")).result(timeout=HANG_SECONDS).pages[0].text
+        for process in children_of():
             assert not set(SECRETS) & set(process.environ()), process.cmdline()
     answer: dict[str, Any] = json.loads(text)
     return answer
@@ -61,5 +62,5 @@ def test_only_what_is_listed_is_passed_on() -> None:
 def test_process_that_computes_without_end_ends() -> None:
     limited = "from notaflow_pipeline.ocr.workers.resource_limits import limit_cpu_seconds; limit_cpu_seconds(0)"
     program = f"{limited}\nwhile True: pass"
-    done = subprocess.run([sys.executable, "-c", program], check=False, timeout=PATIENCE_SECONDS)
+    done = subprocess.run([sys.executable, "-c", program], check=False, timeout=HANG_SECONDS)
     assert done.returncode == -signal.SIGXCPU

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from PIL import ExifTags, Image, ImageOps
 
+from notaflow_pipeline.ocr.input.file_format import DocumentFormat
 from notaflow_pipeline.ocr.input.images.grey_conversion import grey
 from notaflow_pipeline.ocr.input.images.sixteen_bit_grey import eight_bits, full_range
 from notaflow_pipeline.ocr.input.images.stamps import Stamp, can_be_searched, remove_stamps, stamps_over_print
-from notaflow_pipeline.ocr.input.probe import DocumentFormat, opened_image, refuse_large_image, seek_page
+from notaflow_pipeline.ocr.input.probe import opened_image, refuse_large_image, seek_page
 from notaflow_pipeline.ocr.limits import Limits
 
 MAX_SIDE_PIXELS = 32_767
