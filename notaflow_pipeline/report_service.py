@@ -39,10 +39,8 @@ class MissingDays:
     """Why some are still missing."""
 
 
-def compute_missing_days(
-    connection: Connection, settings: Settings, *, since: date, until: date, at_most: int = MAX_COMPUTED_DAYS
-) -> MissingDays:
-    """Compute the daily tables that are missing or out of date, newest first, and no more than `at_most` of them.
+def compute_missing_days(connection: Connection, settings: Settings, *, since: date, until: date) -> MissingDays:
+    """Compute the daily tables that are missing or out of date, newest first; at most 31, the others are named.
 
     Days without attempts that ended are not missing. Nothing is raised when this login may not write the tables, or another
     process is writing them: the days are then named as missing.
@@ -52,7 +50,6 @@ def compute_missing_days(
         settings: time zone, first day, and limits of confidence and coverage.
         since: the first day.
         until: the last day, included.
-        at_most: days that are computed; the others are named.
     """
     from notaflow_pipeline.reporting.daily_tables.daily_storage import (
         write_day,  # imports pandas, which slows the start of commands
@@ -62,8 +59,8 @@ def compute_missing_days(
     first, zone = max(since, settings.partitions_start), settings.timezone
     days = days_not_computed(connection, today=now, first=first, last=until, timezone=zone)
     computed: list[date] = []
-    reason = f"Only the last {at_most} are computed at once; the next report computes more."
-    for day in reversed(days[-at_most:]):
+    reason = f"Only the last {MAX_COMPUTED_DAYS} are computed at once; the next report computes more."
+    for day in reversed(days[-MAX_COMPUTED_DAYS:]):
         try:
             write_day(
                 connection,

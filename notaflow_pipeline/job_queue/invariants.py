@@ -23,6 +23,9 @@ BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 LOOK_BACK = timedelta(days=2)
 """The hourly check and `notaflow recover` compare the attempts of two days, so that an outage of a night hides nothing."""
 
+MAX_ROWS = 1000
+"""Rows that are named for each invariant."""
+
 RECOVER = "`notaflow recover` repairs it"
 
 REREAD = "`notaflow reread --id ID` reads it again; if another program wrote it, `notaflow recover --accept ID` says so"
@@ -221,7 +224,7 @@ class Violation:
 
 
 def find_violations(
-    connection: Connection, *, sources: Sequence[str], since: datetime = BEGINNING, at_most: int = 1000
+    connection: Connection, *, sources: Sequence[str], since: datetime = BEGINNING
 ) -> Iterator[Violation]:
     """Yield the rows that break an invariant at this moment.
 
@@ -231,16 +234,13 @@ def find_violations(
         connection: outside any transaction.
         sources: enabled document sources.
         since: only documents with an attempt since then, so that the cost depends on the day and not on the history.
-        at_most: rows for each invariant.
     """
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         with long_scan(connection):
             for name, one in INVARIANTS.items():
-                rows = connection.execute(one.violations_sql, {"sources": list(sources), "since": since}).fetchmany(
-                    at_most
-                )
-                for document_id, what in rows:
+                found = connection.execute(one.violations_sql, {"sources": list(sources), "since": since})
+                for document_id, what in found.fetchmany(MAX_ROWS):
                     remedy = one.remedy.replace("ID", str(document_id))
                     yield Violation(name, one.rule, str(document_id), what, remedy)
 

@@ -71,16 +71,14 @@ def assemble(
 
 
 @contextmanager
-def checked_pipeline(
-    settings: Settings, pool: ConnectionPool[Connection], run_id: str | None = None
-) -> Iterator[Pipeline]:
+def checked_pipeline(settings: Settings, pool: ConnectionPool[Connection]) -> Iterator[Pipeline]:
     """Check database, storage and engine, and yield the pipeline while its OCR processes run.
 
     Raises:
         SchemaMismatch, DatabaseUnavailable, StorageUnavailable, EngineUnavailable: no row was changed.
     """
     reader = configured_document_pool(settings)
-    pipeline = assemble(settings, pool=pool, storage=configured_storage(settings), reader=reader, run_id=run_id)
+    pipeline = assemble(settings, pool=pool, storage=configured_storage(settings), reader=reader, run_id=None)
     pipeline.check()
     with reader:
         yield pipeline

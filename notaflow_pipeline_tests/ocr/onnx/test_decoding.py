@@ -66,7 +66,7 @@ def test_confident_steps_are_read_unchanged(line: Line) -> None:
 
 def test_word_outside_the_dictionary_is_less_sure_by_a_ratio(line: Line) -> None:
     [word] = line.read(*spelled("vxnte"))
-    assert not word.is_known
+    assert not word.is_word
     assert word.confidence == pytest.approx(100 - 2.25 * 35 * 0.085, abs=0.1)
 
 

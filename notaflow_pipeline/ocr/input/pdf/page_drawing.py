@@ -15,8 +15,8 @@ from notaflow_pipeline.ocr.input.pdf.embedded_scan import POINTS_PER_INCH, embed
 from notaflow_pipeline.ocr.input.pdf.page_pixels import drawn_bitmap
 from notaflow_pipeline.ocr.limits import Limits
 
-PART_MARGIN_INCHES = 12 / POINTS_PER_INCH
-"""Margin around a part of the page in inches, so that nothing at its edge is cut."""
+PART_MARGIN_POINTS = 12
+"""Margin around a part of the page, so that nothing at its edge is cut."""
 
 NO_CROP = (0.0, 0.0, 0.0, 0.0)
 """Crop that leaves out nothing of a page."""
@@ -61,10 +61,10 @@ class PageDrawing:
         """Returns the drawn page with its text. Raises `DocumentFailure`."""
         return self._drawn(NO_CROP)
 
-    def part(self, box: tuple[float, float, float, float], margin_inches: float = PART_MARGIN_INCHES) -> Image.Image:
+    def part(self, box: tuple[float, float, float, float]) -> Image.Image:
         """Returns a part of the drawn page: left, top, right, bottom from its upper left corner."""
         width, height = self.page.get_size()
-        margin = margin_inches * POINTS_PER_INCH / self.user_unit
+        margin = PART_MARGIN_POINTS / self.user_unit
         left, right = (min(max(side, 0.0), width) for side in (box[0] - margin, box[2] + margin))
         top, bottom = (min(max(side, 0.0), height) for side in (box[1] - margin, box[3] + margin))
         return self._drawn((left, height - bottom, width - right, top))

@@ -24,14 +24,13 @@ class ReadWord:
     """A word of a line: its text, its certainty (0 is best), and where its characters end, in steps of the line.
 
     `ends` are the borders between its characters and the next ones; `begin` is the border before the first. `rating` is
-    what all of its steps cost (0 is best). `is_known` says whether the dictionaries have it, `is_word` whether that is as
-    a word, not as a number or as bare punctuation.
+    what all of its steps cost (0 is best). `is_word` says whether the dictionaries have it as a word, not as a number or as
+    bare punctuation.
     """
 
     text: str = field(repr=False)  # personal data: not for tracebacks and logs
     certainty: float
     rating: float
-    is_known: bool
     is_word: bool
     begin: int
     ends: tuple[int, ...]
@@ -120,7 +119,6 @@ def _words(pieces: Sequence[Piece], alphabet: Alphabet, steps: int) -> Iterator[
             "".join(alphabet.texts[character.label] for character in word),
             CERTAINTY_SCALE * lowest,
             -factor * sum(character.total for character in word),
-            is_known=state is not None,
             is_word=state is not None and alphabet.dictionary.is_word(state),
             begin=borders[before + 1],
             ends=tuple(borders[before + 2 : after + 1]),
