@@ -1,4 +1,4 @@
-"""What tests of several rooms share: a real PostgreSQL, and a database of its own for each test."""
+"""Fixtures of tests in several folders: a real PostgreSQL, and a database of its own for each test."""
 
 import itertools
 import os
@@ -156,6 +156,22 @@ def pool(database_url: str) -> Iterator[ConnectionPool[Connection]]:
     """A pool on `database_url`."""
     with open_pool(database_url) as one:
         yield one
+
+
+@pytest.fixture
+def locker(direct_url: str) -> Iterator[Connection]:
+    """Another session with an open transaction, in which rows stay locked."""
+    with psycopg.connect(direct_url) as other:
+        yield other
+        other.rollback()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The documents' folder, with a bucket for the source `index`."""
+    place = tmp_path / "documents"
+    (place / "index").mkdir(parents=True)
+    return place
 
 
 @pytest.fixture

@@ -40,11 +40,6 @@ WHERE relation = 'ocr_daily_failure_rate'::regclass
 """
 
 
-@pytest.fixture
-def terminal(tmp_path: Path, database_url: str) -> Terminal:
-    return open_terminal(tmp_path, database_url)
-
-
 def test_test_message_says_who_took_it_and_why_not_without_secrets_or_a_database(tmp_path: Path) -> None:
     nowhere = free_port()
     terminal = open_terminal(tmp_path, f"postgresql://u:{SECRET}@127.0.0.1:{nowhere}/x")

@@ -29,12 +29,6 @@ SECRET = "correct-horse-battery-staple"
 
 
 @pytest.fixture
-def terminal(tmp_path: Path, database_url: str) -> Terminal:
-    """A terminal on this test's database."""
-    return open_terminal(tmp_path, database_url)
-
-
-@pytest.fixture
 def files(tmp_path: Path) -> Path:
     """A folder as a person has it: two documents and something else."""
     place = tmp_path / "files"

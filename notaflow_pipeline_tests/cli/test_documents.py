@@ -1,18 +1,9 @@
 """`notaflow list`, `cancel` and `priority`."""
 
-from pathlib import Path
-
-import pytest
 from psycopg import Connection
 
-from notaflow_pipeline_tests.cli import Terminal, open_terminal
+from notaflow_pipeline_tests.cli import Terminal
 from notaflow_pipeline_tests.job_queue.conftest import TIMEOUT, add_document, ago, claim_one, document, fail
-
-
-@pytest.fixture
-def terminal(tmp_path: Path, database_url: str) -> Terminal:
-    """A terminal on this test's database."""
-    return open_terminal(tmp_path, database_url)
 
 
 def test_list_shows_who_holds_what_and_every_filter_narrows_it(terminal: Terminal, connection: Connection) -> None:

@@ -3,7 +3,6 @@
 import shutil
 import socket
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -13,14 +12,9 @@ from psycopg import Connection
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.schema.migrate import migrate
 from notaflow_pipeline_tests.cli import Terminal, open_terminal
+from notaflow_pipeline_tests.testing.rows import row_versions
 
 SECRET = "correct-horse-battery-staple"
-
-
-@pytest.fixture
-def terminal(tmp_path: Path, database_url: str) -> Terminal:
-    """A terminal on this test's database."""
-    return open_terminal(tmp_path, database_url)
 
 
 @pytest.fixture(autouse=True)
@@ -30,21 +24,16 @@ def page(terminal: Terminal, connection: Connection) -> None:
     enqueue_document(connection, NewDocument("index", "1", "index/page.png"))
 
 
-def versions(connection: Connection) -> list[tuple[Any, ...]]:
-    """Every row with its physical version: equal before and after only if nothing has written it."""
-    return connection.execute("SELECT xmin::text, ctid::text, q.* FROM extraction_queue AS q ORDER BY id").fetchall()
-
-
 def refused(terminal: Terminal, connection: Connection, *arguments: str, **changes: str) -> str:
     """Run a command that must fail, and return the one line that it prints."""
-    before = versions(connection)
+    before = row_versions(connection)
     done = terminal.run(*arguments, **changes)
     assert done.returncode == 1, done.stdout + done.stderr
     assert done.stdout == ""
     assert done.stderr.startswith("notaflow: "), done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
     assert SECRET not in done.stderr
-    assert versions(connection) == before
+    assert row_versions(connection) == before
     return done.stderr
 
 

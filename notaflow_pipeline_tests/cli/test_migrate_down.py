@@ -3,20 +3,13 @@
 import os
 import pty
 import subprocess
-from pathlib import Path
 
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline_tests.cli import Terminal, open_terminal
+from notaflow_pipeline_tests.cli import Terminal
 
 pytestmark = [pytest.mark.owner, pytest.mark.direct]
-
-
-@pytest.fixture
-def terminal(tmp_path: Path, database_url: str) -> Terminal:
-    """A terminal on this test's database."""
-    return open_terminal(tmp_path, database_url)
 
 
 def has_pauses(connection: Connection) -> bool:

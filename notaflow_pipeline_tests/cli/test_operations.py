@@ -3,14 +3,13 @@
 import json
 import re
 from datetime import datetime
-from pathlib import Path
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline_tests.cli import Terminal, open_terminal
+from notaflow_pipeline_tests.cli import Terminal
 from notaflow_pipeline_tests.job_queue.conftest import (
     ENCRYPTED,
     READING,
@@ -28,12 +27,6 @@ TORONTO = ZoneInfo("America/Toronto")
 
 ELSEWHERE = {"TZ": "Asia/Tokyo"}
 """The machine's own zone, which is nobody's business."""
-
-
-@pytest.fixture
-def terminal(tmp_path: Path, database_url: str) -> Terminal:
-    """A terminal on this test's database."""
-    return open_terminal(tmp_path, database_url)
 
 
 def exhausted(connection: Connection, number: str, at: datetime, *, encrypted: bool = False) -> UUID:

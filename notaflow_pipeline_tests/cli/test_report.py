@@ -3,23 +3,16 @@
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
-from notaflow_pipeline_tests.cli import Terminal, open_terminal
+from notaflow_pipeline_tests.cli import Terminal
 from notaflow_pipeline_tests.reporting import daily_table_rows
 
 UNTIL = date(2026, 11, 22)
-
-
-@pytest.fixture
-def terminal(tmp_path: Path, database_url: str) -> Terminal:
-    """A terminal on this test's database."""
-    return open_terminal(tmp_path, database_url)
 
 
 def test_people_get_tables_in_which_rows_are_no_markup(terminal: Terminal, connection: Connection) -> None:

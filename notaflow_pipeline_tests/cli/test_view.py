@@ -7,15 +7,9 @@ from pathlib import Path
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline_tests.cli import Terminal, open_terminal
+from notaflow_pipeline_tests.cli import Terminal
 from notaflow_pipeline_tests.job_queue.conftest import add_document, document
 from notaflow_pipeline_tests.ocr import samples
-
-
-@pytest.fixture
-def terminal(tmp_path: Path, database_url: str) -> Terminal:
-    """A terminal on this test's database."""
-    return open_terminal(tmp_path, database_url)
 
 
 def views(terminal: Terminal) -> list[Path]:

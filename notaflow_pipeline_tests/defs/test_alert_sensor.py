@@ -20,9 +20,10 @@ from notaflow_pipeline.defs.sensors.alerts import STREAM
 from notaflow_pipeline.defs.sensors.health import REPORT_INTERVAL_SECONDS, results_to_report
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.alerting.receiver_servers import Webhook, webhook
-from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, defs
+from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, defs
 
 pytestmark = [
+    pytest.mark.usefixtures("documents"),
     pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}"),
     pytest.mark.filterwarnings("ignore:Parameter `owners`"),  # of Dagster's own sensors, which it copies
 ]
@@ -30,21 +31,10 @@ pytestmark = [
 SECRET = "Marie-Fictive Untelle"
 
 
-@pytest.fixture(autouse=True)
-def documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str) -> Path:
-    return configure(monkeypatch, tmp_path, database_url)
-
-
 @pytest.fixture
 def hook(documents: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
     with webhook() as one:
         monkeypatch.setenv("NOTAFLOW_ALERT_URLS", one.url)
-        yield one
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as one:
         yield one
 
 

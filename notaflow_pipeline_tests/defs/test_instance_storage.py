@@ -10,16 +10,14 @@ from sqlalchemy import text
 from sqlalchemy.engine import create_engine, make_url
 
 from notaflow_pipeline.defs.instance_storage import instance_url
-from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, PROJECT, configure, defs, errors_of
+from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, PROJECT, defs, errors_of
 from notaflow_pipeline_tests.ocr import samples
 
-pytestmark = [pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}"), pytest.mark.direct]
-
-
-@pytest.fixture(autouse=True)
-def documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str) -> Path:
-    """The environment names this test's database and this folder."""
-    return configure(monkeypatch, tmp_path, database_url)
+pytestmark = [
+    pytest.mark.usefixtures("documents"),
+    pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}"),
+    pytest.mark.direct,
+]
 
 
 def tables(connection: Connection, schema: str) -> set[str]:

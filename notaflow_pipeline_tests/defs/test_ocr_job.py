@@ -1,7 +1,6 @@
 """A whole run of `ocr_job`: what it does to the rows, what it shows, and how it fails."""
 
 import logging
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,28 +17,16 @@ from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.queries import attempts_of_run
 from notaflow_pipeline.job_queue.schema.migrate import migrate
 from notaflow_pipeline.ocr.workers.pool import WorkerPool
-from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, defs, errors_of
+from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, defs, errors_of
 from notaflow_pipeline_tests.job_queue.conftest import READING, claim, succeed
 from notaflow_pipeline_tests.ocr import processes, samples
 from notaflow_pipeline_tests.processes import violated_invariants
+from notaflow_pipeline_tests.testing.rows import row_versions
 from notaflow_pipeline_tests.testing.waiting import wait_until
 
 MARKER = "ZANZIBAR"
 
-pytestmark = pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")
-
-
-@pytest.fixture(autouse=True)
-def documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str) -> Path:
-    """The environment names this test's database and this folder."""
-    return configure(monkeypatch, tmp_path, database_url)
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    """A Dagster instance in memory."""
-    with dg.DagsterInstance.ephemeral() as one:
-        yield one
+pytestmark = [pytest.mark.usefixtures("documents"), pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")]
 
 
 def ready(connection: Connection, documents: Path, name: str, text: str = "") -> UUID:
@@ -53,11 +40,6 @@ def ready(connection: Connection, documents: Path, name: str, text: str = "") ->
 def run(instance: dg.DagsterInstance, run_config: dict[str, Any] | None = None) -> dg.ExecuteInProcessResult:
     job = defs.resolve_job_def("ocr_job")
     return job.execute_in_process(instance=instance, raise_on_error=False, run_config=run_config)
-
-
-def versions(connection: Connection) -> list[tuple[Any, ...]]:
-    """Every row with its physical version: equal before and after only if nothing has written it."""
-    return connection.execute("SELECT xmin::text, ctid::text, q.* FROM extraction_queue AS q ORDER BY id").fetchall()
 
 
 def metadata_of(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
@@ -181,13 +163,13 @@ class TestInfrastructure:
     def assert_fails_without_touching(
         self, connection: Connection, instance: dg.DagsterInstance, *says: str
     ) -> dg.ExecuteInProcessResult:
-        before = versions(connection)
+        before = row_versions(connection)
         result = run(instance)
         assert not result.success
         errors = errors_of(result)
         for part in says:
             assert part in errors
-        assert versions(connection) == before
+        assert row_versions(connection) == before
         assert connection.execute("SELECT count(*) FROM extraction_queue WHERE status_id = 6").fetchone() == (0,)
         return result
 
@@ -211,16 +193,27 @@ class TestInfrastructure:
             connection, instance, "StorageUnavailable", "Check that the folder exists, is mounted"
         )
 
-    def test_storage_misconfigured(
+    @pytest.mark.parametrize(
+        ("variable", "value", "says"),
+        [
+            ("NOTAFLOW_DOCUMENTS_URL", "https://project.supabase.co", ["StorageMisconfigured", "SUPABASE_SERVICE_KEY"]),
+            ("OCR_LANGUAGES", "fra+xyz", ["EngineUnavailable", "data for 'xyz'", "install tesseract-ocr-xyz"]),
+            ("OCR_WORKERS", "many", ["SettingsError", "OCR_WORKERS"]),
+        ],
+    )
+    def test_wrong_setting(
         self,
         connection: Connection,
         instance: dg.DagsterInstance,
         documents: Path,
         monkeypatch: pytest.MonkeyPatch,
+        variable: str,
+        value: str,
+        says: list[str],
     ) -> None:
         ready(connection, documents, "page.png")
-        monkeypatch.setenv("NOTAFLOW_DOCUMENTS_URL", "https://project.supabase.co")
-        self.assert_fails_without_touching(connection, instance, "StorageMisconfigured", "SUPABASE_SERVICE_KEY")
+        monkeypatch.setenv(variable, value)
+        self.assert_fails_without_touching(connection, instance, *says)
 
     def test_tesseract_missing(
         self,
@@ -236,31 +229,7 @@ class TestInfrastructure:
             connection, instance, "EngineUnavailable", "apt-get install tesseract-ocr tesseract-ocr-fra"
         )
 
-    def test_language_missing(
-        self,
-        connection: Connection,
-        instance: dg.DagsterInstance,
-        documents: Path,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        ready(connection, documents, "page.png")
-        monkeypatch.setenv("OCR_LANGUAGES", "fra+xyz")
-        self.assert_fails_without_touching(
-            connection, instance, "EngineUnavailable", "no language data for 'xyz'", "install tesseract-ocr-xyz"
-        )
-
-    def test_setting_wrong(
-        self,
-        connection: Connection,
-        instance: dg.DagsterInstance,
-        documents: Path,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        ready(connection, documents, "page.png")
-        monkeypatch.setenv("OCR_WORKERS", "many")
-        self.assert_fails_without_touching(connection, instance, "SettingsError", "OCR_WORKERS")
-
-    def test_database_away(
+    def test_database_unavailable(
         self,
         connection: Connection,
         instance: dg.DagsterInstance,
@@ -274,7 +243,7 @@ class TestInfrastructure:
         )
         assert "hunter2" not in "\n".join(dg.serialize_value(entry) for entry in instance.all_logs(result.run_id))
 
-    def test_engine_that_fails_in_mid_run_fails_it_and_gives_every_attempt_back(
+    def test_engine_that_fails_during_a_run_fails_it_and_releases_all(
         self,
         connection: Connection,
         instance: dg.DagsterInstance,

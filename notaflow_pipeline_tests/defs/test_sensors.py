@@ -1,6 +1,5 @@
 """When the sensors launch a run, and when they do not."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -19,7 +18,7 @@ from notaflow_pipeline.job_queue import claims
 from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.pause import pause, resume
-from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, defs
+from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, defs
 from notaflow_pipeline_tests.ocr import samples
 
 ORIGIN = RemoteJobOrigin(
@@ -27,20 +26,7 @@ ORIGIN = RemoteJobOrigin(
 )
 """Which Dagster wants of a run that is queued."""
 
-pytestmark = pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")
-
-
-@pytest.fixture(autouse=True)
-def documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str) -> Path:
-    """The environment names this test's database and this folder."""
-    return configure(monkeypatch, tmp_path, database_url)
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    """A Dagster instance in memory."""
-    with dg.DagsterInstance.ephemeral() as one:
-        yield one
+pytestmark = [pytest.mark.usefixtures("documents"), pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")]
 
 
 def tick(

@@ -3,8 +3,6 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import dagster as dg
 import psycopg
@@ -13,23 +11,10 @@ from psycopg import Connection
 
 from notaflow_pipeline.defs.sensors import ocr_ready
 from notaflow_pipeline.job_queue.queries import can_claim, count_ready
-from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure
+from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING
 from notaflow_pipeline_tests.defs.test_sensors import enqueued, launched
 
-pytestmark = pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")
-
-
-@pytest.fixture(autouse=True)
-def documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str) -> Path:
-    """The environment names this test's database and this folder."""
-    return configure(monkeypatch, tmp_path, database_url)
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    """A Dagster instance in memory."""
-    with dg.DagsterInstance.ephemeral() as one:
-        yield one
+pytestmark = [pytest.mark.usefixtures("documents"), pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")]
 
 
 def test_nothing_is_launched_for_rows_that_another_program_has_locked(

@@ -33,6 +33,11 @@ def _environment() -> Iterator[None]:
 
 
 @pytest.fixture
+def destination(tmp_path: Path) -> Path:
+    return tmp_path / "destination"
+
+
+@pytest.fixture
 def supabase() -> Iterator[SupabaseDouble]:
     with running() as server:
         yield server

@@ -18,11 +18,6 @@ LIMIT_BYTES = 1_000_000
 
 
 @pytest.fixture
-def destination(tmp_path: Path) -> Path:
-    return tmp_path / "destination"
-
-
-@pytest.fixture
 def odd_store(supabase: SupabaseDouble, monkeypatch: pytest.MonkeyPatch) -> S3Storage:
     """A client whose store answers whatever the test has the HTTP double say, once."""
     monkeypatch.setattr("notaflow_pipeline.documents.s3.ATTEMPTS", 1)

@@ -20,11 +20,6 @@ def source(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.fixture
-def destination(tmp_path: Path) -> Path:
-    return tmp_path / "destination"
-
-
 class TestEveryStorage:
     @pytest.mark.parametrize(
         "location",

@@ -27,11 +27,6 @@ def storage(supabase: SupabaseDouble) -> SupabaseStorage:
     return SupabaseStorage(supabase.url, SERVICE_KEY)
 
 
-@pytest.fixture
-def destination(tmp_path: Path) -> Path:
-    return tmp_path / "destination"
-
-
 def answer(status: int, body: object, **headers: str) -> Misbehaviour:
     """Answer everything so."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()

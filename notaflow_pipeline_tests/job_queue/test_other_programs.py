@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import pytest
 from psycopg import Connection
 
@@ -29,6 +28,7 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     reread,
     succeed,
 )
+from notaflow_pipeline_tests.testing.rows import lock
 
 # what NotaFlow's own monitor writes (the code that the user's document describes)
 MONITOR_CLAIMS = """
@@ -324,18 +324,6 @@ def claimed_as(connection: Connection, key: UUID) -> dict[str, Any]:
 
 
 # --- rows that another session has locked
-
-
-@pytest.fixture
-def locker(direct_url: str) -> Any:
-    """Another session, with a transaction open."""
-    with psycopg.connect(direct_url) as other:
-        yield other
-        other.rollback()
-
-
-def lock(locker: Connection, key: UUID) -> None:
-    assert locker.execute("SELECT FROM extraction_queue WHERE id = %s FOR UPDATE", [key]).rowcount == 1
 
 
 def test_text_of_a_locked_row_waits_and_its_neighbours_are_recorded(connection: Connection, locker: Connection) -> None:

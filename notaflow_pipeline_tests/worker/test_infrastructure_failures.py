@@ -2,7 +2,6 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -19,6 +18,7 @@ from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine
 from notaflow_pipeline.ocr.failures import EngineUnavailable
 from notaflow_pipeline_tests.ocr import samples
 from notaflow_pipeline_tests.processes import violated_invariants
+from notaflow_pipeline_tests.testing.rows import row_versions
 from notaflow_pipeline_tests.worker.pipelines import (
     OneBadSector,
     assert_released,
@@ -29,11 +29,6 @@ from notaflow_pipeline_tests.worker.pipelines import (
     ready_pages,
     row,
 )
-
-
-def versions(connection: Connection) -> list[tuple[Any, ...]]:
-    """Every row with its physical version: equal before and after only if nothing has written it, even unchanged."""
-    return connection.execute("SELECT xmin::text, ctid::text, q.* FROM extraction_queue AS q ORDER BY id").fetchall()
 
 
 class TestInfrastructure:
@@ -112,10 +107,10 @@ class TestInfrastructure:
     ) -> None:
         ready_page(connection, folder, "page")
         shutil.rmtree(folder)
-        before = versions(connection)
+        before = row_versions(connection)
         with pipeline_over(pool, folder) as pipeline, pytest.raises(StorageUnavailable, match="folder"):
             pipeline.check()
-        assert versions(connection) == before
+        assert row_versions(connection) == before
 
     def test_missing_tesseract_is_found_before_any_row_is_changed(
         self,
@@ -125,24 +120,24 @@ class TestInfrastructure:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         ready_page(connection, folder, "page")
-        before = versions(connection)
+        before = row_versions(connection)
         with pipeline_over(pool, folder, engine=TesseractEngine()) as pipeline:
             monkeypatch.setenv("PATH", str(folder))
             with pytest.raises(EngineUnavailable, match=r"not installed.*apt-get install"):
                 pipeline.check()
-        assert versions(connection) == before
+        assert row_versions(connection) == before
 
     def test_missing_language_is_found_before_any_row_is_changed(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
     ) -> None:
         ready_page(connection, folder, "page")
-        before = versions(connection)
+        before = row_versions(connection)
         with (
             pipeline_over(pool, folder, engine=TesseractEngine("fra+xyz")) as pipeline,
             pytest.raises(EngineUnavailable, match=r"'xyz'.*OCR_LANGUAGES"),
         ):
             pipeline.check()
-        assert versions(connection) == before
+        assert row_versions(connection) == before
 
     def test_engine_failure_during_a_batch_counts_no_attempt(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
@@ -160,13 +155,13 @@ class TestInfrastructure:
         migrate(empty_database_url, sources=["index"], to=5)
         with psycopg.connect(empty_database_url, autocommit=True) as connection, open_pool(empty_database_url) as pool:
             ready_page(connection, folder, "page")
-            before = versions(connection)
+            before = row_versions(connection)
             with (
                 pipeline_over(pool, folder) as pipeline,
                 pytest.raises(SchemaMismatch, match=r"is missing.*notaflow migrate"),
             ):
                 pipeline.check()
-            assert versions(connection) == before
+            assert row_versions(connection) == before
 
     @pytest.mark.direct
     def test_connections_that_are_killed_once_do_not_stop_the_work(

@@ -7,7 +7,6 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
-import psycopg
 import pytest
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
@@ -15,24 +14,13 @@ from psycopg_pool import ConnectionPool
 from notaflow_pipeline.job_queue.database import row_locks
 from notaflow_pipeline.worker.queue_client import QueueClient
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
+from notaflow_pipeline_tests.testing.rows import lock
 from notaflow_pipeline_tests.testing.waiting import wait_until
 from notaflow_pipeline_tests.worker.pipelines import pipeline_over, ready_pages, row
 
 
-@pytest.fixture
-def locker(direct_url: str) -> Iterator[Connection]:
-    """Another session, in whose transaction rows stay locked."""
-    with psycopg.connect(direct_url) as other:
-        yield other
-        other.rollback()
-
-
 def statuses(connection: Connection, documents: list[UUID]) -> list[int]:
     return [row(connection, document)["status_id"] for document in documents]
-
-
-def lock(locker: Connection, document: UUID) -> None:
-    assert locker.execute("SELECT FROM extraction_queue WHERE id = %s FOR UPDATE", [document]).rowcount == 1
 
 
 def test_neighbours_of_a_locked_row_are_recorded_and_it_follows(
