@@ -125,7 +125,7 @@ def test_worker_that_exits_as_if_all_were_well_fails_its_job(tmp_path: Path) -> 
 def test_document_fails_if_no_worker_can_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "missing"))
     with DocumentPool(NullEngine(), workers=1) as reader:
-        error = reader.start(png(tmp_path / "a")).exception(timeout=PATIENCE_SECONDS)
+        error = reader.start(png(tmp_path / "a")).exception(timeout=HANG_SECONDS)
     assert isinstance(error, EngineUnavailable)
     assert "Worker processes end before they begin a job" in str(error)
 
