@@ -98,8 +98,8 @@ def defs() -> dg.Definitions:
             ocr_ready_sensor,
             ocr_recovery_sensor,
             queue_observation_sensor,
-            health_sensor(settings.alert_seconds),
-            alert_sensor(settings.alert_seconds),
+            health_sensor(settings.alert_interval_seconds),
+            alert_sensor(settings.alert_interval_seconds),
         ],
         resources={
             "queue": QueueResource(),

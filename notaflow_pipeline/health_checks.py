@@ -145,7 +145,7 @@ def evaluate_rates(connection: Connection, settings: Settings) -> Iterator[tuple
             today,
             what="attempts",
             threshold=settings.alert_attempt_failure_rate,
-            minimum=settings.alert_minimum_documents,
+            minimum=settings.alert_min_documents,
             advice=ATTEMPTS_ADVICE,
         ),
     )
@@ -156,7 +156,7 @@ def evaluate_rates(connection: Connection, settings: Settings) -> Iterator[tuple
             today,
             what="documents",
             threshold=settings.alert_document_failure_rate,
-            minimum=settings.alert_minimum_documents,
+            minimum=settings.alert_min_documents,
             advice=DOCUMENTS_ADVICE,
         ),
     )
@@ -176,7 +176,7 @@ def evaluate_performance(connection: Connection, settings: Settings) -> Iterator
             days,
             today,
             deviations=settings.alert_deviations,
-            minimum=settings.alert_minimum_documents,
+            minimum=settings.alert_min_documents,
         )
         yield check, evaluation
 

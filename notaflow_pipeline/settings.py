@@ -41,7 +41,7 @@ VALUES = {
     "languages": "Tesseract's codes of languages joined by +, such as fra+eng",
     "sources": "index, acte, or both separated by a comma, such as index,acte",
     "ui_url": "a URL, such as http://127.0.0.1:3000",
-    "retry_kinds": f"kinds of failure separated by commas, such as timeout,crashed: {', '.join(FailureKind)}",
+    "requeue_kinds": f"kinds of failure separated by commas, such as timeout,crashed: {', '.join(FailureKind)}",
     "partitions_start": "a date from 2000-01-01 to today, such as 2025-10-10",
 }
 """What a setting takes, where its type and its limits do not say it."""
@@ -80,27 +80,31 @@ class Settings(BaseSettings):
     max_page_pixels: int = Field(150_000_000, validation_alias="OCR_MAX_PAGE_PIXELS", gt=0, le=10**10)
     max_worker_bytes: int = Field(2 * 1024**3, validation_alias="OCR_MAX_WORKER_BYTES", ge=256 * 1024**2, le=2**40)
     # CPU seconds, so that a busy machine reads what a quiet one does
-    page_seconds: float = Field(120, validation_alias="OCR_PAGE_SECONDS", gt=0, le=86_400)
-    max_document_seconds: float = Field(7200, validation_alias="OCR_MAX_DOCUMENT_SECONDS", gt=0, le=604_800)
+    page_timeout_seconds: float = Field(120, validation_alias="OCR_PAGE_TIMEOUT_SECONDS", gt=0, le=86_400)
+    document_timeout_seconds: float = Field(7200, validation_alias="OCR_DOCUMENT_TIMEOUT_SECONDS", gt=0, le=604_800)
     dpi: int = Field(300, validation_alias="OCR_DPI", ge=70, le=1200)
 
-    retry_rounds: int = Field(2, validation_alias="OCR_RETRY_ROUNDS", ge=0, le=1000)
-    retry_kinds: Annotated[tuple[FailureKind, ...], NoDecode] = Field((), validation_alias="OCR_RETRY_KINDS")
+    max_requeues: int = Field(2, validation_alias="OCR_MAX_REQUEUES", ge=0, le=1000)
+    requeue_kinds: Annotated[tuple[FailureKind, ...], NoDecode] = Field((), validation_alias="OCR_REQUEUE_KINDS")
     partitions_start: date = Field(date(2025, 10, 10), validation_alias="NOTAFLOW_PARTITIONS_START")
 
     low_confidence: float = Field(60, validation_alias="OCR_LOW_CONFIDENCE", ge=0, le=100)
     low_coverage: float = Field(0.7, validation_alias="OCR_LOW_COVERAGE", ge=0, le=1)
-    keep_runs_days: int = Field(30, validation_alias="NOTAFLOW_KEEP_RUNS_DAYS", ge=2, le=36_500)
-    keep_batches_days: int = Field(90, validation_alias="NOTAFLOW_KEEP_BATCHES_DAYS", ge=2, le=36_500)
-    keep_attempts_days: int | None = Field(None, validation_alias="NOTAFLOW_KEEP_ATTEMPTS_DAYS", ge=30, le=36_500)
+    run_retention_days: int = Field(30, validation_alias="NOTAFLOW_RUN_RETENTION_DAYS", ge=2, le=36_500)
+    ocr_run_retention_days: int = Field(90, validation_alias="NOTAFLOW_OCR_RUN_RETENTION_DAYS", ge=2, le=36_500)
+    attempt_retention_days: int | None = Field(
+        None, validation_alias="NOTAFLOW_ATTEMPT_RETENTION_DAYS", ge=30, le=36_500
+    )
 
     documents_per_run: int = Field(200, validation_alias="OCR_DOCUMENTS_PER_RUN", ge=1, le=10_000)
     max_runs: int = Field(1, validation_alias="OCR_MAX_RUNS", ge=1, le=1000)
 
     ui_url: str = Field("http://127.0.0.1:3000", validation_alias="NOTAFLOW_UI_URL", pattern=r"^https?://\S+$")
     alert_urls: SecretStr | None = Field(None, validation_alias="NOTAFLOW_ALERT_URLS")
-    alert_seconds: int = Field(60, validation_alias="NOTAFLOW_ALERT_SECONDS", ge=5, le=3600)
-    alert_reminder_hours: float = Field(24, validation_alias="NOTAFLOW_ALERT_REMINDER_HOURS", gt=0, le=8760)
+    alert_interval_seconds: int = Field(60, validation_alias="NOTAFLOW_ALERT_INTERVAL_SECONDS", ge=5, le=3600)
+    alert_reminder_interval_hours: float = Field(
+        24, validation_alias="NOTAFLOW_ALERT_REMINDER_INTERVAL_HOURS", gt=0, le=8760
+    )
     alert_idle_minutes: float = Field(15, validation_alias="NOTAFLOW_ALERT_IDLE_MINUTES", ge=0, le=525_600)
     alert_stuck_minutes: float = Field(15, validation_alias="NOTAFLOW_ALERT_STUCK_MINUTES", ge=0, le=525_600)
     alert_waiting_hours: float = Field(24, validation_alias="NOTAFLOW_ALERT_WAITING_HOURS", gt=0, le=87_600)
@@ -109,9 +113,9 @@ class Settings(BaseSettings):
     alert_attempt_failure_rate: float = Field(0.2, validation_alias="NOTAFLOW_ALERT_ATTEMPT_FAILURE_RATE", ge=0, le=1)
     alert_document_failure_rate: float = Field(0.1, validation_alias="NOTAFLOW_ALERT_DOCUMENT_FAILURE_RATE", ge=0, le=1)
     alert_deviations: float = Field(4, validation_alias="NOTAFLOW_ALERT_DEVIATIONS", gt=0, le=1000)
-    alert_minimum_documents: int = Field(10, validation_alias="NOTAFLOW_ALERT_MINIMUM_DOCUMENTS", ge=1, le=10**6)
+    alert_min_documents: int = Field(10, validation_alias="NOTAFLOW_ALERT_MIN_DOCUMENTS", ge=1, le=10**6)
 
-    @field_validator("sources", "retry_kinds", mode="before")
+    @field_validator("sources", "requeue_kinds", mode="before")
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         """Split a comma-separated list."""

@@ -36,6 +36,6 @@ def test_unknown_kind_is_refused_with_the_list_of_kinds(monkeypatch: pytest.Monk
     refused = CliRunner().invoke(app, ["retry", "--kind", "timeoutt"])
     assert refused.exit_code == 2
     assert "no_lease" in refused.output
-    monkeypatch.setenv("OCR_RETRY_KINDS", "crashed,timeoutt")
-    with pytest.raises(SettingsError, match=r"OCR_RETRY_KINDS=.*empty_file, .*, no_lease"):
+    monkeypatch.setenv("OCR_REQUEUE_KINDS", "crashed,timeoutt")
+    with pytest.raises(SettingsError, match=r"OCR_REQUEUE_KINDS=.*empty_file, .*, no_lease"):
         load_settings()

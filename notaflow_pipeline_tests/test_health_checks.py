@@ -213,7 +213,7 @@ def test_failure_rate_of_documents_alarms_by_those_that_failed_for_good(connecti
     add_rates(connection, today, attempts=100, failed=0, finished=90, exhausted=30)
     assert evaluation(connection, health_checks.DOCUMENTS).alarming
     assert not evaluation(connection, health_checks.ATTEMPTS).alarming
-    assert not evaluation(connection, health_checks.DOCUMENTS, NOTAFLOW_ALERT_MINIMUM_DOCUMENTS=91).alarming
+    assert not evaluation(connection, health_checks.DOCUMENTS, NOTAFLOW_ALERT_MIN_DOCUMENTS=91).alarming
 
 
 def test_slow_unsure_or_incomplete_day_alarms_against_those_before(connection: Connection, today: date) -> None:

@@ -134,7 +134,7 @@ def dagster_after_some_weeks() -> Iterator[tuple[str, str]]:
     """Run `notaflow dev` on an invented history and some samples; yield the UI's address and a run that read documents."""
     with tempfile.TemporaryDirectory(prefix="notaflow-dev-") as folder:
         ui = DagsterUI(free_port())
-        environment = own_environment(folder) | {"NOTAFLOW_ALERT_SECONDS": "10"}
+        environment = own_environment(folder) | {"NOTAFLOW_ALERT_INTERVAL_SECONDS": "10"}
         notaflow = Path(sys.executable).with_name("notaflow")
         last = datetime.now(ZONE).date()
         with embedded_database(Path(folder)) as url:

@@ -114,7 +114,7 @@ def _check(settings: Settings, as_json: bool) -> None:
         receivers,
         error=error,
         now=datetime.now(UTC),
-        every=timedelta(hours=settings.alert_reminder_hours),
+        every=timedelta(hours=settings.alert_reminder_interval_hours),
         timezone=settings.timezone,
         ui_url=settings.ui_url,
     )
@@ -186,7 +186,7 @@ def _record(
     ]
     condition_log.record_observations(connection, seen, timezone=settings.timezone)
     condition_log.add_reminders(
-        connection, every=timedelta(hours=settings.alert_reminder_hours), timezone=settings.timezone
+        connection, every=timedelta(hours=settings.alert_reminder_interval_hours), timezone=settings.timezone
     )
     receiver_registry.register_receivers(connection, receivers)
 

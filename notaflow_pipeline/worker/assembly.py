@@ -44,8 +44,8 @@ def configured_document_pool(settings: Settings) -> DocumentPool:
         file_bytes=settings.max_file_bytes,
         pages=settings.max_pages,
         page_pixels=settings.max_page_pixels,
-        page_seconds=settings.page_seconds,
-        document_seconds=settings.max_document_seconds,
+        page_seconds=settings.page_timeout_seconds,
+        document_seconds=settings.document_timeout_seconds,
         worker_bytes=settings.max_worker_bytes,
     )
     return DocumentPool(configured_engine(settings), workers=settings.workers, limits=limits, dpi=settings.dpi)

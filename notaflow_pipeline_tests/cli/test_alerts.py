@@ -104,7 +104,7 @@ def test_database_that_is_away_is_told_once_and_its_return_too(
         other.accepts = True
         terminal.run("alert", "--check", **urls, **away)
         assert hook.titles == other.titles == ["NotaFlow: the database fails"]
-        terminal.run("alert", "--check", **urls, **away, NOTAFLOW_ALERT_REMINDER_HOURS="0.00001")
+        terminal.run("alert", "--check", **urls, **away, NOTAFLOW_ALERT_REMINDER_INTERVAL_HOURS="0.00001")
         assert hook.titles[1:] == ["NotaFlow: the database still fails"]
         assert terminal.run("alert", "--check", **urls).returncode == 0
         terminal.run("alert", "--check", **urls)

@@ -66,7 +66,12 @@ HOSTILE: list[tuple[str, str | None, dict[str, Any], str]] = [
     ("dashboard_job", None, page(days=3661), "less than or equal to 3660"),
     ("dashboard_job", None, page(days=SQL), "Invalid scalar"),
     ("dashboard_job", None, page(path=PATH), 'unexpected config entry "path"'),
-    ("housekeeping_job", None, {"ops": {"prune_runs": {"config": {"keep_runs_days": 0}}}}, 'entry "keep_runs_days"'),
+    (
+        "housekeeping_job",
+        None,
+        {"ops": {"prune_runs": {"config": {"run_retention_days": 0}}}},
+        'entry "run_retention_days"',
+    ),
     ("housekeeping_job", None, {"ops": {"prune_old_attempts": {"config": {"before": "now"}}}}, 'entry "before"'),
     ("ocr_recovery_job", None, {"ops": {"recover_rows": {"config": {"stuck_after": 0}}}}, 'entry "stuck_after"'),
 ]

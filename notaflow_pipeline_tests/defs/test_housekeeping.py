@@ -213,7 +213,7 @@ def test_attempts_are_kept_for_ever_unless_the_policy_says_otherwise(
     )
     assert clean(instance).get("prune_old_attempts", {}) == {}
     assert connection.execute("SELECT count(*) FROM ocr_attempt").fetchone() == (2,)
-    monkeypatch.setenv("NOTAFLOW_KEEP_ATTEMPTS_DAYS", "400")
+    monkeypatch.setenv("NOTAFLOW_ATTEMPT_RETENTION_DAYS", "400")
     assert clean(instance)["prune_old_attempts"]["attempts_removed"] == 1
     assert connection.execute("SELECT count(*) FROM ocr_attempt").fetchone() == (1,)
 
@@ -231,4 +231,4 @@ def test_attempts_are_kept_for_ever_unless_the_policy_says_otherwise(
 )
 def test_what_a_run_made_decides_how_long_it_stays(assets: set[str], age_days: float, goes: bool) -> None:
     made = RunProducts({dg.AssetKey(name) for name in assets}, superseded=False)
-    assert is_removable(made, age_days=age_days, keep_runs_days=30, keep_batches_days=90) is goes
+    assert is_removable(made, age_days=age_days, run_retention_days=30, ocr_run_retention_days=90) is goes

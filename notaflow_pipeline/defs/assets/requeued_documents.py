@@ -38,7 +38,7 @@ class RetryConfig(dg.Config):
         default=[],
         max_length=50,
         description=(
-            "Kinds of failure, such as timeout or crashed; none means OCR_RETRY_KINDS, or all but those that another "
+            "Kinds of failure, such as timeout or crashed; none means OCR_REQUEUE_KINDS, or all but those that another "
             "attempt cannot help (encrypted, not_a_document, ...)."
         ),
     )
@@ -46,7 +46,7 @@ class RetryConfig(dg.Config):
         default=None,
         ge=1,
         le=1000,
-        description="Leave out documents that were requeued this often before; OCR_RETRY_ROUNDS if not given.",
+        description="Leave out documents that were requeued this often before; OCR_MAX_REQUEUES if not given.",
     )
     more_attempts: int = Field(
         default=DEFAULT_MAX_ATTEMPTS, ge=1, le=100, description="New attempts for each document."
@@ -64,14 +64,14 @@ def requeue_exhausted_documents(context: dg.OpExecutionContext, config: RetryCon
     """Make the documents that were exhausted on the partition's days ready again; their history stays."""
     settings = load_settings()
     window = context.partition_time_window
-    wanted = tuple(config.kinds) or settings.retry_kinds
+    wanted = tuple(config.kinds) or settings.requeue_kinds
     choice = ExhaustedFilter(
         sources=settings.sources,
         since=window.start,
         until=window.end,
         kinds=wanted or None,
         except_kinds=() if wanted else PERMANENT_KINDS,
-        max_requeues=config.max_requeues if config.max_requeues is not None else settings.retry_rounds,
+        max_requeues=config.max_requeues if config.max_requeues is not None else settings.max_requeues,
         exhausted_status=settings.exhausted_status,
     )
     kinds: Counter[str] = Counter()

@@ -39,19 +39,19 @@ class RunProducts:
     superseded: bool
 
 
-def is_removable(made: RunProducts, *, age_days: float, keep_runs_days: int, keep_batches_days: int) -> bool:
+def is_removable(made: RunProducts, *, age_days: float, run_retention_days: int, ocr_run_retention_days: int) -> bool:
     """Whether a finished run and its events are no longer needed.
 
     Args:
         made: a run that made nothing left nothing but its log; one whose days were all computed again, as today's are every
             quarter of an hour, is no plot's point any more.
         age_days: since its last change.
-        keep_runs_days: for those two (`NOTAFLOW_KEEP_RUNS_DAYS`).
-        keep_batches_days: for batches of `ocr_text` (`NOTAFLOW_KEEP_BATCHES_DAYS`).
+        run_retention_days: for those two (`NOTAFLOW_RUN_RETENTION_DAYS`).
+        ocr_run_retention_days: for batches of `ocr_text` (`NOTAFLOW_OCR_RUN_RETENTION_DAYS`).
     """
     if made.assets and made.assets <= BATCH_ASSETS:
-        return age_days >= keep_batches_days
-    return (not made.assets or made.superseded) and age_days >= keep_runs_days
+        return age_days >= ocr_run_retention_days
+    return (not made.assets or made.superseded) and age_days >= run_retention_days
 
 
 @dg.op(out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "postgres"})
@@ -63,7 +63,7 @@ def prune_runs(context: dg.OpExecutionContext) -> None:
     newest_of_partition: dict[dg.AssetKey, Mapping[str, int]] = {}
     removed: Counter[str] = Counter()
     complete = True
-    youngest = min(settings.keep_runs_days, settings.keep_batches_days)
+    youngest = min(settings.run_retention_days, settings.ocr_run_retention_days)
     for record in _finished_runs(context.instance, older_than_days=youngest):
         if time.monotonic() > deadline:
             complete = False
@@ -72,8 +72,8 @@ def prune_runs(context: dg.OpExecutionContext) -> None:
         goes = run.run_id not in newest and is_removable(
             _products_of(context.instance, run.run_id, newest_of_partition),
             age_days=(datetime.now(UTC) - record.update_timestamp.replace(tzinfo=UTC)) / timedelta(days=1),
-            keep_runs_days=settings.keep_runs_days,
-            keep_batches_days=settings.keep_batches_days,
+            run_retention_days=settings.run_retention_days,
+            ocr_run_retention_days=settings.ocr_run_retention_days,
         )
         if goes:
             context.instance.compute_log_manager.delete_logs(prefix=[run.run_id])
@@ -85,8 +85,8 @@ def prune_runs(context: dg.OpExecutionContext) -> None:
             "runs_removed": removed.total(),
             "by_job": dict(removed),
             "complete": complete,
-            "keep_runs_days": settings.keep_runs_days,
-            "keep_batches_days": settings.keep_batches_days,
+            "run_retention_days": settings.run_retention_days,
+            "ocr_run_retention_days": settings.ocr_run_retention_days,
         }
     )
 
@@ -94,7 +94,7 @@ def prune_runs(context: dg.OpExecutionContext) -> None:
 @dg.op(ins={"done": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "postgres"})
 def prune_check_results(context: dg.OpExecutionContext) -> None:
     """Remove old check results and observations that belong to no run; say how many."""
-    before = datetime.now(UTC) - timedelta(days=load_settings().keep_runs_days)
+    before = datetime.now(UTC) - timedelta(days=load_settings().run_retention_days)
     storage = context.instance.event_log_storage
     if not isinstance(storage, PostgresEventLogStorage):
         context.log.info("Check results and observations are kept: Dagster's history is not in PostgreSQL.")
@@ -116,12 +116,12 @@ def prune_check_results(context: dg.OpExecutionContext) -> None:
 
 @dg.op(ins={"done": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "postgres"})
 def prune_old_attempts(context: dg.OpExecutionContext, queue: QueueResource) -> None:
-    """Remove the histories of documents that are long gone, where the policy says so; say how many."""
+    """Remove the attempts of documents that were deleted long ago, if NOTAFLOW_ATTEMPT_RETENTION_DAYS is set."""
     settings = load_settings()
-    if settings.keep_attempts_days is None:
-        context.log.info("Attempts are kept for ever: NOTAFLOW_KEEP_ATTEMPTS_DAYS is not set.")
+    if settings.attempt_retention_days is None:
+        context.log.info("Attempts are kept for ever: NOTAFLOW_ATTEMPT_RETENTION_DAYS is not set.")
         return
-    before = datetime.now(UTC) - timedelta(days=settings.keep_attempts_days)
+    before = datetime.now(UTC) - timedelta(days=settings.attempt_retention_days)
     with queue.pool.connection() as connection:
         pruned = prune_attempts(connection, before, timezone=settings.timezone, seconds=MAX_SECONDS)
     context.log.info(
@@ -151,9 +151,9 @@ def remove_old_views(context: dg.OpExecutionContext) -> None:
 @dg.job(
     executor_def=dg.in_process_executor,
     description=(
-        "Removes old runs with their events and logs, and (NOTAFLOW_KEEP_ATTEMPTS_DAYS) the attempts of documents that are "
-        "long gone. The newest of each day's materialisations stays, and so do the newest batch and the newest answers. "
-        "Pages of `notaflow view` are removed after a day."
+        "Removes old runs with their events and logs, and (NOTAFLOW_ATTEMPT_RETENTION_DAYS) the attempts of documents that "
+        "were deleted long ago. The newest of each day's materialisations stays, and so do the newest batch and the newest "
+        "answers. Pages of `notaflow view` are removed after a day."
     ),
 )
 def housekeeping_job() -> None:

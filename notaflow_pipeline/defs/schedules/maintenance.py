@@ -54,7 +54,7 @@ def retry_exhausted_schedule(days: dg.DailyPartitionsDefinition) -> dg.ScheduleD
         cron_schedule="30 3 * * *",
         execution_timezone=days.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Every night: requeues the documents exhausted yesterday, each OCR_RETRY_ROUNDS times at most.",
+        description="Every night: requeues the documents exhausted yesterday, each OCR_MAX_REQUEUES times at most.",
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         """Launch yesterday's partition."""

@@ -44,7 +44,7 @@ def alert_sensor(interval_seconds: int) -> dg.SensorDefinition:
         receivers = parse_receivers(secret.get_secret_value() if secret else None)
         with connect(url) as connection:
             condition_log.add_reminders(
-                connection, every=timedelta(hours=settings.alert_reminder_hours), timezone=settings.timezone
+                connection, every=timedelta(hours=settings.alert_reminder_interval_hours), timezone=settings.timezone
             )
             receiver_registry.register_receivers(connection, receivers)
             outbox.delete_old_messages(connection, older_than=RETENTION)

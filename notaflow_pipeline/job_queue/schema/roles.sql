@@ -11,7 +11,7 @@
 --
 --   notaflow_worker       reads documents: claims, records, recovers, retries, pauses, alerts, writes the daily tables
 --   notaflow_enqueuer     adds rows that are ready for OCR (`notaflow enqueue`, samples)
---   notaflow_housekeeper  removes attempts of documents deleted long ago (only with NOTAFLOW_KEEP_ATTEMPTS_DAYS)
+--   notaflow_housekeeper  removes attempts of documents deleted long ago (only with NOTAFLOW_ATTEMPT_RETENTION_DAYS)
 --   notaflow_reader       dashboards: the views, the daily tables, attempts; no document's text
 --   notaflow_dagster      owns the schema `dagster`, with Dagster's tables
 --   notaflow_owner        owns this project's objects, and migrates them
