@@ -1,4 +1,4 @@
-"""The Definitions object: wiring, nothing else.
+"""Builds the Definitions object from the assets, checks, jobs, schedules, sensors and resources.
 
 Written out rather than loaded by `dg.load_from_defs_folder`, which needs `pyproject.toml` on disk: a release is a wheel.
 """

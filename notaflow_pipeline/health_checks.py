@@ -88,7 +88,7 @@ DOCUMENTS_ADVICE = (
 
 
 def evaluate_queue(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Evaluation]]:
-    """Yield an evaluation for each check of the queue; cheap enough to be asked every minute."""
+    """Yield an evaluation for each check of the queue; cheap enough for every minute."""
     sources = settings.sources
     limit = timedelta(minutes=settings.alert_stuck_minutes)
     under_ocr = metrics.count_under_ocr(

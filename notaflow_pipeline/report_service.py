@@ -1,6 +1,6 @@
 """Builds a report from the queue's counts and the daily tables, for the command line and for Dagster.
 
-It alone imports both packages, which do not import each other.
+Both packages are independent; only this module imports both.
 """
 
 from dataclasses import dataclass
@@ -110,5 +110,5 @@ def days_up_to(until: date, days: int) -> date:
 
 
 def page_path(settings: Settings) -> Path:
-    """Return where the page that Dagster keeps up to date lies; the newest alone, as the tables hold the past."""
+    """Return the path of the page that Dagster keeps up to date; only the newest, as the tables have the past."""
     return settings.home.absolute() / "reports" / "dashboard.html"

@@ -44,7 +44,7 @@ VALUES = {
     "requeue_kinds": f"kinds of failure separated by commas, such as timeout,crashed: {', '.join(FailureKind)}",
     "partitions_start": "a date from 2000-01-01 to today, such as 2025-10-10",
 }
-"""What a setting takes, where its type and its limits do not say it."""
+"""The allowed values of settings whose type and limits do not say them."""
 
 
 class SettingsError(Exception):

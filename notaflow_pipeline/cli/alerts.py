@@ -99,7 +99,7 @@ def _test(settings: Settings, as_json: bool) -> None:
 def _check(settings: Settings, as_json: bool) -> None:
     """Evaluate every check from the database alone, without Dagster, and send the messages.
 
-    Any error of the database on the way is reported as its outage, because nothing else would report it.
+    Any error of the database is reported as its outage, because nothing else would report it.
     """
     receivers = _receivers(settings)
     evaluations: list[tuple[Check, Evaluation]] = []
@@ -136,10 +136,10 @@ def _check(settings: Settings, as_json: bool) -> None:
 def _evaluate(
     url: str, settings: Settings, evaluations: list[tuple[Check, Evaluation]], receivers: tuple[Receiver, ...]
 ) -> tuple[str, ...]:
-    """Append every verdict to `evaluations`, record them, and send the messages; return what could not be delivered, and why.
+    """Append every evaluation to `evaluations`, record them, and send the messages; return why messages were not delivered.
 
-    Today's tables are computed first, because nothing else does where Dagster does not run. Days that ended are not: that
-    nobody computed them is a condition of its own.
+    Today's tables are computed first, because without Dagster nothing else computes them. Past days are not: a missing day
+    is a condition of its own.
 
     Raises:
         DatabaseUnavailable: the database cannot be reached, was lost, refused a statement, or did not answer.
@@ -155,7 +155,7 @@ def _evaluate(
             today = report_service.today(connection, settings)
             days = report_service.compute_missing_days(connection, settings, since=today, until=today)
             if days.missing:
-                warn(f"today's failure rates are not judged, because its tables are not computed: {days.reason}")
+                warn(f"today's failure rates are not evaluated, because its tables are not computed: {days.reason}")
             evaluations += evaluate_all(connection, settings)
             _record(connection, settings, evaluations, receivers)
     except psycopg.Error as lost:

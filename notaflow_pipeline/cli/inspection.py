@@ -21,7 +21,7 @@ from notaflow_pipeline.settings import Settings, SettingsError, load_settings
 from notaflow_pipeline.worker.claim_terms import configured_terms
 
 WATCH_SECONDS = 2
-"""Least time between two refreshes."""
+"""Minimum time between two refreshes."""
 
 FORMAT = LocaleFormat("en")
 

@@ -187,7 +187,7 @@ def reread(
             bar.advance(task, len(documents))
             if as_json:
                 for one in documents:
-                    print_json({"id": one, "asked": not dry_run})
+                    print_json({"id": one, "requested": not dry_run})
 
         changed = request_reread(
             connection,

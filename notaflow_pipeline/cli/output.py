@@ -15,7 +15,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Reads the documents of NotaFlow's queue and shows how it stands, in a terminal and for scripts.",
+    help="Reads the documents of NotaFlow's queue and shows its state, in a terminal and for scripts.",
     epilog="Exit codes: 0 done; 1 not done, not completely done, or a check failed; 2 wrong usage; "
     "128 + N stopped by signal N (130 is Ctrl-C).",
 )

@@ -28,7 +28,7 @@ COUNTED = 100_000
 """Ready documents are counted no further for the progress bar."""
 
 WATCH_SECONDS = 5.0
-"""How often `work --watch` asks for new documents, which is one statement on an index."""
+"""How often `work --watch` tries to claim documents, which is one statement on an index."""
 
 
 @app.command(rich_help_panel="Work")

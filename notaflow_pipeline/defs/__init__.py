@@ -1,1 +1,1 @@
-"""Dagster's side of the pipeline, by its own nouns."""
+"""The Dagster definitions: assets, checks, jobs, schedules, sensors and resources."""

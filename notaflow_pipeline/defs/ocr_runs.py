@@ -15,11 +15,11 @@ ACTIVE = (
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 )
-"""Statuses of runs that are queued or under way."""
+"""Statuses of runs that are queued or running."""
 
 
 def limit_ocr_runs(instance: dg.DagsterInstance, max_runs: int) -> None:
-    """Set the pool's limit if it is another one."""
+    """Set the pool's limit if it differs."""
     storage = instance.event_log_storage
     limits = {pool.name: pool.limit for pool in storage.get_pool_limits()}
     if limits.get(OCR_POOL) != max_runs:

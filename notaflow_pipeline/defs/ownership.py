@@ -5,4 +5,4 @@ from typing import Final
 OWNERS: Final = ["team:notaflow"]
 
 TAGS: Final = {"domain": "land-registry", "personal-data": "yes"}
-"""Documents hold names and prices; their texts are in `extraction_queue.file_content` alone."""
+"""Documents contain names and prices; their texts are only in `extraction_queue.file_content`."""

@@ -56,7 +56,7 @@ class QueueResource(dg.ConfigurableResource["QueueResource"]):
 
     @contextmanager
     def connection_for_a_day(self) -> Iterator[Connection]:
-        """Connect without the limits of the pool's short statements, for what reads a day's attempts and sets its own."""
+        """Connect without the pool's limits of short statements; functions that read a day's attempts set their own."""
         with connect(running_database_url(load_settings()), limited=False) as connection:
             yield connection
 
@@ -66,7 +66,7 @@ class QueueResource(dg.ConfigurableResource["QueueResource"]):
 
 
 class StorageResource(dg.ConfigurableResource["StorageResource"]):
-    """Where documents lie: a folder, Supabase Storage or an S3-compatible store."""
+    """The storage of the documents: a folder, Supabase Storage or an S3-compatible store."""
 
     def open(self) -> DocumentStorage:
         """Return the configured storage, checked.

@@ -51,13 +51,13 @@ def problem_in(answer: httpx.Response) -> Problem | None:
         if len(body) > MAX_ERROR_BYTES:
             break
     try:
-        said = json.loads(body)
+        error = json.loads(body)
     except (ValueError, RecursionError):
-        said = None
-    if not isinstance(said, dict):
-        said = {}
-    status = str(said.get("statusCode", ""))
-    words = [str(said.get(field, "")) for field in ("code", "error", "message")]
+        error = None
+    if not isinstance(error, dict):
+        error = {}
+    status = str(error.get("statusCode", ""))
+    words = [str(error.get(field, "")) for field in ("code", "error", "message")]
     return Problem(
         status=int(status) if _STATUS.fullmatch(status) else answer.status_code,
         names=frozenset(word for word in words if _NAME.fullmatch(word)),

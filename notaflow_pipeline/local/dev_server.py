@@ -117,8 +117,8 @@ def _in_words(counts: tuple[int, int, datetime] | None) -> str:
     released, held, _ = counts
     if not released and not held:
         return "No document was in work."
-    said = f"{count_of(released, 'document')} released, whose attempts do not count."
-    return said + (f" {held} still claimed, until the end of the lease." if held else "")
+    words = f"{count_of(released, 'document')} released, whose attempts do not count."
+    return words + (f" {held} still claimed, until the end of the lease." if held else "")
 
 
 def _print_line(text: str) -> None:

@@ -15,14 +15,14 @@ from notaflow_pipeline.documents.storage import DocumentStorage
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 
 DOCUMENT_ENDINGS = {".pdf", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".jp2"}
-"""Extensions of the files that are taken from a folder; a file that is named itself is always taken."""
+"""Extensions of the files that are enqueued from a folder; a file that is named itself is always enqueued."""
 
 # milliseconds that never repeat in this process, so that two files with one name get different names
 _stamps = itertools.count(time.time_ns() // 1_000_000)
 
 
 class UnusableFile(Exception):
-    """This file cannot be enqueued, others can; the message names the file and says what to do."""
+    """This file cannot be enqueued; the message names the file and says what to do."""
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Claimed documents in, recorded outcomes out."""
+"""The worker: takes documents from their claims to their recorded outcomes."""

@@ -2,7 +2,7 @@
 
 A document is claimed, fetched from storage, read page by page, and its outcome is recorded when it is known. While
 documents are read, the next ones are claimed and fetched, up to a limit. One thread decides and records; other threads
-fetch, renew leases and wait for the OCR processes. The database is asked through `queue_client`.
+fetch, renew leases and wait for the OCR processes. The database is used through `queue_client`.
 """
 
 import logging
@@ -35,7 +35,7 @@ from notaflow_pipeline.worker.queue_client import QueueClient
 log = logging.getLogger(__name__)
 
 EMPTY_QUEUE_PAUSE_SECONDS = 1.0
-"""How long after an empty claim the queue is asked again, while documents of the batch are unfinished."""
+"""Pause after a claim that found nothing, while documents of the batch are unfinished."""
 
 
 Event = Callable[[], None]
@@ -107,7 +107,7 @@ class Batch:
         return self._progress
 
     def _lingers(self) -> bool:
-        """Whether to go on asking for documents although none is held; a batch that never had one ends at once."""
+        """Whether to claim more although no document is held; a batch that never had one ends at once."""
         return self._progress.claimed < self._limit and time.monotonic() < self._linger_until
 
     def _claim_more(self) -> None:
@@ -211,13 +211,13 @@ class Batch:
             step.add(document.claim, failure, error)
 
     def _count_success(self, step: UnattributedFailures) -> None:
-        """Note that a step succeeded for a document: the failures of others at this step are their own."""
+        """Note that a step succeeded for a document, and record the failures of other documents at this step as their own."""
         step.has_succeeded = True
         for token, failure in step.failures():
             self._record_failure(self._held[token], failure)
 
     def _attribute_failures(self) -> None:
-        """Decide whose fault the failures are when no other document is left that could show it."""
+        """Attribute the failures when no other document is left whose success could decide."""
         if len(self._unfetched) + len(self._unread) + self._recorder.locked < len(self._held):
             return
         for token, failure in [*self._unfetched.attribute(), *self._unread.attribute()]:

@@ -26,7 +26,7 @@ class LockedOutcomes:
         self._records[token] = record
 
     def remove(self, token: int) -> None:
-        """Forget a claim."""
+        """Discard the outcome of a claim."""
         self._records.pop(token, None)
 
     def record(self, unfinished: int) -> list[int]:

@@ -104,7 +104,7 @@ class OutcomeRecorder:
             self.count_lost()
 
     def remove(self, token: int) -> None:
-        """Forget the outcome of a claim that was lost."""
+        """Discard the outcome of a claim that was lost."""
         self._locked.remove(token)
 
     def count_lost(self) -> None:

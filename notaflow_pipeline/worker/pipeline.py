@@ -46,7 +46,7 @@ class Pipeline:
 
         A document's failure is recorded on its row. When the infrastructure fails or the work is interrupted, unfinished
         claims are released without counting their attempts. `on_progress` is called after each page and each document.
-        After the last document it asks for more for `linger_seconds`.
+        After the last document it tries to claim more for `linger_seconds`.
 
         Raises:
             StorageUnavailable, EngineUnavailable, DatabaseUnavailable: the infrastructure failed; claims were released.

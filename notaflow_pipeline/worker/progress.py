@@ -8,7 +8,7 @@ from notaflow_pipeline.plurals import count_of
 
 @dataclass
 class Progress:
-    """Counts of documents, unless the name says pages."""
+    """Counts of documents, and of pages where the name has `pages`."""
 
     claimed: int = 0
     succeeded: int = 0
@@ -29,7 +29,7 @@ class Progress:
         """Return `2 of 32 documents, about 4 min left`.
 
         Args:
-            total: documents that are expected; it may prove to be too few.
+            total: expected documents; more may follow.
             elapsed_seconds: since the work began; the rate so far is expected for the rest.
         """
         total = max(total, self.claimed, self.finished)

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 RECOVER_SECONDS = 10.0
 """How long each kind of repair may take before the worker starts to read; the rest follows when nothing is ready."""
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class QueueClient:
                 return
 
     def recover(self) -> Recovered:
-        """Make rows of lost workers ready again, for a few seconds; `complete` says whether all rows were checked.
+        """Make rows of lost workers ready again, for a few seconds; `complete` is true if all rows were checked.
 
         A repair that the database refuses is logged, and the worker goes on.
 
@@ -147,8 +147,8 @@ class QueueClient:
             log.warning("Recovery left rows as they are (%s): %s.", what.replace("_", " "), reason)
         return recovered
 
-    def retry_until_available(self, ask: Callable[[Connection], Answer]) -> Answer:
-        """Run `ask` with a connection; retry while the database is unavailable, for at most one lease.
+    def retry_until_available(self, operation: Callable[[Connection], Result]) -> Result:
+        """Run `operation` with a connection; retry while the database is unavailable, for at most one lease.
 
         Raises:
             DatabaseUnavailable: the database stayed unavailable for that time.
@@ -158,7 +158,7 @@ class QueueClient:
         while True:
             try:
                 with self.pool.connection() as connection:
-                    return ask(connection)
+                    return operation(connection)
             except (psycopg.Error, PoolTimeout) as error:
                 if isinstance(error, psycopg.Error) and not is_transient(error):
                     raise

@@ -78,9 +78,9 @@ def test_reread_asks_for_what_was_read_before_and_the_text_stays(terminal: Termi
     late = read(connection, "2", datetime(2026, 11, 21, 0, 0, tzinfo=TORONTO))
     before = everything(connection)
     dry = terminal.json("reread", "--before", "2026-11-21", "--dry-run", **ELSEWHERE)
-    assert dry == [{"id": str(early), "asked": False}]
+    assert dry == [{"id": str(early), "requested": False}]
     assert everything(connection) == before
-    assert terminal.json("reread", "--before", "2026-11-21", **ELSEWHERE) == [{"id": str(early), "asked": True}]
+    assert terminal.json("reread", "--before", "2026-11-21", **ELSEWHERE) == [{"id": str(early), "requested": True}]
     assert document(connection, early)["ocr_reread_requested_at"] is not None
     assert (document(connection, early)["status_id"], document(connection, early)["file_content"]) == (5, READING.text)
     assert document(connection, late)["ocr_reread_requested_at"] is None
@@ -92,7 +92,7 @@ def test_reread_asks_for_what_was_read_before_and_the_text_stays(terminal: Termi
 def test_reread_asks_for_what_was_read_with_less_coverage(terminal: Terminal, connection: Connection) -> None:
     gaps, whole = (read(connection, number, datetime(2026, 11, 20, tzinfo=TORONTO)) for number in ("1", "2"))
     connection.execute("UPDATE ocr_attempt SET coverage = 0.5 WHERE queue_id = %s", [gaps])
-    assert terminal.json("reread", "--coverage-below", "0.8") == [{"id": str(gaps), "asked": True}]
+    assert terminal.json("reread", "--coverage-below", "0.8") == [{"id": str(gaps), "requested": True}]
     assert document(connection, whole)["ocr_reread_requested_at"] is None
     shown = terminal.run("show", "1", COLUMNS="80", NOTAFLOW_TIMEZONE="Asia/Tokyo").stdout
     assert re.search(r"attempt 1 \(claim \d+\): succeeded, claimed \d{4}-\d\d-\d\d \d\d:\d\d:\d\d JST by ", shown)

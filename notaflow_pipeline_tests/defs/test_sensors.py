@@ -78,7 +78,7 @@ def test_every_job_that_ocrs_documents_is_in_the_pool() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ready", "alive", "documents_per_run", "max_runs", "expected"),
+    ("ready", "active", "documents_per_run", "max_runs", "expected"),
     [
         (0, 0, 200, 1, 0),
         (1, 0, 200, 1, 1),
@@ -94,9 +94,9 @@ def test_every_job_that_ocrs_documents_is_in_the_pool() -> None:
     ],
 )
 def test_as_many_runs_are_launched_as_are_missing(
-    ready: int, alive: int, documents_per_run: int, max_runs: int, expected: int
+    ready: int, active: int, documents_per_run: int, max_runs: int, expected: int
 ) -> None:
-    missing = runs_to_launch(ready=ready, alive=alive, documents_per_run=documents_per_run, max_runs=max_runs)
+    missing = runs_to_launch(ready=ready, active=active, documents_per_run=documents_per_run, max_runs=max_runs)
     assert missing == expected
 
 

@@ -49,7 +49,7 @@ FAILURE_RATE_COLUMNS = {
     "document_source": ("text", "index, acte, or all for the sum"),
     "attempts": ("integer", "attempts that succeeded, failed or got stuck"),
     "attempts_failed": ("integer", "attempts that ended with an error"),
-    "attempts_stuck": ("integer", "attempts whose worker was gone"),
+    "attempts_stuck": ("integer", "attempts whose worker stopped renewing its lease"),
     "attempt_failure_rate": ("double precision", "0 to 1: failed and stuck by attempts"),
     "documents_finished": ("integer", "documents that were read or exhausted"),
     "documents_exhausted": ("integer", "documents whose last permitted attempt failed"),
@@ -60,18 +60,18 @@ FAILURE_RATE_COLUMNS = {
 FAILURES_BY_KIND_COLUMNS = {
     "document_source": ("text", "index, acte, or all for the sum"),
     "failure_kind": ("text", "such as timeout, encrypted, lease_expired"),
-    "attempts": ("integer", "attempts that ended so"),
-    "documents": ("integer", "documents that they concern"),
+    "attempts": ("integer", "attempts that failed with this kind"),
+    "documents": ("integer", "documents of these attempts"),
 }
 
 
-# an asset of its own, as terminals write it too: daily tables can be computed where no run was ever launched
+# an asset apart from `ocr_text`, because `notaflow work` writes it too: daily tables need no run of Dagster
 ocr_attempt = dg.AssetSpec(
     "ocr_attempt",
     deps=["ocr_text"],
     description=(
-        "The table of claims: one row for each attempt to read a document, with what became of it. Runs and terminals add "
-        "to it; no row changes after its attempt is finished."
+        "The table of claims: one row for each attempt to read a document, with its outcome. Runs and `notaflow work` "
+        "add to it; no row changes after its attempt is finished."
     ),
     kinds={"postgres"},
     group_name="ocr",

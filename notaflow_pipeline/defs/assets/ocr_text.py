@@ -28,7 +28,7 @@ RELEASED_SECONDS = 2.0
 """How long a run that was stopped waits for the database to count what it released."""
 
 LINGER_SECONDS = 5.0
-"""How long a run without documents looks for more before it ends: a claim a second, where another run costs three seconds
+"""How long a run without documents tries to claim more before it ends: a claim a second; another run costs three seconds
 of a core to start."""
 
 
@@ -45,12 +45,12 @@ class ClaimedBatch:
     """The documents that a run has claimed so far, and how many it may claim in all."""
 
     claimed: tuple[Claim, ...] | None
-    """None: the claims were another run's and ended with it; what is ready is claimed anew."""
+    """None: the claims were another run's and ended with it; documents are claimed again."""
     limit: int
 
 
 class ClaimedDocumentsInMemory(dg.InMemoryIOManager):
-    """Passes values between ops in the memory of the run's process. A run re-executed from its failure claims anew."""
+    """Passes values between ops in the memory of the run's process. A run re-executed from its failure claims again."""
 
     def load_input(self, context: dg.InputContext) -> object:
         """Return the value that an earlier op of this process stored, or a batch without claims."""
@@ -62,7 +62,7 @@ class ClaimedDocumentsInMemory(dg.InMemoryIOManager):
 
 @dg.io_manager(description="Passes batches on in the memory of the run's process; nothing is written to disk.")
 def claimed_documents_in_memory(_: dg.InitResourceContext) -> ClaimedDocumentsInMemory:
-    """Return a new one for a run."""
+    """Return the I/O manager of a run."""
     return ClaimedDocumentsInMemory()  # type: ignore[no-untyped-call]
 
 
@@ -147,7 +147,7 @@ def ocr_text(extraction_queue: object) -> None:
 
 
 def _log_released(context: dg.OpExecutionContext, queue: QueueResource) -> None:
-    """Log how many claims of this run were released, when it ends before its work does."""
+    """Log how many claims of this run were released, if it ends before all its documents are done."""
     with suppress(psycopg.Error), queue.pool.connection(timeout=RELEASED_SECONDS) as connection:
         released = sum(one.outcome == "released" for one in attempts_of_run(connection, context.run_id))
         context.log.info("Released %s; the attempts do not count.", count_of(released, "document"))

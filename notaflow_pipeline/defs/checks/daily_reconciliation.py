@@ -25,12 +25,12 @@ MAX_ROWS = 100
     asset=FAILURE_RATE,
     additional_deps=[PERFORMANCE, FAILURES_BY_KIND],
     description=(
-        "The three daily tables say what the attempts say, counted again by other means: the days of the run, or the last "
-        f"{DAYS_CHECKED} whole days. A day under way is left out."
+        "The three daily tables equal a recount of the attempts by other statements, for the days of the run or the last "
+        f"{DAYS_CHECKED} whole days. Today is left out."
     ),
 )
 def daily_tables_reconciled(context: dg.AssetCheckExecutionContext, queue: QueueResource) -> dg.AssetCheckResult:
-    """Recount, and name what differs."""
+    """Recount the attempts, and name the differences."""
     from notaflow_pipeline.reporting.daily_tables.attempts import pruned_before  # with pandas, as in `daily`
 
     settings = load_settings()
@@ -58,7 +58,7 @@ def daily_tables_reconciled(context: dg.AssetCheckExecutionContext, queue: Queue
 
 
 def result(whole: Sequence[date], differences: Sequence[Difference]) -> dg.AssetCheckResult:
-    """Return what the check says of these days."""
+    """Return the check result for these days."""
     if not differences:
         return dg.AssetCheckResult(
             passed=True,

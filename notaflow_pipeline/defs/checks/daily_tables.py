@@ -1,6 +1,6 @@
 """The checks of the daily tables: completeness, failure rates, and anomalies of duration, confidence and coverage.
 
-They run after the assets without blocking anything, and `health_sensor` evaluates them between runs. They judge today, or
+They run after the assets without blocking anything, and `health_sensor` evaluates them between runs. They evaluate today, or
 yesterday while today has too few documents.
 """
 
@@ -23,7 +23,7 @@ from notaflow_pipeline.settings import load_settings
 
 @dg.multi_asset_check(specs=[spec_of(check) for check in COMPLETENESS_CHECKS], name="daily_completeness_checks")
 def daily_completeness_checks(queue: QueueResource) -> Iterator[dg.AssetCheckResult]:
-    """Check that every day that ended was computed since."""
+    """Check that the tables of every past day were computed after its end."""
     with queue.pool.connection() as connection:
         evaluations = list(evaluate_completeness(connection, load_settings()))
     for check, evaluation in evaluations:
@@ -32,7 +32,7 @@ def daily_completeness_checks(queue: QueueResource) -> Iterator[dg.AssetCheckRes
 
 @dg.multi_asset_check(specs=[spec_of(check) for check in RATE_CHECKS], name="daily_failure_rate_checks")
 def daily_failure_rate_checks(queue: QueueResource) -> Iterator[dg.AssetCheckResult]:
-    """Judge the newest failure rates by the lower end of their intervals."""
+    """Evaluate the newest failure rates by the lower end of their intervals."""
     with queue.pool.connection() as connection:
         evaluations = list(evaluate_rates(connection, load_settings()))
     for check, evaluation in evaluations:
@@ -41,7 +41,7 @@ def daily_failure_rate_checks(queue: QueueResource) -> Iterator[dg.AssetCheckRes
 
 @dg.multi_asset_check(specs=[spec_of(check) for check in PERFORMANCE_CHECKS], name="daily_performance_checks")
 def daily_performance_checks(queue: QueueResource) -> Iterator[dg.AssetCheckResult]:
-    """Judge the newest durations, confidence and coverage against the fourteen days before."""
+    """Evaluate the newest durations, confidence and coverage against the fourteen days before."""
     with queue.pool.connection() as connection:
         evaluations = list(evaluate_performance(connection, load_settings()))
     for check, evaluation in evaluations:

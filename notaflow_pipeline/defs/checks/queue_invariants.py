@@ -20,7 +20,7 @@ MAX_ROWS = 100
     ),
 )
 def queue_invariants(queue: QueueResource) -> dg.AssetCheckResult:
-    """Fail with the rows that violate an invariant; a person must look at each."""
+    """Fail with the rows that violate an invariant, and name a remedy for each."""
     since = datetime.now(UTC) - LOOK_BACK
     with queue.pool.connection() as connection:
         violations = list(find_violations(connection, sources=load_settings().sources, since=since))
@@ -42,8 +42,8 @@ def queue_invariants(queue: QueueResource) -> dg.AssetCheckResult:
 
 def _table(violations: list[Violation]) -> dg.TableMetadataValue:
     records = [
-        dg.TableRecord({"document": one.document_id, "promise": one.rule, "what": one.what, "remedy": one.remedy})
+        dg.TableRecord({"document": one.document_id, "rule": one.rule, "what": one.what, "remedy": one.remedy})
         for one in violations[:MAX_ROWS]
     ]
-    columns = [dg.TableColumn(name) for name in ("document", "promise", "what", "remedy")]
+    columns = [dg.TableColumn(name) for name in ("document", "rule", "what", "remedy")]
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))

@@ -7,7 +7,7 @@ from notaflow_pipeline.health_checks import Check
 
 
 def spec_of(check: Check) -> dg.AssetCheckSpec:
-    """Return what Dagster knows of a check before it is asked."""
+    """Return the definition of a check."""
     return dg.AssetCheckSpec(name=check.name, asset=dg.AssetKey(check.asset), description=check.description)
 
 

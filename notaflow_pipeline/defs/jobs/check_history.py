@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, text
 
-# Removed: results without a run, and those of runs that are gone. Kept: the newest of each check, which the UI and the next
-# look compare with. The time is naive and UTC, as Dagster writes it.
+# Removed: results without a run, and those of deleted runs. Kept: the newest of each check, which the UI and the next
+# evaluation need. The time is naive and UTC, as Dagster writes it.
 _PRUNE_BATCH = """
 WITH old AS MATERIALIZED (
     SELECT e.id, e.evaluation_event_storage_id, e.run_id
@@ -33,7 +33,7 @@ WITH old AS MATERIALIZED (
     ORDER BY e.id
     LIMIT :batch
 ),
-answers AS (
+executions AS (
     DELETE FROM asset_check_executions AS e
     USING old
     WHERE e.id = old.id
@@ -61,7 +61,7 @@ WITH old AS MATERIALIZED (
     ORDER BY e.id
     LIMIT :batch
 ),
-gone AS (
+removed AS (
     DELETE FROM event_logs AS l
     USING old
     WHERE l.id = old.id

@@ -22,13 +22,13 @@ from notaflow_pipeline.settings import load_settings
 FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 BATCH_ASSETS = frozenset({dg.AssetKey("ocr_text")})
-"""Assets with a materialisation for every batch. Of others, plots and checks look back on the newest of each partition."""
+"""Assets with a materialisation for every batch. Of others, plots and checks need the newest of each partition."""
 
 RUNS_PER_QUERY = 200
-"""Dagster's storage opens a connection for every question, so they are asked about many at once."""
+"""Dagster's storage opens a connection for every query, so a query is about many runs."""
 
 MAX_SECONDS = 900.0
-"""For each part of a night's work; what is left over goes the next night."""
+"""For each part of a night's work; the rest is done the next night."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def is_removable(made: RunProducts, *, age_days: float, run_retention_days: int,
 
 @dg.op(out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "postgres"})
 def prune_runs(context: dg.OpExecutionContext) -> None:
-    """Remove old runs with their events and their captured output; say how many of which job."""
+    """Remove old runs with their events and their captured output, and log how many of which job."""
     settings = load_settings()
     deadline = time.monotonic() + MAX_SECONDS
     newest = _runs_of_newest_batches(context.instance)
@@ -93,7 +93,7 @@ def prune_runs(context: dg.OpExecutionContext) -> None:
 
 @dg.op(ins={"done": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "postgres"})
 def prune_check_results(context: dg.OpExecutionContext) -> None:
-    """Remove old check results and observations that belong to no run; say how many."""
+    """Remove old check results and observations that belong to no run, and log how many."""
     before = datetime.now(UTC) - timedelta(days=load_settings().run_retention_days)
     storage = context.instance.event_log_storage
     if not isinstance(storage, PostgresEventLogStorage):
@@ -142,7 +142,7 @@ def prune_old_attempts(context: dg.OpExecutionContext, queue: QueueResource) -> 
 
 @dg.op(ins={"done": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "python"})
 def remove_old_views(context: dg.OpExecutionContext) -> None:
-    """Remove the pages of `notaflow view` that are older than a day; say how many."""
+    """Remove the pages of `notaflow view` that are older than a day, and log how many."""
     removed = remove_old_pages(load_settings().home)
     context.log.info("Removed %s of `notaflow view`.", count_of(removed, "page"))
     context.add_output_metadata({"pages_removed": removed})
@@ -162,7 +162,7 @@ def housekeeping_job() -> None:
 
 
 def _finished_runs(instance: dg.DagsterInstance, *, older_than_days: int) -> Iterator[dg.RunRecord]:
-    """Yield finished runs, oldest first. All ids are read before the first goes: a deleted run is no place to go on from."""
+    """Yield finished runs, oldest first. All ids are read first: a deleted run cannot be a cursor."""
     wanted = dg.RunsFilter(statuses=list(FINISHED), updated_before=datetime.now(UTC) - timedelta(days=older_than_days))
     oldest_first = instance.get_run_ids(wanted)[::-1]
     for start in range(0, len(oldest_first), RUNS_PER_QUERY):
@@ -173,7 +173,7 @@ def _finished_runs(instance: dg.DagsterInstance, *, older_than_days: int) -> Ite
 def _products_of(
     instance: dg.DagsterInstance, run_id: str, newest_of_partition: dict[dg.AssetKey, Mapping[str, int]]
 ) -> RunProducts:
-    """Return what a run made; `newest_of_partition` is filled as it is needed, with the events' ids by partition."""
+    """Return what a run materialised; `newest_of_partition` caches the ids of the newest events by partition."""
     found = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
     assets = set()
     superseded = True

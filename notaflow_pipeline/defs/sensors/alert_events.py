@@ -30,7 +30,7 @@ ASSETS_OF_JOB = {
 """What a job's success materialises: it ends the condition of an asset whose materialisation from its own page failed."""
 
 LOOK_BACK_SECONDS = 86_400
-"""How far a new installation looks into the past."""
+"""How far back a new installation reads events."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class EventPage:
 
     observations: tuple[Observation, ...]
     settled_to: int | None
-    """Nothing can appear below this id any more: where the next tick begins. None while nothing that is new has settled."""
+    """No event can appear below this id any more, so the next tick begins here. None while no new event has settled."""
 
 
 def read_events(
@@ -50,13 +50,13 @@ def read_events(
     Args:
         instance: Dagster's.
         position: where to begin; None begins a day ago.
-        now: seconds since the epoch, by the clock of whoever writes events.
+        now: seconds since the epoch, by the clock of the processes that write events.
         ui_url: where the Dagster UI is.
         page: events of a kind at once.
     """
     after = position or 0
     if position is not None and _newest(instance) < position:
-        after = 0  # Dagster's storage was begun anew
+        after = 0  # Dagster's storage was created again
     # not 0 at the very first: a tick that began there would read the whole log
     settled, all_settled = None if position is None else after, True
     since = now - LOOK_BACK_SECONDS if position is None else None
@@ -128,7 +128,7 @@ def _observations(
 def _of_run(run: dg.DagsterRun, event: dg.DagsterEvent, at: datetime, ui_url: str) -> Iterator[Observation]:
     failed = event.event_type == dg.DagsterEventType.RUN_FAILURE
     if failed and _is_interrupted(event):
-        return  # somebody stopped Dagster: a cancellation, not a failure
+        return  # Dagster was stopped: a cancellation, not a failure
     for job in _names(run) if failed else {*_names(run), *_materialising(_assets(run))}:
         yield observations.observation_of_run(
             job=job,
@@ -167,7 +167,7 @@ def _of_check(evaluation: dg.AssetCheckEvaluation, at: datetime, ui_url: str) ->
         partition=evaluation.partition,
         passed=evaluation.passed,
         observed_at=at,
-        sentence=evaluation.description or "The check says nothing more.",
+        sentence=evaluation.description or "The check has no description.",
         figures=_figures(evaluation),
         ui_url=ui_url,
     )

@@ -51,8 +51,8 @@ def alert_sensor(interval_seconds: int) -> dg.SensorDefinition:
         delivered = deliver(lambda: connect(url), receivers, budget_seconds=DELIVER_SECONDS)
         for problem in delivered.problems:
             context.log.warning("An alert could not be delivered, and is tried again: %s", problem)
-        told = "no receiver: NOTAFLOW_ALERT_URLS is empty" if not receivers else f"{delivered.messages} delivered"
-        return dg.SkipReason(f"{count_of(started, 'new message')}; {told}.")
+        sent = "no receiver: NOTAFLOW_ALERT_URLS is empty" if not receivers else f"{delivered.messages} delivered"
+        return dg.SkipReason(f"{count_of(started, 'new message')}; {sent}.")
 
     return sensor
 

@@ -20,7 +20,7 @@ LOST = "The run's process is gone: it holds no lease any more, and it has not en
 
 
 def is_lost(*, started_seconds_ago: float, without_lease_seconds: float | None, patience_seconds: float) -> bool:
-    """Say whether a run that is shown as started has no process any more.
+    """Return whether a run that is shown as started has no process any more.
 
     Args:
         started_seconds_ago: when it started.

@@ -26,24 +26,24 @@ LOOK_SECONDS = 4.0
 """How long a tick keeps looking for documents while no run is at work: Dagster begins one every 5 s at most."""
 
 EMPTY_QUEUE_PAUSE_SECONDS = 0.5
-"""How long after a look that found nothing; a look is one statement that walks an index, 1 ms when nothing is ready."""
+"""Pause after a query that found nothing; it is one statement on an index, 1 ms when nothing is ready."""
 
 
-def runs_to_launch(*, ready: int, alive: int, documents_per_run: int, max_runs: int) -> int:
-    """Return how many runs to add, so that there is one for every full or begun batch, up to the maximum.
+def runs_to_launch(*, ready: int, active: int, documents_per_run: int, max_runs: int) -> int:
+    """Return how many runs to add, so that there is one for every batch, the last one perhaps not full, up to the maximum.
 
     Args:
         ready: documents that can be claimed now.
-        alive: OCR runs that are queued or under way; they take part of them.
+        active: OCR runs that are queued or running; they will read a part of the documents.
         documents_per_run: the size of a batch.
         max_runs: runs at the same time.
     """
     wanted = min(max_runs, math.ceil(ready / documents_per_run))
-    return max(0, wanted - alive)
+    return max(0, wanted - active)
 
 
 def pause_after_failures(*, failures_in_a_row: int, seconds_since_last: float) -> float:
-    """Return how many seconds to wait yet, when the last runs failed because the infrastructure did; 0 is none.
+    """Return how many more seconds to wait after runs that failed; 0 is none.
 
     The pause doubles with each failure, from half a minute to a quarter of an hour.
     """
@@ -55,13 +55,13 @@ def pause_after_failures(*, failures_in_a_row: int, seconds_since_last: float) -
 
 @dg.sensor(
     job_name="ocr_job",
-    # less than the 5 s after which Dagster asks again, or it would ask every other time
+    # less than the 5 s after which Dagster evaluates again, or it would skip every other evaluation
     minimum_interval_seconds=1,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Keeps the right number of OCR runs active while documents are ready.",
 )
 def ocr_ready_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Count the runs that are truly at work and the documents, decide, and launch."""
+    """Count active runs and ready documents, and launch the missing runs."""
     settings = load_settings()
     limit_ocr_runs(context.instance, settings.max_runs)
     with connect(running_database_url(settings)) as connection:
@@ -72,14 +72,14 @@ def ocr_ready_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
             return dg.SkipReason(
                 f"Paused since {stopped.since:%Y-%m-%d %H:%M %Z}: {stopped.reason}. `notaflow resume` ends it."
             )
-        ready = _wait_for_documents(connection, settings, 0.0 if _runs_alive(context.instance) else LOOK_SECONDS)
-    alive = _runs_alive(context.instance)
+        ready = _wait_for_documents(connection, settings, 0.0 if _active_runs(context.instance) else LOOK_SECONDS)
+    active = _active_runs(context.instance)
     missing = runs_to_launch(
-        ready=ready, alive=alive, documents_per_run=settings.documents_per_run, max_runs=settings.max_runs
+        ready=ready, active=active, documents_per_run=settings.documents_per_run, max_runs=settings.max_runs
     )
     if missing == 0:
         return dg.SkipReason(
-            f"{count_of(ready, 'document')} ready, {count_of(alive, 'run')} active: no run is missing."
+            f"{count_of(ready, 'document')} ready, {count_of(active, 'run')} active: no run is missing."
         )
     pause = _pause(context.instance)
     if pause:
@@ -90,7 +90,7 @@ def ocr_ready_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
 
 
 def _wait_for_documents(connection: Connection, settings: Settings, seconds: float) -> int:
-    """Return how many documents are ready as soon as one can be claimed, or 0 when that does not come true in time."""
+    """Return how many documents are ready as soon as one can be claimed, or 0 when none can in time."""
     give_up_at = time.monotonic() + seconds
     at_most = settings.documents_per_run * settings.max_runs
     while True:
@@ -102,7 +102,7 @@ def _wait_for_documents(connection: Connection, settings: Settings, seconds: flo
         time.sleep(EMPTY_QUEUE_PAUSE_SECONDS)
 
 
-def _runs_alive(instance: dg.DagsterInstance) -> int:
+def _active_runs(instance: dg.DagsterInstance) -> int:
     return instance.get_runs_count(dg.RunsFilter(tags=OCR_RUN_TAG, statuses=list(ACTIVE)))
 
 
