@@ -62,7 +62,7 @@ def test_all_is_well_on_an_empty_database(connection: Connection) -> None:
     assert [check for check, one in evaluations.items() if one.alarming] == []
 
 
-def test_ready_documents_that_nobody_claims_alarm_until_somebody_does(connection: Connection) -> None:
+def test_unclaimed_ready_documents_alarm_until_one_is_claimed(connection: Connection) -> None:
     def idle_for(minutes: int) -> Evaluation:
         connection.execute(
             "UPDATE ocr_progress_watch SET idle_since = clock_timestamp() - make_interval(mins => %s)", [minutes]
@@ -100,7 +100,7 @@ def test_ready_documents_that_nobody_claims_alarm_until_somebody_does(connection
     assert not idle_for(16).alarming
 
 
-def test_time_in_which_nobody_looked_at_an_empty_queue_is_nobodys_idleness(connection: Connection) -> None:
+def test_time_of_an_empty_queue_does_not_count_as_idle(connection: Connection) -> None:
     def look_after(minutes: int) -> Evaluation:
         connection.execute(
             "UPDATE ocr_progress_watch SET idle_since = idle_since - make_interval(mins => %s)", [minutes]
@@ -252,7 +252,7 @@ def test_slow_unsure_or_incomplete_day_alarms_against_those_before(connection: C
     assert alarming() == []
 
 
-def test_coverage_is_not_judged_before_five_days_have_measured_it(connection: Connection, today: date) -> None:
+def test_coverage_is_not_evaluated_before_five_days_have_measured_it(connection: Connection, today: date) -> None:
     for back in range(6):
         connection.execute(
             """

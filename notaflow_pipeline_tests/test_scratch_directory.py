@@ -42,7 +42,7 @@ def start_holder(within: Path) -> "tuple[subprocess.Popen[str], Path]":
     return holder, Path(holder.stdout.readline().strip())
 
 
-def test_folder_is_private_and_gone_once_removed(tmp_path: Path) -> None:
+def test_folder_is_private_and_can_be_removed(tmp_path: Path) -> None:
     folder = ScratchDirectory(tmp_path)
     assert folder.path.stat().st_mode & 0o777 == 0o700
     (folder.path / "document").write_bytes(b"a deed")

@@ -262,7 +262,7 @@ def test_number_without_end_is_refused(monkeypatch: pytest.MonkeyPatch, variable
         load_settings()
 
 
-def test_every_setting_can_say_what_it_takes() -> None:
+def test_every_setting_has_a_description_of_its_values() -> None:
     free_text = {
         "database_url",
         "owner_database_url",

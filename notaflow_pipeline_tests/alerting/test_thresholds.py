@@ -140,7 +140,7 @@ def test_sentences_fit_one_and_many_and_omit_spans_below_a_minute() -> None:
     assert two_days.startswith("2 days (2026-03-06 to 2026-03-07) are over")
 
 
-def test_every_alarm_says_what_to_do() -> None:
+def test_every_alarm_names_a_remedy() -> None:
     alarms = [
         thresholds.evaluate_progress(ready=1, idle_seconds=2, limit_seconds=1, paused=None),
         thresholds.evaluate_stuck(stuck=1, limit_seconds=60),

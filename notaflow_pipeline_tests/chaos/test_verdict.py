@@ -122,7 +122,7 @@ def test_broken_invariant_is_noticed(connection: Connection) -> None:
     assert {fault.kind for fault in find_faults(connection, EXPECTED)} == {"invariant violations"}
 
 
-def test_missing_kind_of_harm_fails_only_a_long_run(connection: Connection) -> None:
+def test_missing_kind_of_fault_fails_only_a_long_run(connection: Connection) -> None:
     done = {"workers killed": 3, "failovers to a read-only server": 0}
     assert left_out(done, minutes=2) == ["failovers to a read-only server"]
     assert left_out(done, minutes=1) == []

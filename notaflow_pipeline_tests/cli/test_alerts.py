@@ -40,7 +40,7 @@ WHERE relation = 'ocr_daily_failure_rate'::regclass
 """
 
 
-def test_test_message_says_who_took_it_and_why_not_without_secrets_or_a_database(tmp_path: Path) -> None:
+def test_test_message_reports_each_receiver_without_secrets_or_database(tmp_path: Path) -> None:
     nowhere = free_port()
     terminal = open_terminal(tmp_path, f"postgresql://u:{SECRET}@127.0.0.1:{nowhere}/x")
     with webhook() as hook, smtp_server() as box:
@@ -63,7 +63,7 @@ def test_test_message_says_who_took_it_and_why_not_without_secrets_or_a_database
     assert "NOTAFLOW_ALERT_URLS is empty" in none.stderr
 
 
-def test_watch_from_outside_tells_and_exits_with_1_until_all_is_well_again(
+def test_check_from_outside_reports_and_exits_with_1_until_all_is_well(
     terminal: Terminal, connection: Connection
 ) -> None:
     add_document(connection, ocr_attempts=3, ocr_last_error_at=ago("2 days"))
@@ -90,7 +90,7 @@ def test_watch_from_outside_tells_and_exits_with_1_until_all_is_well_again(
         assert [title.partition(" of ")[2] for title in hook.titles[2:]] == ["extraction_queue no longer fails"] * 2
 
 
-def test_database_that_is_away_is_told_once_and_its_return_too(
+def test_outage_of_the_database_and_its_end_are_reported_once_each(
     terminal: Terminal, connection: Connection, tmp_path: Path
 ) -> None:
     away = {"NOTAFLOW_DATABASE_URL": f"postgresql://u:{SECRET}@127.0.0.1:{free_port()}/x"}
@@ -113,7 +113,7 @@ def test_database_that_is_away_is_told_once_and_its_return_too(
     assert not (tmp_path / "home" / "database-alert.json").exists()
 
 
-def test_database_that_is_lost_while_it_is_judged_is_told_too(terminal: Terminal, connection: Connection) -> None:
+def test_database_lost_during_the_evaluation_is_reported(terminal: Terminal, connection: Connection) -> None:
     with webhook() as hook:
         urls = {"NOTAFLOW_ALERT_URLS": hook.url}
         with connection.transaction():
@@ -129,9 +129,7 @@ def test_database_that_is_lost_while_it_is_judged_is_told_too(terminal: Terminal
         assert hook.titles[1:] == ["NotaFlow: the database no longer fails"]
 
 
-def test_server_that_falls_silent_ends_the_evaluate_like_one_that_is_gone(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_server_that_stops_answering_ends_the_evaluation(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "RESPONSE_TIMEOUT_SECONDS", 1)
     with proxy_before(database_url) as proxy:
         proxy.go_silent_at("FROM ocr_daily_performance")
@@ -200,7 +198,7 @@ def test_process_killed_between_sending_and_noting_leads_to_one_more_message_wit
         assert POSSIBLE_DUPLICATE in again["message"]
 
 
-def test_check_judges_todays_failures_where_dagster_never_ran(terminal: Terminal, connection: Connection) -> None:
+def test_check_evaluates_todays_failures_where_dagster_never_ran(terminal: Terminal, connection: Connection) -> None:
     for number in range(20):
         add_document(connection, document_number=str(number), ocr_max_attempts=1)
         held = claim_one(connection)

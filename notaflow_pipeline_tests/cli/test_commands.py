@@ -275,7 +275,7 @@ class TestRecover:
 
 
 class TestMigrate:
-    def test_empty_database_is_told_what_it_lacks_and_then_gets_it(
+    def test_check_names_what_an_empty_database_lacks_and_migrate_adds_it(
         self, tmp_path: Path, empty_database_url: str
     ) -> None:
         terminal = open_terminal(tmp_path, empty_database_url)
@@ -332,7 +332,7 @@ class TestDoctor:
         assert shown["OCR_LANGUAGES"] == ("fra+eng", "default")
         assert shown["NOTAFLOW_DATABASE_URL"] == ("***", "environment")
 
-    def test_people_are_told_what_to_do_about_everything_that_is_wrong(self, terminal: Terminal) -> None:
+    def test_doctor_names_a_remedy_for_every_fault(self, terminal: Terminal) -> None:
         done = terminal.run(
             "doctor",
             NOTAFLOW_DATABASE_URL=f"postgresql://notaflow:{SECRET}@127.0.0.1:1/notaflow",

@@ -74,7 +74,7 @@ def test_tesseract_missing(terminal: Terminal, connection: Connection) -> None:
     assert "apt-get install tesseract-ocr tesseract-ocr-fra" in line
 
 
-def test_storage_away(terminal: Terminal, connection: Connection) -> None:
+def test_storage_unavailable(terminal: Terminal, connection: Connection) -> None:
     shutil.rmtree(terminal.documents)
     assert "Check that the folder exists" in refused(terminal, connection, "work")
 

@@ -16,7 +16,7 @@ def has_pauses(connection: Connection) -> bool:
     return connection.execute("SELECT to_regclass('ocr_pause')").fetchone() != (None,)
 
 
-def test_script_is_refused_until_it_says_yes(terminal: Terminal, connection: Connection) -> None:
+def test_script_is_refused_without_yes(terminal: Terminal, connection: Connection) -> None:
     connection.execute("INSERT INTO ocr_pause (since, reason) VALUES (now(), 'kept')")
     for arguments in (("--json",), ()):
         refused = terminal.run("migrate", "--down-to", "10", *arguments)
@@ -28,7 +28,7 @@ def test_script_is_refused_until_it_says_yes(terminal: Terminal, connection: Con
     assert not has_pauses(connection)
 
 
-def test_person_is_asked(terminal: Terminal, connection: Connection) -> None:
+def test_confirmation_is_requested(terminal: Terminal, connection: Connection) -> None:
     connection.execute("INSERT INTO ocr_pause (since, reason) VALUES (now(), 'kept')")
     for answer, code in (("n", 1), ("", 1), ("y", 0)):
         keyboard, screen = pty.openpty()
@@ -49,7 +49,7 @@ def test_person_is_asked(terminal: Terminal, connection: Connection) -> None:
         assert has_pauses(connection) == (code != 0)
 
 
-def test_nobody_is_asked_where_no_data_is_deleted(terminal: Terminal, connection: Connection) -> None:
+def test_no_confirmation_is_needed_where_no_data_is_deleted(terminal: Terminal, connection: Connection) -> None:
     assert terminal.json("migrate", "--down-to", "10")[0]["taken_back"][-1] == "011_ocr_rounds"
     assert not has_pauses(connection)
 

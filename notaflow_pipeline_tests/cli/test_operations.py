@@ -45,9 +45,7 @@ def read(connection: Connection, number: str, at: datetime) -> UUID:
     return row
 
 
-def test_retry_sends_round_what_every_filter_lets_pass_and_dry_run_changes_nothing(
-    terminal: Terminal, connection: Connection
-) -> None:
+def test_retry_requeues_by_filters_and_dry_run_changes_nothing(terminal: Terminal, connection: Connection) -> None:
     early = exhausted(connection, "1", datetime(2026, 11, 20, 23, 59, tzinfo=TORONTO))
     late = exhausted(connection, "2", datetime(2026, 11, 21, 0, 0, tzinfo=TORONTO))
     locked = exhausted(connection, "3", datetime(2026, 11, 21, 1, 0, tzinfo=TORONTO), encrypted=True)
@@ -73,7 +71,7 @@ def test_retry_sends_round_what_every_filter_lets_pass_and_dry_run_changes_nothi
     assert chosen("--max-requeues", "1", *both) == [str(early), str(locked)], "the other one was requeued once"
 
 
-def test_reread_asks_for_what_was_read_before_and_the_text_stays(terminal: Terminal, connection: Connection) -> None:
+def test_reread_requests_older_texts_which_stay_until_then(terminal: Terminal, connection: Connection) -> None:
     early = read(connection, "1", datetime(2026, 11, 20, 23, 59, tzinfo=TORONTO))
     late = read(connection, "2", datetime(2026, 11, 21, 0, 0, tzinfo=TORONTO))
     before = everything(connection)
@@ -89,7 +87,7 @@ def test_reread_asks_for_what_was_read_before_and_the_text_stays(terminal: Termi
     assert "--before" in refused.stderr
 
 
-def test_reread_asks_for_what_was_read_with_less_coverage(terminal: Terminal, connection: Connection) -> None:
+def test_reread_requests_texts_with_less_coverage(terminal: Terminal, connection: Connection) -> None:
     gaps, whole = (read(connection, number, datetime(2026, 11, 20, tzinfo=TORONTO)) for number in ("1", "2"))
     connection.execute("UPDATE ocr_attempt SET coverage = 0.5 WHERE queue_id = %s", [gaps])
     assert terminal.json("reread", "--coverage-below", "0.8") == [{"id": str(gaps), "requested": True}]
@@ -130,7 +128,9 @@ def test_document_that_is_not_exhausted_is_named_and_left_alone(terminal: Termin
 
 
 @pytest.mark.owner
-def test_repair_that_the_database_refuses_is_told_and_work_starts(terminal: Terminal, connection: Connection) -> None:
+def test_repair_that_the_database_refuses_is_reported_and_work_starts(
+    terminal: Terminal, connection: Connection
+) -> None:
     stuck = add_document(connection, document_number="1", status_id=6, ocr_attempts=1)
     add_document(connection, document_number="2", ocr_max_attempts=None, supabase_path="index/missing.pdf")
     connection.execute("""

@@ -76,7 +76,7 @@ def test_without_a_range_it_is_the_last_thirty_days_of_the_zone(terminal: Termin
     assert printed["queue"]["oldest_waiting_seconds"] > 0
 
 
-def test_page_is_written_in_the_language_that_was_asked_for(terminal: Terminal, connection: Connection) -> None:
+def test_page_is_written_in_the_requested_language(terminal: Terminal, connection: Connection) -> None:
     daily_table_rows.add_day(connection, UNTIL, read=40, failed=4)
     target = terminal.folder / "new" / "report.html"
     done = terminal.run(
@@ -98,7 +98,7 @@ def test_page_is_written_in_the_language_that_was_asked_for(terminal: Terminal, 
         (("--to", "2026-11-22", "--html", "/proc/no/page.html"), "/proc/no"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_line(terminal: Terminal, arguments: tuple[str, ...], said: str) -> None:
+def test_impossible_command_is_one_line_of_error(terminal: Terminal, arguments: tuple[str, ...], said: str) -> None:
     done = terminal.run("report", *arguments)
     assert done.returncode == 1
     assert done.stdout == ""

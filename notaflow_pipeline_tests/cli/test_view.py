@@ -49,7 +49,7 @@ def test_read_document_is_shown_beside_its_text(connection: Connection, terminal
     assert list(temporary.rglob("document*")) == [], "the document's file is gone"
 
 
-def test_page_is_opened_in_the_browser_unless_told_otherwise(connection: Connection, terminal: Terminal) -> None:
+def test_page_is_opened_in_the_browser_unless_disabled(connection: Connection, terminal: Terminal) -> None:
     samples.png(terminal.documents / "index" / "a.png", "Vente")
     add_document(connection, document_number="12", supabase_path="index/a.png")
     opened = terminal.folder / "opened"
@@ -67,7 +67,7 @@ def test_page_is_opened_in_the_browser_unless_told_otherwise(connection: Connect
     assert opened.read_text().strip() == views(terminal)[0].as_uri()
 
 
-def test_machine_without_a_browser_is_told_the_file(connection: Connection, terminal: Terminal) -> None:
+def test_file_is_named_on_a_machine_without_a_browser(connection: Connection, terminal: Terminal) -> None:
     samples.png(terminal.documents / "index" / "a.png", "Vente")
     add_document(connection, document_number="12", supabase_path="index/a.png")
     nothing = terminal.folder / "nothing"
@@ -92,7 +92,7 @@ def test_machine_without_a_browser_is_told_the_file(connection: Connection, term
         (("short", "--pages", "1-51"), "--pages takes a page or a range of at most 50"),
     ],
 )
-def test_what_cannot_be_shown_is_said_in_one_line(
+def test_document_that_cannot_be_shown_is_one_line_of_error(
     connection: Connection, terminal: Terminal, arguments: tuple[str, ...], sentence: str
 ) -> None:
     samples.locked_pdf(terminal.documents / "index" / "locked.pdf")

@@ -48,7 +48,7 @@ def test_worker_is_told_whose_login_is_needed_and_with_it_migrates(
     assert terminal.run("migrate", "--check").returncode == 0
 
 
-def test_what_was_made_anew_needs_its_rights_and_every_message_says_so(
+def test_recreated_objects_need_privileges_and_every_message_names_them(
     tmp_path: Path, database_url: str, worker_url: str, connection: Connection
 ) -> None:
     """A column that somebody dropped comes back without the worker's right to write it."""
@@ -101,7 +101,9 @@ def test_owner_migrates_where_the_workers_login_is_not_there_yet(tmp_path: Path,
     assert "applied 020_ocr_least_privilege\n" in done.stdout
 
 
-def test_what_a_person_must_mend_is_said_and_fails(tmp_path: Path, database_url: str, connection: Connection) -> None:
+def test_differences_to_be_repaired_by_hand_are_named_and_fail(
+    tmp_path: Path, database_url: str, connection: Connection
+) -> None:
     connection.execute("ALTER TABLE extraction_queue ALTER COLUMN supabase_path TYPE varchar(40)")
     done = open_terminal(tmp_path, database_url).run("migrate")
     assert done.returncode == 1

@@ -92,9 +92,7 @@ def ended(
     return run.run_id
 
 
-def test_failed_check_is_told_once_and_its_end_too_without_tables_and_texts(
-    instance: dg.DagsterInstance, hook: Webhook
-) -> None:
+def test_failed_check_and_its_end_are_reported_once_without_texts(instance: dg.DagsterInstance, hook: Webhook) -> None:
     evaluated(instance, "rate_is_low", passed=False)
     tick(instance)
     evaluated(instance, "rate_is_low", passed=False)
@@ -118,7 +116,7 @@ def test_check_of_a_day_is_a_condition_of_its_own(instance: dg.DagsterInstance, 
     assert hook.titles == ["NotaFlow: check equals_recount of ocr/daily for 2026-03-07 fails"]
 
 
-def test_failed_run_is_told_with_its_kind_of_error_and_link_until_the_job_succeeds(
+def test_failed_run_is_reported_with_error_and_link_until_a_success(
     instance: dg.DagsterInstance, hook: Webhook
 ) -> None:
     run_id = ended(instance, "ocr_job", failed=True, tags={"dagster/partition": "2026-03-08"})
@@ -155,7 +153,7 @@ def test_failed_materialisation_ends_with_the_success_of_the_assets_job(
     ]
 
 
-def test_run_that_says_what_to_do_is_told_in_its_own_words(instance: dg.DagsterInstance, hook: Webhook) -> None:
+def test_description_of_a_failed_run_is_in_the_message(instance: dg.DagsterInstance, hook: Webhook) -> None:
     @dg.op
     def fails() -> None:
         raise dg.Failure("The storage docs cannot be reached. Start it.") from FileNotFoundError(SECRET)
@@ -171,7 +169,7 @@ def test_run_that_says_what_to_do_is_told_in_its_own_words(instance: dg.DagsterI
     assert SECRET not in str(message)
 
 
-def test_run_that_is_retried_alarms_nobody(instance: dg.DagsterInstance, hook: Webhook) -> None:
+def test_retried_run_raises_no_alarm(instance: dg.DagsterInstance, hook: Webhook) -> None:
     ended(instance, "ocr_job", failed=True, tags={"dagster/will_retry": "true"})
     tick(instance)
     assert hook.messages == []
@@ -248,9 +246,7 @@ def test_position_moves_over_what_is_settled_and_survives_a_new_storage(
     assert condition_log.read_position(connection)[STREAM] < 999999
 
 
-def test_new_installation_tells_what_is_open_and_nothing_of_the_past(
-    instance: dg.DagsterInstance, hook: Webhook
-) -> None:
+def test_new_installation_reports_open_conditions_and_no_past_ones(instance: dg.DagsterInstance, hook: Webhook) -> None:
     ended(instance, "ancient_job", failed=True, minutes_ago=60 * 25)
     ended(instance, "mended_job", failed=True, minutes_ago=30)
     ended(instance, "mended_job", failed=False, minutes_ago=20)
@@ -259,7 +255,7 @@ def test_new_installation_tells_what_is_open_and_nothing_of_the_past(
     assert hook.titles == ["NotaFlow: job broken_job fails"]
 
 
-def test_second_tick_of_a_new_installation_still_tells_nothing_of_the_past(
+def test_second_tick_of_a_new_installation_reports_no_past_events(
     connection: Connection, instance: dg.DagsterInstance, hook: Webhook
 ) -> None:
     ended(instance, "ancient_job", failed=True, minutes_ago=60 * 25)

@@ -23,7 +23,7 @@ def test_extraction_queue_is_external_and_upstream_of_ocr_text() -> None:
     assert graph.get(text).is_materializable
 
 
-def test_every_asset_says_what_it_holds() -> None:
+def test_every_asset_has_a_description() -> None:
     for spec in defs.resolve_all_asset_specs():
         assert spec.description, spec.key
 

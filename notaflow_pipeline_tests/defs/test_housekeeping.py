@@ -203,7 +203,7 @@ def test_pages_of_documents_go_after_a_day(instance: dg.DagsterInstance) -> None
     assert [one.name for one in folder.iterdir()] == ["young.html"]
 
 
-def test_attempts_are_kept_for_ever_unless_the_policy_says_otherwise(
+def test_attempts_are_kept_for_ever_without_a_retention_setting(
     instance: dg.DagsterInstance, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connection.execute(

@@ -131,7 +131,7 @@ class TestSuccess:
         states = connection.execute("SELECT status_id, ocr_attempts FROM extraction_queue ORDER BY 1").fetchall()
         assert states == [(3, 0), (3, 0), (5, 1), (5, 1)]
 
-    def test_run_with_nothing_ready_succeeds_quietly_and_starts_no_worker(
+    def test_run_with_nothing_ready_succeeds_and_starts_no_worker(
         self, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(WorkerPool, "start", lambda _: pytest.fail("there was nothing to start workers for"))

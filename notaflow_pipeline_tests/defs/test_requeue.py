@@ -57,7 +57,7 @@ def output_metadata(result: dg.ExecuteInProcessResult, op: str) -> Mapping[str, 
     return event.step_output_data.metadata
 
 
-def test_documents_exhausted_on_the_day_go_round_and_are_worked_on(folder: Path, connection: Connection) -> None:
+def test_documents_exhausted_on_the_day_are_requeued_and_read(folder: Path, connection: Connection) -> None:
     Image.new("L", (200, 200), 255).save(folder / "index" / "blank.png")
     that_day = enqueue_document(connection, NewDocument("index", "1", "index/blank.png"))
     gone = enqueue_document(connection, NewDocument("index", "2", "index/gone.png"))
@@ -81,9 +81,7 @@ def test_documents_exhausted_on_the_day_go_round_and_are_worked_on(folder: Path,
     assert metadata["results"].value == {"read": 1, "waiting": 1}
 
 
-def test_documents_that_no_attempt_can_help_go_round_only_when_their_kind_is_named(
-    folder: Path, connection: Connection
-) -> None:
+def test_permanent_failures_are_requeued_only_when_their_kind_is_named(folder: Path, connection: Connection) -> None:
     (folder / "index" / "page.html").write_bytes(b"<html>Session expired</html>")
     hopeless = enqueue_document(connection, NewDocument("index", "1", "index/page.html"))
     day = connection.execute("SELECT (clock_timestamp() AT TIME ZONE 'America/Toronto')::date::text").fetchone()
@@ -102,7 +100,7 @@ def test_documents_that_no_attempt_can_help_go_round_only_when_their_kind_is_nam
     assert ends == (2,)
 
 
-def test_schedule_sends_yesterday_round_every_night() -> None:
+def test_schedule_requeues_yesterday_every_night() -> None:
     schedule = defs.resolve_schedule_def("retry_exhausted_schedule")
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
     night = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)  # 3:30 in Toronto
@@ -119,7 +117,7 @@ def test_today_can_be_backfilled_and_days_are_those_of_the_configured_zone() -> 
     assert days.get_first_partition_key() == "2025-10-10"
 
 
-def test_recovery_run_repairs_and_says_what(folder: Path, connection: Connection, database_url: str) -> None:
+def test_recovery_run_repairs_and_lists_the_repairs(folder: Path, connection: Connection, database_url: str) -> None:
     enqueue_document(connection, NewDocument("index", "1", "index/1.pdf"))
     claims.claim_documents(
         connection, limit=1, sources=["index"], worker_id="dead", run_id=None, lease=timedelta(seconds=-1)
@@ -132,7 +130,7 @@ def test_recovery_run_repairs_and_says_what(folder: Path, connection: Connection
 
 
 @pytest.mark.owner
-def test_recovery_run_that_could_not_repair_everything_fails_and_says_why(folder: Path, connection: Connection) -> None:
+def test_recovery_run_with_a_refused_repair_fails_with_the_reason(folder: Path, connection: Connection) -> None:
     enqueue_document(connection, NewDocument("index", "1", "index/1.pdf"))
     connection.execute("UPDATE extraction_queue SET status_id = 6")
     connection.execute("""

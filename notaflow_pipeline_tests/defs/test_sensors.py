@@ -154,7 +154,7 @@ def test_documents_of_other_sources_or_already_exhausted_or_backing_off_launch_n
 
 
 @pytest.mark.parametrize("status", ACTIVE)
-def test_no_second_run_is_launched_while_one_is_alive(
+def test_no_second_run_is_launched_while_one_is_active(
     connection: Connection, instance: dg.DagsterInstance, status: dg.DagsterRunStatus
 ) -> None:
     enqueued(connection)
@@ -267,7 +267,7 @@ def test_a_started_run_without_a_lease_is_lost_after_a_while(
     assert said is lost
 
 
-def test_run_whose_process_is_gone_is_ended_as_failed_and_hinders_no_other(
+def test_run_without_a_process_is_ended_as_failed_and_blocks_no_other(
     connection: Connection, instance: dg.DagsterInstance
 ) -> None:
     enqueued(connection, 3)
@@ -281,7 +281,7 @@ def test_run_whose_process_is_gone_is_ended_as_failed_and_hinders_no_other(
 
 
 @pytest.mark.parametrize("sensor", [ocr_ready_sensor, ocr_recovery_sensor], ids=lambda one: one.name)
-def test_tick_fails_when_the_database_is_away(
+def test_tick_fails_when_the_database_is_unavailable(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, sensor: dg.SensorDefinition
 ) -> None:
     monkeypatch.setenv("NOTAFLOW_DATABASE_URL", "postgresql://notaflow:hunter2@127.0.0.1:1/notaflow")

@@ -46,7 +46,7 @@ def test_other_versions_in_tests_than_for_users_are_named() -> None:
     assert "dagster" in sentence
 
 
-def test_package_that_could_not_be_asked_about_is_not_called_safe() -> None:
+def test_package_that_could_not_be_looked_up_is_not_called_safe() -> None:
     safe = {"name": "one", "version": "1", "vulns": []}
     unasked = {"name": "two", "skip_reason": "not found"}
     bad = {"name": "three", "version": "1", "vulns": [{"id": "CVE-1", "fix_versions": ["2"]}]}

@@ -82,7 +82,7 @@ class TestCompose:
         assert open_ports.pop("proxy") == ["${NOTAFLOW_HTTPS_PORT:-443}:8443"]
         assert all(port.startswith("127.0.0.1:") for ports in open_ports.values() for port in ports)
 
-    def test_everything_that_is_written_lies_on_a_disk(self) -> None:
+    def test_everything_that_is_written_is_on_a_disk(self) -> None:
         image = (DEPLOY / "Dockerfile").read_text()
         places = dict(re.findall(r"(NOTAFLOW_HOME|NOTAFLOW_COMPUTE_LOGS|DAGSTER_HOME)=(\S+)", image))
         for name, service in OURS.items():
@@ -98,10 +98,10 @@ class TestCompose:
             assert bool(given) is (name == "migrate"), name
             assert service["environment"]["POSTGRES_PASSWORD"] == "", name
 
-    def test_what_migrate_says_is_not_said_for_ever(self) -> None:
+    def test_messages_of_migrate_are_not_repeated(self) -> None:
         assert OURS["migrate"]["restart"].startswith("on-failure:")
 
-    def test_what_reads_documents_is_stopped_patiently(self) -> None:
+    def test_services_that_read_documents_have_time_to_stop(self) -> None:
         for name in ("code-server", "worker"):
             assert seconds(OURS[name]["stop_grace_period"]) > 2 * RELEASE_SECONDS
 
@@ -202,7 +202,7 @@ class TestKubernetes:
         ],
         ids=lambda tag: next(iter(next(iter(tag.values())))),
     )
-    def test_tag_of_a_run_chooses_nothing_of_its_pod(
+    def test_tags_of_a_run_do_not_configure_its_pod(
         self, launcher: dict[str, Any], tag: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         dagster_k8s = pytest.importorskip("dagster_k8s", reason="dagster-k8s is not installed (make setup-dev)")
@@ -233,7 +233,7 @@ class TestKubernetes:
         assert {"cpu", "memory"} <= set(resources["requests"])
         assert "memory" in resources["limits"]
 
-    def test_dagsters_tables_lie_in_the_same_schema_as_on_one_machine(self) -> None:
+    def test_dagsters_tables_are_in_the_same_schema_as_on_one_machine(self) -> None:
         [storage] = yaml.safe_load((PROJECT / "dagster.yaml").read_text())["storage"].values()
         assert VALUES["postgresql"]["postgresqlParams"]["options"] == f"-c search_path={storage['config']['schema']}"
         assert VALUES["postgresql"]["postgresqlScheme"] == storage["config"]["scheme"]

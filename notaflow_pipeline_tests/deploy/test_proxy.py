@@ -65,7 +65,7 @@ def subscribe(proxy: Proxy, user: str, run_id: str, **headers: str) -> str:
         return str(answer["payload"]["data"]["pipelineRunLogs"]["__typename"])
 
 
-def test_nobody_gets_in_without_a_password(proxy: Proxy) -> None:
+def test_access_needs_a_password(proxy: Proxy) -> None:
     with proxy.client() as client:
         for path in ("/", "/server_info", "/locations"):
             assert client.get(path).status_code == 401

@@ -14,7 +14,7 @@ from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 DOCUMENTS = 200
 
 
-def test_stopping_the_code_server_gives_back_what_its_runs_hold(installation: Installation) -> None:
+def test_stopping_the_code_server_releases_the_claims_of_its_runs(installation: Installation) -> None:
     samples.png(installation.documents / "page.png", "Vente du lot 3 770 292\nHypothèque 75 000,00 $")
     with psycopg.connect(installation.database_url, autocommit=True) as connection:
         for number in range(DOCUMENTS):

@@ -114,7 +114,7 @@ def test_page_that_would_be_too_large_is_refused(monkeypatch: pytest.MonkeyPatch
         render_page(viewed(page_of(1, read_image(), scan=jpeg())))
 
 
-def test_both_languages_say_everything() -> None:
+def test_both_languages_have_every_text() -> None:
     for name, said in WORDS.items():
         assert said.fr.strip(), name
         assert said.en.strip(), name

@@ -36,7 +36,7 @@ def test_shown_pages_are_compared_with_their_own_text() -> None:
     assert viewed(*pages, stored="").differing_pages() == [2, 3]
 
 
-def test_words_that_differ_are_told_from_others() -> None:
+def test_differing_words_are_marked() -> None:
     assert differences("lot 3 770 292 vendu", "lot 3 770 299 vendu") == [
         ("lot 3 770 ", False),
         ("292 ", True),

@@ -56,5 +56,5 @@ def test_pieces_joined_are_the_text(layer: list[str], part: list[str], text: str
         assert "".join(one for one, _ in controls(said)) == said
 
 
-def test_characters_that_turn_the_direction_are_told_from_others() -> None:
+def test_characters_that_change_the_text_direction_are_marked() -> None:
     assert controls("a\u202eb\n") == [("a", ""), ("\u202e", "U+202E"), ("b\n", "")]

@@ -63,7 +63,7 @@ def test_project_url_opens_supabase() -> None:
         ("s3://documents?endpoint_url=http://id:secret@127.0.0.1", "endpoint_url"),
     ],
 )
-def test_invalid_url_says_what_to_set(url: str, expected: str) -> None:
+def test_invalid_url_error_names_what_to_set(url: str, expected: str) -> None:
     with pytest.raises(StorageMisconfigured, match=expected) as failure:
         open_storage(url)
     assert "secret" not in str(failure.value)

@@ -28,7 +28,7 @@ def error(code: str) -> bytes:
     return f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>must-never-be-shown</Message></Error>".encode()
 
 
-def test_documents_lie_in_folders_of_the_one_bucket(s3_endpoint: str, tmp_path: Path, destination: Path) -> None:
+def test_documents_are_in_folders_of_the_one_bucket(s3_endpoint: str, tmp_path: Path, destination: Path) -> None:
     (tmp_path / "source.pdf").write_bytes(b"content")
     buckets = S3Storage(endpoint_url=s3_endpoint)
     one_bucket = open_storage(f"s3://everything/scans/?endpoint_url={s3_endpoint}")

@@ -121,7 +121,7 @@ class TestEveryStorage:
 
 
 class TestEveryStorageThatIsAway:
-    def test_check_says_which_and_what_to_do(self, away: DocumentStorage) -> None:
+    def test_check_names_the_documents_and_a_remedy(self, away: DocumentStorage) -> None:
         with pytest.raises(StorageUnavailable, match="Check") as failure:
             away.check()
         assert away.description in str(failure.value)

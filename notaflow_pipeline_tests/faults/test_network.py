@@ -315,7 +315,7 @@ class TestSilence:
         assert (ended[0].succeeded, ended[0].lost) == (6, 0)
         assert violated_invariants(connection) == {}
 
-    def test_peer_that_is_gone_is_noticed_by_the_kernel_within_a_minute(self, network: Proxy) -> None:
+    def test_lost_peer_is_noticed_by_the_kernel_within_a_minute(self, network: Proxy) -> None:
         with (
             connect(network.url) as connected,
             open_pool(network.url) as pool,

@@ -127,7 +127,7 @@ class TestSession:
         assert set(after.values()) == {NO_LIMITS}
         assert used & after.keys(), "a connection that had the limits is among them"
 
-    def test_nothing_of_a_refused_outcome_is_left_to_the_next_client(
+    def test_refused_outcome_leaves_no_session_state_to_the_next_client(
         self, connection: Connection, pooled_url: str
     ) -> None:
         connection.execute("ALTER TABLE extraction_queue ADD CHECK (file_content IS NULL)")

@@ -108,7 +108,7 @@ def test_document_with_an_extreme_number_of_attempts_is_cancelled(connection: Co
     assert not can_be_claimed(connection)
 
 
-def test_exhausted_document_that_is_cancelled_is_not_requeued_at_night_and_alarms_nobody(
+def test_cancelled_exhausted_document_is_not_requeued_and_no_alarm(
     connection: Connection,
 ) -> None:
     key = add_document(connection, ocr_max_attempts=1)

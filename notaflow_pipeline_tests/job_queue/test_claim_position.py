@@ -114,7 +114,7 @@ def test_document_before_the_position_is_claimed_if_too_few_follow(
     assert claim(connection, position) == []
 
 
-def test_place_of_a_document_that_is_gone_costs_nothing(connection: Connection, position: ClaimPosition) -> None:
+def test_claim_position_of_a_deleted_document_costs_nothing(connection: Connection, position: ClaimPosition) -> None:
     wanted = fill(connection, 3)
     [first] = claim(connection, position)
     connection.execute("DELETE FROM extraction_queue WHERE id = %s", [first.document_id])

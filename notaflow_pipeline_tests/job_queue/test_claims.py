@@ -190,7 +190,7 @@ def test_unsupported_source_is_refused_and_no_row_is_changed(connection: Connect
 # --- what a claim writes
 
 
-def test_claim_writes_all_that_the_document_asks_for(connection: Connection) -> None:
+def test_claim_writes_all_columns_of_the_contract(connection: Connection) -> None:
     row = add_document(
         connection,
         document_number="1358-176",

@@ -64,7 +64,7 @@ def _release(connection: Connection, held: Claim) -> None:
 
 
 @pytest.mark.parametrize("lose", [_recover, _reset_elsewhere, _delete, _finish, _release])
-def test_renewal_tells_which_claims_are_lost(connection: Connection, lose: Callable[[Connection, Claim], None]) -> None:
+def test_renewal_reports_lost_claims(connection: Connection, lose: Callable[[Connection, Claim], None]) -> None:
     add_document(connection, created_at=ago("1 hour"))
     add_document(connection)
     lost, kept = claim(connection, 2)

@@ -178,7 +178,7 @@ def test_row_that_is_shown_holds_no_text(connection: Connection) -> None:
     assert queries.text_of(connection, uuid4()) is None
 
 
-def test_attempts_are_told_by_document_and_by_run(connection: Connection) -> None:
+def test_attempts_are_listed_by_document_and_by_run(connection: Connection) -> None:
     row, another = add_document(connection, created_at=ago("1 hour")), add_document(connection)
     [first] = claim(connection, run_id="run-1")
     fail(connection, first, retry_base_seconds=0)
@@ -250,7 +250,7 @@ def test_export_since_a_time_yields_what_ended_then_or_later(connection: Connect
     assert len(numbers(None)) == 4
 
 
-def test_export_of_a_re_read_document_tells_the_latest_confidence(connection: Connection) -> None:
+def test_export_of_a_reread_document_has_the_latest_confidence(connection: Connection) -> None:
     row = add_document(connection)
     succeed(connection, claim_one(connection), READING)
     change(connection, "extraction_queue", row, status_id=3, file_content=None)

@@ -5,7 +5,7 @@ from pathlib import Path
 from notaflow_pipeline.local.doctor import space
 
 
-def test_room_is_told_for_each_folder_even_one_that_is_not_there_yet(tmp_path: Path) -> None:
+def test_free_space_is_checked_for_each_folder_even_a_missing_one(tmp_path: Path) -> None:
     found = space([tmp_path, tmp_path / "home" / "postgres"], min_bytes=1)
     assert found.ok
     assert found.detail.count("MiB free for") == 2

@@ -36,7 +36,7 @@ def test_of_a_folder_the_documents_are_taken_in_order_of_name(files: Path) -> No
     assert [one.name for one in find_document_files([files])] == ["a.png", "b.PDF", "c.tiff"]
 
 
-def test_a_file_that_is_named_is_taken_whatever_it_is(files: Path) -> None:
+def test_named_file_is_enqueued_whatever_its_extension(files: Path) -> None:
     assert list(find_document_files([files / "notes.txt", files / "a.png"])) == [files / "notes.txt", files / "a.png"]
 
 

@@ -47,9 +47,7 @@ FIRST_OF_RANGE = "dagster/asset_partition_range_start"
 LAST_OF_RANGE = "dagster/asset_partition_range_end"
 
 
-def test_every_check_alarms_and_ends_its_alarm_and_each_is_told_once(
-    terminal: Terminal, connection: Connection
-) -> None:
+def test_start_and_end_of_every_check_failure_are_reported_once(terminal: Terminal, connection: Connection) -> None:
     checks = {f"check {key.name} of {key.asset_key.to_user_string()}" for key in all_checks()}
     today = write_usual_days(connection)
     with webhook() as hook:

@@ -94,9 +94,7 @@ def assert_rest_is_read(connection: Connection, terminal: Terminal) -> None:
     assert violated_invariants(connection) == {}
 
 
-def test_run_code_server_and_everything_at_once_give_back_what_is_in_hand(
-    slow: Terminal, connection: Connection
-) -> None:
+def test_stopped_run_code_server_or_all_at_once_release_claims(slow: Terminal, connection: Connection) -> None:
     ui = DagsterUI(free_port())
     with dev_without_sensor(slow, ui) as dev:
         run = run_at_work(connection, ui)
@@ -119,9 +117,7 @@ def test_run_code_server_and_everything_at_once_give_back_what_is_in_hand(
     assert_rest_is_read(connection, slow)
 
 
-def test_run_whose_code_server_was_killed_works_on_and_is_told_to_end_with_the_rest(
-    slow: Terminal, connection: Connection
-) -> None:
+def test_run_of_a_killed_code_server_continues_and_is_stopped_with_all(slow: Terminal, connection: Connection) -> None:
     ui = DagsterUI(free_port())
     with dev_without_sensor(slow, ui) as dev:
         run = run_at_work(connection, ui)
@@ -136,9 +132,7 @@ def test_run_whose_code_server_was_killed_works_on_and_is_told_to_end_with_the_r
     assert_rest_is_read(connection, slow)
 
 
-def test_daemon_or_webserver_ends_everything_and_what_is_in_hand_is_given_back(
-    slow: Terminal, connection: Connection
-) -> None:
+def test_end_of_daemon_or_webserver_ends_everything_and_releases_claims(slow: Terminal, connection: Connection) -> None:
     ui = DagsterUI(free_port())
     for words in ("dagster._daemon", "dagster_webserver"):
         with dev_without_sensor(slow, ui) as dev:

@@ -13,7 +13,7 @@ from notaflow_pipeline.job_queue.model import Claim
 from notaflow_pipeline.worker.fetching import Fetched, Fetchers
 
 
-def test_stop_removes_files_whose_result_nobody_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stop_removes_files_of_unused_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     complaints: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", complaints.append)
     results: SimpleQueue[Fetched | BaseException] = SimpleQueue()

@@ -131,7 +131,7 @@ class TestInterruption:
 
 
 class TestPrivacy:
-    def test_progress_is_told_page_by_page(
+    def test_progress_is_reported_page_by_page(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
     ) -> None:
         ready(connection, small_pdf(folder, "long.pdf", 3))

@@ -260,7 +260,7 @@ class TestLimit:
         with pipeline_over(pool, folder) as pipeline:
             assert pipeline.work(limit=10) == Progress()
 
-    def test_no_more_is_claimed_ahead_than_asked_for(
+    def test_no_more_is_claimed_ahead_than_the_limit(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
     ) -> None:
         ready_pages(connection, folder, 8)

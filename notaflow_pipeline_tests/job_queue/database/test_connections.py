@@ -214,9 +214,7 @@ def test_reading_a_locked_queue_ends(database_url: str, monkeypatch: pytest.Monk
         assert count_queue(one, sources=["index"], stuck_after=timedelta(minutes=10)).ready == 0
 
 
-def test_judging_everything_may_take_longer_than_other_statements(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_evaluation_may_take_longer_than_other_statements(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "STATEMENT_SECONDS", 1)
     monkeypatch.setattr(sessions, "RESPONSE_TIMEOUT_SECONDS", 1)
     with connect(database_url) as one, one.transaction():

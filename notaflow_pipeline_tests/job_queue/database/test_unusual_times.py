@@ -52,7 +52,7 @@ def test_connections_of_every_kind_load_every_timestamp(database_url: str) -> No
             assert one.execute("SELECT 'infinity'::timestamptz").fetchone() == (LATEST,)
 
 
-def test_oldest_waiting_is_told_beside_a_row_without_a_time(connection: Connection) -> None:
+def test_oldest_waiting_is_found_beside_a_row_without_a_time(connection: Connection) -> None:
     for created, updated in itertools.product(UNUSUAL, [None, *UNUSUAL]):
         with connection.transaction(force_rollback=True):
             add_document(connection, created_at=created, updated_at=updated)

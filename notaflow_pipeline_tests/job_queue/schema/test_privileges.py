@@ -41,7 +41,7 @@ def test_every_revoked_privilege_is_named(connection: Connection, worker: Connec
     assert list(missing_privileges(worker)) == []
 
 
-def test_rights_that_are_asked_for_are_those_that_are_granted(connection: Connection) -> None:
+def test_required_privileges_are_those_that_are_granted(connection: Connection) -> None:
     granted = connection.execute(
         """
         SELECT c.relname, r.privilege_type, NULL

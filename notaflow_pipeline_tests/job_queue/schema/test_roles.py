@@ -189,7 +189,7 @@ def test_enqueuer_adds_rows_that_are_ready_and_nothing_else(connection: Connecti
             refuses(enqueuer, statement)
 
 
-def test_housekeeper_removes_histories_of_documents_that_are_gone(
+def test_housekeeper_removes_attempts_of_deleted_documents(
     connection: Connection, database_url: str, worker: Connection
 ) -> None:
     kept, gone = add_document(connection), add_document(connection)
@@ -230,7 +230,7 @@ def test_owner_migrates_back_and_forth_where_all_tables_are_ours(connection: Con
         assert migrate(url, sources=["index", "acte"])
 
 
-def test_login_without_superuser_grants_and_who_may_not_is_told(
+def test_login_without_superuser_grants_or_gets_an_error(
     connection: Connection, database_url: str, server_url: str
 ) -> None:
     """As on Supabase, where `postgres` may create roles, owns NotaFlow's tables and is no superuser."""

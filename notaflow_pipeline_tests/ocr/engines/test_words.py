@@ -36,7 +36,7 @@ def test_blank_and_unrecognised_rows_are_not_words() -> None:
     assert text(row(1, 1, 1, -1, "x"), row(1, 1, 1, 95, "  "), row(1, 1, 1, -1, "", level=4)) == ""
 
 
-def test_quotation_marks_and_damaged_rows_do_no_harm() -> None:
+def test_quotation_marks_and_damaged_rows_cause_no_error() -> None:
     assert text(row(1, 1, 1, 90, '"dit'), "5\t1\t1", row(1, 1, 1, 90, 'vendeur"')) == '"dit vendeur"'
 
 

@@ -57,7 +57,7 @@ def test_scan_comes_out_as_it_is_drawn_however_it_is_turned_and_mirrored(tmp_pat
         assert difference(taken, drawn) < 2, (matrix, rotation)
 
 
-def test_scan_keeps_its_pixels_and_tells_their_resolution(tmp_path: Path) -> None:
+def test_scan_keeps_its_pixels_and_resolution(tmp_path: Path) -> None:
     page = load_page(picture_pdf(tmp_path / "a.pdf", picture(), GREY, UPRIGHT), DocumentFormat.PDF, 1, dpi=300)
     assert page.image is not None
     assert page.image.tobytes() == picture().tobytes()

@@ -24,7 +24,7 @@ def test_every_class_but_null_has_a_character(name: str) -> None:
     assert len(set(charset.texts)) == len(charset.texts)
 
 
-def test_digits_are_told_from_other_characters() -> None:
+def test_digits_are_distinguished_from_other_characters() -> None:
     charset = charset_of("fra")
     digits = [text for text, unichar in zip(charset.texts, charset.unichars, strict=True) if unichar in charset.digits]
     assert sorted(digits) == list("0123456789")

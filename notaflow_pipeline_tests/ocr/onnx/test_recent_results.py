@@ -66,7 +66,7 @@ def test_layout_depends_on_resolution_segmentation_and_pixels(calls: Counter[str
     assert calls["layouts"] == 4
 
 
-def test_same_bytes_in_another_shape_are_read_anew(calls: Counter[str]) -> None:
+def test_same_bytes_in_another_shape_are_read_again(calls: Counter[str]) -> None:
     page = Image.frombytes("L", act_page(150).size[::-1], act_page(150).tobytes())
     OnnxEngine().find_words(act_page(150), 150, 60, "fra")
     OnnxEngine().find_words(page, 150, 60, "fra")

@@ -46,7 +46,7 @@ def test_process_that_goes_on_slowly_is_not_idle() -> None:
     assert "no progress" in (watch.overrun(60, max_cpu_seconds=60, max_idle_seconds=10) or "")
 
 
-def test_process_that_is_gone_is_idle() -> None:
+def test_ended_process_is_idle() -> None:
     with subprocess.Popen(["true"]) as program:
         watch = CpuWatch(program.pid)
     assert "no progress" in (watch.overrun(10, max_cpu_seconds=60, max_idle_seconds=10) or "")

@@ -262,7 +262,7 @@ def test_exception_in_the_with_block_ends_the_workers(tmp_path: Path) -> None:
     assert workers() == []
 
 
-def test_listener_that_fails_does_not_harm_the_document(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_failing_listener_does_not_affect_the_document(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     def listener(done: int, total: int) -> None:
         raise ValueError(done, total)
 

@@ -138,7 +138,7 @@ def test_worker_that_is_ended_while_it_starts_prints_nothing(capfd: pytest.Captu
     assert workers() == []
 
 
-def test_temporary_files_are_gone_after_killed_pages_and_after_close(
+def test_temporary_files_are_removed_after_killed_pages_and_close(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = ScratchDirectory(tmp_path)

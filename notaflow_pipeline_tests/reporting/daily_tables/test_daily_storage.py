@@ -175,7 +175,7 @@ def test_writing_a_day_again_changes_nothing(connection: Connection) -> None:
     assert everything(connection) == before
 
 
-def test_what_is_no_longer_so_is_gone_from_the_tables(connection: Connection) -> None:
+def test_outdated_rows_are_removed_from_the_tables(connection: Connection) -> None:
     add_attempt(connection, uuid4(), "2026-06-15 12:00Z", "2026-06-15 12:01Z", outcome="failed", document_source="acte")
     write(connection, DAY)
     connection.execute("UPDATE ocr_attempt SET document_source = 'index', failure_kind = 'crashed'")
