@@ -137,7 +137,7 @@ def test_server_that_stops_answering_ends_the_evaluation(database_url: str, monk
             _evaluate(proxy.url, Settings(_env_file=None), [], ())
 
 
-def test_death_between_sending_and_writing_leads_to_the_same_id_for_an_absent_database(tmp_path: Path) -> None:
+def test_outage_message_killed_before_its_record_is_repeated_with_its_id(tmp_path: Path) -> None:
     def tell(now: datetime) -> list[str]:
         return report_outage(
             tmp_path,
@@ -177,9 +177,7 @@ def test_condition_is_forgotten_by_its_name_and_options_exclude_each_other(
         assert (done.returncode, done.stderr.count("\n")) == (1, 1)
 
 
-def test_process_killed_between_sending_and_noting_leads_to_one_more_message_with_the_same_id(
-    terminal: Terminal, connection: Connection
-) -> None:
+def test_message_of_a_killed_process_is_repeated_once_with_its_id(terminal: Terminal, connection: Connection) -> None:
     add_document(connection, ocr_attempts=3, ocr_last_error_at=ago("2 days"))
     with webhook() as hook:
         hook.keeps_silent_seconds = 60

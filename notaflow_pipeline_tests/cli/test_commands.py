@@ -145,7 +145,7 @@ class TestWork:
         (status,) = terminal.json("status")
         assert status["backing_off"] == 1
 
-    def test_until_empty_waits_for_documents_that_back_off_until_they_are_exhausted(
+    def test_until_empty_waits_for_documents_in_backoff_until_exhausted(
         self, terminal: Terminal, connection: Connection
     ) -> None:
         enqueue_document(connection, NewDocument("index", "1", "index/missing.pdf"))

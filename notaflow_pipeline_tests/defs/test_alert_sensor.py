@@ -270,7 +270,7 @@ def test_second_tick_of_a_new_installation_reports_no_past_events(
     assert hook.titles[1:] == ["NotaFlow: job settled_job fails", "NotaFlow: job last_job fails"]
 
 
-def test_receiver_that_refuses_makes_no_tick_fail_and_its_url_is_not_logged(
+def test_refusing_receiver_fails_no_tick_and_its_url_is_not_logged(
     instance: dg.DagsterInstance, hook: Webhook, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     hook.accepts = False

@@ -94,7 +94,7 @@ def test_range_is_computed_in_one_run_and_each_day_has_its_own_figures(
     assert "3 whole days recounted" in (evaluation.description or "")
 
 
-def test_range_with_a_pruned_day_fails_with_what_to_do_and_writes_nothing_over_it(
+def test_range_with_a_pruned_day_fails_and_keeps_its_tables(
     instance: dg.DagsterInstance, connection: Connection
 ) -> None:
     assert run(instance, first=FIRST, last=FIRST).success
@@ -165,9 +165,7 @@ def tick(name: str, at: datetime, instance: dg.DagsterInstance) -> list[dg.RunRe
         return list(schedule.evaluate_tick(context).run_requests or [])
 
 
-def test_night_computes_every_day_that_was_missed_in_one_run_and_nothing_twice(
-    instance: dg.DagsterInstance, connection: Connection
-) -> None:
+def test_nightly_run_computes_every_missed_day_once(instance: dg.DagsterInstance, connection: Connection) -> None:
     wait_past_full_hour()
     night = datetime.combine(day_of(datetime.now(UTC), days.timezone), datetime.min.time(), UTC) + timedelta(hours=6)
     today = day_of(night, days.timezone)

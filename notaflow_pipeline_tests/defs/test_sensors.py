@@ -139,9 +139,7 @@ def test_nothing_is_launched_when_nothing_is_ready(connection: Connection, insta
     assert "0 documents" in str(decision.skip_message)
 
 
-def test_documents_of_other_sources_or_already_exhausted_or_backing_off_launch_nothing(
-    connection: Connection, instance: dg.DagsterInstance
-) -> None:
+def test_documents_that_cannot_be_claimed_launch_nothing(connection: Connection, instance: dg.DagsterInstance) -> None:
     enqueued(connection, source="acte")
     enqueued(connection, source="plan_cadastraux")
     exhausted, waiting = enqueued(connection, 2)
@@ -221,7 +219,7 @@ def test_nothing_is_launched_for_rows_that_a_living_worker_holds(
     assert launched(instance, ocr_recovery_sensor) == 0
 
 
-def test_sensor_pauses_after_runs_that_failed_and_goes_on_after_one_that_succeeded(
+def test_sensor_pauses_after_failed_runs_until_one_succeeds(
     connection: Connection, instance: dg.DagsterInstance, documents: Path
 ) -> None:
     enqueued(connection)
@@ -238,7 +236,7 @@ def test_sensor_pauses_after_runs_that_failed_and_goes_on_after_one_that_succeed
     assert launched(instance) == 1
 
 
-def test_second_tick_before_the_run_has_started_costs_a_run_that_finds_nothing(
+def test_second_tick_before_the_run_has_started_launches_an_empty_run(
     connection: Connection, instance: dg.DagsterInstance, documents: Path
 ) -> None:
     (id_,) = enqueued(connection)

@@ -124,7 +124,7 @@ def test_cancelled_exhausted_document_is_not_requeued_and_no_alarm(
     assert cancel(connection, key) == ["waiting"], "what was requeued can be cancelled again"
 
 
-def test_document_in_backoff_is_cancelled_and_a_second_cancel_changes_nothing(connection: Connection) -> None:
+def test_document_in_backoff_is_cancelled_and_only_once(connection: Connection) -> None:
     key = add_document(connection)
     assert fail(connection, claim_one(connection), TIMEOUT)
     change(connection, "extraction_queue", key, ocr_next_attempt_at=ahead("1 hour"))

@@ -53,7 +53,7 @@ def test_unreadable_page_has_a_mark_in_its_place() -> None:
     assert (document.pages_failed, document.pages_damaged) == (1, 1)
 
 
-def test_figures_count_pages_by_source_and_unsure_words_among_the_recognised() -> None:
+def test_figures_count_pages_by_source_and_unsure_words() -> None:
     layer = PageText(2, "Deux", 100, None, 0.1, passes=0, source=PageSource.TEXT_LAYER)
     blank = PageText(3, "", 0, None, 0.1, source=PageSource.BLANK)
     recognised = PageText(1, "Un", 8, 80.0, 1.0, low_confidence_words=2, passes=2)

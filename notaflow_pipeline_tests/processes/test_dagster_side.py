@@ -131,7 +131,7 @@ def open_claims(connection: Connection, run: str) -> int:
     return int(row[0])
 
 
-def test_runs_at_the_same_time_one_terminated_one_killed_and_executed_again_and_a_killed_daemon(
+def test_concurrent_runs_survive_termination_kills_and_a_killed_daemon(
     terminal: Terminal, connection: Connection
 ) -> None:
     settings = {"OCR_DOCUMENTS_PER_RUN": "200", "OCR_MAX_RUNS": "2"}
@@ -188,7 +188,7 @@ def test_runs_at_the_same_time_one_terminated_one_killed_and_executed_again_and_
     assert violated_invariants(connection) == {}
 
 
-def test_code_server_that_dies_with_its_run_is_started_again_and_the_rest_is_read(
+def test_code_server_killed_with_its_run_restarts_and_the_rest_is_read(
     terminal: Terminal, connection: Connection
 ) -> None:
     hasty = Terminal(terminal.folder, terminal.environment | LEASE)

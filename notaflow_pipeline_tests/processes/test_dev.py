@@ -37,7 +37,7 @@ LEFT JOIN ocr_attempt AS a ON a.queue_id = q.id
 """
 
 
-def test_every_sample_ends_as_its_description_says_and_nothing_is_left_behind() -> None:
+def test_every_sample_ends_as_described_and_no_process_is_left() -> None:
     described: list[dict[str, Any]] = json.loads((SAMPLES / "MANIFEST.json").read_text(encoding="utf-8"))
     read_here = [sample for sample in described if sample["document_source"] == "index"]
     with tempfile.TemporaryDirectory(prefix="notaflow-dev-") as folder:

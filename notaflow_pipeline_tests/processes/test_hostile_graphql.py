@@ -45,9 +45,7 @@ def _invalid(job: str, config: dict[str, Any]) -> bool:
 REFUSED = [(job, config) for job, _, config, _ in HOSTILE if _invalid(job, config)]
 
 
-def test_hostile_config_and_tags_are_refused_by_a_running_ui_and_touch_nothing(
-    terminal: Terminal, connection: Connection
-) -> None:
+def test_hostile_config_and_tags_are_refused_by_a_running_ui(terminal: Terminal, connection: Connection) -> None:
     assert len(REFUSED) > 10
     ui = DagsterUI(free_port())
     with running_dev(terminal, ui.port):

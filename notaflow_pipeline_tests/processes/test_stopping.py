@@ -16,9 +16,7 @@ DOCUMENTS = 40
 """More than a worker reads before a test has seen that it reads: a busy machine lets the test wait, too."""
 
 
-def test_killed_worker_loses_only_what_was_in_its_hands_and_another_does_that(
-    terminal: Terminal, connection: Connection
-) -> None:
+def test_claims_of_a_killed_worker_are_read_by_another(terminal: Terminal, connection: Connection) -> None:
     ready_documents(connection, terminal, DOCUMENTS)
     finished = "SELECT id, file_content, ocr_completed_at FROM extraction_queue WHERE status_id = 5 ORDER BY id"
     with terminal.start("work", "--until-empty", OCR_LEASE_SECONDS="2") as worker:
@@ -50,7 +48,7 @@ def test_killed_worker_loses_only_what_was_in_its_hands_and_another_does_that(
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
-def test_worker_that_is_told_to_stop_gives_back_what_is_in_its_hands_and_ends(
+def test_stopped_worker_releases_its_claims_and_ends(
     terminal: Terminal, connection: Connection, sent: signal.Signals
 ) -> None:
     ready_documents(connection, terminal, DOCUMENTS)
@@ -88,7 +86,7 @@ def test_second_signal_does_not_hinder_giving_back(terminal: Terminal, connectio
     wait_until(lambda: not started_from(terminal))
 
 
-def test_worker_that_is_frozen_past_its_lease_writes_nothing_when_it_wakes_up(
+def test_worker_frozen_past_its_lease_writes_nothing_when_it_continues(
     terminal: Terminal, connection: Connection
 ) -> None:
     ready_documents(connection, terminal, DOCUMENTS)

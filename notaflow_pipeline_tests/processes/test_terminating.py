@@ -144,9 +144,7 @@ def test_end_of_daemon_or_webserver_ends_everything_and_releases_claims(slow: Te
     assert_rest_is_read(connection, slow)
 
 
-def test_reload_replaces_the_code_while_a_run_goes_on_that_can_be_terminated(
-    slow: Terminal, connection: Connection
-) -> None:
+def test_reload_replaces_the_code_and_active_runs_can_be_terminated(slow: Terminal, connection: Connection) -> None:
     ui = DagsterUI(free_port())
     with dev_without_sensor(slow, ui) as dev:
         run = run_at_work(connection, ui)
