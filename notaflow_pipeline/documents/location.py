@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from notaflow_pipeline.documents.failures import DocumentUnavailable
 from notaflow_pipeline.failures import FailureKind
@@ -103,20 +103,23 @@ def safe_file_name(original: str) -> str:
     return name + extension[0].lower() if extension else name
 
 
+def host_of(parts: SplitResult) -> str:
+    """Return the `host[:port]` of a URL in lower case, without a default port. Raises `ValueError` for an invalid port."""
+    host, port = parts.netloc.lower(), parts.port
+    return host.removesuffix(f":{port}") if port is not None and port == _DEFAULT_PORTS.get(parts.scheme) else host
+
+
 def _path_in_url(url: str, storage_host: str | None) -> str:
     """Return `bucket/file`, still percent-encoded, of a URL into the storage at `storage_host`."""
     try:
         parts = urlsplit(url)
-        port = parts.port
+        host = host_of(parts)
     except ValueError as error:
         raise _refused("is a URL that cannot be read") from error
     if parts.scheme not in _DEFAULT_PORTS:
         raise _refused(f"is a {parts.scheme[:20]}: address, and only http and https are read")
     if "@" in parts.netloc:
         raise _refused("is a URL that carries a user name or password")
-    host = parts.netloc.lower()
-    if port == _DEFAULT_PORTS[parts.scheme]:
-        host = host.removesuffix(f":{port}")
     if storage_host is None or host != storage_host.lower():
         only = f"only {storage_host} is" if storage_host else "none is"
         raise _refused(f"points at the host {host[:100] or '(none)'}, and {only} configured as the documents' host")

@@ -18,14 +18,12 @@ import httpx
 
 from notaflow_pipeline.documents.download import no_bucket, receive
 from notaflow_pipeline.documents.failures import StorageMisconfigured, StorageUnavailable
-from notaflow_pipeline.documents.location import Location
+from notaflow_pipeline.documents.location import Location, host_of
 from notaflow_pipeline.documents.supabase_errors import Problem, document_failure, problem_in, storage_failure
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 CONNECT_ATTEMPTS = 3
 CONNECT_PAUSE_SECONDS = 0.3
-
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 T = TypeVar("T")
 
@@ -177,7 +175,7 @@ def _host_and_base(url: str) -> tuple[str, str]:
     """Return the `host[:port]` and the URL up to `/storage/v1`."""
     try:
         parts = urlsplit(url)
-        port = parts.port
+        host = host_of(parts)
     except ValueError as error:
         raise StorageMisconfigured(
             "The Supabase project's URL cannot be read. Set https://<project>.supabase.co."
@@ -186,9 +184,6 @@ def _host_and_base(url: str) -> tuple[str, str]:
         raise StorageMisconfigured(
             "The Supabase project's URL is https://<project>.supabase.co, without user, query or fragment."
         )
-    host = parts.netloc.lower()
-    if port == _DEFAULT_PORTS[parts.scheme]:
-        host = host.removesuffix(f":{port}")
     return host, f"{parts.scheme}://{host}{parts.path.rstrip('/').removesuffix('/storage/v1')}"
 
 
