@@ -103,6 +103,13 @@ def recognition_of(words: list[Word], passes: int = 1) -> Recognition:
     )
 
 
+def require_languages(languages: str, installed: list[str]) -> None:
+    """Raises `EngineUnavailable` for a language without a model."""
+    for language in languages.split("+"):
+        if language not in installed:
+            raise missing_language_error(language, installed)
+
+
 def missing_language_error(language: str, installed: list[str]) -> EngineUnavailable:
     """Returns the error for a language without a model; a wrong TESSDATA_PREFIX is named as the cause."""
     if prefix := os.environ.get("TESSDATA_PREFIX"):

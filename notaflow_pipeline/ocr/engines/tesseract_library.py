@@ -20,8 +20,8 @@ from notaflow_pipeline.ocr.engines.interface import (
     NOTHING,
     Recognition,
     Segmentation,
-    missing_language_error,
     recognition_of,
+    require_languages,
 )
 from notaflow_pipeline.ocr.engines.model_files import installed_languages, models_of, with_typescript_models
 from notaflow_pipeline.ocr.engines.words import Word, words_of_tsv
@@ -58,9 +58,7 @@ class TesserocrEngine:
                 "tesserocr cannot be imported: `pip install tesserocr`, or set OCR_ENGINE=pytesseract"
             ) from error
         installed = installed_languages()
-        for language in self.languages.split("+"):
-            if language not in installed:
-                raise missing_language_error(language, installed)
+        require_languages(self.languages, installed)
 
     def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
         """Reads a page without preprocessing; see `Engine`."""

@@ -16,8 +16,8 @@ from notaflow_pipeline.ocr.engines.interface import (
     NOTHING,
     Recognition,
     Segmentation,
-    missing_language_error,
     recognition_of,
+    require_languages,
 )
 from notaflow_pipeline.ocr.engines.model_files import models_of, with_typescript_models
 from notaflow_pipeline.ocr.engines.words import Word, words_of_tsv
@@ -49,9 +49,7 @@ class TesseractEngine:
             installed = sorted(pytesseract.get_languages())
         except (pytesseract.TesseractNotFoundError, OSError) as error:
             raise _not_installed_error() from error
-        for language in self.languages.split("+"):
-            if language not in installed:
-                raise missing_language_error(language, installed)
+        require_languages(self.languages, installed)
 
     def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
         """Reads a page without preprocessing; see `Engine`."""

@@ -15,8 +15,8 @@ from notaflow_pipeline.ocr.engines.interface import (
     NOTHING,
     Recognition,
     Segmentation,
-    missing_language_error,
     recognition_of,
+    require_languages,
 )
 from notaflow_pipeline.ocr.engines.model_files import installed_languages, with_typescript_models
 from notaflow_pipeline.ocr.engines.onnx.lines.layout_units import Unit, find_units
@@ -63,9 +63,7 @@ class OnnxEngine:
         except Exception as error:
             raise EngineUnavailable(NO_LAYOUT) from error
         installed = installed_languages()
-        for language in self.languages.split("+"):
-            if language not in installed:
-                raise missing_language_error(language, installed)
+        require_languages(self.languages, installed)
         for language in {*self.languages.split("+"), *with_typescript_models(self.languages).split("+")}:
             load_model(language)
 
