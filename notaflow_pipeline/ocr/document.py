@@ -144,7 +144,7 @@ class DocumentText:
         kind, _ = kinds.most_common(1)[0]
         first = next(page for page in failed if page.failure and page.failure.kind is kind)
         is_majority = len(failed) > MAX_FAILED_SHARE * len(self.pages)
-        if first.failure and (len(failed) == len(self.pages) or (is_majority and first.failure.retryable)):
+        if first.failure and (len(failed) == len(self.pages) or (is_majority and first.failure.kind.retryable)):
             return first.failure.on_page(first.number, self.pages_in_file or len(self.pages))
         return None
 

@@ -19,11 +19,6 @@ class DocumentFailure(Exception):
         self.kind = kind
         self.sentence = sentence
 
-    @property
-    def retryable(self) -> bool:
-        """Whether another attempt at the same bytes can succeed."""
-        return self.kind.retryable
-
     def on_page(self, number: int, pages: int) -> "DocumentFailure":
         """Returns the same failure with the number of the page in its sentence."""
         return DocumentFailure(self.kind, f"Page {number} of {pages}: {self.sentence}")

@@ -42,7 +42,7 @@ def test_every_bad_file_is_read_or_fails_properly() -> None:
         futures = {path.name: reader.start(path) for path in sorted((CORPUS / "bad").iterdir())}
         for name, future in futures.items():
             error = future.exception(timeout=HANG_SECONDS)
-            assert error is None or (isinstance(error, DocumentFailure) and not error.retryable), name
+            assert error is None or (isinstance(error, DocumentFailure) and not error.kind.retryable), name
 
 
 @pytest.mark.parametrize(

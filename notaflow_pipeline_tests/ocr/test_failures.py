@@ -17,7 +17,7 @@ def test_failure_survives_pickling_between_processes(kind: FailureKind) -> None:
 def test_page_is_named_before_the_message() -> None:
     failure = DocumentFailure(FailureKind.TIMEOUT, "Too slow.").on_page(3, 7)
     assert failure.sentence == "Page 3 of 7: Too slow."
-    assert failure.retryable
+    assert failure.kind.retryable
 
 
 def test_missing_engine_survives_pickling_between_processes() -> None:

@@ -141,7 +141,7 @@ def test_image_of_which_nothing_is_left_is_corrupt(tmp_path: Path) -> None:
     with pytest.raises(DocumentFailure) as caught:
         load_page(tmp_path / "a.png", DocumentFormat.PNG, 1)
     assert caught.value.kind is FailureKind.CORRUPT
-    assert not caught.value.retryable
+    assert not caught.value.kind.retryable
 
 
 @pytest.mark.parametrize("document_format", [one for one in DocumentFormat if one is not DocumentFormat.PDF])

@@ -81,7 +81,7 @@ def test_bad_bytes_are_called_what_they_are(tmp_path: Path, content: bytes, kind
     path.write_bytes(content)
     failure = failure_of(path)
     assert failure.kind is kind
-    assert not failure.retryable
+    assert not failure.kind.retryable
 
 
 def test_pdf_that_needs_a_password_is_encrypted(tmp_path: Path) -> None:

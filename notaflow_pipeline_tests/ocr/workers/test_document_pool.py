@@ -121,7 +121,7 @@ def test_document_of_which_no_page_can_be_read_fails(tmp_path: Path) -> None:
         bad = failure(reader.start(pages(tmp_path / "bad", 1, strange=1)))
     assert bad.kind is FailureKind.CRASHED
     assert bad.sentence.startswith("Page 1 of 1: ")
-    assert bad.retryable
+    assert bad.kind.retryable
 
 
 @pytest.mark.parametrize("step_bytes", [1 << 40, 1 << 16], ids=["at once", "bit by bit"])
