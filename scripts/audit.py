@@ -107,7 +107,7 @@ def advisories() -> tuple[list[str], str]:
 def judge(packages: list[dict[str, object]]) -> tuple[list[str], str]:
     """Return what pip-audit's answer says. It counts packages that it could not ask about as good: they are counted here."""
     known = [
-        f"{package['name']} {package['version']} has {vulnerability['id']}, mended in {vulnerability['fix_versions']}"
+        f"{package['name']} {package['version']} has {vulnerability['id']}, fixed in {vulnerability['fix_versions']}"
         for package in packages
         for vulnerability in package.get("vulns", [])  # type: ignore[attr-defined]
     ]

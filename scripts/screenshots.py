@@ -162,7 +162,7 @@ def dagster_after_some_weeks() -> Iterator[tuple[str, str]]:
 
 
 def invent_attempts(connection: psycopg.Connection, last: date) -> None:
-    """Add some weeks before `last`: quiet weekends, a few failures, and one day on which the storage was away."""
+    """Add some weeks before `last`: quiet weekends, a few failures, and one day on which the storage was unavailable."""
     chance = random.Random(1)
     for back in range(DAYS, 0, -1):
         day = last - timedelta(days=back)

@@ -93,18 +93,18 @@ def test_check_from_outside_reports_and_exits_with_1_until_all_is_well(
 def test_outage_of_the_database_and_its_end_are_reported_once_each(
     terminal: Terminal, connection: Connection, tmp_path: Path
 ) -> None:
-    away = {"NOTAFLOW_DATABASE_URL": f"postgresql://u:{SECRET}@127.0.0.1:{free_port()}/x"}
+    unavailable = {"NOTAFLOW_DATABASE_URL": f"postgresql://u:{SECRET}@127.0.0.1:{free_port()}/x"}
     with webhook() as hook, webhook() as other:
         urls = {"NOTAFLOW_ALERT_URLS": f"{hook.url} {other.url}"}
         other.accepts = False
         for _ in range(2):
-            done = terminal.run("alert", "--check", **urls, **away)
+            done = terminal.run("alert", "--check", **urls, **unavailable)
             assert done.returncode == 1
             assert "cannot use database x at 127.0.0.1" in done.stdout
         other.accepts = True
-        terminal.run("alert", "--check", **urls, **away)
+        terminal.run("alert", "--check", **urls, **unavailable)
         assert hook.titles == other.titles == ["NotaFlow: the database fails"]
-        terminal.run("alert", "--check", **urls, **away, NOTAFLOW_ALERT_REMINDER_INTERVAL_HOURS="0.00001")
+        terminal.run("alert", "--check", **urls, **unavailable, NOTAFLOW_ALERT_REMINDER_INTERVAL_HOURS="0.00001")
         assert hook.titles[1:] == ["NotaFlow: the database still fails"]
         assert terminal.run("alert", "--check", **urls).returncode == 0
         terminal.run("alert", "--check", **urls)

@@ -248,8 +248,8 @@ def test_position_moves_over_what_is_settled_and_survives_a_new_storage(
 
 def test_new_installation_reports_open_conditions_and_no_past_ones(instance: dg.DagsterInstance, hook: Webhook) -> None:
     ended(instance, "ancient_job", failed=True, minutes_ago=60 * 25)
-    ended(instance, "mended_job", failed=True, minutes_ago=30)
-    ended(instance, "mended_job", failed=False, minutes_ago=20)
+    ended(instance, "repaired_job", failed=True, minutes_ago=30)
+    ended(instance, "repaired_job", failed=False, minutes_ago=20)
     ended(instance, "broken_job", failed=True, minutes_ago=10)
     tick(instance)
     assert hook.titles == ["NotaFlow: job broken_job fails"]

@@ -38,7 +38,7 @@ def _nothing() -> None: ...
 
 
 @dg.job
-def errand_job() -> None:
+def other_job() -> None:
     """Stand-in for recovery, checks and retries: runs that materialise nothing."""
     _nothing()
 
@@ -92,28 +92,28 @@ def test_old_runs_go_with_events_and_output_and_the_plots_keep_every_point(
     instance: dg.DagsterInstance, connection: Connection
 ) -> None:
     days = {key: made(instance, daily, key) for key in DAYS.get_partition_keys()}
-    errand = errand_job.execute_in_process(instance=instance).run_id
+    other_run = other_job.execute_in_process(instance=instance).run_id
     old_batch = made(instance, batch)
     young_batch = made(instance, batch)
     newest_batch = made(instance, batch)
-    young_errand = errand_job.execute_in_process(instance=instance).run_id
+    young_run = other_job.execute_in_process(instance=instance).run_id
     for run_id in (*days.values(), old_batch, newest_batch):
         age(connection, run_id, 1000)
-    age(connection, errand, 31)
+    age(connection, other_run, 31)
     age(connection, young_batch, 89)
-    age(connection, young_errand, 29)
-    output = {run_id: captured_output(instance, run_id) for run_id in (errand, young_errand)}
+    age(connection, young_run, 29)
+    output = {run_id: captured_output(instance, run_id) for run_id in (other_run, young_run)}
 
     found = clean(instance)["prune_runs"]
 
     assert found["runs_removed"] == 2
-    assert found["by_job"]["errand_job"] == 1
-    kept = {*days.values(), young_batch, newest_batch, young_errand}
-    assert {run.run_id for run in instance.get_runs(dg.RunsFilter(run_ids=[*kept, errand, old_batch]))} == kept
-    for gone in (errand, old_batch):
+    assert found["by_job"]["other_job"] == 1
+    kept = {*days.values(), young_batch, newest_batch, young_run}
+    assert {run.run_id for run in instance.get_runs(dg.RunsFilter(run_ids=[*kept, other_run, old_batch]))} == kept
+    for gone in (other_run, old_batch):
         assert count(connection, "event_logs", gone) == 0
         assert count(connection, "run_tags", gone) == 0
-    assert [output[run].exists() for run in (errand, young_errand)] == [False, True]
+    assert [output[run].exists() for run in (other_run, young_run)] == [False, True]
     points = instance.fetch_materializations(dg.AssetKey("daily"), limit=10).records
     assert {(record.partition_key, record.run_id) for record in points} == set(days.items())
     assert instance.get_materialized_partitions(dg.AssetKey("daily")) == set(days)

@@ -57,9 +57,9 @@ def test_instance_opens_a_second_time_on_what_is_there(connection: Connection) -
 
 def test_unavailable_database_is_one_clear_error_without_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTAFLOW_DATABASE_URL", "postgresql://notaflow:hunter2@127.0.0.1:1/notaflow")
-    with pytest.raises(Exception, match=r"cannot use database notaflow at 127\.0\.0\.1:1") as away:
+    with pytest.raises(Exception, match=r"cannot use database notaflow at 127\.0\.0\.1:1") as unavailable:
         dg.DagsterInstance.from_config(str(PROJECT)).get_runs_count()
-    assert "hunter2" not in str(away.value)
+    assert "hunter2" not in str(unavailable.value)
     gc.collect()
 
 

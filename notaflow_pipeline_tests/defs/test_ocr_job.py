@@ -188,7 +188,7 @@ class TestInfrastructure:
 
     def test_storage_missing(self, connection: Connection, instance: dg.DagsterInstance, documents: Path) -> None:
         ready(connection, documents, "page.png")
-        documents.rename(documents.with_name("away"))
+        documents.rename(documents.with_name("unmounted"))
         self.assert_fails_without_touching(
             connection, instance, "StorageUnavailable", "Check that the folder exists, is mounted"
         )

@@ -74,7 +74,7 @@ def test_documents_exhausted_on_the_day_are_requeued_and_read(folder: Path, conn
     rows = connection.execute("SELECT id, status_id, ocr_attempts, ocr_max_attempts FROM extraction_queue").fetchall()
     ends = {document: rest for document, *rest in rows}
     assert ends[that_day] == [5, 4, 6]
-    assert ends[gone] == [3, 4, 6], "not found may be mended by time: it waits for its next attempt"
+    assert ends[gone] == [3, 4, 6], "not found may end with time: it waits for its next attempt"
     assert ends[other_day] == [3, 3, 3]
     metadata = output_metadata(result, "requeued_documents.report_requeue_results")
     assert metadata["requeued"].value == 2

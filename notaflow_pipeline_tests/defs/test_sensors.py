@@ -187,10 +187,10 @@ def test_a_run_is_launched_for_each_batch_up_to_the_maximum(
 
 def test_nothing_is_launched_while_work_is_paused(connection: Connection, instance: dg.DagsterInstance) -> None:
     enqueued(connection)
-    pause(connection, "the scanner is being mended")
+    pause(connection, "the scanner is being repaired")
     decision = tick(instance)
     assert isinstance(decision, dg.SkipReason)
-    assert "the scanner is being mended" in str(decision.skip_message)
+    assert "the scanner is being repaired" in str(decision.skip_message)
     resume(connection)
     assert launched(instance) == 1
 
@@ -224,13 +224,13 @@ def test_sensor_pauses_after_failed_runs_until_one_succeeds(
 ) -> None:
     enqueued(connection)
     job = defs.resolve_job_def("ocr_job")
-    away = documents.rename(documents.with_name("away"))
+    unmounted = documents.rename(documents.with_name("unmounted"))
     for _ in range(2):
         assert not job.execute_in_process(instance=instance, raise_on_error=False).success
     decision = tick(instance)
     assert isinstance(decision, dg.SkipReason)
     assert "last runs failed" in str(decision.skip_message)
-    away.rename(documents)
+    unmounted.rename(documents)
     assert job.execute_in_process(instance=instance).success
     enqueued(connection)
     assert launched(instance) == 1
@@ -283,9 +283,9 @@ def test_tick_fails_when_the_database_is_unavailable(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, sensor: dg.SensorDefinition
 ) -> None:
     monkeypatch.setenv("NOTAFLOW_DATABASE_URL", "postgresql://notaflow:hunter2@127.0.0.1:1/notaflow")
-    with pytest.raises(DatabaseUnavailable, match=r"127\.0\.0\.1:1.*Is it running") as away:
+    with pytest.raises(DatabaseUnavailable, match=r"127\.0\.0\.1:1.*Is it running") as unavailable:
         tick(instance, sensor)
-    assert "hunter2" not in str(away.value)
+    assert "hunter2" not in str(unavailable.value)
 
 
 def test_observation_counts_the_queue_and_the_days_of_exhausted_documents(

@@ -1,4 +1,4 @@
-"""A container of the code server that is stopped while its runs are at work: what they hold is given back, at once."""
+"""Tests of stopping a code server's container while runs are active: their claims are released at once."""
 
 import signal
 

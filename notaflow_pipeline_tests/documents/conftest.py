@@ -87,8 +87,8 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> DocumentStorage:
 
 
 @pytest.fixture(params=["folder", "supabase", "s3"])
-def away(request: pytest.FixtureRequest, tmp_path: Path) -> DocumentStorage:
-    """Each kind of storage, empty."""
+def unreachable(request: pytest.FixtureRequest, tmp_path: Path) -> DocumentStorage:
+    """Each kind of storage, which cannot be reached."""
     nowhere = f"http://127.0.0.1:{free_port()}"
     match request.param:
         case "folder":

@@ -121,13 +121,13 @@ class TestEveryStorage:
 
 
 class TestEveryStorageThatIsAway:
-    def test_check_names_the_documents_and_a_remedy(self, away: DocumentStorage) -> None:
+    def test_check_names_the_documents_and_a_remedy(self, unreachable: DocumentStorage) -> None:
         with pytest.raises(StorageUnavailable, match="Check") as failure:
-            away.check()
-        assert away.description in str(failure.value)
-        assert "must-never-be-shown" not in f"{failure.value} {away!r}"
+            unreachable.check()
+        assert unreachable.description in str(failure.value)
+        assert "must-never-be-shown" not in f"{failure.value} {unreachable!r}"
 
-    def test_fetch_is_not_the_documents_failure(self, away: DocumentStorage, destination: Path) -> None:
+    def test_fetch_is_not_the_documents_failure(self, unreachable: DocumentStorage, destination: Path) -> None:
         with pytest.raises(StorageUnavailable):
-            away.fetch(HERE, destination, PLENTY_BYTES)
+            unreachable.fetch(HERE, destination, PLENTY_BYTES)
         assert not destination.exists()

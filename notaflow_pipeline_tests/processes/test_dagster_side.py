@@ -164,7 +164,7 @@ def test_concurrent_runs_survive_termination_kills_and_a_killed_daemon(
         # it claims what is ready, for it has nothing of the killed one's
         wait_until(lambda: read_by(connection, from_failure) >= 3)
 
-        # without its daemon Dagster ends, and `notaflow dev` with it: what is in hand is given back
+        # without its daemon Dagster ends, and `notaflow dev` with it: open claims are released
         kill(parts(hasty, "dagster._daemon"))
         assert dev.wait(timeout=HANG_SECONDS) == 1
     assert started_from(hasty) == [], "no code server and no run outlives it"

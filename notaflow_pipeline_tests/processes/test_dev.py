@@ -1,4 +1,4 @@
-"""What a stranger sees: `notaflow dev` on an empty home, and nothing else."""
+"""Tests of `notaflow dev` on an empty home, as on a new machine."""
 
 import json
 import os

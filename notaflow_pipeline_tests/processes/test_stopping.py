@@ -60,10 +60,10 @@ def test_stopped_worker_releases_its_claims_and_ends(
     assert "Traceback" not in errors
     assert count_at(connection, 6) == 0
     assert 3 <= count_at(connection, 5) < DOCUMENTS
-    given_back = connection.execute(
+    released = connection.execute(
         "SELECT ocr_attempts, ocr_error FROM extraction_queue WHERE status_id = 3 GROUP BY 1, 2"
     ).fetchall()
-    assert given_back == [(0, None)]
+    assert released == [(0, None)]
     outcomes: dict[str, int] = dict(
         connection.execute("SELECT outcome, count(*) FROM ocr_attempt GROUP BY 1").fetchall()
     )

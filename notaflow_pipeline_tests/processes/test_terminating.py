@@ -67,7 +67,7 @@ def run_at_work(connection: Connection, ui: DagsterUI) -> str:
     return run
 
 
-def assert_given_back_after_sigterm(
+def assert_released_after_sigterm(
     connection: Connection, terminal: Terminal, run: str, told: Sequence[psutil.Process]
 ) -> None:
     """Tell processes to end. What the run holds is released, long before its leases end, and no process of OCR survives."""
@@ -98,20 +98,20 @@ def test_stopped_run_code_server_or_all_at_once_release_claims(slow: Terminal, c
     ui = DagsterUI(free_port())
     with dev_without_sensor(slow, ui) as dev:
         run = run_at_work(connection, ui)
-        assert_given_back_after_sigterm(connection, slow, run, run_workers(slow))
+        assert_released_after_sigterm(connection, slow, run, run_workers(slow))
         wait_until(lambda: runs(connection)[run] == "FAILURE")
 
         # another run begins as if nothing had been
         run = run_at_work(connection, ui)
         (old,) = parts(slow, "code_server.py --reload")
-        assert_given_back_after_sigterm(connection, slow, run, [old])
+        assert_released_after_sigterm(connection, slow, run, [old])
         wait_until(lambda: [one.pid for one in parts(slow, "code_server.py --reload")] not in ([], [old.pid]))
         wait_until(lambda: runs(connection)[run] == "FAILURE")
         assert dev.poll() is None
 
         # and with the new code server; as systemd ends a service
         run = run_at_work(connection, ui)
-        assert_given_back_after_sigterm(connection, slow, run, started_from(slow))
+        assert_released_after_sigterm(connection, slow, run, started_from(slow))
         assert dev.wait(timeout=HANG_SECONDS) == 128 + signal.SIGTERM
     assert started_from(slow) == []
     assert_rest_is_read(connection, slow)
@@ -126,7 +126,7 @@ def test_run_of_a_killed_code_server_continues_and_is_stopped_with_all(slow: Ter
         wait_until(lambda: set(parts(slow, "code_server.py --reload")) - set(old))
         known = read_by(connection, run)
         wait_until(lambda: read_by(connection, run) > known)
-        assert_given_back_after_sigterm(connection, slow, run, [psutil.Process(dev.pid)])
+        assert_released_after_sigterm(connection, slow, run, [psutil.Process(dev.pid)])
         assert dev.wait(timeout=HANG_SECONDS) == 128 + signal.SIGTERM
     assert started_from(slow) == []
     assert_rest_is_read(connection, slow)
@@ -137,7 +137,7 @@ def test_end_of_daemon_or_webserver_ends_everything_and_releases_claims(slow: Te
     for words in ("dagster._daemon", "dagster_webserver"):
         with dev_without_sensor(slow, ui) as dev:
             run = run_at_work(connection, ui)
-            assert_given_back_after_sigterm(connection, slow, run, parts(slow, words))
+            assert_released_after_sigterm(connection, slow, run, parts(slow, words))
             assert dev.wait(timeout=HANG_SECONDS) == 1
         assert started_from(slow) == []
         assert runs(connection)[run] == "FAILURE"

@@ -36,11 +36,11 @@ class TestInfrastructure:
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
     ) -> None:
         documents = ready_pages(connection, folder, 12)
-        away = folder.with_name("elsewhere")
+        moved = folder.with_name("elsewhere")
         with pipeline_over(pool, folder, workers=1, pages_ahead=2) as pipeline:
             with pytest.raises(StorageUnavailable, match="cannot be used"):
-                pipeline.work(limit=100, on_progress=once(lambda: folder.rename(away)))
-            away.rename(folder)
+                pipeline.work(limit=100, on_progress=once(lambda: folder.rename(moved)))
+            moved.rename(folder)
             done = [one for one in documents if row(connection, one)["status_id"] == 5]
             assert 0 < len(done) < 12
             for document in set(documents) - set(done):

@@ -87,7 +87,7 @@ ENDS: dict[str, Callable[[Connection, Claim], object]] = {
         connection, held, retryable=False, exhausted_status=4
     ),
     "failed": lambda connection, held: fail(connection, held, retryable=True),
-    "given back": lambda connection, held: releases.release(connection, [held.token], reason="told to stop"),
+    "released": lambda connection, held: releases.release(connection, [held.token], reason="told to stop"),
     "killed": killed,
     "reset by another program": lambda connection, _: connection.execute("UPDATE extraction_queue SET status_id = 3"),
 }
