@@ -1,10 +1,9 @@
-"""Are the locked dependencies what they claim to be, and is any of them known to be vulnerable?
+"""Checks that the lock files pin every dependency by hash, agree, and contain no known vulnerability.
 
 Without a network: every package of every lock file is pinned to one version with its hashes, and the files agree. With one:
-pip-audit asks PyPI's advisory database about each. Where it cannot be asked this says so, and the check passes: an audit that
-did not take place is neither good news nor bad.
+pip-audit queries PyPI's advisory database about each. If the database is unavailable, the check says so and passes.
 
-usage: python scripts/audit.py [--require-advisories]      (a release demands that the database could be asked)
+usage: python scripts/audit.py [--require-advisories]      (a release requires that the database is available)
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Where do the sample documents come from? This script draws them all, the same bytes on every run.
+"""Draws the sample documents, with the same bytes in every run.
 
     python scripts/make_samples.py             draws notaflow_pipeline/samples/ and its MANIFEST.json anew
     python scripts/make_samples.py --check     reads them back with Tesseract, and says what is not found

@@ -1,4 +1,4 @@
-"""What becomes of documents whose workers die or freeze, with each queue; every question is bounded in time."""
+"""Measures the outcome of documents whose workers are killed or frozen, with each queue; every wait is bounded."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The three queues as the benchmark sees them: how each is filled with old rows, and what its own tables say of a run."""
+"""The three queues of the benchmark: how each is filled, and how the figures of a run are read from its tables."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What the worker processes of all systems share: how they are told to begin, what they write down, what they report.
+"""Shared parts of the worker processes of all systems: the start signal, the results, the report.
 
 Standard library alone: the peers run in an environment of their own.
 """

@@ -1,4 +1,4 @@
-"""A person launches a backfill of the daily tables over a range of days, and finds each day's figures."""
+"""Tests of a backfill of the daily tables over a range of days from the UI: each day has its own figures."""
 
 from typing import TYPE_CHECKING
 from uuid import uuid4

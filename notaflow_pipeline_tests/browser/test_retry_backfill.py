@@ -1,4 +1,4 @@
-"""A person requeues what was exhausted on a range of days, from the backfill dialog of `requeued_documents`."""
+"""Tests of requeuing the exhausted documents of a range of days from the backfill dialog of `requeued_documents`."""
 
 from typing import TYPE_CHECKING
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""`notaflow alert`: a test message, the watch from outside, and what a person says to it."""
+"""Tests of `notaflow alert`: test messages, checks from outside Dagster, and acknowledgements."""
 
 import shutil
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What each command does, and what scripts get from it."""
+"""Tests of the commands: what each does, and its JSON."""
 
 import os
 import pty

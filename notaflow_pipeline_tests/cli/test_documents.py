@@ -1,4 +1,4 @@
-"""`notaflow list`, `cancel` and `priority`."""
+"""Tests of `notaflow list`, `cancel` and `priority`."""
 
 from psycopg import Connection
 

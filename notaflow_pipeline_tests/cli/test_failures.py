@@ -1,4 +1,4 @@
-"""Every command that cannot do what it was asked says why in one line, exits with 1, and leaves the rows alone."""
+"""Tests of failing commands: they print one line with the reason, exit with 1, and change no row."""
 
 import shutil
 import socket

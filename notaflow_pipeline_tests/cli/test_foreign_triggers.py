@@ -1,4 +1,4 @@
-"""A trigger of another program that stops the worker: every command says which, and what can be done."""
+"""Tests of triggers of other programs that stop the worker: every command names the trigger and a remedy."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Help, version, completion and `--json`: what every command promises."""
+"""Tests of help, version, completion and `--json` of every command."""
 
 import typer.main
 from typer.testing import CliRunner

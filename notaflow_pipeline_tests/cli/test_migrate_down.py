@@ -1,4 +1,4 @@
-"""`notaflow migrate --down-to`: data is deleted only when somebody says so."""
+"""Tests of `notaflow migrate --down-to`: data is deleted only after a confirmation."""
 
 import os
 import pty

@@ -1,4 +1,4 @@
-"""What a person changes from a terminal: requeues, readings again, pauses."""
+"""Tests of `retry`, `reread`, `pause` and `resume`."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""`notaflow report`: tables for people, JSON for scripts, a page for everybody."""
+"""Tests of `notaflow report`: tables, JSON, and the page."""
 
 import subprocess
 import sys

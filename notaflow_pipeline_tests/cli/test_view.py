@@ -1,4 +1,4 @@
-"""`notaflow view`: a private page of one document, read again, and what is said when that cannot be."""
+"""Tests of `notaflow view`: a private page of one document that is read again, and the errors."""
 
 import shutil
 import stat

@@ -1,4 +1,4 @@
-"""The commands that make things ready, entered as the worker that may not migrate: the rest is the owner's."""
+"""Tests of commands that prepare the database, run with the worker's login, which may not migrate."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What Dagster wrote down becomes messages: every event once, whatever the backlog, and none of a run that is retried."""
+"""Tests of `alert_sensor`: every event of Dagster's log becomes one message, and no event of a run that is retried."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The queue's promises as a check in the UI: it passes on a sound queue, and names the rows of a broken one."""
+"""Tests of the check `queue_invariants`: it passes on a valid queue, and names the rows of an invalid one."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""The daily tables as Dagster computes them: a range in one run with each day's own figures, the schedules, the check."""
+"""Tests of the daily tables in Dagster: a range in one run with each day's own figures, the schedules, the check."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The asset `ocr_dashboard`: what it writes, what the UI shows of it, and that it is written every night."""
+"""Tests of the asset `ocr_dashboard`: its page, its metadata in the UI, and its schedule."""
 
 import base64
 import io

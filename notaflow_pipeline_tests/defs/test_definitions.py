@@ -1,4 +1,4 @@
-"""What Dagster is shown: the asset graph, what is on by default, and one location name whichever way it is loaded."""
+"""Tests of the definitions: the asset graph, what is on by default, and the name of the code location."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Run config, which anybody who reaches the UI can write: what a job does not understand it refuses, and touches nothing."""
+"""Tests of hostile run config: a job refuses what it does not declare, and changes nothing."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a night removes from a real instance, and what it leaves: the plots, the newest batch, what is young."""
+"""Tests of `housekeeping_job` on a real instance: what it deletes and what it keeps."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""Dagster's own tables lie in the queue's database, in a schema of their own, with one URL for both."""
+"""Tests of Dagster's storage: its tables are in the queue's database, in a schema of their own."""
 
 import gc
 from pathlib import Path

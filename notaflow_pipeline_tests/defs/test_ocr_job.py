@@ -1,4 +1,4 @@
-"""A whole run of `ocr_job`: what it does to the rows, what it shows, and how it fails."""
+"""Tests of whole runs of `ocr_job`: rows, metadata, and failures."""
 
 import logging
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The backfill of failed jobs as Dagster runs it: a day's documents, a schedule, and a recovery run."""
+"""Tests of `retry_exhausted_job`: a day's documents, the schedule, and the recovery run."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""When the sensors launch a run, and when they do not."""
+"""Tests of the sensors: when they launch a run, and when they do not."""
 
 from datetime import timedelta
 from pathlib import Path

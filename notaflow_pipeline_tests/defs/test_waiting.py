@@ -1,4 +1,4 @@
-"""How the sensor waits for documents that can be claimed, and which ready ones it does not start a run for."""
+"""Tests of how `ocr_ready_sensor` waits for documents that can be claimed."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What stands in `deploy/`, tried as far as one machine goes."""
+"""Tests of the files in `deploy/`, as far as one machine can."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The audit of the lock files: what it refuses, and that an audit which did not take place is not called a good one."""
+"""Tests of the audit of the lock files: what it refuses, and that an audit that could not run does not pass."""
 
 import importlib.util
 from pathlib import Path

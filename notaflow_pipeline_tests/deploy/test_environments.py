@@ -1,4 +1,4 @@
-"""Environments drift: a worker that meets a database of another version says so in one line, and touches nothing."""
+"""Tests of a worker on a database of another version: it names the difference in one line and changes nothing."""
 
 from pathlib import Path
 

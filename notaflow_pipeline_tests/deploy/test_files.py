@@ -1,4 +1,4 @@
-"""The files of deploy/ against what will read them: Dagster's config types, the Compose specification, Kubernetes' models."""
+"""Tests of the files of deploy/ with Dagster's config types, the Compose specification and Kubernetes' models."""
 
 import json
 import re

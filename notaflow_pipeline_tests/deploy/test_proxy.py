@@ -1,4 +1,4 @@
-"""Who sees what, and who may do what, through deploy/nginx.conf in front of two real webservers."""
+"""Tests of access through deploy/nginx.conf in front of two real webservers: viewers can read, operators can act."""
 
 import base64
 import json

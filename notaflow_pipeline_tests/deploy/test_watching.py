@@ -1,4 +1,4 @@
-"""A worker that stays, as compose.yaml starts it: it reads what comes later, and ends when told to."""
+"""Tests of `notaflow work --watch` as compose.yaml starts it: it reads later documents, and ends on SIGTERM."""
 
 import signal
 from pathlib import Path

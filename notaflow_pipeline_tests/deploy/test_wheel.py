@@ -1,4 +1,4 @@
-"""A release as others install it: the wheel alone, without the checkout, brings a database to its schema."""
+"""Tests of the wheel: without a checkout it can migrate a database."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The page in a real browser without a network: words in place, languages, images, and hostile text that stays text."""
+"""Tests of the page in a browser without a network: word positions, languages, images, and hostile text."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

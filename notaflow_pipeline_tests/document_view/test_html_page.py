@@ -1,4 +1,4 @@
-"""The page holds everything it shows, loads nothing, and no text in it becomes markup."""
+"""Tests of the page as text: it is complete, loads nothing, and no text in it becomes markup."""
 
 import re
 from html.parser import HTMLParser

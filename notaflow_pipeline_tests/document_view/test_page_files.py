@@ -1,4 +1,4 @@
-"""Pages are this user's alone from their first byte, and do not stay."""
+"""Tests of page files: only this user can read them, and they are removed after a day."""
 
 import os
 import stat

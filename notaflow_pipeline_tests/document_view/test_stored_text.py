@@ -1,4 +1,4 @@
-"""The stored text by page, compared with what is read now."""
+"""Tests of the stored text by page, compared with the text that is read now."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Which part of a text is which word of an image."""
+"""Tests of the assignment of pieces of text to words of an image."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Cancelling: what becomes of a document in each state, and how it comes back."""
+"""Tests of cancelling: the result for a document in each state, and how it is allowed again."""
 
 from datetime import timedelta
 from uuid import UUID

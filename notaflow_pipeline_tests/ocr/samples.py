@@ -1,4 +1,4 @@
-"""Small documents for the tests, made on the spot."""
+"""Draws small documents for tests."""
 
 import zlib
 from collections.abc import Sequence

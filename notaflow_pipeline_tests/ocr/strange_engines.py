@@ -1,4 +1,4 @@
-"""Engines that do what real ones do on bad days. In a light module of their own, because workers import them."""
+"""Engines that fail in the ways of real ones. The module imports little, because workers import it."""
 
 import json
 import os

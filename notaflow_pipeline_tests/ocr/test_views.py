@@ -1,4 +1,4 @@
-"""The view of a page beside its text: the images and words of the very reading that gave the text."""
+"""Tests of the view of a page beside its text: its images and words are those of the recognition."""
 
 from io import BytesIO
 from pathlib import Path

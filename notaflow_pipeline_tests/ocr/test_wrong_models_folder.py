@@ -1,4 +1,4 @@
-"""A TESSDATA_PREFIX without models is named as the cause, and no package is asked for."""
+"""Tests of a TESSDATA_PREFIX without models: the error names it as the cause, and no package."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Tests that start real processes and kill them, and how they judge what became of the queue."""
+"""Tests that start and kill real processes."""
 
 from psycopg import Connection
 

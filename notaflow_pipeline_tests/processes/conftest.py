@@ -1,4 +1,4 @@
-"""A terminal on a database of its own, documents to read, and a look at the processes that were started from it."""
+"""Fixtures: a terminal on a database of its own with documents to read, and the processes started from it."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a person does in the Dagster UI, asked of a running one as its pages ask it: through GraphQL."""
+"""Uses a running Dagster UI through GraphQL, with the queries of its pages."""
 
 import json
 import urllib.error

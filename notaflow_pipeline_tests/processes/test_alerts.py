@@ -1,4 +1,4 @@
-"""In a running `notaflow dev`: every check alarms and ends its alarm, and each is told once, whatever stops meanwhile."""
+"""Tests of alerts in a running `notaflow dev`: the start and end of every check failure are reported once each."""
 
 import signal
 from datetime import date, datetime, time, timedelta

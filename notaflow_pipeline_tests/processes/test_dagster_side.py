@@ -1,4 +1,4 @@
-"""Dagster's side of `notaflow dev` dies piece by piece in mid-run: nothing is lost, doubled, or left waiting for ever."""
+"""Tests of killing Dagster's processes of `notaflow dev` during a run: nothing is lost, doubled, or left waiting."""
 
 from collections import Counter
 

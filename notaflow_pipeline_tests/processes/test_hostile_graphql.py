@@ -1,4 +1,4 @@
-"""What anybody who reaches the Dagster UI can send to its GraphQL: refused at once or by the run, and nothing is touched."""
+"""Tests of hostile GraphQL requests to the Dagster UI: they are refused at once or by the run, and change nothing."""
 
 from typing import Any
 

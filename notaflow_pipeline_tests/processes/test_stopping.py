@@ -1,4 +1,4 @@
-"""What becomes of the documents in hand when `notaflow work` is killed or told to stop."""
+"""Tests of killing and stopping `notaflow work`: claims are recovered or released."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""SIGTERM to each process of `notaflow dev` in mid-run: what is in hand is released, long before its leases end."""
+"""Tests of SIGTERM to each process of `notaflow dev` during a run: claims are released before their leases end."""
 
 import signal
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Terminals and a Dagster daemon at work on one queue at the same time, and `notaflow dev` from start to stop."""
+"""Tests of terminals and a Dagster daemon on one queue at the same time, and of `notaflow dev` from start to stop."""
 
 import os
 import signal

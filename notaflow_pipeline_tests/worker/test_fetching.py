@@ -1,4 +1,4 @@
-"""Fetched files, and what is left of them when a batch ends."""
+"""Tests of fetched files, which are removed when a batch ends."""
 
 import gc
 import sys

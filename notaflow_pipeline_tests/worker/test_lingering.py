@@ -1,4 +1,4 @@
-"""A batch without documents asks for more for a while, if configured."""
+"""Tests of a batch without documents, which tries to claim more for a while if configured."""
 
 import threading
 from pathlib import Path

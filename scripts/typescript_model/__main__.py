@@ -1,4 +1,4 @@
-"""Train Debian's fast French model further on drawn typescript: the steps, in order.
+"""Trains Debian's fast French model further on drawn typescript, in these steps.
 
 The lines are drawn, Tesseract makes training samples of them, the weights become floating-point numbers, `lstmtraining`
 goes on from them, and the result becomes integers again, as fast and as small as before. README.md beside this file says

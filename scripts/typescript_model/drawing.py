@@ -1,4 +1,4 @@
-"""How do the lines look? As typewriters, ribbons, carbon paper, paper and scanners leave them.
+"""Draws lines as typewriters, ribbons, carbon paper, paper and scanners leave them.
 
 What comes out is what Tesseract is given of a line: grey, at some 150 dpi, its paper divided to white as
 `ocr.preparing` does it.

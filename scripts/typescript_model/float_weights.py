@@ -1,4 +1,4 @@
-"""How can training go on from a model whose weights were rounded to integers?
+"""Restores float weights of a model whose weights were rounded to integers, so that training can continue.
 
 Tesseract's fast models hold each row of a weight matrix as bytes and a factor, which `lstmtraining` refuses. Multiplied
 out they are the numbers that it wants. The layout is that of `Network::Serialize`, `WeightMatrix::Serialize` and

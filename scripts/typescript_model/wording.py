@@ -1,4 +1,4 @@
-"""What do the lines say? Running French text, and what acts and indexes are full of: numbers, dates, amounts, names.
+"""Generates the words of lines: running French text, and the numbers, dates, amounts and names of acts and indexes.
 
 Typists' habits are part of it: a space before a full stop or an exclamation mark, rows of dots, capitals.
 """

@@ -1,4 +1,4 @@
-"""Tests of the lines by which an earlier OCR is judged: lines with figures, wherever they are."""
+"""Tests of the lines with which an earlier OCR is compared: lines with figures, wherever they are."""
 
 from PIL import Image, ImageDraw
 
