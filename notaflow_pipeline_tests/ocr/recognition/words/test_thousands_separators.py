@@ -1,5 +1,7 @@
 """Tests of numbers whose ink has gaps between thousands: they get spaces, and no other word changes."""
 
+from dataclasses import replace
+
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
@@ -36,6 +38,32 @@ def read(said: str, **drawing: float) -> str:
 @pytest.mark.parametrize("blurred", [False, True])
 def test_gaps_between_thousands_are_spaces(said: str, blurred: bool) -> None:
     assert read(said, blurred=blurred) == said
+
+
+@pytest.mark.parametrize("said", ["42 000,00 $", "1 250,00 $", "10 118 204 $"])
+def test_currency_sign_is_separated_like_thousands(said: str) -> None:
+    assert read(said) == said
+
+
+def test_narrow_space_counts_before_the_last_three_figures() -> None:
+    page, word = drawn("10 972", space=3.0)
+    last = replace(word, text="817", left=word.right + 6, width=40)
+    assert [w.text for w in with_thousands_separated(page, [word, last])] == ["10 972", "817"]
+    elsewhere = replace(last, left=word.right + 60)
+    assert [w.text for w in with_thousands_separated(page, [word, elsewhere])] == ["10972", "817"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["1o", "573", "603"], ["10", "573", "603"]),
+        (["1O4", "573", "603,00$"], ["104", "573", "603,00$"]),
+        (["1o", "500", "actions"], ["1o", "500", "actions"]),
+    ],
+)
+def test_letter_before_two_groups_of_figures_is_a_zero(texts: list[str], expected: list[str]) -> None:
+    words = [Word(text, 90, 1, 1, 1, 20 + 50 * place, 5, 40, 20) for place, text in enumerate(texts)]
+    assert [w.text for w in with_thousands_separated(Image.new("L", (300, 30), 255), words)] == expected
 
 
 def test_thousands_are_separated_if_figures_touch() -> None:
