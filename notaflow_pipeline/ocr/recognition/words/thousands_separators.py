@@ -32,8 +32,8 @@ LAST_GROUP = re.compile(r"\d{3}(,\d\d)?\$?")
 LEADING_GROUP_WITH_LETTER = re.compile(r"[1-9][0-9]?[oO]|[1-9][oO][0-9]")
 """A typed zero can be read as a letter: `1o 573 603`."""
 
-MAX_SPACE = 0.8
-"""As a share of a figure's height: the widest space within a number; the columns of a table have wider gaps."""
+MAX_SPACE = 1.4
+"""As a share of a figure's height: the widest space within a number. A typed space has 1.25; columns have wider gaps."""
 
 MIN_GAP = 0.36
 """As a share of a figure's height. A space has about half of it, the gap between two figures an eighth. Two narrow
