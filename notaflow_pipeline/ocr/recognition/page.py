@@ -19,7 +19,7 @@ from notaflow_pipeline.ocr.preprocessing.preprocess import (
     unrotated,
 )
 from notaflow_pipeline.ocr.recognition.coverage import LOW_COVERAGE, ink_coverage
-from notaflow_pipeline.ocr.recognition.page_plan import Plan, plan
+from notaflow_pipeline.ocr.recognition.page_plan import Plan, plan, plan_of_turned
 from notaflow_pipeline.ocr.recognition.passes.alternative_passes import best_of_alternative_passes
 from notaflow_pipeline.ocr.recognition.passes.figure_rows import with_finer_rows
 from notaflow_pipeline.ocr.recognition.passes.missed_lines import with_missed_lines
@@ -91,7 +91,8 @@ def _recognised(runner: PassRunner, image: Image.Image, dpi: int | None, planned
 
 
 def _best_pass(runner: PassRunner, planned: Plan) -> PassResult:
-    found = _first_pass(runner, planned)
+    planned, strip = _oriented(runner, planned)
+    found = _first_pass(runner, planned, strip)
     if planned.is_picture:
         return found
     found = upright(runner, found)
@@ -105,20 +106,27 @@ def _best_pass(runner: PassRunner, planned: Plan) -> PassResult:
     return with_unsure_words_read_again(runner, found)
 
 
-def _first_pass(runner: PassRunner, planned: Plan) -> PassResult:
-    """Reads the whole page, after a strip of it showed its language, its kind of print and its orientation."""
+def _oriented(runner: PassRunner, planned: Plan) -> tuple[Plan, PassResult]:
+    """Returns the plan for the page in the orientation that a strip of it shows, and the words of the strip."""
     prepared = planned.prepared
     if prepared.quarter_turns and is_better_unrotated(runner, prepared):
         prepared = unrotated(prepared)
+    strip = read_strip(runner, prepared) if runner.policy.strip else PassResult([], prepared)
+    if (strip.prepared.quarter_turns - planned.prepared.quarter_turns) % 2:
+        return plan_of_turned(planned, strip.prepared, runner.policy.first_dpi), strip
+    return replace(planned, prepared=strip.prepared), strip
+
+
+def _first_pass(runner: PassRunner, planned: Plan, strip: PassResult) -> PassResult:
+    """Reads the whole page; the words of a strip of it show its language and its kind of print."""
+    prepared = planned.prepared
     if not runner.policy.strip:
         return runner.run_or_as_column(prepared)
-    prepared, words = read_strip(runner, prepared)
-    if runner.languages.print != runner.languages.plain and is_in_other_language(words, runner.languages.plain):
+    if runner.languages.print != runner.languages.plain and is_in_other_language(strip.words, runner.languages.plain):
         runner.languages = runner.languages.with_all()
-    inches = character_inches(words, prepared.dpi)
-    if is_table(words):
-        return read_table(runner, prepared, inches, has_fine_figures=planned.has_fine_figures)
-    if planned.is_reduced and inches < MIN_TYPED_INCHES:
+    if is_table(strip.words):
+        return read_table(runner, prepared, strip, has_fine_figures=planned.has_fine_figures)
+    if planned.is_reduced and character_inches(strip.words, strip.prepared.dpi) < MIN_TYPED_INCHES:
         prepared = at_resolution(prepared, FINE_DPI)
     return runner.run_or_as_column(prepared)
 

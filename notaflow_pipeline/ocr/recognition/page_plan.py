@@ -33,13 +33,16 @@ class Plan:
     """How a page is read first.
 
     `is_picture` says that the page has more picture than text, `has_fine_figures` that its print is so small that numbers
-    of a table can run together, `is_reduced` that its resolution was slightly reduced, which blurs thin strokes.
+    of a table can run together, `is_reduced` that its resolution was slightly reduced, which blurs thin strokes, and
+    `is_filtered` that specks were removed. `noise` is the noise of the page before preprocessing.
     """
 
     prepared: PreprocessedPage
     is_picture: bool = False
     has_fine_figures: bool = False
     is_reduced: bool = False
+    is_filtered: bool = False
+    noise: float = 0.0
 
 
 def plan(image: Image.Image, dpi: int | None, steps: Steps, first_dpi: int | None = None) -> Plan | None:
@@ -58,18 +61,43 @@ def plan(image: Image.Image, dpi: int | None, steps: Steps, first_dpi: int | Non
     filtered = median_filtered(prepared) if is_noisy(noise) else prepared
     if steps.background and has_no_ink(filtered.image, noise):
         return None
-    measures = measure(prepared, noise)
-    if first_dpi is None and steps.scale and (finer := _finer_dpi(measures)):
-        prepared = at_resolution(prepared, finer)
-        measures = replace(measure(prepared, noise), has_blurred_print=measures.has_blurred_print)
-    if measures.ink.is_speckled:
+    prepared, measures = _at_resolution_of_print(prepared, noise, first_dpi)
+    is_speckled = measures.ink.is_speckled
+    if is_speckled:
         clean = _without_specks(image, dpi, prepared, measures)
         if clean is None:
             return None
         prepared, measures = clean, measure(clean, measures.noise)
+    return replace(_plan_of(prepared, measures, first_dpi), is_filtered=is_speckled)
+
+
+def plan_of_turned(planned: Plan, turned: PreprocessedPage, first_dpi: int | None = None) -> Plan:
+    """Returns the plan for the same page after a turn by a quarter, at the resolution for its print.
+
+    The height of the print cannot be measured on a page that lies sideways. A page whose specks were removed keeps its
+    resolution.
+    """
+    if planned.is_filtered:
+        return replace(planned, prepared=turned)
+    coarse = at_resolution(turned, first_dpi or TARGET_DPI)
+    return _plan_of(*_at_resolution_of_print(coarse, planned.noise, first_dpi), first_dpi)
+
+
+def _at_resolution_of_print(
+    prepared: PreprocessedPage, noise: float, first_dpi: int | None
+) -> tuple[PreprocessedPage, PageMeasures]:
+    """Returns the page at a higher resolution if its print needs one, and its measures."""
+    measures = measure(prepared, noise)
+    if first_dpi is None and prepared.steps.scale and (finer := _finer_dpi(measures)):
+        prepared = at_resolution(prepared, finer)
+        measures = replace(measure(prepared, noise), has_blurred_print=measures.has_blurred_print)
+    return prepared, measures
+
+
+def _plan_of(prepared: PreprocessedPage, measures: PageMeasures, first_dpi: int | None) -> Plan:
     has_fine_figures = measures.has_blurred_print or measures.is_small_print
-    is_reduced = steps.scale and first_dpi is None and is_blurred(prepared)
-    return Plan(prepared, measures.ink.is_solid, has_fine_figures, is_reduced)
+    is_reduced = prepared.steps.scale and first_dpi is None and is_blurred(prepared)
+    return Plan(prepared, measures.ink.is_solid, has_fine_figures, is_reduced, noise=measures.noise)
 
 
 def _finer_dpi(measures: PageMeasures) -> int | None:

@@ -3,7 +3,6 @@
 from contextlib import suppress
 from dataclasses import replace
 
-from notaflow_pipeline.ocr.engines.words import Word
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.preprocessing.ink_measures import densest_rows_top
 from notaflow_pipeline.ocr.preprocessing.preprocess import PreprocessedPage, rotated_by_quarter, unrotated, upside_down
@@ -29,15 +28,15 @@ STRIP_SHARE = 0.08
 """As a share of a page's height: six lines of print, with twenty of a language's most common words."""
 
 
-def read_strip(runner: PassRunner, prepared: PreprocessedPage) -> tuple[PreprocessedPage, list[Word]]:
-    """Returns the page in the orientation that its densest strip shows, and the words of the strip."""
+def read_strip(runner: PassRunner, prepared: PreprocessedPage) -> PassResult:
+    """Returns the words of the densest strip of the page, with the whole page in the orientation that they show."""
     strip = _densest_strip(runner, prepared)
     if _is_surely_sideways(strip):
         prepared = _with_other_rotation(prepared)
         strip = _densest_strip(runner, prepared)
     if strip.prepared.quarter_turns != prepared.quarter_turns:
         prepared = upside_down(prepared)
-    return prepared, strip.words
+    return PassResult(strip.words, prepared)
 
 
 def is_better_unrotated(runner: PassRunner, prepared: PreprocessedPage) -> bool:

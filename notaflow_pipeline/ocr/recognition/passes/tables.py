@@ -12,7 +12,7 @@ from notaflow_pipeline.ocr.preprocessing.preprocess import (
 from notaflow_pipeline.ocr.recognition.coverage import ink_coverage
 from notaflow_pipeline.ocr.recognition.passes.pass_result import PassResult
 from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
-from notaflow_pipeline.ocr.recognition.words.word_statistics import MIN_TYPED_INCHES, is_table
+from notaflow_pipeline.ocr.recognition.words.word_statistics import MIN_TYPED_INCHES, character_inches, is_table
 
 MIN_TABLE_COVERAGE = 0.9
 """The minimum coverage of a pass that can have missed rows."""
@@ -24,11 +24,14 @@ MIN_FINER_SCORE = 0.9
 """As a share of the score of the table's first pass. Below it, the finer pass lost a part of the table."""
 
 
-def read_table(runner: PassRunner, prepared: PreprocessedPage, inches: float, *, has_fine_figures: bool) -> PassResult:
+def read_table(
+    runner: PassRunner, prepared: PreprocessedPage, strip: PassResult, *, has_fine_figures: bool
+) -> PassResult:
     """Reads a page of rows of cells, at the resolution and with the model that suit its print.
 
-    `inches` is the width of a character.
+    `strip` are the words of a strip of the page, with the page at the resolution at which they were read.
     """
+    inches = character_inches(strip.words, strip.prepared.dpi)
     if inches >= MIN_TYPED_INCHES:
         return _typed_table(runner, at_resolution(prepared, TARGET_DPI))
     if not has_fine_figures:

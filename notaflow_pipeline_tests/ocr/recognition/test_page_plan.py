@@ -1,0 +1,27 @@
+"""Tests of plans: the resolution follows the print, also on a page that was first laid the wrong way."""
+
+import pytest
+
+from notaflow_pipeline.ocr.preprocessing.preprocess import ALL_STEPS, rotated_by_quarter, unrotated
+from notaflow_pipeline.ocr.recognition.page_plan import plan, plan_of_turned
+from notaflow_pipeline_tests.ocr.drawn_pages import ruled_index
+from notaflow_pipeline_tests.ocr.samples import index_page
+
+
+def test_print_of_a_page_that_was_laid_on_its_side_is_measured_upright() -> None:
+    sideways = plan(index_page(10, dpi=200), 200, ALL_STEPS)
+    assert sideways
+    assert (sideways.prepared.quarter_turns, sideways.prepared.dpi) == (1, 250), "or it shows nothing"
+    upright = plan_of_turned(sideways, unrotated(sideways.prepared))
+    assert (upright.prepared.quarter_turns, upright.prepared.dpi) == (0, 150)
+    assert not upright.has_fine_figures
+
+
+@pytest.mark.parametrize("first_dpi", [None, 150, 200])
+def test_plan_of_a_page_turned_twice_is_the_first_plan(first_dpi: int | None) -> None:
+    first = plan(ruled_index(10, 200, 30, 17).image, 200, ALL_STEPS, first_dpi)
+    assert first
+    turned = plan_of_turned(first, rotated_by_quarter(first.prepared), first_dpi)
+    again = plan_of_turned(turned, unrotated(turned.prepared), first_dpi)
+    assert (again.prepared.dpi, again.has_fine_figures) == (first.prepared.dpi, first.has_fine_figures)
+    assert again.prepared.image.tobytes() == first.prepared.image.tobytes()
