@@ -167,14 +167,13 @@ def upscaled(prepared: PreprocessedPage, target_dpi: int = FINE_DPI) -> Preproce
 
 
 def with_ruling_removed(prepared: PreprocessedPage, word_height: float) -> PreprocessedPage | None:
-    """Returns the same page without a table's ruling lines, which touch its words, and without grain; None without a table.
+    """Returns the same page without a table's ruling lines, which touch its words; None without a table.
 
-    Even a small skew is corrected first, so that ruling lines are found as a whole. Of 18 dates and numbers of an old index
-    among the samples, 14 are read this way, and 7 without it (`Policy.ruling`; a test has the page).
+    Even a small skew is corrected first, so that ruling lines are found as a whole.
     """
     page = prepared.image if prepared.skew_degrees or not prepared.steps.straighten else deskewed(prepared.image)
     image = without_table_grid(page, word_height)
-    return median_filtered(replace(prepared, image=image)) if image else None
+    return replace(prepared, image=image) if image else None
 
 
 def noise_of(prepared: PreprocessedPage) -> float:

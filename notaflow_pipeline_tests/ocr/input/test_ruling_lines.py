@@ -82,3 +82,17 @@ def test_edges_of_the_paper_are_no_table() -> None:
     for x in (30, page.width - 30):
         ImageDraw.Draw(page).line((x, 0, x, page.height), fill=0, width=4)
     assert without_table_grid(page, 16) is None
+
+
+def test_pale_rules_of_a_table_are_made_white_and_a_shaded_row_stays() -> None:
+    """A rule of one pixel between two rows of pixels has half the darkness of the letters."""
+    page = index_page(9, dpi=150)
+    draw = ImageDraw.Draw(page)
+    draw.line((50, 700, 1150, 700), fill=210)
+    draw.rectangle((50, 720, 1150, 750), fill=210)
+    draw.text((100, 725), "Radiation", fill=40)
+    cleaned = without_table_grid(page, 16)
+    assert cleaned is not None
+    assert np.asarray(cleaned)[700, 60:1140].min() == 255
+    assert np.asarray(cleaned)[735, 1060] == 210
+    assert np.asarray(cleaned)[720:750, 90:200].min() < 60

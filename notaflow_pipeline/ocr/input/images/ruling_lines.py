@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from notaflow_pipeline.ocr.input.images.grey_levels import otsu_threshold
+from notaflow_pipeline.ocr.input.images.grey_levels import otsu_threshold, quantile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +29,12 @@ MIN_RULES_DOWN = 3
 MIN_RULE_SHARE = 0.2
 """Minimum height of the vertical rules of a table, as a share of the page height."""
 
+PALE_LENGTH_HEIGHTS = 20.0
+"""Minimum length of a rule that is paler than Otsu's threshold, in word heights. Lines of text have gaps before that."""
+
+MAX_PALE_WIDTH_HEIGHTS = 0.4
+"""Maximum width of a pale rule, in word heights. What is wider is a shaded row with text on it."""
+
 
 def without_horizontal_lines(image: Image.Image, word_height: float) -> Image.Image | None:
     """Returns a grey image (mode `L`) without its horizontal rules; None if it has none. `word_height` is in pixels."""
@@ -44,12 +50,25 @@ def without_table_grid(image: Image.Image, word_height: float) -> Image.Image | 
     import numpy as np
 
     grey = np.asarray(image)
-    ink = grey <= otsu_threshold(image.histogram())
-    down = horizontal_line_pixels(ink.T, word_height).T
+    counts = image.histogram()
+    threshold = otsu_threshold(counts)
+    ink, pale = grey <= threshold, grey <= (threshold + quantile(counts, 0.5)) / 2
+    down = (horizontal_line_pixels(ink.T, word_height) | _pale_line_pixels(pale.T, word_height)).T
     tall = down.mean(axis=0) > MIN_RULE_SHARE
     if np.count_nonzero(tall[1:] & ~tall[:-1]) < MIN_RULES_DOWN:
         return None
-    return Image.fromarray(np.where(down | horizontal_line_pixels(ink, word_height), np.uint8(255), grey))
+    rules = down | horizontal_line_pixels(ink, word_height) | _pale_line_pixels(pale, word_height)
+    return Image.fromarray(np.where(rules, np.uint8(255), grey))
+
+
+def _pale_line_pixels(ink: "NDArray[np.bool_]", word_height: float) -> "NDArray[np.bool_]":
+    """Returns the mask of the pixels of long thin rules; `ink` includes shades that are paler than letters.
+
+    A rule of one pixel that lies between two rows of pixels after scaling is half as dark as the letters.
+    """
+    rules = _long_strokes(ink, round(PALE_LENGTH_HEIGHTS * word_height))
+    wide = _long_strokes(rules.T, round(MAX_PALE_WIDTH_HEIGHTS * word_height) + 1).T
+    return rules & ~wide
 
 
 def horizontal_line_pixels(ink: "NDArray[np.bool_]", word_height: float) -> "NDArray[np.bool_]":
