@@ -80,6 +80,13 @@ def test_doubtful_sign_that_stands_alone_is_read(line: Line, before: str, space:
     assert texts(words) == [*([before] if before else []), "/", "du"]
 
 
+def test_doubtful_letter_that_is_alone_in_a_line_is_read(line: Line) -> None:
+    """The probabilities are those of a mark that tesserocr reads as an L with a confidence of 0."""
+    [word] = line.read({NULL: 0.97}, {NULL: 0.543, "L": 0.043}, {":": 0.118, "L": 0.117, NULL: 0.113}, {NULL: 0.997})
+    assert word.text in {"L", ":"}
+    assert word.confidence < 20
+
+
 def test_dictionary_decides_between_letters_that_look_alike(line: Line) -> None:
     steps = spelled("quittance")
     steps[16:18] = [{"b": 0.6, "a": 0.4}] * 2

@@ -69,8 +69,12 @@ class Alphabet:
 
     @cached_property
     def empty_text(self) -> _Text:
-        """The text before the first word; the texts that begin with it are kept, so that a word is looked up once a page."""
-        return _Text(self.dictionary.start, 1.0, is_complete=True, is_space=True, longer={})
+        """The text before the first word; the texts that begin with it are kept, so that a word is looked up once a page.
+
+        It is no word of the dictionary: `ExtractBestPaths` takes no path of the dictionary without a character. If it were,
+        a character of which the network is not sure would be lost where it is the only one.
+        """
+        return _Text(self.dictionary.start, 1.0, is_complete=False, is_space=True, longer={})
 
 
 class _Path(NamedTuple):
