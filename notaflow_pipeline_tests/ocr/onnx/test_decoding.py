@@ -131,6 +131,30 @@ def test_weak_space_makes_the_words_beside_it_less_sure(line: Line) -> None:
     assert certainties[2] > -1
 
 
+def confidence(probability: float, factor: float = 1.0) -> object:
+    """Returns Tesseract's confidence in a step, which counts 2.25 times outside of the dictionary."""
+    return pytest.approx(100 + 35 * factor * (math.log(probability) - 0.085), abs=0.2)
+
+
+@pytest.mark.parametrize(("word", "expected"), [("vente", confidence(0.8)), ("vxnte", confidence(SURE, 2.25))])
+def test_steps_before_a_space_count_for_known_words_alone(line: Line, word: str, expected: object) -> None:
+    words = line.read(*spelled(word), {NULL: 0.8, ".": 0.02}, {SPACE: SURE}, *spelled("du"))
+    assert words[0].confidence == expected
+
+
+@pytest.mark.parametrize(
+    ("space", "expected"),
+    [((0.8, SURE, SURE), confidence(0.8)), ((SURE, 0.9, SURE), confidence(0.9, 2.25))],
+    ids=["its first step is doubtful", "its second step is doubtful"],
+)
+def test_first_step_of_a_space_behind_a_known_word_counts_once(
+    line: Line, space: tuple[float, ...], expected: object
+) -> None:
+    words = line.read(*spelled("vente"), {NULL: SURE}, *({SPACE: step} for step in space), *spelled("vxnte"))
+    assert texts(words) == ["vente", "vxnte"]
+    assert words[0].confidence == expected
+
+
 def test_borders_of_words_are_in_the_middle_of_their_gaps(line: Line) -> None:
     first, second = line.read(*spelled("du lot"))
     assert (first.begin, second.begin) == (0, second.begin)

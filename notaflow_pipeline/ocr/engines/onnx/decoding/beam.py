@@ -21,7 +21,7 @@ MAX_READINGS = 5
 """Kept at each step, in and outside of the dictionary, for each way to go on: `kBeamWidths[0]`."""
 
 NO_CLASS = -1
-NO_PIECE = Piece(NO_CLASS, 0, 0, 0.0, 0.0)
+NO_PIECE = Piece(NO_CLASS, 0, 0, 0.0, 0.0, 0.0, 0.0)
 """Before the first step."""
 
 
@@ -159,7 +159,7 @@ def _with_doubt(alphabet: Alphabet, beam: _Beam, doubt: Doubt) -> _Beam:
 
 def _piece(doubt: Doubt, label: int, probability: float) -> Piece:
     score = math.log(min(probability, 1.0)) - OFFSET
-    return Piece(label, doubt.step, doubt.step + 1, score, score)
+    return Piece(label, doubt.step, doubt.step + 1, score, score, score, score)
 
 
 def _share_of(last: int, label: int, doubt: Doubt) -> float:
@@ -205,7 +205,8 @@ def _keep_longer(beam: _Beam, key: _Key, path: _Path, text: _Text, piece: Piece)
     known = beam.get(key)
     if known is None or score > known[1].score:
         before, last = path.pieces
-        joined = Piece(last.label, last.begin, piece.end, min(last.lowest, piece.lowest), last.total + piece.total)
+        lowest, total = min(last.lowest, piece.lowest), last.total + piece.total
+        joined = Piece(last.label, last.begin, piece.end, lowest, total, last.first, piece.last)
         beam[key] = text, _Path(score, path.words, word, (before, joined))
 
 

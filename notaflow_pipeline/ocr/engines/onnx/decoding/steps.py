@@ -23,13 +23,17 @@ OFFSET = 0.085
 
 
 class Piece(NamedTuple):
-    """Steps that stand for one class: the first one, the first one behind, and the lowest and the sum of their scores."""
+    """Steps that stand for one class: the first one, the first one behind, the lowest and the sum of their scores, and the
+    scores of the first and of the last of them.
+    """
 
     label: int
     begin: int
     end: int
     lowest: float
     total: float
+    first: float
+    last: float
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,8 @@ def pieces_and_doubts(probabilities: Probabilities, null_class: int) -> list[Pie
     _share_with_null(values, nulls, is_shared, is_doubt | (labels == null_class), begins, ends)
     scores = np.log(np.minimum(values, 1.0)) - OFFSET
     lowest, totals = np.minimum.reduceat(scores, begins), np.add.reduceat(scores, begins)
-    found: list[Piece | Doubt] = [
-        Piece(*piece)
-        for piece in zip(
-            labels[begins].tolist(), begins.tolist(), ends.tolist(), lowest.tolist(), totals.tolist(), strict=True
-        )
-    ]
+    columns = labels[begins], begins, ends, lowest, totals, scores[begins], scores[ends - 1]
+    found: list[Piece | Doubt] = list(map(Piece, *(column.tolist() for column in columns)))
     for place in np.flatnonzero(is_doubt[begins]).tolist():
         step = int(begins[place])
         found[place] = Doubt(step, _choices(probabilities[step], likely[step], null_class), float(nulls[step]))

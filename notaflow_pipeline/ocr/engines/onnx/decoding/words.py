@@ -66,11 +66,21 @@ def _parts(line: Sequence[Piece | Doubt], space_class: int | None) -> Iterator[S
 
 @dataclass
 class _Character:
+    """A character or a space: its steps, and the lowest and the sum of their scores and of the steps counted for it.
+
+    `gap_lowest` and `gap_total` are those of the steps without a character before a space. `first` and `last` are the
+    scores of its first and last step.
+    """
+
     label: int
     begin: int
     end: int
     lowest: float
     total: float
+    first: float = 0.0
+    last: float = 0.0
+    gap_lowest: float = 0.0
+    gap_total: float = 0.0
 
     def add(self, lowest: float, total: float) -> None:
         """Count steps without a character for this one."""
@@ -78,20 +88,21 @@ class _Character:
 
 
 def _characters(pieces: Sequence[Piece], alphabet: Alphabet) -> list[_Character]:
-    """The characters, spaces too; steps without one count for the next, before a space and at the end for the last."""
+    """The characters, spaces too; steps without one count for the next, at the end for the last."""
     characters: list[_Character] = []
     lowest = total = 0.0  # of the steps without a character
     for piece in pieces:
         if piece.label == alphabet.null_class:
             lowest, total = min(lowest, piece.lowest), total + piece.total
             continue
-        if piece.label == alphabet.space_class and characters:
+        is_space = piece.label == alphabet.space_class
+        if is_space and characters and characters[-1].label == piece.label:
+            characters[-1].end, characters[-1].last = piece.end, piece.last
             characters[-1].add(lowest, total)
-            lowest = total = 0.0
-        if piece.label == alphabet.space_class and characters and characters[-1].label == piece.label:
-            characters[-1].end = piece.end
+        elif is_space:
+            characters.append(_Character(*piece, gap_lowest=lowest, gap_total=total))
         else:
-            characters.append(_Character(piece.label, piece.begin, piece.end, piece.lowest, piece.total))
+            characters.append(_Character(*piece))
             characters[-1].add(lowest, total)
         lowest = total = 0.0
     if characters:
@@ -102,35 +113,57 @@ def _characters(pieces: Sequence[Piece], alphabet: Alphabet) -> list[_Character]
 def _words(pieces: Sequence[Piece], alphabet: Alphabet, steps: int) -> Iterator[ReadWord]:
     characters = _characters(pieces, alphabet)
     borders = [0, *((one.end + two.begin) // 2 for one, two in pairwise(characters)), steps]
-    spaces = [i for i, character in enumerate(characters) if character.label == alphabet.space_class]
-    spans = list(pairwise([-1, *spaces, len(characters)]))
+    places = [i for i, character in enumerate(characters) if character.label == alphabet.space_class]
+    spans = list(pairwise([-1, *places, len(characters)]))
     states = [_state_of(characters[before + 1 : after], alphabet) for before, after in spans]
+    spaces = [_space(characters[place], states, number) for number, place in enumerate(places)]
     for number, (before, after) in enumerate(spans):
         word = characters[before + 1 : after]
         if not word:
             continue
         state = states[number]
         factor = 1.0 if state else OUTSIDE_DICTIONARY
-        lowest = factor * min(character.lowest for character in word)
-        for space, following in ((before, number), (after, number + 1)):
-            if 0 <= space < len(characters):
-                lowest = min(lowest, characters[space].lowest * _factor_of_space(states, following))
+        lowest, total = min(character.lowest for character in word), sum(character.total for character in word)
+        beside = spaces[max(number - 1, 0) : number + 1]
+        if number < len(spaces):
+            lowest, total = min(lowest, spaces[number].gap_lowest), total + spaces[number].gap_total
         yield ReadWord(
             "".join(alphabet.texts[character.label] for character in word),
-            CERTAINTY_SCALE * lowest,
-            -factor * sum(character.total for character in word),
+            CERTAINTY_SCALE * min([factor * lowest, *(space.score for space in beside)]),
+            -factor * total,
             is_word=state is not None and alphabet.dictionary.is_word(state),
             begin=borders[before + 1],
             ends=tuple(borders[before + 2 : after + 1]),
         )
 
 
-def _factor_of_space(states: Sequence[State | None], following: int) -> float:
-    """What a space counts: what the word behind it does, since only a word of the dictionary can begin behind it plainly.
+@dataclass(frozen=True)
+class _Space:
+    """What a space scores, and the lowest and the sum of the steps before it that count for the word before it."""
 
-    Its first step counts simply behind a word of the dictionary (`ContinueDawg`), but not the others.
+    score: float
+    gap_lowest: float
+    gap_total: float
+
+
+def _space(space: _Character, states: Sequence[State | None], number: int) -> _Space:
+    """The space between two words with these states; at the end of the line the dictionary goes on behind it.
+
+    Where the dictionary begins behind it, Tesseract forgets the steps before the last one (`NO_PERM` in recodebeam.cpp).
+    Behind a word of the dictionary, its first step counts simply (`ContinueDawg`).
     """
-    return 1.0 if states[following] else OUTSIDE_DICTIONARY
+    is_behind_known = states[number] is not None
+    is_before_known = states[number + 1] is not None
+    if is_before_known and not is_behind_known:
+        return _Space(space.last, 0.0, 0.0)
+    if is_before_known:
+        score = space.lowest
+    elif is_behind_known:
+        behind_first = space.last if space.first == space.lowest else space.lowest
+        score = min(space.first, OUTSIDE_DICTIONARY * behind_first if space.end - space.begin > 1 else 0.0)
+    else:
+        score = OUTSIDE_DICTIONARY * space.lowest
+    return _Space(score, space.gap_lowest, space.gap_total)
 
 
 def _state_of(characters: Sequence[_Character], alphabet: Alphabet) -> State | None:
