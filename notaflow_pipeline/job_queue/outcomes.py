@@ -4,7 +4,7 @@ Each function is one short transaction with the claim's token, and changes nothi
 token. It does not wait for a row that another session has locked: the other outcomes are recorded, and the caller tries
 again. Times are those of the database, and never before the claim, even if the clock steps back.
 
-Rows are found by their keys, for the reason given in `claims`.
+Rows are found by their keys, for the reason given in `claim_statements`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from psycopg import Connection, sql
 
-from notaflow_pipeline.job_queue import claims, releases
+from notaflow_pipeline.job_queue import claim_statements, releases
 from notaflow_pipeline.job_queue.model import Claim
 from notaflow_pipeline_tests.job_queue.conftest import (
     LEASE,
@@ -183,7 +183,7 @@ def test_unsupported_source_is_refused_and_no_row_is_changed(connection: Connect
     with pytest.raises(ValueError, match=REFUSED):
         claim(connection, sources=sources)
     with pytest.raises(ValueError, match=REFUSED):
-        claims.claim_statement(tuple(sources), 1)
+        claim_statements.claim_statement(tuple(sources), 1)
     assert everything(connection) == before
 
 
@@ -289,7 +289,7 @@ def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_claim_uses_its_index_with_a_hundred_thousand_exhausted_rows(crowded: Connection) -> None:
-    numbered = claims.claim_statement(("index",), 20).decode()
+    numbered = claim_statements.claim_statement(("index",), 20).decode()
     for number, name in enumerate(("worker_id", "run_id", "instance", "lease"), start=1):
         numbered = numbered.replace(f"%({name})s", f"${number}")
     crowded.execute(b"PREPARE claim (text, text, uuid, interval) AS " + numbered.encode())

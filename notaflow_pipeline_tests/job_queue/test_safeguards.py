@@ -11,7 +11,7 @@ import pytest
 from psycopg import Connection, sql
 
 from notaflow_pipeline.failures import FailureKind
-from notaflow_pipeline.job_queue import claims, outcomes, releases
+from notaflow_pipeline.job_queue import claim_statements, claims, outcomes, releases
 from notaflow_pipeline.job_queue.database import sessions
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.invariants import find_violations
@@ -175,25 +175,30 @@ def test_without_its_safeguard(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
-    module = claims if hasattr(claims, statement) else outcomes
+    module = claim_statements if hasattr(claim_statements, statement) else outcomes
     whole = getattr(module, statement)
     text = whole.as_string() if isinstance(whole, sql.SQL) else whole
     for safeguard in safeguards:
         assert safeguard in text
         text = text.replace(safeguard, "")
     monkeypatch.setattr(module, statement, sql.SQL(text) if isinstance(whole, sql.SQL) else text)
-    for composed in (claims.claim_statement, outcomes._succeed_statement):
+    for composed in (claim_statements.claim_statement, outcomes._succeed_statement):
         composed.cache_clear()
-    request.addfinalizer(claims.claim_statement.cache_clear)
+    request.addfinalizer(claim_statements.claim_statement.cache_clear)
     request.addfinalizer(outcomes._succeed_statement.cache_clear)
     monkeypatch.setattr(sessions, "LOCK_SECONDS", 1)
     with pytest.raises((AssertionError, psycopg.errors.LockNotAvailable)):
         scenario(database_url)
 
 
-def test_without_superseding_the_unique_index_refuses(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = claims._CLAIM.as_string().replace("WHERE a.queue_id = picked.id", "WHERE FALSE AND a.queue_id = picked.id")
-    monkeypatch.setattr(claims, "_CLAIM", sql.SQL(text))
+def test_without_superseding_the_unique_index_refuses(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    condition = "WHERE a.queue_id = picked.id"
+    text = claim_statements._CLAIM.as_string().replace(condition, condition.replace("WHERE", "WHERE FALSE AND"))
+    monkeypatch.setattr(claim_statements, "_CLAIM", sql.SQL(text))
+    claim_statements.claim_statement.cache_clear()
+    request.addfinalizer(claim_statements.claim_statement.cache_clear)
     with pytest.raises(psycopg.errors.UniqueViolation):
         one_document_has_one_open_attempt(database_url)
 

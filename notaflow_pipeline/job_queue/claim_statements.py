@@ -1,0 +1,169 @@
+"""The SQL of claims.
+
+Statements about known rows must use the primary keys. The planner prefers the partial indexes of rows at 6 and of open
+attempts, because they look smaller, but they keep an entry for each row that vacuum could not yet remove. The conditions
+`status_id + 0 = 6` and `outcome IS NULL` (by a constraint the same as `finished_at IS NULL`) keep it from using them.
+"""
+
+from functools import lru_cache
+
+from psycopg import sql
+
+from notaflow_pipeline.job_queue.model import DocumentSource
+
+# Status and source are literals, the condition on attempts is written as in the index, and the order ends in id: otherwise
+# the planner does not use idx_extraction_queue_ocr_next_<source>, which has no exhausted row and none in backoff. The last
+# condition excludes rows with NULL attempts and a maximum of 0, which the index contains.
+CLAIMABLE = sql.SQL("""status_id = 3
+      AND document_source = {source}
+      AND file_content IS NULL
+      AND (ocr_attempts IS NULL OR ocr_attempts < ocr_max_attempts)
+      AND COALESCE(ocr_attempts, 0) < ocr_max_attempts""")
+
+
+def claimable(source: str) -> sql.Composed:
+    """Return the condition of a source's claimable rows without that on backoff, in the form of its claim index."""
+    return CLAIMABLE.format(source=sql.Literal(DocumentSource(source).value))
+
+
+_PICK = sql.SQL("""
+    SELECT id, ocr_priority, created_at
+    FROM extraction_queue
+    WHERE {claimable}
+      AND {place}
+      AND ocr_next_attempt_at IS NULL
+      AND NOT EXISTS (SELECT FROM ocr_pause)
+    ORDER BY ocr_priority DESC, created_at, id
+    LIMIT {limit}
+    FOR NO KEY UPDATE OF extraction_queue SKIP LOCKED
+""")
+
+_FROM_START = sql.SQL("TRUE")
+
+# one priority only, so that the index scan can start in the middle; no row if that document was deleted
+_AFTER = sql.SQL("""ocr_priority = (SELECT last.ocr_priority FROM extraction_queue AS last WHERE last.id = %(after)s)
+      AND (created_at, id) > (
+          (SELECT last.created_at FROM extraction_queue AS last WHERE last.id = %(after)s),
+          %(after)s
+      )""")
+
+
+@lru_cache
+def claim_statement(sources: tuple[str, ...], limit: int, *, after: bool = False) -> bytes:
+    """Return the claim of up to `limit` documents of these sources that were never read.
+
+    With `after` it starts after the document `%(after)s`, among documents of the same priority.
+
+    Raises:
+        ValueError: a source that is not in `DocumentSource`, or drawings.
+    """
+    known = [DocumentSource(source) for source in sources]
+    if not known or DocumentSource.PLAN_CADASTRAUX in known:
+        raise ValueError("OCR reads the sources index and acte; drawings are never OCRed")
+    place = _AFTER if after else _FROM_START
+    return _claim_of(
+        {
+            source.value: _PICK.format(claimable=claimable(source), place=place, limit=sql.Literal(limit))
+            for source in known
+        },
+        limit,
+    )
+
+
+_PICK_REREAD = sql.SQL("""
+    SELECT id, ocr_priority, created_at
+    FROM extraction_queue
+    WHERE status_id = 5
+      AND ocr_reread_requested_at IS NOT NULL
+      AND document_source = ANY({sources})
+      AND ocr_attempts < ocr_max_attempts
+      AND (ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())
+      AND NOT EXISTS (SELECT FROM ocr_pause)
+    ORDER BY ocr_priority DESC, created_at, id
+    LIMIT {limit}
+    FOR NO KEY UPDATE OF extraction_queue SKIP LOCKED
+""")
+
+
+@lru_cache
+def reread_statement(sources: tuple[str, ...], limit: int) -> bytes:
+    """Return the claim of up to `limit` finished documents of these sources that are to be reread."""
+    pick = _PICK_REREAD.format(sources=sql.Literal(list(sources)), limit=sql.Literal(limit))
+    return _claim_of({"reread": pick}, limit)
+
+
+# MATERIALIZED, because a LIMIT in a joined subquery may otherwise run more than once. The limit is a literal, so that a
+# cached plan is as good as a new one.
+# picked: assigns tokens in the order of the queue. One instant for the end of the old attempt and the start of the new one,
+# because the order of the following statements is not defined; never before the last attempt, even if the clock steps back.
+# superseded: another program took the row from its worker; that attempt ends here.
+# opened: counts superseded, so that the old attempt ends before the unique index on open attempts sees the new one.
+_CLAIM = sql.SQL("""
+WITH {picks},
+picked AS MATERIALIZED (
+    SELECT first.id, nextval('ocr_attempt_id_seq') AS token,
+           GREATEST(clock_timestamp(), before.ended_at) AS now, before.ready_at
+    FROM ({first}) AS first
+    CROSS JOIN LATERAL (
+        SELECT max(COALESCE(a.finished_at, a.claimed_at)) AS ended_at,
+               GREATEST(max(COALESCE(a.finished_at, 'infinity')), max(a.retry_at)) AS ready_at
+        FROM ocr_attempt AS a
+        WHERE a.queue_id = first.id
+    ) AS before
+),
+superseded AS (
+    UPDATE ocr_attempt AS a
+    SET finished_at = picked.now,
+        outcome = 'superseded'
+    FROM picked
+    WHERE a.queue_id = picked.id
+      AND a.outcome IS NULL
+    RETURNING a.queue_id
+),
+claimed AS (
+    UPDATE extraction_queue AS q
+    SET status_id = 6,
+        ocr_claim_id = picked.token,
+        ocr_worker_id = %(worker_id)s,
+        ocr_started_at = picked.now,
+        ocr_completed_at = NULL,
+        ocr_attempts = GREATEST(q.ocr_attempts, 0) + 1,
+        ocr_max_attempts = COALESCE(q.ocr_max_attempts, 3),
+        ocr_next_attempt_at = NULL,
+        updated_at = clock_timestamp()
+    FROM picked
+    WHERE q.id = picked.id
+    RETURNING q.ocr_claim_id AS token, q.id AS document_id, q.document_number, q.document_source, q.supabase_path,
+              q.ocr_attempts AS attempt_number, q.ocr_max_attempts AS max_attempts, q.ocr_started_at,
+              GREATEST(q.created_at, q.ocr_reread_requested_at, picked.ready_at) AS waited_since
+),
+opened AS (
+    INSERT INTO ocr_attempt (id, queue_id, attempt_number, document_source, worker_id, run_id, worker_instance, claimed_at,
+                             lease_expires_at, ready_at)
+    SELECT token, document_id, attempt_number, document_source, %(worker_id)s, %(run_id)s, %(instance)s, ocr_started_at,
+           clock_timestamp() + %(lease)s,
+           LEAST(ocr_started_at, GREATEST(
+               waited_since,
+               CASE WHEN attempt_number > 1 THEN
+                   (SELECT max(r.sent_at) FROM ocr_round AS r WHERE r.queue_id = document_id)
+               END
+           ))
+    FROM claimed
+    CROSS JOIN (SELECT count(*) FROM superseded) AS ended
+)
+SELECT token, document_id, document_number, document_source, supabase_path, attempt_number, max_attempts
+FROM claimed
+ORDER BY token
+""")
+
+
+def _claim_of(picks: dict[str, sql.Composed], limit: int) -> bytes:
+    steps = [sql.SQL("pick_{} AS MATERIALIZED ({})").format(sql.SQL(name), pick) for name, pick in picks.items()]
+    chosen: sql.Composable = sql.SQL(" UNION ALL ").join(
+        [sql.SQL("SELECT * FROM pick_{}").format(sql.SQL(name)) for name in picks]
+    )
+    if len(picks) > 1:
+        chosen = sql.SQL("SELECT * FROM ({}) AS one ORDER BY ocr_priority DESC, created_at, id LIMIT {}").format(
+            chosen, sql.Literal(limit)
+        )
+    return _CLAIM.format(picks=sql.SQL(",\n").join(steps), first=chosen).as_bytes(None)
