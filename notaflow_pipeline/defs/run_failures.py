@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from notaflow_pipeline.documents.failures import StorageMisconfigured, StorageUnavailable
-from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
+from notaflow_pipeline.job_queue.database.connections import ClaimsRefused, DatabaseUnavailable
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch
 from notaflow_pipeline.ocr.failures import EngineUnavailable
 
@@ -14,6 +14,7 @@ INFRASTRUCTURE_ERRORS = (
     StorageUnavailable,
     StorageMisconfigured,
     DatabaseUnavailable,
+    ClaimsRefused,
     SchemaMismatch,
     EngineUnavailable,
 )

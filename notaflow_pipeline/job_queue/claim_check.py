@@ -12,7 +12,8 @@ from psycopg import Connection
 
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue import claims, outcomes, releases
-from notaflow_pipeline.job_queue.database.connections import OutcomeRefused
+from notaflow_pipeline.job_queue.claim_position import ClaimPosition
+from notaflow_pipeline.job_queue.database.connections import ClaimsRefused, OutcomeRefused
 from notaflow_pipeline.job_queue.database.foreign_triggers import TriggerLacksPrivilege, explaining_triggers
 from notaflow_pipeline.job_queue.database.transient import is_transient
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
@@ -47,8 +48,21 @@ def check_claim(connection: Connection, sources: Sequence[str]) -> ClaimCheck:
             return _try(connection, sources)
     except OutcomeRefused as refused:
         return ClaimCheck(ok=False, detail=f"a document was claimed, but not finished: {refused}")
+    except ClaimsRefused as refused:
+        return ClaimCheck(ok=False, detail=str(refused))
     except psycopg.Error as error:
         return _failed(error)
+
+
+def find_refusal(connection: Connection, sources: Sequence[str], position: ClaimPosition) -> str | None:
+    """Claim a document and roll that back; return why the database refuses to claim the only ready ones, or None."""
+    try:
+        with connection.transaction(force_rollback=True):
+            connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            _claim(connection, sources, position)
+    except ClaimsRefused as refused:
+        return str(refused)
+    return None
 
 
 # deferred constraint triggers would never run: nothing is committed
@@ -78,9 +92,10 @@ def _try(connection: Connection, sources: Sequence[str]) -> ClaimCheck:
     return ClaimCheck(ok=True, detail="a document was claimed and finished, and everything was rolled back")
 
 
-def _claim(connection: Connection, sources: Sequence[str]) -> Claim | None:
+def _claim(connection: Connection, sources: Sequence[str], position: ClaimPosition | None = None) -> Claim | None:
+    lease = timedelta(minutes=1)
     claimed = claims.claim_documents(
-        connection, limit=1, sources=sources, worker_id=_WORKER, run_id=None, lease=timedelta(minutes=1)
+        connection, limit=1, sources=sources, worker_id=_WORKER, run_id=None, lease=lease, position=position
     )
     return claimed[0] if claimed else None
 

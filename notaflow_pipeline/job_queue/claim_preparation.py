@@ -1,53 +1,75 @@
-"""Makes rows claimable whose backoff has ended or whose maximum is missing, and skips tokens that are used already."""
+"""Makes rows claimable whose backoff has ended or whose maximum is missing, and skips tokens that are used already.
 
-from collections.abc import Sequence
+Locked rows follow with the next claim. A row that the database refuses to change stays as it is; the others are changed.
+"""
 
-from psycopg import Connection
+import logging
+from collections.abc import Mapping, Sequence
+
+import psycopg
+from psycopg import Connection, sql
 from psycopg.rows import scalar_row
 
+from notaflow_pipeline.job_queue.claim_position import ClaimPosition
+from notaflow_pipeline.job_queue.database.chunks import Refusals, change_rows, is_refusal
 from notaflow_pipeline.job_queue.database.sessions import short_statement
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch
 
-# Rows in backoff have their own index, so that a claim does not read them. Locked rows follow with the next claim; at most a
-# thousand at once, so that the statement stays short when many failures are due together.
-_END_BACKOFF = """
-WITH due AS MATERIALIZED (
+log = logging.getLogger(__name__)
+
+# Rows in backoff have their own index, so that a claim does not read them. At most a thousand at once, so that the statement
+# stays short when many failures are due together.
+_DUE = sql.SQL("""
     SELECT id
     FROM extraction_queue
     WHERE status_id = 3
       AND file_content IS NULL
       AND ocr_next_attempt_at <= clock_timestamp()
+      AND id <> ALL(%(left_out)s::uuid[])
+      AND (%(ids)s::uuid[] IS NULL OR id = ANY(%(ids)s))
     ORDER BY ocr_next_attempt_at
     LIMIT 1000
     FOR NO KEY UPDATE SKIP LOCKED
-)
+""")
+
+_END_BACKOFF = (
+    sql.SQL("""
+WITH due AS MATERIALIZED ({})
 UPDATE extraction_queue AS q
 SET ocr_next_attempt_at = NULL,
     updated_at = clock_timestamp()
 FROM due
 WHERE q.id = due.id
-"""
+RETURNING q.id
+""")
+    .format(_DUE)
+    .as_bytes(None)
+)
 
 
-def end_backoff(connection: Connection) -> None:
+def end_backoff(connection: Connection, position: ClaimPosition) -> None:
     """Make documents claimable whose backoff has ended."""
-    with short_statement(connection):
-        connection.execute(_END_BACKOFF)
+    _change(connection, _DUE, _END_BACKOFF, {}, position)
 
 
-# comparisons with NULL exclude these rows from every list; locked rows follow with the next claim
-_WRITE_MISSING_MAXIMA = """
-WITH without_maximum AS (
+# comparisons with NULL exclude these rows from every list
+_WITHOUT_MAXIMUM = sql.SQL("""
     SELECT id
     FROM extraction_queue
     WHERE status_id = 3
       AND file_content IS NULL
       AND ocr_max_attempts IS NULL
       AND document_source = ANY(%(sources)s)
+      AND id <> ALL(%(left_out)s::uuid[])
+      AND (%(ids)s::uuid[] IS NULL OR id = ANY(%(ids)s))
     ORDER BY created_at, id
     LIMIT 1000
     FOR NO KEY UPDATE SKIP LOCKED
-)
+""")
+
+_WRITE_MISSING_MAXIMA = (
+    sql.SQL("""
+WITH without_maximum AS MATERIALIZED ({})
 UPDATE extraction_queue AS q
 SET ocr_max_attempts = GREATEST(3, q.ocr_attempts),
     ocr_attempts = COALESCE(q.ocr_attempts, 0),
@@ -55,13 +77,45 @@ SET ocr_max_attempts = GREATEST(3, q.ocr_attempts),
 FROM without_maximum
 WHERE q.id = without_maximum.id
 RETURNING q.id
-"""
+""")
+    .format(_WITHOUT_MAXIMUM)
+    .as_bytes(None)
+)
 
 
-def write_missing_maxima(connection: Connection, sources: Sequence[str]) -> int:
+def write_missing_maxima(connection: Connection, sources: Sequence[str], position: ClaimPosition) -> int:
     """Write the maximum of documents without one; return how many."""
-    with short_statement(connection):
-        return connection.execute(_WRITE_MISSING_MAXIMA, {"sources": list(sources)}).rowcount
+    return _change(connection, _WITHOUT_MAXIMUM, _WRITE_MISSING_MAXIMA, {"sources": list(sources)}, position)
+
+
+def _change(
+    connection: Connection,
+    find: sql.SQL,
+    change: bytes,
+    arguments: Mapping[str, object],
+    position: ClaimPosition,
+) -> int:
+    """Change the rows with one statement, or in parts where the database refuses; return how many were changed."""
+    arguments = {**arguments, "left_out": position.left_out, "ids": None}
+    try:
+        with short_statement(connection):
+            return connection.execute(change, arguments).rowcount
+    except psycopg.Error as error:
+        if not is_refusal(connection, error):
+            raise
+    with short_statement(connection), connection.cursor(row_factory=scalar_row) as cursor:
+        found = cursor.execute(find, arguments).fetchall()
+    refusals = Refusals(max_in_succession=len(found) + 1)
+    changed = change_rows(
+        connection,
+        found,
+        lambda ids: connection.execute(change, {**arguments, "ids": list(ids)}).fetchall(),
+        refusals,
+    )
+    if refusals.rows:
+        position.leave_out(refusals.keys)
+        log.warning("not made claimable: %s", refusals.describe())
+    return len(changed)
 
 
 MAX_TOKENS_SKIPPED = 10_000_000

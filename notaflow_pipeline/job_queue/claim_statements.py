@@ -5,11 +5,29 @@ attempts, because they look smaller, but they keep an entry for each row that va
 `status_id + 0 = 6` and `outcome IS NULL` (by a constraint the same as `finished_at IS NULL`) keep it from using them.
 """
 
+from enum import Enum, auto
 from functools import lru_cache
 
 from psycopg import sql
 
 from notaflow_pipeline.job_queue.model import DocumentSource
+
+
+class Place(Enum):
+    """Which documents a statement takes; never those of `%(left_out)s`."""
+
+    HEAD = auto()
+    """The first ones of the queue."""
+
+    AFTER = auto()
+    """The first ones after the document `%(after)s`, among those of the same priority."""
+
+    ONLY = auto()
+    """The document `%(only)s` alone."""
+
+    CANDIDATES = auto()
+    """The first ones of the queue. The statement returns their ids, and claims nothing."""
+
 
 # Status and source are literals, the condition on attempts is written as in the index, and the order ends in id: otherwise
 # the planner does not use idx_extraction_queue_ocr_next_<source>, which has no exhausted row and none in backoff. The last
@@ -31,6 +49,7 @@ _PICK = sql.SQL("""
     FROM extraction_queue
     WHERE {claimable}
       AND {place}
+      AND id <> ALL(%(left_out)s::uuid[])
       AND ocr_next_attempt_at IS NULL
       AND NOT EXISTS (SELECT FROM ocr_pause)
     ORDER BY ocr_priority DESC, created_at, id
@@ -40,19 +59,22 @@ _PICK = sql.SQL("""
 
 _FROM_START = sql.SQL("TRUE")
 
-# one priority only, so that the index scan can start in the middle; no row if that document was deleted
-_AFTER = sql.SQL("""ocr_priority = (SELECT last.ocr_priority FROM extraction_queue AS last WHERE last.id = %(after)s)
+_PLACES = {
+    Place.HEAD: _FROM_START,
+    # one priority only, so that the index scan can start in the middle; no row if that document was deleted
+    Place.AFTER: sql.SQL("""ocr_priority = (SELECT last.ocr_priority FROM extraction_queue AS last WHERE last.id = %(after)s)
       AND (created_at, id) > (
           (SELECT last.created_at FROM extraction_queue AS last WHERE last.id = %(after)s),
           %(after)s
-      )""")
+      )"""),
+    Place.ONLY: sql.SQL("id = %(only)s"),
+    Place.CANDIDATES: _FROM_START,
+}
 
 
 @lru_cache
-def claim_statement(sources: tuple[str, ...], limit: int, *, after: bool = False) -> bytes:
+def claim_statement(sources: tuple[str, ...], limit: int, place: Place = Place.HEAD) -> bytes:
     """Return the claim of up to `limit` documents of these sources that were never read.
-
-    With `after` it starts after the document `%(after)s`, among documents of the same priority.
 
     Raises:
         ValueError: a source that is not in `DocumentSource`, or drawings.
@@ -60,14 +82,11 @@ def claim_statement(sources: tuple[str, ...], limit: int, *, after: bool = False
     known = [DocumentSource(source) for source in sources]
     if not known or DocumentSource.PLAN_CADASTRAUX in known:
         raise ValueError("OCR reads the sources index and acte; drawings are never OCRed")
-    place = _AFTER if after else _FROM_START
-    return _claim_of(
-        {
-            source.value: _PICK.format(claimable=claimable(source), place=place, limit=sql.Literal(limit))
-            for source in known
-        },
-        limit,
-    )
+    picks = {
+        source.value: _PICK.format(claimable=claimable(source), place=_PLACES[place], limit=sql.Literal(limit))
+        for source in known
+    }
+    return _statement_of(picks, limit, place)
 
 
 _PICK_REREAD = sql.SQL("""
@@ -76,6 +95,8 @@ _PICK_REREAD = sql.SQL("""
     WHERE status_id = 5
       AND ocr_reread_requested_at IS NOT NULL
       AND document_source = ANY({sources})
+      AND {place}
+      AND id <> ALL(%(left_out)s::uuid[])
       AND ocr_attempts < ocr_max_attempts
       AND (ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())
       AND NOT EXISTS (SELECT FROM ocr_pause)
@@ -86,10 +107,10 @@ _PICK_REREAD = sql.SQL("""
 
 
 @lru_cache
-def reread_statement(sources: tuple[str, ...], limit: int) -> bytes:
+def reread_statement(sources: tuple[str, ...], limit: int, place: Place = Place.HEAD) -> bytes:
     """Return the claim of up to `limit` finished documents of these sources that are to be reread."""
-    pick = _PICK_REREAD.format(sources=sql.Literal(list(sources)), limit=sql.Literal(limit))
-    return _claim_of({"reread": pick}, limit)
+    pick = _PICK_REREAD.format(sources=sql.Literal(list(sources)), place=_PLACES[place], limit=sql.Literal(limit))
+    return _statement_of({"reread": pick}, limit, place)
 
 
 # MATERIALIZED, because a LIMIT in a joined subquery may otherwise run more than once. The limit is a literal, so that a
@@ -157,7 +178,14 @@ ORDER BY token
 """)
 
 
-def _claim_of(picks: dict[str, sql.Composed], limit: int) -> bytes:
+_LIST = sql.SQL("""
+WITH {picks}
+SELECT id
+FROM ({first}) AS first
+""")
+
+
+def _statement_of(picks: dict[str, sql.Composed], limit: int, place: Place) -> bytes:
     steps = [sql.SQL("pick_{} AS MATERIALIZED ({})").format(sql.SQL(name), pick) for name, pick in picks.items()]
     chosen: sql.Composable = sql.SQL(" UNION ALL ").join(
         [sql.SQL("SELECT * FROM pick_{}").format(sql.SQL(name)) for name in picks]
@@ -166,4 +194,5 @@ def _claim_of(picks: dict[str, sql.Composed], limit: int) -> bytes:
         chosen = sql.SQL("SELECT * FROM ({}) AS one ORDER BY ocr_priority DESC, created_at, id LIMIT {}").format(
             chosen, sql.Literal(limit)
         )
-    return _CLAIM.format(picks=sql.SQL(",\n").join(steps), first=chosen).as_bytes(None)
+    whole = _LIST if place is Place.CANDIDATES else _CLAIM
+    return whole.format(picks=sql.SQL(",\n").join(steps), first=chosen).as_bytes(None)

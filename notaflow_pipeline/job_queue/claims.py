@@ -1,22 +1,36 @@
 """Claims documents for OCR.
 
 A claim is one short transaction; times are those of the database. `lease_renewal` renews claims, `outcomes` and `releases`
-end them.
+end them. A document that the database refuses to claim, because of a constraint, trigger or policy of another program, is
+left out.
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import psycopg
 from psycopg import Connection
-from psycopg.rows import class_row
+from psycopg.rows import class_row, scalar_row
 
 from notaflow_pipeline.job_queue.claim_position import ClaimPosition
 from notaflow_pipeline.job_queue.claim_preparation import end_backoff, skip_used_tokens, write_missing_maxima
-from notaflow_pipeline.job_queue.claim_statements import claim_statement, reread_statement
+from notaflow_pipeline.job_queue.claim_statements import Place, claim_statement, reread_statement
+from notaflow_pipeline.job_queue.database.chunks import Refusals, change_rows, describe_error, is_refusal
+from notaflow_pipeline.job_queue.database.connections import ClaimsRefused
 from notaflow_pipeline.job_queue.database.sessions import short_statement
 from notaflow_pipeline.job_queue.model import Claim, storable
+from notaflow_pipeline.plurals import count_of
+
+log = logging.getLogger(__name__)
+
+MAX_REFUSED_IN_SUCCESSION = 1000
+"""A claim ends after so many refused documents: the documents are hardly the cause. Each takes about a millisecond."""
+
+_Statement = Callable[[int, Place], bytes]
+"""Returns the statement for a number of documents and a place."""
 
 
 def claim_documents(
@@ -36,48 +50,127 @@ def claim_documents(
     that kills its worker runs out of attempts.
 
     Args:
-        connection: outside any transaction.
+        connection: outside any transaction, except to try a claim and roll it back.
         limit: documents, at least 1.
         sources: enabled document sources.
         worker_id: `OCR_WORKER_ID`.
         run_id: the Dagster run, or None outside Dagster.
         lease: how long the claim holds without a renewal.
         instance: identifies the claiming process, so that it can release claims whose commit it did not see.
-        position: where the worker's last claim ended, from which the next claim may continue; without it, or if too few
-            documents follow, the claim starts at the head of the queue.
+        position: where the worker's last claim ended, from which the next claim may continue, and which documents it
+            leaves out; without it, or if too few documents follow, the claim starts at the head of the queue.
 
     Raises:
         SchemaMismatch: the token sequence is too far behind the table for a worker to advance it.
+        ClaimsRefused: the database refuses to claim the only ready documents; none was claimed.
     """
+    position = position or ClaimPosition()
+    enabled = tuple(sources)
     arguments = {
         "worker_id": storable(worker_id),
         "run_id": run_id and storable(run_id),
         "lease": lease,
         "instance": instance,
     }
-    enabled = tuple(sources)
-    claimed: list[Claim] = []
+    claimer = _Claimer(connection, arguments, limit, position)
 
-    def claim(statement: bytes, **more: object) -> None:
-        claimed.extend(_claim(connection, statement, {**arguments, **more}))
+    def unread(limit: int, place: Place) -> bytes:
+        return claim_statement(enabled, limit, place)
 
-    after = position.after if position else None
-    if after is not None:
-        claim(claim_statement(enabled, limit, after=True), after=after)
-    from_head = len(claimed) < limit
-    if from_head:
-        end_backoff(connection)
-        claim(claim_statement(enabled, limit - len(claimed)))
-    if len(claimed) < limit and write_missing_maxima(connection, sources):
-        claim(claim_statement(enabled, limit - len(claimed)))
-    if position:
-        position.note_claims(claimed, limit=limit, from_head=from_head)
-    if len(claimed) < limit:
-        claim(reread_statement(enabled, limit - len(claimed)))
-    return claimed
+    def to_reread(limit: int, place: Place) -> bytes:
+        return reread_statement(enabled, limit, place)
+
+    try:
+        after = position.after
+        if after is not None:
+            claimer.claim(unread, Place.AFTER, after=after)
+        from_head = claimer.left > 0
+        if from_head:
+            end_backoff(connection, position)
+            claimer.claim(unread)
+        if claimer.left and write_missing_maxima(connection, sources, position):
+            claimer.claim(unread)
+        position.note_claims(claimer.claimed, limit=limit, from_head=from_head)
+        if claimer.left:
+            claimer.claim(to_reread)
+    except psycopg.Error as error:
+        # what was claimed before the error must be read
+        if not claimer.claimed:
+            raise
+        log.warning("fewer documents were claimed than are ready (%s)", describe_error(error))
+    claimer.report_refusals()
+    return claimer.claimed
 
 
-def _claim(connection: Connection, statement: bytes, arguments: dict[str, object]) -> list[Claim]:
+class _Claimer:
+    """Claims documents with several statements, one after another."""
+
+    def __init__(
+        self, connection: Connection, arguments: Mapping[str, object], limit: int, position: ClaimPosition
+    ) -> None:
+        self._connection = connection
+        self._arguments = arguments
+        self._limit = limit
+        self._position = position
+        self._refusals = Refusals(max_in_succession=MAX_REFUSED_IN_SUCCESSION + 1)
+        self.claimed: list[Claim] = []
+
+    @property
+    def left(self) -> int:
+        """How many documents are still wanted."""
+        return self._limit - len(self.claimed)
+
+    def claim(self, statement: _Statement, place: Place = Place.HEAD, **more: object) -> None:
+        """Claim the wanted documents at once, or one by one if the database refuses."""
+        arguments = {**self._arguments, "left_out": self._position.left_out, **more}
+        try:
+            self.claimed += _claim(self._connection, statement(self.left, place), arguments)
+        except psycopg.Error as error:
+            if not is_refusal(self._connection, error):
+                raise
+            self._claim_singly(statement)
+
+    def report_refusals(self) -> None:
+        """Log that documents were left out.
+
+        Raises:
+            ClaimsRefused: no other document was claimed.
+        """
+        if not self._refusals.rows:
+            return
+        message = (
+            f"the database refuses to claim {count_of(self._refusals.rows, 'ready document')}, such as "
+            f"{self._refusals.keys[0]} ({self._refusals.reason})"
+        )
+        if not self.claimed:
+            raise ClaimsRefused(message)
+        log.warning("%s; others were claimed", message)
+
+    def _claim_singly(self, statement: _Statement) -> None:
+        """Claim one document after another from the head; those that the database refuses to claim are left out."""
+        skip_used_tokens(self._connection)
+        tried = self._position.left_out
+        while self.left and self._refusals.in_succession < MAX_REFUSED_IN_SUCCESSION:
+            candidates = self._candidates(statement(self.left, Place.CANDIDATES), tried)
+            if not candidates:
+                break
+            tried += candidates
+            for document in candidates:
+                self.claimed += change_rows(
+                    self._connection, [document], partial(self._claim_only, statement(1, Place.ONLY)), self._refusals
+                )
+        self._position.leave_out(self._refusals.keys)
+
+    def _candidates(self, statement: bytes, tried: list[UUID]) -> list[UUID]:
+        with short_statement(self._connection), self._connection.cursor(row_factory=scalar_row) as cursor:
+            return cursor.execute(statement, {"left_out": tried}).fetchall()
+
+    def _claim_only(self, statement: bytes, documents: Sequence[UUID]) -> list[Claim]:
+        [document] = documents
+        return _claim_once(self._connection, statement, {**self._arguments, "left_out": [], "only": document})
+
+
+def _claim(connection: Connection, statement: bytes, arguments: Mapping[str, object]) -> list[Claim]:
     """Run one claim; a second time if the token sequence was behind the table."""
     try:
         return _claim_once(connection, statement, arguments)
@@ -88,6 +181,6 @@ def _claim(connection: Connection, statement: bytes, arguments: dict[str, object
     return _claim_once(connection, statement, arguments)
 
 
-def _claim_once(connection: Connection, statement: bytes, arguments: dict[str, object]) -> list[Claim]:
+def _claim_once(connection: Connection, statement: bytes, arguments: Mapping[str, object]) -> list[Claim]:
     with short_statement(connection), connection.cursor(row_factory=class_row(Claim)) as cursor:
         return cursor.execute(statement, arguments).fetchall()

@@ -15,6 +15,7 @@ from psycopg import Connection
 from psycopg.rows import scalar_row
 from psycopg_pool import ConnectionPool
 
+from notaflow_pipeline.job_queue.database.chunks import Refusals, change_rows, is_refusal
 from notaflow_pipeline.job_queue.database.sessions import short_statement
 from notaflow_pipeline.job_queue.database.transient import describe_transient
 
@@ -50,9 +51,25 @@ FROM held
 
 
 def renew(connection: Connection, tokens: Collection[int], lease: timedelta) -> set[int]:
-    """Extend the leases of these claims from now; return the tokens that are still held, the others are lost."""
-    with short_statement(connection), connection.cursor(row_factory=scalar_row) as cursor:
-        return set(cursor.execute(_RENEW, {"tokens": list(tokens), "lease": lease}).fetchall())
+    """Extend the leases of these claims from now; return the tokens that are still held, the others are lost.
+
+    A lease that the database refuses to extend costs no other lease its renewal; it is held until it expires.
+    """
+
+    def renew_some(some: Collection[int]) -> list[int]:
+        with short_statement(connection), connection.cursor(row_factory=scalar_row) as cursor:
+            return cursor.execute(_RENEW, {"tokens": list(some), "lease": lease}).fetchall()
+
+    try:
+        return set(renew_some(tokens))
+    except psycopg.Error as error:
+        if not is_refusal(connection, error):
+            raise
+    refusals = Refusals(max_in_succession=len(tokens) + 1)
+    renewed = change_rows(connection, list(tokens), renew_some, refusals)
+    if refusals.rows:
+        log.warning("leases were not renewed: %s", refusals.describe())
+    return {*renewed, *refusals.keys}
 
 
 class LeaseRenewal:

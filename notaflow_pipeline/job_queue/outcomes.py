@@ -14,7 +14,9 @@ import psycopg
 from psycopg import Connection, sql
 from psycopg.rows import scalar_row
 
+from notaflow_pipeline.job_queue.database.chunks import describe_refusal
 from notaflow_pipeline.job_queue.database.connections import OutcomeRefused
+from notaflow_pipeline.job_queue.database.foreign_triggers import is_refused_row
 from notaflow_pipeline.job_queue.database.row_locks import retry_while_locked
 from notaflow_pipeline.job_queue.database.sessions import short_statement, short_transaction
 from notaflow_pipeline.job_queue.database.transient import is_transient
@@ -244,13 +246,11 @@ def _recorded(
             with short_statement(connection):
                 cursor.execute(statement, arguments)
             return set(cursor.fetchall())
-    except psycopg.errors.InsufficientPrivilege:
-        raise  # not caused by the text
     except psycopg.Error as error:
-        if is_transient(error):
+        lacks_privilege = isinstance(error, psycopg.errors.InsufficientPrivilege) and not is_refused_row(error)
+        if is_transient(error) or lacks_privilege:  # not caused by the row
             raise
-        constraint = f", constraint {error.diag.constraint_name}" if error.diag.constraint_name else ""
-        refusal = f"The database refuses to store the outcome (SQLSTATE {error.sqlstate}{constraint})."
+        refusal = f"The database refuses to store the outcome ({describe_refusal(error)})."
     except UnicodeError:
         refusal = "The text cannot be stored as UTF-8."
     # outside the except blocks, so that the driver's error is not chained: it can contain the row with its text

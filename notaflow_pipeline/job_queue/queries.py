@@ -109,11 +109,12 @@ FROM (
 """)
 
 
-def count_ready(connection: Connection, *, sources: Sequence[str], at_most: int) -> int:
-    """Count the documents that a new run would claim, up to `at_most`; cheap enough to poll."""
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        statement = _COUNT_READY.format(branches=_branches(sources, ready=True))
-        return int(cursor.execute(statement, {"sources": list(sources), "at_most": at_most}).fetchone() or 0)
+def count_ready(connection: Connection, *, sources: Sequence[str], at_most: int, without: Collection[UUID] = ()) -> int:
+    """Count the documents that a new run would claim, other than `without`, up to `at_most`; cheap enough to poll."""
+    arguments = {"sources": list(sources), "at_most": at_most, "left_out": list(without)}
+    statement = _COUNT_READY.format(branches=_branches(sources, ready=True))
+    [(ready,)] = connection.execute(statement, arguments).fetchall()
+    return int(ready)
 
 
 # a row that another session has locked is ready, but cannot be claimed
@@ -122,14 +123,15 @@ SELECT id
 FROM extraction_queue
 WHERE {condition}
   AND {waiting}
+  AND id <> ALL(%(left_out)s::uuid[])
 LIMIT 1
 FOR NO KEY UPDATE SKIP LOCKED
 """)
 
 
-def can_claim(connection: Connection, *, sources: Sequence[str]) -> bool:
-    """Whether a claim would find a document now. Locks one briefly, so call `count_ready` first."""
-    arguments = {"sources": list(sources)}
+def can_claim(connection: Connection, *, sources: Sequence[str], without: Collection[UUID] = ()) -> bool:
+    """Whether a claim would find a document now, other than `without`. Locks one briefly, so call `count_ready` first."""
+    arguments = {"sources": list(sources), "left_out": list(without)}
     return any(
         connection.execute(_ONE_UNLOCKED.format(condition=condition, waiting=waiting), arguments).fetchone() is not None
         for condition, waiting in _conditions(sources, ready=True)
@@ -148,9 +150,8 @@ SELECT EXISTS ({branches}) OR EXISTS (
 
 def has_unfinished(connection: Connection, *, sources: Sequence[str]) -> bool:
     """Whether any document is ready, backing off or under OCR, in this or another program."""
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        statement = _HAS_UNFINISHED.format(branches=_branches(sources, ready=False))
-        return bool(cursor.execute(statement, {"sources": list(sources)}).fetchone())
+    statement = _HAS_UNFINISHED.format(branches=_branches(sources, ready=False))
+    return connection.execute(statement, {"sources": list(sources), "left_out": []}).fetchone() == (True,)
 
 
 # each branch uses one index; a source's rows are in two: that of the claim, and that of rows in backoff
@@ -159,6 +160,7 @@ _BRANCH = sql.SQL("""
     FROM extraction_queue
     WHERE {condition}
       AND {waiting}
+      AND id <> ALL(%(left_out)s::uuid[])
 """)
 
 

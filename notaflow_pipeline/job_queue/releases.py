@@ -1,13 +1,19 @@
 """Releases claims: their documents are ready again, and no attempt is used up."""
 
-from collections.abc import Collection
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
+import psycopg
 from psycopg import Connection
+from psycopg.rows import scalar_row
 
+from notaflow_pipeline.job_queue.database.chunks import Refusals, change_rows, is_refusal
 from notaflow_pipeline.job_queue.database.row_locks import retry_while_locked
 from notaflow_pipeline.job_queue.database.sessions import short_statement
 from notaflow_pipeline.job_queue.model import storable
+
+log = logging.getLogger(__name__)
 
 
 def release(connection: Connection, tokens: Collection[int], *, reason: str) -> int:
@@ -88,5 +94,36 @@ def _release(
         released.append(ended)
         return bool(ended < held)
 
-    retry_while_locked(release_unlocked, lambda are_left: are_left)
+    try:
+        retry_while_locked(release_unlocked, lambda are_left: are_left)
+    except psycopg.Error as error:
+        if not is_refusal(connection, error):
+            raise
+        released += _release_singly(connection, arguments)
     return sum(released)
+
+
+_HELD = """
+SELECT a.id
+FROM extraction_queue AS q
+JOIN ocr_attempt AS a ON a.id = q.ocr_claim_id
+WHERE q.status_id = 6
+  AND a.finished_at IS NULL
+  AND (a.id = ANY(%(tokens)s) OR a.run_id = %(run_id)s OR a.worker_instance = %(instance)s)
+"""
+
+
+def _release_singly(connection: Connection, arguments: Mapping[str, object]) -> list[int]:
+    """Release these claims except those that the database refuses to release, whose leases expire."""
+    with short_statement(connection), connection.cursor(row_factory=scalar_row) as cursor:
+        held: list[int] = cursor.execute(_HELD, arguments).fetchall()
+
+    def release_some(tokens: Sequence[int]) -> list[int]:
+        some = {**arguments, "tokens": list(tokens), "run_id": None, "instance": None}
+        return [ended for ended, _ in connection.execute(_RELEASE, some).fetchall()]
+
+    refusals = Refusals(max_in_succession=len(held) + 1)
+    released = change_rows(connection, held, release_some, refusals)
+    if refusals.rows:
+        log.warning("claims were not released, and their leases will expire: %s", refusals.describe())
+    return released

@@ -17,6 +17,7 @@ from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageUna
 from notaflow_pipeline.documents.location import buckets_of
 from notaflow_pipeline.documents.storage import DocumentStorage
 from notaflow_pipeline.failures import FailureKind
+from notaflow_pipeline.job_queue.database.connections import ClaimsRefused
 from notaflow_pipeline.job_queue.model import Claim, Failure
 from notaflow_pipeline.ocr.failures import DocumentFailure, NoRoomForPage
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
@@ -119,7 +120,13 @@ class Batch:
         wanted = min(self._pages_ahead - waiting, self._limit - self._progress.claimed)
         if wanted <= 0 or time.monotonic() < self._no_claim_before:
             return
-        claimed = self._queue.claim(wanted)
+        try:
+            claimed = self._queue.claim(wanted)
+        except ClaimsRefused as refused:
+            if self._progress.claimed == 0:
+                raise
+            log.warning("no further documents are claimed: %s", refused)
+            claimed = []
         if len(claimed) < wanted:
             self._no_claim_before = time.monotonic() + EMPTY_QUEUE_PAUSE_SECONDS
         for claim in claimed:

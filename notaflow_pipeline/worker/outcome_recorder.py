@@ -90,8 +90,18 @@ class OutcomeRecorder:
             self._count_text(document, result, recordings[document.claim.token])
 
     def record_failure(self, document: HeldDocument, failure: Failure) -> None:
-        """Record why a document could not be read."""
-        recording = self._queue.record_failure(document.claim, failure, document.fetch_seconds, document.source_bytes)
+        """Record why a document could not be read; if the database refuses that too, recovery names the document."""
+        try:
+            recording = self._queue.record_failure(
+                document.claim, failure, document.fetch_seconds, document.source_bytes
+            )
+        except OutcomeRefused as refused:
+            log.warning(
+                "no outcome of claim %d is recorded, and its lease will expire: %s", document.claim.token, refused
+            )
+            self._finish(document)
+            self.count_lost()
+            return
         if self._is_recorded(document, recording, partial(self.record_failure, document, failure)):
             self._progress.failed[failure.kind] += 1
             self._on_progress(self._progress)

@@ -50,6 +50,7 @@ class Pipeline:
 
         Raises:
             StorageUnavailable, EngineUnavailable, DatabaseUnavailable: the infrastructure failed; claims were released.
+            ClaimsRefused: the database refuses to claim the only ready documents; none was claimed.
         """
         batch = Batch(
             self.queue,

@@ -12,6 +12,7 @@ from psycopg.rows import dict_row
 
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue import claims, outcomes
+from notaflow_pipeline.job_queue.claim_position import ClaimPosition
 from notaflow_pipeline.job_queue.database.chunks import Changed
 from notaflow_pipeline.job_queue.maintenance.recovery import Recovered, RecoveryTerms, recover
 from notaflow_pipeline.job_queue.maintenance.repairs import Repair
@@ -108,10 +109,17 @@ def claim(
     sources: Sequence[str] = ("index",),
     worker_id: str = "ocr-monitor-1",
     run_id: str | None = None,
+    position: ClaimPosition | None = None,
 ) -> list[Claim]:
     """Claim with a lease that outlasts the test."""
     return claims.claim_documents(
-        connection, limit=limit, sources=sources, worker_id=worker_id, run_id=run_id, lease=LEASE
+        connection,
+        limit=limit,
+        sources=sources,
+        worker_id=worker_id,
+        run_id=run_id,
+        lease=LEASE,
+        position=position,
     )
 
 

@@ -290,14 +290,14 @@ def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
 
 def test_claim_uses_its_index_with_a_hundred_thousand_exhausted_rows(crowded: Connection) -> None:
     numbered = claim_statements.claim_statement(("index",), 20).decode()
-    for number, name in enumerate(("worker_id", "run_id", "instance", "lease"), start=1):
+    for number, name in enumerate(("worker_id", "run_id", "instance", "lease", "left_out"), start=1):
         numbered = numbered.replace(f"%({name})s", f"${number}")
-    crowded.execute(b"PREPARE claim (text, text, uuid, interval) AS " + numbered.encode())
+    crowded.execute(b"PREPARE claim (text, text, uuid, interval, uuid[]) AS " + numbered.encode())
     for mode in ("auto", "force_custom_plan", "force_generic_plan"):
         crowded.execute(sql.SQL("SET plan_cache_mode = {}").format(sql.Literal(mode)))
         with crowded.transaction(force_rollback=True):
             row = crowded.execute(
-                "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE claim('w', NULL, NULL, '1 minute')"
+                "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE claim('w', NULL, NULL, '1 minute', '{}')"
             ).fetchone()
         assert row is not None
         found = nodes(row[0][0]["Plan"])

@@ -13,6 +13,7 @@ from psycopg import Connection, sql
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue import claim_statements, claims, outcomes, releases
 from notaflow_pipeline.job_queue.database import sessions
+from notaflow_pipeline.job_queue.database.connections import ClaimsRefused
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.invariants import find_violations
 from notaflow_pipeline.job_queue.maintenance.recovery import RecoveryTerms, recover
@@ -199,7 +200,7 @@ def test_without_superseding_the_unique_index_refuses(
     monkeypatch.setattr(claim_statements, "_CLAIM", sql.SQL(text))
     claim_statements.claim_statement.cache_clear()
     request.addfinalizer(claim_statements.claim_statement.cache_clear)
-    with pytest.raises(psycopg.errors.UniqueViolation):
+    with pytest.raises(ClaimsRefused, match="ocr_attempt_one_open"):
         one_document_has_one_open_attempt(database_url)
 
 

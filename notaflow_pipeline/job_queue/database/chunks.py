@@ -5,14 +5,16 @@ chunk and is not changed; the other rows are.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import LiteralString, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, LiteralString, TypeVar
 from uuid import UUID
 
 import psycopg
 from psycopg import Connection, sql
 
+from notaflow_pipeline.job_queue.database.foreign_triggers import is_explained, is_refused_row
 from notaflow_pipeline.job_queue.database.sessions import long_scan, short_transaction
+from notaflow_pipeline.job_queue.database.transient import is_transient
 from notaflow_pipeline.plurals import count_of
 
 CHUNK_ROWS = 1000
@@ -27,14 +29,22 @@ rows are skipped, so the lock is on a table, and each half of the chunk would wa
 
 Row = TypeVar("Row")
 
+Key = TypeVar("Key")
+
 
 @dataclass
 class Refusals:
     """Counts the rows that the database refused to change, with the last reason, which contains no values of a row."""
 
-    rows: int = 0
+    keys: list[Any] = field(default_factory=list)
     in_succession: int = 0
     reason: str = ""
+    max_in_succession: int = MAX_REFUSALS_IN_SUCCESSION
+
+    @property
+    def rows(self) -> int:
+        """How many rows were refused."""
+        return len(self.keys)
 
     def describe(self) -> str:
         """Return a sentence for people; empty if no row was refused."""
@@ -52,6 +62,27 @@ class Changed:
 def describe_error(error: psycopg.Error) -> str:
     """Return the class and SQLSTATE of an error without its message, which can contain values of a row."""
     return f"{type(error).__name__}, SQLSTATE {error.sqlstate}"
+
+
+def describe_refusal(error: psycopg.Error) -> str:
+    """Return the same with the constraint, the policy, or the trigger function that `explaining_triggers` found."""
+    if is_explained(error):
+        return str(error)
+    if is_refused_row(error):
+        return f"{describe_error(error)}, a row-level security policy"
+    constraint = f", constraint {error.diag.constraint_name}" if error.diag.constraint_name else ""
+    return describe_error(error) + constraint
+
+
+def is_refusal(connection: Connection, error: psycopg.Error) -> bool:
+    """Whether the database permanently refuses a statement, perhaps because of one of its rows."""
+    return not is_transient(error) and _may_be_about_row(connection, error)
+
+
+def _may_be_about_row(connection: Connection, error: psycopg.Error) -> bool:
+    if connection.closed:
+        return False
+    return is_refused_row(error) or not (error.sqlstate or "").startswith(SESSION_SQLSTATES)
 
 
 def iterate_chunks(
@@ -78,13 +109,13 @@ def iterate_chunks(
 
 
 def change_rows(
-    connection: Connection, ids: Sequence[UUID], change: Callable[[Sequence[UUID]], list[Row]], refusals: Refusals
+    connection: Connection, ids: Sequence[Key], change: Callable[[Sequence[Key]], list[Row]], refusals: Refusals
 ) -> list[Row]:
     """Change rows in one transaction, or in several smaller ones where the database refuses; return what was changed.
 
     Args:
         connection: outside any transaction.
-        ids: of the rows.
+        ids: keys of the rows.
         change: changes those rows that still need it, and returns a value for each.
         refusals: counts the rows that could not be changed.
 
@@ -97,10 +128,10 @@ def change_rows(
         with short_transaction(connection):
             changed = change(ids)
     except psycopg.Error as error:
-        if connection.closed or (error.sqlstate or "").startswith(SESSION_SQLSTATES):
+        if not _may_be_about_row(connection, error):
             raise
         if len(ids) == 1:
-            _note_refusal(error, refusals)
+            _note_refusal(ids[0], error, refusals)
             return []
     else:
         refusals.in_succession = 0
@@ -112,9 +143,9 @@ def change_rows(
     ]
 
 
-def _note_refusal(error: psycopg.Error, refusals: Refusals) -> None:
-    refusals.rows += 1
+def _note_refusal(key: object, error: psycopg.Error, refusals: Refusals) -> None:
+    refusals.keys.append(key)
     refusals.in_succession += 1
-    refusals.reason = describe_error(error)
-    if refusals.in_succession >= MAX_REFUSALS_IN_SUCCESSION:
+    refusals.reason = describe_refusal(error)
+    if refusals.in_succession >= refusals.max_in_succession:
         raise error

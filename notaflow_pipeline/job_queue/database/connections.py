@@ -41,6 +41,10 @@ class OutcomeRefused(Exception):
     """The database refuses permanently to store an outcome. Unlike the driver's error, the message contains no text of it."""
 
 
+class ClaimsRefused(Exception):
+    """The database refuses to claim the only documents that are ready. The message contains no values of a row."""
+
+
 def connection_parameters(url: str) -> dict[str, str | int]:
     """Return libpq parameters for `url`, with default timeouts.
 

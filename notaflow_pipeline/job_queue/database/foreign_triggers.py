@@ -23,12 +23,18 @@ _PRIVILEGES = {"sequence": "USAGE", "schema": "USAGE", "function": "EXECUTE"}
 SERVER_FUNCTIONS = frozenset({"aclcheck_error", "nextval_internal", "ExecWithCheckOptions"})
 """Functions of PostgreSQL that report a missing privilege; messages that a trigger raises itself are not repeated."""
 
+_START = "the trigger function "
+
 OWN_FUNCTION_PREFIX = "ocr_"
 """Prefix of this project's trigger functions."""
 
 
 class TriggerLacksPrivilege(psycopg.errors.InsufficientPrivilege):
     """A trigger of another program lacks a privilege as this login; `notaflow migrate --roles` cannot grant it."""
+
+
+class RaisedByTrigger(TriggerLacksPrivilege):
+    """A trigger of another program raised the SQLSTATE of a missing privilege itself, perhaps because of the row."""
 
 
 @contextmanager
@@ -47,7 +53,9 @@ def explaining_triggers() -> Iterator[None]:
             raise
         # from None, so that the driver's error is not printed with it
         if isinstance(error, psycopg.errors.InsufficientPrivilege):
-            raise TriggerLacksPrivilege(_lacks_privilege(function, error)) from None
+            is_raised = error.diag.source_function not in SERVER_FUNCTIONS
+            kind = RaisedByTrigger if is_raised else TriggerLacksPrivilege
+            raise kind(_lacks_privilege(function, error)) from None
         raise type(error)(_fails(function, error)) from None
 
 
@@ -59,10 +67,23 @@ def trigger_function(error: psycopg.Error) -> str | None:
     return None if name is None or name.split(".")[-1].startswith(OWN_FUNCTION_PREFIX) else name
 
 
+def is_explained(error: psycopg.Error) -> bool:
+    """Whether the message is one of `explaining_triggers`, which contains no values of a row."""
+    return str(error).startswith(_START)
+
+
+def is_refused_row(error: psycopg.Error) -> bool:
+    """Whether an error of class 42, such as a missing privilege, may be about a row: a policy or a trigger refuses it."""
+    in_trigger = is_explained(error) and (error.sqlstate or "").startswith("42")
+    return error.diag.source_function == "ExecWithCheckOptions" or (
+        in_trigger and type(error) is not TriggerLacksPrivilege
+    )
+
+
 def _lacks_privilege(function: str, refused: psycopg.Error) -> str:
     what, grant = _what_is_missing(refused)
     return (
-        f"the trigger function {function}(), which is not this project's, failed: {what}. `notaflow migrate --roles` cannot "
+        f"{_START}{function}(), which is not this project's, failed: {what}. `notaflow migrate --roles` cannot "
         f"grant that. Make the function run as its owner (ALTER FUNCTION {function}() SECURITY DEFINER SET search_path = …), "
         f"or {grant}"
     )
@@ -70,7 +91,7 @@ def _lacks_privilege(function: str, refused: psycopg.Error) -> str:
 
 def _fails(function: str, error: psycopg.Error) -> str:
     return (
-        f"the trigger function {function}(), which is not this project's, failed with {type(error).__name__} (SQLSTATE "
+        f"{_START}{function}(), which is not this project's, failed with {type(error).__name__} (SQLSTATE "
         f"{error.sqlstate}); its text is not repeated, because it can hold a row's"
     )
 

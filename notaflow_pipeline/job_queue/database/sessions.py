@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from psycopg import Connection
 from psycopg.errors import ReadOnlySqlTransaction
+from psycopg.pq import TransactionStatus
 
 from notaflow_pipeline.job_queue.database.foreign_triggers import explaining_triggers
 from notaflow_pipeline.job_queue.database.search_path import path_to_queue
@@ -153,8 +154,9 @@ def short_statement(connection: Connection) -> Iterator[None]:
     """Run one statement as its own transaction, with the limits of `short_transaction`.
 
     In a session that is not shared it takes one round trip, and a worker that is lost meanwhile leaves no open transaction.
+    Within a transaction it is a savepoint, so that the transaction can go on after an error.
     """
-    if _is_limited(connection):
+    if _is_limited(connection) and connection.info.transaction_status is TransactionStatus.IDLE:
         with explaining_triggers():
             yield
         return

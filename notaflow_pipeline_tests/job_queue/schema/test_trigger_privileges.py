@@ -8,11 +8,11 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.job_queue.claim_check import ClaimCheck, check_claim
-from notaflow_pipeline.job_queue.database.connections import connect
+from notaflow_pipeline.job_queue.database.connections import ClaimsRefused, connect
 from notaflow_pipeline.job_queue.database.foreign_triggers import TriggerLacksPrivilege
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.schema.roles import ENQUEUER, WORKER
-from notaflow_pipeline_tests.job_queue.conftest import READING, add_document, ahead, claim_one, everything, succeed
+from notaflow_pipeline_tests.job_queue.conftest import READING, add_document, ago, ahead, claim_one, everything, succeed
 from notaflow_pipeline_tests.testing.logins import logged_in
 
 pytestmark = [pytest.mark.owner, pytest.mark.direct]
@@ -134,10 +134,24 @@ def test_text_of_a_row_in_an_error_is_not_repeated(
     trial = tried(connection, worker)
     assert not trial.ok
     assert "the trigger function theirs()" in trial.detail
-    with pytest.raises(psycopg.Error) as raised:
+    with pytest.raises(ClaimsRefused, match="the trigger function theirs") as raised:
         claim_one(worker)
     assert SECRET not in str(raised.value)
     assert SECRET not in "".join(traceback.format_exception(raised.value))
+
+
+def test_row_that_a_policy_refuses_keeps_no_other_waiting(connection: Connection, worker: Connection) -> None:
+    """Such a refusal has the SQLSTATE of a missing privilege, but is about the row."""
+    refused = add_document(connection, created_at=ago("1 hour"))
+    other = add_document(connection)
+    connection.execute(f"""
+        ALTER TABLE extraction_queue ENABLE ROW LEVEL SECURITY;
+        CREATE POLICY every_row ON extraction_queue USING (TRUE);
+        CREATE POLICY held ON extraction_queue AS RESTRICTIVE USING (TRUE) WITH CHECK (id <> '{refused}')
+    """)
+    assert claim_one(worker).document_id == other
+    with pytest.raises(ClaimsRefused, match=f"such as {refused} .*row-level security policy"):
+        claim_one(worker)
 
 
 @pytest.mark.parametrize(
