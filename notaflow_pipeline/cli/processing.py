@@ -11,7 +11,7 @@ from rich.progress import Progress as Bar
 
 from notaflow_pipeline.cli.context import local_time, open_database, ready_database_url
 from notaflow_pipeline.cli.output import Json, app, print_json, print_line, progress_bar, warn
-from notaflow_pipeline.job_queue.database.connections import open_pool
+from notaflow_pipeline.job_queue.database.connections import ClaimsRefused, open_pool
 from notaflow_pipeline.job_queue.pause import Pause, paused
 from notaflow_pipeline.job_queue.queries import count_ready
 from notaflow_pipeline.plurals import count_of
@@ -132,7 +132,12 @@ def _work_through(
 
     while True:
         recovered = pipeline.queue.recover()
-        total = total + pipeline.work(limit=limit - total.claimed, on_progress=show)
+        try:
+            total = total + pipeline.work(limit=limit - total.claimed, on_progress=show)
+        except ClaimsRefused as refused:
+            if not watch:
+                raise
+            warn(str(refused))
         goes_on = not recovered.complete and recovered.total > 0
         stays = goes_on or watch or (until_empty and pipeline.queue.has_unfinished())
         if total.claimed >= limit or not stays:

@@ -208,6 +208,21 @@ def test_recovery_is_launched_once_for_rows_that_a_dead_worker_left_behind(
     assert launched(instance, ocr_recovery_sensor) == 0
 
 
+def test_recovery_pauses_after_one_that_could_not_repair_every_row(
+    connection: Connection, instance: dg.DagsterInstance
+) -> None:
+    [refused] = enqueued(connection)
+    claims.claim_documents(
+        connection, limit=1, sources=["index"], worker_id="dead", run_id=None, lease=timedelta(seconds=0)
+    )
+    connection.execute(f"ALTER TABLE extraction_queue ADD CONSTRAINT held CHECK (id <> '{refused}') NOT VALID")
+    job = defs.resolve_job_def("ocr_recovery_job")
+    assert not job.execute_in_process(instance=instance, raise_on_error=False).success
+    skipped = tick(instance, ocr_recovery_sensor)
+    assert isinstance(skipped, dg.SkipReason)
+    assert "could not repair every row" in str(skipped.skip_message)
+
+
 def test_nothing_is_launched_for_rows_that_a_living_worker_holds(
     connection: Connection, instance: dg.DagsterInstance
 ) -> None:

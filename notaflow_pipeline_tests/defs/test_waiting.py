@@ -12,7 +12,7 @@ from psycopg import Connection
 from notaflow_pipeline.defs.sensors import ocr_ready
 from notaflow_pipeline.job_queue.queries import can_claim, count_ready
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING
-from notaflow_pipeline_tests.defs.test_sensors import enqueued, launched
+from notaflow_pipeline_tests.defs.test_sensors import enqueued, launched, tick
 
 pytestmark = [pytest.mark.usefixtures("documents"), pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")]
 
@@ -36,6 +36,22 @@ def test_looking_for_a_row_to_claim_leaves_it_unlocked(connection: Connection, d
     with psycopg.connect(database_url) as other:
         assert other.execute("SELECT FROM extraction_queue FOR UPDATE NOWAIT").rowcount == 1
         assert not can_claim(connection, sources=["index"])
+
+
+def test_nothing_is_launched_for_a_row_that_the_database_refuses(
+    connection: Connection, instance: dg.DagsterInstance
+) -> None:
+    [refused] = enqueued(connection)
+    connection.execute(f"ALTER TABLE extraction_queue ADD CONSTRAINT held CHECK (id <> '{refused}') NOT VALID")
+    skipped = tick(instance)
+    assert isinstance(skipped, dg.SkipReason)
+    reason = f"such as {refused} (CheckViolation, SQLSTATE 23514, constraint held)"
+    assert reason in str(skipped.skip_message)
+    again = tick(instance)
+    assert isinstance(again, dg.SkipReason)
+    assert "refuses to claim 1 more document" in str(again.skip_message)
+    enqueued(connection)
+    assert launched(instance) == 1
 
 
 def test_text_to_be_read_again_and_row_without_maximum_can_be_claimed(connection: Connection) -> None:

@@ -5,13 +5,15 @@ It never passes row ids: the claim decides who works on what. And it sets no run
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 from psycopg import Connection
 
 from notaflow_pipeline.defs.ocr_runs import ACTIVE, OCR_RUN_TAG, limit_ocr_runs
 from notaflow_pipeline.defs.sensors.lost_runs import end_lost_runs
+from notaflow_pipeline.job_queue.claim_check import find_refusal
+from notaflow_pipeline.job_queue.claim_position import ClaimPosition
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.job_queue.pause import paused
 from notaflow_pipeline.job_queue.queries import can_claim, count_ready
@@ -27,6 +29,10 @@ LOOK_SECONDS = 4.0
 
 EMPTY_QUEUE_PAUSE_SECONDS = 0.5
 """Pause after a query that found nothing; it is one statement on an index, 1 ms when nothing is ready."""
+
+
+REFUSED = ClaimPosition()
+"""The documents that the database refused to claim a short time ago; after a restart they are found again."""
 
 
 def runs_to_launch(*, ready: int, active: int, documents_per_run: int, max_runs: int) -> int:
@@ -73,19 +79,25 @@ def ocr_ready_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
                 f"Paused since {stopped.since:%Y-%m-%d %H:%M %Z}: {stopped.reason}. `notaflow resume` ends it."
             )
         ready = _wait_for_documents(connection, settings, 0.0 if _active_runs(context.instance) else LOOK_SECONDS)
-    active = _active_runs(context.instance)
-    missing = runs_to_launch(
-        ready=ready, active=active, documents_per_run=settings.documents_per_run, max_runs=settings.max_runs
-    )
-    if missing == 0:
-        return dg.SkipReason(
-            f"{count_of(ready, 'document')} ready, {count_of(active, 'run')} active: no run is missing."
+        active = _active_runs(context.instance)
+        missing = runs_to_launch(
+            ready=ready, active=active, documents_per_run=settings.documents_per_run, max_runs=settings.max_runs
         )
-    pause = _pause(context.instance)
-    if pause:
-        return dg.SkipReason(
-            f"The last runs failed; the next starts in {pause:.0f} s. Their errors say what to repair."
-        )
+        if missing == 0:
+            refused = len(REFUSED.left_out)
+            return dg.SkipReason(
+                f"{count_of(ready, 'document')} ready, {count_of(active, 'run')} active: no run is missing."
+                + (f" The database refuses to claim {count_of(refused, 'more document')}." if refused else "")
+            )
+        pause = pause_after_failed_runs(context.instance, OCR_RUN_TAG)
+        if pause:
+            return dg.SkipReason(
+                f"The last runs failed; the next starts in {pause:.0f} s. Their errors say what to repair."
+            )
+        refusal = find_refusal(connection, settings.sources, REFUSED)
+    if refusal is not None:
+        context.log.warning(refusal)
+        return dg.SkipReason(f"No run is launched: {refusal}.")
     return dg.SensorResult(run_requests=[dg.RunRequest(tags=OCR_RUN_TAG) for _ in range(missing)])
 
 
@@ -94,8 +106,9 @@ def _wait_for_documents(connection: Connection, settings: Settings, seconds: flo
     give_up_at = time.monotonic() + seconds
     at_most = settings.documents_per_run * settings.max_runs
     while True:
-        ready = count_ready(connection, sources=settings.sources, at_most=at_most)
-        if ready and can_claim(connection, sources=settings.sources):
+        left_out = REFUSED.left_out
+        ready = count_ready(connection, sources=settings.sources, at_most=at_most, without=left_out)
+        if ready and can_claim(connection, sources=settings.sources, without=left_out):
             return ready
         if time.monotonic() + EMPTY_QUEUE_PAUSE_SECONDS > give_up_at:
             return 0
@@ -106,10 +119,11 @@ def _active_runs(instance: dg.DagsterInstance) -> int:
     return instance.get_runs_count(dg.RunsFilter(tags=OCR_RUN_TAG, statuses=list(ACTIVE)))
 
 
-def _pause(instance: dg.DagsterInstance) -> float:
+def pause_after_failed_runs(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> float:
+    """Return `pause_after_failures` for the last runs with these tags."""
     latest = instance.get_run_records(
         dg.RunsFilter(
-            tags=OCR_RUN_TAG,
+            tags=tags,
             statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE],
         ),
         limit=10,
