@@ -125,15 +125,22 @@ def pooler_url(server_url: str) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def direct_url(server_url: str, template_database: str, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of a migrated database of this test's own; see `least_privilege` for whom it lets in."""
-    with _database(server_url, template_database) as url:
-        if not least_privilege.is_wanted() or request.node.get_closest_marker("owner"):
+@contextmanager
+def migrated_database(server_url: str, template: str, test: pytest.Item | pytest.Collector) -> Iterator[str]:
+    """The URL of a new migrated database; see `least_privilege` for whom it lets in."""
+    with _database(server_url, template) as url:
+        if not least_privilege.is_wanted() or test.get_closest_marker("owner"):
             yield url
             return
         with least_privilege.tests_are_the_owner():
             yield least_privilege.as_worker(url)
+
+
+@pytest.fixture
+def direct_url(server_url: str, template_database: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a migrated database of this test's own."""
+    with migrated_database(server_url, template_database, request.node) as url:
+        yield url
 
 
 @pytest.fixture

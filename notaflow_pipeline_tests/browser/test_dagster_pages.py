@@ -1,0 +1,177 @@
+"""A person launches runs, reads checks and config, and reloads the code, on the pages of one running Dagster."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import pytest
+from psycopg import Connection
+
+from notaflow_pipeline.job_queue.database.connections import connect
+from notaflow_pipeline_tests.cli import Terminal, open_terminal
+from notaflow_pipeline_tests.conftest import migrated_database
+from notaflow_pipeline_tests.processes.conftest import count_at, drop_unclaimed, ready_documents, started_from
+from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
+from notaflow_pipeline_tests.processes.test_dagster_side import outcomes, parts, runs
+from notaflow_pipeline_tests.processes.test_together import running_dev
+from notaflow_pipeline_tests.testing.ending import kill
+from notaflow_pipeline_tests.testing.invariants import violated_invariants
+from notaflow_pipeline_tests.testing.ports import free_port
+from notaflow_pipeline_tests.testing.waiting import wait_until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+pytestmark = pytest.mark.xdist_group("processes")
+
+DOCUMENTS = 2_000
+"""One worker needs minutes for them; those that no run has claimed are deleted as soon as the test has seen enough."""
+
+LIMIT = 4_321
+"""Documents in a run: one run claims all of them, and the launchpad shows this figure."""
+
+ENVIRONMENT = {
+    "OCR_WORKERS": "1",
+    "OCR_MAX_RUNS": "1",
+    "OCR_DOCUMENTS_PER_RUN": str(LIMIT),
+    "NOTAFLOW_ALERT_SECONDS": "5",  # how often the checks are evaluated
+}
+
+CHECKS = {
+    "extraction_queue": 5,
+    "ocr_daily_failure_rate": 4,
+    "ocr_daily_performance": 3,
+}
+"""Checks of each asset."""
+
+FINISHED = {"SUCCESS", "FAILURE", "CANCELED"}
+
+
+@dataclass(frozen=True)
+class Dagster:
+    """A running Dagster, the terminal that started it, and its database."""
+
+    terminal: Terminal
+    ui: DagsterUI
+    connection: Connection
+
+    @property
+    def url(self) -> str:
+        """The address of its pages."""
+        return f"http://127.0.0.1:{self.ui.port}"
+
+
+@pytest.fixture(scope="module")
+def dagster(
+    tmp_path_factory: pytest.TempPathFactory,
+    server_url: str,
+    template_database: str,
+    request: pytest.FixtureRequest,
+) -> Iterator[Dagster]:
+    """One Dagster for all tests of this module: it costs some 20 s of a core to start."""
+    with migrated_database(server_url, template_database, request.node) as url:
+        bare = open_terminal(tmp_path_factory.mktemp("dagster"), url)
+        terminal = Terminal(bare.folder, bare.environment | ENVIRONMENT)
+        ui = DagsterUI(free_port())
+        try:
+            with running_dev(terminal, ui.port), connect(url, limited=False) as connection:
+                wait_until(ui.answers)
+                wait_until(ui.serves_code)
+                yield Dagster(terminal, ui, connection)
+        finally:
+            kill(started_from(terminal))
+
+
+@pytest.fixture
+def idle(dagster: Dagster) -> Dagster:
+    """The same, with no run queued or under way."""
+    wait_until(lambda: set(all_runs(dagster).values()) <= FINISHED)
+    return dagster
+
+
+def all_runs(dagster: Dagster) -> dict[str, str]:
+    """The status of each run."""
+    return dict(dagster.connection.execute("SELECT run_id, status FROM dagster.runs").fetchall())
+
+
+def test_ocr_text_materialised_from_its_page_waits_for_the_run_under_way(page: "Page", idle: Dagster) -> None:
+    ready_documents(idle.connection, idle.terminal, DOCUMENTS)
+    wait_until(lambda: outcomes(idle.connection)["succeeded"] > 0)
+    (first,) = [run for run, status in all_runs(idle).items() if status not in FINISHED]
+
+    page.goto(f"{idle.url}/assets/ocr_text")
+    page.get_by_role("button", name="Materialize").first.click()
+    page.get_by_text("Launched run").wait_for()
+    page.get_by_text("View", exact=True).first.click()
+    page.get_by_text("This run is queued for execution").wait_for()
+    second = page.url.rpartition("/")[2]
+
+    # the daemon passes it over: a run that was launched later begins
+    later = idle.ui.launch("ocr_recovery_job")
+    wait_until(lambda: idle.ui.status(later) == "SUCCESS")
+    assert (idle.ui.status(first), idle.ui.status(second)) == ("STARTED", "QUEUED")
+    page.goto(f"{idle.url}/runs")
+    page.get_by_text("Queued (1)").click()
+    page.get_by_text("View queue criteria").click()
+    pools = page.get_by_role("row").filter(has_text="Pools")
+    pools.get_by_text("ocr", exact=True).first.wait_for()
+
+    drop_unclaimed(idle.connection, but=0)
+    wait_until(lambda: idle.ui.status(first) == "SUCCESS")
+    wait_until(lambda: idle.ui.status(second) == "SUCCESS")
+    assert outcomes(idle.connection).keys() == {"succeeded"}
+    assert count_at(idle.connection, 6) == 0
+    assert violated_invariants(idle.connection) == {}
+
+
+def test_checks_are_evaluated_and_the_queue_is_observed(page: "Page", idle: Dagster) -> None:
+    ready_documents(idle.connection, idle.terminal, 1)
+    wait_until(lambda: outcomes(idle.connection)["succeeded"] > 0)
+    wait_until(lambda: set(runs(idle.connection).values()) == {"SUCCESS"})
+    today = str(datetime.now(UTC).astimezone(ZoneInfo("America/Toronto")).date())
+    computed = idle.ui.launch("ocr_today_job", **{"dagster/partition": today})
+    wait_until(lambda: idle.ui.status(computed) == "SUCCESS")
+
+    for asset, checks in CHECKS.items():
+        page.goto(f"{idle.url}/assets/{asset}?view=checks")
+        page.get_by_text(f"Checks ({checks})").wait_for()
+        page.get_by_text("Not Evaluated").first.wait_for(state="detached")
+        assert succeeded(page).count() == checks
+
+    page.goto(f"{idle.url}/assets/extraction_queue?view=overview")
+    for column in ("status_id", "supabase_path", "file_content"):
+        page.get_by_role("row").filter(has=page.get_by_text(column, exact=True)).first.wait_for()
+    for figure in ("ready", "active", "backing_off", "exhausted", "oldest_waiting_seconds"):
+        row = page.locator("tr").filter(has=page.get_by_text(figure, exact=True)).first
+        row.wait_for()
+        assert float(row.locator("td").last.inner_text()) >= 0
+
+
+def succeeded(page: "Page") -> "Locator":
+    """The marks of checks that passed, in the list of an asset's checks."""
+    return page.get_by_text("Succeeded", exact=True)
+
+
+def test_launchpad_of_ocr_job_shows_the_limit_with_its_description(page: "Page", dagster: Dagster) -> None:
+    page.goto(f"{dagster.url}/locations/notaflow_pipeline/jobs/ocr_job/playground")
+    page.locator(".CodeMirror-line").filter(has_text=f"limit: {LIMIT}").click()
+    page.get_by_text("Documents in this run at most; OCR_DOCUMENTS_PER_RUN if not given.").wait_for()
+
+
+def test_reload_loads_the_code_again_and_says_so(page: "Page", dagster: Dagster) -> None:
+    serving = set(parts(dagster.terminal, "code_server.py api grpc"))
+    schedule = f"{dagster.url}/locations/notaflow_pipeline/schedules/dashboard_schedule"
+    page.goto(schedule)
+    page.get_by_text("America/Toronto").first.wait_for()
+    # what the definitions are made from: Dagster's processes read this file when they start
+    settings = Path(dagster.terminal.environment["NOTAFLOW_HOME"], "dagster", ".env")
+    settings.write_text("NOTAFLOW_TIMEZONE=America/Halifax\n")
+    page.goto(f"{dagster.url}/locations")
+    page.get_by_role("button", name="Reload").nth(1).click()  # the first is "Reload all"
+    page.get_by_text("eloaded!").wait_for()
+    page.goto(schedule)
+    page.get_by_text("America/Halifax").first.wait_for()
+    assert set(parts(dagster.terminal, "code_server.py api grpc")) - serving
