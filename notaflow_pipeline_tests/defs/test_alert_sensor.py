@@ -307,6 +307,24 @@ def test_result_is_reported_again_after_its_asset_was_materialised() -> None:
     assert names == set()
 
 
+def test_checks_that_need_a_run_get_their_first_one_and_no_second(
+    connection: Connection, instance: dg.DagsterInstance
+) -> None:
+    def requested() -> list[str | None]:
+        decision = defs.resolve_sensor_def("health_sensor")(dg.build_sensor_context(instance=instance))
+        assert isinstance(decision, dg.SensorResult)
+        return [request.job_name for request in decision.run_requests or []]
+
+    assert requested() == ["queue_invariants_job", "daily_reconciliation_job"]
+    assert defs.resolve_job_def("queue_invariants_job").execute_in_process(instance=instance).success
+    assert requested() == ["daily_reconciliation_job"]
+    connection.execute("ALTER TABLE ocr_attempt RENAME TO gone")
+    job = defs.resolve_job_def("daily_reconciliation_job")
+    assert not job.execute_in_process(instance=instance, raise_on_error=False).success
+    connection.execute("ALTER TABLE gone RENAME TO ocr_attempt")
+    assert requested() == [], "its schedule launches it again"
+
+
 def test_sensor_reports_the_health_of_the_queue_and_the_ui_can_ask_it_too(
     connection: Connection, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -323,6 +341,8 @@ def test_sensor_reports_the_health_of_the_queue_and_the_ui_can_ask_it_too(
     (alarm,) = changed.asset_events
     assert isinstance(alarm, dg.AssetCheckEvaluation)
     assert (alarm.check_name, alarm.passed) == ("exhausted_acknowledged", False)
+    for request in changed.run_requests or []:
+        defs.resolve_job_def(str(request.job_name)).execute_in_process(instance=instance)
     again = defs.resolve_sensor_def("health_sensor")(dg.build_sensor_context(instance=instance, cursor=changed.cursor))
     assert isinstance(again, dg.SkipReason)
 

@@ -146,6 +146,17 @@ def test_night_that_was_missed_is_found_by_the_check_s_own_run(
     assert figures == {"day": day.isoformat(), "days": 3, "wrong_days": 1, "threshold": 0}
 
 
+def test_run_of_today_recounts_the_last_whole_days(instance: dg.DagsterInstance, connection: Connection) -> None:
+    wait_past_full_hour()
+    today = day_of(datetime.now(UTC), days.timezone)
+    noon = window_of(today - timedelta(days=2), days.timezone).start + timedelta(hours=12)
+    add_attempt(connection, uuid4(), noon - timedelta(seconds=20), noon)
+    result = defs.resolve_job_def("ocr_today_job").execute_in_process(instance=instance, partition_key=str(today))
+    [evaluation] = result.get_asset_check_evaluations()
+    assert not evaluation.passed
+    assert evaluation.metadata["days"].value == 3
+
+
 def _recount(instance: dg.DagsterInstance) -> list[dg.AssetCheckEvaluation]:
     """What the check says when it is launched alone, as from the asset's page."""
     check = dg.AssetCheckKey(FAILURE_RATE, "daily_tables_reconciled")
@@ -191,7 +202,7 @@ def test_today_is_computed_again_when_attempts_have_finished_and_only_then(
     assert request.partition_key == today.isoformat()
     job = defs.resolve_job_def("ocr_today_job")
     result = job.execute_in_process(instance=instance, partition_key=request.partition_key)
-    assert list(result.get_asset_check_evaluations()) == []
+    assert [one.check_name for one in result.get_asset_check_evaluations()] == ["daily_tables_reconciled"]
     assert tick("ocr_today_schedule", now, instance) == []
     add_attempt(connection, uuid4(), now, now)
     assert tick("ocr_today_schedule", now, instance)

@@ -26,7 +26,7 @@ MAX_ROWS = 100
     additional_deps=[PERFORMANCE, FAILURES_BY_KIND],
     description=(
         "The three daily tables equal a recount of the attempts by other statements, for the days of the run or the last "
-        f"{DAYS_CHECKED} whole days. Today is left out."
+        f"{DAYS_CHECKED} whole days if the run has none. Today is left out."
     ),
 )
 def daily_tables_reconciled(context: dg.AssetCheckExecutionContext, queue: QueueResource) -> dg.AssetCheckResult:
@@ -86,7 +86,9 @@ def result(whole: Sequence[date], differences: Sequence[Difference]) -> dg.Asset
 
 def _days_to_compare(context: dg.AssetCheckExecutionContext, now: datetime, settings: Settings) -> list[date]:
     if context.has_partition_key or context.has_partition_key_range:
-        return [date.fromisoformat(key) for key in context.partition_keys]
+        days = [date.fromisoformat(key) for key in context.partition_keys]
+        if days[0] < day_of(now, settings.timezone):
+            return days
     today = day_of(now - GRACE, settings.timezone)
     last_days = [today - timedelta(days=back) for back in range(DAYS_CHECKED, 0, -1)]
     return [day for day in last_days if day >= settings.partitions_start]

@@ -1,7 +1,7 @@
 """The sensor that evaluates the checks of the queue and the daily tables every minute, without a run.
 
 A run would cost some seconds of CPU and 25 events each time. The sensor queries the database itself and records a result
-when it changes, and once an hour.
+when it changes, and once an hour. Checks that only a run evaluates get their first run from it; schedules launch the others.
 """
 
 import json
@@ -11,7 +11,9 @@ from types import MappingProxyType
 
 import dagster as dg
 
+from notaflow_pipeline.defs.assets.daily_tables import FAILURE_RATE
 from notaflow_pipeline.defs.checks.results import evaluation_of
+from notaflow_pipeline.defs.jobs.asset_jobs import daily_reconciliation_job, queue_invariants_job
 from notaflow_pipeline.health_checks import evaluate_all
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.local.embedded_postgres import running_database_url
@@ -20,15 +22,25 @@ from notaflow_pipeline.settings import load_settings
 REPORT_INTERVAL_SECONDS = 3600
 """A result that does not change is recorded this often, so that the UI shows that the check is still evaluated."""
 
+JOBS_OF_CHECKS = {
+    dg.AssetCheckKey(dg.AssetKey("extraction_queue"), "queue_invariants"): queue_invariants_job,
+    dg.AssetCheckKey(FAILURE_RATE, "daily_tables_reconciled"): daily_reconciliation_job,
+}
+"""Checks that only a run evaluates, and the job of each."""
+
 
 def health_sensor(interval_seconds: int) -> dg.SensorDefinition:
     """Return the sensor, evaluated at this interval."""
 
     @dg.sensor(
         name="health_sensor",
+        jobs=list(JOBS_OF_CHECKS.values()),
         minimum_interval_seconds=interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Evaluates the checks of the queue and of the daily tables without a run; records results that change.",
+        description=(
+            "Evaluates the checks of the queue and of the daily tables without a run, and records results that change. "
+            "Launches the first run of the checks that need one."
+        ),
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         """Evaluate the checks; report those that changed or were last reported an hour ago."""
@@ -40,14 +52,22 @@ def health_sensor(interval_seconds: int) -> dg.SensorDefinition:
         newer = {check.name: materialised_at.get(check.asset, 0.0) for check, _ in evaluations}
         names, cursor = results_to_report(answers, context.cursor, now=time.time(), materialised_at=newer)
         alarming = [name for name, alarm in answers.items() if alarm]
-        if not names:
+        first_runs = runs_never_launched(context.instance)
+        if not names and not first_runs:
             return dg.SkipReason(f"No result changed; failing checks: {', '.join(alarming) or 'none'}.")
         return dg.SensorResult(
+            run_requests=first_runs,
             asset_events=[evaluation_of(check, evaluation) for check, evaluation in evaluations if check.name in names],
             cursor=cursor,
         )
 
     return sensor
+
+
+def runs_never_launched(instance: dg.DagsterInstance) -> list[dg.RunRequest]:
+    """Return a request for each check that no run has been launched for; one whose run failed is left to its schedule."""
+    launched = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(JOBS_OF_CHECKS))
+    return [dg.RunRequest(job_name=job.name) for key, job in JOBS_OF_CHECKS.items() if key not in launched]
 
 
 def _materialised_at(instance: dg.DagsterInstance, assets: set[str]) -> dict[str, float]:
