@@ -1,13 +1,14 @@
 """Resources: the queue, the storage and the engine. Configured from the environment, so that no run config has secrets."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import dagster as dg
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 from pydantic import PrivateAttr
 
+from notaflow_pipeline.defs.run_failures import INFRASTRUCTURE_ERRORS
 from notaflow_pipeline.documents.location import buckets_of
 from notaflow_pipeline.documents.storage import DocumentStorage
 from notaflow_pipeline.job_queue.database.connections import connect, open_pool
@@ -25,38 +26,56 @@ class QueueResource(dg.ConfigurableResource["QueueResource"]):
     """The queue's database: a connection pool for one run. Its claims are released when the run ends."""
 
     _pool: ConnectionPool[Connection] | None = PrivateAttr(default=None)
+    _error: Exception | None = PrivateAttr(default=None)
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["QueueResource"]:
-        """Open the pool and check the schema.
+        """Open the pool and check the schema; an error of that is raised by the first op that uses the pool."""
+        with ExitStack() as until_run_ends:
+            try:
+                self._pool = until_run_ends.enter_context(self._checked_pool())
+            except INFRASTRUCTURE_ERRORS as error:
+                # raised here, Dagster would wrap it, and the run's page would show no description of a failure
+                self._error = error
+            try:
+                yield self
+            finally:
+                if context.run is not None and self._pool is not None:
+                    released = self._release(context.run.run_id)
+                    if released and context.log is not None:
+                        context.log.info("Released %s; the attempts do not count.", count_of(released, "document"))
 
-        Raises:
-            DatabaseUnavailable, SchemaMismatch: with what to do; no row was touched.
-        """
+    @contextmanager
+    def _checked_pool(self) -> Iterator[ConnectionPool[Connection]]:
         settings = load_settings()
         with open_pool(running_database_url(settings)) as pool:
             with pool.connection() as connection:
                 require_schema(connection, settings.sources)
                 require_privileges(connection)
-            self._pool = pool
-            try:
-                yield self
-            finally:
-                if context.run is not None:
-                    released = self._release(context.run.run_id)
-                    if released and context.log is not None:
-                        context.log.info("Released %s; the attempts do not count.", count_of(released, "document"))
+            yield pool
 
     @property
     def pool(self) -> ConnectionPool[Connection]:
-        """The open pool."""
+        """The open pool.
+
+        Raises:
+            DatabaseUnavailable, SchemaMismatch: with what to do; no row was touched.
+        """
+        if self._error is not None:
+            raise self._error
         if self._pool is None:
             raise dg.DagsterInvariantViolationError("the queue's pool is open only while a run or a tick lasts")
         return self._pool
 
     @contextmanager
     def connection_for_a_day(self) -> Iterator[Connection]:
-        """Connect without the pool's limits of short statements; functions that read a day's attempts set their own."""
+        """Connect without the pool's limits of short statements; functions that read a day's attempts set their own.
+
+        Raises:
+            DatabaseUnavailable, SchemaMismatch: as for the pool.
+        """
+        if self._error is not None:
+            raise self._error
         with connect(running_database_url(load_settings()), limited=False) as connection:
             yield connection
 

@@ -4,11 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dagster as dg
+import psycopg
 
 from notaflow_pipeline.documents.failures import StorageMisconfigured, StorageUnavailable
 from notaflow_pipeline.job_queue.database.connections import ClaimsRefused, DatabaseUnavailable
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch
 from notaflow_pipeline.ocr.failures import EngineUnavailable
+from notaflow_pipeline.reporting.daily_tables.failures import AttemptsPruned
+from notaflow_pipeline.settings import SettingsError
 
 INFRASTRUCTURE_ERRORS = (
     StorageUnavailable,
@@ -17,8 +20,15 @@ INFRASTRUCTURE_ERRORS = (
     ClaimsRefused,
     SchemaMismatch,
     EngineUnavailable,
+    AttemptsPruned,
+    SettingsError,
+    psycopg.Error,
+    OSError,
 )
-"""Errors whose messages say what to do, and hold no text of a document and no secret."""
+"""Errors that say what to do, and errors of PostgreSQL and of the operating system."""
+
+WITH_VALUES = ("22", "23", "P0")
+"""Classes of PostgreSQL's errors whose messages can contain values of rows: data, constraints, triggers."""
 
 
 @contextmanager
@@ -27,4 +37,20 @@ def described_failures() -> Iterator[None]:
     try:
         yield
     except INFRASTRUCTURE_ERRORS as error:
-        raise dg.Failure(str(error), metadata={"error": type(error).__name__}) from error
+        raise dg.Failure(_description(error), metadata={"error": type(error).__name__}) from error
+
+
+def _description(error: Exception) -> str:
+    """Return what the error says, without text of a document and without a secret."""
+    if isinstance(error, psycopg.Error):
+        # DETAIL and CONTEXT can contain a row
+        return f"PostgreSQL: {_primary_message(error)}"
+    if isinstance(error, OSError):
+        return f"{error.strerror or type(error).__name__}{f': {error.filename}' if error.filename else ''}"
+    return str(error)
+
+
+def _primary_message(error: psycopg.Error) -> str:
+    if error.sqlstate is None or error.sqlstate.startswith(WITH_VALUES):
+        return f"{type(error).__name__} (SQLSTATE {error.sqlstate or 'none'})"
+    return error.diag.message_primary or type(error).__name__

@@ -8,6 +8,7 @@ import dagster as dg
 
 from notaflow_pipeline.defs.ownership import OWNERS
 from notaflow_pipeline.defs.resources import QueueResource
+from notaflow_pipeline.defs.run_failures import described_failures
 from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.settings import load_settings
 
@@ -127,9 +128,9 @@ def daily_tables(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
             write_day,  # imports pandas, which slows the start of a run
         )
 
-        settings = load_settings()
         for key in context.partition_keys:
-            with queue.connection_for_a_day() as connection:
+            with described_failures(), queue.connection_for_a_day() as connection:
+                settings = load_settings()
                 tables = write_day(
                     connection,
                     date.fromisoformat(key),

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from notaflow_pipeline.defs.ownership import OWNERS
 from notaflow_pipeline.defs.resources import QueueResource
+from notaflow_pipeline.defs.run_failures import described_failures
 from notaflow_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class DashboardConfig(dg.Config):
         "the same for any range."
     ),
 )
+@described_failures()
 def ocr_dashboard(config: DashboardConfig, queue: QueueResource) -> dg.MaterializeResult[None]:
     """Write the page, and show its most important figures and charts in the UI."""
     # with pandas and what draws, which would slow the start of every run

@@ -11,6 +11,7 @@ import dagster as dg
 
 from notaflow_pipeline.defs.assets.daily_tables import FAILURE_RATE, FAILURES_BY_KIND, PERFORMANCE
 from notaflow_pipeline.defs.resources import QueueResource
+from notaflow_pipeline.defs.run_failures import described_failures
 from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.reporting.daily_tables.days import day_of, window_of
 from notaflow_pipeline.reporting.daily_tables.due_days import DAYS_CHECKED, GRACE
@@ -29,6 +30,7 @@ MAX_ROWS = 100
         f"{DAYS_CHECKED} whole days if the run has none. Today is left out."
     ),
 )
+@described_failures()
 def daily_tables_reconciled(context: dg.AssetCheckExecutionContext, queue: QueueResource) -> dg.AssetCheckResult:
     """Recount the attempts, and name the differences."""
     from notaflow_pipeline.reporting.daily_tables.attempts import pruned_before  # with pandas, as in `daily`

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from notaflow_pipeline.defs.resources import QueueResource
+from notaflow_pipeline.defs.run_failures import described_failures
 from notaflow_pipeline.job_queue.invariants import LOOK_BACK, Violation, find_violations
 from notaflow_pipeline.settings import load_settings
 
@@ -19,6 +20,7 @@ MAX_ROWS = 100
         "attempt that succeeded, attempts are counted, never overlap and never exceed their maximum. Covers two days."
     ),
 )
+@described_failures()
 def queue_invariants(queue: QueueResource) -> dg.AssetCheckResult:
     """Fail with the rows that violate an invariant, and name a remedy for each."""
     since = datetime.now(UTC) - LOOK_BACK

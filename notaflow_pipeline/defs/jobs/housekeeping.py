@@ -14,6 +14,7 @@ from dagster_postgres import PostgresEventLogStorage
 
 from notaflow_pipeline.defs.jobs.check_history import prune_check_history, prune_observations
 from notaflow_pipeline.defs.resources import QueueResource
+from notaflow_pipeline.defs.run_failures import described_failures
 from notaflow_pipeline.document_view.page_files import remove_old_pages
 from notaflow_pipeline.job_queue.maintenance.retention import prune_attempts
 from notaflow_pipeline.plurals import count_of
@@ -55,6 +56,7 @@ def is_removable(made: RunProducts, *, age_days: float, run_retention_days: int,
 
 
 @dg.op(out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "postgres"})
+@described_failures()
 def prune_runs(context: dg.OpExecutionContext) -> None:
     """Remove old runs with their events and their captured output, and log how many of which job."""
     settings = load_settings()
@@ -92,6 +94,7 @@ def prune_runs(context: dg.OpExecutionContext) -> None:
 
 
 @dg.op(ins={"done": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "postgres"})
+@described_failures()
 def prune_check_results(context: dg.OpExecutionContext) -> None:
     """Remove old check results and observations that belong to no run, and log how many."""
     before = datetime.now(UTC) - timedelta(days=load_settings().run_retention_days)
@@ -115,6 +118,7 @@ def prune_check_results(context: dg.OpExecutionContext) -> None:
 
 
 @dg.op(ins={"done": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "postgres"})
+@described_failures()
 def prune_old_attempts(context: dg.OpExecutionContext, queue: QueueResource) -> None:
     """Remove the attempts of documents that were deleted long ago, if NOTAFLOW_ATTEMPT_RETENTION_DAYS is set."""
     settings = load_settings()
@@ -141,6 +145,7 @@ def prune_old_attempts(context: dg.OpExecutionContext, queue: QueueResource) -> 
 
 
 @dg.op(ins={"done": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "python"})
+@described_failures()
 def remove_old_views(context: dg.OpExecutionContext) -> None:
     """Remove the pages of `notaflow view` that are older than a day, and log how many."""
     removed = remove_old_pages(load_settings().home)

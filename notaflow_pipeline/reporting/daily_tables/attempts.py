@@ -9,6 +9,7 @@ from psycopg import Connection
 from psycopg.rows import scalar_row
 
 from notaflow_pipeline.reporting.daily_tables.days import Window
+from notaflow_pipeline.reporting.daily_tables.failures import AttemptsPruned
 
 ATTEMPT_TYPES: dict[Hashable, str] = {
     "document": "int32",  # numbers the documents of the window: all that counting distinct ones needs of an id
@@ -81,10 +82,6 @@ _PRUNED_BEFORE = """
 SELECT finished_before
 FROM ocr_attempts_pruned
 """
-
-
-class AttemptsPruned(Exception):
-    """The attempts of a day were deleted, some or all; what its tables say cannot be computed any more."""
 
 
 def read_attempts(connection: Connection, window: Window) -> pd.DataFrame:
