@@ -87,7 +87,8 @@ def dagster(
 
 @pytest.fixture
 def idle(dagster: Dagster) -> Dagster:
-    """The same, with no run queued or under way."""
+    """The same, with no run queued or under way, and no document for one."""
+    drop_unclaimed(dagster.connection, but=0)
     wait_until(lambda: set(all_runs(dagster).values()) <= FINISHED)
     return dagster
 
@@ -100,7 +101,7 @@ def all_runs(dagster: Dagster) -> dict[str, str]:
 def test_ocr_text_materialised_from_its_page_waits_for_the_run_under_way(page: "Page", idle: Dagster) -> None:
     ready_documents(idle.connection, idle.terminal, DOCUMENTS)
     wait_until(lambda: outcomes(idle.connection)["succeeded"] > 0)
-    (first,) = [run for run, status in all_runs(idle).items() if status not in FINISHED]
+    (first,) = [run for run, status in runs(idle.connection).items() if status not in FINISHED]
 
     page.goto(f"{idle.url}/assets/ocr_text")
     page.get_by_role("button", name="Materialize").first.click()
