@@ -105,13 +105,15 @@ def _only_image(page: pypdfium2.PdfPage) -> pypdfium2.PdfImage | None:
     return images[0]
 
 
-def annotation_kinds(page: pypdfium2.PdfPage) -> Iterator[int]:
-    """Yields the kind of each annotation on a page: stamps, notes, form fields, links."""
+def annotation_kinds(page: pypdfium2.PdfPage) -> set[int]:
+    """Returns the kinds of annotations on a page: stamps, notes, form fields, links."""
+    kinds = set()
     for index in range(raw.FPDFPage_GetAnnotCount(page)):
         annotation = raw.FPDFPage_GetAnnot(page, index)
         if annotation:
-            yield raw.FPDFAnnot_GetSubtype(annotation)
+            kinds.add(raw.FPDFAnnot_GetSubtype(annotation))
             raw.FPDFPage_CloseAnnot(annotation)
+    return kinds
 
 
 def _is_stencil(image: pypdfium2.PdfImage) -> bool:

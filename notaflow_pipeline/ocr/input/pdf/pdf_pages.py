@@ -12,6 +12,7 @@ from pypdfium2 import raw
 from notaflow_pipeline.ocr.input.loaded_page import LoadedPage, Region
 from notaflow_pipeline.ocr.input.pdf.attachments import attached_to_page, document_of_page
 from notaflow_pipeline.ocr.input.pdf.damaged_images import has_damaged_image
+from notaflow_pipeline.ocr.input.pdf.embedded_scan import annotation_kinds
 from notaflow_pipeline.ocr.input.pdf.page_drawing import PageDrawing, damaged_page
 from notaflow_pipeline.ocr.input.pdf.page_objects import page_facts
 from notaflow_pipeline.ocr.input.pdf.page_pixels import without_text
@@ -22,7 +23,6 @@ from notaflow_pipeline.ocr.input.text_layer.page_layer import (
     TEXT_ANNOTATIONS,
     UNTRUSTED,
     PageContent,
-    annotation_kinds,
     page_content,
 )
 from notaflow_pipeline.ocr.limits import Limits

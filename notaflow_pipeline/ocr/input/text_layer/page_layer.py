@@ -126,17 +126,6 @@ def image_cover(page: pypdfium2.PdfPage) -> float:
     return min(1.0, covered / page_area) if page_area > 0 else 1.0
 
 
-def annotation_kinds(page: pypdfium2.PdfPage) -> set[int]:
-    """Returns the kinds of annotations on a page: stamps, notes, form fields, links."""
-    kinds = set()
-    for index in range(raw.FPDFPage_GetAnnotCount(page)):
-        annotation = raw.FPDFPage_GetAnnot(page, index)
-        if annotation:
-            kinds.add(raw.FPDFAnnot_GetSubtype(annotation))
-            raw.FPDFPage_CloseAnnot(annotation)
-    return kinds
-
-
 def _lines(characters: Sequence[Character]) -> tuple[LayerLine, ...]:
     return tuple(ordered_lines(list(without_doubles(characters))))
 
