@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 NO_LIMIT = sys.maxsize
 WAIT_SECONDS = 1.0
 
-COUNTED = 100_000
+MAX_COUNTED = 100_000
 """Ready documents are counted no further for the progress bar."""
 
 WATCH_SECONDS = 5.0
@@ -92,7 +92,7 @@ def work(
             with pool.connection() as connection:
                 _warn_if_paused(paused(connection), settings)
         with pool.connection() as connection:
-            expected = count_ready(connection, sources=settings.sources, at_most=min(limit or NO_LIMIT, COUNTED))
+            expected = count_ready(connection, sources=settings.sources, at_most=min(limit or NO_LIMIT, MAX_COUNTED))
         total = _work_through(pipeline, limit or NO_LIMIT, bar, expected, until_empty=until_empty, watch=watch)
     seconds = time.monotonic() - began
     if as_json:

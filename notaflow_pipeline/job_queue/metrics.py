@@ -16,7 +16,7 @@ from notaflow_pipeline.job_queue.maintenance.requeue import EXHAUSTED_AT_4
 from notaflow_pipeline.job_queue.queries import count_ready
 from notaflow_pipeline.job_queue.started_at import STARTED_AT
 
-COUNTED = 1000
+MAX_COUNTED = 1000
 """Ready documents are counted up to this number: only whether there are any matters."""
 
 
@@ -151,7 +151,7 @@ def acknowledge_exhausted(connection: Connection) -> None:
 
 @dataclass(frozen=True)
 class QueueProgress:
-    """How many documents are ready (counted up to `COUNTED`), and for how long none has been worked on."""
+    """How many documents are ready (counted up to `MAX_COUNTED`), and for how long none has been worked on."""
 
     ready: int
     idle_seconds: float
@@ -189,7 +189,7 @@ def measure_progress(connection: Connection, *, sources: Sequence[str], active: 
         active: documents with a live worker.
         paused: whether claims are paused.
     """
-    ready = count_ready(connection, sources=sources, at_most=COUNTED)
+    ready = count_ready(connection, sources=sources, at_most=MAX_COUNTED)
     with connection.cursor(row_factory=scalar_row) as cursor:
         idle = cursor.execute(_IDLE, {"not_idle": active > 0 or ready == 0 or paused}).fetchone()
     return QueueProgress(ready, float(idle or 0))

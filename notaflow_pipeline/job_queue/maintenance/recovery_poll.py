@@ -1,6 +1,6 @@
 """Counts rows that need recovery, at a cost that depends neither on the queue's length nor on the planner's estimates.
 
-A sensor polls every half minute, and starts a run for any number above zero. Each part counts up to `COUNTED`, and a poll
+A sensor polls every half minute, and starts a run for any number above zero. Each part counts up to `MAX_COUNTED`, and a poll
 compares the digests of a few texts only, from a random place in their index: if other programs left many texts at 3, a later
 poll finds one of ours among them.
 """
@@ -15,7 +15,7 @@ from psycopg.rows import scalar_row
 
 from notaflow_pipeline.job_queue.started_at import STARTED_AT
 
-COUNTED = 1000
+MAX_COUNTED = 1000
 """Rows of one kind are counted up to this number."""
 
 TEXTS_COMPARED = 100
@@ -122,7 +122,7 @@ def count_needing_recovery(connection: Connection, *, sources: Sequence[str], st
     arguments = {
         "sources": list(sources),
         "stuck_after": stuck_after,
-        "counted": COUNTED,
+        "counted": MAX_COUNTED,
         "compared": TEXTS_COMPARED,
         "begin": _random_place(connection),
     }

@@ -145,7 +145,7 @@ EXHAUSTED: dict[str, tuple[dict[str, Any], bool]] = {
     "of before, its maximum reached": ({"attempt_number": 3}, True),
     "of before, another attempt left": ({"attempt_number": 2}, False),
     "of before, raised maximum": ({"attempt_number": 3, "maximum": 6}, False),
-    "of before, sent round since": ({"attempt_number": 3, "maximum": 6, "round": True}, True),
+    "of before, requeued since": ({"attempt_number": 3, "maximum": 6, "round": True}, True),
     "of before, has its text": ({"attempt_number": 3, "status_id": 5}, False),
 }
 
