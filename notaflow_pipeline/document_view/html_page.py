@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from notaflow_pipeline.document_view.stored_text import differences, pages_of, text_of_page
 from notaflow_pipeline.document_view.text_pieces import controls, is_unsure, pieces
-from notaflow_pipeline.document_view.translations import WORDS
+from notaflow_pipeline.document_view.translations import TEXTS
 from notaflow_pipeline.job_queue.model import Attempt, ExtractionQueueJob
 from notaflow_pipeline.ocr.document import DocumentText, PageSource, PageText
 from notaflow_pipeline.ocr.engines.interface import LOW_CONFIDENCE
@@ -93,19 +93,19 @@ def _refuse_large(viewed: Viewed) -> None:
 def _notes(viewed: Viewed, differing: Sequence[int]) -> Iterator[Translation]:
     first, last = viewed.document.pages[0].number, viewed.document.pages[-1].number
     name = "page_shown" if first == last else "pages_shown"
-    yield _say(name, first=first, last=last, pages=viewed.document.pages_in_file)
+    yield _text(name, first=first, last=last, pages=viewed.document.pages_in_file)
     moment = _both(lambda locale: locale.moment(viewed.read_at, viewed.timezone))
-    yield _say("read_now", moment=moment, engine=viewed.engine)
+    yield _text("read_now", moment=moment, engine=viewed.engine)
     if viewed.stored is None:
-        yield _say("none_stored")
+        yield _text("none_stored")
         return
     if viewed.stored and not pages_of(viewed.stored):
-        yield _say("unmarked")
+        yield _text("unmarked")
         return
-    yield _say("differs" if differing else "same")
+    yield _text("differs" if differing else "same")
     engine = next((one.engine for one in reversed(viewed.attempts) if one.outcome == "succeeded"), None)
     if differing and engine:
-        yield _say("stored_by", engine=engine)
+        yield _text("stored_by", engine=engine)
 
 
 def _page(viewed: Viewed, page: PageText, stored: dict[int, str], differing: Sequence[int]) -> dict[str, Any]:
@@ -126,19 +126,19 @@ def _page(viewed: Viewed, page: PageText, stored: dict[int, str], differing: Seq
 
 
 def _facts(page: PageText) -> Iterator[Translation]:
-    """Yield what is said of a page beside its number."""
-    yield _say(page.source.value)
+    """Yield the remarks about a page beside its number."""
+    yield _text(page.source.value)
     images = page.view.images if page.view else ()
     if page.source is PageSource.RECOGNISED and any(image.text_layer for image in images):
-        yield _say("partly_layer")
+        yield _text("partly_layer")
     if page.damaged:
-        yield _say("damaged")
+        yield _text("damaged")
     if page.words:
         yield _counted("word", "words", page.words)
     if page.mean_confidence is not None:
-        yield _say("confidence", value=_both(lambda locale: locale.number(page.mean_confidence, 1)))
+        yield _text("confidence", value=_both(lambda locale: locale.number(page.mean_confidence, 1)))
     if page.coverage is not None:
-        yield _say("coverage", value=_both(lambda locale: locale.percent(page.coverage)))
+        yield _text("coverage", value=_both(lambda locale: locale.percent(page.coverage)))
     if page.low_confidence_words:
         yield _counted("unsure_word", "unsure_words", page.low_confidence_words)
     if unread := sum(len(image.unread) for image in images):
@@ -151,7 +151,7 @@ def _attempt(one: Attempt, timezone: str) -> list[Translation]:
     read = None if one.pages is None else one.pages - (one.pages_failed or 0)
     return [
         _same(str(one.attempt_number)),
-        _say(outcome) if outcome in WORDS else _same(outcome),
+        _text(outcome) if outcome in TEXTS else _same(outcome),
         _both(lambda locale: locale.moment(one.claimed_at, timezone)),
         _same("" if read is None else f"{read}/{one.pages}"),
         _both(lambda locale: "" if one.mean_confidence is None else locale.number(one.mean_confidence, 1)),
@@ -161,11 +161,11 @@ def _attempt(one: Attempt, timezone: str) -> list[Translation]:
     ]
 
 
-def _say(name: str, **values: object) -> Translation:
-    """Return words of the page in both languages, with these values in them."""
+def _text(name: str, **values: object) -> Translation:
+    """Return a text of the page in both languages, formatted with these values."""
     return Translation(
         *(
-            getattr(WORDS[name], one).format(
+            getattr(TEXTS[name], one).format(
                 **{
                     key: getattr(value, one) if isinstance(value, Translation) else value
                     for key, value in values.items()
@@ -177,7 +177,7 @@ def _say(name: str, **values: object) -> Translation:
 
 
 def _counted(one: str, several: str, count: int) -> Translation:
-    return _say(one) if count == 1 else _say(several, count=_both(lambda locale: locale.number(count)))
+    return _text(one) if count == 1 else _text(several, count=_both(lambda locale: locale.number(count)))
 
 
 def _both(write: Callable[[LocaleFormat], str]) -> Translation:

@@ -27,7 +27,7 @@ def pages_of(stored: str) -> dict[int, str]:
 
 
 def text_of_page(document: DocumentText, page: PageText) -> str:
-    """Return a page's text as it would be stored, with what is said of the document behind its last page."""
+    """Return a page's text as it would be stored, with the remarks about the document after its last page."""
     is_last = page.number == document.pages_in_file
     alone = DocumentText((page,), incomplete=document.incomplete and is_last, unread=document.unread if is_last else ())
     return storable(alone.text.removeprefix(f"--- Page {page.number} ---")).strip()

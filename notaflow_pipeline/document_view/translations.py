@@ -1,9 +1,9 @@
-"""What the page says, in French and in English."""
+"""The texts of the page in French and in English."""
 
 from notaflow_pipeline.reporting.report.locale_format import Language
 from notaflow_pipeline.reporting.report.translations import Translation
 
-WORDS = {
+TEXTS = {
     "title": Translation("Numérisation et texte", "Scan and text"),
     "document": Translation("Document", "Document"),
     "language": Translation("Langue", "Language"),
@@ -95,5 +95,5 @@ WORDS = {
 
 
 def texts_in(language: Language) -> dict[str, str]:
-    """Return everything that the page says in a language, by name."""
-    return {name: getattr(said, language) for name, said in WORDS.items()}
+    """Return the texts in a language, by name."""
+    return {name: getattr(texts, language) for name, texts in TEXTS.items()}

@@ -7,7 +7,7 @@ import pytest
 
 from notaflow_pipeline.document_view import html_page
 from notaflow_pipeline.document_view.html_page import PageTooLarge, render_page
-from notaflow_pipeline.document_view.translations import WORDS, texts_in
+from notaflow_pipeline.document_view.translations import TEXTS, texts_in
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.document import PageSource, PageText
 from notaflow_pipeline.ocr.failures import DocumentFailure
@@ -115,7 +115,7 @@ def test_page_that_would_be_too_large_is_refused(monkeypatch: pytest.MonkeyPatch
 
 
 def test_both_languages_have_every_text() -> None:
-    for name, said in WORDS.items():
-        assert said.fr.strip(), name
-        assert said.en.strip(), name
-        assert re.findall(r"\{\w+\}", said.fr) == re.findall(r"\{\w+\}", said.en), name
+    for name, texts in TEXTS.items():
+        assert texts.fr.strip(), name
+        assert texts.en.strip(), name
+        assert re.findall(r"\{\w+\}", texts.fr) == re.findall(r"\{\w+\}", texts.en), name
