@@ -1,6 +1,6 @@
 """Daily partitions in the configured time zone: windows of 23, 24 or 25 hours that no session's time zone can shift."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import dagster as dg
 
@@ -11,6 +11,13 @@ def daily_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
     """Return the days since `NOTAFLOW_PARTITIONS_START`, in `NOTAFLOW_TIMEZONE`, today included."""
     return dg.DailyPartitionsDefinition(
         start_date=settings.partitions_start.isoformat(), timezone=settings.timezone, end_offset=1
+    )
+
+
+def every_night(days: dg.DailyPartitionsDefinition) -> dg.FreshnessPolicy:
+    """Return the policy of assets that are computed between midnight and one o'clock."""
+    return dg.FreshnessPolicy.cron(
+        deadline_cron="0 1 * * *", lower_bound_delta=timedelta(hours=1), timezone=days.timezone
     )
 
 

@@ -12,14 +12,20 @@ import pytest
 from PIL import Image
 from psycopg import Connection
 
-from notaflow_pipeline.defs.assets.dashboard import CHARTS, ocr_dashboard
-from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, defs
+from notaflow_pipeline.defs.assets.dashboard import CHARTS
+from notaflow_pipeline.defs.partitions import every_night
+from notaflow_pipeline.report_service import page_path
+from notaflow_pipeline.settings import load_settings
+from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, days, defs
 from notaflow_pipeline_tests.reporting import daily_table_rows
 from notaflow_pipeline_tests.testing.clock import wait_past_full_hour
 
 pytestmark = pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")
 
 NUMBER = "2 784 195"
+
+PAGE = page_path(load_settings())
+"""Where it lies with the settings that the definitions were loaded with."""
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +54,7 @@ def test_page_is_written_to_the_home_and_shown_with_figures_and_pictures(
     metadata = materialise()
     page = tmp_path / "home" / "reports" / "dashboard.html"
     assert Path(metadata["page"].path) == page
+    assert metadata["page_url"].url == page.as_uri()
     assert metadata["page_bytes"].value == page.stat().st_size
     assert NUMBER in page.read_text()
     assert metadata["exhausted"].value == 1
@@ -80,8 +87,16 @@ def test_as_many_days_are_shown_as_were_asked_for(connection: Connection, tmp_pa
     assert materialise(days=2)["attempts"].value == 22
 
 
+def test_asset_links_to_the_page_and_is_due_every_night() -> None:
+    node = defs.resolve_asset_graph().get(dg.AssetKey("ocr_dashboard"))
+    assert node.metadata["page"] == dg.MetadataValue.path(PAGE)
+    assert node.metadata["dagster/uri"] == PAGE.as_uri()
+    assert node.freshness_policy == every_night(days)
+
+
 def test_it_follows_the_daily_tables_every_night() -> None:
-    assert {key.to_user_string() for key in ocr_dashboard.asset_deps[ocr_dashboard.key]} == {
+    node = defs.resolve_asset_graph().get(dg.AssetKey("ocr_dashboard"))
+    assert {key.to_user_string() for key in node.parent_keys} == {
         "ocr_daily_performance",
         "ocr_daily_failure_rate",
         "ocr_daily_failures_by_kind",

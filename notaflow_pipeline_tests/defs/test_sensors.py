@@ -331,3 +331,4 @@ def test_queue_shows_its_columns() -> None:
     columns = spec.metadata["dagster/column_schema"]
     assert isinstance(columns, dg.TableSchema)
     assert {"status_id", "supabase_path", "file_content"} <= {column.name for column in columns.columns}
+    assert [column.name for column in columns.columns if not column.description] == []

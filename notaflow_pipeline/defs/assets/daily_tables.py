@@ -1,12 +1,13 @@
 """The daily tables as assets: one partition per day, any range of days in one run, each day with its own figures."""
 
 from collections.abc import Iterator, Mapping
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from notaflow_pipeline.defs.ownership import OWNERS
+from notaflow_pipeline.defs.partitions import every_night
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.defs.run_failures import described_failures
 from notaflow_pipeline.plurals import count_of
@@ -87,10 +88,6 @@ def _schema(columns: Mapping[str, tuple[str, str]]) -> dg.TableSchema:
 
 def daily_tables(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
     """Return the three daily tables as one multi-asset with these partitions."""
-    # yesterday's tables are computed between midnight and one o'clock
-    fresh = dg.FreshnessPolicy.cron(
-        deadline_cron="0 1 * * *", lower_bound_delta=timedelta(hours=1), timezone=days.timezone
-    )
 
     def spec(key: dg.AssetKey, columns: Mapping[str, tuple[str, str]], description: str) -> dg.AssetSpec:
         return dg.AssetSpec(
@@ -105,7 +102,7 @@ def daily_tables(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
             owners=OWNERS,
             kinds={"pandas", "postgres"},
             partitions_def=days,
-            freshness_policy=fresh,
+            freshness_policy=every_night(days),
             metadata={"dagster/column_schema": _schema(columns), "dagster/table_name": key.to_user_string()},
         )
 

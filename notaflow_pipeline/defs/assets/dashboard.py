@@ -1,12 +1,14 @@
 """The asset `ocr_dashboard`: the report page with charts, and its main figures in the UI."""
 
 import base64
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
 
 from notaflow_pipeline.defs.ownership import OWNERS
+from notaflow_pipeline.defs.partitions import every_night
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.defs.run_failures import described_failures
 from notaflow_pipeline.settings import load_settings
@@ -24,36 +26,42 @@ class DashboardConfig(dg.Config):
     days: int = Field(default=90, ge=1, le=3660, description="Days on the page, today included.")
 
 
-@dg.asset(
-    name="ocr_dashboard",
-    deps=["ocr_daily_performance", "ocr_daily_failure_rate", "ocr_daily_failures_by_kind"],
-    group_name="daily",
-    owners=OWNERS,
-    kinds={"vega"},
-    description=(
-        "A page with charts of the daily tables, the queue as it was when the page was written, and the documents to look "
-        "at, in French and English. One file that needs no network: `reports/dashboard.html` in `NOTAFLOW_HOME`, replaced "
-        "every night after the daily tables, and whenever this asset is materialised. `notaflow report --html FILE` writes "
-        "the same for any range."
-    ),
-)
-@described_failures()
-def ocr_dashboard(config: DashboardConfig, queue: QueueResource) -> dg.MaterializeResult[None]:
-    """Write the page, and show its most important figures and charts in the UI."""
-    # with pandas and what draws, which would slow the start of every run
-    from notaflow_pipeline import report_service
-    from notaflow_pipeline.reporting.report.html_page import render_page, write_page
+def ocr_dashboard(days: dg.DailyPartitionsDefinition, page: Path) -> dg.AssetsDefinition:
+    """Return the asset that writes the page to this file, due every night in the time zone of these days."""
 
-    settings = load_settings()
-    with queue.pool.connection() as connection:
-        until = report_service.today(connection, settings)
-        since = report_service.days_up_to(until, config.days)
-        figures = report_service.report(connection, settings, since=since, until=until)
-    page, path = render_page(figures), report_service.page_path(settings)
-    write_page(page, path)
-    return dg.MaterializeResult(
-        metadata={"page": dg.MetadataValue.path(path), "page_bytes": len(page.encode()), **_summary(figures)}
+    @dg.asset(
+        name="ocr_dashboard",
+        deps=["ocr_daily_performance", "ocr_daily_failure_rate", "ocr_daily_failures_by_kind"],
+        group_name="daily",
+        owners=OWNERS,
+        kinds={"vega"},
+        freshness_policy=every_night(days),
+        metadata={"page": dg.MetadataValue.path(page), "dagster/uri": page.as_uri()},
+        description=(
+            "A page with charts of the daily tables, the queue as it was when the page was written, and the documents to "
+            "look at, in French and English. One file that needs no network: `reports/dashboard.html` in `NOTAFLOW_HOME`, "
+            "replaced every night after the daily tables, and whenever this asset is materialised. "
+            "`notaflow report --html FILE` writes the same for any range."
+        ),
     )
+    @described_failures()
+    def write_dashboard(config: DashboardConfig, queue: QueueResource) -> dg.MaterializeResult[None]:
+        """Write the page, and show its most important figures and charts in the UI."""
+        # with pandas and what draws, which would slow the start of every run
+        from notaflow_pipeline import report_service
+        from notaflow_pipeline.reporting.report.html_page import render_page, write_page
+
+        settings = load_settings()
+        with queue.pool.connection() as connection:
+            until = report_service.today(connection, settings)
+            since = report_service.days_up_to(until, config.days)
+            figures = report_service.report(connection, settings, since=since, until=until)
+        rendered, path = render_page(figures), report_service.page_path(settings)
+        write_page(rendered, path)
+        links = {"page": dg.MetadataValue.path(path), "page_url": dg.MetadataValue.url(path.as_uri())}
+        return dg.MaterializeResult(metadata={**links, "page_bytes": len(rendered.encode()), **_summary(figures)})
+
+    return write_dashboard
 
 
 def _summary(figures: "ReportData") -> dict[str, dg.MetadataValue]:

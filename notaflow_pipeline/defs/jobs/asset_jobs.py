@@ -4,7 +4,6 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from notaflow_pipeline.defs.assets.daily_tables import FAILURE_RATE, FAILURES_BY_KIND, PERFORMANCE
-from notaflow_pipeline.defs.assets.dashboard import ocr_dashboard
 from notaflow_pipeline.defs.checks.daily_reconciliation import daily_tables_reconciled
 from notaflow_pipeline.defs.checks.queue_invariants import queue_invariants
 from notaflow_pipeline.defs.ocr_runs import OCR_RUN_TAG
@@ -61,7 +60,7 @@ retry_exhausted_job = dg.define_asset_job(
 
 dashboard_job = dg.define_asset_job(
     "dashboard_job",
-    selection=[ocr_dashboard],
+    selection="ocr_dashboard",
     executor_def=dg.in_process_executor,
     description="Writes the report page with charts.",
 )
