@@ -133,25 +133,31 @@ def test_doctor_names_a_documents_folder_one_too_deep(terminal: Terminal) -> Non
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        (["reread", "--confidence-below", "nan"], "--confidence-below"),  # every number is below it for PostgreSQL
-        (["reread", "--coverage-below", "nan"], "--coverage-below"),
-        (["reread", "--before", "1700000000"], "--before"),
-        (["retry", "--since", "soon"], "%Y-%m-%d"),
-        (["retry", "--max-requeues", "9" * 20], "--max-requeues"),
-        (["export", "--since", "soon"], "%Y-%m-%d"),
-        (["list", "--limit", "9" * 20], "--limit"),
-        (["work", "--limit", "9" * 20], "--limit"),
-        (["dev", "--port", "99999"], "65535"),
-        (["dev", "--port", "-1"], "--port"),
+        # every number is below nan for PostgreSQL
+        (["reread", "--confidence-below", "nan"], "a number of at least 0 and at most 100, such as 10"),
+        (["reread", "--coverage-below", "nan"], "a number of at least 0 and at most 1, such as 0.5"),
+        (["reread", "--before", "1700000000"], "a time, such as 2025-11-01 or 2025-11-01 14:30"),
+        (["retry", "--since", "soon"], "a time, such as 2025-11-01 or 2025-11-01 14:30"),
+        (["retry", "--max-requeues", "9" * 20], "a whole number of at least 1 and at most 1,000, such as 10"),
+        (["retry", "--kind", "timeoutt"], "one of "),
+        (["export", "--since", "soon"], "a time, such as 2025-11-01 or 2025-11-01 14:30"),
+        (["report", "--from", "soon"], "a day, such as 2025-11-01"),
+        (["enqueue", ".", "--source", "other"], "one of index, acte; such as index"),
+        (["list", "--limit", "9" * 20], "a whole number of at least 1 and at most 1,000,000, such as"),
+        (["work", "--limit", "0"], "a whole number of at least 1, such as 10"),
+        (["work", "--limit", "9" * 20], "a whole number of at least 1, such as 10"),
+        (["work", "--limit", "many"], "a whole number of at least 1, such as 10"),
+        (["dev", "--port", "99999"], "a whole number of at least 1 and at most 65,535, such as 3000"),
+        (["dev", "--port", "-1"], "a whole number of at least 1 and at most 65,535, such as 3000"),
     ],
     ids=lambda one: " ".join(one)[:40] if isinstance(one, list) else None,
 )
 def test_option_out_of_its_range_is_refused(
     terminal: Terminal, connection: Connection, command: list[str], says: str
 ) -> None:
-    done = terminal.run(*command, COLUMNS="200")
+    done = terminal.run(*command, COLUMNS="400")
     assert done.returncode == 2
-    assert says in done.stderr
+    assert f"Invalid value for '{command[-2]}': it takes {says}" in done.stderr
     assert "Traceback" not in done.stderr
 
 
