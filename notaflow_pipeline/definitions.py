@@ -32,7 +32,7 @@ from notaflow_pipeline.defs.jobs.asset_jobs import (
 from notaflow_pipeline.defs.jobs.housekeeping import housekeeping_job
 from notaflow_pipeline.defs.jobs.recovery import ocr_recovery_job
 from notaflow_pipeline.defs.partitions import daily_partitions
-from notaflow_pipeline.defs.resources import EngineResource, QueueResource, StorageResource
+from notaflow_pipeline.defs.resources import configured_resources
 from notaflow_pipeline.defs.schedules.daily_tables import ocr_daily_schedule, ocr_today_schedule
 from notaflow_pipeline.defs.schedules.maintenance import (
     daily_reconciliation_schedule,
@@ -103,9 +103,7 @@ def defs() -> dg.Definitions:
             alert_sensor(settings.alert_interval_seconds),
         ],
         resources={
-            "queue": QueueResource(),
-            "storage": StorageResource(),
-            "engine": EngineResource(),
+            **configured_resources(settings),
             "io_manager": claimed_documents_in_memory,
         },
         # materialising from the UI does not go through the job, and is to run the same way

@@ -1,7 +1,9 @@
 """Resources: the queue, the storage and the engine. Configured from the environment, so that no run config has secrets."""
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import dagster as dg
 from psycopg import Connection
@@ -11,14 +13,14 @@ from pydantic import PrivateAttr
 from notaflow_pipeline.defs.run_failures import INFRASTRUCTURE_ERRORS
 from notaflow_pipeline.documents.location import buckets_of
 from notaflow_pipeline.documents.storage import DocumentStorage
-from notaflow_pipeline.job_queue.database.connections import connect, open_pool
+from notaflow_pipeline.job_queue.database.connections import connect, describe_database, open_pool
 from notaflow_pipeline.job_queue.releases import release_run
 from notaflow_pipeline.job_queue.schema.check import require_schema
 from notaflow_pipeline.job_queue.schema.privileges import require_privileges
 from notaflow_pipeline.local.embedded_postgres import running_database_url
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline.plurals import count_of
-from notaflow_pipeline.settings import load_settings
+from notaflow_pipeline.settings import Settings, load_settings, origins
 from notaflow_pipeline.worker.assembly import configured_document_pool, configured_storage
 
 
@@ -111,3 +113,41 @@ class EngineResource(dg.ConfigurableResource["EngineResource"]):
         reader = configured_document_pool(load_settings())
         reader.check()
         return reader
+
+
+QUEUE_SETTINGS = ("NOTAFLOW_DATABASE_URL", "OCR_SOURCES", "OCR_WORKER_ID", "OCR_LEASE_SECONDS", "OCR_STUCK_MINUTES")
+STORAGE_SETTINGS = ("NOTAFLOW_DOCUMENTS_URL", "NOTAFLOW_HOME", "OCR_MAX_FILE_BYTES")
+ENGINE_SETTINGS = ("OCR_ENGINE", "OCR_LANGUAGES", "OCR_WORKERS", "OCR_MAX_PAGES", "OCR_PAGE_SECONDS", "OCR_DPI")
+
+
+def configured_resources(settings: Settings) -> dict[str, dg.ResourceDefinition]:
+    """Return the resources, each with the settings that it works with in its description."""
+    return {
+        "queue": _described(QueueResource(), settings, QUEUE_SETTINGS),
+        "storage": _described(StorageResource(), settings, STORAGE_SETTINGS),
+        "engine": _described(EngineResource(), settings, ENGINE_SETTINGS),
+    }
+
+
+def _described(
+    resource: "dg.ConfigurableResource[Any]", settings: Settings, variables: tuple[str, ...]
+) -> dg.ResourceDefinition:
+    # Dagster 1.13 lets run config override every field of a resource's config, so the values are text
+    values = {one.variable: one.value for one in origins(settings)} | {
+        "NOTAFLOW_DATABASE_URL": _database(settings),
+        "NOTAFLOW_DOCUMENTS_URL": _documents(settings),
+    }
+    lines = "".join(f"\n- `{name}`: {values[name]}" for name in variables)
+    description = f"{resource.__doc__}\n\nSettings of the environment, which run config cannot change:\n{lines}"
+    return resource.get_resource_definition().configured(lambda _: {}, config_schema={}, description=description)
+
+
+def _database(settings: Settings) -> str:
+    if settings.database_url is None:
+        return "the embedded PostgreSQL"
+    return describe_database(settings.database_url.get_secret_value())
+
+
+def _documents(settings: Settings) -> str:
+    """Return where documents lie, without a login and without parameters of the URL."""
+    return re.sub(r"//[^/]*@", "//***@", settings.documents).partition("?")[0]

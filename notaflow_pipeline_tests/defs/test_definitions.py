@@ -10,6 +10,8 @@ import dagster as dg
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from notaflow_pipeline.defs.resources import configured_resources
+from notaflow_pipeline.settings import load_settings
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, PROJECT, defs
 
 pytestmark = pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")
@@ -97,3 +99,14 @@ def test_dagster_dev_without_a_database_says_what_to_do(tmp_path: Path) -> None:
     )
     assert done.returncode != 0
     assert "`make dev` starts it together with Dagster" in done.stderr
+
+
+def test_resources_show_their_settings_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTAFLOW_DATABASE_URL", "postgresql://notaflow:hunter2@db.example:5433/queue")
+    monkeypatch.setenv("NOTAFLOW_DOCUMENTS_URL", "https://user:hunter2@documents.example/store?token=hunter2")
+    monkeypatch.setenv("OCR_LANGUAGES", "fra")
+    shown = {name: one.description or "" for name, one in configured_resources(load_settings()).items()}
+    assert "`NOTAFLOW_DATABASE_URL`: database queue at db.example:5433" in shown["queue"]
+    assert "`NOTAFLOW_DOCUMENTS_URL`: https://***@documents.example/store" in shown["storage"]
+    assert "`OCR_LANGUAGES`: fra" in shown["engine"]
+    assert "hunter2" not in "".join(shown.values())

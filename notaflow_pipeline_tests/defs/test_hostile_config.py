@@ -43,6 +43,7 @@ HOSTILE: list[tuple[str, str | None, dict[str, Any], str]] = [
     ("ocr_job", None, claim(limit=1, sources=["plan_cadastraux"]), 'unexpected config entry "sources"'),
     ("ocr_job", None, {"resources": {"storage": {"config": {"url": "http://other.example"}}}}, "url"),
     ("ocr_job", None, {"resources": {"queue": {"config": {"database_url": "postgresql://other"}}}}, "database_url"),
+    ("ocr_job", None, {"resources": {"engine": {"config": {"languages": "deu"}}}}, "languages"),
     (
         "ocr_job",
         None,
