@@ -94,3 +94,13 @@ def test_image_behind_blank_bytes_is_read(tmp_path: Path, before: bytes, documen
     page = load_page(path, opened.format, 1)
     assert page.image is not None
     assert (page.image.size, page.damaged) == ((1000, 300), False)
+
+
+@pytest.mark.parametrize("ink", [0, 255], ids=["black print", "white print"])
+def test_print_on_transparent_paper_is_visible(tmp_path: Path, ink: int) -> None:
+    print_mask = page_image().point(lambda value: 255 - value)
+    image = Image.merge("LA", (Image.new("L", print_mask.size, ink), print_mask))
+    image.save(tmp_path / "a.png")
+    page = load_page(tmp_path / "a.png", DocumentFormat.PNG, 1)
+    assert page.image is not None
+    assert page.image.getextrema() == (0, 255)

@@ -2,6 +2,9 @@
 
 from PIL import Image
 
+MIN_RANGE = 8
+"""The minimum difference (of 255) between the darkest and the lightest pixel of an image that shows anything."""
+
 
 def grey(image: Image.Image) -> Image.Image:
     """Converts an image of any mode to 8-bit grey (mode `L`); transparent pixels become white."""
@@ -17,11 +20,25 @@ def grey(image: Image.Image) -> Image.Image:
 
 
 def _on_white(image: Image.Image) -> Image.Image:
-    """Blends an image with white as grey, which needs half the memory of blending in colour and has the same result."""
+    """Blends an image with white as grey, which needs half the memory of blending in colour and has the same result.
+
+    White print on transparent paper is blended with black.
+    """
     colours = image if image.mode in {"RGBA", "LA"} else image.convert("RGBA")
+    alpha = colours.getchannel("A")
     paper = Image.new("L", colours.size, "white")
-    paper.paste(colours.convert("L"), mask=colours.getchannel("A"))
+    paper.paste(colours.convert("L"), mask=alpha)
+    if _range(paper) < MIN_RANGE <= _range(alpha):
+        return Image.composite(colours.convert("L"), Image.new("L", colours.size, "black"), alpha)
     return paper
+
+
+def _range(image: Image.Image) -> float:
+    """Returns the difference between the lightest and the darkest pixel of an image with one band."""
+    darkest, lightest = image.getextrema()
+    if isinstance(darkest, tuple) or isinstance(lightest, tuple):
+        raise TypeError(image.mode)
+    return lightest - darkest
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
