@@ -99,6 +99,28 @@ def test_layer_of_a_font_without_unicode_is_not_trusted(tmp_path: Path) -> None:
     assert not trusted(path)
 
 
+@pytest.mark.parametrize("matrix", ["1 0 0 1 72 700", "0 1 -1 0 100 100"], ids=["level", "upright"])
+def test_layer_of_a_font_whose_glyphs_are_lines_is_not_trusted(tmp_path: Path, matrix: str) -> None:
+    font = (
+        "<</Type/Font/Subtype/Type3/FontBBox[0 0 300 9]/FontMatrix[.1 0 0 .1 0 0]/FirstChar 97/LastChar 101"
+        "/Widths[300 300 300 300 300]/CharProcs<</a 6 0 R/b 6 0 R/c 6 0 R/d 6 0 R/e 6 0 R>>"
+        "/Encoding<</Type/Encoding/Differences[97/a/b/c/d/e]>>>>"
+    )
+    glyph = "300 0 0 0 300 9 d1 " + " ".join(f"{8 * n} 0 5 7 re" for n in range(37)) + " f"
+    path = page_pdf(
+        tmp_path / "a.pdf",
+        f"BT /F 12 Tf {matrix} Tm 20 TL (a) Tj T* (b) Tj T* (a) Tj T* (e) Tj ET",
+        fonts=f"/F {font}",
+        more=[f"<</Length {len(glyph)}>>stream\n{glyph}\nendstream"],
+    )
+    assert not trusted(path)
+
+
+def test_wide_letters_and_dashes_of_a_typed_page_are_text(tmp_path: Path) -> None:
+    lines = "BT /F 14 Tf 200 Tz 24 TL 72 700 Td (MW — lot) Tj T* (____ - 12) Tj ET"
+    assert load(page_pdf(tmp_path / "a.pdf", lines)).text.split("\n\n") == ["MW — lot", "____ - 12"]
+
+
 def test_layer_of_a_font_with_wrong_positions_is_not_trusted(tmp_path: Path) -> None:
     cmap = CMAP.replace("<30> <39> <E030>", "<61> <65> <0061>")
     glyph = "9 0 0 -9 9 -5 d1 0 0 7 7 re f"  # its stated box is below the line, its ink is not
@@ -247,6 +269,25 @@ def test_private_codes_that_are_known_are_text(tmp_path: Path, first: str, text:
         more=[f"<</Length {len(cmap)}>>stream\n{cmap}\nendstream"],
     )
     assert text in load(path).text
+
+
+def mapped_pdf(path: Path, line: str, ranges: str) -> Path:
+    """Writes a page of three copies of a line whose font maps codes as in `ranges` of a CMap."""
+    font = "<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding/ToUnicode 6 0 R>>"
+    cmap = CMAP.replace("<30> <39> <E030>", ranges)
+    typed = f"BT /F 12 Tf 72 700 Td ({line}) Tj 0 -20 Td ({line}) Tj 0 -20 Td ({line}) Tj ET"
+    return page_pdf(path, typed, fonts=f"/F {font}", more=[f"<</Length {len(cmap)}>>stream\n{cmap}\nendstream"])
+
+
+def test_hyphen_that_a_font_maps_to_a_soft_hyphen_is_text(tmp_path: Path) -> None:
+    path = mapped_pdf(tmp_path / "a.pdf", "Le lot est vendu le 1952-03-14 au vendeur", "<2D> <2D> <00AD>")
+    assert load(path).text.split("\n")[0] == "Le lot est vendu le 1952-03-14 au vendeur"
+
+
+def test_figures_that_a_font_maps_to_spaces_are_not_trusted(tmp_path: Path) -> None:
+    spaces = f"<30> <39> [{'<0020> ' * 10}]"
+    line = "Le vendeur vend avec garantie le lot numero 3 770 292 du cadastre"
+    assert not trusted(mapped_pdf(tmp_path / "a.pdf", line, spaces))
 
 
 def test_page_of_too_many_characters_is_drawn_with_its_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

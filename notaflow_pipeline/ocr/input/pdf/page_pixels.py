@@ -48,10 +48,11 @@ MAX_COMPARISONS = 200_000
 MARGIN_PIXELS = 3
 """Distance in pixels up to which marks belong to the box of a character."""
 
-MAX_UNEXPLAINED_MARKS = 200
-MAX_UNEXPLAINED_SHARE = 0.3
+MAX_UNEXPLAINED_MARKS = 60
+MAX_UNEXPLAINED_SHARE = 0.005
 """Marks in pixels, and as a share of all marks of text. If more are in no character's box, the layer differs from
-the visible text."""
+the visible text. Two figures of ten points have 60 marks. On 50 typed pages the largest share was 0.003; figures that
+a font maps to spaces are 0.07 of the marks of prose."""
 
 Pixels = NDArray[np.uint8]
 

@@ -29,6 +29,12 @@ DOUBLE_CELL = 8.0
 MAX_AXIS_DEGREES = 10
 """Maximum angle in degrees at which text counts as parallel to an axis."""
 
+MAX_WIDTH_RATIO = 4.0
+"""Maximum ratio of width to height of a letter. A glyph of a Type 3 font with a larger ratio is a picture of a word or of
+a line; its code says nothing about its text."""
+
+SOFT_HYPHEN = 0xAD
+
 SURROGATES = range(0xD800, 0xE000)
 
 SYMBOLS = range(0xF020, 0xF100)
@@ -139,15 +145,18 @@ def _characters(text_page: pypdfium2.PdfTextPage, count: int, objects: _TextObje
         if text.isspace() or raw.FPDFText_IsGenerated(text_page, index) == 1:
             follows = "\n" if "\n" in (follows, text) or text == "\r" else " "
             continue
-        if unicodedata.category(text or "a") == "Cf":  # soft hyphens and joiners have no ink
-            continue
         raw.FPDFText_GetCharBox(text_page, index, left, right, bottom, top)
+        if code == SOFT_HYPHEN and right.value > left.value and top.value > bottom.value:
+            text = "-"  # many fonts map their hyphen to this code
+        if unicodedata.category(text or "a") == "Cf":  # joiners and marks of direction have no ink
+            continue
         raw.FPDFText_GetCharOrigin(text_page, index, x, y)
         text_object, angle, size = objects.known(text_page, index)
         box = objects.affine.box(left.value, bottom.value, right.value, top.value)
-        private = is_private(code) and code not in ADOBE_VARIANTS
+        drawn_word = text.isalnum() and _is_wider_than_a_letter(box, angle)
+        private = (is_private(code) and code not in ADOBE_VARIANTS) or drawn_word
         yield Character(
-            text,
+            UNKNOWN if drawn_word else text,
             *box,
             *objects.affine.point(x.value, y.value),
             size=size or max(box[2] - box[0], box[3] - box[1]),
@@ -158,6 +167,13 @@ def _characters(text_page: pypdfium2.PdfTextPage, count: int, objects: _TextObje
             index=index,
         )
         follows = "\n" if broken else ""
+
+
+def _is_wider_than_a_letter(box: tuple[float, float, float, float], angle: int) -> bool:
+    width, height = box[2] - box[0], box[3] - box[1]
+    if angle in (90, 270):
+        width, height = height, width
+    return width > MAX_WIDTH_RATIO * height > 0
 
 
 def _text(code: int) -> str:
