@@ -18,6 +18,7 @@ from notaflow_pipeline.ocr.preprocessing.preprocess import (
     is_blank,
     unrotated,
 )
+from notaflow_pipeline.ocr.preprocessing.white_print import has_white_print
 from notaflow_pipeline.ocr.recognition.coverage import LOW_COVERAGE, ink_coverage
 from notaflow_pipeline.ocr.recognition.page_plan import Plan, plan, plan_of_turned
 from notaflow_pipeline.ocr.recognition.passes.alternative_passes import best_of_alternative_passes
@@ -78,11 +79,15 @@ def read_page(
 
 
 def _recognised(runner: PassRunner, image: Image.Image, dpi: int | None, planned: Plan) -> Recognition:
-    """Returns the best of the passes. If it is doubtful, one more pass reads the page without preprocessing."""
+    """Returns the best of the passes. If it is doubtful, one more pass reads the page without preprocessing.
+
+    So does a page with white print on dark areas: the removal of the background takes such areas for ink, and neither
+    confidence nor coverage shows the words that are lost.
+    """
     found = _best_pass(runner, planned)
     coverage = ink_coverage(found.prepared.image, found.words)
     is_low = coverage is not None and coverage < LOW_COVERAGE
-    if runner.policy.plain_pass and (runner.is_doubtful(found) or is_low):
+    if runner.policy.plain_pass and (runner.is_doubtful(found) or is_low or has_white_print(found.prepared.source)):
         plain = PreprocessedPage(image, dpi, image, dpi, NO_STEPS)
         better = runner.better(found, plain, runner.languages.plain)
         if better is not found:
