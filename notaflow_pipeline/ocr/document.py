@@ -21,6 +21,9 @@ class PageSource(Enum):
     RECOGNISED = "recognised"
     TEXT_LAYER = "text layer"
     BLANK = "blank"
+    UNREAD = "unread"
+    """Ink in which no words were recognised."""
+
     FAILED = "failed"
 
 
@@ -51,9 +54,11 @@ class PageText:
 
     @property
     def marked(self) -> str:
-        """The text, or the kind of failure (a value of `FailureKind`) in square brackets."""
+        """The text, or in square brackets the kind of failure (a value of `FailureKind`) or that nothing was read."""
         if self.failure is not None:
             return f"[page could not be read: {self.failure.kind}]"
+        if self.source is PageSource.UNREAD:
+            return UNREAD_MARK
         return f"{self.text}\n\n{DAMAGED_MARK}".strip() if self.damaged else self.text
 
 
@@ -117,8 +122,8 @@ class DocumentText:
 
     @property
     def pages_damaged(self) -> int:
-        """Number of pages of which only a part could be read."""
-        return sum(page.damaged for page in self.pages)
+        """Number of pages of which only a part could be read, or nothing although they have ink."""
+        return sum(page.damaged or page.source is PageSource.UNREAD for page in self.pages)
 
     @property
     def passes(self) -> int:
@@ -165,6 +170,8 @@ class DocumentText:
 
 
 DAMAGED_MARK = "[page is damaged: part of it could not be read]"
+
+UNREAD_MARK = "[page could not be read: no words were recognised in its ink]"
 
 INCOMPLETE_MARK = "[document is damaged: pages may be missing here]"
 

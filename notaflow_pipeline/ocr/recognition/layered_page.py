@@ -114,7 +114,7 @@ def recognised_page(number: int, page: LoadedPage, engine: Engine, began: float,
         stamps, unread = _read_regions([Region(page.stamps, math.inf)] if page.stamps else [], reader, totals)
         text = "\n\n".join(part for part in (_text_with_typed(found, page), *(text for _, text in stamps)) if part)
         nothing = not (found.words or stamps or page.lines or page.damaged or page.attached)
-        source = PageSource.BLANK if nothing else PageSource.RECOGNISED
+        source = _source_without_words(found) if nothing else PageSource.RECOGNISED
     else:
         regions, unread = _read_regions(page.regions, reader, totals)
         if page.earlier:
@@ -136,6 +136,11 @@ def recognised_page(number: int, page: LoadedPage, engine: Engine, began: float,
         coverage=totals.coverage,
     )
     return RecognisedPage(read, tuple(totals.images), tuple(base) if is_layer else ())
+
+
+def _source_without_words(found: Recognition) -> PageSource:
+    """Returns whether a page without words is blank: its coverage is known only if it has ink that can be print."""
+    return PageSource.BLANK if found.coverage is None else PageSource.UNREAD
 
 
 def _is_confirmed(earlier: EarlierOcr, reader: _PageReader, totals: _PageTotals) -> bool:

@@ -92,7 +92,8 @@ def _recognised(runner: PassRunner, image: Image.Image, dpi: int | None, planned
         better = runner.better(found, plain, runner.languages.plain)
         if better is not found:
             found, coverage = better, ink_coverage(image, better.words)
-    return replace(_result(found, runner.passes), coverage=coverage)
+    is_dropped = coverage is not None and found.confidence < MIN_CONFIDENCE
+    return replace(_result(found, runner.passes), coverage=0.0 if is_dropped else coverage)
 
 
 def _best_pass(runner: PassRunner, planned: Plan) -> PassResult:

@@ -8,12 +8,14 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from notaflow_pipeline.failures import FailureKind
-from notaflow_pipeline.ocr.document import PageSource, PageText
-from notaflow_pipeline.ocr.engines.interface import Recognition
+from notaflow_pipeline.ocr.document import UNREAD_MARK, DocumentText, PageSource, PageText
+from notaflow_pipeline.ocr.engines.interface import Recognition, Segmentation
 from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
+from notaflow_pipeline.ocr.engines.words import Word
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.file_format import DocumentFormat
+from notaflow_pipeline.ocr.input.loaded_page import LoadedPage
 from notaflow_pipeline.ocr.input.page_loading import load_page
 from notaflow_pipeline.ocr.recognition.layered_page import recognised_page
 from notaflow_pipeline_tests.ocr.samples import (
@@ -183,3 +185,39 @@ def test_unreadable_part_keeps_the_typed_text_and_marks_the_page(tmp_path: Path)
     path = page_pdf(tmp_path / "a.pdf", letter, resources="/XObject<</I 6 0 R>>", more=[picture_object(act_page())])
     page = recognised_page(1, load_page(path, DocumentFormat.PDF, 1), FailingEngine(), time.monotonic(), math.inf).text
     assert (page.text, page.damaged) == ("Maître, voici l’extrait que vous avez demandé.", True)
+
+
+class SameWordsEngine(NullEngine):
+    """Finds the same words in each pass."""
+
+    languages = "fra"
+
+    def __init__(self, words: list[Word]) -> None:
+        self._words = words
+
+    def find_words(
+        self,
+        image: Image.Image,  # noqa: ARG002
+        dpi: int | None,  # noqa: ARG002
+        timeout_seconds: float,  # noqa: ARG002
+        languages: str | None = None,  # noqa: ARG002
+        segmentation: Segmentation = Segmentation.AUTOMATIC,  # noqa: ARG002
+    ) -> list[Word]:
+        return list(self._words)
+
+
+NONSENSE = [Word("lot", 12, 1, 1, line, 150, 150 + 37 * line, 900, 26) for line in range(12)]
+
+
+@pytest.mark.parametrize("words", [[], NONSENSE], ids=["no words", "words of low confidence"])
+def test_page_with_ink_that_no_pass_reads_is_marked_and_counted(words: list[Word]) -> None:
+    page = recognised_page(1, LoadedPage(act_page()), SameWordsEngine(words), time.monotonic(), math.inf).text
+    document = DocumentText((page,))
+    assert document.text == f"--- Page 1 ---\n{UNREAD_MARK}"
+    assert (document.pages_blank, document.pages_damaged, document.coverage) == (0, 1, 0.0)
+
+
+def test_page_without_ink_is_blank_and_has_no_mark() -> None:
+    empty = LoadedPage(Image.new("L", (1240, 1754), 235))
+    page = recognised_page(1, empty, SameWordsEngine([]), time.monotonic(), math.inf).text
+    assert (page.source, DocumentText((page,)).text) == (PageSource.BLANK, "")
