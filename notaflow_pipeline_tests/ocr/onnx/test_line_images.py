@@ -82,14 +82,14 @@ def test_unit_too_small_for_a_letter_is_not_a_line(size: tuple[int, int]) -> Non
 
 
 def test_black_and_white_are_those_of_the_middle_row() -> None:
-    pixels = np.full((36, 12), 200, np.uint8)
+    pixels = np.arange(36 * 12).reshape(36, 12).astype(np.uint8)  # every shade of grey
     pixels[18] = [200, 60, 200, 60, 200, 60, 200, 60, 200, 60, 200, 200]
-    pixels[0] = 0
     line = normalised(pixels)
-    # minima are 60, five of them; the first quarter of that bucket ends at 60.2. Maxima are 200, four, and end at 200.75.
-    black, white = 60 + 1 / 5, 200 + 3 / 4
-    expected = np.clip(np.floor(128 * ((200 - black) / ((white - black) / 2) - 1) + 0.5), -127, 127) / 127
-    assert line[5, 5] == pytest.approx(expected)
+    # minima are 60, five of them; the first quarter of that bucket, 1.25 values, ends at 60.25. Maxima are 200, four of
+    # them, and end at 200.75.
+    black, white = 60 + 1.25 / 5, 200 + 3 / 4
+    expected = np.clip(np.floor(128 * ((pixels - black) / ((white - black) / 2) - 1) + 0.5), -127, 127) / 127
+    assert line == pytest.approx(expected)
     assert line[0, 0] == -1
     assert line.dtype == np.float32
 

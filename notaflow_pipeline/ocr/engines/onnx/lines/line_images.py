@@ -72,9 +72,12 @@ def _black_and_white(row: NDArray[np.int16]) -> tuple[float, float]:
 
 
 def _quantile(values: NDArray[np.int16], share: float) -> float:
-    """`STATS::ile` (ccstruct/statistc.cpp): the end of the histogram's bucket, less the part of it that is not needed."""
+    """`STATS::ile` (ccstruct/statistc.cpp): the end of the histogram's bucket, less the part of it that is not needed.
+
+    The number of values that it looks for is not rounded.
+    """
     counts = np.bincount(values, minlength=256)
-    target = min(max(int(share * values.size + 0.5), 1), values.size)
+    target = min(max(share * values.size, 1.0), float(values.size))
     sums = np.cumsum(counts)
     bucket = int(np.searchsorted(sums, target))
     return float(bucket + 1 - (sums[bucket] - target) / counts[bucket])
