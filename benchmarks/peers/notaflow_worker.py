@@ -6,13 +6,13 @@ from datetime import timedelta
 
 from worker_side import Order, await_go, misbehave, note, order, report, text
 
-from notaflow_pipeline.job_queue.claim_position import ClaimPosition
-from notaflow_pipeline.job_queue.claims import claim_documents
+from notaflow_pipeline.job_queue.claiming.claim_position import ClaimPosition
+from notaflow_pipeline.job_queue.claiming.claims import claim_documents
+from notaflow_pipeline.job_queue.claiming.lease_renewal import renew
+from notaflow_pipeline.job_queue.claiming.outcomes import record_texts
 from notaflow_pipeline.job_queue.database.connections import connect
-from notaflow_pipeline.job_queue.lease_renewal import renew
 from notaflow_pipeline.job_queue.maintenance.recovery import RecoveryTerms, recover
 from notaflow_pipeline.job_queue.model import Claim, OcrResult, Recording
-from notaflow_pipeline.job_queue.outcomes import record_texts
 from notaflow_pipeline.job_queue.schema.migrate import migrate
 
 SOURCES = ("index",)

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from notaflow_pipeline import __version__
 from notaflow_pipeline.cli.output import Json, app, console, print_json, print_line, warn
-from notaflow_pipeline.job_queue.claim_check import ClaimCheck, check_claim
+from notaflow_pipeline.job_queue.claiming.claim_check import ClaimCheck, check_claim
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.job_queue.database.search_path import queue_schema
 from notaflow_pipeline.job_queue.schema.check import find_schema_differences

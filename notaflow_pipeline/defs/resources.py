@@ -13,8 +13,8 @@ from pydantic import PrivateAttr
 from notaflow_pipeline.defs.run_failures import INFRASTRUCTURE_ERRORS
 from notaflow_pipeline.documents.location import buckets_of
 from notaflow_pipeline.documents.storage import DocumentStorage
+from notaflow_pipeline.job_queue.claiming.releases import release_run
 from notaflow_pipeline.job_queue.database.connections import connect, describe_database, open_pool
-from notaflow_pipeline.job_queue.releases import release_run
 from notaflow_pipeline.job_queue.schema.check import require_schema
 from notaflow_pipeline.job_queue.schema.privileges import require_privileges
 from notaflow_pipeline.local.embedded_postgres import running_database_url

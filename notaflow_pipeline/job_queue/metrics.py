@@ -11,7 +11,7 @@ from datetime import timedelta
 from psycopg import Connection, sql
 from psycopg.rows import class_row, scalar_row
 
-from notaflow_pipeline.job_queue.claim_statements import claimable
+from notaflow_pipeline.job_queue.claiming.claim_statements import claimable
 from notaflow_pipeline.job_queue.maintenance.requeue import EXHAUSTED_AT_4
 from notaflow_pipeline.job_queue.queries import count_ready
 from notaflow_pipeline.job_queue.started_at import STARTED_AT

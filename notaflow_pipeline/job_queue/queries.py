@@ -9,7 +9,7 @@ from uuid import UUID
 from psycopg import Connection, sql
 from psycopg.rows import class_row, dict_row, scalar_row
 
-from notaflow_pipeline.job_queue.claim_statements import claimable
+from notaflow_pipeline.job_queue.claiming.claim_statements import claimable
 from notaflow_pipeline.job_queue.database.sessions import long_scan
 from notaflow_pipeline.job_queue.maintenance.requeue import EXHAUSTED_AT_4
 from notaflow_pipeline.job_queue.model import Attempt, ExtractionQueueJob

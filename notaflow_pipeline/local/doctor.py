@@ -13,7 +13,7 @@ from psycopg.rows import scalar_row
 from notaflow_pipeline.alerting.receivers import UNSUPPORTED_URL, is_supported, parse_receivers
 from notaflow_pipeline.documents.failures import StorageMisconfigured, StorageUnavailable
 from notaflow_pipeline.documents.location import buckets_of
-from notaflow_pipeline.job_queue.claim_check import check_claim
+from notaflow_pipeline.job_queue.claiming.claim_check import check_claim
 from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable, connect, describe_database
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch, require_schema
 from notaflow_pipeline.job_queue.schema.privileges import require_privileges

@@ -15,11 +15,11 @@ import psycopg
 from psycopg import Connection
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from notaflow_pipeline.job_queue import claims, outcomes, releases
-from notaflow_pipeline.job_queue.claim_position import ClaimPosition
+from notaflow_pipeline.job_queue.claiming import claims, outcomes, releases
+from notaflow_pipeline.job_queue.claiming.claim_position import ClaimPosition
+from notaflow_pipeline.job_queue.claiming.lease_renewal import LeaseRenewal
 from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
 from notaflow_pipeline.job_queue.database.transient import describe_transient, is_transient
-from notaflow_pipeline.job_queue.lease_renewal import LeaseRenewal
 from notaflow_pipeline.job_queue.maintenance.recovery import Recovered, recover
 from notaflow_pipeline.job_queue.maintenance.repairs import Repair
 from notaflow_pipeline.job_queue.model import ERROR_PREFIX, Attempt, Claim, Failure, OcrResult, Recording

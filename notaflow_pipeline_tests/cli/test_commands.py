@@ -18,7 +18,7 @@ from PIL import Image
 from psycopg import Connection
 
 from notaflow_pipeline.cli.inspection import pause_seconds
-from notaflow_pipeline.job_queue import claims
+from notaflow_pipeline.job_queue.claiming import claims
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.cli import Terminal, open_terminal
 from notaflow_pipeline_tests.job_queue.conftest import add_document, ago

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.job_queue import claims
+from notaflow_pipeline.job_queue.claiming import claims
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.model import OcrResult
 from notaflow_pipeline_tests.defs import defs

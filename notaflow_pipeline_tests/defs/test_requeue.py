@@ -11,7 +11,7 @@ from PIL import Image
 from psycopg import Connection
 
 from notaflow_pipeline.defs.partitions import yesterday
-from notaflow_pipeline.job_queue import claims
+from notaflow_pipeline.job_queue.claiming import claims
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.defs import days, defs
 

@@ -14,7 +14,7 @@ from notaflow_pipeline.defs.ocr_runs import ACTIVE, OCR_POOL, OCR_RUN_TAG
 from notaflow_pipeline.defs.sensors.lost_runs import LOST, is_lost
 from notaflow_pipeline.defs.sensors.ocr_ready import ocr_ready_sensor, pause_after_failures, runs_to_launch
 from notaflow_pipeline.defs.sensors.recovery import ocr_recovery_sensor
-from notaflow_pipeline.job_queue import claims
+from notaflow_pipeline.job_queue.claiming import claims
 from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.pause import pause, resume

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.job_queue import claims, lease_renewal, releases
+from notaflow_pipeline.job_queue.claiming import claims, lease_renewal, releases
 from notaflow_pipeline_tests.cli import Terminal
 from notaflow_pipeline_tests.job_queue.conftest import READING, add_document, document, fail, recover_all, succeed
 from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents

@@ -11,16 +11,16 @@ import psycopg
 import pytest
 from psycopg import Connection
 
+from notaflow_pipeline.job_queue.claiming.lease_renewal import LeaseRenewal
+from notaflow_pipeline.job_queue.claiming.releases import release
 from notaflow_pipeline.job_queue.database import connections, sessions
 from notaflow_pipeline.job_queue.database.connections import connect, open_pool
 from notaflow_pipeline.job_queue.invariants import find_violations
-from notaflow_pipeline.job_queue.lease_renewal import LeaseRenewal
 from notaflow_pipeline.job_queue.maintenance.recovery_poll import count_needing_recovery
 from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter, find_exhausted, requeue_results
 from notaflow_pipeline.job_queue.metrics import measure_progress
 from notaflow_pipeline.job_queue.pause import pause, paused
 from notaflow_pipeline.job_queue.queries import attempts_of_document, count_queue, count_ready
-from notaflow_pipeline.job_queue.releases import release
 from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.worker.pipeline import Pipeline
 from notaflow_pipeline.worker.progress import Progress

@@ -11,10 +11,10 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.job_queue import claims, lease_renewal, releases
+from notaflow_pipeline.job_queue.claiming import claims, lease_renewal, releases
+from notaflow_pipeline.job_queue.claiming.lease_renewal import LeaseRenewal
 from notaflow_pipeline.job_queue.database.connections import OutcomeRefused, connect, open_pool
 from notaflow_pipeline.job_queue.database.sessions import short_transaction
-from notaflow_pipeline.job_queue.lease_renewal import LeaseRenewal
 from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.worker.progress import Progress
 from notaflow_pipeline_tests.cli import open_terminal

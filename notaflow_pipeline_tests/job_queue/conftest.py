@@ -11,8 +11,8 @@ from psycopg import Connection, sql
 from psycopg.rows import dict_row
 
 from notaflow_pipeline.failures import FailureKind
-from notaflow_pipeline.job_queue import claims, outcomes
-from notaflow_pipeline.job_queue.claim_position import ClaimPosition
+from notaflow_pipeline.job_queue.claiming import claims, outcomes
+from notaflow_pipeline.job_queue.claiming.claim_position import ClaimPosition
 from notaflow_pipeline.job_queue.database.chunks import Changed
 from notaflow_pipeline.job_queue.maintenance.recovery import Recovered, RecoveryTerms, recover
 from notaflow_pipeline.job_queue.maintenance.repairs import Repair

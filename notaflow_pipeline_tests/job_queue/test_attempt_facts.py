@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.job_queue import releases
+from notaflow_pipeline.job_queue.claiming import releases
 from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter, requeue_exhausted
 from notaflow_pipeline.job_queue.maintenance.reread import request_reread
 from notaflow_pipeline_tests.job_queue.conftest import (

@@ -8,9 +8,9 @@ from psycopg import Connection
 
 from notaflow_pipeline.job_queue import metrics
 from notaflow_pipeline.job_queue.cancel import cancel_documents, set_priority
-from notaflow_pipeline.job_queue.claims import claim_documents
+from notaflow_pipeline.job_queue.claiming.claims import claim_documents
+from notaflow_pipeline.job_queue.claiming.lease_renewal import renew
 from notaflow_pipeline.job_queue.invariants import find_violations
-from notaflow_pipeline.job_queue.lease_renewal import renew
 from notaflow_pipeline.job_queue.listing import DocumentState, list_documents
 from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter, find_exhausted, requeue_exhausted
 from notaflow_pipeline.job_queue.maintenance.reread import request_reread

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.job_queue import releases
+from notaflow_pipeline.job_queue.claiming import releases
 from notaflow_pipeline.job_queue.invariants import INVARIANTS, find_violations
 from notaflow_pipeline_tests.job_queue.conftest import (
     ENCRYPTED,

@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 from psycopg import Connection
 
 from notaflow_pipeline.failures import FailureKind
-from notaflow_pipeline.job_queue import claims, lease_renewal, outcomes, releases
+from notaflow_pipeline.job_queue.claiming import claims, lease_renewal, outcomes, releases
 from notaflow_pipeline.job_queue.invariants import find_violations
 from notaflow_pipeline.job_queue.maintenance.recovery import RecoveryTerms, recover
 from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter

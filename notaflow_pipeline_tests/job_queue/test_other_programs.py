@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.job_queue import lease_renewal, outcomes, releases
+from notaflow_pipeline.job_queue.claiming import lease_renewal, outcomes, releases
 from notaflow_pipeline.job_queue.invariants import accept, find_violations
 from notaflow_pipeline.job_queue.model import Claim, Recording
 from notaflow_pipeline_tests.job_queue.conftest import (

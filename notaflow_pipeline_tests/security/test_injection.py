@@ -6,7 +6,7 @@ from pathlib import Path
 from psycopg import Connection, sql
 
 from notaflow_pipeline.failures import FailureKind
-from notaflow_pipeline.job_queue import claims, outcomes
+from notaflow_pipeline.job_queue.claiming import claims, outcomes
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.invariants import find_violations
 from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter, find_exhausted

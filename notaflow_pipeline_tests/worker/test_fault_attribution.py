@@ -16,8 +16,8 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from notaflow_pipeline.documents.failures import StorageUnavailable, TemporaryFolderUnavailable
-from notaflow_pipeline.job_queue import claims
-from notaflow_pipeline.job_queue.claim_position import ClaimPosition
+from notaflow_pipeline.job_queue.claiming import claims
+from notaflow_pipeline.job_queue.claiming.claim_position import ClaimPosition
 from notaflow_pipeline.job_queue.model import Claim
 from notaflow_pipeline.job_queue.queries import attempts_of_document
 from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine

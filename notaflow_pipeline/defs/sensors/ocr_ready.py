@@ -12,8 +12,8 @@ from psycopg import Connection
 
 from notaflow_pipeline.defs.ocr_runs import ACTIVE, OCR_RUN_TAG, limit_ocr_runs
 from notaflow_pipeline.defs.sensors.lost_runs import end_lost_runs
-from notaflow_pipeline.job_queue.claim_check import find_refusal
-from notaflow_pipeline.job_queue.claim_position import ClaimPosition
+from notaflow_pipeline.job_queue.claiming.claim_check import find_refusal
+from notaflow_pipeline.job_queue.claiming.claim_position import ClaimPosition
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.job_queue.pause import paused
 from notaflow_pipeline.job_queue.queries import can_claim, count_ready

@@ -9,7 +9,7 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.failures import FailureKind
-from notaflow_pipeline.job_queue import claims, outcomes, releases
+from notaflow_pipeline.job_queue.claiming import claims, outcomes, releases
 from notaflow_pipeline.job_queue.database.connections import open_pool
 from notaflow_pipeline.job_queue.database.transient import is_transient
 from notaflow_pipeline.job_queue.model import ERROR_PREFIX, Failure

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.job_queue import lease_renewal, releases
+from notaflow_pipeline.job_queue.claiming import lease_renewal, releases
 from notaflow_pipeline.job_queue.maintenance.recovery_poll import count_needing_recovery
 from notaflow_pipeline.job_queue.maintenance.repairs import LEASE_EXPIRED, STUCK_ELSEWHERE
 from notaflow_pipeline.job_queue.model import ERROR_PREFIX

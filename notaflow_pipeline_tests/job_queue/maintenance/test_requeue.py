@@ -8,7 +8,7 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.failures import parse_kind
-from notaflow_pipeline.job_queue import claims, outcomes, releases
+from notaflow_pipeline.job_queue.claiming import claims, outcomes, releases
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.invariants import find_violations
 from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter, find_exhausted, requeue_results

@@ -10,7 +10,8 @@ from psycopg import Connection
 from psycopg.rows import dict_row
 
 from notaflow_pipeline.failures import FailureKind
-from notaflow_pipeline.job_queue import claims, outcomes, queries, releases
+from notaflow_pipeline.job_queue import queries
+from notaflow_pipeline.job_queue.claiming import claims, outcomes, releases
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.invariants import find_violations
 from notaflow_pipeline.job_queue.maintenance.recovery import RecoveryTerms, recover

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.job_queue import releases
+from notaflow_pipeline.job_queue.claiming import releases
 from notaflow_pipeline.job_queue.maintenance.retention import Pruned, prune_attempts
 from notaflow_pipeline_tests.job_queue.conftest import READING, add_document, attempts, claim, claim_one, fail, succeed
 from notaflow_pipeline_tests.testing.invariants import violated_invariants

@@ -9,7 +9,7 @@ import pytest
 from psycopg import Connection, sql
 from psycopg.conninfo import make_conninfo
 
-from notaflow_pipeline.job_queue import lease_renewal, releases
+from notaflow_pipeline.job_queue.claiming import lease_renewal, releases
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.invariants import find_violations
 from notaflow_pipeline.job_queue.maintenance.recovery import RecoveryTerms, recover

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.job_queue.claim_check import ClaimCheck, check_claim
+from notaflow_pipeline.job_queue.claiming.claim_check import ClaimCheck, check_claim
 from notaflow_pipeline.job_queue.database.connections import ClaimsRefused, connect
 from notaflow_pipeline.job_queue.database.foreign_triggers import TriggerLacksPrivilege
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.job_queue import lease_renewal, outcomes, releases
-from notaflow_pipeline.job_queue.claim_check import check_claim, find_refusal
-from notaflow_pipeline.job_queue.claim_position import LEFT_OUT_SECONDS, ClaimPosition
+from notaflow_pipeline.job_queue.claiming import lease_renewal, outcomes, releases
+from notaflow_pipeline.job_queue.claiming.claim_check import check_claim, find_refusal
+from notaflow_pipeline.job_queue.claiming.claim_position import LEFT_OUT_SECONDS, ClaimPosition
 from notaflow_pipeline.job_queue.database import chunks
 from notaflow_pipeline.job_queue.database.connections import ClaimsRefused, OutcomeRefused
 from notaflow_pipeline.job_queue.maintenance.recovery import RecoveryTerms, recover
@@ -92,7 +92,7 @@ def test_claim_of_refused_documents_alone_says_what_refuses(connection: Connecti
 def test_many_refused_documents_in_a_row_end_the_claim(
     connection: Connection, refusal: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("notaflow_pipeline.job_queue.claims.MAX_REFUSED_IN_SUCCESSION", 3)
+    monkeypatch.setattr("notaflow_pipeline.job_queue.claiming.claims.MAX_REFUSED_IN_SUCCESSION", 3)
     for _ in range(5):
         add_refused(connection)
     refuse(connection, refusal)
@@ -197,7 +197,7 @@ def test_what_was_claimed_before_an_error_is_returned(connection: Connection, mo
     def fails(*_arguments: object) -> int:
         raise psycopg.errors.LockNotAvailable("a table is locked")
 
-    monkeypatch.setattr("notaflow_pipeline.job_queue.claims.write_missing_maxima", fails)
+    monkeypatch.setattr("notaflow_pipeline.job_queue.claiming.claims.write_missing_maxima", fails)
     assert len(claim(connection, 2)) == 1
     with pytest.raises(psycopg.errors.LockNotAvailable):
         claim(connection, 2)

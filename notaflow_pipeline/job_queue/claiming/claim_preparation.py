@@ -10,7 +10,7 @@ import psycopg
 from psycopg import Connection, sql
 from psycopg.rows import scalar_row
 
-from notaflow_pipeline.job_queue.claim_position import ClaimPosition
+from notaflow_pipeline.job_queue.claiming.claim_position import ClaimPosition
 from notaflow_pipeline.job_queue.database.chunks import Refusals, change_rows, is_refusal
 from notaflow_pipeline.job_queue.database.sessions import short_statement
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch

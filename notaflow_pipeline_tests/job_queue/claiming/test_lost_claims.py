@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.job_queue import lease_renewal, releases
+from notaflow_pipeline.job_queue.claiming import lease_renewal, releases
 from notaflow_pipeline.job_queue.model import Claim
 from notaflow_pipeline_tests.job_queue.conftest import (
     ENCRYPTED,

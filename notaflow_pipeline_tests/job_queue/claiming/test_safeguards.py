@@ -11,7 +11,7 @@ import pytest
 from psycopg import Connection, sql
 
 from notaflow_pipeline.failures import FailureKind
-from notaflow_pipeline.job_queue import claim_statements, claims, outcomes, releases
+from notaflow_pipeline.job_queue.claiming import claim_statements, claims, outcomes, releases
 from notaflow_pipeline.job_queue.database import sessions
 from notaflow_pipeline.job_queue.database.connections import ClaimsRefused
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document

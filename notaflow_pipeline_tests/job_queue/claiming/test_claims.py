@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from psycopg import Connection, sql
 
-from notaflow_pipeline.job_queue import claim_statements, releases
+from notaflow_pipeline.job_queue.claiming import claim_statements, releases
 from notaflow_pipeline.job_queue.model import Claim
 from notaflow_pipeline_tests.job_queue.conftest import (
     LEASE,

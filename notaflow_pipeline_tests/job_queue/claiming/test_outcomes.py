@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.job_queue import outcomes, releases
+from notaflow_pipeline.job_queue.claiming import outcomes, releases
 from notaflow_pipeline.job_queue.model import Failure
 from notaflow_pipeline_tests.job_queue.conftest import (
     BLANK,

@@ -9,7 +9,8 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.job_queue import queries, releases
+from notaflow_pipeline.job_queue import queries
+from notaflow_pipeline.job_queue.claiming import releases
 from notaflow_pipeline.job_queue.model import Claim
 from notaflow_pipeline_tests.job_queue.conftest import (
     ENCRYPTED,

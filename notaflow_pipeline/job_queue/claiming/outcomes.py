@@ -14,6 +14,7 @@ import psycopg
 from psycopg import Connection, sql
 from psycopg.rows import scalar_row
 
+from notaflow_pipeline.job_queue.claiming.releases import release
 from notaflow_pipeline.job_queue.database.chunks import describe_refusal
 from notaflow_pipeline.job_queue.database.connections import OutcomeRefused
 from notaflow_pipeline.job_queue.database.foreign_triggers import is_refused_row
@@ -21,7 +22,6 @@ from notaflow_pipeline.job_queue.database.row_locks import retry_while_locked
 from notaflow_pipeline.job_queue.database.sessions import short_statement, short_transaction
 from notaflow_pipeline.job_queue.database.transient import is_transient
 from notaflow_pipeline.job_queue.model import Claim, Failure, OcrResult, Outcome, Recording, storable
-from notaflow_pipeline.job_queue.releases import release
 
 MAX_BACKOFF_SECONDS = 3600
 """The longest wait before the next attempt, without jitter."""

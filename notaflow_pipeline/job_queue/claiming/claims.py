@@ -15,9 +15,9 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import class_row, scalar_row
 
-from notaflow_pipeline.job_queue.claim_position import ClaimPosition
-from notaflow_pipeline.job_queue.claim_preparation import end_backoff, skip_used_tokens, write_missing_maxima
-from notaflow_pipeline.job_queue.claim_statements import Place, claim_statement, reread_statement
+from notaflow_pipeline.job_queue.claiming.claim_position import ClaimPosition
+from notaflow_pipeline.job_queue.claiming.claim_preparation import end_backoff, skip_used_tokens, write_missing_maxima
+from notaflow_pipeline.job_queue.claiming.claim_statements import Place, claim_statement, reread_statement
 from notaflow_pipeline.job_queue.database.chunks import Refusals, change_rows, describe_error, is_refusal
 from notaflow_pipeline.job_queue.database.connections import ClaimsRefused
 from notaflow_pipeline.job_queue.database.sessions import short_statement

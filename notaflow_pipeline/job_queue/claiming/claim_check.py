@@ -11,8 +11,8 @@ import psycopg
 from psycopg import Connection
 
 from notaflow_pipeline.failures import FailureKind
-from notaflow_pipeline.job_queue import claims, outcomes, releases
-from notaflow_pipeline.job_queue.claim_position import ClaimPosition
+from notaflow_pipeline.job_queue.claiming import claims, outcomes, releases
+from notaflow_pipeline.job_queue.claiming.claim_position import ClaimPosition
 from notaflow_pipeline.job_queue.database.connections import ClaimsRefused, OutcomeRefused
 from notaflow_pipeline.job_queue.database.foreign_triggers import TriggerLacksPrivilege, explaining_triggers
 from notaflow_pipeline.job_queue.database.transient import is_transient

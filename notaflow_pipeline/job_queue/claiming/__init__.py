@@ -1,0 +1,1 @@
+"""Claims documents, renews and releases claims, and records their outcomes."""
