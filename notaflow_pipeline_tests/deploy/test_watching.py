@@ -3,6 +3,7 @@
 import signal
 from pathlib import Path
 
+import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
@@ -28,6 +29,29 @@ def test_worker_that_stays_reads_what_comes_later_and_ends_when_told_to(
         assert worker.returncode == 128 + signal.SIGTERM
     finally:
         worker.kill()
+
+
+@pytest.mark.owner
+def test_worker_stays_beside_a_document_that_the_database_refuses_to_claim(
+    tmp_path: Path, connection: Connection, database_url: str
+) -> None:
+    terminal = open_terminal(tmp_path, database_url)
+    samples.png(terminal.documents / "index" / "page.png", "Vente du lot 3 770 292")
+    refused = enqueue_document(connection, NewDocument("index", "1", "index/page.png"))
+    connection.execute(f"ALTER TABLE extraction_queue ADD CONSTRAINT held CHECK (id <> '{refused}') NOT VALID")
+    once = terminal.run("work")
+    assert once.returncode == 1
+    assert f"the database refuses to claim 1 ready document, such as {refused}" in once.stderr
+    worker = terminal.start("work", "--watch")
+    try:
+        assert worker.stderr is not None
+        assert "constraint held" in worker.stderr.readline()
+        enqueue_document(connection, NewDocument("index", "2", "index/page.png"))
+        wait_until(lambda: count_at(connection, 5) == 1)
+        assert worker.poll() is None
+    finally:
+        worker.kill()
+        worker.communicate(timeout=HANG_SECONDS)
 
 
 def test_staying_and_leaving_when_empty_exclude_each_other(tmp_path: Path, database_url: str) -> None:
