@@ -37,7 +37,7 @@ ENVIRONMENT = {
     "OCR_WORKERS": "1",
     "OCR_MAX_RUNS": "1",
     "OCR_DOCUMENTS_PER_RUN": str(LIMIT),
-    "NOTAFLOW_ALERT_SECONDS": "5",  # how often the checks are evaluated
+    "NOTAFLOW_ALERT_INTERVAL_SECONDS": "5",  # how often the checks are evaluated
 }
 
 CHECKS = {

@@ -32,7 +32,7 @@ JOBS: dict[str, str | None] = {
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str) -> None:
     """The environment names this test's database and this folder."""
     configure(monkeypatch, tmp_path, database_url)
-    monkeypatch.setenv("NOTAFLOW_KEEP_ATTEMPTS_DAYS", "30")  # for the op of housekeeping that uses the queue
+    monkeypatch.setenv("NOTAFLOW_ATTEMPT_RETENTION_DAYS", "30")  # for the op of housekeeping that uses the queue
 
 
 def description(job: str, partition: str | None = None) -> str:
