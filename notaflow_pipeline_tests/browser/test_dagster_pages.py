@@ -25,8 +25,6 @@ from notaflow_pipeline_tests.testing.waiting import wait_until
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-pytestmark = pytest.mark.xdist_group("processes")
-
 DOCUMENTS = 2_000
 """One worker needs minutes for them; those that no run has claimed are deleted as soon as the test has seen enough."""
 
