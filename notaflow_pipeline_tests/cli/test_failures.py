@@ -41,7 +41,7 @@ COMMANDS = [["enqueue", "."], ["work", "--until-empty", "--json"], ["status"], [
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, ["migrate"]], ids=" ".join)
-def test_database_away(terminal: Terminal, connection: Connection, command: list[str]) -> None:
+def test_database_unavailable(terminal: Terminal, connection: Connection, command: list[str]) -> None:
     with socket.socket() as listener:  # bound and not listening: a port at which surely nobody answers
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]

@@ -30,7 +30,7 @@ def test_worker_migrates_where_nothing_is_missing(tmp_path: Path, worker_url: st
     assert (done.returncode, done.stdout) == (0, "Nothing to apply.\n")
 
 
-def test_worker_is_told_whose_login_is_needed_and_with_it_migrates(
+def test_worker_gets_the_name_of_the_needed_login_and_migrates_with_it(
     tmp_path: Path, database_url: str, worker_url: str, connection: Connection
 ) -> None:
     migrate_down(database_url, to=18)

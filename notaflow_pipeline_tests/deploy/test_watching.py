@@ -13,7 +13,7 @@ from notaflow_pipeline_tests.processes.conftest import count_at
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 
-def test_worker_that_stays_reads_what_comes_later_and_ends_when_told_to(
+def test_watching_worker_reads_later_documents_and_ends_on_sigterm(
     tmp_path: Path, connection: Connection, database_url: str
 ) -> None:
     terminal = open_terminal(tmp_path, database_url)
