@@ -120,26 +120,28 @@ STORAGE_SETTINGS = ("NOTAFLOW_DOCUMENTS_URL", "NOTAFLOW_HOME", "OCR_MAX_FILE_BYT
 ENGINE_SETTINGS = ("OCR_ENGINE", "OCR_LANGUAGES", "OCR_WORKERS", "OCR_MAX_PAGES", "OCR_PAGE_TIMEOUT_SECONDS", "OCR_DPI")
 
 
-def configured_resources(settings: Settings) -> dict[str, dg.ResourceDefinition]:
+def configured_resources(settings: Settings) -> dict[str, "dg.ConfigurableResource[Any]"]:
     """Return the resources, each with the settings that it works with in its description."""
     return {
-        "queue": _described(QueueResource(), settings, QUEUE_SETTINGS),
-        "storage": _described(StorageResource(), settings, STORAGE_SETTINGS),
-        "engine": _described(EngineResource(), settings, ENGINE_SETTINGS),
+        "queue": _described(QueueResource, settings, QUEUE_SETTINGS),
+        "storage": _described(StorageResource, settings, STORAGE_SETTINGS),
+        "engine": _described(EngineResource, settings, ENGINE_SETTINGS),
     }
 
 
 def _described(
-    resource: "dg.ConfigurableResource[Any]", settings: Settings, variables: tuple[str, ...]
-) -> dg.ResourceDefinition:
+    resource: "type[dg.ConfigurableResource[Any]]", settings: Settings, variables: tuple[str, ...]
+) -> "dg.ConfigurableResource[Any]":
+    """Return a resource of this class whose description, which Dagster takes from the docstring, ends with its settings."""
     # Dagster 1.13 lets run config override every field of a resource's config, so the values are text
     values = {one.variable: one.value for one in origins(settings)} | {
         "NOTAFLOW_DATABASE_URL": _database(settings),
         "NOTAFLOW_DOCUMENTS_URL": _documents(settings),
     }
     lines = "".join(f"\n- `{name}`: {values[name]}" for name in variables)
-    description = f"{resource.__doc__}\n\nSettings of the environment, which run config cannot change:\n{lines}"
-    return resource.get_resource_definition().configured(lambda _: {}, config_schema={}, description=description)
+    text = f"{resource.__doc__}\n\nSettings of the environment, which run config cannot change:\n{lines}"
+    described: Any = type(resource.__name__, (resource,), {"__doc__": text, "__module__": resource.__module__})
+    return described()  # type: ignore[no-any-return]
 
 
 def _database(settings: Settings) -> str:

@@ -54,7 +54,6 @@ def test_page_is_written_to_the_home_and_shown_with_figures_and_pictures(
     metadata = materialise()
     page = tmp_path / "home" / "reports" / "dashboard.html"
     assert Path(metadata["page"].path) == page
-    assert metadata["page_url"].url == page.as_uri()
     assert metadata["page_bytes"].value == page.stat().st_size
     assert NUMBER in page.read_text()
     assert metadata["exhausted"].value == 1
@@ -87,7 +86,7 @@ def test_as_many_days_are_shown_as_were_asked_for(connection: Connection, tmp_pa
     assert materialise(days=2)["attempts"].value == 22
 
 
-def test_asset_links_to_the_page_and_is_due_every_night() -> None:
+def test_asset_names_the_page_and_is_due_every_night() -> None:
     node = defs.resolve_asset_graph().get(dg.AssetKey("ocr_dashboard"))
     assert node.metadata["page"] == dg.MetadataValue.path(PAGE)
     assert node.metadata["dagster/uri"] == PAGE.as_uri()

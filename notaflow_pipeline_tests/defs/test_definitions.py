@@ -105,7 +105,10 @@ def test_resources_show_their_settings_without_secrets(monkeypatch: pytest.Monke
     monkeypatch.setenv("NOTAFLOW_DATABASE_URL", "postgresql://notaflow:hunter2@db.example:5433/queue")
     monkeypatch.setenv("NOTAFLOW_DOCUMENTS_URL", "https://user:hunter2@documents.example/store?token=hunter2")
     monkeypatch.setenv("OCR_LANGUAGES", "fra")
-    shown = {name: one.description or "" for name, one in configured_resources(load_settings()).items()}
+    shown = {
+        name: one.get_resource_definition().description or ""
+        for name, one in configured_resources(load_settings()).items()
+    }
     assert "`NOTAFLOW_DATABASE_URL`: database queue at db.example:5433" in shown["queue"]
     assert "`NOTAFLOW_DOCUMENTS_URL`: https://***@documents.example/store" in shown["storage"]
     assert "`OCR_LANGUAGES`: fra" in shown["engine"]

@@ -58,8 +58,10 @@ def ocr_dashboard(days: dg.DailyPartitionsDefinition, page: Path) -> dg.AssetsDe
             figures = report_service.report(connection, settings, since=since, until=until)
         rendered, path = render_page(figures), report_service.page_path(settings)
         write_page(rendered, path)
-        links = {"page": dg.MetadataValue.path(path), "page_url": dg.MetadataValue.url(path.as_uri())}
-        return dg.MaterializeResult(metadata={**links, "page_bytes": len(rendered.encode()), **_summary(figures)})
+        # not a link: browsers open no file from a page of a server
+        return dg.MaterializeResult(
+            metadata={"page": dg.MetadataValue.path(path), "page_bytes": len(rendered.encode()), **_summary(figures)}
+        )
 
     return write_dashboard
 
