@@ -53,6 +53,11 @@ $$;
 CREATE TRIGGER refuse BEFORE UPDATE ON extraction_queue FOR EACH ROW EXECUTE FUNCTION refuse();
 """
 
+REFUSED = (
+    "the database refused to change 1 row (the trigger function refuse(), which is not this project's, failed with "
+    "RaiseException (SQLSTATE P0001)"
+)
+
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,9 +142,8 @@ def test_row_that_another_programs_trigger_refuses_is_not_changed(connection: Co
     connection.execute(REFUSE)
     recovered = recover_all(connection)
     assert (recovered.stuck_elsewhere, recovered.total) == (24, 24)
-    assert recovered.failed == {
-        "stuck_elsewhere": "the database refused to change 1 row (RaiseException, SQLSTATE P0001)"
-    }
+    assert list(recovered.failed) == ["stuck_elsewhere"]
+    assert recovered.failed["stuck_elsewhere"].startswith(REFUSED)
     assert document(connection, rows[7])["status_id"] == 6
     assert attempts(connection, rows[7]) == []
 
@@ -290,7 +294,7 @@ def test_refused_document_is_reported_and_the_others_are_requeued(connection: Co
     sent: list[Exhausted] = []
     changed = requeue_exhausted(connection, ExhaustedFilter(("index",), limit=20), on_requeued=sent.extend)
     assert changed.rows == len(sent) == 20
-    assert changed.refused == "the database refused to change 1 row (RaiseException, SQLSTATE P0001)"
+    assert changed.refused.startswith(REFUSED)
     assert [one.id for one in sent] == [*rows[:7], *rows[8:21]]
     [(requeues,)] = connection.execute("SELECT count(*) FROM ocr_round").fetchall()
     assert requeues == 20
