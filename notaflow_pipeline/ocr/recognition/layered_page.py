@@ -35,6 +35,10 @@ SMALL_REGION_PIXELS = 500_000
 MAX_KNOWN_SHARE = 0.8
 """As a share of its words: a text of which more than this is already known is not added again."""
 
+MAX_KNOWN_SHARE_AT_EDGE, EDGE_HEIGHTS = 0.6, 1.5
+"""The same share for the first and the last line of a region, which may be cut, compared with the lines of the text layer
+that are nearer to the region than this many line heights."""
+
 
 @dataclass(frozen=True)
 class RecognisedImage:
@@ -119,6 +123,7 @@ def recognised_page(number: int, page: LoadedPage, engine: Engine, began: float,
         regions, unread = _read_regions(page.regions, reader, totals)
         if page.earlier:
             known = text_of_lines(base)
+            regions = [(region, _without_known_edges(text, region, base)) for region, text in regions]
             regions = [(region, text) for region, text in regions if not _is_known(text, known)]
             base = with_typed_lines(base, _typed_lines_not_read(page.lines, base))
         text = with_regions(base, regions)
@@ -197,10 +202,29 @@ def _typed_lines_not_read(typed: Sequence[LayerLine], lines: Sequence[LayerLine]
     return [line for line in typed if not _is_known(line.text, " ".join(words_near(line, lines)))]
 
 
-def _is_known(part: str, text: str) -> bool:
+def _without_known_edges(text: str, region: Region, lines: Sequence[LayerLine]) -> str:
+    """Returns the text of a region without first and last lines that belong to the lines above and below the region.
+
+    The image of a region has a margin, in which such lines are cut and partly misread.
+    """
+    _, top, _, bottom = region.box
+    known = " ".join(
+        one.text
+        for one in lines
+        if one.top - EDGE_HEIGHTS * (height := one.bottom - one.top) < bottom
+        and one.bottom + EDGE_HEIGHTS * height > top
+    )
+    rest = [line for line in text.split("\n") if line.strip()]
+    for edge in (0, -1):
+        if rest and known and _is_known(rest[edge], known, MAX_KNOWN_SHARE_AT_EDGE):
+            del rest[edge]
+    return "\n".join(rest)
+
+
+def _is_known(part: str, text: str, max_share: float = MAX_KNOWN_SHARE) -> bool:
     """Returns whether a text has most words of `part`."""
     words, known = _comparable_words(part.split()), _comparable_words(text.split())
-    return sum((words & known).values()) > MAX_KNOWN_SHARE * words.total()
+    return sum((words & known).values()) > max_share * words.total()
 
 
 def _comparable_words(words: Sequence[str]) -> Counter[str]:

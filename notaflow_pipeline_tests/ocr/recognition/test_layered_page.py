@@ -221,3 +221,18 @@ def test_page_without_ink_is_blank_and_has_no_mark() -> None:
     empty = LoadedPage(Image.new("L", (1240, 1754), 235))
     page = recognised_page(1, empty, SameWordsEngine([]), time.monotonic(), math.inf).text
     assert (page.source, DocumentText((page,)).text) == (PageSource.BLANK, "")
+
+
+def test_last_line_without_words_of_an_earlier_ocr_is_added_alone(tmp_path: Path) -> None:
+    lines = [line if number < len(ACT_LINES) - 1 else "" for number, line in enumerate(ACT_LINES)]
+    page = read(tmp_path / "a.pdf", ACT_ON_LETTER + layer_of_act(lines))
+    assert page.text.split() == " ".join(ACT_LINES).split()
+
+
+def test_faint_scan_in_a_typed_page_is_read(tmp_path: Path) -> None:
+    letter = "BT /F 11 Tf 72 740 Td (Voici la lettre du notaire au client.) Tj ET q 300 0 0 290 72 300 cm /I Do Q"
+    faint = act_page().point(lambda value: 225 - (225 - value) // 6)
+    path = page_pdf(tmp_path / "a.pdf", letter, resources="/XObject<</I 6 0 R>>", more=[picture_object(faint)])
+    page = read_loaded_page(1, load_page(path, DocumentFormat.PDF, 1), ENGINE, time.monotonic(), 60)
+    assert "3 770 292" in page.text
+    assert "Voici la lettre" in page.text

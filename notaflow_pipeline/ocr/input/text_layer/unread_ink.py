@@ -52,8 +52,9 @@ class Ink:
     pixels: NDArray[np.bool_]
 
 
-def ink_of(pixels: Pixels, contrast: int) -> Ink:
-    """Returns the ink of a page: the pixels that differ from the paper by at least `contrast` of 255."""
+def ink_of(pixels: Pixels, contrast: int | Pixels) -> Ink:
+    """Returns the ink of a page: the pixels that differ from the paper by at least `contrast` of 255, which may be given
+    for each pixel."""
     ink = np.abs(pixels.astype(np.int16) - _paper(pixels).astype(np.int16)) >= contrast
     ink &= ~(_long_runs(ink) | _long_runs(ink.T).T)
     squares = _squares(ink)
