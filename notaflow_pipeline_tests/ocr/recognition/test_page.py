@@ -121,6 +121,15 @@ def test_page_that_is_read_well_is_not_read_again_and_a_doubtful_one_is() -> Non
     ]
 
 
+def test_confident_alternative_pass_that_missed_print_is_not_the_last() -> None:
+    engine = CountingEngine([70, 85, 60, 60])
+    assert read_page(act_page(), 150, engine, 60, WITHOUT_COVERAGE_PASSES).mean_confidence == 85
+    assert len(engine.calls) == 4
+    covering = CoveringEngine([70, 85])
+    assert read_page(act_page(), 150, covering, 60, WITHOUT_COVERAGE_PASSES).mean_confidence == 85
+    assert len(covering.calls) == 2
+
+
 def test_page_on_which_nothing_was_found_is_read_as_one_column() -> None:
     engine = CountingEngine([NO_WORDS, 95])
     assert read_page(act_page(), 150, engine, 60, WITHOUT_COVERAGE_PASSES).mean_confidence == 95
@@ -195,6 +204,14 @@ class CountingEngine:
         if confidence is None:
             raise DocumentFailure(FailureKind.ENGINE, "The pass failed.")
         return [Word("lot", confidence, 1, 1, line, 200, 40 * line, 30, 20) for line in range(1, 21)]
+
+
+class CoveringEngine(CountingEngine):
+    """Finds words that cover the whole page."""
+
+    def find_words(self, *arguments: Any, **named: Any) -> list[Word]:
+        [first, *_] = super().find_words(*arguments, **named)
+        return [replace(first, line=line, left=0, top=40 * line, width=1240, height=40) for line in range(44)]
 
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])

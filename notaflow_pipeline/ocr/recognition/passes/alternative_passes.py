@@ -14,6 +14,7 @@ from notaflow_pipeline.ocr.preprocessing.preprocess import (
     upscaled,
     with_ruling_removed,
 )
+from notaflow_pipeline.ocr.recognition.coverage import LOW_COVERAGE, ink_coverage
 from notaflow_pipeline.ocr.recognition.passes.pass_result import PassResult
 from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
 
@@ -30,9 +31,20 @@ def best_of_alternative_passes(runner: PassRunner, first: PassResult) -> PassRes
     best = first
     for prepared, segmentation in _alternatives(first, ruling=runner.policy.ruling):
         best = runner.better(best, prepared, runner.languages.later, segmentation)
-        if (best is not first and not runner.is_doubtful(best)) or runner.is_short_of_time:
+        if (best is not first and _is_good(runner, best)) or runner.is_short_of_time:
             break
     return best
+
+
+def _is_good(runner: PassRunner, found: PassResult) -> bool:
+    """Returns whether no other pass is needed.
+
+    Confidence does not suffice: a pass that missed half of a faint page had 80.3, and a later one read all of it with 79.
+    """
+    if runner.is_doubtful(found):
+        return False
+    coverage = ink_coverage(found.prepared.image, found.words)
+    return coverage is None or coverage >= LOW_COVERAGE
 
 
 def _alternatives(first: PassResult, *, ruling: bool) -> Iterator[tuple[PreprocessedPage, Segmentation]]:
