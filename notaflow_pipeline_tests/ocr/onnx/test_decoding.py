@@ -155,6 +155,14 @@ def test_first_step_of_a_space_behind_a_known_word_counts_once(
     assert words[0].confidence == expected
 
 
+def test_space_at_the_end_of_a_line_counts_as_before_a_known_word(line: Line) -> None:
+    end = {NULL: SURE}, {SPACE: 0.9}, {SPACE: 0.8}, {SPACE: SURE}, {NULL: SURE}
+    assert [line.read(*spelled(word), *end)[0].confidence for word in ("vente", "vxnte")] == [
+        confidence(0.8),
+        confidence(SURE, 2.25),
+    ]
+
+
 def test_borders_of_words_are_in_the_middle_of_their_gaps(line: Line) -> None:
     first, second = line.read(*spelled("du lot"))
     assert (first.begin, second.begin) == (0, second.begin)

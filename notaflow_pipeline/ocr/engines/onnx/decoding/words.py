@@ -116,6 +116,8 @@ def _words(pieces: Sequence[Piece], alphabet: Alphabet, steps: int) -> Iterator[
     places = [i for i, character in enumerate(characters) if character.label == alphabet.space_class]
     spans = list(pairwise([-1, *places, len(characters)]))
     states = [_state_of(characters[before + 1 : after], alphabet) for before, after in spans]
+    if places and places[-1] == len(characters) - 1:  # the dictionary can begin behind the last space
+        states[-1] = alphabet.dictionary.start
     spaces = [_space(characters[place], states, number) for number, place in enumerate(places)]
     for number, (before, after) in enumerate(spans):
         word = characters[before + 1 : after]
