@@ -233,6 +233,6 @@ def test_faint_scan_in_a_typed_page_is_read(tmp_path: Path) -> None:
     letter = "BT /F 11 Tf 72 740 Td (Voici la lettre du notaire au client.) Tj ET q 300 0 0 290 72 300 cm /I Do Q"
     faint = act_page().point(lambda value: 225 - (225 - value) // 6)
     path = page_pdf(tmp_path / "a.pdf", letter, resources="/XObject<</I 6 0 R>>", more=[picture_object(faint)])
-    page = read_loaded_page(1, load_page(path, DocumentFormat.PDF, 1), ENGINE, time.monotonic(), 60)
+    page = recognised_page(1, load_page(path, DocumentFormat.PDF, 1), ENGINE, time.monotonic(), 60).text
     assert "3 770 292" in page.text
     assert "Voici la lettre" in page.text
