@@ -52,21 +52,13 @@ PAPER_SHARE = 0.75
 
 
 def missed_ink_strips(image: Image.Image, words: Sequence[Word]) -> list[Box]:
-    """Returns the boxes of ink on a preprocessed page that has the shape of lines of print and no word.
-
-    First that of the usual shade, then what is only there with ink much fainter than most; each from the top.
-    """
-    if len(words) < MIN_WORDS:
-        return []
-    usual, faint = (_strips(ink(image), image, words) for ink in (_ink, _faint_ink))
-    return usual + [one for one in faint if not any(one[1] < other[3] and other[1] < one[3] for other in usual)]
-
-
-def _strips(ink: "NDArray[np.bool_]", image: Image.Image, words: Sequence[Word]) -> list[Box]:
+    """Returns the boxes of ink on a preprocessed page that has the shape of lines of print and no word, from the top."""
     import numpy as np
 
+    if len(words) < MIN_WORDS:
+        return []
     height = word_height(words)
-    ink = _without_words(ink, words, height)
+    ink = _without_words(_faint_ink(image), words, height)
     ink &= ~horizontal_line_pixels(ink, height)  # ruling lines would join the lines above and below them
     left, right = _print_area(words, round(height))
     outermost = (min(word.left for word in words), max(word.right for word in words))
