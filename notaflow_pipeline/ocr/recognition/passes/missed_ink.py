@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from notaflow_pipeline.ocr.engines.words import Word, word_height
-from notaflow_pipeline.ocr.input.images.grey_levels import otsu_threshold, quantile
+from notaflow_pipeline.ocr.input.images.grey_levels import otsu_threshold
 from notaflow_pipeline.ocr.input.images.ruling_lines import horizontal_line_pixels
 
 if TYPE_CHECKING:
@@ -47,9 +47,6 @@ MIN_LINE_CONFIDENCE = 70.0
 
 MIN_LETTERS = 5
 
-PAPER_SHARE = 0.75
-"""The quantile of a page's shades that is its paper."""
-
 
 def missed_ink_strips(image: Image.Image, words: Sequence[Word]) -> list[Box]:
     """Returns the boxes of ink on a preprocessed page that has the shape of lines of print and no word, from the top."""
@@ -58,7 +55,7 @@ def missed_ink_strips(image: Image.Image, words: Sequence[Word]) -> list[Box]:
     if len(words) < MIN_WORDS:
         return []
     height = word_height(words)
-    ink = _without_words(_faint_ink(image), words, height)
+    ink = _without_words(_ink(image), words, height)
     ink &= ~horizontal_line_pixels(ink, height)  # ruling lines would join the lines above and below them
     left, right = _print_area(words, round(height))
     outermost = (min(word.left for word in words), max(word.right for word in words))
@@ -134,14 +131,6 @@ def _ink(image: Image.Image) -> "NDArray[np.bool_]":
     import numpy as np
 
     return np.array(np.asarray(image) <= otsu_threshold(image.histogram()))
-
-
-def _faint_ink(image: Image.Image) -> "NDArray[np.bool_]":
-    """Returns the ink with lines that are much fainter than most: up to the middle between Otsu's threshold and the paper."""
-    import numpy as np
-
-    counts = image.histogram()
-    return np.array(np.asarray(image) <= (otsu_threshold(counts) + quantile(counts, PAPER_SHARE)) // 2)
 
 
 def _without_words(ink: "NDArray[np.bool_]", words: Sequence[Word], height: float) -> "NDArray[np.bool_]":

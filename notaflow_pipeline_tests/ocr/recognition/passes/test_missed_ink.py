@@ -19,7 +19,6 @@ from notaflow_pipeline.ocr.recognition.passes.missed_ink import (
     with_lines,
 )
 from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY
-from notaflow_pipeline_tests.ocr.drawn_pages import Sheet
 from notaflow_pipeline_tests.ocr.samples import ACT, act_page
 
 ENGINE = TesserocrEngine("fra")
@@ -168,13 +167,3 @@ def test_line_joins_the_column_in_which_it_stands() -> None:
     right = [replace(word(f"right{n}", 300, 30 * n - 30, line=n), block=2) for n in (1, 2, 3)]
     joined = with_lines([*left, *right], [[word("left2", 0, 30)]])
     assert text_of_words(joined) == "left1\nleft2\nleft3\n\nright1\nright2\nright3"
-
-
-def test_few_faint_lines_among_black_ones_are_read() -> None:
-    sheet = Sheet(200, "few faint lines", paper=250)
-    faint = (4, 5, 6, 20)
-    for number in range(28):
-        said = f"Minute {4100 + number} : {sheet.sentence()}"[:75]
-        sheet.write(60, 60 + 24 * number, said, 11, 185 if number in faint else 20)
-    text = read_page(sheet.page().image, 200, TesserocrEngine("fra+eng"), 60).text
-    assert all(f"Minute {4100 + number} :" in text for number in faint)
