@@ -166,28 +166,6 @@ def upscaled(prepared: PreprocessedPage, target_dpi: int = FINE_DPI) -> Preproce
     return replace(page, image=with_plain_paper(page.image))
 
 
-def is_bilevel(prepared: PreprocessedPage) -> bool:
-    """Returns whether the file has only two shades, as a fax and many scanners make them."""
-    return sum(count > 0 for count in prepared.source.histogram()) <= 2
-
-
-def with_smooth_edges(prepared: PreprocessedPage, target_dpi: int) -> PreprocessedPage:
-    """Returns the same page at another resolution, with a blur that hides the steps in the edges of its letters."""
-    page = at_resolution(prepared, target_dpi)
-    step = target_dpi / _real_dpi(prepared.source, prepared.stated_dpi)
-    if step < MIN_STEP_PIXELS:
-        return page
-    radius = SMOOTHING_STEPS * step
-    return replace(page, image=page.image.filter(ImageFilter.GaussianBlur(radius)))
-
-
-MIN_STEP_PIXELS = 0.75
-"""Smaller steps were averaged when the page was reduced."""
-
-SMOOTHING_STEPS = 0.8
-"""The radius of the blur in pixels of the file. With 1.0 rows of print in 6.5 points at 200 dpi are lost."""
-
-
 def with_ruling_removed(prepared: PreprocessedPage, word_height: float) -> PreprocessedPage | None:
     """Returns the same page without a table's ruling lines, which touch its words; None without a table.
 

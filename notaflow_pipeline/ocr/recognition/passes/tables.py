@@ -7,11 +7,9 @@ from notaflow_pipeline.ocr.preprocessing.preprocess import (
     TARGET_DPI,
     PreprocessedPage,
     at_resolution,
-    is_bilevel,
     median_filtered,
     upscaled,
     with_ruling_removed,
-    with_smooth_edges,
 )
 from notaflow_pipeline.ocr.recognition.coverage import ink_coverage
 from notaflow_pipeline.ocr.recognition.passes.pass_result import PassResult
@@ -23,14 +21,6 @@ MIN_TABLE_COVERAGE = 0.9
 
 MIN_PRINT_CONFIDENCE = 90.0
 """For a table in small print that was read as print. Below it, the table can be typed, or grain can disturb the reading."""
-
-BILEVEL_DPI = 300
-"""For small print in a file with two shades. Of the numbers on seven drawn tables in 6.5 to 8 points 0.81 to 1.00 are exact
-at this resolution with smooth edges, 0.57 to 1.00 at 250 dpi without."""
-
-MIN_BILEVEL_CONFIDENCE = 84.0
-"""For small print in a file with two shades. Below it both languages are tried: they read 0.74 instead of 0.62 of the numbers
-in 6.5 points at 200 dpi."""
 
 MIN_FINER_SCORE = 0.9
 """As a share of the score of the table's first pass. Below it, the finer pass lost a part of the table."""
@@ -49,25 +39,16 @@ def read_table(
         return _typed_table(runner, at_resolution(prepared, TARGET_DPI), height)
     if not has_fine_figures:
         return runner.run_or_as_column(prepared)
-    prepared = _with_separate_figures(prepared)
+    prepared = upscaled(prepared, SMALL_PRINT_DPI) if (prepared.dpi or 0) < SMALL_PRINT_DPI else prepared
     typed = runner.languages.first
     if typed != runner.languages.all:
         runner.languages = runner.languages.as_print()
     found = runner.run_or_as_column(prepared)
-    if found.confidence < MIN_BILEVEL_CONFIDENCE and is_bilevel(prepared):
-        return runner.better(found, prepared, runner.languages.plain)
     is_print = inches < 0.9 * MIN_TYPED_INCHES or typed == runner.languages.first
     if found.confidence >= MIN_PRINT_CONFIDENCE or is_print:
         return found
     # characters of a form filled in by typewriter are as narrow as print
     return runner.better(found, prepared, typed)
-
-
-def _with_separate_figures(prepared: PreprocessedPage) -> PreprocessedPage:
-    """Returns a page of small print at a resolution that separates its figures."""
-    if prepared.steps.scale and is_bilevel(prepared):
-        return with_smooth_edges(prepared, BILEVEL_DPI)
-    return upscaled(prepared, SMALL_PRINT_DPI) if (prepared.dpi or 0) < SMALL_PRINT_DPI else prepared
 
 
 def with_finer_figures(runner: PassRunner, best: PassResult) -> PassResult:

@@ -1,4 +1,4 @@
-"""Tests of tables: ruled tables in wide print are read without their lines, two shades of small print with smooth edges."""
+"""Tests of tables: the rows of a ruled table in wide print are read without its ruling lines."""
 
 import pytest
 
@@ -17,12 +17,3 @@ def test_rows_of_a_ruled_table_in_wide_print_are_exact(points: float, dpi: int, 
     lines = {" ".join(line.split()) for line in found.text.splitlines()}
     assert sum(line in lines for line in page.text.splitlines()) >= 28
     assert found.passes == 2, "a strip and the page"
-
-
-@pytest.mark.parametrize(("points", "pitch", "known"), [(6.5, 13, 21), (7, 14, 13)])
-def test_rows_of_small_print_in_two_shades_are_read(points: float, pitch: float, known: int) -> None:
-    """Without smooth edges 18 and 7 of the 31 lines were exact."""
-    page = ruled_index(points, 200, 30, pitch)
-    two_shades = page.image.point([255 * (value > 150) for value in range(256)])
-    lines = {" ".join(line.split()) for line in read_page(two_shades, page.dpi, ENGINE, 120).text.splitlines()}
-    assert sum(line in lines for line in page.text.splitlines()) >= known
