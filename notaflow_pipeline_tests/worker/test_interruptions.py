@@ -140,7 +140,11 @@ class TestPrivacy:
             total = pipeline.work(
                 limit=1, on_progress=lambda one: told.append((one.finished, one.pages_in_progress, one.pages))
             )
-        assert told == [(0, 1, 0), (0, 2, 0), (0, 3, 0), (1, 0, 3)]
+        *in_progress, last = told
+        assert last == (1, 0, 3)
+        # pages that end at the same moment are reported at once
+        assert in_progress
+        assert in_progress == sorted(set(in_progress) & {(0, 1, 0), (0, 2, 0), (0, 3, 0)})
         assert total == Progress(claimed=1, succeeded=1, pages=3)
 
     def test_text_of_documents_is_in_the_row_and_in_no_log_error_or_repr(
