@@ -205,7 +205,8 @@ def _typed_lines_not_read(typed: Sequence[LayerLine], lines: Sequence[LayerLine]
 def _without_known_edges(text: str, region: Region, lines: Sequence[LayerLine]) -> str:
     """Returns the text of a region without first and last lines that belong to the lines above and below the region.
 
-    The image of a region has a margin, in which such lines are cut and partly misread.
+    The image of a region has a margin, in which such lines are cut and partly misread. A line with figures that these lines
+    do not have stays: the rows of an index differ in little else.
     """
     _, top, _, bottom = region.box
     known = " ".join(
@@ -216,7 +217,12 @@ def _without_known_edges(text: str, region: Region, lines: Sequence[LayerLine]) 
     )
     rest = [line for line in text.split("\n") if line.strip()]
     for edge in (0, -1):
-        if rest and known and _is_known(rest[edge], known, MAX_KNOWN_SHARE_AT_EDGE):
+        if (
+            rest
+            and known
+            and _is_known(rest[edge], known, MAX_KNOWN_SHARE_AT_EDGE)
+            and not _new_figures(rest[edge], known)
+        ):
             del rest[edge]
     return "\n".join(rest)
 
@@ -225,6 +231,12 @@ def _is_known(part: str, text: str, max_share: float = MAX_KNOWN_SHARE) -> bool:
     """Returns whether a text has most words of `part`."""
     words, known = _comparable_words(part.split()), _comparable_words(text.split())
     return sum((words & known).values()) > max_share * words.total()
+
+
+def _new_figures(part: str, text: str) -> Counter[str]:
+    """Returns the words with digits in `part` that a text does not have."""
+    new = _comparable_words(part.split()) - _comparable_words(text.split())
+    return Counter({word: count for word, count in new.items() if any(map(str.isdigit, word))})
 
 
 def _comparable_words(words: Sequence[str]) -> Counter[str]:

@@ -15,8 +15,10 @@ from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.engines.words import Word
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.file_format import DocumentFormat
-from notaflow_pipeline.ocr.input.loaded_page import LoadedPage
+from notaflow_pipeline.ocr.input.loaded_page import LoadedPage, Region
 from notaflow_pipeline.ocr.input.page_loading import load_page
+from notaflow_pipeline.ocr.input.text_layer.layer_order import LayerLine, LayerWord
+from notaflow_pipeline.ocr.recognition import layered_page
 from notaflow_pipeline.ocr.recognition.layered_page import recognised_page
 from notaflow_pipeline_tests.ocr.samples import (
     ACT_LINES,
@@ -236,3 +238,12 @@ def test_faint_scan_in_a_typed_page_is_read(tmp_path: Path) -> None:
     page = recognised_page(1, load_page(path, DocumentFormat.PDF, 1), ENGINE, time.monotonic(), 60).text
     assert "3 770 292" in page.text
     assert "Voici la lettre" in page.text
+
+
+def test_row_at_the_edge_of_a_region_that_differs_in_its_figures_stays() -> None:
+    text = "10 118 203 2001-11-12 Vente Vendeur Tremblay, Jean 398 000,00 $"
+    above = LayerLine((LayerWord(text, 72, 100, 500, 112),), text)
+    row = "10 118 204 2001-11-12 Vente Vendeur Tremblay, Jean 398 000,00 $"
+    region = Region(Image.new("L", (10, 10)), 0, (72, 114, 500, 140))
+    assert layered_page._without_known_edges(row, region, [above]) == row
+    assert layered_page._without_known_edges(text, region, [above]) == ""
