@@ -37,11 +37,6 @@ WAITING = ("processes", "browser", "deploy", "faults")
 """Packages whose tests take longest, and mostly wait for other processes."""
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Run two test processes for each core: half of the time a test waits for another process."""
-    return 2 * (os.cpu_count() or 1)
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the longest tests first, so that none of them begins when the others are done; within a package nothing moves."""
     root = Path(__file__).parent

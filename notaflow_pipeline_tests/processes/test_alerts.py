@@ -74,11 +74,15 @@ def test_start_and_end_of_every_check_failure_are_reported_once(terminal: Termin
             assert_says_what_to_do(hook)
 
             mend_everything(connection, ui, today)
-            wait_until(lambda: is_open(connection, 1))
+            wait_until(lambda: open_conditions(connection) == {"check exhausted_acknowledged of extraction_queue"})
             # what got stuck on its last attempt has now failed for good, and that too was looked at
             assert told.run("alert", "--seen").returncode == 0
-            wait_until(lambda: len(hook.messages) >= 2 * len(checks))
-            assert sorted(hook.titles[len(checks) :]) == sorted(f"NotaFlow: {one} no longer fails" for one in checks)
+            wait_until(lambda: all(titles_of(hook, one)[-1].endswith("no longer fails") for one in checks))
+            # on a busy machine a document may wait too long once more meanwhile, which is reported and ends too
+            for one in checks:
+                starts_and_ends = [f"NotaFlow: {one} fails", f"NotaFlow: {one} no longer fails"]
+                assert titles_of(hook, one) == starts_and_ends * (len(titles_of(hook, one)) // 2)
+            told_of_checks = len(hook.messages)
 
             # a run fails, and everything of NotaFlow is killed when the receiver has the message and has not said so
             page_folder = told.folder / "home" / "reports"
@@ -90,7 +94,7 @@ def test_start_and_end_of_every_check_failure_are_reported_once(terminal: Termin
             assert dev.returncode == -signal.SIGKILL
             hook.before_answer = lambda: None
             sent = len(hook.messages)
-            assert hook.titles[2 * len(checks) :] == ["NotaFlow: job dashboard_job fails"]
+            assert hook.titles[told_of_checks:] == ["NotaFlow: job dashboard_job fails"]
 
         # the next sender waits until the one before cannot be alive any more, 40 s; that is over now
         connection.execute(
@@ -110,9 +114,9 @@ def test_start_and_end_of_every_check_failure_are_reported_once(terminal: Termin
             assert hook.titles[sent + 1 :] == ["NotaFlow: job dashboard_job no longer fails"]
             dev.send_signal(signal.SIGINT)
             dev.wait(timeout=HANG_SECONDS)
-        assert len(hook.messages) == 2 * len(checks) + 3, "once each, but for the one that was cut off"
+        assert len(hook.messages) == told_of_checks + 3, "once each, but for the one that was cut off"
         ids = {one["headers"]["Idempotency-Key"] for one in hook.messages}
-        assert len(ids) == 2 * len(checks) + 2
+        assert len(ids) == told_of_checks + 2
 
 
 def all_checks() -> set[dg.AssetCheckKey]:
@@ -199,6 +203,17 @@ def is_open(connection: Connection, count: int) -> bool:
     """Whether so many conditions are open."""
     row = connection.execute("SELECT count(*) FROM ocr_alert_condition WHERE opened_at IS NOT NULL").fetchone()
     return row == (count,)
+
+
+def open_conditions(connection: Connection) -> set[str]:
+    """The titles of the conditions that fail now."""
+    rows = connection.execute("SELECT title FROM ocr_alert_condition WHERE opened_at IS NOT NULL").fetchall()
+    return {title for (title,) in rows}
+
+
+def titles_of(hook: Webhook, check: str) -> list[str]:
+    """The titles of the messages about a check, in order."""
+    return [title for title in hook.titles if title.startswith(f"NotaFlow: {check} ")]
 
 
 def hurry(connection: Connection) -> None:
