@@ -38,7 +38,7 @@ WAITING = ("processes", "browser", "deploy", "faults")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the longest tests first, so that none of them begins when the others are done; within a package nothing moves."""
+    """Run the longest tests first, so that none of them begins last; the order within a package stays."""
     root = Path(__file__).parent
     items.sort(key=lambda item: item.path.relative_to(root).parts[0] not in WAITING)
 
@@ -88,7 +88,7 @@ def template_database(server_url: str) -> str:
     name = f"{TEMPLATE}_{os.getpid()}"
     _recreate(server_url, name, "template1")
     migrate(_url_of(server_url, name), sources=["index"])
-    if least_privilege.is_wanted():
+    if least_privilege.is_enabled():
         least_privilege.prepare(_url_of(server_url, name))
     return name
 
@@ -112,7 +112,7 @@ def empty_database_url(server_url: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def pooler_url(server_url: str) -> Iterator[str]:
-    """The way to the server's databases through a PgBouncer in transaction mode."""
+    """The URL of the server's databases through a PgBouncer in transaction mode."""
     if missing := pooler.unavailable():
         pytest.fail(missing)
     # not by way of the template, which nobody may be connected to when it is copied
@@ -122,9 +122,9 @@ def pooler_url(server_url: str) -> Iterator[str]:
 
 @contextmanager
 def migrated_database(server_url: str, template: str, test: pytest.Item | pytest.Collector) -> Iterator[str]:
-    """The URL of a new migrated database; see `least_privilege` for whom it lets in."""
+    """The URL of a new migrated database; its role is that of `least_privilege`, or the owner."""
     with _database(server_url, template) as url:
-        if not least_privilege.is_wanted() or test.get_closest_marker("owner"):
+        if not least_privilege.is_enabled() or test.get_closest_marker("owner"):
             yield url
             return
         with least_privilege.tests_are_the_owner():

@@ -68,21 +68,21 @@ def test_start_and_end_of_every_check_failure_are_reported_once(terminal: Termin
             wait_until(lambda: hook.requests >= 1)
             assert hook.messages == []
             hook.accepts = True
-            hurry(connection)
+            end_delivery_backoff(connection)
             wait_until(lambda: len(hook.messages) >= len(checks))
             assert sorted(hook.titles) == sorted(f"NotaFlow: {one} fails" for one in checks)
             assert_says_what_to_do(hook)
 
-            mend_everything(connection, ui, today)
+            repair_everything(connection, ui, today)
             wait_until(lambda: open_conditions(connection) == {"check exhausted_acknowledged of extraction_queue"})
-            # what got stuck on its last attempt has now failed for good, and that too was looked at
+            # the document that was stuck on its last attempt is exhausted now, and is acknowledged too
             assert told.run("alert", "--seen").returncode == 0
             wait_until(lambda: all(titles_of(hook, one)[-1].endswith("no longer fails") for one in checks))
             # on a busy machine a document may wait too long once more meanwhile, which is reported and ends too
             for one in checks:
                 starts_and_ends = [f"NotaFlow: {one} fails", f"NotaFlow: {one} no longer fails"]
                 assert titles_of(hook, one) == starts_and_ends * (len(titles_of(hook, one)) // 2)
-            told_of_checks = len(hook.messages)
+            messages_about_checks = len(hook.messages)
 
             # a run fails, and everything of NotaFlow is killed when the receiver has the message and has not said so
             page_folder = told.folder / "home" / "reports"
@@ -94,7 +94,7 @@ def test_start_and_end_of_every_check_failure_are_reported_once(terminal: Termin
             assert dev.returncode == -signal.SIGKILL
             hook.before_answer = lambda: None
             sent = len(hook.messages)
-            assert hook.titles[told_of_checks:] == ["NotaFlow: job dashboard_job fails"]
+            assert hook.titles[messages_about_checks:] == ["NotaFlow: job dashboard_job fails"]
 
         # the next sender waits until the one before cannot be alive any more, 40 s; that is over now
         connection.execute(
@@ -114,9 +114,9 @@ def test_start_and_end_of_every_check_failure_are_reported_once(terminal: Termin
             assert hook.titles[sent + 1 :] == ["NotaFlow: job dashboard_job no longer fails"]
             dev.send_signal(signal.SIGINT)
             dev.wait(timeout=HANG_SECONDS)
-        assert len(hook.messages) == told_of_checks + 3, "once each, but for the one that was cut off"
+        assert len(hook.messages) == messages_about_checks + 3, "once each, but for the one that was cut off"
         ids = {one["headers"]["Idempotency-Key"] for one in hook.messages}
-        assert len(ids) == told_of_checks + 2
+        assert len(ids) == messages_about_checks + 2
 
 
 def all_checks() -> set[dg.AssetCheckKey]:
@@ -161,7 +161,7 @@ def break_everything(connection: Connection, told: Terminal, today: date) -> Non
     assert connection.execute(missed, [today - timedelta(days=2)]).rowcount > 0
 
 
-def mend_everything(connection: Connection, ui: DagsterUI, today: date) -> None:
+def repair_everything(connection: Connection, ui: DagsterUI, today: date) -> None:
     """Do what the messages say: start what stands still, compute the tables anew, put right what was changed."""
     ui.start_sensor("ocr_ready_sensor")
     ui.start_sensor("ocr_recovery_sensor")
@@ -216,7 +216,7 @@ def titles_of(hook: Webhook, check: str) -> list[str]:
     return [title for title in hook.titles if title.startswith(f"NotaFlow: {check} ")]
 
 
-def hurry(connection: Connection) -> None:
+def end_delivery_backoff(connection: Connection) -> None:
     """Let the wait after a refusal be over."""
     connection.execute("UPDATE ocr_alert_receiver SET next_attempt_at = NULL")
 

@@ -23,18 +23,18 @@ from notaflow_pipeline.job_queue.schema.roles import DAGSTER, ENQUEUER, HOUSEKEE
 
 ROLE = "notaflow_test"
 
-WANTED = os.environ.get("NOTAFLOW_TEST_ROLE", "")
+CONFIGURED_ROLE = os.environ.get("NOTAFLOW_TEST_ROLE", "")
 """`worker`, or empty for the owner."""
 
 BETWEEN = ("psycopg", "contextlib")
 """Modules between a statement and its caller in the call stack."""
 
 
-def is_wanted() -> bool:
+def is_enabled() -> bool:
     """Whether this run uses the worker's role."""
-    if WANTED not in {"", "owner", "worker"}:
+    if CONFIGURED_ROLE not in {"", "owner", "worker"}:
         raise RuntimeError("NOTAFLOW_TEST_ROLE is worker, owner, or not set")
-    return WANTED == "worker"
+    return CONFIGURED_ROLE == "worker"
 
 
 def prepare(url: str) -> None:

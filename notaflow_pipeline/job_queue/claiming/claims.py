@@ -27,7 +27,8 @@ from notaflow_pipeline.plurals import count_of
 log = logging.getLogger(__name__)
 
 MAX_REFUSED_IN_SUCCESSION = 1000
-"""A claim ends after so many refused documents: the documents are hardly the cause. Each takes about a millisecond."""
+"""A claim ends after this number of refused documents, because the documents are not the cause. Each takes about a
+millisecond."""
 
 _Statement = Callable[[int, Place], bytes]
 """Returns the statement for a number of documents and a place."""

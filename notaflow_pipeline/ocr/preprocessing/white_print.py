@@ -1,6 +1,6 @@
 """Finds white print on the dark areas of a page.
 
-The removal of the background takes such an area for ink. The engine by itself inverts the lines that it cannot read, so the
+The removal of the background takes such an area for ink. The engine inverts lines that it cannot read, so the
 page without preprocessing is read better.
 """
 

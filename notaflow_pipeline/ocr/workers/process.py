@@ -1,8 +1,8 @@
 """A worker process that can be ended at any moment, with every program that it started.
 
-A worker is a Python program of its own, because the parent has threads and must not be forked, and because a worker gets
+A worker is a Python program of its own, because the parent has threads and must not be forked, and because a worker must get
 neither the main module nor the whole environment of its parent. Jobs and results pass through a socket. When the socket is
-closed, the worker has ended, whatever ended it.
+closed, the worker has ended.
 """
 
 import os
@@ -58,7 +58,7 @@ class WorkerEnded(Exception):
 
 
 class Worker:
-    """One process that runs one job at a time. It starts at once, in about 0.3 s; nobody waits for it.
+    """One process that runs one job at a time. It starts in about 0.3 s, for which the constructor does not wait.
 
     `scratch` is the folder for the temporary files of all workers, `resource_limits` the resource limits of each worker.
     """
@@ -81,7 +81,7 @@ class Worker:
         """Runs a job, which may take `timeout_seconds` of CPU time, and waits for its end. The caller must enforce the
         limit.
 
-        Raises `WorkerEnded` if the process ended. This worker cannot be used any more then.
+        Raises `WorkerEnded` if the process ended. This worker cannot be used again.
         """
         job_began = False
         try:

@@ -149,7 +149,7 @@ class _Space:
 
 
 def _space(space: _Character, states: Sequence[State | None], number: int) -> _Space:
-    """The space between two words with these states; at the end of the line the dictionary goes on behind it.
+    """The space between two words with these states; at the end of the line the dictionary continues after it.
 
     Where the dictionary begins behind it, Tesseract forgets the steps before the last one (`NO_PERM` in recodebeam.cpp).
     Behind a word of the dictionary, its first step counts simply (`ContinueDawg`).
