@@ -12,9 +12,11 @@ drawn at 300 dpi. The line that libraries print under their scans, which no tran
 `benchmarks/quality.json` holds the recorded figures of each page. The program ends with status 1 when a group is worse
 than recorded for the same pages: by more than 0.005 in mean CER or words found, by more than 0.02 in its worst page
 compared with bare, or by more than 0.3 in CPU seconds divided by those of bare (left out where the cached seconds of
-bare are from another run). One process, one thread, tesserocr.
+bare are from another run). One process, one thread, the engine that OCR_ENGINE=auto selects here; with `--engines onnx
+tesserocr` the pages are read by each of them, and the first is compared with what is recorded.
 
-usage: python -m benchmarks.quality_gate [--groups pages layouts drawn samples] [--pages N] [--record] [--bare-cache FOLDER]
+usage: python -m benchmarks.quality_gate [--groups pages layouts drawn samples] [--pages N] [--engines auto]
+                                         [--record] [--bare-cache FOLDER]
 """
 
 import argparse
@@ -36,7 +38,7 @@ from PIL import Image
 from benchmarks.quality_pages import Page, groups_of_pages, images_for_bare, spread
 from benchmarks.scoring import character_error_rate, phrases_found, without_library_footer, words_found
 from notaflow_pipeline.ocr.engines.model_files import with_typescript_models
-from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
+from notaflow_pipeline.ocr.engines.selection import EngineName, select_engine
 from notaflow_pipeline.ocr.input.page_loading import load_page
 from notaflow_pipeline.ocr.input.probe import probe_document
 from notaflow_pipeline.ocr.limits import Limits
@@ -92,17 +94,21 @@ def main() -> None:
     """Measures, prints, compares or records."""
     os.environ.update(FIXED_VARIABLES)  # as in a worker process
     arguments = _arguments()
-    read = _reader()
+    readers = {engine: _reader(engine) for engine in arguments.engines}
     bare = _Bare(arguments.bare_cache)
     with tempfile.TemporaryDirectory(prefix="quality-") as folder:
         groups: dict[str, Group] = {}
         for name, pages in groups_of_pages(arguments.corpus, Path(folder)).items():
             if name in arguments.groups:
                 chosen = [page for page in spread(pages, arguments.pages) if arguments.only in page.name]
-                groups[name] = {page.name: _pair(page, read, bare, Path(folder), arguments.keep) for page in chosen}
-                if not chosen:
-                    continue
-                _print_group(name, groups[name], all_pages=arguments.all)
+                found = {engine: Group() for engine in readers}
+                for page in chosen:
+                    for engine, pair in _pairs(page, readers, bare, Path(folder), arguments.keep).items():
+                        found[engine][page.name] = pair
+                groups[name] = found[arguments.engines[0]]
+                for engine, group in found.items():
+                    if group:
+                        _print_group(f"{name}, {engine}", group, all_pages=arguments.all)
     if arguments.record:
         _record(groups)
         return
@@ -117,6 +123,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--corpus", type=Path, default=corpus, help="the folder with pages and layouts")
     parser.add_argument("--groups", nargs="*", default=["pages", "layouts", "drawn", "samples"])
     parser.add_argument("--pages", type=int, help="so many pages of each group, spread over it")
+    parser.add_argument("--engines", nargs="+", type=EngineName, default=[EngineName.AUTO])
     parser.add_argument("--only", default="", help="part of a page's name")
     parser.add_argument("--all", action="store_true", help="print every page, not only those that are worse than bare")
     parser.add_argument("--record", action="store_true", help="write benchmarks/quality.json instead of comparing")
@@ -128,11 +135,12 @@ def _arguments() -> argparse.Namespace:
 # --- Reading ---------------------------------------------------------------------------------------------------------
 
 
-DocumentPool = Callable[[Path], str]
+Reader = Callable[[Path], str]
+"""Returns the text of a document."""
 
 
-def _reader() -> DocumentPool:
-    engine = TesserocrEngine(LANGUAGES)
+def _reader(name: EngineName) -> Reader:
+    engine = select_engine(name, LANGUAGES)
     engine.check()
     for languages in (
         "fra",
@@ -190,18 +198,24 @@ def _children_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _pair(page: Page, read: DocumentPool, bare: _Bare, folder: Path, keep: Path | None) -> Pair:
-    began = time.process_time()
-    ours = read(page.path)
-    seconds = time.process_time() - began
+def _pairs(
+    page: Page, readers: dict[EngineName, Reader], bare: _Bare, folder: Path, keep: Path | None
+) -> dict[EngineName, Pair]:
+    """Read a page by each engine, and by the bare program once."""
     parts = [bare.read(image) for image in images_for_bare(page.path, folder)]
     bare_text, bare_seconds = "\n\n".join(text for text, _ in parts), sum(seconds for _, seconds in parts)
+    bare_figures = _figures(page, bare_text, bare_seconds)
+    texts = {"bare": bare_text, "truth": page.truth}
+    pairs = {}
+    for engine, read in readers.items():
+        began = time.process_time()
+        texts[engine] = read(page.path)
+        pairs[engine] = Pair(_figures(page, texts[engine], time.process_time() - began), bare_figures)
     if keep:
         keep.mkdir(parents=True, exist_ok=True)
-        (keep / f"{page.name}.ours.txt").write_text(ours, encoding="utf-8")
-        (keep / f"{page.name}.bare.txt").write_text(bare_text, encoding="utf-8")
-        (keep / f"{page.name}.truth.txt").write_text(page.truth, encoding="utf-8")
-    return Pair(_figures(page, ours, seconds), _figures(page, bare_text, bare_seconds))
+        for program, text in texts.items():
+            (keep / f"{page.name}.{program}.txt").write_text(text, encoding="utf-8")
+    return pairs
 
 
 def _figures(page: Page, text: str, seconds: float) -> Figures:
