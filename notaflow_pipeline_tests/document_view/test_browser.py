@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from notaflow_pipeline.document_view.html_page import Viewed, render_page
 from notaflow_pipeline.document_view.page_files import write_private
-from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline_tests.document_view import HOSTILE, MOMENT, attempt, job, jpeg, page_of, read_image, viewed
+from notaflow_pipeline_tests.ocr.default_engine import default_engine
 from notaflow_pipeline_tests.ocr.samples import act_page
 from notaflow_pipeline_tests.reporting.conftest import browser  # noqa: F401 - a fixture
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
@@ -32,7 +32,7 @@ def opened(context: "BrowserContext", page: str, folder: Path) -> tuple["Page", 
 
 def test_words_lie_on_the_scan_and_answer_each_other(tmp_path: Path, browser: "Browser") -> None:  # noqa: F811
     act_page(200).save(tmp_path / "a.png", dpi=(200, 200))
-    with DocumentPool(TesserocrEngine("fra+eng"), workers=1) as reader:
+    with DocumentPool(default_engine(), workers=1) as reader:
         document = reader.start(tmp_path / "a.png", views_of=[1]).result(timeout=HANG_SECONDS)
     stored = document.text.replace("3 770 292", "3 770 299")
     seen = Viewed(job(), (attempt(),), stored, document, "tesserocr", MOMENT, "America/Toronto")

@@ -13,7 +13,6 @@ import pytest
 from PIL import Image, ImageOps
 
 from notaflow_pipeline.ocr.engines.null import NullEngine
-from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.limits import Limits
@@ -22,6 +21,7 @@ from notaflow_pipeline.ocr.preprocessing.orientation import rotated, skew_degree
 from notaflow_pipeline.ocr.preprocessing.preprocess import Steps, noise_of, prepare, scaled, without_background
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
+from notaflow_pipeline_tests.ocr.default_engine import default_engine
 from notaflow_pipeline_tests.testing.noise import noisy
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 
@@ -126,7 +126,7 @@ def test_page_is_read_alike_in_every_orientation_and_inverted(name: str) -> None
     A footer that is read in one orientation only makes a difference of some points.
     """
     page = page_image(name)
-    engine = TesserocrEngine("fra+eng")
+    engine = default_engine()
     upright = read_page(page, None, engine, 120).text
     changed = {
         "turned 90": page.transpose(Image.Transpose.ROTATE_90),
@@ -141,7 +141,7 @@ def test_page_is_read_alike_in_every_orientation_and_inverted(name: str) -> None
 @pytest.mark.parametrize("change", [Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_90])
 def test_page_whose_layout_analysis_fails_is_read(change: Image.Transpose) -> None:
     """With a thin frame, the engine takes the upside-down page for a picture; it found nothing."""
-    read = read_page(page_image("page08").transpose(change), None, TesserocrEngine("fra+eng"), 120)
+    read = read_page(page_image("page08").transpose(change), None, default_engine(), 120)
     known = set((CORPUS / "pages" / "page08.gt.txt").read_text().split())
     assert len(known & set(read.text.split())) > 0.5 * len(known)
 
@@ -151,7 +151,7 @@ def test_noisy_page_is_read_or_has_low_coverage() -> None:
     known = set((CORPUS / "pages" / "page08.gt.txt").read_text().split())
     shares = []
     for seed in range(3):
-        read = read_page(noisy(page_image("page08"), 30, seed=seed), None, TesserocrEngine("fra+eng"), 120)
+        read = read_page(noisy(page_image("page08"), 30, seed=seed), None, default_engine(), 120)
         shares.append(len(known & set(read.text.split())) / len(known))
         assert shares[-1] > 0.5 or (read.coverage is not None and read.coverage < 0.5)
     assert max(shares) > 0.5

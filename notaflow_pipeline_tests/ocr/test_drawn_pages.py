@@ -4,11 +4,11 @@ import jiwer
 import pytest
 from PIL import Image
 
-from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline_tests.ocr import drawn_pages
+from notaflow_pipeline_tests.ocr.default_engine import default_engine
 
-ENGINE = TesserocrEngine("fra+eng")
+ENGINE = default_engine()
 
 HATCHED = "hatched plan"
 """One of its six lot numbers is lost, and a word of its title."""

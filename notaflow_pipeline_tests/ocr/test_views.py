@@ -7,12 +7,12 @@ import pytest
 from PIL import Image, ImageDraw
 
 from notaflow_pipeline.ocr.document import DocumentText, PageSource
-from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.engines.words import Word
 from notaflow_pipeline.ocr.page_view import ReadImage
 from notaflow_pipeline.ocr.recognition.coverage import unread_boxes
 from notaflow_pipeline.ocr.recognition.viewing import MAX_SIDE_PIXELS
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
+from notaflow_pipeline_tests.ocr.default_engine import default_engine
 from notaflow_pipeline_tests.ocr.samples import (
     ACT_LINES,
     ACT_ON_LETTER,
@@ -28,7 +28,7 @@ from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 
 
 def viewed(path: Path, *numbers: int) -> DocumentText:
-    with DocumentPool(TesserocrEngine("fra+eng"), workers=1) as reader:
+    with DocumentPool(default_engine(), workers=1) as reader:
         return reader.start(path, views_of=numbers).result(timeout=HANG_SECONDS)
 
 
@@ -70,7 +70,7 @@ def test_only_the_wanted_pages_are_read(tmp_path: Path) -> None:
 
 
 def test_reading_as_usual_makes_no_view(tmp_path: Path) -> None:
-    with DocumentPool(TesserocrEngine("fra+eng"), workers=1) as reader:
+    with DocumentPool(default_engine(), workers=1) as reader:
         document = reader.start(scanned_pdf(tmp_path / "a.pdf", "Vente")).result(timeout=HANG_SECONDS)
     assert [page.view for page in document.pages] == [None]
 

@@ -1,4 +1,4 @@
-"""Selects the OCR engine: the library where it works, the program otherwise, or the one that the settings name."""
+"""Selects the OCR engine: the fastest that works here, or the one that the settings name."""
 
 import logging
 from enum import StrEnum
@@ -24,7 +24,7 @@ _logged: set[str] = set()
 
 
 def select_engine(name: EngineName, languages: str) -> WordEngine:
-    """Return the engine of that name, or for `auto` the library if it works here; the reason is logged once a process.
+    """Return the engine of that name, or for `auto` the fastest that works here; the reason is logged once a process.
 
     Whether the program works is not checked here; its own `check` says what is missing.
     """
@@ -34,23 +34,30 @@ def select_engine(name: EngineName, languages: str) -> WordEngine:
         case EngineName.TESSEROCR:
             return TesserocrEngine(languages)
         case EngineName.ONNX:
-            # with NumPy, which slows the start of commands that read nothing
-            from notaflow_pipeline.ocr.engines.onnx.engine import OnnxEngine
-
-            return OnnxEngine(languages)
+            return _onnx(languages)
         case EngineName.AUTO:
             return _automatic(languages)
 
 
 def _automatic(languages: str) -> WordEngine:
-    library = TesserocrEngine(languages)
-    try:
-        library.check()
-    except EngineUnavailable as unavailable:
-        _log_once(f"Pages are read by the tesseract program, because the library does not work here: {unavailable}")
-        return TesseractEngine(languages)
-    _log_once("Pages are read by tesserocr, which keeps Tesseract's models loaded")
-    return library
+    for engine in (_onnx(languages), TesserocrEngine(languages)):
+        try:
+            engine.check()
+        except EngineUnavailable as unavailable:
+            _log_once(f"The OCR engine {engine.name} does not work here: {unavailable}")
+        else:
+            _log_once(f"Pages are read by {engine.name}, the fastest engine that works here")
+            return engine
+    program = TesseractEngine(languages)
+    _log_once(f"Pages are read by {program.name}")
+    return program
+
+
+def _onnx(languages: str) -> WordEngine:
+    # with NumPy, which slows the start of commands that read nothing
+    from notaflow_pipeline.ocr.engines.onnx.engine import OnnxEngine
+
+    return OnnxEngine(languages)
 
 
 def _log_once(reason: str) -> None:

@@ -11,8 +11,11 @@ from PIL import Image
 
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.engines import selection
-from notaflow_pipeline.ocr.engines.interface import NOTHING, Segmentation
+from notaflow_pipeline.ocr.engines.interface import NOTHING, Segmentation, WordEngine
 from notaflow_pipeline.ocr.engines.null import NullEngine
+from notaflow_pipeline.ocr.engines.onnx.engine import OnnxEngine
+from notaflow_pipeline.ocr.engines.onnx.model.arithmetic import best_arithmetic
+from notaflow_pipeline.ocr.engines.onnx.model.session import load_model
 from notaflow_pipeline.ocr.engines.selection import EngineName, select_engine
 from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine
@@ -152,20 +155,29 @@ def test_setting_forces_an_engine() -> None:
     assert select_engine(EngineName.TESSEROCR, "fra") == TesserocrEngine("fra")
 
 
-def test_library_is_chosen_where_it_works_and_the_reason_is_logged_once(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("missing", "chosen", "reasons"),
+    [
+        ("", OnnxEngine("fra"), 0),
+        ("onnxruntime", TesserocrEngine("fra"), 1),
+        ("tesserocr", TesseractEngine("fra"), 2),  # the engine on ONNX Runtime needs its layout analysis
+    ],
+)
+def test_fastest_engine_that_works_is_chosen_and_logged_once(
+    missing: str,
+    chosen: WordEngine,
+    reasons: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(selection, "_logged", set())
+    load_model.cache_clear()
+    best_arithmetic.cache_clear()
+    if missing:
+        monkeypatch.setitem(sys.modules, missing, None)
     with caplog.at_level(logging.INFO):
-        assert [select_engine(EngineName.AUTO, "fra") for _ in range(2)] == [TesserocrEngine("fra")] * 2
-    assert len(caplog.messages) == 1
-
-
-def test_program_is_chosen_where_the_library_does_not_load(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(selection, "_logged", set())
-    monkeypatch.setitem(sys.modules, "tesserocr", None)
-    with caplog.at_level(logging.INFO):
-        assert select_engine(EngineName.AUTO, "fra") == TesseractEngine("fra")
-    assert "cannot be imported" in caplog.text
+        assert [select_engine(EngineName.AUTO, "fra") for _ in range(2)] == [chosen] * 2
+    *unavailable, selected = caplog.messages
+    assert f"Pages are read by {chosen.name}" in selected
+    assert len(unavailable) == reasons
+    assert all(missing in reason and "cannot be imported" in reason for reason in unavailable)

@@ -3,10 +3,10 @@
 import pytest
 from PIL import Image, ImageFilter
 
-from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.preprocessing.white_print import has_white_print
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline_tests.ocr import drawn_pages
+from notaflow_pipeline_tests.ocr.default_engine import default_engine
 from notaflow_pipeline_tests.ocr.drawn_pages import Sheet
 
 
@@ -24,7 +24,7 @@ def half_dark(*, white_print: bool) -> Sheet:
 
 def test_white_print_in_the_dark_half_of_a_page_is_read() -> None:
     page = half_dark(white_print=True).page()
-    words = read_page(page.image, 200, TesserocrEngine("fra+eng"), 60).text.split()
+    words = read_page(page.image, 200, default_engine(), 60).text.split()
     assert sum(word in words for word in page.text.split()) > 0.98 * len(page.text.split())
 
 

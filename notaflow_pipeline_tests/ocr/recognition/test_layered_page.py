@@ -11,7 +11,6 @@ from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.document import UNREAD_MARK, DocumentText, PageSource, PageText
 from notaflow_pipeline.ocr.engines.interface import Recognition, Segmentation
 from notaflow_pipeline.ocr.engines.null import NullEngine
-from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.engines.words import Word
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.file_format import DocumentFormat
@@ -20,6 +19,7 @@ from notaflow_pipeline.ocr.input.page_loading import load_page
 from notaflow_pipeline.ocr.input.text_layer.layer_order import LayerLine, LayerWord
 from notaflow_pipeline.ocr.recognition import layered_page
 from notaflow_pipeline.ocr.recognition.layered_page import recognised_page
+from notaflow_pipeline_tests.ocr.default_engine import default_engine
 from notaflow_pipeline_tests.ocr.samples import (
     ACT_LINES,
     ACT_ON_LETTER,
@@ -29,7 +29,7 @@ from notaflow_pipeline_tests.ocr.samples import (
     picture_object,
 )
 
-ENGINE = TesserocrEngine("fra+eng")
+ENGINE = default_engine()
 STAMP = "BT /F 10 Tf 72 60 Td (Inscrit sous le no 27 987 654) Tj ET "
 
 

@@ -16,7 +16,6 @@ from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.local.dev_server import SAMPLES
 from notaflow_pipeline.ocr.engines.interface import Recognition, Segmentation
 from notaflow_pipeline.ocr.engines.null import NullEngine
-from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.engines.words import Word
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.file_format import DocumentFormat
@@ -28,10 +27,11 @@ from notaflow_pipeline.ocr.preprocessing.preprocess import prepare
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY, Policy
 from notaflow_pipeline.ocr.recognition.words.word_statistics import is_speck, without_specks
+from notaflow_pipeline_tests.ocr.default_engine import default_engine
 from notaflow_pipeline_tests.ocr.samples import ACT, INDEX, act_page, index_page, page_image
 from notaflow_pipeline_tests.testing.noise import noise_image, noisy
 
-ENGINE = TesserocrEngine("fra+eng")
+ENGINE = default_engine()
 ONE_POINT = 0.01
 
 

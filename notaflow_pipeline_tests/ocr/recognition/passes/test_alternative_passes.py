@@ -6,15 +6,15 @@ import jiwer
 import pytest
 
 from notaflow_pipeline.ocr.engines.interface import Segmentation
-from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.input.file_format import DocumentFormat
 from notaflow_pipeline.ocr.input.page_loading import render_page
 from notaflow_pipeline.ocr.preprocessing.preprocess import PreprocessedPage
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.passes import alternative_passes
+from notaflow_pipeline_tests.ocr.default_engine import default_engine
 from notaflow_pipeline_tests.ocr.test_corpus import CORPUS
 
-ENGINE = TesserocrEngine("fra+eng")
+ENGINE = default_engine()
 
 
 @pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no corpus in {CORPUS}: set NOTAFLOW_CORPUS to have it")

@@ -2,11 +2,11 @@
 
 import pytest
 
-from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.recognition import page as recognition
+from notaflow_pipeline_tests.ocr.default_engine import default_engine
 from notaflow_pipeline_tests.ocr.drawn_pages import DrawnPage, Sheet
 
-ENGINE = TesserocrEngine("fra+eng")
+ENGINE = default_engine()
 
 
 def prose_with_table() -> tuple[DrawnPage, list[str]]:

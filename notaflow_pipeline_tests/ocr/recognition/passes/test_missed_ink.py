@@ -9,7 +9,6 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from notaflow_pipeline.ocr.engines.interface import Recognition, Segmentation
-from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.engines.words import Word, text_of_words
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.passes.missed_ink import (
@@ -19,9 +18,10 @@ from notaflow_pipeline.ocr.recognition.passes.missed_ink import (
     with_lines,
 )
 from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY
+from notaflow_pipeline_tests.ocr.default_engine import default_engine
 from notaflow_pipeline_tests.ocr.samples import ACT, act_page
 
-ENGINE = TesserocrEngine("fra")
+ENGINE = default_engine("fra")
 LINES = ACT.replace("\n\n", "\n").splitlines()
 
 

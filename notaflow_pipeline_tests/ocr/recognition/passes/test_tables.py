@@ -2,11 +2,11 @@
 
 import pytest
 
-from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.recognition.page import read_page
+from notaflow_pipeline_tests.ocr.default_engine import default_engine
 from notaflow_pipeline_tests.ocr.drawn_pages import ruled_index
 
-ENGINE = TesserocrEngine("fra+eng")
+ENGINE = default_engine()
 
 
 @pytest.mark.parametrize(("points", "dpi", "pitch"), [(11, 200, 17), (12, 300, 18)])
