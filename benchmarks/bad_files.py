@@ -1,11 +1,11 @@
 """Reads every bad file of the corpus and compares the outcome with the one in its manifest.
 
-Each file is read by a separate reader, in two workers under the default limits, with the tesseract program unless
-`--engine` names another engine; peak memory is the largest resident set of any worker of that reader. The corpus is
+Each file is read by a separate reader, in two workers under the default limits, by the engine that OCR_ENGINE=auto selects
+here unless `--engine` names another; peak memory is the largest resident set of any worker of that reader. The corpus is
 expected in ../shared/corpus. Compared are the outcome, the kind of failure, emptiness, pages and the required words;
 seconds and memory are printed. Exits with 1 if an outcome differs.
 
-usage: python -m benchmarks.bad_files [--corpus FOLDER] [--languages fra+eng] [--engine onnx] [--only PART-OF-NAME]
+usage: python -m benchmarks.bad_files [--corpus FOLDER] [--languages fra+eng] [--engine tesserocr] [--only PART-OF-NAME]
 """
 
 import argparse
@@ -51,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, default=PROJECT.parent / "shared" / "corpus")
     parser.add_argument("--languages", default="fra+eng")
-    parser.add_argument("--engine", type=EngineName, default=EngineName.PYTESSERACT, choices=list(EngineName))
+    parser.add_argument("--engine", type=EngineName, default=EngineName.AUTO, choices=list(EngineName))
     parser.add_argument("--only", default="")
     arguments = parser.parse_args()
     manifest = arguments.corpus / "MANIFEST.tsv"

@@ -1,10 +1,10 @@
 """Reads the cases of the corpus, inputs from public bug reports, and compares each with `expected.json`.
 
-All files are read by one reader with two workers and the default limits, with the tesseract program unless `--engine`
-names another engine. For each case the program prints whether it has the expected result, and otherwise the difference;
-it exits with 1 if one differs. The corpus is expected in ../shared/corpus.
+All files are read by one reader with two workers and the default limits, by the engine that OCR_ENGINE=auto selects here
+unless `--engine` names another. For each case the program prints whether it has the expected result, and otherwise the
+difference; it exits with 1 if one differs. The corpus is expected in ../shared/corpus.
 
-usage: python -m benchmarks.cases [--languages fra+eng] [--engine onnx] [--only PART-OF-NAME] [--texts FOLDER]
+usage: python -m benchmarks.cases [--languages fra+eng] [--engine tesserocr] [--only PART-OF-NAME] [--texts FOLDER]
 """
 
 import argparse
@@ -38,7 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, default=PROJECT.parent / "shared" / "corpus")
     parser.add_argument("--languages", default="fra+eng")
-    parser.add_argument("--engine", type=EngineName, default=EngineName.PYTESSERACT, choices=list(EngineName))
+    parser.add_argument("--engine", type=EngineName, default=EngineName.AUTO, choices=list(EngineName))
     parser.add_argument("--only", default="")
     parser.add_argument("--texts", type=Path, help="a folder for the texts")
     arguments = parser.parse_args()

@@ -4,9 +4,9 @@ Every page image of a folder that has a transcription `NAME.gt.txt` is read with
 the preparation switched off, with other limits of confidence for further passes, and with other languages. Given
 are CPU seconds a page and the mean character error rate, for all pages, for the odd and the even ones (a rule that
 holds on one half alone is chance), and for groups of pages. `--variants N` adds the first N pages turned, skewed,
-noisy, faint, dark, inverted and at 72 to 600 dpi. One process, one thread, tesserocr.
+noisy, faint, dark, inverted and at 72 to 600 dpi. One process, one thread, the engine of `--engine`.
 
-usage: python -m benchmarks.quality [--pages FOLDER] [--only steps|curve|languages] [--variants N]
+usage: python -m benchmarks.quality [--pages FOLDER] [--only steps|curve|languages] [--variants N] [--engine auto]
 """
 
 import argparse
@@ -22,8 +22,9 @@ from pathlib import Path
 from PIL import Image, ImageChops, ImageOps
 
 from benchmarks.scoring import character_error_rate, transcribed_pages, without_library_footer
+from notaflow_pipeline.ocr.engines.interface import WordEngine
 from notaflow_pipeline.ocr.engines.model_files import with_typescript_models
-from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
+from notaflow_pipeline.ocr.engines.selection import EngineName, select_engine
 from notaflow_pipeline.ocr.input.file_format import DocumentFormat
 from notaflow_pipeline.ocr.input.page_loading import page_dpi, render_page
 from notaflow_pipeline.ocr.preprocessing.borders import without_dark_borders
@@ -67,7 +68,7 @@ def main() -> None:
     os.environ.update(FIXED_VARIABLES)  # as in a worker process
     arguments = _arguments()
     pages = [_page(path, truth, number) for number, (path, truth) in enumerate(arguments.pages.items(), start=1)]
-    engine = TesserocrEngine(LANGUAGES)
+    engine = select_engine(arguments.engine, LANGUAGES)
     engine.check()
     for languages in (
         "fra",
@@ -95,6 +96,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--pages", type=Path, default=Path(os.environ.get("NOTAFLOW_CORPUS", corpus.parent)) / "pages")
     parser.add_argument("--only", choices=["steps", "curve", "languages", "none"])
     parser.add_argument("--variants", type=int, default=0)
+    parser.add_argument("--engine", type=EngineName, default=EngineName.AUTO, choices=list(EngineName))
     arguments = parser.parse_args()
     if not arguments.pages.is_dir():
         parser.error(f"{arguments.pages} is not here: name a folder of page images with --pages")
@@ -147,7 +149,7 @@ def _tables() -> dict[str, dict[str, Policy]]:
     }
 
 
-def _measured(table: str, ways: dict[str, Policy], pages: list[Page], engine: TesserocrEngine) -> list[Row]:
+def _measured(table: str, ways: dict[str, Policy], pages: list[Page], engine: WordEngine) -> list[Row]:
     groups = sorted({group for page in pages for group in page.groups})
     print(f"\n{table}: {len(pages)} pages\n")
     print(f"{'':32} {'CPU s':>6} {'passes':>6} {'CER':>7} {'no footer':>9} " + " ".join(f"{g:>8}" for g in groups))
@@ -163,7 +165,7 @@ def _measured(table: str, ways: dict[str, Policy], pages: list[Page], engine: Te
     return rows
 
 
-def _row(way: str, policy: Policy, pages: list[Page], engine: TesserocrEngine) -> Row:
+def _row(way: str, policy: Policy, pages: list[Page], engine: WordEngine) -> Row:
     seconds, passes, rates, bare_rates = [], [], [], []
     by_group: dict[str, list[float]] = {}
     for page in pages:
@@ -179,7 +181,7 @@ def _row(way: str, policy: Policy, pages: list[Page], engine: TesserocrEngine) -
     return Row(way, *map(statistics.mean, (seconds, passes, rates, bare_rates)), means)
 
 
-def _variants(pages: list[Page], engine: TesserocrEngine) -> list[Row]:
+def _variants(pages: list[Page], engine: WordEngine) -> list[Row]:
     made: dict[str, list[Page]] = {}
     for page in pages:
         for name, image in _made_of(page):

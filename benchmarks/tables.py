@@ -14,10 +14,11 @@ and way:
 
 The means follow, of each group and of the clean pages by print, resolution, rules and way of lying; then the worst page in
 cells and rows compared with bare. The status is 1 where a page is below bare in either, or the clean pages have a mean
-of 0.98 of their cells or less. The fonts are those that `scripts/make_samples.py` names. One process, one thread, tesserocr.
+of 0.98 of their cells or less. The fonts are those that `scripts/make_samples.py` names. One process,
+one thread, the engine of `--engine`.
 
 usage: python -m benchmarks.tables [--groups clean scanned] [--every] [--only PART OF A PAGE'S NAME] [--dpi 150 200 ...]
-           [--keep FOLDER]
+           [--engine auto] [--keep FOLDER]
 """
 
 import argparse
@@ -39,7 +40,7 @@ from rapidfuzz.distance import Levenshtein
 
 from benchmarks import table_pages
 from benchmarks.scoring import cells_found, character_error_rate
-from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
+from notaflow_pipeline.ocr.engines.selection import EngineName, select_engine
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY, Policy
 
@@ -72,7 +73,7 @@ def main() -> None:
     if missing := list(table_pages.missing_fonts()):
         sys.exit(f"fonts of these Debian packages are missing: apt-get install {' '.join(missing)}")
     groups = {"clean": table_pages.clean_pages(every=arguments.every), "scanned": table_pages.scanned_pages()}
-    readers = _readers(arguments.dpi)
+    readers = _readers(arguments.dpi, arguments.engine)
     print(f"{'':{LABEL}}" + "".join(f"{way:>32}" for way in readers))
     print(f"{'':{LABEL}}" + f"{'CER  cells   rows  CPU s':>32}" * len(readers))
     readings: dict[str, list[Reading]] = {}
@@ -96,6 +97,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--every", action="store_true", help="the whole matrix of clean pages")
     parser.add_argument("--only", default="", help="part of a page's name")
     parser.add_argument("--dpi", type=int, nargs="*", default=[], help="fixed resolutions of the first try")
+    parser.add_argument("--engine", type=EngineName, default=EngineName.AUTO, choices=list(EngineName))
     parser.add_argument("--keep", type=Path, help="a folder for the pages, their truth and what was read")
     return parser.parse_args()
 
@@ -103,16 +105,17 @@ def _arguments() -> argparse.Namespace:
 # --- Reading and judging ---------------------------------------------------------------------------------------------
 
 
-DocumentPool = Callable[[table_pages.IndexPage], str]
+Reader = Callable[[table_pages.IndexPage], str]
+"""Returns the text of a page."""
 
 
-def _readers(fixed_dpi: Sequence[int]) -> dict[str, DocumentPool]:
-    engine = TesserocrEngine(LANGUAGES)
+def _readers(fixed_dpi: Sequence[int], name: EngineName) -> dict[str, Reader]:
+    engine = select_engine(name, LANGUAGES)
     engine.check()
     for languages in ("fra", LANGUAGES):
         engine.find_words(Image.new("L", (99, 99), 255), 150, PATIENCE_SECONDS, languages)  # loads the models
 
-    def reader(policy: Policy) -> DocumentPool:
+    def reader(policy: Policy) -> Reader:
         return lambda page: read_page(page.image, page.dpi, engine, PATIENCE_SECONDS, policy).text
 
     fixed = {f"{dpi} dpi": reader(replace(DEFAULT_POLICY, first_dpi=dpi)) for dpi in fixed_dpi}
@@ -132,7 +135,7 @@ def _bare(page: table_pages.IndexPage) -> str:
     return found.stdout
 
 
-def _timed(reader: DocumentPool, page: table_pages.IndexPage) -> tuple[str, float]:
+def _timed(reader: Reader, page: table_pages.IndexPage) -> tuple[str, float]:
     began = _cpu_seconds()
     text = reader(page)
     return text, _cpu_seconds() - began
@@ -165,7 +168,7 @@ def _figures(reading: Reading) -> str:
     return f"{reading.error_rate:14.4f}{reading.cells:6.3f}{reading.rows:6.2f}{reading.cpu_seconds:6.2f}"
 
 
-def _read(page: table_pages.IndexPage, readers: dict[str, DocumentPool], keep: Path | None) -> list[Reading]:
+def _read(page: table_pages.IndexPage, readers: dict[str, Reader], keep: Path | None) -> list[Reading]:
     """Returns and prints the result of each way of reading on a page."""
     texts = {way: _timed(reader, page) for way, reader in readers.items()}
     readings = [_judged(page, way, *found) for way, found in texts.items()]
@@ -183,7 +186,7 @@ Pair = tuple[Reading, Reading]
 """The same page, ours and bare."""
 
 
-def _print_means(groups: dict[str, list[Reading]], readers: dict[str, DocumentPool]) -> None:
+def _print_means(groups: dict[str, list[Reading]], readers: dict[str, Reader]) -> None:
     print()
     for group, readings in groups.items():
         print(f"{f'mean of {group}':{LABEL}}" + "".join(_figures(_mean(readings, way)) for way in readers))
