@@ -37,6 +37,7 @@ from PIL import Image
 
 from benchmarks.quality_pages import Page, groups_of_pages, images_for_bare, spread
 from benchmarks.scoring import character_error_rate, phrases_found, without_library_footer, words_found
+from notaflow_pipeline.ocr.cpu_time import cpu_seconds
 from notaflow_pipeline.ocr.engines.model_files import with_typescript_models
 from notaflow_pipeline.ocr.engines.selection import EngineName, select_engine
 from notaflow_pipeline.ocr.input.page_loading import load_page
@@ -154,8 +155,8 @@ def _reader(name: EngineName) -> Reader:
     def read(path: Path) -> str:
         opened = probe_document(path, Limits())
         pages = [load_page(path, opened.format, number) for number in range(1, opened.pages + 1)]
-        began = time.monotonic()
-        return "\n\n".join(recognised_page(1, page, engine, began, PATIENCE_SECONDS).text.text for page in pages)
+        began, deadline = time.monotonic(), cpu_seconds() + PATIENCE_SECONDS
+        return "\n\n".join(recognised_page(1, page, engine, began, deadline).text.text for page in pages)
 
     return read
 
