@@ -5,13 +5,13 @@ Locked rows follow with the next claim. A row that the database refuses to chang
 
 import logging
 from collections.abc import Mapping, Sequence
+from uuid import UUID
 
-import psycopg
 from psycopg import Connection, sql
 from psycopg.rows import scalar_row
 
 from notaflow_pipeline.job_queue.claiming.claim_position import ClaimPosition
-from notaflow_pipeline.job_queue.database.chunks import Refusals, change_rows, is_refusal
+from notaflow_pipeline.job_queue.database.chunks import change_all_possible
 from notaflow_pipeline.job_queue.database.sessions import short_statement
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch
 
@@ -96,21 +96,15 @@ def _change(
     position: ClaimPosition,
 ) -> int:
     """Change the rows with one statement, or in parts where the database refuses; return how many were changed."""
-    arguments = {**arguments, "left_out": position.left_out, "ids": None}
-    try:
-        with short_statement(connection):
-            return connection.execute(change, arguments).rowcount
-    except psycopg.Error as error:
-        if not is_refusal(connection, error):
-            raise
-    with short_statement(connection), connection.cursor(row_factory=scalar_row) as cursor:
-        found = cursor.execute(find, arguments).fetchall()
-    refusals = Refusals(max_in_succession=len(found) + 1)
-    changed = change_rows(
-        connection,
-        found,
-        lambda ids: connection.execute(change, {**arguments, "ids": list(ids)}).fetchall(),
-        refusals,
+    left_out = position.left_out
+
+    def run(statement: sql.SQL | bytes, ids: Sequence[UUID] | None) -> list[UUID]:
+        values = {**arguments, "left_out": left_out, "ids": None if ids is None else list(ids)}
+        with short_statement(connection), connection.cursor(row_factory=scalar_row) as cursor:
+            return cursor.execute(statement, values).fetchall()
+
+    changed, refusals = change_all_possible(
+        connection, lambda: run(change, None), lambda: run(find, None), lambda ids: run(change, ids)
     )
     if refusals.rows:
         position.leave_out(refusals.keys)

@@ -18,7 +18,7 @@ from psycopg.rows import class_row, scalar_row
 from notaflow_pipeline.job_queue.claiming.claim_position import ClaimPosition
 from notaflow_pipeline.job_queue.claiming.claim_preparation import end_backoff, skip_used_tokens, write_missing_maxima
 from notaflow_pipeline.job_queue.claiming.claim_statements import Place, claim_statement, reread_statement
-from notaflow_pipeline.job_queue.database.chunks import Refusals, change_rows, describe_error, is_refusal
+from notaflow_pipeline.job_queue.database.chunks import Refusals, change_at_once, change_rows, describe_error
 from notaflow_pipeline.job_queue.database.connections import ClaimsRefused
 from notaflow_pipeline.job_queue.database.sessions import short_statement
 from notaflow_pipeline.job_queue.model import Claim, storable
@@ -124,12 +124,11 @@ class _Claimer:
     def claim(self, statement: _Statement, place: Place = Place.HEAD, **more: object) -> None:
         """Claim the wanted documents at once, or one by one if the database refuses."""
         arguments = {**self._arguments, "left_out": self._position.left_out, **more}
-        try:
+
+        def claim_at_once() -> None:
             self.claimed += _claim(self._connection, statement(self.left, place), arguments)
-        except psycopg.Error as error:
-            if not is_refusal(self._connection, error):
-                raise
-            self._claim_singly(statement)
+
+        change_at_once(self._connection, claim_at_once, lambda: self._claim_singly(statement))
 
     def report_refusals(self) -> None:
         """Log that documents were left out.

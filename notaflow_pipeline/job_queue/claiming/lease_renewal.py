@@ -15,7 +15,7 @@ from psycopg import Connection
 from psycopg.rows import scalar_row
 from psycopg_pool import ConnectionPool
 
-from notaflow_pipeline.job_queue.database.chunks import Refusals, change_rows, is_refusal
+from notaflow_pipeline.job_queue.database.chunks import change_all_possible
 from notaflow_pipeline.job_queue.database.sessions import short_statement
 from notaflow_pipeline.job_queue.database.transient import describe_transient
 
@@ -60,13 +60,7 @@ def renew(connection: Connection, tokens: Collection[int], lease: timedelta) -> 
         with short_statement(connection), connection.cursor(row_factory=scalar_row) as cursor:
             return cursor.execute(_RENEW, {"tokens": list(some), "lease": lease}).fetchall()
 
-    try:
-        return set(renew_some(tokens))
-    except psycopg.Error as error:
-        if not is_refusal(connection, error):
-            raise
-    refusals = Refusals(max_in_succession=len(tokens) + 1)
-    renewed = change_rows(connection, list(tokens), renew_some, refusals)
+    renewed, refusals = change_all_possible(connection, lambda: renew_some(tokens), lambda: list(tokens), renew_some)
     if refusals.rows:
         log.warning("leases were not renewed: %s", refusals.describe())
     return {*renewed, *refusals.keys}

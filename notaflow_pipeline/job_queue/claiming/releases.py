@@ -1,14 +1,13 @@
 """Releases claims: their documents are ready again, and no attempt is used up."""
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
-import psycopg
-from psycopg import Connection
+from psycopg import Connection, sql
 from psycopg.rows import scalar_row
 
-from notaflow_pipeline.job_queue.database.chunks import Refusals, change_rows, is_refusal
+from notaflow_pipeline.job_queue.database.chunks import change_all_possible
 from notaflow_pipeline.job_queue.database.row_locks import retry_while_locked
 from notaflow_pipeline.job_queue.database.sessions import short_statement
 from notaflow_pipeline.job_queue.model import storable
@@ -31,22 +30,25 @@ def release_instance(connection: Connection, instance: UUID, *, reason: str) -> 
     return _release(connection, reason, instance=instance)
 
 
-# a row that another session has locked keeps its claim until the lease expires
-_RELEASE = """
-WITH mine AS MATERIALIZED (
-    SELECT q.id, a.id AS token
+_HELD = sql.SQL("""
+    SELECT a.id AS token, q.id
     FROM extraction_queue AS q
     JOIN ocr_attempt AS a ON a.id = q.ocr_claim_id
     WHERE q.status_id = 6
       AND a.finished_at IS NULL
       AND (a.id = ANY(%(tokens)s) OR a.run_id = %(run_id)s OR a.worker_instance = %(instance)s)
-),
+""")
+
+# a row that another session has locked keeps its claim until the lease expires
+_RELEASE = (
+    sql.SQL("""
+WITH held AS MATERIALIZED ({}),
 free AS MATERIALIZED (
-    SELECT q.id, mine.token
+    SELECT q.id, held.token
     FROM extraction_queue AS q
-    JOIN mine ON mine.id = q.id
+    JOIN held ON held.id = q.id
     WHERE q.status_id = 6
-      AND q.ocr_claim_id = mine.token
+      AND q.ocr_claim_id = held.token
     FOR NO KEY UPDATE OF q SKIP LOCKED
 ),
 released AS (
@@ -71,8 +73,11 @@ ended AS (
       AND a.outcome IS NULL
     RETURNING a.id
 )
-SELECT (SELECT count(*) FROM ended), (SELECT count(*) FROM mine)
-"""
+SELECT (SELECT count(*) FROM ended), (SELECT count(*) FROM held)
+""")
+    .format(_HELD)
+    .as_bytes(None)
+)
 
 
 def _release(
@@ -83,6 +88,7 @@ def _release(
     run_id: str | None = None,
     instance: UUID | None = None,
 ) -> int:
+    """Release these claims, except those that the database refuses to release, whose leases expire."""
     run_id = run_id and storable(run_id)
     arguments = {"tokens": list(tokens), "run_id": run_id, "instance": instance, "reason": storable(reason)}
     released: list[int] = []
@@ -94,36 +100,19 @@ def _release(
         released.append(ended)
         return bool(ended < held)
 
-    try:
+    def release_all() -> list[int]:
         retry_while_locked(release_unlocked, lambda are_left: are_left)
-    except psycopg.Error as error:
-        if not is_refusal(connection, error):
-            raise
-        released += _release_singly(connection, arguments)
-    return sum(released)
+        return []  # counted in `released`, also if the database refuses a later statement
 
+    def find() -> list[int]:
+        with short_statement(connection), connection.cursor(row_factory=scalar_row) as cursor:
+            return cursor.execute(_HELD, arguments).fetchall()
 
-_HELD = """
-SELECT a.id
-FROM extraction_queue AS q
-JOIN ocr_attempt AS a ON a.id = q.ocr_claim_id
-WHERE q.status_id = 6
-  AND a.finished_at IS NULL
-  AND (a.id = ANY(%(tokens)s) OR a.run_id = %(run_id)s OR a.worker_instance = %(instance)s)
-"""
+    def release_some(some: Sequence[int]) -> list[int]:
+        only = {**arguments, "tokens": list(some), "run_id": None, "instance": None}
+        return [ended for ended, _ in connection.execute(_RELEASE, only).fetchall()]
 
-
-def _release_singly(connection: Connection, arguments: Mapping[str, object]) -> list[int]:
-    """Release these claims except those that the database refuses to release, whose leases expire."""
-    with short_statement(connection), connection.cursor(row_factory=scalar_row) as cursor:
-        held: list[int] = cursor.execute(_HELD, arguments).fetchall()
-
-    def release_some(tokens: Sequence[int]) -> list[int]:
-        some = {**arguments, "tokens": list(tokens), "run_id": None, "instance": None}
-        return [ended for ended, _ in connection.execute(_RELEASE, some).fetchall()]
-
-    refusals = Refusals(max_in_succession=len(held) + 1)
-    released = change_rows(connection, held, release_some, refusals)
+    in_parts, refusals = change_all_possible(connection, release_all, find, release_some)
     if refusals.rows:
         log.warning("claims were not released, and their leases will expire: %s", refusals.describe())
-    return released
+    return sum(released) + sum(in_parts)

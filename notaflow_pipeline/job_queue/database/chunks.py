@@ -30,6 +30,7 @@ rows are skipped, so the lock is on a table, and each half of the chunk would wa
 Row = TypeVar("Row")
 
 Key = TypeVar("Key")
+Result = TypeVar("Result")
 
 
 @dataclass
@@ -141,6 +142,42 @@ def change_rows(
         *change_rows(connection, ids[:half], change, refusals),
         *change_rows(connection, ids[half:], change, refusals),
     ]
+
+
+def change_at_once(
+    connection: Connection, change: Callable[[], Result], change_in_parts: Callable[[], Result]
+) -> Result:
+    """Change rows with one statement, or in parts if the database refuses that, perhaps because of a single row."""
+    try:
+        return change()
+    except psycopg.Error as error:
+        if not is_refusal(connection, error):
+            raise
+    return change_in_parts()
+
+
+def change_all_possible(
+    connection: Connection,
+    change_all: Callable[[], list[Row]],
+    find: Callable[[], Sequence[Key]],
+    change: Callable[[Sequence[Key]], list[Row]],
+) -> tuple[list[Row], Refusals]:
+    """Change all rows with one statement; if the database refuses that, find the rows and change those that it accepts.
+
+    Args:
+        connection: outside any transaction.
+        change_all: changes all rows, and returns a value for each.
+        find: returns the keys of the rows.
+        change: changes these rows, and returns a value for each.
+    """
+    refusals = Refusals()
+
+    def change_in_parts() -> list[Row]:
+        keys = find()
+        refusals.max_in_succession = len(keys) + 1
+        return change_rows(connection, keys, change, refusals)
+
+    return change_at_once(connection, change_all, change_in_parts), refusals
 
 
 def _note_refusal(key: object, error: psycopg.Error, refusals: Refusals) -> None:
