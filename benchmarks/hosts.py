@@ -103,7 +103,9 @@ def _work(engine: str) -> None:
                     pipeline.work(limit=1000)
                     time.sleep(0.1)
         with DocumentPool(NullEngine(sleep_seconds=WAIT_SECONDS), workers=settings.workers) as reader:
-            pipeline = assemble(settings, pool=pool, storage=configured_storage(settings), reader=reader, run_id=None)
+            pipeline = assemble(
+                settings, pool=pool, storage=configured_storage(settings), document_pool=reader, run_id=None
+            )
             while True:
                 pipeline.work(limit=1000)
                 time.sleep(0.1)

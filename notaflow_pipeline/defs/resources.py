@@ -105,14 +105,14 @@ class EngineResource(dg.ConfigurableResource["EngineResource"]):
     """The OCR engine, on all cores."""
 
     def open(self) -> DocumentPool:
-        """Return the reader, checked; its workers start when it is entered.
+        """Return the pool of OCR processes, checked; its processes start when it is entered as a context manager.
 
         Raises:
             EngineUnavailable: Tesseract or one of its languages is missing.
         """
-        reader = configured_document_pool(load_settings())
-        reader.check()
-        return reader
+        document_pool = configured_document_pool(load_settings())
+        document_pool.check()
+        return document_pool
 
 
 QUEUE_SETTINGS = ("NOTAFLOW_DATABASE_URL", "OCR_SOURCES", "OCR_WORKER_ID", "OCR_LEASE_SECONDS", "OCR_STUCK_MINUTES")

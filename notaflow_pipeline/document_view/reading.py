@@ -2,7 +2,7 @@
 
 from notaflow_pipeline.documents.download import cannot_write
 from notaflow_pipeline.documents.location import locate
-from notaflow_pipeline.documents.storage import fetch_privately
+from notaflow_pipeline.documents.storage import fetch_to_private_folder
 from notaflow_pipeline.job_queue.model import ExtractionQueueJob
 from notaflow_pipeline.ocr.document import DocumentText
 from notaflow_pipeline.scratch_directory import ScratchDirectory
@@ -20,15 +20,15 @@ def read_again(settings: Settings, job: ExtractionQueueJob, pages: range) -> Doc
     """
     storage = configured_storage(settings)
     location = locate(job.supabase_path, job.document_source or "", storage.host)
-    reader = configured_document_pool(settings.model_copy(update={"workers": min(settings.workers, len(pages))}))
-    reader.check()
+    document_pool = configured_document_pool(settings.model_copy(update={"workers": min(settings.workers, len(pages))}))
+    document_pool.check()
     try:
         folder = ScratchDirectory()
     except OSError as error:
         raise cannot_write(error) from error
     try:
-        path = fetch_privately(storage, location, settings.max_file_bytes, folder.path)
-        with reader:
-            return reader.start(path, views_of=pages).result()
+        path = fetch_to_private_folder(storage, location, settings.max_file_bytes, folder.path)
+        with document_pool:
+            return document_pool.start(path, views_of=pages).result()
     finally:
         folder.remove()

@@ -56,14 +56,14 @@ def assemble(
     *,
     pool: ConnectionPool[Connection],
     storage: DocumentStorage,
-    reader: DocumentPool,
+    document_pool: DocumentPool,
     run_id: str | None,
 ) -> Pipeline:
-    """Return a pipeline; the caller opens and closes the pool, the storage and the reader."""
+    """Return a pipeline; the caller opens and closes both pools and the storage."""
     return Pipeline(
         queue=QueueClient(pool, configured_terms(settings, run_id)),
         storage=storage,
-        reader=reader,
+        document_pool=document_pool,
         engine_name=configured_engine(settings).name,
         max_file_bytes=settings.max_file_bytes,
         pages_ahead=settings.workers * PAGES_AHEAD_PER_WORKER,
@@ -77,8 +77,10 @@ def checked_pipeline(settings: Settings, pool: ConnectionPool[Connection]) -> It
     Raises:
         SchemaMismatch, DatabaseUnavailable, StorageUnavailable, EngineUnavailable: no row was changed.
     """
-    reader = configured_document_pool(settings)
-    pipeline = assemble(settings, pool=pool, storage=configured_storage(settings), reader=reader, run_id=None)
+    document_pool = configured_document_pool(settings)
+    pipeline = assemble(
+        settings, pool=pool, storage=configured_storage(settings), document_pool=document_pool, run_id=None
+    )
     pipeline.check()
-    with reader:
+    with document_pool:
         yield pipeline

@@ -49,18 +49,18 @@ class Batch:
         self,
         queue: QueueClient,
         storage: DocumentStorage,
-        reader: DocumentPool,
+        document_pool: DocumentPool,
         *,
         engine_name: str,
         max_file_bytes: int,
         pages_ahead: int,
         limit: int,
         on_progress: Callable[[Progress], None],
-        linger_seconds: float,
+        wait_for_more_seconds: float,
     ) -> None:
         self._queue = queue
         self._storage = storage
-        self._reader = reader
+        self._document_pool = document_pool
         self._engine_name = engine_name
         self._pages_ahead = pages_ahead
         self._limit = limit
@@ -70,15 +70,15 @@ class Batch:
         """The documents that are claimed and not finished, by token."""
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._recorder = OutcomeRecorder(queue, self._held, self._progress, on_progress, self._finish)
-        self._unfetched = UnattributedFailures("fetched, although the storage answers")
-        self._unread = UnattributedFailures("read, although the engine works")
-        self._waiting_for_room: list[HeldDocument] = []
+        self._fetch_failures = UnattributedFailures("fetched, although the storage answers")
+        self._reading_failures = UnattributedFailures("read, although the engine works")
+        self._waiting_for_space: list[HeldDocument] = []
         """Documents that did not fit into the temporary folder beside others; each is fetched again alone."""
         self._fetching_alone: set[int] = set()
         self._lease_renewal = queue.lease_renewal(lambda token: self._events.put(partial(self._on_lost, token)))
         self._no_claim_before = 0.0
-        self._linger_seconds = linger_seconds
-        self._linger_until = 0.0
+        self._wait_for_more_seconds = wait_for_more_seconds
+        self._claim_until = 0.0
         self._fetchers = Fetchers(
             storage,
             max_file_bytes,
@@ -94,29 +94,29 @@ class Batch:
                 for claim in claimed:
                     self._start(claim)
                 self._claim_more()
-                while self._held or self._lingers():
+                while self._held or self._waits_for_more():
                     self._handle_events()
                     self._recorder.retry_locked()
                     self._fetch_next_alone()
                     self._claim_more()
                     self._attribute_failures()
         except BaseException:
-            self._release([*self._unfetched.infrastructure_tokens, *self._unread.infrastructure_tokens])
+            self._release([*self._fetch_failures.infrastructure_tokens, *self._reading_failures.infrastructure_tokens])
             raise
         finally:
             self._fetchers.stop()
         return self._progress
 
-    def _lingers(self) -> bool:
+    def _waits_for_more(self) -> bool:
         """Whether to claim more although no document is held; a batch that never had one ends at once."""
-        return self._progress.claimed < self._limit and time.monotonic() < self._linger_until
+        return self._progress.claimed < self._limit and time.monotonic() < self._claim_until
 
     def _claim_more(self) -> None:
         """Claim documents while a core might soon have nothing to do."""
-        if self._waiting_for_room or self._fetching_alone:
+        if self._waiting_for_space or self._fetching_alone:
             return
-        unread = sum(one.recognition is None for one in self._held.values()) - len(self._unfetched)
-        waiting = self._reader.pages_waiting + unread
+        unread = sum(one.recognition is None for one in self._held.values()) - len(self._fetch_failures)
+        waiting = self._document_pool.pages_waiting + unread
         wanted = min(self._pages_ahead - waiting, self._limit - self._progress.claimed)
         if wanted <= 0 or time.monotonic() < self._no_claim_before:
             return
@@ -153,8 +153,8 @@ class Batch:
             fetched.close()
             return
         document.fetched = fetched
-        self._count_success(self._unfetched)
-        document.recognition = self._reader.start(
+        self._count_success(self._fetch_failures)
+        document.recognition = self._document_pool.start(
             fetched.path, lambda done, _: self._events.put(partial(self._on_page, document, done))
         )
         document.recognition.add_done_callback(lambda _: self._events.put(partial(self._on_read, document)))
@@ -169,11 +169,11 @@ class Batch:
             case DocumentUnavailable():
                 self._on_unavailable(document, error)
             case TemporaryFolderUnavailable():
-                self._on_no_room(document, error, alone=alone)
+                self._on_no_space(document, error, alone=alone)
             case StorageUnavailable():
                 # raises if it is the storage, and every document is released
                 self._storage.check(buckets_of(self._queue.terms.sources))
-                self._add_failure(self._unfetched, document, Failure(FailureKind.STORAGE, str(error)), error)
+                self._add_failure(self._fetch_failures, document, Failure(FailureKind.STORAGE, str(error)), error)
             case _:
                 raise error
 
@@ -181,31 +181,36 @@ class Batch:
         """Record the failure, unless the file is missing and the storage may be the wrong one: no file was found in it."""
         failure = Failure(error.kind, error.sentence)
         again = error.kind is FailureKind.NOT_FOUND and was_missing(self._queue.attempts(document.claim))
-        if error.kind is not FailureKind.NOT_FOUND or self._unfetched.has_succeeded or again:
+        if error.kind is not FailureKind.NOT_FOUND or self._fetch_failures.has_succeeded or again:
             self._record_failure(document, failure)
             return
         advice = f"{error.sentence} If all are missing, check NOTAFLOW_DOCUMENTS_URL; none was found in this run."
-        self._add_failure(self._unfetched, document, failure, StorageUnavailable(advice))
+        self._add_failure(self._fetch_failures, document, failure, StorageUnavailable(advice))
 
-    def _on_no_room(self, document: HeldDocument, error: TemporaryFolderUnavailable, *, alone: bool) -> None:
+    def _on_no_space(self, document: HeldDocument, error: TemporaryFolderUnavailable, *, alone: bool) -> None:
         """Have a document that did not fit into the temporary folder fetched again when no other file is in it.
 
         Also the last document of the batch: when its fetch failed, files of others may have been there.
         """
         if not alone:
-            self._waiting_for_room.append(document)
+            self._waiting_for_space.append(document)
             return
-        self._fetchers.require_room()
-        self._add_failure(self._unfetched, document, Failure(FailureKind.NO_SPACE, str(error)), error)
+        self._fetchers.require_space()
+        self._add_failure(self._fetch_failures, document, Failure(FailureKind.NO_SPACE, str(error)), error)
 
     def _active(self) -> int:
         """Return how many documents are being fetched or read."""
-        inactive = len(self._waiting_for_room) + len(self._unfetched) + len(self._unread) + self._recorder.locked
+        inactive = (
+            len(self._waiting_for_space)
+            + len(self._fetch_failures)
+            + len(self._reading_failures)
+            + self._recorder.locked
+        )
         return len(self._held) - inactive
 
     def _fetch_next_alone(self) -> None:
-        if self._waiting_for_room and self._active() == 0:
-            document = self._waiting_for_room.pop(0)
+        if self._waiting_for_space and self._active() == 0:
+            document = self._waiting_for_space.pop(0)
             self._fetching_alone.add(document.claim.token)
             self._fetchers.fetch(document.claim)
 
@@ -225,14 +230,14 @@ class Batch:
 
     def _attribute_failures(self) -> None:
         """Attribute the failures when no other document is left whose success could decide."""
-        if len(self._unfetched) + len(self._unread) + self._recorder.locked < len(self._held):
+        if len(self._fetch_failures) + len(self._reading_failures) + self._recorder.locked < len(self._held):
             return
-        for token, failure in [*self._unfetched.attribute(), *self._unread.attribute()]:
+        for token, failure in [*self._fetch_failures.attribute(), *self._reading_failures.attribute()]:
             self._record_failure(self._held[token], failure)
 
     def _record_failure(self, document: HeldDocument, failure: Failure) -> None:
-        self._unfetched.remove(document.claim.token)
-        self._unread.remove(document.claim.token)
+        self._fetch_failures.remove(document.claim.token)
+        self._reading_failures.remove(document.claim.token)
         self._recorder.record_failure(document, failure)
 
     def _on_page(self, document: HeldDocument, done: int) -> None:
@@ -249,15 +254,15 @@ class Batch:
         except DocumentFailure as failure:
             self._record_failure(document, Failure(failure.kind, failure.sentence))
         except NoRoomForPage as error:
-            self._reader.check()
+            self._document_pool.check()
             if document.fetched is not None:
                 document.fetched.close()  # its own file may be what fills the disk for others
-            self._add_failure(self._unread, document, Failure(FailureKind.NO_SPACE, str(error)), error)
+            self._add_failure(self._reading_failures, document, Failure(FailureKind.NO_SPACE, str(error)), error)
         except CancelledError:
             self._finish(document)
             self._queue.release([document.claim.token], reason="reading it was cancelled")
         else:
-            self._count_success(self._unread)
+            self._count_success(self._reading_failures)
             self._recorder.add_text(document, ocr_result_of(document, text, self._engine_name))
 
     def _on_lost(self, token: int) -> None:
@@ -271,15 +276,15 @@ class Batch:
     def _finish(self, document: HeldDocument) -> None:
         """Stop renewing the lease and reading, and remove the file."""
         token = document.claim.token
-        self._linger_until = time.monotonic() + self._linger_seconds
+        self._claim_until = time.monotonic() + self._wait_for_more_seconds
         if self._held.pop(token, None) is not None:
             self._progress.pages_in_progress -= document.pages_read
         self._recorder.remove(token)
-        self._unfetched.remove(token)
-        self._unread.remove(token)
+        self._fetch_failures.remove(token)
+        self._reading_failures.remove(token)
         self._fetching_alone.discard(token)
-        if document in self._waiting_for_room:
-            self._waiting_for_room.remove(document)
+        if document in self._waiting_for_space:
+            self._waiting_for_space.remove(document)
         self._lease_renewal.drop(token)
         if document.recognition is not None:
             document.recognition.cancel()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue.model import Attempt, Claim, Failure, Outcome
 
-INFRASTRUCTURE_FAILURE = "it failed, and so did the others of its run: taken for a failure of the infrastructure"
+INFRASTRUCTURE_FAILURE = "the other documents of its run failed too, so the infrastructure is taken to be the cause"
 """The reason with which these documents of a failed run are released; stored in `ocr_attempt.error`."""
 
 MAX_RELEASES = 5

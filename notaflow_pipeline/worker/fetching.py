@@ -14,7 +14,7 @@ from queue import SimpleQueue
 
 from notaflow_pipeline.documents.download import cannot_write
 from notaflow_pipeline.documents.location import locate
-from notaflow_pipeline.documents.storage import DocumentStorage, fetch_privately
+from notaflow_pipeline.documents.storage import DocumentStorage, fetch_to_private_folder
 from notaflow_pipeline.job_queue.model import Claim
 from notaflow_pipeline.scratch_directory import ScratchDirectory
 
@@ -75,7 +75,7 @@ class Fetchers:
         """Fetch this document as soon as a thread is free."""
         self._claims.put(claim)
 
-    def require_room(self) -> None:
+    def require_space(self) -> None:
         """Raise TemporaryFolderUnavailable unless a small file can be written."""
         probe = self._folder.path / "probe"
         try:
@@ -106,5 +106,5 @@ class Fetchers:
     def _fetch(self, claim: Claim) -> Fetched:
         began = time.monotonic()
         location = locate(claim.supabase_path, claim.document_source, self._storage.host)
-        path = fetch_privately(self._storage, location, self._max_bytes, self._folder.path)
+        path = fetch_to_private_folder(self._storage, location, self._max_bytes, self._folder.path)
         return Fetched(path, path.stat().st_size, time.monotonic() - began)

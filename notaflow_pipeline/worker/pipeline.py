@@ -18,7 +18,7 @@ class Pipeline:
 
     queue: QueueClient
     storage: DocumentStorage
-    reader: DocumentPool
+    document_pool: DocumentPool
     engine_name: str
     max_file_bytes: int
     pages_ahead: int
@@ -32,7 +32,7 @@ class Pipeline:
         """
         self.queue.check()
         self.storage.check(buckets_of(self.queue.terms.sources))
-        self.reader.check()
+        self.document_pool.check()
 
     def work(
         self,
@@ -40,13 +40,13 @@ class Pipeline:
         *,
         limit: int,
         on_progress: Callable[[Progress], None] = lambda _: None,
-        linger_seconds: float = 0.0,
+        wait_for_more_seconds: float = 0.0,
     ) -> Progress:
         """Read and record the `claimed` documents, and claim more while there are any, up to `limit` in all.
 
         A document's failure is recorded on its row. When the infrastructure fails or the work is interrupted, unfinished
         claims are released without counting their attempts. `on_progress` is called after each page and each document.
-        After the last document it tries to claim more for `linger_seconds`.
+        After the last document it tries to claim more for `wait_for_more_seconds`.
 
         Raises:
             StorageUnavailable, EngineUnavailable, DatabaseUnavailable: the infrastructure failed; claims were released.
@@ -55,12 +55,12 @@ class Pipeline:
         batch = Batch(
             self.queue,
             self.storage,
-            self.reader,
+            self.document_pool,
             engine_name=self.engine_name,
             max_file_bytes=self.max_file_bytes,
             pages_ahead=self.pages_ahead,
             limit=limit,
             on_progress=on_progress,
-            linger_seconds=linger_seconds,
+            wait_for_more_seconds=wait_for_more_seconds,
         )
         return batch.work(claimed)

@@ -39,9 +39,13 @@ def work() -> None:
         sys.exit("NOTAFLOW_DATABASE_URL is not set")
     with (
         open_pool(settings.database_url.get_secret_value()) as pool,
-        DocumentPool(ChaosEngine(), workers=settings.workers, limits=Limits(worker_bytes=WORKER_BYTES)) as reader,
+        DocumentPool(
+            ChaosEngine(), workers=settings.workers, limits=Limits(worker_bytes=WORKER_BYTES)
+        ) as document_pool,
     ):
-        pipeline = assemble(settings, pool=pool, storage=configured_storage(settings), reader=reader, run_id=None)
+        pipeline = assemble(
+            settings, pool=pool, storage=configured_storage(settings), document_pool=document_pool, run_id=None
+        )
         while True:
             pipeline.queue.recover()
             pipeline.work(limit=25)

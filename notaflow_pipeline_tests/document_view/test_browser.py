@@ -32,8 +32,8 @@ def opened(context: "BrowserContext", page: str, folder: Path) -> tuple["Page", 
 
 def test_words_lie_on_the_scan_and_answer_each_other(tmp_path: Path, browser: "Browser") -> None:  # noqa: F811
     act_page(200).save(tmp_path / "a.png", dpi=(200, 200))
-    with DocumentPool(default_engine(), workers=1) as reader:
-        document = reader.start(tmp_path / "a.png", views_of=[1]).result(timeout=HANG_SECONDS)
+    with DocumentPool(default_engine(), workers=1) as document_pool:
+        document = document_pool.start(tmp_path / "a.png", views_of=[1]).result(timeout=HANG_SECONDS)
     stored = document.text.replace("3 770 292", "3 770 299")
     seen = Viewed(job(), (attempt(),), stored, document, "tesserocr", MOMENT, "America/Toronto")
     context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}, locale="fr-CA")

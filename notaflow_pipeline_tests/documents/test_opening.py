@@ -8,7 +8,7 @@ import pytest
 from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageMisconfigured, StorageUnavailable
 from notaflow_pipeline.documents.local import LocalFolder
 from notaflow_pipeline.documents.location import Location, locate
-from notaflow_pipeline.documents.storage import fetch_privately, open_storage
+from notaflow_pipeline.documents.storage import fetch_to_private_folder, open_storage
 from notaflow_pipeline.documents.supabase import SupabaseStorage
 from notaflow_pipeline.failures import FailureKind
 
@@ -83,4 +83,4 @@ def test_failure_survives_the_way_between_processes() -> None:
 
 def test_absent_temporary_folder_is_not_the_documents_failure(tmp_path: Path) -> None:
     with pytest.raises(StorageUnavailable, match="TMPDIR"):
-        fetch_privately(LocalFolder(tmp_path), Location("index", "a.pdf"), 1, tmp_path / "absent")
+        fetch_to_private_folder(LocalFolder(tmp_path), Location("index", "a.pdf"), 1, tmp_path / "absent")

@@ -6,7 +6,7 @@ import pytest
 
 from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageUnavailable
 from notaflow_pipeline.documents.location import Location
-from notaflow_pipeline.documents.storage import DocumentStorage, fetch_privately
+from notaflow_pipeline.documents.storage import DocumentStorage, fetch_to_private_folder
 
 HERE = Location("index", "1358-176.pdf")
 CONTENT = b"%PDF-1.4 " + bytes(range(256)) * 4096  # 1 MB, more than one chunk
@@ -91,7 +91,7 @@ class TestEveryStorage:
         self, storage: DocumentStorage, source: Path, tmp_path: Path
     ) -> None:
         storage.store(HERE, source)
-        path = fetch_privately(storage, HERE, PLENTY_BYTES, tmp_path)
+        path = fetch_to_private_folder(storage, HERE, PLENTY_BYTES, tmp_path)
         assert path.read_bytes() == CONTENT
         assert "1358" not in str(path)
         assert path.parent.parent == tmp_path
@@ -104,7 +104,7 @@ class TestEveryStorage:
         within = tmp_path / "within"
         within.mkdir()
         with pytest.raises(DocumentUnavailable):
-            fetch_privately(storage, Location("index", "absent.pdf"), PLENTY_BYTES, within)
+            fetch_to_private_folder(storage, Location("index", "absent.pdf"), PLENTY_BYTES, within)
         assert list(within.iterdir()) == []
 
     def test_source_that_cannot_be_read_is_the_callers_failure(self, storage: DocumentStorage, tmp_path: Path) -> None:

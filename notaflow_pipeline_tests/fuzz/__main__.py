@@ -101,12 +101,12 @@ def fuzz(
         samples = seeds(Path(place), corpus)
         waiting: dict[Future[DocumentText], Path] = {}
         number = 0
-        with DocumentPool(NullEngine(), workers=workers, limits=LIMITS) as reader:
+        with DocumentPool(NullEngine(), workers=workers, limits=LIMITS) as document_pool:
             while waiting or (time.monotonic() < deadline and number != max_documents):
                 while len(waiting) < 2 * workers and time.monotonic() < deadline and number != max_documents:
                     path = Path(place) / f"{seed}-{number}"
                     path.write_bytes(mutate(samples, chance))
-                    waiting[reader.start(path)] = path
+                    waiting[document_pool.start(path)] = path
                     number += 1
                 for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                     _judge(future, waiting.pop(future), crashers, outcomes)

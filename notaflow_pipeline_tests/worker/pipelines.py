@@ -68,11 +68,11 @@ def pipeline_over(
         retry_base_seconds=600,
         stuck_after=timedelta(minutes=10),
     )
-    with DocumentPool(engine, workers=workers, limits=limits or Limits()) as reader:
+    with DocumentPool(engine, workers=workers, limits=limits or Limits()) as document_pool:
         yield Pipeline(
             queue=QueueClient(pool, terms),
             storage=storage or LocalFolder(folder),
-            reader=reader,
+            document_pool=document_pool,
             engine_name=engine.name,
             max_file_bytes=10_000_000,
             pages_ahead=pages_ahead,

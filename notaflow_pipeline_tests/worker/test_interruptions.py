@@ -189,7 +189,7 @@ class TestPrivacy:
 
     def test_repr_of_recognised_text_does_not_show_it(self, folder: Path) -> None:
         Image.new("L", SECRET_SIZE, "white").save(folder / "page.png")
-        with DocumentPool(NullEngine(), workers=1) as reader:
-            text = reader.start(folder / "page.png").result(timeout=HANG_SECONDS)
+        with DocumentPool(NullEngine(), workers=1) as document_pool:
+            text = document_pool.start(folder / "page.png").result(timeout=HANG_SECONDS)
         assert SECRET in text.text
         assert SECRET not in repr(text)

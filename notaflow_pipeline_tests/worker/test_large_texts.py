@@ -31,7 +31,7 @@ def work_when_all_are_read(pipeline: Pipeline) -> Progress:
     def wait(_: Progress) -> None:
         if not waited:
             waited.append(True)
-            while pipeline.reader.pages_waiting:
+            while pipeline.document_pool.pages_waiting:
                 time.sleep(0.05)
             time.sleep(0.2)  # the last one's result is on its way
 

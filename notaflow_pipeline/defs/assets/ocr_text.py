@@ -27,7 +27,7 @@ LOG_EVERY_SECONDS = 5
 RELEASED_SECONDS = 2.0
 """How long a run that was stopped waits for the database to count what it released."""
 
-LINGER_SECONDS = 5.0
+WAIT_FOR_MORE_SECONDS = 5.0
 """How long a run without documents tries to claim more before it ends: a claim a second; another run costs three seconds
 of a core to start."""
 
@@ -78,7 +78,9 @@ def claim_documents(
     """Check database, storage and engine, and claim the first documents."""
     settings = load_settings()
     context.instance.add_run_tags(context.run_id, OCR_RUN_TAG)  # a run from the asset's page has none
-    pipeline = assemble(settings, pool=queue.pool, storage=storage.open(), reader=engine.open(), run_id=context.run_id)
+    pipeline = assemble(
+        settings, pool=queue.pool, storage=storage.open(), document_pool=engine.open(), run_id=context.run_id
+    )
     limit = config.limit or settings.documents_per_run
     first = min(limit, settings.workers * PAGES_AHEAD_PER_WORKER)
     claimed = pipeline.queue.claim(first)
@@ -99,9 +101,9 @@ def ocr_documents(
     if batch.claimed == ():
         context.log.info("Nothing was ready.")
         return
-    with engine.open() as reader:
+    with engine.open() as document_pool:
         pipeline = assemble(
-            load_settings(), pool=queue.pool, storage=storage.open(), reader=reader, run_id=context.run_id
+            load_settings(), pool=queue.pool, storage=storage.open(), document_pool=document_pool, run_id=context.run_id
         )
         with queue.pool.connection() as connection:
             ready = count_ready(connection, sources=load_settings().sources, at_most=batch.limit)
@@ -111,7 +113,7 @@ def ocr_documents(
                 batch.claimed or (),
                 limit=batch.limit,
                 on_progress=_log_progress(context, expected),
-                linger_seconds=LINGER_SECONDS,
+                wait_for_more_seconds=WAIT_FOR_MORE_SECONDS,
             )
         except BaseException:
             _log_released(context, queue)

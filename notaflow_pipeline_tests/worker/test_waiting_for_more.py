@@ -29,19 +29,19 @@ def test_document_that_comes_after_the_last_one_is_read_by_the_same_batch(
     adding = threading.Thread(target=add_when_all_are_done)
     adding.start()
     with pipeline_over(pool, folder) as pipeline:
-        progress = pipeline.work(limit=2, linger_seconds=FOR_EVER)
+        progress = pipeline.work(limit=2, wait_for_more_seconds=FOR_EVER)
     adding.join()
     assert progress.succeeded == 2
 
 
 def test_batch_without_any_document_ends_at_once(pool: ConnectionPool[Connection], folder: Path) -> None:
     with pipeline_over(pool, folder) as pipeline:
-        assert pipeline.work(limit=10, linger_seconds=FOR_EVER) == Progress()
+        assert pipeline.work(limit=10, wait_for_more_seconds=FOR_EVER) == Progress()
 
 
-def test_batch_that_lingers_ends_after_its_time(
+def test_batch_that_waits_for_more_ends_after_its_time(
     connection: Connection, pool: ConnectionPool[Connection], folder: Path
 ) -> None:
     ready_page(connection, folder, "only")
     with pipeline_over(pool, folder) as pipeline:
-        assert pipeline.work(limit=10, linger_seconds=0.5).succeeded == 1
+        assert pipeline.work(limit=10, wait_for_more_seconds=0.5).succeeded == 1
