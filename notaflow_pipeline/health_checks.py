@@ -9,7 +9,7 @@ from psycopg import Connection
 from notaflow_pipeline.alerting import daily_metrics, thresholds
 from notaflow_pipeline.alerting.thresholds import Evaluation
 from notaflow_pipeline.job_queue import metrics
-from notaflow_pipeline.job_queue.pause import paused
+from notaflow_pipeline.job_queue.pause import current_pause
 from notaflow_pipeline.reporting.daily_tables.days import today_in
 from notaflow_pipeline.reporting.daily_tables.due_days import DAYS_CHECKED, days_missed
 from notaflow_pipeline.settings import Settings
@@ -94,7 +94,7 @@ def evaluate_queue(connection: Connection, settings: Settings) -> Iterator[tuple
     under_ocr = metrics.count_under_ocr(
         connection, sources=sources, stuck_after=timedelta(minutes=settings.stuck_minutes), longer_than=limit
     )
-    stopped = paused(connection)
+    stopped = current_pause(connection)
     progress = metrics.measure_progress(
         connection, sources=sources, active=under_ocr.active, paused=stopped is not None
     )

@@ -14,7 +14,7 @@ from notaflow_pipeline.cli.context import TIME_FORMATS, in_zone, local_time, ope
 from notaflow_pipeline.cli.output import Json, app, console, print_json, print_line
 from notaflow_pipeline.job_queue import metrics, queries
 from notaflow_pipeline.job_queue.model import Attempt
-from notaflow_pipeline.job_queue.pause import paused
+from notaflow_pipeline.job_queue.pause import current_pause
 from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.reporting.report.locale_format import LocaleFormat
 from notaflow_pipeline.settings import Settings, SettingsError, load_settings
@@ -73,7 +73,7 @@ def _status(connection: Connection, settings: Settings) -> dict[str, Any]:
         "oldest_waiting_seconds": metrics.oldest_waiting_seconds(connection, sources=terms.sources),
         **today,
         "failure_rate_today": today["failed_today"] / ended if ended else None,
-        "paused": stopped.reason if (stopped := paused(connection)) else None,
+        "paused": stopped.reason if (stopped := current_pause(connection)) else None,
     }
 
 

@@ -12,7 +12,7 @@ from rich.progress import Progress as Bar
 from notaflow_pipeline.cli.context import local_time, open_database, ready_database_url
 from notaflow_pipeline.cli.output import Json, app, print_json, print_line, progress_bar, warn
 from notaflow_pipeline.job_queue.database.connections import ClaimsRefused, open_pool
-from notaflow_pipeline.job_queue.pause import Pause, paused
+from notaflow_pipeline.job_queue.pause import Pause, current_pause
 from notaflow_pipeline.job_queue.queries import count_ready
 from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.settings import Settings, SettingsError, SourceName, load_settings
@@ -90,7 +90,7 @@ def work(
     ):
         if not as_json:
             with pool.connection() as connection:
-                _warn_if_paused(paused(connection), settings)
+                _warn_if_paused(current_pause(connection), settings)
         with pool.connection() as connection:
             expected = count_ready(connection, sources=settings.sources, at_most=min(limit or NO_LIMIT, MAX_COUNTED))
         total = _work_through(pipeline, limit or NO_LIMIT, bar, expected, until_empty=until_empty, watch=watch)

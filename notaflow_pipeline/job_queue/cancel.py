@@ -29,8 +29,8 @@ ORDER BY id
 FOR NO KEY UPDATE
 """
 
-# As a release: the attempt does not count. A document that was being reread is at 5 again with its text: a trigger sees to
-# that, and withdraws the request, because no attempts are left. A claim of another program has no token and is left alone.
+# As a release: the attempt does not count. A trigger sets a document that was being reread to 5 again, with its text, and
+# withdraws the request, because no attempts are left. A claim of another program has no token and is left alone.
 _END_CLAIMS = """
 WITH held AS MATERIALIZED (
     SELECT q.id, a.id AS token, GREATEST(q.ocr_attempts, 1) - 1 AS attempts
@@ -141,7 +141,7 @@ RETURNING id
 
 @dataclass(frozen=True)
 class Cancelled:
-    """A document that was cancelled, and what it was: `active`, `waiting`, or `reread` (it keeps its text)."""
+    """A document that was cancelled, and what it was: `active`, `waiting`, or `reread` (to be reread; it keeps its text)."""
 
     id: UUID
     document_number: str
@@ -157,7 +157,7 @@ def cancel_documents(
     reason: str,
     mirror_errors: bool,
 ) -> list[Cancelled]:
-    """Cancel documents that wait, are in work, or are to be reread; return them.
+    """Cancel documents that wait, are being read, or are to be reread; return them.
 
     The worker of an active document learns of it when it renews its lease, stops, and writes nothing. Documents that are
     finished, cancelled already, claimed by another program, or not extracted yet stay as they are.

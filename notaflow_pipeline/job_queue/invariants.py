@@ -61,8 +61,8 @@ INVARIANTS: dict[str, Invariant] = {
            AND (q.created_at > min(a.claimed_at)) IS NOT TRUE
         """,
     ),
-    "text_is_the_winners": Invariant(
-        "file_content is the text of the attempt that won",
+    "text_matches_last_success": Invariant(
+        "file_content is the text of the last succeeded attempt",
         REREAD,
         """
         SELECT q.id, format('the text is not that of attempt %%s', won.id)
@@ -175,7 +175,7 @@ INVARIANTS: dict[str, Invariant] = {
           AND (q.file_content IS NULL OR (q.ocr_completed_at >= q.ocr_started_at) IS NOT TRUE OR won.id IS NULL)
         """,
     ),
-    "ready_rows_are_one_thing": Invariant(
+    "status_3_has_one_state": Invariant(
         "every row at 3 is exactly one of claimable, backing off, exhausted, not for OCR",
         RECOVER,
         """

@@ -1,4 +1,4 @@
-"""Lists documents for people: each with its state, since when it has it, and who holds it."""
+"""Lists documents for people: each with its state, the time of its last change of state, and its worker."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from psycopg.rows import class_row
 
 from notaflow_pipeline.job_queue.database.sessions import long_scan
 from notaflow_pipeline.job_queue.maintenance.requeue import EXHAUSTED_AT_4
+from notaflow_pipeline.job_queue.started_at import STARTED_AT_OF_ROW
 
 
 class DocumentState(StrEnum):
@@ -50,13 +51,7 @@ WITH job AS (
                WHEN q.status_id = 6 AND a.id IS NOT NULL THEN
                    CASE WHEN a.lease_expires_at >= clock_timestamp() THEN 'active' ELSE 'stuck' END
                WHEN q.status_id = 6 THEN
-                   CASE
-                       WHEN q.ocr_started_at BETWEEN '0001-01-02' AND clock_timestamp() + interval '1 day' AND GREATEST(
-                           q.ocr_started_at,
-                           (SELECT max(COALESCE(b.finished_at, 'infinity')) FROM ocr_attempt AS b WHERE b.queue_id = q.id)
-                       ) >= clock_timestamp() - %(stuck_after)s THEN 'active'
-                       ELSE 'stuck'
-                   END
+                   CASE WHEN {started_at} >= clock_timestamp() - %(stuck_after)s THEN 'active' ELSE 'stuck' END
                WHEN q.status_id = 5 AND q.ocr_reread_requested_at IS NOT NULL THEN 'to_reread'
                WHEN q.status_id = 5 THEN 'done'
                WHEN q.file_content IS NOT NULL THEN NULL
@@ -144,7 +139,7 @@ def list_documents(
     Args:
         connection: outside any transaction.
         sources: document sources.
-        stuck_after: how long a row that no lease covers may stay at 6.
+        stuck_after: how long a row without a lease may stay at 6.
         exhausted_status: where this installation puts exhausted documents.
         states: the states to list.
         kinds: only documents whose last failure is of these kinds.
@@ -163,7 +158,7 @@ def list_documents(
         "older_than": older_than,
         "limit": limit,
     }
-    statement = _LIST.format(exhausted_at_4=EXHAUSTED_AT_4)
+    statement = _LIST.format(exhausted_at_4=EXHAUSTED_AT_4, started_at=STARTED_AT_OF_ROW)
     with (
         connection.transaction(),
         long_scan(connection),

@@ -93,9 +93,9 @@ _WAITING_BRANCH = sql.SQL("""
 def oldest_waiting_seconds(connection: Connection, *, sources: Sequence[str]) -> float | None:
     """Return for how long the oldest waiting document has not changed; None when none waits.
 
-    Terminal, report and alert show this figure. It counts from the row's last change, not from its creation: NotaFlow
-    creates a row when a document is ordered, days before it is ready, and a document that was reset, requeued or failed a
-    moment ago has not been waiting since then.
+    Terminal, report and alert show this figure. It counts from the row's last change. Its creation is no measure: NotaFlow
+    creates a row when a document is ordered, days before it is ready, and the document may have been reset, requeued or
+    tried since.
     """
     branches = sql.SQL("UNION ALL").join(_WAITING_BRANCH.format(condition=claimable(source)) for source in sources)
     with connection.cursor(row_factory=scalar_row) as cursor:
@@ -158,8 +158,8 @@ class QueueProgress:
 
 
 # Idle time is measured by repeated observations, not from the rows' times: a document that was ordered yesterday may have
-# become ready just now. An observation that is not idle stores -1, which is no claim's number, so that the next one starts
-# anew.
+# become ready just now. An observation that is not idle stores -1, which no claim has, so that the next idle one starts a
+# new measurement.
 _IDLE = """
 WITH latest AS (
     SELECT CASE WHEN %(not_idle)s THEN -1 ELSE COALESCE(max(id), 0) END AS claim_id

@@ -38,13 +38,13 @@ def resume(connection: Connection) -> bool:
     return connection.execute(_RESUME).rowcount > 0
 
 
-_PAUSED = """
+_CURRENT = """
 SELECT since, reason
 FROM ocr_pause
 """
 
 
-def paused(connection: Connection) -> Pause | None:
+def current_pause(connection: Connection) -> Pause | None:
     """Return the current pause, or None."""
     with connection.cursor(row_factory=class_row(Pause)) as cursor:
-        return cursor.execute(_PAUSED).fetchone()
+        return cursor.execute(_CURRENT).fetchone()

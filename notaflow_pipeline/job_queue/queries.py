@@ -13,7 +13,7 @@ from notaflow_pipeline.job_queue.claiming.claim_statements import claimable
 from notaflow_pipeline.job_queue.database.sessions import long_scan
 from notaflow_pipeline.job_queue.maintenance.requeue import EXHAUSTED_AT_4
 from notaflow_pipeline.job_queue.model import Attempt, ExtractionQueueJob
-from notaflow_pipeline.job_queue.started_at import STARTED_AT
+from notaflow_pipeline.job_queue.started_at import STARTED_AT_OF_ROW
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,6 @@ class QueueCounts:
     done: int
     to_reread: int
 
-
-_STARTED_AT = STARTED_AT.format(
-    last_end=sql.SQL("(SELECT max(COALESCE(b.finished_at, 'infinity')) FROM ocr_attempt AS b WHERE b.queue_id = q.id)")
-)
 
 # every row of an enabled source at 3 is in exactly one count, and every row at 6 is active or stuck
 _COUNTS = sql.SQL("""
@@ -77,7 +73,7 @@ def count_queue(
     arguments = {"sources": list(sources), "stuck_after": stuck_after, "exhausted_status": exhausted_status}
     with connection.cursor(row_factory=class_row(QueueCounts)) as cursor:
         counts = cursor.execute(
-            _COUNTS.format(exhausted_at_4=EXHAUSTED_AT_4, started_at=_STARTED_AT), arguments
+            _COUNTS.format(exhausted_at_4=EXHAUSTED_AT_4, started_at=STARTED_AT_OF_ROW), arguments
         ).fetchone()
     assert counts is not None  # noqa: S101 - an aggregate without GROUP BY has one row
     return counts
@@ -109,9 +105,11 @@ FROM (
 """)
 
 
-def count_ready(connection: Connection, *, sources: Sequence[str], at_most: int, without: Collection[UUID] = ()) -> int:
-    """Count the documents that a new run would claim, other than `without`, up to `at_most`; cheap enough to poll."""
-    arguments = {"sources": list(sources), "at_most": at_most, "left_out": list(without)}
+def count_ready(
+    connection: Connection, *, sources: Sequence[str], at_most: int, left_out: Collection[UUID] = ()
+) -> int:
+    """Count the documents that a new run would claim, other than `left_out`, up to `at_most`; cheap enough to poll."""
+    arguments = {"sources": list(sources), "at_most": at_most, "left_out": list(left_out)}
     statement = _COUNT_READY.format(branches=_branches(sources, ready=True))
     [(ready,)] = connection.execute(statement, arguments).fetchall()
     return int(ready)
@@ -122,19 +120,19 @@ _ONE_UNLOCKED = sql.SQL("""
 SELECT id
 FROM extraction_queue
 WHERE {condition}
-  AND {waiting}
+  AND {backoff}
   AND id <> ALL(%(left_out)s::uuid[])
 LIMIT 1
 FOR NO KEY UPDATE SKIP LOCKED
 """)
 
 
-def can_claim(connection: Connection, *, sources: Sequence[str], without: Collection[UUID] = ()) -> bool:
-    """Whether a claim would find a document now, other than `without`. Locks one briefly, so call `count_ready` first."""
-    arguments = {"sources": list(sources), "left_out": list(without)}
+def can_claim(connection: Connection, *, sources: Sequence[str], left_out: Collection[UUID] = ()) -> bool:
+    """Whether a claim would find a document now, other than `left_out`. Locks one briefly, so call `count_ready` first."""
+    arguments = {"sources": list(sources), "left_out": list(left_out)}
     return any(
-        connection.execute(_ONE_UNLOCKED.format(condition=condition, waiting=waiting), arguments).fetchone() is not None
-        for condition, waiting in _conditions(sources, ready=True)
+        connection.execute(_ONE_UNLOCKED.format(condition=condition, backoff=backoff), arguments).fetchone() is not None
+        for condition, backoff in _conditions(sources, ready=True)
     )
 
 
@@ -159,7 +157,7 @@ _BRANCH = sql.SQL("""
     SELECT
     FROM extraction_queue
     WHERE {condition}
-      AND {waiting}
+      AND {backoff}
       AND id <> ALL(%(left_out)s::uuid[])
 """)
 
@@ -167,19 +165,19 @@ _BRANCH = sql.SQL("""
 def _branches(sources: Sequence[str], *, ready: bool) -> sql.Composed:
     return sql.SQL("UNION ALL").join(
         [
-            _BRANCH.format(condition=condition, waiting=waiting)
-            for condition, waiting in _conditions(sources, ready=ready)
+            _BRANCH.format(condition=condition, backoff=backoff)
+            for condition, backoff in _conditions(sources, ready=ready)
         ]
     )
 
 
-_NOT_WAITING = sql.SQL("ocr_next_attempt_at IS NULL")
+_NO_BACKOFF = sql.SQL("ocr_next_attempt_at IS NULL")
 
-_WAITED = sql.SQL("ocr_next_attempt_at <= clock_timestamp()")
+_BACKOFF_ENDED = sql.SQL("ocr_next_attempt_at <= clock_timestamp()")
 
-_WAITING_OR_WAITED = sql.SQL("ocr_next_attempt_at IS NOT NULL")
+_HAS_BACKOFF = sql.SQL("ocr_next_attempt_at IS NOT NULL")
 
-_MAY_BE_CLAIMED = sql.SQL("(ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())")
+_NO_BACKOFF_OR_ENDED = sql.SQL("(ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())")
 
 _ANY_TIME = sql.SQL("TRUE")
 
@@ -199,9 +197,9 @@ def _conditions(sources: Sequence[str], *, ready: bool) -> list[tuple[sql.Compos
     """Return the conditions on rows that can be claimed now, or at any time; each uses an index."""
     claimables: list[sql.Composable] = [claimable(source) for source in sources]
     return [
-        *((condition, _NOT_WAITING) for condition in claimables),
-        *((condition, _WAITED if ready else _WAITING_OR_WAITED) for condition in claimables),
-        *((condition, _MAY_BE_CLAIMED if ready else _ANY_TIME) for condition in (_NO_MAXIMUM, _TO_REREAD)),
+        *((condition, _NO_BACKOFF) for condition in claimables),
+        *((condition, _BACKOFF_ENDED if ready else _HAS_BACKOFF) for condition in claimables),
+        *((condition, _NO_BACKOFF_OR_ENDED if ready else _ANY_TIME) for condition in (_NO_MAXIMUM, _TO_REREAD)),
     ]
 
 

@@ -12,3 +12,8 @@ Another program may have set the status alone and left the start of an earlier a
 `{last_end}`, the end of the last known attempt. A time in the future, or infinity, counts as unknown: the row would
 otherwise never be stuck.
 """
+
+STARTED_AT_OF_ROW = STARTED_AT.format(
+    last_end=sql.SQL("(SELECT max(COALESCE(b.finished_at, 'infinity')) FROM ocr_attempt AS b WHERE b.queue_id = q.id)")
+)
+"""The same for statements that do not join the row's attempts; infinite while one of them is open."""

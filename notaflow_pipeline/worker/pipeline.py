@@ -50,7 +50,7 @@ class Pipeline:
 
         Raises:
             StorageUnavailable, EngineUnavailable, DatabaseUnavailable: the infrastructure failed; claims were released.
-            ClaimsRefused: the database refuses to claim the only ready documents; none was claimed.
+            ClaimsRefused: the database refuses to claim any of the ready documents.
         """
         batch = Batch(
             self.queue,

@@ -43,7 +43,7 @@ def test_check_passes_on_a_sound_queue_and_names_what_is_broken(
     broken = evaluated()
     assert not broken.passed
     assert broken.severity is dg.AssetCheckSeverity.ERROR
-    assert "file_content is the text of the attempt that won" in (broken.description or "")
+    assert "file_content is the text of the last succeeded attempt" in (broken.description or "")
     assert str(document) in repr(broken.metadata)
     assert SECRET not in repr(broken)
 

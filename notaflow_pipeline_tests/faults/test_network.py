@@ -19,7 +19,7 @@ from notaflow_pipeline.job_queue.invariants import find_violations
 from notaflow_pipeline.job_queue.maintenance.recovery_poll import count_needing_recovery
 from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter, find_exhausted, requeue_results
 from notaflow_pipeline.job_queue.metrics import measure_progress
-from notaflow_pipeline.job_queue.pause import pause, paused
+from notaflow_pipeline.job_queue.pause import current_pause, pause
 from notaflow_pipeline.job_queue.queries import attempts_of_document, count_queue, count_ready
 from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.worker.pipeline import Pipeline
@@ -258,7 +258,7 @@ class TestSilence:
         [
             ("FROM job", lambda one: count_queue(one, sources=["index"], stuck_after=TEN_MINUTES)),
             ("AS ready", lambda one: count_ready(one, sources=["index"], at_most=10)),
-            ("FROM ocr_pause", paused),
+            ("FROM ocr_pause", current_pause),
             ("INSERT INTO ocr_pause", lambda one: pause(one, "why")),
             ("b.queue_id = q.id", lambda one: count_needing_recovery(one, sources=["index"], stuck_after=TEN_MINUTES)),
             ("q.ocr_last_error_at::text", lambda one: list(find_exhausted(one, ExhaustedFilter(sources=("index",))))),

@@ -42,7 +42,7 @@ BREAKS: dict[str, tuple[str, str]] = {
         FROM ocr_attempt WHERE outcome = 'succeeded'
         """,
     ),
-    "text_is_the_winners": (
+    "text_matches_last_success": (
         "(b) file_content",
         "UPDATE extraction_queue SET file_content = 'late' WHERE status_id = 5",
     ),
@@ -110,11 +110,11 @@ def test_row_at_three_with_our_text_is_named_as_in_no_list(connection: Connectio
     history(connection)
     connection.execute("UPDATE extraction_queue SET status_id = 3 WHERE status_id = 5")
     [violation] = find_violations(connection, sources=["index"])
-    assert violation.invariant == "ready_rows_are_one_thing"
+    assert violation.invariant == "status_3_has_one_state"
 
 
 def test_every_invariant_of_the_product_is_shown_to_notice() -> None:
-    assert set(INVARIANTS) == {*BREAKS, "ready_rows_are_one_thing"}
+    assert set(INVARIANTS) == {*BREAKS, "status_3_has_one_state"}
 
 
 CHANGES: list[Callable[[Connection], object]] = [

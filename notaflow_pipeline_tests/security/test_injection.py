@@ -11,7 +11,7 @@ from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.invariants import find_violations
 from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter, find_exhausted
 from notaflow_pipeline.job_queue.model import Failure
-from notaflow_pipeline.job_queue.pause import pause, paused, resume
+from notaflow_pipeline.job_queue.pause import current_pause, pause, resume
 from notaflow_pipeline.job_queue.queries import find_jobs
 from notaflow_pipeline_tests.job_queue.conftest import LEASE, attempts, document
 
@@ -45,7 +45,7 @@ def test_every_text_of_a_row_stays_a_text(connection: Connection) -> None:
         assert [one.id for one in find_jobs(connection, text)] == [key]
         assert [one.id for one in find_exhausted(connection, ExhaustedFilter(("index",), kinds=(text,)))] == [key]
         pause(connection, text)
-        now = paused(connection)
+        now = current_pause(connection)
         assert now is not None
         assert now.reason == text
         assert resume(connection)

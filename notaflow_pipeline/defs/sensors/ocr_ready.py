@@ -15,7 +15,7 @@ from notaflow_pipeline.defs.sensors.lost_runs import end_lost_runs
 from notaflow_pipeline.job_queue.claiming.claim_check import find_refusal
 from notaflow_pipeline.job_queue.claiming.claim_position import ClaimPosition
 from notaflow_pipeline.job_queue.database.connections import connect
-from notaflow_pipeline.job_queue.pause import paused
+from notaflow_pipeline.job_queue.pause import current_pause
 from notaflow_pipeline.job_queue.queries import can_claim, count_ready
 from notaflow_pipeline.local.embedded_postgres import running_database_url
 from notaflow_pipeline.plurals import count_of
@@ -73,7 +73,7 @@ def ocr_ready_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
     with connect(running_database_url(settings)) as connection:
         for run_id in end_lost_runs(context.instance, connection, patience_seconds=60 * settings.stuck_minutes):
             context.log.warning("Run %s has no process any more; it was ended as failed.", run_id)
-        stopped = paused(connection)
+        stopped = current_pause(connection)
         if stopped is not None:
             return dg.SkipReason(
                 f"Paused since {stopped.since:%Y-%m-%d %H:%M %Z}: {stopped.reason}. `notaflow resume` ends it."
@@ -107,8 +107,8 @@ def _wait_for_documents(connection: Connection, settings: Settings, seconds: flo
     at_most = settings.documents_per_run * settings.max_runs
     while True:
         left_out = REFUSED.left_out
-        ready = count_ready(connection, sources=settings.sources, at_most=at_most, without=left_out)
-        if ready and can_claim(connection, sources=settings.sources, without=left_out):
+        ready = count_ready(connection, sources=settings.sources, at_most=at_most, left_out=left_out)
+        if ready and can_claim(connection, sources=settings.sources, left_out=left_out):
             return ready
         if time.monotonic() + EMPTY_QUEUE_PAUSE_SECONDS > give_up_at:
             return 0

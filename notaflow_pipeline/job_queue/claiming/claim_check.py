@@ -21,7 +21,7 @@ from notaflow_pipeline.job_queue.model import Claim, Failure, OcrResult, Outcome
 
 _WORKER = "notaflow doctor"
 
-_READING = OcrResult(
+_RESULT = OcrResult(
     text="", pages=1, mean_confidence=None, fetch_seconds=0.0, ocr_seconds=0.0, source_bytes=0, engine=_WORKER
 )
 
@@ -45,17 +45,17 @@ def check_claim(connection: Connection, sources: Sequence[str]) -> ClaimCheck:
     """
     try:
         with explaining_triggers(), connection.transaction(force_rollback=True):
-            return _try(connection, sources)
+            return _claim_and_finish(connection, sources)
     except OutcomeRefused as refused:
         return ClaimCheck(ok=False, detail=f"a document was claimed, but not finished: {refused}")
     except ClaimsRefused as refused:
         return ClaimCheck(ok=False, detail=str(refused))
     except psycopg.Error as error:
-        return _failed(error)
+        return _describe_claim_error(error)
 
 
 def find_refusal(connection: Connection, sources: Sequence[str], position: ClaimPosition) -> str | None:
-    """Claim a document and roll that back; return why the database refuses to claim the only ready ones, or None."""
+    """Claim a document and roll that back; return why the database refuses to claim any ready document, or None."""
     try:
         with connection.transaction(force_rollback=True):
             connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
@@ -73,15 +73,15 @@ DELETE FROM ocr_pause;
 """
 
 
-def _try(connection: Connection, sources: Sequence[str]) -> ClaimCheck:
+def _claim_and_finish(connection: Connection, sources: Sequence[str]) -> ClaimCheck:
     connection.execute(_BEGIN)
     claim = _claim(connection, sources) or _claim_prepared(connection, sources)
     if claim is None:
         return ClaimCheck(ok=True, detail="not checked: there is no document to claim, and this login may not add one")
     for outcome, works in (
-        (Outcome.RELEASED, _releases(connection, claim)),
-        (Outcome.FAILED, _fails(connection, claim)),
-        (Outcome.SUCCEEDED, _succeeds(connection, claim)),
+        (Outcome.RELEASED, _can_release(connection, claim)),
+        (Outcome.FAILED, _can_record_failure(connection, claim)),
+        (Outcome.SUCCEEDED, _can_record_text(connection, claim)),
     ):
         if not works:
             return ClaimCheck(
@@ -130,14 +130,14 @@ def _claim_prepared(connection: Connection, sources: Sequence[str]) -> Claim | N
     return _claim(connection, sources)
 
 
-def _releases(connection: Connection, claim: Claim) -> bool:
+def _can_release(connection: Connection, claim: Claim) -> bool:
     with connection.transaction(force_rollback=True):
         return releases.release(connection, [claim.token], reason=_RELEASE_REASON) == 1 and _has_left_status_6(
             connection, claim
         )
 
 
-def _fails(connection: Connection, claim: Claim) -> bool:
+def _can_record_failure(connection: Connection, claim: Claim) -> bool:
     with connection.transaction(force_rollback=True):
         recording = outcomes.record_failure(
             connection,
@@ -153,9 +153,9 @@ def _fails(connection: Connection, claim: Claim) -> bool:
         return recording is Recording.RECORDED and _has_left_status_6(connection, claim)
 
 
-def _succeeds(connection: Connection, claim: Claim) -> bool:
+def _can_record_text(connection: Connection, claim: Claim) -> bool:
     with connection.transaction(force_rollback=True):
-        recorded = outcomes.record_texts(connection, [(claim, _READING)])
+        recorded = outcomes.record_texts(connection, [(claim, _RESULT)])
         return recorded[claim.token] is Recording.RECORDED and _has_left_status_6(connection, claim)
 
 
@@ -165,7 +165,7 @@ def _has_left_status_6(connection: Connection, claim: Claim) -> bool:
     return row.fetchone() != (True,)
 
 
-def _failed(error: psycopg.Error) -> ClaimCheck:
+def _describe_claim_error(error: psycopg.Error) -> ClaimCheck:
     """Describe the error; of a server error only its class, because its text can contain values of a row."""
     if error.diag.sqlstate is None:
         return ClaimCheck(ok=False, detail=str(error))

@@ -2,8 +2,8 @@
 
 The next claim need not start at the head of the queue, and leaves those documents out for a while.
 
-Claimed rows keep their entries in the claim index until vacuum removes them, which an open snapshot of any session
-prevents. A claim from the head of the queue then reads the entries of everything that was claimed since.
+Claimed rows keep their entries in the claim index until vacuum removes them, and an open snapshot of any session prevents
+that. A claim from the head of the queue then reads the entries of all documents that were claimed since.
 """
 
 import time

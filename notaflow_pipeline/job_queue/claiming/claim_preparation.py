@@ -1,6 +1,6 @@
-"""Makes rows claimable whose backoff has ended or whose maximum is missing, and skips tokens that are used already.
+"""Makes rows claimable whose backoff has ended or whose maximum is missing, and skips tokens that are in use.
 
-Locked rows follow with the next claim. A row that the database refuses to change stays as it is; the others are changed.
+Locked rows are changed before the next claim. A row that the database refuses to change is left out.
 """
 
 import logging
@@ -117,7 +117,7 @@ MAX_TOKENS_SKIPPED = 10_000_000
 
 TOKENS_SKIPPED_AT_ONCE = 1_000_000
 
-# a sequence restored from an older state returns existing tokens; a worker's role may not set it, but may use it
+# a sequence that was restored from an older state returns existing tokens; a worker's role may use it, but not set it
 _COUNT_USED_TOKENS = """
 SELECT (SELECT max(id) FROM ocr_attempt) - nextval('ocr_attempt_id_seq')
 """

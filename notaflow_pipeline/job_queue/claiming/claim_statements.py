@@ -13,8 +13,8 @@ from psycopg import sql
 from notaflow_pipeline.job_queue.model import DocumentSource
 
 
-class Place(Enum):
-    """Which documents a statement takes; never those of `%(left_out)s`."""
+class ClaimScope(Enum):
+    """The documents that a statement takes; never those of `%(left_out)s`."""
 
     HEAD = auto()
     """The first ones of the queue."""
@@ -48,7 +48,7 @@ _PICK = sql.SQL("""
     SELECT id, ocr_priority, created_at
     FROM extraction_queue
     WHERE {claimable}
-      AND {place}
+      AND {scope}
       AND id <> ALL(%(left_out)s::uuid[])
       AND ocr_next_attempt_at IS NULL
       AND NOT EXISTS (SELECT FROM ocr_pause)
@@ -59,21 +59,23 @@ _PICK = sql.SQL("""
 
 _FROM_START = sql.SQL("TRUE")
 
-_PLACES = {
-    Place.HEAD: _FROM_START,
+_SCOPES = {
+    ClaimScope.HEAD: _FROM_START,
     # one priority only, so that the index scan can start in the middle; no row if that document was deleted
-    Place.AFTER: sql.SQL("""ocr_priority = (SELECT last.ocr_priority FROM extraction_queue AS last WHERE last.id = %(after)s)
+    ClaimScope.AFTER: sql.SQL("""ocr_priority = (
+          SELECT last.ocr_priority FROM extraction_queue AS last WHERE last.id = %(after)s
+      )
       AND (created_at, id) > (
           (SELECT last.created_at FROM extraction_queue AS last WHERE last.id = %(after)s),
           %(after)s
       )"""),
-    Place.ONLY: sql.SQL("id = %(only)s"),
-    Place.CANDIDATES: _FROM_START,
+    ClaimScope.ONLY: sql.SQL("id = %(only)s"),
+    ClaimScope.CANDIDATES: _FROM_START,
 }
 
 
 @lru_cache
-def claim_statement(sources: tuple[str, ...], limit: int, place: Place = Place.HEAD) -> bytes:
+def claim_statement(sources: tuple[str, ...], limit: int, scope: ClaimScope = ClaimScope.HEAD) -> bytes:
     """Return the claim of up to `limit` documents of these sources that were never read.
 
     Raises:
@@ -83,10 +85,10 @@ def claim_statement(sources: tuple[str, ...], limit: int, place: Place = Place.H
     if not known or DocumentSource.PLAN_CADASTRAUX in known:
         raise ValueError("OCR reads the sources index and acte; drawings are never OCRed")
     picks = {
-        source.value: _PICK.format(claimable=claimable(source), place=_PLACES[place], limit=sql.Literal(limit))
+        source.value: _PICK.format(claimable=claimable(source), scope=_SCOPES[scope], limit=sql.Literal(limit))
         for source in known
     }
-    return _statement_of(picks, limit, place)
+    return _statement_of(picks, limit, scope)
 
 
 _PICK_REREAD = sql.SQL("""
@@ -95,7 +97,7 @@ _PICK_REREAD = sql.SQL("""
     WHERE status_id = 5
       AND ocr_reread_requested_at IS NOT NULL
       AND document_source = ANY({sources})
-      AND {place}
+      AND {scope}
       AND id <> ALL(%(left_out)s::uuid[])
       AND ocr_attempts < ocr_max_attempts
       AND (ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())
@@ -107,10 +109,10 @@ _PICK_REREAD = sql.SQL("""
 
 
 @lru_cache
-def reread_statement(sources: tuple[str, ...], limit: int, place: Place = Place.HEAD) -> bytes:
+def reread_statement(sources: tuple[str, ...], limit: int, scope: ClaimScope = ClaimScope.HEAD) -> bytes:
     """Return the claim of up to `limit` finished documents of these sources that are to be reread."""
-    pick = _PICK_REREAD.format(sources=sql.Literal(list(sources)), place=_PLACES[place], limit=sql.Literal(limit))
-    return _statement_of({"reread": pick}, limit, place)
+    pick = _PICK_REREAD.format(sources=sql.Literal(list(sources)), scope=_SCOPES[scope], limit=sql.Literal(limit))
+    return _statement_of({"reread": pick}, limit, scope)
 
 
 # MATERIALIZED, because a LIMIT in a joined subquery may otherwise run more than once. The limit is a literal, so that a
@@ -185,7 +187,7 @@ FROM ({first}) AS first
 """)
 
 
-def _statement_of(picks: dict[str, sql.Composed], limit: int, place: Place) -> bytes:
+def _statement_of(picks: dict[str, sql.Composed], limit: int, scope: ClaimScope) -> bytes:
     steps = [sql.SQL("pick_{} AS MATERIALIZED ({})").format(sql.SQL(name), pick) for name, pick in picks.items()]
     chosen: sql.Composable = sql.SQL(" UNION ALL ").join(
         [sql.SQL("SELECT * FROM pick_{}").format(sql.SQL(name)) for name in picks]
@@ -194,5 +196,5 @@ def _statement_of(picks: dict[str, sql.Composed], limit: int, place: Place) -> b
         chosen = sql.SQL("SELECT * FROM ({}) AS one ORDER BY ocr_priority DESC, created_at, id LIMIT {}").format(
             chosen, sql.Literal(limit)
         )
-    whole = _LIST if place is Place.CANDIDATES else _CLAIM
+    whole = _LIST if scope is ClaimScope.CANDIDATES else _CLAIM
     return whole.format(picks=sql.SQL(",\n").join(steps), first=chosen).as_bytes(None)

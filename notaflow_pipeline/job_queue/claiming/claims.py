@@ -17,7 +17,7 @@ from psycopg.rows import class_row, scalar_row
 
 from notaflow_pipeline.job_queue.claiming.claim_position import ClaimPosition
 from notaflow_pipeline.job_queue.claiming.claim_preparation import end_backoff, skip_used_tokens, write_missing_maxima
-from notaflow_pipeline.job_queue.claiming.claim_statements import Place, claim_statement, reread_statement
+from notaflow_pipeline.job_queue.claiming.claim_statements import ClaimScope, claim_statement, reread_statement
 from notaflow_pipeline.job_queue.database.chunks import Refusals, change_at_once, change_rows, describe_error
 from notaflow_pipeline.job_queue.database.connections import ClaimsRefused
 from notaflow_pipeline.job_queue.database.sessions import short_statement
@@ -30,8 +30,8 @@ MAX_REFUSED_IN_SUCCESSION = 1000
 """A claim ends after this number of refused documents, because the documents are not the cause. Each takes about a
 millisecond."""
 
-_Statement = Callable[[int, Place], bytes]
-"""Returns the statement for a number of documents and a place."""
+_Statement = Callable[[int, ClaimScope], bytes]
+"""Returns the statement for a number of documents and a scope."""
 
 
 def claim_documents(
@@ -63,7 +63,7 @@ def claim_documents(
 
     Raises:
         SchemaMismatch: the token sequence is too far behind the table for a worker to advance it.
-        ClaimsRefused: the database refuses to claim the only ready documents; none was claimed.
+        ClaimsRefused: the database refuses to claim any of the ready documents.
     """
     position = position or ClaimPosition()
     enabled = tuple(sources)
@@ -75,24 +75,24 @@ def claim_documents(
     }
     claimer = _Claimer(connection, arguments, limit, position)
 
-    def unread(limit: int, place: Place) -> bytes:
-        return claim_statement(enabled, limit, place)
+    def unread(limit: int, scope: ClaimScope) -> bytes:
+        return claim_statement(enabled, limit, scope)
 
-    def to_reread(limit: int, place: Place) -> bytes:
-        return reread_statement(enabled, limit, place)
+    def to_reread(limit: int, scope: ClaimScope) -> bytes:
+        return reread_statement(enabled, limit, scope)
 
     try:
         after = position.after
         if after is not None:
-            claimer.claim(unread, Place.AFTER, after=after)
-        from_head = claimer.left > 0
+            claimer.claim(unread, ClaimScope.AFTER, after=after)
+        from_head = claimer.remaining > 0
         if from_head:
             end_backoff(connection, position)
             claimer.claim(unread)
-        if claimer.left and write_missing_maxima(connection, sources, position):
+        if claimer.remaining and write_missing_maxima(connection, sources, position):
             claimer.claim(unread)
         position.note_claims(claimer.claimed, limit=limit, from_head=from_head)
-        if claimer.left:
+        if claimer.remaining:
             claimer.claim(to_reread)
     except psycopg.Error as error:
         # what was claimed before the error must be read
@@ -117,16 +117,16 @@ class _Claimer:
         self.claimed: list[Claim] = []
 
     @property
-    def left(self) -> int:
+    def remaining(self) -> int:
         """How many documents are still wanted."""
         return self._limit - len(self.claimed)
 
-    def claim(self, statement: _Statement, place: Place = Place.HEAD, **more: object) -> None:
+    def claim(self, statement: _Statement, scope: ClaimScope = ClaimScope.HEAD, **more: object) -> None:
         """Claim the wanted documents at once, or one by one if the database refuses."""
         arguments = {**self._arguments, "left_out": self._position.left_out, **more}
 
         def claim_at_once() -> None:
-            self.claimed += _claim(self._connection, statement(self.left, place), arguments)
+            self.claimed += _claim(self._connection, statement(self.remaining, scope), arguments)
 
         change_at_once(self._connection, claim_at_once, lambda: self._claim_singly(statement))
 
@@ -150,14 +150,17 @@ class _Claimer:
         """Claim one document after another from the head; those that the database refuses to claim are left out."""
         skip_used_tokens(self._connection)
         tried = self._position.left_out
-        while self.left and self._refusals.in_succession < MAX_REFUSED_IN_SUCCESSION:
-            candidates = self._candidates(statement(self.left, Place.CANDIDATES), tried)
+        while self.remaining and self._refusals.in_succession < MAX_REFUSED_IN_SUCCESSION:
+            candidates = self._candidates(statement(self.remaining, ClaimScope.CANDIDATES), tried)
             if not candidates:
                 break
             tried += candidates
             for document in candidates:
                 self.claimed += change_rows(
-                    self._connection, [document], partial(self._claim_only, statement(1, Place.ONLY)), self._refusals
+                    self._connection,
+                    [document],
+                    partial(self._claim_only, statement(1, ClaimScope.ONLY)),
+                    self._refusals,
                 )
         self._position.leave_out(self._refusals.keys)
 

@@ -86,7 +86,7 @@ WHERE a.id = finished.token
 RETURNING a.id
 """)
 
-_READ = sql.SQL("""(
+_RESULT_ROW = sql.SQL("""(
         %s::bigint, %s::uuid, %s::text, %s::text, %s::text, %s::integer, %s::real, %s::double precision,
         %s::double precision, %s::bigint, %s::text, %s::integer, %s::integer, %s::integer, %s::integer, %s::real,
         %s::integer, %s::real
@@ -95,7 +95,7 @@ _READ = sql.SQL("""(
 
 @lru_cache
 def _succeed_statement(texts: int) -> bytes:
-    return _SUCCEED.format(rows=sql.SQL(",").join([_READ] * texts)).as_bytes(None)
+    return _SUCCEED.format(rows=sql.SQL(",").join([_RESULT_ROW] * texts)).as_bytes(None)
 
 
 def record_texts(connection: Connection, outcomes: Sequence[tuple[Claim, OcrResult]]) -> dict[int, Recording]:
@@ -107,12 +107,12 @@ def record_texts(connection: Connection, outcomes: Sequence[tuple[Claim, OcrResu
     values = [
         (
             *(claim.token, claim.document_id, claim.supabase_path, claim.document_source),
-            *(reading.text, reading.pages, reading.mean_confidence),
-            *(reading.fetch_seconds, reading.ocr_seconds, reading.source_bytes, reading.engine, reading.pages_blank),
-            *(reading.pages_text_layer, reading.pages_damaged, reading.pages_failed, reading.low_confidence_share),
-            *(reading.passes, reading.coverage),
+            *(result.text, result.pages, result.mean_confidence),
+            *(result.fetch_seconds, result.ocr_seconds, result.source_bytes, result.engine, result.pages_blank),
+            *(result.pages_text_layer, result.pages_damaged, result.pages_failed, result.low_confidence_share),
+            *(result.passes, result.coverage),
         )
-        for claim, reading in outcomes
+        for claim, result in outcomes
     ]
     statement, arguments = _succeed_statement(len(values)), [value for row in values for value in row]
 

@@ -42,7 +42,7 @@ class OutcomeRefused(Exception):
 
 
 class ClaimsRefused(Exception):
-    """The database refuses to claim the only documents that are ready. The message contains no values of a row."""
+    """The database refuses to claim any of the ready documents. The message contains no values of a row."""
 
 
 def connection_parameters(url: str) -> dict[str, str | int]:

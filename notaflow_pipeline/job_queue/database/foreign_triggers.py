@@ -14,7 +14,7 @@ _FUNCTION = re.compile(r"([\w.$]+)\(\)|\"([\w.$]+)\"")
 
 _DENIED = re.compile(r"^permission denied for (table|view|sequence|schema|function) ([\w.$]+)$")
 
-_HIDDEN = re.compile(r"^new row violates row-level security policy for table \"([\w.$]+)\"$")
+_REFUSED_BY_POLICY = re.compile(r"^new row violates row-level security policy for table \"([\w.$]+)\"$")
 
 _COMMAND = re.compile(r"^[^\"\n]*\"\s*(INSERT|UPDATE|DELETE|SELECT|MERGE)\b", re.IGNORECASE)
 
@@ -55,8 +55,8 @@ def explaining_triggers() -> Iterator[None]:
         if isinstance(error, psycopg.errors.InsufficientPrivilege):
             is_raised = error.diag.source_function not in SERVER_FUNCTIONS
             kind = RaisedByTrigger if is_raised else TriggerLacksPrivilege
-            raise kind(_lacks_privilege(function, error)) from None
-        raise type(error)(_fails(function, error)) from None
+            raise kind(_describe_missing_privilege(function, error)) from None
+        raise type(error)(_describe_failure(function, error)) from None
 
 
 def trigger_function(error: psycopg.Error) -> str | None:
@@ -80,7 +80,7 @@ def is_refused_row(error: psycopg.Error) -> bool:
     )
 
 
-def _lacks_privilege(function: str, refused: psycopg.Error) -> str:
+def _describe_missing_privilege(function: str, refused: psycopg.Error) -> str:
     what, grant = _what_is_missing(refused)
     return (
         f"{_START}{function}(), which is not this project's, failed: {what}. `notaflow migrate --roles` cannot "
@@ -89,10 +89,10 @@ def _lacks_privilege(function: str, refused: psycopg.Error) -> str:
     )
 
 
-def _fails(function: str, error: psycopg.Error) -> str:
+def _describe_failure(function: str, error: psycopg.Error) -> str:
     return (
         f"{_START}{function}(), which is not this project's, failed with {type(error).__name__} (SQLSTATE "
-        f"{error.sqlstate}); its text is not repeated, because it can hold a row's"
+        f"{error.sqlstate}); its message is not repeated, because it can contain values of a row"
     )
 
 
@@ -111,6 +111,6 @@ def _what_is_missing(refused: psycopg.Error) -> tuple[str, str]:
                 message,
                 f"GRANT {right} ON {'' if kind in {'table', 'view'} else kind.upper() + ' '}{name} TO notaflow_worker",
             )
-    if hidden := _HIDDEN.match(message):
-        return message, f"make a policy on {hidden[1]} that lets notaflow_worker write"
+    if refused_row := _REFUSED_BY_POLICY.match(message):
+        return message, f"make a policy on {refused_row[1]} that lets notaflow_worker write"
     return message, general

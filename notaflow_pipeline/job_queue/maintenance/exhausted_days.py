@@ -33,7 +33,7 @@ def exhausted_by_day(
     Args:
         connection: to the queue.
         sources: enabled document sources.
-        timezone: whose days are meant.
+        timezone: of the days.
         days: how many days at most.
         exhausted_status: where this installation puts exhausted documents (`OCR_EXHAUSTED_STATUS`).
     """

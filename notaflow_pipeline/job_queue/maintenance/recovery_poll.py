@@ -1,7 +1,7 @@
 """Counts rows that need recovery, at a cost that depends neither on the queue's length nor on the planner's estimates.
 
 A sensor polls every half minute, and starts a run for any number above zero. Each part counts up to `MAX_COUNTED`, and a poll
-compares the digests of a few texts only, from a random place in their index: if other programs left many texts at 3, a later
+compares the digests of a few texts only, from a random id on: if other programs left many texts at 3, a later
 poll finds one of ours among them.
 """
 
@@ -124,7 +124,7 @@ def count_needing_recovery(connection: Connection, *, sources: Sequence[str], st
         "stuck_after": stuck_after,
         "counted": MAX_COUNTED,
         "compared": TEXTS_COMPARED,
-        "begin": _random_place(connection),
+        "begin": _random_id(connection),
     }
     with connection.cursor(row_factory=scalar_row) as cursor:
         return int(cursor.execute(_COUNT_NEEDED, arguments).fetchone() or 0)
@@ -149,8 +149,8 @@ LIMIT 1
 """
 
 
-def _random_place(connection: Connection) -> UUID:
-    """Return a random place between the first and the last row at 3 with a text, in their index."""
+def _random_id(connection: Connection) -> UUID:
+    """Return a random id between those of the first and the last row at 3 with a text."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         first = cursor.execute(_FIRST_TEXT).fetchone()
         last = cursor.execute(_LAST_TEXT).fetchone()

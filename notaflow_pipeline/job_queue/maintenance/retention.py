@@ -51,7 +51,7 @@ SET resume_after = EXCLUDED.resume_after,
 
 
 def prune_attempts(
-    connection: Connection, before: datetime, batch: int = 1000, *, timezone: str, seconds: float = 60.0
+    connection: Connection, before: datetime, window_rows: int = 1000, *, timezone: str, seconds: float = 60.0
 ) -> Pruned:
     """Remove the histories of documents that have no row and whose last attempt ended before `before`.
 
@@ -62,16 +62,16 @@ def prune_attempts(
     Args:
         connection: outside any transaction.
         before: histories with a younger attempt are kept.
-        batch: attempts that one short transaction checks.
+        window_rows: attempts that one short transaction checks.
         timezone: of the daily tables (`NOTAFLOW_TIMEZONE`).
-        seconds: after which no further batch is started.
+        seconds: after which no further window is read.
     """
     deadline = time.monotonic() + seconds
     after = _resume_after(connection)
     documents = attempts = requeues = 0
     while True:
         with short_transaction(connection):
-            window = _prune_window(connection, before, after, batch, timezone)
+            window = _prune_window(connection, before, after, window_rows, timezone)
             if window.newest is not None:
                 connection.execute(_REMEMBER_REMOVED, vars(window))
             connection.execute(_REMEMBER_REACHED, vars(window))
@@ -92,7 +92,7 @@ WITH looked_at AS MATERIALIZED (
     WHERE finished_at < %(before)s
       AND finished_at > COALESCE(%(after)s::timestamptz, '-infinity')
     ORDER BY finished_at
-    FETCH FIRST %(batch)s ROWS WITH TIES
+    FETCH FIRST %(window_rows)s ROWS WITH TIES
 ),
 gone AS MATERIALIZED (
     SELECT DISTINCT queue_id
@@ -140,9 +140,9 @@ SELECT (SELECT count(*) FROM gone) AS documents,
 
 
 def _prune_window(
-    connection: Connection, before: datetime, after: datetime | None, batch: int, timezone: str
+    connection: Connection, before: datetime, after: datetime | None, window_rows: int, timezone: str
 ) -> _Window:
-    arguments = {"before": before, "after": after, "batch": batch, "timezone": timezone}
+    arguments = {"before": before, "after": after, "window_rows": window_rows, "timezone": timezone}
     with connection.cursor(row_factory=class_row(_Window)) as cursor:
         window = cursor.execute(_PRUNE_WINDOW, arguments).fetchone()
     assert window is not None  # noqa: S101 - a SELECT of four aggregates

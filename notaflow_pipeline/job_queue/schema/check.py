@@ -112,16 +112,16 @@ def find_schema_differences(connection: Connection, sources: Sequence[str]) -> I
         present.setdefault(table, {})[column] = type_name
     placement = check_placement(connection, TABLE_COLUMNS, TRIGGERS, VIEWS)
     yield from placement.differences
-    elsewhere = {one.name for one in placement.misplaced}
-    yield from _column_differences(present, elsewhere)
+    misplaced = {one.name for one in placement.misplaced}
+    yield from _column_differences(present, misplaced)
     if "extraction_status" in present:
         yield from _status_difference(connection)
     if "extraction_queue" in present:
-        yield from _index_differences(connection, sources, with_attempts="ocr_attempt" not in elsewhere)
+        yield from _index_differences(connection, sources, with_attempts="ocr_attempt" not in misplaced)
         for (trigger,) in connection.execute(_TRIGGERS, {"triggers": list(TRIGGERS)}):
             yield f"trigger {trigger} on extraction_queue is missing or disabled"
         yield from _function_difference(connection)
-    views = [view for view in VIEWS if view not in elsewhere]
+    views = [view for view in VIEWS if view not in misplaced]
     for (view,) in connection.execute(_VIEWS, {"views": views, "schema": schema}):
         yield f"view {view} is missing"
 
@@ -164,9 +164,9 @@ def claim_index(source: str) -> str:
     return f"idx_extraction_queue_ocr_next_{source}"
 
 
-def _column_differences(present: Mapping[str, Mapping[str, str]], elsewhere: Collection[str]) -> Iterator[str]:
+def _column_differences(present: Mapping[str, Mapping[str, str]], misplaced: Collection[str]) -> Iterator[str]:
     for table, columns in TABLE_COLUMNS.items():
-        if table in elsewhere:
+        if table in misplaced:
             continue
         if table not in present:
             yield f"table {table} is missing"

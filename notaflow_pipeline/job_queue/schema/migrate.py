@@ -78,7 +78,7 @@ def migration_ids() -> list[str]:
     return sorted(path.stem for path in MIGRATIONS.glob("*.sql"))
 
 
-def _rollback(name: str) -> Path:
+def _rollback_file(name: str) -> Path:
     return MIGRATIONS / "rollback" / f"{name}.sql"
 
 
@@ -93,10 +93,10 @@ def migrate(url: str, *, sources: Sequence[str], to: int | None = None) -> Migra
         DatabaseUnavailable: the database cannot be reached.
     """
     done = Migrated()
-    _require_known(to)
+    _require_existing_number(to)
     with _migration_lock(url) as connection:
         if to is None and not _may_migrate(connection):
-            _require_nothing(connection, sources)
+            _require_complete_schema(connection, sources)
             return done
         done.repaired.extend(_move_to_queue_schema(connection))
         _drop_invalid_indexes(connection)
@@ -128,10 +128,10 @@ def find_data_loss(url: str, *, to: int) -> list[DataLoss]:
         MigrationFailed: there is no such number.
         DatabaseUnavailable: the database cannot be reached.
     """
-    _require_known(to)
+    _require_existing_number(to)
     with connect(url, limited=False) as connection:
         prepare_session(connection)
-        return count_data_loss(connection, [_rollback(name) for name in migration_ids() if number_of(name) > to])
+        return count_data_loss(connection, [_rollback_file(name) for name in migration_ids() if number_of(name) > to])
 
 
 def migrate_down(url: str, *, to: int) -> list[str]:
@@ -141,7 +141,7 @@ def migrate_down(url: str, *, to: int) -> list[str]:
         MigrationFailed: with the file and the reason.
         DatabaseUnavailable: the database cannot be reached.
     """
-    _require_known(to)
+    _require_existing_number(to)
     rolled_back = []
     with _migration_lock(url) as connection:
         if misplaced := check_placement(connection, TABLE_COLUMNS, TRIGGERS, VIEWS).misplaced:
@@ -154,7 +154,7 @@ def migrate_down(url: str, *, to: int) -> list[str]:
             known = {migration.id: migration for migration in read_migrations(str(MIGRATIONS))}
             for name in sorted(known, reverse=True):
                 if number_of(name) > to and backend.is_applied(known[name]):
-                    _run_file(connection, _rollback(name))
+                    _run_file(connection, _rollback_file(name))
                     with backend.transaction():
                         backend.unmark_one(known[name])
                     rolled_back.append(name)
@@ -163,7 +163,7 @@ def migrate_down(url: str, *, to: int) -> list[str]:
     return rolled_back
 
 
-def _require_known(number: int | None) -> None:
+def _require_existing_number(number: int | None) -> None:
     last = number_of(migration_ids()[-1])
     if number is not None and not 0 <= number <= last:
         raise MigrationFailed(f"there is no migration {number}: they are numbered up to {last}; nothing was changed")
@@ -221,7 +221,7 @@ def _may_migrate(connection: Connection) -> bool:
         return bool(cursor.execute(_MAY_MIGRATE).fetchone())
 
 
-def _require_nothing(connection: Connection, sources: Sequence[str]) -> None:
+def _require_complete_schema(connection: Connection, sources: Sequence[str]) -> None:
     missing = list(find_schema_differences(connection, sources))
     if missing:
         raise MigrationFailed(

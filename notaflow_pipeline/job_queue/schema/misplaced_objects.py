@@ -83,7 +83,7 @@ def check_placement(
     expected = queue_schema(connection)
     if expected is None:
         return Placement([], find_unreachable_queues(connection))
-    relations = _relations_elsewhere(connection, expected, [*_ours(columns), *views])
+    relations = _relations_elsewhere(connection, expected, [*_own_tables(columns), *views])
     functions = _trigger_functions(connection, expected, triggers)
     misplaced = [
         *(
@@ -94,7 +94,7 @@ def check_placement(
         *(Misplaced("function", f.name, f.schema, expected) for f in functions if f.schema != expected),
     ]
     sentences = [one.sentence for one in misplaced]
-    sentences += _shadows(connection, expected, [one for one in relations if one.is_in_expected])
+    sentences += _hiding_objects(connection, expected, [one for one in relations if one.is_in_expected])
     for one in functions:
         if one.uses_other_schema:
             sentences.append(
@@ -103,7 +103,7 @@ def check_placement(
     return Placement(misplaced, sentences)
 
 
-def _shadows(connection: Connection, expected: str, duplicates: Sequence[_Relation]) -> list[str]:
+def _hiding_objects(connection: Connection, expected: str, duplicates: Sequence[_Relation]) -> list[str]:
     """Describe objects that sessions with the login's own path find instead of ours."""
     listed = login_schemas(connection) if duplicates else []
     before = listed[: listed.index(expected)] if expected in listed else []
@@ -120,13 +120,15 @@ def move_to_queue_schema(connection: Connection, misplaced: Sequence[Misplaced],
     for one in misplaced:
         connection.execute(one.remedy)
     for schema, expected in sorted({(one.schema, one.expected) for one in misplaced if one.kind == "table"}):
-        if not _has_table(connection, expected, YOYO_TABLES[0]) and _only_knows(connection, schema, migrations):
+        if not _has_table(connection, expected, YOYO_TABLES[0]) and _has_only_migrations(
+            connection, schema, migrations
+        ):
             for table in YOYO_TABLES:
                 if _has_table(connection, schema, table):
                     connection.execute(Misplaced("table", table, schema, expected).remedy)
 
 
-def _ours(columns: Mapping[str, Collection[str]]) -> Iterator[str]:
+def _own_tables(columns: Mapping[str, Collection[str]]) -> Iterator[str]:
     return (table for table in columns if not table.startswith("extraction_"))
 
 
@@ -227,7 +229,7 @@ def _has_table(connection: Connection, schema: str, table: str) -> bool:
     return found.fetchone() is not None
 
 
-def _only_knows(connection: Connection, schema: str, migrations: Collection[str]) -> bool:
+def _has_only_migrations(connection: Connection, schema: str, migrations: Collection[str]) -> bool:
     if not _has_table(connection, schema, YOYO_TABLES[0]):
         return False
     known = connection.execute(

@@ -73,7 +73,7 @@ WRITES: dict[str, dict[str, Sequence[str]]] = {
     "ocr_daily_failures_by_kind": {"INSERT": (), "DELETE": ()},
 }
 
-HOUSEKEEPERS = ("ocr_pruning",)
+HOUSEKEEPER_TABLES = ("ocr_pruning",)
 """Tables of the housekeeper, which a worker neither reads nor writes."""
 
 
@@ -117,7 +117,7 @@ ORDER BY relation, privilege
 """
 
 # tables whose row-level security applies to this login without a policy that shows it a row
-_HIDDEN = """
+_WITHOUT_VISIBLE_ROWS = """
 SELECT c.relname
 FROM pg_class AS c
 WHERE c.oid = ANY(ARRAY(SELECT to_regclass(name)::oid FROM unnest(%(relations)s::text[]) AS name))
@@ -144,13 +144,13 @@ def missing_privileges(connection: Connection) -> Iterator[str]:
     arguments = {"relations": list(relations), "rights": list(rights), "columns": list(columns)}
     for relation, right, named in connection.execute(_MISSING, arguments):
         yield f"this login may not {right} {relation}" + (f" ({named})" if named else "")
-    for (relation,) in connection.execute(_HIDDEN, {"relations": sorted(set(relations))}):
+    for (relation,) in connection.execute(_WITHOUT_VISIBLE_ROWS, {"relations": sorted(set(relations))}):
         yield f"row-level security hides every row of {relation} from this login"
 
 
 def _reads() -> Iterator[tuple[str, str, str | None]]:
     for relation, columns in TABLE_COLUMNS.items():
-        if relation not in HOUSEKEEPERS:
+        if relation not in HOUSEKEEPER_TABLES:
             yield from ((relation, "SELECT", column) for column in columns)
 
 

@@ -171,11 +171,11 @@ def test_claim_that_is_rolled_back_finds_what_is_refused(connection: Connection,
     refuse(connection, refusal)
     before, position = everything(connection), ClaimPosition()
     assert f"such as {refused}" in str(find_refusal(connection, ["index"], position))
-    assert not can_claim(connection, sources=["index"], without=position.left_out)
+    assert not can_claim(connection, sources=["index"], left_out=position.left_out)
     assert not check_claim(connection, ["index"]).ok
     assert everything(connection) == before
     add_document(connection)
-    assert can_claim(connection, sources=["index"], without=position.left_out)
+    assert can_claim(connection, sources=["index"], left_out=position.left_out)
     assert find_refusal(connection, ["index"], ClaimPosition()) is None
 
 

@@ -13,7 +13,7 @@ from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.invariants import find_violations
 from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter, find_exhausted, requeue_results
 from notaflow_pipeline.job_queue.model import Claim, Failure, OcrResult, Recording
-from notaflow_pipeline.job_queue.pause import pause, paused, resume
+from notaflow_pipeline.job_queue.pause import current_pause, pause, resume
 from notaflow_pipeline_tests.job_queue.conftest import requeue, succeed
 
 EVERYTHING = ExhaustedFilter(sources=("index",))
@@ -140,14 +140,14 @@ def test_pause_stops_every_claim_until_it_is_lifted(connection: Connection, agai
     pause(connection, "disk check")
     if again:
         pause(connection, "disk check, second day")
-    stopped = paused(connection)
+    stopped = current_pause(connection)
     assert stopped is not None
     assert stopped.reason.startswith("disk check")
     assert claim(connection) == []
     assert succeed(connection, in_hand, OcrResult("", 1, None, 0, 0, 1, "test")), "what is in hand is finished"
     assert resume(connection)
     assert not resume(connection)
-    assert paused(connection) is None
+    assert current_pause(connection) is None
     assert len(claim(connection)) == 1
 
 

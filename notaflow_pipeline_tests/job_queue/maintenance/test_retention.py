@@ -129,15 +129,15 @@ def test_released_attempts_need_no_count(connection: Connection) -> None:
     assert prune(connection).attempts == 1
 
 
-@pytest.mark.parametrize("batch", [1, 3, 100])
-def test_small_batches_remove_the_same_as_a_large_one(connection: Connection, batch: int) -> None:
+@pytest.mark.parametrize("window_rows", [1, 3, 100])
+def test_small_windows_remove_the_same_as_a_large_one(connection: Connection, window_rows: int) -> None:
     keys = [finished(connection) for _ in range(6)]
     for key in keys:
         age(connection, key, 401)
     count_days(connection)
     for key in keys[::2]:
         delete(connection, key)
-    assert prune(connection, batch=batch) == Pruned(documents=3, attempts=6, requeues=0, complete=True)
+    assert prune(connection, window_rows=window_rows) == Pruned(documents=3, attempts=6, requeues=0, complete=True)
     assert remaining(connection) == set(keys[1::2])
 
 
@@ -148,7 +148,7 @@ def test_call_that_ran_out_of_time_is_continued_by_the_next(connection: Connecti
     count_days(connection)
     for key in keys[1:]:  # the oldest stays, and is not looked at again by every call
         delete(connection, key)
-    calls = [prune(connection, batch=2, seconds=0) for _ in range(5)]
+    calls = [prune(connection, window_rows=2, seconds=0) for _ in range(5)]
     assert [call.attempts for call in calls] == [0, 2, 2, 2, 0]
     assert [call.complete for call in calls] == [False, False, False, False, True]
     assert remaining(connection) == {keys[0]}
