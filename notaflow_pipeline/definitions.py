@@ -46,7 +46,7 @@ from notaflow_pipeline.defs.sensors.health import health_sensor
 from notaflow_pipeline.defs.sensors.ocr_ready import ocr_ready_sensor
 from notaflow_pipeline.defs.sensors.queue_observation import queue_observation_sensor
 from notaflow_pipeline.defs.sensors.recovery import ocr_recovery_sensor
-from notaflow_pipeline.report_service import page_path
+from notaflow_pipeline.report_service import dashboard_path
 from notaflow_pipeline.settings import load_settings
 
 # Dagster copies every sensor with a parameter of its own that is in beta, and would warn of it at every start
@@ -65,7 +65,7 @@ def defs() -> dg.Definitions:
             requeued_documents(days),
             ocr_attempt,
             daily_tables(days),
-            ocr_dashboard(days, page_path(settings)),
+            ocr_dashboard(days, dashboard_path(settings)),
         ],
         asset_checks=[
             queue_invariants,

@@ -80,7 +80,7 @@ def compute_missing_days(connection: Connection, settings: Settings, *, since: d
     return MissingDays(tuple(sorted(computed)), missing, reason if missing else "")
 
 
-def report(connection: Connection, settings: Settings, *, since: date, until: date) -> "ReportData":
+def read_report(connection: Connection, settings: Settings, *, since: date, until: date) -> "ReportData":
     """Return the figures from `since` to `until`, both included, with the queue of the enabled sources as it is now."""
     # imports pandas, which every command would wait for
     from notaflow_pipeline.reporting.report.report_data import QueueNow, read_report_data
@@ -104,11 +104,11 @@ def report(connection: Connection, settings: Settings, *, since: date, until: da
     return read_report_data(connection, queue=queue, since=since, until=until, timezone=settings.timezone)
 
 
-def days_up_to(until: date, days: int) -> date:
-    """Return the first of so many days that end with `until`."""
+def first_day_of_period(until: date, days: int) -> date:
+    """Return the first day of the period of this many days whose last day is `until`."""
     return until - timedelta(days=days - 1)
 
 
-def page_path(settings: Settings) -> Path:
-    """Return the path of the page that Dagster keeps up to date; only the newest, as the tables have the past."""
+def dashboard_path(settings: Settings) -> Path:
+    """Return the path of the page that Dagster writes; each page replaces the one before, and the tables keep all days."""
     return settings.home.absolute() / "reports" / "dashboard.html"

@@ -15,11 +15,11 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 PREFIX = "notaflow-held-"
-LOCK = "held"
-UNNAMED = "new"
+LOCK_NAME = "held"
+UNLOCKED_NAME = "new"
 """Name of the lock file until it is locked, so that no process finds it unlocked; permanent on disks without locks."""
 
-MAKING_SECONDS = 3600.0
+MAX_CREATION_SECONDS = 3600.0
 """An older folder without a lock file is not being created: its removal was incomplete."""
 
 
@@ -36,9 +36,9 @@ class ScratchDirectory:
         self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
         self._locks = ExitStack()
         with suppress(OSError):  # the next write reports a full disk; without locks others never remove it
-            lock = self._locks.enter_context((self.path / UNNAMED).open("x"))
+            lock = self._locks.enter_context((self.path / UNLOCKED_NAME).open("x"))
             fcntl.flock(lock, fcntl.LOCK_EX)
-            (self.path / UNNAMED).rename(self.path / LOCK)
+            (self.path / UNLOCKED_NAME).rename(self.path / LOCK_NAME)
 
     def remove(self) -> None:
         """Remove the folder and its content; the next process removes what could not be removed."""
@@ -61,9 +61,9 @@ def _is_ours(folder: Path) -> bool:
 
 def _is_held(folder: Path) -> bool:
     try:
-        lock = os.open(folder / LOCK, os.O_RDWR | os.O_NOFOLLOW)
+        lock = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_NOFOLLOW)
     except FileNotFoundError:
-        return (folder / UNNAMED).exists() or time.time() - folder.stat().st_mtime < MAKING_SECONDS
+        return (folder / UNLOCKED_NAME).exists() or time.time() - folder.stat().st_mtime < MAX_CREATION_SECONDS
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

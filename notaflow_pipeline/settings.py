@@ -26,7 +26,7 @@ OUR_PREFIXES = ("OCR_", "NOTAFLOW_")
 FIRST_DAY = date(2000, 1, 1)
 """The earliest first day of the daily tables."""
 
-READ_BY_OTHERS = frozenset(
+VARIABLES_OF_OTHER_PROGRAMS = frozenset(
     {
         *("NOTAFLOW_IMAGE", "NOTAFLOW_ENV_FILE", "NOTAFLOW_UI_PORT", "NOTAFLOW_HTTPS_PORT", "NOTAFLOW_COMPUTE_LOGS"),
         *("NOTAFLOW_CORPUS", "NOTAFLOW_TEST_DATABASE_URL", "NOTAFLOW_TEST_ROLE", "NOTAFLOW_TEST_POOLER"),
@@ -34,7 +34,7 @@ READ_BY_OTHERS = frozenset(
 )
 """Variables with our prefixes that Compose, benchmarks and tests read (docs/settings.md)."""
 
-VALUES = {
+ALLOWED_VALUES = {
     "home": "a folder, or a path where one can be created, such as .notaflow",
     "timezone": "the name of a time zone, such as America/Toronto or Europe/Paris",
     "worker_id": "a name of 1 to 200 characters, such as ocr-monitor-1",
@@ -131,7 +131,7 @@ class Settings(BaseSettings):
 
     @field_validator("sources")
     @classmethod
-    def _some_source(cls, value: tuple[SourceName, ...]) -> tuple[SourceName, ...]:
+    def _at_least_one_source(cls, value: tuple[SourceName, ...]) -> tuple[SourceName, ...]:
         if not value:
             raise ValueError("at least one source is needed")
         return value
@@ -147,7 +147,7 @@ class Settings(BaseSettings):
 
     @field_validator("partitions_start")
     @classmethod
-    def _begun(cls, value: date) -> date:
+    def _past_day(cls, value: date) -> date:
         """Refuse days that would leave Dagster without a partition, or with thousands of empty ones."""
         if not FIRST_DAY <= value <= datetime.now(UTC).date():
             raise ValueError("not a past day")
@@ -155,7 +155,7 @@ class Settings(BaseSettings):
 
     @field_validator("home")
     @classmethod
-    def _no_file(cls, value: Path) -> Path:
+    def _no_regular_file(cls, value: Path) -> Path:
         nearest = next((one for one in (value, *value.parents) if one.exists()), value)
         if nearest.exists() and not nearest.is_dir():
             raise ValueError("a file")
@@ -182,23 +182,25 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as invalid:
-        faults = dict.fromkeys(_fault(str(fault["loc"][0]), fault["input"]) for fault in invalid.errors())
-        raise SettingsError("; ".join(faults)) from None
+        problems = dict.fromkeys(
+            _describe_invalid(str(problem["loc"][0]), problem["input"]) for problem in invalid.errors()
+        )
+        raise SettingsError("; ".join(problems)) from None
 
 
-def _fault(variable: str, value: object) -> str:
+def _describe_invalid(variable: str, value: object) -> str:
     """Return which variable cannot be used, its value unless it is secret, and what it takes."""
     name = next(name for name, field in Settings.model_fields.items() if field.validation_alias == variable)
     written = os.environ.get(variable) or dotenv_values(".env").get(variable) or value
     shown = "" if "Secret" in str(Settings.model_fields[name].annotation) else f"={str(written)[:80]}"
-    return f"{variable}{shown} cannot be used: it takes {_takes(name)}"
+    return f"{variable}{shown} cannot be used: it takes {_describe_allowed_values(name)}"
 
 
-def _takes(name: str) -> str:
+def _describe_allowed_values(name: str) -> str:
     """Return in words what a setting takes, with an example."""
     field = Settings.model_fields[name]
-    if name in VALUES:
-        return VALUES[name]
+    if name in ALLOWED_VALUES:
+        return ALLOWED_VALUES[name]
     annotation: Any = field.annotation
     if get_origin(annotation) is Literal:
         return f"one of {', '.join(str(one) for one in get_args(annotation))}"
@@ -239,7 +241,7 @@ def unknown_variables() -> list[UnknownVariable]:
     }
     return [
         UnknownVariable(name, next(iter(get_close_matches(name, known, n=1, cutoff=0.8)), None))
-        for name in sorted(present - known - READ_BY_OTHERS)
+        for name in sorted(present - known - VARIABLES_OF_OTHER_PROGRAMS)
     ]
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from notaflow_pipeline.scratch_directory import (
-    LOCK,
-    MAKING_SECONDS,
+    LOCK_NAME,
+    MAX_CREATION_SECONDS,
     PREFIX,
-    UNNAMED,
+    UNLOCKED_NAME,
     ScratchDirectory,
     remove_abandoned_directories,
 )
@@ -69,12 +69,12 @@ def test_folder_of_a_killed_process_is_removed_by_the_next_one(tmp_path: Path) -
 def test_folders_that_may_be_in_use_are_kept(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.mkdir()
-    (precious / LOCK).touch()
+    (precious / LOCK_NAME).touch()
     (tmp_path / f"{PREFIX}link").symlink_to(precious)
     (tmp_path / f"{PREFIX}file").touch()
     without_locks = tmp_path / f"{PREFIX}unlocked"
     without_locks.mkdir()
-    (without_locks / UNNAMED).touch()
+    (without_locks / UNLOCKED_NAME).touch()
     os.utime(without_locks, (0, 0))
     being_made = tmp_path / f"{PREFIX}new"
     being_made.mkdir()
@@ -89,7 +89,7 @@ def test_incompletely_removed_folder_is_removed_later(tmp_path: Path) -> None:
     (rest / "document").touch()
     remove_abandoned_directories(tmp_path)
     assert rest.exists()
-    made = rest.stat().st_mtime - MAKING_SECONDS - 1
+    made = rest.stat().st_mtime - MAX_CREATION_SECONDS - 1
     os.utime(rest, (made, made))
     remove_abandoned_directories(tmp_path)
     assert not rest.exists()
@@ -99,7 +99,7 @@ def test_incompletely_removed_folder_is_removed_later(tmp_path: Path) -> None:
 def test_folder_of_another_user_is_none_of_ours(tmp_path: Path) -> None:
     folder = tmp_path / f"{PREFIX}other"
     folder.mkdir()
-    (folder / LOCK).touch()
+    (folder / LOCK_NAME).touch()
     os.chown(folder, 65534, 65534)
     remove_abandoned_directories(tmp_path)
     assert folder.exists()

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from notaflow_pipeline.settings import Settings, SettingsError, _takes, load_settings, origins, unknown_variables
+from notaflow_pipeline.settings import (
+    Settings,
+    SettingsError,
+    _describe_allowed_values,
+    load_settings,
+    origins,
+    unknown_variables,
+)
 
 SECRET = "correct-horse-battery-staple"
 
@@ -271,7 +278,7 @@ def test_every_setting_has_a_description_of_its_values() -> None:
         "alert_urls",
     }
     for name in Settings.model_fields.keys() - free_text:
-        described = _takes(name)
+        described = _describe_allowed_values(name)
         assert "such as" in described or described.startswith(("one of", "true")), name
         assert " of , " not in described, name
 

@@ -67,10 +67,10 @@ def report(
     with open_database(settings) as connection:
         today = report_service.today(connection, settings)
         until = last.date() if last else today
-        since = first.date() if first else report_service.days_up_to(until, DAYS)
+        since = first.date() if first else report_service.first_day_of_period(until, DAYS)
         _require_range(since, until, today)
         days = report_service.compute_missing_days(connection, settings, since=since, until=until)
-        figures = report_service.report(connection, settings, since=since, until=until)
+        figures = report_service.read_report(connection, settings, since=since, until=until)
     if html is not None:
         write_page(render_page(figures, language=None if language is None else language.value), html)
     if as_json:

@@ -34,7 +34,7 @@ def _write(chunks: Iterable[bytes], destination: Path, max_bytes: int, announced
         raise too_large(max_bytes)
     give_up_at = time.monotonic() + MAX_FETCH_SECONDS
     received_bytes = 0
-    with _opened(destination) as file:
+    with _open(destination) as file:
         for chunk in chunks:
             received_bytes += len(chunk)
             if received_bytes > max_bytes:
@@ -52,7 +52,7 @@ def _write(chunks: Iterable[bytes], destination: Path, max_bytes: int, announced
     return received_bytes
 
 
-def _opened(destination: Path) -> FileIO:
+def _open(destination: Path) -> FileIO:
     try:
         return destination.open("wb", buffering=0)  # unbuffered, so that closing cannot fail
     except OSError as error:

@@ -39,7 +39,7 @@ class Location:
     name: str
 
     def __post_init__(self) -> None:
-        _refuse_illegible(f"{self.bucket}/{self.name}")
+        _refuse_unreadable_characters(f"{self.bucket}/{self.name}")
         if len(f"{self.bucket}/{self.name}".encode()) > MAX_LOCATION_BYTES:
             raise _refused(f"is longer than {MAX_LOCATION_BYTES} bytes")
         segments = [self.bucket, *self.name.split("/")]
@@ -69,7 +69,7 @@ def locate(supabase_path: str | None, document_source: str, storage_host: str | 
         )
     if len(supabase_path) > MAX_PATH_CHARACTERS:
         raise _refused(f"is longer than {MAX_PATH_CHARACTERS} characters")
-    _refuse_illegible(supabase_path)
+    _refuse_unreadable_characters(supabase_path)
     is_url = _SCHEME.match(supabase_path) is not None
     bucket, slash, name = _decoded(_path_in_url(supabase_path, storage_host) if is_url else supabase_path).partition(
         "/"
@@ -133,14 +133,14 @@ def _decoded(text: str) -> str:
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError as error:
-        raise _refused("holds percent-encoding that is not UTF-8") from error
+        raise _refused("contains percent-encoding that is not UTF-8") from error
 
 
-def _refuse_illegible(text: str) -> None:
+def _refuse_unreadable_characters(text: str) -> None:
     if "\\" in text:
-        raise _refused("holds a backslash")
+        raise _refused("contains a backslash")
     if any(unicodedata.category(character) in _FORBIDDEN_CATEGORIES for character in text):
-        raise _refused("holds control characters")
+        raise _refused("contains control characters")
 
 
 def _refused(reason: str) -> DocumentUnavailable:

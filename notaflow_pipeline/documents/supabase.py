@@ -19,7 +19,7 @@ import httpx
 from notaflow_pipeline.documents.download import no_bucket, receive
 from notaflow_pipeline.documents.failures import StorageMisconfigured, StorageUnavailable
 from notaflow_pipeline.documents.location import Location, host_of
-from notaflow_pipeline.documents.supabase_errors import Problem, document_failure, problem_in, storage_failure
+from notaflow_pipeline.documents.supabase_errors import ErrorResponse, document_failure, error_of, storage_failure
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 CONNECT_ATTEMPTS = 3
@@ -50,31 +50,31 @@ class SupabaseStorage:
 
     def check(self, buckets: Collection[str] = ()) -> None:
         """Raise `StorageUnavailable` unless the buckets can be listed and these exist."""
-        self._reach(self._list_buckets)
+        self._with_retries(self._list_buckets)
         for bucket in buckets:
-            self._reach(partial(self._check_bucket, bucket))
+            self._with_retries(partial(self._check_bucket, bucket))
 
     def fetch(self, location: Location, destination: Path, max_bytes: int) -> int:
         """Stream the document to `destination`."""
-        return self._reach(lambda: self._download(location, destination, max_bytes))
+        return self._with_retries(lambda: self._download(location, destination, max_bytes))
 
     def store(self, location: Location, source: Path) -> None:
         """Upload `source`; creates a private bucket if it is missing."""
-        problem = self._reach(lambda: self._upload(location, source))
+        problem = self._with_retries(lambda: self._upload(location, source))
         if problem and problem.is_missing_bucket:
             bucket = {"id": location.bucket, "name": location.bucket, "public": False}
-            refusal = self._reach(lambda: self._send("bucket", json=bucket))
+            refusal = self._with_retries(lambda: self._send("bucket", json=bucket))
             if refusal and not refusal.is_existing_bucket:
                 raise document_failure(refusal, location, self.description)
-            problem = self._reach(lambda: self._upload(location, source))
+            problem = self._with_retries(lambda: self._upload(location, source))
         if problem:
             raise document_failure(problem, location, self.description)
 
     def _list_buckets(self) -> None:
-        with self._answer("GET", "bucket") as answer:
-            if problem := problem_in(answer):
+        with self._request("GET", "bucket") as response:
+            if problem := error_of(response):
                 raise storage_failure(problem, self.description)
-            if "json" not in answer.headers.get("Content-Type", ""):
+            if "json" not in response.headers.get("Content-Type", ""):
                 raise StorageUnavailable(
                     f"{self._base} answers, but not like Supabase Storage. Set the project's URL, "
                     "https://<project>.supabase.co."
@@ -82,8 +82,8 @@ class SupabaseStorage:
 
     def _check_bucket(self, bucket: str) -> None:
         # one by one, because the list may be paginated
-        with self._answer("GET", f"bucket/{quote(bucket)}") as answer:
-            problem = problem_in(answer)
+        with self._request("GET", f"bucket/{quote(bucket)}") as response:
+            problem = error_of(response)
             if problem and (problem.is_missing_bucket or problem.status == httpx.codes.NOT_FOUND):
                 raise no_bucket(bucket, self.description)
             if problem:
@@ -91,22 +91,22 @@ class SupabaseStorage:
 
     def _download(self, location: Location, destination: Path, max_bytes: int) -> int:
         # not /object/ alone, as the official clients do: there, a bucket named `public` would be read as a route
-        with self._answer("GET", f"object/authenticated/{_quoted(location)}") as answer:
-            if problem := problem_in(answer):
+        with self._request("GET", f"object/authenticated/{_quoted(location)}") as response:
+            if problem := error_of(response):
                 raise document_failure(problem, location, self.description)
-            if answer.headers.get("Content-Encoding", "identity") != "identity":
+            if response.headers.get("Content-Encoding", "identity") != "identity":
                 raise StorageUnavailable(
                     f"{self.description} compresses files although it was asked not to. Check the proxies in between."
                 )
-            length = answer.headers.get("Content-Length", "")
+            length = response.headers.get("Content-Length", "")
             return receive(
-                answer.iter_raw(),  # without waiting for full chunks, so that the time limit sees a slow body
+                response.iter_raw(),  # without waiting for full chunks, so that the time limit sees a slow body
                 destination,
                 max_bytes=max_bytes,
                 announced_bytes=int(length) if length.isdecimal() else None,
             )
 
-    def _upload(self, location: Location, source: Path) -> Problem | None:
+    def _upload(self, location: Location, source: Path) -> ErrorResponse | None:
         content_type = mimetypes.guess_type(location.name)[0] or "application/octet-stream"
         headers = {"x-upsert": "true", "Content-Type": content_type}
         with source.open("rb") as file:
@@ -119,12 +119,12 @@ class SupabaseStorage:
         headers: dict[str, str] | None = None,
         content: IO[bytes] | None = None,
         json: object = None,
-    ) -> Problem | None:
-        with self._answer("POST", route, headers=headers, content=content, json=json) as answer:
-            return problem_in(answer)
+    ) -> ErrorResponse | None:
+        with self._request("POST", route, headers=headers, content=content, json=json) as response:
+            return error_of(response)
 
     @contextmanager
-    def _answer(
+    def _request(
         self,
         method: str,
         route: str,
@@ -142,15 +142,15 @@ class SupabaseStorage:
         url = f"{self._base}/storage/v1/{route}"
         with (
             httpx.Client(timeout=TIMEOUT, verify=self._tls, follow_redirects=False, headers=key) as client,
-            client.stream(method, url, headers=headers, content=content, json=json) as answer,
+            client.stream(method, url, headers=headers, content=content, json=json) as response,
         ):
-            yield answer
+            yield response
 
     @cached_property
     def _tls(self) -> SSLContext:
         return httpx.create_ssl_context()  # cached: it reads all certificates
 
-    def _reach(self, operation: Callable[[], T], attempts: int = CONNECT_ATTEMPTS) -> T:
+    def _with_retries(self, operation: Callable[[], T], attempts: int = CONNECT_ATTEMPTS) -> T:
         """Return the result of `operation`, tried again if no connection could be made; translates exceptions of httpx."""
         try:
             return operation()
@@ -168,7 +168,7 @@ class SupabaseStorage:
                 f"The connection to {self.description} broke ({type(error).__name__}). Check the network in between."
             ) from error
         time.sleep(CONNECT_PAUSE_SECONDS)
-        return self._reach(operation, attempts - 1)
+        return self._with_retries(operation, attempts - 1)
 
 
 def _host_and_base(url: str) -> tuple[str, str]:

@@ -24,7 +24,7 @@ _NAME_PROBLEMS = frozenset({"InvalidKey", "InvalidBucketName"})
 
 
 @dataclass(frozen=True)
-class Problem:
+class ErrorResponse:
     """An error response: Supabase's status, and the short names of the error."""
 
     status: int
@@ -41,12 +41,12 @@ class Problem:
         return self.status == httpx.codes.CONFLICT
 
 
-def problem_in(answer: httpx.Response) -> Problem | None:
+def error_of(response: httpx.Response) -> ErrorResponse | None:
     """Return the error of a response, from the first 64 KiB of its body; None for a success."""
-    if answer.status_code == httpx.codes.OK:
+    if response.status_code == httpx.codes.OK:
         return None
     body = b""
-    for chunk in answer.iter_raw():
+    for chunk in response.iter_raw():
         body += chunk
         if len(body) > MAX_ERROR_BYTES:
             break
@@ -58,14 +58,14 @@ def problem_in(answer: httpx.Response) -> Problem | None:
         error = {}
     status = str(error.get("statusCode", ""))
     words = [str(error.get(field, "")) for field in ("code", "error", "message")]
-    return Problem(
-        status=int(status) if _STATUS.fullmatch(status) else answer.status_code,
+    return ErrorResponse(
+        status=int(status) if _STATUS.fullmatch(status) else response.status_code,
         names=frozenset(word for word in words if _NAME.fullmatch(word)),
     )
 
 
 def document_failure(
-    problem: Problem, location: Location, description: str
+    problem: ErrorResponse, location: Location, description: str
 ) -> DocumentUnavailable | StorageUnavailable:
     """Return the failure that `problem` means for a document of the storage `description`.
 
@@ -86,7 +86,7 @@ def document_failure(
     return storage_failure(problem, description)
 
 
-def storage_failure(problem: Problem, description: str) -> StorageUnavailable:
+def storage_failure(problem: ErrorResponse, description: str) -> StorageUnavailable:
     """Return the failure that `problem` means for every document."""
     if problem.status in {401, 403} or not problem.names.isdisjoint(_KEY_PROBLEMS):
         return StorageUnavailable(

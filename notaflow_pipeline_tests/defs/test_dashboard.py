@@ -14,7 +14,7 @@ from psycopg import Connection
 
 from notaflow_pipeline.defs.assets.dashboard import CHARTS
 from notaflow_pipeline.defs.partitions import every_night
-from notaflow_pipeline.report_service import page_path
+from notaflow_pipeline.report_service import dashboard_path
 from notaflow_pipeline.settings import load_settings
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, days, defs
 from notaflow_pipeline_tests.reporting import daily_table_rows
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")
 
 NUMBER = "2 784 195"
 
-PAGE = page_path(load_settings())
+PAGE = dashboard_path(load_settings())
 """Where it lies with the settings that the definitions were loaded with."""
 
 

@@ -176,7 +176,7 @@ def test_any_text_is_a_location_inside_its_bucket_or_refused(path: str, source: 
     try:
         location = locate(path, source, host)
     except DocumentUnavailable as failure:
-        assert failure.kind == "refused_location"  # noqa: PT017 - a location is as good an answer
+        assert failure.kind == "refused_location"  # noqa: PT017 - a location is as good an response
         return
     parts = [location.bucket, *location.name.split("/")]
     assert not {"", ".", ".."} & set(parts)

@@ -27,7 +27,7 @@ def storage(supabase: SupabaseDouble) -> SupabaseStorage:
     return SupabaseStorage(supabase.url, SERVICE_KEY)
 
 
-def answer(status: int, body: object, **headers: str) -> Misbehaviour:
+def response(status: int, body: object, **headers: str) -> Misbehaviour:
     """Answer everything so."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return lambda handler: send(handler, status, content, {name.replace("_", "-"): v for name, v in headers.items()})
@@ -99,7 +99,7 @@ def test_redirect_is_not_followed_and_gets_no_key(
     storage: SupabaseStorage, supabase: SupabaseDouble, destination: Path
 ) -> None:
     with running() as other:
-        supabase.misbehave = answer(302, b"", Location=f"{other.url}/storage/v1/object/authenticated/index/a.pdf")
+        supabase.misbehave = response(302, b"", Location=f"{other.url}/storage/v1/object/authenticated/index/a.pdf")
         with pytest.raises(StorageUnavailable, match="redirects"):
             storage.fetch(HERE, destination, LIMIT_BYTES)
         assert other.requests == []
@@ -119,7 +119,7 @@ def test_redirect_is_not_followed_and_gets_no_key(
 def test_answer_about_the_document_is_its_failure(
     storage: SupabaseStorage, supabase: SupabaseDouble, destination: Path, status: int, body: object, expected: str
 ) -> None:
-    supabase.misbehave = answer(status, body)
+    supabase.misbehave = response(status, body)
     with pytest.raises(DocumentUnavailable) as failure:
         storage.fetch(HERE, destination, LIMIT_BYTES)
     assert failure.value.kind == expected
@@ -144,7 +144,7 @@ def test_answer_about_the_document_is_its_failure(
 def test_any_other_answer_is_the_storages_failure(
     storage: SupabaseStorage, supabase: SupabaseDouble, destination: Path, status: int, body: object, expected: str
 ) -> None:
-    supabase.misbehave = answer(status, body)
+    supabase.misbehave = response(status, body)
     with pytest.raises(StorageUnavailable, match=expected) as failure:
         storage.fetch(HERE, destination, LIMIT_BYTES)
     assert supabase.url in str(failure.value)
@@ -155,7 +155,7 @@ def test_any_other_answer_is_the_storages_failure(
 def test_body_that_was_compressed_on_the_way_is_not_taken_for_the_document(
     storage: SupabaseStorage, supabase: SupabaseDouble, destination: Path
 ) -> None:
-    supabase.misbehave = answer(200, b"\x1f\x8b", Content_Encoding="gzip")
+    supabase.misbehave = response(200, b"\x1f\x8b", Content_Encoding="gzip")
     with pytest.raises(StorageUnavailable, match="compresses"):
         storage.fetch(HERE, destination, LIMIT_BYTES)
 
@@ -167,7 +167,7 @@ def test_wrong_key_is_named_by_check_and_never_shown(supabase: SupabaseDouble) -
     assert "another-key" not in f"{failure.value} {storage!r} {storage.description}"
 
 
-@pytest.mark.parametrize("misbehaviour", [answer(200, b"<html>", Content_Type="text/html"), answer(404, b"no")])
+@pytest.mark.parametrize("misbehaviour", [response(200, b"<html>", Content_Type="text/html"), response(404, b"no")])
 def test_check_notices_a_server_that_is_not_supabase(
     storage: SupabaseStorage, supabase: SupabaseDouble, misbehaviour: Misbehaviour
 ) -> None:
@@ -192,7 +192,7 @@ def test_connection_is_tried_again(supabase: SupabaseDouble, monkeypatch: pytest
         storage._list_buckets()
 
     monkeypatch.setattr(supabase_module, "CONNECT_PAUSE_SECONDS", 0.0)
-    storage._reach(fail_first)
+    storage._with_retries(fail_first)
     assert outcomes == []
     assert supabase.requests == ["GET /storage/v1/bucket"]
 

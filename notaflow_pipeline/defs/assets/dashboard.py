@@ -54,9 +54,9 @@ def ocr_dashboard(days: dg.DailyPartitionsDefinition, page: Path) -> dg.AssetsDe
         settings = load_settings()
         with queue.pool.connection() as connection:
             until = report_service.today(connection, settings)
-            since = report_service.days_up_to(until, config.days)
-            figures = report_service.report(connection, settings, since=since, until=until)
-        rendered, path = render_page(figures), report_service.page_path(settings)
+            since = report_service.first_day_of_period(until, config.days)
+            figures = report_service.read_report(connection, settings, since=since, until=until)
+        rendered, path = render_page(figures), report_service.dashboard_path(settings)
         write_page(rendered, path)
         # not a link: browsers open no file from a page of a server
         return dg.MaterializeResult(
