@@ -119,7 +119,7 @@ def evaluate_queue(connection: Connection, settings: Settings) -> Iterator[tuple
     yield (
         EXHAUSTED,
         thresholds.evaluate_exhausted(
-            unseen=metrics.count_unacknowledged_exhausted(
+            unacknowledged=metrics.count_unacknowledged_exhausted(
                 connection, sources=sources, grace=grace, exhausted_status=settings.exhausted_status
             ),
             limit=settings.alert_exhausted_documents,
@@ -131,7 +131,7 @@ def evaluate_queue(connection: Connection, settings: Settings) -> Iterator[tuple
 def evaluate_completeness(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Evaluation]]:
     """Yield an evaluation of whether ended days were counted completely."""
     missed = days_missed(connection, first=settings.partitions_start, timezone=settings.timezone)
-    yield COMPLETENESS, thresholds.evaluate_completeness(missed, looked_at=DAYS_CHECKED)
+    yield COMPLETENESS, thresholds.evaluate_completeness(missed, days_checked=DAYS_CHECKED)
 
 
 def evaluate_rates(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Evaluation]]:

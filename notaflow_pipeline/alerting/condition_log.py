@@ -1,4 +1,4 @@
-"""Stores conditions, and writes the messages that observations of them call for.
+"""Stores conditions, and writes the messages that follow from observations of them.
 
 Each function is one transaction. The positions of event streams move in the transaction that writes the messages, so each
 event leads to its message once, whenever a process ends.
@@ -71,7 +71,7 @@ def record_observations(
     timezone: str,
     positions: Mapping[str, int] | None = None,
 ) -> list[MessageKind]:
-    """Store observations, oldest first, and the messages that they call for; return the messages' kinds.
+    """Store observations, oldest first, and the messages that follow from them; return the messages' kinds.
 
     Args:
         connection: outside any transaction.

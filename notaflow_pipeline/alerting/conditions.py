@@ -1,4 +1,4 @@
-"""Decides which message an observation calls for: when a condition starts, reminders while it lasts, and when it ends.
+"""Decides which message follows from an observation: when a condition starts, reminders while it lasts, and when it ends.
 
 Pure functions of an observation and the state before it.
 """
@@ -46,7 +46,7 @@ class ConditionState:
 def next_state(
     before: ConditionState | None, observation: Observation, *, now: datetime
 ) -> tuple[ConditionState, MessageKind | None]:
-    """Return the state after an observation, and the message that it calls for.
+    """Return the state after an observation, and the kind of message that follows from it.
 
     An observation that is not newer than the last one changes nothing, so events can be read twice and in any order.
     """

@@ -1,7 +1,7 @@
 """Sends undelivered messages: to each receiver independently, in order, within a time limit, at least once.
 
 A delivery is claimed before it is sent and recorded after it. If the sender is killed in between, the message is sent again
-when the claim has run out, with the same id and a line that says so: at most one duplicate for each killed sender.
+when the claim has expired, with the same id and a line that says so: at most one duplicate for each killed sender.
 """
 
 import logging

@@ -1,6 +1,6 @@
 """French explanations of conditions, which messages add to the English sentence of a check or a run.
 
-They depend on the condition's key alone: what is wrong, and what to do. The figures stand below in both languages' digits.
+They depend on the condition's key alone: what is wrong, and what to do. The figures stand below it, once for both languages.
 """
 
 from notaflow_pipeline.alerting.conditions import MessageKind

@@ -14,7 +14,7 @@ from notaflow_pipeline.alerting.conditions import MessageKind
 from notaflow_pipeline.plurals import count_of
 
 MAX_SENTENCE_CHARACTERS = 1000
-"""Characters; many receivers refuse more than two thousand in all."""
+"""Many receivers refuse messages of more than two thousand characters."""
 
 MAX_FIGURES = 12
 

@@ -58,8 +58,8 @@ def observation_of_run(
         job: its name; the condition is the job's, and ends with the job's next success.
         run_id: whose end it is.
         partition: the day that it worked on.
-        error: the class of the error it failed with, None of success. Never the error's message, which may hold anything.
-        message: what the run says about its failure to people, None if it says nothing.
+        error: the class of the error that ended it, None after a success; not its message, which may contain any text.
+        message: the description of the failure that is written for people, None without one.
         observed_at: when it ended.
         ui_url: where the Dagster UI is.
     """

@@ -1,7 +1,7 @@
 """Stores messages and one delivery of each message per receiver, and claims deliveries for sending.
 
 Each function is one transaction. Deliveries are rows because a receiver can be unavailable for hours while others are not,
-and because the process that sends can be killed: a claim that runs out is sent again under the same id.
+and because the process that sends can be killed: when its claim has expired, the message is sent again with the same id.
 """
 
 from dataclasses import dataclass
@@ -187,7 +187,7 @@ def record_failed(
         receiver: where it was sent.
         delivery: the message.
         reason: without secrets.
-        is_refused: the message certainly did not arrive; otherwise its claim stays until it runs out.
+        is_refused: the message certainly did not arrive; otherwise the claim lasts until it expires.
         base_seconds: the first wait.
         longest_seconds: no wait is longer.
     """

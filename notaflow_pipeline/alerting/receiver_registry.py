@@ -1,8 +1,8 @@
-"""Stores which receivers messages go to, and how delivery to each of them stands.
+"""Stores the receivers of messages, and the state of delivery to each of them.
 
-A receiver is known by a digest of its URL, so a URL with a new password is another receiver. What waited for the old one
-goes to the new one after `UNCONFIGURED_AFTER`: without that, a message that could not be delivered *because* a password had
-expired would never arrive (`test_receiver_with_new_password_gets_undelivered_messages_of_the_old`).
+A receiver is identified by a digest of its URL, so a URL with a new password is another receiver. Undelivered messages of
+the old one go to the new one after `UNCONFIGURED_AFTER`: otherwise a message that could not be delivered because a password
+had expired would never arrive (`test_receiver_with_new_password_gets_undelivered_messages_of_the_old`).
 """
 
 from collections.abc import Collection
@@ -21,7 +21,7 @@ UNCONFIGURED_AFTER = timedelta(minutes=15)
 
 @dataclass(frozen=True)
 class ReceiverState:
-    """How delivery to a receiver stands."""
+    """The state of delivery to a receiver."""
 
     receiver: str
     label: str
@@ -85,7 +85,7 @@ WHERE receiver = ANY(%(unconfigured)s)
 def register_receivers(
     connection: Connection, receivers: Collection[Receiver], *, unconfigured_after: timedelta = UNCONFIGURED_AFTER
 ) -> None:
-    """Make the receivers of the settings the ones that messages go to.
+    """Store the receivers of the settings, to which messages go from now on.
 
     A new receiver gets the start message of every open condition. One that no settings have named for `unconfigured_after`
     is deleted, and its undelivered messages go to the receivers that were registered since. Without any receiver nothing
@@ -119,6 +119,6 @@ ORDER BY r.label
 
 
 def receiver_states(connection: Connection) -> list[ReceiverState]:
-    """Return how delivery to each receiver stands."""
+    """Return the state of delivery to each receiver."""
     with connection.cursor(row_factory=class_row(ReceiverState)) as cursor:
         return cursor.execute(_SELECT_RECEIVERS).fetchall()

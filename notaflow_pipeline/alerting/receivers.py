@@ -1,6 +1,6 @@
 """Parses the URLs of NOTAFLOW_ALERT_URLS, and sends a message to one of them within a time limit.
 
-The only module that uses apprise. URLs hold secrets: other modules know a receiver by a digest and a label.
+The only module that uses apprise. URLs contain secrets: other modules identify a receiver by a digest and a label.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ SEND_SECONDS = 15
 UNSUPPORTED_URL = "not a URL that apprise understands; https://appriseit.com/services lists them"
 
 SCHEMES_WITH_HOST = frozenset({"json", "jsons", "form", "forms", "xml", "xmls", "mailto", "mailtos"})
-"""Schemes whose host is not a secret. In many others (Slack, Discord) its place holds a token."""
+"""Schemes whose host is not a secret. In many others (Slack, Discord) a token stands in its place."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,11 @@ def send(
         failing: whether the condition fails.
         seconds: the longest wait.
     """
-    answers: queue.SimpleQueue[SendResult] = queue.SimpleQueue()
+    results: queue.SimpleQueue[SendResult] = queue.SimpleQueue()
     # a daemon thread: one that hangs delays neither other receivers nor the end of the process
-    threading.Thread(target=lambda: answers.put(_send(receiver, text, uid, failing)), daemon=True).start()
+    threading.Thread(target=lambda: results.put(_send(receiver, text, uid, failing)), daemon=True).start()
     try:
-        return answers.get(timeout=seconds)
+        return results.get(timeout=seconds)
     except queue.Empty:
         return SendResult("unknown", f"no answer within {seconds:g} s")
 
@@ -99,9 +99,9 @@ def _send(receiver: Receiver, text: Text, uid: str, failing: bool) -> SendResult
         headers = getattr(service, "headers", None)
         if isinstance(headers, dict):
             headers["Idempotency-Key"] = uid
-        postbox = apprise.Apprise(asset=asset)
-        postbox.add(service)
-        result = postbox.notify(
+        sender = apprise.Apprise(asset=asset)
+        sender.add(service)
+        result = sender.notify(
             title=text.subject,
             body=f"{text.body}\n\nmessage: {uid}",
             notify_type=apprise.NotifyType.FAILURE if failing else apprise.NotifyType.SUCCESS,
@@ -116,10 +116,10 @@ def _send(receiver: Receiver, text: Text, uid: str, failing: bool) -> SendResult
 
 def _reason(receiver: Receiver, messages: list[str]) -> str:
     """Return apprise's messages about a failure, without any part of the URL."""
-    said = " ".join(messages) or "refused without a reason"
+    reason = " ".join(messages) or "refused without a reason"
     for secret in _secrets(receiver.url):
-        said = said.replace(secret, "***")
-    return said[:300]
+        reason = reason.replace(secret, "***")
+    return reason[:300]
 
 
 def _secrets(url: str) -> Iterator[str]:

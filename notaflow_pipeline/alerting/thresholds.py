@@ -229,34 +229,37 @@ def evaluate_waiting(*, oldest_seconds: float | None, limit_seconds: float) -> E
     return Evaluation(False, waited, figures)
 
 
-def evaluate_exhausted(*, unseen: int, limit: int, grace_seconds: float) -> Evaluation:
+def evaluate_exhausted(*, unacknowledged: int, limit: int, grace_seconds: float) -> Evaluation:
     """Evaluate how many exhausted documents nobody has acknowledged."""
-    figures = {"not_acknowledged": unseen, "threshold": limit, "older_than_hours": grace_seconds / 3600}
-    if unseen > limit:
+    figures = {"not_acknowledged": unacknowledged, "threshold": limit, "older_than_hours": grace_seconds / 3600}
+    if unacknowledged > limit:
         return Evaluation(
             True,
-            f"{count_of(unseen, 'document')} failed all attempts{_span('over {} ago', grace_seconds)} and {_were(unseen)} "
-            "not acknowledged. `notaflow retry --dry-run` lists exhausted documents with their kinds of failure; repair what "
-            "can be repaired, `notaflow retry` requeues them, and `notaflow alert --seen` acknowledges them.",
+            f"{count_of(unacknowledged, 'document')} failed all attempts{_span('over {} ago', grace_seconds)} "
+            f"and {_were(unacknowledged)} not acknowledged. `notaflow retry --dry-run` lists "
+            "exhausted documents with their kinds of failure; repair what can be repaired, `notaflow retry` requeues them, "
+            "and `notaflow alert --seen` acknowledges them.",
             figures,
         )
-    if not unseen:
+    if not unacknowledged:
         return Evaluation(False, "Every exhausted document is acknowledged.", figures)
     return Evaluation(
-        False, f"{count_of(unseen, 'document')} failed all attempts and {_were(unseen)} not acknowledged.", figures
+        False,
+        f"{count_of(unacknowledged, 'document')} failed all attempts and {_were(unacknowledged)} not acknowledged.",
+        figures,
     )
 
 
-def evaluate_completeness(missed: Sequence[date], *, looked_at: int) -> Evaluation:
+def evaluate_completeness(missed: Sequence[date], *, days_checked: int) -> Evaluation:
     """Evaluate which ended days the daily tables do not count completely.
 
     Args:
         missed: such days, of those that had attempts.
-        looked_at: how many days were checked.
+        days_checked: how many days were checked.
     """
     figures: Figures = {"days_missed": len(missed), "threshold": 0}
     if not missed:
-        return Evaluation(False, f"The daily tables count the last {looked_at} whole days completely.", figures)
+        return Evaluation(False, f"The daily tables count the last {days_checked} whole days completely.", figures)
     which = f"{missed[0]} is" if len(missed) == 1 else f"{len(missed)} days ({missed[0]} to {missed[-1]}) are"
     return Evaluation(
         True,

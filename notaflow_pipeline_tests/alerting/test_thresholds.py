@@ -127,16 +127,17 @@ def test_sentences_fit_one_and_many_and_omit_spans_below_a_minute() -> None:
     assert one_stuck.startswith("1 document has been under OCR without a live worker. ")
     assert many_stuck.startswith("2 documents have been under OCR without a live worker for over 1 minute. ")
     one_gone, many_gone = (
-        thresholds.evaluate_exhausted(unseen=n, limit=0, grace_seconds=h * 3600).sentence for n, h in ((1, 0), (2, 24))
+        thresholds.evaluate_exhausted(unacknowledged=n, limit=0, grace_seconds=h * 3600).sentence
+        for n, h in ((1, 0), (2, 24))
     )
     assert one_gone.startswith("1 document failed all attempts and was not acknowledged. ")
     assert many_gone.startswith("2 documents failed all attempts over 24 hours ago and were not acknowledged. ")
     waited = thresholds.evaluate_waiting(oldest_seconds=3600, limit_seconds=7200).sentence
     assert waited == "The oldest waiting document has waited for 1 hour."
     assert "1 attempt today or yesterday" in of_shares(Share(TODAY, 0, 1)).sentence
-    one_day = thresholds.evaluate_completeness([YESTERDAY], looked_at=3).sentence
+    one_day = thresholds.evaluate_completeness([YESTERDAY], days_checked=3).sentence
     assert one_day.startswith("2026-03-07 is over, and the daily tables were not computed since.")
-    two_days = thresholds.evaluate_completeness([YESTERDAY - timedelta(days=1), YESTERDAY], looked_at=3).sentence
+    two_days = thresholds.evaluate_completeness([YESTERDAY - timedelta(days=1), YESTERDAY], days_checked=3).sentence
     assert two_days.startswith("2 days (2026-03-06 to 2026-03-07) are over")
 
 
@@ -145,8 +146,8 @@ def test_every_alarm_names_a_remedy() -> None:
         thresholds.evaluate_progress(ready=1, idle_seconds=2, limit_seconds=1, paused=None),
         thresholds.evaluate_stuck(stuck=1, limit_seconds=60),
         thresholds.evaluate_waiting(oldest_seconds=7201, limit_seconds=7200),
-        thresholds.evaluate_exhausted(unseen=1, limit=0, grace_seconds=0),
-        thresholds.evaluate_completeness([YESTERDAY], looked_at=3),
+        thresholds.evaluate_exhausted(unacknowledged=1, limit=0, grace_seconds=0),
+        thresholds.evaluate_completeness([YESTERDAY], days_checked=3),
         usual([10.0] * 14, 99.0),
         usual([90.0] * 14, 9.0, comparison=CONFIDENCE),
         usual([95.0] * 14, 60.0, comparison=COVERAGE),
@@ -155,5 +156,5 @@ def test_every_alarm_names_a_remedy() -> None:
         assert evaluation.alarming
         assert "`" in evaluation.sentence, evaluation.sentence
         assert "threshold" in evaluation.figures
-    assert not thresholds.evaluate_exhausted(unseen=5, limit=5, grace_seconds=0).alarming
+    assert not thresholds.evaluate_exhausted(unacknowledged=5, limit=5, grace_seconds=0).alarming
     assert not thresholds.evaluate_waiting(oldest_seconds=None, limit_seconds=1).alarming
