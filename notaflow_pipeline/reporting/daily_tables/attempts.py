@@ -12,14 +12,14 @@ from notaflow_pipeline.reporting.daily_tables.days import Window
 from notaflow_pipeline.reporting.daily_tables.failures import AttemptsPruned
 
 ATTEMPT_TYPES: dict[Hashable, str] = {
-    "document": "int32",  # numbers the documents of the window: all that counting distinct ones needs of an id
+    "document": "int32",  # a number for each document of the window, to count distinct ones
     "document_source": "category",
     "outcome": "category",  # succeeded, failed or stuck
     "failure_kind": "category",  # empty for succeeded ones
     "attempt_number": "int32",
     "exhausted": "bool",
     "duration_seconds": "float64",
-    "wait_seconds": "float64",  # NaN for failures, and where nothing is known of the document any more
+    "wait_seconds": "float64",  # NaN for failures, and where the start of the wait is unknown
     "pages": "int32",
     "characters": "int32",
     "mean_confidence": "float64",  # 0 to 100; NaN without words
@@ -27,10 +27,10 @@ ATTEMPT_TYPES: dict[Hashable, str] = {
 }
 """The columns of an attempts frame and their types: some 60 bytes a row."""
 
-# A day of a million attempts comes in the fastest form that needs no further library, and in no order: for one by document
-# the planner would walk the index of all documents there ever were. Attempts of before 018 have recorded
-# neither since when they waited nor whether they exhausted their document: there the rows are asked, and the default
-# maximum stands in for a row that is gone.
+# A day of a million attempts is read by COPY, which is the fastest without a further library, and unordered: for an order by
+# document the planner would read the index of all documents that ever existed. Attempts from before migration 018 have
+# neither the start of their wait nor whether they exhausted their document. For these the queue's rows are read; where a row
+# was deleted, the default maximum is assumed.
 _READ = """
 COPY (
     SELECT a.queue_id,
@@ -53,7 +53,7 @@ COPY (
                )
            ) END,
            EXTRACT(EPOCH FROM a.finished_at - a.claimed_at)::double precision,
-           -- what another program wrote as a row's creation may be infinity, which is no time and cannot be subtracted
+           -- another program may have written infinity as the creation, which cannot be subtracted
            CASE WHEN a.outcome = 'succeeded' THEN EXTRACT(EPOCH FROM a.claimed_at - (
                SELECT CASE WHEN since > a.claimed_at THEN a.claimed_at WHEN since > '-infinity' THEN since END
                FROM (SELECT COALESCE(
@@ -90,7 +90,7 @@ def read_attempts(connection: Connection, window: Window) -> pd.DataFrame:
     Waits run from the later of creation, previous end and backoff to the claim, and are never negative.
 
     Args:
-        connection: in a transaction whose snapshot serves all its statements, or the next line may be overtaken.
+        connection: in a transaction with one snapshot for all its statements, or attempts may be deleted in between.
         window: when they finished.
 
     Raises:
@@ -108,12 +108,12 @@ def read_attempts(connection: Connection, window: Window) -> pd.DataFrame:
         dtype=ATTEMPT_TYPES | {"document": "str"},
         true_values=["t"],
         false_values=["f"],
-        keep_default_na=False,  # "NA" would be a kind of failure like any other
+        keep_default_na=False,  # "NA" can be a kind of failure
         na_values={"wait_seconds": [""], "mean_confidence": [""], "coverage": [""]},
         float_precision="high",
     )
     attempts["document"] = pd.factorize(attempts["document"])[0].astype(ATTEMPT_TYPES["document"])
-    # where the clock of whoever wrote the row is ahead; not in SQL, where the greatest of 0 and unknown is 0
+    # negative where the clock of another program is ahead; not in SQL, where GREATEST(0, NULL) is 0
     attempts["wait_seconds"] = attempts["wait_seconds"].clip(lower=0)
     return attempts
 

@@ -9,7 +9,7 @@ import pandas as pd
 from notaflow_pipeline.proportions import wilson_interval
 
 ALL = "all"
-"""The source under which each table holds the sum; it stands there even on a day without attempts."""
+"""The source of the row with the sum, which each table has even on a day without attempts."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ def daily_tables(attempts: pd.DataFrame, *, low_confidence: float, low_coverage:
     """Count the attempts that finished on a day.
 
     Args:
-        attempts: as `attempts.read_attempts` returns them: released and superseded ones are in no denominator.
+        attempts: as `attempts.read_attempts` returns them: released and superseded ones do not count.
         low_confidence: below how much mean confidence, 0 to 100, a document counts as uncertain.
         low_coverage: below how much coverage, 0 to 1, a document counts as one with possible gaps.
     """
@@ -37,7 +37,7 @@ def daily_tables(attempts: pd.DataFrame, *, low_confidence: float, low_coverage:
 
 
 def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return a table's rows as plain values; what is absent is None."""
+    """Return a table's rows as plain values; missing values are None."""
     records = table.astype(object).to_dict("records")
     return [{str(name): None if pd.isna(value) else value for name, value in record.items()} for record in records]
 

@@ -14,8 +14,8 @@ _ONE_SNAPSHOT = """
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ
 """
 
-# No SELECT, which would take the snapshot before the lock is held. A day of a million attempts takes some seconds here, and
-# longer over a slow line.
+# Set without a SELECT, which would take the snapshot before the lock is held. A day of a million attempts takes some seconds
+# here, and longer over a slow connection.
 _LIMIT_WAIT = """
 SET LOCAL lock_timeout = '30s'
 """
@@ -24,7 +24,7 @@ _LIMIT_COUNT = """
 SET LOCAL statement_timeout = '10min'
 """
 
-# the later of two writers counts at least what the earlier one counted; readers are not in the way
+# the second of two writers counts at least what the first one counted; readers do not wait
 _ONE_WRITER = """
 LOCK TABLE ocr_daily_performance, ocr_daily_failure_rate, ocr_daily_failures_by_kind IN SHARE ROW EXCLUSIVE MODE
 """
@@ -83,12 +83,12 @@ VALUES (%(day)s, %(document_source)s, %(failure_kind)s, %(attempts)s, %(document
 def write_day(
     connection: Connection, day: date, *, timezone: str, low_confidence: float, low_coverage: float
 ) -> DailyTables:
-    """Write a day's tables over earlier ones, and return them; writing twice changes nothing.
+    """Replace a day's tables and return the new ones; can be repeated.
 
     Args:
         connection: outside any transaction.
         day: a date in `timezone`.
-        timezone: whose midnights bound the day.
+        timezone: in which the day begins and ends at midnight.
         low_confidence: below how much mean confidence, 0 to 100, a document counts as uncertain.
         low_coverage: below how much coverage, 0 to 1, a document counts as one with possible gaps.
 

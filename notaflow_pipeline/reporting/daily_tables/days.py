@@ -14,7 +14,7 @@ SELECT (clock_timestamp() AT TIME ZONE %(timezone)s)::date
 
 @dataclass(frozen=True)
 class Window:
-    """A day, and its instants from `start` to before `end`, in UTC: what Python subtracts in one zone is wall-clock time."""
+    """A day with its start and its exclusive end, in UTC because Python subtracts times of one zone as wall-clock times."""
 
     day: date
     start: datetime

@@ -45,7 +45,7 @@ WHERE NOT EXISTS (
 ORDER BY number
 """
 
-# An outcome takes its time a moment before others can see it, hence the minute: twice what a statement may take.
+# An outcome gets its time before its commit, so attempts of the last minute are included: twice the limit of a statement.
 _HAS_NEWS = """
 WITH written AS (
     SELECT computed_at
@@ -67,11 +67,11 @@ def days_due(connection: Connection, *, today: date, look_back_days: int, first:
     """Return the whole days whose tables were never computed after they ended, oldest first; pruned ones are left out.
 
     Args:
-        connection: any.
+        connection: to the database.
         today: the day under way, which is not due yet.
         look_back_days: no further back than this.
         first: the day before which nothing is computed.
-        timezone: whose midnights bound the days.
+        timezone: of the days.
     """
     arguments = {
         "first": max(first, today - timedelta(days=look_back_days)),
@@ -86,11 +86,11 @@ def days_not_computed(connection: Connection, *, today: date, first: date, last:
     """Return the days, oldest first, that have attempts and whose tables do not count all of them; pruned ones are left out.
 
     Args:
-        connection: any.
+        connection: to the database.
         today: the day under way, which is due when an attempt has ended since it was computed.
         first: the first day.
         last: the last day, included.
-        timezone: whose midnights bound the days.
+        timezone: of the days.
     """
     ended, back = min(today, last + timedelta(days=1)), (today - first).days
     due = days_due(connection, today=ended, look_back_days=back, first=first, timezone=timezone)
@@ -121,7 +121,7 @@ def days_missed(connection: Connection, *, first: date, timezone: str) -> list[d
     Args:
         connection: to the database, whose clock decides.
         first: the day before which nothing is computed.
-        timezone: whose midnights bound the days.
+        timezone: of the days.
     """
     with connection.cursor(row_factory=scalar_row) as cursor:
         last = cursor.execute(_LAST_ENDED, {"grace": GRACE, "timezone": timezone}).fetchone()

@@ -1,5 +1,5 @@
-"""What prevents the tables of a day from being computed."""
+"""The error of a day whose tables cannot be computed."""
 
 
 class AttemptsPruned(Exception):
-    """The attempts of a day were deleted, some or all; what its tables say cannot be computed any more."""
+    """Some attempts of a day were deleted, so its tables cannot be computed again."""

@@ -13,8 +13,8 @@ from typing import Any
 from psycopg import Connection, sql
 from psycopg.rows import dict_row
 
-# The day is the date that an instant has in the zone, rather than a window; one a little wider lets the index serve. What
-# attempts of before 018 did not record is found by joins.
+# The day is the date of an instant in the time zone; a slightly wider window is added so that the index is used. Values that
+# attempts from before migration 018 lack are found by joins.
 _ATTEMPTS = """
 WITH attempt AS MATERIALIZED (
     SELECT a.queue_id, a.outcome, a.attempt_number, a.pages, a.characters,
@@ -170,7 +170,7 @@ def _unequal(
     stored: Mapping[str, Any] | None, counted: Mapping[str, Any] | None
 ) -> Iterator[tuple[str, object, object]]:
     if stored is None or counted is None:
-        # a source of which every attempt failed has a row of performance that says 0
+        # a source whose attempts all failed has a row of performance with 0
         figures = stored or counted or {}
         yield from (
             (column, None if stored is None else value, None if counted is None else value)

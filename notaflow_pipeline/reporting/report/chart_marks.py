@@ -1,7 +1,7 @@
 """The marks of each chart: bars, lines and bands as Vega-Lite layers, one for each bin (a day or a week) of the x axis.
 
-Colours are those of Okabe and Ito, "Color Universal Design" (2008), which the colour-blind can tell apart; where two lines
-cross, they differ in their dashes too. Values of rows enter as data alone, never into an expression.
+Colours are those of Okabe and Ito, "Color Universal Design" (2008), which colour-blind readers can distinguish; lines
+that cross also differ in their dashes. Values of rows are passed as data only, never in an expression.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,10 +12,10 @@ BLUE, VERMILLION, GREEN, ORANGE, SKY, PURPLE = "#0072B2", "#D55E00", "#009E73", 
 GREY, BLACK = "#767676", "#000000"
 
 OTHER_KINDS = ""
-"""The kind under which those without a colour of their own are drawn."""
+"""The kind for all failures whose kind has no colour of its own."""
 
 KIND_COLOURS = (VERMILLION, BLUE, ORANGE, GREEN, PURPLE)
-"""Colours of the most frequent kinds of failure; more could not be told apart."""
+"""Colours of the most frequent kinds of failure; more could not be distinguished."""
 
 Spec = dict[str, Any]
 
@@ -25,7 +25,7 @@ _BAND_WIDTH = {"expr": f"max(1, min(12, 0.7 * {_BIN_PIXELS}))"}
 """The width of an interval: most of its bin."""
 
 BIN_WIDTH: Spec = {"expr": "width * (datum.day_end - datum.day) / (last_day - first_day)"}
-"""The width of what is as wide as its bin; the first and last week of a period may be shorter."""
+"""The full width of a bin; the first and last week of a period may be shorter."""
 
 _BAR: Spec = {
     "type": "bar",
@@ -35,7 +35,7 @@ _BAR: Spec = {
     "stroke": "#ffffff",
     "strokeWidth": {"expr": f"{_BIN_PIXELS} > 6 ? 1 : 0"},
 }
-"""Bars stand apart where there is room, and make one surface where there is none."""
+"""Bars have gaps where bins are wide, and none where they are narrow."""
 
 _LINE: Spec = {
     "type": "line",
@@ -43,7 +43,7 @@ _LINE: Spec = {
     "strokeWidth": {"expr": f"{_BIN_PIXELS} > 4 ? 2 : 1.2"},
     "point": {"filled": True, "size": {"expr": f"{_BIN_PIXELS} > 4 ? 28 : 3"}},
 }
-"""Lines with points, so that a bin between bins without figures is visible too."""
+"""Lines with points, so that a bin between bins without figures is visible."""
 
 BIN_LABEL: Spec = {
     "calculate": "utcFormat(datum.day, '%Y-%m-%d')"

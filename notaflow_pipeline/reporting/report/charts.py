@@ -1,4 +1,4 @@
-"""The charts of a report, as Vega-Lite specifications: small declarations that a browser draws, and this process too.
+"""The charts of a report, as Vega-Lite specifications, which a browser or this process draws.
 
 Every chart reads the data set `days` or `kinds`, and follows the parameters of `period_parameters` and `source`. Times are
 milliseconds since 1970 in UTC. A row of the data stands for a bin: a day, or a week where the period is long.
@@ -51,7 +51,7 @@ _D3_FORMATS: Mapping[Format, str] = {"number": ",.0f", "decimal": ",.1f", "perce
 
 @dataclass(frozen=True)
 class Column:
-    """A figure of a day: its name in the data, its word, and how it is written."""
+    """A figure of a day: its name in the data, the name of its label, and its format."""
 
     name: str
     label: str
@@ -193,14 +193,14 @@ def picture(name: str, figures: ReportData, language: Language, *, width_pixels:
         format_locale=formats.chart_numbers(),
         time_format_locale=formats.chart_dates(),
     )
-    # as it comes it is a quarter of a megabyte; an octree keeps a chart's few colours, where the default mixes them
+    # without this it has a quarter of a megabyte; the octree method keeps a chart's few colours, the default one mixes them
     small, image = io.BytesIO(), Image.open(io.BytesIO(drawn)).convert("RGB")
     image.quantize(256, method=Image.Quantize.FASTOCTREE).save(small, "PNG", optimize=True)
     return small.getvalue()
 
 
 def milliseconds(day: date) -> int:
-    """Return a day as charts know it: its midnight in UTC."""
+    """Return the midnight in UTC of a day, in milliseconds since 1970."""
     return int(datetime.combine(day, time(), UTC).timestamp() * 1000)
 
 
@@ -250,7 +250,7 @@ def _confidence_axis(figures: ReportData) -> tuple[float, float]:
 
 
 def _bin_tooltip(columns: Sequence[Column], drawing: Drawing) -> Spec:
-    """Return an invisible column over each bin, which shows the bin's figures wherever the pointer is."""
+    """Return an invisible column over each bin that shows the bin's figures under the pointer."""
     written, tooltip = [], [bin_of_tooltip(drawing.texts)]
     for column in columns:
         in_unit = column.format == "seconds"
@@ -273,7 +273,7 @@ def _bin_tooltip(columns: Sequence[Column], drawing: Drawing) -> Spec:
 
 
 def _rounded(figure: float) -> float | None:
-    """Six significant digits are more than a chart shows, and half of the bytes."""
+    """Return a figure with six significant digits: more than a chart shows, in half of the bytes."""
     return None if pd.isna(figure) else float(f"{figure:.6g}")
 
 

@@ -73,7 +73,7 @@ def write_page(page: str, path: Path) -> None:
     """Write a page completely or not at all.
 
     Raises:
-        OSError: it cannot be written there; what was there stays.
+        OSError: it cannot be written there; an existing file is not changed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(

@@ -19,13 +19,13 @@ Language = Literal["fr", "en"]
 LANGUAGES: tuple[Language, ...] = ("fr", "en")
 
 NOTHING = "–"
-"""Stands where there is no figure."""
+"""Shown where there is no figure."""
 
 _UNITS = ((90, "second", 1), (90 * 60, "minute", 60), (36 * 3600, "hour", 3600), (float("inf"), "day", 86_400))
 
 
 def unit_of(seconds: float) -> tuple[str, int]:
-    """Return the unit in which a person would say this duration, and its length in seconds."""
+    """Return the usual unit of this duration, and its length in seconds."""
     return next((unit, length) for limit, unit, length in _UNITS if seconds < limit)
 
 

@@ -13,7 +13,7 @@ from notaflow_pipeline.proportions import wilson_interval
 from notaflow_pipeline.reporting.report.report_data import ReportData, weighted_mean
 
 SPANS = (7, 30, 90, 365)
-"""How many days a reader can choose, as far as the report has more."""
+"""Numbers of days that a reader can choose, if the report has more."""
 
 WHOLE_RANGE = 0
 """The span of the period that shows every day of the report."""
@@ -43,7 +43,7 @@ _MEANS = (
     "mean_confidence",
     "mean_coverage",
 )
-"""Weeks show the mean of their days, each weighted by its documents; percentiles of a week cannot be had from the tables."""
+"""Weeks show the mean of their days, each weighted by its documents; the tables do not suffice for percentiles of a week."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Reads what a report shows of a range of days: the daily tables, and documents that failed or are uncertain.
+"""Reads what a report shows of a range of days: the daily tables, and documents that failed or were read with low confidence.
 
 The queue's counts are passed in, because `reporting` does not import `job_queue`.
 """
@@ -16,7 +16,7 @@ from notaflow_pipeline.proportions import wilson_interval
 from notaflow_pipeline.reporting.daily_tables.daily import ALL
 
 DOCUMENTS_SHOWN = 15
-"""The most documents in a list: a person is to look at each."""
+"""The maximum of documents in a list, because a person looks at each."""
 
 DOCUMENTS_LOOK_BACK = timedelta(days=30)
 """Lists of documents cover the last days of a range, so that their cost does not grow with the range."""
@@ -77,8 +77,8 @@ LEFT JOIN extraction_queue AS q ON q.id = f.queue_id
 ORDER BY f.failures DESC, f.last_failed_at DESC, f.queue_id
 """
 
-_UNSURE_DOCUMENTS = """
-WITH unsure AS (
+_LEAST_CONFIDENT_DOCUMENTS = """
+WITH least_confident AS (
     SELECT a.id, a.queue_id, a.mean_confidence, a.coverage, a.pages, a.finished_at
     FROM ocr_attempt AS a
     WHERE a.finished_at >= %(since)s::date::timestamp AT TIME ZONE %(timezone)s
@@ -101,7 +101,7 @@ SELECT COALESCE(q.document_number, u.queue_id::text) AS document_number,
        u.coverage,
        u.pages,
        u.finished_at AS read_at
-FROM unsure AS u
+FROM least_confident AS u
 LEFT JOIN extraction_queue AS q ON q.id = u.queue_id
 ORDER BY u.mean_confidence, u.id
 """
@@ -273,7 +273,7 @@ def read_report_data(
     with connection.cursor(row_factory=class_row(FailingDocument)) as cursor:
         failing = cursor.execute(_FAILING_DOCUMENTS, lists).fetchall()
     with connection.cursor(row_factory=class_row(LeastConfidentDocument)) as cursor:
-        unsure = cursor.execute(_UNSURE_DOCUMENTS, lists).fetchall()
+        least_confident = cursor.execute(_LEAST_CONFIDENT_DOCUMENTS, lists).fetchall()
     with connection.cursor(row_factory=scalar_row) as cursor:
         days_not_computed = cursor.execute(_DAYS_NOT_COMPUTED, days | {"timezone": timezone}).fetchall()
         now = cursor.execute(_CLOCK).fetchone()
@@ -288,7 +288,7 @@ def read_report_data(
         failure_rate=_table(connection, _FAILURE_RATE, days),
         failures_by_kind=_table(connection, _FAILURES_BY_KIND, days),
         failing_documents=failing,
-        least_confident_documents=unsure,
+        least_confident_documents=least_confident,
         days_not_computed=days_not_computed,
     )
 

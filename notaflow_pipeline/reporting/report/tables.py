@@ -1,4 +1,4 @@
-"""Writes the report's figures out in a language: tiles, the tables of the charts, and lists of documents."""
+"""Formats the report's figures in a language: tiles, the tables of the charts, and lists of documents."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ MAX_DAYS_NAMED = 10
 
 @dataclass(frozen=True)
 class Tile:
-    """One large figure; `alarming` asks a person to look."""
+    """One large figure; an alarming one needs a person's attention."""
 
     label: str
     value: str
