@@ -119,7 +119,7 @@ def show(
 
 def _print_attempt(one: Attempt, settings: Settings) -> None:
     """Print an attempt in two or three lines, so that its error has the terminal's whole width."""
-    state = one.outcome or "in work"
+    state = one.outcome or "active"
     held = "" if one.outcome else f", lease until {local_time(one.lease_expires_at, settings)}"
     claimed = f"claimed {local_time(one.claimed_at, settings, seconds=True)} by {one.worker_id}"
     print_line(f"attempt {one.attempt_number} (claim {one.id}): {state}, {claimed}{held}")

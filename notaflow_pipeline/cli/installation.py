@@ -186,7 +186,7 @@ def _confirm(losses: list[DataLoss], *, may_ask: bool) -> None:
 
 def _print_rolled_back(names: list[str], as_json: bool) -> None:
     if as_json:
-        print_json({"taken_back": names})
+        print_json({"rolled_back": names})
         return
     for name in names:
         print_line(f"undone {name}")

@@ -94,7 +94,7 @@ def retry(
         list[FailureKind] | None,
         typer.Option(
             "--kind",
-            help="Only this kind of failure; may be repeated. Without it and --id, kinds that no attempt can help stay out.",
+            help="Only this kind of failure; may be repeated. Without it and --id, permanent kinds are left out.",
         ),
     ] = None,
     max_requeues: Annotated[
@@ -128,7 +128,7 @@ def retry(
                 left.discard(one.id)
                 bar.advance(task)
                 if as_json:
-                    print_json({**asdict(one), "sent": not dry_run})
+                    print_json({**asdict(one), "requeued": not dry_run})
                 elif count <= ROWS_SHOWN:
                     failed_with = Text(one.failure_kind or "")
                     table.add_row(
@@ -218,7 +218,7 @@ def _fail_if_refused(refused: str) -> None:
 def pause(
     reason: Annotated[str, typer.Argument(help="Reason, which the sensor and `status` show.")], as_json: Json = False
 ) -> None:
-    """Stop all claims, on every machine, until `notaflow resume`; documents in work are finished."""
+    """Stop all claims, on every machine, until `notaflow resume`; documents that are being read are finished."""
     if not reason.strip():
         raise SettingsError("a pause needs a reason, such as `notaflow pause 'the storage is being moved'`")
     with open_database(load_settings()) as connection:
@@ -226,7 +226,9 @@ def pause(
     if as_json:
         print_json({"paused": True, "reason": reason})
     else:
-        print_line("Paused: documents in work are finished, and nothing is claimed until `notaflow resume`.")
+        print_line(
+            "Paused: documents that are being read are finished, and nothing is claimed until `notaflow resume`."
+        )
 
 
 @app.command(rich_help_panel="Work")

@@ -25,7 +25,7 @@ NO_LIMIT = sys.maxsize
 WAIT_SECONDS = 1.0
 
 MAX_COUNTED = 100_000
-"""Ready documents are counted no further for the progress bar."""
+"""Ready documents are counted up to this number for the progress bar."""
 
 WATCH_SECONDS = 5.0
 """How often `work --watch` tries to claim documents, which is one statement on an index."""
@@ -138,9 +138,9 @@ def _work_through(
             if not watch:
                 raise
             warn(str(refused))
-        goes_on = not recovered.complete and recovered.total > 0
-        stays = goes_on or watch or (until_empty and pipeline.queue.has_unfinished())
-        if total.claimed >= limit or not stays:
+        must_recover_more = not recovered.complete and recovered.total > 0
+        continues = must_recover_more or watch or (until_empty and pipeline.queue.has_unfinished())
+        if total.claimed >= limit or not continues:
             return total
-        if not goes_on:
+        if not must_recover_more:
             time.sleep(WATCH_SECONDS if watch else WAIT_SECONDS)

@@ -1,4 +1,4 @@
-"""Says of a value that an option or argument does not take what it takes, in the words that are used for settings."""
+"""Describes the allowed values of an option or argument whose value is invalid, as `settings` does for settings."""
 
 import sys
 from datetime import datetime

@@ -16,7 +16,7 @@ from notaflow_pipeline.job_queue import queries
 from notaflow_pipeline.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
-    from notaflow_pipeline.document_view.html_page import Viewed
+    from notaflow_pipeline.document_view.html_page import ViewData
     from notaflow_pipeline.job_queue.model import ExtractionQueueJob
 
 USUAL_PAGES = range(1, 21)
@@ -24,7 +24,7 @@ USUAL_PAGES = range(1, 21)
 MAX_PAGES = 50
 
 CONSOLE_BROWSERS = frozenset({"www-browser", "links", "elinks", "lynx", "w3m"})
-"""They show no images, and take over the terminal."""
+"""Browsers that show no images and run in the terminal."""
 
 
 @app.command(rich_help_panel="Look")
@@ -38,7 +38,7 @@ def view(
     ] = None,
     language: Annotated[
         PageLanguage | None,
-        typer.Option(help="In which the page opens; the reader's browser decides if not given, and both are in it."),
+        typer.Option(help="Language in which the page opens; the browser's if not given. The page contains both."),
     ] = None,
     no_open: Annotated[bool, typer.Option("--no-open", help="Write the page and do not open a browser.")] = False,
     as_json: Json = False,
@@ -73,10 +73,10 @@ def view(
         print_line(f"The next are --pages {shown[-1] + 1}-{min(in_file, shown[-1] + len(wanted))}.")
 
 
-def _viewed(settings: Settings, id_or_number: str, wanted: range) -> "Viewed":
+def _viewed(settings: Settings, id_or_number: str, wanted: range) -> "ViewData":
     # with Jinja, Babel and the engine, which would slow the start of every command
-    from notaflow_pipeline.document_view.html_page import Viewed
-    from notaflow_pipeline.document_view.reading import read_again
+    from notaflow_pipeline.document_view.html_page import ViewData
+    from notaflow_pipeline.document_view.page_reading import read_pages
     from notaflow_pipeline.worker.assembly import configured_engine
 
     with open_database(settings) as connection:
@@ -84,11 +84,11 @@ def _viewed(settings: Settings, id_or_number: str, wanted: range) -> "Viewed":
         attempts = queries.attempts_of_document(connection, job.id)
         stored = queries.text_of(connection, job.id)
     with stderr_console.status("Reading the document again"):
-        document = read_again(settings, job, wanted)
+        document = read_pages(settings, job, wanted)
     if not document.pages:
         raise SettingsError(f"the document has no page {wanted[0]}: its last page is {document.pages_in_file}")
     engine = configured_engine(settings).name
-    return Viewed(job, attempts, stored, document, engine, datetime.now(UTC), settings.timezone)
+    return ViewData(job, attempts, stored, document, engine, datetime.now(UTC), settings.timezone)
 
 
 def _one_job(connection: Connection, id_or_number: str) -> "ExtractionQueueJob":

@@ -32,7 +32,7 @@ class QueueResource(dg.ConfigurableResource["QueueResource"]):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["QueueResource"]:
-        """Open the pool and check the schema; an error of that is raised by the first op that uses the pool."""
+        """Open the pool and check the schema; the first op that uses the pool raises an error of this."""
         with ExitStack() as until_run_ends:
             try:
                 self._pool = until_run_ends.enter_context(self._checked_pool())
@@ -61,7 +61,7 @@ class QueueResource(dg.ConfigurableResource["QueueResource"]):
         """The open pool.
 
         Raises:
-            DatabaseUnavailable, SchemaMismatch: with what to do; no row was touched.
+            DatabaseUnavailable, SchemaMismatch: with what to do; no row was changed.
         """
         if self._error is not None:
             raise self._error

@@ -1,4 +1,4 @@
-"""The page itself: one file with everything in it, every text escaped by the template, and no way to load anything."""
+"""Renders the page: one HTML file that loads nothing, with every text escaped by the template."""
 
 import base64
 import hashlib
@@ -32,8 +32,8 @@ class PageTooLarge(Exception):
 
 
 @dataclass(frozen=True)
-class Viewed:
-    """What a page shows: a row with its attempts and its stored text, and what was read now, when and by which engine."""
+class ViewData:
+    """The data of a page: a row, its attempts and stored text, and the pages as read now, with time and engine."""
 
     job: ExtractionQueueJob
     attempts: Sequence[Attempt]
@@ -50,7 +50,7 @@ class Viewed:
         return [one.number for one in document.pages if text_of_page(document, one) != stored.get(one.number, "")]
 
 
-def render_page(viewed: Viewed, *, language: Language | None = None) -> str:
+def render_page(viewed: ViewData, *, language: Language | None = None) -> str:
     """Return the HTML page; the reader's browser chooses the language if `language` is None.
 
     Raises:
@@ -80,7 +80,7 @@ def render_page(viewed: Viewed, *, language: Language | None = None) -> str:
     )
 
 
-def _refuse_large(viewed: Viewed) -> None:
+def _refuse_large(viewed: ViewData) -> None:
     views = [page.view for page in viewed.document.pages if page.view is not None]
     images = sum(len(image.jpeg) for view in views for image in view.images) + sum(len(v.scan or b"") for v in views)
     texts = sum(len(page.text) for page in viewed.document.pages) + len(viewed.stored or "")
@@ -90,7 +90,7 @@ def _refuse_large(viewed: Viewed) -> None:
         )
 
 
-def _notes(viewed: Viewed, differing: Sequence[int]) -> Iterator[Translation]:
+def _notes(viewed: ViewData, differing: Sequence[int]) -> Iterator[Translation]:
     first, last = viewed.document.pages[0].number, viewed.document.pages[-1].number
     name = "page_shown" if first == last else "pages_shown"
     yield _text(name, first=first, last=last, pages=viewed.document.pages_in_file)
@@ -108,7 +108,7 @@ def _notes(viewed: Viewed, differing: Sequence[int]) -> Iterator[Translation]:
         yield _text("stored_by", engine=engine)
 
 
-def _page(viewed: Viewed, page: PageText, stored: dict[int, str], differing: Sequence[int]) -> dict[str, Any]:
+def _page(viewed: ViewData, page: PageText, stored: dict[int, str], differing: Sequence[int]) -> dict[str, Any]:
     """Return what the template shows of a page."""
     now = text_of_page(viewed.document, page)
     images = page.view.images if page.view else ()

@@ -1,4 +1,4 @@
-"""Where the pages lie: a folder that only this user can open, and for a day at most."""
+"""Stores the pages for at most a day, in a folder that only this user can open."""
 
 import stat
 import tempfile
@@ -8,12 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
-KEPT = timedelta(days=1)
-"""A page holds a document's text and images, and `notaflow view` makes it again at any time."""
+MAX_AGE = timedelta(days=1)
+"""A page contains a document's text and images, and `notaflow view` can make it again at any time."""
 
 
 def page_file(home: Path, document_id: UUID) -> Path:
-    """Return where the page of a document lies."""
+    """Return the path of the page of a document."""
     return home.absolute() / "views" / f"{document_id}.html"
 
 
@@ -21,11 +21,11 @@ def write_private(page: str, path: Path) -> None:
     """Write a page that only this user can read (mode 0600), whole or not at all.
 
     Raises:
-        OSError: it cannot be written there; what was there stays.
+        OSError: it cannot be written there; an existing file is not changed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.parent.chmod(0o700)
-    # made with mode 0600, which it keeps
+    # created with mode 0600
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", errors="replace", dir=path.parent, delete=False) as file:
         try:
             file.write(page)
@@ -37,9 +37,9 @@ def write_private(page: str, path: Path) -> None:
 
 
 def remove_old_pages(home: Path) -> int:
-    """Remove pages that are older than `KEPT`, and what interrupted commands left; return how many were removed."""
+    """Remove pages that are older than `MAX_AGE`, and incomplete files of interrupted commands; return how many."""
     removed = 0
-    before = time.time() - KEPT.total_seconds()
+    before = time.time() - MAX_AGE.total_seconds()
     folder = home.absolute() / "views"
     if not folder.is_dir():
         return 0

@@ -10,7 +10,7 @@ from notaflow_pipeline.settings import Settings
 from notaflow_pipeline.worker.assembly import configured_document_pool, configured_storage
 
 
-def read_again(settings: Settings, job: ExtractionQueueJob, pages: range) -> DocumentText:
+def read_pages(settings: Settings, job: ExtractionQueueJob, pages: range) -> DocumentText:
     """Fetch a document and read these pages with the settings of every worker, each with its view.
 
     Raises:

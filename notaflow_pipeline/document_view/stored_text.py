@@ -1,4 +1,4 @@
-"""Compares what is read now with the text that the row has, page by page."""
+"""Compares the text that is read now with the stored text, page by page."""
 
 import re
 from difflib import SequenceMatcher
@@ -10,13 +10,13 @@ PAGE_LINE = re.compile(r"^--- Page ([0-9]{1,6}) ---$", re.MULTILINE)
 
 
 MAX_COMPARED_WORDS = 2_000
-"""Of a page: more are shown without their differences, which take too long to find in any text."""
+"""A page with more words is shown without differences, which would take too long to find."""
 
 
 def pages_of(stored: str) -> dict[int, str]:
     """Return the text of each page of a stored text; empty if no line says where a page begins.
 
-    Lines that only look like it, because they do not continue the count, belong to the page that they stand on.
+    A line of this form with another number than the next one is part of the text of its page.
     """
     starts: list[tuple[int, int, int]] = []
     for line in PAGE_LINE.finditer(stored):
@@ -34,7 +34,7 @@ def text_of_page(document: DocumentText, page: PageText) -> str:
 
 
 def differences(stored: str, now: str) -> list[tuple[str, bool]]:
-    """Return the stored text in parts, each with whether what is read now has something else there."""
+    """Return the stored text in parts, each with whether the text that is read now differs there."""
     ours, others = (re.findall(r"\S+\s*", text) for text in (stored, now))
     if max(len(ours), len(others)) > MAX_COMPARED_WORDS:
         return [(stored, False)]

@@ -1,4 +1,4 @@
-"""Parts the text of a page into its words, so that each can be found on the image and the other way round."""
+"""Splits the text of a page into words and finds each on the image, so that the page can show one beside the other."""
 
 import re
 import unicodedata
@@ -12,7 +12,7 @@ MAX_AHEAD = 200
 """Characters within which the next word of an image is looked for in the text."""
 
 CONTROL = re.compile("([\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069])")
-"""Characters that are not seen: those that change the direction of text make a number look like another one."""
+"""Invisible characters. Those that change the direction of text can make a number look like another one."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def is_unsure(word: PlacedWord) -> bool:
 
 
 def pieces(text: str, images: Sequence[ReadImage]) -> list[Piece]:
-    """Return the text in pieces, which joined are the text again. Words that it has in another form are left out."""
+    """Return the text in pieces, which joined are the whole text. Words that the text has in another form are not marked."""
     parts = _blocks(text, images)
     taken = [(start, end) for _, start, end in parts]
     found: list[tuple[int, int, str, PlacedWord]] = []
@@ -45,13 +45,13 @@ def pieces(text: str, images: Sequence[ReadImage]) -> list[Piece]:
 
 
 def controls(text: str) -> list[tuple[str, str]]:
-    """Return the text in parts, each with the code (`U+202E`) of the character that cannot be seen, "" for other text."""
+    """Return the text in parts, each with the code of an invisible character (`U+202E`), or "" for other text."""
     parts = [part for part in CONTROL.split(text) if part]
     return [(part, f"U+{ord(part):04X}" if CONTROL.fullmatch(part) else "") for part in parts]
 
 
 def _blocks(text: str, images: Sequence[ReadImage]) -> list[tuple[int, int, int]]:
-    """Return which image's text stands from where to where, no two over each other."""
+    """Return the number of each image with the start and end of its text; they do not overlap."""
     blocks: list[tuple[int, int, int]] = []
     for number, image in enumerate(images):
         block = unicodedata.normalize("NFC", image.text)
@@ -72,7 +72,7 @@ def _end_of_overlap(start: int, end: int, blocks: Sequence[tuple[int, int, int]]
 def _words_in(
     text: str, number: int, words: Sequence[PlacedWord], start: int, end: int, taken: Sequence[tuple[int, int]]
 ) -> Iterator[tuple[int, int, str, PlacedWord]]:
-    """Yield from where to where words stand in a part of the text, in their order."""
+    """Yield start, end and name of the words that are found in a part of the text, in their order."""
     at = start
     for index, word in enumerate(words):
         wanted = unicodedata.normalize("NFC", word.text)

@@ -71,7 +71,7 @@ class Dagster:
         while all(one.poll() is None for one in self._others):
             if self._code_server is not None and self._has_ended(self._code_server):
                 sys.stderr.write("The code server ended; starting it again.\n")
-                self._orphans.update(_members({self._code_server.pid}))
+                self._orphans.update(_session_processes({self._code_server.pid}))
                 self._code_server.kill()
                 self._code_server.wait()
                 self._code_server = self._start_code_server()
@@ -96,15 +96,15 @@ class Dagster:
         started = [one for one in (self._code_server, *self._others) if one is not None]
         sessions = {one.pid for one in started}
         if self._code_server is not None and self._code_server.poll() is not None:
-            self._orphans.update(_members({self._code_server.pid}))
-        everything = _family(sessions) | self._orphans
+            self._orphans.update(_session_processes({self._code_server.pid}))
+        everything = _processes_of(sessions) | self._orphans
         for one in started:
             one.send_signal(signal.SIGINT)
         for run in self._orphans:
             with suppress(psutil.NoSuchProcess):
                 run.send_signal(signal.SIGINT)
         _, alive = psutil.wait_procs(everything, timeout=STOP_SECONDS)
-        for process in {*alive, *_family(sessions)}:
+        for process in {*alive, *_processes_of(sessions)}:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
 
@@ -129,16 +129,16 @@ class Dagster:
         )
 
 
-def _family(sessions: set[int]) -> set[psutil.Process]:
+def _processes_of(sessions: set[int]) -> set[psutil.Process]:
     """Return the processes of these sessions and their descendants."""
-    found = set(_members(sessions))
+    found = set(_session_processes(sessions))
     for member in list(found):
         with suppress(psutil.NoSuchProcess):
             found.update(member.children(recursive=True))
     return found
 
 
-def _members(sessions: set[int]) -> list[psutil.Process]:
+def _session_processes(sessions: set[int]) -> list[psutil.Process]:
     """Return the processes of these sessions; unlike children they are found when their parent has ended."""
     found = []
     for pid in psutil.pids():

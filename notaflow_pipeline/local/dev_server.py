@@ -79,7 +79,7 @@ def run_dev(settings: Settings, *, samples: bool, port: int) -> int:
             instance = make_instance(settings.home.absolute())
             environment = environment_of_dagster(settings, url, instance, port)
             dagster = Dagster(Path(folder) / "code-server", instance, environment, log)
-            with _says_what_was_released(url, dagster):
+            with _stopped_at_end(url, dagster):
                 dagster.start(port)
                 dagster.wait_until_served(port)
                 _print_line(f"\nDagster UI: http://127.0.0.1:{port}\nStop:       Ctrl-C")
@@ -89,20 +89,20 @@ def run_dev(settings: Settings, *, samples: bool, port: int) -> int:
 
 
 @contextmanager
-def _says_what_was_released(url: str, dagster: Dagster) -> Iterator[None]:
+def _stopped_at_end(url: str, dagster: Dagster) -> Iterator[None]:
     """Stop Dagster at the end, and print in one line which documents were released."""
     try:
         yield
     finally:
         sys.stdout.write("\nStopping ... ")
         sys.stdout.flush()
-        since = _released(url, datetime.now(UTC))
+        since = _count_released(url, datetime.now(UTC))
         dagster.stop()
-        _print_line(f"stopped. {_in_words(_released(url, since[2]) if since else None)}")
+        _print_line(f"stopped. {_describe_released(_count_released(url, since[2]) if since else None)}")
 
 
-def _released(url: str, since: datetime) -> tuple[int, int, datetime] | None:
-    """Return the claims that were released since a time of the database's, those that are open, and its time now."""
+def _count_released(url: str, since: datetime) -> tuple[int, int, datetime] | None:
+    """Return the number of claims released since a time of the database, of open claims, and the database's time."""
     try:
         with connect(url) as connection:
             counts: tuple[int, int, datetime] | None = connection.execute(_COUNT_RELEASED, {"since": since}).fetchone()
@@ -111,12 +111,12 @@ def _released(url: str, since: datetime) -> tuple[int, int, datetime] | None:
         return None
 
 
-def _in_words(counts: tuple[int, int, datetime] | None) -> str:
+def _describe_released(counts: tuple[int, int, datetime] | None) -> str:
     if counts is None:
-        return "The database did not answer, so documents in work wait for the end of their leases."
+        return "The database did not answer, so claimed documents wait for the end of their leases."
     released, held, _ = counts
     if not released and not held:
-        return "No document was in work."
+        return "No document was being read."
     words = f"{count_of(released, 'document')} released, whose attempts do not count."
     return words + (f" {held} still claimed, until the end of the lease." if held else "")
 

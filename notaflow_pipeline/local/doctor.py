@@ -48,8 +48,10 @@ def examine(settings: Settings) -> Iterator[Finding]:
             yield Finding(
                 "database", ok=True, detail=f"{describe_database(url)}, PostgreSQL {_server_version(connection)}"
             )
-            schema = _tried("schema", "matches this version", lambda: require_schema(connection, settings.sources))
-            rights = _tried("rights", "this login has a worker's privileges", lambda: require_privileges(connection))
+            schema = _finding_of("schema", "matches this version", lambda: require_schema(connection, settings.sources))
+            rights = _finding_of(
+                "rights", "this login has a worker's privileges", lambda: require_privileges(connection)
+            )
             yield from (schema, rights)
             if schema.ok and rights.ok:
                 trial = check_claim(connection, settings.sources)
@@ -57,25 +59,25 @@ def examine(settings: Settings) -> Iterator[Finding]:
             else:
                 yield Finding("claim", ok=False, detail="not checked: see above")
     engine = configured_engine(settings)
-    yield _tried("engine", engine.name, engine.check)
+    yield _finding_of("engine", engine.name, engine.check)
     try:
         storage = configured_storage(settings)
     except StorageMisconfigured as misconfigured:
         yield Finding("storage", ok=False, detail=str(misconfigured))
     else:
         buckets = buckets_of(settings.sources)
-        yield _tried("storage", storage.description, lambda: storage.check(buckets))
+        yield _finding_of("storage", storage.description, lambda: storage.check(buckets))
     embedded = [settings.home] if settings.database_url is None else []
-    yield space([Path(tempfile.gettempdir()), *embedded])
+    yield check_space([Path(tempfile.gettempdir()), *embedded])
     unknown = unknown_variables()
     names = "; ".join(map(str, unknown)) or "every OCR_ and NOTAFLOW_ variable is a setting"
     yield Finding("settings", ok=not any(one.nearest for one in unknown), detail=names)
-    yield _alerts(settings)
+    yield _check_receivers(settings)
 
 
-def space(folders: Iterable[Path], min_bytes: int = MIN_FREE_BYTES) -> Finding:
+def check_space(folders: Iterable[Path], min_bytes: int = MIN_FREE_BYTES) -> Finding:
     """Check the free space of these folders, or of their nearest existing parents."""
-    free = {folder: shutil.disk_usage(_existing(folder)).free for folder in folders}
+    free = {folder: shutil.disk_usage(_nearest_existing(folder)).free for folder in folders}
     free_text = ", ".join(f"{count / 2**20:,.0f} MiB free for {folder}" for folder, count in free.items())
     if min(free.values()) >= min_bytes:
         return Finding("space", ok=True, detail=free_text)
@@ -85,11 +87,11 @@ def space(folders: Iterable[Path], min_bytes: int = MIN_FREE_BYTES) -> Finding:
     return Finding("space", ok=False, detail=f"{free_text}; {advice}")
 
 
-def _existing(folder: Path) -> Path:
+def _nearest_existing(folder: Path) -> Path:
     return next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
 
 
-def _alerts(settings: Settings) -> Finding:
+def _check_receivers(settings: Settings) -> Finding:
     """Check the receivers of alerts; nothing is sent."""
     urls = settings.alert_urls
     receivers = parse_receivers(urls.get_secret_value() if urls else None)
@@ -102,7 +104,7 @@ def _alerts(settings: Settings) -> Finding:
     return Finding("alerts", ok=True, detail=f"{labels}; `notaflow alert --test` sends a message")
 
 
-def _tried(subject: str, detail: str, check: Callable[[], None]) -> Finding:
+def _finding_of(subject: str, detail: str, check: Callable[[], None]) -> Finding:
     try:
         check()
     except (SchemaMismatch, EngineUnavailable, StorageUnavailable) as failed:

@@ -302,7 +302,7 @@ class TestMigrate:
                 "remaining": [],
             }
         ]
-        assert terminal.json("migrate", "--down-to", "1") == [{"taken_back": ["002_extraction_queue"]}]
+        assert terminal.json("migrate", "--down-to", "1") == [{"rolled_back": ["002_extraction_queue"]}]
         done = terminal.run("migrate", "--check", "--json")
         assert done.returncode == 1
         assert '"ready": false' in done.stdout

@@ -24,7 +24,7 @@ def test_script_is_refused_without_yes(terminal: Terminal, connection: Connectio
         assert "would delete 1 row of ocr_pause\n" in refused.stderr
         assert "or pass --yes to delete it. Nothing was changed." in refused.stderr
         assert has_pauses(connection)
-    assert terminal.json("migrate", "--down-to", "10", "--yes")[0]["taken_back"][-1] == "011_ocr_rounds"
+    assert terminal.json("migrate", "--down-to", "10", "--yes")[0]["rolled_back"][-1] == "011_ocr_rounds"
     assert not has_pauses(connection)
 
 
@@ -50,7 +50,7 @@ def test_confirmation_is_requested(terminal: Terminal, connection: Connection) -
 
 
 def test_no_confirmation_is_needed_where_no_data_is_deleted(terminal: Terminal, connection: Connection) -> None:
-    assert terminal.json("migrate", "--down-to", "10")[0]["taken_back"][-1] == "011_ocr_rounds"
+    assert terminal.json("migrate", "--down-to", "10")[0]["rolled_back"][-1] == "011_ocr_rounds"
     assert not has_pauses(connection)
 
 

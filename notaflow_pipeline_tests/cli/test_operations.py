@@ -63,7 +63,7 @@ def test_retry_requeues_by_filters_and_dry_run_changes_nothing(terminal: Termina
     assert everything(connection) == before
 
     [sent] = terminal.json("retry", "--since", "2026-11-21", "--kind", "timeout", **ELSEWHERE)
-    assert (sent["id"], sent["sent"], sent["requeues"]) == (str(late), True, 0)
+    assert (sent["id"], sent["requeued"], sent["requeues"]) == (str(late), True, 0)
     assert (document(connection, late)["ocr_attempts"], document(connection, late)["ocr_max_attempts"]) == (1, 4)
     assert document(connection, early)["ocr_max_attempts"] == 1
     assert fail(connection, claim_one(connection), ENCRYPTED)

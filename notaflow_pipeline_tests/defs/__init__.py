@@ -44,7 +44,7 @@ def configure(monkeypatch: pytest.MonkeyPatch, folder: Path, database_url: str) 
     monkeypatch.setenv("OCR_WORKERS", "2")
     # waiting for more is shown by tests of its own
     monkeypatch.setattr(ocr_text, "WAIT_FOR_MORE_SECONDS", 0.0)
-    monkeypatch.setattr(ocr_ready, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(ocr_ready, "MAX_WAIT_SECONDS", 0.0)
     return documents
 
 

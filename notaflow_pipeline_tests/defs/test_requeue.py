@@ -88,7 +88,7 @@ def test_permanent_failures_are_requeued_only_when_their_kind_is_named(folder: P
     assert day is not None
     run("ocr_job")
     result = run("retry_exhausted_job", day[0])
-    left = output_metadata(result, "requeued_documents.requeue_exhausted_documents")["not_chosen"].value
+    left = output_metadata(result, "requeued_documents.requeue_exhausted_documents")["not_selected"].value
     assert left == {"not_a_document": 1}
     assert output_metadata(result, "requeued_documents.report_requeue_results")["requeued"].value == 0
 

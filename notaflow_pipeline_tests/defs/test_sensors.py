@@ -11,7 +11,7 @@ from psycopg import Connection
 
 from notaflow_pipeline.defs.jobs.recovery import RECOVERY_RUN_TAG
 from notaflow_pipeline.defs.ocr_runs import ACTIVE, OCR_POOL, OCR_RUN_TAG
-from notaflow_pipeline.defs.sensors.lost_runs import LOST, is_lost
+from notaflow_pipeline.defs.sensors.lost_runs import LOST_RUN_SENTENCE, is_lost
 from notaflow_pipeline.defs.sensors.ocr_ready import ocr_ready_sensor, pause_after_failures, runs_to_launch
 from notaflow_pipeline.defs.sensors.recovery import ocr_recovery_sensor
 from notaflow_pipeline.job_queue.claiming import claims
@@ -276,7 +276,7 @@ def test_second_tick_before_the_run_has_started_launches_an_empty_run(
 def test_a_started_run_without_a_lease_is_lost_after_a_while(
     started: float, without_lease: float | None, lost: bool
 ) -> None:
-    said = is_lost(started_seconds_ago=started, without_lease_seconds=without_lease, patience_seconds=600)
+    said = is_lost(started_seconds_ago=started, without_lease_seconds=without_lease, first_claim_seconds=600)
     assert said is lost
 
 
@@ -290,7 +290,7 @@ def test_run_without_a_process_is_ended_as_failed_and_blocks_no_other(
     tick(instance)
     statuses = {run.run_id: run.status for run in instance.get_runs()}
     assert statuses == {alive: dg.DagsterRunStatus.STARTED, gone: dg.DagsterRunStatus.FAILURE}
-    assert LOST in [entry.message for entry in instance.all_logs(gone)]
+    assert LOST_RUN_SENTENCE in [entry.message for entry in instance.all_logs(gone)]
 
 
 @pytest.mark.parametrize("sensor", [ocr_ready_sensor, ocr_recovery_sensor], ids=lambda one: one.name)

@@ -70,7 +70,7 @@ def test_text_to_be_read_again_and_row_without_maximum_can_be_claimed(connection
 def test_document_that_comes_during_a_tick_is_seen_by_that_tick(
     database_url: str, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ocr_ready, "LOOK_SECONDS", 60.0)
+    monkeypatch.setattr(ocr_ready, "MAX_WAIT_SECONDS", 60.0)
     looked = threading.Event()
 
     def count_and_tell(*arguments: object, **named: object) -> int:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from PIL import Image
 
-from notaflow_pipeline.document_view.html_page import Viewed
+from notaflow_pipeline.document_view.html_page import ViewData
 from notaflow_pipeline.job_queue.model import Attempt, ExtractionQueueJob
 from notaflow_pipeline.ocr.document import DocumentText, PageText
 from notaflow_pipeline.ocr.page_view import PageView, PlacedWord, ReadImage
@@ -77,6 +77,6 @@ def attempt(outcome: str | None = "succeeded", kind: str | None = None, error: s
 
 def viewed(
     *pages: PageText, stored: str | None = None, attempts: tuple[Attempt, ...] = (), number: str = "2 784 195"
-) -> Viewed:
+) -> ViewData:
     document = DocumentText(pages, pages_in_file=max(page.number for page in pages))
-    return Viewed(job(number), attempts, stored, document, "tesserocr (fra+eng)", MOMENT, "America/Toronto")
+    return ViewData(job(number), attempts, stored, document, "tesserocr (fra+eng)", MOMENT, "America/Toronto")

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from notaflow_pipeline.document_view.html_page import Viewed, render_page
+from notaflow_pipeline.document_view.html_page import ViewData, render_page
 from notaflow_pipeline.document_view.page_files import write_private
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline_tests.document_view import HOSTILE, MOMENT, attempt, job, jpeg, page_of, read_image, viewed
@@ -35,7 +35,7 @@ def test_words_lie_on_the_scan_and_answer_each_other(tmp_path: Path, browser: "B
     with DocumentPool(default_engine(), workers=1) as document_pool:
         document = document_pool.start(tmp_path / "a.png", views_of=[1]).result(timeout=HANG_SECONDS)
     stored = document.text.replace("3 770 292", "3 770 299")
-    seen = Viewed(job(), (attempt(),), stored, document, "tesserocr", MOMENT, "America/Toronto")
+    seen = ViewData(job(), (attempt(),), stored, document, "tesserocr", MOMENT, "America/Toronto")
     context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}, locale="fr-CA")
     page, said = opened(context, render_page(seen), tmp_path)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from notaflow_pipeline.document_view.page_files import KEPT, page_file, remove_old_pages, write_private
+from notaflow_pipeline.document_view.page_files import MAX_AGE, page_file, remove_old_pages, write_private
 from notaflow_pipeline_tests.document_view import KEY
 
 
@@ -71,7 +71,7 @@ def test_pages_older_than_a_day_are_removed_and_nothing_else(tmp_path: Path) -> 
         one.write_text("old")
     (path.parent / "link.html").symlink_to(outside)
     (path.parent / "folder").mkdir()
-    past = path.stat().st_mtime - KEPT.total_seconds() - 60
+    past = path.stat().st_mtime - MAX_AGE.total_seconds() - 60
     for one in (*old, outside, path.parent / "folder"):
         os.utime(one, (past, past))
     assert remove_old_pages(tmp_path) == 2

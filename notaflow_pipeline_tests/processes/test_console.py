@@ -54,7 +54,7 @@ def test_console_ends_with_url_and_how_to_stop_and_ctrl_c_adds_a_line(terminal: 
         wait_until(lambda: answers(f"http://127.0.0.1:{port}/server_info"))
         # nothing is added while it runs: what Dagster prints goes to its log
         os.write(master, CTRL_C)
-        assert read_until(master, "").splitlines() == ["^C", "Stopping ... stopped. No document was in work."]
+        assert read_until(master, "").splitlines() == ["^C", "Stopping ... stopped. No document was being read."]
         assert dev.wait(timeout=HANG_SECONDS) == 130
     finally:
         os.close(master)

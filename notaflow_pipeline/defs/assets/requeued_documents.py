@@ -65,7 +65,7 @@ def requeue_exhausted_documents(context: dg.OpExecutionContext, config: RetryCon
     settings = load_settings()
     window = context.partition_time_window
     wanted = tuple(config.kinds) or settings.requeue_kinds
-    choice = ExhaustedFilter(
+    selection = ExhaustedFilter(
         sources=settings.sources,
         since=window.start,
         until=window.end,
@@ -83,16 +83,20 @@ def requeue_exhausted_documents(context: dg.OpExecutionContext, config: RetryCon
 
     with queue.pool.connection() as connection:
         changed = requeue_exhausted(
-            connection, choice, run_id=context.run_id, more_attempts=config.more_attempts, on_requeued=count
+            connection, selection, run_id=context.run_id, more_attempts=config.more_attempts, on_requeued=count
         )
         left = Counter(
             one.failure_kind or "unknown"
-            for one in find_exhausted(connection, replace(choice, kinds=None, except_kinds=(), max_requeues=NO_LIMIT))
+            for one in find_exhausted(
+                connection, replace(selection, kinds=None, except_kinds=(), max_requeues=NO_LIMIT)
+            )
         )
     context.log.info("Requeued %s: %s.", count_of(changed.rows, "document"), dict(kinds) or "none")
     if left:
-        context.log.info("Not chosen: %s of these days: %s.", count_of(left.total(), "exhausted document"), dict(left))
-    context.add_output_metadata({"requeued": changed.rows, "by_kind": dict(kinds), "not_chosen": dict(left)})
+        context.log.info(
+            "Not selected: %s of these days: %s.", count_of(left.total(), "exhausted document"), dict(left)
+        )
+    context.add_output_metadata({"requeued": changed.rows, "by_kind": dict(kinds), "not_selected": dict(left)})
     if changed.refused:
         context.log.warning(changed.refused)
 

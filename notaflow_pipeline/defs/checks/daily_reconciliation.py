@@ -1,7 +1,6 @@
 """The check `daily_tables_reconciled`: the daily tables equal a recount of the attempts.
 
-It runs after each night's run and each backfill, and once a night by itself: a check that only the nightly run evaluates
-says nothing when that run is missing.
+It runs after each nightly run and each backfill, and once a night by itself, because the nightly run may be missing.
 """
 
 from collections.abc import Sequence

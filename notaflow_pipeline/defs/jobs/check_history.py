@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 # Removed: results without a run, and those of deleted runs. Kept: the newest of each check, which the UI and the next
 # evaluation need. The time is naive and UTC, as Dagster writes it.
-_PRUNE_BATCH = """
+_PRUNE_CHECKS = """
 WITH old AS MATERIALIZED (
     SELECT e.id, e.evaluation_event_storage_id, e.run_id
     FROM asset_check_executions AS e
@@ -31,7 +31,7 @@ WITH old AS MATERIALIZED (
               AND newer.evaluation_event_storage_id > e.evaluation_event_storage_id
         )
     ORDER BY e.id
-    LIMIT :batch
+    LIMIT :limit
 ),
 executions AS (
     DELETE FROM asset_check_executions AS e
@@ -59,7 +59,7 @@ WITH old AS MATERIALIZED (
       AND e.timestamp < :before
       AND e.id < (SELECT max(newest.id) FROM event_logs AS newest WHERE newest.dagster_event_type = 'ASSET_OBSERVATION')
     ORDER BY e.id
-    LIMIT :batch
+    LIMIT :limit
 ),
 removed AS (
     DELETE FROM event_logs AS l
@@ -80,34 +80,34 @@ class PrunedEvents:
 
 
 def prune_check_history(
-    connection: Connection, before: datetime, *, batch: int = 1000, seconds: float = 60.0
+    connection: Connection, before: datetime, *, limit: int = 1000, seconds: float = 60.0
 ) -> PrunedEvents:
     """Remove old check results that were followed by newer ones, in short transactions.
 
     Args:
         connection: to the schema of Dagster's tables, in autocommit.
         before: results from then on stay; aware.
-        batch: results that one transaction removes.
-        seconds: after which no further batch is begun; the next night continues.
+        limit: results that one transaction removes.
+        seconds: after which no further transaction is begun; the next night continues.
     """
-    return _prune(connection, _PRUNE_BATCH, before, batch, seconds)
+    return _prune(connection, _PRUNE_CHECKS, before, limit, seconds)
 
 
 def prune_observations(
-    connection: Connection, before: datetime, *, batch: int = 1000, seconds: float = 60.0
+    connection: Connection, before: datetime, *, limit: int = 1000, seconds: float = 60.0
 ) -> PrunedEvents:
     """Remove old observations that no run recorded; arguments as in `prune_check_history`."""
-    return _prune(connection, _PRUNE_OBSERVATIONS, before, batch, seconds)
+    return _prune(connection, _PRUNE_OBSERVATIONS, before, limit, seconds)
 
 
-def _prune(connection: Connection, statement: str, before: datetime, batch: int, seconds: float) -> PrunedEvents:
+def _prune(connection: Connection, statement: str, before: datetime, limit: int, seconds: float) -> PrunedEvents:
     deadline = time.monotonic() + seconds
     removed = 0
-    arguments = {"before": before.astimezone(UTC).replace(tzinfo=None), "batch": batch}
+    arguments = {"before": before.astimezone(UTC).replace(tzinfo=None), "limit": limit}
     while True:
         count = int(connection.execute(text(statement), arguments).scalar_one())
         removed += count
-        if count < batch:
+        if count < limit:
             return PrunedEvents(removed, complete=True)
         if time.monotonic() > deadline:
             return PrunedEvents(removed, complete=False)

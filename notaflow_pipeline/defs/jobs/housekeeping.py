@@ -40,19 +40,21 @@ class RunProducts:
     superseded: bool
 
 
-def is_removable(made: RunProducts, *, age_days: float, run_retention_days: int, ocr_run_retention_days: int) -> bool:
+def is_removable(
+    products: RunProducts, *, age_days: float, run_retention_days: int, ocr_run_retention_days: int
+) -> bool:
     """Whether a finished run and its events are no longer needed.
 
     Args:
-        made: a run that made nothing left nothing but its log; one whose days were all computed again, as today's are every
-            quarter of an hour, is no plot's point any more.
+        products: a run that materialised nothing has only its log; a run whose days were all computed again, as today is
+            every quarter of an hour, has no point in a plot.
         age_days: since its last change.
-        run_retention_days: for those two (`NOTAFLOW_RUN_RETENTION_DAYS`).
+        run_retention_days: for these two cases (`NOTAFLOW_RUN_RETENTION_DAYS`).
         ocr_run_retention_days: for batches of `ocr_text` (`NOTAFLOW_OCR_RUN_RETENTION_DAYS`).
     """
-    if made.assets and made.assets <= BATCH_ASSETS:
+    if products.assets and products.assets <= BATCH_ASSETS:
         return age_days >= ocr_run_retention_days
-    return (not made.assets or made.superseded) and age_days >= run_retention_days
+    return (not products.assets or products.superseded) and age_days >= run_retention_days
 
 
 @dg.op(out=dg.Out(dg.Nothing), config_schema={}, tags={"kind": "postgres"})
@@ -71,13 +73,13 @@ def prune_runs(context: dg.OpExecutionContext) -> None:
             complete = False
             break
         run = record.dagster_run
-        goes = run.run_id not in newest and is_removable(
+        removable = run.run_id not in newest and is_removable(
             _products_of(context.instance, run.run_id, newest_of_partition),
             age_days=(datetime.now(UTC) - record.update_timestamp.replace(tzinfo=UTC)) / timedelta(days=1),
             run_retention_days=settings.run_retention_days,
             ocr_run_retention_days=settings.ocr_run_retention_days,
         )
-        if goes:
+        if removable:
             context.instance.compute_log_manager.delete_logs(prefix=[run.run_id])
             context.instance.delete_run(run.run_id)
             removed[run.job_name] += 1
@@ -157,8 +159,8 @@ def remove_old_views(context: dg.OpExecutionContext) -> None:
     executor_def=dg.in_process_executor,
     description=(
         "Removes old runs with their events and logs, and (NOTAFLOW_ATTEMPT_RETENTION_DAYS) the attempts of documents that "
-        "were deleted long ago. The newest of each day's materialisations stays, and so do the newest batch and the newest "
-        "answers. Pages of `notaflow view` are removed after a day."
+        "were deleted long ago. The newest materialisation of each day, the newest batch and the newest "
+        "check results are kept. Pages of `notaflow view` are removed after a day."
     ),
 )
 def housekeeping_job() -> None:

@@ -12,7 +12,7 @@ from notaflow_pipeline.reporting.daily_tables.due_days import days_due, has_new_
 from notaflow_pipeline.settings import load_settings
 
 LOOK_BACK_DAYS = 31
-"""How long the daemon may have been off without a gap in the tables that only a person fills."""
+"""Days that are computed by themselves after the daemon was off; a person has to compute older ones."""
 
 FIRST_OF_RANGE = "dagster/asset_partition_range_start"
 LAST_OF_RANGE = "dagster/asset_partition_range_end"
@@ -57,7 +57,7 @@ def ocr_today_schedule(timezone: str) -> dg.ScheduleDefinition:
     """Return the schedule of today's tables in this time zone."""
 
     # A run costs a process for some seconds, and 23 rows with 34 kB in Dagster's event log: every quarter of an hour that is
-    # 3 MB on a day that is busy from end to end. While nothing is read, a tick without a run is one indexed query.
+    # 3 MB on a day with attempts in every quarter. While nothing is read, a tick without a run is one indexed query.
     @dg.schedule(
         name="ocr_today_schedule",
         job=ocr_today_job,

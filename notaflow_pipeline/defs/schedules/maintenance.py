@@ -71,5 +71,5 @@ def housekeeping_schedule(timezone: str) -> dg.ScheduleDefinition:
         cron_schedule="10 4 * * *",
         execution_timezone=timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Every night, after the backfill of failed documents.",
+        description="Every night, after exhausted documents were requeued.",
     )

@@ -73,7 +73,7 @@ def read_events(
 def _records(
     instance: dg.DagsterInstance, after: int, since: float | None, page: int
 ) -> tuple[list[dg.EventLogRecord], bool]:
-    """Return the next events of all kinds in the order of their ids; a full page of one kind ends what the others show."""
+    """Return the next events of all kinds by id; a full page of one kind limits the others to its last id."""
     found: list[dg.EventLogRecord] = []
     horizon: int | None = None
     for records in _streams(instance, after, since, limit=page, ascending=True):
@@ -92,7 +92,7 @@ def _newest(instance: dg.DagsterInstance) -> int:
 def _streams(
     instance: dg.DagsterInstance, after: int | None, since: float | None, *, limit: int, ascending: bool
 ) -> Iterator[Sequence[dg.EventLogRecord]]:
-    """Yield the answers of checks, the runs that failed, and the runs that succeeded."""
+    """Yield the results of checks, the runs that failed, and the runs that succeeded."""
     checks = dg.EventRecordsFilter(
         event_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION, after_cursor=after, after_timestamp=since
     )
@@ -142,7 +142,7 @@ def _of_run(run: dg.DagsterRun, event: dg.DagsterEvent, at: datetime, ui_url: st
 
 
 def _may_be_retried(instance: dg.DagsterInstance, run: dg.DagsterRun, record: dg.EventLogRecord, now: float) -> bool:
-    """Whether Dagster has yet to write down that it retries a run: it does so after the event, which is read again."""
+    """Whether Dagster may still record that it retries a run, which it does after the event; the event is then read again."""
     undecided = run.status == dg.DagsterRunStatus.FAILURE and "dagster/will_retry" not in run.tags
     return instance.run_retries_enabled and undecided and record.timestamp >= now - SETTLE_SECONDS
 
@@ -217,7 +217,7 @@ def _is_interrupted(event: dg.DagsterEvent) -> bool:
 
 
 def _error(event: dg.DagsterEvent) -> str:
-    """Return the class of the innermost error that ended a run; its message may hold anything."""
+    """Return the class of the innermost error that ended a run; its message may contain any text."""
     names = [one.cls_name for one in _errors(event) if one.cls_name]
     if names:
         return names[-1]
@@ -227,7 +227,7 @@ def _error(event: dg.DagsterEvent) -> str:
 
 
 def _description(event: dg.DagsterEvent) -> str | None:
-    """Return the description of the `dg.Failure` that ended a run: it is written for people and holds no text of a row."""
+    """Return the description of the `dg.Failure` that ended a run: it is written for people and contains no text of a row."""
     data = event.event_specific_data
     step = data.first_step_failure_event if isinstance(data, JobFailureData) else None
     failure = getattr(step.event_specific_data, "user_failure_data", None) if step is not None else None

@@ -18,7 +18,7 @@ STREAM = "dagster"
 
 READ_SECONDS = 15
 DELIVER_SECONDS = 20
-"""A tick may take 60 s. Reading, delivering and one last message of 15 s fit; what is left goes on with the next tick."""
+"""A tick may take 60 s. Reading, delivering and one last message of 15 s fit into that; the next tick continues."""
 
 RETENTION = timedelta(days=90)
 
@@ -36,7 +36,7 @@ def alert_sensor(interval_seconds: int) -> dg.SensorDefinition:
         ),
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        """Read new events, write the messages that they call for, and deliver pending messages."""
+        """Read new events, write the messages that follow from them, and deliver pending messages."""
         settings = load_settings()
         url = running_database_url(settings)
         started = read_new_events(context.instance, settings, url)
@@ -58,7 +58,7 @@ def alert_sensor(interval_seconds: int) -> dg.SensorDefinition:
 
 
 def read_new_events(instance: dg.DagsterInstance, settings: Settings, url: str) -> int:
-    """Read the event log to its end, for `READ_SECONDS` at most; return how many messages the events called for."""
+    """Read the event log to its end, for `READ_SECONDS` at most; return how many messages were written."""
     until = time.monotonic() + READ_SECONDS
     count = 0
     with connect(url) as connection:

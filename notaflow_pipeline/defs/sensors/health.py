@@ -47,11 +47,11 @@ def health_sensor(interval_seconds: int) -> dg.SensorDefinition:
         settings = load_settings()
         with connect(running_database_url(settings)) as connection:
             evaluations = list(evaluate_all(connection, settings))
-        answers = {check.name: evaluation.alarming for check, evaluation in evaluations}
+        failing = {check.name: evaluation.alarming for check, evaluation in evaluations}
         materialised_at = _materialised_at(context.instance, {check.asset for check, _ in evaluations})
         newer = {check.name: materialised_at.get(check.asset, 0.0) for check, _ in evaluations}
-        names, cursor = results_to_report(answers, context.cursor, now=time.time(), materialised_at=newer)
-        alarming = [name for name, alarm in answers.items() if alarm]
+        names, cursor = results_to_report(failing, context.cursor, now=time.time(), materialised_at=newer)
+        alarming = [name for name, alarm in failing.items() if alarm]
         first_runs = runs_never_launched(context.instance)
         if not names and not first_runs:
             return dg.SkipReason(f"No result changed; failing checks: {', '.join(alarming) or 'none'}.")
@@ -78,7 +78,7 @@ def _materialised_at(instance: dg.DagsterInstance, assets: set[str]) -> dict[str
 
 
 def results_to_report(
-    answers: Mapping[str, bool],
+    failing: Mapping[str, bool],
     cursor: str | None,
     *,
     now: float,
@@ -90,7 +90,7 @@ def results_to_report(
     that is older than the materialisation as not evaluated.
 
     Args:
-        answers: for each check, whether it fails.
+        failing: for each check, whether it fails.
         cursor: what this function returned before; None at first.
         now: seconds since the epoch.
         materialised_at: for each check, when its asset was last materialised, in seconds since the epoch.
@@ -98,11 +98,11 @@ def results_to_report(
     known: dict[str, tuple[bool, float]] = json.loads(cursor) if cursor else {}
     names = {
         name
-        for name, alarming in answers.items()
+        for name, alarming in failing.items()
         if name not in known
         or known[name][0] != alarming
         or now - known[name][1] >= REPORT_INTERVAL_SECONDS
         or materialised_at.get(name, 0.0) > known[name][1]
     }
-    after = {name: (answers[name], now) if name in names else known[name] for name in answers}
+    after = {name: (failing[name], now) if name in names else known[name] for name in failing}
     return names, json.dumps(after)

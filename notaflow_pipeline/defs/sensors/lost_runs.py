@@ -1,4 +1,4 @@
-"""Detection of lost OCR runs, which Dagster shows as started although their process is gone; they are ended as failed.
+"""Detection of lost OCR runs, which Dagster shows as started although their process has ended; they are reported as failed.
 
 A run's process and the code server that started it can die together, with a machine or for lack of memory. Dagster then
 shows the run as started until `run_monitoring.max_runtime_seconds`; expired leases show it earlier. Runs that are starting
@@ -13,39 +13,41 @@ from psycopg import Connection
 from notaflow_pipeline.defs.ocr_runs import OCR_RUN_TAG
 from notaflow_pipeline.job_queue.queries import seconds_since_last_lease
 
-SILENT_SECONDS = 15.0
-"""How long after its last lease a run may take to write down what it did, where leases are short."""
+MAX_SECONDS_WITHOUT_LEASE = 15.0
+"""How long a run may take after its last lease to record that it has ended."""
 
-LOST = "The run's process is gone: it holds no lease any more, and it has not ended. Its documents become ready again."
+LOST_RUN_SENTENCE = (
+    "The run's process is gone: it holds no lease any more, and it has not ended. Its documents become ready again."
+)
 
 
-def is_lost(*, started_seconds_ago: float, without_lease_seconds: float | None, patience_seconds: float) -> bool:
+def is_lost(*, started_seconds_ago: float, without_lease_seconds: float | None, first_claim_seconds: float) -> bool:
     """Return whether a run that is shown as started has no process any more.
 
     Args:
         started_seconds_ago: when it started.
-        without_lease_seconds: since when it holds no lease, negative while it does; None if it never claimed anything.
-        patience_seconds: how long a run may take to its first claim.
+        without_lease_seconds: how long it has held no lease, negative while it does; None if it never claimed anything.
+        first_claim_seconds: how long a run may take until its first claim.
     """
     if without_lease_seconds is None:
-        return started_seconds_ago > patience_seconds
-    return without_lease_seconds > SILENT_SECONDS
+        return started_seconds_ago > first_claim_seconds
+    return without_lease_seconds > MAX_SECONDS_WITHOUT_LEASE
 
 
-def end_lost_runs(instance: dg.DagsterInstance, connection: Connection, *, patience_seconds: float) -> list[str]:
+def end_lost_runs(instance: dg.DagsterInstance, connection: Connection, *, first_claim_seconds: float) -> list[str]:
     """Report OCR runs without a process as failed; return their ids."""
     started = instance.get_run_records(dg.RunsFilter(tags=OCR_RUN_TAG, statuses=[dg.DagsterRunStatus.STARTED]))
-    silences = seconds_since_last_lease(connection, [record.dagster_run.run_id for record in started])
+    without_lease = seconds_since_last_lease(connection, [record.dagster_run.run_id for record in started])
     now = time.time()
     lost = [
         record.dagster_run
         for record in started
         if is_lost(
             started_seconds_ago=now - (record.start_time or now),
-            without_lease_seconds=silences.get(record.dagster_run.run_id),
-            patience_seconds=patience_seconds,
+            without_lease_seconds=without_lease.get(record.dagster_run.run_id),
+            first_claim_seconds=first_claim_seconds,
         )
     ]
     for run in lost:
-        instance.report_run_failed(run, LOST)
+        instance.report_run_failed(run, LOST_RUN_SENTENCE)
     return [run.run_id for run in lost]

@@ -1,6 +1,6 @@
 """The sensor that keeps the right number of OCR runs active while documents are ready.
 
-It never passes row ids: the claim decides who works on what. And it sets no run key, which would block a retry for ever.
+It never passes row ids: the claim decides who works on what. And it sets no run key, which would prevent retries.
 """
 
 import math
@@ -24,8 +24,8 @@ from notaflow_pipeline.settings import Settings, load_settings
 MAX_PAUSE_SECONDS = 900
 FIRST_PAUSE_SECONDS = 30
 
-LOOK_SECONDS = 4.0
-"""How long a tick keeps looking for documents while no run is at work: Dagster begins one every 5 s at most."""
+MAX_WAIT_SECONDS = 4.0
+"""How long a tick waits for documents while no run is active, because Dagster begins a tick at most every 5 s."""
 
 EMPTY_QUEUE_PAUSE_SECONDS = 0.5
 """Pause after a query that found nothing; it is one statement on an index, 1 ms when nothing is ready."""
@@ -71,14 +71,14 @@ def ocr_ready_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
     settings = load_settings()
     limit_ocr_runs(context.instance, settings.max_runs)
     with connect(running_database_url(settings)) as connection:
-        for run_id in end_lost_runs(context.instance, connection, patience_seconds=60 * settings.stuck_minutes):
+        for run_id in end_lost_runs(context.instance, connection, first_claim_seconds=60 * settings.stuck_minutes):
             context.log.warning("Run %s has no process any more; it was ended as failed.", run_id)
         stopped = current_pause(connection)
         if stopped is not None:
             return dg.SkipReason(
                 f"Paused since {stopped.since:%Y-%m-%d %H:%M %Z}: {stopped.reason}. `notaflow resume` ends it."
             )
-        ready = _wait_for_documents(connection, settings, 0.0 if _active_runs(context.instance) else LOOK_SECONDS)
+        ready = _wait_for_documents(connection, settings, 0.0 if _active_runs(context.instance) else MAX_WAIT_SECONDS)
         active = _active_runs(context.instance)
         missing = runs_to_launch(
             ready=ready, active=active, documents_per_run=settings.documents_per_run, max_runs=settings.max_runs
