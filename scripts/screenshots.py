@@ -29,10 +29,11 @@ import psycopg
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from notaflow_pipeline.atomic_files import write_atomically
 from notaflow_pipeline.job_queue.schema.migrate import migrate
 from notaflow_pipeline.local.dev_server import SAMPLES
 from notaflow_pipeline.local.embedded_postgres import embedded_database, running_database_url
-from notaflow_pipeline.reporting.report.html_page import render_page, write_page
+from notaflow_pipeline.reporting.report.html_page import render_page
 from notaflow_pipeline.reporting.report.report_data import QueueNow, read_report_data
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
@@ -214,7 +215,7 @@ def take_report(browser: Browser, folder: Path) -> None:
     """Write a report of an invented history, and save it as a desktop and as a phone show it."""
     with tempfile.TemporaryDirectory(prefix="notaflow-report-") as home:
         target = Path(home, "report.html")
-        write_page(invented_report(Path(home)), target)
+        write_atomically(invented_report(Path(home)), target)
         for name, width, height, scale in (("report", 1280, None, 1.0), ("report-phone", 390, 2400, 1.5)):
             view = {"width": width, "height": height or 900}
             page = browser.new_page(viewport=view, device_scale_factor=scale, locale="fr-CA", offline=True)  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from uuid import NAMESPACE_URL, uuid5
 from notaflow_pipeline.alerting.conditions import MessageKind
 from notaflow_pipeline.alerting.messages import compose
 from notaflow_pipeline.alerting.receivers import Receiver, send
+from notaflow_pipeline.atomic_files import write_atomically
 
 STATE_FILE = "database-alert.json"
 
@@ -101,7 +102,4 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, since: datetime, sent_at: dict[str, str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".new")
-    draft.write_text(json.dumps({"since": since.isoformat(), "sent_at": sent_at}), encoding="utf-8")
-    draft.replace(path)
+    write_atomically(json.dumps({"since": since.isoformat(), "sent_at": sent_at}), path)

@@ -82,12 +82,10 @@ WHERE receiver = ANY(%(unconfigured)s)
 """
 
 
-def register_receivers(
-    connection: Connection, receivers: Collection[Receiver], *, unconfigured_after: timedelta = UNCONFIGURED_AFTER
-) -> None:
+def register_receivers(connection: Connection, receivers: Collection[Receiver]) -> None:
     """Store the receivers of the settings, to which messages go from now on.
 
-    A new receiver gets the start message of every open condition. One that no settings have named for `unconfigured_after`
+    A new receiver gets the start message of every open condition. One that no settings have named for `UNCONFIGURED_AFTER`
     is deleted, and its undelivered messages go to the receivers that were registered since. Without any receiver nothing
     changes: undelivered messages stay.
     """
@@ -102,7 +100,7 @@ def register_receivers(
                     connection.execute(_ADD_OPEN_STARTS, parameters)
         with connection.cursor(row_factory=scalar_row) as cursor:
             unconfigured = cursor.execute(
-                _SELECT_UNCONFIGURED, {"now": now, "unconfigured_after": unconfigured_after}
+                _SELECT_UNCONFIGURED, {"now": now, "unconfigured_after": UNCONFIGURED_AFTER}
             ).fetchall()
         for statement in (_TRANSFER_DELIVERIES, _DELETE_DELIVERIES, _DELETE_RECEIVERS) if unconfigured else ():
             connection.execute(statement, {"unconfigured": unconfigured})

@@ -60,7 +60,8 @@ def report(
     """Show the daily tables, the queue and the documents that need attention; with --html as a page with charts."""
     # they import pandas and the charts, which would slow the start of every command
     from notaflow_pipeline import report_service
-    from notaflow_pipeline.reporting.report.html_page import render_page, write_page
+    from notaflow_pipeline.atomic_files import write_atomically
+    from notaflow_pipeline.reporting.report.html_page import render_page
     from notaflow_pipeline.reporting.report.tables import days_not_computed
 
     settings = load_settings()
@@ -72,7 +73,7 @@ def report(
         days = report_service.compute_missing_days(connection, settings, since=since, until=until)
         figures = report_service.read_report(connection, settings, since=since, until=until)
     if html is not None:
-        write_page(render_page(figures, language=None if language is None else language.value), html)
+        write_atomically(render_page(figures, language=None if language is None else language.value), html)
     if as_json:
         print_json({**_as_json(figures, html), "days_computed": days.computed})
     elif html is not None:

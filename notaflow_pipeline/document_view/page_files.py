@@ -1,12 +1,13 @@
 """Stores the pages for at most a day, in a folder that only this user can open."""
 
 import stat
-import tempfile
 import time
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
+
+from notaflow_pipeline.atomic_files import PRIVATE, write_atomically
 
 MAX_AGE = timedelta(days=1)
 """A page contains a document's text and images, and `notaflow view` can make it again at any time."""
@@ -25,15 +26,7 @@ def write_private(page: str, path: Path) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.parent.chmod(0o700)
-    # created with mode 0600
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", errors="replace", dir=path.parent, delete=False) as file:
-        try:
-            file.write(page)
-            file.close()
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+    write_atomically(page, path, PRIVATE)
 
 
 def remove_old_pages(home: Path) -> int:

@@ -49,7 +49,8 @@ def ocr_dashboard(days: dg.DailyPartitionsDefinition, page: Path) -> dg.AssetsDe
         """Write the page, and show its most important figures and charts in the UI."""
         # with pandas and what draws, which would slow the start of every run
         from notaflow_pipeline import report_service
-        from notaflow_pipeline.reporting.report.html_page import render_page, write_page
+        from notaflow_pipeline.atomic_files import write_atomically
+        from notaflow_pipeline.reporting.report.html_page import render_page
 
         settings = load_settings()
         with queue.pool.connection() as connection:
@@ -57,7 +58,7 @@ def ocr_dashboard(days: dg.DailyPartitionsDefinition, page: Path) -> dg.AssetsDe
             since = report_service.first_day_of_period(until, config.days)
             figures = report_service.read_report(connection, settings, since=since, until=until)
         rendered, path = render_page(figures), report_service.dashboard_path(settings)
-        write_page(rendered, path)
+        write_atomically(rendered, path)
         # not a link: browsers open no file from a page of a server
         return dg.MaterializeResult(
             metadata={"page": dg.MetadataValue.path(path), "page_bytes": len(rendered.encode()), **_summary(figures)}

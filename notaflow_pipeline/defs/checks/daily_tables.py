@@ -8,9 +8,8 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from notaflow_pipeline.defs.checks.results import result_of, spec_of
+from notaflow_pipeline.defs.checks.results import results_of, spec_of
 from notaflow_pipeline.defs.resources import QueueResource
-from notaflow_pipeline.defs.run_failures import described_failures
 from notaflow_pipeline.health_checks import (
     COMPLETENESS_CHECKS,
     PERFORMANCE_CHECKS,
@@ -19,31 +18,21 @@ from notaflow_pipeline.health_checks import (
     evaluate_performance,
     evaluate_rates,
 )
-from notaflow_pipeline.settings import load_settings
 
 
 @dg.multi_asset_check(specs=[spec_of(check) for check in COMPLETENESS_CHECKS], name="daily_completeness_checks")
 def daily_completeness_checks(queue: QueueResource) -> Iterator[dg.AssetCheckResult]:
     """Check that the tables of every past day were computed after its end."""
-    with described_failures(), queue.pool.connection() as connection:
-        evaluations = list(evaluate_completeness(connection, load_settings()))
-    for check, evaluation in evaluations:
-        yield result_of(check, evaluation)
+    return results_of(queue, evaluate_completeness)
 
 
 @dg.multi_asset_check(specs=[spec_of(check) for check in RATE_CHECKS], name="daily_failure_rate_checks")
 def daily_failure_rate_checks(queue: QueueResource) -> Iterator[dg.AssetCheckResult]:
     """Evaluate the newest failure rates by the lower end of their intervals."""
-    with described_failures(), queue.pool.connection() as connection:
-        evaluations = list(evaluate_rates(connection, load_settings()))
-    for check, evaluation in evaluations:
-        yield result_of(check, evaluation)
+    return results_of(queue, evaluate_rates)
 
 
 @dg.multi_asset_check(specs=[spec_of(check) for check in PERFORMANCE_CHECKS], name="daily_performance_checks")
 def daily_performance_checks(queue: QueueResource) -> Iterator[dg.AssetCheckResult]:
     """Evaluate the newest durations, confidence and coverage against the fourteen days before."""
-    with described_failures(), queue.pool.connection() as connection:
-        evaluations = list(evaluate_performance(connection, load_settings()))
-    for check, evaluation in evaluations:
-        yield result_of(check, evaluation)
+    return results_of(queue, evaluate_performance)

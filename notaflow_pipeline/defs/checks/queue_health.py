@@ -4,17 +4,12 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from notaflow_pipeline.defs.checks.results import result_of, spec_of
+from notaflow_pipeline.defs.checks.results import results_of, spec_of
 from notaflow_pipeline.defs.resources import QueueResource
-from notaflow_pipeline.defs.run_failures import described_failures
 from notaflow_pipeline.health_checks import QUEUE_CHECKS, evaluate_queue
-from notaflow_pipeline.settings import load_settings
 
 
 @dg.multi_asset_check(specs=[spec_of(check) for check in QUEUE_CHECKS], name="queue_health")
 def queue_health(queue: QueueResource) -> Iterator[dg.AssetCheckResult]:
     """Check that documents are claimed, not stuck, not waiting too long, and that exhausted ones are acknowledged."""
-    with described_failures(), queue.pool.connection() as connection:
-        evaluations = list(evaluate_queue(connection, load_settings()))
-    for check, evaluation in evaluations:
-        yield result_of(check, evaluation)
+    return results_of(queue, evaluate_queue)

@@ -10,6 +10,9 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, text
 
+ROWS_AT_ONCE = 1000
+"""Results or observations that one transaction removes."""
+
 # Removed: results without a run, and those of deleted runs. Kept: the newest of each check, which the UI and the next
 # evaluation need. The time is naive and UTC, as Dagster writes it.
 _PRUNE_CHECKS = """
@@ -79,35 +82,30 @@ class PrunedEvents:
     complete: bool
 
 
-def prune_check_history(
-    connection: Connection, before: datetime, *, limit: int = 1000, seconds: float = 60.0
-) -> PrunedEvents:
+def prune_check_history(connection: Connection, before: datetime, *, seconds: float) -> PrunedEvents:
     """Remove old check results that were followed by newer ones, in short transactions.
 
     Args:
         connection: to the schema of Dagster's tables, in autocommit.
         before: results from then on stay; aware.
-        limit: results that one transaction removes.
         seconds: after which no further transaction is begun; the next night continues.
     """
-    return _prune(connection, _PRUNE_CHECKS, before, limit, seconds)
+    return _prune(connection, _PRUNE_CHECKS, before, seconds)
 
 
-def prune_observations(
-    connection: Connection, before: datetime, *, limit: int = 1000, seconds: float = 60.0
-) -> PrunedEvents:
+def prune_observations(connection: Connection, before: datetime, *, seconds: float) -> PrunedEvents:
     """Remove old observations that no run recorded; arguments as in `prune_check_history`."""
-    return _prune(connection, _PRUNE_OBSERVATIONS, before, limit, seconds)
+    return _prune(connection, _PRUNE_OBSERVATIONS, before, seconds)
 
 
-def _prune(connection: Connection, statement: str, before: datetime, limit: int, seconds: float) -> PrunedEvents:
+def _prune(connection: Connection, statement: str, before: datetime, seconds: float) -> PrunedEvents:
     deadline = time.monotonic() + seconds
     removed = 0
-    arguments = {"before": before.astimezone(UTC).replace(tzinfo=None), "limit": limit}
+    arguments = {"before": before.astimezone(UTC).replace(tzinfo=None), "limit": ROWS_AT_ONCE}
     while True:
         count = int(connection.execute(text(statement), arguments).scalar_one())
         removed += count
-        if count < limit:
+        if count < ROWS_AT_ONCE:
             return PrunedEvents(removed, complete=True)
         if time.monotonic() > deadline:
             return PrunedEvents(removed, complete=False)

@@ -42,9 +42,7 @@ class EventPage:
     """No event can appear below this id any more, so the next tick begins here. None while no new event has settled."""
 
 
-def read_events(
-    instance: dg.DagsterInstance, position: int | None, *, now: float, ui_url: str, page: int = EVENTS_PER_QUERY
-) -> Iterator[EventPage]:
+def read_events(instance: dg.DagsterInstance, position: int | None, *, now: float, ui_url: str) -> Iterator[EventPage]:
     """Yield every event after `position`, oldest first, to the end of the log.
 
     Args:
@@ -52,7 +50,6 @@ def read_events(
         position: where to begin; None begins a day ago.
         now: seconds since the epoch, by the clock of the processes that write events.
         ui_url: where the Dagster UI is.
-        page: events of a kind at once.
     """
     after = position or 0
     if position is not None and _newest(instance) < position:
@@ -62,7 +59,7 @@ def read_events(
     since = now - LOOK_BACK_SECONDS if position is None else None
     is_last = False
     while not is_last:
-        records, is_last = _records(instance, after, since, page)
+        records, is_last = _records(instance, after, since)
         for one in records:
             after = one.storage_id
             all_settled = all_settled and one.timestamp < now - SETTLE_SECONDS
@@ -70,15 +67,13 @@ def read_events(
         yield EventPage(tuple(_observations(instance, records, now, ui_url)), settled)
 
 
-def _records(
-    instance: dg.DagsterInstance, after: int, since: float | None, page: int
-) -> tuple[list[dg.EventLogRecord], bool]:
+def _records(instance: dg.DagsterInstance, after: int, since: float | None) -> tuple[list[dg.EventLogRecord], bool]:
     """Return the next events of all kinds by id; a full page of one kind limits the others to its last id."""
     found: list[dg.EventLogRecord] = []
     horizon: int | None = None
-    for records in _streams(instance, after, since, limit=page, ascending=True):
+    for records in _streams(instance, after, since, limit=EVENTS_PER_QUERY, ascending=True):
         found += records
-        if len(records) == page:
+        if len(records) == EVENTS_PER_QUERY:
             horizon = min(records[-1].storage_id, horizon or records[-1].storage_id)
     inside = [one for one in found if horizon is None or one.storage_id <= horizon]
     return sorted(inside, key=lambda one: one.storage_id), horizon is None

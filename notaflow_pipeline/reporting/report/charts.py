@@ -35,6 +35,7 @@ VEGA_LITE = "6.4"
 """The version of the language that the specifications are written in, and that is bundled into the page."""
 
 HEIGHT_PIXELS = 220
+PICTURE_WIDTH_PIXELS = 560
 
 MAX_TICKS = 8
 """The most labels on the axis of days."""
@@ -182,13 +183,13 @@ def chart(name: str, figures: ReportData, language: Language) -> Spec:
     }
 
 
-def picture(name: str, figures: ReportData, language: Language, *, width_pixels: int = 560) -> bytes:
+def picture(name: str, figures: ReportData, language: Language) -> bytes:
     """Draw a chart here, without a browser, and return it as PNG."""
     formats = LocaleFormat(language)
     period = whole_range(figures)
     data = {one: records(columns, period.span) for one, columns in data_sets(period, drawn_kinds(figures)).items()}
     drawn = vl_convert.vegalite_to_png(
-        chart(name, figures, language) | {"width": width_pixels, "datasets": data},
+        chart(name, figures, language) | {"width": PICTURE_WIDTH_PIXELS, "datasets": data},
         vl_version=VEGA_LITE,
         format_locale=formats.chart_numbers(),
         time_format_locale=formats.chart_dates(),

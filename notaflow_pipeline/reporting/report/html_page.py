@@ -2,12 +2,9 @@
 
 import base64
 import hashlib
-import os
-import tempfile
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import vl_convert
@@ -67,32 +64,6 @@ def render_page(figures: ReportData, *, language: Language | None = None) -> str
         sources=figures.sources,
         editions=[_edition(figures, one) for one in LANGUAGES],
     )
-
-
-def write_page(page: str, path: Path) -> None:
-    """Write a page completely or not at all.
-
-    Raises:
-        OSError: it cannot be written there; an existing file is not changed.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-    ) as file:
-        try:
-            file.write(page)
-            file.close()
-            Path(file.name).chmod(0o666 & ~_umask())
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
 
 
 def _drawing(figures: ReportData, periods: Sequence[Period], language: Language) -> dict[str, Any]:

@@ -251,7 +251,6 @@ def read_report_data(
     since: date,
     until: date,
     timezone: str,
-    documents: int = DOCUMENTS_SHOWN,
 ) -> ReportData:
     """Read what a report shows.
 
@@ -261,14 +260,13 @@ def read_report_data(
         since: first day.
         until: last day, included.
         timezone: in which the daily tables were computed.
-        documents: how many documents a list has at most.
     """
     days = {"since": since, "until": until}
     lists = {
         "since": _documents_since(since, until),
         "until": until,
         "timezone": timezone,
-        "at_most": documents,
+        "at_most": DOCUMENTS_SHOWN,
     }
     with connection.cursor(row_factory=class_row(FailingDocument)) as cursor:
         failing = cursor.execute(_FAILING_DOCUMENTS, lists).fetchall()

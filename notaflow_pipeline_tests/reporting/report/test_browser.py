@@ -9,7 +9,8 @@ import pypdfium2
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.reporting.report.html_page import render_page, write_page
+from notaflow_pipeline.atomic_files import write_atomically
+from notaflow_pipeline.reporting.report.html_page import render_page
 from notaflow_pipeline_tests.reporting import daily_table_rows
 from notaflow_pipeline_tests.reporting.conftest import UNTIL, Gather
 
@@ -41,7 +42,7 @@ def test_charts_are_drawn_offline_on_a_phone_and_follow_the_reader(
     connection.execute(
         "UPDATE ocr_daily_failures_by_kind SET failure_kind = %s WHERE failure_kind = 'timeout'", [MARKUP]
     )
-    write_page(render_page(gather()), tmp_path / "page.html")
+    write_atomically(render_page(gather()), tmp_path / "page.html")
 
     context = browser.new_context(offline=True, viewport={"width": 390, "height": 844}, locale="fr-CA", has_touch=True)
     page = context.new_page()
@@ -80,7 +81,7 @@ def test_tiles_tables_and_charts_follow_period_and_source(
         for source in ("all", "index"):
             daily_table_rows.add_day(connection, UNTIL - timedelta(days=back), read=100, failed=0, source=source)
     daily_table_rows.add_day(connection, UNTIL, read=5, failed=1, source="acte")
-    write_page(render_page(gather()), tmp_path / "page.html")
+    write_atomically(render_page(gather()), tmp_path / "page.html")
     page = browser.new_page(offline=True, viewport={"width": 1280, "height": 900}, locale="fr-CA")
     messages = console_messages(page)
     page.goto((tmp_path / "page.html").as_uri())
@@ -142,7 +143,7 @@ def test_page_fits_phones_and_desks_whatever_there_is_to_show(
     charts: int,
 ) -> None:
     fill(connection)
-    write_page(render_page(gather(first)), tmp_path / "page.html")
+    write_atomically(render_page(gather(first)), tmp_path / "page.html")
     for width in (390, 1280):
         page = browser.new_page(offline=True, viewport={"width": width, "height": 900}, locale="en-CA")
         messages = console_messages(page)
@@ -164,7 +165,7 @@ def test_paper_names_period_and_source_and_takes_two_sheets(
     connection: Connection, gather: Gather, tmp_path: Path, browser: "Browser"
 ) -> None:
     a_year(connection)
-    write_page(render_page(gather(date(2025, 11, 23))), tmp_path / "page.html")
+    write_atomically(render_page(gather(date(2025, 11, 23))), tmp_path / "page.html")
     page = browser.new_page(offline=True, viewport={"width": 1280, "height": 900}, locale="fr-CA")
     page.goto((tmp_path / "page.html").as_uri())
     page.wait_for_selector("html[data-drawn=fr]")

@@ -4,13 +4,12 @@ import json
 import re
 from datetime import date
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.reporting.report.html_page import render_page, write_page
+from notaflow_pipeline.reporting.report.html_page import render_page
 from notaflow_pipeline.reporting.report.report_data import QueueNow
 from notaflow_pipeline_tests.reporting import daily_table_rows
 from notaflow_pipeline_tests.reporting.conftest import UNTIL, Gather
@@ -158,17 +157,3 @@ def test_language_in_which_it_opens_can_be_chosen(gather: Gather, language: str)
     page = render_page(gather(), language=language)  # type: ignore[arg-type]
     assert f'<html lang="{language}">' in page
     assert f'"language": "{language}"' in page
-
-
-def test_page_is_written_completely_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = tmp_path / "reports" / "page.html"
-    write_page("first", target)
-
-    def refuse(*_arguments: object) -> None:
-        raise OSError("the disk is gone")
-
-    monkeypatch.setattr(Path, "replace", refuse)
-    with pytest.raises(OSError, match="the disk is gone"):
-        write_page("second", target)
-    assert [one.name for one in target.parent.iterdir()] == ["page.html"]
-    assert target.read_text() == "first"
