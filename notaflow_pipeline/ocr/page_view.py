@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-Box = tuple[float, float, float, float]
+Rectangle = tuple[float, float, float, float]
 """Left, top, width and height; pixels of the image that it lies on."""
 
 
@@ -12,7 +12,7 @@ class PlacedWord:
 
     text: str = field(repr=False)  # personal data: not for tracebacks and logs
     confidence: float | None
-    box: Box
+    box: Rectangle
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class ReadImage:
     height: int
     text: str = field(repr=False)
     words: tuple[PlacedWord, ...] = field(repr=False)
-    unread: tuple[Box, ...] = ()
+    unread: tuple[Rectangle, ...] = ()
     text_layer: bool = False
     used: bool = True
 

@@ -10,9 +10,9 @@ from PIL import Image
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.file_format import DocumentFormat
-from notaflow_pipeline.ocr.input.images.image_files import coarser, decoded_page, page_and_stamps
+from notaflow_pipeline.ocr.input.images.image_files import COARSE_DPI, coarser, decoded_page, page_and_stamps
 from notaflow_pipeline.ocr.input.loaded_page import LoadedPage
-from notaflow_pipeline.ocr.input.pdf.pdf_pages import COARSE_DPI, draw_pdf_page, load_pdf_page
+from notaflow_pipeline.ocr.input.pdf.pdf_pages import draw_pdf_page, load_pdf_page
 from notaflow_pipeline.ocr.limits import Limits
 
 

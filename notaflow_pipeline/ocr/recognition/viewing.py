@@ -9,7 +9,7 @@ from PIL import Image
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.loaded_page import LoadedPage, Region
 from notaflow_pipeline.ocr.input.text_layer.layer_order import LayerLine, text_of_lines
-from notaflow_pipeline.ocr.page_view import Box, PageView, PlacedWord, ReadImage
+from notaflow_pipeline.ocr.page_view import PageView, PlacedWord, ReadImage, Rectangle
 from notaflow_pipeline.ocr.recognition.coverage import unread_boxes
 from notaflow_pipeline.ocr.recognition.layered_page import RecognisedImage, RecognisedPage
 
@@ -63,7 +63,7 @@ def _layer_words(lines: Sequence[LayerLine], factor: float) -> list[PlacedWord]:
     ]
 
 
-def _sides(region: Region) -> Box:
+def _sides(region: Region) -> Rectangle:
     left, top, right, bottom = region.box
     return left, top, right - left, bottom - top
 
@@ -72,7 +72,7 @@ def _is_among(region: Region, regions: Sequence[Region | None]) -> bool:
     return any(region is one for one in regions)
 
 
-def _scaled(box: Box, factor: float) -> Box:
+def _scaled(box: Rectangle, factor: float) -> Rectangle:
     left, top, width, height = (round(side * factor, 1) for side in box)
     return left, top, width, height
 

@@ -1,6 +1,6 @@
 """Reads documents page by page on all cores, within limits, so that one document cannot harm another.
 
-This module decides which page is next and when a document is finished. `assignments` does the work; `pool` and
+This module decides which page is next and when a document is finished. `jobs` does the work; `pool` and
 `process` run it.
 """
 
@@ -129,21 +129,21 @@ class DocumentPool:
 
     def _next_document(self) -> "_Document | None":
         waiting = [document for document in self._documents if document.steps]
-        unopened = (document for document in waiting if document.opened is None)
-        return next(unopened, waiting[0] if waiting else None)
+        unprobed = (document for document in waiting if document.probed is None)
+        return next(unprobed, waiting[0] if waiting else None)
 
     def _job(self, document: "_Document", step: int) -> Job:
         # imported here because it loads NumPy and all image modules, which would slow the start of every command and run
-        from notaflow_pipeline.ocr.workers.assignments import PageRequest, page_task, probe_task
+        from notaflow_pipeline.ocr.workers.jobs import PageRequest, page_job, probe_job
 
         seconds = (self._limits.page_seconds + GRACE_SECONDS, self._limits.idle_seconds)
         then = partial(self._record, document, step, time.monotonic())
-        if document.opened is None:
-            return Job(document, *seconds, probe_task, (document.path, self._limits), then)
+        if document.probed is None:
+            return Job(document, *seconds, probe_job, (document.path, self._limits), then)
         coarse = step in document.retried_steps
         view = document.views_of is not None
-        request = PageRequest(document.path, document.opened, step, self._dpi, self._limits, coarse, view)
-        return Job(document, *seconds, page_task, (request, self._engine), then)
+        request = PageRequest(document.path, document.probed, step, self._dpi, self._limits, coarse, view)
+        return Job(document, *seconds, page_job, (request, self._engine), then)
 
     def _record(self, document: "_Document", step: int, started_at: float, outcome: object, cpu_seconds: float) -> None:
         """Records the outcome of a step. The next steps are assigned before listeners are called, so no core stays
@@ -153,7 +153,7 @@ class DocumentPool:
             document.record(step, outcome, time.monotonic() - started_at)
             if document.used_seconds > self._limits.document_seconds:
                 document.fail_remaining(self._limits)
-            done, finished = len(document.pages), document.opened and document.unfinished == 0
+            done, finished = len(document.pages), document.probed and document.unfinished == 0
         self._assign_steps()
         with suppress(InvalidStateError):  # the future may have been cancelled
             if isinstance(outcome, EngineUnavailable):
@@ -187,9 +187,9 @@ class _Document:
         self.path = path
         self.on_page = on_page
         self.views_of = views_of
-        self.wanted: list[int] = []  # pages, known when it is opened
+        self.wanted: list[int] = []  # pages, known when it is probed
         self.future: Future[DocumentText] = Future()
-        self.opened: ProbedDocument | None = None
+        self.probed: ProbedDocument | None = None
         self.refusal: DocumentFailure | None = None
         self.steps = deque([PROBE_STEP])
         self.retried_steps: set[int] = set()
@@ -199,13 +199,13 @@ class _Document:
     @property
     def unfinished(self) -> int:
         """Number of unfinished pages; 1 until the number of pages is known."""
-        return len(self.wanted) - len(self.pages) if self.opened else 1
+        return len(self.wanted) - len(self.pages) if self.probed else 1
 
     def record(self, step: int, outcome: object, seconds: float) -> None:
         """Records the outcome of a step, and adds the steps that follow from it."""
         match outcome:
             case ProbedDocument():
-                self.opened = outcome
+                self.probed = outcome
                 every = range(1, outcome.pages + 1)
                 self.wanted = [number for number in every if self.views_of is None or number in self.views_of]
                 self.steps.extend(self.wanted)
@@ -238,8 +238,8 @@ class _Document:
     def finish(self) -> None:
         """Sets the result of the future, after all pages are finished."""
         pages = tuple(self.pages[number] for number in sorted(self.pages))
-        incomplete, unread = (self.opened.incomplete, self.opened.unread) if self.opened else (False, ())
-        in_file = self.opened.pages if self.opened else None
+        incomplete, unread = (self.probed.incomplete, self.probed.unread) if self.probed else (False, ())
+        in_file = self.probed.pages if self.probed else None
         text = DocumentText(pages, incomplete=incomplete, unread=unread, pages_in_file=in_file)
         failure = text.failure
         if failure is None:
@@ -249,7 +249,7 @@ class _Document:
 
     def report_progress(self, done: int) -> None:
         """Reports progress. An exception in the listener does not fail the document."""
-        if self.on_page is None or self.opened is None or self.future.done():
+        if self.on_page is None or self.probed is None or self.future.done():
             return
         try:
             self.on_page(done, len(self.wanted))

@@ -57,7 +57,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Assignment:
+class RunningJob:
     """The job of a worker and the measured time of the job."""
 
     job: Job
@@ -79,7 +79,7 @@ class WorkerPool:
         self._lock = threading.Lock()
         self._scratch: ScratchDirectory | None = None
         self._idle: list[Worker] = []
-        self._busy: dict[Worker, Assignment | None] = {}
+        self._busy: dict[Worker, RunningJob | None] = {}
         self._ending: list[threading.Thread] = []
         self._false_starts = 0
         self._closed = threading.Event()
@@ -109,14 +109,14 @@ class WorkerPool:
         with self._lock:
             if worker not in self._busy:
                 return  # the pool was closed in the meantime
-            self._busy[worker] = Assignment(job, CpuWatch(worker.pid))
+            self._busy[worker] = RunningJob(job, CpuWatch(worker.pid))
         threading.Thread(target=self._run, args=(worker, job), name="worker job", daemon=True).start()
 
     def end_jobs_of(self, owner: object) -> None:
         """Ends the running jobs of an owner within a second; their `then` is not called."""
         with self._lock:
-            for worker, assignment in list(self._busy.items()):
-                if assignment is not None and assignment.job.owner is owner:
+            for worker, running_job in list(self._busy.items()):
+                if running_job is not None and running_job.job.owner is owner:
                     self._replace(worker)
 
     def close(self) -> None:
@@ -144,10 +144,10 @@ class WorkerPool:
                 return
             done, outcome = None, _failure_of_exit(job, ended.status)
         with self._lock:
-            if not self._is_assigned(worker, job):
+            if not self._is_running(worker, job):
                 return  # the job was ended or the pool closed
             self._false_starts = 0
-            assignment = self._busy[worker]
+            running_job = self._busy[worker]
             if done is not None and worker.jobs < MAX_JOBS_PER_WORKER:
                 del self._busy[worker]
                 self._idle.append(worker)
@@ -156,7 +156,7 @@ class WorkerPool:
         if done is not None:
             job.then(done.result, done.cpu_seconds)
         else:
-            job.then(outcome, assignment.lost_seconds if assignment else 0.0)
+            job.then(outcome, running_job.lost_seconds if running_job else 0.0)
 
     def _assign_to_new_worker(self, worker: Worker, job: Job) -> None:
         """Assigns a job to a new worker after its worker ended before the job began.
@@ -164,7 +164,7 @@ class WorkerPool:
         The job is not the cause of such an end.
         """
         with self._lock:
-            if not self._is_assigned(worker, job):
+            if not self._is_running(worker, job):
                 return
             self._false_starts += 1
             is_over_limit = self._false_starts > MAX_FALSE_STARTS
@@ -184,25 +184,25 @@ class WorkerPool:
             passed_seconds = min(time.monotonic() - checked_at, 2 * WATCHDOG_SECONDS)
             checked_at = time.monotonic()
             with self._lock:
-                assignments = [
-                    (worker, assignment) for worker, assignment in self._busy.items() if assignment is not None
+                running = [
+                    (worker, running_job) for worker, running_job in self._busy.items() if running_job is not None
                 ]
-            for worker, assignment in assignments:
-                job = assignment.job
-                sentence = assignment.watch.overrun(passed_seconds, job.timeout_seconds, job.max_idle_seconds)
+            for worker, running_job in running:
+                job = running_job.job
+                sentence = running_job.watch.overrun(passed_seconds, job.timeout_seconds, job.max_idle_seconds)
                 if sentence is not None:
-                    self._fail_overdue(worker, assignment, sentence)
+                    self._fail_overdue(worker, running_job, sentence)
 
-    def _fail_overdue(self, worker: Worker, assignment: Assignment, sentence: str) -> None:
+    def _fail_overdue(self, worker: Worker, running_job: RunningJob, sentence: str) -> None:
         with self._lock:
-            if not self._is_assigned(worker, assignment.job):
+            if not self._is_running(worker, running_job.job):
                 return
             self._replace(worker)
-        assignment.job.then(DocumentFailure(FailureKind.TIMEOUT, sentence), assignment.lost_seconds)
+        running_job.job.then(DocumentFailure(FailureKind.TIMEOUT, sentence), running_job.lost_seconds)
 
-    def _is_assigned(self, worker: Worker, job: Job) -> bool:
-        assignment = self._busy.get(worker)
-        return assignment is not None and assignment.job is job
+    def _is_running(self, worker: Worker, job: Job) -> bool:
+        running_job = self._busy.get(worker)
+        return running_job is not None and running_job.job is job
 
     def _replace(self, worker: Worker) -> None:
         """Adds a new idle worker, and ends the old one in a separate thread. The caller must hold the lock."""

@@ -12,7 +12,7 @@ from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine
 from notaflow_pipeline.ocr.input.images.stamps import remove_stamps, stamps_over_print
 from notaflow_pipeline.ocr.input.probe import probe_document
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.workers.assignments import PageRequest, page_task
+from notaflow_pipeline.ocr.workers.jobs import PageRequest, page_job
 
 Colour = tuple[int, int, int]
 
@@ -49,7 +49,7 @@ def stamped_page(colour: Colour) -> Image.Image:
 
 
 def read(path: Path) -> PageText:
-    page = page_task(PageRequest(path, probe_document(path, Limits()), 1, 300, Limits()), TesseractEngine())
+    page = page_job(PageRequest(path, probe_document(path, Limits()), 1, 300, Limits()), TesseractEngine())
     assert isinstance(page, PageText)
     return page
 

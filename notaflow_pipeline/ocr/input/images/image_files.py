@@ -22,7 +22,7 @@ CREDIBLE_DPI = range(70, 1201)
 absent."""
 
 COARSE_DPI = 150
-"""Resolution at which a page is retried after it took too long or ended its worker."""
+"""Resolution at which a page is retried after it took too long or ended its worker: a quarter of the usual pixels."""
 
 COARSE_SIDE_PIXELS = 1754
 """Longer side in pixels of such a page if the image has no resolution: the side of A4 at `COARSE_DPI`."""

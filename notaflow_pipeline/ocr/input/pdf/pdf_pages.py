@@ -27,11 +27,6 @@ from notaflow_pipeline.ocr.input.text_layer.page_layer import (
 )
 from notaflow_pipeline.ocr.limits import Limits
 
-COARSE_DPI = 150
-"""Resolution at which a page is retried after it took too long or ended its worker: half the usual, a quarter of the
-pixels."""
-
-
 UPRIGHT = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 """Operations by the direction of the text. Pillow rotates counter-clockwise."""
 

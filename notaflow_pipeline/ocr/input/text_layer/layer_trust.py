@@ -13,7 +13,7 @@ from notaflow_pipeline.ocr.input.text_layer.layer_order import LayerLine
 MIN_PLAUSIBLE_SHARE = 0.7
 """Minimum share of plausible words of a trusted page; typed French and English has 0.95 and more."""
 
-MIN_PLAUSIBLE_PRIOR_SHARE = 0.9
+MIN_PLAUSIBLE_EARLIER_SHARE = 0.9
 """Minimum share for the invisible text of an earlier OCR; with less, a new recognition is usually better."""
 
 MIN_FUNCTION_WORD_SHARE = 0.2
@@ -23,7 +23,7 @@ French and English prose has 40 to 60 % of them, and an OCR with one wrong lette
 have few, and are recognised again.
 """
 
-MIN_PRIOR_CHARACTERS = 200
+MIN_EARLIER_CHARACTERS = 200
 """Minimum number of characters of an earlier OCR. One with fewer may have missed most of a page, and recognition is
 then quick."""
 
@@ -47,15 +47,15 @@ def is_trusted(lines: Sequence[LayerLine]) -> bool:
     return not has_unknown_characters(lines) and plausible_share(words) >= MIN_PLAUSIBLE_SHARE and not is_foreign(words)
 
 
-def is_good_prior_ocr(lines: Sequence[LayerLine]) -> bool:
+def is_good_earlier_ocr(lines: Sequence[LayerLine]) -> bool:
     """Whether the text of an earlier OCR is good enough to be compared with its image."""
     words = [word.text for line in lines for word in line.words]
     letters = [word.lower() for word in words if word.isalpha()]
     function_words = sum(word in FUNCTION_WORDS for word in letters)
     return (
-        sum(map(len, words)) >= MIN_PRIOR_CHARACTERS
+        sum(map(len, words)) >= MIN_EARLIER_CHARACTERS
         and not has_unknown_characters(lines)
-        and plausible_share(words) >= MIN_PLAUSIBLE_PRIOR_SHARE
+        and plausible_share(words) >= MIN_PLAUSIBLE_EARLIER_SHARE
         and function_words >= MIN_FUNCTION_WORD_SHARE * len(letters)
         and not is_foreign(words)
     )

@@ -21,7 +21,7 @@ from notaflow_pipeline.ocr.input.pdf.page_pixels import (
 from notaflow_pipeline.ocr.input.pdf.places import bounds_on_page, display_affine
 from notaflow_pipeline.ocr.input.text_layer.characters import Character, characters_of, without_doubles
 from notaflow_pipeline.ocr.input.text_layer.layer_order import LayerLine, ordered_lines
-from notaflow_pipeline.ocr.input.text_layer.layer_trust import is_good_prior_ocr, is_trusted
+from notaflow_pipeline.ocr.input.text_layer.layer_trust import is_good_earlier_ocr, is_trusted
 from notaflow_pipeline.ocr.input.text_layer.unread_ink import Box, Ink, covered_share, ink_of, unread_regions
 
 MIN_SCAN_COVER = 0.5
@@ -101,7 +101,7 @@ def _content(
     drawings: PageDrawings, ink: Ink, lines: tuple[LayerLine, ...], hidden: tuple[LayerLine, ...], *, is_scan: bool
 ) -> PageContent:
     boxes = _boxes(hidden, drawings.scale)
-    if is_good_prior_ocr(hidden) and _is_upright(hidden) and covered_share(ink, boxes) >= MIN_COVERED:
+    if is_good_earlier_ocr(hidden) and _is_upright(hidden) and covered_share(ink, boxes) >= MIN_COVERED:
         regions = unread_regions(ink, boxes)
         if len(regions) <= MAX_REGIONS and not any(_has_word(region, boxes) for region in regions):
             return PageContent(lines, earlier=hidden, unread=_in_points(regions, drawings.scale))

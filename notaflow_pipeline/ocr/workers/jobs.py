@@ -1,6 +1,6 @@
-"""The assignments of a worker: probe a document, or read one page of it.
+"""The jobs of a worker: probe a document, or read one page of it.
 
-An assignment returns its failure as a value and raises nothing, so everything that passes between processes can be
+A job returns its failure as a value and raises nothing, so everything that passes between processes can be
 pickled. For an unexpected exception only its type is reported, because its message may contain text of the document.
 """
 
@@ -23,7 +23,7 @@ from notaflow_pipeline.ocr.recognition.viewing import view_of
 Failure = DocumentFailure | EngineUnavailable
 
 VIEW_DPI = 150
-"""At which a page with a text layer is drawn for a person."""
+"""The resolution at which a page with a text layer is drawn for a person."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class PageRequest:
     `PageView`."""
 
     path: Path
-    opened: ProbedDocument
+    probed: ProbedDocument
     number: int
     dpi: int
     limits: Limits
@@ -40,7 +40,7 @@ class PageRequest:
     view: bool = False
 
 
-def probe_task(path: Path, limits: Limits) -> ProbedDocument | Failure:
+def probe_job(path: Path, limits: Limits) -> ProbedDocument | Failure:
     """Probes a document."""
     try:
         return probe_document(path, limits)
@@ -52,13 +52,13 @@ def probe_task(path: Path, limits: Limits) -> ProbedDocument | Failure:
         return _unexpected_failure(error)
 
 
-def page_task(request: PageRequest, engine: Engine) -> PageText | Failure:
+def page_job(request: PageRequest, engine: Engine) -> PageText | Failure:
     """Loads one page and recognises what its text layer does not account for."""
     started_at, deadline = time.monotonic(), cpu_seconds() + request.limits.page_seconds
     try:
         page = load_page(
             request.path,
-            request.opened.format,
+            request.probed.format,
             request.number,
             request.dpi,
             request.limits,
@@ -67,7 +67,7 @@ def page_task(request: PageRequest, engine: Engine) -> PageText | Failure:
         recognised = recognised_page(request.number, page, engine, started_at, deadline)
         if not request.view:
             return recognised.text
-        draw = partial(render_page, request.path, request.opened.format, request.number, VIEW_DPI, request.limits)
+        draw = partial(render_page, request.path, request.probed.format, request.number, VIEW_DPI, request.limits)
         return replace(recognised.text, view=view_of(page, recognised, draw))
     except (DocumentFailure, EngineUnavailable) as failure:
         return failure
