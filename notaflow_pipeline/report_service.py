@@ -24,11 +24,6 @@ MAX_COMPUTED_DAYS = 31
 """Days that the report computes at once: a month, which takes some seconds."""
 
 
-def today(connection: Connection, settings: Settings) -> date:
-    """Return the database's date in the configured zone."""
-    return today_in(connection, settings.timezone)
-
-
 @dataclass(frozen=True)
 class MissingDays:
     """Days whose tables were missing or out of date: those that were computed now, and those that still are missing."""
@@ -55,7 +50,7 @@ def compute_missing_days(connection: Connection, settings: Settings, *, since: d
         write_day,  # imports pandas, which slows the start of commands
     )
 
-    now = today(connection, settings)
+    now = today_in(connection, settings.timezone)
     first, zone = max(since, settings.partitions_start), settings.timezone
     days = days_not_computed(connection, today=now, first=first, last=until, timezone=zone)
     computed: list[date] = []

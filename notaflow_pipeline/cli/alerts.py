@@ -25,6 +25,7 @@ from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
 from notaflow_pipeline.job_queue.metrics import acknowledge_exhausted
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch, require_schema
 from notaflow_pipeline.local.embedded_postgres import running_database_url
+from notaflow_pipeline.reporting.daily_tables.days import today_in
 from notaflow_pipeline.settings import Settings, SettingsError, load_settings
 
 DELIVER_SECONDS = 60
@@ -152,7 +153,7 @@ def _evaluate(
     try:
         with open_connection() as connection:
             require_schema(connection, settings.sources)
-            today = report_service.today(connection, settings)
+            today = today_in(connection, settings.timezone)
             days = report_service.compute_missing_days(connection, settings, since=today, until=today)
             if days.missing:
                 warn(f"today's failure rates are not evaluated, because its tables are not computed: {days.reason}")

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from notaflow_pipeline.cli.context import open_database
 from notaflow_pipeline.cli.output import Json, app, console, print_json, print_line, warn
+from notaflow_pipeline.reporting.daily_tables.days import today_in
 from notaflow_pipeline.reporting.report.locale_format import LocaleFormat
 from notaflow_pipeline.settings import SettingsError, load_settings
 
@@ -66,7 +67,7 @@ def report(
 
     settings = load_settings()
     with open_database(settings) as connection:
-        today = report_service.today(connection, settings)
+        today = today_in(connection, settings.timezone)
         until = last.date() if last else today
         since = first.date() if first else report_service.first_day_of_period(until, DAYS)
         _require_range(since, until, today)

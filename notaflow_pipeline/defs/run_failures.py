@@ -10,7 +10,7 @@ from notaflow_pipeline.documents.failures import StorageMisconfigured, StorageUn
 from notaflow_pipeline.job_queue.database.connections import ClaimsRefused, DatabaseUnavailable
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch
 from notaflow_pipeline.ocr.failures import EngineUnavailable
-from notaflow_pipeline.reporting.daily_tables.failures import AttemptsPruned
+from notaflow_pipeline.reporting.daily_tables.days import AttemptsPruned
 from notaflow_pipeline.settings import SettingsError
 
 INFRASTRUCTURE_ERRORS = (

@@ -11,6 +11,7 @@ from notaflow_pipeline.defs.ownership import OWNERS
 from notaflow_pipeline.defs.partitions import every_night
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.defs.run_failures import described_failures
+from notaflow_pipeline.reporting.daily_tables.days import today_in
 from notaflow_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def ocr_dashboard(days: dg.DailyPartitionsDefinition, page: Path) -> dg.AssetsDe
 
         settings = load_settings()
         with queue.pool.connection() as connection:
-            until = report_service.today(connection, settings)
+            until = today_in(connection, settings.timezone)
             since = report_service.first_day_of_period(until, config.days)
             figures = report_service.read_report(connection, settings, since=since, until=until)
         rendered, path = render_page(figures), report_service.dashboard_path(settings)

@@ -23,16 +23,16 @@ from notaflow_pipeline.health_checks import (
 @dg.multi_asset_check(specs=[spec_of(check) for check in COMPLETENESS_CHECKS], name="daily_completeness_checks")
 def daily_completeness_checks(queue: QueueResource) -> Iterator[dg.AssetCheckResult]:
     """Check that the tables of every past day were computed after its end."""
-    return results_of(queue, evaluate_completeness)
+    yield from results_of(queue, evaluate_completeness)
 
 
 @dg.multi_asset_check(specs=[spec_of(check) for check in RATE_CHECKS], name="daily_failure_rate_checks")
 def daily_failure_rate_checks(queue: QueueResource) -> Iterator[dg.AssetCheckResult]:
     """Evaluate the newest failure rates by the lower end of their intervals."""
-    return results_of(queue, evaluate_rates)
+    yield from results_of(queue, evaluate_rates)
 
 
 @dg.multi_asset_check(specs=[spec_of(check) for check in PERFORMANCE_CHECKS], name="daily_performance_checks")
 def daily_performance_checks(queue: QueueResource) -> Iterator[dg.AssetCheckResult]:
     """Evaluate the newest durations, confidence and coverage against the fourteen days before."""
-    return results_of(queue, evaluate_performance)
+    yield from results_of(queue, evaluate_performance)

@@ -12,4 +12,4 @@ from notaflow_pipeline.health_checks import QUEUE_CHECKS, evaluate_queue
 @dg.multi_asset_check(specs=[spec_of(check) for check in QUEUE_CHECKS], name="queue_health")
 def queue_health(queue: QueueResource) -> Iterator[dg.AssetCheckResult]:
     """Check that documents are claimed, not stuck, not waiting too long, and that exhausted ones are acknowledged."""
-    return results_of(queue, evaluate_queue)
+    yield from results_of(queue, evaluate_queue)

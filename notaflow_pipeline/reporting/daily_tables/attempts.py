@@ -8,8 +8,7 @@ import pandas as pd
 from psycopg import Connection
 from psycopg.rows import scalar_row
 
-from notaflow_pipeline.reporting.daily_tables.days import Window
-from notaflow_pipeline.reporting.daily_tables.failures import AttemptsPruned
+from notaflow_pipeline.reporting.daily_tables.days import AttemptsPruned, Window
 
 ATTEMPT_TYPES: dict[Hashable, str] = {
     "document": "int32",  # a number for each document of the window, to count distinct ones

@@ -12,6 +12,10 @@ SELECT (clock_timestamp() AT TIME ZONE %(timezone)s)::date
 """
 
 
+class AttemptsPruned(Exception):
+    """Some attempts of a day were deleted, so its tables cannot be computed again."""
+
+
 @dataclass(frozen=True)
 class Window:
     """A day with its start and its exclusive end, in UTC because Python subtracts times of one zone as wall-clock times."""

@@ -12,9 +12,8 @@ from psycopg import Connection, sql
 from psycopg.rows import dict_row
 
 from notaflow_pipeline.reporting.daily_tables.daily_storage import write_day
-from notaflow_pipeline.reporting.daily_tables.days import day_of, window_of
+from notaflow_pipeline.reporting.daily_tables.days import AttemptsPruned, day_of, window_of
 from notaflow_pipeline.reporting.daily_tables.due_days import days_due, has_new_attempts
-from notaflow_pipeline.reporting.daily_tables.failures import AttemptsPruned
 from notaflow_pipeline.reporting.daily_tables.reconciliation import find_daily_differences
 from notaflow_pipeline_tests.reporting.daily_tables.attempt_history import add_attempt, add_document, add_history
 from notaflow_pipeline_tests.testing.clock import wait_past_full_hour
