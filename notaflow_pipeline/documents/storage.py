@@ -86,7 +86,7 @@ def open_storage(url: str, *, supabase_service_key: str | None = None) -> Docume
 def fetch_to_private_folder(storage: DocumentStorage, location: Location, max_bytes: int, within: Path) -> Path:
     """Fetch a document into a new private folder of `within`, and return the file's path; its name is neutral.
 
-    The caller removes the folder, the path's parent. After a failure it is gone.
+    The caller removes the folder, which is the path's parent. After a failure it is removed here.
     """
     try:
         folder = Path(tempfile.mkdtemp(prefix="notaflow-", dir=within))

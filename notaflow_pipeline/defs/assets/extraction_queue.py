@@ -34,7 +34,7 @@ extraction_queue = dg.AssetSpec(
     "extraction_queue",
     description=(
         "The table of ordered land-registry documents. NotaFlow's extraction stage adds a row per document and sets it to "
-        "status 3 when the scan lies in storage; this project reads every such row of the enabled sources. Every ten "
+        "status 3 when the scan is in the storage; this project reads every such row of the enabled sources. Every ten "
         "minutes an observation records how many documents are ready, active, backing off, exhausted and done."
     ),
     kinds={"postgres"},

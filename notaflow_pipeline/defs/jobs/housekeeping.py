@@ -125,7 +125,7 @@ def prune_old_attempts(context: dg.OpExecutionContext, queue: QueueResource) -> 
     """Remove the attempts of documents that were deleted long ago, if NOTAFLOW_ATTEMPT_RETENTION_DAYS is set."""
     settings = load_settings()
     if settings.attempt_retention_days is None:
-        context.log.info("Attempts are kept for ever: NOTAFLOW_ATTEMPT_RETENTION_DAYS is not set.")
+        context.log.info("Attempts are kept: NOTAFLOW_ATTEMPT_RETENTION_DAYS is not set.")
         return
     before = datetime.now(UTC) - timedelta(days=settings.attempt_retention_days)
     with queue.pool.connection() as connection:

@@ -36,7 +36,7 @@ REFUSED = ClaimPosition()
 
 
 def runs_to_launch(*, ready: int, active: int, documents_per_run: int, max_runs: int) -> int:
-    """Return how many runs to add, so that there is one for every batch, the last one perhaps not full, up to the maximum.
+    """Return how many runs to add, so that there is one for each batch, up to the maximum; the last batch may be smaller.
 
     Args:
         ready: documents that can be claimed now.

@@ -79,8 +79,8 @@ RETURNING a.id
 """)
 
 # The ten-minute rule of the requirements, for rows without a lease. A row without a valid start time counts as stuck. The
-# attempt is counted even if the other program did not count it, so that its document does not run for ever. If the document
-# was exhausted before, its maximum grows too: attempts never exceed the maximum, and it stays exhausted.
+# attempt is counted even if the other program did not count it, so that its document is not tried without end. If it was
+# exhausted before, its maximum grows too: attempts never exceed the maximum, and it stays exhausted.
 _RECOVER_STUCK_ELSEWHERE = sql.SQL("""
 WITH abandoned AS MATERIALIZED (
     SELECT q.id, began.at AS began_at,
