@@ -254,7 +254,7 @@ class SettingOrigin:
     origin: Literal["environment", ".env", "default"]
 
 
-def origins(settings: Settings) -> Iterator[SettingOrigin]:
+def setting_origins(settings: Settings) -> Iterator[SettingOrigin]:
     """Yield every setting with its value (secrets as ``***``) and its origin."""
     in_file = _variables_in_env_file()
     for name, field in Settings.model_fields.items():

@@ -11,7 +11,7 @@ from notaflow_pipeline.settings import (
     SettingsError,
     _describe_allowed_values,
     load_settings,
-    origins,
+    setting_origins,
     unknown_variables,
 )
 
@@ -202,7 +202,7 @@ def test_origins_show_every_setting_and_where_it_came_from(alone: Path, monkeypa
     (alone / ".env").write_text("OCR_WORKER_ID=from-file\nOCR_LANGUAGES=fra\nOCR_DPI=\n")
     monkeypatch.setenv("OCR_LANGUAGES", "eng")
     monkeypatch.setenv("OCR_SOURCES", "index,acte")
-    shown = {one.variable: (one.value, one.origin) for one in origins(load_settings())}
+    shown = {one.variable: (one.value, one.origin) for one in setting_origins(load_settings())}
     assert shown.keys() == {str(field.validation_alias) for field in Settings.model_fields.values()}
     assert shown["OCR_WORKER_ID"] == ("from-file", ".env")
     assert shown["OCR_LANGUAGES"] == ("eng", "environment")
@@ -215,7 +215,7 @@ def test_origins_hide_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTAFLOW_DATABASE_URL", f"postgresql://notaflow:{SECRET}@db/notaflow")
     monkeypatch.setenv("SUPABASE_SERVICE_KEY", SECRET)
     monkeypatch.setenv("NOTAFLOW_ALERT_URLS", f"mailto://u:{SECRET}@example.org")
-    everything = list(origins(load_settings()))
+    everything = list(setting_origins(load_settings()))
     shown = {one.variable: (one.value, one.origin) for one in everything}
     assert shown["NOTAFLOW_DATABASE_URL"] == ("***", "environment")
     assert shown["SUPABASE_SERVICE_KEY"] == ("***", "environment")
@@ -225,7 +225,7 @@ def test_origins_hide_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_origins_hide_a_password_in_the_documents_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTAFLOW_DOCUMENTS_URL", f"https://user:{SECRET}@project.supabase.co")
-    assert SECRET not in repr(list(origins(load_settings())))
+    assert SECRET not in repr(list(setting_origins(load_settings())))
 
 
 @pytest.mark.parametrize(

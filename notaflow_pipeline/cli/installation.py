@@ -21,7 +21,7 @@ from notaflow_pipeline.job_queue.schema.roles import grant_roles, has_roles
 from notaflow_pipeline.job_queue.schema.rollback_data_loss import DataLoss
 from notaflow_pipeline.local.embedded_postgres import database_url, owner_database_url
 from notaflow_pipeline.plurals import count_of
-from notaflow_pipeline.settings import Settings, SettingsError, load_settings, origins
+from notaflow_pipeline.settings import Settings, SettingsError, load_settings, setting_origins
 
 
 @app.command(rich_help_panel="Start")
@@ -53,13 +53,16 @@ def database(as_json: Json = False) -> None:
 @app.command(rich_help_panel="Start")
 def doctor(as_json: Json = False) -> None:
     """Check database, schema, Tesseract, storage and free space, and print every setting."""
-    from notaflow_pipeline.local.doctor import examine
+    from notaflow_pipeline.local.doctor import check_installation
 
     settings = load_settings()
-    findings = list(examine(settings))
+    findings = list(check_installation(settings))
     if as_json:
         print_json(
-            {"checks": [asdict(one) for one in findings], "settings": [asdict(one) for one in origins(settings)]}
+            {
+                "checks": [asdict(one) for one in findings],
+                "settings": [asdict(one) for one in setting_origins(settings)],
+            }
         )
     else:
         for one in findings:
@@ -67,7 +70,7 @@ def doctor(as_json: Json = False) -> None:
             console.print(mark + one.subject.ljust(10), end="")
             print_line(one.detail)
         table = Table("setting", "value", "from", title="settings")
-        for setting in origins(settings):
+        for setting in setting_origins(settings):
             table.add_row(setting.variable, setting.value, setting.origin)
         console.print(table)
     if not all(one.ok for one in findings):

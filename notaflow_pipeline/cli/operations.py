@@ -13,7 +13,7 @@ from rich.text import Text
 from notaflow_pipeline.cli.context import TIME_FORMATS, document_id, in_zone, open_database
 from notaflow_pipeline.cli.output import Json, app, console, print_json, print_line, progress_bar, warn
 from notaflow_pipeline.failures import PERMANENT_KINDS, FailureKind
-from notaflow_pipeline.job_queue.invariants import LOOK_BACK, accept, find_violations
+from notaflow_pipeline.job_queue.invariants import LOOK_BACK, accept_changes, find_violations
 from notaflow_pipeline.job_queue.maintenance.recovery import recover as recover_rows
 from notaflow_pipeline.job_queue.maintenance.requeue import NO_LIMIT as NO_REQUEUE_LIMIT
 from notaflow_pipeline.job_queue.maintenance.requeue import (
@@ -61,7 +61,7 @@ def recover(
             terms.recovery,
             on_progress=show,
         )
-        accepted_rows = accept(connection, ids)
+        accepted_rows = accept_changes(connection, ids)
         since = datetime.now(UTC) - LOOK_BACK
         violations = list(find_violations(connection, sources=terms.sources, since=since))
     if as_json:

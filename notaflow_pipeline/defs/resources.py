@@ -20,7 +20,7 @@ from notaflow_pipeline.job_queue.schema.privileges import require_privileges
 from notaflow_pipeline.local.embedded_postgres import running_database_url
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline.plurals import count_of
-from notaflow_pipeline.settings import Settings, load_settings, origins
+from notaflow_pipeline.settings import Settings, load_settings, setting_origins
 from notaflow_pipeline.worker.assembly import configured_document_pool, configured_storage
 
 
@@ -134,7 +134,7 @@ def _described(
 ) -> "dg.ConfigurableResource[Any]":
     """Return a resource of this class whose description, which Dagster takes from the docstring, ends with its settings."""
     # Dagster 1.13 lets run config override every field of a resource's config, so the values are text
-    values = {one.variable: one.value for one in origins(settings)} | {
+    values = {one.variable: one.value for one in setting_origins(settings)} | {
         "NOTAFLOW_DATABASE_URL": _database(settings),
         "NOTAFLOW_DOCUMENTS_URL": _documents(settings),
     }

@@ -1,6 +1,6 @@
 """Reads a document again for a person who looks at it; nothing is recorded, and its row is not claimed."""
 
-from notaflow_pipeline.documents.download import cannot_write
+from notaflow_pipeline.documents.download import write_failure
 from notaflow_pipeline.documents.location import locate
 from notaflow_pipeline.documents.storage import fetch_to_private_folder
 from notaflow_pipeline.job_queue.model import ExtractionQueueJob
@@ -25,7 +25,7 @@ def read_pages(settings: Settings, job: ExtractionQueueJob, pages: range) -> Doc
     try:
         folder = ScratchDirectory()
     except OSError as error:
-        raise cannot_write(error) from error
+        raise write_failure(error) from error
     try:
         path = fetch_to_private_folder(storage, location, settings.max_file_bytes, folder.path)
         with document_pool:

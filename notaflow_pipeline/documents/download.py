@@ -31,14 +31,14 @@ def receive(chunks: Iterable[bytes], destination: Path, *, max_bytes: int, annou
 
 def _write(chunks: Iterable[bytes], destination: Path, max_bytes: int, announced_bytes: int | None) -> int:
     if announced_bytes is not None and announced_bytes > max_bytes:
-        raise too_large(max_bytes)
+        raise too_large_failure(max_bytes)
     give_up_at = time.monotonic() + MAX_FETCH_SECONDS
     received_bytes = 0
     with _open(destination) as file:
         for chunk in chunks:
             received_bytes += len(chunk)
             if received_bytes > max_bytes:
-                raise too_large(max_bytes)
+                raise too_large_failure(max_bytes)
             if time.monotonic() > give_up_at:
                 raise StorageUnavailable(
                     f"A document had not arrived after {MAX_FETCH_SECONDS:.0f} s. Check the storage's speed."
@@ -56,7 +56,7 @@ def _open(destination: Path) -> FileIO:
     try:
         return destination.open("wb", buffering=0)  # unbuffered, so that closing cannot fail
     except OSError as error:
-        raise cannot_write(error) from error
+        raise write_failure(error) from error
 
 
 def _write_all(file: FileIO, chunk: bytes) -> None:
@@ -65,10 +65,10 @@ def _write_all(file: FileIO, chunk: bytes) -> None:
         while rest:
             rest = rest[file.write(rest) :]
     except OSError as error:
-        raise cannot_write(error) from error
+        raise write_failure(error) from error
 
 
-def cannot_write(error: OSError) -> TemporaryFolderUnavailable:
+def write_failure(error: OSError) -> TemporaryFolderUnavailable:
     """Return the failure of a temporary folder to which no file can be written."""
     return TemporaryFolderUnavailable(
         f"A fetched document could not be written to the temporary folder ({error.strerror}). "
@@ -76,7 +76,7 @@ def cannot_write(error: OSError) -> TemporaryFolderUnavailable:
     )
 
 
-def too_large(max_bytes: int) -> DocumentUnavailable:
+def too_large_failure(max_bytes: int) -> DocumentUnavailable:
     """Return the failure of a document with more than `max_bytes` bytes."""
     return DocumentUnavailable(
         FailureKind.TOO_LARGE,
@@ -85,7 +85,7 @@ def too_large(max_bytes: int) -> DocumentUnavailable:
     )
 
 
-def not_found(location: Location) -> DocumentUnavailable:
+def not_found_failure(location: Location) -> DocumentUnavailable:
     """Return the failure of a location without a file."""
     return DocumentUnavailable(
         FailureKind.NOT_FOUND,
@@ -94,7 +94,7 @@ def not_found(location: Location) -> DocumentUnavailable:
     )
 
 
-def no_bucket(bucket: str, description: str) -> StorageUnavailable:
+def missing_bucket_failure(bucket: str, description: str) -> StorageUnavailable:
     """Return the failure of a storage that lacks one of the documents' buckets."""
     return StorageUnavailable(
         f"{description} has no bucket {bucket}, or hides it from this key. "
@@ -102,7 +102,7 @@ def no_bucket(bucket: str, description: str) -> StorageUnavailable:
     )
 
 
-def no_folder(buckets: Collection[str], description: str) -> StorageUnavailable:
+def missing_folder_failure(buckets: Collection[str], description: str) -> StorageUnavailable:
     """Return the failure of a storage that has files but none of the folders that stand for buckets."""
     return StorageUnavailable(
         f"{description} is not empty, and has no folder {' or '.join(sorted(buckets))} with documents. "
@@ -110,14 +110,14 @@ def no_folder(buckets: Collection[str], description: str) -> StorageUnavailable:
     )
 
 
-def bucket_missing(location: Location, description: str) -> DocumentUnavailable | StorageUnavailable:
+def document_or_bucket_failure(location: Location, description: str) -> DocumentUnavailable | StorageUnavailable:
     """Return the failure of a bucket that the storage does not have.
 
     If it is a bucket of a document source, the storage or the key is the wrong one, for every document. Another name
     comes from one row, which must not stop the others.
     """
     if location.bucket in BUCKET_OF_SOURCE.values():
-        return no_bucket(location.bucket, description)
+        return missing_bucket_failure(location.bucket, description)
     return DocumentUnavailable(
         FailureKind.NOT_FOUND, f"The storage has no bucket for {location}. Correct supabase_path, or create the bucket."
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from notaflow_pipeline.documents.download import CHUNK_BYTES, no_folder, not_found, receive
+from notaflow_pipeline.documents.download import CHUNK_BYTES, missing_folder_failure, not_found_failure, receive
 from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageUnavailable
 from notaflow_pipeline.documents.location import BUCKET_OF_SOURCE, Location
 from notaflow_pipeline.failures import FailureKind
@@ -35,7 +35,7 @@ class LocalFolder:
         """Raise `StorageUnavailable` unless the folder can be listed and is empty or has the folder of one of `buckets`."""
         is_empty = self._is_empty()
         if buckets and not is_empty and not any((self.root / bucket).is_dir() for bucket in buckets):
-            raise no_folder(buckets, self.description)
+            raise missing_folder_failure(buckets, self.description)
 
     def fetch(self, location: Location, destination: Path, max_bytes: int) -> int:
         """Copy the document to `destination`; refuses links that lead out of the folder and anything but a regular file."""
@@ -44,7 +44,7 @@ class LocalFolder:
         try:
             status = path.stat()
             if not stat.S_ISREG(status.st_mode):  # opening a pipe would block
-                raise not_found(location)
+                raise not_found_failure(location)
             file = path.open("rb")
         except OSError as error:
             raise self._failure(error, location) from error
@@ -99,8 +99,8 @@ class LocalFolder:
         if self._is_empty():
             return self._unusable(error, "it is empty")
         if location.bucket in BUCKET_OF_SOURCE.values() and not (self.root / location.bucket).is_dir():
-            return no_folder([location.bucket], self.description)
-        return not_found(location)
+            return missing_folder_failure([location.bucket], self.description)
+        return not_found_failure(location)
 
     def _is_empty(self) -> bool:
         """Whether the folder has no entry, for example because a share is not mounted.

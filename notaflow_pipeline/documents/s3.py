@@ -23,7 +23,7 @@ from botocore.exceptions import (
 )
 from urllib3.exceptions import HTTPError
 
-from notaflow_pipeline.documents.download import CHUNK_BYTES, no_bucket, no_folder, receive
+from notaflow_pipeline.documents.download import CHUNK_BYTES, missing_bucket_failure, missing_folder_failure, receive
 from notaflow_pipeline.documents.failures import StorageMisconfigured, StorageUnavailable
 from notaflow_pipeline.documents.location import Location
 from notaflow_pipeline.documents.s3_errors import (
@@ -94,7 +94,7 @@ class S3Storage:
             self._client.list_objects_v2(Bucket=bucket, MaxKeys=1)
         except ClientError as error:
             if error_code(error) == MISSING_BUCKET:
-                raise no_bucket(bucket, self.description) from error
+                raise missing_bucket_failure(bucket, self.description) from error
             raise
 
     def _check_folders(self, bucket: str, folders: Collection[str]) -> None:
@@ -103,7 +103,7 @@ class S3Storage:
         if not self._has_objects(bucket, place) or not folders:
             return
         if not any(self._has_objects(bucket, f"{place}{folder}/") for folder in folders):
-            raise no_folder(folders, self.description)
+            raise missing_folder_failure(folders, self.description)
 
     def _has_objects(self, bucket: str, prefix: str) -> bool:
         return bool(self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1).get("Contents"))

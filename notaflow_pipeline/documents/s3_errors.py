@@ -5,7 +5,7 @@ The codes are those of AWS (https://docs.aws.amazon.com/AmazonS3/latest/API/Erro
 
 from botocore.exceptions import ClientError, ParamValidationError
 
-from notaflow_pipeline.documents.download import bucket_missing, not_found
+from notaflow_pipeline.documents.download import document_or_bucket_failure, not_found_failure
 from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageUnavailable
 from notaflow_pipeline.documents.location import Location
 from notaflow_pipeline.failures import FailureKind
@@ -33,9 +33,9 @@ def document_failure(
 ) -> DocumentUnavailable | StorageUnavailable:
     """Return the failure that `code` means for a document; `bucket_from_row` says where the bucket's name comes from."""
     if code in _MISSING_OBJECT:
-        return not_found(location)
+        return not_found_failure(location)
     if bucket_from_row and code == MISSING_BUCKET:
-        return bucket_missing(location, description)
+        return document_or_bucket_failure(location, description)
     if code in _KEY_TOO_LONG_OR_ODD or (bucket_from_row and code == _INVALID_BUCKET):
         return DocumentUnavailable(
             FailureKind.REFUSED_LOCATION, f"The storage refuses the name {location}. Correct supabase_path."

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from notaflow_pipeline.documents.download import cannot_write
+from notaflow_pipeline.documents.download import write_failure
 from notaflow_pipeline.documents.failures import StorageMisconfigured
 from notaflow_pipeline.documents.local import LocalFolder
 from notaflow_pipeline.documents.location import Location
@@ -91,7 +91,7 @@ def fetch_to_private_folder(storage: DocumentStorage, location: Location, max_by
     try:
         folder = Path(tempfile.mkdtemp(prefix="notaflow-", dir=within))
     except OSError as error:
-        raise cannot_write(error) from error
+        raise write_failure(error) from error
     with ExitStack() as on_failure:
         on_failure.callback(shutil.rmtree, folder, ignore_errors=True)
         storage.fetch(location, folder / "document", max_bytes)

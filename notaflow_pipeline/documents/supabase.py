@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from notaflow_pipeline.documents.download import no_bucket, receive
+from notaflow_pipeline.documents.download import missing_bucket_failure, receive
 from notaflow_pipeline.documents.failures import StorageMisconfigured, StorageUnavailable
 from notaflow_pipeline.documents.location import Location, host_of
 from notaflow_pipeline.documents.supabase_errors import ErrorResponse, document_failure, error_of, storage_failure
@@ -85,7 +85,7 @@ class SupabaseStorage:
         with self._request("GET", f"bucket/{quote(bucket)}") as response:
             problem = error_of(response)
             if problem and (problem.is_missing_bucket or problem.status == httpx.codes.NOT_FOUND):
-                raise no_bucket(bucket, self.description)
+                raise missing_bucket_failure(bucket, self.description)
             if problem:
                 raise storage_failure(problem, self.description)
 

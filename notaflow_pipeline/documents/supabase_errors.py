@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from notaflow_pipeline.documents.download import bucket_missing, not_found
+from notaflow_pipeline.documents.download import document_or_bucket_failure, not_found_failure
 from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageUnavailable
 from notaflow_pipeline.documents.location import Location
 from notaflow_pipeline.failures import FailureKind
@@ -72,9 +72,9 @@ def document_failure(
     A 404 means a missing document: `check` detects a URL without a Storage API.
     """
     if problem.is_missing_bucket:
-        return bucket_missing(location, description)
+        return document_or_bucket_failure(location, description)
     if problem.status == httpx.codes.NOT_FOUND:
-        return not_found(location)
+        return not_found_failure(location)
     if problem.status == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
         return DocumentUnavailable(
             FailureKind.TOO_LARGE, f"The storage refuses the size of {location}. Raise the bucket's limit."

@@ -1,7 +1,8 @@
 """Finds rows that break the queue's invariants, and says what to do about each.
 
-Used by an asset check, `notaflow recover` and the tests. Reads only, except for `accept`. `reporting` compares the daily
-tables with the attempts.
+Used by an asset check, `notaflow recover` and the tests. The tests have a second set of queries, which was written
+independently, so that an error in either of them shows. Only `accept_changes` writes. `reporting` compares the daily tables
+with the attempts.
 
 Other programs write the same rows. They may claim a row without a token, finish it with their own text, reset it with any
 number of attempts, and delete it. A trigger records when one did (`ocr_changed_elsewhere_at`, migration 021). From then on
@@ -253,7 +254,7 @@ WHERE id = ANY(%(ids)s)
 """
 
 
-def accept(connection: Connection, ids: Collection[UUID]) -> int:
+def accept_changes(connection: Connection, ids: Collection[UUID]) -> int:
     """Mark these rows as changed by another program, which the trigger did not notice; return how many there are."""
     with short_statement(connection):
         return connection.execute(_ACCEPT, {"ids": list(ids)}).rowcount

@@ -35,7 +35,7 @@ class Finding:
     detail: str
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
+def check_installation(settings: Settings) -> Iterator[Finding]:
     """Yield the result of each check; nothing is changed."""
     with ExitStack() as stack:
         try:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
-from notaflow_pipeline.documents.download import cannot_write
+from notaflow_pipeline.documents.download import write_failure
 from notaflow_pipeline.documents.location import locate
 from notaflow_pipeline.documents.storage import DocumentStorage, fetch_to_private_folder
 from notaflow_pipeline.job_queue.model import Claim
@@ -59,7 +59,7 @@ class Fetchers:
         try:
             self._folder = ScratchDirectory()
         except OSError as error:
-            raise cannot_write(error) from error
+            raise write_failure(error) from error
         # daemon threads: a fetch that hangs must not keep a stopping worker alive
         self._threads = [
             threading.Thread(target=self._fetch_documents, name=f"ocr-fetch-{number}", daemon=True)
@@ -81,7 +81,7 @@ class Fetchers:
         try:
             probe.write_bytes(bytes(PROBE_BYTES))
         except OSError as error:
-            raise cannot_write(error) from error
+            raise write_failure(error) from error
         finally:
             probe.unlink(missing_ok=True)
 

@@ -8,7 +8,7 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.job_queue.claiming import lease_renewal, outcomes, releases
-from notaflow_pipeline.job_queue.invariants import accept, find_violations
+from notaflow_pipeline.job_queue.invariants import accept_changes, find_violations
 from notaflow_pipeline.job_queue.model import Claim, Recording
 from notaflow_pipeline_tests.job_queue.conftest import (
     BLANK,
@@ -306,7 +306,7 @@ def test_violations_in_rows_that_no_other_program_changed_are_found(connection: 
     assert [name for name, _ in violations(connection)] == ["attempts_are_counted"]
     [violation] = find_violations(connection, sources=["index"])
     assert f"notaflow recover --accept {key}" in violation.remedy
-    assert accept(connection, [key]) == 1
+    assert accept_changes(connection, [key]) == 1
     assert violations(connection) == []
 
 

@@ -134,7 +134,7 @@ def open_pool(url: str, max_size: int = 4) -> Iterator[ConnectionPool[Connection
     Raises:
         DatabaseUnavailable: no connection could be made.
     """
-    probe(url)
+    check_connection(url)
     pool = ReconnectingPool(
         connection_class=TimeLimitedConnection,
         kwargs={
@@ -157,7 +157,7 @@ def open_pool(url: str, max_size: int = 4) -> Iterator[ConnectionPool[Connection
         yield pool
 
 
-def probe(url: str) -> None:
+def check_connection(url: str) -> None:
     """Connect once, to report a failure at once: a pool would retry in the background until its timeout.
 
     Raises:

@@ -15,10 +15,10 @@ from notaflow_pipeline.job_queue.database import sessions
 from notaflow_pipeline.job_queue.database.connections import (
     UNREADABLE_URL,
     DatabaseUnavailable,
+    check_connection,
     connect,
     describe_database,
     open_pool,
-    probe,
 )
 from notaflow_pipeline.job_queue.database.sessions import long_scan, short_transaction
 from notaflow_pipeline.job_queue.database.transient import describe_transient, is_transient
@@ -36,7 +36,7 @@ def refusal(url: str) -> str:
             pass
         messages.append(str(refused.value))
     with pytest.raises(DatabaseUnavailable) as refused:
-        probe(url)
+        check_connection(url)
     messages.append(str(refused.value))
     assert len(set(messages)) == 1
     assert len(messages[0].splitlines()) == 1
