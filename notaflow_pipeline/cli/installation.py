@@ -14,7 +14,7 @@ from notaflow_pipeline.job_queue.claiming.claim_check import ClaimCheck, check_c
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.job_queue.database.search_path import queue_schema
 from notaflow_pipeline.job_queue.schema.check import find_schema_differences
-from notaflow_pipeline.job_queue.schema.migrate import Migrated, MigrationFailed, find_data_loss, migrate_down
+from notaflow_pipeline.job_queue.schema.migrate import MigrationFailed, MigrationResult, find_data_loss, migrate_down
 from notaflow_pipeline.job_queue.schema.migrate import migrate as apply_migrations
 from notaflow_pipeline.job_queue.schema.privileges import missing_privileges
 from notaflow_pipeline.job_queue.schema.roles import grant_roles, has_roles
@@ -157,7 +157,7 @@ def _print_grants(warnings: list[str], as_json: bool) -> None:
         print_line("The roles exist and have their privileges; docs/security.md lists which login gets which role.")
 
 
-def _print_migrations(done: Migrated, as_json: bool) -> None:
+def _print_migrations(done: MigrationResult, as_json: bool) -> None:
     if as_json:
         print_json(asdict(done))
         return

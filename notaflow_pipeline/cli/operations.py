@@ -17,7 +17,7 @@ from notaflow_pipeline.job_queue.invariants import LOOK_BACK, accept_changes, fi
 from notaflow_pipeline.job_queue.maintenance.recovery import recover as recover_rows
 from notaflow_pipeline.job_queue.maintenance.requeue import NO_LIMIT as NO_REQUEUE_LIMIT
 from notaflow_pipeline.job_queue.maintenance.requeue import (
-    Exhausted,
+    ExhaustedDocument,
     ExhaustedFilter,
     find_exhausted,
     requeue_exhausted,
@@ -121,7 +121,7 @@ def retry(
         task = bar.add_task("retry", total=None, rate="")
         count = 0
 
-        def show(documents: Iterable[Exhausted]) -> None:
+        def show(documents: Iterable[ExhaustedDocument]) -> None:
             nonlocal count
             for one in documents:
                 count += 1

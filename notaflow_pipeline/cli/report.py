@@ -63,7 +63,7 @@ def report(
     from notaflow_pipeline import report_service
     from notaflow_pipeline.atomic_files import write_atomically
     from notaflow_pipeline.reporting.report.html_page import render_page
-    from notaflow_pipeline.reporting.report.tables import days_not_computed
+    from notaflow_pipeline.reporting.report.tables import missing_days_notice
 
     settings = load_settings()
     with open_database(settings) as connection:
@@ -85,7 +85,7 @@ def report(
         if figures.failure_rate.empty:
             print_line(f"No attempt ended from {since} to {until}, so there are no daily figures.")
     if not as_json:
-        _print_days(days, days_not_computed(figures, "en"))
+        _print_days(days, missing_days_notice(figures, "en"))
 
 
 def _print_days(days: "MissingDays", missing: str | None) -> None:

@@ -1,6 +1,5 @@
 """The texts of the page in French and in English."""
 
-from notaflow_pipeline.reporting.report.locale_format import Language
 from notaflow_pipeline.reporting.report.translations import Translation
 
 TEXTS = {
@@ -92,8 +91,3 @@ TEXTS = {
     "superseded": Translation("remplacée", "superseded"),
     "active": Translation("en cours", "active"),
 }
-
-
-def texts_in(language: Language) -> dict[str, str]:
-    """Return the texts in a language, by name."""
-    return {name: getattr(texts, language) for name, texts in TEXTS.items()}

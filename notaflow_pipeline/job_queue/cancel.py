@@ -140,7 +140,7 @@ RETURNING id
 
 
 @dataclass(frozen=True)
-class Cancelled:
+class CancelledDocument:
     """A document that was cancelled, and what it was: `active`, `waiting`, or `reread` (to be reread; it keeps its text)."""
 
     id: UUID
@@ -156,7 +156,7 @@ def cancel_documents(
     worker_id: str,
     reason: str,
     mirror_errors: bool,
-) -> list[Cancelled]:
+) -> list[CancelledDocument]:
     """Cancel documents that wait, are being read, or are to be reread; return them.
 
     The worker of an active document learns of it when it renews its lease, stops, and writes nothing. Documents that are
@@ -178,11 +178,11 @@ def cancel_documents(
         "error": ERROR_PREFIX + sentence,
         "mirror": mirror_errors,
     }
-    cancelled: list[Cancelled] = []
+    cancelled: list[CancelledDocument] = []
     with short_transaction(connection):
         with connection.cursor(row_factory=scalar_row) as cursor:
             locked = cursor.execute(_LOCK, {**arguments, "ids": list(ids)}).fetchall()
-        with connection.cursor(row_factory=class_row(Cancelled)) as cursor:
+        with connection.cursor(row_factory=class_row(CancelledDocument)) as cursor:
             # the waiting ones first: an ended claim leaves a waiting document
             for statement in (_CANCEL_WAITING, _END_CLAIMS, _WITHDRAW_REREADS):
                 cancelled += cursor.execute(statement, {**arguments, "ids": locked}).fetchall()

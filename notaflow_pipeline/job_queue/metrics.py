@@ -21,7 +21,7 @@ MAX_COUNTED = 1000
 
 
 @dataclass(frozen=True)
-class UnderOcr:
+class UnderOcrCounts:
     """Rows at 6: with a live worker, and stuck without one."""
 
     active: int
@@ -52,7 +52,7 @@ FROM (
 
 def count_under_ocr(
     connection: Connection, *, sources: Sequence[str], stuck_after: timedelta, longer_than: timedelta
-) -> UnderOcr:
+) -> UnderOcrCounts:
     """Count rows under OCR.
 
     Args:
@@ -61,7 +61,7 @@ def count_under_ocr(
         stuck_after: how long a row without a lease may stay at 6.
         longer_than: how long after that it counts as stuck, so that recovery can repair it before.
     """
-    with connection.cursor(row_factory=class_row(UnderOcr)) as cursor:
+    with connection.cursor(row_factory=class_row(UnderOcrCounts)) as cursor:
         parameters = {"sources": list(sources), "stuck_after": stuck_after, "longer_than": longer_than}
         counts = cursor.execute(_UNDER_OCR, parameters).fetchone()
     assert counts is not None  # noqa: S101 - an aggregate without GROUP BY has one row

@@ -26,7 +26,7 @@ class UnusableFile(Exception):
 
 
 @dataclass(frozen=True)
-class Enqueued:
+class EnqueuedDocument:
     """A document that was added to the queue."""
 
     id: UUID
@@ -54,7 +54,7 @@ def printable_path(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def ingest_file(connection: Connection, storage: DocumentStorage, file: Path, source: str) -> Enqueued:
+def ingest_file(connection: Connection, storage: DocumentStorage, file: Path, source: str) -> EnqueuedDocument:
     """Store a file under a safe, unique name, and add its row; the document's number is the file's name.
 
     The row is inserted and rolled back first, so that no file is stored for a row that the database refuses.
@@ -75,7 +75,7 @@ def ingest_file(connection: Connection, storage: DocumentStorage, file: Path, so
     with connection.transaction(force_rollback=True):
         enqueue_document(connection, document)
     storage.store(location, file)
-    return Enqueued(enqueue_document(connection, document), document.supabase_path)
+    return EnqueuedDocument(enqueue_document(connection, document), document.supabase_path)
 
 
 def _refuse_unusable(file: Path) -> None:

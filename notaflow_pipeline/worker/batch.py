@@ -27,7 +27,7 @@ from notaflow_pipeline.worker.fault_attribution import (
     count_infrastructure_releases,
     was_missing,
 )
-from notaflow_pipeline.worker.fetching import Fetched, Fetchers
+from notaflow_pipeline.worker.fetching import FetchedFile, Fetchers
 from notaflow_pipeline.worker.held_document import HeldDocument, ocr_result_of
 from notaflow_pipeline.worker.outcome_recorder import OutcomeRecorder
 from notaflow_pipeline.worker.progress import Progress
@@ -146,7 +146,7 @@ class Batch:
                 self._events.get_nowait()()
         self._recorder.record_texts()
 
-    def _on_fetched(self, claim: Claim, fetched: Fetched) -> None:
+    def _on_fetched(self, claim: Claim, fetched: FetchedFile) -> None:
         self._fetching_alone.discard(claim.token)
         document = self._held.get(claim.token)
         if document is None:

@@ -1,6 +1,6 @@
 """Fetches claimed documents in threads, into one private temporary folder.
 
-The fetching thread passes each result to a callback. A `Fetched` is closed when its document
+The fetching thread passes each result to a callback. A `FetchedFile` is closed when its document
 is read; `stop` removes the rest.
 """
 
@@ -29,7 +29,7 @@ PROBE_BYTES = 2**20
 
 
 @dataclass(frozen=True)
-class Fetched:
+class FetchedFile:
     """A document's local file; `close` removes it."""
 
     path: Path
@@ -48,7 +48,7 @@ class Fetchers:
         self,
         storage: DocumentStorage,
         max_bytes: int,
-        on_fetched: Callable[[Claim, Fetched], None],
+        on_fetched: Callable[[Claim, FetchedFile], None],
         on_failed: Callable[[Claim, BaseException], None],
     ) -> None:
         self._storage = storage
@@ -103,8 +103,8 @@ class Fetchers:
             else:
                 self._on_fetched(claim, result)
 
-    def _fetch(self, claim: Claim) -> Fetched:
+    def _fetch(self, claim: Claim) -> FetchedFile:
         began = time.monotonic()
         location = locate(claim.supabase_path, claim.document_source, self._storage.host)
         path = fetch_to_private_folder(self._storage, location, self._max_bytes, self._folder.path)
-        return Fetched(path, path.stat().st_size, time.monotonic() - began)
+        return FetchedFile(path, path.stat().st_size, time.monotonic() - began)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from notaflow_pipeline.job_queue.model import Claim, OcrResult
 from notaflow_pipeline.ocr.document import DocumentText
-from notaflow_pipeline.worker.fetching import Fetched
+from notaflow_pipeline.worker.fetching import FetchedFile
 
 
 @dataclass
@@ -13,7 +13,7 @@ class HeldDocument:
     """A document that this worker has claimed and not finished."""
 
     claim: Claim
-    fetched: Fetched | None = None
+    fetched: FetchedFile | None = None
     pages_read: int = 0
     recognition: Future[DocumentText] | None = None
 

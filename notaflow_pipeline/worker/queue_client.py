@@ -20,7 +20,7 @@ from notaflow_pipeline.job_queue.claiming.claim_position import ClaimPosition
 from notaflow_pipeline.job_queue.claiming.lease_renewal import LeaseRenewal
 from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
 from notaflow_pipeline.job_queue.database.transient import describe_transient, is_transient
-from notaflow_pipeline.job_queue.maintenance.recovery import Recovered, recover
+from notaflow_pipeline.job_queue.maintenance.recovery import RecoveryResult, recover
 from notaflow_pipeline.job_queue.maintenance.repairs import Repair
 from notaflow_pipeline.job_queue.model import ERROR_PREFIX, Attempt, Claim, Failure, OcrResult, Recording
 from notaflow_pipeline.job_queue.queries import attempts_of_document, has_unfinished
@@ -129,7 +129,7 @@ class QueueClient:
             else:
                 return
 
-    def recover(self) -> Recovered:
+    def recover(self) -> RecoveryResult:
         """Make rows of lost workers ready again, for a few seconds; `complete` is true if all rows were checked.
 
         A repair that the database refuses is logged, and the worker goes on.
@@ -138,11 +138,11 @@ class QueueClient:
             DatabaseUnavailable: the database became unavailable and stayed so.
         """
 
-        def repair(kind: Repair, connection: Connection) -> Recovered:
+        def repair(kind: Repair, connection: Connection) -> RecoveryResult:
             return recover(connection, self.terms.recovery, repairs=[kind], seconds=RECOVER_SECONDS)
 
         # each with its own retries: all repairs together take so many statements that they never finish on a bad network
-        recovered = sum((self.retry_until_available(partial(repair, kind)) for kind in Repair), Recovered())
+        recovered = sum((self.retry_until_available(partial(repair, kind)) for kind in Repair), RecoveryResult())
         for what, reason in recovered.failed.items():
             log.warning("Recovery left rows as they are (%s): %s.", what.replace("_", " "), reason)
         return recovered

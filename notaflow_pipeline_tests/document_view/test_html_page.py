@@ -7,7 +7,7 @@ import pytest
 
 from notaflow_pipeline.document_view import html_page
 from notaflow_pipeline.document_view.html_page import PageTooLarge, render_page
-from notaflow_pipeline.document_view.translations import TEXTS, texts_in
+from notaflow_pipeline.document_view.translations import TEXTS
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.document import PageSource, PageText
 from notaflow_pipeline.ocr.failures import DocumentFailure
@@ -103,8 +103,8 @@ def test_page_says_whether_the_stored_text_is_what_is_read(stored: str | None, s
     page = render_page(viewed(page_of(1, read_image("Vente")), stored=stored, attempts=(attempt(),)))
     for language in LANGUAGES:
         for name in ("none_stored", "same", "differs", "unmarked"):
-            assert (texts_in(language)[name] in page.replace("&#39;", "'")) == (name == said), name
-        assert (texts_in(language)["stored_by"].format(engine="older engine") in page) == (said == "differs")
+            assert (getattr(TEXTS[name], language) in page.replace("&#39;", "'")) == (name == said), name
+        assert (getattr(TEXTS["stored_by"], language).format(engine="older engine") in page) == (said == "differs")
 
 
 def test_page_that_would_be_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

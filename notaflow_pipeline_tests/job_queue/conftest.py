@@ -13,10 +13,10 @@ from psycopg.rows import dict_row
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue.claiming import claims, outcomes
 from notaflow_pipeline.job_queue.claiming.claim_position import ClaimPosition
-from notaflow_pipeline.job_queue.database.chunks import Changed
-from notaflow_pipeline.job_queue.maintenance.recovery import Recovered, RecoveryTerms, recover
+from notaflow_pipeline.job_queue.database.chunks import ChangeResult
+from notaflow_pipeline.job_queue.maintenance.recovery import RecoveryResult, RecoveryTerms, recover
 from notaflow_pipeline.job_queue.maintenance.repairs import Repair
-from notaflow_pipeline.job_queue.maintenance.requeue import Exhausted, ExhaustedFilter, requeue_exhausted
+from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedDocument, ExhaustedFilter, requeue_exhausted
 from notaflow_pipeline.job_queue.maintenance.reread import request_reread
 from notaflow_pipeline.job_queue.model import ERROR_PREFIX, Claim, Failure, OcrResult, Recording
 from notaflow_pipeline.job_queue.schema.roles import WORKER
@@ -174,7 +174,7 @@ def _unlocked(record: Callable[[], Recording]) -> bool:
     return recording is Recording.RECORDED
 
 
-def recover_all(connection: Connection, *, mirror_errors: bool = True, exhausted_status: int = 3) -> Recovered:
+def recover_all(connection: Connection, *, mirror_errors: bool = True, exhausted_status: int = 3) -> RecoveryResult:
     """Recover under the default settings."""
     return recover(
         connection,
@@ -182,11 +182,11 @@ def recover_all(connection: Connection, *, mirror_errors: bool = True, exhausted
     )
 
 
-def requeue(connection: Connection, choice: ExhaustedFilter, **options: Any) -> list[Exhausted]:
+def requeue(connection: Connection, choice: ExhaustedFilter, **options: Any) -> list[ExhaustedDocument]:
     """Requeue exhausted documents; return them as they were before."""
-    requeued: list[Exhausted] = []
+    requeued: list[ExhaustedDocument] = []
     changed = requeue_exhausted(connection, choice, on_requeued=requeued.extend, **options)
-    assert changed == Changed(len(requeued))
+    assert changed == ChangeResult(len(requeued))
     return requeued
 
 
@@ -194,14 +194,14 @@ def reread(connection: Connection, **options: Any) -> list[UUID]:
     """Have documents of the source index read again; return which."""
     requested: list[UUID] = []
     changed = request_reread(connection, **{"sources": ["index"], **options}, on_requested=requested.extend)
-    assert changed == Changed(len(requested))
+    assert changed == ChangeResult(len(requested))
     return requested
 
 
-def repaired(**numbers: int) -> Recovered:
+def repaired(**numbers: int) -> RecoveryResult:
     """Return the result of `recover_all` for these repairs."""
     counts: dict[str, int] = {**dict.fromkeys(Repair, 0), **numbers}
-    return Recovered(**counts)  # type: ignore[arg-type]  # the other fields have defaults
+    return RecoveryResult(**counts)  # type: ignore[arg-type]  # the other fields have defaults
 
 
 def expire(connection: Connection, held: Claim) -> None:

@@ -23,7 +23,7 @@ from notaflow_pipeline.job_queue.queries import attempts_of_document
 from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine
 from notaflow_pipeline.ocr.failures import NoRoomForPage
 from notaflow_pipeline.worker.fault_attribution import INFRASTRUCTURE_FAILURE, MAX_RELEASES
-from notaflow_pipeline.worker.fetching import Fetched, Fetchers
+from notaflow_pipeline.worker.fetching import FetchedFile, Fetchers
 from notaflow_pipeline.worker.pipeline import Pipeline
 from notaflow_pipeline_tests.job_queue.conftest import fail
 from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, CrampedEngine
@@ -123,7 +123,7 @@ class TestTemporarySpace:
     ) -> None:
         fetch, all_at_once, failed = Fetchers._fetch, threading.Barrier(4), set()
 
-        def fetch_beside_others(fetchers: Fetchers, claim: Claim) -> Fetched:
+        def fetch_beside_others(fetchers: Fetchers, claim: Claim) -> FetchedFile:
             if claim.token not in failed:
                 failed.add(claim.token)
                 all_at_once.wait(HANG_SECONDS)

@@ -10,13 +10,13 @@ import pytest
 
 from notaflow_pipeline.documents.local import LocalFolder
 from notaflow_pipeline.job_queue.model import Claim
-from notaflow_pipeline.worker.fetching import Fetched, Fetchers
+from notaflow_pipeline.worker.fetching import FetchedFile, Fetchers
 
 
 def test_stop_removes_files_of_unused_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     complaints: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", complaints.append)
-    results: SimpleQueue[Fetched | BaseException] = SimpleQueue()
+    results: SimpleQueue[FetchedFile | BaseException] = SimpleQueue()
     fetchers = Fetchers(
         LocalFolder(tmp_path), 100, lambda _, fetched: results.put(fetched), lambda _, error: results.put(error)
     )
@@ -25,7 +25,7 @@ def test_stop_removes_files_of_unused_results(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "index" / "lot.pdf").write_bytes(b"content")
     fetchers.fetch(Claim(1, uuid4(), "2 784 195", "index", "index/lot.pdf", 1, 3))
     fetched = results.get(timeout=60)
-    assert isinstance(fetched, Fetched)
+    assert isinstance(fetched, FetchedFile)
     assert fetched.path.read_bytes() == b"content"
     path = fetched.path
     fetchers.stop()

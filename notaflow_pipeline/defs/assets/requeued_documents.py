@@ -16,9 +16,9 @@ from notaflow_pipeline.defs.run_failures import described_failures
 from notaflow_pipeline.failures import PERMANENT_KINDS, parse_kind
 from notaflow_pipeline.job_queue.maintenance.requeue import (
     NO_LIMIT,
-    Exhausted,
+    ExhaustedDocument,
     ExhaustedFilter,
-    Requeued,
+    RequeuedDocument,
     count_requeue_results,
     find_exhausted,
     requeue_exhausted,
@@ -77,7 +77,7 @@ def requeue_exhausted_documents(context: dg.OpExecutionContext, config: RetryCon
     kinds: Counter[str] = Counter()
     log = rate_limited_log(context)
 
-    def count(documents: Sequence[Exhausted]) -> None:
+    def count(documents: Sequence[ExhaustedDocument]) -> None:
         kinds.update(one.failure_kind or "unknown" for one in documents)
         log(f"Requeued {count_of(kinds.total(), 'document')} so far.")
 
@@ -119,7 +119,7 @@ def report_requeue_results(context: dg.OpExecutionContext, queue: QueueResource)
     return dg.Output(None, metadata=metadata)
 
 
-def _table(requeued: list[Requeued]) -> dg.TableMetadataValue:
+def _table(requeued: list[RequeuedDocument]) -> dg.TableMetadataValue:
     records = [
         dg.TableRecord(
             {

@@ -75,14 +75,14 @@ FROM old
 
 
 @dataclass(frozen=True)
-class PrunedEvents:
+class EventPruningResult:
     """How many check results or observations were removed, and whether that was all."""
 
     count: int
     complete: bool
 
 
-def prune_check_history(connection: Connection, before: datetime, *, seconds: float) -> PrunedEvents:
+def prune_check_history(connection: Connection, before: datetime, *, seconds: float) -> EventPruningResult:
     """Remove old check results that were followed by newer ones, in short transactions.
 
     Args:
@@ -93,12 +93,12 @@ def prune_check_history(connection: Connection, before: datetime, *, seconds: fl
     return _prune(connection, _PRUNE_CHECKS, before, seconds)
 
 
-def prune_observations(connection: Connection, before: datetime, *, seconds: float) -> PrunedEvents:
+def prune_observations(connection: Connection, before: datetime, *, seconds: float) -> EventPruningResult:
     """Remove old observations that no run recorded; arguments as in `prune_check_history`."""
     return _prune(connection, _PRUNE_OBSERVATIONS, before, seconds)
 
 
-def _prune(connection: Connection, statement: str, before: datetime, seconds: float) -> PrunedEvents:
+def _prune(connection: Connection, statement: str, before: datetime, seconds: float) -> EventPruningResult:
     deadline = time.monotonic() + seconds
     removed = 0
     arguments = {"before": before.astimezone(UTC).replace(tzinfo=None), "limit": ROWS_AT_ONCE}
@@ -106,6 +106,6 @@ def _prune(connection: Connection, statement: str, before: datetime, seconds: fl
         count = int(connection.execute(text(statement), arguments).scalar_one())
         removed += count
         if count < ROWS_AT_ONCE:
-            return PrunedEvents(removed, complete=True)
+            return EventPruningResult(removed, complete=True)
         if time.monotonic() > deadline:
-            return PrunedEvents(removed, complete=False)
+            return EventPruningResult(removed, complete=False)

@@ -53,7 +53,7 @@ class Refusals:
 
 
 @dataclass(frozen=True)
-class Changed:
+class ChangeResult:
     """How many rows were changed, and a sentence about those that the database refused to change."""
 
     rows: int

@@ -36,7 +36,7 @@ class RecoveryTerms:
 
 
 @dataclass(frozen=True)
-class Recovered:
+class RecoveryResult:
     """How many rows each kind of repair changed, and which repairs failed."""
 
     expired_leases: int = 0
@@ -60,11 +60,11 @@ class Recovered:
         """The number of repaired rows."""
         return sum(self.counts.values())
 
-    def __add__(self, other: "Recovered") -> "Recovered":
+    def __add__(self, other: "RecoveryResult") -> "RecoveryResult":
         """Return the sum of both."""
         counts = {name: count + other.counts[name] for name, count in self.counts.items()}
         failed = {**self.failed, **other.failed}
-        return Recovered(**counts, failed=failed, complete=self.complete and other.complete)
+        return RecoveryResult(**counts, failed=failed, complete=self.complete and other.complete)
 
 
 def recover(
@@ -74,7 +74,7 @@ def recover(
     repairs: Iterable[Repair] = tuple(Repair),
     seconds: float | None = None,
     on_progress: Callable[[str, int], None] = lambda _name, _rows: None,
-) -> Recovered:
+) -> RecoveryResult:
     """Return every row of a lost worker to ready, or to exhausted if its attempts are used up.
 
     Each kind of repair is made in short transactions. What one call does not reach, the next call finds.
@@ -114,4 +114,4 @@ def recover(
             failed[kind] = describe_error(error)
         if refusals.rows:
             failed.setdefault(kind, refusals.describe())
-    return Recovered(**counts, failed=failed, complete=complete)
+    return RecoveryResult(**counts, failed=failed, complete=complete)

@@ -12,7 +12,7 @@ from uuid import UUID
 from psycopg import Connection, sql
 from psycopg.rows import class_row, scalar_row
 
-from notaflow_pipeline.job_queue.database.chunks import Changed, Refusals, change_rows, iterate_chunks
+from notaflow_pipeline.job_queue.database.chunks import ChangeResult, Refusals, change_rows, iterate_chunks
 from notaflow_pipeline.job_queue.database.sessions import long_scan
 from notaflow_pipeline.job_queue.model import DEFAULT_MAX_ATTEMPTS
 
@@ -35,7 +35,7 @@ EXHAUSTED_AT_4 = sql.SQL("""q.status_id = 4 AND %(exhausted_status)s = 4 AND EXI
 
 
 @dataclass(frozen=True)
-class Exhausted:
+class ExhaustedDocument:
     """A document that has used up its attempts, and how often it was requeued."""
 
     id: UUID
@@ -48,7 +48,7 @@ class Exhausted:
 
 
 @dataclass(frozen=True)
-class Requeued:
+class RequeuedDocument:
     """A document that a run requeued, and its state now."""
 
     id: UUID | None
@@ -90,7 +90,7 @@ class ExhaustedFilter:
 _NO_LOCK = sql.SQL("")
 
 
-def find_exhausted(connection: Connection, which: ExhaustedFilter) -> Iterator[Exhausted]:
+def find_exhausted(connection: Connection, which: ExhaustedFilter) -> Iterator[ExhaustedDocument]:
     """Yield the selected exhausted documents, the longest exhausted first; nothing is changed.
 
     Args:
@@ -129,8 +129,8 @@ def requeue_exhausted(
     *,
     run_id: str | None = None,
     more_attempts: int = DEFAULT_MAX_ATTEMPTS,
-    on_requeued: Callable[[Sequence[Exhausted]], None] = lambda _documents: None,
-) -> Changed:
+    on_requeued: Callable[[Sequence[ExhaustedDocument]], None] = lambda _documents: None,
+) -> ChangeResult:
     """Make exhausted documents ready again, with `more_attempts` new attempts; return how many.
 
     Each chunk is a transaction: after an interruption the rest stays exhausted, for the next call.
@@ -145,7 +145,7 @@ def requeue_exhausted(
     selection = _Selection(connection, which, _LOCK)
     refusals = Refusals()
 
-    def requeue(candidates: Sequence[UUID]) -> list[Exhausted]:
+    def requeue(candidates: Sequence[UUID]) -> list[ExhaustedDocument]:
         selected = selection.select(candidates)
         if selected:
             connection.execute(_REQUEUE, {"ids": [one.id for one in selected], "more_attempts": more_attempts})
@@ -159,7 +159,7 @@ def requeue_exhausted(
         requeued += len(documents)
         if documents:
             on_requeued(documents)
-    return Changed(requeued, refusals.describe())
+    return ChangeResult(requeued, refusals.describe())
 
 
 # A document was exhausted on the day of its last error. The first two conditions are those of the index.
@@ -245,14 +245,14 @@ class _Selection:
                 if self.remaining <= 0:
                     return
 
-    def select(self, candidates: Sequence[UUID]) -> list[Exhausted]:
+    def select(self, candidates: Sequence[UUID]) -> list[ExhaustedDocument]:
         """Return the candidates that fulfil all conditions."""
         arguments = {**self._arguments, "candidates": list(candidates), "limit": self.remaining}
-        with self._connection.cursor(row_factory=class_row(Exhausted)) as cursor:
+        with self._connection.cursor(row_factory=class_row(ExhaustedDocument)) as cursor:
             return cursor.execute(self._statement, arguments).fetchall()
 
 
-def _records(selected: list[Exhausted], run_id: str | None) -> dict[str, object]:
+def _records(selected: list[ExhaustedDocument], run_id: str | None) -> dict[str, object]:
     return {
         "ids": [one.id for one in selected],
         "attempts": [one.ocr_attempts for one in selected],
@@ -279,9 +279,9 @@ LIMIT %(at_most)s
 """)
 
 
-def requeue_results(connection: Connection, run_id: str, *, at_most: int = NO_LIMIT) -> list[Requeued]:
+def requeue_results(connection: Connection, run_id: str, *, at_most: int = NO_LIMIT) -> list[RequeuedDocument]:
     """Return the first `at_most` documents that a run requeued, each with its state now."""
-    with connection.cursor(row_factory=class_row(Requeued)) as cursor:
+    with connection.cursor(row_factory=class_row(RequeuedDocument)) as cursor:
         return cursor.execute(_RESULTS, {"run_id": run_id, "at_most": at_most}).fetchall()
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from psycopg import Connection
 from psycopg.rows import scalar_row
 
-from notaflow_pipeline.job_queue.database.chunks import Changed, Refusals, change_rows, iterate_chunks
+from notaflow_pipeline.job_queue.database.chunks import ChangeResult, Refusals, change_rows, iterate_chunks
 from notaflow_pipeline.job_queue.model import DEFAULT_MAX_ATTEMPTS
 
 # conditions on the row alone, so that the history is read for few rows
@@ -78,7 +78,7 @@ def request_reread(
     more_attempts: int = DEFAULT_MAX_ATTEMPTS,
     dry_run: bool = False,
     on_requested: Callable[[Sequence[UUID]], None] = lambda _documents: None,
-) -> Changed:
+) -> ChangeResult:
     """Request that finished documents are read again; return how many. All given conditions must hold.
 
     Each chunk is a transaction: after an interruption the rest is unchanged, for the next call.
@@ -119,4 +119,4 @@ def request_reread(
         rows += len(requested)
         if requested:
             on_requested(requested)
-    return Changed(rows, refusals.describe())
+    return ChangeResult(rows, refusals.describe())

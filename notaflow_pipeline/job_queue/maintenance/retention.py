@@ -15,7 +15,7 @@ from notaflow_pipeline.job_queue.database.sessions import short_transaction
 
 
 @dataclass(frozen=True)
-class Pruned:
+class PruningResult:
     """How much was removed, and whether the whole history was checked."""
 
     documents: int
@@ -52,7 +52,7 @@ SET resume_after = EXCLUDED.resume_after,
 
 def prune_attempts(
     connection: Connection, before: datetime, window_rows: int = 1000, *, timezone: str, seconds: float = 60.0
-) -> Pruned:
+) -> PruningResult:
     """Remove the histories of documents that have no row and whose last attempt ended before `before`.
 
     Never removed are open attempts, attempts of a document in the queue, and those whose day is not in the daily tables.
@@ -80,7 +80,7 @@ def prune_attempts(
         requeues += window.requeues
         after = window.reached
         if after is None or time.monotonic() > deadline:
-            return Pruned(documents, attempts, requeues, complete=after is None)
+            return PruningResult(documents, attempts, requeues, complete=after is None)
 
 
 # Reads attempts oldest first in windows, so that the duration does not depend on the length of the history. A history is kept

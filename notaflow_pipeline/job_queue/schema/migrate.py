@@ -25,7 +25,7 @@ from notaflow_pipeline.job_queue.schema.check import (
 from notaflow_pipeline.job_queue.schema.columns import TABLE_COLUMNS
 from notaflow_pipeline.job_queue.schema.migration_session import open_backend, prepare_session
 from notaflow_pipeline.job_queue.schema.misplaced_objects import (
-    Misplaced,
+    MisplacedObject,
     check_placement,
     find_unreachable_queues,
     move_to_queue_schema,
@@ -52,7 +52,7 @@ class MigrationFailed(Exception):
 
 
 @dataclass(frozen=True)
-class Migrated:
+class MigrationResult:
     """What `migrate` did, and what it could not repair."""
 
     applied: list[str] = field(default_factory=list)
@@ -82,7 +82,7 @@ def _rollback_file(name: str) -> Path:
     return MIGRATIONS / "rollback" / f"{name}.sql"
 
 
-def migrate(url: str, *, sources: Sequence[str], to: int | None = None) -> Migrated:
+def migrate(url: str, *, sources: Sequence[str], to: int | None = None) -> MigrationResult:
     """Apply missing migrations up to number `to`, create the claim indexes of `sources`, and repair what was lost since.
 
     Can be run repeatedly, during writes, and at the same time as another migration. A login that may not migrate changes
@@ -92,7 +92,7 @@ def migrate(url: str, *, sources: Sequence[str], to: int | None = None) -> Migra
         MigrationFailed: with the file and the reason, or with what is missing if the login may not add it.
         DatabaseUnavailable: the database cannot be reached.
     """
-    done = Migrated()
+    done = MigrationResult()
     _require_existing_number(to)
     with _migration_lock(url) as connection:
         if to is None and not _may_migrate(connection):
@@ -193,7 +193,7 @@ def _move_to_queue_schema(connection: Connection) -> list[str]:
     return [one.sentence for one in misplaced]
 
 
-def _require_one_of_each(misplaced: Sequence[Misplaced]) -> None:
+def _require_one_of_each(misplaced: Sequence[MisplacedObject]) -> None:
     schemas: dict[str, list[str]] = {}
     for one in misplaced:
         schemas.setdefault(one.name, []).append(one.schema)

@@ -16,7 +16,7 @@ YOYO_TABLES = ("_yoyo_migration", "_yoyo_log", "_yoyo_version", "yoyo_lock")
 
 
 @dataclass(frozen=True)
-class Misplaced:
+class MisplacedObject:
     """An object that is not in the schema of extraction_queue."""
 
     kind: str
@@ -62,7 +62,7 @@ class _Function:
 class Placement:
     """Which of our objects are in the wrong schema."""
 
-    misplaced: list[Misplaced]
+    misplaced: list[MisplacedObject]
     """Objects in another schema than extraction_queue that are not also in its schema."""
 
     differences: list[str]
@@ -87,11 +87,11 @@ def check_placement(
     functions = _trigger_functions(connection, expected, triggers)
     misplaced = [
         *(
-            Misplaced(r.kind, r.name, r.schema, expected)
+            MisplacedObject(r.kind, r.name, r.schema, expected)
             for r in relations
             if not r.is_in_expected and _is_ours(r, columns)
         ),
-        *(Misplaced("function", f.name, f.schema, expected) for f in functions if f.schema != expected),
+        *(MisplacedObject("function", f.name, f.schema, expected) for f in functions if f.schema != expected),
     ]
     sentences = [one.sentence for one in misplaced]
     sentences += _hiding_objects(connection, expected, [one for one in relations if one.is_in_expected])
@@ -115,7 +115,9 @@ def _hiding_objects(connection: Connection, expected: str, duplicates: Sequence[
     ]
 
 
-def move_to_queue_schema(connection: Connection, misplaced: Sequence[Misplaced], migrations: Collection[str]) -> None:
+def move_to_queue_schema(
+    connection: Connection, misplaced: Sequence[MisplacedObject], migrations: Collection[str]
+) -> None:
     """Move these objects to the queue's schema, with yoyo's tables unless they record other migrations than `migrations`."""
     for one in misplaced:
         connection.execute(one.remedy)
@@ -125,7 +127,7 @@ def move_to_queue_schema(connection: Connection, misplaced: Sequence[Misplaced],
         ):
             for table in YOYO_TABLES:
                 if _has_table(connection, schema, table):
-                    connection.execute(Misplaced("table", table, schema, expected).remedy)
+                    connection.execute(MisplacedObject("table", table, schema, expected).remedy)
 
 
 def _own_tables(columns: Mapping[str, Collection[str]]) -> Iterator[str]:

@@ -41,7 +41,7 @@ PROGRAM = "from notaflow_pipeline.ocr.workers.process import run_jobs; run_jobs(
 
 
 @dataclass(frozen=True)
-class Done:
+class JobResult:
     """Result of a job, and the CPU seconds of the job and of the programs that it started."""
 
     result: Any
@@ -77,7 +77,7 @@ class Worker:
             )
             self._connection.send((scratch, resource_limits))
 
-    def run(self, timeout_seconds: float, function: Callable[..., object], *arguments: object) -> Done:
+    def run(self, timeout_seconds: float, function: Callable[..., object], *arguments: object) -> JobResult:
         """Runs a job, which may take `timeout_seconds` of CPU time, and waits for its end. The caller must enforce the
         limit.
 
@@ -89,7 +89,7 @@ class Worker:
             self._connection.recv()
             job_began = True
             self.jobs += 1
-            done: Done = self._connection.recv()
+            done: JobResult = self._connection.recv()
         except (EOFError, OSError):
             raise WorkerEnded(self.kill(), job_began=job_began) from None
         return done
@@ -135,7 +135,7 @@ def run_jobs() -> None:
             limit_cpu_seconds(seconds)
             began = cpu_seconds()
             result = function(*arguments)
-            parent.send(Done(result, cpu_seconds() - began))
+            parent.send(JobResult(result, cpu_seconds() - began))
 
 
 def initialise_worker(scratch: Path, resource_limits: ResourceLimits, parent_pid: int) -> None:

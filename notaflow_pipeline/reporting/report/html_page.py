@@ -25,9 +25,9 @@ from notaflow_pipeline.reporting.report.periods import Period, periods_of, whole
 from notaflow_pipeline.reporting.report.report_data import ReportData
 from notaflow_pipeline.reporting.report.tables import (
     chart_tables,
-    days_not_computed,
     failing_documents,
     least_confident_documents,
+    missing_days_notice,
     queue_tiles,
     total_tiles,
 )
@@ -52,7 +52,7 @@ def render_page(figures: ReportData, *, language: Language | None = None) -> str
             period.span: {"parameters": period_parameters(period), "data": data_sets(period, kinds)}
             for period in periods
         },
-        "languages": {one: _drawing(figures, periods, one) for one in LANGUAGES},
+        "languages": {one: _script_data(figures, periods, one) for one in LANGUAGES},
     }
     return _template().render(
         first_language=language or LANGUAGES[0],
@@ -66,7 +66,7 @@ def render_page(figures: ReportData, *, language: Language | None = None) -> str
     )
 
 
-def _drawing(figures: ReportData, periods: Sequence[Period], language: Language) -> dict[str, Any]:
+def _script_data(figures: ReportData, periods: Sequence[Period], language: Language) -> dict[str, Any]:
     """Return what the page's script needs in a language."""
     formats = LocaleFormat(language)
     return {
@@ -78,7 +78,7 @@ def _drawing(figures: ReportData, periods: Sequence[Period], language: Language)
             period.span: {
                 "period": _period_text(period.report, language),
                 "bins": _bins_text(period, language),
-                "notice": days_not_computed(period.report, language),
+                "notice": missing_days_notice(period.report, language),
                 "sources": {source: _view(period, language, source) for source in figures.sources},
             }
             for period in periods
@@ -115,7 +115,7 @@ def _edition(figures: ReportData, language: Language) -> dict[str, Any]:
         "written": texts["written"].format(
             moment=formats.moment(figures.written_at, figures.timezone), timezone=figures.timezone
         ),
-        "notice": days_not_computed(figures, language),
+        "notice": missing_days_notice(figures, language),
         "queue": queue_tiles(figures, language),
         "totals": total_tiles(figures, language),
         "charts": chart_tables(period, language),

@@ -197,7 +197,7 @@ def _since(figures: ReportData, language: Language, rows: Sequence[object], none
     return since if rows else f"{since} {texts[none]}"
 
 
-def days_not_computed(figures: ReportData, language: Language) -> str | None:
+def missing_days_notice(figures: ReportData, language: Language) -> str | None:
     """Return a sentence that names the days without daily tables; None when there is none."""
     days = figures.days_not_computed
     if not days:

@@ -7,12 +7,12 @@ import pytest
 from psycopg import Connection, sql
 
 from notaflow_pipeline.job_queue.database import chunks, sessions
-from notaflow_pipeline.job_queue.database.chunks import Changed
+from notaflow_pipeline.job_queue.database.chunks import ChangeResult
 from notaflow_pipeline.job_queue.maintenance import recovery_poll
 from notaflow_pipeline.job_queue.maintenance.recovery import RecoveryTerms, recover
 from notaflow_pipeline.job_queue.maintenance.recovery_poll import count_needing_recovery
 from notaflow_pipeline.job_queue.maintenance.requeue import (
-    Exhausted,
+    ExhaustedDocument,
     ExhaustedFilter,
     count_requeue_results,
     find_exhausted,
@@ -223,7 +223,7 @@ def test_retry_of_many_documents_takes_several_transactions(connection: Connecti
     rows = exhausted(connection, 35)
     sizes: list[int] = []
     changed = requeue_exhausted(connection, EVERYTHING, run_id="run", on_requeued=lambda sent: sizes.append(len(sent)))
-    assert (changed, sizes) == (Changed(35), [10, 10, 10, 5])
+    assert (changed, sizes) == (ChangeResult(35), [10, 10, 10, 5])
     assert transactions(connection, sql.Identifier("ocr_round")) == 4
     assert {one.id for one in requeue_results(connection, "run")} == set(rows)
     assert count_requeue_results(connection, "run") == {"waiting": 35}
@@ -253,7 +253,7 @@ def test_documents_without_the_time_of_an_error_are_requeued_last(connection: Co
 def test_retry_that_is_broken_off_is_continued_by_the_next(connection: Connection) -> None:
     rows = exhausted(connection, 25)
 
-    def break_off(_sent: Sequence[Exhausted]) -> None:
+    def break_off(_sent: Sequence[ExhaustedDocument]) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -267,13 +267,13 @@ def test_retry_requeues_no_document_twice_that_fails_meanwhile(connection: Conne
     exhausted(connection, 25)
     sent_ids: list[UUID] = []
 
-    def work(sent: Sequence[Exhausted]) -> None:
+    def work(sent: Sequence[ExhaustedDocument]) -> None:
         sent_ids.extend(one.id for one in sent)
         assert len(sent_ids) <= 25, "it would go on for as long as documents fail"
         for held in claim(connection, 10):
             assert fail(connection, held, ENCRYPTED)
 
-    assert requeue_exhausted(connection, EVERYTHING, on_requeued=work) == Changed(25)
+    assert requeue_exhausted(connection, EVERYTHING, on_requeued=work) == ChangeResult(25)
     assert len(list(find_exhausted(connection, EVERYTHING))) == 25, "the next command may"
 
 
@@ -291,7 +291,7 @@ def test_refused_document_is_reported_and_the_others_are_requeued(connection: Co
     rows = exhausted(connection, 25)
     change(connection, "extraction_queue", rows[7], document_number="poison")
     connection.execute(REFUSE)
-    sent: list[Exhausted] = []
+    sent: list[ExhaustedDocument] = []
     changed = requeue_exhausted(connection, ExhaustedFilter(("index",), limit=20), on_requeued=sent.extend)
     assert changed.rows == len(sent) == 20
     assert changed.refused.startswith(REFUSED)

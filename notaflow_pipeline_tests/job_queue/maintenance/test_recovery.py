@@ -35,7 +35,7 @@ from notaflow_pipeline_tests.job_queue.conftest import (
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
 
 if TYPE_CHECKING:
-    from notaflow_pipeline.job_queue.maintenance.recovery import Recovered
+    from notaflow_pipeline.job_queue.maintenance.recovery import RecoveryResult
 
 NOTHING = repaired()
 
@@ -338,7 +338,7 @@ def test_two_recoveries_at_once_recover_each_row_once(connection: Connection, da
         WHERE status_id = 3
     """)
     together = threading.Barrier(4)
-    recovered: list[Recovered] = []
+    recovered: list[RecoveryResult] = []
 
     def run() -> None:
         with psycopg.connect(database_url, autocommit=True) as one:

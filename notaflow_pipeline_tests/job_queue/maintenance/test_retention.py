@@ -8,14 +8,14 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.job_queue.claiming import releases
-from notaflow_pipeline.job_queue.maintenance.retention import Pruned, prune_attempts
+from notaflow_pipeline.job_queue.maintenance.retention import PruningResult, prune_attempts
 from notaflow_pipeline_tests.job_queue.conftest import READING, add_document, attempts, claim, claim_one, fail, succeed
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
 
 ZONE = "America/Toronto"
 NOW = datetime.now(UTC)
 CUTOFF = NOW - timedelta(days=400)
-NOTHING = Pruned(documents=0, attempts=0, requeues=0, complete=True)
+NOTHING = PruningResult(documents=0, attempts=0, requeues=0, complete=True)
 
 
 def finished(connection: Connection) -> UUID:
@@ -56,7 +56,7 @@ def delete(connection: Connection, key: UUID) -> None:
     connection.execute("DELETE FROM extraction_queue WHERE id = %s", [key])
 
 
-def prune(connection: Connection, **limits: Any) -> Pruned:
+def prune(connection: Connection, **limits: Any) -> PruningResult:
     return prune_attempts(connection, CUTOFF, timezone=ZONE, **limits)
 
 
@@ -80,7 +80,7 @@ def test_old_counted_history_of_a_deleted_document_is_removed(connection: Connec
     count_days(connection)
     for key in (gone, young):
         delete(connection, key)
-    assert prune(connection) == Pruned(documents=1, attempts=2, requeues=2, complete=True)
+    assert prune(connection) == PruningResult(documents=1, attempts=2, requeues=2, complete=True)
     assert remaining(connection) == {here, young}
     assert connection.execute("SELECT count(*) FROM ocr_round").fetchone() == (0,)
     assert violated_invariants(connection) == {}
@@ -137,7 +137,9 @@ def test_small_windows_remove_the_same_as_a_large_one(connection: Connection, wi
     count_days(connection)
     for key in keys[::2]:
         delete(connection, key)
-    assert prune(connection, window_rows=window_rows) == Pruned(documents=3, attempts=6, requeues=0, complete=True)
+    assert prune(connection, window_rows=window_rows) == PruningResult(
+        documents=3, attempts=6, requeues=0, complete=True
+    )
     assert remaining(connection) == set(keys[1::2])
 
 

@@ -11,7 +11,13 @@ from psycopg import Connection
 
 from notaflow_pipeline.job_queue.schema import migrate as migrate_module
 from notaflow_pipeline.job_queue.schema.check import require_schema
-from notaflow_pipeline.job_queue.schema.migrate import Migrated, MigrationFailed, migrate, migrate_down, migration_ids
+from notaflow_pipeline.job_queue.schema.migrate import (
+    MigrationFailed,
+    MigrationResult,
+    migrate,
+    migrate_down,
+    migration_ids,
+)
 from notaflow_pipeline_tests.job_queue.conftest import add_document, ago, document
 from notaflow_pipeline_tests.job_queue.schema.databases import (
     CATALOG,
@@ -334,7 +340,7 @@ def test_enabling_acts_creates_their_index_and_disabling_removes_them(database_u
         assert enabled() == [("index",)]
         assert differences(connection, "index", "acte") == ["index idx_extraction_queue_ocr_next_acte is missing"]
 
-        assert migrate(database_url, sources=["index", "acte"]) == Migrated(indexed_sources=["acte"])
+        assert migrate(database_url, sources=["index", "acte"]) == MigrationResult(indexed_sources=["acte"])
         assert enabled() == [("acte",), ("index",)]
         assert differences(connection, "index", "acte") == []
         definition = "SELECT pg_get_indexdef('idx_extraction_queue_ocr_next_acte'::regclass)"

@@ -18,7 +18,7 @@ from notaflow_pipeline.job_queue.maintenance.reread import request_reread
 from notaflow_pipeline.job_queue.maintenance.retention import prune_attempts
 from notaflow_pipeline.job_queue.pause import pause, resume
 from notaflow_pipeline.job_queue.schema.check import find_schema_differences
-from notaflow_pipeline.job_queue.schema.migrate import Migrated, MigrationFailed, migrate, migrate_down
+from notaflow_pipeline.job_queue.schema.migrate import MigrationFailed, MigrationResult, migrate, migrate_down
 from notaflow_pipeline.job_queue.schema.roles import DAGSTER, ENQUEUER, HOUSEKEEPER, OWNER, READER, WORKER, grant_roles
 from notaflow_pipeline_tests.job_queue.conftest import (
     ENCRYPTED,
@@ -264,7 +264,7 @@ def test_login_without_superuser_grants_or_gets_an_error(
             with logged_in(connection, worker_url, WORKER) as worker:
                 assert succeed(worker, claim_one(worker), READING)
                 assert recover(worker, RecoveryTerms(["index"], timedelta(minutes=10)))
-            assert migrate(url, sources=["index"]) == Migrated()
+            assert migrate(url, sources=["index"]) == MigrationResult()
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 

@@ -5,7 +5,7 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch, require_schema
-from notaflow_pipeline.job_queue.schema.migrate import Migrated, MigrationFailed, migrate, migration_ids
+from notaflow_pipeline.job_queue.schema.migrate import MigrationFailed, MigrationResult, migrate, migration_ids
 from notaflow_pipeline_tests.job_queue.schema.databases import (
     CATALOG,
     DOCUMENT_INDEXES,
@@ -165,7 +165,7 @@ def test_existing_column_of_another_type_is_named_after_migrating(notaflow_url: 
     with on(notaflow_url) as connection:
         connection.execute("ALTER TABLE extraction_queue ADD COLUMN ocr_error varchar(100)")
         wrong = ["column extraction_queue.ocr_error is character varying(100), not text"]
-        assert migrate(notaflow_url, sources=["index"]) == Migrated(migration_ids(), remaining=wrong)
+        assert migrate(notaflow_url, sources=["index"]) == MigrationResult(migration_ids(), remaining=wrong)
         assert differences(connection) == wrong
 
 
@@ -175,7 +175,7 @@ def test_dropped_column_is_restored_with_its_indexes(database_url: str) -> None:
         connection.execute("ALTER TABLE extraction_queue DROP COLUMN ocr_priority CASCADE")
         lacking = differences(connection)
         assert len(lacking) == 3
-        assert migrate(database_url, sources=["index"]) == Migrated(repaired=lacking)
+        assert migrate(database_url, sources=["index"]) == MigrationResult(repaired=lacking)
         assert differences(connection) == []
 
 

@@ -20,7 +20,7 @@ NO_NAME = "without a name"
 
 
 @dataclass(frozen=True)
-class Attached:
+class AttachedFiles:
     """Attached files. `pages` is the number of pages of the attached PDFs, which follow the pages of the document;
     `unread` contains the names of the other files."""
 
@@ -28,7 +28,7 @@ class Attached:
     unread: tuple[str, ...] = field(default=(), repr=False)  # personal data: not for tracebacks and logs
 
 
-def attached_files(document: pypdfium2.PdfDocument, max_pages: int) -> Attached:
+def attached_files(document: pypdfium2.PdfDocument, max_pages: int) -> AttachedFiles:
     """Returns the attached files of a document. PDFs are read until one of them would exceed `max_pages`."""
     pages, unread, remaining_bytes, is_full = 0, [], MAX_BYTES, False
     count = document.count_attachments()
@@ -43,7 +43,7 @@ def attached_files(document: pypdfium2.PdfDocument, max_pages: int) -> Attached:
             unread.append(_name(document, index))
     if count > MAX_ATTACHMENTS:
         unread.append(f"{count - MAX_ATTACHMENTS} more")
-    return Attached(pages, tuple(unread))
+    return AttachedFiles(pages, tuple(unread))
 
 
 def attached_to_page(page: pypdfium2.PdfPage) -> tuple[str, ...]:
