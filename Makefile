@@ -1,4 +1,4 @@
-# Two commands for a stranger: `make dev` runs everything, `make test` tests everything. Both install what they need.
+# Two commands for a newcomer: `make dev` runs everything, `make test` tests everything. Both install what they need.
 PORT ?= 3000
 TESTS ?=
 MINUTES ?= 10
@@ -11,17 +11,17 @@ ROLE ?= worker
 
 help:
 	@echo "make dev      install, start database and Dagster UI with the samples (PORT=3000)"
-	@echo "make test     install and test as the least-privileged role (TESTS='-k claims' narrows it)"
+	@echo "make test     install and test as the least-privileged role (TESTS='-k claims' selects tests)"
 	@echo "make test-pooler  the tests of queue, pipeline, reports, alerts, Dagster and commands behind PgBouncer"
 	@echo "make test-pg15    the tests of the queue on PostgreSQL 15 (Debian: apt-get install postgresql-15)"
-	@echo "make security attack it, say what happened (SECONDS=60 of damaged documents)"
-	@echo "make quality  compare what is read with bare tesseract and with benchmarks/quality.json (PAGES=6 of each group)"
-	@echo "make check    lint, type-check, check the import contract, the migrations and the lock files"
-	@echo "make chaos    kill, freeze, cut off and restart everything, and judge (MINUTES=10)"
-	@echo "make setup    install alone"
-	@echo "make format   let ruff rewrite"
+	@echo "make security run attacks and print the results (SECONDS=60 of damaged documents)"
+	@echo "make quality  compare the texts with those of bare tesseract and with benchmarks/quality.json (PAGES=6 of each group)"
+	@echo "make check    check style, types, the import contract, the migrations and the lock files"
+	@echo "make chaos    kill, freeze, disconnect and restart everything, then check the queue (MINUTES=10)"
+	@echo "make setup    install and start nothing"
+	@echo "make format   format the code with ruff"
 	@echo "make wheel    a release as a wheel, in dist/"
-	@echo "make lock     resolve the dependencies anew (needs uv)"
+	@echo "make lock     resolve the dependencies again (needs uv)"
 
 setup:
 	@scripts/setup.sh requirements.lock
@@ -36,17 +36,17 @@ dev: setup
 test: setup-dev
 	NOTAFLOW_TEST_ROLE=$(ROLE) .venv/bin/pytest -n auto --dist load --maxschedchunk 1 --durations=10 $(TESTS)
 
-# as the owner, and without what by its nature needs sessions of its own: Dagster's storage, roles
+# as the owner, and without tests that need their own sessions: those of Dagster's storage and of roles
 test-pooler: setup-dev
 	NOTAFLOW_TEST_POOLER=1 .venv/bin/pytest -n auto --dist load --maxschedchunk 1 $(addprefix notaflow_pipeline_tests/, \
 		job_queue reporting alerting defs cli security worker/test_pipeline.py local/test_ingest.py) $(TESTS)
 
-# on a throwaway server of the machine's own packages, instead of the embedded one
+# on a temporary server of the machine's own packages, instead of the embedded one
 test-pg15: setup-dev
 	NOTAFLOW_TEST_ROLE=$(ROLE) scripts/with_postgres.sh 15 \
 		.venv/bin/pytest -n auto --dist load --maxschedchunk 1 --durations=10 notaflow_pipeline_tests/job_queue $(TESTS)
 
-# the corpus is looked for beside the project, or where NOTAFLOW_CORPUS says; drawn pages and the samples are always compared
+# the corpus is a folder beside the project, or that of NOTAFLOW_CORPUS; drawn pages and the samples are always compared
 quality: setup-dev
 	.venv/bin/python -m benchmarks.quality_gate $(if $(PAGES),--pages $(PAGES))
 
@@ -62,11 +62,11 @@ check: setup-dev
 	.venv/bin/squawk --config .squawk.toml migrations/*.sql
 	.venv/bin/python scripts/audit.py
 
-# as a release demands: fails where the advisory database cannot be asked
+# part of a release: fails if the advisory database cannot be queried
 audit: setup-dev
 	.venv/bin/python scripts/audit.py --require-advisories
 
-# CHAOS='--seed 7 --without monitor' repeats a run or leaves an actor out; then the queue against its model, with new examples
+# CHAOS='--seed 7 --without monitor' repeats a run, or leaves an actor out; then the queue is compared with its model, with new examples
 chaos: setup-dev
 	.venv/bin/python -m notaflow_pipeline_tests.chaos --minutes $(MINUTES) $(CHAOS)
 	HYPOTHESIS_PROFILE=random .venv/bin/pytest -q notaflow_pipeline_tests/job_queue/test_model.py

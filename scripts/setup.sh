@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is missing: Tesseract with French and English, and a virtual environment from the hash-locked file.
-# Run where only this script and the lock file lie, it installs what the project needs, and again later the project itself: so
-# does deploy/Dockerfile.
+# In a folder with only this script and the lock file it installs the dependencies, and when run again the project itself, as
+# deploy/Dockerfile does.
 # usage: scripts/setup.sh LOCKFILE     (requirements.lock, or requirements-dev.lock for tests and checks)
 set -eu
 cd "$(dirname "$0")/.."

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs a command with NOTAFLOW_TEST_DATABASE_URL naming a throwaway PostgreSQL of the machine's own packages, for tests on
-# another version than the embedded one. The server listens on a socket in a temporary folder, and is gone afterwards.
+# Runs a command with NOTAFLOW_TEST_DATABASE_URL for a temporary PostgreSQL of the machine's own packages, for tests on
+# another version than the embedded one. The server listens on a socket in a temporary folder, and is removed afterwards.
 # usage: scripts/with_postgres.sh VERSION COMMAND [ARGUMENT...]     (VERSION as in /usr/lib/postgresql/VERSION, such as 15)
 set -eu
 
