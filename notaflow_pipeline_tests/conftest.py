@@ -59,7 +59,7 @@ def server_url() -> Iterator[str]:
     # not in pytest's own folder: as root, PostgreSQL runs as another user, from whom pytest locks that folder
     with tempfile.TemporaryDirectory(prefix="notaflow-tests-") as home, embedded_database(Path(home)) as url:
         with psycopg.connect(url, autocommit=True) as connection:
-            # the disk may lie to tests: nothing of theirs needs to survive a power cut
+            # tests do not need data to survive a power failure
             connection.execute("ALTER SYSTEM SET fsync = off")
             connection.execute("SELECT pg_reload_conf()")
         yield url

@@ -83,7 +83,7 @@ def test_unclaimed_ready_documents_alarm_until_one_is_claimed(connection: Connec
     assert not idle_for(16).alarming
     assert idle_for(16).alarming
 
-    # somebody works: for as long as that takes
+    # a worker holds a document for any length of time
     held = claim_one(connection)
     add_document(connection)
     assert not idle_for(16).alarming
@@ -107,7 +107,7 @@ def test_time_of_an_empty_queue_does_not_count_as_idle(connection: Connection) -
         )
         return evaluation(connection, health_checks.PROGRESS)
 
-    # the daemon goes home when everything is read, and a document comes in the morning, just before it does
+    # the daemon is stopped when everything is read; a document arrives in the morning, just before it starts
     add_document(connection)
     assert succeed(connection, claim_one(connection), READING)
     assert not evaluation(connection, health_checks.PROGRESS).alarming
@@ -298,9 +298,7 @@ def test_missed_night_alarms_until_it_is_computed(connection: Connection, today:
         "it was computed while it lasted, and not after its end"
     )
     connection.execute("DELETE FROM ocr_attempt WHERE finished_at < clock_timestamp() - interval '30 hours'")
-    assert not evaluation(connection, health_checks.COMPLETENESS).alarming, (
-        "days without any attempt are nothing to wake somebody for"
-    )
+    assert not evaluation(connection, health_checks.COMPLETENESS).alarming, "days without attempts raise no alarm"
 
 
 @pytest.mark.parametrize(("hour", "missed"), [(0, False), (1, True)])

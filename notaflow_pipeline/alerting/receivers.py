@@ -152,8 +152,8 @@ def _apprise() -> ModuleType:
     # warnings name hosts and users, debugging output holds whole URLs: all that is needed goes through `_reason`
     logging.getLogger("apprise").propagate = False
     logging.getLogger("apprise").setLevel(logging.WARNING)
-    for chatty in ("urllib3", "requests", "requests_oauthlib", "oauthlib"):
-        logging.getLogger(chatty).setLevel(max(logging.INFO, logging.getLogger(chatty).level))
+    for logger in ("urllib3", "requests", "requests_oauthlib", "oauthlib"):
+        logging.getLogger(logger).setLevel(max(logging.INFO, logging.getLogger(logger).level))
     return apprise
 
 

@@ -47,7 +47,7 @@ class NotaflowInstanceStorage(DagsterPostgresStorage):
         (`dg check defs`, `dg list defs`, `dagster definitions validate`) get an empty temporary storage.
 
         Raises:
-            DatabaseUnavailable: as said, under `dagster dev`; or the configured database cannot be reached.
+            DatabaseUnavailable: no database runs, under `dagster dev`; or the configured database cannot be reached.
         """
         try:
             url = running_database_url(load_settings())

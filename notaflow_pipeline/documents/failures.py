@@ -32,4 +32,4 @@ class StorageMisconfigured(ValueError):
 
 
 class TemporaryFolderUnavailable(StorageUnavailable):
-    """No file can be written to the temporary folder, from whatever storage: the disk is full or read-only."""
+    """No file can be written to the temporary folder, because the disk is full or read-only."""

@@ -106,7 +106,7 @@ class ListedDocument:
     document_source: str
     state: str
     since: datetime | None
-    """Since when it has this state: the claim, the last error, the end, or the last change of a document that is ready."""
+    """When it entered this state: the claim, the last error, the end, or the last change of a document that is ready."""
 
     worker_id: str | None
     run_id: str | None

@@ -178,7 +178,7 @@ def test_killed_sender_causes_one_duplicate_with_the_same_id_and_a_note(
     delivery = outbox.claim_delivery(connection, receiver, lease=timedelta(minutes=1))
     assert delivery is not None
     send(receiver, Text(delivery.subject, delivery.body), uid=delivery.uid)
-    # and here it dies: while its claim holds nothing goes out, not even what comes after
+    # the sender is killed here: until its claim expires no message is sent, nor any later one
     assert send_all(connect, receiver) == DeliveryResult(0, ())
     connection.execute(
         "UPDATE ocr_alert_delivery SET claimed_until = clock_timestamp() WHERE claimed_until IS NOT NULL"

@@ -55,7 +55,7 @@ def test_mail_arrives_with_subject_figures_and_id() -> None:
 
 @pytest.fixture
 def everything_logged(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """What a handler of somebody who debugs would write; pytest's own also hears loggers that pass nothing on."""
+    """What a debugging handler would write; pytest's own also receives messages of loggers that do not propagate."""
     log = io.StringIO()
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [*root.handlers, logging.StreamHandler(log)])

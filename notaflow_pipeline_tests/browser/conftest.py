@@ -35,7 +35,7 @@ def page() -> "Iterator[Page]":
             yield page
             browser.close()
     finally:
-        # a driver that died leaves its loop marked as running in this thread, and no later test could have one
+        # a driver that ended by itself leaves its loop marked as running in this thread, and no later test could have one
         asyncio._set_running_loop(None)
 
 

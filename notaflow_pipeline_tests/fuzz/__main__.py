@@ -1,7 +1,7 @@
 """Damages sample documents, opens and renders them in the product's sandboxed workers, and reports the outcomes.
 
 A null engine replaces recognition, because recognition gets only pixels. A document is kept in a folder with its seed
-if a worker dies, fails in an unexpected way, or exceeds its time.
+if a worker ends, fails in an unexpected way, or exceeds its time.
 """
 
 import argparse

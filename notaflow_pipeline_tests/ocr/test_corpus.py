@@ -1,4 +1,4 @@
-"""Tests of the reader on files that broke other programs, and on typed pages whose words are known.
+"""Tests of reading files that broke other programs, and on typed pages whose words are known.
 
 The corpus is not part of the repository: it is expected in `../shared/corpus`, or in the folder that NOTAFLOW_CORPUS
 names.
@@ -32,14 +32,14 @@ pytestmark = pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no corpus in {CORP
 
 @pytest.fixture(scope="module")
 def tesseract() -> Iterator[DocumentPool]:
-    with DocumentPool(TesseractEngine("fra"), workers=2) as reader:
-        yield reader
+    with DocumentPool(TesseractEngine("fra"), workers=2) as pool:
+        yield pool
 
 
 def test_every_bad_file_is_read_or_fails_properly() -> None:
     """All files are opened and rendered; recognition is omitted to save time."""
-    with DocumentPool(NullEngine(), workers=2, limits=Limits(page_seconds=60)) as reader:
-        futures = {path.name: reader.start(path) for path in sorted((CORPUS / "bad").iterdir())}
+    with DocumentPool(NullEngine(), workers=2, limits=Limits(page_seconds=60)) as pool:
+        futures = {path.name: pool.start(path) for path in sorted((CORPUS / "bad").iterdir())}
         for name, future in futures.items():
             error = future.exception(timeout=HANG_SECONDS)
             assert error is None or (isinstance(error, DocumentFailure) and not error.kind.retryable), name
@@ -108,8 +108,8 @@ def test_pdf_with_an_empty_password_is_read(tesseract: DocumentPool, name: str) 
     ],
 )
 def test_readable_pages_of_a_damaged_file_are_read(name: str, pages: int, text_layer: int, failed: int) -> None:
-    with DocumentPool(NullEngine(), workers=1) as reader:
-        document = reader.start(CORPUS / "bad" / name).result(timeout=HANG_SECONDS)
+    with DocumentPool(NullEngine(), workers=1) as pool:
+        document = pool.start(CORPUS / "bad" / name).result(timeout=HANG_SECONDS)
     assert (len(document.pages), document.pages_text_layer, document.pages_failed) == (pages, text_layer, failed)
 
 

@@ -28,8 +28,8 @@ from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 
 
 def viewed(path: Path, *numbers: int) -> DocumentText:
-    with DocumentPool(default_engine(), workers=1) as reader:
-        return reader.start(path, views_of=numbers).result(timeout=HANG_SECONDS)
+    with DocumentPool(default_engine(), workers=1) as pool:
+        return pool.start(path, views_of=numbers).result(timeout=HANG_SECONDS)
 
 
 def images(document: DocumentText) -> tuple[ReadImage, ...]:
@@ -70,8 +70,8 @@ def test_only_the_wanted_pages_are_read(tmp_path: Path) -> None:
 
 
 def test_reading_as_usual_makes_no_view(tmp_path: Path) -> None:
-    with DocumentPool(default_engine(), workers=1) as reader:
-        document = reader.start(scanned_pdf(tmp_path / "a.pdf", "Vente")).result(timeout=HANG_SECONDS)
+    with DocumentPool(default_engine(), workers=1) as pool:
+        document = pool.start(scanned_pdf(tmp_path / "a.pdf", "Vente")).result(timeout=HANG_SECONDS)
     assert [page.view for page in document.pages] == [None]
 
 

@@ -1,6 +1,6 @@
 """Detection of lost OCR runs, which Dagster shows as started although their process has ended; they are reported as failed.
 
-A run's process and the code server that started it can die together, with a machine or for lack of memory. Dagster then
+A run's process and the code server that started it can end together, with their machine or for lack of memory. Dagster then
 shows the run as started until `run_monitoring.max_runtime_seconds`; expired leases show it earlier. Runs that are starting
 or being cancelled have short limits of Dagster's own. Recovery makes the documents of such a run ready again.
 """

@@ -66,7 +66,7 @@ def describe_error(error: psycopg.Error) -> str:
 
 
 def describe_refusal(error: psycopg.Error) -> str:
-    """Return the same with the constraint, the policy, or the trigger function that `explaining_triggers` found."""
+    """Return class and SQLSTATE of an error with the constraint, the policy, or the trigger function that refused the row."""
     if is_explained(error):
         return str(error)
     if is_refused_row(error):

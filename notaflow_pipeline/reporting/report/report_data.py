@@ -106,7 +106,7 @@ LEFT JOIN extraction_queue AS q ON q.id = u.queue_id
 ORDER BY u.mean_confidence, u.id
 """
 
-# A day that is over is computed when its tables were written after its end; rows of before migration 018 have no time. Days
+# A day that is over is computed when its tables were written after its end; rows from before migration 018 have no time. Days
 # whose attempts were deleted cannot be computed any more.
 _DAYS_NOT_COMPUTED = """
 SELECT day

@@ -40,8 +40,8 @@ def test_attached_pdfs_are_further_pages(tmp_path: Path, attached: dict[str, byt
 
 
 def test_attached_files_that_are_not_read_are_named_in_the_text(tmp_path: Path, attached: dict[str, bytes]) -> None:
-    with DocumentPool(NullEngine(), workers=1) as reader:
-        document = reader.start(portfolio(tmp_path / "a.pdf", attached)).result(timeout=HANG_SECONDS)
+    with DocumentPool(NullEngine(), workers=1) as pool:
+        document = pool.start(portfolio(tmp_path / "a.pdf", attached)).result(timeout=HANG_SECONDS)
     assert "3 770 292" in document.text
     assert document.text.endswith("[attached file was not read: note.txt]")
 
@@ -68,7 +68,7 @@ def test_file_attached_to_a_page_is_named(tmp_path: Path) -> None:
             "<</Length 4>>stream\nplan\nendstream",
         ],
     )
-    with DocumentPool(NullEngine(), workers=1) as reader:
-        document = reader.start(path).result(timeout=HANG_SECONDS)
+    with DocumentPool(NullEngine(), workers=1) as pool:
+        document = pool.start(path).result(timeout=HANG_SECONDS)
     assert "Voir la pièce jointe" in document.text
     assert "[attached file was not read: plan.pdf]" in document.text

@@ -90,8 +90,8 @@ def test_page_whose_form_draws_a_missing_image_is_damaged(tmp_path: Path) -> Non
 
 def test_damaged_page_is_marked_and_counted_and_not_blank(tmp_path: Path) -> None:
     path = page_pdf(tmp_path / "a.pdf", ACT_ON_LETTER, resources="/XObject<</I 60 0 R>>")
-    with DocumentPool(NullEngine(), workers=1) as reader:
-        document = reader.start(path).result(timeout=HANG_SECONDS)
+    with DocumentPool(NullEngine(), workers=1) as pool:
+        document = pool.start(path).result(timeout=HANG_SECONDS)
     assert "[page is damaged: part of it could not be read]" in document.text
     assert (document.pages_damaged, document.pages_blank) == (1, 0)
 

@@ -27,8 +27,8 @@ def cut(path: Path, before: bytes, occurrence: int = -1) -> Path:
 
 def test_pages_before_the_cut_are_read_and_the_loss_is_marked(tmp_path: Path) -> None:
     path = cut(plain_pdf(tmp_path / "a.pdf", pages=9, content=SQUARE), b"9 0 obj")  # the objects 4 to 8 are pages
-    with DocumentPool(NullEngine(), workers=1) as reader:
-        document = reader.start(path).result(timeout=HANG_SECONDS)
+    with DocumentPool(NullEngine(), workers=1) as pool:
+        document = pool.start(path).result(timeout=HANG_SECONDS)
     assert len(document.pages) == 5
     assert document.text.endswith("page of 2550x3301\n\n[document is damaged: pages may be missing here]")
 

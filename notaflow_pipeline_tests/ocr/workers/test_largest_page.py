@@ -20,7 +20,7 @@ def test_largest_page_passes_the_default_limits(tmp_path: Path, mode: str, form:
     file = tmp_path / f"page.{form}"
     page.save(file, dpi=(600, 600), compress_level=1)
     del page
-    with DocumentPool(NullEngine(), workers=1, limits=Limits()) as reader:
-        [read] = reader.start(file).result(timeout=HANG_SECONDS).pages
+    with DocumentPool(NullEngine(), workers=1, limits=Limits()) as pool:
+        [read] = pool.start(file).result(timeout=HANG_SECONDS).pages
     assert read.failure is None
     assert read.text.startswith("page of ")

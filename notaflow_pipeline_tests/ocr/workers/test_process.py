@@ -49,8 +49,8 @@ def start_parent(tmp_path: Path, mark: str) -> subprocess.Popen[bytes]:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, signal.SIGTERM])
             Path({str(tmp_path / "runs")!r}).open("a").write("run\\n")
-            with DocumentPool(WaitingEngine(mark={mark!r}), workers=2) as reader:
-                futures = [reader.start(Path({str(tmp_path / "page.png")!r})) for _ in range(2)]
+            with DocumentPool(WaitingEngine(mark={mark!r}), workers=2) as pool:
+                futures = [pool.start(Path({str(tmp_path / "page.png")!r})) for _ in range(2)]
                 futures[0].result()
             """
         )
@@ -74,8 +74,8 @@ def test_end_of_the_parent_ends_workers_and_their_children(tmp_path: Path, endin
 
 
 def test_workers_get_no_signals_from_the_terminal(tmp_path: Path) -> None:
-    with DocumentPool(NullEngine(), workers=1) as reader:
-        reader.start(png(tmp_path / "a")).result(timeout=HANG_SECONDS)
+    with DocumentPool(NullEngine(), workers=1) as pool:
+        pool.start(png(tmp_path / "a")).result(timeout=HANG_SECONDS)
         (worker,) = workers()
         assert os.getsid(worker.pid) == worker.pid != os.getsid(0)
 
@@ -83,8 +83,8 @@ def test_workers_get_no_signals_from_the_terminal(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL], ids=["terminated", "killed"])
 def test_worker_that_ends_fails_its_page_and_leaves_no_child(tmp_path: Path, ending: signal.Signals) -> None:
     engine = WaitingEngine(mark=mark_of_this_process(86450 + ending.value))
-    with DocumentPool(engine, workers=1) as reader:
-        future = reader.start(strange_page(tmp_path / "a"))
+    with DocumentPool(engine, workers=1) as pool:
+        future = pool.start(strange_page(tmp_path / "a"))
         for _ in range(2):  # the page is retried once
             wait_until(lambda: bool(with_argument(engine.mark)) and len(workers()) == 1)
             (worker,) = workers()
@@ -95,20 +95,20 @@ def test_worker_that_ends_fails_its_page_and_leaves_no_child(tmp_path: Path, end
         assert isinstance(error, DocumentFailure)
         assert error.kind is FailureKind.CRASHED
         wait_until(lambda: not with_argument(engine.mark))
-        next_document = reader.start(png(tmp_path / "next"))
+        next_document = pool.start(png(tmp_path / "next"))
         assert next_document.result(timeout=HANG_SECONDS).pages[0].text == "page of 1000x300"
 
 
 def test_idle_worker_that_dies_is_replaced(tmp_path: Path) -> None:
     path = png(tmp_path / "a")
-    with DocumentPool(NullEngine(), workers=1) as reader:
+    with DocumentPool(NullEngine(), workers=1) as pool:
         for _ in range(3):
-            reader.start(path).result(timeout=HANG_SECONDS)
+            pool.start(path).result(timeout=HANG_SECONDS)
             killed = workers()
             for worker in killed:
                 worker.kill()
             wait_until(lambda: all_gone(killed))  # noqa: B023 - called before the loop goes on
-        assert reader.start(path).result(timeout=HANG_SECONDS).pages
+        assert pool.start(path).result(timeout=HANG_SECONDS).pages
 
 
 def test_worker_that_exits_as_if_all_were_well_fails_its_job(tmp_path: Path) -> None:
@@ -124,8 +124,8 @@ def test_worker_that_exits_as_if_all_were_well_fails_its_job(tmp_path: Path) -> 
 
 def test_document_fails_if_no_worker_can_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "missing"))
-    with DocumentPool(NullEngine(), workers=1) as reader:
-        error = reader.start(png(tmp_path / "a")).exception(timeout=HANG_SECONDS)
+    with DocumentPool(NullEngine(), workers=1) as pool:
+        error = pool.start(png(tmp_path / "a")).exception(timeout=HANG_SECONDS)
     assert isinstance(error, EngineUnavailable)
     assert "Worker processes end before they begin a job" in str(error)
 
@@ -145,14 +145,14 @@ def test_temporary_files_are_removed_after_killed_pages_and_close(
     scratch = held.path
     monkeypatch.setattr("notaflow_pipeline.ocr.workers.pool.create_scratch", lambda _: held)
     engine = WaitingEngine(mark=mark_of_this_process(86499))
-    with DocumentPool(engine, workers=1) as reader:
-        future = reader.start(strange_page(tmp_path / "a"))
+    with DocumentPool(engine, workers=1) as pool:
+        future = pool.start(strange_page(tmp_path / "a"))
         wait_until(lambda: bool(with_argument(engine.mark)))
         (worker,) = workers()
         (scratch / str(worker.pid) / "left.pgm").write_bytes(b"page")
         future.cancel()
         wait_until(lambda: not (scratch / str(worker.pid)).exists())
-        reader.start(png(tmp_path / "next")).result(timeout=HANG_SECONDS)
+        pool.start(png(tmp_path / "next")).result(timeout=HANG_SECONDS)
     assert not scratch.exists()
 
 

@@ -27,8 +27,8 @@ SECRETS = (
 
 
 def reported(tmp_path: Path) -> dict[str, Any]:
-    with DocumentPool(ReportingEngine(), workers=1, limits=Limits(worker_bytes=1_500_000_000)) as reader:
-        text = reader.start(png(tmp_path / "a")).result(timeout=HANG_SECONDS).pages[0].text
+    with DocumentPool(ReportingEngine(), workers=1, limits=Limits(worker_bytes=1_500_000_000)) as pool:
+        text = pool.start(png(tmp_path / "a")).result(timeout=HANG_SECONDS).pages[0].text
         for process in children_of():
             assert not set(SECRETS) & set(process.environ()), process.cmdline()
     answer: dict[str, Any] = json.loads(text)
