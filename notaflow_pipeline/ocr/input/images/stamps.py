@@ -63,8 +63,8 @@ MIN_HUE_COSINE = 0.95
 MIN_CROSSED_CELLS = 4
 """Minimum number of cells in which print touches a stamp; fewer are one or two letters."""
 
-RULE_WORD_HEIGHT = 8.0
-"""Word height in pixels of the copy; strokes of five times this length are rules, not print."""
+RULING_WORD_HEIGHT = 8.0
+"""Word height in pixels of the copy; strokes of five times this length are ruling lines, not print."""
 
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom, in pixels."""
@@ -112,8 +112,8 @@ def stamps_over_print(page: Image.Image) -> list[Stamp]:
     if not 0 < len(groups) <= MAX_STAMPS:
         return []
     dark = (lightness < MAX_PRINT_LIGHTNESS) & (chroma < MAX_PRINT_CHROMA)
-    ink = dark | coloured  # coloured letters on a rule interrupt it
-    dark &= ~(horizontal_line_pixels(ink, RULE_WORD_HEIGHT) | horizontal_line_pixels(ink.T, RULE_WORD_HEIGHT).T)
+    ink = dark | coloured  # coloured letters on a ruling line interrupt it
+    dark &= ~(horizontal_line_pixels(ink, RULING_WORD_HEIGHT) | horizontal_line_pixels(ink.T, RULING_WORD_HEIGHT).T)
     crossed = _pixels_per_cell(dark & _dilated(coloured)) > 1
     boxes = [_box_of(group) for group in groups if sum(crossed[cell] for cell in group) >= MIN_CROSSED_CELLS]
     stamps = [box for box in boxes if _is_stamp(box, np.asarray(whitened), coloured)]

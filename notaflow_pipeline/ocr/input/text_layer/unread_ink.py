@@ -1,6 +1,6 @@
 """Finds ink on a page that may be text and that no word of the text layer accounts for.
 
-Rules, frames and filled areas are not text: straight runs longer than the width of a letter are ignored. The other ink
+Ruling lines, frames and filled areas are not text: straight runs longer than the width of a letter are ignored. The other ink
 is grouped into regions that are recognised.
 """
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from notaflow_pipeline.ocr.input.pdf.page_pixels import Pixels
 
-MIN_RULE_PIXELS = 40
-"""Length of a straight run of ink, in pixels at 100 dpi (10 mm), above which it is a rule or an area, not a letter."""
+MIN_RULING_PIXELS = 40
+"""Length of a straight run of ink, in pixels at 100 dpi (10 mm), above which it is a ruling line or an area, not a letter."""
 
 CELL = 8
 """Side in pixels of the squares in which ink is counted (2 mm)."""
@@ -91,16 +91,16 @@ def _paper(pixels: Pixels) -> Pixels:
 
 
 def _long_runs(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Returns the mask of the pixels in a horizontal run of at least `MIN_RULE_PIXELS` pixels."""
+    """Returns the mask of the pixels in a horizontal run of at least `MIN_RULING_PIXELS` pixels."""
     height, width = ink.shape
-    if width < MIN_RULE_PIXELS:
+    if width < MIN_RULING_PIXELS:
         return np.zeros_like(ink)
     sums = np.zeros((height, width + 1), dtype=np.int32)
     np.cumsum(ink, axis=1, out=sums[:, 1:])
-    starts = (sums[:, MIN_RULE_PIXELS:] - sums[:, :-MIN_RULE_PIXELS]) == MIN_RULE_PIXELS
+    starts = (sums[:, MIN_RULING_PIXELS:] - sums[:, :-MIN_RULING_PIXELS]) == MIN_RULING_PIXELS
     marks = np.zeros((height, width + 1), dtype=np.int32)
     marks[:, : starts.shape[1]] += starts
-    marks[:, MIN_RULE_PIXELS : MIN_RULE_PIXELS + starts.shape[1]] -= starts
+    marks[:, MIN_RULING_PIXELS : MIN_RULING_PIXELS + starts.shape[1]] -= starts
     return marks.cumsum(axis=1)[:, :width] > 0
 
 
