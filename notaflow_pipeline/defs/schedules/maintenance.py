@@ -1,6 +1,7 @@
 """Schedules of the nightly and hourly jobs other than the daily tables."""
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from notaflow_pipeline.defs.jobs.asset_jobs import (
     daily_reconciliation_job,
@@ -23,26 +24,14 @@ queue_invariants_schedule = dg.ScheduleDefinition(
 
 def dashboard_schedule(timezone: str) -> dg.ScheduleDefinition:
     """Return the schedule of the report page in this time zone."""
-    return dg.ScheduleDefinition(
-        name="dashboard_schedule",
-        job=dashboard_job,
-        cron_schedule="30 0 * * *",
-        execution_timezone=timezone,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Every night, after the tables of the day before are computed.",
-    )
+    description = "Every night, after the tables of the day before are computed."
+    return _nightly("dashboard_schedule", dashboard_job, "30 0 * * *", timezone, description)
 
 
 def daily_reconciliation_schedule(timezone: str) -> dg.ScheduleDefinition:
     """Return the schedule of the reconciliation in this time zone."""
-    return dg.ScheduleDefinition(
-        name="daily_reconciliation_schedule",
-        job=daily_reconciliation_job,
-        cron_schedule="20 1 * * *",
-        execution_timezone=timezone,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Every night after yesterday's tables are due, whether or not a run has computed them.",
-    )
+    description = "Every night after yesterday's tables are due, whether or not a run has computed them."
+    return _nightly("daily_reconciliation_schedule", daily_reconciliation_job, "20 1 * * *", timezone, description)
 
 
 def retry_exhausted_schedule(days: dg.DailyPartitionsDefinition) -> dg.ScheduleDefinition:
@@ -65,11 +54,18 @@ def retry_exhausted_schedule(days: dg.DailyPartitionsDefinition) -> dg.ScheduleD
 
 def housekeeping_schedule(timezone: str) -> dg.ScheduleDefinition:
     """Return the schedule of the housekeeping job in this time zone."""
+    description = "Every night, after exhausted documents were requeued."
+    return _nightly("housekeeping_schedule", housekeeping_job, "10 4 * * *", timezone, description)
+
+
+def _nightly(
+    name: str, job: dg.JobDefinition | UnresolvedAssetJobDefinition, cron: str, timezone: str, description: str
+) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
-        name="housekeeping_schedule",
-        job=housekeeping_job,
-        cron_schedule="10 4 * * *",
+        name=name,
+        job=job,
+        cron_schedule=cron,
         execution_timezone=timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Every night, after exhausted documents were requeued.",
+        description=description,
     )
