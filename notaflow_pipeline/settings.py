@@ -208,15 +208,11 @@ def _describe_allowed_values(name: str) -> str:
         return "true or false"
     example = field.get_default(call_default_factory=True, validated_data={})
     number = "a whole number" if annotation is int or int in get_args(annotation) else "a number"
-    bounds = {name: bound for one in field.metadata for name, bound in _bounds_of(one)}
     words = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
-    limits = " and ".join(f"{words[name]} {bound:,}" for name, bound in bounds.items() if name in words)
+    limits = " and ".join(
+        f"{words[bound]} {getattr(one, bound):,}" for one in field.metadata for bound in words if hasattr(one, bound)
+    )
     return f"{number} of {limits}, such as {30 if example is None else example}"
-
-
-def _bounds_of(constraint: object) -> list[tuple[str, float]]:
-    """Return the bounds of a constraint, such as `ge` with 1."""
-    return [(name, getattr(constraint, name)) for name in ("gt", "ge", "lt", "le") if hasattr(constraint, name)]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import dagster as dg
 
+from notaflow_pipeline.defs.metadata_tables import metadata_table
 from notaflow_pipeline.job_queue.model import Attempt
 
 MAX_ROWS = 200
@@ -66,24 +67,21 @@ def shown_first(attempts: Sequence[Attempt]) -> list[Attempt]:
 
 
 def _table(attempts: Sequence[Attempt], numbers: Mapping[UUID, str]) -> dg.TableMetadataValue:
-    records = [
-        dg.TableRecord(
-            {
-                "document": numbers.get(one.queue_id, str(one.queue_id)),
-                "attempt": one.attempt_number,
-                "outcome": one.outcome or "open",
-                "kind": one.failure_kind or "",
-                "pages": one.pages or 0,
-                "characters": one.characters or 0,
-                "pages_failed": one.pages_failed or 0,
-                "confidence": round(one.mean_confidence or 0.0, 1),
-                "unsure_words": round(one.low_confidence_share or 0.0, 3),
-                "coverage": None if one.coverage is None else round(one.coverage, 3),
-                "seconds": round((one.finished_at - one.claimed_at).total_seconds(), 2) if one.finished_at else 0.0,
-                "error": one.error or "",
-            }
-        )
+    rows = [
+        {
+            "document": numbers.get(one.queue_id, str(one.queue_id)),
+            "attempt": one.attempt_number,
+            "outcome": one.outcome or "open",
+            "kind": one.failure_kind or "",
+            "pages": one.pages or 0,
+            "characters": one.characters or 0,
+            "pages_failed": one.pages_failed or 0,
+            "confidence": round(one.mean_confidence or 0.0, 1),
+            "unsure_words": round(one.low_confidence_share or 0.0, 3),
+            "coverage": None if one.coverage is None else round(one.coverage, 3),
+            "seconds": round((one.finished_at - one.claimed_at).total_seconds(), 2) if one.finished_at else 0.0,
+            "error": one.error or "",
+        }
         for one in shown_first(attempts)
     ]
-    schema = dg.TableSchema(columns=[dg.TableColumn(name, kind) for name, kind in BATCH_COLUMNS.items()])
-    return dg.MetadataValue.table(records, schema=schema)
+    return metadata_table(rows, BATCH_COLUMNS)

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from notaflow_pipeline.defs.assets.ocr_text import claim_documents, ocr_documents
 from notaflow_pipeline.defs.jobs.progress_log import rate_limited_log
+from notaflow_pipeline.defs.metadata_tables import metadata_table
 from notaflow_pipeline.defs.ownership import OWNERS, TAGS
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.defs.run_failures import described_failures
@@ -120,19 +121,17 @@ def report_requeue_results(context: dg.OpExecutionContext, queue: QueueResource)
 
 
 def _table(requeued: list[RequeuedDocument]) -> dg.TableMetadataValue:
-    records = [
-        dg.TableRecord(
-            {
-                "document": one.document_number or "deleted",
-                "failed_with": one.last_failure_kind or "",
-                "attempts_before": one.attempts_before,
-                "result": one.became,
-            }
-        )
+    rows = [
+        {
+            "document": one.document_number or "deleted",
+            "failed_with": one.last_failure_kind or "",
+            "attempts_before": one.attempts_before,
+            "result": one.became,
+        }
         for one in requeued
     ]
-    columns = [dg.TableColumn("document"), dg.TableColumn("failed_with"), dg.TableColumn("attempts_before", "int")]
-    return dg.MetadataValue.table(records, schema=dg.TableSchema([*columns, dg.TableColumn("result")]))
+    columns = {"document": "string", "failed_with": "string", "attempts_before": "int", "result": "string"}
+    return metadata_table(rows, columns)
 
 
 def requeued_documents(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 
 from notaflow_pipeline.defs.assets.daily_tables import FAILURE_RATE, FAILURES_BY_KIND, PERFORMANCE
+from notaflow_pipeline.defs.metadata_tables import metadata_table
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.defs.run_failures import described_failures
 from notaflow_pipeline.plurals import count_of
@@ -96,18 +97,6 @@ def _days_to_compare(context: dg.AssetCheckExecutionContext, now: datetime, sett
 
 
 def _table(differences: Sequence[Difference]) -> dg.TableMetadataValue:
-    records = [
-        dg.TableRecord(
-            {
-                "day": one.day.isoformat(),
-                "table": one.table,
-                "row": one.row,
-                "column": one.column,
-                "stored": str(one.stored),
-                "counted": str(one.counted),
-            }
-        )
-        for one in differences[:MAX_ROWS]
-    ]
-    columns = [dg.TableColumn(name) for name in ("day", "table", "row", "column", "stored", "counted")]
-    return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
+    columns = ("day", "table", "row", "column", "stored", "counted")
+    rows = [{name: str(getattr(one, name)) for name in columns} for one in differences[:MAX_ROWS]]
+    return metadata_table(rows, dict.fromkeys(columns, "string"))

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from notaflow_pipeline.defs.metadata_tables import metadata_table
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.defs.run_failures import described_failures
 from notaflow_pipeline.job_queue.invariants import LOOK_BACK, Violation, find_violations
@@ -43,9 +44,8 @@ def queue_invariants(queue: QueueResource) -> dg.AssetCheckResult:
 
 
 def _table(violations: list[Violation]) -> dg.TableMetadataValue:
-    records = [
-        dg.TableRecord({"document": one.document_id, "rule": one.rule, "what": one.what, "remedy": one.remedy})
+    rows = [
+        {"document": one.document_id, "rule": one.rule, "what": one.what, "remedy": one.remedy}
         for one in violations[:MAX_ROWS]
     ]
-    columns = [dg.TableColumn(name) for name in ("document", "rule", "what", "remedy")]
-    return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
+    return metadata_table(rows, dict.fromkeys(("document", "rule", "what", "remedy"), "string"))

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import dagster as dg
 
+from notaflow_pipeline.defs.metadata_tables import metadata_table
 from notaflow_pipeline.job_queue import metrics
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.job_queue.maintenance.exhausted_days import exhausted_by_day
@@ -41,10 +42,8 @@ def queue_observation_sensor(_context: dg.SensorEvaluationContext) -> dg.SensorR
             days=MAX_DAYS,
             exhausted_status=settings.exhausted_status,
         )
-    table = dg.MetadataValue.table(
-        [dg.TableRecord({"day": day.isoformat(), "documents": count}) for day, count in days.items()],
-        schema=dg.TableSchema([dg.TableColumn("day"), dg.TableColumn("documents", "int")]),
-    )
+    rows = [{"day": day.isoformat(), "documents": count} for day, count in days.items()]
+    table = metadata_table(rows, {"day": "string", "documents": "int"})
     metadata: dict[str, int | float | dg.TableMetadataValue] = {
         "ready": counts.ready,
         "active": counts.active,
