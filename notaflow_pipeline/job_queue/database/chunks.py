@@ -162,14 +162,7 @@ def change_all_possible(
     find: Callable[[], Sequence[Key]],
     change: Callable[[Sequence[Key]], list[Row]],
 ) -> tuple[list[Row], Refusals]:
-    """Change all rows with one statement; if the database refuses that, find the rows and change those that it accepts.
-
-    Args:
-        connection: outside any transaction.
-        change_all: changes all rows, and returns a value for each.
-        find: returns the keys of the rows.
-        change: changes these rows, and returns a value for each.
-    """
+    """Call `change_all`; if the database refuses that, call `change` for parts of the rows that `find` returns."""
     refusals = Refusals()
 
     def change_in_parts() -> list[Row]:
