@@ -2,6 +2,7 @@
 
 import base64
 import io
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -35,11 +36,11 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str)
     wait_past_full_hour()  # what counts days up to today must not see the day change
 
 
-def materialise(**config: Any) -> dict[str, Any]:
+def materialise(instance: dg.DagsterInstance | None = None, **config: Any) -> dict[str, Any]:
     job = defs.resolve_job_def("dashboard_job")
     run_config = {"ops": {"ocr_dashboard": {"config": config}}}
-    with dg.DagsterInstance.ephemeral() as instance:
-        result = job.execute_in_process(instance=instance, run_config=run_config)
+    with nullcontext(instance) if instance else dg.DagsterInstance.ephemeral() as one:
+        result = job.execute_in_process(instance=one, run_config=run_config)
     (event,) = [one for one in result.all_events if one.is_step_materialization]
     return dict(event.materialization.metadata)
 
@@ -69,6 +70,16 @@ def test_page_is_written_to_the_home_and_shown_with_figures_and_pictures(
         colours = {colour for _, colour in picture.getcolors(1 << 24) or []}
         assert colours & {blue, orange}, "lines and bars are drawn, in the colours that were chosen"
     assert NUMBER not in repr({name: value for name, value in metadata.items() if name != "page"})
+
+
+def test_webserver_finds_the_page_where_the_link_says(tmp_path: Path) -> None:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        metadata = materialise(instance)
+        link = metadata["download"].md_str
+        _, _, path = link.partition("(/logs/")
+        *key, ending = path.partition(")")[0].split("/")  # as Dagster's webserver takes it apart
+        served = instance.compute_log_manager.get_captured_local_path(key, ending)  # type: ignore[attr-defined]
+    assert Path(served).read_bytes() == Path(metadata["page"].path).read_bytes()
 
 
 def test_without_any_figure_it_is_written_without_pictures(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from pydantic import Field
 
 from notaflow_pipeline.defs.ownership import OWNERS
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 CHARTS = ("throughput", "failure_rate", "duration")
 """The charts that the UI shows as pictures; each stays in the event log with its materialisation, at 5 to 20 kB."""
+
+DOWNLOAD = (["reports", "dashboard"], "html")
+"""Where the webserver finds the page among the logs of runs, the only files that it serves: key and ending."""
 
 
 class DashboardConfig(dg.Config):
@@ -41,12 +45,15 @@ def ocr_dashboard(days: dg.DailyPartitionsDefinition, page: Path) -> dg.AssetsDe
         description=(
             "A page with charts of the daily tables, the queue as it was when the page was written, and the documents to "
             "look at, in French and English. One file that needs no network: `reports/dashboard.html` in `NOTAFLOW_HOME`, "
-            "replaced every night after the daily tables, and whenever this asset is materialised. "
+            "replaced every night after the daily tables, and whenever this asset is materialised. The link `download` of "
+            "the latest materialisation gets it from here. "
             "`notaflow report --html FILE` writes the same for any range."
         ),
     )
     @described_failures()
-    def write_dashboard(config: DashboardConfig, queue: QueueResource) -> dg.MaterializeResult[None]:
+    def write_dashboard(
+        context: dg.AssetExecutionContext, config: DashboardConfig, queue: QueueResource
+    ) -> dg.MaterializeResult[None]:
         """Write the page, and show its most important figures and charts in the UI."""
         # with pandas and what draws, which would slow the start of every run
         from notaflow_pipeline import report_service
@@ -60,10 +67,18 @@ def ocr_dashboard(days: dg.DailyPartitionsDefinition, page: Path) -> dg.AssetsDe
             figures = report_service.read_report(connection, settings, since=since, until=until)
         rendered, path = render_page(figures), report_service.dashboard_path(settings)
         write_atomically(rendered, path)
-        # not a link: browsers open no file from a page of a server
-        return dg.MaterializeResult(
-            metadata={"page": dg.MetadataValue.path(path), "page_bytes": len(rendered.encode()), **_summary(figures)}
-        )
+        metadata: dict[str, dg.MetadataValue] = {
+            "page": dg.MetadataValue.path(path),
+            "page_bytes": dg.MetadataValue.int(len(rendered.encode())),
+        }
+        # browsers open no file from a page of a server, so the webserver has to serve a copy
+        logs = context.instance.compute_log_manager
+        if isinstance(logs, LocalComputeLogManager):
+            write_atomically(rendered, Path(logs.get_captured_local_path(*DOWNLOAD)))
+            key, ending = DOWNLOAD
+            link = "/".join(["/logs", *key, ending])
+            metadata["download"] = dg.MetadataValue.md(f"[Download the newest page]({link}), then open the file.")
+        return dg.MaterializeResult(metadata={**metadata, **_summary(figures)})
 
     return write_dashboard
 
