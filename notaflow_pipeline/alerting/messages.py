@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 
 from notaflow_pipeline.alerting import french
 from notaflow_pipeline.alerting.conditions import MessageKind
-from notaflow_pipeline.plurals import count_of
 
 MAX_SENTENCE_CHARACTERS = 1000
 """Many receivers refuse messages of more than two thousand characters."""
@@ -65,13 +64,13 @@ def compose(
     lines += [f"{name.replace('_', ' ')}: {value}" for name, value in list(figures.items())[:MAX_FIGURES]]
     started = f"{since.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M %Z}"
     if kind is MessageKind.START:
-        lines.append(f"since: {started}")
+        lines.append(f"since / depuis: {started}")
     else:
-        lines.append(f"since: {started}, {_length(now - since)}")
+        lines.append(f"since / depuis: {started}, {_length(now - since)}")
     if kind is MessageKind.REMINDER:
-        lines.append(f"observed: {count_of(occurrences, 'time')}")
+        lines.append(f"observations: {occurrences:,}")
     if link is not None:
-        lines.append(f"link: {link}")
+        lines.append(f"link / lien: {link}")
     return Text(_SUBJECTS[kind].format(title), "\n".join(lines))
 
 
@@ -80,7 +79,7 @@ def compose_test_message(ui_url: str) -> Text:
     return Text(
         "NotaFlow: test / essai",
         "This is a test: alerts of NotaFlow's OCR arrive here.\n\nCeci est un essai\N{NO-BREAK SPACE}: les alertes de "
-        f"NotaFlow arrivent ici.\n\nlink: {ui_url}",
+        f"NotaFlow arrivent ici.\n\nlink / lien: {ui_url}",
     )
 
 

@@ -86,8 +86,8 @@ def test_start_reminder_and_end_arrive_once_with_figures_and_link(
     assert "n’est plus en échec" in end
     for part in ("Look at the storage.", "day: 2026-03-08", "rate: 0.4", "threshold: 0.2", "assets/daily?view=checks"):
         assert part in start
-    assert "since: 2026-03-08 08:00 EDT" in start
-    assert "observed: 3 times" in reminder
+    assert "since / depuis: 2026-03-08 08:00 EDT" in start
+    assert "observations: 3" in reminder
     assert len({one["headers"]["Idempotency-Key"] for one in hook.messages}) == 3
 
 
