@@ -80,11 +80,13 @@ def _status(connection: Connection, settings: Settings) -> dict[str, Any]:
 def _status_table(figures: dict[str, Any], settings: Settings) -> Table:
     table = Table("state", "documents", title=f"OCR queue, {local_time(datetime.now(UTC), settings, seconds=True)}")
     for state in ("ready", "active", "stuck", "backing_off", "exhausted", "done", "to_reread"):
-        table.add_row(state.replace("_", " "), str(figures[state]))
+        table.add_row(state.replace("_", " "), FORMAT.number(figures[state]))
     waiting, rate = figures["oldest_waiting_seconds"], figures["failure_rate_today"]
     table.add_section()
     table.add_row("oldest waiting", "none" if waiting is None else FORMAT.seconds(waiting))
-    table.add_row("today", f"{figures['succeeded_today']} read, {count_of(figures['pages_today'], 'page')}")
+    table.add_row(
+        "today", f"{FORMAT.number(figures['succeeded_today'])} read, {count_of(figures['pages_today'], 'page')}"
+    )
     if figures["paused"] is not None:
         table.add_row("paused", figures["paused"])
     table.add_row("failure rate today", "none yet" if rate is None else f"{100 * rate:.1f} % of attempts")

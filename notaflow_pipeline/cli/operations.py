@@ -144,7 +144,7 @@ def retry(
         if table.row_count:
             console.print(table)
         if count > ROWS_SHOWN:
-            console.print(f"and {count - ROWS_SHOWN} more")
+            console.print(f"and {count - ROWS_SHOWN:,} more")
         for one in sorted(left):
             warn(f"{one} is no exhausted document of these sources and kinds; see `notaflow show {one}`")
         console.print(f"{count_of(count, 'document')} " + ("would be requeued." if dry_run else "requeued."))
