@@ -141,12 +141,43 @@ def test_checks_are_evaluated_and_the_queue_is_observed(page: "Page", idle: Dags
         assert succeeded(page).count() == checks
 
     page.goto(f"{idle.url}/assets/extraction_queue?view=overview")
+    page.get_by_text("Latest observation").wait_for()
+    assert page.get_by_text("Never", exact=False).count() == 0
     for column in ("status_id", "supabase_path", "file_content"):
         page.get_by_role("row").filter(has=page.get_by_text(column, exact=True)).first.wait_for()
     for figure in ("ready", "active", "backing_off", "exhausted", "oldest_waiting_seconds"):
         row = page.locator("tr").filter(has=page.get_by_text(figure, exact=True)).first
         row.wait_for()
         assert float(row.locator("td").last.inner_text()) >= 0
+
+
+def test_observe_counts_the_queue_at_once(page: "Page", idle: Dagster) -> None:
+    page.goto(f"{idle.url}/assets/extraction_queue?view=events")
+    before = observations(idle)
+    page.get_by_role("button", name="Observe").first.click()
+    page.get_by_text("Launched run").wait_for()
+    wait_until(lambda: set(all_runs(idle).values()) <= FINISHED and observations(idle) == before + 1)
+
+
+def observations(dagster: Dagster) -> int:
+    """How often the queue was observed."""
+    row = dagster.connection.execute(
+        "SELECT count(*) FROM dagster.event_logs WHERE dagster_event_type = 'ASSET_OBSERVATION'"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_report_page_is_downloaded_from_its_asset_and_opens(page: "Page", idle: Dagster, tmp_path: Path) -> None:
+    run = idle.ui.launch("dashboard_job")
+    wait_until(lambda: idle.ui.status(run) == "SUCCESS")
+    page.goto(f"{idle.url}/assets/ocr_dashboard?view=overview")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the newest page").first.click()
+    download.value.save_as(tmp_path / "page.html")
+    page.goto((tmp_path / "page.html").as_uri())
+    page.wait_for_selector("html[data-drawn]")
+    assert page.locator(".tile:visible").count() > 0
 
 
 def succeeded(page: "Page") -> "Locator":
