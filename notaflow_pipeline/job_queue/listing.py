@@ -46,7 +46,7 @@ WITH job AS (
     SELECT q.id, q.document_number, q.document_source, q.ocr_worker_id AS worker_id, a.run_id, a.lease_expires_at,
            COALESCE(q.ocr_attempts, 0) AS attempts, COALESCE(q.ocr_max_attempts, 3) AS max_attempts,
            q.ocr_priority AS priority, q.ocr_next_attempt_at AS next_attempt_at, last.failure_kind, q.ocr_error AS error,
-           q.created_at, q.updated_at, q.ocr_started_at, q.ocr_completed_at, q.ocr_last_error_at,
+           q.created_at, q.updated_at, q.ocr_started_at, q.ocr_completed_at, q.ocr_last_error_at, q.ocr_reread_requested_at,
            CASE
                WHEN q.status_id = 6 AND a.id IS NOT NULL THEN
                    CASE WHEN a.lease_expires_at >= clock_timestamp() THEN 'active' ELSE 'stuck' END
@@ -81,7 +81,8 @@ dated AS (
            CASE
                WHEN state IN ('active', 'stuck') THEN ocr_started_at
                WHEN state IN ('backing_off', 'exhausted', 'cancelled') THEN ocr_last_error_at
-               WHEN state IN ('done', 'to_reread') THEN ocr_completed_at
+               WHEN state = 'to_reread' THEN ocr_reread_requested_at
+               WHEN state = 'done' THEN ocr_completed_at
                ELSE GREATEST(created_at, updated_at)
            END AS since
     FROM job
@@ -106,7 +107,7 @@ class ListedDocument:
     document_source: str
     state: str
     since: datetime | None
-    """When it entered this state: the claim, the last error, the end, or the last change of a document that is ready."""
+    """When it entered this state: the claim, last error, end, request for a reread, or last change of a ready document."""
 
     worker_id: str | None
     run_id: str | None
