@@ -93,8 +93,8 @@ def list_(
 def _table(documents: list[ListedDocument], settings: Settings) -> Table:
     """Return the list. A document takes several lines, so that its id stays whole in 80 columns."""
     table = Table(
-        Column("document", min_width=ID_WIDTH),
-        Column("state, since", min_width=TIME_WIDTH, no_wrap=True),
+        Column("document", width=ID_WIDTH, overflow="fold"),
+        Column("state, since", width=TIME_WIDTH),
         Column("details", overflow="fold"),
         show_lines=True,
     )

@@ -1,12 +1,14 @@
 """Commands that change the queue: `recover`, `retry`, `reread`, `pause`, `resume`."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
 import typer
+from psycopg import Connection
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -115,7 +117,7 @@ def retry(
         exhausted_status=settings.exhausted_status,
     )
     columns = (Column("attempts", no_wrap=True), Column("requeues", no_wrap=True))
-    table = Table(Column("document", min_width=ID_WIDTH), Column("failed with", overflow="fold"), *columns)
+    table = Table(Column("document", width=ID_WIDTH, overflow="fold"), Column("failed with", overflow="fold"), *columns)
     left = set(choice.ids or ())
     with open_database(settings) as connection, progress_bar(as_json) as bar:
         task = bar.add_task("retry", total=None, rate="")
@@ -136,6 +138,7 @@ def retry(
                     )
 
         refused = ""
+        others = _permanent(connection, choice) if choice.except_kinds and not as_json else Counter()
         if dry_run:
             show(find_exhausted(connection, choice))
         else:
@@ -148,7 +151,20 @@ def retry(
         for one in sorted(left):
             warn(f"{one} is no exhausted document of these sources and kinds; see `notaflow show {one}`")
         console.print(f"{count_of(count, 'document')} " + ("would be requeued." if dry_run else "requeued."))
+        _print_left_out(others)
     _fail_if_refused(refused)
+
+
+def _permanent(connection: Connection, choice: ExhaustedFilter) -> Counter[str]:
+    """Count the documents that are left out for their kind of failure."""
+    left_out = replace(choice, kinds=choice.except_kinds, except_kinds=())
+    return Counter(one.failure_kind or "" for one in find_exhausted(connection, left_out))
+
+
+def _print_left_out(others: Counter[str]) -> None:
+    if others:
+        counts = ", ".join(f"{number:,} {kind}" for kind, number in sorted(others.items()))
+        print_line(f"Left out, because no attempt can help: {counts}. Name kinds with --kind, or documents with --id.")
 
 
 @app.command(rich_help_panel="Repair")

@@ -3,7 +3,7 @@
 from psycopg import Connection
 
 from notaflow_pipeline_tests.cli import Terminal
-from notaflow_pipeline_tests.job_queue.conftest import TIMEOUT, add_document, ago, claim_one, document, fail
+from notaflow_pipeline_tests.job_queue.conftest import TIMEOUT, add_document, ago, claim_one, document, fail, succeed
 
 
 def test_list_shows_who_holds_what_and_every_filter_narrows_it(terminal: Terminal, connection: Connection) -> None:
@@ -31,6 +31,13 @@ def test_list_shows_who_holds_what_and_every_filter_narrows_it(terminal: Termina
     shown = terminal.run("list", COLUMNS="80").stdout
     assert str(ready) in shown, "an id can be copied from 80 columns"
     assert max(map(len, shown.splitlines())) <= 80
+    # a host's whole name, and no edge of the table is cut off
+    connection.execute("UPDATE extraction_queue SET ocr_worker_id = 'a-host-with-a-long-name.example.org:12345'")
+    lines = terminal.run("list", COLUMNS="80").stdout.splitlines()
+    assert {line[-1] for line in lines} <= set("┓┃┩│┤┘")
+    assert "a-host-with-a-long-name.example.org:12345" in "".join(
+        line.rstrip("│ ").split("│")[-1].strip() for line in lines
+    )
     misspelt = terminal.run("list", "--kind", "timeoutt")
     assert misspelt.returncode == 2
     assert "Invalid value for '--kind': it takes one of" in misspelt.stderr
@@ -48,8 +55,19 @@ def test_cancel_and_retry_by_id(terminal: Terminal, connection: Connection) -> N
     assert f"{key} was not cancelled" in again.stderr
     assert [one["state"] for one in terminal.json("list")] == ["cancelled"]
     assert terminal.json("retry") == []
+    said = terminal.run("retry", COLUMNS="80").stdout
+    assert said.startswith("0 documents requeued.\nLeft out, because no attempt can help: 1 cancelled.")
     assert [one["id"] for one in terminal.json("retry", "--id", str(key))] == [str(key)]
     assert [one["state"] for one in terminal.json("list")] == ["ready"]
+
+
+def test_document_to_reread_waits_since_the_request(terminal: Terminal, connection: Connection) -> None:
+    key = add_document(connection)
+    assert succeed(connection, claim_one(connection))
+    connection.execute("UPDATE extraction_queue SET ocr_completed_at = now() - interval '3 days'")
+    assert terminal.run("reread", "--id", str(key)).returncode == 0
+    assert [one["state"] for one in terminal.json("list")] == ["to_reread"]
+    assert terminal.json("list", "--older-than", "1h") == []
 
 
 def test_priority_takes_ids_and_then_a_number(terminal: Terminal, connection: Connection) -> None:

@@ -163,7 +163,7 @@ def test_table_of_a_retry_names_no_more_documents_than_a_person_reads(
     """)
     done = terminal.run("retry", COLUMNS="200")
     assert done.returncode == 0, done.stderr
-    assert "and 1003 more" in done.stdout
+    assert "and 1,003 more" in done.stdout
     assert "1,203 documents requeued." in done.stdout
     assert len(terminal.json("reread", "--before", "2026-01-01")) == 0
     assert terminal.json("retry") == []
