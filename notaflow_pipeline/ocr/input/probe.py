@@ -14,6 +14,7 @@ from PIL import Image, ImageFile
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.file_format import HEAD_BYTES, DocumentFormat, recognised_format
+from notaflow_pipeline.ocr.input.images.small_copies import has_size_of_copy, is_copy_of_frame
 from notaflow_pipeline.ocr.input.offset_file import open_after_blank_bytes
 from notaflow_pipeline.ocr.input.pdf.attachments import attached_files
 from notaflow_pipeline.ocr.input.pdf_repair import repaired_pdfs
@@ -175,11 +176,12 @@ def _image_pages(path: Path, document_format: DocumentFormat, limits: Limits) ->
 
 def _frames(image: Image.Image, limits: Limits) -> int:
     """Counts frames up to the first damaged one. A damaged frame counts as a page, which then fails to be read."""
-    frame, pages = 0, 0
+    frame, pages, last = 0, 0, None
     while True:
         try:
             image.seek(frame)
-            pages += not _is_reduced(image)
+            if _is_page(image, last):
+                pages, last = pages + 1, (frame, image.size)
         except EOFError:
             return max(pages, 1)
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -191,11 +193,11 @@ def _frames(image: Image.Image, limits: Limits) -> int:
 
 
 def seek_page(image: Image.Image, page_number: int) -> None:
-    """Seeks to the frame of a page, counted from 1; reduced copies of a page are not counted."""
+    """Seeks to the frame of a page, counted from 1; small copies of a page are not counted."""
     if image.format != DocumentFormat.TIFF.value:
         image.seek(page_number - 1)
         return
-    frame, pages = -1, 0
+    frame, pages, last = -1, 0, None
     while pages < page_number:
         frame += 1
         try:
@@ -208,7 +210,15 @@ def seek_page(image: Image.Image, page_number: int) -> None:
         except EOFError:
             image.seek(0)  # a file that contains only reduced copies
             return
-        pages += not _is_reduced(image)
+        if _is_page(image, last):
+            pages, last = pages + 1, (frame, image.size)
+
+
+def _is_page(image: Image.Image, last: tuple[int, tuple[int, int]] | None) -> bool:
+    """Whether the present frame is a page. `last` is the number and size of the frame of the page before it."""
+    if _is_reduced(image):
+        return False
+    return last is None or not (has_size_of_copy(image.size, last[1]) and is_copy_of_frame(image, last[0]))
 
 
 def _is_reduced(image: Image.Image) -> bool:

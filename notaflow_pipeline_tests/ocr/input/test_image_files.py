@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from notaflow_pipeline.ocr.input.file_format import DocumentFormat
@@ -12,7 +12,7 @@ from notaflow_pipeline.ocr.input.images.sixteen_bit_grey import full_range
 from notaflow_pipeline.ocr.input.page_loading import load_page
 from notaflow_pipeline.ocr.input.probe import probe_document
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline_tests.ocr.samples import page_image, tiff
+from notaflow_pipeline_tests.ocr.samples import act_page, index_page, page_image, tiff
 
 NEW_SUBFILE_TYPE, OLD_SUBFILE_TYPE = 254, 255
 
@@ -75,6 +75,31 @@ def test_smaller_copies_in_a_tiff_are_no_pages(tmp_path: Path, reduced: dict[int
     assert probe_document(path, Limits()).pages == 2
     sizes = [load_page(path, DocumentFormat.TIFF, number).image for number in (1, 2)]
     assert [image.size for image in sizes if image] == [(100, 80), (90, 70)]
+
+
+@pytest.mark.parametrize("how", [Image.Resampling.BOX, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS])
+def test_preview_without_a_tag_is_no_page(tmp_path: Path, how: Image.Resampling) -> None:
+    page, other = act_page(), index_page(9, 150)
+    previews = [one.resize((one.width // 6, one.height // 6), how) for one in (page, other)]
+    path = tiff(tmp_path / "a.tif", page, previews[0], other, previews[1])
+    assert probe_document(path, Limits()).pages == 2
+    sizes = [load_page(path, DocumentFormat.TIFF, number).image for number in (1, 2)]
+    assert [image.size for image in sizes if image] == [page.size, other.size]
+
+
+def small_pages() -> list[Image.Image]:
+    """Returns small images of which none is a copy of `act_page`: blank, another page, one more line, another shape."""
+    page = act_page()
+    small = page.resize((page.width // 3, page.height // 3))
+    more = small.copy()
+    ImageDraw.Draw(more).text((70, 370), "Radie", fill=60, font_size=10)
+    return [Image.new("L", small.size, 225), index_page(9, 150).resize(small.size), more, small.crop((0, 0, 300, 400))]
+
+
+@pytest.mark.parametrize("small", small_pages(), ids=["blank", "another page", "one more word", "another shape"])
+def test_small_page_that_differs_from_the_one_before_stays(tmp_path: Path, small: Image.Image) -> None:
+    path = tiff(tmp_path / "a.tif", act_page(), small)
+    assert probe_document(path, Limits()).pages == 2
 
 
 def test_tiff_of_nothing_but_smaller_copies_has_a_page(tmp_path: Path) -> None:
