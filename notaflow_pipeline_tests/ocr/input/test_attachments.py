@@ -56,16 +56,18 @@ def test_page_behind_the_last_one_is_damaged(tmp_path: Path, attached: dict[str,
         load_page(portfolio(tmp_path / "a.pdf", attached), DocumentFormat.PDF, 5)
 
 
-def test_file_attached_to_a_page_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", ["", " 9 0 R"], ids=["alone", "beside a field"])
+def test_file_attached_to_a_page_is_named(tmp_path: Path, more: str) -> None:
     clip = "<</Type/Annot/Subtype/FileAttachment/Rect[500 700 520 720]/FS 7 0 R>>"
     path = page_pdf(
         tmp_path / "a.pdf",
         "BT /F 12 Tf 72 700 Td (Voir la pièce jointe) Tj ET",
-        page_extra="/Annots[6 0 R]",
+        page_extra=f"/Annots[6 0 R{more}]",
         more=[
             clip,
             "<</Type/Filespec/F(plan.pdf)/UF(plan.pdf)/EF<</F 8 0 R>>>>",
             "<</Length 4>>stream\nplan\nendstream",
+            "<</Type/Annot/Subtype/Widget/FT/Tx/T(prix)/Rect[200 100 400 120]/F 4>>",
         ],
     )
     with DocumentPool(NullEngine(), workers=1) as pool:

@@ -10,6 +10,7 @@ from PIL import Image
 from pypdfium2 import raw
 
 from notaflow_pipeline.ocr.input.loaded_page import LoadedPage, Region
+from notaflow_pipeline.ocr.input.pdf.annotations import remove_highlights, undrawn_lines
 from notaflow_pipeline.ocr.input.pdf.attachments import attached_to_page, document_of_page
 from notaflow_pipeline.ocr.input.pdf.damaged_images import has_damaged_image
 from notaflow_pipeline.ocr.input.pdf.embedded_scan import annotation_kinds
@@ -25,6 +26,7 @@ from notaflow_pipeline.ocr.input.text_layer.page_layer import (
     PageContent,
     page_content,
 )
+from notaflow_pipeline.ocr.input.typed_lines import with_typed_lines
 from notaflow_pipeline.ocr.limits import Limits
 
 UPRIGHT = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
@@ -35,18 +37,18 @@ def load_pdf_page(path: Path, page_number: int, dpi: int, limits: Limits, *, coa
     """Loads a page of a PDF, see `page_loading.load_page`."""
     facts = page_facts(path, page_number)
     with _opened(path, page_number) as (document, number):
-        page = _with_annotations_as_content(document, _page(document, number, path), number)
+        page = _page(document, number, path)
+        undrawn, attached = undrawn_lines(page), attached_to_page(page)
+        page = _with_annotations_as_content(document, page, number)
         drawing = PageDrawing(page, dpi, limits, facts.user_unit, coarse=coarse)
-        attached = attached_to_page(page)
-        damaged = facts.missing or has_damaged_image(page)
         content = _content(page, facts.user_unit)
-        if content is None:
-            image, stamps = drawing.scan_or_whole()
-            return LoadedPage(image, damaged=damaged, stamps=stamps, attached=attached)
-        if not content.trusted:
-            image, stamps = drawing.whole_without_stamps()
-            return LoadedPage(image, damaged=damaged, stamps=stamps, attached=attached)
-        return replace(_loaded(drawing, content), damaged=damaged, attached=attached)
+        loaded = _loaded(drawing, content) if content and content.trusted else _image_page(drawing, content)
+        return replace(
+            loaded,
+            lines=tuple(with_typed_lines(loaded.lines, undrawn)) if undrawn else loaded.lines,
+            damaged=facts.missing or has_damaged_image(page),
+            attached=attached,
+        )
 
 
 def draw_pdf_page(path: Path, page_number: int, dpi: int, limits: Limits) -> Image.Image:
@@ -65,6 +67,13 @@ def _opened(path: Path, page_number: int) -> Iterator[tuple[pypdfium2.PdfDocumen
         except pypdfium2.PdfiumError as error:
             raise damaged_page() from error
         yield found
+
+
+def _image_page(drawing: PageDrawing, content: PageContent | None) -> LoadedPage:
+    """Returns a page without a text layer, or with one that is wrong."""
+    image, stamps = drawing.whole_without_stamps() if content else drawing.scan_or_whole()
+    size = drawing.page.get_size()
+    return LoadedPage(image, stamps=stamps, image_box=image.info.get("box", (0.0, 0.0, *size)), size=size)
 
 
 def _loaded(drawing: PageDrawing, content: PageContent) -> LoadedPage:
@@ -104,6 +113,7 @@ def _page_with_size(document: pypdfium2.PdfDocument, page_number: int) -> pypdfi
     """Returns a page. If its crop box lies outside of it, the crop box is replaced, because PDFium would show
     nothing."""
     page = document[page_number - 1]
+    remove_highlights(page)
     if min(page.get_size()) > 0:
         return page
     page.set_cropbox(*page.get_mediabox())
