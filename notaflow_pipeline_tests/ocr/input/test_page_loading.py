@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.failures import DocumentFailure
@@ -114,6 +114,27 @@ def test_every_kind_of_colour_becomes_dark_on_white(image: Image.Image) -> None:
     assert (page.mode, page.size) == ("L", (20, 10))
     assert dark(page, 0.2, 0.5)
     assert page.getpixel((15, 5)) == 255
+
+
+@pytest.mark.parametrize("marker", [True, False], ids=["Adobe's marker", "no marker"])
+@pytest.mark.parametrize("inverted", [True, False], ids=["inverted", "not inverted"])
+def test_cmyk_jpeg_is_dark_on_white(tmp_path: Path, *, inverted: bool, marker: bool) -> None:
+    image = half_black("L", 0, 255).resize((200, 100)).convert("CMYK")
+    path = tmp_path / "a.jpg"
+    (image if inverted else ImageChops.invert(image)).save(path)  # Pillow inverts when it saves
+    content = path.read_bytes()
+    start = content.index(b"\xff\xee\x00\x0eAdobe")
+    path.write_bytes(content if marker else content[:start] + content[start + 16 :])
+    page = load_page(path, DocumentFormat.JPEG, 1).image
+    assert page is not None
+    assert dark(page, 0.2, 0.5)
+    assert page.getpixel((150, 50)) == 255
+
+
+def test_dark_cmyk_page_with_white_print_stays_dark() -> None:
+    page = grey(half_black("CMYK", (0, 0, 0, 0), (0, 0, 0, 255)).resize((60, 10)).crop((20, 0, 60, 10)))
+    assert page.getpixel((0, 5)) == 255
+    assert page.getpixel((35, 5)) == 0
 
 
 def test_sixteen_bits_keep_their_shades() -> None:

@@ -1,9 +1,15 @@
 """Converts an image of any Pillow mode to grey, dark on white."""
 
-from PIL import Image
+from PIL import Image, ImageChops
+
+from notaflow_pipeline.ocr.input.images.grey_levels import quantile
 
 MIN_RANGE = 8
 """The minimum difference (of 255) between the darkest and the lightest pixel of an image that shows anything."""
+
+
+DARK = 128
+"""Median grey below which a page is dark."""
 
 
 def grey(image: Image.Image) -> Image.Image:
@@ -14,9 +20,25 @@ def grey(image: Image.Image) -> Image.Image:
         return _eight_bits(image)
     if image.mode == "LAB":
         return image.getchannel("L")  # this channel is the lightness, and Pillow cannot convert LAB to another mode
-    if image.mode in {"CMYK", "HSV"}:
+    if image.mode == "CMYK":
+        return _of_inks(image)
+    if image.mode == "HSV":
         image = image.convert("RGB")
     return image if type(image) is Image.Image and image.mode == "L" else image.convert("L")
+
+
+def _of_inks(image: Image.Image) -> Image.Image:
+    """Converts amounts of ink to grey. A dark page is inverted if that makes it lighter.
+
+    Some writers store the amounts inverted and some do not, and a JPEG does not say which. With the wrong choice, the black
+    ink covers the whole page.
+    """
+    page = image.convert("RGB").convert("L")
+    median = quantile(page.histogram(), 0.5)
+    if median >= DARK:
+        return page
+    inverted = ImageChops.invert(image).convert("RGB").convert("L")
+    return inverted if quantile(inverted.histogram(), 0.5) > median else page
 
 
 def _on_white(image: Image.Image) -> Image.Image:
