@@ -1,6 +1,7 @@
 """Tests of damaged PDF pages: pages with missing content are marked as damaged, intact pages are not."""
 
 import io
+import struct
 import zlib
 from pathlib import Path
 
@@ -28,14 +29,46 @@ def encoded(image: Image.Image, filter_name: str) -> bytes:
     return file.getvalue()
 
 
-def fax(share: float, *, end_mark: bool = True) -> str:
-    """Returns the first share of the page in group 4 coding, with or without the end mark."""
+BILEVEL = IMAGE.point(lambda value: 255 * (value > 150)).convert("1")
+
+
+def group_4(photometric: int) -> bytes:
+    """Returns the page in group 4 coding."""
     file = io.BytesIO()
-    image = IMAGE.point(lambda value: 255 * (value > 150)).convert("1")
-    image.save(file, format="TIFF", compression="group4", strip_size=10**6)
+    BILEVEL.save(file, format="TIFF", compression="group4", strip_size=10**6, tiffinfo={262: photometric})
     with Image.open(file) as tiff:
         offset, size = tiff.tag_v2[273][0], tiff.tag_v2[279][0]  # type: ignore[attr-defined]
-    content = file.getvalue()[offset : offset + size]
+    return file.getvalue()[offset : offset + size]
+
+
+def jbig2(share: float) -> str:
+    """Returns the first share of the page as JBIG2: one segment with the page, one with its pixels in group 4 coding."""
+    width, height = BILEVEL.size
+    page = struct.pack(">IIIIBH", width, height, 0, 0, 0, 0)
+    region = struct.pack(">IIIIBB", width, height, 0, 0, 0, 1) + group_4(0)
+    segments = ((48, page), (38, region))
+    content = b"".join(
+        struct.pack(">IBBBI", number, kind, 0, 1, len(data)) + data for number, (kind, data) in enumerate(segments)
+    )
+    text = content[: round(share * len(content))].hex() + ">"
+    return (
+        f"<</Type/XObject/Subtype/Image/Width {width}/Height {height}/ColorSpace/DeviceGray/BitsPerComponent 1"
+        f"/Filter[/ASCIIHexDecode/JBIG2Decode]/Length {len(text)}>>stream\n{text}\nendstream"
+    )
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.9, 1.0])
+def test_page_with_a_cut_jbig2_image_is_damaged(tmp_path: Path, share: float) -> None:
+    path = page_pdf(tmp_path / "a.pdf", ACT_ON_LETTER, resources="/XObject<</I 6 0 R>>", more=[jbig2(share)])
+    page = load_page(path, DocumentFormat.PDF, 1, dpi=72)
+    assert page.damaged == (share < 1)
+    assert page.image is not None
+    assert page.damaged or page.image.getextrema() == (0, 255)
+
+
+def fax(share: float, *, end_mark: bool = True) -> str:
+    """Returns the first share of the page in group 4 coding, with or without the end mark."""
+    image, content = BILEVEL, group_4(1)
     bits = bin(int.from_bytes(b"\1" + content, "big"))[3:].rstrip("0")
     if not end_mark:
         bits = bits[: bits.rindex("000000000001000000000001")]
@@ -164,6 +197,7 @@ def test_linearised_pdf_shorter_than_its_length_may_lack_pages(tmp_path: Path) -
         ("/Width 8/Height 4/BitsPerComponent 4/ColorSpace[/Indexed/DeviceRGB 3<000000ffffff0000ff00ff00>]", 16),
         ("/Width 8/Height 4/BitsPerComponent 4/ColorSpace/DeviceRGB", 48),
         ("/Width 8/Height 4/BitsPerComponent 16/ColorSpace/DeviceRGB", 192),
+        ("/Width 8/Height 4/BitsPerComponent 16/ColorSpace/DeviceGray", 64),
         ("/Width 8/Height 4/BitsPerComponent 8/ColorSpace/DeviceCMYK", 128),
         ("/Width 8/Height 4/ImageMask true", 4),
     ],

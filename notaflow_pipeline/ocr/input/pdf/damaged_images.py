@@ -37,6 +37,13 @@ FAX_LINE_MARK = "000000000001"
 FAX_END_BITS = 96
 FAX_TAIL_BYTES = 512
 
+MIN_JBIG2_HEAD_BYTES = 11
+LONG_JBIG2_COUNT = 7
+UNKNOWN_JBIG2_SIZE = 0xFFFFFFFF
+JBIG2_PAGE = 48
+"""Minimum size of the head of a segment, special values of its number of other segments and of its size, and the kind of
+segment with the size of the page."""
+
 JPEG_TAIL_BYTES = 64
 """Number of last bytes in which the end mark of a JPEG may be: some writers add zeros."""
 
@@ -65,7 +72,9 @@ def _is_damaged(image: pypdfium2.PdfImage) -> bool:
         return _is_cut_jpeg(image)
     if filters and filters[-1] in FAX_FILTERS:
         return _is_cut_fax(image)
-    if filters and filters[-1] in {"JBIG2Decode", "JPXDecode"}:
+    if filters and filters[-1] == "JBIG2Decode":
+        return _is_cut_jbig2(_content(image)) or _pixels(image) is None
+    if filters and filters[-1] == "JPXDecode":
         return _pixels(image) is None
     metadata = image.get_metadata()
     expected_bytes = _size_bytes(metadata.width, metadata.height, metadata.bits_per_pixel)
@@ -74,14 +83,15 @@ def _is_damaged(image: pypdfium2.PdfImage) -> bool:
     decoded_bytes = raw.FPDFImageObj_GetImageDataDecoded(image, None, 0)
     if decoded_bytes >= MIN_DECODED * expected_bytes:
         return False
-    shallow = [_size_bytes(metadata.width, metadata.height, metadata.bits_per_pixel * bits // 8) for bits in (1, 2, 4)]
-    return not any(0 <= decoded_bytes - one <= MAX_TAIL_BYTES for one in shallow)
+    depths = [*(metadata.bits_per_pixel * bits // 8 for bits in (1, 2, 4)), 16]
+    sizes = [_size_bytes(metadata.width, metadata.height, bits) for bits in depths]
+    return not any(0 <= decoded_bytes - one <= MAX_TAIL_BYTES for one in sizes)
 
 
 def _size_bytes(width: int, height: int, bits_per_pixel: int) -> int:
     """Returns the size of an image whose rows are whole bytes.
 
-    PDFium reports colours of less than eight bits as if they had eight.
+    PDFium reports colours of less than eight bits as if they had eight, and grey of sixteen bits as colours of eight.
     """
     return height * ((width * bits_per_pixel + 7) // 8)
 
@@ -116,6 +126,32 @@ def _is_cut_fax(image: pypdfium2.PdfImage) -> bool:
     if blank < MIN_BLANK_ROWS:
         return False
     return len(written) - len(written.rstrip("1")) < min(blank - 1, MIN_BLANK_ROWS)
+
+
+def _is_cut_jbig2(content: bytes) -> bool:
+    """Whether a segment of a JBIG2 image is not whole, or there is none with pixels.
+
+    The segments follow each other, and each states its size (ITU T.88, 7.2).
+    """
+    position = 0
+    kinds: set[int] = set()
+    while position < len(content):
+        head = content[position : position + MIN_JBIG2_HEAD_BYTES]
+        if len(head) < MIN_JBIG2_HEAD_BYTES:
+            return bool(head.strip(b"\0\r\n")) or kinds <= {JBIG2_PAGE}
+        number, flags, count = int.from_bytes(head[:4]), head[4], head[5] >> 5
+        kinds.add(flags & 0x3F)
+        head_bytes = 6
+        if count == LONG_JBIG2_COUNT:
+            count = int.from_bytes(head[5:9]) & 0x1FFFFFFF
+            head_bytes = 9 + (count + 8) // 8
+        head_bytes += count * (1 if number <= 0x100 else 2 if number <= 0x10000 else 4)  # numbers of other segments
+        head_bytes += 4 if flags & 0x40 else 1  # number of the page
+        size_bytes = int.from_bytes(content[position + head_bytes : position + head_bytes + 4])
+        if size_bytes == UNKNOWN_JBIG2_SIZE:
+            return False
+        position += head_bytes + 4 + size_bytes
+    return position > len(content) or kinds <= {JBIG2_PAGE}
 
 
 def _bits(content: bytes) -> str:
