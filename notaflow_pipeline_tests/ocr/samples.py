@@ -247,3 +247,24 @@ def layer_of_act(lines: Sequence[str] = ACT_LINES, mode: int = 3) -> str:
             stretch = 100 * font.getlength(line) / (11 * sum(HELVETICA_WIDTHS.get(letter, 0.556) for letter in line))
             parts.append(f"{stretch:.0f} Tz 1 0 0 1 {inch:.1f} {bottom + 0.09 * inch:.1f} Tm ({text}) Tj")
     return f"BT {mode} Tr /F 11 Tf {' '.join(parts)} 100 Tz 0 Tr ET "
+
+
+CMAP = """/CIDInit /ProcSet findresource begin
+12 dict begin
+begincmap
+1 begincodespacerange
+<00> <FF>
+endcodespacerange
+1 beginbfrange
+<30> <39> <E030>
+endbfrange
+endcmap"""
+"""Maps figures to meaningless codes, as fonts with old-style figures do."""
+
+
+def mapped_pdf(path: Path, line: str, ranges: str) -> Path:
+    """Writes a page of three copies of a line whose font maps codes as in `ranges` of a CMap."""
+    font = "<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding/ToUnicode 6 0 R>>"
+    cmap = CMAP.replace("<30> <39> <E030>", ranges)
+    typed = f"BT /F 12 Tf 72 700 Td ({line}) Tj 0 -20 Td ({line}) Tj 0 -20 Td ({line}) Tj ET"
+    return page_pdf(path, typed, fonts=f"/F {font}", more=[f"<</Length {len(cmap)}>>stream\n{cmap}\nendstream"])

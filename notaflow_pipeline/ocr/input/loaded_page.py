@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from notaflow_pipeline.ocr.input.text_layer.layer_order import LayerLine, text_of_lines
+from notaflow_pipeline.ocr.input.text_layer.layer_sample import LayerSample
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class LoadedPage:
     lay over the print of `image`. With `earlier`, `image` need not be recognised if the strip agrees with the words;
     `regions` are then the parts that the earlier OCR left out. `damaged` means that a part of the page could not be
     decoded. `image_box` is the position of `image` on the page (left, top, right, bottom, in the units of the lines),
-    if there are lines; `size` is the width and height of such a page.
+    if there are lines; `size` is the width and height of such a page. `sample` shows words of `lines` as they are drawn.
     """
 
     image: Image.Image | None
@@ -49,6 +50,7 @@ class LoadedPage:
     attached: tuple[str, ...] = field(default=(), repr=False)  # personal data: not for tracebacks and logs
     image_box: tuple[float, float, float, float] | None = None
     size: tuple[float, float] | None = None
+    sample: LayerSample | None = None
 
     @property
     def text(self) -> str:

@@ -24,16 +24,18 @@ def load_page(
     limits: Limits | None = None,
     *,
     coarse: bool = False,
+    use_layer: bool = True,
 ) -> LoadedPage:
     """Loads the text layer of a page as far as it accounts for the page, and images of the rest.
 
     `page_number` counts from 1. `dpi` is the resolution at which a page of a PDF is drawn if it is not one scanned
     image; a page that would exceed `limits.page_pixels` is drawn at a lower resolution. Images keep their pixels,
-    unless `coarse` asks for fewer. Raises `DocumentFailure`.
+    unless `coarse` asks for fewer. Without `use_layer` a page with text is drawn. Raises `DocumentFailure`.
     """
     limits = limits or Limits()
     if document_format is DocumentFormat.PDF:
-        return load_pdf_page(path, page_number, COARSE_DPI if coarse else dpi, limits, coarse=coarse)
+        dpi = COARSE_DPI if coarse else dpi
+        return load_pdf_page(path, page_number, dpi, limits, coarse=coarse, use_layer=use_layer)
     try:
         (image, stamps), damaged = (
             page_and_stamps(path, document_format, page_number, limits, accept_damage=False),

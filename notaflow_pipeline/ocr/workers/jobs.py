@@ -17,6 +17,7 @@ from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, o
 from notaflow_pipeline.ocr.input.page_loading import load_page, render_page
 from notaflow_pipeline.ocr.input.probe import ProbedDocument, probe_document
 from notaflow_pipeline.ocr.limits import Limits
+from notaflow_pipeline.ocr.recognition.layer_check import is_contradicted
 from notaflow_pipeline.ocr.recognition.layered_page import recognised_page
 from notaflow_pipeline.ocr.recognition.viewing import view_of
 
@@ -56,7 +57,8 @@ def page_job(request: PageRequest, engine: Engine) -> PageText | Failure:
     """Loads one page and recognises what its text layer does not account for."""
     started_at, deadline = time.monotonic(), cpu_seconds() + request.limits.page_seconds
     try:
-        page = load_page(
+        load = partial(
+            load_page,
             request.path,
             request.probed.format,
             request.number,
@@ -64,6 +66,9 @@ def page_job(request: PageRequest, engine: Engine) -> PageText | Failure:
             request.limits,
             coarse=request.coarse,
         )
+        page = load()
+        if page.sample and is_contradicted(page.sample, engine):
+            page = load(use_layer=False)
         recognised = recognised_page(request.number, page, engine, started_at, deadline)
         if not request.view:
             return recognised.text

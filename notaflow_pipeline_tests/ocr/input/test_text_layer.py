@@ -11,6 +11,8 @@ from notaflow_pipeline.ocr.input.page_loading import load_page
 from notaflow_pipeline.ocr.input.text_layer.layer_trust import is_foreign, plausible_share
 from notaflow_pipeline.ocr.input.text_layer.page_layer import image_cover, page_content
 from notaflow_pipeline_tests.ocr.samples import (
+    CMAP,
+    mapped_pdf,
     page_image,
     page_pdf,
     picture_object,
@@ -228,19 +230,6 @@ def test_foreign_names_and_signs_are_no_wrong_encoding() -> None:
     assert not is_foreign((names + " et " + "le lot est vendu " * 10).split())
 
 
-CMAP = """/CIDInit /ProcSet findresource begin
-12 dict begin
-begincmap
-1 begincodespacerange
-<00> <FF>
-endcodespacerange
-1 beginbfrange
-<30> <39> <E030>
-endbfrange
-endcmap"""
-"""Maps figures to meaningless codes, as fonts with old-style figures do."""
-
-
 @pytest.mark.parametrize(
     ("line", "believed"),
     [
@@ -271,17 +260,14 @@ def test_private_codes_that_are_known_are_text(tmp_path: Path, first: str, text:
     assert text in load(path).text
 
 
-def mapped_pdf(path: Path, line: str, ranges: str) -> Path:
-    """Writes a page of three copies of a line whose font maps codes as in `ranges` of a CMap."""
-    font = "<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding/ToUnicode 6 0 R>>"
-    cmap = CMAP.replace("<30> <39> <E030>", ranges)
-    typed = f"BT /F 12 Tf 72 700 Td ({line}) Tj 0 -20 Td ({line}) Tj 0 -20 Td ({line}) Tj ET"
-    return page_pdf(path, typed, fonts=f"/F {font}", more=[f"<</Length {len(cmap)}>>stream\n{cmap}\nendstream"])
-
-
 def test_hyphen_that_a_font_maps_to_a_soft_hyphen_is_text(tmp_path: Path) -> None:
     path = mapped_pdf(tmp_path / "a.pdf", "Le lot est vendu le 1952-03-14 au vendeur", "<2D> <2D> <00AD>")
     assert load(path).text.split("\n")[0] == "Le lot est vendu le 1952-03-14 au vendeur"
+
+
+def test_figures_of_full_width_are_text(tmp_path: Path) -> None:
+    path = mapped_pdf(tmp_path / "a.pdf", "Le lot 3 770 292 est vendu", "<30> <39> <FF10>")
+    assert load(path).text.split("\n")[0] == "Le lot 3 770 292 est vendu"
 
 
 def test_figures_that_a_font_maps_to_spaces_are_not_trusted(tmp_path: Path) -> None:

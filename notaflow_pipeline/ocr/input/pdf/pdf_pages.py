@@ -17,9 +17,11 @@ from notaflow_pipeline.ocr.input.pdf.embedded_scan import annotation_kinds
 from notaflow_pipeline.ocr.input.pdf.page_drawing import PageDrawing, damaged_page
 from notaflow_pipeline.ocr.input.pdf.page_objects import page_facts
 from notaflow_pipeline.ocr.input.pdf.page_pixels import without_text
+from notaflow_pipeline.ocr.input.pdf.places import UPRIGHT
 from notaflow_pipeline.ocr.input.probe import opened_pdf, repaired_pdf
 from notaflow_pipeline.ocr.input.text_layer.earlier_ocr import earlier_ocr
 from notaflow_pipeline.ocr.input.text_layer.layer_order import main_angle, place_across
+from notaflow_pipeline.ocr.input.text_layer.layer_sample import layer_sample
 from notaflow_pipeline.ocr.input.text_layer.page_layer import (
     TEXT_ANNOTATIONS,
     UNTRUSTED,
@@ -29,11 +31,10 @@ from notaflow_pipeline.ocr.input.text_layer.page_layer import (
 from notaflow_pipeline.ocr.input.typed_lines import with_typed_lines
 from notaflow_pipeline.ocr.limits import Limits
 
-UPRIGHT = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
-"""Operations by the direction of the text. Pillow rotates counter-clockwise."""
 
-
-def load_pdf_page(path: Path, page_number: int, dpi: int, limits: Limits, *, coarse: bool) -> LoadedPage:
+def load_pdf_page(
+    path: Path, page_number: int, dpi: int, limits: Limits, *, coarse: bool, use_layer: bool = True
+) -> LoadedPage:
     """Loads a page of a PDF, see `page_loading.load_page`."""
     facts = page_facts(path, page_number)
     with _opened(path, page_number) as (document, number):
@@ -41,7 +42,7 @@ def load_pdf_page(path: Path, page_number: int, dpi: int, limits: Limits, *, coa
         undrawn, attached = undrawn_lines(page), attached_to_page(page)
         page = _with_annotations_as_content(document, page, number)
         drawing = PageDrawing(page, dpi, limits, facts.user_unit, coarse=coarse)
-        content = _content(page, facts.user_unit)
+        content = _content(page, facts.user_unit) if use_layer else UNTRUSTED
         loaded = _loaded(drawing, content) if content and content.trusted else _image_page(drawing, content)
         return replace(
             loaded,
@@ -85,7 +86,8 @@ def _loaded(drawing: PageDrawing, content: PageContent) -> LoadedPage:
         earlier = earlier_ocr(drawing.whole(), content.earlier, drawing.page.get_size()) if content.earlier else None
         size = drawing.page.get_size()
         box = image.info.get("box", (0.0, 0.0, *size)) if image else None
-    return LoadedPage(image, content.lines, regions, earlier, stamps=stamps, image_box=box, size=size)
+    sample = layer_sample(drawing.page, content.lines, drawing.user_unit)
+    return LoadedPage(image, content.lines, regions, earlier, stamps=stamps, image_box=box, size=size, sample=sample)
 
 
 def _region(drawing: PageDrawing, box: tuple[float, float, float, float], angle: int) -> Region:

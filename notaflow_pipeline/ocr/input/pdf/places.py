@@ -4,7 +4,11 @@ import ctypes
 from dataclasses import dataclass
 
 import pypdfium2
+from PIL import Image
 from pypdfium2 import raw
+
+UPRIGHT = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
+"""Operations that turn an image upright, by the direction of its text. Pillow rotates counter-clockwise."""
 
 
 @dataclass(frozen=True)

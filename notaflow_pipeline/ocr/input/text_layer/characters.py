@@ -9,6 +9,7 @@ import math
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pypdfium2
 from pypdfium2 import raw
@@ -43,6 +44,9 @@ characters."""
 
 KNOWN_SYMBOLS = {0xF0B7: "•", 0xF0A7: "▪", 0xF0D8: "➢", 0xF0FC: "✓", 0xF06F: "□", 0xF0A8: "□", 0xF02D: "-"}
 
+OTHER_WIDTHS = range(0xFF01, 0xFFEF)
+"""Letters, figures and signs of full and half width. They are the same characters in another style."""
+
 UNKNOWN = "\ufffd"
 
 ADOBE_VARIANTS = {
@@ -63,7 +67,8 @@ class Character:
     The box is that of the ink, `x` and `y` are the start of the baseline, `size` is the print height; all in displayed
     points. `angle` is the direction of the text in degrees, clockwise on the displayed page. `follows` is the separator
     that PDFium puts before the character: nothing, a space or a line break. `unmapped` means that the character is
-    unknown. `text_object` is the number of the text object, from 0; `index` is the position in the content.
+    unknown. `text_object` is the number of the text object, from 0; `index` is the position in the content; `font` is a
+    number that is the same for all characters in one font.
     """
 
     text: str = field(repr=False)  # personal data: not for tracebacks and logs
@@ -79,6 +84,7 @@ class Character:
     unmapped: bool
     text_object: int
     index: int
+    font: int = 0
 
 
 def characters_of(page: pypdfium2.PdfPage) -> tuple[list[Character], list[object]] | None:
@@ -96,19 +102,20 @@ def characters_of(page: pypdfium2.PdfPage) -> tuple[list[Character], list[object
 
 
 class _TextObjects:
-    """The text objects of a page: their numbers, directions and print heights, each read once."""
+    """The text objects of a page: their numbers, directions, print heights and fonts, each read once."""
 
     def __init__(self, affine: Affine) -> None:
         self.affine = affine
         self.text_objects: list[object] = []
-        self._known: dict[int, tuple[int, int, float]] = {}
+        self._known: dict[int, tuple[int, int, float, int]] = {}
 
-    def known(self, text_page: pypdfium2.PdfTextPage, index: int) -> tuple[int, int, float]:
-        """Returns number, angle and print height of the object that contains a character."""
+    def known(self, text_page: pypdfium2.PdfTextPage, index: int) -> tuple[int, int, float, int]:
+        """Returns number, angle, print height and font of the object that contains a character."""
         text_object = raw.FPDFText_GetTextObject(text_page, index)
-        address = ctypes.cast(text_object, ctypes.c_void_p).value or 0
+        address = _address(text_object)
         if address not in self._known:
-            self._known[address] = (len(self.text_objects), *self._direction(text_page, index))
+            font = _address(raw.FPDFTextObj_GetFont(text_object)) if address else 0
+            self._known[address] = (len(self.text_objects), *self._direction(text_page, index), font)
             self.text_objects.append(text_object)
         return self._known[address]
 
@@ -121,6 +128,10 @@ class _TextObjects:
         y = self.affine.b * matrix.a + self.affine.d * matrix.b
         stretch = math.hypot(matrix.c, matrix.d)
         return _angle(x, y), abs(size) * stretch
+
+
+def _address(handle: Any) -> int:
+    return ctypes.cast(handle, ctypes.c_void_p).value or 0
 
 
 def _angle(x: float, y: float) -> int:
@@ -151,7 +162,7 @@ def _characters(text_page: pypdfium2.PdfTextPage, count: int, objects: _TextObje
         if unicodedata.category(text or "a") == "Cf":  # joiners and marks of direction have no ink
             continue
         raw.FPDFText_GetCharOrigin(text_page, index, x, y)
-        text_object, angle, size = objects.known(text_page, index)
+        text_object, angle, size, font = objects.known(text_page, index)
         box = objects.affine.box(left.value, bottom.value, right.value, top.value)
         drawn_word = text.isalnum() and _is_wider_than_a_letter(box, angle)
         private = (is_private(code) and code not in ADOBE_VARIANTS) or drawn_word
@@ -165,6 +176,7 @@ def _characters(text_page: pypdfium2.PdfTextPage, count: int, objects: _TextObje
             unmapped=private or raw.FPDFText_HasUnicodeMapError(text_page, index) == 1,
             text_object=text_object,
             index=index,
+            font=font,
         )
         follows = "\n" if broken else ""
 
@@ -181,6 +193,8 @@ def _text(code: int) -> str:
         return ADOBE_VARIANTS[code]
     if code in SYMBOLS:
         return KNOWN_SYMBOLS.get(code, "•")
+    if code in OTHER_WIDTHS:
+        return unicodedata.normalize("NFKC", chr(code))
     return UNKNOWN if is_private(code) else chr(code)
 
 

@@ -17,7 +17,8 @@ BULLET = "•"
 
 @dataclass(frozen=True)
 class LayerWord:
-    """A word of the layer, its box in displayed points (y downward), and the numbers of its text objects."""
+    """A word of the layer, its box in displayed points (y downward), the numbers of its text objects, and the font of
+    its first character."""
 
     text: str = field(repr=False)  # personal data: not for tracebacks and logs
     left: float
@@ -26,6 +27,7 @@ class LayerWord:
     bottom: float
     unmapped: int = 0
     text_objects: frozenset[int] = frozenset()
+    font: int = 0
 
 
 @dataclass(frozen=True)
@@ -145,4 +147,5 @@ def _word(placed: Sequence[PlacedCharacter]) -> LayerWord:
         max(one.bottom for one in characters),
         sum(one.unmapped for one in characters),
         frozenset(one.text_object for one in characters),
+        characters[0].font,
     )

@@ -1,0 +1,36 @@
+"""Tests of text layers whose fonts map characters to wrong ones: only the image of the page shows it."""
+
+from pathlib import Path
+
+import pytest
+
+from notaflow_pipeline.ocr.document import PageSource, PageText
+from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
+from notaflow_pipeline.ocr.input.probe import probe_document
+from notaflow_pipeline.ocr.limits import Limits
+from notaflow_pipeline.ocr.workers.assignments import PageRequest, page_task
+from notaflow_pipeline_tests.ocr.samples import mapped_pdf, typed_pdf
+
+LINE = "Le lot 3 770 292 est vendu le 2024-05-17"
+
+
+def read(path: Path) -> PageText:
+    page = page_task(PageRequest(path, probe_document(path, Limits()), 1, 300, Limits()), TesserocrEngine("fra+eng"))
+    assert isinstance(page, PageText)
+    return page
+
+
+@pytest.mark.parametrize(
+    "ranges",
+    ["<30> <38> <0031>", "<31> <31> <0037>", "<65> <65> <0063>", "<30> <39> <0660>"],
+    ids=["all figures", "a figure", "a letter", "figures of another script"],
+)
+def test_page_whose_font_maps_characters_to_others_is_recognised(tmp_path: Path, ranges: str) -> None:
+    page = read(mapped_pdf(tmp_path / "a.pdf", LINE, ranges))
+    assert page.source is PageSource.RECOGNISED
+    assert page.text.split("\n")[0] == LINE
+
+
+def test_page_with_a_true_text_layer_keeps_it(tmp_path: Path) -> None:
+    page = read(typed_pdf(tmp_path / "a.pdf", *[LINE] * 3, "Illisible : O0 Il1 jl S5 B8 Z2"))
+    assert page.source is PageSource.TEXT_LAYER
