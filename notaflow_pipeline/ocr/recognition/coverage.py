@@ -48,6 +48,12 @@ def ink_coverage(image: Image.Image, words: Sequence[Word]) -> float | None:
     return float(heights[found.covered].sum() / heights.sum())
 
 
+def unread_pixels(image: Image.Image, words: Sequence[Word]) -> int:
+    """Returns the area of the strips with ink that can be print and lies in no box of a word."""
+    found = _print_of(image, words)
+    return 0 if found is None else STRIP_PIXELS * int((found.bottoms - found.tops)[~found.covered].sum())
+
+
 def unread_boxes(image: Image.Image, words: Sequence[Word]) -> list[tuple[int, int, int, int]]:
     """Boxes around the ink that can be print and lies in no box of a word: left, top, width, height."""
     found = _print_of(image, words)

@@ -5,18 +5,21 @@ import re
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from PIL import Image
 
 from notaflow_pipeline.ocr.cpu_time import cpu_seconds
 from notaflow_pipeline.ocr.document import PageSource, PageText, attachment_mark
-from notaflow_pipeline.ocr.engines.interface import Engine, Recognition
+from notaflow_pipeline.ocr.engines.interface import Engine, Recognition, recognition_of
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.loaded_page import EarlierOcr, LoadedPage, Region, with_regions, words_of
 from notaflow_pipeline.ocr.input.page_loading import page_dpi
+from notaflow_pipeline.ocr.input.pdf.embedded_scan import POINTS_PER_INCH
 from notaflow_pipeline.ocr.input.text_layer.layer_order import LayerLine, text_of_lines
 from notaflow_pipeline.ocr.input.typed_lines import with_typed_lines, words_near
+from notaflow_pipeline.ocr.preprocessing.preprocess import TARGET_DPI, without_background
+from notaflow_pipeline.ocr.recognition.coverage import unread_pixels
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.words.word_places import lines_of_words
 
@@ -27,10 +30,17 @@ MIN_AGREEMENT = 0.97
 """As a share of the words of a strip. If an earlier OCR agrees with ours in fewer words, the page is recognised again."""
 
 MIN_REGION_CONFIDENCE = 60.0
-"""Below this, the words read in a logo, a drawing or a signature beside typed text are not used."""
+"""Below this, only the sure words read in a logo, a drawing or a signature beside typed text are used."""
+
+MIN_SURE_CHARACTERS = 3
+"""Letters and digits of a sure word; shorter ones are read into drawings."""
+
+MIN_UNSURE_WORDS = 5
+"""Number of unused words that shows text which could not be read; fewer are read into a logo or a signature."""
 
 SMALL_REGION_PIXELS = 500_000
-"""A smaller region (a 16th of a letter page at 300 dpi) is a logo, a stamp or a signature, and is read with one pass."""
+"""A smaller region (a 16th of a letter page at 300 dpi) is a logo, a stamp or a signature, and is read with at most two
+passes."""
 
 MAX_KNOWN_SHARE = 0.8
 """As a share of its words: a text of which more than this is already known is not added again."""
@@ -70,6 +80,10 @@ class _PageTotals:
     coverage: float | None = None
     """The lowest coverage of the recognised images."""
 
+    read_area: float = 0.0
+    unread_area: float = 0.0
+    """Areas of the words that were read in regions, and of the other ink there that can be print, in square points."""
+
     images: list[RecognisedImage] = field(default_factory=list)
 
     def add(self, found: Recognition) -> None:
@@ -78,6 +92,23 @@ class _PageTotals:
         self.low_confidence_words += found.low_confidence_words
         self.confidence += found.words * (found.mean_confidence or 0.0)
         self.coverage = min((one for one in (self.coverage, found.coverage) if one is not None), default=None)
+
+    def add_areas(self, found: Recognition, used: Recognition, image: Image.Image) -> None:
+        """Adds the areas of a region in which `used` is the part of `found` that is used."""
+        if used.image_words:
+            read_image = image if found.image is None else found.image
+        else:  # the height of print is unknown, and `unread_pixels` expects that of this resolution
+            read_image = image.reduce(max(1, round((page_dpi(image) or TARGET_DPI) / TARGET_DPI)))
+        inches = image.width * image.height / (page_dpi(image) or TARGET_DPI) ** 2
+        scale = inches * POINTS_PER_INCH**2 / (read_image.width * read_image.height)
+        self.read_area += scale * sum(word.width * word.height for word in used.image_words)
+        self.unread_area += scale * unread_pixels(read_image, used.image_words)
+
+    def limit_coverage(self, read_area: float) -> None:
+        """Lowers the coverage to the share of the print that was read, of which the text layer has `read_area`."""
+        if self.unread_area:
+            read = (read_area + self.read_area) / (read_area + self.read_area + self.unread_area)
+            self.coverage = min(read, 1.0 if self.coverage is None else self.coverage)
 
     @property
     def mean_confidence(self) -> float | None:
@@ -94,9 +125,21 @@ class _PageReader:
         left_seconds = max(self._deadline - cpu_seconds(), MIN_ENGINE_SECONDS)
         return read_page(image, page_dpi(image), self._engine, left_seconds)
 
-    def read_once(self, image: Image.Image) -> Recognition:
+    def read_small(self, image: Image.Image) -> Recognition:
+        """Reads a small region without its background, and as it is if that is not sure. The better result counts.
+
+        The engine takes the grey paper of a small pasted scan on a white page for ink.
+        """
+        found = self._one_pass(without_background(image), page_dpi(image))
+        if (found.mean_confidence or 0.0) >= MIN_REGION_CONFIDENCE:
+            return found
+        plain = self._one_pass(image, page_dpi(image))
+        best = max(found, plain, key=lambda one: one.words * (one.mean_confidence or 0.0))
+        return replace(best, passes=found.passes + plain.passes)
+
+    def _one_pass(self, image: Image.Image, dpi: int | None) -> Recognition:
         left_seconds = max(self._deadline - cpu_seconds(), MIN_ENGINE_SECONDS)
-        return self._engine.recognise(image, page_dpi(image), left_seconds)
+        return self._engine.recognise(image, dpi, left_seconds)
 
 
 def recognised_page(number: int, page: LoadedPage, engine: Engine, began: float, deadline: float) -> RecognisedPage:
@@ -126,6 +169,7 @@ def recognised_page(number: int, page: LoadedPage, engine: Engine, began: float,
             regions = [(region, _without_known_edges(text, region, base)) for region, text in regions]
             regions = [(region, text) for region, text in regions if not _is_known(text, known)]
             base = with_typed_lines(base, _typed_lines_not_read(page.lines, base))
+        totals.limit_coverage(_area_of(base))
         text = with_regions(base, regions)
         source = PageSource.RECOGNISED if totals.words else PageSource.TEXT_LAYER
     read = PageText(
@@ -170,17 +214,31 @@ def _read_regions(
     for region in regions:
         small = region.image.width * region.image.height < SMALL_REGION_PIXELS
         try:
-            found = reader.read_once(region.image) if small else reader.read(region.image)
+            found = reader.read_small(region.image) if small else reader.read(region.image)
         except DocumentFailure:  # the text layer is used anyway
             failed = True
             continue
         totals.passes += found.passes
-        used = bool(found.text) and (found.mean_confidence or 0.0) >= MIN_REGION_CONFIDENCE
-        totals.images.append(RecognisedImage(region.image, found, region, used))
-        if used:
-            totals.add(found)
-            read.append((region, found.text))
+        sure = _sure_part(found)
+        failed = failed or found.words - sure.words >= MIN_UNSURE_WORDS > sure.words
+        totals.images.append(RecognisedImage(region.image, found, region, used=bool(sure.text)))
+        totals.add_areas(found, sure, region.image)
+        if sure.text:
+            totals.add(sure)
+            read.append((region, sure.text))
     return read, failed
+
+
+def _sure_part(found: Recognition) -> Recognition:
+    """Returns a recognition with its sure words only, if its mean confidence is low."""
+    if (found.mean_confidence or 0.0) >= MIN_REGION_CONFIDENCE:
+        return found
+    sure = [
+        word
+        for word in found.image_words
+        if word.confidence >= MIN_REGION_CONFIDENCE and sum(map(str.isalnum, word.text)) >= MIN_SURE_CHARACTERS
+    ]
+    return replace(recognition_of(sure, found.passes), coverage=found.coverage)
 
 
 def _text_with_typed(found: Recognition, page: LoadedPage) -> str:
@@ -225,6 +283,11 @@ def _without_known_edges(text: str, region: Region, lines: Sequence[LayerLine]) 
         ):
             del rest[edge]
     return "\n".join(rest)
+
+
+def _area_of(lines: Sequence[LayerLine]) -> float:
+    words = [word for line in lines for word in line.words]
+    return sum((word.right - word.left) * (word.bottom - word.top) for word in words)
 
 
 def _is_known(part: str, text: str, max_share: float = MAX_KNOWN_SHARE) -> bool:

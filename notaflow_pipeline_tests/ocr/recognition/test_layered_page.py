@@ -2,6 +2,7 @@
 
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.document import UNREAD_MARK, DocumentText, PageSource, PageText
-from notaflow_pipeline.ocr.engines.interface import Recognition, Segmentation
+from notaflow_pipeline.ocr.engines.interface import Recognition, Segmentation, recognition_of
 from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.ocr.engines.words import Word
 from notaflow_pipeline.ocr.failures import DocumentFailure
@@ -247,3 +248,43 @@ def test_row_at_the_edge_of_a_region_that_differs_in_its_figures_stays() -> None
     region = Region(Image.new("L", (10, 10)), 0, (72, 114, 500, 140))
     assert layered_page._without_known_edges(row, region, [above]) == row
     assert layered_page._without_known_edges(text, region, [above]) == ""
+
+
+LETTER = "BT /F 11 Tf 72 740 Td (Voici la lettre du notaire au client.) Tj ET "
+
+
+def letter_with(path: Path, image: Image.Image, place: str) -> PageText:
+    """Returns the text of a typed letter into which an image was pasted."""
+    content = f"{LETTER}q {place} cm /I Do Q"
+    path = page_pdf(path, content, resources="/XObject<</I 6 0 R>>", more=[picture_object(image)])
+    return recognised_page(1, load_page(path, DocumentFormat.PDF, 1), ENGINE, time.monotonic(), math.inf).text
+
+
+@pytest.mark.parametrize(("ink", "paper"), [(190, 235), (120, 200), (0, 255), (255, 0)])
+def test_small_pasted_scan_is_read_on_any_paper(tmp_path: Path, ink: int, paper: int) -> None:
+    image = Image.new("L", (600, 140), paper)
+    font = ImageFont.load_default(size=40)
+    ImageDraw.Draw(image).multiline_text((20, 15), "Lot 3 770 292 vendu\n75 000 $ comptant", fill=ink, font=font)
+    page = letter_with(tmp_path / "a.pdf", image, "216 0 0 50 72 600")
+    assert page.text.split("\n\n") == [
+        "Voici la lettre du notaire au client.",
+        "Lot 3 770 292 vendu\n75 000 $ comptant",
+    ]
+    assert not page.damaged
+
+
+def test_pasted_scan_that_cannot_be_read_is_marked_and_counted(tmp_path: Path) -> None:
+    content = f"{LETTER}q 420 0 0 406 72 250 cm /I Do Q"
+    path = page_pdf(tmp_path / "a.pdf", content, resources="/XObject<</I 6 0 R>>", more=[picture_object(act_page())])
+    engine = SameWordsEngine([replace(word, confidence=40) for word in NONSENSE])
+    page = recognised_page(1, load_page(path, DocumentFormat.PDF, 1), engine, time.monotonic(), math.inf).text
+    assert (page.text, page.damaged) == ("Voici la lettre du notaire au client.", True)
+    assert page.coverage is not None
+    assert page.coverage < 0.3
+
+
+def test_sure_words_of_an_unsure_region_are_used() -> None:
+    texts = [("Lot", 91), ("3770292", 88), ("aa", 75), *[("eeo", 20)] * 6]
+    words = [Word(text, confidence, 1, 1, 1, 40 * n, 0, 30, 20) for n, (text, confidence) in enumerate(texts)]
+    assert layered_page._sure_part(recognition_of(words)).text.split() == ["Lot", "3770292"]
+    assert layered_page._sure_part(recognition_of(words[:3])).words == 3
