@@ -55,6 +55,16 @@ def test_white_words_on_a_dark_ground_are_text(tmp_path: Path) -> None:
     assert "Brouillon : 99 999,99 $" in load(page_pdf(tmp_path / "a.pdf", SEEN + header)).text
 
 
+@pytest.mark.parametrize(
+    ("ground", "words"),
+    [("0.8 g", "1 g"), ("0.6 0.8 1 rg", "1 g"), ("0.5 g", "0.8 g"), ("0 g", "0.6 0 0 rg"), ("1 0.6 0 rg", "1 1 0 rg")],
+    ids=["white on grey", "white on light blue", "grey on grey", "red on black", "yellow on orange"],
+)
+def test_light_words_on_a_drawn_area_are_text(tmp_path: Path, ground: str, words: str) -> None:
+    header = f"{ground} 60 490 300 30 re f {words} {SECRET}"
+    assert "Brouillon : 99 999,99 $" in load(page_pdf(tmp_path / "a.pdf", SEEN + header)).text
+
+
 def test_pale_watermark_is_text(tmp_path: Path) -> None:
     assert "Brouillon" in load(page_pdf(tmp_path / "a.pdf", f"{SEEN} 0.85 g {SECRET}")).text
 

@@ -17,6 +17,7 @@ from pypdfium2 import raw
 
 from notaflow_pipeline.ocr.input.pdf.bitmaps import grey_bitmap
 from notaflow_pipeline.ocr.input.pdf.embedded_scan import POINTS_PER_INCH
+from notaflow_pipeline.ocr.input.pdf.places import bounds_on_page, display_affine
 from notaflow_pipeline.ocr.input.text_layer.characters import Character, is_double, without_doubles
 
 DRAWING_DPI = 100
@@ -30,8 +31,9 @@ MIN_CHANGE = 8
 MIN_CONTRAST = 12
 """Minimum difference (of 255) between a mark and the area around it. A watermark in a tenth of black has 25."""
 
-MIN_LIGHTER = 75
-"""Minimum difference of a mark that is lighter: white on the grey paper of a scan is hidden text."""
+MIN_LIGHTER, MIN_LIGHTER_ON_IMAGE = 24, 75
+"""Minimum difference of a mark that is lighter: white on the grey paper of a scan is hidden text, white on a drawn area is
+not."""
 
 BLOCK_WIDTH, BLOCK_HEIGHT = 48, 12
 """Size in pixels of the block whose median counts as the area around a mark. It is low enough for the heading of
@@ -59,11 +61,12 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class PageDrawings:
-    """A page drawn with and without its text, at `scale` pixels per point."""
+    """A page drawn with and without its text, at `scale` pixels per point. `on_image` is the mask of its images."""
 
     shown: Pixels
     bare: Pixels
     scale: float
+    on_image: NDArray[np.bool_]
 
 
 def draw_with_and_without_text(page: pypdfium2.PdfPage, user_unit: float = 1.0) -> PageDrawings:
@@ -76,7 +79,17 @@ def draw_with_and_without_text(page: pypdfium2.PdfPage, user_unit: float = 1.0) 
     shown = drawn(page, scale)
     with without_text(page):
         bare = drawn(page, scale)
-    return PageDrawings(shown, bare, scale)
+    return PageDrawings(shown, bare, scale, _mask_of_images(page, bare.shape, scale))
+
+
+def _mask_of_images(page: pypdfium2.PdfPage, shape: tuple[int, ...], scale: float) -> NDArray[np.bool_]:
+    mask = np.zeros(shape, dtype=bool)
+    affine = display_affine(page)
+    for image in page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE]):
+        sides = np.nan_to_num(np.array(affine.box(*bounds_on_page(image))) * scale)
+        left, top, right, bottom = (int(max(0, side)) for side in sides)
+        mask[top : bottom + 1, left : right + 1] = True
+    return mask
 
 
 def drawn(page: pypdfium2.PdfPage, scale: float) -> Pixels:
@@ -113,9 +126,7 @@ def visibilities(
     page: pypdfium2.PdfPage, drawings: PageDrawings, characters: Sequence[Character], text_objects: Sequence[Any]
 ) -> list[bool]:
     """Returns for each character whether it is visible."""
-    seen = _visibility_of_words(
-        characters, _has_marks(_marks(drawings.shown, drawings.bare), characters, drawings.scale)
-    )
+    seen = _visibility_of_words(characters, _has_marks(_marks(drawings), characters, drawings.scale))
     shown = [one for one, marked in zip(characters, seen, strict=True) if marked]
     overlapping = _overlapping(list(without_doubles(shown)))
     if not overlapping or len(overlapping) > MAX_OVERLAPPING:
@@ -136,7 +147,7 @@ def visibilities(
 def is_accounted_for(drawings: PageDrawings, characters: Sequence[Character]) -> bool:
     """Whether the marks of the text lie in the boxes of these characters; the boxes may be wrong because of faulty
     fonts."""
-    marks = _marks(drawings.shown, drawings.bare)
+    marks = _marks(drawings)
     total = int(marks.sum())
     for one in characters:
         sides = np.nan_to_num(
@@ -150,12 +161,13 @@ def is_accounted_for(drawings: PageDrawings, characters: Sequence[Character]) ->
     return unexplained < MAX_UNEXPLAINED_MARKS or unexplained <= MAX_UNEXPLAINED_SHARE * total
 
 
-def _marks(shown: Pixels, bare: Pixels) -> NDArray[np.bool_]:
+def _marks(drawings: PageDrawings) -> NDArray[np.bool_]:
     """Returns the mask of the pixels that text makes darker than the area around them, or clearly lighter."""
-    around = _surrounding_grey(bare).astype(np.int16)
-    one, other = shown.astype(np.int16), bare.astype(np.int16)
+    around = _surrounding_grey(drawings.bare).astype(np.int16)
+    one, other = drawings.shown.astype(np.int16), drawings.bare.astype(np.int16)
     darker = (other - one > MIN_CHANGE) & (around - one > MIN_CONTRAST)
-    lighter = (one - other > MIN_CHANGE) & (one - around > MIN_LIGHTER)
+    min_lighter = np.where(drawings.on_image, MIN_LIGHTER_ON_IMAGE, MIN_LIGHTER)
+    lighter = (one - other > MIN_CHANGE) & (one - around > min_lighter)
     marks: NDArray[np.bool_] = darker | lighter
     return marks
 

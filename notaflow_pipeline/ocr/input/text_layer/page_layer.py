@@ -13,12 +13,11 @@ from pypdfium2 import raw
 
 from notaflow_pipeline.ocr.input.pdf.page_pixels import (
     PageDrawings,
-    Pixels,
     draw_with_and_without_text,
     is_accounted_for,
     visibilities,
 )
-from notaflow_pipeline.ocr.input.pdf.places import bounds_on_page, display_affine
+from notaflow_pipeline.ocr.input.pdf.places import bounds_on_page
 from notaflow_pipeline.ocr.input.text_layer.characters import Character, characters_of, without_doubles
 from notaflow_pipeline.ocr.input.text_layer.layer_order import LayerLine, ordered_lines
 from notaflow_pipeline.ocr.input.text_layer.layer_trust import is_good_earlier_ocr, is_trusted
@@ -28,7 +27,7 @@ MIN_SCAN_COVER = 0.5
 """Share of a page under images above which it counts as a scan."""
 
 MIN_CONTRAST = 40
-"""Minimum difference (of 255) between ink and paper of a typed page; less is decoration."""
+"""Minimum difference (of 255) between ink and paper of a typed page outside of its images; less is decoration."""
 
 MIN_SCAN_CONTRAST = 16
 """Minimum difference for a scan, whose ink may be faint."""
@@ -93,7 +92,8 @@ def page_content(page: pypdfium2.PdfPage, user_unit: float = 1.0) -> PageContent
     if not is_accounted_for(drawings, shown) or (lines and not is_trusted(lines)):
         return UNTRUSTED
     is_scan = image_cover(page) >= MIN_SCAN_COVER
-    ink = ink_of(drawings.bare, MIN_SCAN_CONTRAST if is_scan else _contrasts(page, drawings))
+    contrasts = np.where(drawings.on_image | is_scan, MIN_SCAN_CONTRAST, MIN_CONTRAST).astype(np.uint8)
+    ink = ink_of(drawings.bare, contrasts)
     return _content(drawings, ink, lines, hidden, is_scan=is_scan)
 
 
@@ -125,17 +125,6 @@ def image_cover(page: pypdfium2.PdfPage) -> float:
         high = max(0.0, min(box[3], top) - max(box[1], bottom))
         covered += wide * high
     return min(1.0, covered / page_area) if page_area > 0 else 1.0
-
-
-def _contrasts(page: pypdfium2.PdfPage, drawings: PageDrawings) -> Pixels:
-    """Returns the minimum contrast of each pixel of a typed page: that of a scan under its images."""
-    contrasts = np.full_like(drawings.bare, MIN_CONTRAST)
-    affine = display_affine(page)
-    for image in page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE]):
-        sides = np.nan_to_num(np.array(affine.box(*bounds_on_page(image))) * drawings.scale)
-        left, top, right, bottom = (int(max(0, side)) for side in sides)
-        contrasts[top : bottom + 1, left : right + 1] = MIN_SCAN_CONTRAST
-    return contrasts
 
 
 def _lines(characters: Sequence[Character]) -> tuple[LayerLine, ...]:
