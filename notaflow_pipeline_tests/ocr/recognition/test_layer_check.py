@@ -5,17 +5,17 @@ from pathlib import Path
 import pytest
 
 from notaflow_pipeline.ocr.document import PageSource, PageText
-from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.input.probe import probe_document
 from notaflow_pipeline.ocr.limits import Limits
-from notaflow_pipeline.ocr.workers.assignments import PageRequest, page_task
+from notaflow_pipeline.ocr.workers.jobs import PageRequest, page_job
+from notaflow_pipeline_tests.ocr.default_engine import default_engine
 from notaflow_pipeline_tests.ocr.samples import mapped_pdf, typed_pdf
 
 LINE = "Le lot 3 770 292 est vendu le 2024-05-17"
 
 
 def read(path: Path) -> PageText:
-    page = page_task(PageRequest(path, probe_document(path, Limits()), 1, 300, Limits()), TesserocrEngine("fra+eng"))
+    page = page_job(PageRequest(path, probe_document(path, Limits()), 1, 300, Limits()), default_engine())
     assert isinstance(page, PageText)
     return page
 
