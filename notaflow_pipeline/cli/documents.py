@@ -156,7 +156,7 @@ def cancel(
     _warn_about_others(
         wanted,
         {one.id for one in cancelled},
-        "was not cancelled: it is finished, cancelled already, claimed by another program",
+        "was not cancelled: it is finished, cancelled already, claimed by another program, held unchanged by a trigger",
     )
 
 
@@ -181,7 +181,9 @@ def priority(
             print_json({"id": one, "priority": value})
     else:
         print_line(f"{count_of(len(changed), 'document')} set to priority {value}.")
-    _warn_about_others(wanted, set(changed), "was not changed: it is finished, not extracted yet")
+    _warn_about_others(
+        wanted, set(changed), "was not changed: it is finished, not extracted yet, held unchanged by a trigger"
+    )
 
 
 def _ids(typed: list[str]) -> list[UUID]:

@@ -30,42 +30,47 @@ FOR NO KEY UPDATE
 """
 
 # As a release: the attempt does not count. A trigger sets a document that was being reread to 5 again, with its text, and
-# withdraws the request, because no attempts are left. A claim of another program has no token and is left alone.
+# withdraws the request, because no attempts are left. A claim of another program has no token and is left alone. A claim
+# ends only where its row was updated: a trigger of another program can drop that.
 _END_CLAIMS = """
 WITH held AS MATERIALIZED (
-    SELECT q.id, a.id AS token, GREATEST(q.ocr_attempts, 1) - 1 AS attempts
+    SELECT q.id, a.id AS token, GREATEST(q.ocr_attempts, 1) - 1 AS attempts,
+           GREATEST(clock_timestamp(), a.claimed_at) AS now
     FROM extraction_queue AS q
     JOIN ocr_attempt AS a ON a.id = q.ocr_claim_id
     WHERE q.id = ANY(%(ids)s)
       AND q.status_id + 0 = 6
       AND a.finished_at IS NULL
 ),
+cancelled AS (
+    UPDATE extraction_queue AS q
+    SET status_id = 3,
+        ocr_attempts = held.attempts,
+        ocr_max_attempts = held.attempts,
+        ocr_worker_id = NULL,
+        ocr_started_at = NULL,
+        ocr_claim_id = NULL,
+        ocr_error = CASE WHEN q.file_content IS NULL THEN %(error)s ELSE q.ocr_error END,
+        ocr_last_error_at = CASE WHEN q.file_content IS NULL THEN held.now ELSE q.ocr_last_error_at END,
+        error_message = CASE WHEN q.file_content IS NULL AND %(mirror)s THEN %(error)s ELSE q.error_message END,
+        updated_at = clock_timestamp()
+    FROM held
+    WHERE q.id = held.id
+    RETURNING q.id, q.document_number, CASE WHEN q.status_id = 5 THEN 'reread' ELSE 'active' END AS was,
+              held.token, held.now
+),
 ended AS (
     UPDATE ocr_attempt AS a
-    SET finished_at = GREATEST(clock_timestamp(), a.claimed_at),
+    SET finished_at = cancelled.now,
         outcome = 'released',
         failure_kind = 'cancelled',
         error = %(sentence)s
-    FROM held
-    WHERE a.id = held.token
+    FROM cancelled
+    WHERE a.id = cancelled.token
       AND a.outcome IS NULL
-    RETURNING a.queue_id, a.finished_at
 )
-UPDATE extraction_queue AS q
-SET status_id = 3,
-    ocr_attempts = held.attempts,
-    ocr_max_attempts = held.attempts,
-    ocr_worker_id = NULL,
-    ocr_started_at = NULL,
-    ocr_claim_id = NULL,
-    ocr_error = CASE WHEN q.file_content IS NULL THEN %(error)s ELSE q.ocr_error END,
-    ocr_last_error_at = CASE WHEN q.file_content IS NULL THEN ended.finished_at ELSE q.ocr_last_error_at END,
-    error_message = CASE WHEN q.file_content IS NULL AND %(mirror)s THEN %(error)s ELSE q.error_message END,
-    updated_at = clock_timestamp()
-FROM held
-JOIN ended ON ended.queue_id = held.id
-WHERE q.id = held.id
-RETURNING q.id, q.document_number, CASE WHEN q.status_id = 5 THEN 'reread' ELSE 'active' END AS was
+SELECT id, document_number, was
+FROM cancelled
 """
 
 # An exhausted document can be cancelled too: the nightly retry then leaves it out. One that is cancelled already is not.
@@ -98,24 +103,29 @@ superseded AS (
     WHERE a.queue_id = waiting.id
       AND a.outcome IS NULL
 ),
+cancelled AS (
+    UPDATE extraction_queue AS q
+    SET ocr_attempts = waiting.attempts,
+        ocr_max_attempts = waiting.attempts,
+        ocr_next_attempt_at = NULL,
+        ocr_error = %(error)s,
+        ocr_last_error_at = waiting.now,
+        error_message = CASE WHEN %(mirror)s THEN %(error)s ELSE q.error_message END,
+        updated_at = clock_timestamp()
+    FROM waiting
+    WHERE q.id = waiting.id
+    RETURNING q.id, q.document_number
+),
 recorded AS (
     INSERT INTO ocr_attempt (queue_id, attempt_number, document_source, worker_id, claimed_at, lease_expires_at, finished_at,
                              outcome, failure_kind, error)
     SELECT id, LEAST(attempts::bigint + 1, 2147483647), document_source, %(worker_id)s, now, now, now, 'released',
            'cancelled', %(sentence)s
     FROM waiting
+    JOIN cancelled USING (id)
 )
-UPDATE extraction_queue AS q
-SET ocr_attempts = waiting.attempts,
-    ocr_max_attempts = waiting.attempts,
-    ocr_next_attempt_at = NULL,
-    ocr_error = %(error)s,
-    ocr_last_error_at = waiting.now,
-    error_message = CASE WHEN %(mirror)s THEN %(error)s ELSE q.error_message END,
-    updated_at = clock_timestamp()
-FROM waiting
-WHERE q.id = waiting.id
-RETURNING q.id, q.document_number, 'waiting' AS was
+SELECT id, document_number, 'waiting' AS was
+FROM cancelled
 """
 
 _WITHDRAW_REREADS = """

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import psycopg
-from psycopg import Connection
+from psycopg import Connection, sql
 
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue.claiming import claims, outcomes, releases
 from notaflow_pipeline.job_queue.claiming.claim_position import ClaimPosition
+from notaflow_pipeline.job_queue.claiming.claim_statements import claimable
+from notaflow_pipeline.job_queue.database.chunks import DROPPED
 from notaflow_pipeline.job_queue.database.connections import ClaimsRefused, OutcomeRefused
 from notaflow_pipeline.job_queue.database.foreign_triggers import TriggerLacksPrivilege, explaining_triggers
 from notaflow_pipeline.job_queue.database.transient import is_transient
@@ -28,6 +30,12 @@ _RESULT = OcrResult(
 _FAILURE = Failure(FailureKind.ENGINE, "Tried by notaflow doctor.")
 
 _RELEASE_REASON = "tried by notaflow doctor"
+
+
+UNCLAIMABLE = (
+    "no ready document can be claimed: other sessions have locked all of them, or a row-level security policy keeps this "
+    "login from changing them"
+)
 
 
 @dataclass(frozen=True)
@@ -55,14 +63,14 @@ def check_claim(connection: Connection, sources: Sequence[str]) -> ClaimCheck:
 
 
 def find_refusal(connection: Connection, sources: Sequence[str], position: ClaimPosition) -> str | None:
-    """Claim a document and roll that back; return why the database refuses to claim any ready document, or None."""
+    """Claim a document and roll that back; return why no ready one can be claimed, or None."""
     try:
         with connection.transaction(force_rollback=True):
             connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            _claim(connection, sources, position)
+            claim = _claim(connection, sources, position)
     except ClaimsRefused as refused:
         return str(refused)
-    return None
+    return None if claim else UNCLAIMABLE
 
 
 # deferred constraint triggers would never run: nothing is committed
@@ -76,6 +84,8 @@ DELETE FROM ocr_pause;
 def _claim_and_finish(connection: Connection, sources: Sequence[str]) -> ClaimCheck:
     connection.execute(_BEGIN)
     claim = _claim(connection, sources) or _claim_prepared(connection, sources)
+    if claim is None and _has_ready(connection, sources):
+        return ClaimCheck(ok=True, detail=f"not checked: {UNCLAIMABLE}")
     if claim is None:
         return ClaimCheck(ok=True, detail="not checked: there is no document to claim, and this login may not add one")
     for outcome, works in (
@@ -86,8 +96,7 @@ def _claim_and_finish(connection: Connection, sources: Sequence[str]) -> ClaimCh
         if not works:
             return ClaimCheck(
                 ok=False,
-                detail=f"a document was claimed, but could not be recorded as {outcome}: a trigger of another program "
-                "changes or drops the update. No row was changed.",
+                detail=f"a document was claimed, but could not be recorded as {outcome}: {DROPPED}. No row was changed.",
             )
     return ClaimCheck(ok=True, detail="a document was claimed and finished, and everything was rolled back")
 
@@ -98,6 +107,22 @@ def _claim(connection: Connection, sources: Sequence[str], position: ClaimPositi
         connection, limit=1, sources=sources, worker_id=_WORKER, run_id=None, lease=lease, position=position
     )
     return claimed[0] if claimed else None
+
+
+_HAS_READY = sql.SQL("""
+SELECT EXISTS (
+    SELECT
+    FROM extraction_queue
+    WHERE {claimable}
+      AND ocr_next_attempt_at IS NULL
+)
+""")
+
+
+def _has_ready(connection: Connection, sources: Sequence[str]) -> bool:
+    return any(
+        connection.execute(_HAS_READY.format(claimable=claimable(source))).fetchone() == (True,) for source in sources
+    )
 
 
 _MAKE_READY = """

@@ -1,6 +1,7 @@
 """Makes rows claimable whose backoff has ended or whose maximum is missing, and skips tokens that are in use.
 
-Locked rows are changed before the next claim. A row that the database refuses to change is left out.
+Locked rows are changed before the next claim. A row that the database refuses to change, or whose update a trigger of another
+program drops, is left out.
 """
 
 import logging
@@ -34,13 +35,18 @@ _DUE = sql.SQL("""
 
 _END_BACKOFF = (
     sql.SQL("""
-WITH due AS MATERIALIZED ({})
-UPDATE extraction_queue AS q
-SET ocr_next_attempt_at = NULL,
-    updated_at = clock_timestamp()
+WITH due AS MATERIALIZED ({}),
+ended AS (
+    UPDATE extraction_queue AS q
+    SET ocr_next_attempt_at = NULL,
+        updated_at = clock_timestamp()
+    FROM due
+    WHERE q.id = due.id
+    RETURNING q.id, q.ocr_next_attempt_at
+)
+SELECT due.id, ended.id IS NOT NULL AND ended.ocr_next_attempt_at IS NULL
 FROM due
-WHERE q.id = due.id
-RETURNING q.id
+LEFT JOIN ended USING (id)
 """)
     .format(_DUE)
     .as_bytes(None)
@@ -69,14 +75,19 @@ _WITHOUT_MAXIMUM = sql.SQL("""
 
 _WRITE_MISSING_MAXIMA = (
     sql.SQL("""
-WITH without_maximum AS MATERIALIZED ({})
-UPDATE extraction_queue AS q
-SET ocr_max_attempts = GREATEST(3, q.ocr_attempts),
-    ocr_attempts = COALESCE(q.ocr_attempts, 0),
-    updated_at = clock_timestamp()
+WITH without_maximum AS MATERIALIZED ({}),
+written AS (
+    UPDATE extraction_queue AS q
+    SET ocr_max_attempts = GREATEST(3, q.ocr_attempts),
+        ocr_attempts = COALESCE(q.ocr_attempts, 0),
+        updated_at = clock_timestamp()
+    FROM without_maximum
+    WHERE q.id = without_maximum.id
+    RETURNING q.id, q.ocr_max_attempts
+)
+SELECT without_maximum.id, written.ocr_max_attempts IS NOT NULL
 FROM without_maximum
-WHERE q.id = without_maximum.id
-RETURNING q.id
+LEFT JOIN written USING (id)
 """)
     .format(_WITHOUT_MAXIMUM)
     .as_bytes(None)
@@ -98,18 +109,23 @@ def _change(
     """Change the rows with one statement, or in parts where the database refuses; return how many were changed."""
     left_out = position.left_out
 
-    def run(statement: sql.SQL | bytes, ids: Sequence[UUID] | None) -> list[UUID]:
-        values = {**arguments, "left_out": left_out, "ids": None if ids is None else list(ids)}
-        with short_statement(connection), connection.cursor(row_factory=scalar_row) as cursor:
-            return cursor.execute(statement, values).fetchall()
+    def values(ids: Sequence[UUID] | None) -> dict[str, object]:
+        return {**arguments, "left_out": left_out, "ids": None if ids is None else list(ids)}
 
-    changed, refusals = change_all_possible(
-        connection, lambda: run(change, None), lambda: run(find, None), lambda ids: run(change, ids)
-    )
+    def run(ids: Sequence[UUID] | None) -> list[tuple[UUID, bool]]:
+        with short_statement(connection):
+            return connection.execute(change, values(ids)).fetchall()
+
+    def find_ids() -> list[UUID]:
+        with short_statement(connection), connection.cursor(row_factory=scalar_row) as cursor:
+            return cursor.execute(find, values(None)).fetchall()
+
+    locked, refusals = change_all_possible(connection, lambda: run(None), find_ids, run)
+    refusals.note_dropped([document for document, updated in locked if not updated])
     if refusals.rows:
         position.leave_out(refusals.keys)
         log.warning("not made claimable: %s", refusals.describe())
-    return len(changed)
+    return sum(updated for _, updated in locked)
 
 
 MAX_TOKENS_SKIPPED = 10_000_000

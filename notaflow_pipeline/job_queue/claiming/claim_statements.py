@@ -120,7 +120,9 @@ def reread_statement(sources: tuple[str, ...], limit: int, scope: ClaimScope = C
 # picked: assigns tokens in the order of the queue. One instant for the end of the old attempt and the start of the new one,
 # because the order of the following statements is not defined; never before the last attempt, even if the clock steps back.
 # superseded: another program took the row from its worker; that attempt ends here.
-# opened: counts superseded, so that the old attempt ends before the unique index on open attempts sees the new one.
+# opened: counts superseded, so that the old attempt ends before the unique index on open attempts sees the new one. A trigger
+# of another program can drop the update of a row, or change the values; the NULL id then violates the primary key, and the
+# statement fails like any other that the database refuses. Otherwise the row would be claimed again and again.
 _CLAIM = sql.SQL("""
 WITH {picks},
 picked AS MATERIALIZED (
@@ -157,21 +159,22 @@ claimed AS (
     FROM picked
     WHERE q.id = picked.id
     RETURNING q.ocr_claim_id AS token, q.id AS document_id, q.document_number, q.document_source, q.supabase_path,
-              q.ocr_attempts AS attempt_number, q.ocr_max_attempts AS max_attempts, q.ocr_started_at,
+              q.ocr_attempts AS attempt_number, q.ocr_max_attempts AS max_attempts, q.ocr_started_at, q.status_id,
               GREATEST(q.created_at, q.ocr_reread_requested_at, picked.ready_at) AS waited_since
 ),
 opened AS (
     INSERT INTO ocr_attempt (id, queue_id, attempt_number, document_source, worker_id, run_id, worker_instance, claimed_at,
                              lease_expires_at, ready_at)
-    SELECT token, document_id, attempt_number, document_source, %(worker_id)s, %(run_id)s, %(instance)s, ocr_started_at,
-           clock_timestamp() + %(lease)s,
+    SELECT CASE WHEN status_id = 6 THEN picked.token END, document_id, attempt_number, document_source, %(worker_id)s,
+           %(run_id)s, %(instance)s, ocr_started_at, clock_timestamp() + %(lease)s,
            LEAST(ocr_started_at, GREATEST(
                waited_since,
                CASE WHEN attempt_number > 1 THEN
                    (SELECT max(r.sent_at) FROM ocr_round AS r WHERE r.queue_id = document_id)
                END
            ))
-    FROM claimed
+    FROM picked
+    LEFT JOIN claimed ON claimed.token = picked.token
     CROSS JOIN (SELECT count(*) FROM superseded) AS ended
 )
 SELECT token, document_id, document_number, document_source, supabase_path, attempt_number, max_attempts

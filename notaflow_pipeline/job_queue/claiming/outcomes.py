@@ -26,7 +26,9 @@ from notaflow_pipeline.job_queue.model import Claim, Failure, OcrResult, Outcome
 MAX_BACKOFF_SECONDS = 3600
 """The longest wait before the next attempt, without jitter."""
 
-# VALUES instead of arrays: the planner knows the number of rows, and keeps one plan for each number
+# VALUES instead of arrays: the planner knows the number of rows, and keeps one plan for each number. If a trigger of another
+# program drops the update of a row, or leaves it at 6, its attempt has no time of its end, which violates a constraint: the
+# statement fails like any other that the database refuses.
 _SUCCEED = sql.SQL("""
 WITH read (token, document_id, path, source, content, pages, mean_confidence, fetch_seconds, ocr_seconds, source_bytes,
            engine, pages_blank, pages_text_layer, pages_damaged, pages_failed, low_confidence_share, passes, coverage)
@@ -59,10 +61,10 @@ finished AS (
     FROM held
     JOIN read USING (token)
     WHERE q.id = held.id
-    RETURNING held.token, q.ocr_completed_at
+    RETURNING held.token, CASE WHEN q.status_id IS DISTINCT FROM 6 THEN q.ocr_completed_at END AS ended_at
 )
 UPDATE ocr_attempt AS a
-SET finished_at = finished.ocr_completed_at,
+SET finished_at = finished.ended_at,
     outcome = 'succeeded',
     pages = read.pages,
     characters = length(read.content),
@@ -79,9 +81,10 @@ SET finished_at = finished.ocr_completed_at,
     passes = read.passes,
     coverage = read.coverage,
     text_sha256 = sha256(convert_to(read.content, 'UTF8'))
-FROM finished
+FROM held
+LEFT JOIN finished USING (token)
 JOIN read USING (token)
-WHERE a.id = finished.token
+WHERE a.id = held.token
   AND a.outcome IS NULL
 RETURNING a.id
 """)
@@ -130,7 +133,7 @@ def record_texts(connection: Connection, outcomes: Sequence[tuple[Claim, OcrResu
 
 # A failure that is not retryable exhausts the document by lowering its maximum to the attempts made: attempts only ever grow.
 # GREATEST corrects counts that another program wrote, so that the document appears in one list. The wait doubles with each
-# attempt, with 50 % jitter, so that retries spread.
+# attempt, with 50 % jitter, so that retries spread. A dropped update fails as above.
 _FAIL = """
 WITH held AS MATERIALIZED (
     SELECT q.id, GREATEST(q.ocr_attempts, 1) AS attempts,
@@ -166,11 +169,11 @@ failed AS (
     FROM held
     WHERE q.id = held.id
     -- a document that was to be reread keeps its text: a trigger sets it to 5
-    RETURNING q.ocr_last_error_at, q.ocr_next_attempt_at,
+    RETURNING CASE WHEN q.status_id IS DISTINCT FROM 6 THEN q.ocr_last_error_at END AS ended_at, q.ocr_next_attempt_at,
               q.ocr_attempts >= q.ocr_max_attempts AND q.status_id <> 5 AS exhausted
 )
 UPDATE ocr_attempt
-SET finished_at = failed.ocr_last_error_at,
+SET finished_at = failed.ended_at,
     outcome = 'failed',
     exhausted = failed.exhausted,
     retry_at = failed.ocr_next_attempt_at,
@@ -178,10 +181,11 @@ SET finished_at = failed.ocr_last_error_at,
     error = %(sentence)s,
     fetch_seconds = %(fetch_seconds)s,
     source_bytes = %(source_bytes)s
-FROM failed
-WHERE id = %(token)s
+FROM held
+LEFT JOIN failed ON TRUE
+WHERE ocr_attempt.id = %(token)s
   AND outcome IS NULL
-RETURNING id
+RETURNING ocr_attempt.id
 """
 
 

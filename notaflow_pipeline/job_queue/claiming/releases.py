@@ -39,7 +39,7 @@ _HELD = sql.SQL("""
       AND (a.id = ANY(%(tokens)s) OR a.run_id = %(run_id)s OR a.worker_instance = %(instance)s)
 """)
 
-# a row that another session has locked keeps its claim until the lease expires
+# A row that another session has locked keeps its claim until the lease expires. A dropped update fails as in `outcomes`.
 _RELEASE = (
     sql.SQL("""
 WITH held AS MATERIALIZED ({}),
@@ -61,15 +61,16 @@ released AS (
         updated_at = clock_timestamp()
     FROM free
     WHERE q.id = free.id
-    RETURNING free.token
+    RETURNING free.token, q.status_id
 ),
 ended AS (
     UPDATE ocr_attempt AS a
-    SET finished_at = GREATEST(clock_timestamp(), a.claimed_at),
+    SET finished_at = CASE WHEN released.status_id <> 6 THEN GREATEST(clock_timestamp(), a.claimed_at) END,
         outcome = 'released',
         error = %(reason)s
-    FROM released
-    WHERE a.id = released.token
+    FROM free
+    LEFT JOIN released USING (token)
+    WHERE a.id = free.token
       AND a.outcome IS NULL
     RETURNING a.id
 )

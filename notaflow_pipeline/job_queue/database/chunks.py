@@ -4,7 +4,7 @@ A row that the database refuses to change (because of a trigger or constraint of
 chunk and is not changed; the other rows are.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, LiteralString, TypeVar
 from uuid import UUID
@@ -27,10 +27,25 @@ SESSION_SQLSTATES = ("25", "42", "55P03")
 """SQLSTATEs, or their classes, that no single row causes: a read-only server, a missing privilege, a lock timeout. Locked
 rows are skipped, so the lock is on a table, and each half of the chunk would wait for it again."""
 
+DROPPED = "a trigger, rule or policy of another program drops or changes the update"
+
 Row = TypeVar("Row")
 
 Key = TypeVar("Key")
 Result = TypeVar("Result")
+
+
+class UpdateDropped(psycopg.errors.IntegrityConstraintViolation):
+    """An update did not change a row that it had locked."""
+
+    def __init__(self) -> None:
+        super().__init__(DROPPED)
+
+
+def require_updated(updated: int, locked: int) -> None:
+    """Raise `UpdateDropped` unless an update changed all rows that were locked for it."""
+    if updated < locked:
+        raise UpdateDropped
 
 
 @dataclass
@@ -47,6 +62,12 @@ class Refusals:
         """How many rows were refused."""
         return len(self.keys)
 
+    def note_dropped(self, keys: Collection[Any]) -> None:
+        """Count rows whose update was dropped."""
+        if keys:
+            self.keys.extend(keys)
+            self.reason = DROPPED
+
     def describe(self) -> str:
         """Return a sentence for people; empty if no row was refused."""
         return f"the database refused to change {count_of(self.rows, 'row')} ({self.reason})" if self.rows else ""
@@ -61,18 +82,33 @@ class ChangeResult:
 
 
 def describe_error(error: psycopg.Error) -> str:
-    """Return the class and SQLSTATE of an error without its message, which can contain values of a row."""
-    return f"{type(error).__name__}, SQLSTATE {error.sqlstate}"
+    """Return the class and SQLSTATE of an error without its message, which can contain values of a row.
+
+    Only what PostgreSQL does not support, such as a statement of ours on a table with rules, is said in its own words.
+    """
+    reason = f": {error.diag.message_primary}" if isinstance(error, psycopg.errors.FeatureNotSupported) else ""
+    return f"{type(error).__name__}, SQLSTATE {error.sqlstate}{reason}"
 
 
 def describe_refusal(error: psycopg.Error) -> str:
     """Return class and SQLSTATE of an error with the constraint, the policy, or the trigger function that refused the row."""
     if is_explained(error):
         return str(error)
+    if _is_dropped_update(error):
+        return DROPPED
     if is_refused_row(error):
         return f"{describe_error(error)}, a row-level security policy"
     constraint = f", constraint {error.diag.constraint_name}" if error.diag.constraint_name else ""
     return describe_error(error) + constraint
+
+
+# statements on a claim have these columns NULL for a row that was not updated
+def _is_dropped_update(error: psycopg.Error) -> bool:
+    return isinstance(error, UpdateDropped) or (
+        error.diag.table_name == "ocr_attempt"
+        and (error.diag.constraint_name or error.diag.column_name)
+        in {"id", "queue_id", "ocr_attempt_finished_with_outcome"}
+    )
 
 
 def is_refusal(connection: Connection, error: psycopg.Error) -> bool:

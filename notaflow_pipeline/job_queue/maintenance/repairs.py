@@ -12,7 +12,7 @@ from uuid import UUID
 from psycopg import Connection, sql
 
 from notaflow_pipeline.failures import FailureKind
-from notaflow_pipeline.job_queue.database.chunks import Refusals, change_rows, iterate_chunks
+from notaflow_pipeline.job_queue.database.chunks import Refusals, change_rows, iterate_chunks, require_updated
 from notaflow_pipeline.job_queue.model import ERROR_PREFIX
 from notaflow_pipeline.job_queue.started_at import STARTED_AT
 
@@ -65,17 +65,19 @@ recovered AS (
     FROM expired
     WHERE q.id = expired.id
     -- a document that was to be reread keeps its text: a trigger sets it to 5
-    RETURNING expired.token, q.ocr_last_error_at, q.ocr_attempts >= q.ocr_max_attempts AND q.status_id <> 5 AS exhausted
+    RETURNING expired.token, CASE WHEN q.status_id <> 6 THEN q.ocr_last_error_at END AS ended_at,
+              q.ocr_attempts >= q.ocr_max_attempts AND q.status_id <> 5 AS exhausted
 )
 UPDATE ocr_attempt AS a
-SET finished_at = recovered.ocr_last_error_at,
+SET finished_at = recovered.ended_at,
     outcome = 'stuck',
     exhausted = recovered.exhausted,
     failure_kind = %(expired_kind)s,
     error = %(expired_sentence)s
-FROM recovered
-WHERE a.id = recovered.token
-RETURNING a.id
+FROM expired
+LEFT JOIN recovered USING (token)
+WHERE a.id = expired.token
+RETURNING TRUE
 """)
 
 # The ten-minute rule of the requirements, for rows without a lease. A row without a valid start time counts as stuck. The
@@ -131,16 +133,18 @@ recovered AS (
         updated_at = clock_timestamp()
     FROM abandoned
     WHERE q.id = abandoned.id
-    RETURNING q.id, q.ocr_attempts, q.document_source, q.ocr_worker_id, q.ocr_last_error_at,
+    RETURNING q.id, q.status_id, q.ocr_attempts, q.document_source, q.ocr_worker_id, q.ocr_last_error_at,
               COALESCE(abandoned.began_at, q.ocr_last_error_at) AS began_at,
               q.ocr_attempts >= q.ocr_max_attempts AND q.status_id <> 5 AS exhausted
 )
 INSERT INTO ocr_attempt (queue_id, attempt_number, document_source, worker_id, claimed_at, lease_expires_at,
                          finished_at, outcome, failure_kind, error, exhausted)
-SELECT id, ocr_attempts, document_source, COALESCE(ocr_worker_id, 'unknown'),
-       began_at, began_at, ocr_last_error_at, 'stuck', %(elsewhere_kind)s, %(elsewhere_sentence)s, exhausted
-FROM recovered
-RETURNING id
+SELECT CASE WHEN status_id <> 6 THEN id END, ocr_attempts, document_source, COALESCE(ocr_worker_id, 'unknown'),
+       recovered.began_at, recovered.began_at, ocr_last_error_at, 'stuck', %(elsewhere_kind)s, %(elsewhere_sentence)s,
+       exhausted
+FROM abandoned
+LEFT JOIN recovered USING (id)
+RETURNING TRUE
 """).format(started_at=STARTED_AT.format(last_end=sql.SQL("before.ended_at")))
 
 _OPEN_AND_EXPIRED = sql.SQL("""
@@ -179,7 +183,7 @@ SET finished_at = LEAST(orphaned.taken_at, clock_timestamp()),
     error = 'another program changed the row'
 FROM orphaned
 WHERE a.id = orphaned.id
-RETURNING a.id
+RETURNING TRUE
 """)
 
 _TEXT_AT_3 = sql.SQL("""
@@ -209,18 +213,23 @@ WITH read_but_ready AS MATERIALIZED (
       AND q.status_id + 0 = 3
       AND q.file_content IS NOT NULL
     FOR NO KEY UPDATE OF q SKIP LOCKED
+),
+finished AS (
+    UPDATE extraction_queue AS q
+    SET status_id = 5,
+        ocr_started_at = read_but_ready.claimed_at,
+        ocr_completed_at = read_but_ready.finished_at,
+        ocr_error = NULL,
+        ocr_next_attempt_at = NULL,
+        ocr_reread_requested_at = NULL,
+        updated_at = clock_timestamp()
+    FROM read_but_ready
+    WHERE q.id = read_but_ready.id
+    RETURNING q.id, q.status_id
 )
-UPDATE extraction_queue AS q
-SET status_id = 5,
-    ocr_started_at = read_but_ready.claimed_at,
-    ocr_completed_at = read_but_ready.finished_at,
-    ocr_error = NULL,
-    ocr_next_attempt_at = NULL,
-    ocr_reread_requested_at = NULL,
-    updated_at = clock_timestamp()
+SELECT finished.status_id <> 3
 FROM read_but_ready
-WHERE q.id = read_but_ready.id
-RETURNING q.id
+LEFT JOIN finished USING (id)
 """)
 
 _WITHOUT_MAXIMUM = sql.SQL("""
@@ -245,14 +254,19 @@ WITH without_maximum AS MATERIALIZED (
       AND file_content IS NULL
       AND ocr_max_attempts IS NULL
     FOR NO KEY UPDATE SKIP LOCKED
+),
+written AS (
+    UPDATE extraction_queue AS q
+    SET ocr_max_attempts = GREATEST(3, q.ocr_attempts),
+        ocr_attempts = COALESCE(q.ocr_attempts, 0),
+        updated_at = clock_timestamp()
+    FROM without_maximum
+    WHERE q.id = without_maximum.id
+    RETURNING q.id, q.ocr_max_attempts
 )
-UPDATE extraction_queue AS q
-SET ocr_max_attempts = GREATEST(3, q.ocr_attempts),
-    ocr_attempts = COALESCE(q.ocr_attempts, 0),
-    updated_at = clock_timestamp()
+SELECT written.ocr_max_attempts IS NOT NULL
 FROM without_maximum
-WHERE q.id = without_maximum.id
-RETURNING q.id
+LEFT JOIN written USING (id)
 """)
 
 
@@ -275,7 +289,7 @@ class _Statements:
     """Returns candidates in the form that `iterate_chunks` needs."""
 
     repair: sql.SQL | sql.Composed
-    """Repairs those of `%(ids)s` that need it, and returns one row for each."""
+    """Repairs those of `%(ids)s` that need it, and returns one row for each: whether it was updated."""
 
 
 _STATEMENTS = {
@@ -302,7 +316,9 @@ def repair_rows(
     arguments = {**ERRORS, **arguments}
 
     def change(ids: Sequence[UUID]) -> list[tuple[object, ...]]:
-        return connection.execute(statements.repair, {**arguments, "ids": list(ids)}).fetchall()
+        repaired = connection.execute(statements.repair, {**arguments, "ids": list(ids)}).fetchall()
+        require_updated(sum(bool(updated) for (updated,) in repaired), len(repaired))
+        return repaired
 
     for ids in iterate_chunks(connection, statements.find, arguments):
         yield len(change_rows(connection, ids, change, refusals))

@@ -12,7 +12,13 @@ from uuid import UUID
 from psycopg import Connection, sql
 from psycopg.rows import class_row, scalar_row
 
-from notaflow_pipeline.job_queue.database.chunks import ChangeResult, Refusals, change_rows, iterate_chunks
+from notaflow_pipeline.job_queue.database.chunks import (
+    ChangeResult,
+    Refusals,
+    change_rows,
+    iterate_chunks,
+    require_updated,
+)
 from notaflow_pipeline.job_queue.database.sessions import long_scan
 from notaflow_pipeline.job_queue.model import DEFAULT_MAX_ATTEMPTS
 
@@ -148,18 +154,20 @@ def requeue_exhausted(
     def requeue(candidates: Sequence[UUID]) -> list[ExhaustedDocument]:
         selected = selection.select(candidates)
         if selected:
-            connection.execute(_REQUEUE, {"ids": [one.id for one in selected], "more_attempts": more_attempts})
+            ids = [one.id for one in selected]
+            requeued = connection.execute(_REQUEUE, {"ids": ids, "more_attempts": more_attempts})
+            require_updated(requeued.rowcount, len(selected))
             connection.execute(_RECORD, _records(selected, run_id))
         selection.remaining -= len(selected)
         return selected
 
-    requeued = 0
+    rows = 0
     for candidates in selection.candidates():
         documents = change_rows(connection, candidates, requeue, refusals)
-        requeued += len(documents)
+        rows += len(documents)
         if documents:
             on_requeued(documents)
-    return ChangeResult(requeued, refusals.describe())
+    return ChangeResult(rows, refusals.describe())
 
 
 # A document was exhausted on the day of its last error. The first two conditions are those of the index.

@@ -11,7 +11,13 @@ from uuid import UUID
 from psycopg import Connection
 from psycopg.rows import scalar_row
 
-from notaflow_pipeline.job_queue.database.chunks import ChangeResult, Refusals, change_rows, iterate_chunks
+from notaflow_pipeline.job_queue.database.chunks import (
+    ChangeResult,
+    Refusals,
+    change_rows,
+    iterate_chunks,
+    require_updated,
+)
 from notaflow_pipeline.job_queue.model import DEFAULT_MAX_ATTEMPTS
 
 # conditions on the row alone, so that the history is read for few rows
@@ -110,7 +116,8 @@ def request_reread(
             select = _SELECT + ("" if dry_run else _LOCK)
             selected = cursor.execute(select, {**arguments, "candidates": list(candidates)}).fetchall()
             if selected and not dry_run:
-                cursor.execute(_REQUEST, {"ids": selected, "more_attempts": more_attempts})
+                requested = cursor.execute(_REQUEST, {"ids": selected, "more_attempts": more_attempts})
+                require_updated(requested.rowcount, len(selected))
         return selected
 
     rows = 0
