@@ -148,7 +148,8 @@ class Recording(Enum):
     """Another session has locked the row; the claim is still held, and recording can be tried again."""
 
     RELEASED = "released"
-    """The row names another file since it was claimed, so the claim was released; the document is ready again."""
+    """The row names another file since it was claimed, or has another text, so the claim was released; without a text, the
+    document is ready again."""
 
     LOST = "lost"
     """The claim is no longer held: its lease expired, or another program changed the row."""

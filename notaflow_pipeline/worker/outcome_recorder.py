@@ -109,7 +109,10 @@ class OutcomeRecorder:
     def retry_locked(self) -> None:
         """Try again to record the outcomes of locked rows, if it is time; give up those that stay locked too long."""
         for token in self._locked.record(len(self._held)):
-            log.warning("the row of claim %d stays locked by another session; its outcome is not recorded", token)
+            log.warning(
+                "the row of claim %d stays locked by another session, or a policy hides it; its outcome is not recorded",
+                token,
+            )
             self._finish(self._held[token])
             self.count_lost()
 
@@ -145,7 +148,9 @@ class OutcomeRecorder:
             return False
         self._finish(document)
         if recording is Recording.RELEASED:
-            log.warning("claim %d was released: its row names another file since it was claimed", token)
+            log.warning(
+                "claim %d was released: its row names another file or has another text since it was claimed", token
+            )
         elif recording is Recording.LOST:
             log.warning("the outcome of claim %d came too late and changed nothing", token)
         if recording is not Recording.RECORDED:

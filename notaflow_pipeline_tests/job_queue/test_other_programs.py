@@ -125,6 +125,19 @@ def test_text_of_another_program_during_reading_is_kept(connection: Connection, 
     assert violations(connection) == []
 
 
+@pytest.mark.parametrize("again", [False, True], ids=["first reading", "rereading"])
+def test_success_does_not_overwrite_a_text_written_meanwhile(connection: Connection, again: bool) -> None:
+    key = to_be_reread(connection) if again else add_document(connection)
+    held = claim_one(connection)
+    connection.execute("UPDATE extraction_queue SET file_content = 'written elsewhere' WHERE id = %s", [key])
+    assert not succeed(connection, held)
+    row = document(connection, key)
+    assert (row["status_id"], row["file_content"]) == (5, "written elsewhere")
+    assert attempts(connection, key)[-1]["outcome"] == "released"
+    assert violations(connection) == []
+    assert claim(connection) == []
+
+
 def test_empty_text_counts_as_a_text(connection: Connection) -> None:
     key = add_document(connection)
     [held] = claim(connection)

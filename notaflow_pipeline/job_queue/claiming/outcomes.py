@@ -44,6 +44,13 @@ held AS MATERIALIZED (
       AND q.supabase_path IS NOT DISTINCT FROM read.path
       AND q.document_source IS NOT DISTINCT FROM read.source
       AND EXISTS (SELECT FROM ocr_attempt AS a WHERE a.id = read.token AND a.outcome IS NULL)
+      -- a text that another program wrote meanwhile is kept
+      AND (
+          q.file_content IS NULL
+          OR NOT EXISTS (
+              SELECT FROM ocr_attempt AS a WHERE a.id = read.token AND q.ocr_changed_elsewhere_at > a.claimed_at
+          )
+      )
     FOR NO KEY UPDATE OF q SKIP LOCKED
 ),
 finished AS (
@@ -268,7 +275,8 @@ def _file(claim: Claim) -> dict[str, str | None]:
 
 _CLAIM_STATE = """
 SELECT a.outcome, q.id IS NOT NULL AND a.outcome IS NULL AS held,
-       q.supabase_path IS NOT DISTINCT FROM %(path)s AND q.document_source IS NOT DISTINCT FROM %(source)s AS same_file
+       q.supabase_path IS NOT DISTINCT FROM %(path)s AND q.document_source IS NOT DISTINCT FROM %(source)s
+           AND (q.file_content IS NULL OR (q.ocr_changed_elsewhere_at > a.claimed_at) IS NOT TRUE) AS unchanged
 FROM ocr_attempt AS a
 LEFT JOIN extraction_queue AS q ON q.id = a.queue_id AND q.status_id + 0 = 6 AND q.ocr_claim_id = a.id
 WHERE a.id = %(token)s
@@ -299,13 +307,14 @@ def _unrecorded(connection: Connection, claim: Claim, outcome: Outcome) -> Recor
     with short_transaction(connection):
         token = {"token": claim.token}
         row = connection.execute(_CLAIM_STATE, {**token, **_file(claim)}).fetchone()
-        ended_with, held, same_file = row or (None, False, False)
+        ended_with, held, unchanged = row or (None, False, False)
         if ended_with == outcome:
             return Recording.RECORDED
         if not held:
             connection.execute(_CLOSE_SUPERSEDED, token)
             return Recording.LOST
-    if same_file:
+    if unchanged:
         return Recording.LOCKED
-    released = release(connection, [claim.token], reason="its row named another file while it was being read")
+    reason = "its row named another file, or got another text, while it was being read"
+    released = release(connection, [claim.token], reason=reason)
     return Recording.RELEASED if released else Recording.LOCKED
