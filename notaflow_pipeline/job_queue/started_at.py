@@ -1,4 +1,4 @@
-"""The start of a claim that no lease covers, as an SQL expression."""
+"""When a claim started that no lease covers, and whether a lease has ended, as SQL expressions."""
 
 from psycopg import sql
 
@@ -17,3 +17,12 @@ STARTED_AT_OF_ROW = STARTED_AT.format(
     last_end=sql.SQL("(SELECT max(COALESCE(b.finished_at, 'infinity')) FROM ocr_attempt AS b WHERE b.queue_id = q.id)")
 )
 """The same for statements that do not join the row's attempts; infinite while one of them is open."""
+
+LEASE_ENDED = sql.SQL(
+    """(a.lease_expires_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + interval '2 days')"""
+)
+"""Whether the lease of the attempt `a` has ended.
+
+A lease lasts at most a day (`OCR_LEASE_SECONDS`). One that ends later was taken while the server's clock was ahead: a live
+worker renews it by the corrected clock, and a dead one would hold its document for as long as the clock was ahead.
+"""

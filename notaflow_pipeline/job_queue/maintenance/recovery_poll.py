@@ -13,7 +13,7 @@ from uuid import UUID
 from psycopg import Connection, sql
 from psycopg.rows import scalar_row
 
-from notaflow_pipeline.job_queue.started_at import STARTED_AT
+from notaflow_pipeline.job_queue.started_at import LEASE_ENDED, STARTED_AT
 
 MAX_COUNTED = 1000
 """Rows of one kind are counted up to this number."""
@@ -32,7 +32,7 @@ SELECT (
         LEFT JOIN ocr_attempt AS a ON a.id = q.ocr_claim_id AND a.finished_at IS NULL
         WHERE q.status_id = 6
           AND CASE
-              WHEN a.id IS NOT NULL THEN a.lease_expires_at < clock_timestamp()
+              WHEN a.id IS NOT NULL THEN {lease_ended}
               ELSE (
                   SELECT max(COALESCE(b.finished_at, 'infinity')) IS DISTINCT FROM 'infinity'
                      AND COALESCE({started_at} < clock_timestamp() - %(stuck_after)s, TRUE)
@@ -49,7 +49,7 @@ SELECT (
         SELECT
         FROM ocr_attempt AS a
         WHERE a.finished_at IS NULL
-          AND a.lease_expires_at < clock_timestamp()
+          AND {lease_ended}
           AND NOT EXISTS (
               SELECT
               FROM extraction_queue AS q
@@ -108,7 +108,7 @@ SELECT (
         FOR NO KEY UPDATE OF q SKIP LOCKED
     ) AS without_maximum
 )
-""").format(started_at=STARTED_AT.format(last_end=sql.SQL("max(b.finished_at)")))
+""").format(started_at=STARTED_AT.format(last_end=sql.SQL("max(b.finished_at)")), lease_ended=LEASE_ENDED)
 
 
 def count_needing_recovery(connection: Connection, *, sources: Sequence[str], stuck_after: timedelta) -> int:

@@ -14,7 +14,7 @@ from psycopg import Connection, sql
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue.database.chunks import Refusals, change_rows, iterate_chunks, require_updated
 from notaflow_pipeline.job_queue.model import ERROR_PREFIX
-from notaflow_pipeline.job_queue.started_at import STARTED_AT
+from notaflow_pipeline.job_queue.started_at import LEASE_ENDED, STARTED_AT
 
 LEASE_EXPIRED = "its worker stopped renewing the lease (killed, frozen or cut off)"
 STUCK_ELSEWHERE = "no lease covers it and it was not finished in time (claimed by another program)"
@@ -47,7 +47,7 @@ WITH expired AS MATERIALIZED (
     WHERE q.id = ANY(%(ids)s)
       AND q.status_id + 0 = 6
       AND a.finished_at IS NULL
-      AND a.lease_expires_at < clock_timestamp()
+      AND {ended}
     FOR NO KEY UPDATE OF q, a SKIP LOCKED
 ),
 recovered AS (
@@ -78,7 +78,7 @@ FROM expired
 LEFT JOIN recovered USING (token)
 WHERE a.id = expired.token
 RETURNING TRUE
-""")
+""").format(ended=LEASE_ENDED)
 
 # The ten-minute rule of the requirements, for rows without a lease. A row without a valid start time counts as stuck. The
 # attempt is counted even if the other program did not count it, so that its document is not tried without end. If it was
@@ -149,13 +149,13 @@ RETURNING TRUE
 
 _OPEN_AND_EXPIRED = sql.SQL("""
 SELECT queue_id, NULL
-FROM ocr_attempt
+FROM ocr_attempt AS a
 WHERE finished_at IS NULL
-  AND lease_expires_at < clock_timestamp()
+  AND {ended}
   AND (%(after)s::uuid IS NULL OR queue_id > %(after)s)
 ORDER BY queue_id
 LIMIT %(rows)s
-""")
+""").format(ended=LEASE_ENDED)
 
 # Another program reset or finished the row while our attempt stayed open. The attempt ended when the next claim started, if
 # that is known: attempts of a document never overlap.
@@ -166,7 +166,7 @@ WITH orphaned AS MATERIALIZED (
     LEFT JOIN extraction_queue AS taken ON taken.id = a.queue_id AND taken.ocr_started_at > a.claimed_at
     WHERE a.queue_id = ANY(%(ids)s)
       AND a.finished_at IS NULL
-      AND a.lease_expires_at < clock_timestamp()
+      AND {ended}
       AND NOT EXISTS (
           SELECT
           FROM extraction_queue AS q
@@ -184,7 +184,7 @@ SET finished_at = LEAST(orphaned.taken_at, clock_timestamp()),
 FROM orphaned
 WHERE a.id = orphaned.id
 RETURNING TRUE
-""")
+""").format(ended=LEASE_ENDED)
 
 _TEXT_AT_3 = sql.SQL("""
 SELECT id, NULL
@@ -285,7 +285,7 @@ class Repair(StrEnum):
 
 @dataclass(frozen=True)
 class _Statements:
-    find: sql.SQL
+    find: sql.SQL | sql.Composed
     """Returns candidates in the form that `iterate_chunks` needs."""
 
     repair: sql.SQL | sql.Composed

@@ -481,6 +481,17 @@ def test_count_of_rows_that_need_recovery_matches_the_repairs(
     assert needed(connection) == 0
 
 
+@pytest.mark.parametrize("orphaned", [False, True], ids=["under OCR", "row deleted"])
+def test_lease_of_a_clock_that_was_ahead_is_recovered(connection: Connection, orphaned: bool) -> None:
+    add_document(connection)
+    held = claim_one(connection)
+    change(connection, "ocr_attempt", held.token, lease_expires_at=ahead("300 days"))
+    if orphaned:
+        connection.execute("DELETE FROM extraction_queue")
+    assert needed(connection) == 1
+    assert recover_all(connection) == repaired(**{"orphaned_attempts" if orphaned else "expired_leases": 1})
+
+
 def test_rows_that_others_have_locked_are_not_counted(connection: Connection, other: Connection) -> None:
     add_document(connection)
     held = claim_one(connection)
