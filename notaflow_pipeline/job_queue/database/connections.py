@@ -63,7 +63,8 @@ def connection_parameters(url: str) -> dict[str, str | int]:
         "keepalives_count": 3,
         "tcp_user_timeout": 60_000,
     }
-    return {**limits, **given}
+    # psycopg encodes texts for the server in this encoding; the default of a role may lack some characters
+    return {**limits, **given, "client_encoding": "utf8"}
 
 
 def describe_database(url: str) -> str:

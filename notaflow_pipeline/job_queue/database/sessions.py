@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from psycopg import Connection
+from psycopg import Connection, IsolationLevel
 from psycopg.errors import ReadOnlySqlTransaction
 from psycopg.pq import TransactionStatus
 
@@ -114,8 +114,10 @@ def configure_session(connection: Connection) -> None:
     refuses a connection that asks for a path. Statements outside a transaction use the login's own path there;
     `find_schema_differences` reports objects with our names in a schema before that of the queue.
     """
-    path = path_to_queue(connection)
     clamp_timestamps(connection)
+    # a claim in another isolation level, the role's default perhaps, would fail whenever a row was changed meanwhile
+    connection.isolation_level = IsolationLevel.READ_COMMITTED
+    path = path_to_queue(connection)
     served_by = connection.execute("SELECT pg_backend_pid()").fetchone()
     if served_by != (connection.info.backend_pid,):
         connection.prepare_threshold = None
@@ -124,6 +126,7 @@ def configure_session(connection: Connection) -> None:
         return
     connection.prepare_threshold = PREPARE_AFTER
     connection.execute(_LIMIT, _limits(path, transaction_only=False))
+    connection.execute("SET default_transaction_isolation = 'read committed'")  # of single statements
     connection.execute(_DETECT_LOST_CLIENT)
     if isinstance(connection, TimeLimitedConnection):
         connection.limited = True

@@ -31,5 +31,10 @@ class ClampingTimestampLoader(TimestamptzLoader):
 
 
 def clamp_timestamps(connection: Connection) -> None:
-    """Have a connection load timestamps with `ClampingTimestampLoader`."""
+    """Have a connection load timestamps with `ClampingTimestampLoader`, and the server write them in ISO style.
+
+    psycopg reads no other style, and a database or a role may have another default. PgBouncer keeps the style of each client.
+    """
     connection.adapters.register_loader("timestamptz", ClampingTimestampLoader)
+    if not (connection.info.parameter_status("DateStyle") or "").startswith("ISO"):
+        connection.execute("SET DateStyle = 'ISO'")

@@ -27,6 +27,7 @@ WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session
 def prepare_session(connection: Connection) -> None:
     """Remove timeouts of the role or the database, and set the search_path; migrations set their own timeouts."""
     connection.execute(_LIFT_LIMITS)
+    connection.execute("SET DateStyle = 'ISO'")  # psycopg reads no other
     pin_search_path_for_migrations(connection)
 
 
