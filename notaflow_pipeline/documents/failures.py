@@ -23,6 +23,10 @@ class DocumentUnavailable(Exception):
         return self.sentence
 
 
+class OtherHost(DocumentUnavailable):
+    """The row's URL points at another host than the storage's; if all rows' URLs do, the setting of the storage is wrong."""
+
+
 class StorageUnavailable(Exception):
     """The storage cannot be used at present, for any document; the message says which storage and what to do."""
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from notaflow_pipeline.documents.failures import DocumentUnavailable
+from notaflow_pipeline.documents.failures import DocumentUnavailable, OtherHost
 from notaflow_pipeline.failures import FailureKind
 
 BUCKET_OF_SOURCE = {"index": "index", "acte": "actes", "plan_cadastraux": "plans-cadastraux"}
@@ -122,7 +122,9 @@ def _path_in_url(url: str, storage_host: str | None) -> str:
         raise _refused("is a URL that carries a user name or password")
     if storage_host is None or host != storage_host.lower():
         only = f"only {storage_host} is" if storage_host else "none is"
-        raise _refused(f"points at the host {host[:100] or '(none)'}, and {only} configured as the documents' host")
+        raise _refused(
+            f"points at the host {host[:100] or '(none)'}, and {only} configured as the documents' host", OtherHost
+        )
     path = _OBJECT_URL.fullmatch(parts.path)
     if path is None:
         raise _refused("is a URL that is not of the form /storage/v1/object/<bucket>/<file>")
@@ -143,8 +145,8 @@ def _refuse_unreadable_characters(text: str) -> None:
         raise _refused("contains control characters")
 
 
-def _refused(reason: str) -> DocumentUnavailable:
-    return DocumentUnavailable(
+def _refused(reason: str, failure: type[DocumentUnavailable] = DocumentUnavailable) -> DocumentUnavailable:
+    return failure(
         FailureKind.REFUSED_LOCATION,
         f"The row's supabase_path {reason}, so it is refused. Correct it to bucket/file.pdf.",
     )

@@ -98,6 +98,10 @@ class SupabaseStorage:
                 raise StorageUnavailable(
                     f"{self.description} compresses files although it was asked not to. Check the proxies in between."
                 )
+            if response.headers.get("Content-Type", "").startswith("text/html"):
+                raise StorageUnavailable(
+                    f"{self.description} answers with a web page instead of a document. Check the proxies in between."
+                )
             length = response.headers.get("Content-Length", "")
             return receive(
                 response.iter_raw(),  # without waiting for full chunks, so that the time limit sees a slow body

@@ -13,7 +13,12 @@ from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 
-from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageUnavailable, TemporaryFolderUnavailable
+from notaflow_pipeline.documents.failures import (
+    DocumentUnavailable,
+    OtherHost,
+    StorageUnavailable,
+    TemporaryFolderUnavailable,
+)
 from notaflow_pipeline.documents.location import buckets_of
 from notaflow_pipeline.documents.storage import DocumentStorage
 from notaflow_pipeline.failures import FailureKind
@@ -178,13 +183,17 @@ class Batch:
                 raise error
 
     def _on_unavailable(self, document: HeldDocument, error: DocumentUnavailable) -> None:
-        """Record the failure, unless the file is missing and the storage may be the wrong one: no file was found in it."""
+        """Record the failure, unless the storage may be the wrong one: no file was fetched, and this one is not there."""
         failure = Failure(error.kind, error.sentence)
-        again = error.kind is FailureKind.NOT_FOUND and was_missing(self._queue.attempts(document.claim))
-        if error.kind is not FailureKind.NOT_FOUND or self._fetch_failures.has_succeeded or again:
+        may_be_storage = error.kind is FailureKind.NOT_FOUND or isinstance(error, OtherHost)
+        if (
+            not may_be_storage
+            or self._fetch_failures.has_succeeded
+            or was_missing(self._queue.attempts(document.claim))
+        ):
             self._record_failure(document, failure)
             return
-        advice = f"{error.sentence} If all are missing, check NOTAFLOW_DOCUMENTS_URL; none was found in this run."
+        advice = f"{error.sentence} If this is so for all documents, check NOTAFLOW_DOCUMENTS_URL; none was fetched."
         self._add_failure(self._fetch_failures, document, failure, StorageUnavailable(advice))
 
     def _on_no_space(self, document: HeldDocument, error: TemporaryFolderUnavailable, *, alone: bool) -> None:

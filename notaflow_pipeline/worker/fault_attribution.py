@@ -74,14 +74,15 @@ class UnattributedFailures:
     def attribute(self) -> list[tuple[int, Failure]]:
         """Return the failures to record, when no other document is left that could show whose fault they are.
 
-        Missing files do not count against the storage here: a few are missing at any time. Second attempts do not count
-        either: their documents failed before, in a run where others did not.
+        Missing files and other hosts do not count against the storage here: a few are found at any time. Second attempts
+        do not count either: their documents failed before, in a run where others did not.
 
         Raises:
             Exception: the infrastructure is at fault.
         """
         first = sum(
-            one.claim.attempt_number == 1 and one.failure.kind is not FailureKind.NOT_FOUND
+            one.claim.attempt_number == 1
+            and one.failure.kind not in {FailureKind.NOT_FOUND, FailureKind.REFUSED_LOCATION}
             for one in self._failures.values()
         )
         if not self.has_succeeded and first >= MAX_FIRST_ATTEMPT_FAILURES:

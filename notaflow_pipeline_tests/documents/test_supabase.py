@@ -160,6 +160,15 @@ def test_body_that_was_compressed_on_the_way_is_not_taken_for_the_document(
         storage.fetch(HERE, destination, LIMIT_BYTES)
 
 
+def test_web_page_in_place_of_the_document_is_not_taken_for_it(
+    storage: SupabaseStorage, supabase: SupabaseDouble, destination: Path
+) -> None:
+    supabase.misbehave = response(200, b"<html>Sign in</html>", Content_Type="text/html; charset=utf-8")
+    with pytest.raises(StorageUnavailable, match="web page"):
+        storage.fetch(HERE, destination, LIMIT_BYTES)
+    assert not destination.exists()
+
+
 def test_wrong_key_is_named_by_check_and_never_shown(supabase: SupabaseDouble) -> None:
     storage = SupabaseStorage(supabase.url, "another-key")
     with pytest.raises(StorageUnavailable, match="SUPABASE_SERVICE_KEY") as failure:

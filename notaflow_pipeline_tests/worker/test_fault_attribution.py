@@ -250,6 +250,25 @@ class TestMissingDocuments:
         assert (progress.succeeded, progress.failed) == (1, {"not_found": 12})
         assert {row(connection, one)["ocr_attempts"] for one in documents} == {1}
 
+    def test_many_urls_of_another_host_exhaust_no_document(
+        self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
+    ) -> None:
+        url = "https://project.supabase.co/storage/v1/object/public/index"
+        documents = [ready(connection, f"{url}/{number}.pdf") for number in range(12)]
+        with pipeline_over(pool, folder) as pipeline:
+            fails(pipeline, StorageUnavailable, r"5 documents in a row.*supabase\.co.*NOTAFLOW_DOCUMENTS_URL", times=2)
+        assert {row(connection, one)["ocr_attempts"] for one in documents} == {0}
+        assert {row(connection, one)["ocr_error"] for one in documents} == {None}
+
+    def test_few_urls_of_another_host_are_refused(
+        self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
+    ) -> None:
+        url = "https://project.supabase.co/storage/v1/object/public/index"
+        documents = [ready(connection, f"{url}/{number}.pdf") for number in range(3)]
+        with pipeline_over(pool, folder) as pipeline:
+            assert pipeline.work(limit=100).failed == {"refused_location": 3}
+        assert [kinds(connection, one) for one in documents] == [["refused_location"]] * 3
+
     def test_bucket_that_is_not_there_is_found_before_any_claim(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
     ) -> None:
