@@ -4,11 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+import psycopg
 from psycopg import Connection
 
 from notaflow_pipeline.alerting import daily_metrics, thresholds
 from notaflow_pipeline.alerting.thresholds import Evaluation
 from notaflow_pipeline.job_queue import metrics
+from notaflow_pipeline.job_queue.claiming.claim_check import find_refusal
+from notaflow_pipeline.job_queue.claiming.claim_position import ClaimPosition
+from notaflow_pipeline.job_queue.database.chunks import describe_error
 from notaflow_pipeline.job_queue.pause import current_pause
 from notaflow_pipeline.reporting.daily_tables.days import today_in
 from notaflow_pipeline.reporting.daily_tables.due_days import DAYS_CHECKED, days_missed
@@ -98,13 +102,16 @@ def evaluate_queue(connection: Connection, settings: Settings) -> Iterator[tuple
     progress = metrics.measure_progress(
         connection, sources=sources, active=under_ocr.active, paused=stopped is not None
     )
+    idle_limit = 60 * settings.alert_idle_minutes
+    is_idle = progress.ready > 0 and progress.idle_seconds > idle_limit
     yield (
         PROGRESS,
         thresholds.evaluate_progress(
             ready=progress.ready,
             idle_seconds=progress.idle_seconds,
-            limit_seconds=60 * settings.alert_idle_minutes,
+            limit_seconds=idle_limit,
             paused=stopped.reason if stopped else None,
+            refusal=_refusal(connection, settings) if is_idle else None,
         ),
     )
     yield STUCK, thresholds.evaluate_stuck(stuck=under_ocr.stuck, limit_seconds=limit.total_seconds())
@@ -126,6 +133,14 @@ def evaluate_queue(connection: Connection, settings: Settings) -> Iterator[tuple
             grace_seconds=grace.total_seconds(),
         ),
     )
+
+
+def _refusal(connection: Connection, settings: Settings) -> str | None:
+    """Return why no document can be claimed, or None if one can."""
+    try:
+        return find_refusal(connection, settings.sources, ClaimPosition())
+    except psycopg.Error as error:
+        return f"it fails with {describe_error(error)}"
 
 
 def evaluate_completeness(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Evaluation]]:

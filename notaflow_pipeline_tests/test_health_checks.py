@@ -62,6 +62,18 @@ def test_all_is_well_on_an_empty_database(connection: Connection) -> None:
     assert [check for check, one in evaluations.items() if one.alarming] == []
 
 
+@pytest.mark.owner
+def test_alarm_about_ready_documents_names_what_refuses_them(connection: Connection) -> None:
+    key = add_document(connection)
+    connection.execute(f"ALTER TABLE extraction_queue ADD CONSTRAINT held CHECK (id <> '{key}') NOT VALID")
+    evaluation(connection, health_checks.PROGRESS)
+    connection.execute("UPDATE ocr_progress_watch SET idle_since = clock_timestamp() - interval '1 day'")
+    alarm = evaluation(connection, health_checks.PROGRESS)
+    assert alarm.alarming
+    assert f"the database refuses to claim 1 ready document, such as {key}" in alarm.sentence
+    assert "daemon" not in alarm.sentence
+
+
 def test_unclaimed_ready_documents_alarm_until_one_is_claimed(connection: Connection) -> None:
     def idle_for(minutes: int) -> Evaluation:
         connection.execute(

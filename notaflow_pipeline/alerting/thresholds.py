@@ -175,7 +175,9 @@ def evaluate_against_usual(
     return Evaluation(False, f"{measured}.", figures)
 
 
-def evaluate_progress(*, ready: int, idle_seconds: float, limit_seconds: float, paused: str | None) -> Evaluation:
+def evaluate_progress(
+    *, ready: int, idle_seconds: float, limit_seconds: float, paused: str | None, refusal: str | None = None
+) -> Evaluation:
     """Evaluate whether documents are claimed: some are ready, none is under OCR, and none was claimed for too long.
 
     Args:
@@ -183,19 +185,20 @@ def evaluate_progress(*, ready: int, idle_seconds: float, limit_seconds: float, 
         idle_seconds: for how long that has been so without a claim and without a document under OCR.
         limit_seconds: alarming above this.
         paused: the reason of a pause; None without a pause.
+        refusal: why none can be claimed, if a claim was tried.
     """
     figures = {"ready": ready, "idle_minutes": round(idle_seconds / 60, 1), "threshold": limit_seconds / 60}
     are_ready = f"{count_of(ready, 'document')} {_are(ready)} ready"
     if paused is not None:
         return Evaluation(False, f"{are_ready}, and work is paused: {paused}", figures)
     if ready and idle_seconds > limit_seconds:
-        return Evaluation(
-            True,
-            f"{are_ready}, and{_span('for {}', idle_seconds)} none was claimed. Is the Dagster daemon running, is "
-            "ocr_ready_sensor on, do runs start? The ticks and runs in the UI show why not; `notaflow work` reads "
-            "the documents in the meantime.",
-            figures,
+        advice = (
+            f"A claim was tried: {refusal}."
+            if refusal
+            else "Is the Dagster daemon running, is ocr_ready_sensor on, do runs start? The ticks and runs in the UI show "
+            "why not; `notaflow work` reads the documents in the meantime."
         )
+        return Evaluation(True, f"{are_ready}, and{_span('for {}', idle_seconds)} none was claimed. {advice}", figures)
     return Evaluation(False, f"{are_ready}." if ready else "Nothing is ready.", figures)
 
 
