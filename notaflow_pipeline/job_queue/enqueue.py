@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+import psycopg
 from psycopg import Connection
 from psycopg.rows import scalar_row
 
@@ -28,11 +29,24 @@ VALUES (%(document_source)s, %(document_number)s, regexp_replace(%(document_numb
 RETURNING id
 """
 
+# where the database generates the normalized number itself
+_INSERT_WITHOUT_NORMALIZED = """
+INSERT INTO extraction_queue (document_source, document_number, circonscription_fonciere, cadastre, acte_type, status_id,
+                              supabase_path, created_at, updated_at)
+VALUES (%(document_source)s, %(document_number)s, %(circonscription_fonciere)s, %(cadastre)s, %(acte_type)s, 3,
+        %(supabase_path)s, clock_timestamp(), clock_timestamp())
+RETURNING id
+"""
+
 
 def enqueue_document(connection: Connection, document: NewDocument) -> UUID:
     """Add a row at status 3; return its id."""
     with connection.cursor(row_factory=scalar_row) as cursor:
-        document_id = cursor.execute(_INSERT, vars(document)).fetchone()
+        try:
+            with connection.transaction():
+                document_id = cursor.execute(_INSERT, vars(document)).fetchone()
+        except psycopg.errors.GeneratedAlways:
+            document_id = cursor.execute(_INSERT_WITHOUT_NORMALIZED, vars(document)).fetchone()
     assert isinstance(document_id, UUID)  # noqa: S101 - RETURNING id
     return document_id
 

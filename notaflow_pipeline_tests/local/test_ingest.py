@@ -108,3 +108,17 @@ def test_name_that_is_not_utf8_is_refused_with_what_to_do(
     with pytest.raises(UnusableFile, match=r"Qu\\xe9bec\.pdf: this name is not in UTF-8\. Rename it"):
         ingest_file(connection, storage, file, "index")
     assert connection.execute("SELECT FROM extraction_queue").fetchall() == []
+
+
+@pytest.mark.owner
+def test_file_is_enqueued_where_the_database_normalizes_numbers(connection: Connection, folder: Path) -> None:
+    connection.execute("""
+        ALTER TABLE extraction_queue DROP COLUMN document_number_normalized;
+        ALTER TABLE extraction_queue ADD document_number_normalized text
+            GENERATED ALWAYS AS (regexp_replace(document_number, '\\s', '', 'g')) STORED
+    """)
+    file = folder / "2 784 195.pdf"
+    file.write_bytes(b"content")
+    enqueued = ingest_file(connection, LocalFolder(folder), file, "index")
+    row = connection.execute("SELECT id, document_number_normalized FROM extraction_queue").fetchone()
+    assert row == (enqueued.id, "2784195")
