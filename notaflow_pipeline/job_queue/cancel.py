@@ -13,7 +13,7 @@ from uuid import UUID
 from psycopg import Connection
 from psycopg.rows import class_row, scalar_row
 
-from notaflow_pipeline.job_queue.database.sessions import short_statement, short_transaction
+from notaflow_pipeline.job_queue.database.sessions import short_transaction
 from notaflow_pipeline.job_queue.model import ERROR_PREFIX, storable
 
 MIN_PRIORITY, MAX_PRIORITY = -32768, 32767
@@ -209,5 +209,6 @@ def set_priority(connection: Connection, ids: Collection[UUID], priority: int, *
         sources: enabled document sources.
     """
     arguments = {"ids": list(ids), "priority": priority, "sources": list(sources)}
-    with short_statement(connection), connection.cursor(row_factory=scalar_row) as cursor:
+    with short_transaction(connection), connection.cursor(row_factory=scalar_row) as cursor:
+        cursor.execute(_LOCK, arguments)
         return cursor.execute(_SET_PRIORITY, arguments).fetchall()

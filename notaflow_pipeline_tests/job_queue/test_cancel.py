@@ -1,8 +1,10 @@
 """Tests of cancelling: the result for a document in each state, and how it is allowed again."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from uuid import UUID
 
+import psycopg
 import pytest
 from psycopg import Connection
 
@@ -10,6 +12,7 @@ from notaflow_pipeline.job_queue import metrics
 from notaflow_pipeline.job_queue.cancel import cancel_documents, set_priority
 from notaflow_pipeline.job_queue.claiming.claims import claim_documents
 from notaflow_pipeline.job_queue.claiming.lease_renewal import renew
+from notaflow_pipeline.job_queue.database import sessions
 from notaflow_pipeline.job_queue.invariants import find_violations
 from notaflow_pipeline.job_queue.listing import DocumentState, list_documents
 from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter, find_exhausted, requeue_exhausted
@@ -30,6 +33,8 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     fail,
     succeed,
 )
+from notaflow_pipeline_tests.testing.rows import lock
+from notaflow_pipeline_tests.testing.waiting import wait_until
 
 SOURCES = ("index",)
 
@@ -194,3 +199,29 @@ def test_priority_is_set_on_what_is_still_to_be_read(connection: Connection) -> 
     assert document(connection, done)["ocr_priority"] == 0
     assert set_priority(connection, [urgent], -1, sources=SOURCES) == [urgent], "one in work keeps it for its retry"
     assert claim_one(connection).document_id == first
+
+
+@pytest.mark.direct
+def test_priorities_are_set_in_the_order_in_which_rows_are_cancelled(
+    connection: Connection, other: Connection, locker: Connection
+) -> None:
+    """Otherwise both could wait for each other. The planner reads a small table in the order in which rows were added."""
+    last, first = (add_document(connection, id=UUID(int=number)) for number in (2, 1))
+    lock(locker, first)
+    with ThreadPoolExecutor(1) as thread:
+        setting = thread.submit(set_priority, connection, [last, first], 5, sources=["index"])
+        waits = "SELECT FROM pg_locks WHERE pid = %s AND NOT granted"
+        wait_until(lambda: other.execute(waits, [connection.info.backend_pid]).rowcount)
+        other.execute("SELECT FROM extraction_queue WHERE id = %s FOR UPDATE NOWAIT", [last])
+        locker.rollback()
+        assert set(setting.result()) == {first, last}
+
+
+def test_wait_for_a_locked_row_is_not_blamed_on_a_trigger(
+    connection: Connection, locker: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "LOCK_SECONDS", 0.1)
+    key = add_document(connection)
+    lock(locker, key)
+    with pytest.raises(psycopg.errors.LockNotAvailable, match=r"^canceling statement due to lock timeout"):
+        set_priority(connection, [key], 5, sources=["index"])

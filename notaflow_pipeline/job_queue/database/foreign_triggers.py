@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 import psycopg
 
-_FUNCTION = re.compile(r"([\w.$]+)\(\)|\"([\w.$]+)\"")
+# a context can also name a table: while locking tuple (0,1) in relation "extraction_queue"
+_FUNCTION = re.compile(r"([\w.$]+)\(\)|function \"([\w.$]+)\"")
 
 _DENIED = re.compile(r"^permission denied for (table|view|sequence|schema|function) ([\w.$]+)$")
 
