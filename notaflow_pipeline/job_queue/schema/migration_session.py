@@ -50,11 +50,8 @@ def yoyo_url(url: str) -> str:
     """Return the URL in yoyo's form for psycopg 3, with every libpq parameter."""
     parameters = {key: str(value) for key, value in conninfo_to_dict(url).items() if value is not None}
     user, password = parameters.pop("user", ""), parameters.pop("password", "")
-    host, port = parameters.pop("host", ""), parameters.pop("port", "")
     database = parameters.pop("dbname", "")
-    if host.startswith("/"):
-        parameters["host"], host = host, ""
+    # host and port stay parameters: yoyo's address has no place for a socket's port or for several hosts
     credentials = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "")
-    address = f"{credentials}@{host}" if credentials else host
-    address += f":{port}" if port and host else ""
+    address = f"{credentials}@" if credentials else ""
     return f"postgresql+psycopg://{address}/{quote(database)}" + (f"?{urlencode(parameters)}" if parameters else "")

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import Connection
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from notaflow_pipeline.job_queue.schema import migrate as migrate_module
 from notaflow_pipeline.job_queue.schema.check import require_schema
@@ -77,6 +78,14 @@ def test_empty_database_gets_the_whole_schema(empty_database_url: str) -> None:
         assert differences(connection) == []
         require_schema(connection, ["index"])
         add_document(connection)
+
+
+def test_url_of_several_hosts_is_migrated(empty_database_url: str) -> None:
+    """As for a server with a standby; nothing listens at the first one."""
+    server = conninfo_to_dict(empty_database_url)
+    hosts = {"host": f"127.0.0.1,{server['host']}", "port": f"1,{server.get('port') or 5432}"}
+    url = make_conninfo(empty_database_url, **hosts)
+    assert migrate(url, sources=["index"]).applied == migration_ids()
 
 
 @pytest.mark.owner
