@@ -40,13 +40,21 @@ RETURNING id
 
 
 def enqueue_document(connection: Connection, document: NewDocument) -> UUID:
-    """Add a row at status 3; return its id."""
+    """Add a row at status 3; return its id.
+
+    Raises:
+        psycopg.Error: the database refuses the row, or a trigger of another program drops it.
+    """
     with connection.cursor(row_factory=scalar_row) as cursor:
         try:
             with connection.transaction():
                 document_id = cursor.execute(_INSERT, vars(document)).fetchone()
         except psycopg.errors.GeneratedAlways:
             document_id = cursor.execute(_INSERT_WITHOUT_NORMALIZED, vars(document)).fetchone()
+    if document_id is None:
+        raise psycopg.errors.IntegrityConstraintViolation(
+            "a trigger of another program drops new rows of extraction_queue"
+        )
     assert isinstance(document_id, UUID)  # noqa: S101 - RETURNING id
     return document_id
 

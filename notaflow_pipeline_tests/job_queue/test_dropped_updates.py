@@ -6,6 +6,7 @@ Such a row would otherwise be claimed again and again, in place of the documents
 from datetime import timedelta
 from uuid import UUID
 
+import psycopg
 import pytest
 from psycopg import Connection
 
@@ -15,6 +16,8 @@ from notaflow_pipeline.job_queue.claiming.claim_check import UNCLAIMABLE, check_
 from notaflow_pipeline.job_queue.claiming.claim_position import ClaimPosition
 from notaflow_pipeline.job_queue.database.chunks import DROPPED
 from notaflow_pipeline.job_queue.database.connections import ClaimsRefused, OutcomeRefused
+from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline.job_queue.invariants import find_violations
 from notaflow_pipeline.job_queue.maintenance.recovery import RecoveryResult, RecoveryTerms, recover
 from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter, requeue_exhausted
 from notaflow_pipeline.job_queue.maintenance.reread import request_reread
@@ -190,3 +193,26 @@ def test_cancelling_that_is_dropped_is_not_recorded(connection: Connection, clai
     )
     assert [one.id for one in cancelled] == [other]
     assert [one["outcome"] for one in attempts(connection, kept)] == ([None] if before else [])
+
+
+def test_text_that_a_trigger_changes_is_the_text_of_the_attempt(connection: Connection) -> None:
+    key = add_document(connection)
+    [held] = claim(connection)
+    hold(connection, key, "NEW.file_content := 'x' || NEW.file_content; RETURN NEW;")
+    assert succeed(connection, held)
+    text = "x" + READING.text
+    assert document(connection, key)["file_content"] == text
+    assert attempts(connection, key)[0]["characters"] == len(text)
+    assert list(find_violations(connection, sources=["index"])) == []
+
+
+def test_new_row_that_is_dropped_is_an_error(connection: Connection) -> None:
+    connection.execute("""
+        CREATE FUNCTION hold() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+        CREATE TRIGGER hold BEFORE INSERT ON extraction_queue FOR EACH ROW EXECUTE FUNCTION hold()
+    """)
+    with pytest.raises(psycopg.IntegrityError, match="drops new rows"):
+        enqueue_document(connection, NewDocument("index", "1", "index/1.pdf"))
+    check = check_claim(connection, ["index"])
+    assert not check.ok
+    assert "drops new rows" in check.detail

@@ -42,3 +42,19 @@ def test_refused_claim_ends_no_batch_that_has_documents(
         assert pipeline.work(limit=10).claimed == 0, "it is left out for a while, without another try"
     with pipeline_over(pool, folder) as pipeline, pytest.raises(ClaimsRefused):
         pipeline.work(limit=10)
+
+
+def test_text_that_a_trigger_drops_is_that_documents_failure(
+    pool: ConnectionPool[Connection], folder: Path, connection: Connection
+) -> None:
+    first, other = ready_pages(connection, folder, 2)
+    connection.execute(f"""
+        CREATE FUNCTION hold() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+        CREATE TRIGGER hold BEFORE UPDATE ON extraction_queue
+        FOR EACH ROW WHEN (NEW.id = '{first}' AND NEW.status_id = 5) EXECUTE FUNCTION hold()
+    """)
+    with pipeline_over(pool, folder) as pipeline:
+        progress = pipeline.work(limit=2)
+    assert (progress.succeeded, progress.lost, progress.failed) == (1, 0, {"refused_by_database": 1})
+    assert "drops or changes the update" in str(only_attempt(connection, first).error)
+    assert only_attempt(connection, other).outcome == "succeeded"

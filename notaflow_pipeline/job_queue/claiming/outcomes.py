@@ -68,13 +68,15 @@ finished AS (
     FROM held
     JOIN read USING (token)
     WHERE q.id = held.id
-    RETURNING held.token, CASE WHEN q.status_id IS DISTINCT FROM 6 THEN q.ocr_completed_at END AS ended_at
+    -- the text as it is stored: a trigger of another program may have changed it
+    RETURNING held.token, CASE WHEN q.status_id IS DISTINCT FROM 6 THEN q.ocr_completed_at END AS ended_at,
+              length(q.file_content) AS characters, sha256(convert_to(q.file_content, 'UTF8')) AS text_sha256
 )
 UPDATE ocr_attempt AS a
 SET finished_at = finished.ended_at,
     outcome = 'succeeded',
     pages = read.pages,
-    characters = length(read.content),
+    characters = finished.characters,
     mean_confidence = read.mean_confidence,
     fetch_seconds = read.fetch_seconds,
     ocr_seconds = read.ocr_seconds,
@@ -87,7 +89,7 @@ SET finished_at = finished.ended_at,
     low_confidence_share = read.low_confidence_share,
     passes = read.passes,
     coverage = read.coverage,
-    text_sha256 = sha256(convert_to(read.content, 'UTF8'))
+    text_sha256 = finished.text_sha256
 FROM held
 LEFT JOIN finished USING (token)
 JOIN read USING (token)
