@@ -31,6 +31,11 @@ def test_page_whose_font_maps_characters_to_others_is_recognised(tmp_path: Path,
     assert page.text.split("\n")[0] == LINE
 
 
+def test_wrong_letter_is_found_beside_many_figures(tmp_path: Path) -> None:
+    line = "Vente Quittance " + " ".join(f"{101 * number} {98765 - 1234 * number}" for number in range(1, 9))
+    assert read(mapped_pdf(tmp_path / "a.pdf", line, "<65> <65> <0063>")).source is PageSource.RECOGNISED
+
+
 def test_page_with_a_true_text_layer_keeps_it(tmp_path: Path) -> None:
     page = read(typed_pdf(tmp_path / "a.pdf", *[LINE] * 3, "Illisible : O0 Il1 jl S5 B8 Z2"))
     assert page.source is PageSource.TEXT_LAYER
