@@ -17,6 +17,9 @@ MAX_LINE_SHIFT = 0.4
 """Maximum difference in height of characters on one line, as a share of the print height. Superscripts are raised by
 a third."""
 
+MAX_SIZE_RATIO = 3.0
+"""Maximum ratio of print heights on one line. A mark across the page is larger; its letters would be put among the words."""
+
 MIN_SPACE = 0.18
 """Gap, as a share of the print height, above which two characters that are not consecutive in the content are
 separated by a space."""
@@ -118,7 +121,10 @@ def _on_one_baseline(placed: list[PlacedCharacter]) -> Iterator[list[PlacedChara
     for y, size, run in sorted(((_median_y(run), _median_size(run), run) for run in runs), key=lambda item: item[:2]):
         open_lines = [number for number in open_lines if y - lines[number][0] <= 2 * max(size, lines[number][1])]
         near = [
-            number for number in open_lines if abs(lines[number][0] - y) <= MAX_LINE_SHIFT * min(lines[number][1], size)
+            number
+            for number in open_lines
+            if abs(lines[number][0] - y) <= MAX_LINE_SHIFT * min(lines[number][1], size)
+            and max(lines[number][1], size) <= MAX_SIZE_RATIO * min(lines[number][1], size)
         ]
         if near:
             best = min(near, key=lambda number: abs(lines[number][0] - y))
