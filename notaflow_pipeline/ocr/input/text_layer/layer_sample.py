@@ -92,20 +92,29 @@ def layer_sample(page: pypdfium2.PdfPage, lines: Sequence[LayerLine], user_unit:
 def _chosen(lines: Sequence[LayerLine]) -> list[tuple[LayerLine, LayerWord]]:
     """Returns words that together have each letter and digit of each font, as far as the sample has room for them."""
     words = [(line, word) for line in lines if line.angle in {0, *UPRIGHT} for word in line.words if _is_finite(word)]
+    middles = [((word.left + word.right) / 2, (word.top + word.bottom) / 2) for line in lines for word in line.words]
     with_digits = [pair for pair in words if any(map(str.isdigit, pair[1].text))]
     others = [pair for pair in words if not any(map(str.isdigit, pair[1].text))]
-    return _covering(with_digits, TIMES_OF_DIGIT, MAX_DIGITS) + _covering(others, TIMES_OF_LETTER, MAX_LETTERS)
+    return [
+        *_covering(with_digits, middles, TIMES_OF_DIGIT, MAX_DIGITS),
+        *_covering(others, middles, TIMES_OF_LETTER, MAX_LETTERS),
+    ]
 
 
 def _covering(
-    words: Sequence[tuple[LayerLine, LayerWord]], times: int, max_characters: int
+    words: Sequence[tuple[LayerLine, LayerWord]],
+    middles: Sequence[tuple[float, float]],
+    times: int,
+    max_characters: int,
 ) -> list[tuple[LayerLine, LayerWord]]:
-    """Returns words in which each character of each font occurs so many times."""
+    """Returns words in which each character of each font occurs so many times. A word with the middle of another one in
+    its box, such as a large mark over the text, is left out."""
     seen: Counter[tuple[int, str]] = Counter()
     chosen, characters = [], 0
     for line, word in words:
         known = {(word.font, character) for character in word.text if character.isalnum()}
-        if characters + len(word.text) <= max_characters and any(seen[one] < times for one in known):
+        is_new = characters + len(word.text) <= max_characters and any(seen[one] < times for one in known)
+        if is_new and sum(word.left < x < word.right and word.top < y < word.bottom for x, y in middles) <= 1:
             chosen.append((line, word))
             seen.update(known)
             characters += len(word.text)
