@@ -1,13 +1,25 @@
-"""Estimates where the baseline of a row runs in the middle of a unit, of which Tesseract tells the ends alone.
+"""Estimates where the baseline of a row runs in the middle of a unit, of which Tesseract tells the rounded ends alone.
 
 Tesseract takes the height of a unit from its row's baseline, a curve, at the unit's middle (`LSTMRecognizeWord`,
-ccmain/linerec.cpp), and scales the unit by its height, so that a pixel shifts everything behind it. On some 27 corpus pages
-1,254 units came out as high as Tesseract's in 80 % with a straight line between the ends, in 91 % with this curve.
+ccmain/linerec.cpp), and scales the unit by its height, so that a pixel shifts everything behind it. Of 2,201 upright units
+of corpus pages 79 % came out as high as Tesseract's with a straight line between the unit's ends, 84 % with a parabola
+through its own marks, and 89 % with a line through the ends and marks of the row's units nearby, where there are such ends.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+
+REACH_HEIGHTS = 8.0
+"""How far along the row ends and marks count for a unit, in heights of the row."""
+
+WEIGHT_OF_MARK = 0.3
+"""Of a mark beside an end, which is Tesseract's own and rounded."""
+
+MARK_BELOW_LINE = 0.05
+"""Pixels by which the marks that stand on the line reach below it, so that its height comes out right most often."""
 
 MAX_BEND = 4.0
 """Pixels by which a mark may lie off the straight line and still stand on the curve; further off are descenders."""
@@ -21,21 +33,51 @@ MIN_MARKS = 3
 SLIGHT = 0.3
 """Nearer to the ends the curve leaves the line by less of its bend than this, and a mark there says little."""
 
+Point = tuple[float, float]
+"""Along and down the text, in pixels."""
 
-def middle_of_baseline(
-    ends: tuple[tuple[float, float], tuple[float, float]], feet: Sequence[tuple[float, float]]
-) -> float:
-    """Returns how far down the baseline is in the middle between its ends.
 
-    Args:
-        ends: along and down, in pixels.
-        feet: the middles of the marks, along, and their lower edges, down.
-    """
-    (begin, first), (end, last) = ends
+@dataclass(frozen=True)
+class BaselinePoints:
+    """What is known of a baseline: its places at the ends of units, and the middles of the lower edges of marks."""
+
+    ends: Sequence[Point]
+    feet: Sequence[Point]
+
+
+def middle_of_baseline(unit: BaselinePoints, row: BaselinePoints, row_height: float) -> float:
+    """Returns how far down the baseline is in the middle between the two ends of a unit; `row` has all units of its row."""
+    (begin, _), (end, _) = unit.ends
+    near = _line_nearby((begin + end) / 2, row, REACH_HEIGHTS * row_height)
+    return _middle_of_parabola(unit) if near is None else near
+
+
+def _line_nearby(middle: float, row: BaselinePoints, reach: float) -> float | None:
+    """The straight line through the points nearby, at the middle; None where no two ends are near."""
+    ends, feet = (
+        points[np.abs(points[:, 0] - middle) <= reach] for points in (_array(sorted({*row.ends})), _array(row.feet))
+    )
+    if len(ends) < 2 or np.ptp(ends[:, 0]) == 0:
+        return None
+    feet[:, 1] -= MARK_BELOW_LINE
+    line = np.polyfit(ends[:, 0] - middle, ends[:, 1], 1)
+    feet = feet[np.abs(feet[:, 1] - np.polyval(line, feet[:, 0] - middle)) <= MAX_DISTANCE]
+    points = np.concatenate((ends, feet))
+    weights = np.repeat((1.0, WEIGHT_OF_MARK), (len(ends), len(feet)))
+    return float(np.polyfit(points[:, 0] - middle, points[:, 1], 1, w=weights)[1])
+
+
+def _array(points: Sequence[Point]) -> NDArray[np.float64]:
+    return np.array(points, np.float64).reshape(-1, 2)
+
+
+def _middle_of_parabola(unit: BaselinePoints) -> float:
+    """The parabola through both ends and the unit's own marks, in its middle."""
+    (begin, first), (end, last) = unit.ends
     middle = (first + last) / 2
-    if len(feet) < MIN_MARKS or end <= begin:
+    if len(unit.feet) < MIN_MARKS or end <= begin:
         return middle
-    along, down = np.array(feet, np.float64).T
+    along, down = _array(unit.feet).T
     share = (along - begin) / (end - begin)
     bend = 4 * share * (1 - share)  # of a parabola through both ends, 1 in the middle
     distance = down - (first + (last - first) * share)

@@ -7,12 +7,14 @@ line, or a line's part in one column. What is known about it is what `LSTMRecogn
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from notaflow_pipeline.ocr.engines.interface import Segmentation
-from notaflow_pipeline.ocr.engines.onnx.lines.baselines import middle_of_baseline
+from notaflow_pipeline.ocr.engines.onnx.lines.baselines import BaselinePoints, middle_of_baseline
 
 if TYPE_CHECKING:
     from tesserocr import PyTessBaseAPI
@@ -63,6 +65,28 @@ class _Row:
     below: float
 
 
+@dataclass(frozen=True)
+class _FoundUnit:
+    """A unit with the box of its ink, which is not yet as high as its row."""
+
+    box: Box
+    row: _Row
+    marks: tuple[Box, ...]
+    place: tuple[int, int, int]
+
+    @property
+    def row_key(self) -> tuple[object, ...]:
+        """What the units of a row have in common."""
+        return self.place, self.row.turns, self.row.above, self.row.below
+
+    @cached_property
+    def points(self) -> BaselinePoints:
+        """What the unit tells of its row's baseline, along and down the text."""
+        ends = [along_and_down(end, self.row.turns) for end in self.row.baseline or ()]
+        upright = [upright_box(mark, self.row.turns) for mark in self.marks]
+        return BaselinePoints(ends, [((mark[0] + mark[2]) / 2, mark[3]) for mark in upright])
+
+
 def find_units(engine: "PyTessBaseAPI", image: Image.Image, dpi: int | None, segmentation: Segmentation) -> list[Unit]:
     """The units of a grey page in reading order. Raises `RuntimeError` where Tesseract cannot take the page."""
     engine.SetPageSegMode(segmentation.value)
@@ -76,6 +100,18 @@ def find_units(engine: "PyTessBaseAPI", image: Image.Image, dpi: int | None, seg
 
 
 def _units(position: Any, size: tuple[int, int]) -> Iterator[Unit]:
+    for _, row in groupby(_found_units(position), lambda unit: unit.row_key):
+        units = list(row)
+        points = BaselinePoints(
+            [end for unit in units for end in unit.points.ends], [foot for unit in units for foot in unit.points.feet]
+        )
+        for unit in units:
+            padded = _padded(_box_of_row(unit, points), size)
+            if padded:
+                yield Unit(padded, unit.row.turns, unit.marks, *unit.place)
+
+
+def _found_units(position: Any) -> Iterator[_FoundUnit]:
     from tesserocr import RIL
 
     block = paragraph = line = 0
@@ -90,9 +126,7 @@ def _units(position: Any, size: tuple[int, int]) -> Iterator[Unit]:
         if box and int(position.BlockType()) in TEXT_BLOCKS:
             row = _row(position)
             marks, has_more = _marks(position)
-            padded = _padded(_box_of_row(box, row, marks), size)
-            if padded:
-                yield Unit(padded, row.turns, marks, block, paragraph, line)
+            yield _FoundUnit(box, row, marks, (block, paragraph, line))
         else:
             has_more = position.Next(RIL.WORD)
 
@@ -125,19 +159,18 @@ def _row(position: Any) -> _Row:
     )
 
 
-def _box_of_row(box: Box, row: _Row, marks: tuple[Box, ...]) -> Box:
+def _box_of_row(unit: _FoundUnit, points: BaselinePoints) -> Box:
     """The box, as high at least as the row's letters reach (`Tesseract::LSTMRecognizeWord`, ccmain/linerec.cpp).
 
     Tesseract counts from the letters' feet upwards and drops the fraction; blocks that are turned twice or thrice are below
     zero there.
     """
+    row = unit.row
     if not row.baseline:
-        return box
+        return unit.box
     rounded = math.ceil if row.turns in UPRIGHT_OR_DOWNWARDS else math.floor
-    ends = (along_and_down(row.baseline[0], row.turns), along_and_down(row.baseline[1], row.turns))
-    upright = [upright_box(mark, row.turns) for mark in marks]
-    baseline = middle_of_baseline(ends, [((mark[0] + mark[2]) / 2, mark[3]) for mark in upright])
-    left, top, right, bottom = upright_box(box, row.turns)
+    baseline = middle_of_baseline(unit.points, points, row.above + row.below)
+    left, top, right, bottom = upright_box(unit.box, row.turns)
     top, bottom = min(top, rounded(baseline - row.above)), max(bottom, rounded(baseline + row.below))
     return upright_box((left, top, right, bottom), -row.turns)
 
