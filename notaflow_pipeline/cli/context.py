@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from psycopg import Connection
 
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.job_queue.schema.check import find_schema_differences, require_schema
 from notaflow_pipeline.job_queue.schema.migrate import migrate
@@ -16,6 +17,9 @@ from notaflow_pipeline.settings import Settings, SettingsError
 
 TIME_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S"]
 """How a time can be typed. Without formats, Typer takes a number too, as seconds since 1970."""
+
+ONE_OF_KINDS = ", ".join(FailureKind)
+"""For help, which would break the names of kinds in the column of types."""
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Commands about single documents: `list`, `cancel`, `priority`."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import timedelta
 from enum import StrEnum
@@ -11,7 +12,7 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from notaflow_pipeline.cli.context import document_id, local_time, open_database
+from notaflow_pipeline.cli.context import ONE_OF_KINDS, document_id, local_time, open_database
 from notaflow_pipeline.cli.output import Json, app, console, print_json, print_line, warn
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue.cancel import MAX_PRIORITY, MIN_PRIORITY, cancel_documents, set_priority
@@ -45,13 +46,20 @@ DocumentIds = Annotated[list[str], typer.Argument(help="Ids of documents; `notaf
 def list_(
     states: Annotated[
         list[DocumentState] | None,
-        typer.Option("--state", help="Only this state; may be repeated. All but `done` if not given."),
+        typer.Option(
+            "--state",
+            metavar="STATE",
+            help=f"Only this state; may be repeated. All but `done` if not given. One of {', '.join(DocumentState)}.",
+        ),
     ] = None,
     sources: Annotated[
         list[Source] | None, typer.Option("--source", help="Only this source; OCR_SOURCES if not given.")
     ] = None,
     kinds: Annotated[
-        list[FailureKind] | None, typer.Option("--kind", help="Only documents whose last failure is of this kind.")
+        list[FailureKind] | None,
+        typer.Option(
+            "--kind", metavar="KIND", help=f"Only documents whose last failure is of this kind. One of {ONE_OF_KINDS}."
+        ),
     ] = None,
     worker: Annotated[str | None, typer.Option(help="Only documents of this worker (OCR_WORKER_ID).")] = None,
     older_than: Annotated[
@@ -99,19 +107,26 @@ def _table(documents: list[ListedDocument], settings: Settings) -> Table:
         show_lines=True,
     )
     for one in documents:
-        details = [f"{one.attempts} of {count_of(one.max_attempts, 'attempt')}"]
-        if one.state in {"active", "stuck"}:
-            details.append(f"held by {one.worker_id or 'an unknown worker'}")
-        if one.failure_kind:
-            details.append(f"last {one.failure_kind}")
-        if one.priority:
-            details.append(f"priority {one.priority}")
         table.add_row(
             Text(f"{one.document_number}\n{one.id}"),
             f"{one.state.replace('_', ' ')}\n{local_time(one.since, settings)}",
-            Text("\n".join(details)),
+            Text("\n".join(_details(one))),
         )
     return table
+
+
+def _details(one: ListedDocument) -> Iterator[str]:
+    if one.state == DocumentState.CANCELLED:
+        # its maximum is set to the attempts it had, which would be shown as `0 of 0 attempts`
+        yield one.error or ""
+        return
+    yield f"{one.attempts} of {count_of(one.max_attempts, 'attempt')}"
+    if one.state in {DocumentState.ACTIVE, DocumentState.STUCK}:
+        yield f"held by {one.worker_id or 'an unknown worker'}"
+    if one.failure_kind:
+        yield f"last {one.failure_kind}"
+    if one.priority:
+        yield f"priority {one.priority}"
 
 
 def _duration(text: str) -> timedelta:

@@ -144,6 +144,7 @@ def export(
         datetime | None,
         typer.Option(
             formats=TIME_FORMATS,
+            metavar="TIME",
             help="Only documents that ended at or after this time (NOTAFLOW_TIMEZONE), such as 2025-11-01.",
         ),
     ] = None,

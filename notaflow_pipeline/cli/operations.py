@@ -12,7 +12,7 @@ from psycopg import Connection
 from rich.table import Column, Table
 from rich.text import Text
 
-from notaflow_pipeline.cli.context import TIME_FORMATS, document_id, in_zone, open_database
+from notaflow_pipeline.cli.context import ONE_OF_KINDS, TIME_FORMATS, document_id, in_zone, open_database
 from notaflow_pipeline.cli.output import Json, app, console, print_json, print_line, progress_bar, warn
 from notaflow_pipeline.failures import PERMANENT_KINDS, FailureKind
 from notaflow_pipeline.job_queue.invariants import LOOK_BACK, accept_changes, find_violations
@@ -89,6 +89,7 @@ def retry(
         datetime | None,
         typer.Option(
             formats=TIME_FORMATS,
+            metavar="TIME",
             help="Only documents exhausted at or after this time (NOTAFLOW_TIMEZONE), such as 2025-11-01.",
         ),
     ] = None,
@@ -96,7 +97,9 @@ def retry(
         list[FailureKind] | None,
         typer.Option(
             "--kind",
-            help="Only this kind of failure; may be repeated. Without it and --id, permanent kinds are left out.",
+            metavar="KIND",
+            help="Only this kind of failure; may be repeated. Without it and --id, permanent kinds are left out. "
+            f"One of {ONE_OF_KINDS}.",
         ),
     ] = None,
     max_requeues: Annotated[
@@ -173,7 +176,9 @@ def reread(
     before: Annotated[
         datetime | None,
         typer.Option(
-            formats=TIME_FORMATS, help="Only documents read before this time (NOTAFLOW_TIMEZONE), such as 2025-11-01."
+            formats=TIME_FORMATS,
+            metavar="TIME",
+            help="Only documents read before this time (NOTAFLOW_TIMEZONE), such as 2025-11-01.",
         ),
     ] = None,
     not_engine: Annotated[

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from notaflow_pipeline.worker.pipeline import Pipeline
 
 NO_LIMIT = sys.maxsize
+
+MAX_LIMIT = 1_000_000_000
 WAIT_SECONDS = 1.0
 
 MAX_COUNTED = 100_000
@@ -72,7 +74,7 @@ def work(
         bool, typer.Option("--until-empty", help="Return only when every document is done or exhausted.")
     ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Keep running and read new documents until Ctrl-C.")] = False,
-    limit: Annotated[int | None, typer.Option(help="Read at most this many documents.", min=1, max=NO_LIMIT)] = None,
+    limit: Annotated[int | None, typer.Option(help="Read at most this many documents.", min=1, max=MAX_LIMIT)] = None,
     as_json: Json = False,
 ) -> None:
     """Read the ready documents here, without Dagster; ends when none is ready, unless --until-empty or --watch is given."""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 DAYS = 30
 """Days that are shown without --from."""
 
+DAY_FORMATS = ["%Y-%m-%d"]
+
 MAX_DAYS = 3660
 """Ten years. A longer range is a typing error, and a chart has a point for each day."""
 
@@ -46,10 +48,16 @@ class PageLanguage(StrEnum):
 def report(
     first: Annotated[
         datetime | None,
-        typer.Option("--from", formats=["%Y-%m-%d"], help=f"First day, such as 2025-11-01; {DAYS} days if not given."),
+        typer.Option(
+            "--from",
+            formats=DAY_FORMATS,
+            metavar="DAY",
+            help=f"First day, such as 2025-11-01; {DAYS} days if not given.",
+        ),
     ] = None,
     last: Annotated[
-        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, included; today if not given.")
+        datetime | None,
+        typer.Option("--to", formats=DAY_FORMATS, metavar="DAY", help="Last day, included; today if not given."),
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with charts to this file.", dir_okay=False)] = None,
     language: Annotated[
@@ -158,11 +166,12 @@ def _tables(figures: "ReportData") -> Sequence[Table]:
     )
     for row in figures.failure_rate.to_dict("records"):
         low, high = _FORMAT.percent(row["failure_rate_low"]), _FORMAT.percent(row["failure_rate_high"])
+        interval = f"{low.removesuffix('%')}\N{EN DASH}{high}" if row["attempts"] else ""
         counts = ("attempts", "attempts_failed", "attempts_stuck")
         _add(
             failed,
             *(row["day"], row["document_source"], *(_FORMAT.number(row[name]) for name in counts)),
-            *(_FORMAT.percent(row["attempt_failure_rate"]), f"{low} to {high}"),
+            *(_FORMAT.percent(row["attempt_failure_rate"]), interval),
             _FORMAT.number(row["documents_exhausted"]),
         )
 

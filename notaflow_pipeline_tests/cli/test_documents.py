@@ -54,6 +54,7 @@ def test_cancel_and_retry_by_id(terminal: Terminal, connection: Connection) -> N
     assert (again.returncode, again.stdout) == (1, "0 documents cancelled.\n")
     assert f"{key} was not cancelled" in again.stderr
     assert [one["state"] for one in terminal.json("list")] == ["cancelled"]
+    assert "0 of 0" not in terminal.run("list", COLUMNS="80").stdout
     assert terminal.json("retry") == []
     said = terminal.run("retry", COLUMNS="80").stdout
     assert said.startswith("0 documents requeued.\nLeft out, because no attempt can help: 1 cancelled.")

@@ -1,11 +1,15 @@
 """Tests of help, version, completion and `--json` of every command."""
 
+import re
+
+import pytest
 import typer.main
 from typer.testing import CliRunner
 
 import notaflow_pipeline.cli  # noqa: F401 - it registers the commands
 from notaflow_pipeline import __version__
 from notaflow_pipeline.cli.output import app
+from notaflow_pipeline.failures import FailureKind
 
 COMMANDS = typer.main.get_group(app).commands
 GROUPS = ("Start", "Work", "Look", "Repair")
@@ -29,6 +33,17 @@ def test_help_groups_the_commands_and_names_the_exit_codes() -> None:
     assert [shown.index(f"─ {group} ─") for group in GROUPS] == sorted(shown.index(f"─ {group} ─") for group in GROUPS)
     assert "130 is Ctrl-C" in shown
     assert "Usage: " in run("work", "-h")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_fits_80_columns_and_breaks_no_value(command: str) -> None:
+    shown = run(command, "-h")
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "%Y" not in shown, "how a day is typed is said by an example"
+    if "--kind" in shown:
+        assert all(f" {kind}" in shown for kind in FailureKind)
+    if "--limit" in shown:
+        assert re.search(r"\[1<=x<=\d+\]", shown)
 
 
 def test_version_and_completion_are_options() -> None:
