@@ -129,7 +129,7 @@ def evaluate_share(
         "rate_at_least": round(low, 4),
         "threshold": threshold,
     }
-    counted = f"{enough.part} of {enough.whole} {what} failed on {enough.day}: {100 * rate:.1f} %"
+    counted = f"{enough.part:,} of {enough.whole:,} {what} failed on {enough.day}: {100 * rate:.1f} %"
     if low > threshold:
         return Evaluation(True, f"{counted}, certainly more than {100 * threshold:g} %. {advice}", figures)
     return Evaluation(False, f"{counted}, not certainly more than {100 * threshold:g} %.", figures)

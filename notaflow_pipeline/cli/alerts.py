@@ -200,7 +200,7 @@ def _show(connection: Connection, settings: Settings, as_json: bool) -> None:
     for one in conditions:
         print_line(f"{one.key}\n    since {local_time(one.opened_at, settings)}: {one.sentence}")
     if not conditions:
-        print_line("Nothing is alarming.")
+        print_line("No condition is open. `notaflow alert --check` evaluates every check now.")
     if receivers:
         table = Table("receiver", "waiting", "last delivered", "last error")
         for state in receivers:

@@ -17,6 +17,10 @@ def of_shares(*days: Share, threshold: float = 0.2, minimum: int = 20) -> Evalua
     )
 
 
+def test_large_counts_are_written_with_separators() -> None:
+    assert "1,200 of 1,563 attempts failed" in of_shares(Share(TODAY, 1200, 1563)).sentence
+
+
 def usual(
     values: list[float], judged: float | None, *, documents: int = 50, comparison: Comparison = SLOWNESS
 ) -> Evaluation:

@@ -201,6 +201,7 @@ def test_check_evaluates_todays_failures_where_dagster_never_ran(terminal: Termi
         add_document(connection, document_number=str(number), ocr_max_attempts=1)
         held = claim_one(connection)
         assert fail(connection, held, ENCRYPTED) if number % 2 else succeed(connection, held, READING)
+    assert terminal.run("alert").stdout == "No condition is open. `notaflow alert --check` evaluates every check now.\n"
     done = terminal.run("alert", "--check")
     assert done.returncode == 1, done.stdout
     assert "Nothing is alarming" not in done.stdout
