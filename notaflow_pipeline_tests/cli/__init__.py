@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from notaflow_pipeline_tests.testing.forked_commands import run_forked
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
+
+OUR_VARIABLES = ("NOTAFLOW_", "OCR_", "DAGSTER_", "SUPABASE_", "TMPDIR", "PYTEST_")
+"""Beginnings of variables that a command reads only after its imports (`test_imports_read_no_setting`), and pytest's."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +28,21 @@ class Terminal:
         return [str(Path(sys.executable).with_name("notaflow"))]
 
     def run(self, *arguments: str, **changes: str) -> "subprocess.CompletedProcess[str]":
-        """Run `notaflow`, with some of the environment changed."""
+        """Run `notaflow`, with some of the environment changed; without its imports, unless `changes` matter to them."""
+        command, environment = [*self.command, *arguments], self.environment | changes
+        if all(name.startswith(OUR_VARIABLES) for name in changes):
+            return run_forked(
+                command,
+                imports="notaflow_pipeline.cli",
+                folder=str(self.folder),
+                environment=environment,
+                own=OUR_VARIABLES,
+                seconds=HANG_SECONDS,
+            )
         return subprocess.run(
-            [*self.command, *arguments],
+            command,
             cwd=self.folder,
-            env=self.environment | changes,
+            env=environment,
             capture_output=True,
             text=True,
             timeout=HANG_SECONDS,
