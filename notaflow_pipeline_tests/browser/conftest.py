@@ -14,29 +14,36 @@ from notaflow_pipeline_tests.testing.ports import answers, free_port
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 
 
-@pytest.fixture
-def page() -> "Iterator[Page]":
-    """An empty page."""
+@pytest.fixture(scope="module")
+def chromium() -> "Iterator[Browser]":
+    """The machine's own Chromium."""
     reason = "Playwright is not installed (pip install playwright)"
     playwright = pytest.importorskip("playwright.sync_api", reason=reason)
-    chromium = shutil.which("chromium")
-    if chromium is None:
+    program = shutil.which("chromium")
+    if program is None:
         pytest.skip("the program chromium is not installed (apt-get install chromium)")
     try:
         with playwright.sync_playwright() as started:
-            browser = started.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-            page = browser.new_page(viewport={"width": 1400, "height": 900})
-            page.set_default_timeout(1000 * HANG_SECONDS)
-            yield page
+            browser = started.chromium.launch(executable_path=program, args=ARGUMENTS)
+            yield browser
             browser.close()
     finally:
         # a driver that ended by itself leaves its loop marked as running in this thread, and no later test could have one
         asyncio._set_running_loop(None)
+
+
+@pytest.fixture
+def page(chromium: "Browser") -> "Iterator[Page]":
+    """An empty page, with cookies and storage of its own."""
+    page = chromium.new_page(viewport={"width": 1400, "height": 900})
+    page.set_default_timeout(1000 * HANG_SECONDS)
+    yield page
+    page.close()
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def gather(connection: Connection) -> Gather:
 
 
 # not for the whole session: while Playwright is started, no other event loop can run in this thread, and Dagster wants one
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
     """The machine's own Chromium; tests that want it skip where it is not."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install playwright)")
