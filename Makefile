@@ -6,6 +6,10 @@ SECONDS ?= 60
 CHAOS ?=
 PAGES ?=
 ROLE ?= worker
+# one process runs all tests of a file, which share what its fixtures start; files begin in the order of conftest.py
+DIST = --dist loadfile --no-loadscope-reorder
+# where it is set, every process compiles the project again, and pytest all tests
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help setup setup-dev dev test test-pooler test-pg15 quality check audit chaos security format lock version wheel
 
@@ -34,17 +38,17 @@ dev: setup
 
 # as the role that deploy/roles.sql makes, with row-level security on; ROLE=owner for the database's owner
 test: setup-dev
-	NOTAFLOW_TEST_ROLE=$(ROLE) .venv/bin/pytest -n auto --dist load --maxschedchunk 1 --durations=10 $(TESTS)
+	NOTAFLOW_TEST_ROLE=$(ROLE) .venv/bin/pytest -n auto $(DIST) --durations=10 $(TESTS)
 
 # as the owner, and without tests that need their own sessions: those of Dagster's storage and of roles
 test-pooler: setup-dev
-	NOTAFLOW_TEST_POOLER=1 .venv/bin/pytest -n auto --dist load --maxschedchunk 1 $(addprefix notaflow_pipeline_tests/, \
+	NOTAFLOW_TEST_POOLER=1 .venv/bin/pytest -n auto $(DIST) $(addprefix notaflow_pipeline_tests/, \
 		job_queue reporting alerting defs cli security worker/test_pipeline.py local/test_ingest.py) $(TESTS)
 
 # on a temporary server of the machine's own packages, instead of the embedded one
 test-pg15: setup-dev
 	NOTAFLOW_TEST_ROLE=$(ROLE) scripts/with_postgres.sh 15 \
-		.venv/bin/pytest -n auto --dist load --maxschedchunk 1 --durations=10 notaflow_pipeline_tests/job_queue $(TESTS)
+		.venv/bin/pytest -n auto $(DIST) --durations=10 notaflow_pipeline_tests/job_queue $(TESTS)
 
 # the corpus is a folder beside the project, or that of NOTAFLOW_CORPUS; drawn pages and the samples are always compared
 quality: setup-dev

@@ -33,14 +33,19 @@ POOLED = 40
 
 _numbers = itertools.count(1)
 
-WAITING = ("processes", "browser", "deploy", "faults")
-"""Packages whose tests take longest, and mostly wait for other processes."""
+LONGEST_FIRST = ("processes", "browser", "deploy", "faults", "ocr")
+"""Packages whose files take longest; all but the last mostly wait for other processes."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the longest tests first, so that none of them begins last; the order within a package stays."""
+    """Run the longest files first, so that none of them begins last; the order within a package stays."""
     root = Path(__file__).parent
-    items.sort(key=lambda item: item.path.relative_to(root).parts[0] not in WAITING)
+
+    def place(item: pytest.Item) -> int:
+        package = item.path.relative_to(root).parts[0]
+        return LONGEST_FIRST.index(package) if package in LONGEST_FIRST else len(LONGEST_FIRST)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(autouse=True)
