@@ -21,6 +21,11 @@ from notaflow_pipeline.local.embedded_postgres import embedded_database
 from notaflow_pipeline_tests.faults import pooler
 from notaflow_pipeline_tests.testing import least_privilege
 
+# as OCR workers have it: with a thread for each core, OpenBLAS took five times the CPU time. What tests start is not changed
+with pytest.MonkeyPatch.context() as environment:
+    environment.setenv("OPENBLAS_NUM_THREADS", "1")
+    import numpy as np  # noqa: F401
+
 settings.register_profile("same", derandomize=True, database=None, deadline=None)
 settings.register_profile("random", deadline=None, print_blob=True)
 # HYPOTHESIS_PROFILE=random draws other examples in every run
