@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from psycopg import Connection
 from psycopg.rows import class_row, scalar_row, tuple_row
@@ -293,9 +294,11 @@ def read_report_data(
 
 def weighted_mean(rows: pd.DataFrame, name: str) -> float | None:
     """Return the mean of a figure of days, each weighted by its documents; None where no day has it."""
-    known = rows.dropna(subset=[name])
-    weight = float(known["documents"].sum())
-    return float((known[name] * known["documents"]).sum()) / weight if weight else None
+    # a page of a year has ten thousand of these means, for which pandas took 7 s of CPU time
+    figures, documents = (rows[column].to_numpy(dtype="float64") for column in (name, "documents"))
+    known = ~(np.isnan(figures) | np.isnan(documents))
+    weight = float(documents[known].sum())
+    return float((figures[known] * documents[known]).sum()) / weight if weight else None
 
 
 def _documents_since(since: date, until: date) -> date:
