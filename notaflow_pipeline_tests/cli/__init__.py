@@ -28,9 +28,9 @@ class Terminal:
         return [str(Path(sys.executable).with_name("notaflow"))]
 
     def run(self, *arguments: str, **changes: str) -> "subprocess.CompletedProcess[str]":
-        """Run `notaflow`, with some of the environment changed; without its imports, unless `changes` matter to them."""
+        """Run `notaflow` with a changed environment; forked, unless `changes` has variables of one test alone."""
         command, environment = [*self.command, *arguments], self.environment | changes
-        if all(name.startswith(OUR_VARIABLES) for name in changes):
+        if all(name.startswith((*OUR_VARIABLES, "COLUMNS")) for name in changes):
             return run_forked(
                 command,
                 imports="notaflow_pipeline.cli",
