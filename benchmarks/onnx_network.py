@@ -13,6 +13,7 @@ usage: python -m benchmarks.onnx_network [--rounds 10] [--models fra eng fra-typ
 
 import argparse
 import json
+import os
 import random
 import subprocess
 import sys
@@ -55,6 +56,7 @@ def measured(name: str, arithmetic_name: str, rounds: int) -> dict[str, float]:
     """Returns the figures of one model, in this process."""
     figures = {}
     start = time.process_time()
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # as in `model/runtime.py`
     import numpy as np
     import onnxruntime  # noqa: F401 - only the time of the import is measured
 

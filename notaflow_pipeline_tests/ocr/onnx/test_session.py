@@ -1,5 +1,7 @@
 """Tests of sessions: models are loaded by language and read lines like Tesseract without its dictionaries."""
 
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +39,15 @@ def test_model_of_a_language_gives_probabilities(language: str) -> None:
     assert found.dtype == np.float32
     assert np.allclose(found.sum(axis=1), 1, atol=1e-4)
     assert load_model(language) is model
+
+
+def test_loading_a_model_leaves_nothing_in_home_and_temporary_folder(tmp_path: Path) -> None:
+    """ONNX Runtime's telemetry keeps its identifiers and what it has not sent yet there."""
+    folders = {variable: str(tmp_path) for variable in ("HOME", "TMPDIR", "XDG_CACHE_HOME")}
+    program = f"from {session.__name__} import load_model; load_model('fra')"
+    variables = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-c", program], env=variables | folders, check=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("width", [0, 1, 2])

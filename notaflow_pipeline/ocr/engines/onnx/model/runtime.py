@@ -1,5 +1,6 @@
-"""ONNX Runtime, set up for workers that each have one core and little memory."""
+"""ONNX Runtime, set up for workers that each have one core and little memory, and without its telemetry."""
 
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,8 @@ FATAL = 4
 
 def start_session(model: bytes) -> "InferenceSession":
     """Load a model for one thread. Raises `EngineUnavailable` where ONNX Runtime is not installed or cannot load it."""
+    # the wheel of 1.32 for Linux has telemetry for Microsoft, and writes identifiers into home and temporary folder
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     try:
         import onnxruntime  # an engine that is optional is imported where it is used
     except Exception as error:
