@@ -1,6 +1,5 @@
 """Describes the allowed values of an option or argument whose value is invalid, as `settings` does for settings."""
 
-import sys
 from datetime import datetime
 from typing import Any
 
@@ -42,8 +41,6 @@ def allowed_values(parameter: Any) -> str | None:
 
 def _number(parameter: Any, what: str) -> str:
     low, high = parameter.min, parameter.max
-    if high == sys.maxsize:
-        high = None
     limits = [f"at least {low:,}"] if low is not None else []
     limits += [f"at most {high:,}"] if high is not None else []
     return f"{what}{' of ' if limits else ''}{' and '.join(limits)}, such as {_example(parameter.default, low, high)}"
