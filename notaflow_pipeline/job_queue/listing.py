@@ -11,7 +11,7 @@ from psycopg.rows import class_row
 
 from notaflow_pipeline.job_queue.database.sessions import long_scan
 from notaflow_pipeline.job_queue.maintenance.requeue import EXHAUSTED_AT_4
-from notaflow_pipeline.job_queue.started_at import STARTED_AT_OF_ROW
+from notaflow_pipeline.job_queue.started_at import LEASE_ENDED, STARTED_AT_OF_ROW
 
 
 class DocumentState(StrEnum):
@@ -49,7 +49,7 @@ WITH job AS (
            q.created_at, q.updated_at, q.ocr_started_at, q.ocr_completed_at, q.ocr_last_error_at, q.ocr_reread_requested_at,
            CASE
                WHEN q.status_id = 6 AND a.id IS NOT NULL THEN
-                   CASE WHEN a.lease_expires_at >= clock_timestamp() THEN 'active' ELSE 'stuck' END
+                   CASE WHEN {lease_ended} THEN 'stuck' ELSE 'active' END
                WHEN q.status_id = 6 THEN
                    CASE WHEN {started_at} >= clock_timestamp() - %(stuck_after)s THEN 'active' ELSE 'stuck' END
                WHEN q.status_id = 5 AND q.ocr_reread_requested_at IS NOT NULL THEN 'to_reread'
@@ -159,7 +159,7 @@ def list_documents(
         "older_than": older_than,
         "limit": limit,
     }
-    statement = _LIST.format(exhausted_at_4=EXHAUSTED_AT_4, started_at=STARTED_AT_OF_ROW)
+    statement = _LIST.format(exhausted_at_4=EXHAUSTED_AT_4, started_at=STARTED_AT_OF_ROW, lease_ended=LEASE_ENDED)
     with (
         connection.transaction(),
         long_scan(connection),

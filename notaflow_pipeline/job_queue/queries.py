@@ -13,7 +13,7 @@ from notaflow_pipeline.job_queue.claiming.claim_statements import claimable
 from notaflow_pipeline.job_queue.database.sessions import long_scan
 from notaflow_pipeline.job_queue.maintenance.requeue import EXHAUSTED_AT_4
 from notaflow_pipeline.job_queue.model import Attempt, ExtractionQueueJob
-from notaflow_pipeline.job_queue.started_at import STARTED_AT_OF_ROW
+from notaflow_pipeline.job_queue.started_at import LEASE_ENDED, STARTED_AT_OF_ROW
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ WITH job AS (
            COALESCE(q.ocr_max_attempts, 3) AS maximum,
            COALESCE(q.ocr_next_attempt_at > clock_timestamp(), FALSE) AS waits,
            q.status_id = 6 AND CASE
-               WHEN a.id IS NOT NULL THEN a.lease_expires_at >= clock_timestamp()
+               WHEN a.id IS NOT NULL THEN NOT {lease_ended}
                ELSE {started_at} >= clock_timestamp() - %(stuck_after)s
            END IS TRUE AS alive,
            q.status_id = 3 OR {exhausted_at_4} AS ours
@@ -72,9 +72,8 @@ def count_queue(
     """
     arguments = {"sources": list(sources), "stuck_after": stuck_after, "exhausted_status": exhausted_status}
     with connection.cursor(row_factory=class_row(QueueCounts)) as cursor:
-        counts = cursor.execute(
-            _COUNTS.format(exhausted_at_4=EXHAUSTED_AT_4, started_at=STARTED_AT_OF_ROW), arguments
-        ).fetchone()
+        statement = _COUNTS.format(exhausted_at_4=EXHAUSTED_AT_4, started_at=STARTED_AT_OF_ROW, lease_ended=LEASE_ENDED)
+        counts = cursor.execute(statement, arguments).fetchone()
     assert counts is not None  # noqa: S101 - an aggregate without GROUP BY has one row
     return counts
 

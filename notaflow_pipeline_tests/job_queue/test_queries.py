@@ -9,6 +9,7 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.job_queue import metrics, queries
+from notaflow_pipeline.job_queue.listing import list_documents
 from notaflow_pipeline.job_queue.model import Attempt
 from notaflow_pipeline_tests.job_queue.conftest import (
     BLANK,
@@ -68,6 +69,15 @@ def states(connection: Connection, sources: tuple[str, ...] = INDEX) -> dict[str
 
 def ready(connection: Connection, at_most: int = 100) -> int:
     return queries.count_ready(connection, sources=INDEX, at_most=at_most)
+
+
+def test_lease_that_was_taken_while_the_clock_was_ahead_is_stuck(connection: Connection) -> None:
+    add_document(connection)
+    held = claim_one(connection)
+    change(connection, "ocr_attempt", held.token, lease_expires_at=ahead("3 days"))
+    assert states(connection)["stuck"] == 1
+    listed = list_documents(connection, sources=INDEX, stuck_after=STUCK_AFTER, exhausted_status=3, limit=10)
+    assert [found.state for found in listed] == ["stuck"]
 
 
 def test_each_row_is_in_exactly_its_state(connection: Connection) -> None:
