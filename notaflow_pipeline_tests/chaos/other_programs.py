@@ -201,7 +201,8 @@ class ForeignLock:
 
     def _hold(self, seconds: float) -> None:
         with (
-            suppress(psycopg.OperationalError),
+            # the server may be away, or read-only during a failover
+            suppress(psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction),
             self._world.connected("person") as connection,
             connection.transaction(force_rollback=True),
         ):
