@@ -66,6 +66,12 @@ def test_page_with_a_cut_jbig2_image_is_damaged(tmp_path: Path, share: float) ->
     assert page.damaged or page.image.getextrema() == (0, 255)
 
 
+def test_page_with_an_image_whose_filter_is_no_text_is_damaged(tmp_path: Path) -> None:
+    image = jbig2(1.0).replace("JBIG2Decode", "#EE#41")
+    path = page_pdf(tmp_path / "a.pdf", ACT_ON_LETTER, resources="/XObject<</I 6 0 R>>", more=[image])
+    assert load_page(path, DocumentFormat.PDF, 1, dpi=72).damaged
+
+
 def fax(share: float, *, end_mark: bool = True) -> str:
     """Returns the first share of the page in group 4 coding, with or without the end mark."""
     image, content = BILEVEL, group_4(1)

@@ -67,7 +67,10 @@ def _is_damaged(image: pypdfium2.PdfImage) -> bool:
     size_bytes = raw.FPDFImageObj_GetImageDataRaw(image, None, 0)
     if size_bytes == 0:
         return True
-    filters = image.get_filters()
+    try:
+        filters = image.get_filters()
+    except UnicodeDecodeError:  # no filter has such a name
+        return True
     if filters and filters[-1] in {"DCTDecode", "DCT"}:
         return _is_cut_jpeg(image)
     if filters and filters[-1] in FAX_FILTERS:
