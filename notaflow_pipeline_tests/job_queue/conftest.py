@@ -212,7 +212,8 @@ def expire(connection: Connection, held: Claim) -> None:
 @pytest.fixture
 def other(database_url: str) -> Iterator[Connection]:
     """A second connection to the same database: another program, or another worker."""
-    with psycopg.connect(database_url, autocommit=True) as one:
+    # behind a pooler no statement can be prepared
+    with psycopg.connect(database_url, autocommit=True, prepare_threshold=None) as one:
         # waiting for a lock is a failure here, not a hanging test
         one.execute("SET lock_timeout = '5s'")
         yield one

@@ -129,6 +129,7 @@ def test_internal_error_of_a_pooler_that_lost_its_server_is_waited_for(pooler_wi
     assert is_transient(raised.value)
 
 
+@pytest.mark.direct  # a pooler keeps the session, and gives it to others
 def test_session_that_may_not_write_is_replaced_and_others_are_kept(database_url: str) -> None:
     with open_pool(database_url, max_size=1) as pool:
         with pool.connection() as connection:

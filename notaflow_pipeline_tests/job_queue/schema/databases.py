@@ -103,7 +103,8 @@ ORDER BY 1, 2, 3
 
 @contextmanager
 def on(url: str) -> Iterator[Connection]:
-    with psycopg.connect(url, autocommit=True) as connection:
+    # behind a pooler no statement can be prepared
+    with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:
         yield connection
 
 

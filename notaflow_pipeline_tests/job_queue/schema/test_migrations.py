@@ -341,6 +341,7 @@ def test_lock_of_a_killed_migrator_does_not_block(empty_database_url: str) -> No
 
 
 @pytest.mark.owner
+@pytest.mark.direct  # `migrate` builds indexes in a session of its own
 def test_enabling_acts_creates_their_index_and_disabling_removes_them(database_url: str) -> None:
     def enabled() -> list[Any]:
         return connection.execute("SELECT document_source FROM ocr_source ORDER BY 1").fetchall()

@@ -49,6 +49,7 @@ def test_invalid_claim_index_is_rebuilt(empty_database_url: str) -> None:
 
 
 @pytest.mark.owner
+@pytest.mark.direct  # `migrate` builds indexes in a session of its own
 def test_index_that_became_invalid_after_its_migration_is_rebuilt(database_url: str) -> None:
     name = "idx_extraction_queue_ocr_ready"
     with on(database_url) as connection:
