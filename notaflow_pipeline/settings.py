@@ -131,7 +131,7 @@ class Settings(BaseSettings):
 
     @field_validator("sources")
     @classmethod
-    def _at_least_one_source(cls, value: tuple[SourceName, ...]) -> tuple[SourceName, ...]:
+    def _require_a_source(cls, value: tuple[SourceName, ...]) -> tuple[SourceName, ...]:
         if not value:
             raise ValueError("at least one source is needed")
         return value

@@ -78,8 +78,8 @@ LEFT JOIN extraction_queue AS q ON q.id = f.queue_id
 ORDER BY f.failures DESC, f.last_failed_at DESC, f.queue_id
 """
 
-_LEAST_CONFIDENT_DOCUMENTS = """
-WITH least_confident AS (
+_LOWEST_CONFIDENCE_DOCUMENTS = """
+WITH lowest_confidence AS (
     SELECT a.id, a.queue_id, a.mean_confidence, a.coverage, a.pages, a.finished_at
     FROM ocr_attempt AS a
     WHERE a.finished_at >= %(since)s::date::timestamp AT TIME ZONE %(timezone)s
@@ -102,7 +102,7 @@ SELECT COALESCE(q.document_number, u.queue_id::text) AS document_number,
        u.coverage,
        u.pages,
        u.finished_at AS read_at
-FROM least_confident AS u
+FROM lowest_confidence AS u
 LEFT JOIN extraction_queue AS q ON q.id = u.queue_id
 ORDER BY u.mean_confidence, u.id
 """
@@ -272,7 +272,7 @@ def read_report_data(
     with connection.cursor(row_factory=class_row(FailingDocument)) as cursor:
         failing = cursor.execute(_FAILING_DOCUMENTS, lists).fetchall()
     with connection.cursor(row_factory=class_row(LeastConfidentDocument)) as cursor:
-        least_confident = cursor.execute(_LEAST_CONFIDENT_DOCUMENTS, lists).fetchall()
+        lowest_confidence = cursor.execute(_LOWEST_CONFIDENCE_DOCUMENTS, lists).fetchall()
     with connection.cursor(row_factory=scalar_row) as cursor:
         days_not_computed = cursor.execute(_DAYS_NOT_COMPUTED, days | {"timezone": timezone}).fetchall()
         now = cursor.execute(_CLOCK).fetchone()
@@ -287,7 +287,7 @@ def read_report_data(
         failure_rate=_table(connection, _FAILURE_RATE, days),
         failures_by_kind=_table(connection, _FAILURES_BY_KIND, days),
         failing_documents=failing,
-        least_confident_documents=least_confident,
+        least_confident_documents=lowest_confidence,
         days_not_computed=days_not_computed,
     )
 
