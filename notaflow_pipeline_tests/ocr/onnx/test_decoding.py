@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from notaflow_pipeline.ocr.engines.onnx.decoding.beam import Alphabet
 from notaflow_pipeline.ocr.engines.onnx.decoding.words import ReadWord, read_words
 from notaflow_pipeline.ocr.engines.onnx.model.session import LineModel, load_model
+from notaflow_pipeline.ocr.engines.onnx.unit_reader import alphabet_of
 
 NULL, SPACE = "", " "
 SURE = 0.9999
@@ -21,9 +21,7 @@ class Line:
     model: LineModel
 
     def __post_init__(self) -> None:
-        charset = self.model.charset
-        space = charset.class_of(SPACE)
-        self.alphabet = Alphabet(charset.texts, charset.unichars, self.model.null_class, space, self.model.dictionaries)
+        self.alphabet = alphabet_of(self.model)
 
     def read(self, *steps: dict[str, float]) -> list[ReadWord]:
         """Returns the words of steps that each give the probabilities of some characters; the rest is spread over all

@@ -7,7 +7,7 @@ language, the others are tried, and the better words are kept, one by one: `Tess
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image
@@ -18,7 +18,7 @@ from notaflow_pipeline.ocr.engines.onnx.decoding.steps import Probabilities
 from notaflow_pipeline.ocr.engines.onnx.decoding.words import ReadWord, read_words
 from notaflow_pipeline.ocr.engines.onnx.lines.layout_units import Unit
 from notaflow_pipeline.ocr.engines.onnx.lines.line_images import Pixels, line_image, normalised
-from notaflow_pipeline.ocr.engines.onnx.model.session import LineModel
+from notaflow_pipeline.ocr.engines.onnx.model.session import MAX_LOADED_MODELS, LineModel
 from notaflow_pipeline.ocr.engines.onnx.recent_results import RecentResults
 
 SURE_OF_POLARITY = 0.7
@@ -58,13 +58,6 @@ class UnitReader:
 class _ModelReader:
     model: LineModel
 
-    @cached_property
-    def _alphabet(self) -> Alphabet:
-        charset = self.model.charset
-        return Alphabet(
-            charset.texts, charset.unichars, self.model.null_class, charset.class_of(" "), self.model.dictionaries
-        )
-
     def read(self, pixels: Pixels) -> list[ReadWord]:
         """The words of a line, which must not be changed: they are kept for the next time."""
         model = self.model
@@ -78,10 +71,17 @@ class _ModelReader:
             inverted = self.model.probabilities(normalised(255 - pixels))
             if self._mean_score(inverted) > score:
                 probabilities = inverted
-        return read_words(probabilities, self._alphabet)
+        return read_words(probabilities, alphabet_of(self.model))
 
     def _mean_score(self, probabilities: Probabilities) -> float:
         """Mean probability of the steps with a character (`LSTMRecognizer::OutputStats`, lstm/lstmrecognizer.cpp)."""
         best = probabilities.argmax(1)
         scores = probabilities[np.arange(len(best)), best][best != self.model.null_class]
         return float(np.floor(127 * scores).mean() / 127) if scores.size else 0.0
+
+
+@lru_cache(maxsize=MAX_LOADED_MODELS)
+def alphabet_of(model: LineModel) -> Alphabet:
+    """What decoding needs of a model; the beginnings of words that are looked up stay known from page to page."""
+    charset = model.charset
+    return Alphabet(charset.texts, charset.unichars, model.null_class, charset.class_of(" "), model.dictionaries)

@@ -9,21 +9,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
 
 from notaflow_pipeline.ocr.engines.onnx.decoding.steps import OFFSET, Doubt, Piece
-from notaflow_pipeline.ocr.engines.onnx.model.dictionary import Dictionaries, State
-
-OUTSIDE_DICTIONARY = 2.25
-"""The factor of a step's score outside of the dictionary's words: `kDictRatio` (lstm/lstmrecognizer.cpp)."""
+from notaflow_pipeline.ocr.engines.onnx.decoding.word_prefixes import WordPrefix, WordPrefixes
+from notaflow_pipeline.ocr.engines.onnx.model.dictionary import Dictionaries
 
 MAX_READINGS = 5
 """Kept at each step, in and outside of the dictionary, for each way to go on: `kBeamWidths[0]`."""
 
 NO_CLASS = -1
-NO_PIECE = Piece(NO_CLASS, 0, 0, 0.0, 0.0, 0.0, 0.0)
 """Before the first step."""
-
 
 ANYTHING, SAME, ANOTHER = range(3)
 """What may follow a step: `NodeContinuation` (lstm/recodebeam.h).
@@ -31,30 +29,6 @@ ANYTHING, SAME, ANOTHER = range(3)
 The same class must follow where the step shared its probability with the one before, since the character needs a step of its
 own; another one where it shared it with the one that follows. Plain numbers, because members of an enum are slow as keys.
 """
-
-
-@dataclass(slots=True, eq=False)
-class _Text:
-    """What a path read: the state of its last word in the dictionary, None if no word begins so.
-
-    `factor` is what the steps of that word count; `longer` are the texts with one more class.
-    """
-
-    state: State | None
-    factor: float
-    is_complete: bool
-    is_space: bool
-    longer: "dict[int, _Text]"
-
-    def factor_before(self, *, space: bool) -> float:
-        """What the steps of its last word count once a space or the end follows.
-
-        Nothing between two spaces, or before the first one, is no word of the dictionary: `ContinueDawg` takes a space behind
-        a complete word alone, while `ExtractBestPaths` also takes a space at the end. If it counted as a word, a mark that
-        stands alone would be lost, because signs are in no dictionary.
-        """
-        is_known = self.is_complete and not (space and self.is_space)
-        return 1.0 if is_known else OUTSIDE_DICTIONARY
 
 
 @dataclass(frozen=True)
@@ -68,92 +42,100 @@ class Alphabet:
     dictionary: Dictionaries
 
     @cached_property
-    def empty_text(self) -> _Text:
-        """The text before the first word; the texts that begin with it are kept, so that a word is looked up once a page.
-
-        It is no word of the dictionary: `ExtractBestPaths` takes no path of the dictionary without a character. If it were,
-        a character of which the network is not sure would be lost where it is the only one.
-        """
-        return _Text(self.dictionary.start, 1.0, is_complete=False, is_space=True, longer={})
+    def prefixes(self) -> WordPrefixes:
+        """What its dictionaries say of beginnings of words."""
+        return WordPrefixes(self.dictionary, self.unichars, self.space_class)
 
 
-class _Path(NamedTuple):
-    """A way to a step: its score, what its words before the last one scored, what its last one did, and its pieces.
+_Path = tuple[float, WordPrefix, float, float, Any]
+"""A way to a step: its score, its last word, what the words before that one scored, what that one scored as a word of the
+dictionary, and its pieces: a pair of the last one and such a pair of those before. A plain tuple, which is fast to make.
+"""
 
-    The last word's score is that of a word of the dictionary; `pieces` has the last piece first, each beside those before.
-    """
-
-    score: float
-    words: float
-    word: float
-    pieces: tuple[Any, Piece]
-
-
-_Key = tuple[int, int, int]
-_Beam = dict[_Key, tuple[_Text, _Path]]
-"""Paths by text (its identity), last class and what may follow."""
+_Beam = dict[tuple[int, int, int], _Path]
+"""Paths by last word (its identity), last class and what may follow."""
 
 
 def best_pieces(alphabet: Alphabet, part: Sequence[Piece | Doubt], *, is_before_space: bool = False) -> list[Piece]:
     """The pieces of the best path through the pieces and doubts of a part, behind which a space or the end follows."""
-    text = alphabet.empty_text
-    beam: _Beam = {(id(text), NO_CLASS, ANYTHING): (text, _Path(0.0, 0.0, 0.0, (None, NO_PIECE)))}
+    empty = alphabet.prefixes.empty
+    beam: _Beam = {(id(empty), NO_CLASS, ANYTHING): (0.0, empty, 0.0, 0.0, None)}
     for one in part:
         beam = _with_piece(alphabet, beam, one) if isinstance(one, Piece) else _with_doubt(alphabet, beam, one)
 
-    def final_score(found: tuple[_Text, _Path]) -> float:
-        text, path = found
-        return path.words + path.word * text.factor_before(space=is_before_space)
+    def final_score(path: _Path) -> float:
+        _, prefix, words, word, _ = path
+        return words + word * prefix.factor_before(space=is_before_space)
 
-    _, best = max(beam.values(), key=final_score)
-    pieces = []
-    before, piece = best.pieces
-    while before:
-        pieces.append(piece)
-        before, piece = before
-    return pieces[::-1]
+    return [_joined(list(pieces)) for _, pieces in groupby(_pieces(max(beam.values(), key=final_score)), _label)]
+
+
+_label = itemgetter(0)
+
+
+def _pieces(path: _Path) -> list[Piece]:
+    """The pieces of a path, the first one first."""
+    found = []
+    rest = path[-1]
+    while rest:
+        rest, piece = rest
+        found.append(piece)
+    return found[::-1]
+
+
+def _joined(pieces: Sequence[Piece]) -> Piece:
+    """One piece of pieces of one class that follow each other."""
+    if len(pieces) == 1:
+        return pieces[0]
+    lowest, total = min(piece.lowest for piece in pieces), sum(piece.total for piece in pieces)
+    return Piece(pieces[0].label, pieces[0].begin, pieces[-1].end, lowest, total, pieces[0].first, pieces[-1].last)
 
 
 def _with_piece(alphabet: Alphabet, beam: _Beam, piece: Piece) -> _Beam:
     """The paths with some steps where no other class is likely."""
     longer: _Beam = {}
     label = piece.label
-    for (text_id, last, following), (text, path) in beam.items():
+    for (number, last, following), path in beam.items():
         if label == last:
             if following != ANOTHER:
-                _keep_longer(longer, (text_id, last, ANYTHING), path, text, piece)
-        elif following != SAME:
-            more = text if label == alphabet.null_class else _longer_text(alphabet, text, label)
-            _keep_extended(longer, (id(more), label, ANYTHING), path, text, more, piece)
+                _keep(longer, (number, last, ANYTHING), path, path[1], piece)
+        elif following == SAME:
+            continue
+        elif label == alphabet.null_class:
+            _keep(longer, (number, label, ANYTHING), path, path[1], piece)
+        else:
+            prefix = alphabet.prefixes.with_class(path[1], label)
+            _keep(longer, (id(prefix), label, ANYTHING), _ended(path) if prefix.is_space else path, prefix, piece)
     return longer
 
 
 def _with_doubt(alphabet: Alphabet, beam: _Beam, doubt: Doubt) -> _Beam:
     """The paths with a step that may stand for several classes (`RecodeBeamSearch::ContinueContext`)."""
-    null_class = alphabet.null_class
+    null_class, with_class = alphabet.null_class, alphabet.prefixes.with_class
     choices = [
         (label, probability, _piece(doubt, label, probability), _piece(doubt, label, probability + doubt.null))
         for label, probability in doubt.choices
     ]
     longer: _Beam = {}
-    for (text_id, last, following), (text, path) in beam.items():
+    for (number, last, following), path in beam.items():
         is_alone = following == ANYTHING and last != null_class
         for label, probability, alone, shared in choices:
             if label == last:
                 if following != ANOTHER:
-                    _keep_longer(longer, (text_id, last, ANYTHING), path, text, alone)
+                    _keep(longer, (number, last, ANYTHING), path, path[1], alone)
                 if is_alone:
-                    _keep_longer(longer, (text_id, last, ANOTHER), path, text, shared)
+                    _keep(longer, (number, last, ANOTHER), path, path[1], shared)
             elif following == SAME:
                 continue
             elif label == null_class:
-                _keep_extended(longer, (text_id, label, ANYTHING), path, text, text, alone)
+                _keep(longer, (number, label, ANYTHING), path, path[1], alone)
             else:
-                more = _longer_text(alphabet, text, label)
-                _keep_extended(longer, (id(more), label, ANYTHING), path, text, more, alone)
+                prefix = with_class(path[1], label)
+                before = _ended(path) if prefix.is_space else path
+                _keep(longer, (id(prefix), label, ANYTHING), before, prefix, alone)
                 if is_alone and (share := _share_of(last, label, doubt)):
                     shared = _piece(doubt, label, probability + doubt.null + share)
-                _keep_extended(longer, (id(more), label, SAME), path, text, more, shared)
+                _keep(longer, (id(prefix), label, SAME), before, prefix, shared)
     return _narrowed(longer)
 
 
@@ -170,44 +152,20 @@ def _share_of(last: int, label: int, doubt: Doubt) -> float:
     return one[1] if one[0] == last else other[1]
 
 
-def _longer_text(alphabet: Alphabet, text: _Text, label: int) -> _Text:
-    known = text.longer.get(label)
-    if known:
-        return known
-    dictionary = alphabet.dictionary
-    if label == alphabet.space_class:
-        longer = _Text(dictionary.start, 1.0, is_complete=True, is_space=True, longer={})
-    else:
-        state = None if text.state is None else dictionary.step(text.state, alphabet.unichars[label])
-        factor = OUTSIDE_DICTIONARY if state is None else 1.0
-        is_complete = state is not None and dictionary.is_word_end(state)
-        longer = _Text(state, factor, is_complete=is_complete, is_space=False, longer={})
-    text.longer[label] = longer
-    return longer
+def _ended(path: _Path) -> _Path:
+    """The path with its last word ended by a space, so that another one begins."""
+    score, prefix, words, word, pieces = path
+    return score, prefix, words + word * prefix.factor_before(space=True), 0.0, pieces
 
 
-def _keep_extended(beam: _Beam, key: _Key, path: _Path, text: _Text, longer: _Text, piece: Piece) -> None:
-    """Keeps the path with another piece, if it is the best of its kind. A space begins a word, and counts like that word."""
-    words, word = path.words, path.word
-    if longer is not text and longer.is_space:
-        words, word = words + word * text.factor_before(space=True), 0.0
+def _keep(beam: _Beam, key: tuple[int, int, int], path: _Path, prefix: WordPrefix, piece: Piece) -> None:
+    """Keep the path with another piece, if it is the best of its kind."""
+    _, _, words, word, pieces = path
     word += piece.total
-    score = words + word * longer.factor
+    score = words + word * prefix.factor
     known = beam.get(key)
-    if known is None or score > known[1].score:
-        beam[key] = longer, _Path(score, words, word, (path.pieces, piece))
-
-
-def _keep_longer(beam: _Beam, key: _Key, path: _Path, text: _Text, piece: Piece) -> None:
-    """Keeps the path with its last piece longer, if it is the best of its kind."""
-    word = path.word + piece.total
-    score = path.words + word * text.factor
-    known = beam.get(key)
-    if known is None or score > known[1].score:
-        before, last = path.pieces
-        lowest, total = min(last.lowest, piece.lowest), last.total + piece.total
-        joined = Piece(last.label, last.begin, piece.end, lowest, total, last.first, piece.last)
-        beam[key] = text, _Path(score, path.words, word, (before, joined))
+    if known is None or score > known[0]:
+        beam[key] = score, prefix, words, word, (pieces, piece)
 
 
 def _narrowed(beam: _Beam) -> _Beam:
@@ -216,8 +174,8 @@ def _narrowed(beam: _Beam) -> _Beam:
         return beam
     counts: dict[tuple[bool, int], int] = {}
     kept: _Beam = {}
-    for key, found in sorted(beam.items(), key=lambda item: -item[1][1].score):
-        group = (found[0].state is None, key[2])
+    for key, found in sorted(beam.items(), key=lambda item: -item[1][0]):
+        group = (found[1].state is None, key[2])
         counts[group] = counts.get(group, 0) + 1
         if counts[group] <= MAX_READINGS:
             kept[key] = found

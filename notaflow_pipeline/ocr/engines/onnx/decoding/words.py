@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from notaflow_pipeline.ocr.engines.onnx.decoding.beam import OUTSIDE_DICTIONARY, Alphabet, best_pieces
+from notaflow_pipeline.ocr.engines.onnx.decoding.beam import Alphabet, best_pieces
 from notaflow_pipeline.ocr.engines.onnx.decoding.steps import Doubt, Piece, Probabilities, pieces_and_doubts
+from notaflow_pipeline.ocr.engines.onnx.decoding.word_prefixes import OUTSIDE_DICTIONARY
 from notaflow_pipeline.ocr.engines.onnx.model.dictionary import State
 
 CERTAINTY_SCALE = 7.0
@@ -45,6 +46,7 @@ def read_words(probabilities: Probabilities, alphabet: Alphabet) -> list[ReadWor
     """The words of a line, from the probabilities of each class (column) at each step (row)."""
     if not len(probabilities):
         return []
+    alphabet.prefixes.begin_line()
     pieces: list[Piece] = []
     parts = list(_parts(pieces_and_doubts(probabilities, alphabet.null_class), alphabet.space_class))
     for number, part in enumerate(parts, start=1):
@@ -170,11 +172,5 @@ def _space(space: _Character, states: Sequence[State | None], number: int) -> _S
 
 def _state_of(characters: Sequence[_Character], alphabet: Alphabet) -> State | None:
     """The state of a word in the dictionaries, None where they do not have it."""
-    dictionary = alphabet.dictionary
-    state = dictionary.start
-    for character in characters:
-        longer = dictionary.step(state, alphabet.unichars[character.label])
-        if longer is None:
-            return None
-        state = longer
-    return state if characters and dictionary.is_word_end(state) else None
+    prefix = alphabet.prefixes.of_word(character.label for character in characters)
+    return prefix.state if prefix.is_complete else None

@@ -30,7 +30,7 @@ MAX_LOADED_MODELS = 4
 """Languages that stay loaded; one more takes 1 to 3 MB."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LineModel:
     """A model that is ready to read lines. `null_class` is the class of steps without a character."""
 
