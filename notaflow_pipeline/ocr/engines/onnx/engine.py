@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PIL import Image
 
 from notaflow_pipeline.failures import FailureKind
@@ -20,6 +21,7 @@ from notaflow_pipeline.ocr.engines.interface import (
 )
 from notaflow_pipeline.ocr.engines.model_files import installed_languages, with_typescript_models
 from notaflow_pipeline.ocr.engines.onnx.lines.layout_units import Unit, find_units
+from notaflow_pipeline.ocr.engines.onnx.lines.line_images import Pixels
 from notaflow_pipeline.ocr.engines.onnx.lines.word_boxes import word_boxes
 from notaflow_pipeline.ocr.engines.onnx.model.session import load_model
 from notaflow_pipeline.ocr.engines.onnx.recent_results import RecentResults
@@ -81,7 +83,8 @@ class OnnxEngine:
     ) -> list[Word]:
         """Returns the words of a page."""
         reader = UnitReader([load_model(language) for language in (languages or self.languages).split("+")])
-        return [word for unit in _units(image, dpi, segmentation) for word in _words(reader, image, unit)]
+        page = np.asarray(image)
+        return [word for unit in _units(image, dpi, segmentation) for word in _words(reader, page, unit)]
 
 
 def _units(image: Image.Image, dpi: int | None, segmentation: Segmentation) -> list[Unit]:
@@ -100,8 +103,8 @@ def _layout_of(image: Image.Image, dpi: int | None, segmentation: Segmentation) 
         layout.Clear()
 
 
-def _words(reader: UnitReader, image: Image.Image, unit: Unit) -> Iterator[Word]:
-    read = reader.read(image, unit)
+def _words(reader: UnitReader, page: Pixels, unit: Unit) -> Iterator[Word]:
+    read = reader.read(page, unit)
     for word, (left, top, right, bottom) in zip(read, word_boxes(unit, read), strict=True):
         if text := word.text.strip().strip(RULE):
             place = (unit.block, unit.paragraph, unit.line, left, top, right - left, bottom - top)

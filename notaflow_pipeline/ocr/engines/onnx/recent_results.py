@@ -1,24 +1,22 @@
 """Keeps the results for the last inputs, since several passes over a page read the same layout and the same lines again."""
 
 from collections import OrderedDict
-from collections.abc import Callable
-from hashlib import blake2b
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 Result = TypeVar("Result")
-KEY_BYTES = 16
 
 
 class RecentResults(Generic[Result]):
-    """The results for the last `count` inputs. Only a hash of an input is kept."""
+    """The results for the last `count` inputs. Only a hash of an input is kept: Python's, which has 64 bits and a secret."""
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._results: OrderedDict[bytes, Result] = OrderedDict()
+        self._results: OrderedDict[int, Result] = OrderedDict()
 
-    def result(self, pixels: bytes, others: tuple[object, ...], compute: Callable[[], Result]) -> Result:
-        """The result for these pixels and the other inputs, computed if it is not kept. `others` must have a plain repr."""
-        key = blake2b(pixels, digest_size=KEY_BYTES, key=blake2b(repr(others).encode()).digest()).digest()
+    def result(self, pixels: bytes, others: Hashable, compute: Callable[[], Result]) -> Result:
+        """The result for these pixels and the other inputs, computed if it is not kept."""
+        key = hash((pixels, others))
         if key not in self._results:
             self._results[key] = compute()
             if len(self._results) > self._count:

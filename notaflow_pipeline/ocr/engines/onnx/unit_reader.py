@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from PIL import Image
 
 from notaflow_pipeline.ocr.engines.onnx.decoding.beam import Alphabet
 from notaflow_pipeline.ocr.engines.onnx.decoding.choosing_words import are_acceptable, better_words
@@ -37,7 +36,7 @@ class UnitReader:
         self._readers = [_ModelReader(model) for model in models]
         self._latest = self._readers[0]
 
-    def read(self, page: Image.Image, unit: Unit) -> list[ReadWord]:
+    def read(self, page: Pixels, unit: Unit) -> list[ReadWord]:
         """The words of a unit of a grey page."""
         pixels = line_image(page, unit)
         if pixels is None:
@@ -61,7 +60,7 @@ class _ModelReader:
     def read(self, pixels: Pixels) -> list[ReadWord]:
         """The words of a line, which must not be changed: they are kept for the next time."""
         model = self.model
-        others = (model.name, str(model.arithmetic), pixels.shape)
+        others = (model.name, model.arithmetic, pixels.shape)
         return _recent_lines.result(pixels.tobytes(), others, lambda: self._read(pixels))
 
     def _read(self, pixels: Pixels) -> list[ReadWord]:

@@ -18,6 +18,9 @@ MIN_PROBABILITY = 0.0306
 exp(-25 / 7 + 0.085), below which Tesseract goes on with no dictionary word (ccmain/linerec.cpp, lstm/lstmrecognizer.cpp).
 """
 
+MAX_OPEN_PROBABILITY = 1.001 - MIN_PROBABILITY
+"""Above it the likeliest class leaves no other one as much as `MIN_PROBABILITY`; rows have a sum of 1 but for rounding."""
+
 OFFSET = 0.085
 """The additional cost of each step, which favours longer words of the dictionary: `kCertOffset`."""
 
@@ -48,14 +51,17 @@ class Doubt:
 def pieces_and_doubts(probabilities: Probabilities, null_class: int) -> list[Piece | Doubt]:
     """The runs and doubts of a line, from the probabilities of each class (column) at each step (row)."""
     labels = probabilities.argmax(1)
-    steps = np.arange(len(labels))
-    likely = probabilities >= MIN_PROBABILITY
-    likely[steps, labels] = True
-    is_open = likely.sum(1) > 1
-    values = probabilities[steps, labels]
+    values = probabilities[np.arange(len(labels)), labels]
     nulls = probabilities[:, null_class]
-    is_shared = _share_borders(probabilities, likely, labels, values, is_open, null_class)
-    is_doubt = is_open & ~is_shared
+    unsure = np.flatnonzero(values < MAX_OPEN_PROBABILITY)
+    likely = probabilities[unsure] >= MIN_PROBABILITY
+    likely[np.arange(len(unsure)), labels[unsure]] = True
+    is_open = likely.sum(1) > 1
+    open_steps, likely = unsure[is_open], likely[is_open]
+    is_shared = _share_borders(probabilities, open_steps, likely, labels, values, null_class)
+    is_doubt = np.zeros(len(labels), bool)
+    is_doubt[open_steps] = True
+    is_doubt &= ~is_shared
     begins = np.flatnonzero(np.concatenate(([True], (labels[1:] != labels[:-1]) | is_doubt[1:] | is_doubt[:-1])))
     ends = np.append(begins[1:], len(labels))
     _share_with_null(values, nulls, is_shared, is_doubt | (labels == null_class), begins, ends)
@@ -63,36 +69,41 @@ def pieces_and_doubts(probabilities: Probabilities, null_class: int) -> list[Pie
     lowest, totals = np.minimum.reduceat(scores, begins), np.add.reduceat(scores, begins)
     columns = labels[begins], begins, ends, lowest, totals, scores[begins], scores[ends - 1]
     found: list[Piece | Doubt] = list(map(Piece, *(column.tolist() for column in columns)))
-    for place in np.flatnonzero(is_doubt[begins]).tolist():
-        step = int(begins[place])
-        found[place] = Doubt(step, _choices(probabilities[step], likely[step], null_class), float(nulls[step]))
+    places = np.flatnonzero(is_doubt[begins])
+    doubts = begins[places]
+    rows = likely[np.searchsorted(open_steps, doubts)]
+    for place, step, row in zip(places.tolist(), doubts.tolist(), rows, strict=True):
+        found[place] = Doubt(step, _choices(probabilities[step], row, null_class), float(nulls[step]))
     return found
 
 
 def _share_borders(
     probabilities: Probabilities,
+    open_steps: NDArray[np.intp],
     likely: NDArray[np.bool_],
     labels: NDArray[np.intp],
     values: Probabilities,
-    is_open: NDArray[np.bool_],
     null_class: int,
 ) -> NDArray[np.bool_]:
     """Give open steps between two runs to one of them, in `labels` and `values`; says which steps these are.
 
-    A step between a character and nothing goes to the character, one between two characters to the second.
+    A step between a character and nothing goes to the character, one between two characters to the second. `likely` has a
+    row for each open step.
     """
-    inner = np.flatnonzero(is_open[1:-1] & ~is_open[:-2] & ~is_open[2:]) + 1
+    is_shared = np.zeros(len(labels), bool)
+    is_lone = np.diff(open_steps, prepend=-1) > 1
+    is_lone[:-1] &= is_lone[1:]
+    is_lone[-1:] &= open_steps[-1:] < len(labels) - 1
+    inner, likely = open_steps[is_lone], likely[is_lone]
     left, right = labels[inner - 1], labels[inner + 1]
     of_left, of_right = probabilities[inner, left], probabilities[inner, right]
     nulls = np.where((left == null_class) | (right == null_class), 0, probabilities[inner, null_class])
-    others = (
-        likely[inner].sum(1) - likely[inner, left] - likely[inner, right] - (likely[inner, null_class] & (nulls > 0))
-    )
+    rows = np.arange(len(inner))
+    others = likely.sum(1) - likely[rows, left] - likely[rows, right] - (likely[:, null_class] & (nulls > 0))
     fits = (left != right) & (others == 0)
     inner = inner[fits]
     labels[inner] = np.where(right == null_class, left, right)[fits]
     values[inner] = (of_left + of_right + nulls)[fits]
-    is_shared = np.zeros_like(is_open)
     is_shared[inner] = True
     return is_shared
 

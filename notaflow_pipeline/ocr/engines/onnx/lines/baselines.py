@@ -33,51 +33,65 @@ MIN_MARKS = 3
 SLIGHT = 0.3
 """Nearer to the ends the curve leaves the line by less of its bend than this, and a mark there says little."""
 
-Point = tuple[float, float]
-"""Along and down the text, in pixels."""
+Points = NDArray[np.float64]
+"""A row a point: along and down the text, in pixels."""
 
 
 @dataclass(frozen=True)
 class BaselinePoints:
     """What is known of a baseline: its places at the ends of units, and the middles of the lower edges of marks."""
 
-    ends: Sequence[Point]
-    feet: Sequence[Point]
+    ends: Points
+    feet: Points
+
+
+def points_of(ends: Sequence[tuple[float, float]], feet: Sequence[tuple[float, float]]) -> BaselinePoints:
+    """The points of one unit."""
+    return BaselinePoints(*(np.array(points, np.float64).reshape(-1, 2) for points in (ends, feet)))
+
+
+def points_of_row(units: Sequence[BaselinePoints]) -> BaselinePoints:
+    """The points of all units of a row; where two units have the same end, it counts once."""
+    ends = np.unique(np.concatenate([unit.ends for unit in units]), axis=0)
+    return BaselinePoints(ends, np.concatenate([unit.feet for unit in units]))
 
 
 def middle_of_baseline(unit: BaselinePoints, row: BaselinePoints, row_height: float) -> float:
     """Returns how far down the baseline is in the middle between the two ends of a unit; `row` has all units of its row."""
-    (begin, _), (end, _) = unit.ends
-    near = _line_nearby((begin + end) / 2, row, REACH_HEIGHTS * row_height)
+    near = _line_nearby(float(unit.ends[:, 0].mean()), row, REACH_HEIGHTS * row_height)
     return _middle_of_parabola(unit) if near is None else near
 
 
 def _line_nearby(middle: float, row: BaselinePoints, reach: float) -> float | None:
     """The straight line through the points nearby, at the middle; None where no two ends are near."""
-    ends, feet = (
-        points[np.abs(points[:, 0] - middle) <= reach] for points in (_array(sorted({*row.ends})), _array(row.feet))
-    )
+    origin = np.array((middle, 0.0))
+    ends, feet = (points[np.abs(points[:, 0] - middle) <= reach] - origin for points in (row.ends, row.feet))
     if len(ends) < 2 or np.ptp(ends[:, 0]) == 0:
         return None
     feet[:, 1] -= MARK_BELOW_LINE
-    line = np.polyfit(ends[:, 0] - middle, ends[:, 1], 1)
-    feet = feet[np.abs(feet[:, 1] - np.polyval(line, feet[:, 0] - middle)) <= MAX_DISTANCE]
-    points = np.concatenate((ends, feet))
-    weights = np.repeat((1.0, WEIGHT_OF_MARK), (len(ends), len(feet)))
-    return float(np.polyfit(points[:, 0] - middle, points[:, 1], 1, w=weights)[1])
+    height, slope = _line_through(ends, np.ones(len(ends)))
+    feet = feet[np.abs(feet[:, 1] - height - slope * feet[:, 0]) <= MAX_DISTANCE]
+    weights = np.repeat((1.0, WEIGHT_OF_MARK**2), (len(ends), len(feet)))
+    return _line_through(np.concatenate((ends, feet)), weights)[0]
 
 
-def _array(points: Sequence[Point]) -> NDArray[np.float64]:
-    return np.array(points, np.float64).reshape(-1, 2)
+def _line_through(points: Points, weights: NDArray[np.float64]) -> tuple[float, float]:
+    """How far down the line of least squares is at 0, and its slope. Takes a sixth of the time of `numpy.polyfit`."""
+    x, y = points.T
+    weighted = weights * x
+    total, x_sum, y_sum = float(weights.sum()), float(weighted.sum()), float(weights @ y)
+    xx, xy = float(weighted @ x), float(weighted @ y)
+    slope = (total * xy - x_sum * y_sum) / (total * xx - x_sum**2)
+    return (y_sum - slope * x_sum) / total, slope
 
 
 def _middle_of_parabola(unit: BaselinePoints) -> float:
     """The parabola through both ends and the unit's own marks, in its middle."""
-    (begin, first), (end, last) = unit.ends
-    middle = (first + last) / 2
+    (begin, first), (end, last) = unit.ends.tolist()
+    middle: float = (first + last) / 2
     if len(unit.feet) < MIN_MARKS or end <= begin:
         return middle
-    along, down = _array(unit.feet).T
+    along, down = unit.feet.T
     share = (along - begin) / (end - begin)
     bend = 4 * share * (1 - share)  # of a parabola through both ends, 1 in the middle
     distance = down - (first + (last - first) * share)

@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from notaflow_pipeline.ocr.engines.interface import Segmentation
-from notaflow_pipeline.ocr.engines.onnx.lines.baselines import BaselinePoints, middle_of_baseline
+from notaflow_pipeline.ocr.engines.onnx.lines.baselines import (
+    BaselinePoints,
+    middle_of_baseline,
+    points_of,
+    points_of_row,
+)
 
 if TYPE_CHECKING:
     from tesserocr import PyTessBaseAPI
@@ -84,7 +89,7 @@ class _FoundUnit:
         """What the unit tells of its row's baseline, along and down the text."""
         ends = [along_and_down(end, self.row.turns) for end in self.row.baseline or ()]
         upright = [upright_box(mark, self.row.turns) for mark in self.marks]
-        return BaselinePoints(ends, [((mark[0] + mark[2]) / 2, mark[3]) for mark in upright])
+        return points_of(ends, [((mark[0] + mark[2]) / 2, mark[3]) for mark in upright])
 
 
 def find_units(engine: "PyTessBaseAPI", image: Image.Image, dpi: int | None, segmentation: Segmentation) -> list[Unit]:
@@ -102,9 +107,7 @@ def find_units(engine: "PyTessBaseAPI", image: Image.Image, dpi: int | None, seg
 def _units(position: Any, size: tuple[int, int]) -> Iterator[Unit]:
     for _, row in groupby(_found_units(position), lambda unit: unit.row_key):
         units = list(row)
-        points = BaselinePoints(
-            [end for unit in units for end in unit.points.ends], [foot for unit in units for foot in unit.points.feet]
-        )
+        points = points_of_row([unit.points for unit in units])
         for unit in units:
             padded = _padded(_box_of_row(unit, points), size)
             if padded:
