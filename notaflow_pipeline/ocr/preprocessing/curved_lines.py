@@ -146,4 +146,6 @@ def _shifted(profile: "Profile", rows: float) -> "Profile":
 
     whole = int(np.floor(rows))
     part = np.float32(rows - whole)
-    return np.roll(profile, -whole) * (1 - part) + np.roll(profile, -whole - 1) * part
+    begin = whole % len(profile)
+    rolled = np.concatenate((profile[begin:], profile[: begin + 1]))  # `numpy.roll` takes three times as long
+    return rolled[:-1] * (1 - part) + rolled[1:] * part

@@ -75,8 +75,9 @@ class _ModelReader:
     def _mean_score(self, probabilities: Probabilities) -> float:
         """Mean probability of the steps with a character (`LSTMRecognizer::OutputStats`, lstm/lstmrecognizer.cpp)."""
         best = probabilities.argmax(1)
-        scores = probabilities[np.arange(len(best)), best][best != self.model.null_class]
-        return float(np.floor(127 * scores).mean() / 127) if scores.size else 0.0
+        steps = np.flatnonzero(best != self.model.null_class)
+        scores = np.floor(127 * probabilities[steps, best[steps]])
+        return float(scores.sum()) / 127 / len(steps) if len(steps) else 0.0
 
 
 @lru_cache(maxsize=MAX_LOADED_MODELS)

@@ -208,11 +208,17 @@ def _sorted_downwards(words: Sequence[Word]) -> list[Word]:
 def _is_same_column(one: Line, other: Line) -> bool:
     """Returns whether a failed layout analysis has split a column of text, or a line, into these blocks."""
     rows, others = _rows(one), _rows(other)
+    heights, other_heights = list(map(_height, rows)), list(map(_height, others))
     letter = word_height([*one, *other])
-    level = [(row, beside) for row in rows for beside in others if abs(_height(row) - _height(beside)) < 0.5 * letter]
+    level = [
+        (row, beside)
+        for row, height in zip(rows, heights, strict=True)
+        for beside, other_height in zip(others, other_heights, strict=True)
+        if abs(height - other_height) < 0.5 * letter
+    ]
     if level:
         return min(len(rows), len(others)) == 1 and any(abs(_overlap(*pair)) < MAX_WORD_GAP * letter for pair in level)
-    alternate = _height(rows[0]) < _height(others[-1]) and _height(others[0]) < _height(rows[-1])
+    alternate = heights[0] < other_heights[-1] and other_heights[0] < heights[-1]
     return alternate and _overlap(one, other) > 0
 
 
@@ -229,8 +235,9 @@ def _is_same_table(one: Line, other: Line) -> bool:
     if _overlap(one, other) > 0:
         return False
     rows, others = _rows(one), _rows(other)
+    heights, other_heights = list(map(_height, rows)), list(map(_height, others))
     letter = word_height([*one, *other])
-    level = sum(any(abs(_height(row) - _height(beside)) < 0.5 * letter for beside in others) for row in rows)
+    level = sum(any(abs(height - beside) < 0.5 * letter for beside in other_heights) for height in heights)
     fewer = min(len(rows), len(others))
     if level < MIN_TABLE_ROWS or level < 0.6 * fewer:
         return False
