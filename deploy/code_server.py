@@ -18,6 +18,7 @@ import multiprocessing
 import runpy
 import signal
 import sys
+import tempfile
 from contextlib import suppress
 from multiprocessing import forkserver
 from typing import NoReturn
@@ -26,6 +27,9 @@ import psutil
 
 DEFINITIONS = "notaflow_pipeline.definitions"
 SERVE = ["api", "grpc"]
+
+MAX_SOCKET_FOLDER = 70
+"""Characters: multiprocessing adds 32, and the path of a socket may have 103 (macOS) or 107 (Linux)."""
 
 
 def main() -> None:
@@ -64,16 +68,20 @@ def stop_servers(*_: object) -> NoReturn:
 def fork_runs() -> None:
     """Start the process to fork from, and give Dagster another context of multiprocessing than the one that it asks for.
 
-    Where that process cannot listen (the path of a socket in TMPDIR may be too long), runs are started as Dagster does.
+    Its socket lies in TMPDIR, or in /tmp where that path is too long. If it cannot listen, runs are started as Dagster does.
     """
     contexts = multiprocessing.get_context
     forking = contexts("forkserver")
     forking.set_forkserver_preload(["dagster._grpc.server", "notaflow_pipeline.definitions"])
+    if len(tempfile.gettempdir()) > MAX_SOCKET_FOLDER:
+        tempfile.tempdir = "/tmp"  # noqa: S108 - multiprocessing makes a private folder in it
     try:
         forkserver.ensure_running()
     except OSError as refused:
         sys.stderr.write(f"Runs start two seconds later, because none can be forked: {refused} (TMPDIR)\n")
         return
+    finally:
+        tempfile.tempdir = None  # TMPDIR again
     multiprocessing.get_context = lambda method=None: forking if method == "spawn" else contexts(method)  # type: ignore[assignment]
 
 

@@ -104,14 +104,12 @@ def parts(terminal: Terminal, words: str) -> list[psutil.Process]:
 
 
 def run_workers(terminal: Terminal) -> list[psutil.Process]:
-    """The processes that carry out runs: children of the process from which the code server forks them, or its own."""
+    """The processes that carry out runs: children of the process from which the code server forks them."""
     found = []
     for server in parts(terminal, "code_server.py"):
         for child in children_of(server.pid, recursive=False):
             if "forkserver" in " ".join(command(child)):
                 found += children_of(child.pid, recursive=False)
-            elif "spawn_main" in " ".join(command(child)):
-                found.append(child)
     return found
 
 
