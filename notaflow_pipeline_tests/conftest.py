@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import settings
 from psycopg import Connection, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool
+from xdist.scheduler.loadfile import LoadFileScheduling  # type: ignore[import-untyped]
 
 from notaflow_pipeline.job_queue.database.connections import connect, open_pool
 from notaflow_pipeline.job_queue.schema.migrate import migrate
@@ -40,6 +42,23 @@ _numbers = itertools.count(1)
 
 LONGEST_FIRST = ("processes", "browser", "deploy", "faults", "ocr")
 """Packages whose files take longest; all but the last mostly wait for other processes."""
+
+ONE_DAGSTER = ("browser", "deploy")
+"""Packages whose files share a running Dagster, so that one process runs all their tests."""
+
+
+class PackageScheduling(LoadFileScheduling):  # type: ignore[misc]
+    """Gives each process one file after the other, as `--dist loadfile` does, or all files of a package together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        package = next((one for one in ONE_DAGSTER if f"/{one}/" in nodeid), None)
+        return package or str(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> PackageScheduling:
+    """Schedule the tests when several processes run them."""
+    return PackageScheduling(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,16 +1,22 @@
-"""A page in a real browser, and `notaflow dev` behind it."""
+"""A page in a real browser, and one running Dagster behind it, which all tests of this package share."""
 
 import asyncio
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from psycopg import Connection
 
-from notaflow_pipeline_tests.cli import Terminal
-from notaflow_pipeline_tests.processes.conftest import terminal  # noqa: F401 - a fixture
+from notaflow_pipeline.job_queue.database.connections import connect
+from notaflow_pipeline_tests.cli import Terminal, open_terminal
+from notaflow_pipeline_tests.conftest import migrated_database
+from notaflow_pipeline_tests.processes.conftest import drop_unclaimed, started_from
+from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
 from notaflow_pipeline_tests.processes.test_together import running_dev
-from notaflow_pipeline_tests.testing.ports import answers, free_port
+from notaflow_pipeline_tests.testing.ending import kill
+from notaflow_pipeline_tests.testing.ports import free_port
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 if TYPE_CHECKING:
@@ -18,8 +24,70 @@ if TYPE_CHECKING:
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 
+LIMIT = 4_321
+"""Documents in a run: one run claims all of them, and the launchpad shows this figure."""
 
-@pytest.fixture(scope="module")
+ENVIRONMENT = {
+    "OCR_WORKERS": "1",
+    "OCR_MAX_RUNS": "1",
+    "OCR_DOCUMENTS_PER_RUN": str(LIMIT),
+    "NOTAFLOW_ALERT_INTERVAL_SECONDS": "5",  # how often the checks are evaluated
+}
+
+FINISHED = {"SUCCESS", "FAILURE", "CANCELED"}
+
+
+@dataclass(frozen=True)
+class Dagster:
+    """A running Dagster, the terminal that started it, and its database."""
+
+    terminal: Terminal
+    ui: DagsterUI
+    connection: Connection
+
+    @property
+    def url(self) -> str:
+        """The address of its pages."""
+        return f"http://127.0.0.1:{self.ui.port}"
+
+
+@pytest.fixture(scope="package")
+def dagster(
+    tmp_path_factory: pytest.TempPathFactory,
+    server_url: str,
+    template_database: str,
+    request: pytest.FixtureRequest,
+) -> Iterator[Dagster]:
+    """One Dagster for all tests of this package: it costs some 15 s of a core to start."""
+    with migrated_database(server_url, template_database, request.node) as url:
+        bare = open_terminal(tmp_path_factory.mktemp("dagster"), url)
+        terminal = Terminal(bare.folder, bare.environment | ENVIRONMENT)
+        ui = DagsterUI(free_port())
+        try:
+            with running_dev(terminal, ui.port), connect(url, limited=False) as connection:
+                wait_until(ui.answers)
+                wait_until(ui.serves_code)
+                yield Dagster(terminal, ui, connection)
+        finally:
+            kill(started_from(terminal))
+
+
+@pytest.fixture
+def idle(dagster: Dagster) -> Dagster:
+    """The same, with no run queued or under way, and without documents, attempts and daily figures."""
+    drop_unclaimed(dagster.connection, but=0)
+    wait_until(lambda: set(all_runs(dagster).values()) <= FINISHED)
+    for table in ("extraction_queue", "ocr_attempt", "ocr_round", "ocr_daily_performance", "ocr_daily_failure_rate"):
+        dagster.connection.execute(f"DELETE FROM {table}".encode())  # noqa: S608
+    return dagster
+
+
+def all_runs(dagster: Dagster) -> dict[str, str]:
+    """The status of each run."""
+    return dict(dagster.connection.execute("SELECT run_id, status FROM dagster.runs").fetchall())
+
+
+@pytest.fixture(scope="package")
 def chromium() -> "Iterator[Browser]":
     """The machine's own Chromium."""
     reason = "Playwright is not installed (pip install playwright)"
@@ -44,13 +112,3 @@ def page(chromium: "Browser") -> "Iterator[Page]":
     page.set_default_timeout(1000 * HANG_SECONDS)
     yield page
     page.close()
-
-
-@pytest.fixture
-def dagster_url(terminal: Terminal) -> Iterator[str]:  # noqa: F811 - the fixture
-    """The address of a running Dagster UI on this test's database."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    with running_dev(terminal, port):
-        wait_until(lambda: answers(f"{url}/server_info"))
-        yield url

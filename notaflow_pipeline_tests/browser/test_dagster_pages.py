@@ -1,25 +1,14 @@
 """A person launches runs, reads checks and config, and reloads the code, on the pages of one running Dagster."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-import pytest
-from psycopg import Connection
-
-from notaflow_pipeline.job_queue.database.connections import connect
-from notaflow_pipeline_tests.cli import Terminal, open_terminal
-from notaflow_pipeline_tests.conftest import migrated_database
-from notaflow_pipeline_tests.processes.conftest import count_at, drop_unclaimed, ready_documents, started_from
-from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
+from notaflow_pipeline_tests.browser.conftest import FINISHED, LIMIT, Dagster, all_runs
+from notaflow_pipeline_tests.processes.conftest import count_at, drop_unclaimed, ready_documents
 from notaflow_pipeline_tests.processes.test_dagster_side import outcomes, parts, runs
-from notaflow_pipeline_tests.processes.test_together import running_dev
-from notaflow_pipeline_tests.testing.ending import kill
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
-from notaflow_pipeline_tests.testing.ports import free_port
 from notaflow_pipeline_tests.testing.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -28,72 +17,12 @@ if TYPE_CHECKING:
 DOCUMENTS = 2_000
 """One worker needs minutes for them; those that no run has claimed are deleted as soon as the test has seen enough."""
 
-LIMIT = 4_321
-"""Documents in a run: one run claims all of them, and the launchpad shows this figure."""
-
-ENVIRONMENT = {
-    "OCR_WORKERS": "1",
-    "OCR_MAX_RUNS": "1",
-    "OCR_DOCUMENTS_PER_RUN": str(LIMIT),
-    "NOTAFLOW_ALERT_INTERVAL_SECONDS": "5",  # how often the checks are evaluated
-}
-
 CHECKS = {
     "extraction_queue": 5,
     "ocr_daily_failure_rate": 4,
     "ocr_daily_performance": 3,
 }
 """Checks of each asset."""
-
-FINISHED = {"SUCCESS", "FAILURE", "CANCELED"}
-
-
-@dataclass(frozen=True)
-class Dagster:
-    """A running Dagster, the terminal that started it, and its database."""
-
-    terminal: Terminal
-    ui: DagsterUI
-    connection: Connection
-
-    @property
-    def url(self) -> str:
-        """The address of its pages."""
-        return f"http://127.0.0.1:{self.ui.port}"
-
-
-@pytest.fixture(scope="module")
-def dagster(
-    tmp_path_factory: pytest.TempPathFactory,
-    server_url: str,
-    template_database: str,
-    request: pytest.FixtureRequest,
-) -> Iterator[Dagster]:
-    """One Dagster for all tests of this module: it costs some 20 s of a core to start."""
-    with migrated_database(server_url, template_database, request.node) as url:
-        bare = open_terminal(tmp_path_factory.mktemp("dagster"), url)
-        terminal = Terminal(bare.folder, bare.environment | ENVIRONMENT)
-        ui = DagsterUI(free_port())
-        try:
-            with running_dev(terminal, ui.port), connect(url, limited=False) as connection:
-                wait_until(ui.answers)
-                wait_until(ui.serves_code)
-                yield Dagster(terminal, ui, connection)
-        finally:
-            kill(started_from(terminal))
-
-
-@pytest.fixture
-def idle(dagster: Dagster) -> Dagster:
-    """The same, with no run queued or under way, and no document for one."""
-    drop_unclaimed(dagster.connection, but=0)
-    wait_until(lambda: set(all_runs(dagster).values()) <= FINISHED)
-    return dagster
-
-
-def all_runs(dagster: Dagster) -> dict[str, str]:
-    """The status of each run."""
-    return dict(dagster.connection.execute("SELECT run_id, status FROM dagster.runs").fetchall())
 
 
 def test_ocr_text_materialised_from_its_page_waits_for_the_run_under_way(page: "Page", idle: Dagster) -> None:
@@ -129,7 +58,7 @@ def test_ocr_text_materialised_from_its_page_waits_for_the_run_under_way(page: "
 def test_checks_are_evaluated_and_the_queue_is_observed(page: "Page", idle: Dagster) -> None:
     ready_documents(idle.connection, idle.terminal, 1)
     wait_until(lambda: outcomes(idle.connection)["succeeded"] > 0)
-    wait_until(lambda: set(runs(idle.connection).values()) == {"SUCCESS"})
+    wait_until(lambda: set(runs(idle.connection).values()) <= FINISHED)
     today = str(datetime.now(UTC).astimezone(ZoneInfo("America/Toronto")).date())
     computed = idle.ui.launch("ocr_today_job", **{"dagster/partition": today})
     wait_until(lambda: idle.ui.status(computed) == "SUCCESS")

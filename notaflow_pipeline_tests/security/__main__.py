@@ -27,7 +27,7 @@ ATTACKS: dict[str, list[str]] = {
     "roles and row-level security": ["job_queue/schema/test_roles.py"],
     "leaks of secrets and texts": ["security/test_leaks.py", "test_settings.py"],
     "SQL in text fields": ["security/test_injection.py"],
-    "hostile run config": ["defs/test_hostile_config.py", "processes/test_hostile_graphql.py"],
+    "hostile run config": ["defs/test_hostile_config.py", "browser/test_hostile_graphql.py"],
 }
 
 

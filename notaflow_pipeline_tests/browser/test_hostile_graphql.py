@@ -1,0 +1,79 @@
+"""Tests of hostile GraphQL requests to the Dagster UI: they are refused at once or by the run, and change nothing."""
+
+from typing import Any
+
+import dagster as dg
+
+from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
+from notaflow_pipeline_tests.browser.conftest import FINISHED, Dagster, all_runs
+from notaflow_pipeline_tests.defs import defs
+from notaflow_pipeline_tests.defs.test_hostile_config import HOSTILE, HUGE, PATH, SQL, claim, page, retry
+from notaflow_pipeline_tests.testing.waiting import wait_until
+
+PARTITION, FIRST, LAST = "dagster/partition", "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+LAUNCHED: list[tuple[str, dict[str, str], dict[str, Any]]] = [
+    ("ocr_job", {}, claim(limit=HUGE)),
+    ("dashboard_job", {}, page(days=0)),
+    ("retry_exhausted_job", {PARTITION: "2026-11-01"}, retry(kinds=[f"timeout'{SQL}"])),
+]
+"""What Dagster's own validation lets through, so that the run itself must refuse it."""
+
+REFUSED_TAGS = [
+    ("ocr_daily_job", {PARTITION: SQL}),
+    ("retry_exhausted_job", {PARTITION: SQL}),
+    ("retry_exhausted_job", {PARTITION: PATH}),
+    ("ocr_daily_job", {FIRST: "0001-01-01", LAST: "9999-12-31"}),
+]
+"""Dagster asks the days of assets before it launches anything."""
+
+OF_QUEUE = "SELECT xmin::text, ctid::text, q.* FROM extraction_queue AS q ORDER BY id"
+
+LAUNCHED_HERE = """
+SELECT r.pipeline_name, r.status
+FROM dagster.runs AS r
+WHERE NOT r.run_id = ANY(%s)
+  AND NOT EXISTS (SELECT FROM dagster.run_tags AS t WHERE t.run_id = r.run_id AND t.key = 'dagster/sensor_name')
+ORDER BY r.id
+"""
+
+
+def _invalid(job: str, config: dict[str, Any]) -> bool:
+    try:
+        dg.validate_run_config(defs.resolve_job_def(job), config)
+    except dg.DagsterInvalidConfigError:
+        return True
+    return False
+
+
+REFUSED = [(job, config) for job, _, config, _ in HOSTILE if _invalid(job, config)]
+
+
+def test_hostile_config_and_tags_are_refused_by_a_running_ui(idle: Dagster) -> None:
+    assert len(REFUSED) > 10
+    ui, connection = idle.ui, idle.connection
+    ui.stop_sensor("ocr_ready_sensor")
+    ui.stop_schedules()
+    wait_until(lambda: set(all_runs(idle).values()) <= FINISHED)
+    earlier = list(all_runs(idle))
+    enqueue_document(connection, NewDocument("index", "1", "index/1.pdf"))
+    connection.execute(
+        "UPDATE extraction_queue SET ocr_attempts = 3, ocr_error = 'x', ocr_last_error_at = '2026-11-01 12:00Z'"
+    )
+    enqueue_document(connection, NewDocument("index", "2", "index/2.pdf"))
+    before = connection.execute(OF_QUEUE).fetchall()
+
+    for job, config in REFUSED:
+        assert ui.answer_to_launch(job, config) == "RunConfigValidationInvalid", (job, config)
+
+    for job, tags in REFUSED_TAGS:
+        assert ui.answer_to_launch(job, {}, **tags) == "PythonError", (job, tags)
+    for job, tags, config in LAUNCHED:
+        assert ui.answer_to_launch(job, config, **tags) == "LaunchRunSuccess", (job, tags, config)
+    expected = [(job, "FAILURE") for job, _, _ in LAUNCHED]
+    wait_until(lambda: connection.execute(LAUNCHED_HERE, [earlier]).fetchall() == expected)
+
+    assert connection.execute(OF_QUEUE).fetchall() == before
+    assert connection.execute("SELECT count(*) FROM ocr_attempt").fetchone() == (0,)
+    assert connection.execute("SELECT count(*) FROM ocr_daily_performance").fetchone() == (0,)
+    ui.start_sensor("ocr_ready_sensor")
