@@ -56,6 +56,12 @@ class PackageScheduling(LoadFileScheduling):  # type: ignore[misc]
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One test process more than there are cores (`-n auto`): the tests of processes mostly wait."""
+    return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> PackageScheduling:
     """Schedule the tests when several processes run them."""
     return PackageScheduling(config, log)
