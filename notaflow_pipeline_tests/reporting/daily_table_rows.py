@@ -4,6 +4,7 @@ import math
 import random
 from collections.abc import Iterator
 from datetime import date, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from psycopg import Connection
@@ -52,12 +53,26 @@ def add_attempt(connection: Connection, document: UUID, day: date, outcome: str,
 
 def add_day(connection: Connection, day: date, *, read: int, failed: int, stuck: int = 0, source: str = "all") -> None:
     """Add a day's rows with figures that follow from these counts."""
+    _insert(connection, [_figures(day, read=read, failed=failed, stuck=stuck, source=source)])
+
+
+def _insert(connection: Connection, days: list[dict[str, Any]]) -> None:
+    """Add the rows of many days at once, thousands for a year."""
+    with connection.cursor() as cursor:
+        cursor.executemany(_PERFORMANCE, days)
+        cursor.executemany(_FAILURE_RATE, days)
+        kinds = [{**day, "kind": kind, "attempts": count} for day in days for kind, count in _split(day["failed"])]
+        if kinds:
+            cursor.executemany(_BY_KIND, kinds)
+
+
+def _figures(day: date, *, read: int, failed: int, stuck: int, source: str) -> dict[str, Any]:
     attempts = read + failed + stuck
     rate = (failed + stuck) / attempts if attempts else None
     low, high = _wilson(failed + stuck, attempts)
     drift = math.sin(day.toordinal() / 20)
     slow = 14 + 3 * drift + 8 * (rate or 0)
-    figures = {
+    return {
         "day": day, "source": source, "read": read, "pages": 9 * read, "characters": 9 * 1800 * read,
         "avg": slow * 1.3 if read else None, "min": slow / 4 if read else None, "p50": slow if read else None,
         "p95": slow * 3.1 if read else None, "max": slow * 5 if read else None,
@@ -69,25 +84,25 @@ def add_day(connection: Connection, day: date, *, read: int, failed: int, stuck:
         "document_rate": (failed // 4) / (read + failed // 4) if read + failed // 4 else None,
         "rate_low": low, "rate_high": high,
     }  # fmt: skip
-    connection.execute(_PERFORMANCE, figures)
-    connection.execute(_FAILURE_RATE, figures)
-    for kind, count in _split(failed):
-        connection.execute(_BY_KIND, {"day": day, "source": source, "kind": kind, "attempts": count})
 
 
 def add_history(connection: Connection, *, until: date, days: int) -> None:
     """Add so many days up to `until`: quiet weekends, one day on which much failed, three days without a row."""
     chance = random.Random(1)
+    added = []
+    for day in (until - timedelta(days=n) for n in range(days)):
+        ago = (until - day).days
+        if 40 <= ago < 43:
+            continue
+        read = int(chance.gauss(60, 15)) if day.weekday() > 4 else int(chance.gauss(820, 120))
+        failed = int(read * chance.uniform(0.005, 0.03)) + (read // 4 if ago == 12 else 0)
+        added += [
+            _figures(day, read=read, failed=failed, stuck=chance.choice((0, 0, 0, 2, 5)), source="all"),
+            _figures(day, read=read - read // 8, failed=failed, stuck=0, source="index"),
+            _figures(day, read=read // 8, failed=0, stuck=0, source="acte"),
+        ]
     with connection.transaction():
-        for day in (until - timedelta(days=n) for n in range(days)):
-            ago = (until - day).days
-            if 40 <= ago < 43:
-                continue
-            read = int(chance.gauss(60, 15)) if day.weekday() > 4 else int(chance.gauss(820, 120))
-            failed = int(read * chance.uniform(0.005, 0.03)) + (read // 4 if ago == 12 else 0)
-            add_day(connection, day, read=read, failed=failed, stuck=chance.choice((0, 0, 0, 2, 5)))
-            add_day(connection, day, read=read - read // 8, failed=failed, source="index")
-            add_day(connection, day, read=read // 8, failed=0, source="acte")
+        _insert(connection, added)
 
 
 def add_documents(connection: Connection, *, until: date) -> None:
