@@ -14,6 +14,7 @@ from psycopg.rows import scalar_row
 from notaflow_pipeline.job_queue.claiming.claim_position import ClaimPosition
 from notaflow_pipeline.job_queue.database.chunks import change_all_possible
 from notaflow_pipeline.job_queue.database.sessions import short_statement
+from notaflow_pipeline.job_queue.missing_maxima import WRITE_MAXIMA
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch
 
 log = logging.getLogger(__name__)
@@ -73,25 +74,7 @@ _WITHOUT_MAXIMUM = sql.SQL("""
     FOR NO KEY UPDATE SKIP LOCKED
 """)
 
-_WRITE_MISSING_MAXIMA = (
-    sql.SQL("""
-WITH without_maximum AS MATERIALIZED ({}),
-written AS (
-    UPDATE extraction_queue AS q
-    SET ocr_max_attempts = GREATEST(3, q.ocr_attempts),
-        ocr_attempts = COALESCE(q.ocr_attempts, 0),
-        updated_at = clock_timestamp()
-    FROM without_maximum
-    WHERE q.id = without_maximum.id
-    RETURNING q.id, q.ocr_max_attempts
-)
-SELECT without_maximum.id, written.ocr_max_attempts IS NOT NULL
-FROM without_maximum
-LEFT JOIN written USING (id)
-""")
-    .format(_WITHOUT_MAXIMUM)
-    .as_bytes(None)
-)
+_WRITE_MISSING_MAXIMA = WRITE_MAXIMA.format(rows=_WITHOUT_MAXIMUM).as_bytes(None)
 
 
 def write_missing_maxima(connection: Connection, sources: Sequence[str], position: ClaimPosition) -> int:

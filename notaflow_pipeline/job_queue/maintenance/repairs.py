@@ -13,6 +13,7 @@ from psycopg import Connection, sql
 
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue.database.chunks import Refusals, change_rows, iterate_chunks, require_updated
+from notaflow_pipeline.job_queue.missing_maxima import WRITE_MAXIMA
 from notaflow_pipeline.job_queue.model import ERROR_PREFIX
 from notaflow_pipeline.job_queue.started_at import LEASE_ENDED, STARTED_AT
 
@@ -244,9 +245,8 @@ ORDER BY id
 LIMIT %(rows)s
 """)
 
-# the claim does the same for the rows that it finds
-_WRITE_MAXIMA = sql.SQL("""
-WITH without_maximum AS MATERIALIZED (
+_WRITE_MAXIMA_OF_CHUNK = WRITE_MAXIMA.format(
+    rows=sql.SQL("""
     SELECT id
     FROM extraction_queue
     WHERE id = ANY(%(ids)s)
@@ -254,20 +254,8 @@ WITH without_maximum AS MATERIALIZED (
       AND file_content IS NULL
       AND ocr_max_attempts IS NULL
     FOR NO KEY UPDATE SKIP LOCKED
-),
-written AS (
-    UPDATE extraction_queue AS q
-    SET ocr_max_attempts = GREATEST(3, q.ocr_attempts),
-        ocr_attempts = COALESCE(q.ocr_attempts, 0),
-        updated_at = clock_timestamp()
-    FROM without_maximum
-    WHERE q.id = without_maximum.id
-    RETURNING q.id, q.ocr_max_attempts
-)
-SELECT written.ocr_max_attempts IS NOT NULL
-FROM without_maximum
-LEFT JOIN written USING (id)
 """)
+)
 
 
 class Repair(StrEnum):
@@ -289,7 +277,7 @@ class _Statements:
     """Returns candidates in the form that `iterate_chunks` needs."""
 
     repair: sql.SQL | sql.Composed
-    """Repairs those of `%(ids)s` that need it, and returns one row for each: whether it was updated."""
+    """Repairs those of `%(ids)s` that need it, and returns one row for each, which ends in whether it was updated."""
 
 
 _STATEMENTS = {
@@ -297,7 +285,7 @@ _STATEMENTS = {
     Repair.ORPHANED_ATTEMPTS: _Statements(_OPEN_AND_EXPIRED, _CLOSE_ORPHANS),
     Repair.STUCK_ELSEWHERE: _Statements(_UNDER_OCR, _RECOVER_STUCK_ELSEWHERE),
     Repair.TEXTS_WITHOUT_STATUS: _Statements(_TEXT_AT_3, _FINISH_READ),
-    Repair.MISSING_MAXIMA: _Statements(_WITHOUT_MAXIMUM, _WRITE_MAXIMA),
+    Repair.MISSING_MAXIMA: _Statements(_WITHOUT_MAXIMUM, _WRITE_MAXIMA_OF_CHUNK),
 }
 
 
@@ -317,7 +305,7 @@ def repair_rows(
 
     def change(ids: Sequence[UUID]) -> list[tuple[object, ...]]:
         repaired = connection.execute(statements.repair, {**arguments, "ids": list(ids)}).fetchall()
-        require_updated(sum(bool(updated) for (updated,) in repaired), len(repaired))
+        require_updated(sum(bool(updated) for *_, updated in repaired), len(repaired))
         return repaired
 
     for ids in iterate_chunks(connection, statements.find, arguments):
