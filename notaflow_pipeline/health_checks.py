@@ -103,7 +103,7 @@ def evaluate_queue(connection: Connection, settings: Settings) -> Iterator[tuple
         connection, sources=sources, active=under_ocr.active, paused=stopped is not None
     )
     idle_limit = 60 * settings.alert_idle_minutes
-    is_idle = progress.ready > 0 and progress.idle_seconds > idle_limit
+    is_idle = progress.ready > 0 and progress.idle_seconds > idle_limit and not progress.refused
     yield (
         PROGRESS,
         thresholds.evaluate_progress(
@@ -111,7 +111,8 @@ def evaluate_queue(connection: Connection, settings: Settings) -> Iterator[tuple
             idle_seconds=progress.idle_seconds,
             limit_seconds=idle_limit,
             paused=stopped.reason if stopped else None,
-            refusal=_refusal(connection, settings) if is_idle else None,
+            refusal=_refusal(connection, settings) if is_idle else progress.refusal,
+            refused=progress.refused,
         ),
     )
     yield STUCK, thresholds.evaluate_stuck(stuck=under_ocr.stuck, limit_seconds=limit.total_seconds())

@@ -89,6 +89,7 @@ def read_report(connection: Connection, settings: Settings, *, since: date, unti
     )
     queue = QueueNow(
         ready=counts.ready,
+        refused=counts.refused,
         active=counts.active,
         stuck=counts.stuck,
         backing_off=counts.backing_off,

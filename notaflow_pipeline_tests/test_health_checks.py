@@ -74,6 +74,26 @@ def test_alarm_about_ready_documents_names_what_refuses_them(connection: Connect
     assert "daemon" not in alarm.sentence
 
 
+@pytest.mark.owner
+def test_refused_document_alarms_although_others_are_claimed(connection: Connection) -> None:
+    key, _ = add_document(connection, created_at=ago("9 days")), add_document(connection)
+    connection.execute(f"ALTER TABLE extraction_queue ADD CONSTRAINT held CHECK (id <> '{key}') NOT VALID")
+    assert not evaluation(connection, health_checks.PROGRESS).alarming, "no claim has met it"
+    held = claim_one(connection)
+    alarm = evaluation(connection, health_checks.PROGRESS)
+    assert alarm.alarming
+    assert (
+        "the database refuses to claim 1 more document (CheckViolation, SQLSTATE 23514, constraint held)"
+        in alarm.sentence
+    )
+    assert alarm.figures["refused"] == 1
+    assert evaluation(connection, health_checks.WAITING).sentence == "No document waits."
+    assert succeed(connection, held, READING)
+    connection.execute("ALTER TABLE extraction_queue DROP CONSTRAINT held")
+    assert claim_one(connection).document_id == key
+    assert not evaluation(connection, health_checks.PROGRESS).alarming
+
+
 def test_unclaimed_ready_documents_alarm_until_one_is_claimed(connection: Connection) -> None:
     def idle_for(minutes: int) -> Evaluation:
         connection.execute(

@@ -176,7 +176,13 @@ def evaluate_against_usual(
 
 
 def evaluate_progress(
-    *, ready: int, idle_seconds: float, limit_seconds: float, paused: str | None, refusal: str | None = None
+    *,
+    ready: int,
+    idle_seconds: float,
+    limit_seconds: float,
+    paused: str | None,
+    refusal: str | None = None,
+    refused: int = 0,
 ) -> Evaluation:
     """Evaluate whether documents are claimed: some are ready, none is under OCR, and none was claimed for too long.
 
@@ -185,12 +191,20 @@ def evaluate_progress(
         idle_seconds: for how long that has been so without a claim and without a document under OCR.
         limit_seconds: alarming above this.
         paused: the reason of a pause; None without a pause.
-        refusal: why none can be claimed, if a claim was tried.
+        refusal: why none can be claimed, if a claim was tried; with `refused`, why the database refused the last of them.
+        refused: further documents, which the database refused to claim.
     """
     figures = {"ready": ready, "idle_minutes": round(idle_seconds / 60, 1), "threshold": limit_seconds / 60}
     are_ready = f"{count_of(ready, 'document')} {_are(ready)} ready"
     if paused is not None:
         return Evaluation(False, f"{are_ready}, and work is paused: {paused}", figures)
+    if refused:
+        return Evaluation(
+            True,
+            f"{are_ready}, and the database refuses to claim {count_of(refused, 'more document')} ({refusal}). "
+            "`notaflow list --state refused` names them.",
+            {**figures, "refused": refused},
+        )
     if ready and idle_seconds > limit_seconds:
         advice = (
             f"A claim was tried: {refusal}."

@@ -79,7 +79,7 @@ def _status(connection: Connection, settings: Settings) -> dict[str, Any]:
 
 def _status_table(figures: dict[str, Any], settings: Settings) -> Table:
     table = Table("state", "documents", title=f"OCR queue, {local_time(datetime.now(UTC), settings, seconds=True)}")
-    for state in ("ready", "active", "stuck", "backing_off", "exhausted", "done", "to_reread"):
+    for state in ("ready", "refused", "active", "stuck", "backing_off", "exhausted", "done", "to_reread"):
         table.add_row(state.replace("_", " "), FORMAT.number(figures[state]))
     waiting, rate = figures["oldest_waiting_seconds"], figures["failure_rate_today"]
     table.add_section()

@@ -11,6 +11,7 @@ from psycopg.rows import class_row
 
 from notaflow_pipeline.job_queue.database.sessions import long_scan
 from notaflow_pipeline.job_queue.maintenance.requeue import EXHAUSTED_AT_4
+from notaflow_pipeline.job_queue.refusals import IS_REFUSED
 from notaflow_pipeline.job_queue.started_at import LEASE_ENDED, STARTED_AT_OF_ROW
 
 
@@ -18,6 +19,7 @@ class DocumentState(StrEnum):
     """The state of a document; those that `queries.count_queue` counts, and `cancelled`."""
 
     READY = "ready"
+    REFUSED = "refused"
     ACTIVE = "active"
     STUCK = "stuck"
     BACKING_OFF = "backing_off"
@@ -29,6 +31,7 @@ class DocumentState(StrEnum):
 
 STATUSES = {
     DocumentState.READY: (3,),
+    DocumentState.REFUSED: (3,),
     DocumentState.ACTIVE: (6,),
     DocumentState.STUCK: (6,),
     DocumentState.BACKING_OFF: (3,),
@@ -56,7 +59,11 @@ WITH job AS (
                WHEN q.status_id = 5 THEN 'done'
                WHEN q.file_content IS NOT NULL THEN NULL
                WHEN q.status_id = 3 AND COALESCE(q.ocr_attempts, 0) < COALESCE(q.ocr_max_attempts, 3) THEN
-                   CASE WHEN q.ocr_next_attempt_at > clock_timestamp() THEN 'backing_off' ELSE 'ready' END
+                   CASE
+                       WHEN q.ocr_next_attempt_at > clock_timestamp() THEN 'backing_off'
+                       WHEN {is_refused} THEN 'refused'
+                       ELSE 'ready'
+                   END
                WHEN q.status_id = 3 AND last.failure_kind = 'cancelled' THEN 'cancelled'
                WHEN q.ocr_attempts > 0
                     AND q.ocr_attempts >= COALESCE(q.ocr_max_attempts, 3)
@@ -159,7 +166,12 @@ def list_documents(
         "older_than": older_than,
         "limit": limit,
     }
-    statement = _LIST.format(exhausted_at_4=EXHAUSTED_AT_4, started_at=STARTED_AT_OF_ROW, lease_ended=LEASE_ENDED)
+    statement = _LIST.format(
+        exhausted_at_4=EXHAUSTED_AT_4,
+        started_at=STARTED_AT_OF_ROW,
+        lease_ended=LEASE_ENDED,
+        is_refused=IS_REFUSED,
+    )
     with (
         connection.transaction(),
         long_scan(connection),

@@ -14,6 +14,7 @@ from psycopg.rows import class_row, scalar_row
 from notaflow_pipeline.job_queue.claiming.claim_statements import claimable
 from notaflow_pipeline.job_queue.maintenance.requeue import EXHAUSTED_AT_4
 from notaflow_pipeline.job_queue.queries import count_ready
+from notaflow_pipeline.job_queue.refusals import find_refusals
 from notaflow_pipeline.job_queue.started_at import STARTED_AT
 
 MAX_COUNTED = 1000
@@ -87,19 +88,21 @@ _WAITING_BRANCH = sql.SQL("""
     SELECT created_at, updated_at
     FROM extraction_queue
     WHERE {condition}
+      AND id <> ALL(%(refused)s::uuid[])
 """)
 
 
 def oldest_waiting_seconds(connection: Connection, *, sources: Sequence[str]) -> float | None:
-    """Return for how long the oldest waiting document has not changed; None when none waits.
+    """Return for how long the oldest waiting document has not changed; None when none waits but those that were refused.
 
     Terminal, report and alert show this figure. It counts from the row's last change. Its creation is no measure: NotaFlow
     creates a row when a document is ordered, days before it is ready, and the document may have been reset, requeued or
     tried since.
     """
     branches = sql.SQL("UNION ALL").join(_WAITING_BRANCH.format(condition=claimable(source)) for source in sources)
+    refused = [one.document_id for one in find_refusals(connection, sources)]
     with connection.cursor(row_factory=scalar_row) as cursor:
-        seconds: float | None = cursor.execute(_OLDEST.format(branches=branches)).fetchone()
+        seconds: float | None = cursor.execute(_OLDEST.format(branches=branches), {"refused": refused}).fetchone()
     return seconds
 
 
@@ -155,6 +158,11 @@ class QueueProgress:
 
     ready: int
     idle_seconds: float
+    refused: int
+    """How many documents the database refused to claim; they do not count as ready."""
+
+    refusal: str
+    """Why the last one was refused."""
 
 
 # Idle time is measured by repeated observations, not from the rows' times: a document that was ordered yesterday may have
@@ -189,7 +197,9 @@ def measure_progress(connection: Connection, *, sources: Sequence[str], active: 
         active: documents with a live worker.
         paused: whether claims are paused.
     """
-    ready = count_ready(connection, sources=sources, at_most=MAX_COUNTED)
+    refusals = find_refusals(connection, sources)
+    refused = [one.document_id for one in refusals]
+    ready = count_ready(connection, sources=sources, at_most=MAX_COUNTED, left_out=refused)
     with connection.cursor(row_factory=scalar_row) as cursor:
         idle = cursor.execute(_IDLE, {"not_idle": active > 0 or ready == 0 or paused}).fetchone()
-    return QueueProgress(ready, float(idle or 0))
+    return QueueProgress(ready, float(idle or 0), len(refused), refusals[0].reason if refusals else "")

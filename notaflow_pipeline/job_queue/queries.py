@@ -9,10 +9,11 @@ from uuid import UUID
 from psycopg import Connection, sql
 from psycopg.rows import class_row, dict_row, scalar_row
 
-from notaflow_pipeline.job_queue.claiming.claim_statements import claimable
+from notaflow_pipeline.job_queue.claiming.ready_rows import conditions_of_rows
 from notaflow_pipeline.job_queue.database.sessions import long_scan
 from notaflow_pipeline.job_queue.maintenance.requeue import EXHAUSTED_AT_4
 from notaflow_pipeline.job_queue.model import Attempt, ExtractionQueueJob
+from notaflow_pipeline.job_queue.refusals import IS_REFUSED
 from notaflow_pipeline.job_queue.started_at import LEASE_ENDED, STARTED_AT_OF_ROW
 
 
@@ -21,6 +22,7 @@ class QueueCounts:
     """The state of the queue's enabled sources at one moment."""
 
     ready: int
+    refused: int
     active: int
     stuck: int
     backing_off: int
@@ -42,13 +44,15 @@ WITH job AS (
                WHEN a.id IS NOT NULL THEN NOT {lease_ended}
                ELSE {started_at} >= clock_timestamp() - %(stuck_after)s
            END IS TRUE AS alive,
-           q.status_id = 3 OR {exhausted_at_4} AS ours
+           q.status_id = 3 OR {exhausted_at_4} AS ours,
+           q.status_id = 3 AND {is_refused} AS refused
     FROM extraction_queue AS q
     LEFT JOIN ocr_attempt AS a ON a.id = q.ocr_claim_id AND a.finished_at IS NULL
     WHERE q.document_source = ANY(%(sources)s)
       AND q.status_id IN (3, 4, 5, 6)
 )
-SELECT count(*) FILTER (WHERE status_id = 3 AND unread AND attempts < maximum AND NOT waits) AS ready,
+SELECT count(*) FILTER (WHERE status_id = 3 AND unread AND attempts < maximum AND NOT waits AND NOT refused) AS ready,
+       count(*) FILTER (WHERE status_id = 3 AND unread AND attempts < maximum AND NOT waits AND refused) AS refused,
        count(*) FILTER (WHERE status_id = 6 AND alive) AS active,
        count(*) FILTER (WHERE status_id = 6 AND NOT alive) AS stuck,
        count(*) FILTER (WHERE status_id = 3 AND unread AND attempts < maximum AND waits) AS backing_off,
@@ -72,7 +76,12 @@ def count_queue(
     """
     arguments = {"sources": list(sources), "stuck_after": stuck_after, "exhausted_status": exhausted_status}
     with connection.cursor(row_factory=class_row(QueueCounts)) as cursor:
-        statement = _COUNTS.format(exhausted_at_4=EXHAUSTED_AT_4, started_at=STARTED_AT_OF_ROW, lease_ended=LEASE_ENDED)
+        statement = _COUNTS.format(
+            exhausted_at_4=EXHAUSTED_AT_4,
+            started_at=STARTED_AT_OF_ROW,
+            lease_ended=LEASE_ENDED,
+            is_refused=IS_REFUSED,
+        )
         counts = cursor.execute(statement, arguments).fetchone()
     assert counts is not None  # noqa: S101 - an aggregate without GROUP BY has one row
     return counts
@@ -131,7 +140,7 @@ def can_claim(connection: Connection, *, sources: Sequence[str], left_out: Colle
     arguments = {"sources": list(sources), "left_out": list(left_out)}
     return any(
         connection.execute(_ONE_UNLOCKED.format(condition=condition, backoff=backoff), arguments).fetchone() is not None
-        for condition, backoff in _conditions(sources, ready=True)
+        for condition, backoff in conditions_of_rows(sources, ready=True)
     )
 
 
@@ -165,41 +174,9 @@ def _branches(sources: Sequence[str], *, ready: bool) -> sql.Composed:
     return sql.SQL("UNION ALL").join(
         [
             _BRANCH.format(condition=condition, backoff=backoff)
-            for condition, backoff in _conditions(sources, ready=ready)
+            for condition, backoff in conditions_of_rows(sources, ready=ready)
         ]
     )
-
-
-_NO_BACKOFF = sql.SQL("ocr_next_attempt_at IS NULL")
-
-_BACKOFF_ENDED = sql.SQL("ocr_next_attempt_at <= clock_timestamp()")
-
-_HAS_BACKOFF = sql.SQL("ocr_next_attempt_at IS NOT NULL")
-
-_NO_BACKOFF_OR_ENDED = sql.SQL("(ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())")
-
-_ANY_TIME = sql.SQL("TRUE")
-
-_NO_MAXIMUM = sql.SQL("""status_id = 3
-      AND file_content IS NULL
-      AND ocr_max_attempts IS NULL
-      AND document_source = ANY(%(sources)s)
-      AND COALESCE(ocr_attempts, 0) < 3""")
-
-_TO_REREAD = sql.SQL("""status_id = 5
-      AND ocr_reread_requested_at IS NOT NULL
-      AND document_source = ANY(%(sources)s)
-      AND ocr_attempts < ocr_max_attempts""")
-
-
-def _conditions(sources: Sequence[str], *, ready: bool) -> list[tuple[sql.Composable, sql.SQL]]:
-    """Return the conditions on rows that can be claimed now, or at any time; each uses an index."""
-    claimables: list[sql.Composable] = [claimable(source) for source in sources]
-    return [
-        *((condition, _NO_BACKOFF) for condition in claimables),
-        *((condition, _BACKOFF_ENDED if ready else _HAS_BACKOFF) for condition in claimables),
-        *((condition, _NO_BACKOFF_OR_ENDED if ready else _ANY_TIME) for condition in (_NO_MAXIMUM, _TO_REREAD)),
-    ]
 
 
 _JOB_COLUMNS = """

@@ -10,9 +10,12 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.defs.sensors import ocr_ready
+from notaflow_pipeline.job_queue.claiming.ready_rows import HIDDEN
 from notaflow_pipeline.job_queue.queries import can_claim, count_ready
+from notaflow_pipeline.job_queue.refusals import find_refusals
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING
 from notaflow_pipeline_tests.defs.test_sensors import enqueued, launched, tick
+from notaflow_pipeline_tests.testing import least_privilege
 
 pytestmark = [pytest.mark.usefixtures("documents"), pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")]
 
@@ -52,6 +55,21 @@ def test_nothing_is_launched_for_a_row_that_the_database_refuses(
     assert "refuses to claim 1 more document" in str(again.skip_message)
     enqueued(connection)
     assert launched(instance) == 1
+
+
+@pytest.mark.owner
+@pytest.mark.direct
+def test_nothing_is_launched_for_a_row_that_a_policy_hides(
+    connection: Connection, database_url: str, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enqueued(connection)
+    least_privilege.prepare(database_url)
+    monkeypatch.setenv("NOTAFLOW_DATABASE_URL", least_privilege.as_worker(database_url))
+    connection.execute("CREATE POLICY held ON extraction_queue AS RESTRICTIVE FOR UPDATE USING (status_id <> 3)")
+    skipped = tick(instance)
+    assert isinstance(skipped, dg.SkipReason)
+    assert HIDDEN in str(skipped.skip_message)
+    assert [one.reason for one in find_refusals(connection, ["index"])] == [HIDDEN]
 
 
 def test_text_to_be_read_again_and_row_without_maximum_can_be_claimed(connection: Connection) -> None:

@@ -98,7 +98,7 @@ def test_every_state_is_counted(connection: Connection) -> None:
     fail(connection, waits)
     fail(connection, encrypted, ENCRYPTED)
     succeed(connection, done, BLANK)
-    wanted = {"ready": 0, "active": 2, "stuck": 1, "backing_off": 1, "exhausted": 1, "done": 1}
+    wanted = {"ready": 0, "refused": 0, "active": 2, "stuck": 1, "backing_off": 1, "exhausted": 1, "done": 1}
     for state, columns in ROWS.values():
         add_document(connection, **columns)
         if state:

@@ -100,6 +100,7 @@ def observed(connection: Connection, settings: Settings) -> dict[str, int | floa
     table = metadata_table(rows, {"day": "string", "documents": "int"})
     return {
         "ready": counts.ready,
+        "refused": counts.refused,
         "active": counts.active,
         "stuck": counts.stuck,
         "backing_off": counts.backing_off,

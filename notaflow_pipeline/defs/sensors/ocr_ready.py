@@ -102,7 +102,7 @@ def ocr_ready_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
 
 
 def _wait_for_documents(connection: Connection, settings: Settings, seconds: float) -> int:
-    """Return how many documents are ready as soon as one can be claimed, or 0 when none can in time."""
+    """Return how many documents are ready, as soon as one can be claimed or when none can in time."""
     give_up_at = time.monotonic() + seconds
     at_most = settings.documents_per_run * settings.max_runs
     while True:
@@ -111,7 +111,7 @@ def _wait_for_documents(connection: Connection, settings: Settings, seconds: flo
         if ready and can_claim(connection, sources=settings.sources, left_out=left_out):
             return ready
         if time.monotonic() + EMPTY_QUEUE_PAUSE_SECONDS > give_up_at:
-            return 0
+            return ready
         time.sleep(EMPTY_QUEUE_PAUSE_SECONDS)
 
 

@@ -20,6 +20,7 @@ from notaflow_pipeline.job_queue.database.foreign_triggers import TriggerLacksPr
 from notaflow_pipeline.job_queue.database.transient import is_transient
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.model import Claim, Failure, OcrResult, Outcome, Recording
+from notaflow_pipeline.job_queue.refusals import note_refusals
 
 _WORKER = "notaflow doctor"
 
@@ -63,12 +64,13 @@ def check_claim(connection: Connection, sources: Sequence[str]) -> ClaimCheck:
 
 
 def find_refusal(connection: Connection, sources: Sequence[str], position: ClaimPosition) -> str | None:
-    """Claim a document and roll that back; return why no ready one can be claimed, or None."""
+    """Claim a document and roll that back; return why no ready one can be claimed, and record that, or None."""
     try:
         with connection.transaction(force_rollback=True):
             connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
             claim = _claim(connection, sources, position)
     except ClaimsRefused as refused:
+        note_refusals(connection, refused.documents, refused.reason)
         return str(refused)
     return None if claim else UNCLAIMABLE
 

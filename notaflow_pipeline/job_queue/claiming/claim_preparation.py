@@ -4,7 +4,6 @@ Locked rows are changed before the next claim. A row that the database refuses t
 program drops, is left out.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
@@ -12,12 +11,10 @@ from psycopg import Connection, sql
 from psycopg.rows import scalar_row
 
 from notaflow_pipeline.job_queue.claiming.claim_position import ClaimPosition
-from notaflow_pipeline.job_queue.database.chunks import change_all_possible
+from notaflow_pipeline.job_queue.database.chunks import DROPPED, Refusals, change_all_possible
 from notaflow_pipeline.job_queue.database.sessions import short_statement
 from notaflow_pipeline.job_queue.missing_maxima import WRITE_MAXIMA
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch
-
-log = logging.getLogger(__name__)
 
 # Rows in backoff have their own index, so that a claim does not read them. At most a thousand at once, so that the statement
 # stays short when many failures are due together.
@@ -54,9 +51,9 @@ LEFT JOIN ended USING (id)
 )
 
 
-def end_backoff(connection: Connection, position: ClaimPosition) -> None:
+def end_backoff(connection: Connection, position: ClaimPosition, refusals: Refusals) -> None:
     """Make documents claimable whose backoff has ended."""
-    _change(connection, _DUE, _END_BACKOFF, {}, position)
+    _change(connection, _DUE, _END_BACKOFF, {}, position, refusals)
 
 
 # comparisons with NULL exclude these rows from every list
@@ -77,9 +74,11 @@ _WITHOUT_MAXIMUM = sql.SQL("""
 _WRITE_MISSING_MAXIMA = WRITE_MAXIMA.format(rows=_WITHOUT_MAXIMUM).as_bytes(None)
 
 
-def write_missing_maxima(connection: Connection, sources: Sequence[str], position: ClaimPosition) -> int:
+def write_missing_maxima(
+    connection: Connection, sources: Sequence[str], position: ClaimPosition, refusals: Refusals
+) -> int:
     """Write the maximum of documents without one; return how many."""
-    return _change(connection, _WITHOUT_MAXIMUM, _WRITE_MISSING_MAXIMA, {"sources": list(sources)}, position)
+    return _change(connection, _WITHOUT_MAXIMUM, _WRITE_MISSING_MAXIMA, {"sources": list(sources)}, position, refusals)
 
 
 def _change(
@@ -88,6 +87,7 @@ def _change(
     change: bytes,
     arguments: Mapping[str, object],
     position: ClaimPosition,
+    refusals: Refusals,
 ) -> int:
     """Change the rows with one statement, or in parts where the database refuses; return how many were changed."""
     left_out = position.left_out
@@ -103,11 +103,10 @@ def _change(
         with short_statement(connection), connection.cursor(row_factory=scalar_row) as cursor:
             return cursor.execute(find, values(None)).fetchall()
 
-    locked, refusals = change_all_possible(connection, lambda: run(None), find_ids, run)
-    refusals.note_dropped([document for document, updated in locked if not updated])
-    if refusals.rows:
-        position.leave_out(refusals.keys)
-        log.warning("not made claimable: %s", refusals.describe())
+    locked, refused = change_all_possible(connection, lambda: run(None), find_ids, run)
+    refused.note([document for document, updated in locked if not updated], DROPPED)
+    position.leave_out(refused.keys)
+    refusals.note(refused.keys, refused.reason)
     return sum(updated for _, updated in locked)
 
 

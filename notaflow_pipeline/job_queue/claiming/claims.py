@@ -18,10 +18,12 @@ from psycopg.rows import class_row, scalar_row
 from notaflow_pipeline.job_queue.claiming.claim_position import ClaimPosition
 from notaflow_pipeline.job_queue.claiming.claim_preparation import end_backoff, skip_used_tokens, write_missing_maxima
 from notaflow_pipeline.job_queue.claiming.claim_statements import ClaimScope, claim_statement, reread_statement
+from notaflow_pipeline.job_queue.claiming.ready_rows import HIDDEN, find_hidden
 from notaflow_pipeline.job_queue.database.chunks import Refusals, change_at_once, change_rows, describe_error
 from notaflow_pipeline.job_queue.database.connections import ClaimsRefused
 from notaflow_pipeline.job_queue.database.sessions import short_statement
 from notaflow_pipeline.job_queue.model import Claim, storable
+from notaflow_pipeline.job_queue.refusals import note_refusals
 from notaflow_pipeline.plurals import count_of
 
 log = logging.getLogger(__name__)
@@ -87,13 +89,16 @@ def claim_documents(
             claimer.claim(unread, ClaimScope.AFTER, after=after)
         from_head = claimer.remaining > 0
         if from_head:
-            end_backoff(connection, position)
+            end_backoff(connection, position, claimer.refusals)
             claimer.claim(unread)
-        if claimer.remaining and write_missing_maxima(connection, sources, position):
+        if claimer.remaining and write_missing_maxima(connection, sources, position, claimer.refusals):
             claimer.claim(unread)
         position.note_claims(claimer.claimed, limit=limit, from_head=from_head)
         if claimer.remaining:
             claimer.claim(to_reread)
+        if not claimer.claimed:
+            claimer.note_hidden(sources)
+        claimer.note_refusals()
     except psycopg.Error as error:
         # what was claimed before the error must be read
         if not claimer.claimed:
@@ -113,7 +118,7 @@ class _Claimer:
         self._arguments = arguments
         self._limit = limit
         self._position = position
-        self._refusals = Refusals(max_in_succession=MAX_REFUSED_IN_SUCCESSION + 1)
+        self.refusals = Refusals(max_in_succession=MAX_REFUSED_IN_SUCCESSION + 1)
         self.claimed: list[Claim] = []
 
     @property
@@ -130,27 +135,39 @@ class _Claimer:
 
         change_at_once(self._connection, claim_at_once, lambda: self._claim_singly(statement))
 
+    def note_hidden(self, sources: Sequence[str]) -> None:
+        """Count the ready documents that a policy hides from claims as refused."""
+        hidden = find_hidden(self._connection, sources, self._position.left_out)
+        self.refusals.note(hidden, HIDDEN)
+        self._position.leave_out(hidden)
+
+    def note_refusals(self) -> None:
+        """Record the refused documents in `ocr_refusal`."""
+        if self.refusals.rows:
+            with short_statement(self._connection):
+                note_refusals(self._connection, self.refusals.keys, self.refusals.reason)
+
     def report_refusals(self) -> None:
         """Log that documents were left out.
 
         Raises:
             ClaimsRefused: no other document was claimed.
         """
-        if not self._refusals.rows:
+        if not self.refusals.rows:
             return
         message = (
-            f"the database refuses to claim {count_of(self._refusals.rows, 'ready document')}, such as "
-            f"{self._refusals.keys[0]} ({self._refusals.reason})"
+            f"the database refuses to claim {count_of(self.refusals.rows, 'ready document')}, such as "
+            f"{self.refusals.keys[0]} ({self.refusals.reason})"
         )
         if not self.claimed:
-            raise ClaimsRefused(message)
+            raise ClaimsRefused(message, self.refusals.keys, self.refusals.reason)
         log.warning("%s; others were claimed", message)
 
     def _claim_singly(self, statement: _Statement) -> None:
         """Claim one document after another from the head; those that the database refuses to claim are left out."""
         skip_used_tokens(self._connection)
         tried = self._position.left_out
-        while self.remaining and self._refusals.in_succession < MAX_REFUSED_IN_SUCCESSION:
+        while self.remaining and self.refusals.in_succession < MAX_REFUSED_IN_SUCCESSION:
             candidates = self._candidates(statement(self.remaining, ClaimScope.CANDIDATES), tried)
             if not candidates:
                 break
@@ -160,9 +177,9 @@ class _Claimer:
                     self._connection,
                     [document],
                     partial(self._claim_only, statement(1, ClaimScope.ONLY)),
-                    self._refusals,
+                    self.refusals,
                 )
-        self._position.leave_out(self._refusals.keys)
+        self._position.leave_out(self.refusals.keys)
 
     def _candidates(self, statement: bytes, tried: list[UUID]) -> list[UUID]:
         with short_statement(self._connection), self._connection.cursor(row_factory=scalar_row) as cursor:

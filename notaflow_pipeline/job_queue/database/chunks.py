@@ -62,11 +62,11 @@ class Refusals:
         """How many rows were refused."""
         return len(self.keys)
 
-    def note_dropped(self, keys: Collection[Any]) -> None:
-        """Count rows whose update was dropped."""
+    def note(self, keys: Collection[Any], reason: str) -> None:
+        """Count rows that were not changed although no statement failed."""
         if keys:
             self.keys.extend(keys)
-            self.reason = DROPPED
+            self.reason = reason
 
     def describe(self) -> str:
         """Return a sentence for people; empty if no row was refused."""

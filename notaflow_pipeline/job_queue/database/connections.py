@@ -4,8 +4,9 @@
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from uuid import UUID
 
 import psycopg
 from psycopg import Connection
@@ -43,6 +44,11 @@ class OutcomeRefused(Exception):
 
 class ClaimsRefused(Exception):
     """The database refuses to claim any of the ready documents. The message contains no values of a row."""
+
+    def __init__(self, message: str, documents: Collection[UUID], reason: str) -> None:
+        super().__init__(message)
+        self.documents = documents
+        self.reason = reason
 
 
 def connection_parameters(url: str) -> dict[str, str | int]:

@@ -72,6 +72,7 @@ TABLE_COLUMNS = {
         "last_failure_kind": "text",
         "run_id": "text",
     },
+    "ocr_refusal": {"queue_id": "uuid", "refused_at": "timestamp with time zone", "reason": "text"},
     "ocr_pause": {"since": "timestamp with time zone", "reason": "text"},
     "ocr_alert_condition": {
         "key": "text",

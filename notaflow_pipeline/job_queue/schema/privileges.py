@@ -60,6 +60,7 @@ WRITES: dict[str, dict[str, Sequence[str]]] = {
         ),
     },
     "ocr_round": {"INSERT": ()},
+    "ocr_refusal": {"INSERT": (), "UPDATE": (), "DELETE": ()},
     "ocr_pause": {"INSERT": (), "UPDATE": ("reason",), "DELETE": ()},
     "ocr_alert_condition": {"INSERT": (), "UPDATE": ()},
     "ocr_alert_message": {"INSERT": (), "DELETE": ()},

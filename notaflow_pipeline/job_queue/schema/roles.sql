@@ -27,8 +27,8 @@ DECLARE
     role_name TEXT;
     home TEXT;
     ours TEXT[] := ARRAY[
-        'ocr_attempt', 'ocr_round', 'ocr_pause', 'ocr_source', 'ocr_alert_condition', 'ocr_alert_message',
-        'ocr_alert_receiver', 'ocr_alert_delivery', 'ocr_alert_position', 'ocr_progress_watch', 'ocr_exhausted_seen',
+        'ocr_attempt', 'ocr_round', 'ocr_refusal', 'ocr_pause', 'ocr_source', 'ocr_alert_condition',
+        'ocr_alert_message', 'ocr_alert_receiver', 'ocr_alert_delivery', 'ocr_alert_position', 'ocr_progress_watch', 'ocr_exhausted_seen',
         'ocr_attempts_pruned', 'ocr_pruning', 'ocr_daily_performance', 'ocr_daily_failure_rate', 'ocr_daily_failures_by_kind'];
     views TEXT[] := ARRAY[
         'ocr_ready_documents', 'ocr_active_jobs', 'ocr_stuck_jobs', 'ocr_failed_jobs', 'ocr_performance_statistics',
@@ -209,6 +209,7 @@ BEGIN
                 ('ocr_daily_performance', 'notaflow_reads', 'SELECT', 'notaflow_reader', NULL),
                 ('ocr_daily_failure_rate', 'notaflow_reads', 'SELECT', 'notaflow_reader, notaflow_housekeeper', NULL),
                 ('ocr_daily_failures_by_kind', 'notaflow_reads', 'SELECT', 'notaflow_reader', NULL),
+                ('ocr_refusal', 'notaflow_reads', 'SELECT', 'notaflow_reader', NULL),
                 ('ocr_pause', 'notaflow_reads', 'SELECT', 'notaflow_reader', NULL),
                 ('ocr_source', 'notaflow_reads', 'SELECT', 'notaflow_reader', NULL),
                 ('ocr_attempts_pruned', 'notaflow_prunes', 'ALL', 'notaflow_housekeeper', 'TRUE'),
@@ -254,6 +255,8 @@ GRANT SELECT, INSERT,
 
 GRANT SELECT, INSERT ON ocr_round TO notaflow_worker;
 
+GRANT SELECT, INSERT, UPDATE, DELETE ON ocr_refusal TO notaflow_worker;
+
 GRANT SELECT, INSERT, UPDATE (reason), DELETE ON ocr_pause TO notaflow_worker;
 
 GRANT SELECT, INSERT, UPDATE ON ocr_alert_condition, ocr_alert_position, ocr_progress_watch, ocr_exhausted_seen
@@ -285,8 +288,8 @@ GRANT SELECT, INSERT, UPDATE ON ocr_attempts_pruned, ocr_pruning TO notaflow_hou
 
 -- The reader: figures and errors. No column of the queue itself, and not the digests by which a text could be guessed.
 GRANT SELECT ON ocr_ready_documents, ocr_active_jobs, ocr_stuck_jobs, ocr_failed_jobs, ocr_performance_statistics,
-    ocr_exhausted_documents, ocr_daily_performance, ocr_daily_failure_rate, ocr_daily_failures_by_kind, ocr_round, ocr_pause,
-    ocr_source, extraction_status TO notaflow_reader, notaflow_worker;
+    ocr_exhausted_documents, ocr_daily_performance, ocr_daily_failure_rate, ocr_daily_failures_by_kind, ocr_round,
+    ocr_refusal, ocr_pause, ocr_source, extraction_status TO notaflow_reader, notaflow_worker;
 
 GRANT SELECT (id, queue_id, attempt_number, document_source, worker_id, run_id, worker_instance, claimed_at, lease_expires_at,
               finished_at, outcome, failure_kind, error, pages, characters, mean_confidence, fetch_seconds, ocr_seconds,

@@ -157,6 +157,7 @@ class QueueNow:
     exhausted: int
     done: int
     oldest_waiting_seconds: float | None
+    refused: int = 0
 
 
 @dataclass(frozen=True)

@@ -48,9 +48,10 @@ def queue_tiles(figures: ReportData, language: Language) -> list[Tile]:
             texts[state],
             formats.number(getattr(queue, state)),
             texts[f"{state}_note"],
-            alarming=state in {"stuck", "exhausted"} and getattr(queue, state) > 0,
+            alarming=state in {"refused", "stuck", "exhausted"} and getattr(queue, state) > 0,
         )
-        for state in ("ready", "active", "stuck", "backing_off", "exhausted", "done")
+        for state in ("ready", "refused", "active", "stuck", "backing_off", "exhausted", "done")
+        if state != "refused" or queue.refused
     ]
     oldest = queue.oldest_waiting_seconds
     waiting = texts["nothing_waits"] if oldest is None else texts["oldest_note"]

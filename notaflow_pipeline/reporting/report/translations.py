@@ -64,6 +64,10 @@ TEXTS = {
     "now": Translation("La file en ce moment", "The queue now"),
     "ready": Translation("Prêts", "Ready"),
     "ready_note": Translation("attendent d’être lus", "wait to be read"),
+    "refused": Translation("Refusés", "Refused"),
+    "refused_note": Translation(
+        "la base de données refuse de les faire lire", "the database refuses to have them read"
+    ),
     "active": Translation("En lecture", "Being read"),
     "active_note": Translation("sont lus en ce moment", "at this moment"),
     "stuck": Translation("Interrompus", "Interrupted"),
