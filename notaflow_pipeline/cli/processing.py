@@ -29,6 +29,9 @@ WAIT_SECONDS = 1.0
 MAX_COUNTED = 100_000
 """Ready documents are counted up to this number for the progress bar."""
 
+MAX_IDLE_SECONDS = 600.0
+"""After this time without a claim, `work --until-empty` ends if no document that is left will end by itself."""
+
 WATCH_SECONDS = 5.0
 """How often `work --watch` tries to claim documents, which is one statement on an index."""
 
@@ -95,7 +98,7 @@ def work(
                 _warn_if_paused(current_pause(connection), settings)
         with pool.connection() as connection:
             expected = count_ready(connection, sources=settings.sources, at_most=min(limit or NO_LIMIT, MAX_COUNTED))
-        total = _work_through(pipeline, limit or NO_LIMIT, bar, expected, until_empty=until_empty, watch=watch)
+        total, blocked = _work_through(pipeline, limit or NO_LIMIT, bar, expected, until_empty=until_empty, watch=watch)
     seconds = time.monotonic() - began
     if as_json:
         print_json({**asdict(total), "failed": dict(total.failed), "seconds": round(seconds, 3)})
@@ -107,6 +110,9 @@ def work(
             + (f", {total.lost} lost to another worker" if total.lost else "")
             + f", in {seconds:.1f} s."
         )
+    if blocked:
+        warn(blocked)
+        raise typer.Exit(1)
 
 
 def _warn_if_paused(pause: Pause | None, settings: Settings) -> None:
@@ -117,8 +123,11 @@ def _warn_if_paused(pause: Pause | None, settings: Settings) -> None:
 
 def _work_through(
     pipeline: "Pipeline", limit: int, bar: Bar, expected: int, *, until_empty: bool, watch: bool
-) -> Progress:
-    """Read documents until none is ready; with `until_empty` until none is unfinished, with `watch` until a signal."""
+) -> tuple[Progress, str]:
+    """Read documents until none is ready; with `until_empty` until none is unfinished, with `watch` until a signal.
+
+    Returns also why documents are left that cannot be claimed; empty if that is not so.
+    """
     task = bar.add_task("OCR", total=expected, rate="")
     began = time.monotonic()
     total = Progress()
@@ -132,17 +141,26 @@ def _work_through(
         documents = max(expected, together.claimed)
         bar.update(task, total=documents, completed=together.finished, rate=f"{left}; {rate}" if left else rate)
 
+    idle_since = time.monotonic()
     while True:
         recovered = pipeline.queue.recover()
         try:
-            total = total + pipeline.work(limit=limit - total.claimed, on_progress=show)
+            claimed = pipeline.work(limit=limit - total.claimed, on_progress=show)
         except ClaimsRefused as refused:
             if not watch:
-                raise
+                return total, str(refused)
             warn(str(refused))
+        else:
+            total = total + claimed
+            idle_since = time.monotonic() if claimed.claimed else idle_since
         must_recover_more = not recovered.complete and recovered.total > 0
         continues = must_recover_more or watch or (until_empty and pipeline.queue.has_unfinished())
         if total.claimed >= limit or not continues:
-            return total
+            return total, ""
+        if until_empty and time.monotonic() - idle_since > MAX_IDLE_SECONDS:
+            blocked = pipeline.queue.describe_blocked()
+            if blocked:
+                return total, f"no document was claimed for {MAX_IDLE_SECONDS:.0f} s, and these are left: {blocked}"
+            idle_since = time.monotonic()
         if not must_recover_more:
             time.sleep(WATCH_SECONDS if watch else WAIT_SECONDS)

@@ -26,6 +26,7 @@ from notaflow_pipeline.job_queue.model import ERROR_PREFIX, Attempt, Claim, Fail
 from notaflow_pipeline.job_queue.queries import attempts_of_document, has_unfinished
 from notaflow_pipeline.job_queue.schema.check import require_schema
 from notaflow_pipeline.job_queue.schema.privileges import require_privileges
+from notaflow_pipeline.job_queue.unfinished import describe_blocked
 from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.worker.claim_terms import ClaimTerms
 from notaflow_pipeline.worker.fault_attribution import INFRASTRUCTURE_FAILURE
@@ -82,6 +83,17 @@ class QueueClient:
     def has_unfinished(self) -> bool:
         """Whether any document is neither done nor exhausted."""
         return self.retry_until_available(lambda connection: has_unfinished(connection, sources=self.terms.sources))
+
+    def describe_blocked(self) -> str | None:
+        """Return what is left if none of it will end by itself; see `unfinished`."""
+        return self.retry_until_available(
+            lambda connection: describe_blocked(
+                connection,
+                sources=self.terms.sources,
+                stuck_after=self.terms.stuck_after,
+                exhausted_status=self.terms.exhausted_status,
+            )
+        )
 
     def record_texts(self, texts: Sequence[tuple[Claim, OcrResult]]) -> dict[int, Recording]:
         """Record documents' texts; return the result of each by token."""
