@@ -80,6 +80,31 @@ WHERE (c.relname = ANY(%(tables)s) AND c.relnamespace = %(schema)s::oid OR c.oid
   AND NOT a.attisdropped
 """
 
+# indexes, row locks and ON CONFLICT need ordinary tables with their keys
+_TABLES_WITHOUT_KEY = """
+SELECT c.relname, c.relkind = 'r'
+FROM pg_class AS c
+WHERE c.relname = ANY(%(tables)s)
+  AND c.relname <> 'extraction_status'
+  AND c.relnamespace = %(schema)s::oid
+  AND NOT EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisprimary AND c.relkind = 'r')
+"""
+
+# a copy of a table lacks them
+_IDS_WITHOUT_SEQUENCE = """
+SELECT c.relname
+FROM pg_attribute AS a
+JOIN pg_class AS c ON c.oid = a.attrelid
+WHERE c.relname = ANY(%(tables)s)
+  AND c.relnamespace = %(schema)s::oid
+  AND a.attname = 'id'
+  AND a.atttypid = 'bigint'::regtype
+  AND (
+      a.attidentity = '' AND NOT a.atthasdef
+      OR c.relname = 'ocr_attempt' AND to_regclass('ocr_attempt_id_seq') IS NULL
+  )
+"""
+
 _VIEWS = """
 SELECT name
 FROM unnest(%(views)s::text[]) AS name
@@ -114,6 +139,11 @@ def find_schema_differences(connection: Connection, sources: Sequence[str]) -> I
     yield from placement.differences
     misplaced = {one.name for one in placement.misplaced}
     yield from _column_differences(present, misplaced)
+    arguments = {"tables": list(present), "schema": schema}
+    for table, is_table in connection.execute(_TABLES_WITHOUT_KEY, arguments):
+        yield f"table {table} has no primary key" if is_table else f"{table} is not an ordinary table"
+    for (table,) in connection.execute(_IDS_WITHOUT_SEQUENCE, arguments):
+        yield f"column {table}.id does not take its values from the sequence {table}_id_seq"
     if "extraction_status" in present:
         yield from _status_difference(connection)
     if "extraction_queue" in present:

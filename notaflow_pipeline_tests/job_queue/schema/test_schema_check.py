@@ -183,3 +183,45 @@ def test_dropped_column_is_restored_with_its_indexes(database_url: str) -> None:
 def test_empty_database_is_refused_with_the_command_that_migrates_it(empty_database_url: str) -> None:
     with on(empty_database_url) as connection, pytest.raises(SchemaMismatch, match="`notaflow migrate` repairs it"):
         require_schema(connection, ["index"])
+
+
+# --- keys
+
+
+@pytest.mark.owner
+@pytest.mark.direct
+@pytest.mark.parametrize("table", ["extraction_queue", "ocr_attempt", "ocr_pause"])
+def test_table_without_its_primary_key_is_named(database_url: str, table: str) -> None:
+    with on(database_url) as connection:
+        connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT {table}_pkey CASCADE")
+        named = f"table {table} has no primary key"
+        assert named in differences(connection)
+        assert named in migrate(database_url, sources=["index"]).remaining
+
+
+@pytest.mark.owner
+@pytest.mark.direct
+@pytest.mark.parametrize(
+    "change", ["ALTER COLUMN id DROP IDENTITY", "RENAME TO old; CREATE TABLE ocr_attempt AS TABLE old"]
+)
+def test_table_without_its_sequence_is_named(database_url: str, change: str) -> None:
+    with on(database_url) as connection:
+        connection.execute(f"ALTER TABLE ocr_attempt {change}")
+        named = "column ocr_attempt.id does not take its values from the sequence ocr_attempt_id_seq"
+        assert named in differences(connection)
+
+
+@pytest.mark.owner
+@pytest.mark.direct
+@pytest.mark.parametrize(
+    "replacement",
+    [
+        "CREATE VIEW extraction_queue AS SELECT * FROM old",
+        "CREATE TABLE extraction_queue (LIKE old) PARTITION BY LIST (document_source)",
+    ],
+)
+def test_queue_that_is_no_ordinary_table_is_named(database_url: str, replacement: str) -> None:
+    with on(database_url) as connection:
+        connection.execute(f"ALTER TABLE extraction_queue RENAME TO old; {replacement}")
+        with pytest.raises(SchemaMismatch, match="extraction_queue is not an ordinary table"):
+            require_schema(connection, ["index"])
