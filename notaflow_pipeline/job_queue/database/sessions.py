@@ -95,6 +95,15 @@ SELECT set_config('statement_timeout', %(statement)s, %(transaction_only)s),
        set_config('search_path', COALESCE(%(search_path)s, current_setting('search_path')), %(transaction_only)s)
 """
 
+# Limits of a role or a database that would end our session between two statements, or a long scan: an upload, the reading of
+# a page or a report may take minutes. Only those that the server has: transaction_timeout exists since PostgreSQL 17.
+_LIFT_OTHER_LIMITS = """
+SELECT set_config(name, '0', FALSE)
+FROM pg_settings
+WHERE name IN ('idle_session_timeout', 'transaction_timeout')
+  AND setting <> '0'
+"""
+
 # the server's side of the keepalives in `connection_parameters`
 _DETECT_LOST_CLIENT = """
 SELECT set_config('tcp_keepalives_idle', '20', FALSE),
@@ -126,6 +135,7 @@ def configure_session(connection: Connection) -> None:
         return
     connection.prepare_threshold = PREPARE_AFTER
     connection.execute(_LIMIT, _limits(path, transaction_only=False))
+    connection.execute(_LIFT_OTHER_LIMITS)
     connection.execute("SET default_transaction_isolation = 'read committed'")  # of single statements
     connection.execute(_DETECT_LOST_CLIENT)
     if isinstance(connection, TimeLimitedConnection):

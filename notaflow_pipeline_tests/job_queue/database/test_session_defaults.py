@@ -60,3 +60,15 @@ def test_isolation_is_read_committed_whatever_the_default(database_url: str, lev
         assert isolation(connection) == ("read committed",)
         with short_transaction(connection):
             assert isolation(connection) == ("read committed",)
+
+
+def test_session_is_not_ended_by_a_limit_of_the_role(database_url: str) -> None:
+    with connect(database_url) as connection:
+        found = "SELECT name FROM pg_settings WHERE name IN ('idle_session_timeout', 'transaction_timeout')"
+        names = [name for (name,) in connection.execute(found)]
+    assert names, "PostgreSQL 14 has one, 17 both"
+    for name in names:
+        set_default(database_url, name, "1h")
+    with connect(database_url) as connection:
+        for name in names:
+            assert connection.execute(sql.SQL("SHOW {}").format(sql.Identifier(name))).fetchone() == ("0",)
