@@ -137,6 +137,7 @@ def configure_session(connection: Connection) -> None:
     connection.execute(_LIMIT, _limits(path, transaction_only=False))
     connection.execute(_LIFT_OTHER_LIMITS)
     connection.execute("SET default_transaction_isolation = 'read committed'")  # of single statements
+    connection.execute("SET row_security = on")  # off refuses every statement on a table with policies
     connection.execute(_DETECT_LOST_CLIENT)
     if isinstance(connection, TimeLimitedConnection):
         connection.limited = True

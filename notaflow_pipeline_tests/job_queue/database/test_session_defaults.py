@@ -15,6 +15,7 @@ from notaflow_pipeline.job_queue.model import Recording
 from notaflow_pipeline.job_queue.queries import attempts_of_document, text_of
 from notaflow_pipeline.job_queue.schema.migrate import migrate
 from notaflow_pipeline_tests.job_queue.conftest import READING, add_document, claim_one
+from notaflow_pipeline_tests.testing import least_privilege
 
 pytestmark = [pytest.mark.owner, pytest.mark.direct]
 
@@ -60,6 +61,14 @@ def test_isolation_is_read_committed_whatever_the_default(database_url: str, lev
         assert isolation(connection) == ("read committed",)
         with short_transaction(connection):
             assert isolation(connection) == ("read committed",)
+
+
+def test_worker_sees_rows_whatever_the_default_of_row_security(connection: Connection, database_url: str) -> None:
+    least_privilege.prepare(database_url)
+    set_default(database_url, "row_security", "off")
+    add_document(connection)
+    with connect(least_privilege.as_worker(database_url)) as worker:
+        assert claim_one(worker)
 
 
 def test_session_is_not_ended_by_a_limit_of_the_role(database_url: str) -> None:
