@@ -1,4 +1,4 @@
-"""When a claim started that no lease covers, and whether a lease has ended, as SQL expressions."""
+"""When a claim started that no lease covers, and whether a lease or a claim has ended, as SQL expressions."""
 
 from psycopg import sql
 
@@ -25,4 +25,12 @@ LEASE_ENDED = sql.SQL(
 
 A lease lasts at most a day (`OCR_LEASE_SECONDS`). One that ends later was taken while the server's clock was ahead: a live
 worker renews it by the corrected clock, and a dead one would hold its document for as long as the clock was ahead.
+"""
+
+CLAIM_ENDED = sql.SQL(
+    """(q.status_id IS DISTINCT FROM 6 AND (q.status_id IS DISTINCT FROM 5 OR q.file_content IS NOT NULL))"""
+)
+"""Whether the row `q` is as an update left it that ends a claim: no longer under OCR, and with a text if it is done.
+
+A trigger of another program can keep the status or remove the text of an update that it accepts.
 """

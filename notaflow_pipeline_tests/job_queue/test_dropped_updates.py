@@ -51,7 +51,7 @@ def hold(connection: Connection, key: UUID, body: str = DROPS) -> None:
     """Have a trigger of another program keep this row as it is."""
     connection.execute(f"""
         CREATE FUNCTION hold() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN {body} END $$;
-        CREATE TRIGGER hold BEFORE UPDATE ON extraction_queue
+        CREATE TRIGGER zz_hold BEFORE UPDATE ON extraction_queue
         FOR EACH ROW WHEN (OLD.id = '{key}') EXECUTE FUNCTION hold()
     """)
 
@@ -195,6 +195,43 @@ def test_cancelling_that_is_dropped_is_not_recorded(connection: Connection, clai
     )
     assert [one.id for one in cancelled] == [other]
     assert [one["outcome"] for one in attempts(connection, kept)] == ([None] if before else [])
+
+
+REMOVES_TEXT = "IF NEW.status_id = 5 THEN NEW.file_content := NULL; END IF; RETURN NEW;"
+
+
+def test_text_that_a_trigger_removes_is_refused(connection: Connection) -> None:
+    key = add_document(connection)
+    [held] = claim(connection)
+    hold(connection, key, REMOVES_TEXT)
+    with pytest.raises(OutcomeRefused, match=DROPPED):
+        outcomes.record_texts(connection, [(held, READING)])
+    assert document(connection, key)["status_id"] == 6
+    assert fail(connection, held)
+    assert document(connection, key)["status_id"] == 3
+
+
+def test_old_text_is_not_removed_by_a_failure_release_or_recovery(connection: Connection) -> None:
+    key = add_document(connection)
+    [held] = claim(connection)
+    assert succeed(connection, held)
+    request_reread(connection, sources=["index"])
+    [again] = claim(connection)
+    hold(connection, key, REMOVES_TEXT)
+    with pytest.raises(OutcomeRefused, match=DROPPED):
+        record_failure(connection, again)
+    assert releases.release(connection, [again.token], reason="stop") == 0
+    expire(connection, again)
+    assert DROPPED in recovered(connection).failed["expired_leases"]
+    row = document(connection, key)
+    assert (row["status_id"], row["file_content"]) == (6, READING.text)
+
+
+def test_text_of_another_program_is_not_removed_by_recovery(connection: Connection) -> None:
+    key = add_document(connection, status_id=6, file_content="text", ocr_started_at=ago("1 hour"))
+    hold(connection, key, REMOVES_TEXT)
+    assert DROPPED in recovered(connection).failed["stuck_elsewhere"]
+    assert document(connection, key)["file_content"] == "text"
 
 
 def test_text_that_a_trigger_changes_is_the_text_of_the_attempt(connection: Connection) -> None:

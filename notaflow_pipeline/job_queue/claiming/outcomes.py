@@ -22,13 +22,14 @@ from notaflow_pipeline.job_queue.database.row_locks import retry_while_locked
 from notaflow_pipeline.job_queue.database.sessions import short_statement, short_transaction
 from notaflow_pipeline.job_queue.database.transient import is_transient
 from notaflow_pipeline.job_queue.model import Claim, Failure, OcrResult, Outcome, Recording, storable
+from notaflow_pipeline.job_queue.started_at import CLAIM_ENDED
 
 MAX_BACKOFF_SECONDS = 3600
 """The longest wait before the next attempt, without jitter."""
 
 # VALUES instead of arrays: the planner knows the number of rows, and keeps one plan for each number. If a trigger of another
-# program drops the update of a row, or leaves it at 6, its attempt has no time of its end, which violates a constraint: the
-# statement fails like any other that the database refuses.
+# program drops the update of a row, leaves it at 6, or removes its text, its attempt has no time of its end, which violates a
+# constraint: the statement fails like any other that the database refuses.
 _SUCCEED = sql.SQL("""
 WITH read (token, document_id, path, source, content, pages, mean_confidence, fetch_seconds, ocr_seconds, source_bytes,
            engine, pages_blank, pages_text_layer, pages_damaged, pages_failed, low_confidence_share, passes, coverage)
@@ -69,7 +70,7 @@ finished AS (
     JOIN read USING (token)
     WHERE q.id = held.id
     -- the text as it is stored: a trigger of another program may have changed it
-    RETURNING held.token, CASE WHEN q.status_id IS DISTINCT FROM 6 THEN q.ocr_completed_at END AS ended_at,
+    RETURNING held.token, CASE WHEN {ended} THEN q.ocr_completed_at END AS ended_at,
               length(q.file_content) AS characters, sha256(convert_to(q.file_content, 'UTF8')) AS text_sha256
 )
 UPDATE ocr_attempt AS a
@@ -107,7 +108,7 @@ _RESULT_ROW = sql.SQL("""(
 
 @lru_cache
 def _succeed_statement(texts: int) -> bytes:
-    return _SUCCEED.format(rows=sql.SQL(",").join([_RESULT_ROW] * texts)).as_bytes(None)
+    return _SUCCEED.format(rows=sql.SQL(",").join([_RESULT_ROW] * texts), ended=CLAIM_ENDED).as_bytes(None)
 
 
 def record_texts(connection: Connection, outcomes: Sequence[tuple[Claim, OcrResult]]) -> dict[int, Recording]:
@@ -143,7 +144,7 @@ def record_texts(connection: Connection, outcomes: Sequence[tuple[Claim, OcrResu
 # A failure that is not retryable exhausts the document by lowering its maximum to the attempts made: attempts only ever grow.
 # GREATEST corrects counts that another program wrote, so that the document appears in one list. The wait doubles with each
 # attempt, with 50 % jitter, so that retries spread. A dropped update fails as above.
-_FAIL = """
+_FAIL = sql.SQL("""
 WITH held AS MATERIALIZED (
     SELECT q.id, GREATEST(q.ocr_attempts, 1) AS attempts,
            GREATEST(COALESCE(q.ocr_max_attempts, 3), q.ocr_attempts, 1) AS maximum
@@ -178,7 +179,7 @@ failed AS (
     FROM held
     WHERE q.id = held.id
     -- a document that was to be reread keeps its text: a trigger sets it to 5
-    RETURNING CASE WHEN q.status_id IS DISTINCT FROM 6 THEN q.ocr_last_error_at END AS ended_at, q.ocr_next_attempt_at,
+    RETURNING CASE WHEN {ended} THEN q.ocr_last_error_at END AS ended_at, q.ocr_next_attempt_at,
               q.ocr_attempts >= q.ocr_max_attempts AND q.status_id <> 5 AS exhausted
 )
 UPDATE ocr_attempt
@@ -195,7 +196,7 @@ LEFT JOIN failed ON TRUE
 WHERE ocr_attempt.id = %(token)s
   AND outcome IS NULL
 RETURNING ocr_attempt.id
-"""
+""")
 
 
 def record_failure(
@@ -243,16 +244,14 @@ def record_failure(
     }
 
     def record() -> Recording:
-        if claim.token in _recorded(connection, _FAIL, arguments):
+        if claim.token in _recorded(connection, _FAIL.format(ended=CLAIM_ENDED).as_bytes(None), arguments):
             return Recording.RECORDED
         return _unrecorded(connection, claim, Outcome.FAILED)
 
     return retry_while_locked(record, lambda recording: recording is Recording.LOCKED)
 
 
-def _recorded(
-    connection: Connection, statement: str | bytes, arguments: Mapping[str, object] | Sequence[object]
-) -> set[int]:
+def _recorded(connection: Connection, statement: bytes, arguments: Mapping[str, object] | Sequence[object]) -> set[int]:
     """Run a statement that ends claims; return the tokens of those that it ended."""
     try:
         with connection.cursor(row_factory=scalar_row) as cursor:

@@ -11,6 +11,7 @@ from notaflow_pipeline.job_queue.database.chunks import change_all_possible
 from notaflow_pipeline.job_queue.database.row_locks import retry_while_locked
 from notaflow_pipeline.job_queue.database.sessions import short_statement
 from notaflow_pipeline.job_queue.model import storable
+from notaflow_pipeline.job_queue.started_at import CLAIM_ENDED
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ _HELD = sql.SQL("""
 # A row that another session has locked keeps its claim until the lease expires. A dropped update fails as in `outcomes`.
 _RELEASE = (
     sql.SQL("""
-WITH held AS MATERIALIZED ({}),
+WITH held AS MATERIALIZED ({held}),
 free AS MATERIALIZED (
     SELECT q.id, held.token
     FROM extraction_queue AS q
@@ -61,11 +62,11 @@ released AS (
         updated_at = clock_timestamp()
     FROM free
     WHERE q.id = free.id
-    RETURNING free.token, q.status_id
+    RETURNING free.token, {ended} AS has_ended
 ),
 ended AS (
     UPDATE ocr_attempt AS a
-    SET finished_at = CASE WHEN released.status_id <> 6 THEN GREATEST(clock_timestamp(), a.claimed_at) END,
+    SET finished_at = CASE WHEN released.has_ended THEN GREATEST(clock_timestamp(), a.claimed_at) END,
         outcome = 'released',
         error = %(reason)s
     FROM free
@@ -76,7 +77,7 @@ ended AS (
 )
 SELECT (SELECT count(*) FROM ended), (SELECT count(*) FROM held)
 """)
-    .format(_HELD)
+    .format(held=_HELD, ended=CLAIM_ENDED)
     .as_bytes(None)
 )
 

@@ -15,7 +15,7 @@ from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue.database.chunks import Refusals, change_rows, iterate_chunks, require_updated
 from notaflow_pipeline.job_queue.missing_maxima import WRITE_MAXIMA
 from notaflow_pipeline.job_queue.model import ERROR_PREFIX
-from notaflow_pipeline.job_queue.started_at import LEASE_ENDED, STARTED_AT
+from notaflow_pipeline.job_queue.started_at import CLAIM_ENDED, LEASE_ENDED, STARTED_AT
 
 LEASE_EXPIRED = "its worker stopped renewing the lease (killed, frozen or cut off)"
 STUCK_ELSEWHERE = "no lease covers it and it was not finished in time (claimed by another program)"
@@ -66,7 +66,7 @@ recovered AS (
     FROM expired
     WHERE q.id = expired.id
     -- a document that was to be reread keeps its text: a trigger sets it to 5
-    RETURNING expired.token, CASE WHEN q.status_id <> 6 THEN q.ocr_last_error_at END AS ended_at,
+    RETURNING expired.token, CASE WHEN {claim_ended} THEN q.ocr_last_error_at END AS ended_at,
               q.ocr_attempts >= q.ocr_max_attempts AND q.status_id <> 5 AS exhausted
 )
 UPDATE ocr_attempt AS a
@@ -79,7 +79,7 @@ FROM expired
 LEFT JOIN recovered USING (token)
 WHERE a.id = expired.token
 RETURNING TRUE
-""").format(ended=LEASE_ENDED)
+""").format(ended=LEASE_ENDED, claim_ended=CLAIM_ENDED)
 
 # The ten-minute rule of the requirements, for rows without a lease. A row without a valid start time counts as stuck. The
 # attempt is counted even if the other program did not count it, so that its document is not tried without end. If it was
@@ -134,19 +134,19 @@ recovered AS (
         updated_at = clock_timestamp()
     FROM abandoned
     WHERE q.id = abandoned.id
-    RETURNING q.id, q.status_id, q.ocr_attempts, q.document_source, q.ocr_worker_id, q.ocr_last_error_at,
+    RETURNING q.id, {claim_ended} AS has_ended, q.ocr_attempts, q.document_source, q.ocr_worker_id, q.ocr_last_error_at,
               COALESCE(abandoned.began_at, q.ocr_last_error_at) AS began_at,
               q.ocr_attempts >= q.ocr_max_attempts AND q.status_id <> 5 AS exhausted
 )
 INSERT INTO ocr_attempt (queue_id, attempt_number, document_source, worker_id, claimed_at, lease_expires_at,
                          finished_at, outcome, failure_kind, error, exhausted)
-SELECT CASE WHEN status_id <> 6 THEN id END, ocr_attempts, document_source, COALESCE(ocr_worker_id, 'unknown'),
+SELECT CASE WHEN has_ended THEN id END, ocr_attempts, document_source, COALESCE(ocr_worker_id, 'unknown'),
        recovered.began_at, recovered.began_at, ocr_last_error_at, 'stuck', %(elsewhere_kind)s, %(elsewhere_sentence)s,
        exhausted
 FROM abandoned
 LEFT JOIN recovered USING (id)
 RETURNING TRUE
-""").format(started_at=STARTED_AT.format(last_end=sql.SQL("before.ended_at")))
+""").format(started_at=STARTED_AT.format(last_end=sql.SQL("before.ended_at")), claim_ended=CLAIM_ENDED)
 
 _OPEN_AND_EXPIRED = sql.SQL("""
 SELECT queue_id, NULL
@@ -226,12 +226,12 @@ finished AS (
         updated_at = clock_timestamp()
     FROM read_but_ready
     WHERE q.id = read_but_ready.id
-    RETURNING q.id, q.status_id
+    RETURNING q.id, q.status_id <> 3 AND {claim_ended} AS has_ended
 )
-SELECT finished.status_id <> 3
+SELECT finished.has_ended
 FROM read_but_ready
 LEFT JOIN finished USING (id)
-""")
+""").format(claim_ended=CLAIM_ENDED)
 
 _WITHOUT_MAXIMUM = sql.SQL("""
 SELECT id, NULL
