@@ -17,7 +17,7 @@ from notaflow_pipeline import __version__
 from notaflow_pipeline.cli import installation, processing, inspection, documents, view, report, operations, alerts  # isort: skip  # noqa: F401
 from notaflow_pipeline.cli.output import app, print_line, warn
 from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageMisconfigured, StorageUnavailable
-from notaflow_pipeline.job_queue.database.connections import ClaimsRefused, DatabaseUnavailable
+from notaflow_pipeline.job_queue.database.connections import ClaimsRefused, DatabaseUnavailable, OutcomeRefused
 from notaflow_pipeline.job_queue.database.foreign_triggers import TriggerLacksPrivilege
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch
 from notaflow_pipeline.job_queue.schema.migrate import MigrationFailed
@@ -28,6 +28,7 @@ EXPECTED_ERRORS = (
     SettingsError,
     DatabaseUnavailable,
     ClaimsRefused,
+    OutcomeRefused,
     SchemaMismatch,
     MigrationFailed,
     StorageUnavailable,

@@ -7,7 +7,7 @@ import dagster as dg
 import psycopg
 
 from notaflow_pipeline.documents.failures import StorageMisconfigured, StorageUnavailable
-from notaflow_pipeline.job_queue.database.connections import ClaimsRefused, DatabaseUnavailable
+from notaflow_pipeline.job_queue.database.connections import ClaimsRefused, DatabaseUnavailable, OutcomeRefused
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch
 from notaflow_pipeline.ocr.failures import EngineUnavailable
 from notaflow_pipeline.reporting.daily_tables.days import AttemptsPruned
@@ -18,6 +18,7 @@ INFRASTRUCTURE_ERRORS = (
     StorageMisconfigured,
     DatabaseUnavailable,
     ClaimsRefused,
+    OutcomeRefused,
     SchemaMismatch,
     EngineUnavailable,
     AttemptsPruned,

@@ -22,7 +22,7 @@ from notaflow_pipeline.documents.failures import (
 from notaflow_pipeline.documents.location import buckets_of
 from notaflow_pipeline.documents.storage import DocumentStorage
 from notaflow_pipeline.failures import FailureKind
-from notaflow_pipeline.job_queue.database.connections import ClaimsRefused
+from notaflow_pipeline.job_queue.database.connections import ClaimsRefused, OutcomeRefused
 from notaflow_pipeline.job_queue.model import Claim, Failure
 from notaflow_pipeline.ocr.failures import DocumentFailure, NoRoomForPage
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
@@ -74,9 +74,19 @@ class Batch:
         self._held: dict[int, HeldDocument] = {}
         """The documents that are claimed and not finished, by token."""
         self._events: SimpleQueue[Event] = SimpleQueue()
-        self._recorder = OutcomeRecorder(queue, self._held, self._progress, on_progress, self._finish)
         self._fetch_failures = UnattributedFailures("fetched, although the storage answers")
         self._reading_failures = UnattributedFailures("read, although the engine works")
+        self._recording_failures = UnattributedFailures("recorded, although they were read")
+        self._steps = (self._fetch_failures, self._reading_failures, self._recording_failures)
+        self._recorder = OutcomeRecorder(
+            queue,
+            self._held,
+            self._progress,
+            on_progress,
+            self._finish,
+            on_recorded=partial(self._count_success, self._recording_failures),
+            on_refused=self._on_refused,
+        )
         self._waiting_for_space: list[HeldDocument] = []
         """Documents that did not fit into the temporary folder beside others; each is fetched again alone."""
         self._fetching_alone: set[int] = set()
@@ -106,7 +116,7 @@ class Batch:
                     self._claim_more()
                     self._attribute_failures()
         except BaseException:
-            self._release([*self._fetch_failures.infrastructure_tokens, *self._reading_failures.infrastructure_tokens])
+            self._release([token for step in self._steps for token in step.infrastructure_tokens])
             raise
         finally:
             self._fetchers.stop()
@@ -209,13 +219,11 @@ class Batch:
 
     def _active(self) -> int:
         """Return how many documents are being fetched or read."""
-        inactive = (
-            len(self._waiting_for_space)
-            + len(self._fetch_failures)
-            + len(self._reading_failures)
-            + self._recorder.locked
-        )
-        return len(self._held) - inactive
+        return len(self._held) - len(self._waiting_for_space) - self._undecided()
+
+    def _undecided(self) -> int:
+        """Return how many documents failed at a step or wait for the lock of their row."""
+        return sum(len(step) for step in self._steps) + self._recorder.locked
 
     def _fetch_next_alone(self) -> None:
         if self._waiting_for_space and self._active() == 0:
@@ -239,14 +247,14 @@ class Batch:
 
     def _attribute_failures(self) -> None:
         """Attribute the failures when no other document is left whose success could decide."""
-        if len(self._fetch_failures) + len(self._reading_failures) + self._recorder.locked < len(self._held):
+        if self._undecided() < len(self._held):
             return
-        for token, failure in [*self._fetch_failures.attribute(), *self._reading_failures.attribute()]:
+        for token, failure in [failure for step in self._steps for failure in step.attribute()]:
             self._record_failure(self._held[token], failure)
 
     def _record_failure(self, document: HeldDocument, failure: Failure) -> None:
-        self._fetch_failures.remove(document.claim.token)
-        self._reading_failures.remove(document.claim.token)
+        for step in self._steps:
+            step.remove(document.claim.token)
         self._recorder.record_failure(document, failure)
 
     def _on_page(self, document: HeldDocument, done: int) -> None:
@@ -274,6 +282,11 @@ class Batch:
             self._count_success(self._reading_failures)
             self._recorder.add_text(document, ocr_result_of(document, text, self._engine_name))
 
+    def _on_refused(self, document: HeldDocument, refused: OutcomeRefused) -> None:
+        """Record that the database refuses the text, unless it refuses those of other documents too."""
+        failure = Failure(FailureKind.REFUSED_BY_DATABASE, str(refused))
+        self._add_failure(self._recording_failures, document, failure, refused)
+
     def _on_lost(self, token: int) -> None:
         """Stop reading a document whose claim was lost: its outcome would be rejected."""
         document = self._held.get(token)
@@ -289,8 +302,8 @@ class Batch:
         if self._held.pop(token, None) is not None:
             self._progress.pages_in_progress -= document.pages_read
         self._recorder.remove(token)
-        self._fetch_failures.remove(token)
-        self._reading_failures.remove(token)
+        for step in self._steps:
+            step.remove(token)
         self._fetching_alone.discard(token)
         if document in self._waiting_for_space:
             self._waiting_for_space.remove(document)

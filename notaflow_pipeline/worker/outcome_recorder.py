@@ -37,6 +37,8 @@ class OutcomeRecorder:
         progress: Progress,
         on_progress: Callable[[Progress], None],
         finish: Callable[[HeldDocument], None],
+        on_recorded: Callable[[], None],
+        on_refused: Callable[[HeldDocument, OutcomeRefused], None],
     ) -> None:
         """Start with nothing to record.
 
@@ -46,12 +48,16 @@ class OutcomeRecorder:
             progress: is updated with each outcome.
             on_progress: is called after each update.
             finish: is called with each document whose claim has ended.
+            on_recorded: is called after each text that was recorded.
+            on_refused: is called with each document whose text the database refuses, and which is still held.
         """
         self._queue = queue
         self._held = held
         self._progress = progress
         self._on_progress = on_progress
         self._finish = finish
+        self._on_recorded = on_recorded
+        self._on_refused = on_refused
         self._texts: list[tuple[HeldDocument, OcrResult]] = []
         self._locked = LockedOutcomes(queue.terms.lease)
 
@@ -130,7 +136,7 @@ class OutcomeRecorder:
         try:
             recordings = self._queue.record_texts([(document.claim, result)])
         except OutcomeRefused as refused:
-            self.record_failure(document, Failure(FailureKind.REFUSED_BY_DATABASE, str(refused)))
+            self._on_refused(document, refused)
         else:
             self._count_text(document, result, recordings[document.claim.token])
 
@@ -139,6 +145,7 @@ class OutcomeRecorder:
             self._progress.succeeded += 1
             self._progress.pages += result.pages
             self._on_progress(self._progress)
+            self._on_recorded()
 
     def _is_recorded(self, document: HeldDocument, recording: Recording, record: Callable[[], None]) -> bool:
         """Whether an outcome was recorded; where its row is locked, `record` is called again later."""

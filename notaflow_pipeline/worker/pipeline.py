@@ -51,6 +51,7 @@ class Pipeline:
         Raises:
             StorageUnavailable, EngineUnavailable, DatabaseUnavailable: the infrastructure failed; claims were released.
             ClaimsRefused: the database refuses to claim any of the ready documents.
+            OutcomeRefused: the database refuses the texts of several documents in a row; claims were released.
         """
         batch = Batch(
             self.queue,

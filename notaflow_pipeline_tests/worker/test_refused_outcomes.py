@@ -1,15 +1,22 @@
 """A batch in which the database refuses every change of one document records the others, and the worker goes on."""
 
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
-from notaflow_pipeline.job_queue.database.connections import ClaimsRefused
+from notaflow_pipeline.job_queue.database.connections import ClaimsRefused, OutcomeRefused
+from notaflow_pipeline.job_queue.queries import attempts_of_document
+from notaflow_pipeline.worker.fault_attribution import MAX_RELEASES
 from notaflow_pipeline_tests.worker.pipelines import only_attempt, pipeline_over, ready_pages
 
 pytestmark = pytest.mark.owner
+
+
+def outcomes(connection: Connection, document: UUID) -> list[str | None]:
+    return [one.outcome for one in attempts_of_document(connection, document)]
 
 
 def refuse(connection: Connection, document: object) -> None:
@@ -42,6 +49,35 @@ def test_refused_claim_ends_no_batch_that_has_documents(
         assert pipeline.work(limit=10).claimed == 0, "it is left out for a while, without another try"
     with pipeline_over(pool, folder) as pipeline, pytest.raises(ClaimsRefused):
         pipeline.work(limit=10)
+
+
+@pytest.mark.parametrize("documents", [3, 9])
+def test_refused_texts_of_all_documents_end_the_batch_and_count_no_attempt(
+    pool: ConnectionPool[Connection], folder: Path, connection: Connection, documents: int
+) -> None:
+    keys = ready_pages(connection, folder, documents)
+    connection.execute("ALTER TABLE extraction_queue ADD CONSTRAINT held CHECK (status_id <> 5) NOT VALID")
+    with pipeline_over(pool, folder) as pipeline:
+        with pytest.raises(OutcomeRefused, match=r"documents in a row could not be recorded.*constraint held"):
+            pipeline.work(limit=100)
+        rows = connection.execute("SELECT status_id, ocr_attempts, file_content FROM extraction_queue").fetchall()
+        assert set(rows) == {(3, 0, None)}
+        connection.execute("ALTER TABLE extraction_queue DROP CONSTRAINT held")
+        assert pipeline.work(limit=100).succeeded == documents
+    assert {outcomes(connection, key)[-1] for key in keys} == {"succeeded"}
+
+
+def test_documents_whose_texts_are_always_refused_fail_in_the_end(
+    pool: ConnectionPool[Connection], folder: Path, connection: Connection
+) -> None:
+    keys = ready_pages(connection, folder, 2)
+    connection.execute("ALTER TABLE extraction_queue ADD CONSTRAINT held CHECK (status_id <> 5) NOT VALID")
+    with pipeline_over(pool, folder) as pipeline:
+        for _ in range(MAX_RELEASES):
+            with pytest.raises(OutcomeRefused):
+                pipeline.work(limit=100)
+        assert pipeline.work(limit=100).failed == {"refused_by_database": 2}
+    assert [outcomes(connection, key)[-1] for key in keys] == ["failed", "failed"]
 
 
 def test_text_that_a_trigger_drops_is_that_documents_failure(
