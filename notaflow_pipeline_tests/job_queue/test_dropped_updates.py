@@ -211,6 +211,22 @@ def test_text_that_a_trigger_removes_is_refused(connection: Connection) -> None:
     assert document(connection, key)["status_id"] == 3
 
 
+@pytest.mark.parametrize("time", ["BEFORE", "AFTER"])
+def test_check_of_claims_finds_a_trigger_that_removes_texts(connection: Connection, time: str) -> None:
+    add_document(connection)
+    body = "NEW.file_content := NULL; RETURN NEW;"
+    if time == "AFTER":
+        body = "UPDATE extraction_queue SET file_content = NULL WHERE id = NEW.id; RETURN NULL;"
+    connection.execute(f"""
+        CREATE FUNCTION hold() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN {body} END $$;
+        CREATE TRIGGER zz_hold {time} UPDATE ON extraction_queue
+        FOR EACH ROW WHEN (NEW.status_id = 5 AND NEW.file_content IS NOT NULL) EXECUTE FUNCTION hold()
+    """)
+    check = check_claim(connection, ["index"])
+    assert not check.ok
+    assert DROPPED in check.detail
+
+
 def test_old_text_is_not_removed_by_a_failure_release_or_recovery(connection: Connection) -> None:
     key = add_document(connection)
     [held] = claim(connection)

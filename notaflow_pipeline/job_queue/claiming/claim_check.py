@@ -21,6 +21,7 @@ from notaflow_pipeline.job_queue.database.transient import is_transient
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.model import Claim, Failure, OcrResult, Outcome, Recording
 from notaflow_pipeline.job_queue.refusals import note_refusals
+from notaflow_pipeline.job_queue.started_at import CLAIM_ENDED
 
 _WORKER = "notaflow doctor"
 
@@ -159,7 +160,7 @@ def _claim_prepared(connection: Connection, sources: Sequence[str]) -> Claim | N
 
 def _can_release(connection: Connection, claim: Claim) -> bool:
     with connection.transaction(force_rollback=True):
-        return releases.release(connection, [claim.token], reason=_RELEASE_REASON) == 1 and _has_left_status_6(
+        return releases.release(connection, [claim.token], reason=_RELEASE_REASON) == 1 and _has_ended(
             connection, claim
         )
 
@@ -177,19 +178,25 @@ def _can_record_failure(connection: Connection, claim: Claim) -> bool:
             mirror_errors=True,
             exhausted_status=3,
         )
-        return recording is Recording.RECORDED and _has_left_status_6(connection, claim)
+        return recording is Recording.RECORDED and _has_ended(connection, claim)
 
 
 def _can_record_text(connection: Connection, claim: Claim) -> bool:
     with connection.transaction(force_rollback=True):
         recorded = outcomes.record_texts(connection, [(claim, _RESULT)])
-        return recorded[claim.token] is Recording.RECORDED and _has_left_status_6(connection, claim)
+        return recorded[claim.token] is Recording.RECORDED and _has_ended(connection, claim)
 
 
-def _has_left_status_6(connection: Connection, claim: Claim) -> bool:
-    """Whether the row is no longer under OCR: a trigger can change the values of an accepted update."""
-    row = connection.execute("SELECT status_id = 6 FROM extraction_queue WHERE id = %(id)s", {"id": claim.document_id})
-    return row.fetchone() != (True,)
+_HAS_ENDED = sql.SQL("""
+SELECT {ended}
+FROM extraction_queue AS q
+WHERE q.id = %(id)s
+""").format(ended=CLAIM_ENDED)
+
+
+def _has_ended(connection: Connection, claim: Claim) -> bool:
+    """Whether the row is as the outcome left it: a trigger can change an accepted update, also after it."""
+    return connection.execute(_HAS_ENDED, {"id": claim.document_id}).fetchone() == (True,)
 
 
 def _describe_claim_error(error: psycopg.Error) -> ClaimCheck:
