@@ -224,7 +224,7 @@ def evaluate_stuck(*, stuck: int, limit_seconds: float) -> Evaluation:
         return Evaluation(
             True,
             f"{count_of(stuck, 'document')} {has_been} under OCR without a live worker{_span('for over {}', limit_seconds)}. "
-            "Is ocr_recovery_sensor on, and do its runs succeed? `notaflow recover` recovers them.",
+            "Is ocr_recovery_sensor on, and do its runs succeed? `notaflow recover` recovers them, or says what prevents it.",
             figures,
         )
     return Evaluation(False, "Every document under OCR has a live worker, or recovery is not overdue.", figures)

@@ -171,7 +171,8 @@ def cancel(
     _warn_about_others(
         wanted,
         {one.id for one in cancelled},
-        "was not cancelled: it is finished, cancelled already, claimed by another program, held unchanged by a trigger",
+        "was not cancelled: it is finished, cancelled already, claimed by another program, held unchanged by a trigger or "
+        "policy",
     )
 
 
@@ -197,7 +198,9 @@ def priority(
     else:
         print_line(f"{count_of(len(changed), 'document')} set to priority {value}.")
     _warn_about_others(
-        wanted, set(changed), "was not changed: it is finished, not extracted yet, held unchanged by a trigger"
+        wanted,
+        set(changed),
+        "was not changed: it is finished, not extracted yet, held unchanged by a trigger or policy",
     )
 
 

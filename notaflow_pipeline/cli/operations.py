@@ -152,7 +152,10 @@ def retry(
         if count > ROWS_SHOWN:
             console.print(f"and {count - ROWS_SHOWN:,} more")
         for one in sorted(left):
-            warn(f"{one} is no exhausted document of these sources and kinds; see `notaflow show {one}`")
+            warn(
+                f"{one} is no exhausted document of these sources and kinds, or its row is locked or hidden by a policy; "
+                f"see `notaflow show {one}`"
+            )
         console.print(f"{count_of(count, 'document')} " + ("would be requeued." if dry_run else "requeued."))
         _print_left_out(others)
     _fail_if_refused(refused)

@@ -27,7 +27,7 @@ LOOK_BACK = timedelta(days=2)
 MAX_ROWS = 1000
 """Rows that are named for each invariant."""
 
-RECOVER = "`notaflow recover` repairs it"
+RECOVER = "`notaflow recover` repairs it, OCR_STUCK_MINUTES after its claim at the latest"
 
 REREAD = "`notaflow reread --id ID` reads it again; if another program wrote it, `notaflow recover --accept ID` says so"
 

@@ -46,6 +46,8 @@ class QueueClient:
     pool: ConnectionPool[Connection]
     terms: ClaimTerms
     position: ClaimPosition = field(default_factory=ClaimPosition)
+    logged_refusals: dict[str, str] = field(default_factory=dict)
+    """Why the last recovery left rows, by kind of repair: what stays so is logged once."""
 
     def check(self) -> None:
         """Raise unless the database has the schema and this login has the privileges that a worker needs.
@@ -156,7 +158,10 @@ class QueueClient:
         # each with its own retries: all repairs together take so many statements that they never finish on a bad network
         recovered = sum((self.retry_until_available(partial(repair, kind)) for kind in Repair), RecoveryResult())
         for what, reason in recovered.failed.items():
-            log.warning("Recovery left rows as they are (%s): %s.", what.replace("_", " "), reason)
+            if self.logged_refusals.get(what) != reason:
+                log.warning("Recovery left rows as they are (%s): %s.", what.replace("_", " "), reason)
+        self.logged_refusals.clear()
+        self.logged_refusals.update(recovered.failed)
         return recovered
 
     def retry_until_available(self, operation: Callable[[Connection], Result]) -> Result:

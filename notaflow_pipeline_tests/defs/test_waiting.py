@@ -10,7 +10,7 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.defs.sensors import ocr_ready
-from notaflow_pipeline.job_queue.claiming.ready_rows import HIDDEN
+from notaflow_pipeline.job_queue.database.hidden_rows import HIDDEN
 from notaflow_pipeline.job_queue.queries import can_claim, count_ready
 from notaflow_pipeline.job_queue.refusals import find_refusals
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING

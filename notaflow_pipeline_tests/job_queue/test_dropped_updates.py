@@ -14,9 +14,9 @@ from notaflow_pipeline.job_queue.cancel import cancel_documents
 from notaflow_pipeline.job_queue.claiming import outcomes, releases
 from notaflow_pipeline.job_queue.claiming.claim_check import check_claim, find_refusal
 from notaflow_pipeline.job_queue.claiming.claim_position import ClaimPosition
-from notaflow_pipeline.job_queue.claiming.ready_rows import HIDDEN
 from notaflow_pipeline.job_queue.database.chunks import DROPPED
 from notaflow_pipeline.job_queue.database.connections import ClaimsRefused, OutcomeRefused
+from notaflow_pipeline.job_queue.database.hidden_rows import HIDDEN
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.invariants import find_violations
 from notaflow_pipeline.job_queue.maintenance.recovery import RecoveryResult, RecoveryTerms, recover

@@ -18,9 +18,10 @@ from psycopg.rows import class_row, scalar_row
 from notaflow_pipeline.job_queue.claiming.claim_position import ClaimPosition
 from notaflow_pipeline.job_queue.claiming.claim_preparation import end_backoff, skip_used_tokens, write_missing_maxima
 from notaflow_pipeline.job_queue.claiming.claim_statements import ClaimScope, claim_statement, reread_statement
-from notaflow_pipeline.job_queue.claiming.ready_rows import HIDDEN, find_hidden
+from notaflow_pipeline.job_queue.claiming.ready_rows import find_hidden
 from notaflow_pipeline.job_queue.database.chunks import Refusals, change_at_once, change_rows, describe_error
 from notaflow_pipeline.job_queue.database.connections import ClaimsRefused
+from notaflow_pipeline.job_queue.database.hidden_rows import HIDDEN
 from notaflow_pipeline.job_queue.database.sessions import short_statement
 from notaflow_pipeline.job_queue.model import Claim, storable
 from notaflow_pipeline.job_queue.refusals import note_refusals

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-import psycopg
 from psycopg import Connection, sql
 from psycopg.rows import scalar_row
 
 from notaflow_pipeline.job_queue.claiming.claim_statements import claimable
+from notaflow_pipeline.job_queue.database.hidden_rows import hidden_among
 from notaflow_pipeline.job_queue.database.sessions import short_statement
 
 _NO_BACKOFF = sql.SQL("ocr_next_attempt_at IS NULL")
@@ -41,30 +41,6 @@ def conditions_of_rows(sources: Sequence[str], *, ready: bool) -> list[tuple[sql
         *((condition, _NO_BACKOFF_OR_ENDED if ready else _ANY_TIME) for condition in (_NO_MAXIMUM, _TO_REREAD)),
     ]
 
-
-HIDDEN = "a row-level security policy keeps this login from changing it"
-
-# FOR KEY SHARE hinders no claim, and is subject to the policies for UPDATE
-_LOCKABLE = """
-SELECT id
-FROM extraction_queue
-WHERE id = ANY(%(ids)s)
-FOR KEY SHARE SKIP LOCKED
-"""
-
-_LOCK_ONE = """
-SELECT id
-FROM extraction_queue
-WHERE id = %(id)s
-FOR KEY SHARE NOWAIT
-"""
-
-_STILL_THERE = """
-SELECT id
-FROM extraction_queue
-WHERE id = ANY(%(ids)s)
-  AND status_id IN (3, 5)
-"""
 
 _READY = sql.SQL("""
 SELECT id
@@ -100,20 +76,6 @@ def find_hidden(connection: Connection, sources: Sequence[str], left_out: Collec
         ]
     )
     arguments = {"sources": list(sources), "left_out": list(left_out)}
-    ready = _ids(connection, _READY.format(branches=branches), arguments)
-    lockable = set(_ids(connection, _LOCKABLE, {"ids": ready})) if ready else set()
-    hidden = [one for one in ready if one not in lockable and _is_hidden(connection, one)]
-    return _ids(connection, _STILL_THERE, {"ids": hidden}) if hidden else []
-
-
-def _is_hidden(connection: Connection, document: UUID) -> bool:
-    """Whether the row is not found to be locked, instead of locked by another session."""
-    try:
-        return not _ids(connection, _LOCK_ONE, {"id": document})
-    except psycopg.errors.LockNotAvailable:
-        return False
-
-
-def _ids(connection: Connection, statement: str | sql.Composed, arguments: dict[str, object]) -> list[UUID]:
     with short_statement(connection), connection.cursor(row_factory=scalar_row) as cursor:
-        return cursor.execute(statement, arguments).fetchall()
+        ready = cursor.execute(_READY.format(branches=branches), arguments).fetchall()
+    return hidden_among(connection, ready)

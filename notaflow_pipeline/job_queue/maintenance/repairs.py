@@ -10,12 +10,15 @@ from enum import StrEnum
 from uuid import UUID
 
 from psycopg import Connection, sql
+from psycopg.rows import scalar_row
 
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue.database.chunks import Refusals, change_rows, iterate_chunks, require_updated
+from notaflow_pipeline.job_queue.database.hidden_rows import HIDDEN, hidden_among
+from notaflow_pipeline.job_queue.database.sessions import short_statement
 from notaflow_pipeline.job_queue.missing_maxima import WRITE_MAXIMA
 from notaflow_pipeline.job_queue.model import ERROR_PREFIX
-from notaflow_pipeline.job_queue.started_at import CLAIM_ENDED, LEASE_ENDED, STARTED_AT
+from notaflow_pipeline.job_queue.started_at import CLAIM_ENDED, LEASE_ENDED, STARTED_AT, STARTED_AT_OF_ROW
 
 LEASE_EXPIRED = "its worker stopped renewing the lease (killed, frozen or cut off)"
 STUCK_ELSEWHERE = "no lease covers it and it was not finished in time (claimed by another program)"
@@ -147,6 +150,19 @@ FROM abandoned
 LEFT JOIN recovered USING (id)
 RETURNING TRUE
 """).format(started_at=STARTED_AT.format(last_end=sql.SQL("before.ended_at")), claim_ended=CLAIM_ENDED)
+
+_STILL_STUCK = sql.SQL("""
+SELECT q.id
+FROM extraction_queue AS q
+LEFT JOIN ocr_attempt AS a ON a.id = q.ocr_claim_id AND a.finished_at IS NULL
+WHERE q.status_id = 6
+  AND row_security_active('extraction_queue')
+  AND CASE
+      WHEN %(with_lease)s THEN a.id IS NOT NULL AND {lease_ended}
+      ELSE a.id IS NULL AND ({started_at} >= clock_timestamp() - %(stuck_after)s) IS NOT TRUE
+  END
+LIMIT 1000
+""").format(lease_ended=LEASE_ENDED, started_at=STARTED_AT_OF_ROW)
 
 _OPEN_AND_EXPIRED = sql.SQL("""
 SELECT queue_id, NULL
@@ -310,3 +326,12 @@ def repair_rows(
 
     for ids in iterate_chunks(connection, statements.find, arguments):
         yield len(change_rows(connection, ids, change, refusals))
+    if kind in (Repair.EXPIRED_LEASES, Repair.STUCK_ELSEWHERE):
+        _note_hidden(connection, {**arguments, "with_lease": kind is Repair.EXPIRED_LEASES}, refusals)
+
+
+def _note_hidden(connection: Connection, arguments: Mapping[str, object], refusals: Refusals) -> None:
+    """Count the stuck rows that a policy hides from this login as refused."""
+    with short_statement(connection), connection.cursor(row_factory=scalar_row) as cursor:
+        stuck = cursor.execute(_STILL_STUCK, arguments).fetchall()
+    refusals.note(hidden_among(connection, [one for one in stuck if one not in set(refusals.keys)]), HIDDEN)

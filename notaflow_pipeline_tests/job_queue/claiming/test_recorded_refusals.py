@@ -8,8 +8,9 @@ from psycopg import Connection
 from notaflow_pipeline.job_queue import metrics, queries
 from notaflow_pipeline.job_queue.claiming.claim_check import find_refusal
 from notaflow_pipeline.job_queue.claiming.claim_position import ClaimPosition
-from notaflow_pipeline.job_queue.claiming.ready_rows import HIDDEN, find_hidden
+from notaflow_pipeline.job_queue.claiming.ready_rows import find_hidden
 from notaflow_pipeline.job_queue.database.connections import ClaimsRefused
+from notaflow_pipeline.job_queue.database.hidden_rows import HIDDEN
 from notaflow_pipeline.job_queue.listing import list_documents
 from notaflow_pipeline.job_queue.refusals import find_refusals
 from notaflow_pipeline_tests.job_queue.conftest import (
