@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageChops, ImageDraw, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 from notaflow_pipeline.ocr.document import PageText
 from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine
@@ -122,3 +122,13 @@ def test_other_things_in_colour_stay_in_the_page(draw: Callable[[Image.Image], N
     page = print_page()
     draw(page)
     assert stamps_over_print(page) == []
+
+
+@pytest.mark.parametrize("size", [26, 30, 36])
+def test_print_in_coloured_ink_is_no_stamp_over_itself(size: int) -> None:
+    """Thick strokes have more colour than fine ones, as if a stamp lay over print."""
+    page = Image.new("RGB", (1700, 2200), (150, 190, 215))
+    for number, line in enumerate(LINES * 2):
+        place = 150, 400 + round(1.4 * size) * number
+        ImageDraw.Draw(page).text(place, line, fill=(20, 30, 90), font=ImageFont.load_default(size=size))
+    assert stamps_over_print(page.filter(ImageFilter.GaussianBlur(0.5))) == []

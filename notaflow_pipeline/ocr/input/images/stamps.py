@@ -60,6 +60,10 @@ MIN_SAME_HUE = 0.85
 MIN_HUE_COSINE = 0.95
 """Minimum cosine of the angle between the light that two colours of the same hue absorb."""
 
+MAX_PRINT_SATURATION = 0.5
+"""Maximum saturation of the print in the box of a stamp, as a share of the saturation of the stamp. Print with more is in the
+same ink: fine strokes of coloured print on coloured paper are less coloured than thick ones."""
+
 MIN_CROSSED_CELLS = 4
 """Minimum number of cells in which print touches a stamp; fewer are one or two letters."""
 
@@ -114,9 +118,15 @@ def stamps_over_print(page: Image.Image) -> list[Stamp]:
     dark = (lightness < MAX_PRINT_LIGHTNESS) & (chroma < MAX_PRINT_CHROMA)
     ink = dark | coloured  # coloured letters on a ruling line interrupt it
     dark &= ~(horizontal_line_pixels(ink, RULING_WORD_HEIGHT) | horizontal_line_pixels(ink.T, RULING_WORD_HEIGHT).T)
-    crossed = _pixels_per_cell(dark & _dilated(coloured)) > 1
+    near = _dilated(coloured)
+    crossed = _pixels_per_cell(dark & near) > 1
     boxes = [_box_of(group) for group in groups if sum(crossed[cell] for cell in group) >= MIN_CROSSED_CELLS]
-    stamps = [box for box in boxes if _is_stamp(box, np.asarray(whitened), coloured)]
+    shades = np.asarray(whitened)
+    stamps = [
+        box
+        for box in boxes
+        if _is_stamp(box, shades, coloured) and not _is_ink_of_print(box, shades, coloured, dark & ~near)
+    ]
     return [Stamp(_shares_of_page(box, small.size), (red, green, blue)) for box in stamps]
 
 
@@ -237,6 +247,27 @@ def _is_stamp(box: Box, whitened: "NDArray[np.uint8]", coloured: "Mask") -> bool
     absorbed /= np.linalg.norm(absorbed, axis=1, keepdims=True)
     usual = np.median(absorbed, axis=0)
     return bool(np.mean(absorbed @ (usual / np.linalg.norm(usual)) > MIN_HUE_COSINE) >= MIN_SAME_HUE)
+
+
+def _is_ink_of_print(box: Box, whitened: "NDArray[np.uint8]", coloured: "Mask", print_only: "Mask") -> bool:
+    """Whether the print in a box is in the ink of the coloured strokes there."""
+    import numpy as np
+
+    part = np.s_[box[1] : box[3], box[0] : box[2]]
+    if not print_only[part].any():
+        return False
+    of_print, of_strokes = (
+        float(np.median(_saturation(whitened[part][mask[part]]))) for mask in (print_only, coloured)
+    )
+    return of_print > MAX_PRINT_SATURATION * of_strokes
+
+
+def _saturation(colours: "NDArray[np.uint8]") -> "NDArray[np.float64]":
+    """Returns which share of the light that a colour absorbs in one channel it does not absorb in another."""
+    import numpy as np
+
+    absorbed = 255.0 - colours
+    return np.asarray(np.ptp(absorbed, axis=1) / np.maximum(absorbed.max(axis=1), 1))
 
 
 def _shares_of_page(box: Box, size: tuple[int, int]) -> tuple[float, float, float, float]:
