@@ -1,5 +1,6 @@
 """Tests of damaged PDF pages: pages with missing content are marked as damaged, intact pages are not."""
 
+import hashlib
 import io
 import struct
 import zlib
@@ -15,7 +16,7 @@ from notaflow_pipeline.ocr.input.pdf.page_objects import PageFacts, page_facts
 from notaflow_pipeline.ocr.input.probe import probe_document
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
-from notaflow_pipeline_tests.ocr.samples import ACT_ON_LETTER, act_page, page_pdf, plain_pdf
+from notaflow_pipeline_tests.ocr.samples import ACT_ON_LETTER, act_page, locked_pdf, page_pdf, plain_pdf, written_pdf
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 
 IMAGE = act_page(75)
@@ -165,9 +166,41 @@ def test_objects_in_a_compressed_stream_are_found(tmp_path: Path) -> None:
     assert page_facts(path, 1) == PageFacts(user_unit=10, missing=True)
 
 
-def test_encrypted_file_has_no_page_facts(tmp_path: Path) -> None:
-    path = page_pdf(tmp_path / "a.pdf", ACT_ON_LETTER, resources="/XObject<</I 60 0 R>>", catalogue="/Encrypt 9 0 R")
-    assert page_facts(path, 1) == PageFacts()
+def test_file_that_needs_a_password_has_no_page_facts(tmp_path: Path) -> None:
+    assert page_facts(locked_pdf(tmp_path / "a.pdf"), 1) == PageFacts()
+
+
+def rc4(key: bytes, data: bytes) -> bytes:
+    state, place = list(range(256)), 0
+    for index in range(256):
+        place = (place + state[index] + key[index % len(key)]) % 256
+        state[index], state[place] = state[place], state[index]
+    coded, one, other = bytearray(), 0, 0
+    for byte in data:
+        one = (one + 1) % 256
+        other = (other + state[one]) % 256
+        state[one], state[other] = state[other], state[one]
+        coded.append(byte ^ state[(state[one] + state[other]) % 256])
+    return bytes(coded)
+
+
+def test_unit_of_length_in_an_encrypted_file_counts(tmp_path: Path) -> None:
+    """The file is encrypted with an empty password (PDF 1.7, algorithms 2 and 4)."""
+    padding = bytes.fromhex("28bf4e5e4e758a4164004e56fffa01082e2e00b6d0683e802f0ca9fe6453697a")
+    owner, identifier = bytes(range(32)), bytes(range(16))
+    key = hashlib.md5(  # noqa: S324 - as the format demands
+        padding + owner + (-4).to_bytes(4, "little", signed=True) + identifier
+    ).digest()[:5]
+    objects = [
+        "<</Type/Catalog/Pages 2 0 R>>",
+        "<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        "<</Type/Page/Parent 2 0 R/MediaBox[0 0 61.2 79.2]/UserUnit 10>>",
+        f"<</Filter/Standard/V 1/R 2/P -4/O<{owner.hex()}>/U<{rc4(key, padding).hex()}>>>",
+    ]
+    path = written_pdf(tmp_path / "a.pdf", objects, f"/Encrypt 4 0 R/ID[<{identifier.hex()}><{identifier.hex()}>]")
+    image = load_page(path, DocumentFormat.PDF, 1).image
+    assert image is not None
+    assert image.size == (2551, 3300)
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,20 @@
 """Facts about the pages of a PDF that PDFium does not report: their unit of length, and whether content is missing.
 
 This module reads the objects of the file itself, both plain objects and those in compressed object streams, without the
-cross-reference table. For files that it cannot parse (encrypted or unusual ones) it reports nothing.
+cross-reference table. Of an encrypted file it reads a copy that PDFium decrypts. For files that it cannot parse it reports
+nothing.
 """
 
+import io
 import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+
+import pypdfium2
+from pypdfium2 import raw
 
 MAX_FILE_BYTES = 128 * 1024**2
 """Maximum size of a file that is parsed, because every worker that reads a page of it holds it in memory."""
@@ -50,13 +55,19 @@ def page_facts(path: Path, page_number: int) -> PageFacts:
 def _facts_of_file(path: Path, _version: tuple[int, int]) -> tuple[PageFacts, ...]:
     """Returns the facts about all pages. The size and time of the file are part of the cache key."""
     content = path.read_bytes()
-    if b"/Encrypt" in content:
-        return ()
     try:
-        file = _Objects(content)
+        file = _Objects(_decrypted(content) if b"/Encrypt" in content else content)
         return tuple(file.facts(page) for page in file.pages())
-    except (ValueError, IndexError, RecursionError, zlib.error):
+    except (ValueError, IndexError, RecursionError, zlib.error, pypdfium2.PdfiumError):
         return ()
+
+
+def _decrypted(content: bytes) -> bytes:
+    """Returns a copy of an encrypted file that needs no password, without its encryption."""
+    copy = io.BytesIO()
+    with pypdfium2.PdfDocument(content) as document:
+        document.save(copy, flags=raw.FPDF_REMOVE_SECURITY)
+    return copy.getvalue()
 
 
 class _Objects:
