@@ -23,6 +23,7 @@ from notaflow_pipeline.ocr.recognition.coverage import LOW_COVERAGE, ink_coverag
 from notaflow_pipeline.ocr.recognition.page_plan import Plan, plan, plan_of_turned
 from notaflow_pipeline.ocr.recognition.passes.alternative_passes import best_of_alternative_passes
 from notaflow_pipeline.ocr.recognition.passes.figure_rows import with_finer_rows
+from notaflow_pipeline.ocr.recognition.passes.filled_in_values import with_filled_in_values
 from notaflow_pipeline.ocr.recognition.passes.missed_lines import with_missed_lines
 from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY, PassResult, Policy
 from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
@@ -109,6 +110,7 @@ def _best_pass(runner: PassRunner, planned: Plan) -> PassResult:
     if runner.is_doubtful(found):
         found = best_of_alternative_passes(runner, found)
     found = with_missed_lines(runner, with_finer_rows(runner, found))
+    found = with_filled_in_values(runner, found)
     return with_unsure_words_read_again(runner, found)
 
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 MIN_LENGTH_HEIGHTS = 5.0
 """Minimum length of a ruling line in word heights; no stroke of a letter is so long."""
 
+MIN_BOX_HEIGHTS, MIN_BOX_SHARE = 1.2, 0.75
+"""Minimum height of a box around a single letter, in word heights and as a share of the height of the ink in its row. Letters
+in boxes are at most 0.7 times as high as the boxes."""
+
 MIN_INKED_SHARE = 0.9
 """Minimum share of ink in the length of a ruling line. Lines of underscores and faintly scanned lines have gaps."""
 
@@ -43,6 +47,20 @@ def without_horizontal_lines(image: Image.Image, word_height: float) -> Image.Im
     grey = np.asarray(image)
     lines = horizontal_line_pixels(grey <= otsu_threshold(image.histogram()), word_height)
     return Image.fromarray(np.where(lines, np.uint8(255), grey)) if lines.any() else None
+
+
+def without_boxes(strip: Image.Image, word_height: float) -> Image.Image | None:
+    """Returns a strip with one line of print (grey) without the sides of boxes around its letters; None without any."""
+    import numpy as np
+
+    grey = np.asarray(strip)
+    ink = grey <= otsu_threshold(strip.histogram())
+    rows = np.flatnonzero(ink.any(axis=1))
+    height = max(2.0, MIN_BOX_HEIGHTS * word_height, MIN_BOX_SHARE * np.ptp(rows) if len(rows) else 0.0)
+    across = horizontal_line_pixels(ink, word_height)
+    down = _thickened(_long_strokes(ink.T, round(height)), word_height).T
+    down &= (down & across).any(axis=0)  # a side that touches no bottom or top is a stroke of a letter
+    return Image.fromarray(np.where(down | across, np.uint8(255), grey)) if down.any() else None
 
 
 def without_table_grid(image: Image.Image, word_height: float) -> Image.Image | None:
@@ -73,7 +91,11 @@ def _pale_line_pixels(ink: "NDArray[np.bool_]", word_height: float) -> "NDArray[
 
 def horizontal_line_pixels(ink: "NDArray[np.bool_]", word_height: float) -> "NDArray[np.bool_]":
     """Returns the mask of the pixels that belong to a horizontal ruling line or to its edge."""
-    lines = _long_strokes(ink, max(2, round(MIN_LENGTH_HEIGHTS * word_height)))
+    return _thickened(_long_strokes(ink, max(2, round(MIN_LENGTH_HEIGHTS * word_height))), word_height)
+
+
+def _thickened(lines: "NDArray[np.bool_]", word_height: float) -> "NDArray[np.bool_]":
+    """Returns the mask of ruling lines with their pale edges above and below."""
     for _ in range(round(SOFT_EDGE_HEIGHTS * word_height)):
         thicker = lines.copy()
         thicker[1:] |= lines[:-1]

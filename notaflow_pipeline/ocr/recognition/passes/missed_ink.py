@@ -82,6 +82,27 @@ def missed_ink_strips(image: Image.Image, words: Sequence[Word]) -> list[Box]:
     return strips
 
 
+def uncovered_strips(image: Image.Image, words: Sequence[Word]) -> list[Box]:
+    """Returns the boxes of all ink that has the shape of lines of print and no word, wherever it lies, from the top."""
+    import numpy as np
+
+    if len(words) < MIN_WORDS:
+        return []
+    height = word_height(words)
+    ink = _without_words(_ink(image), words, height)
+    ink &= ~(horizontal_line_pixels(ink, height) | horizontal_line_pixels(ink.T, height).T)
+    reach, rise, strips = round(height), round(0.4 * height), []
+    bands = list(_bands(np.count_nonzero(ink, axis=1) > MIN_ROW_INK_HEIGHTS * height))
+    for number, (top, bottom) in enumerate(bands):
+        columns = np.flatnonzero(ink[top:bottom].any(axis=0))
+        if LINE_HEIGHT_RANGE[0] * height <= bottom - top <= LINE_HEIGHT_RANGE[1] * height:
+            above = bands[number - 1][1] if number else 0  # a dotted line near print is not read with it
+            below = bands[number + 1][0] if number + 1 < len(bands) else image.height
+            left, right = max(0, int(columns[0]) - reach), min(image.width, int(columns[-1]) + reach)
+            strips.append((left, max(above, top - rise), right, min(below, bottom + rise)))
+    return strips
+
+
 def uncovered_ink_share(image: Image.Image, words: Sequence[Word]) -> float:
     """Returns the share of the ink in the recognised lines that no word covers; 0 with too few words.
 
@@ -111,10 +132,18 @@ def _at_half_size(word: Word) -> Word:
 
 def confident_new_lines(found: Sequence[Word], strip: Box, words: Sequence[Word]) -> list[Line]:
     """Returns the lines read in a strip, at their positions on the page, that are new and have high confidence."""
-    moved = [replace(word, left=word.left + strip[0], top=word.top + strip[1]) for word in found]
+    return [line for line in new_lines(found, strip[:2], words) if _is_confident(line)]
+
+
+def new_lines(found: Sequence[Word], corner: tuple[int, int], words: Sequence[Word]) -> list[Line]:
+    """Returns the lines of words read in a strip, at their positions on the page, without words that are known.
+
+    `corner` is the left upper corner of the strip.
+    """
+    moved = [replace(word, left=word.left + corner[0], top=word.top + corner[1]) for word in found]
     lines = [list(line) for _, line in groupby(moved, lambda word: (word.block, word.paragraph, word.line))]
-    new = [[word for word in line if not any(_is_same_place(word, other) for other in words)] for line in lines]
-    return [line for line in new if _is_confident(line)]
+    new = ([word for word in line if not any(_is_same_place(word, other) for other in words)] for line in lines)
+    return [line for line in new if line]
 
 
 def with_lines(words: Sequence[Word], lines: Sequence[Line]) -> list[Word]:
