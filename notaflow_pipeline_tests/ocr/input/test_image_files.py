@@ -129,3 +129,40 @@ def test_print_on_transparent_paper_is_visible(tmp_path: Path, ink: int) -> None
     page = load_page(tmp_path / "a.png", DocumentFormat.PNG, 1)
     assert page.image is not None
     assert page.image.getextrema() == (0, 255)
+
+
+@pytest.mark.parametrize(
+    ("size", "dpi", "expected"),
+    [
+        ((1728, 1078), (204, 98), (1728, 2244)),  # a fax in standard resolution
+        ((1728, 2156), (204, 196), (1728, 2156)),  # a fax in fine resolution
+        ((850, 2200), (100, 200), (1700, 2200)),
+        ((1700, 2200), (200, 100), (1700, 2200)),  # the tag is wrong: no paper is so long
+        ((1700, 2200), (300, 72), (1700, 2200)),
+    ],
+)
+def test_page_with_two_resolutions_gets_square_pixels(
+    tmp_path: Path, size: tuple[int, int], dpi: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    Image.new("1", size, 1).save(tmp_path / "a.tif", dpi=dpi)
+    image = load_page(tmp_path / "a.tif", DocumentFormat.TIFF, 1).image
+    assert image is not None
+    assert image.size == expected
+
+
+def test_two_resolutions_of_a_page_on_its_side_are_turned_with_it(tmp_path: Path) -> None:
+    image = Image.new("L", (1078, 1728), 255)
+    exif = image.getexif()
+    exif[0x0112] = 6  # rotate clockwise
+    image.save(tmp_path / "a.tif", dpi=(98, 204), exif=exif)
+    page = load_page(tmp_path / "a.tif", DocumentFormat.TIFF, 1).image
+    assert page is not None
+    assert page.size == (1728, 2244)
+
+
+def test_large_page_with_two_resolutions_is_reduced(tmp_path: Path) -> None:
+    Image.new("1", (8000, 5300), 1).save(tmp_path / "a.tif", dpi=(800, 400))
+    page = load_page(tmp_path / "a.tif", DocumentFormat.TIFF, 1).image
+    assert page is not None
+    assert page.size == (4000, 5300)
+    assert page.info["dpi"] == (400, 400)

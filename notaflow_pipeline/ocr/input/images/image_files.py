@@ -21,6 +21,16 @@ CREDIBLE_DPI = range(70, 1201)
 """Credible resolutions. Scanners and editors often write a wrong resolution; a value outside this range counts as
 absent."""
 
+MAX_DPI_RATIO, MAX_CREDIBLE_DPI_RATIO = 1.1, 2.6
+"""Ratio of the two resolutions of an image up to which its pixels count as square, and from which a tag is wrong. A fax has
+204 x 98 dpi."""
+
+MAX_PAPER_SIDE_RATIO = 1.75
+"""Maximum ratio of the sides of a sheet of paper; a legal sheet has 1.65."""
+
+MAX_ENLARGED_PIXELS = 40_000_000
+"""Maximum size of a page that is enlarged in one direction; a larger one is reduced in the other."""
+
 COARSE_DPI = 150
 """Resolution at which a page is retried after it took too long or ended its worker: a quarter of the usual pixels."""
 
@@ -72,9 +82,39 @@ def _opened_page(
 
 
 def _upright_grey(image: Image.Image) -> Image.Image:
-    resolution = _stated_dpi(image)
+    across, down = _stated_dpi(image)
+    if image.getexif().get(ExifTags.Base.Orientation, 1) in SIDEWAYS:
+        across, down = down, across
     ImageOps.exif_transpose(image, in_place=True)  # in place, because otherwise an upright page is copied in colour
-    return with_dpi(within_engine_size(full_range(grey(eight_bits(image)), image)), resolution)
+    page, resolution = with_square_pixels(full_range(grey(eight_bits(image)), image), across, down)
+    return with_dpi(within_engine_size(page), resolution)
+
+
+def with_square_pixels(page: Image.Image, across: float | None, down: float | None) -> tuple[Image.Image, float | None]:
+    """Returns a page whose pixels are as wide as high, and its resolution; a fax has 204 dots per inch across and 98 down.
+
+    Two resolutions that would give an ordinary page the proportions of a slip are not credible, and the page is returned as
+    it is.
+    """
+    if across is None or down is None or not (round(across) in CREDIBLE_DPI and round(down) in CREDIBLE_DPI):
+        return page, across
+    if not MAX_DPI_RATIO < max(across, down) / min(across, down) < MAX_CREDIBLE_DPI_RATIO:
+        return page, across
+    resolution = max(across, down)
+    if page.width * page.height * resolution / min(across, down) > MAX_ENLARGED_PIXELS:
+        resolution = min(across, down)
+    size = round(page.width * resolution / across), round(page.height * resolution / down)
+    if _is_like_paper(page.size) and not _is_like_paper(size):
+        return page, across
+    return page.resize(size, Image.Resampling.BICUBIC), resolution
+
+
+SIDEWAYS = frozenset({5, 6, 7, 8})
+"""Values of the EXIF orientation of an image whose rows are columns of the page."""
+
+
+def _is_like_paper(size: tuple[int, int]) -> bool:
+    return max(size) <= MAX_PAPER_SIDE_RATIO * min(size)
 
 
 def _without_stamps(image: Image.Image, stamps: Sequence[Stamp]) -> tuple[Image.Image, Image.Image | None]:
@@ -112,9 +152,11 @@ def coarser(image: Image.Image) -> Image.Image:
     return with_dpi(small, resolution[0] * share if resolution else None)
 
 
-def _stated_dpi(image: Image.Image) -> float | None:
+def _stated_dpi(image: Image.Image) -> tuple[float | None, float | None]:
+    """Returns the resolution across and down."""
     stated = image.info.get("dpi")
     try:
-        return float(stated[0]) if stated else None
-    except (TypeError, ValueError, ZeroDivisionError):
-        return None
+        found = (float(stated[0]), float(stated[1])) if stated else (None, None)
+    except (TypeError, ValueError, ZeroDivisionError, IndexError):
+        return None, None
+    return found if all(one is None or math.isfinite(one) for one in found) else (None, None)
