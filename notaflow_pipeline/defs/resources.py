@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr, create_model
 
 from notaflow_pipeline.defs.run_failures import INFRASTRUCTURE_ERRORS
 from notaflow_pipeline.documents.location import buckets_of
@@ -121,27 +121,36 @@ ENGINE_SETTINGS = ("OCR_ENGINE", "OCR_LANGUAGES", "OCR_WORKERS", "OCR_MAX_PAGES"
 
 
 def configured_resources(settings: Settings) -> dict[str, "dg.ConfigurableResource[Any]"]:
-    """Return the resources, each with the settings that it works with in its description."""
+    """Return the resources, each with the settings that it works with as config fields."""
     return {
-        "queue": _described(QueueResource, settings, QUEUE_SETTINGS),
-        "storage": _described(StorageResource, settings, STORAGE_SETTINGS),
-        "engine": _described(EngineResource, settings, ENGINE_SETTINGS),
+        "queue": _with_settings(QueueResource, settings, QUEUE_SETTINGS),
+        "storage": _with_settings(StorageResource, settings, STORAGE_SETTINGS),
+        "engine": _with_settings(EngineResource, settings, ENGINE_SETTINGS),
     }
 
 
-def _described(
+def _with_settings(
     resource: "type[dg.ConfigurableResource[Any]]", settings: Settings, variables: tuple[str, ...]
 ) -> "dg.ConfigurableResource[Any]":
-    """Return a resource of this class whose description, which Dagster takes from the docstring, ends with its settings."""
-    # Dagster 1.13 lets run config override every field of a resource's config, so the values are text
-    values = {one.variable: one.value for one in setting_origins(settings)} | {
-        "NOTAFLOW_DATABASE_URL": _database(settings),
-        "NOTAFLOW_DOCUMENTS_URL": _documents(settings),
+    """Return a resource of this class that shows these settings, without secrets, as config fields.
+
+    Each field takes no value but its own: run config may override every field of a resource, and the code reads the
+    environment.
+    """
+    origins = {one.variable: one for one in setting_origins(settings)}
+    shown = {name: origins[name].value for name in variables} | {
+        name: write(settings) for name, write in WITHOUT_SECRETS.items() if name in variables
     }
-    lines = "".join(f"\n- `{name}`: {values[name]}" for name in variables)
-    text = f"{resource.__doc__}\n\nSettings of the environment, which run config cannot change:\n{lines}"
-    described: Any = type(resource.__name__, (resource,), {"__doc__": text, "__module__": resource.__module__})
-    return described()  # type: ignore[no-any-return]
+    fields: dict[str, Any] = {
+        name: (Literal[value], Field(default=value, description=f"from: {origins[name].origin}"))
+        for name, value in shown.items()
+    }
+    model: Any = create_model(
+        resource.__name__, __base__=resource, __doc__=resource.__doc__, __module__=resource.__module__, **fields
+    )
+    # passed too, because the UI marks what is not passed as a default
+    made: dg.ConfigurableResource[Any] = model(**shown)
+    return made
 
 
 def _database(settings: Settings) -> str:
@@ -153,3 +162,7 @@ def _database(settings: Settings) -> str:
 def _documents(settings: Settings) -> str:
     """Return where documents lie, without a login and without parameters of the URL."""
     return re.sub(r"//[^/]*@", "//***@", settings.documents).partition("?")[0]
+
+
+WITHOUT_SECRETS = {"NOTAFLOW_DATABASE_URL": _database, "NOTAFLOW_DOCUMENTS_URL": _documents}
+"""What is shown of settings that contain logins."""

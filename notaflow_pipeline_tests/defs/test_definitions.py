@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import yaml  # type: ignore[import-untyped]
+from dagster._core.remote_representation.external_data import RepositorySnap
 
 from notaflow_pipeline.defs.resources import configured_resources
 from notaflow_pipeline.settings import load_settings
@@ -105,11 +106,18 @@ def test_resources_show_their_settings_without_secrets(monkeypatch: pytest.Monke
     monkeypatch.setenv("NOTAFLOW_DATABASE_URL", "postgresql://notaflow:hunter2@db.example:5433/queue")
     monkeypatch.setenv("NOTAFLOW_DOCUMENTS_URL", "https://user:hunter2@documents.example/store?token=hunter2")
     monkeypatch.setenv("OCR_LANGUAGES", "fra")
-    shown = {
-        name: one.get_resource_definition().description or ""
-        for name, one in configured_resources(load_settings()).items()
-    }
-    assert "`NOTAFLOW_DATABASE_URL`: database queue at db.example:5433" in shown["queue"]
-    assert "`NOTAFLOW_DOCUMENTS_URL`: https://***@documents.example/store" in shown["storage"]
-    assert "`OCR_LANGUAGES`: fra" in shown["engine"]
-    assert "hunter2" not in "".join(shown.values())
+    resources = configured_resources(load_settings())
+    shown = {name: one.get_resource_definition().config_schema.default_value for name, one in resources.items()}
+    assert shown["queue"]["NOTAFLOW_DATABASE_URL"] == "database queue at db.example:5433"
+    assert shown["storage"]["NOTAFLOW_DOCUMENTS_URL"] == "https://***@documents.example/store"
+    assert shown["engine"]["OCR_LANGUAGES"] == "fra"
+    snapshot = dg.serialize_value(RepositorySnap.from_def(dg.Definitions(resources=resources).get_repository_def()))
+    assert "db.example" in snapshot
+    assert "hunter2" not in snapshot
+
+
+def test_run_config_cannot_change_a_setting_that_a_resource_shows() -> None:
+    job = defs.resolve_job_def("ocr_job")
+    assert dg.validate_run_config(job, {"resources": {"engine": {"config": {"OCR_DPI": "300"}}}})
+    with pytest.raises(dg.DagsterInvalidConfigError, match="OCR_DPI"):
+        dg.validate_run_config(job, {"resources": {"engine": {"config": {"OCR_DPI": "600"}}}})
