@@ -12,6 +12,7 @@ import yaml  # type: ignore[import-untyped]
 from dagster._core.remote_representation.external_data import RepositorySnap
 
 from notaflow_pipeline.defs.resources import configured_resources
+from notaflow_pipeline.job_queue.schema.columns import TABLE_COLUMNS
 from notaflow_pipeline.settings import load_settings
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, PROJECT, defs
 
@@ -31,10 +32,26 @@ def test_every_asset_has_a_description() -> None:
         assert spec.description, spec.key
 
 
-def test_every_asset_has_an_owner_and_a_kind() -> None:
+def test_every_asset_has_an_owner_kinds_tags_and_the_file_that_defines_it() -> None:
     for spec in defs.resolve_all_asset_specs():
         assert spec.owners == ["team:notaflow"], spec.key
         assert spec.kinds, spec.key
+        assert spec.tags["domain"] == "land-registry", spec.key
+        assert spec.tags["personal-data"] in {"yes", "no"}, spec.key
+        (reference,) = spec.metadata["dagster/code_references"].code_references
+        assert spec.key.to_user_string() in Path(reference.file_path).read_text(), spec.key
+
+
+def test_every_asset_that_is_a_table_describes_its_columns() -> None:
+    specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+    assert {name for name, spec in specs.items() if "dagster/column_schema" not in spec.metadata} == {"ocr_dashboard"}
+    for name in ("extraction_queue", "ocr_attempt", "requeued_documents"):
+        table = specs[name].metadata["dagster/table_name"]
+        columns = specs[name].metadata["dagster/column_schema"].columns
+        assert {one.name: one.type for one in columns} == TABLE_COLUMNS[table], "a new column needs a description"
+    for name, spec in specs.items():
+        for column in spec.metadata.get("dagster/column_schema", dg.TableSchema([])).columns:
+            assert column.description, f"{name}.{column.name}"
 
 
 def test_definitions_load_without_a_warning() -> None:

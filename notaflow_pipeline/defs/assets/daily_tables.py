@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from notaflow_pipeline.defs.ownership import OWNERS
+from notaflow_pipeline.defs.ownership import FIGURE_TAGS, OWNERS, source_file
 from notaflow_pipeline.defs.partitions import every_night
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.defs.run_failures import described_failures
+from notaflow_pipeline.defs.table_columns import ATTEMPT_COLUMNS, table_metadata
 from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.settings import load_settings
 
@@ -78,7 +79,8 @@ ocr_attempt = dg.AssetSpec(
     kinds={"postgres"},
     group_name="ocr",
     owners=OWNERS,
-    metadata={"dagster/table_name": "ocr_attempt"},
+    tags=FIGURE_TAGS,
+    metadata=table_metadata("ocr_attempt", ATTEMPT_COLUMNS) | source_file(__file__),
 )
 
 
@@ -100,10 +102,15 @@ def daily_tables(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
             ),
             group_name="daily",
             owners=OWNERS,
+            tags=FIGURE_TAGS,
             kinds={"pandas", "postgres"},
             partitions_def=days,
             freshness_policy=every_night(days),
-            metadata={"dagster/column_schema": _schema(columns), "dagster/table_name": key.to_user_string()},
+            metadata={
+                "dagster/column_schema": _schema(columns),
+                "dagster/table_name": key.to_user_string(),
+                **source_file(__file__),
+            },
         )
 
     @dg.multi_asset(

@@ -8,7 +8,7 @@ import dagster as dg
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from pydantic import Field
 
-from notaflow_pipeline.defs.ownership import OWNERS
+from notaflow_pipeline.defs.ownership import FIGURE_TAGS, OWNERS, source_file
 from notaflow_pipeline.defs.partitions import every_night
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.defs.run_failures import described_failures
@@ -39,9 +39,10 @@ def ocr_dashboard(days: dg.DailyPartitionsDefinition, page: Path) -> dg.AssetsDe
         deps=["ocr_daily_performance", "ocr_daily_failure_rate", "ocr_daily_failures_by_kind"],
         group_name="daily",
         owners=OWNERS,
+        tags=FIGURE_TAGS,
         kinds={"vega"},
         freshness_policy=every_night(days),
-        metadata={"page": dg.MetadataValue.path(page), "dagster/uri": page.as_uri()},
+        metadata={"page": dg.MetadataValue.path(page), "dagster/uri": page.as_uri(), **source_file(__file__)},
         description=(
             "A page with charts of the daily tables, the queue as it was when the page was written, and the documents to "
             "look at, in French and English. One file that needs no network: `reports/dashboard.html` in `NOTAFLOW_HOME`, "

@@ -11,9 +11,10 @@ from pydantic import Field
 
 from notaflow_pipeline.defs.assets.batch_metadata import batch_metadata, shown_first
 from notaflow_pipeline.defs.ocr_runs import OCR_POOL, OCR_RUN_TAG
-from notaflow_pipeline.defs.ownership import OWNERS, TAGS
+from notaflow_pipeline.defs.ownership import OWNERS, TAGS, source_file
 from notaflow_pipeline.defs.resources import EngineResource, QueueResource, StorageResource
 from notaflow_pipeline.defs.run_failures import described_failures
+from notaflow_pipeline.defs.table_columns import TEXT_COLUMNS, table_metadata
 from notaflow_pipeline.job_queue.model import Claim
 from notaflow_pipeline.job_queue.queries import attempts_of_run, count_ready, document_numbers
 from notaflow_pipeline.plurals import count_of
@@ -138,6 +139,7 @@ def summarise_batch(context: dg.OpExecutionContext, queue: QueueResource) -> dg.
     owners=OWNERS,
     tags=TAGS,
     kinds={"tesseract", "postgres"},
+    metadata=table_metadata("extraction_queue", TEXT_COLUMNS) | source_file(__file__),
     description=(
         "The text of every document that is ready for OCR, in `extraction_queue.file_content`. Each materialisation is one "
         "batch: documents are claimed, read on all cores, and recorded one by one. `ocr_ready_sensor` launches it."

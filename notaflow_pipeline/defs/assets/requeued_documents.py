@@ -11,9 +11,10 @@ from pydantic import Field, field_validator
 from notaflow_pipeline.defs.assets.ocr_text import claim_documents, ocr_documents
 from notaflow_pipeline.defs.jobs.progress_log import rate_limited_log
 from notaflow_pipeline.defs.metadata_tables import metadata_table
-from notaflow_pipeline.defs.ownership import OWNERS, TAGS
+from notaflow_pipeline.defs.ownership import OWNERS, TAGS, source_file
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.defs.run_failures import described_failures
+from notaflow_pipeline.defs.table_columns import REQUEUE_COLUMNS, table_metadata
 from notaflow_pipeline.failures import PERMANENT_KINDS, parse_kind
 from notaflow_pipeline.job_queue.maintenance.requeue import (
     NO_LIMIT,
@@ -145,6 +146,7 @@ def requeued_documents(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinitio
         owners=OWNERS,
         tags=TAGS,
         kinds={"tesseract", "postgres"},
+        metadata=table_metadata("ocr_round", REQUEUE_COLUMNS) | source_file(__file__),
         description=(
             "Documents that were exhausted on a day and got new attempts. Materialising a day, or a range of days in one "
             "run, requeues them, works on them and reports their outcomes; a schedule does so every night for yesterday. "
