@@ -145,12 +145,11 @@ def _with_settings(
         name: (Literal[value], Field(default=value, description=f"from: {origins[name].origin}"))
         for name, value in shown.items()
     }
-    model: Any = create_model(
+    model = create_model(
         resource.__name__, __base__=resource, __doc__=resource.__doc__, __module__=resource.__module__, **fields
     )
-    # passed too, because the UI marks what is not passed as a default
-    made: dg.ConfigurableResource[Any] = model(**shown)
-    return made
+    # the UI marks every value as a default, however it is passed; the description says where it is from
+    return model()
 
 
 def _database(settings: Settings) -> str:
