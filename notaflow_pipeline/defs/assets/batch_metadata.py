@@ -14,10 +14,10 @@ MAX_ROWS = 200
 
 BATCH_COLUMNS = {
     "document": "string",
-    "attempt": "int",
     "outcome": "string",
-    "kind": "string",
     "error": "string",
+    "kind": "string",
+    "attempt": "int",
     "pages": "int",
     "pages_failed": "int",
     "characters": "int",
@@ -26,8 +26,10 @@ BATCH_COLUMNS = {
     "coverage": "float",
     "seconds": "float",
 }
-"""Of the table of a batch; `unsure_words` is the share of words with a confidence below 60, and `coverage`
-the share of ink that words account for, on the page with the lowest; empty where it was not measured."""
+"""Of the table of a batch. The asset's page shows some three columns without scrolling, so the error is one of them.
+
+`unsure_words` is the share of words with a confidence below 60, and `coverage` the share of ink that words account for,
+on the page with the lowest; empty where it was not measured."""
 
 
 def batch_metadata(attempts: Sequence[Attempt], numbers: Mapping[UUID, str]) -> dict[str, dg.MetadataValue]:
