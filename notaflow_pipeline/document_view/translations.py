@@ -3,9 +3,7 @@
 from notaflow_pipeline.reporting.report.translations import Translation
 
 TEXTS = {
-    "title": Translation("Numérisation et texte", "Scan and text"),
     "document": Translation("Document", "Document"),
-    "language": Translation("Langue", "Language"),
     "image": Translation("Image", "Image"),
     "as_read": Translation("telle que lue", "as read"),
     "as_scanned": Translation("telle que numérisée", "as scanned"),
@@ -41,14 +39,12 @@ TEXTS = {
         "Le texte enregistré n’a pas cette page, ou elle y est vide.",
         "The stored text lacks this page, or it is empty there.",
     ),
-    "legend": Translation("Légende", "Legend"),
     "unsure": Translation("mot peu sûr (confiance sous {limit})", "unsure word (confidence below {limit})"),
     "unread": Translation("encre dont aucun mot ne rend compte", "ink that no word accounts for"),
     "hint": Translation(
-        "Un mot touché est montré dans l’image et dans le texte.",
-        "A word that is touched is shown in the image and in the text.",
+        "Un mot touché, ou un mot peu sûr atteint avec la touche Tab, est montré dans l’image et dans le texte.",
+        "A word that is touched, or an unsure word that is reached with the Tab key, is shown in the image and in the text.",
     ),
-    "page": Translation("Page", "Page"),
     "recognised": Translation("reconnue par OCR", "recognised by OCR"),
     "text layer": Translation("couche de texte du PDF, sans OCR", "text layer of the PDF, no OCR"),
     "blank": Translation("page vide", "blank page"),
@@ -72,8 +68,6 @@ TEXTS = {
     ),
     "no_image": Translation("Il n’y a pas d’image de cette page.", "There is no image of this page."),
     "no_text": Translation("Rien n’a été lu sur cette page.", "Nothing was read on this page."),
-    "image_of": Translation("Image de la page {number}", "Image of page {number}"),
-    "text_of": Translation("Texte de la page {number}", "Text of page {number}"),
     "attempts": Translation("Tentatives", "Attempts"),
     "no_attempts": Translation("Ce document n’a encore aucune tentative.", "This document has no attempt yet."),
     "attempt": Translation("Tentative", "Attempt"),

@@ -1,4 +1,4 @@
-// Lets the reader choose language and image, and shows the word that is touched on the other side too.
+// Lets the reader choose language and image, and shows the word that is touched or focused on the other side too.
 (() => {
   const root = document.documentElement;
 
@@ -34,6 +34,11 @@
   document.addEventListener("click", (event) => {
     const touched = event.target.closest("[data-word]");
     if (touched && getSelection().isCollapsed) show(touched.dataset.word, touched);
+  });
+
+  document.addEventListener("focusin", (event) => {
+    const focused = event.target.closest("[data-word]");
+    if (focused) show(focused.dataset.word, focused);
   });
 
   const wished = [root.dataset.asked, (navigator.language || "").slice(0, 2)];

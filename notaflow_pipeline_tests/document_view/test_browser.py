@@ -1,15 +1,23 @@
 """Tests of the page in a browser without a network: word positions, languages, images, and hostile text."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pypdfium2
+import pytest
+
 from notaflow_pipeline.document_view.html_page import ViewData, render_page
 from notaflow_pipeline.document_view.page_files import write_private
+from notaflow_pipeline.failures import FailureKind
+from notaflow_pipeline.ocr.document import PageSource, PageText
+from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline_tests.document_view import HOSTILE, MOMENT, attempt, job, jpeg, page_of, read_image, viewed
 from notaflow_pipeline_tests.ocr.default_engine import default_engine
 from notaflow_pipeline_tests.ocr.samples import act_page
 from notaflow_pipeline_tests.reporting.conftest import browser  # noqa: F401 - a fixture
+from notaflow_pipeline_tests.testing.contrast import MIN_CONTRAST, contrasts
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 
 if TYPE_CHECKING:
@@ -70,6 +78,58 @@ def test_words_lie_on_the_scan_and_answer_each_other(tmp_path: Path, browser: "B
     assert page.locator("text=recognised by OCR").is_visible()
     assert not page.locator("text=reconnue par OCR").is_visible()
     assert said == [], "no request, no warning, no error"
+    context.close()
+
+
+def test_unsure_words_are_reached_with_the_keyboard(tmp_path: Path, browser: "Browser") -> None:  # noqa: F811
+    image = read_image("Vente", "3", "770")
+    words = (image.words[0], replace(image.words[1], confidence=40.0), replace(image.words[2], confidence=30.0))
+    context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}, locale="en-CA")
+    page, said = opened(context, render_page(viewed(page_of(1, replace(image, words=words)))), tmp_path)
+    page.locator(".text.now").focus()
+    for name in ("1-0-1", "1-0-2"):
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.dataset.word") == name
+        assert page.locator("svg g.shown").evaluate_all("all => all.map(one => one.dataset.word)") == [name]
+    assert said == []
+    context.close()
+
+
+def test_every_image_and_pane_has_a_name_in_the_language_shown(tmp_path: Path, browser: "Browser") -> None:  # noqa: F811
+    page_text = page_of(1, read_image("Vente"), scan=jpeg())
+    context = browser.new_context(offline=True, locale="fr-CA")
+    page, _ = opened(context, render_page(viewed(page_text, stored="--- Page 1 ---\nVenle")), tmp_path)
+    assert page.title() == "Document 2 784 195"
+    page.get_by_role("img", name="Image, page 1", exact=True).wait_for()
+    page.get_by_role("region", name="Page 1", exact=True).locator(".text.now").wait_for()
+    assert page.get_by_role("region", name="Le texte enregistré de cette page diffère :", exact=True).count() == 1
+    page.click("[data-language=en]")
+    assert page.get_by_role("region", name="The stored text of this page differs:", exact=True).count() == 1
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_can_be_told_from_their_background(tmp_path: Path, browser: "Browser", scheme: str) -> None:  # noqa: F811
+    unsure = read_image("Vente", confidence=30.0)
+    failed = PageText(2, "", 0, None, 1, source=PageSource.FAILED, failure=DocumentFailure(FailureKind.CORRUPT, "No."))
+    seen = viewed(page_of(1, unsure), failed, stored="--- Page 1 ---\nVenle", attempts=(attempt(),))
+    context = browser.new_context(offline=True, color_scheme=scheme, locale="fr-CA")  # type: ignore[arg-type]
+    page, _ = opened(context, render_page(seen), tmp_path)
+    measured = contrasts(page)
+    assert len(measured) > 20
+    assert [one for one in measured if one[1] < MIN_CONTRAST] == []
+    context.close()
+
+
+def test_first_page_is_printed_below_what_is_said_of_the_document(tmp_path: Path, browser: "Browser") -> None:  # noqa: F811
+    pages = [page_of(number, read_image("Vente")) for number in (1, 2)]
+    context = browser.new_context(offline=True, locale="en-CA")
+    page, _ = opened(context, render_page(viewed(*pages)), tmp_path)
+    page.pdf(path=tmp_path / "page.pdf", format="Letter")
+    with pypdfium2.PdfDocument(tmp_path / "page.pdf") as paper:
+        sheets = [sheet.get_textpage().get_text_bounded() for sheet in paper]
+    assert ["Page 1" in sheet for sheet in sheets] == [True, False]
+    assert "Document 2 784 195" in sheets[0]
     context.close()
 
 

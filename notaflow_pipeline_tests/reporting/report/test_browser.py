@@ -13,6 +13,7 @@ from notaflow_pipeline.atomic_files import write_atomically
 from notaflow_pipeline.reporting.report.html_page import render_page
 from notaflow_pipeline_tests.reporting import daily_table_rows
 from notaflow_pipeline_tests.reporting.conftest import UNTIL, Gather
+from notaflow_pipeline_tests.testing.contrast import MIN_CONTRAST, contrasts
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -159,6 +160,22 @@ def test_page_fits_phones_and_desks_whatever_there_is_to_show(
         assert page.evaluate("document.documentElement.scrollWidth") == width
         assert messages == []
         page.close()
+
+
+def test_texts_can_be_told_from_their_background(
+    connection: Connection, gather: Gather, tmp_path: Path, browser: "Browser"
+) -> None:
+    a_year(connection)
+    write_atomically(render_page(gather(date(2025, 11, 23))), tmp_path / "page.html")
+    page = browser.new_page(offline=True, locale="fr-CA", color_scheme="dark")
+    page.goto((tmp_path / "page.html").as_uri())
+    page.wait_for_selector("html[data-drawn=fr]")
+    for summary in page.locator("main[lang=fr] summary").all():
+        summary.click()
+    measured = contrasts(page)
+    assert len(measured) > 100
+    assert [one for one in measured if one[1] < MIN_CONTRAST] == []
+    page.close()
 
 
 def test_paper_names_period_and_source_and_takes_two_sheets(
