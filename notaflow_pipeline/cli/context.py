@@ -1,6 +1,6 @@
-"""Opens the database for a command with its schema checked, and parses the ids and times that a person typed."""
+"""Opens the database for a command with its schema checked, and finds the documents and times that a person typed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from uuid import UUID
@@ -9,7 +9,9 @@ from zoneinfo import ZoneInfo
 from psycopg import Connection
 
 from notaflow_pipeline.failures import FailureKind
+from notaflow_pipeline.job_queue import queries
 from notaflow_pipeline.job_queue.database.connections import connect
+from notaflow_pipeline.job_queue.model import ExtractionQueueJob
 from notaflow_pipeline.job_queue.schema.check import find_schema_differences, require_schema
 from notaflow_pipeline.job_queue.schema.migrate import migrate
 from notaflow_pipeline.local.embedded_postgres import database_url
@@ -59,13 +61,34 @@ def local_time(time: datetime | None, settings: Settings, *, seconds: bool = Fal
     )
 
 
-def document_id(text: str) -> UUID:
-    """Return a typed text as the id of a row.
+def find_document(connection: Connection, id_or_number: str) -> ExtractionQueueJob:
+    """Return the row with this id, or with this document number, which no other may have.
 
     Raises:
-        SettingsError: it is not an id.
+        SettingsError: there is none, or several have the number.
     """
+    jobs = queries.find_jobs(connection, id_or_number)
+    if not jobs:
+        raise SettingsError(f"no document has the id or number {id_or_number!r}")
+    if len(jobs) > 1:
+        rows = ", ".join(f"{job.id} ({job.document_source})" for job in jobs)
+        raise SettingsError(
+            f"{len(jobs)} documents have the number {id_or_number!r}; give the id of one of them: {rows}"
+        )
+    return jobs[0]
+
+
+def document_ids(connection: Connection, typed: Iterable[str]) -> list[UUID]:
+    """Return the ids of the documents that a person named, each once; an id is returned whether or not a row has it.
+
+    Raises:
+        SettingsError: no document has a number, or several have it.
+    """
+    return list(dict.fromkeys(_id_of(connection, one) for one in typed))
+
+
+def _id_of(connection: Connection, id_or_number: str) -> UUID:
     try:
-        return UUID(text)
+        return UUID(id_or_number)
     except ValueError:
-        raise SettingsError(f"{text!r} is not the id of a row; `notaflow show NUMBER` prints it") from None
+        return find_document(connection, id_or_number).id

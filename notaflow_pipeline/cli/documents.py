@@ -12,7 +12,7 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from notaflow_pipeline.cli.context import ONE_OF_KINDS, document_id, local_time, open_database
+from notaflow_pipeline.cli.context import ONE_OF_KINDS, document_ids, local_time, open_database
 from notaflow_pipeline.cli.output import Json, app, console, print_json, print_line, warn
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue.cancel import MAX_PRIORITY, MIN_PRIORITY, cancel_documents, set_priority
@@ -39,7 +39,7 @@ class Source(StrEnum):
     ACTE = "acte"
 
 
-DocumentIds = Annotated[list[str], typer.Argument(help="Ids of documents; `notaflow list` prints them.")]
+DocumentIds = Annotated[list[str], typer.Argument(help="Ids or numbers of documents; `notaflow list` prints them.")]
 
 
 @app.command("list", rich_help_panel="Look")
@@ -153,8 +153,8 @@ def cancel(
     keeps its text.
     """
     settings = load_settings()
-    wanted = _ids(ids)
     with open_database(settings) as connection:
+        wanted = document_ids(connection, ids)
         cancelled = cancel_documents(
             connection,
             wanted,
@@ -189,8 +189,8 @@ def priority(
 ) -> None:
     """Set the priority of documents that are still to be read. Exit code 1 if one could not be changed."""
     settings = load_settings()
-    wanted = _ids(ids)
     with open_database(settings) as connection:
+        wanted = document_ids(connection, ids)
         changed = set_priority(connection, wanted, value, sources=settings.sources)
     if as_json:
         for one in changed:
@@ -202,10 +202,6 @@ def priority(
         set(changed),
         "was not changed: it is finished, not extracted yet, held unchanged by a trigger or policy",
     )
-
-
-def _ids(typed: list[str]) -> list[UUID]:
-    return list(dict.fromkeys(document_id(one) for one in typed))
 
 
 def _warn_about_others(wanted: list[UUID], changed: set[UUID], why: str) -> None:

@@ -12,7 +12,7 @@ from psycopg import Connection
 from rich.table import Column, Table
 from rich.text import Text
 
-from notaflow_pipeline.cli.context import ONE_OF_KINDS, TIME_FORMATS, document_id, in_zone, open_database
+from notaflow_pipeline.cli.context import ONE_OF_KINDS, TIME_FORMATS, document_ids, in_zone, open_database
 from notaflow_pipeline.cli.output import Json, app, console, print_json, print_line, progress_bar, warn
 from notaflow_pipeline.failures import PERMANENT_KINDS, FailureKind
 from notaflow_pipeline.job_queue.invariants import LOOK_BACK, accept_changes, find_violations
@@ -42,15 +42,17 @@ ROWS_SHOWN = 200
 def recover(
     accepted: Annotated[
         list[str] | None,
-        typer.Option("--accept", help="Accept this row as another program changed it; may be repeated."),
+        typer.Option(
+            "--accept", help="Accept this document (id or number) as another program changed it; may be repeated."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Make stuck and inconsistent rows ready now, and name the rows that break an invariant of the queue."""
     settings = load_settings()
     terms = configured_terms(settings, None)
-    ids = [document_id(one) for one in accepted or ()]
     with open_database(settings) as connection, progress_bar(as_json) as bar:
+        ids = document_ids(connection, accepted or ())
         task = bar.add_task("recover", total=None, rate="")
         done: dict[str, int] = {}
 
@@ -84,7 +86,9 @@ def recover(
 
 @app.command(rich_help_panel="Repair")
 def retry(
-    ids: Annotated[list[str] | None, typer.Option("--id", help="Only this document; may be repeated.")] = None,
+    ids: Annotated[
+        list[str] | None, typer.Option("--id", help="Only this document (id or number); may be repeated.")
+    ] = None,
     since: Annotated[
         datetime | None,
         typer.Option(
@@ -112,7 +116,6 @@ def retry(
     settings = load_settings()
     choice = ExhaustedFilter(
         sources=settings.sources,
-        ids=None if not ids else tuple(document_id(one) for one in ids),
         since=in_zone(since, settings),
         kinds=tuple(kinds) if kinds else None,
         except_kinds=() if kinds or ids else tuple(PERMANENT_KINDS),
@@ -121,8 +124,9 @@ def retry(
     )
     columns = (Column("attempts", no_wrap=True), Column("requeues", no_wrap=True))
     table = Table(Column("document", width=ID_WIDTH, overflow="fold"), Column("failed with", overflow="fold"), *columns)
-    left = set(choice.ids or ())
     with open_database(settings) as connection, progress_bar(as_json) as bar:
+        choice = replace(choice, ids=tuple(document_ids(connection, ids)) if ids else None)
+        left = set(choice.ids or ())
         task = bar.add_task("retry", total=None, rate="")
         count = 0
 
@@ -175,7 +179,9 @@ def _print_left_out(others: Counter[str]) -> None:
 
 @app.command(rich_help_panel="Repair")
 def reread(
-    ids: Annotated[list[str] | None, typer.Option("--id", help="Only this document; may be repeated.")] = None,
+    ids: Annotated[
+        list[str] | None, typer.Option("--id", help="Only this document (id or number); may be repeated.")
+    ] = None,
     before: Annotated[
         datetime | None,
         typer.Option(
@@ -197,7 +203,9 @@ def reread(
             min=0, max=1, help="Only documents with less coverage (share of a page's ink that was read), 0 to 1."
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; only list the documents.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Change nothing; only count the documents, which --json lists.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Request that finished documents are read again, such as after a change of engine; the old text stays until then."""
@@ -216,7 +224,7 @@ def reread(
         changed = request_reread(
             connection,
             sources=settings.sources,
-            ids=[document_id(one) for one in ids] if ids else None,
+            ids=document_ids(connection, ids) if ids else None,
             before=in_zone(before, settings),
             not_engine=not_engine,
             confidence_below=confidence_below,

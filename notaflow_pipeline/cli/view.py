@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from psycopg import Connection
 
-from notaflow_pipeline.cli.context import open_database
+from notaflow_pipeline.cli.context import find_document, open_database
 from notaflow_pipeline.cli.output import Json, app, print_json, print_line, stderr_console
 from notaflow_pipeline.cli.report import PageLanguage
 from notaflow_pipeline.job_queue import queries
@@ -17,7 +16,6 @@ from notaflow_pipeline.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
     from notaflow_pipeline.document_view.html_page import ViewData
-    from notaflow_pipeline.job_queue.model import ExtractionQueueJob
 
 USUAL_PAGES = range(1, 21)
 
@@ -80,7 +78,7 @@ def _viewed(settings: Settings, id_or_number: str, wanted: range) -> "ViewData":
     from notaflow_pipeline.worker.assembly import configured_engine
 
     with open_database(settings) as connection:
-        job = _one_job(connection, id_or_number)
+        job = find_document(connection, id_or_number)
         attempts = queries.attempts_of_document(connection, job.id)
         stored = queries.text_of(connection, job.id)
     with stderr_console.status("Reading the document again"):
@@ -89,18 +87,6 @@ def _viewed(settings: Settings, id_or_number: str, wanted: range) -> "ViewData":
         raise SettingsError(f"the document has no page {wanted[0]}: its last page is {document.pages_in_file}")
     engine = configured_engine(settings).name
     return ViewData(job, attempts, stored, document, engine, datetime.now(UTC), settings.timezone)
-
-
-def _one_job(connection: Connection, id_or_number: str) -> "ExtractionQueueJob":
-    jobs = queries.find_jobs(connection, id_or_number)
-    if not jobs:
-        raise SettingsError(f"no document has the id or number {id_or_number!r}")
-    if len(jobs) > 1:
-        rows = ", ".join(f"{job.id} ({job.document_source})" for job in jobs)
-        raise SettingsError(
-            f"{len(jobs)} documents have the number {id_or_number!r}; give the id of one of them: {rows}"
-        )
-    return jobs[0]
 
 
 def _pages(typed: str | None) -> range:

@@ -80,3 +80,23 @@ def test_priority_takes_ids_and_then_a_number(terminal: Terminal, connection: Co
     assert terminal.run("priority", str(one), "40000").returncode == 2
     refused = terminal.run("cancel", "12345")
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+
+
+def test_documents_are_named_by_number_if_one_alone_has_it(terminal: Terminal, connection: Connection) -> None:
+    key = add_document(connection, document_number="2 784 195", document_number_normalized="2784195")
+    twins = [add_document(connection, document_number="87-3", document_source=one) for one in ("index", "acte")]
+    assert terminal.json("priority", "2784195", "7") == [{"id": str(key), "priority": 7}]
+    assert [one["id"] for one in terminal.json("cancel", "2 784 195")] == [str(key)]
+    assert [one["id"] for one in terminal.json("retry", "--id", "2784195")] == [str(key)]
+    assert succeed(connection, claim_one(connection))
+    assert [one["id"] for one in terminal.json("reread", "--id", "2784195")] == [str(key)]
+    assert terminal.json("recover", "--accept", "2784195")[0]["accepted"] == 1
+    for command in (["cancel"], ["priority"], ["retry", "--id"], ["reread", "--id"], ["recover", "--accept"]):
+        after = ["5"] if command == ["priority"] else []
+        refused = terminal.run(*command, "87-3", *after)
+        assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+        assert "2 documents have the number '87-3'; give the id of one of them" in refused.stderr
+        assert all(str(twin) in refused.stderr for twin in twins)
+        unknown = terminal.run(*command, "404", *after)
+        assert (unknown.returncode, unknown.stderr) == (1, "notaflow: no document has the id or number '404'\n")
+    assert {document(connection, twin)["ocr_priority"] for twin in twins} == {0}
