@@ -67,6 +67,8 @@ def enqueue(
             bar.advance(task)
     if not as_json:
         print_line(f"{count_of(len(files) - unusable, 'document')} enqueued.")
+    if source not in settings.sources and unusable < len(files):
+        warn(f"documents of {source} are not read, because OCR_SOURCES is {','.join(settings.sources)}")
     if unusable:
         raise typer.Exit(1)
 

@@ -6,7 +6,8 @@ import re
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,7 +70,7 @@ def run_dev(settings: Settings, *, samples: bool, port: int) -> int:
             migrate(owners, sources=settings.sources)
         _print_line(f"Database:   {describe_database(url)}, migrated")
         if samples and (added := enqueue_samples(url, configured_storage(settings))):
-            _print_line(f"Samples:    {count_of(added, 'document')} added")
+            _print_line(f"Samples:    {describe_added(added, settings.sources)}")
         with (
             tempfile.TemporaryDirectory(prefix="notaflow-", dir=SOCKETS) as folder,
             open_log(settings.home.absolute()) as log,
@@ -136,12 +137,12 @@ def open_log(home: Path) -> IO[bytes]:
     return path.open("wb")
 
 
-def enqueue_samples(url: str, storage: DocumentStorage) -> int:
-    """Add the sample documents to an empty queue; return how many. A queue that has rows is not changed."""
+def enqueue_samples(url: str, storage: DocumentStorage) -> Counter[str]:
+    """Add the sample documents to an empty queue; return how many of each source. A queue that has rows is not changed."""
     described = json.loads((SAMPLES / "MANIFEST.json").read_text(encoding="utf-8"))
     with connect(url) as connection:
         if not is_empty(connection):
-            return 0
+            return Counter()
         for sample in described:
             storage.store(_location(sample), SAMPLES / sample["file"])
         with connection.transaction():
@@ -156,7 +157,14 @@ def enqueue_samples(url: str, storage: DocumentStorage) -> int:
                     acte_type=sample["acte_type"],
                 )
                 enqueue_document(connection, document)
-    return len(described)
+    return Counter(sample["document_source"] for sample in described)
+
+
+def describe_added(added: Counter[str], sources: Sequence[str]) -> str:
+    """Return how many documents were added, and how many of them nothing will read."""
+    unread = sum(count for source, count in added.items() if source not in sources)
+    others = f", {unread} of sources that OCR_SOURCES does not name" if unread else ""
+    return f"{count_of(added.total(), 'document')} added{others}"
 
 
 def _location(sample: dict[str, str]) -> Location:

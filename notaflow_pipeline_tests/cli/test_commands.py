@@ -65,10 +65,14 @@ class TestEnqueue:
 
     def test_file_is_enqueued_for_people(self, terminal: Terminal, connection: Connection, files: Path) -> None:
         done = terminal.run("enqueue", str(files / "blank.png"), "--source", "acte")
-        assert (done.returncode, done.stdout, done.stderr) == (0, "1 document enqueued.\n", "")
+        assert (done.returncode, done.stdout) == (0, "1 document enqueued.\n")
+        assert done.stderr == "notaflow: documents of acte are not read, because OCR_SOURCES is index\n"
         (row,) = connection.execute("SELECT document_source, supabase_path FROM extraction_queue").fetchall()
         assert row[0] == "acte"
         assert row[1].startswith("actes/")
+        assert terminal.run("migrate", OCR_SOURCES="index,acte").returncode == 0
+        again = terminal.run("enqueue", str(files / "blank.png"), "--source", "acte", OCR_SOURCES="index,acte")
+        assert (again.returncode, again.stderr) == (0, "")
 
     def test_file_with_an_illegible_name_is_named_and_the_others_taken(
         self, terminal: Terminal, connection: Connection, files: Path

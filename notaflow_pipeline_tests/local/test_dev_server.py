@@ -1,12 +1,13 @@
 """Dagster's processes use the database and folders that `notaflow dev` found, in whatever folder they run."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import yaml  # type: ignore[import-untyped]
 
 from notaflow_pipeline.local.dagster_processes import PROJECT
-from notaflow_pipeline.local.dev_server import environment_of_dagster, make_instance, open_log
+from notaflow_pipeline.local.dev_server import describe_added, environment_of_dagster, make_instance, open_log
 from notaflow_pipeline.settings import Settings
 
 URL = "postgresql://worker:w@db.example.org/notaflow"
@@ -67,3 +68,9 @@ def test_log_of_the_start_before_is_kept(tmp_path: Path) -> None:
             log.write(text)
     kept = {path.name: path.read_bytes() for path in (tmp_path / "logs").iterdir()}
     assert kept == {"dev.log": b"third", "dev.previous.log": b"second"}
+
+
+def test_samples_that_nothing_will_read_are_counted() -> None:
+    added = Counter(index=32, acte=2)
+    assert describe_added(added, ["index"]) == "34 documents added, 2 of sources that OCR_SOURCES does not name"
+    assert describe_added(added, ["index", "acte"]) == "34 documents added"
