@@ -16,6 +16,7 @@ from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from notaflow_pipeline.alerting.messages import Text
+from notaflow_pipeline.settings import Settings
 
 SEND_SECONDS = 15
 """How long one receiver may take for one message."""
@@ -56,6 +57,11 @@ def parse_receivers(urls: str | None) -> tuple[Receiver, ...]:
     """Return the receivers of NOTAFLOW_ALERT_URLS: URLs separated by white space or commas."""
     found = re.split(r"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://)", (urls or "").strip().strip(","))
     return tuple(Receiver(url) for url in dict.fromkeys(found) if url)
+
+
+def configured_receivers(settings: Settings) -> tuple[Receiver, ...]:
+    """Return the receivers that the settings name."""
+    return parse_receivers(settings.alert_urls.get_secret_value() if settings.alert_urls else None)
 
 
 def is_supported(receiver: Receiver) -> bool:

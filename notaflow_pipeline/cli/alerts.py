@@ -16,7 +16,7 @@ from notaflow_pipeline.alerting import condition_log, observations, receiver_reg
 from notaflow_pipeline.alerting.database_outage import report_outage
 from notaflow_pipeline.alerting.delivery import deliver
 from notaflow_pipeline.alerting.messages import compose_test_message
-from notaflow_pipeline.alerting.receivers import Receiver, parse_receivers, send
+from notaflow_pipeline.alerting.receivers import Receiver, configured_receivers, send
 from notaflow_pipeline.alerting.thresholds import Evaluation
 from notaflow_pipeline.cli.context import local_time, open_database
 from notaflow_pipeline.cli.output import Json, app, console, print_json, print_line, warn
@@ -75,13 +75,9 @@ def _confirm(done: dict[str, object], sentence: str, as_json: bool) -> None:
         print_line(sentence)
 
 
-def _receivers(settings: Settings) -> tuple[Receiver, ...]:
-    return parse_receivers(settings.alert_urls.get_secret_value() if settings.alert_urls else None)
-
-
 def _test(settings: Settings, as_json: bool) -> None:
     """Send to the receivers directly; no database is needed, and nothing is recorded."""
-    receivers = _receivers(settings)
+    receivers = configured_receivers(settings)
     if not receivers:
         raise SettingsError(
             "NOTAFLOW_ALERT_URLS is empty. It takes URLs of apprise, separated by spaces, such as mailto://user:password@example.org"
@@ -102,7 +98,7 @@ def _check(settings: Settings, as_json: bool) -> None:
 
     Any error of the database is reported as its outage, because nothing else would report it.
     """
-    receivers = _receivers(settings)
+    receivers = configured_receivers(settings)
     evaluations: list[tuple[Check, Evaluation]] = []
     problems: list[str] = []
     error = None

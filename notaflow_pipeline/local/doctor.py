@@ -10,7 +10,7 @@ from pathlib import Path
 from psycopg import Connection
 from psycopg.rows import scalar_row
 
-from notaflow_pipeline.alerting.receivers import UNSUPPORTED_URL, is_supported, parse_receivers
+from notaflow_pipeline.alerting.receivers import UNSUPPORTED_URL, configured_receivers, is_supported
 from notaflow_pipeline.documents.failures import StorageMisconfigured, StorageUnavailable
 from notaflow_pipeline.documents.location import buckets_of
 from notaflow_pipeline.job_queue.claiming.claim_check import check_claim
@@ -93,8 +93,7 @@ def _nearest_existing(folder: Path) -> Path:
 
 def _check_receivers(settings: Settings) -> Finding:
     """Check the receivers of alerts; nothing is sent."""
-    urls = settings.alert_urls
-    receivers = parse_receivers(urls.get_secret_value() if urls else None)
+    receivers = configured_receivers(settings)
     wrong = [one.label for one in receivers if not is_supported(one)]
     if wrong:
         return Finding("alerts", ok=False, detail=f"{', '.join(wrong)}: {UNSUPPORTED_URL}")

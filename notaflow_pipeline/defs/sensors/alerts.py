@@ -7,7 +7,7 @@ import dagster as dg
 
 from notaflow_pipeline.alerting import condition_log, outbox, receiver_registry
 from notaflow_pipeline.alerting.delivery import deliver
-from notaflow_pipeline.alerting.receivers import parse_receivers
+from notaflow_pipeline.alerting.receivers import configured_receivers
 from notaflow_pipeline.defs.sensors.alert_events import read_events
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.local.embedded_postgres import running_database_url
@@ -40,8 +40,7 @@ def alert_sensor(interval_seconds: int) -> dg.SensorDefinition:
         settings = load_settings()
         url = running_database_url(settings)
         started = read_new_events(context.instance, settings, url)
-        secret = settings.alert_urls
-        receivers = parse_receivers(secret.get_secret_value() if secret else None)
+        receivers = configured_receivers(settings)
         with connect(url) as connection:
             condition_log.add_reminders(
                 connection, every=timedelta(hours=settings.alert_reminder_interval_hours), timezone=settings.timezone
