@@ -5,9 +5,11 @@ pickled. For an unexpected exception only its type is reported, because its mess
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.cpu_time import cpu_seconds
@@ -22,6 +24,8 @@ from notaflow_pipeline.ocr.recognition.layered_page import recognised_page
 from notaflow_pipeline.ocr.recognition.viewing import view_of
 
 Failure = DocumentFailure | EngineUnavailable
+
+Result = TypeVar("Result")
 
 VIEW_DPI = 150
 """The resolution at which a page with a text layer is drawn for a person."""
@@ -43,46 +47,43 @@ class PageRequest:
 
 def probe_job(path: Path, limits: Limits) -> ProbedDocument | Failure:
     """Probes a document."""
-    try:
-        return probe_document(path, limits)
-    except DocumentFailure as failure:
-        return failure
-    except MemoryError:
-        return out_of_memory()
-    except Exception as error:  # noqa: BLE001 - see the module's first lines
-        return _unexpected_failure(error)
+    return _result_or_failure(probe_document, path, limits)
 
 
 def page_job(request: PageRequest, engine: Engine) -> PageText | Failure:
     """Loads one page and recognises what its text layer does not account for."""
+    return _result_or_failure(_read_page, request, engine)
+
+
+def _read_page(request: PageRequest, engine: Engine) -> PageText:
     started_at, deadline = time.monotonic(), cpu_seconds() + request.limits.page_seconds
+    load = partial(
+        load_page,
+        request.path,
+        request.probed.format,
+        request.number,
+        request.dpi,
+        request.limits,
+        coarse=request.coarse,
+    )
+    page = load()
+    if page.sample and is_contradicted(page.sample, engine):
+        page = load(use_layer=False)
+    recognised = recognised_page(request.number, page, engine, started_at, deadline)
+    if not request.view:
+        return recognised.text
+    draw = partial(render_page, request.path, request.probed.format, request.number, VIEW_DPI, request.limits)
+    return replace(recognised.text, view=view_of(page, recognised, draw))
+
+
+def _result_or_failure(function: Callable[..., Result], *arguments: Any) -> Result | Failure:
     try:
-        load = partial(
-            load_page,
-            request.path,
-            request.probed.format,
-            request.number,
-            request.dpi,
-            request.limits,
-            coarse=request.coarse,
-        )
-        page = load()
-        if page.sample and is_contradicted(page.sample, engine):
-            page = load(use_layer=False)
-        recognised = recognised_page(request.number, page, engine, started_at, deadline)
-        if not request.view:
-            return recognised.text
-        draw = partial(render_page, request.path, request.probed.format, request.number, VIEW_DPI, request.limits)
-        return replace(recognised.text, view=view_of(page, recognised, draw))
+        return function(*arguments)
     except (DocumentFailure, EngineUnavailable) as failure:
         return failure
     except MemoryError:
         return out_of_memory()
     except Exception as error:  # noqa: BLE001 - see the module's first lines
-        return _unexpected_failure(error)
-
-
-def _unexpected_failure(error: Exception) -> DocumentFailure:
-    return DocumentFailure(
-        FailureKind.CRASHED, f"The worker failed with an unexpected error ({type(error).__name__}). Try again."
-    )
+        return DocumentFailure(
+            FailureKind.CRASHED, f"The worker failed with an unexpected error ({type(error).__name__}). Try again."
+        )
