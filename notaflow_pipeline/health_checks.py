@@ -98,10 +98,8 @@ def evaluate_queue(connection: Connection, settings: Settings) -> Iterator[tuple
     under_ocr = metrics.count_under_ocr(
         connection, sources=sources, stuck_after=timedelta(minutes=settings.stuck_minutes), longer_than=limit
     )
-    stopped = current_pause(connection)
-    progress = metrics.measure_progress(
-        connection, sources=sources, active=under_ocr.active, paused=stopped is not None
-    )
+    pause = current_pause(connection)
+    progress = metrics.measure_progress(connection, sources=sources, active=under_ocr.active, paused=pause is not None)
     idle_limit = 60 * settings.alert_idle_minutes
     is_idle = progress.ready > 0 and progress.idle_seconds > idle_limit and not progress.refused
     yield (
@@ -110,7 +108,7 @@ def evaluate_queue(connection: Connection, settings: Settings) -> Iterator[tuple
             ready=progress.ready,
             idle_seconds=progress.idle_seconds,
             limit_seconds=idle_limit,
-            paused=stopped.reason if stopped else None,
+            paused=pause.reason if pause else None,
             refusal=_refusal(connection, settings) if is_idle else progress.refusal,
             refused=progress.refused,
         ),

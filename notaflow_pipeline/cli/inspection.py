@@ -73,7 +73,7 @@ def _status(connection: Connection, settings: Settings) -> dict[str, Any]:
         "oldest_waiting_seconds": metrics.oldest_waiting_seconds(connection, sources=terms.sources),
         **today,
         "failure_rate_today": today["failed_today"] / ended if ended else None,
-        "paused": stopped.reason if (stopped := current_pause(connection)) else None,
+        "paused": pause.reason if (pause := current_pause(connection)) else None,
     }
 
 

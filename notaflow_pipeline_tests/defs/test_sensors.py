@@ -12,7 +12,7 @@ from psycopg import Connection
 from notaflow_pipeline.defs.jobs.recovery import RECOVERY_RUN_TAG
 from notaflow_pipeline.defs.ocr_runs import ACTIVE, OCR_POOL, OCR_RUN_TAG
 from notaflow_pipeline.defs.sensors.lost_runs import LOST_RUN_SENTENCE, is_lost
-from notaflow_pipeline.defs.sensors.ocr_ready import ocr_ready_sensor, pause_after_failures, runs_to_launch
+from notaflow_pipeline.defs.sensors.ocr_ready import backoff_after_failures, ocr_ready_sensor, runs_to_launch
 from notaflow_pipeline.defs.sensors.recovery import ocr_recovery_sensor
 from notaflow_pipeline.job_queue.claiming import claims
 from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
@@ -119,7 +119,7 @@ def test_as_many_runs_are_launched_as_are_missing(
 def test_pause_doubles_with_each_failure_up_to_a_quarter_of_an_hour(
     failures: int, since: float, expected: float
 ) -> None:
-    assert pause_after_failures(failures_in_a_row=failures, seconds_since_last=since) == expected
+    assert backoff_after_failures(failures_in_a_row=failures, seconds_since_last=since) == expected
 
 
 def test_run_is_launched_when_a_document_is_ready(connection: Connection, instance: dg.DagsterInstance) -> None:

@@ -21,8 +21,8 @@ from notaflow_pipeline.local.embedded_postgres import running_database_url
 from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.settings import Settings, load_settings
 
-MAX_PAUSE_SECONDS = 900
-FIRST_PAUSE_SECONDS = 30
+MAX_BACKOFF_SECONDS = 900
+FIRST_BACKOFF_SECONDS = 30
 
 MAX_WAIT_SECONDS = 4.0
 """How long a tick waits for documents while no run is active, because Dagster begins a tick at most every 5 s."""
@@ -48,15 +48,15 @@ def runs_to_launch(*, ready: int, active: int, documents_per_run: int, max_runs:
     return max(0, wanted - active)
 
 
-def pause_after_failures(*, failures_in_a_row: int, seconds_since_last: float) -> float:
+def backoff_after_failures(*, failures_in_a_row: int, seconds_since_last: float) -> float:
     """Return how many more seconds to wait after runs that failed; 0 is none.
 
-    The pause doubles with each failure, from half a minute to a quarter of an hour.
+    The wait doubles with each failure, from half a minute to a quarter of an hour.
     """
     if failures_in_a_row == 0:
         return 0
-    pause = min(FIRST_PAUSE_SECONDS * 2.0 ** (failures_in_a_row - 1), MAX_PAUSE_SECONDS)
-    return max(0.0, pause - seconds_since_last)
+    backoff_seconds = min(FIRST_BACKOFF_SECONDS * 2.0 ** (failures_in_a_row - 1), MAX_BACKOFF_SECONDS)
+    return max(0.0, backoff_seconds - seconds_since_last)
 
 
 @dg.sensor(
@@ -73,10 +73,10 @@ def ocr_ready_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
     with connect(running_database_url(settings)) as connection:
         for run_id in end_lost_runs(context.instance, connection, first_claim_seconds=60 * settings.stuck_minutes):
             context.log.warning("Run %s has no process any more; it was ended as failed.", run_id)
-        stopped = current_pause(connection)
-        if stopped is not None:
+        pause = current_pause(connection)
+        if pause is not None:
             return dg.SkipReason(
-                f"Paused since {stopped.since:%Y-%m-%d %H:%M %Z}: {stopped.reason}. `notaflow resume` ends it."
+                f"Paused since {pause.since:%Y-%m-%d %H:%M %Z}: {pause.reason}. `notaflow resume` ends it."
             )
         ready = _wait_for_documents(connection, settings, 0.0 if _active_runs(context.instance) else MAX_WAIT_SECONDS)
         active = _active_runs(context.instance)
@@ -89,10 +89,10 @@ def ocr_ready_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
                 f"{count_of(ready, 'document')} ready, {count_of(active, 'run')} active: no run is missing."
                 + (f" The database refuses to claim {count_of(refused, 'more document')}." if refused else "")
             )
-        pause = pause_after_failed_runs(context.instance, OCR_RUN_TAG)
-        if pause:
+        backoff_seconds = backoff_after_failed_runs(context.instance, OCR_RUN_TAG)
+        if backoff_seconds:
             return dg.SkipReason(
-                f"The last runs failed; the next starts in {pause:.0f} s. Their errors say what to repair."
+                f"The last runs failed; the next starts in {backoff_seconds:.0f} s. Their errors say what to repair."
             )
         refusal = find_refusal(connection, settings.sources, REFUSED)
     if refusal is not None:
@@ -119,8 +119,8 @@ def _active_runs(instance: dg.DagsterInstance) -> int:
     return instance.get_runs_count(dg.RunsFilter(tags=OCR_RUN_TAG, statuses=list(ACTIVE)))
 
 
-def pause_after_failed_runs(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> float:
-    """Return `pause_after_failures` for the last runs with these tags."""
+def backoff_after_failed_runs(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> float:
+    """Return `backoff_after_failures` for the last runs with these tags."""
     latest = instance.get_run_records(
         dg.RunsFilter(
             tags=tags,
@@ -130,7 +130,7 @@ def pause_after_failed_runs(instance: dg.DagsterInstance, tags: Mapping[str, str
     )
     failures = _failures_in_a_row([record.dagster_run.status for record in latest])
     ended = latest[0].end_time if latest else None
-    return pause_after_failures(failures_in_a_row=failures, seconds_since_last=time.time() - (ended or 0))
+    return backoff_after_failures(failures_in_a_row=failures, seconds_since_last=time.time() - (ended or 0))
 
 
 def _failures_in_a_row(newest_first: Sequence[dg.DagsterRunStatus]) -> int:
