@@ -1,6 +1,6 @@
 """Builds the Definitions object from the assets, checks, jobs, schedules, sensors and resources.
 
-Written out rather than loaded by `dg.load_from_defs_folder`, which needs `pyproject.toml` on disk: a release is a wheel.
+Every definition is listed here. `dg.load_from_defs_folder` would need `pyproject.toml` on disk, and a release is a wheel.
 """
 
 import warnings

@@ -82,10 +82,11 @@ class S3Storage:
             with self._translating_connection_errors():
                 if self._bucket:
                     self._check_folders(self._bucket, buckets)
-                elif not buckets:
+                elif buckets:
+                    for bucket in buckets:
+                        self._check_bucket(bucket)
+                else:
                     self._client.list_buckets()
-                for bucket in () if self._bucket else buckets:
-                    self._check_bucket(bucket)
         except (ClientError, ParamValidationError) as error:
             raise storage_failure(error_code(error), self.description) from error
 
@@ -99,10 +100,10 @@ class S3Storage:
 
     def _check_folders(self, bucket: str, folders: Collection[str]) -> None:
         """Raise if the bucket is not empty and none of the folders has an object."""
-        place = f"{self._prefix}/" if self._prefix else ""
-        if not self._has_objects(bucket, place) or not folders:
+        prefix = f"{self._prefix}/" if self._prefix else ""
+        if not self._has_objects(bucket, prefix) or not folders:
             return
-        if not any(self._has_objects(bucket, f"{place}{folder}/") for folder in folders):
+        if not any(self._has_objects(bucket, f"{prefix}{folder}/") for folder in folders):
             raise missing_folder_failure(folders, self.description)
 
     def _has_objects(self, bucket: str, prefix: str) -> bool:

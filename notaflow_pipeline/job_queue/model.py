@@ -8,7 +8,7 @@ from uuid import UUID
 from notaflow_pipeline.failures import FailureKind
 
 ERROR_PREFIX = "OCR processing failed: "
-"""How `ocr_error` begins, as the requirements have it."""
+"""How every `ocr_error` begins; other programs recognise OCR's errors by it."""
 
 DEFAULT_MAX_ATTEMPTS = 3
 """The maximum of a row whose `ocr_max_attempts` is NULL."""

@@ -23,7 +23,7 @@ from notaflow_pipeline.worker.assembly import PAGES_AHEAD_PER_WORKER, assemble
 from notaflow_pipeline.worker.progress import Progress
 
 LOG_EVERY_SECONDS = 5
-"""A line in the event log costs some 5 ms and a row of 1.4 kB (measured for the project's notes on Dagster)."""
+"""A line in the event log costs some 5 ms and a row of 1.4 kB (measured)."""
 
 RELEASED_SECONDS = 2.0
 """How long a run that was stopped waits for the database to count what it released."""

@@ -18,11 +18,6 @@ def spec_of(check: Check) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(name=check.name, asset=dg.AssetKey(check.asset), description=check.description)
 
 
-def result_of(check: Check, evaluation: Evaluation) -> dg.AssetCheckResult:
-    """Return an evaluation as the result of a run's check. It never blocks: a failed check stops no work."""
-    return dg.AssetCheckResult(**_values(check, evaluation))
-
-
 def evaluation_of(check: Check, evaluation: Evaluation) -> dg.AssetCheckEvaluation:
     """Return an evaluation as an event that needs no run."""
     return dg.AssetCheckEvaluation(**_values(check, evaluation))
@@ -42,8 +37,8 @@ def _values(check: Check, evaluation: Evaluation) -> dict[str, Any]:
 def results_of(
     queue: QueueResource, evaluate: Callable[[Connection, Settings], Iterator[tuple[Check, Evaluation]]]
 ) -> Iterator[dg.AssetCheckResult]:
-    """Yield the results of the checks that `evaluate` evaluates."""
+    """Yield the results of the checks that `evaluate` evaluates. They never block: a failed check stops no work."""
     with described_failures(), queue.pool.connection() as connection:
         evaluations = list(evaluate(connection, load_settings()))
     for check, evaluation in evaluations:
-        yield result_of(check, evaluation)
+        yield dg.AssetCheckResult(**_values(check, evaluation))

@@ -164,7 +164,7 @@ def remove_old_views(context: dg.OpExecutionContext) -> None:
     ),
 )
 def housekeeping_job() -> None:
-    """Wire the ops."""
+    """Run the ops one after another."""
     remove_old_views(done=prune_old_attempts(done=prune_check_results(done=prune_runs())))
 
 

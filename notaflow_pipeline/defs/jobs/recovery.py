@@ -48,5 +48,5 @@ def recover_rows(context: dg.OpExecutionContext, queue: QueueResource) -> None:
     ),
 )
 def ocr_recovery_job() -> None:
-    """Wire the op."""
+    """Run the op."""
     recover_rows()

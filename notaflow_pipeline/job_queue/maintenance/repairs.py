@@ -84,7 +84,7 @@ WHERE a.id = expired.token
 RETURNING TRUE
 """).format(ended=LEASE_ENDED, claim_ended=CLAIM_ENDED)
 
-# The ten-minute rule of the requirements, for rows without a lease. A row without a valid start time counts as stuck. The
+# For rows without a lease, which may stay at 6 for OCR_STUCK_MINUTES. A row without a valid start time counts as stuck. The
 # attempt is counted even if the other program did not count it, so that its document is not tried without end. If it was
 # exhausted before, its maximum grows too: attempts never exceed the maximum, and it stays exhausted.
 _RECOVER_STUCK_ELSEWHERE = sql.SQL("""

@@ -36,19 +36,14 @@ def load_page(
     if document_format is DocumentFormat.PDF:
         dpi = COARSE_DPI if coarse else dpi
         return load_pdf_page(path, page_number, dpi, limits, coarse=coarse, use_layer=use_layer)
+    damaged = False
     try:
-        (image, stamps), damaged = (
-            page_and_stamps(path, document_format, page_number, limits, accept_damage=False),
-            False,
-        )
+        image, stamps = page_and_stamps(path, document_format, page_number, limits, accept_damage=False)
     except DocumentFailure as failure:
         if failure.kind is not FailureKind.CORRUPT:
             raise
-        image, stamps, damaged = (
-            decoded_page(path, document_format, page_number, limits, accept_damage=True),
-            None,
-            True,
-        )
+        image, stamps = decoded_page(path, document_format, page_number, limits, accept_damage=True), None
+        damaged = True
         if _is_uniform(image):
             raise  # only the header could be decoded
     return LoadedPage(coarser(image) if coarse else image, damaged=damaged, stamps=stamps)
