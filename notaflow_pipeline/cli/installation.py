@@ -86,7 +86,9 @@ GRANT_AGAIN = (
 def migrate(
     check: Annotated[bool, typer.Option("--check", help="Change nothing; list what is missing or differs.")] = False,
     to: Annotated[int | None, typer.Option("--to", help="Apply up to this number.")] = None,
-    down_to: Annotated[int | None, typer.Option("--down-to", help="Undo the migrations above this number.")] = None,
+    down_to: Annotated[
+        int | None, typer.Option("--down-to", help="Roll back the migrations above this number.")
+    ] = None,
     roles: Annotated[
         bool, typer.Option("--roles", help="Create and grant the least-privileged roles; apply no migration.")
     ] = False,
@@ -121,28 +123,28 @@ def migrate(
 def _check_schema(url: str, settings: Settings, as_json: bool) -> None:
     with connect(url) as connection:
         differences = list(find_schema_differences(connection, settings.sources))
-        rights = list(missing_privileges(connection))
+        missing = list(missing_privileges(connection))
         schema = queue_schema(connection)
         # a trial claim also finds triggers of other programs that refuse
         trial = (
             ClaimCheck(ok=True, detail="not tried")
-            if differences or rights
+            if differences or missing
             else check_claim(connection, settings.sources)
         )
-    ready = not (differences or rights) and trial.ok
+    ready = not (differences or missing) and trial.ok
     if as_json:
-        found = {"schema": schema, "differences": differences, "missing_privileges": rights, "claim": asdict(trial)}
+        found = {"schema": schema, "differences": differences, "missing_privileges": missing, "claim": asdict(trial)}
         print_json({"ready": ready, **found})
     elif ready:
         print_line(f"The schema is as this version needs it. Its objects are in {schema}.")
     else:
         if not trial.ok:
             print_line(f"- {trial.detail}")
-        for lacking in (*differences, *rights):
+        for lacking in (*differences, *missing):
             print_line(f"- {lacking}")
         if differences:
             warn(f"{count_of(len(differences), 'difference')}; `notaflow migrate` adds what is missing")
-        if rights:
+        if missing:
             warn("`notaflow migrate --roles`, run with the owner's login, grants the missing privileges")
     if not ready:
         sys.exit(1)
@@ -181,7 +183,7 @@ def _confirm(losses: list[DataLoss], *, may_ask: bool) -> None:
         warn(f"would delete {one}")
     if not may_ask:
         raise MigrationFailed(
-            "undoing these migrations deletes data: dump it first, or pass --yes to delete it. Nothing was changed."
+            "rolling these migrations back deletes data: dump it first, or pass --yes to delete it. Nothing was changed."
         )
     if not typer.confirm("Delete this?", err=True):
         raise MigrationFailed("nothing was changed")
@@ -192,9 +194,9 @@ def _print_rolled_back(names: list[str], as_json: bool) -> None:
         print_json({"rolled_back": names})
         return
     for name in names:
-        print_line(f"undone {name}")
+        print_line(f"rolled back {name}")
     if not names:
-        print_line("Nothing to undo.")
+        print_line("Nothing to roll back.")
 
 
 @app.command(rich_help_panel="Start")

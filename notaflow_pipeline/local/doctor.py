@@ -49,11 +49,11 @@ def check_installation(settings: Settings) -> Iterator[Finding]:
                 "database", ok=True, detail=f"{describe_database(url)}, PostgreSQL {_server_version(connection)}"
             )
             schema = _finding_of("schema", "matches this version", lambda: require_schema(connection, settings.sources))
-            rights = _finding_of(
-                "rights", "this login has a worker's privileges", lambda: require_privileges(connection)
+            privileges = _finding_of(
+                "privileges", "this login has a worker's privileges", lambda: require_privileges(connection)
             )
-            yield from (schema, rights)
-            if schema.ok and rights.ok:
+            yield from (schema, privileges)
+            if schema.ok and privileges.ok:
                 trial = check_claim(connection, settings.sources)
                 yield Finding("claim", ok=trial.ok, detail=trial.detail)
             else:

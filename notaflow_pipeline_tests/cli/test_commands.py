@@ -323,7 +323,7 @@ class TestDoctor:
         assert {one["subject"]: one["ok"] for one in report["checks"]} == {
             "database": True,
             "schema": True,
-            "rights": True,
+            "privileges": True,
             "claim": True,
             "engine": True,
             "storage": True,

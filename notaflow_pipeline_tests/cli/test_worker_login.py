@@ -43,7 +43,7 @@ def test_worker_gets_the_name_of_the_needed_login_and_migrates_with_it(
     terminal.environment["NOTAFLOW_OWNER_DATABASE_URL"] = database_url
     migrated = terminal.run("migrate")
     assert "applied 019_ocr_pruning" in migrated.stdout
-    assert "`notaflow migrate --roles`" in migrated.stderr, "new columns need new rights"
+    assert "`notaflow migrate --roles`" in migrated.stderr, "new columns need new privileges"
     assert terminal.run("migrate", "--roles").returncode == 0
     assert terminal.run("migrate", "--check").returncode == 0
 
@@ -51,7 +51,7 @@ def test_worker_gets_the_name_of_the_needed_login_and_migrates_with_it(
 def test_recreated_objects_need_privileges_and_every_message_names_them(
     tmp_path: Path, database_url: str, worker_url: str, connection: Connection
 ) -> None:
-    """A column that somebody dropped comes back without the worker's right to write it."""
+    """A column that somebody dropped comes back without the worker's privilege to write it."""
     connection.execute("ALTER TABLE extraction_queue DROP COLUMN ocr_worker_id CASCADE")
     terminal = open_terminal(tmp_path, worker_url)
     terminal.environment["NOTAFLOW_OWNER_DATABASE_URL"] = database_url

@@ -106,11 +106,11 @@ def _what_is_missing(refused: psycopg.Error) -> tuple[str, str]:
     if denied := _DENIED.match(message):
         kind, name = denied.groups()
         command = _COMMAND.match(refused.diag.context or "")
-        right = _PRIVILEGES.get(kind) or (command[1].upper() if command else None)
-        if right is not None:
+        privilege = _PRIVILEGES.get(kind) or (command[1].upper() if command else None)
+        if privilege is not None:
             return (
                 message,
-                f"GRANT {right} ON {'' if kind in {'table', 'view'} else kind.upper() + ' '}{name} TO notaflow_worker",
+                f"GRANT {privilege} ON {'' if kind in {'table', 'view'} else kind.upper() + ' '}{name} TO notaflow_worker",
             )
     if refused_row := _REFUSED_BY_POLICY.match(message):
         return message, f"make a policy on {refused_row[1]} that lets notaflow_worker write"

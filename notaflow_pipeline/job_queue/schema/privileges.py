@@ -96,7 +96,7 @@ def require_privileges(connection: Connection) -> None:
 _MISSING = """
 WITH needed AS (
     SELECT *
-    FROM unnest(%(relations)s::text[], %(rights)s::text[], %(columns)s::text[]) AS one (relation, privilege, column_name)
+    FROM unnest(%(relations)s::text[], %(privileges)s::text[], %(columns)s::text[]) AS one (relation, privilege, column_name)
     WHERE to_regclass(relation) IS NOT NULL
 ),
 lacking AS (
@@ -141,10 +141,10 @@ def missing_privileges(connection: Connection) -> Iterator[str]:
     Missing tables and columns are skipped: `find_schema_differences` reports them.
     """
     needed = [*_reads(), *_writes()]
-    relations, rights, columns = zip(*needed, strict=True)
-    arguments = {"relations": list(relations), "rights": list(rights), "columns": list(columns)}
-    for relation, right, named in connection.execute(_MISSING, arguments):
-        yield f"this login may not {right} {relation}" + (f" ({named})" if named else "")
+    relations, privileges, columns = zip(*needed, strict=True)
+    arguments = {"relations": list(relations), "privileges": list(privileges), "columns": list(columns)}
+    for relation, privilege, named in connection.execute(_MISSING, arguments):
+        yield f"this login may not {privilege} {relation}" + (f" ({named})" if named else "")
     for (relation,) in connection.execute(_WITHOUT_VISIBLE_ROWS, {"relations": sorted(set(relations))}):
         yield f"row-level security hides every row of {relation} from this login"
 
@@ -156,6 +156,6 @@ def _reads() -> Iterator[tuple[str, str, str | None]]:
 
 
 def _writes() -> Iterator[tuple[str, str, str | None]]:
-    for relation, rights in WRITES.items():
-        for right, columns in rights.items():
-            yield from ((relation, right, column) for column in columns or (None,))
+    for relation, privileges in WRITES.items():
+        for privilege, columns in privileges.items():
+            yield from ((relation, privilege, column) for column in columns or (None,))

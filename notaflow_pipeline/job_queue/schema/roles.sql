@@ -1,4 +1,4 @@
--- Group roles with no more rights than each needs, for the owner of the database: `notaflow migrate --roles`, or psql -f.
+-- Group roles with no more privileges than each needs, for the owner of the database: `notaflow migrate --roles`, or psql -f.
 --
 -- Not a numbered migration: roles belong to the server, not to one database (two environments on one server share them, and a
 -- rollback would remove them for both); creating them needs CREATEROLE, which migrating should not need; and logins may be

@@ -26,16 +26,16 @@ def test_others_lack_a_workers_rights(connection: Connection, database_url: str,
 
 
 def test_every_revoked_privilege_is_named(connection: Connection, worker: Connection) -> None:
-    for table, rights in WRITES.items():
-        for right, columns in rights.items():
+    for table, privileges in WRITES.items():
+        for privilege, columns in privileges.items():
             with connection.transaction():
                 named = (
                     sql.SQL("({})").format(sql.SQL(", ").join(map(sql.Identifier, columns))) if columns else sql.SQL("")
                 )
                 statement = sql.SQL("REVOKE {} {} ON {} FROM notaflow_worker")
-                connection.execute(statement.format(sql.SQL(right), named, sql.Identifier(table)))
+                connection.execute(statement.format(sql.SQL(privilege), named, sql.Identifier(table)))
             [sentence] = missing_privileges(worker)
-            assert sentence.startswith(f"this login may not {right} {table}")
+            assert sentence.startswith(f"this login may not {privilege} {table}")
             assert all(column in sentence for column in columns)
             grant_roles(connection.info.dsn)
     assert list(missing_privileges(worker)) == []
@@ -57,9 +57,9 @@ def test_required_privileges_are_those_that_are_granted(connection: Connection) 
         """
     ).fetchall()
     asked = [
-        (table, right, column)
-        for table, rights in WRITES.items()
-        for right, columns in rights.items()
+        (table, privilege, column)
+        for table, privileges in WRITES.items()
+        for privilege, columns in privileges.items()
         for column in columns or (None,)
     ]
     assert sorted(granted, key=str) == sorted(asked, key=str)
