@@ -7,7 +7,8 @@ from datetime import timedelta
 import psycopg
 from psycopg import Connection
 
-from notaflow_pipeline.alerting import daily_metrics, thresholds
+from notaflow_pipeline.alerting import thresholds
+from notaflow_pipeline.alerting.daily_metrics import read_daily_measures, read_daily_rates
 from notaflow_pipeline.alerting.thresholds import Evaluation
 from notaflow_pipeline.job_queue import metrics
 from notaflow_pipeline.job_queue.claiming.claim_check import find_refusal
@@ -151,11 +152,11 @@ def evaluate_completeness(connection: Connection, settings: Settings) -> Iterato
 def evaluate_rates(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Evaluation]]:
     """Yield an evaluation of each daily failure rate."""
     today = today_in(connection, settings.timezone)
-    rates = daily_metrics.rates(connection, today)
+    rates = read_daily_rates(connection, today)
     yield (
         ATTEMPTS,
         thresholds.evaluate_share(
-            [one.of_attempts for one in rates],
+            [day.failed_attempts for day in rates],
             today,
             what="attempts",
             threshold=settings.alert_attempt_failure_rate,
@@ -166,7 +167,7 @@ def evaluate_rates(connection: Connection, settings: Settings) -> Iterator[tuple
     yield (
         DOCUMENTS,
         thresholds.evaluate_share(
-            [one.of_documents for one in rates],
+            [day.exhausted_documents for day in rates],
             today,
             what="documents",
             threshold=settings.alert_document_failure_rate,
@@ -179,11 +180,11 @@ def evaluate_rates(connection: Connection, settings: Settings) -> Iterator[tuple
 def evaluate_performance(connection: Connection, settings: Settings) -> Iterator[tuple[Check, Evaluation]]:
     """Yield evaluations of the day's durations, confidence and coverage against the days before."""
     today = today_in(connection, settings.timezone)
-    measures = daily_metrics.measures(connection, today)
+    measures = read_daily_measures(connection, today)
     for check, comparison, days in (
-        (SLOWNESS, thresholds.SLOWNESS, [one.of_duration for one in measures]),
-        (CONFIDENCE, thresholds.CONFIDENCE, [one.of_confidence for one in measures]),
-        (COVERAGE, thresholds.COVERAGE, [one.of_coverage for one in measures]),
+        (SLOWNESS, thresholds.SLOWNESS, [day.duration for day in measures]),
+        (CONFIDENCE, thresholds.CONFIDENCE, [day.confidence for day in measures]),
+        (COVERAGE, thresholds.COVERAGE, [day.coverage for day in measures]),
     ):
         evaluation = thresholds.evaluate_against_usual(
             comparison,

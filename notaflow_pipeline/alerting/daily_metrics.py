@@ -27,7 +27,7 @@ WHERE document_source = 'all'
 
 
 @dataclass(frozen=True)
-class RatesOfDay:
+class DailyRates:
     """How many attempts and documents ended on a day over all sources, and how many failed."""
 
     day: date
@@ -37,18 +37,18 @@ class RatesOfDay:
     documents_exhausted: int
 
     @property
-    def of_attempts(self) -> Share:
+    def failed_attempts(self) -> Share:
         """Failed and stuck attempts of all that count."""
         return Share(self.day, self.attempts_failed, self.attempts)
 
     @property
-    def of_documents(self) -> Share:
+    def exhausted_documents(self) -> Share:
         """Exhausted documents of all that finished."""
         return Share(self.day, self.documents_exhausted, self.documents_finished)
 
 
 @dataclass(frozen=True)
-class MeasuresOfDay:
+class DailyMeasures:
     """Duration, confidence and coverage of a day's documents over all sources."""
 
     day: date
@@ -58,29 +58,29 @@ class MeasuresOfDay:
     mean_coverage: float | None
 
     @property
-    def of_duration(self) -> Measure:
+    def duration(self) -> Measure:
         """The 95th percentile of seconds from claim to end."""
         return Measure(self.day, self.duration_seconds_p95, self.documents)
 
     @property
-    def of_confidence(self) -> Measure:
+    def confidence(self) -> Measure:
         """The mean confidence, 0 to 100."""
         return Measure(self.day, self.mean_confidence, self.documents)
 
     @property
-    def of_coverage(self) -> Measure:
+    def coverage(self) -> Measure:
         """The mean coverage, in percent."""
         percent = None if self.mean_coverage is None else 100 * self.mean_coverage
         return Measure(self.day, percent, self.documents)
 
 
-def rates(connection: Connection, today: date) -> list[RatesOfDay]:
+def read_daily_rates(connection: Connection, today: date) -> list[DailyRates]:
     """Return the failure rates of the last days that have any."""
-    with connection.cursor(row_factory=class_row(RatesOfDay)) as cursor:
+    with connection.cursor(row_factory=class_row(DailyRates)) as cursor:
         return cursor.execute(_RATES, {"today": today, "days": DAYS_READ}).fetchall()
 
 
-def measures(connection: Connection, today: date) -> list[MeasuresOfDay]:
+def read_daily_measures(connection: Connection, today: date) -> list[DailyMeasures]:
     """Return durations, confidence and coverage of the last days that have any."""
-    with connection.cursor(row_factory=class_row(MeasuresOfDay)) as cursor:
+    with connection.cursor(row_factory=class_row(DailyMeasures)) as cursor:
         return cursor.execute(_MEASURES, {"today": today, "days": DAYS_READ}).fetchall()
