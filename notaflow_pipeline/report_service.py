@@ -78,7 +78,7 @@ def compute_missing_days(connection: Connection, settings: Settings, *, since: d
 def read_report(connection: Connection, settings: Settings, *, since: date, until: date) -> "ReportData":
     """Return the figures from `since` to `until`, both included, with the queue of the enabled sources as it is now."""
     # imports pandas, which every command would wait for
-    from notaflow_pipeline.reporting.report.report_data import QueueNow, read_report_data
+    from notaflow_pipeline.reporting.report.report_data import QueueSnapshot, read_report_data
 
     terms = configured_terms(settings, None)
     counts = queries.count_queue(
@@ -87,7 +87,7 @@ def read_report(connection: Connection, settings: Settings, *, since: date, unti
         stuck_after=terms.stuck_after,
         exhausted_status=terms.exhausted_status,
     )
-    queue = QueueNow(
+    queue = QueueSnapshot(
         ready=counts.ready,
         refused=counts.refused,
         active=counts.active,

@@ -34,7 +34,7 @@ from notaflow_pipeline.job_queue.schema.migrate import migrate
 from notaflow_pipeline.local.dev_server import SAMPLES
 from notaflow_pipeline.local.embedded_postgres import embedded_database, running_database_url
 from notaflow_pipeline.reporting.report.html_page import render_page
-from notaflow_pipeline.reporting.report.report_data import QueueNow, read_report_data
+from notaflow_pipeline.reporting.report.report_data import QueueSnapshot, read_report_data
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
 from notaflow_pipeline_tests.reporting import daily_table_rows
@@ -258,7 +258,7 @@ def invented_report(home: Path) -> str:
         with psycopg.connect(url, autocommit=True) as connection:
             daily_table_rows.add_history(connection, until=until, days=90)
             daily_table_rows.add_documents(connection, until=until)
-            queue = QueueNow(
+            queue = QueueSnapshot(
                 ready=1284, active=4, stuck=1, backing_off=37, exhausted=52, done=214_331, oldest_waiting_seconds=5400
             )
             since = until - timedelta(days=89)

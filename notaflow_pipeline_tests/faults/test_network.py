@@ -262,7 +262,7 @@ class TestSilence:
             ("INSERT INTO ocr_pause", lambda one: pause(one, "why")),
             ("b.queue_id = q.id", lambda one: count_needing_recovery(one, sources=["index"], stuck_after=TEN_MINUTES)),
             ("q.ocr_last_error_at::text", lambda one: list(find_exhausted(one, ExhaustedFilter(sources=("index",))))),
-            ("became", lambda one: requeue_results(one, "run")),
+            ("requeue results", lambda one: requeue_results(one, "run")),
             (
                 "INSERT INTO ocr_progress_watch",
                 lambda one: measure_progress(one, sources=["index"], active=0, paused=False),

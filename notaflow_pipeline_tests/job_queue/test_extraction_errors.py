@@ -101,4 +101,4 @@ def test_requeued_document_that_extraction_resets_is_changed_elsewhere(connectio
     assert fail(connection, claim_one(connection), ENCRYPTED)
     assert len(requeue(connection, ExhaustedFilter(("index",)), run_id="run")) == 1
     change(connection, "extraction_queue", row, status_id=1, ocr_max_attempts=1)
-    assert [one.became for one in requeue_results(connection, "run")] == ["changed elsewhere"]
+    assert [one.state for one in requeue_results(connection, "run")] == ["changed elsewhere"]

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline.reporting.report.report_data import QueueNow, ReportData, read_report_data
+from notaflow_pipeline.reporting.report.report_data import QueueSnapshot, ReportData, read_report_data
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 UNTIL = date(2026, 11, 22)
 
-EMPTY_QUEUE = QueueNow(0, 0, 0, 0, 0, 0, None)
+EMPTY_QUEUE = QueueSnapshot(0, 0, 0, 0, 0, 0, None)
 
 Gather = Callable[..., ReportData]
 
@@ -25,7 +25,7 @@ Gather = Callable[..., ReportData]
 def gather(connection: Connection) -> Gather:
     """ReportData of this test's database, of a month unless told."""
 
-    def figures(since: date = date(2026, 10, 24), queue: QueueNow = EMPTY_QUEUE) -> ReportData:
+    def figures(since: date = date(2026, 10, 24), queue: QueueSnapshot = EMPTY_QUEUE) -> ReportData:
         return read_report_data(connection, queue=queue, since=since, until=UNTIL, timezone="America/Toronto")
 
     return figures

@@ -127,7 +127,7 @@ def _table(requeued: list[RequeuedDocument]) -> dg.TableMetadataValue:
             "document": one.document_number or "deleted",
             "failed_with": one.last_failure_kind or "",
             "attempts_before": one.attempts_before,
-            "result": one.became,
+            "result": one.state,
         }
         for one in requeued
     ]

@@ -61,7 +61,7 @@ class RequeuedDocument:
     document_number: str | None
     last_failure_kind: str | None
     attempts_before: int
-    became: str
+    state: str
 
 
 @dataclass(frozen=True)
@@ -278,7 +278,7 @@ SELECT q.id, q.document_number, r.last_failure_kind, r.attempts_before,
            WHEN q.status_id IN (3, 4) AND q.ocr_attempts >= q.ocr_max_attempts THEN 'exhausted again'
            WHEN q.status_id = 3 THEN 'waiting'
            ELSE 'changed elsewhere'
-       END AS became
+       END AS state
 FROM ocr_round AS r
 LEFT JOIN extraction_queue AS q ON q.id = r.queue_id
 WHERE r.run_id = %(run_id)s
@@ -294,9 +294,9 @@ def requeue_results(connection: Connection, run_id: str, *, at_most: int = NO_LI
 
 
 _COUNT_RESULTS = sql.SQL("""
-SELECT became, count(*)
+SELECT state, count(*)
 FROM ({documents}) AS document
-GROUP BY became
+GROUP BY state
 """)
 
 

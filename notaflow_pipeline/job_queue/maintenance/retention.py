@@ -86,7 +86,7 @@ def prune_attempts(
 # Reads attempts oldest first in windows, so that the duration does not depend on the length of the history. A history is kept
 # if its document has a row, a younger attempt, or an attempt whose day was never counted.
 _PRUNE_WINDOW = """
-WITH looked_at AS MATERIALIZED (
+WITH examined AS MATERIALIZED (
     SELECT queue_id, finished_at
     FROM ocr_attempt
     WHERE finished_at < %(before)s
@@ -94,18 +94,18 @@ WITH looked_at AS MATERIALIZED (
     ORDER BY finished_at
     FETCH FIRST %(window_rows)s ROWS WITH TIES
 ),
-gone AS MATERIALIZED (
+deleted AS MATERIALIZED (
     SELECT DISTINCT queue_id
-    FROM looked_at
+    FROM examined
     WHERE NOT EXISTS (
             SELECT
             FROM extraction_queue AS q
-            WHERE q.id = looked_at.queue_id
+            WHERE q.id = examined.queue_id
         )
       AND NOT EXISTS (
             SELECT
             FROM ocr_attempt AS kept
-            WHERE kept.queue_id = looked_at.queue_id
+            WHERE kept.queue_id = examined.queue_id
               AND (
                   kept.finished_at IS NULL
                   OR kept.finished_at >= %(before)s
@@ -121,21 +121,21 @@ gone AS MATERIALIZED (
 ),
 attempts AS (
     DELETE FROM ocr_attempt AS a
-    USING gone
-    WHERE a.queue_id = gone.queue_id
+    USING deleted
+    WHERE a.queue_id = deleted.queue_id
     RETURNING a.finished_at
 ),
 requeues AS (
     DELETE FROM ocr_round AS r
-    USING gone
-    WHERE r.queue_id = gone.queue_id
+    USING deleted
+    WHERE r.queue_id = deleted.queue_id
     RETURNING r.id
 )
-SELECT (SELECT count(*) FROM gone) AS documents,
+SELECT (SELECT count(*) FROM deleted) AS documents,
        (SELECT count(*) FROM attempts) AS attempts,
        (SELECT max(finished_at) FROM attempts) AS newest,
        (SELECT count(*) FROM requeues) AS requeues,
-       (SELECT max(finished_at) FROM looked_at) AS reached
+       (SELECT max(finished_at) FROM examined) AS reached
 """
 
 

@@ -67,7 +67,7 @@ SELECT COALESCE(q.document_number, f.queue_id::text) AS document_number,
        COALESCE(f.failure_kind, 'stuck') AS failure_kind,
        f.last_failed_at,
        CASE
-           WHEN q.id IS NULL THEN 'gone'
+           WHEN q.id IS NULL THEN 'deleted'
            WHEN q.file_content IS NOT NULL THEN 'read'
            WHEN q.status_id = 6 THEN 'active'
            WHEN q.ocr_attempts >= COALESCE(q.ocr_max_attempts, 3) THEN 'exhausted'
@@ -147,7 +147,7 @@ _CLOCK = "SELECT clock_timestamp()"
 
 
 @dataclass(frozen=True)
-class QueueNow:
+class QueueSnapshot:
     """The queue at the moment of the report; ages in seconds, None when nothing waits."""
 
     ready: int
@@ -162,7 +162,7 @@ class QueueNow:
 
 @dataclass(frozen=True)
 class FailingDocument:
-    """A document with its failed attempts in the range; `state` is read, active, exhausted, waiting or gone."""
+    """A document with its failed attempts in the range; `state` is read, active, exhausted, waiting or deleted."""
 
     document_number: str
     document_source: str | None
@@ -195,7 +195,7 @@ class ReportData:
     until: date
     timezone: str
     written_at: datetime
-    queue: QueueNow
+    queue: QueueSnapshot
     performance: pd.DataFrame
     failure_rate: pd.DataFrame
     failures_by_kind: pd.DataFrame
@@ -249,7 +249,7 @@ class ReportData:
 def read_report_data(
     connection: Connection,
     *,
-    queue: QueueNow,
+    queue: QueueSnapshot,
     since: date,
     until: date,
     timezone: str,

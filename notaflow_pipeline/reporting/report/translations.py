@@ -192,7 +192,7 @@ TEXTS = {
     "state_active": Translation("en lecture", "being read"),
     "state_exhausted": Translation("abandonné", "given up"),
     "state_waiting": Translation("attend un nouvel essai", "waits for another try"),
-    "state_gone": Translation("retiré", "removed"),
+    "state_deleted": Translation("supprimé", "deleted"),
     "footer": Translation(
         "Pour connaître l’histoire d’un document ou le faire relire, donnez son numéro à la personne qui "
         "exploite le système.",

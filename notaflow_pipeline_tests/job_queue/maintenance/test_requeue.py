@@ -124,11 +124,11 @@ def test_results_of_the_documents_that_a_run_requeued(connection: Connection) ->
     read, failed, running = claim(connection, 3)
     succeed(connection, read, OcrResult("texte", 1, 90.0, 0, 0, 1, "test"))
     fail(connection, failed, "timeout")
-    became = {one.id: one.became for one in requeue_results(connection, "run")}
-    assert became[read.document_id] == "read"
-    assert became[failed.document_id] == "exhausted again"
-    assert became[running.document_id] == "under OCR"
-    assert sorted(became.values()) == ["exhausted again", "read", "under OCR", "waiting"]
+    states = {one.id: one.state for one in requeue_results(connection, "run")}
+    assert states[read.document_id] == "read"
+    assert states[failed.document_id] == "exhausted again"
+    assert states[running.document_id] == "under OCR"
+    assert sorted(states.values()) == ["exhausted again", "read", "under OCR", "waiting"]
     assert requeue_results(connection, "another run") == []
 
 

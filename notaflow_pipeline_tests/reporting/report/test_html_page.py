@@ -10,7 +10,7 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.reporting.report.html_page import render_page
-from notaflow_pipeline.reporting.report.report_data import QueueNow
+from notaflow_pipeline.reporting.report.report_data import QueueSnapshot
 from notaflow_pipeline_tests.reporting import daily_table_rows
 from notaflow_pipeline_tests.reporting.conftest import UNTIL, Gather
 
@@ -63,7 +63,7 @@ def test_one_document_is_shown_with_its_figures(connection: Connection, gather: 
     daily_table_rows.add_attempt(
         connection, document, date(2026, 11, 12), "succeeded", confidence=41.26, coverage=0.625
     )
-    page = render_page(gather(queue=QueueNow(0, 0, 0, 0, 0, 1, None)))
+    page = render_page(gather(queue=QueueSnapshot(0, 0, 0, 0, 0, 1, None)))
     assert drawn(page) == {
         f"{name}-{language}"
         for name in ("throughput", "failure_rate", "wait", "duration", "attempts", "confidence")
@@ -81,7 +81,7 @@ def test_one_document_is_shown_with_its_figures(connection: Connection, gather: 
 def test_year_is_written_in_each_language_and_binned_by_weeks(connection: Connection, gather: Gather) -> None:
     daily_table_rows.add_history(connection, until=UNTIL, days=365)
     daily_table_rows.add_documents(connection, until=UNTIL)
-    figures = gather(date(2025, 11, 23), QueueNow(1284, 4, 1, 37, 52, 214_331, 5_400.0))
+    figures = gather(date(2025, 11, 23), QueueSnapshot(1284, 4, 1, 37, 52, 214_331, 5_400.0))
     page = render_page(figures)
     french, english = text(page).split("The progress of reading")
     for said in (
