@@ -31,7 +31,7 @@ from notaflow_pipeline.settings import Settings, SettingsError, load_settings
 DELIVER_SECONDS = 60
 
 
-@app.command(rich_help_panel="Look")
+@app.command(rich_help_panel="Inspect")
 def alert(
     test: Annotated[
         bool, typer.Option("--test", help="Send a test message to every receiver, and print the results.")

@@ -42,7 +42,7 @@ class Source(StrEnum):
 DocumentIds = Annotated[list[str], typer.Argument(help="Ids or numbers of documents; `notaflow list` prints them.")]
 
 
-@app.command("list", rich_help_panel="Look")
+@app.command("list", rich_help_panel="Inspect")
 def list_(
     states: Annotated[
         list[DocumentState] | None,

@@ -26,7 +26,7 @@ WATCH_SECONDS = 2
 FORMAT = LocaleFormat("en")
 
 
-@app.command(rich_help_panel="Look")
+@app.command(rich_help_panel="Inspect")
 def status(
     watch: Annotated[bool, typer.Option("--watch", help="Refresh every few seconds until Ctrl-C.")] = False,
     as_json: Json = False,
@@ -93,7 +93,7 @@ def _status_table(figures: dict[str, Any], settings: Settings) -> Table:
     return table
 
 
-@app.command(rich_help_panel="Look")
+@app.command(rich_help_panel="Inspect")
 def show(
     id_or_number: Annotated[str, typer.Argument(help="The row's id, or the document's number.")],
     as_json: Json = False,
@@ -138,7 +138,7 @@ def _print_attempt(one: Attempt, settings: Settings) -> None:
         print_line(f"    {kind}{one.error}")
 
 
-@app.command(rich_help_panel="Look")
+@app.command(rich_help_panel="Inspect")
 def export(
     since: Annotated[
         datetime | None,

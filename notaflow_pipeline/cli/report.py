@@ -44,7 +44,7 @@ class PageLanguage(StrEnum):
     ENGLISH = "en"
 
 
-@app.command(rich_help_panel="Look")
+@app.command(rich_help_panel="Inspect")
 def report(
     first: Annotated[
         datetime | None,

@@ -25,7 +25,7 @@ CONSOLE_BROWSERS = frozenset({"www-browser", "links", "elinks", "lynx", "w3m"})
 """Browsers that show no images and run in the terminal."""
 
 
-@app.command(rich_help_panel="Look")
+@app.command(rich_help_panel="Inspect")
 def view(
     id_or_number: Annotated[str, typer.Argument(help="The row's id, or the document's number.")],
     pages: Annotated[

@@ -14,7 +14,7 @@ def daily_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
     )
 
 
-def every_night(days: dg.DailyPartitionsDefinition) -> dg.FreshnessPolicy:
+def nightly_freshness(days: dg.DailyPartitionsDefinition) -> dg.FreshnessPolicy:
     """Return the policy of assets that are computed between midnight and one o'clock."""
     return dg.FreshnessPolicy.cron(
         deadline_cron="0 1 * * *", lower_bound_delta=timedelta(hours=1), timezone=days.timezone

@@ -14,7 +14,7 @@ from notaflow_pipeline.documents.location import BUCKET_OF_SOURCE, Location, saf
 from notaflow_pipeline.documents.storage import DocumentStorage
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 
-DOCUMENT_ENDINGS = {".pdf", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".jp2"}
+DOCUMENT_EXTENSIONS = {".pdf", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".jp2"}
 """Extensions of the files that are enqueued from a folder; a file that is named itself is always enqueued."""
 
 # milliseconds that never repeat in this process, so that two files with one name get different names
@@ -41,7 +41,9 @@ def find_document_files(paths: Iterable[Path]) -> Iterator[Path]:
     """
     for path in paths:
         if path.is_dir():
-            yield from sorted(one for one in path.iterdir() if one.suffix.lower() in DOCUMENT_ENDINGS and one.is_file())
+            yield from sorted(
+                one for one in path.iterdir() if one.suffix.lower() in DOCUMENT_EXTENSIONS and one.is_file()
+            )
         elif path.is_file():
             yield path
         else:

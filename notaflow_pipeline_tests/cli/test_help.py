@@ -12,7 +12,7 @@ from notaflow_pipeline.cli.output import app
 from notaflow_pipeline.failures import FailureKind
 
 COMMANDS = typer.main.get_group(app).commands
-GROUPS = ("Start", "Work", "Look", "Repair")
+GROUPS = ("Start", "Work", "Inspect", "Repair")
 
 
 def run(*arguments: str) -> str:

@@ -14,7 +14,7 @@ from PIL import Image
 from psycopg import Connection
 
 from notaflow_pipeline.defs.assets.dashboard import CHARTS
-from notaflow_pipeline.defs.partitions import every_night
+from notaflow_pipeline.defs.partitions import nightly_freshness
 from notaflow_pipeline.report_service import dashboard_path
 from notaflow_pipeline.settings import load_settings
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, days, defs
@@ -101,7 +101,7 @@ def test_asset_names_the_page_and_is_due_every_night() -> None:
     node = defs.resolve_asset_graph().get(dg.AssetKey("ocr_dashboard"))
     assert node.metadata["page"] == dg.MetadataValue.path(PAGE)
     assert node.metadata["dagster/uri"] == PAGE.as_uri()
-    assert node.freshness_policy == every_night(days)
+    assert node.freshness_policy == nightly_freshness(days)
 
 
 def test_it_follows_the_daily_tables_every_night() -> None:

@@ -63,7 +63,7 @@ def batch_metadata(attempts: Sequence[Attempt], numbers: Mapping[UUID, str]) -> 
     return figures
 
 
-def shown_first(attempts: Sequence[Attempt]) -> list[Attempt]:
+def attempts_to_show(attempts: Sequence[Attempt]) -> list[Attempt]:
     """Return the attempts that the table shows: those without a text first, `MAX_ROWS` at most."""
     return sorted(attempts, key=lambda one: one.outcome == "succeeded")[:MAX_ROWS]
 
@@ -84,6 +84,6 @@ def _table(attempts: Sequence[Attempt], numbers: Mapping[UUID, str]) -> dg.Table
             "seconds": round((one.finished_at - one.claimed_at).total_seconds(), 2) if one.finished_at else 0.0,
             "error": one.error or "",
         }
-        for one in shown_first(attempts)
+        for one in attempts_to_show(attempts)
     ]
     return metadata_table(rows, BATCH_COLUMNS)

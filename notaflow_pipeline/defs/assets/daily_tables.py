@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from notaflow_pipeline.defs.ownership import FIGURE_TAGS, OWNERS, source_file
-from notaflow_pipeline.defs.partitions import every_night
+from notaflow_pipeline.defs.partitions import nightly_freshness
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.defs.run_failures import described_failures
 from notaflow_pipeline.defs.table_columns import ATTEMPT_COLUMNS, table_metadata
@@ -105,7 +105,7 @@ def daily_tables(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
             tags=FIGURE_TAGS,
             kinds={"pandas", "postgres"},
             partitions_def=days,
-            freshness_policy=every_night(days),
+            freshness_policy=nightly_freshness(days),
             metadata={
                 "dagster/column_schema": _schema(columns),
                 "dagster/table_name": key.to_user_string(),

@@ -9,7 +9,7 @@ from dagster._core.storage.local_compute_log_manager import LocalComputeLogManag
 from pydantic import Field
 
 from notaflow_pipeline.defs.ownership import FIGURE_TAGS, OWNERS, source_file
-from notaflow_pipeline.defs.partitions import every_night
+from notaflow_pipeline.defs.partitions import nightly_freshness
 from notaflow_pipeline.defs.resources import QueueResource
 from notaflow_pipeline.defs.run_failures import described_failures
 from notaflow_pipeline.reporting.daily_tables.days import today_in
@@ -41,7 +41,7 @@ def ocr_dashboard(days: dg.DailyPartitionsDefinition, page: Path) -> dg.AssetsDe
         owners=OWNERS,
         tags=FIGURE_TAGS,
         kinds={"vega"},
-        freshness_policy=every_night(days),
+        freshness_policy=nightly_freshness(days),
         metadata={"page": dg.MetadataValue.path(page), "dagster/uri": page.as_uri(), **source_file(__file__)},
         description=(
             "A page with charts of the daily tables, the queue as it was when the page was written, and the documents to "

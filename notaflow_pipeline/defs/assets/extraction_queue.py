@@ -44,10 +44,10 @@ warnings.filterwarnings("ignore", "Function `multi_observable_source_asset`", dg
 def extraction_queue(queue: QueueResource) -> Iterator[dg.ObserveResult]:
     """Count the documents by state, as "Observe" on the asset's page asks for."""
     with queue.pool.connection() as connection:
-        yield dg.ObserveResult(SPEC.key, metadata=observed(connection, load_settings()))
+        yield dg.ObserveResult(SPEC.key, metadata=observation_metadata(connection, load_settings()))
 
 
-def observed(connection: Connection, settings: Settings) -> dict[str, int | float | dg.TableMetadataValue]:
+def observation_metadata(connection: Connection, settings: Settings) -> dict[str, int | float | dg.TableMetadataValue]:
     """Return the figures of an observation: documents of the enabled sources by state, and the days of exhausted ones."""
     counts = count_queue(
         connection,

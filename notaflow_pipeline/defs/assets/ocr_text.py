@@ -9,7 +9,7 @@ import dagster as dg
 import psycopg
 from pydantic import Field
 
-from notaflow_pipeline.defs.assets.batch_metadata import batch_metadata, shown_first
+from notaflow_pipeline.defs.assets.batch_metadata import attempts_to_show, batch_metadata
 from notaflow_pipeline.defs.ocr_runs import OCR_POOL, OCR_RUN_TAG
 from notaflow_pipeline.defs.ownership import OWNERS, TAGS, source_file
 from notaflow_pipeline.defs.resources import EngineResource, QueueResource, StorageResource
@@ -129,7 +129,7 @@ def summarise_batch(context: dg.OpExecutionContext, queue: QueueResource) -> dg.
     """Add the outcome of each of the run's documents to the materialisation, without any text."""
     with queue.pool.connection() as connection:
         attempts = attempts_of_run(connection, context.run_id)
-        numbers = document_numbers(connection, {one.queue_id for one in shown_first(attempts)})
+        numbers = document_numbers(connection, {one.queue_id for one in attempts_to_show(attempts)})
     return dg.Output(None, metadata=batch_metadata(attempts, numbers))
 
 

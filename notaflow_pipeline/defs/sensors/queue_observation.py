@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from notaflow_pipeline.defs.assets.extraction_queue import SPEC, observed
+from notaflow_pipeline.defs.assets.extraction_queue import SPEC, observation_metadata
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.local.embedded_postgres import running_database_url
 from notaflow_pipeline.settings import load_settings
@@ -21,5 +21,5 @@ def queue_observation_sensor(_context: dg.SensorEvaluationContext) -> dg.SensorR
     """Count the documents of the enabled sources by state, without a run."""
     settings = load_settings()
     with connect(running_database_url(settings)) as connection:
-        metadata = observed(connection, settings)
+        metadata = observation_metadata(connection, settings)
     return dg.SensorResult(asset_events=[dg.AssetObservation("extraction_queue", metadata=metadata)])
