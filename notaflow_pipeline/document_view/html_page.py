@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from notaflow_pipeline.document_view.stored_text import differences, pages_of, text_of_page
-from notaflow_pipeline.document_view.text_pieces import controls, is_unsure, pieces
+from notaflow_pipeline.document_view.text_spans import controls, is_unsure, text_spans
 from notaflow_pipeline.document_view.translations import TEXTS
 from notaflow_pipeline.job_queue.model import Attempt, ExtractionQueueJob
 from notaflow_pipeline.ocr.document import DocumentText, PageSource, PageText
@@ -119,7 +119,7 @@ def _page(viewed: ViewData, page: PageText, stored: dict[int, str], differing: S
         "failure": None if page.failure is None else page.failure.sentence,
         "images": images,
         "scan": page.view.scan if page.view else None,
-        "pieces": pieces(now, images),
+        "spans": text_spans(now, images),
         "differs": page.number in differing and bool(stored),
         "stored": differences(stored.get(page.number, ""), now) if page.number in differing else [],
     }

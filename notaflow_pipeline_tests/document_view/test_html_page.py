@@ -51,7 +51,7 @@ def test_hostile_text_adds_no_element_and_no_attribute() -> None:
         [(tag, sorted(attributes)) for tag, attributes in page.found if attributes.get("class") not in ignored]
         for page in (plain, hostile)
     ]
-    # the texts are told apart word by word, so spans may be more; what there is of each kind is not
+    # the texts are told apart word by word, so there may be more spans; what there is of each kind is not
     assert {(tag, *names) for tag, names in kinds[1]} == {(tag, *names) for tag, names in kinds[0]}
     for tag in ("script", "style", "img", "svg", "meta", "title"):
         assert [one for one, _ in kinds[1]].count(tag) == [one for one, _ in kinds[0]].count(tag), tag

@@ -1,4 +1,4 @@
-"""Splits the text of a page into words and finds each on the image, so that the page can show one beside the other."""
+"""Splits the text of a page into spans, and finds the word of an image that each span is."""
 
 import re
 import unicodedata
@@ -16,7 +16,7 @@ CONTROL = re.compile("([\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e
 
 
 @dataclass(frozen=True)
-class Piece:
+class TextSpan:
     """A part of a text; `word` names the word of an image that it is, such as `0-17`, None between words."""
 
     text: str = field(repr=False)
@@ -29,8 +29,8 @@ def is_unsure(word: PlacedWord) -> bool:
     return word.confidence is not None and word.confidence < LOW_CONFIDENCE
 
 
-def pieces(text: str, images: Sequence[ReadImage]) -> list[Piece]:
-    """Return the text in pieces, which joined are the whole text. Words that the text has in another form are not marked."""
+def text_spans(text: str, images: Sequence[ReadImage]) -> list[TextSpan]:
+    """Return the text in spans. Joined they are the whole text. Words that the text has in another form are not marked."""
     parts = _blocks(text, images)
     taken = [(start, end) for _, start, end in parts]
     found: list[tuple[int, int, str, PlacedWord]] = []
@@ -86,14 +86,14 @@ def _words_in(
             yield place, at, f"{number}-{index}", word
 
 
-def _cut(text: str, found: Sequence[tuple[int, int, str, PlacedWord]]) -> Iterator[Piece]:
+def _cut(text: str, found: Sequence[tuple[int, int, str, PlacedWord]]) -> Iterator[TextSpan]:
     at = 0
     for start, end, name, word in found:
         if start < at:
             continue
         if at < start:
-            yield Piece(text[at:start])
-        yield Piece(text[start:end], name, is_unsure(word))
+            yield TextSpan(text[at:start])
+        yield TextSpan(text[start:end], name, is_unsure(word))
         at = end
     if at < len(text):
-        yield Piece(text[at:])
+        yield TextSpan(text[at:])

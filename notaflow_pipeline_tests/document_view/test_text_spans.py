@@ -1,16 +1,16 @@
-"""Tests of the assignment of pieces of text to words of an image."""
+"""Tests of the assignment of spans of text to words of an image."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notaflow_pipeline.document_view.text_pieces import controls, pieces
+from notaflow_pipeline.document_view.text_spans import controls, text_spans
 from notaflow_pipeline_tests.document_view import read_image
 
 WORDS = st.lists(st.text(st.sampled_from("aé1-\n \u202e<"), min_size=1, max_size=4), max_size=8)
 
 
 def named(text: str, *images: object) -> list[tuple[str, str]]:
-    return [(one.word, one.text) for one in pieces(text, images) if one.word]  # type: ignore[arg-type]
+    return [(one.word, one.text) for one in text_spans(text, images) if one.word]  # type: ignore[arg-type]
 
 
 def test_words_are_found_in_their_order() -> None:
@@ -43,16 +43,16 @@ def test_text_that_was_not_used_names_no_word() -> None:
 
 
 def test_unsure_words_are_marked() -> None:
-    assert [one.is_unsure for one in pieces("a", [read_image("a", confidence=59.9)])] == [True]
-    assert [one.is_unsure for one in pieces("a", [read_image("a", confidence=60)])] == [False]
-    assert [one.is_unsure for one in pieces("a", [read_image("a", confidence=None, text_layer=True)])] == [False]
+    assert [one.is_unsure for one in text_spans("a", [read_image("a", confidence=59.9)])] == [True]
+    assert [one.is_unsure for one in text_spans("a", [read_image("a", confidence=60)])] == [False]
+    assert [one.is_unsure for one in text_spans("a", [read_image("a", confidence=None, text_layer=True)])] == [False]
 
 
 @given(WORDS, WORDS, st.text(st.sampled_from("aé1-\n \u202e<"), max_size=40))
 def test_pieces_joined_are_the_text(layer: list[str], part: list[str], text: str) -> None:
     images = [read_image(*layer, text_layer=True), read_image(*part)]
     for said in (text, "".join(layer) + text + " ".join(part)):
-        assert "".join(one.text for one in pieces(said, images)) == said
+        assert "".join(one.text for one in text_spans(said, images)) == said
         assert "".join(one for one, _ in controls(said)) == said
 
 
