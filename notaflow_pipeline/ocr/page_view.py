@@ -19,7 +19,7 @@ class PlacedWord:
 class ReadImage:
     """An image (JPEG) with the words that were found on it.
 
-    It is the image as the engine got it, or with `text_layer` the drawn page on which the words of a text layer stand.
+    It is the image as the engine got it, or with `text_layer` the rendered page on which the words of a text layer stand.
     `text` is what it adds to the text of the page; `used` is false where that is nothing, because the engine was too
     unsure of it. `unread` are places with ink that no word accounts for.
     """

@@ -11,7 +11,7 @@ from PIL import Image
 from notaflow_pipeline.ocr.preprocessing.curved_lines import LineCurve, line_curve
 from notaflow_pipeline.ocr.preprocessing.preprocess import at_resolution, prepare
 from notaflow_pipeline.ocr.recognition.page import read_page
-from notaflow_pipeline.ocr.recognition.words.word_places import words_on_page
+from notaflow_pipeline.ocr.recognition.words.word_positions import words_on_page
 from notaflow_pipeline_tests.ocr import drawn_pages
 from notaflow_pipeline_tests.ocr.default_engine import default_engine
 from notaflow_pipeline_tests.ocr.drawn_pages import DrawnPage, Sheet

@@ -11,11 +11,11 @@ from notaflow_pipeline.ocr.input.text_layer.layer_sample import LayerSample
 
 @dataclass(frozen=True)
 class Region:
-    """A part of a page that its text layer does not account for. `place` is the position of its middle, see
+    """A part of a page that its text layer does not account for. `position` is that of its middle, see
     `LayerLine`. `box` is its position: left, top, right and bottom in displayed points."""
 
     image: Image.Image
-    place: float
+    position: float
     box: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
 
 
@@ -63,8 +63,8 @@ def with_regions(lines: Sequence[LayerLine], regions: Sequence[tuple[Region, str
     below it."""
     parts: list[str] = []
     rest = list(lines)
-    for region, text in sorted(regions, key=lambda pair: pair[0].place):
-        above = next((number for number, line in enumerate(rest) if line.place > region.place), len(rest))
+    for region, text in sorted(regions, key=lambda pair: pair[0].position):
+        above = next((number for number, line in enumerate(rest) if line.position > region.position), len(rest))
         parts += [text_of_lines(rest[:above]), text]
         rest = rest[above:]
     return "\n\n".join(part for part in [*parts, text_of_lines(rest)] if part)

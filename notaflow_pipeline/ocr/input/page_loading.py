@@ -12,7 +12,7 @@ from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.file_format import DocumentFormat
 from notaflow_pipeline.ocr.input.images.image_files import COARSE_DPI, coarser, decoded_page, page_and_stamps
 from notaflow_pipeline.ocr.input.loaded_page import LoadedPage
-from notaflow_pipeline.ocr.input.pdf.pdf_pages import draw_pdf_page, load_pdf_page
+from notaflow_pipeline.ocr.input.pdf.pdf_pages import load_pdf_page, render_pdf_page
 from notaflow_pipeline.ocr.limits import Limits
 
 
@@ -28,9 +28,9 @@ def load_page(
 ) -> LoadedPage:
     """Loads the text layer of a page as far as it accounts for the page, and images of the rest.
 
-    `page_number` counts from 1. `dpi` is the resolution at which a page of a PDF is drawn if it is not one scanned
-    image; a page that would exceed `limits.page_pixels` is drawn at a lower resolution. Images keep their pixels,
-    unless `coarse` asks for fewer. Without `use_layer` a page with text is drawn. Raises `DocumentFailure`.
+    `page_number` counts from 1. `dpi` is the resolution at which a page of a PDF is rendered if it is not one scanned
+    image; a page that would exceed `limits.page_pixels` is rendered at a lower resolution. Images keep their pixels,
+    unless `coarse` asks for fewer. Without `use_layer` a page with text is rendered. Raises `DocumentFailure`.
     """
     limits = limits or Limits()
     if document_format is DocumentFormat.PDF:
@@ -56,7 +56,7 @@ def render_page(
     limits = limits or Limits()
     if document_format is not DocumentFormat.PDF:
         return decoded_page(path, document_format, page_number, limits, accept_damage=False)
-    return draw_pdf_page(path, page_number, dpi, limits)
+    return render_pdf_page(path, page_number, dpi, limits)
 
 
 def page_dpi(image: Image.Image) -> int | None:

@@ -21,7 +21,7 @@ from notaflow_pipeline.ocr.input.typed_lines import with_typed_lines, words_near
 from notaflow_pipeline.ocr.preprocessing.preprocess import TARGET_DPI, without_background
 from notaflow_pipeline.ocr.recognition.coverage import unread_pixels
 from notaflow_pipeline.ocr.recognition.page import read_page
-from notaflow_pipeline.ocr.recognition.words.word_places import lines_of_words
+from notaflow_pipeline.ocr.recognition.words.word_positions import lines_of_words
 
 MIN_ENGINE_SECONDS = 1.0
 """The CPU seconds that the engine gets even if rendering has used up the page's time."""

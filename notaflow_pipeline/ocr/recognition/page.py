@@ -33,7 +33,7 @@ from notaflow_pipeline.ocr.recognition.passes.unsure_words import with_unsure_wo
 from notaflow_pipeline.ocr.recognition.words.language import is_in_other_language
 from notaflow_pipeline.ocr.recognition.words.reading_order import ordered_words
 from notaflow_pipeline.ocr.recognition.words.thousands_separators import with_thousands_separated
-from notaflow_pipeline.ocr.recognition.words.word_places import words_on_page
+from notaflow_pipeline.ocr.recognition.words.word_positions import words_on_page
 from notaflow_pipeline.ocr.recognition.words.word_statistics import (
     MIN_TYPED_INCHES,
     character_inches,

@@ -22,12 +22,12 @@ MAX_WORDS = 20_000
 """That are placed on one image: a page full of six points has 3,000."""
 
 
-def view_of(page: LoadedPage, recognised: RecognisedPage, draw: Callable[[], Image.Image]) -> PageView:
-    """The view of a page; `draw` draws it as it is seen, which is done only for a text layer."""
+def view_of(page: LoadedPage, recognised: RecognisedPage, render: Callable[[], Image.Image]) -> PageView:
+    """Returns the view of a page; `render` renders it as it is seen, which is done only for a text layer."""
     images = [_recognised(one) for one in recognised.images]
     if recognised.lines or not images:
         with suppress(DocumentFailure):
-            images.insert(0, _drawn(draw(), page, recognised))
+            images.insert(0, _layer_image(render(), page, recognised))
     scan = page.image if any(one.found.image is not None for one in recognised.images) else None
     return PageView(tuple(images), None if scan is None else _small(scan)[0])
 
@@ -45,7 +45,7 @@ def _recognised(one: RecognisedImage) -> ReadImage:
     return ReadImage(jpeg, width, height, one.found.text, words, unread, used=one.used)
 
 
-def _drawn(image: Image.Image, page: LoadedPage, recognised: RecognisedPage) -> ReadImage:
+def _layer_image(image: Image.Image, page: LoadedPage, recognised: RecognisedPage) -> ReadImage:
     jpeg, width, height = _small(image)
     factor = width / page.size[0] if page.size and page.size[0] > 0 else 0.0
     used = [one.region for one in recognised.images if one.used]

@@ -28,7 +28,7 @@ Failure = DocumentFailure | EngineUnavailable
 Result = TypeVar("Result")
 
 VIEW_DPI = 150
-"""The resolution at which a page with a text layer is drawn for a person."""
+"""The resolution at which a page with a text layer is rendered for a person."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def _read_page(request: PageRequest, engine: Engine) -> PageText:
     recognised = recognised_page(request.number, page, engine, started_at, deadline)
     if not request.view:
         return recognised.text
-    draw = partial(render_page, request.path, request.probed.format, request.number, VIEW_DPI, request.limits)
-    return replace(recognised.text, view=view_of(page, recognised, draw))
+    render = partial(render_page, request.path, request.probed.format, request.number, VIEW_DPI, request.limits)
+    return replace(recognised.text, view=view_of(page, recognised, render))
 
 
 def _result_or_failure(function: Callable[..., Result], *arguments: Any) -> Result | Failure:

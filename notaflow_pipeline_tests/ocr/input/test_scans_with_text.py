@@ -109,7 +109,7 @@ def test_scan_pasted_into_a_letter_is_read_between_its_lines(tmp_path: Path) -> 
     assert page.image is None
     (region,) = page.regions
     first, last = page.lines
-    assert first.place < region.place < last.place
+    assert first.position < region.position < last.position
     assert region.image.getextrema()[0] == 60
 
 

@@ -1,1 +1,1 @@
-"""Pages of PDFs: their objects, scans, drawings, attached files and damage."""
+"""Pages of PDFs: their objects, scans, renderings, attached files and damage."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pypdfium2
 from pypdfium2 import raw
 
-from notaflow_pipeline.ocr.input.pdf.places import Affine, display_affine
+from notaflow_pipeline.ocr.input.pdf.coordinates import Affine, display_affine
 from notaflow_pipeline.ocr.input.text_layer.layer_order import LayerLine, LayerWord
 
 NOT_SHOWN = raw.FPDF_ANNOT_FLAG_HIDDEN | raw.FPDF_ANNOT_FLAG_NOVIEW
@@ -87,7 +87,7 @@ def _line(words: list[str], left: float, top: float, right: float, height: float
     for word in words:
         placed.append(LayerWord(word, left, top, left + letter * len(word), top + height))
         left += letter * (len(word) + 1)
-    return LayerLine(tuple(placed), text, place=top + height)
+    return LayerLine(tuple(placed), text, position=top + height)
 
 
 def _value(annotation: object, key: str) -> str:

@@ -12,7 +12,7 @@ from PIL import Image
 from pypdfium2 import raw
 
 from notaflow_pipeline.ocr.input.pdf.bitmaps import grey_bitmap
-from notaflow_pipeline.ocr.input.pdf.places import bounds_on_page
+from notaflow_pipeline.ocr.input.pdf.coordinates import bounds_on_page
 
 MIN_AREA = 0.01
 """Minimum share of the page for an image that is checked; a smaller image is an ornament."""

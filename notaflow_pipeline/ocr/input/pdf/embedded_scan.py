@@ -1,7 +1,7 @@
 """Extracts the image of a PDF page that is a single scan.
 
-Extracting takes 28 to 35 ms of CPU time per page, drawing 67 to 93 ms (three files of the corpus). Extracting loses
-nothing by resampling, and works for pages whose stated size is absurd. All other pages are drawn (`page_drawing`).
+Extracting takes 28 to 35 ms of CPU time per page, rendering 67 to 93 ms (three files of the corpus). Extracting loses
+nothing by resampling, and works for pages whose stated size is absurd. All other pages are rendered (`page_rendering`).
 """
 
 import math
@@ -12,7 +12,7 @@ from PIL import Image
 from pypdfium2 import raw
 
 from notaflow_pipeline.ocr.input.pdf.bitmaps import grey_bitmap, remove_stamps_from_bitmap
-from notaflow_pipeline.ocr.input.pdf.places import display_affine
+from notaflow_pipeline.ocr.input.pdf.coordinates import display_affine
 from notaflow_pipeline.ocr.limits import Limits
 
 POINTS_PER_INCH = 72
@@ -28,14 +28,14 @@ INVISIBLE_ANNOTATIONS = frozenset({raw.FPDF_ANNOT_LINK, raw.FPDF_ANNOT_POPUP})
 """Kinds of annotations that are not drawn."""
 
 MAX_DPI_RATIO = 1.1
-"""Maximum ratio of the two resolutions of an image. A fax has 204 x 98 dpi and must be drawn to have the right
+"""Maximum ratio of the two resolutions of an image. A fax has 204 x 98 dpi and must be rendered to have the right
 shapes."""
 
 COMPARISON_PIXELS = 400
-"""Longer side in pixels of the small drawing that an image is compared with."""
+"""Longer side in pixels of the small rendering that an image is compared with."""
 
 COMPARISON_SQUARE = 8
-"""Side in pixels of the squares of that drawing whose means are compared: 6 mm of a letter page."""
+"""Side in pixels of the squares of that rendering whose means are compared: 6 mm of a letter page."""
 
 MAX_SQUARE_DIFFERENCE = 16
 """Difference (of 255) of the mean of a square above which the page does not show the image there."""
@@ -48,12 +48,12 @@ Matrix = tuple[float, float, float, float]
 
 def embedded_scan(page: pypdfium2.PdfPage, limits: Limits) -> tuple[Image.Image, Image.Image | None] | None:
     """Returns the only image of a page, upright and grey, and an image of the stamps over its print; None if it must be
-    drawn.
+    rendered.
 
     The resolution is in `info["dpi"]`, and the position on the page (left, top, right, bottom in units of the page) in
     `info["box"]`. The image of the stamps is None without any.
 
-    The pixels are compared with the drawn page, because PDFium returns an image without its mask, and applies masks of
+    The pixels are compared with the rendered page, because PDFium returns an image without its mask, and applies masks of
     the graphics state only when it draws. PDFium applies decode arrays and colour spaces; this function applies the
     matrix and `/Rotate`. Raises `pypdfium2.PdfiumError` for an image that cannot be decoded.
     """
@@ -72,7 +72,7 @@ def embedded_scan(page: pypdfium2.PdfPage, limits: Limits) -> tuple[Image.Image,
         return None
     bitmap = image.get_bitmap()
     pixels = grey_bitmap(bitmap)
-    if not _is_same_as_drawn_page(_transposed(pixels, operations), page, image):
+    if not _is_same_as_rendered_page(_transposed(pixels, operations), page, image):
         return None
     stamps = remove_stamps_from_bitmap(pixels, bitmap)
     scan = _transposed(pixels, operations)
@@ -177,17 +177,17 @@ def _upright_operations(matrix: Matrix, rotation: int) -> list[Image.Transpose] 
     return [one for one in (operation, CLOCKWISE[rotation % 360]) if one is not None]
 
 
-def _is_same_as_drawn_page(pixels: Image.Image, page: pypdfium2.PdfPage, image: pypdfium2.PdfImage) -> bool:
-    """Whether an image equals a small drawing of the page, square by square, because a mask may hide only a part."""
+def _is_same_as_rendered_page(pixels: Image.Image, page: pypdfium2.PdfPage, image: pypdfium2.PdfImage) -> bool:
+    """Whether an image equals a small rendering of the page, square by square, because a mask may hide only a part."""
     scale = COMPARISON_PIXELS / max(page.get_size())
-    drawn = grey_bitmap(page.render(scale=scale))
-    left, top, right, bottom = _displayed_box(page, image, drawn.size)
+    rendered = grey_bitmap(page.render(scale=scale))
+    left, top, right, bottom = _displayed_box(page, image, rendered.size)
     if right - left < COMPARISON_SQUARE or bottom - top < COMPARISON_SQUARE:
         return True  # a small picture on an enormous page has too few pixels to compare parts of it
     small = pixels.resize((right - left, bottom - top), Image.Resampling.BOX)
-    visible_box = (max(left, 0), max(top, 0), min(right, drawn.width), min(bottom, drawn.height))
+    visible_box = (max(left, 0), max(top, 0), min(right, rendered.width), min(bottom, rendered.height))
     small = small.crop((visible_box[0] - left, visible_box[1] - top, visible_box[2] - left, visible_box[3] - top))
-    squares = [one.reduce(COMPARISON_SQUARE).tobytes() for one in (drawn.crop(visible_box), small)]
+    squares = [one.reduce(COMPARISON_SQUARE).tobytes() for one in (rendered.crop(visible_box), small)]
     different = sum(abs(one - other) > MAX_SQUARE_DIFFERENCE for one, other in zip(*squares, strict=True))
     return bool(different <= MAX_DIFFERENT_SHARE * len(squares[0]))
 
@@ -195,7 +195,7 @@ def _is_same_as_drawn_page(pixels: Image.Image, page: pypdfium2.PdfPage, image: 
 def _displayed_box(
     page: pypdfium2.PdfPage, image: pypdfium2.PdfImage, size: tuple[int, int]
 ) -> tuple[int, int, int, int]:
-    """Returns the position of an image on a drawing of this size, to which PDFium stretches the page."""
+    """Returns the position of an image on a rendering of this size, to which PDFium stretches the page."""
     left, top, right, bottom = display_affine(page).box(*image.get_bounds())
     across, down = size[0] / page.get_width(), size[1] / page.get_height()
     return round(left * across), round(top * down), round(right * across), round(bottom * down)

@@ -12,15 +12,15 @@ from pypdfium2 import raw
 from notaflow_pipeline.ocr.input.loaded_page import LoadedPage, Region
 from notaflow_pipeline.ocr.input.pdf.annotations import remove_highlights, undrawn_lines
 from notaflow_pipeline.ocr.input.pdf.attachments import attached_to_page, document_of_page
+from notaflow_pipeline.ocr.input.pdf.coordinates import UPRIGHT
 from notaflow_pipeline.ocr.input.pdf.damaged_images import has_damaged_image
 from notaflow_pipeline.ocr.input.pdf.embedded_scan import annotation_kinds
-from notaflow_pipeline.ocr.input.pdf.page_drawing import PageDrawing, damaged_page
 from notaflow_pipeline.ocr.input.pdf.page_objects import page_facts
-from notaflow_pipeline.ocr.input.pdf.page_pixels import without_text
-from notaflow_pipeline.ocr.input.pdf.places import UPRIGHT
+from notaflow_pipeline.ocr.input.pdf.page_rendering import PageRenderer, damaged_page
+from notaflow_pipeline.ocr.input.pdf.text_visibility import without_text
 from notaflow_pipeline.ocr.input.probe import opened_pdf, repaired_pdf
 from notaflow_pipeline.ocr.input.text_layer.earlier_ocr import earlier_ocr
-from notaflow_pipeline.ocr.input.text_layer.layer_order import main_angle, place_across
+from notaflow_pipeline.ocr.input.text_layer.layer_order import main_angle, position_across
 from notaflow_pipeline.ocr.input.text_layer.layer_sample import layer_sample
 from notaflow_pipeline.ocr.input.text_layer.page_layer import (
     TEXT_ANNOTATIONS,
@@ -41,9 +41,9 @@ def load_pdf_page(
         page = _page(document, number, path)
         undrawn, attached = undrawn_lines(page), attached_to_page(page)
         page = _with_annotations_as_content(document, page, number)
-        drawing = PageDrawing(page, dpi, limits, facts.user_unit, coarse=coarse)
+        renderer = PageRenderer(page, dpi, limits, facts.user_unit, coarse=coarse)
         content = _content(page, facts.user_unit) if use_layer else UNTRUSTED
-        loaded = _loaded(drawing, content) if content and content.trusted else _image_page(drawing, content)
+        loaded = _loaded(renderer, content) if content and content.trusted else _image_page(renderer, content)
         return replace(
             loaded,
             lines=tuple(with_typed_lines(loaded.lines, undrawn)) if undrawn else loaded.lines,
@@ -52,11 +52,11 @@ def load_pdf_page(
         )
 
 
-def draw_pdf_page(path: Path, page_number: int, dpi: int, limits: Limits) -> Image.Image:
-    """Returns the drawn page, whatever its text layer."""
+def render_pdf_page(path: Path, page_number: int, dpi: int, limits: Limits) -> Image.Image:
+    """Returns the rendered page, whatever its text layer."""
     with _opened(path, page_number) as (document, number):
         page = _page(document, number, path)
-        return PageDrawing(page, dpi, limits, page_facts(path, page_number).user_unit).whole()
+        return PageRenderer(page, dpi, limits, page_facts(path, page_number).user_unit).whole()
 
 
 @contextmanager
@@ -70,32 +70,32 @@ def _opened(path: Path, page_number: int) -> Iterator[tuple[pypdfium2.PdfDocumen
         yield found
 
 
-def _image_page(drawing: PageDrawing, content: PageContent | None) -> LoadedPage:
+def _image_page(renderer: PageRenderer, content: PageContent | None) -> LoadedPage:
     """Returns a page without a text layer, or with one that is wrong."""
-    image, stamps = drawing.whole_without_stamps() if content else drawing.scan_or_whole()
-    size = drawing.page.get_size()
+    image, stamps = renderer.whole_without_stamps() if content else renderer.scan_or_whole()
+    size = renderer.page.get_size()
     return LoadedPage(image, stamps=stamps, image_box=image.info.get("box", (0.0, 0.0, *size)), size=size)
 
 
-def _loaded(drawing: PageDrawing, content: PageContent) -> LoadedPage:
-    with without_text(drawing.page):
+def _loaded(renderer: PageRenderer, content: PageContent) -> LoadedPage:
+    with without_text(renderer.page):
         angle = main_angle(content.earlier or content.lines)
-        regions = tuple(_region(drawing, box, angle) for box in content.unread)
+        regions = tuple(_region(renderer, box, angle) for box in content.unread)
         unclear = content.whole or content.earlier or content.blank
-        image, stamps = drawing.scan_or_whole() if unclear else (None, None)
-        earlier = earlier_ocr(drawing.whole(), content.earlier, drawing.page.get_size()) if content.earlier else None
-        size = drawing.page.get_size()
+        image, stamps = renderer.scan_or_whole() if unclear else (None, None)
+        earlier = earlier_ocr(renderer.whole(), content.earlier, renderer.page.get_size()) if content.earlier else None
+        size = renderer.page.get_size()
         box = image.info.get("box", (0.0, 0.0, *size)) if image else None
-    sample = layer_sample(drawing.page, content.lines, drawing.user_unit)
+    sample = layer_sample(renderer.page, content.lines, renderer.user_unit)
     return LoadedPage(image, content.lines, regions, earlier, stamps=stamps, image_box=box, size=size, sample=sample)
 
 
-def _region(drawing: PageDrawing, box: tuple[float, float, float, float], angle: int) -> Region:
+def _region(renderer: PageRenderer, box: tuple[float, float, float, float], angle: int) -> Region:
     """Returns a part of the page, rotated like the typed text."""
-    image = drawing.part(box)
+    image = renderer.part(box)
     if turn := UPRIGHT.get(angle):
         image = image.transpose(turn)
-    return Region(image, place_across((box[0] + box[2]) / 2, (box[1] + box[3]) / 2, angle), box)
+    return Region(image, position_across((box[0] + box[2]) / 2, (box[1] + box[3]) / 2, angle), box)
 
 
 def _page(document: pypdfium2.PdfDocument, page_number: int, path: Path) -> pypdfium2.PdfPage:
@@ -138,7 +138,7 @@ def _with_annotations_as_content(
 
 
 def _content(page: pypdfium2.PdfPage, user_unit: float) -> PageContent | None:
-    """Returns the content of a page; only the drawn page counts if PDFium cannot extract the text."""
+    """Returns the content of a page; only the rendered page counts if PDFium cannot extract the text."""
     with suppress(pypdfium2.PdfiumError):
         return page_content(page, user_unit)
     return UNTRUSTED

@@ -14,7 +14,7 @@ from typing import Any
 import pypdfium2
 from pypdfium2 import raw
 
-from notaflow_pipeline.ocr.input.pdf.places import Affine, display_affine
+from notaflow_pipeline.ocr.input.pdf.coordinates import Affine, display_affine
 
 MAX_CHARACTERS = 200_000
 """Maximum number of characters of a text layer. A page with more is drawn and recognised. 25,000 characters fill a

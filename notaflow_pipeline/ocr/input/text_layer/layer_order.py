@@ -34,15 +34,15 @@ class LayerWord:
 class LayerLine:
     """Words of one line from left to right.
 
-    `distance` is the gap to the previous line, in line heights. `angle` is the direction in degrees, and `place` the
-    position across that direction, see `place_across`.
+    `distance` is the gap to the previous line, in line heights. `angle` is the direction in degrees, and `position` the
+    position across that direction, see `position_across`.
     """
 
     words: tuple[LayerWord, ...]
     text: str = field(repr=False)
     distance: float = 0.0
     angle: int = 0
-    place: float = 0.0
+    position: float = 0.0
 
     @property
     def top(self) -> float:
@@ -86,7 +86,7 @@ def main_angle(lines: Sequence[LayerLine]) -> int:
     return max(counts, key=lambda angle: counts[angle], default=0)
 
 
-def place_across(x: float, y: float, angle: int) -> float:
+def position_across(x: float, y: float, angle: int) -> float:
     """Returns the vertical position of a point, relative to text in this direction."""
     return y * math.cos(math.radians(angle)) - x * math.sin(math.radians(angle))
 

@@ -1,8 +1,8 @@
-"""Selects words of a text layer that show each of its characters, and cuts their images out of the drawn page.
+"""Selects words of a text layer that show each of its characters, and cuts their images out of the rendered page.
 
 A font may map its characters to wrong ones, and all its words look plausible: `3 770 292` is stored as `4 881 303`. Only a
 reading of the image shows that. A sample of 110 characters is enough, because a font always maps a character to the same
-one. Drawing it takes 0.03 CPU seconds and reading it 0.06, on pages that take 0.15 to 0.25 otherwise.
+one. Rendering it takes 0.03 CPU seconds and reading it 0.06, on pages that take 0.15 to 0.25 otherwise.
 """
 
 import math
@@ -14,14 +14,14 @@ import pypdfium2
 from PIL import Image, ImageOps, ImageStat
 
 from notaflow_pipeline.ocr.input.pdf.bitmaps import grey_bitmap
+from notaflow_pipeline.ocr.input.pdf.coordinates import UPRIGHT
 from notaflow_pipeline.ocr.input.pdf.embedded_scan import POINTS_PER_INCH
-from notaflow_pipeline.ocr.input.pdf.page_pixels import drawn_bitmap
-from notaflow_pipeline.ocr.input.pdf.places import UPRIGHT
+from notaflow_pipeline.ocr.input.pdf.text_visibility import rendered_bitmap
 from notaflow_pipeline.ocr.input.text_layer.layer_order import LayerLine, LayerWord
 
 SAMPLE_DPI = 200
 MAX_SAMPLE_SIDE = 4400
-"""Maximum side of the drawn page in pixels; a larger page is drawn at a lower resolution."""
+"""Maximum side of the rendered page in pixels; a larger page is rendered at a lower resolution."""
 
 MAX_DIGITS, MAX_LETTERS = 60, 50
 """Maximum number of characters in words with digits, which matter most, and in other words."""
@@ -63,14 +63,14 @@ def layer_sample(page: pypdfium2.PdfPage, lines: Sequence[LayerLine], user_unit:
     """Returns a sample of the visible words of a page; None without any word. `user_unit` is the number of points per
     unit.
 
-    Raises `pypdfium2.PdfiumError` if PDFium cannot draw the page.
+    Raises `pypdfium2.PdfiumError` if PDFium cannot render the page.
     """
     chosen = _chosen(lines)
     if not chosen:
         return None
     scale = min(user_unit * SAMPLE_DPI / POINTS_PER_INCH, MAX_SAMPLE_SIDE / max(*page.get_size(), 1e-6))
-    drawn = grey_bitmap(drawn_bitmap(page, scale))
-    cut = [(word, *_image_of(word, line, drawn, scale)) for line, word in chosen]
+    rendered = grey_bitmap(rendered_bitmap(page, scale))
+    cut = [(word, *_image_of(word, line, rendered, scale)) for line, word in chosen]
     placed, left, top = [], MARGIN_PIXELS, MARGIN_PIXELS
     row: list[int] = []
     for word, image, fall in cut:
@@ -81,8 +81,8 @@ def layer_sample(page: pypdfium2.PdfPage, lines: Sequence[LayerLine], user_unit:
         row.append(top + fall + image.height)
     size = max(x + image.width for _, image, (x, _) in placed), max(y + image.height for _, image, (_, y) in placed)
     whole = Image.new("L", (size[0] + MARGIN_PIXELS, size[1] + MARGIN_PIXELS), 255)
-    for _, image, place in placed:
-        whole.paste(image, place)
+    for _, image, corner in placed:
+        whole.paste(image, corner)
     words = [
         SampledWord(word.text, word.font, (x, y, x + image.width, y + image.height)) for word, image, (x, y) in placed
     ]
@@ -125,15 +125,17 @@ def _is_finite(word: LayerWord) -> bool:
     return all(map(math.isfinite, (word.left, word.top, word.right, word.bottom)))
 
 
-def _image_of(word: LayerWord, line: LayerLine, drawn: Image.Image, scale: float) -> tuple[Image.Image, int]:
+def _image_of(word: LayerWord, line: LayerLine, rendered: Image.Image, scale: float) -> tuple[Image.Image, int]:
     """Returns the image of a word, upright and black on white, and its distance from the upper edge of its line."""
     box = [round(side * scale) for side in (word.left, word.top, word.right, word.bottom)]
-    left, top = (min(max(side - MARGIN_PIXELS, 0), length - 1) for side, length in zip(box, drawn.size, strict=False))
+    left, top = (
+        min(max(side - MARGIN_PIXELS, 0), length - 1) for side, length in zip(box, rendered.size, strict=False)
+    )
     right, bottom = (
         min(max(side + MARGIN_PIXELS, low + 1), length)
-        for side, low, length in zip(box[2:], (left, top), drawn.size, strict=True)
+        for side, low, length in zip(box[2:], (left, top), rendered.size, strict=True)
     )
-    image = drawn.crop((left, top, right, bottom))
+    image = rendered.crop((left, top, right, bottom))
     high = (line.bottom - line.top) if line.angle in (0, 180) else (line.right - line.left)
     edges = {0: word.top - line.top, 90: line.right - word.right, 180: line.bottom - word.bottom}
     fall = edges.get(line.angle, word.left - line.left)

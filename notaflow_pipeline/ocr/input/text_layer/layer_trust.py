@@ -64,8 +64,8 @@ def is_good_earlier_ocr(lines: Sequence[LayerLine]) -> bool:
 def has_unknown_characters(lines: Sequence[LayerLine]) -> bool:
     """Whether there are characters without Unicode other than symbols and bullets alone at the beginning of a line."""
     for line in lines:
-        for place, word in enumerate(line.words):
-            bullet = len(word.text) == 1 and (word.text != UNKNOWN or (place == 0 and len(line.words) > 1))
+        for index, word in enumerate(line.words):
+            bullet = len(word.text) == 1 and (word.text != UNKNOWN or (index == 0 and len(line.words) > 1))
             if word.unmapped and not bullet:
                 return True
     return False

@@ -11,13 +11,13 @@ import numpy as np
 import pypdfium2
 from pypdfium2 import raw
 
-from notaflow_pipeline.ocr.input.pdf.page_pixels import (
-    PageDrawings,
-    draw_with_and_without_text,
+from notaflow_pipeline.ocr.input.pdf.coordinates import bounds_on_page
+from notaflow_pipeline.ocr.input.pdf.text_visibility import (
+    PageRenderings,
     is_accounted_for,
+    render_with_and_without_text,
     visibilities,
 )
-from notaflow_pipeline.ocr.input.pdf.places import bounds_on_page
 from notaflow_pipeline.ocr.input.text_layer.characters import Character, characters_of, without_doubles
 from notaflow_pipeline.ocr.input.text_layer.layer_order import LayerLine, ordered_lines
 from notaflow_pipeline.ocr.input.text_layer.layer_trust import is_good_earlier_ocr, is_trusted
@@ -58,7 +58,7 @@ class PageContent:
 
     `lines` are the visible words in reading order; `earlier` those of an earlier OCR of the page image that may be
     good. `unread` are the parts of the page (in displayed points) with ink that neither accounts for; `whole` means
-    that this is the whole page. `trusted` is False if the visible text is wrong, so that only a drawing of the page
+    that this is the whole page. `trusted` is False if the visible text is wrong, so that only a rendering of the page
     with its text can be recognised. `blank` means that nothing is visible.
     """
 
@@ -84,34 +84,34 @@ def page_content(page: pypdfium2.PdfPage, user_unit: float = 1.0) -> PageContent
     characters, text_objects = found
     if not characters:
         return None
-    drawings = draw_with_and_without_text(page, user_unit)
-    seen = visibilities(page, drawings, characters, text_objects)
+    renderings = render_with_and_without_text(page, user_unit)
+    seen = visibilities(page, renderings, characters, text_objects)
     shown = [one for one, marked in zip(characters, seen, strict=True) if marked]
     lines = _lines(shown)
     hidden = _lines([one for one, marked in zip(characters, seen, strict=True) if not marked])
-    if not is_accounted_for(drawings, shown) or (lines and not is_trusted(lines)):
+    if not is_accounted_for(renderings, shown) or (lines and not is_trusted(lines)):
         return UNTRUSTED
     is_scan = image_cover(page) >= MIN_SCAN_COVER
-    contrasts = np.where(drawings.on_image | is_scan, MIN_SCAN_CONTRAST, MIN_CONTRAST).astype(np.uint8)
-    ink = ink_of(drawings.bare, contrasts)
-    return _content(drawings, ink, lines, hidden, is_scan=is_scan)
+    contrasts = np.where(renderings.on_image | is_scan, MIN_SCAN_CONTRAST, MIN_CONTRAST).astype(np.uint8)
+    ink = ink_of(renderings.bare, contrasts)
+    return _content(renderings, ink, lines, hidden, is_scan=is_scan)
 
 
 def _content(
-    drawings: PageDrawings, ink: Ink, lines: tuple[LayerLine, ...], hidden: tuple[LayerLine, ...], *, is_scan: bool
+    renderings: PageRenderings, ink: Ink, lines: tuple[LayerLine, ...], hidden: tuple[LayerLine, ...], *, is_scan: bool
 ) -> PageContent:
-    boxes = _boxes(hidden, drawings.scale)
+    boxes = _boxes(hidden, renderings.scale)
     if is_good_earlier_ocr(hidden) and _is_upright(hidden) and covered_share(ink, boxes) >= MIN_COVERED:
         regions = unread_regions(ink, boxes)
         if len(regions) <= MAX_REGIONS and not any(_has_word(region, boxes) for region in regions):
-            return PageContent(lines, earlier=hidden, unread=_in_points(regions, drawings.scale))
+            return PageContent(lines, earlier=hidden, unread=_in_points(regions, renderings.scale))
     if is_scan:
-        whole = bool(np.ptp(drawings.bare) >= MIN_RANGE)
+        whole = bool(np.ptp(renderings.bare) >= MIN_RANGE)
         return PageContent(lines, whole=whole, blank=not whole and not lines)
     regions = unread_regions(ink)
-    if len(regions) > MAX_REGIONS or _area(regions) > MIN_SCAN_COVER * drawings.bare.size:
+    if len(regions) > MAX_REGIONS or _area(regions) > MIN_SCAN_COVER * renderings.bare.size:
         return PageContent(lines, whole=True)
-    return PageContent(lines, unread=_in_points(regions, drawings.scale), blank=not regions and not lines)
+    return PageContent(lines, unread=_in_points(regions, renderings.scale), blank=not regions and not lines)
 
 
 def image_cover(page: pypdfium2.PdfPage) -> float:

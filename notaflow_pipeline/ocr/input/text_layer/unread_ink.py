@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from notaflow_pipeline.ocr.input.pdf.page_pixels import Pixels
+from notaflow_pipeline.ocr.input.pdf.text_visibility import Pixels
 
 MIN_RULING_PIXELS = 40
 """Length of a straight run of ink, in pixels at 100 dpi (10 mm), above which it is a ruling line or an area, not a letter."""

@@ -1,1 +1,1 @@
-"""Words of a page: their statistics, places, order, language and numbers."""
+"""Words of a page: their statistics, positions, order, language and numbers."""

@@ -1,4 +1,4 @@
-"""Images of a PDF page at the resolution for recognition: its scan, the drawn page, or a part of it."""
+"""Images of a PDF page at the resolution for recognition: its scan, the rendered page, or a part of it."""
 
 import math
 from contextlib import suppress
@@ -12,7 +12,7 @@ from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.images.image_files import MAX_SIDE_PIXELS, coarser, with_dpi, within_engine_size
 from notaflow_pipeline.ocr.input.pdf.bitmaps import grey_bitmap, remove_stamps_from_bitmap
 from notaflow_pipeline.ocr.input.pdf.embedded_scan import POINTS_PER_INCH, embedded_scan
-from notaflow_pipeline.ocr.input.pdf.page_pixels import drawn_bitmap
+from notaflow_pipeline.ocr.input.pdf.text_visibility import rendered_bitmap
 from notaflow_pipeline.ocr.limits import Limits
 
 PART_MARGIN_POINTS = 12
@@ -23,8 +23,8 @@ NO_CROP = (0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
-class PageDrawing:
-    """A page and the settings for drawing it. `user_unit` is the number of points per unit of its coordinates."""
+class PageRenderer:
+    """A page and the settings for rendering it. `user_unit` is the number of points per unit of its coordinates."""
 
     page: pypdfium2.PdfPage
     dpi: int
@@ -33,7 +33,7 @@ class PageDrawing:
     coarse: bool = False
 
     def scan_or_whole(self) -> tuple[Image.Image, Image.Image | None]:
-        """Returns the only image of the page in its own pixels, or the drawn page; and an image of the stamps over its
+        """Returns the only image of the page in its own pixels, or the rendered page; and an image of the stamps over its
         print.
 
         The position of the image on the page is in `info["box"]`. Raises `DocumentFailure`.
@@ -50,7 +50,7 @@ class PageDrawing:
         return self.whole_without_stamps()
 
     def whole_without_stamps(self) -> tuple[Image.Image, Image.Image | None]:
-        """Returns the drawn page without stamps, and an image of the stamps over its print. Raises
+        """Returns the rendered page without stamps, and an image of the stamps over its print. Raises
         `DocumentFailure`."""
         bitmap, dpi = self._bitmap(NO_CROP)
         image = grey_bitmap(bitmap)
@@ -58,25 +58,25 @@ class PageDrawing:
         return with_dpi(image, dpi), with_dpi(stamps, dpi) if stamps else None
 
     def whole(self) -> Image.Image:
-        """Returns the drawn page with its text. Raises `DocumentFailure`."""
-        return self._drawn(NO_CROP)
+        """Returns the rendered page with its text. Raises `DocumentFailure`."""
+        return self._rendered(NO_CROP)
 
     def part(self, box: tuple[float, float, float, float]) -> Image.Image:
-        """Returns a part of the drawn page: left, top, right, bottom from its upper left corner."""
+        """Returns a part of the rendered page: left, top, right, bottom from its upper left corner."""
         width, height = self.page.get_size()
         margin = PART_MARGIN_POINTS / self.user_unit
         left, right = (min(max(side, 0.0), width) for side in (box[0] - margin, box[2] + margin))
         top, bottom = (min(max(side, 0.0), height) for side in (box[1] - margin, box[3] + margin))
-        return self._drawn((left, height - bottom, width - right, top))
+        return self._rendered((left, height - bottom, width - right, top))
 
-    def _drawn(self, crop: tuple[float, float, float, float]) -> Image.Image:
+    def _rendered(self, crop: tuple[float, float, float, float]) -> Image.Image:
         bitmap, dpi = self._bitmap(crop)
         return with_dpi(grey_bitmap(bitmap), dpi)
 
     def _bitmap(self, crop: tuple[float, float, float, float]) -> tuple[pypdfium2.PdfBitmap, float]:
         try:
             scale = self._scale()
-            return drawn_bitmap(self.page, scale, crop), scale * POINTS_PER_INCH / self.user_unit
+            return rendered_bitmap(self.page, scale, crop), scale * POINTS_PER_INCH / self.user_unit
         except (pypdfium2.PdfiumError, ValueError) as error:
             raise damaged_page() from error
 
@@ -93,5 +93,5 @@ class PageDrawing:
 
 
 def damaged_page() -> DocumentFailure:
-    """Returns the failure of a page that cannot be drawn."""
+    """Returns the failure of a page that cannot be rendered."""
     return DocumentFailure(FailureKind.CORRUPT, "The page is damaged and cannot be drawn. Fetch the document again.")

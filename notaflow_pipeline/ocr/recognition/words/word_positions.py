@@ -56,7 +56,7 @@ def lines_of_words(
             )
             for word in line
         ]
-        return LayerLine(tuple(placed), text_of_line(line), distance, place=max(word.bottom for word in placed))
+        return LayerLine(tuple(placed), text_of_line(line), distance, position=max(word.bottom for word in placed))
 
     return [
         line_of(line, 0.0 if number else math.inf)

@@ -1,7 +1,7 @@
 """Compares a displayed page with and without its text: finds the characters that are visible and those that are hidden.
 
-A character counts as text of the page only if drawing it changes pixels. Text does not count if it is on a layer that
-is switched off, under a white box or an image, in the colour of the paper, without opacity, or beyond the crop box.
+A character counts as text of the page only if it changes pixels of the rendered page. Text does not count if it is on a
+layer that is switched off, under a white box or an image, in the colour of the paper, transparent, or beyond the crop box.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from pypdfium2 import raw
 
 from notaflow_pipeline.ocr.input.pdf.bitmaps import grey_bitmap
+from notaflow_pipeline.ocr.input.pdf.coordinates import bounds_on_page, display_affine
 from notaflow_pipeline.ocr.input.pdf.embedded_scan import POINTS_PER_INCH
-from notaflow_pipeline.ocr.input.pdf.places import bounds_on_page, display_affine
 from notaflow_pipeline.ocr.input.text_layer.characters import Character, is_double, without_doubles
 
-DRAWING_DPI = 100
-MAX_DRAWING_SIDE = 2200
-"""Maximum side of the drawing in pixels; a larger page is drawn at a lower resolution. A letter page is drawn in 18
+RENDERING_DPI = 100
+MAX_RENDERING_SIDE = 2200
+"""Maximum side of the rendering in pixels; a larger page is rendered at a lower resolution. A letter page takes 18
 ms."""
 
 MIN_CHANGE = 8
@@ -60,8 +60,8 @@ Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class PageDrawings:
-    """A page drawn with and without its text, at `scale` pixels per point. `on_image` is the mask of its images."""
+class PageRenderings:
+    """A page rendered with and without its text, at `scale` pixels per point. `on_image` is the mask of its images."""
 
     shown: Pixels
     bare: Pixels
@@ -69,17 +69,17 @@ class PageDrawings:
     on_image: NDArray[np.bool_]
 
 
-def draw_with_and_without_text(page: pypdfium2.PdfPage, user_unit: float = 1.0) -> PageDrawings:
-    """Draws a page twice at a low resolution. `user_unit` is the number of points per unit.
+def render_with_and_without_text(page: pypdfium2.PdfPage, user_unit: float = 1.0) -> PageRenderings:
+    """Renders a page twice at a low resolution. `user_unit` is the number of points per unit.
 
-    Raises `pypdfium2.PdfiumError` if PDFium cannot draw it.
+    Raises `pypdfium2.PdfiumError` if PDFium cannot render it.
     """
     width, height = page.get_size()
-    scale = min(user_unit * DRAWING_DPI / POINTS_PER_INCH, MAX_DRAWING_SIDE / max(width, height, 1e-6))
-    shown = drawn(page, scale)
+    scale = min(user_unit * RENDERING_DPI / POINTS_PER_INCH, MAX_RENDERING_SIDE / max(width, height, 1e-6))
+    shown = rendered_pixels(page, scale)
     with without_text(page):
-        bare = drawn(page, scale)
-    return PageDrawings(shown, bare, scale, _mask_of_images(page, bare.shape, scale))
+        bare = rendered_pixels(page, scale)
+    return PageRenderings(shown, bare, scale, _mask_of_images(page, bare.shape, scale))
 
 
 def _mask_of_images(page: pypdfium2.PdfPage, shape: tuple[int, ...], scale: float) -> NDArray[np.bool_]:
@@ -92,25 +92,25 @@ def _mask_of_images(page: pypdfium2.PdfPage, shape: tuple[int, ...], scale: floa
     return mask
 
 
-def drawn(page: pypdfium2.PdfPage, scale: float) -> Pixels:
-    """Returns the drawn page in grey."""
-    return np.asarray(grey_bitmap(drawn_bitmap(page, scale)))
+def rendered_pixels(page: pypdfium2.PdfPage, scale: float) -> Pixels:
+    """Returns the rendered page in grey."""
+    return np.asarray(grey_bitmap(rendered_bitmap(page, scale)))
 
 
-def drawn_bitmap(
+def rendered_bitmap(
     page: pypdfium2.PdfPage, scale: float, crop: tuple[float, float, float, float] = (0, 0, 0, 0)
 ) -> pypdfium2.PdfBitmap:
-    """Draws a page without the margins `crop` (left, bottom, right and top, in points), with its annotations.
+    """Renders a page without the margins `crop` (left, bottom, right and top, in points), with its annotations.
 
-    Annotations are drawn because stamps can be annotations. The page is drawn in colour and then converted to grey,
-    because PDFium's own grey drawing took more than twice as long when it was measured.
+    Annotations are drawn because stamps can be annotations. The page is rendered in colour and then converted to grey,
+    because PDFium's own grey rendering took more than twice as long when it was measured.
     """
     return page.render(scale=scale, crop=crop, may_draw_forms=True, draw_annots=True)
 
 
 @contextmanager
 def without_text(page: pypdfium2.PdfPage) -> Iterator[None]:
-    """Makes the text of a page invisible in drawings; text of annotations stays visible."""
+    """Makes the text of a page invisible in renderings; text of annotations stays visible."""
     modes = []
     for text_object in page.get_objects(filter=[raw.FPDF_PAGEOBJ_TEXT]):
         modes.append((text_object, raw.FPDFTextObj_GetTextRenderMode(text_object)))
@@ -123,20 +123,20 @@ def without_text(page: pypdfium2.PdfPage) -> Iterator[None]:
 
 
 def visibilities(
-    page: pypdfium2.PdfPage, drawings: PageDrawings, characters: Sequence[Character], text_objects: Sequence[Any]
+    page: pypdfium2.PdfPage, renderings: PageRenderings, characters: Sequence[Character], text_objects: Sequence[Any]
 ) -> list[bool]:
     """Returns for each character whether it is visible."""
-    seen = _visibility_of_words(characters, _has_marks(_marks(drawings), characters, drawings.scale))
+    seen = _visibility_of_words(characters, _has_marks(_marks(renderings), characters, renderings.scale))
     shown = [one for one, marked in zip(characters, seen, strict=True) if marked]
     overlapping = _overlapping(list(without_doubles(shown)))
     if not overlapping or len(overlapping) > MAX_OVERLAPPING:
         return seen
     for number in overlapping:
         raw.FPDFPageObj_SetIsActive(text_objects[number], False)
-        without = drawn(page, drawings.scale)
+        without = rendered_pixels(page, renderings.scale)
         raw.FPDFPageObj_SetIsActive(text_objects[number], True)
-        changed = np.abs(drawings.shown.astype(np.int16) - without.astype(np.int16)) > MIN_CHANGE
-        alone = _visibility_of_words(characters, _has_marks(changed, characters, drawings.scale))
+        changed = np.abs(renderings.shown.astype(np.int16) - without.astype(np.int16)) > MIN_CHANGE
+        alone = _visibility_of_words(characters, _has_marks(changed, characters, renderings.scale))
         seen = [
             was and (one.text_object != number or marked)
             for one, was, marked in zip(characters, seen, alone, strict=True)
@@ -144,14 +144,14 @@ def visibilities(
     return seen
 
 
-def is_accounted_for(drawings: PageDrawings, characters: Sequence[Character]) -> bool:
+def is_accounted_for(renderings: PageRenderings, characters: Sequence[Character]) -> bool:
     """Whether the marks of the text lie in the boxes of these characters; the boxes may be wrong because of faulty
     fonts."""
-    marks = _marks(drawings)
+    marks = _marks(renderings)
     total = int(marks.sum())
     for one in characters:
         sides = np.nan_to_num(
-            np.array([one.left, one.top, one.right, one.bottom]) * drawings.scale, posinf=1e6, neginf=-1e6
+            np.array([one.left, one.top, one.right, one.bottom]) * renderings.scale, posinf=1e6, neginf=-1e6
         )
         left, top, right, bottom = (
             int(max(0, side)) for side in (*(sides[:2] - MARGIN_PIXELS), *(sides[2:] + MARGIN_PIXELS))
@@ -161,12 +161,12 @@ def is_accounted_for(drawings: PageDrawings, characters: Sequence[Character]) ->
     return unexplained < MAX_UNEXPLAINED_MARKS or unexplained <= MAX_UNEXPLAINED_SHARE * total
 
 
-def _marks(drawings: PageDrawings) -> NDArray[np.bool_]:
+def _marks(renderings: PageRenderings) -> NDArray[np.bool_]:
     """Returns the mask of the pixels that text makes darker than the area around them, or clearly lighter."""
-    around = _surrounding_grey(drawings.bare).astype(np.int16)
-    one, other = drawings.shown.astype(np.int16), drawings.bare.astype(np.int16)
+    around = _surrounding_grey(renderings.bare).astype(np.int16)
+    one, other = renderings.shown.astype(np.int16), renderings.bare.astype(np.int16)
     darker = (other - one > MIN_CHANGE) & (around - one > MIN_CONTRAST)
-    min_lighter = np.where(drawings.on_image, MIN_LIGHTER_ON_IMAGE, MIN_LIGHTER)
+    min_lighter = np.where(renderings.on_image, MIN_LIGHTER_ON_IMAGE, MIN_LIGHTER)
     lighter = (one - other > MIN_CHANGE) & (one - around > min_lighter)
     marks: NDArray[np.bool_] = darker | lighter
     return marks
