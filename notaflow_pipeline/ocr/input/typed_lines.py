@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from notaflow_pipeline.ocr.input.text_layer.layer_order import COLUMN_GAP, LayerLine, LayerWord
-from notaflow_pipeline.ocr.input.text_layer.line_pieces import MIN_WIDE_GAP
+from notaflow_pipeline.ocr.input.text_layer.line_segments import MIN_WIDE_GAP
 
 MIN_ROW_OVERLAP = 0.5
 """Minimum overlap of two lines in one row, as a share of the height of the lower line."""

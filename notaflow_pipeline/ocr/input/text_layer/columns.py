@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from notaflow_pipeline.ocr.input.text_layer.line_pieces import MIN_GUTTER, Piece, Row, rows_of
+from notaflow_pipeline.ocr.input.text_layer.line_segments import MIN_GUTTER, LineSegment, Row, rows_of
 
 MIN_COLUMN_LINES = 3
 MIN_WORDS_OF_PROSE = 3.0
@@ -17,21 +17,21 @@ MIN_RUNNING_LINES = 0.25
 do not."""
 
 
-def blocks_of(pieces: Sequence[Piece]) -> Iterator[list[Row]]:
+def blocks_of(segments: Sequence[LineSegment]) -> Iterator[list[Row]]:
     """Yields groups of rows in reading order: the rows above a band of columns, each column, the rows below the
     band."""
-    rows = rows_of(pieces)
+    rows = rows_of(segments)
     band = _column_band(rows)
     if band is None:
         if rows:
             yield rows
         return
     first, last, gutter = band
-    yield from blocks_of([piece for row in rows[:first] for piece in row])
-    inside = [piece for row in rows[first:last] for piece in row]
-    yield from blocks_of([piece for piece in inside if piece.left < gutter])
-    yield from blocks_of([piece for piece in inside if piece.left >= gutter])
-    yield from blocks_of([piece for row in rows[last:] for piece in row])
+    yield from blocks_of([segment for row in rows[:first] for segment in row])
+    inside = [segment for row in rows[first:last] for segment in row]
+    yield from blocks_of([segment for segment in inside if segment.left < gutter])
+    yield from blocks_of([segment for segment in inside if segment.left >= gutter])
+    yield from blocks_of([segment for row in rows[last:] for segment in row])
 
 
 def _column_band(rows: Sequence[Row]) -> tuple[int, int, float] | None:
@@ -50,7 +50,7 @@ _Band = tuple[int, int, float]
 
 
 def _band_from(rows: Sequence[Row], start: int, low: float, high: float) -> _Band:
-    """Returns how far up and down the gap between two pieces of a row extends."""
+    """Returns how far up and down the gap between two segments of a row extends."""
     end, first = start, start
     for step, numbers in ((1, range(start, len(rows))), (-1, range(start - 1, -1, -1))):
         for number in numbers:
@@ -67,39 +67,39 @@ def _band_from(rows: Sequence[Row], start: int, low: float, high: float) -> _Ban
 
 def _has_prose_on_both_sides(rows: Sequence[Row], band: _Band) -> bool:
     first, end, gutter = band
-    inside = [piece for row in rows[first:end] for piece in row]
-    sides = [piece for piece in inside if piece.left < gutter], [piece for piece in inside if piece.left >= gutter]
+    inside = [segment for row in rows[first:end] for segment in row]
+    sides = [segment for segment in inside if segment.left < gutter], [segment for segment in inside if segment.left >= gutter]
     return all(map(_is_prose, sides))
 
 
 def _free(row: Row, low: float, high: float) -> tuple[float, float] | None:
     """Returns the part of a gutter that is free in a row; None if it is too narrow for a gutter."""
-    for piece in row:
+    for segment in row:
         middle = (low + high) / 2
-        if piece.right <= middle:
-            low = max(low, piece.right)
-        elif piece.left >= middle:
-            high = min(high, piece.left)
-        elif piece.left - low > high - piece.right:
-            high = piece.left
+        if segment.right <= middle:
+            low = max(low, segment.right)
+        elif segment.left >= middle:
+            high = min(high, segment.left)
+        elif segment.left - low > high - segment.right:
+            high = segment.left
         else:
-            low = piece.right
-    size = max(piece.size for piece in row)
+            low = segment.right
+    size = max(segment.size for segment in row)
     return (low, high) if high - low >= MIN_GUTTER * size else None
 
 
-def _is_prose(pieces: Sequence[Piece]) -> bool:
-    if len(rows_of(pieces)) < MIN_COLUMN_LINES:
+def _is_prose(segments: Sequence[LineSegment]) -> bool:
+    if len(rows_of(segments)) < MIN_COLUMN_LINES:
         return False
-    if 3 * sum(map(_has_leader, pieces)) >= len(pieces):
+    if 3 * sum(map(_has_leader, segments)) >= len(segments):
         return True
-    running = sum(piece.placed[0].one.text.islower() for piece in pieces)
-    capitals = not any(one.one.text.islower() for piece in pieces for one in piece.placed)
-    if running < MIN_RUNNING_LINES * len(pieces) and not capitals:
+    running = sum(segment.placed[0].character.text.islower() for segment in segments)
+    capitals = not any(one.character.text.islower() for segment in segments for one in segment.placed)
+    if running < MIN_RUNNING_LINES * len(segments) and not capitals:
         return False
-    return sum(piece.words for piece in pieces) / len(pieces) > MIN_WORDS_OF_PROSE
+    return sum(segment.words for segment in segments) / len(segments) > MIN_WORDS_OF_PROSE
 
 
-def _has_leader(piece: Piece) -> bool:
+def _has_leader(segment: LineSegment) -> bool:
     """Whether dots connect an entry of a list with its number. Such a line does not belong to the text beside it."""
-    return LEADER in "".join(one.one.text for one in piece.placed)
+    return LEADER in "".join(one.character.text for one in segment.placed)

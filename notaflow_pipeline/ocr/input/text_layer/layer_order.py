@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from notaflow_pipeline.ocr.input.text_layer.characters import UNKNOWN, Character
 from notaflow_pipeline.ocr.input.text_layer.columns import blocks_of
-from notaflow_pipeline.ocr.input.text_layer.line_pieces import Piece, PlacedCharacter, Row, is_word_end, pieces_of
+from notaflow_pipeline.ocr.input.text_layer.line_segments import LineSegment, PlacedCharacter, Row, is_word_end, segments_of
 
 COLUMN_GAP = "   "
 
@@ -72,8 +72,8 @@ def ordered_lines(characters: Sequence[Character]) -> list[LayerLine]:
         by_angle.setdefault(one.angle, []).append(one)
     lines: list[LayerLine] = []
     for angle, group in sorted(by_angle.items(), key=lambda item: -len(item[1])):
-        pieces = list(pieces_of(group, angle))
-        rows = [row for block in blocks_of(pieces) for row in block]
+        segments = list(segments_of(group, angle))
+        rows = [row for block in blocks_of(segments) for row in block]
         lines += _lines(rows, angle)
     return lines
 
@@ -106,8 +106,8 @@ def _lines(rows: Sequence[Row], angle: int) -> Iterator[LayerLine]:
     for row in rows:
         words: list[LayerWord] = []
         parts: list[str] = []
-        for number, piece in enumerate(row):
-            found = list(_words(piece))
+        for number, segment in enumerate(row):
+            found = list(_words(segment))
             parts += ([COLUMN_GAP] if number else []) + [" ".join(word.text for word in found).replace(UNKNOWN, BULLET)]
             words += found
         yield LayerLine(tuple(words), "".join(parts), _distance(before, row), angle, row[0].y)
@@ -124,12 +124,12 @@ def _distance(before: Row | None, row: Row) -> float:
 
 
 def _all(row: Row) -> list[PlacedCharacter]:
-    return [one for piece in row for one in piece.placed]
+    return [one for segment in row for one in segment.placed]
 
 
-def _words(piece: Piece) -> Iterator[LayerWord]:
-    word = [piece.placed[0]]
-    for before, one in pairwise(piece.placed):
+def _words(segment: LineSegment) -> Iterator[LayerWord]:
+    word = [segment.placed[0]]
+    for before, one in pairwise(segment.placed):
         if is_word_end(before, one):
             yield _word(word)
             word = []
@@ -138,7 +138,7 @@ def _words(piece: Piece) -> Iterator[LayerWord]:
 
 
 def _word(placed: Sequence[PlacedCharacter]) -> LayerWord:
-    characters = [one.one for one in placed]
+    characters = [one.character for one in placed]
     return LayerWord(
         "".join(one.text for one in characters),
         min(one.left for one in characters),

@@ -1,4 +1,4 @@
-"""Pieces of lines: characters on one baseline, in the direction of the text, split at wide gaps.
+"""Segments of lines: characters on one baseline, in the direction of the text, split at wide gaps.
 
 A content stream may contain accented letters after all others, and the cells of a row far from each other. So a line
 consists of the characters at one height, in whatever order they were drawn.
@@ -39,7 +39,7 @@ consecutive in the content."""
 class PlacedCharacter:
     """A character in the coordinates of its direction: `x` along the line, `y` across it, downward."""
 
-    one: Character
+    character: Character
     x: float
     y: float
     left: float
@@ -49,7 +49,7 @@ class PlacedCharacter:
 
 
 @dataclass(frozen=True)
-class Piece:
+class LineSegment:
     """Consecutive characters of one line without a wide gap."""
 
     placed: list[PlacedCharacter]
@@ -58,16 +58,16 @@ class Piece:
     def words(self) -> int:
         """Number of words of letters; the figures of an index are not prose."""
         starts = [self.placed[0], *(one for before, one in pairwise(self.placed) if is_word_end(before, one))]
-        return sum(one.one.text.isalpha() for one in starts)
+        return sum(one.character.text.isalpha() for one in starts)
 
     @property
     def left(self) -> float:
-        """Start of the piece along its line."""
+        """Start of the segment along its line."""
         return self.placed[0].left
 
     @property
     def right(self) -> float:
-        """End of the piece along its line."""
+        """End of the segment along its line."""
         return self.placed[-1].right
 
     @cached_property
@@ -78,10 +78,10 @@ class Piece:
     @cached_property
     def size(self) -> float:
         """Print height."""
-        return statistics.median(one.one.size for one in self.placed)
+        return statistics.median(one.character.size for one in self.placed)
 
 
-Row = list[Piece]
+Row = list[LineSegment]
 
 
 def _placed(one: Character, angle: int) -> PlacedCharacter:
@@ -93,18 +93,18 @@ def _placed(one: Character, angle: int) -> PlacedCharacter:
     return PlacedCharacter(one, x, y, min(along), max(along), min(across), max(across))
 
 
-def pieces_of(characters: Sequence[Character], angle: int) -> Iterator[Piece]:
-    """Yields the pieces of all lines of the page, split at wide gaps."""
+def segments_of(characters: Sequence[Character], angle: int) -> Iterator[LineSegment]:
+    """Yields the segments of all lines of the page, split at wide gaps."""
     for line in _on_one_baseline([_placed(one, angle) for one in characters]):
-        piece = [line[0]]
+        segment = [line[0]]
         for before, one in pairwise(line):
-            consecutive = one.one.index == before.one.index + 1
+            consecutive = one.character.index == before.character.index + 1
             wide = MIN_WIDE_GAP if consecutive else MIN_GUTTER
-            if one.left - before.right > wide * max(before.one.size, one.one.size):
-                yield Piece(piece)
-                piece = []
-            piece.append(one)
-        yield Piece(piece)
+            if one.left - before.right > wide * max(before.character.size, one.character.size):
+                yield LineSegment(segment)
+                segment = []
+            segment.append(one)
+        yield LineSegment(segment)
 
 
 def _on_one_baseline(placed: list[PlacedCharacter]) -> Iterator[list[PlacedCharacter]]:
@@ -112,8 +112,8 @@ def _on_one_baseline(placed: list[PlacedCharacter]) -> Iterator[list[PlacedChara
     runs: list[list[PlacedCharacter]] = []
     for one in placed:
         last = runs[-1][-1] if runs else None
-        level = last is not None and abs(one.y - last.y) <= MAX_LINE_SHIFT * max(one.one.size, last.one.size)
-        if last is None or not level or one.one.follows == "\n" or one.x < last.x - last.one.size:
+        level = last is not None and abs(one.y - last.y) <= MAX_LINE_SHIFT * max(one.character.size, last.character.size)
+        if last is None or not level or one.character.follows == "\n" or one.x < last.x - last.character.size:
             runs.append([])
         runs[-1].append(one)
     lines: list[tuple[float, float, list[PlacedCharacter]]] = []
@@ -141,23 +141,23 @@ def _median_y(run: list[PlacedCharacter]) -> float:
 
 
 def _median_size(run: list[PlacedCharacter]) -> float:
-    return statistics.median(one.one.size for one in run)
+    return statistics.median(one.character.size for one in run)
 
 
 def is_word_end(before: PlacedCharacter, one: PlacedCharacter) -> bool:
     """Whether a word ends between two neighbouring characters of a line."""
-    gap, size = one.left - before.right, max(before.one.size, one.one.size)
-    if one.one.index == before.one.index + 1:
-        return bool(one.one.follows) or gap > MIN_SPACE_WITHIN_RUN * size
+    gap, size = one.left - before.right, max(before.character.size, one.character.size)
+    if one.character.index == before.character.index + 1:
+        return bool(one.character.follows) or gap > MIN_SPACE_WITHIN_RUN * size
     return gap > MIN_SPACE * size
 
 
-def rows_of(pieces: Sequence[Piece]) -> list[Row]:
-    """Returns rows of pieces at the same height, each from left to right."""
+def rows_of(segments: Sequence[LineSegment]) -> list[Row]:
+    """Returns rows of segments at the same height, each from left to right."""
     rows: list[Row] = []
-    for piece in sorted(pieces, key=lambda piece: piece.y):
-        if rows and piece.y - rows[-1][0].y <= MAX_LINE_SHIFT * min(piece.size, rows[-1][0].size):
-            rows[-1].append(piece)
+    for segment in sorted(segments, key=lambda segment: segment.y):
+        if rows and segment.y - rows[-1][0].y <= MAX_LINE_SHIFT * min(segment.size, rows[-1][0].size):
+            rows[-1].append(segment)
         else:
-            rows.append([piece])
-    return [sorted(row, key=lambda piece: piece.left) for row in rows]
+            rows.append([segment])
+    return [sorted(row, key=lambda segment: segment.left) for row in rows]
