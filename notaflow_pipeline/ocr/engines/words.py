@@ -5,7 +5,7 @@ Tesseract's TSV is described in tessdoc, `Command-Line-Usage.md`, under "TSV".
 
 import re
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 
@@ -41,6 +41,11 @@ class Word:
     top: int
     width: int
     height: int
+
+    @property
+    def layout_line(self) -> tuple[int, int, int]:
+        """Identifies its line: block, paragraph and line in the layout."""
+        return self.block, self.paragraph, self.line
 
     @property
     def right(self) -> int:
@@ -86,7 +91,12 @@ def word_height(words: Sequence[Word]) -> float:
 def paragraphs(words: Sequence[Word]) -> Iterator[list[Line]]:
     """Yields the lines of each paragraph."""
     for _, paragraph in groupby(words, lambda word: (word.block, word.paragraph)):
-        yield [list(line) for _, line in groupby(paragraph, lambda word: word.line)]
+        yield lines_of(paragraph)
+
+
+def lines_of(words: Iterable[Word]) -> list[Line]:
+    """Returns the words of each line; words of a line follow each other."""
+    return [list(line) for _, line in groupby(words, lambda word: word.layout_line)]
 
 
 def text_of_line(line: Line) -> str:

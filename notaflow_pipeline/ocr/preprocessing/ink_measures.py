@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from notaflow_pipeline.ocr.input.images.grey_levels import otsu_threshold, quantile
+from notaflow_pipeline.ocr.input.images.grey_levels import ink_mask, quantile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -123,7 +123,7 @@ def densest_rows_top(image: Image.Image, height: int) -> int:
     """Returns the first of the `height` rows with the most changes from paper to ink; pictures have fewer than print."""
     import numpy as np
 
-    dark = np.asarray(image) <= otsu_threshold(image.histogram())
+    dark = ink_mask(image)
     changes = np.cumsum(np.count_nonzero(dark[:, 1:] & ~dark[:, :-1], axis=1))
     if len(changes) <= height:
         return 0
@@ -134,7 +134,7 @@ def measure_ink(image: Image.Image) -> InkMeasures:
     """Measures a page's ink: the pixels that are darker than Otsu's threshold."""
     import numpy as np
 
-    dark = np.asarray(image) <= otsu_threshold(image.histogram())
+    dark = ink_mask(image)
     ink = int(np.count_nonzero(dark))
     starts = int(np.count_nonzero(dark[:, 1:] & ~dark[:, :-1]))
     return InkMeasures(ink / dark.size, ink / max(starts, 1), _print_height(dark))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from notaflow_pipeline.ocr.engines.words import Word, word_height
-from notaflow_pipeline.ocr.input.images.grey_levels import otsu_threshold
+from notaflow_pipeline.ocr.input.images.connected_cells import connected_cells
+from notaflow_pipeline.ocr.input.images.grey_levels import ink_mask
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,16 +70,9 @@ def unread_boxes(image: Image.Image, words: Sequence[Word]) -> list[tuple[int, i
 
 
 def _connected(cells: dict[tuple[int, int], list[tuple[int, int, int]]]) -> Iterator[list[tuple[int, int, int]]]:
-    """The strips of cells that touch, as far as they are as many as a letter has."""
-    left = set(cells)
-    while left:
-        waiting, strips = [left.pop()], []
-        while waiting:
-            row, column = waiting.pop()
-            strips += cells[row, column]
-            near = {(row + dy, column + dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)} & left
-            left -= near
-            waiting += near
+    """Yields the strips of cells that touch, if they are at least as many as a letter has."""
+    for group in connected_cells(cells, reach=1):
+        strips = [strip for cell in group for strip in cells[cell]]
         if len(strips) >= MIN_UNREAD_STRIPS:
             yield strips
 
@@ -105,7 +99,7 @@ def _print_of(image: Image.Image, words: Sequence[Word]) -> _Print | None:
 
     if min(image.size) < STRIP_PIXELS:
         return None
-    dark = np.asarray(image) <= otsu_threshold(image.histogram())
+    dark = ink_mask(image)
     height = word_height(words) if len(words) >= MIN_WORDS else DEFAULT_WORD_HEIGHT_PIXELS
     tops, bottoms, strips = _ink_runs(dark)
     heights = bottoms - tops

@@ -1,8 +1,13 @@
 """Statistics of a grey image: quantiles, and Otsu's threshold between ink and paper."""
 
 import math
+from typing import TYPE_CHECKING
 
 from PIL import Image
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def quantile(counts: list[int], share: float) -> int:
@@ -28,6 +33,13 @@ def otsu_threshold(counts: list[int]) -> int:
             if variance > best_variance:
                 best, best_variance = value, variance
     return best
+
+
+def ink_mask(image: Image.Image) -> "NDArray[np.bool_]":
+    """Returns the pixels of a grey image that are not lighter than Otsu's threshold."""
+    import numpy as np
+
+    return np.asarray(np.asarray(image) <= otsu_threshold(image.histogram()))
 
 
 def sample(image: Image.Image, longest: int) -> Image.Image:

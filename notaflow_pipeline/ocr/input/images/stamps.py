@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageChops, ImageFilter
 
+from notaflow_pipeline.ocr.input.images.connected_cells import box_of_cells, connected_cells, marked_cells
 from notaflow_pipeline.ocr.input.images.grey_levels import quantile
 from notaflow_pipeline.ocr.input.images.ruling_lines import horizontal_line_pixels
 
@@ -112,7 +113,8 @@ def stamps_over_print(page: Image.Image) -> list[Stamp]:
         return []
     lightness, chroma = np.asarray(lightest), np.asarray(spread)
     coloured = chroma > MIN_CHROMA
-    groups = [group for group in _groups(_pixels_per_cell(coloured) >= MIN_CELL_PIXELS) if len(group) >= MIN_CELLS]
+    cells = marked_cells(_pixels_per_cell(coloured) >= MIN_CELL_PIXELS)
+    groups = [group for group in connected_cells(cells, reach=2) if len(group) >= MIN_CELLS]
     if not 0 < len(groups) <= MAX_STAMPS:
         return []
     dark = (lightness < MAX_PRINT_LIGHTNESS) & (chroma < MAX_PRINT_CHROMA)
@@ -120,7 +122,7 @@ def stamps_over_print(page: Image.Image) -> list[Stamp]:
     dark &= ~(horizontal_line_pixels(ink, RULING_WORD_HEIGHT) | horizontal_line_pixels(ink.T, RULING_WORD_HEIGHT).T)
     near = _dilated(coloured)
     crossed = _pixels_per_cell(dark & near) > 1
-    boxes = [_box_of(group) for group in groups if sum(crossed[cell] for cell in group) >= MIN_CROSSED_CELLS]
+    boxes = [box_of_cells(group, CELL) for group in groups if sum(crossed[cell] for cell in group) >= MIN_CROSSED_CELLS]
     shades = np.asarray(whitened)
     stamps = [
         box
@@ -209,25 +211,6 @@ def _pixels_per_cell(mask: "Mask") -> "NDArray[np.int64]":
     height, width = (side // CELL for side in mask.shape)
     parted = mask[: height * CELL, : width * CELL].reshape(height, CELL, width, CELL)
     return np.asarray(parted.sum(axis=(1, 3)), dtype=np.int64)
-
-
-def _groups(cells: "Mask") -> list[list[tuple[int, int]]]:
-    """Returns groups of cells that are adjacent or have one cell between them."""
-    left = {(int(row), int(column)) for row, column in zip(*cells.nonzero(), strict=True)}
-    groups = []
-    while left:
-        group = [left.pop()]
-        for row, column in group:  # the group grows during this loop
-            near = {(row + down, column + across) for down in range(-2, 3) for across in range(-2, 3)} & left
-            left -= near
-            group += near
-        groups.append(group)
-    return groups
-
-
-def _box_of(group: list[tuple[int, int]]) -> Box:
-    rows, columns = zip(*group, strict=True)
-    return min(columns) * CELL, min(rows) * CELL, (max(columns) + 1) * CELL, (max(rows) + 1) * CELL
 
 
 def _is_stamp(box: Box, whitened: "NDArray[np.uint8]", coloured: "Mask") -> bool:

@@ -68,7 +68,10 @@ def _band_from(rows: Sequence[Row], start: int, low: float, high: float) -> _Ban
 def _has_prose_on_both_sides(rows: Sequence[Row], band: _Band) -> bool:
     first, end, gutter = band
     inside = [segment for row in rows[first:end] for segment in row]
-    sides = [segment for segment in inside if segment.left < gutter], [segment for segment in inside if segment.left >= gutter]
+    sides = (
+        [segment for segment in inside if segment.left < gutter],
+        [segment for segment in inside if segment.left >= gutter],
+    )
     return all(map(_is_prose, sides))
 
 

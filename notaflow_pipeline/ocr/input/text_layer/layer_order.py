@@ -7,7 +7,13 @@ from itertools import pairwise
 
 from notaflow_pipeline.ocr.input.text_layer.characters import UNKNOWN, Character
 from notaflow_pipeline.ocr.input.text_layer.columns import blocks_of
-from notaflow_pipeline.ocr.input.text_layer.line_segments import LineSegment, PlacedCharacter, Row, is_word_end, segments_of
+from notaflow_pipeline.ocr.input.text_layer.line_segments import (
+    LineSegment,
+    PlacedCharacter,
+    Row,
+    is_word_end,
+    segments_of,
+)
 
 COLUMN_GAP = "   "
 

@@ -112,7 +112,9 @@ def _on_one_baseline(placed: list[PlacedCharacter]) -> Iterator[list[PlacedChara
     runs: list[list[PlacedCharacter]] = []
     for one in placed:
         last = runs[-1][-1] if runs else None
-        level = last is not None and abs(one.y - last.y) <= MAX_LINE_SHIFT * max(one.character.size, last.character.size)
+        level = last is not None and abs(one.y - last.y) <= MAX_LINE_SHIFT * max(
+            one.character.size, last.character.size
+        )
         if last is None or not level or one.character.follows == "\n" or one.x < last.x - last.character.size:
             runs.append([])
         runs[-1].append(one)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from notaflow_pipeline.ocr.input.images.connected_cells import box_of_cells, connected_cells, marked_cells
 from notaflow_pipeline.ocr.input.pdf.text_visibility import Pixels
 
 MIN_RULING_PIXELS = 40
@@ -69,7 +70,7 @@ def unread_regions(ink: Ink, covered: Iterable[Box] = ()) -> list[Box]:
     rows, columns = cells.shape
     padded = np.pad(cells, ((0, rows % GROUP), (0, columns % GROUP)))
     groups: NDArray[np.bool_] = padded.reshape(padded.shape[0] // GROUP, GROUP, -1, GROUP).max(axis=(1, 3))
-    found = [_pixel_box(box) for box in _groups(groups)]
+    found = [box_of_cells(near, CELL * GROUP) for near in connected_cells(marked_cells(groups), MAX_DISTANCE)]
     return [box for box in _joined(found) if _can_be_text(ink, box)]
 
 
@@ -116,32 +117,6 @@ def _covered_cells(ink: Ink, covered: Iterable[Box]) -> NDArray[np.bool_]:
     for left, top, right, bottom in covered:
         cells[max(0, top // CELL) : -(-bottom // CELL), max(0, left // CELL) : -(-right // CELL)] = True
     return cells
-
-
-def _groups(cells: NDArray[np.bool_]) -> list[Box]:
-    """Returns boxes (in groups) around the squares that are connected over gaps of less than `MAX_DISTANCE`."""
-    left = {(int(row), int(column)) for row, column in zip(*np.nonzero(cells), strict=True)}
-    around = [
-        (dy, dx) for dy in range(-MAX_DISTANCE, MAX_DISTANCE + 1) for dx in range(-MAX_DISTANCE, MAX_DISTANCE + 1)
-    ]
-    boxes = []
-    while left:
-        waiting = [left.pop()]
-        box = (waiting[0][1], waiting[0][0], waiting[0][1] + 1, waiting[0][0] + 1)
-        while waiting:
-            row, column = waiting.pop()
-            box = min(box[0], column), min(box[1], row), max(box[2], column + 1), max(box[3], row + 1)
-            for dy, dx in around:
-                if (near := (row + dy, column + dx)) in left:
-                    left.remove(near)
-                    waiting.append(near)
-        boxes.append(box)
-    return boxes
-
-
-def _pixel_box(box: Box) -> Box:
-    left, top, right, bottom = (side * CELL * GROUP for side in box)
-    return left, top, right, bottom
 
 
 def _joined(boxes: Sequence[Box]) -> list[Box]:

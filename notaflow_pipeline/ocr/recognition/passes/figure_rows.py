@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from notaflow_pipeline.ocr.engines.words import Line, Word, word_height
+from notaflow_pipeline.ocr.engines.words import Line, Word, lines_of, word_height
 from notaflow_pipeline.ocr.preprocessing.preprocess import SMALL_PRINT_DPI, TARGET_DPI, PreprocessedPage, upscaled
 from notaflow_pipeline.ocr.recognition.passes.pass_result import PassResult
 from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
@@ -83,8 +83,7 @@ def _read_finer(runner: PassRunner, known: PassResult, fine: PreprocessedPage) -
 
 def _tables(words: Sequence[Word]) -> Iterator[list[Line]]:
     """Yields the groups of consecutive rows of numbers."""
-    lines = [list(line) for _, line in groupby(words, lambda word: (word.block, word.paragraph, word.line))]
-    for has_numbers, rows in groupby(lines, _is_row_of_numbers):
+    for has_numbers, rows in groupby(lines_of(words), _is_row_of_numbers):
         table = list(rows)
         if has_numbers and len(table) >= MIN_ROWS:
             yield table

@@ -8,13 +8,13 @@ their scans (`benchmarks/quality.py`).
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from notaflow_pipeline.ocr.engines.words import Word, word_height
-from notaflow_pipeline.ocr.input.images.grey_levels import otsu_threshold
+from notaflow_pipeline.ocr.engines.words import Line, Word, lines_of, word_height
+from notaflow_pipeline.ocr.input.images.grey_levels import ink_mask
 from notaflow_pipeline.ocr.input.images.ruling_lines import horizontal_line_pixels
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom, in pixels."""
-
-Line = list[Word]
 
 MIN_WORDS = 8
 """Fewer words do not show the height of letters and the area of the print."""
@@ -58,7 +56,7 @@ def missed_ink_strips(image: Image.Image, words: Sequence[Word]) -> list[Box]:
     if len(words) < MIN_WORDS:
         return []
     height = word_height(words)
-    ink = _without_words(_ink(image), words, height)
+    ink = _without_words(ink_mask(image), words, height)
     ink &= ~horizontal_line_pixels(ink, height)  # ruling lines would join the lines above and below them
     left, right = _print_area(words, round(height))
     outermost = (min(word.left for word in words), max(word.right for word in words))
@@ -89,7 +87,7 @@ def uncovered_strips(image: Image.Image, words: Sequence[Word]) -> list[Box]:
     if len(words) < MIN_WORDS:
         return []
     height = word_height(words)
-    ink = _without_words(_ink(image), words, height)
+    ink = _without_words(ink_mask(image), words, height)
     ink &= ~(horizontal_line_pixels(ink, height) | horizontal_line_pixels(ink.T, height).T)
     reach, rise, strips = round(height), round(0.4 * height), []
     bands = list(_bands(np.count_nonzero(ink, axis=1) > MIN_ROW_INK_HEIGHTS * height))
@@ -115,7 +113,7 @@ def uncovered_ink_share(image: Image.Image, words: Sequence[Word]) -> float:
         return 0.0
     words = [_at_half_size(word) for word in words]
     height = word_height(words)
-    ink = _ink(image.reduce(2))
+    ink = ink_mask(image.reduce(2))
     ink &= ~(horizontal_line_pixels(ink, height) | horizontal_line_pixels(ink.T, height).T)
     rows = np.zeros(len(ink), dtype=bool)
     for word in words:
@@ -141,14 +139,13 @@ def new_lines(found: Sequence[Word], corner: tuple[int, int], words: Sequence[Wo
     `corner` is the left upper corner of the strip.
     """
     moved = [replace(word, left=word.left + corner[0], top=word.top + corner[1]) for word in found]
-    lines = [list(line) for _, line in groupby(moved, lambda word: (word.block, word.paragraph, word.line))]
-    new = ([word for word in line if not any(_is_same_place(word, other) for other in words)] for line in lines)
+    new = ([word for word in line if not any(_is_same_place(word, other) for other in words)] for line in lines_of(moved))
     return [line for line in new if line]
 
 
 def with_lines(words: Sequence[Word], lines: Sequence[Line]) -> list[Word]:
     """Returns the words with each line inserted after the last one above it, in the same block and paragraph."""
-    grouped = [list(line) for _, line in groupby(words, lambda word: (word.block, word.paragraph, word.line))]
+    grouped = lines_of(words)
     unused = min((word.line for word in words), default=0) - 1
     for number, line in zip(range(unused, unused - len(lines), -1), lines, strict=True):
         place = _insertion_index(grouped, line)
@@ -157,12 +154,6 @@ def with_lines(words: Sequence[Word], lines: Sequence[Line]) -> list[Word]:
             place, [replace(w, block=neighbour.block, paragraph=neighbour.paragraph, line=number) for w in line]
         )
     return [word for line in grouped for word in line]
-
-
-def _ink(image: Image.Image) -> "NDArray[np.bool_]":
-    import numpy as np
-
-    return np.array(np.asarray(image) <= otsu_threshold(image.histogram()))
 
 
 def _without_words(ink: "NDArray[np.bool_]", words: Sequence[Word], height: float) -> "NDArray[np.bool_]":

@@ -4,13 +4,12 @@ from contextlib import suppress
 from dataclasses import replace
 
 from notaflow_pipeline.ocr.engines.interface import Segmentation
-from notaflow_pipeline.ocr.engines.words import Word, word_height
+from notaflow_pipeline.ocr.engines.words import Line, Word, word_height
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.images.ruling_lines import without_horizontal_lines
 from notaflow_pipeline.ocr.preprocessing.preprocess import PreprocessedPage
 from notaflow_pipeline.ocr.recognition.passes.alternative_passes import best_of_alternative_passes
 from notaflow_pipeline.ocr.recognition.passes.missed_ink import (
-    Line,
     confident_new_lines,
     missed_ink_strips,
     uncovered_ink_share,

@@ -6,10 +6,9 @@ The second pass uses both languages and a blurred image, so that it does not rep
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import groupby
 
 from notaflow_pipeline.ocr.engines.interface import Segmentation
-from notaflow_pipeline.ocr.engines.words import Line, Word, word_height
+from notaflow_pipeline.ocr.engines.words import Line, Word, lines_of, word_height
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.recognition.passes.alternative_passes import blurred
 from notaflow_pipeline.ocr.recognition.passes.pass_result import PassResult
@@ -43,8 +42,7 @@ def with_unsure_words_read_again(runner: PassRunner, found: PassResult) -> PassR
         return found
     if runner.is_doubtful(found) or is_table(found.words):
         return found
-    lines = [list(line) for _, line in groupby(found.words, lambda word: (word.block, word.paragraph, word.line))]
-    unsure = [line for line in lines if any(map(_is_unsure, line))]
+    unsure = [line for line in lines_of(found.words) if any(map(_is_unsure, line))]
     better: dict[int, Word] = {}
     for line in sorted(unsure, key=lambda line: min(word.confidence for word in line if _is_unsure(word)))[:MAX_LINES]:
         if runner.is_short_of_time:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from notaflow_pipeline.ocr.engines.words import Word
-from notaflow_pipeline.ocr.input.images.grey_levels import otsu_threshold
+from notaflow_pipeline.ocr.input.images.grey_levels import ink_mask
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,13 +56,12 @@ InkColumns = tuple[int, int]
 
 def with_thousands_separated(image: Image.Image, words: Sequence[Word]) -> list[Word]:
     """Returns the words, with spaces in numbers whose ink has gaps after every third figure from the right."""
-    import numpy as np
 
     words = _with_zeros(words)
     numbers = [_number(word, after) for word, after in zip_longest(words, words[1:])]
     if not any(numbers):
         return list(words)
-    ink = np.asarray(image) <= otsu_threshold(image.histogram())
+    ink = ink_mask(image)
     return [_with_spaces(ink, word, *found) if found else word for word, found in zip(words, numbers, strict=True)]
 
 
@@ -90,9 +89,8 @@ def _number(word: Word, after: Word | None) -> tuple[str, float] | None:
 
 
 def _is_last_group(word: Word, after: Word) -> bool:
-    same_line = (word.block, word.paragraph, word.line) == (after.block, after.paragraph, after.line)
     near = 0 < after.left - word.right <= MAX_SPACE * word.height
-    return same_line and near and LAST_GROUP.fullmatch(after.text) is not None
+    return word.layout_line == after.layout_line and near and LAST_GROUP.fullmatch(after.text) is not None
 
 
 def _with_spaces(ink: "NDArray[np.bool_]", word: Word, whole: str, min_gap: float) -> Word:

@@ -50,7 +50,7 @@ def without_specks(words: list[Word]) -> list[Word]:
 
 
 def _is_currency_sign(one: Word, word: Word) -> bool:
-    same_line = (one.block, one.paragraph, one.line) == (word.block, word.paragraph, word.line)
+    same_line = one.layout_line == word.layout_line
     return same_line and word.text == "$" and one.text[-1].isdigit() and word.left - one.right < 2 * one.height
 
 

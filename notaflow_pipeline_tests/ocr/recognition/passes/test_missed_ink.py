@@ -3,13 +3,12 @@
 import random
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
-from itertools import groupby
 
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from notaflow_pipeline.ocr.engines.interface import Recognition, Segmentation
-from notaflow_pipeline.ocr.engines.words import Word, text_of_words
+from notaflow_pipeline.ocr.engines.words import Word, lines_of, text_of_words
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.passes.missed_ink import (
     confident_new_lines,
@@ -53,10 +52,6 @@ class MissedLinesEngine:
         if segmentation is Segmentation.SINGLE_BLOCK:
             return words
         return [word for number, line in enumerate(lines_of(words)) if number not in self.forgotten for word in line]
-
-
-def lines_of(words: list[Word]) -> list[list[Word]]:
-    return [list(line) for _, line in groupby(words, lambda word: (word.block, word.paragraph, word.line))]
 
 
 class CutLinesEngine(MissedLinesEngine):
