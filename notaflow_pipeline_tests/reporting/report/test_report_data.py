@@ -52,16 +52,16 @@ def test_documents_that_fail_most_come_first_with_what_became_of_them(connection
             daily_table_rows.add_attempt(
                 connection, document, UNTIL - back * DAY, "failed", kind="timeout" if back else "corrupt"
             )
-    gone = daily_table_rows.add_document(connection, "deleted")
+    deleted = daily_table_rows.add_document(connection, "deleted")
     for _ in range(5):
-        daily_table_rows.add_attempt(connection, gone, UNTIL, "stuck")
-    connection.execute("DELETE FROM extraction_queue WHERE id = %s", [gone])
+        daily_table_rows.add_attempt(connection, deleted, UNTIL, "stuck")
+    connection.execute("DELETE FROM extraction_queue WHERE id = %s", [deleted])
     late = daily_table_rows.add_document(connection, "tomorrow", status_id=3)
     daily_table_rows.add_attempt(connection, late, UNTIL + DAY, "failed", kind="timeout")
 
     found = gather().failing_documents
     assert [(one.document_number, one.failures, one.state) for one in found] == [
-        (str(gone), 5, "gone"),
+        (str(deleted), 5, "deleted"),
         ("active", 4, "active"),
         ("read", 3, "read"),
         ("waiting", 2, "waiting"),
