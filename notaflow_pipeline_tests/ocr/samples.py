@@ -233,7 +233,7 @@ HELVETICA_WIDTHS = {
     "m": 0.833,
     "Q": 0.778,
 }
-"""Of the font's height; all other letters and figures of the act have 0.556."""
+"""Of the font's height; all other letters and digits of the act have 0.556."""
 
 
 def layer_of_act(lines: Sequence[str] = ACT_LINES, mode: int = 3) -> str:
@@ -259,7 +259,7 @@ endcodespacerange
 <30> <39> <E030>
 endbfrange
 endcmap"""
-"""Maps figures to meaningless codes, as fonts with old-style figures do."""
+"""Maps digits to meaningless codes, as fonts with old-style figures do."""
 
 
 def mapped_pdf(path: Path, line: str, ranges: str) -> Path:

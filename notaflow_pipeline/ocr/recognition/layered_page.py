@@ -193,7 +193,7 @@ def _source_without_words(found: Recognition) -> PageSource:
 
 
 def _is_confirmed(earlier: EarlierOcr, reader: _PageReader, totals: _PageTotals) -> bool:
-    """Returns whether our reading of a strip agrees with the earlier OCR of it, in all figures and nearly all words."""
+    """Returns whether our reading of a strip agrees with the earlier OCR of it, in all digits and nearly all words."""
     try:
         found = reader.read(earlier.strip)
     except DocumentFailure:
@@ -263,7 +263,7 @@ def _typed_lines_not_read(typed: Sequence[LayerLine], lines: Sequence[LayerLine]
 def _without_known_edges(text: str, region: Region, lines: Sequence[LayerLine]) -> str:
     """Returns the text of a region without first and last lines that belong to the lines above and below the region.
 
-    The image of a region has a margin, in which such lines are cut and partly misread. A line with figures that these lines
+    The image of a region has a margin, in which such lines are cut and partly misread. A line with digits that these lines
     do not have stays: the rows of an index differ in little else.
     """
     _, top, _, bottom = region.box
@@ -279,7 +279,7 @@ def _without_known_edges(text: str, region: Region, lines: Sequence[LayerLine]) 
             rest
             and known
             and _is_known(rest[edge], known, MAX_KNOWN_SHARE_AT_EDGE)
-            and not _new_figures(rest[edge], known)
+            and not _new_numbers(rest[edge], known)
         ):
             del rest[edge]
     return "\n".join(rest)
@@ -296,7 +296,7 @@ def _is_known(part: str, text: str, max_share: float = MAX_KNOWN_SHARE) -> bool:
     return sum((words & known).values()) > max_share * words.total()
 
 
-def _new_figures(part: str, text: str) -> Counter[str]:
+def _new_numbers(part: str, text: str) -> Counter[str]:
     """Returns the words with digits in `part` that a text does not have."""
     new = _comparable_words(part.split()) - _comparable_words(text.split())
     return Counter({word: count for word, count in new.items() if any(map(str.isdigit, word))})

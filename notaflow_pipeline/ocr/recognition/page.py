@@ -22,13 +22,13 @@ from notaflow_pipeline.ocr.preprocessing.white_print import has_white_print
 from notaflow_pipeline.ocr.recognition.coverage import LOW_COVERAGE, ink_coverage
 from notaflow_pipeline.ocr.recognition.page_plan import Plan, plan, plan_of_turned
 from notaflow_pipeline.ocr.recognition.passes.alternative_passes import best_of_alternative_passes
-from notaflow_pipeline.ocr.recognition.passes.figure_rows import with_finer_rows
 from notaflow_pipeline.ocr.recognition.passes.filled_in_values import with_filled_in_values
 from notaflow_pipeline.ocr.recognition.passes.missed_lines import with_missed_lines
+from notaflow_pipeline.ocr.recognition.passes.number_rows import with_finer_rows
 from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY, PassResult, Policy
 from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
 from notaflow_pipeline.ocr.recognition.passes.rotation import is_better_unrotated, read_strip, upright
-from notaflow_pipeline.ocr.recognition.passes.tables import read_table, with_finer_figures
+from notaflow_pipeline.ocr.recognition.passes.tables import read_table, with_finer_digits
 from notaflow_pipeline.ocr.recognition.passes.unsure_words import with_unsure_words_read_again
 from notaflow_pipeline.ocr.recognition.words.language import is_in_other_language
 from notaflow_pipeline.ocr.recognition.words.reading_order import ordered_words
@@ -37,7 +37,7 @@ from notaflow_pipeline.ocr.recognition.words.word_positions import words_on_page
 from notaflow_pipeline.ocr.recognition.words.word_statistics import (
     MIN_TYPED_INCHES,
     character_inches,
-    figures_share,
+    digit_share,
     is_table,
 )
 
@@ -51,8 +51,8 @@ Our French model read a typed English deed with a confidence of 91, and an amoun
 it has 94 and is right. Blurred pages gain more: error rates of 0.064 and 0.029 where the confidence was 64.
 """
 
-MAX_FIGURES_SHARE = 0.5
-"""As a share of the letters and figures of a page: above it, the language matters little."""
+MAX_DIGIT_SHARE = 0.5
+"""As a share of the letters and digits of a page: above it, the language matters little."""
 
 
 def read_page(
@@ -103,8 +103,8 @@ def _best_pass(runner: PassRunner, planned: Plan) -> PassResult:
     if planned.is_picture:
         return found
     found = upright(runner, found)
-    if planned.has_fine_figures:
-        found = with_finer_figures(runner, found)
+    if planned.has_small_digits:
+        found = with_finer_digits(runner, found)
     if _can_be_in_another_language(runner, found):
         found = runner.better(found, found.prepared, runner.languages.all)
     if runner.is_doubtful(found):
@@ -133,7 +133,7 @@ def _first_pass(runner: PassRunner, planned: Plan, strip: PassResult) -> PassRes
     if runner.languages.print != runner.languages.plain and is_in_other_language(strip.words, runner.languages.plain):
         runner.languages = runner.languages.with_all()
     if is_table(strip.words):
-        return read_table(runner, prepared, strip, has_fine_figures=planned.has_fine_figures)
+        return read_table(runner, prepared, strip, has_small_digits=planned.has_small_digits)
     if planned.is_reduced and character_inches(strip.words, strip.prepared.dpi) < MIN_TYPED_INCHES:
         prepared = at_resolution(prepared, FINE_DPI)
     return runner.run_or_as_column(prepared)
@@ -143,7 +143,7 @@ def _can_be_in_another_language(runner: PassRunner, found: PassResult) -> bool:
     languages = runner.languages
     return (
         languages.first != languages.all
-        and figures_share(found.words) <= MAX_FIGURES_SHARE
+        and digit_share(found.words) <= MAX_DIGIT_SHARE
         and found.confidence < MAX_CONFIDENCE_IN_WRONG_LANGUAGE
         and is_in_other_language(found.words, languages.plain)
     )

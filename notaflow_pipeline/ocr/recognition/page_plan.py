@@ -25,21 +25,21 @@ MAX_TINY_PRINT_PIXELS, TINY_PRINT_DPI = 7, 300
 """At 150 dpi: print of 4.5 points, whose strokes look like specks at that resolution."""
 
 MAX_VERY_SMALL_PRINT_PIXELS = 9
-"""At 150 dpi: print of six points, and figures of eight."""
+"""At 150 dpi: print of six points, and digits of eight."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """How a page is read first.
 
-    `is_picture` says that the page has more picture than text, `has_fine_figures` that its print is so small that numbers
+    `is_picture` says that the page has more picture than text, `has_small_digits` that its print is so small that numbers
     of a table can run together, `is_reduced` that its resolution was slightly reduced, which blurs thin strokes, and
     `is_filtered` that specks were removed. `noise` is the noise of the page before preprocessing.
     """
 
     prepared: PreprocessedPage
     is_picture: bool = False
-    has_fine_figures: bool = False
+    has_small_digits: bool = False
     is_reduced: bool = False
     is_filtered: bool = False
     noise: float = 0.0
@@ -95,9 +95,9 @@ def _at_resolution_of_print(
 
 
 def _plan_of(prepared: PreprocessedPage, measures: PageMeasures, first_dpi: int | None) -> Plan:
-    has_fine_figures = measures.has_blurred_print or measures.is_small_print
+    has_small_digits = measures.has_blurred_print or measures.is_small_print
     is_reduced = prepared.steps.scale and first_dpi is None and is_blurred(prepared)
-    return Plan(prepared, measures.ink.is_solid, has_fine_figures, is_reduced, noise=measures.noise)
+    return Plan(prepared, measures.ink.is_solid, has_small_digits, is_reduced, noise=measures.noise)
 
 
 def _finer_dpi(measures: PageMeasures) -> int | None:

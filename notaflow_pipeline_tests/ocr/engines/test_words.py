@@ -147,7 +147,7 @@ def test_cells_below_two_blocks_belong_to_the_one_that_is_nearest() -> None:
 
 
 def test_parts_of_numbers_in_a_table_are_not_a_separate_table() -> None:
-    """The first numbers of a column are one block each; in the others, each group of figures is a block."""
+    """The first numbers of a column are one block each; in the others, each group of digits is a block."""
     lefts = {"10": 60, "118": 90, "204": 130}
     first = [cell(said, left, 100 + 50 * row, 1 + row) for row in range(3) for said, left in lefts.items()]
     groups = [

@@ -84,7 +84,7 @@ def test_hidden_words_over_a_scan_that_are_nonsense_are_dropped(tmp_path: Path, 
     assert (page.text, page.earlier) == ("", None)
 
 
-def test_earlier_ocr_is_compared_where_it_has_figures(tmp_path: Path) -> None:
+def test_earlier_ocr_is_compared_where_it_has_digits(tmp_path: Path) -> None:
     page = load(tmp_path / "a.pdf", ACT_ON_LETTER + layer_of_act())
     assert page.earlier is not None
     assert page.earlier.lines != ()

@@ -237,9 +237,9 @@ def test_foreign_names_and_signs_are_no_wrong_encoding() -> None:
         ("0 Le vendeur est tenu de payer", True),
         ("rien de chiffré", True),
     ],
-    ids=["figures", "bullet", "none"],
+    ids=["digits", "bullet", "none"],
 )
-def test_figures_in_private_codes_are_not_trusted(tmp_path: Path, line: str, believed: bool) -> None:
+def test_digits_in_private_codes_are_not_trusted(tmp_path: Path, line: str, believed: bool) -> None:
     font = "<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding/ToUnicode 6 0 R>>"
     cmap = f"<</Length {len(CMAP)}>>stream\n{CMAP}\nendstream"
     path = page_pdf(tmp_path / "a.pdf", f"BT /F 12 Tf 72 700 Td ({line}) Tj ET", fonts=f"/F {font}", more=[cmap])
@@ -265,12 +265,12 @@ def test_hyphen_that_a_font_maps_to_a_soft_hyphen_is_text(tmp_path: Path) -> Non
     assert load(path).text.split("\n")[0] == "Le lot est vendu le 1952-03-14 au vendeur"
 
 
-def test_figures_of_full_width_are_text(tmp_path: Path) -> None:
+def test_digits_of_full_width_are_text(tmp_path: Path) -> None:
     path = mapped_pdf(tmp_path / "a.pdf", "Le lot 3 770 292 est vendu", "<30> <39> <FF10>")
     assert load(path).text.split("\n")[0] == "Le lot 3 770 292 est vendu"
 
 
-def test_figures_that_a_font_maps_to_spaces_are_not_trusted(tmp_path: Path) -> None:
+def test_digits_that_a_font_maps_to_spaces_are_not_trusted(tmp_path: Path) -> None:
     spaces = f"<30> <39> [{'<0020> ' * 10}]"
     line = "Le vendeur vend avec garantie le lot numero 3 770 292 du cadastre"
     assert not trusted(mapped_pdf(tmp_path / "a.pdf", line, spaces))

@@ -115,7 +115,7 @@ def test_lines_beside_a_table_that_run_the_other_way_are_read_alike(degrees: int
     assert share_alike(tesserocr, onnx) > 0.9
 
 
-def test_accents_and_figures_are_read_alike(tmp_path: Path) -> None:
+def test_accents_and_digits_are_read_alike(tmp_path: Path) -> None:
     lines = "Vente à Québec, reçu 75 000,00 $", "l'acquéreur né le 3 août 1948", "où siège l'évêque : n° 3 770 292"
     page = render_page(typed_pdf(tmp_path / "a.pdf", *lines), DocumentFormat.PDF, 1)
     tesserocr, onnx = both(page, 300)

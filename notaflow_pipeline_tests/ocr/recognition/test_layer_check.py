@@ -25,7 +25,7 @@ def read(path: Path) -> PageText:
 @pytest.mark.parametrize(
     "ranges",
     ["<30> <38> <0031>", "<31> <31> <0037>", "<65> <65> <0063>", "<30> <39> <0660>"],
-    ids=["all figures", "a figure", "a letter", "figures of another script"],
+    ids=["all digits", "a digit", "a letter", "digits of another script"],
 )
 def test_page_whose_font_maps_characters_to_others_is_recognised(tmp_path: Path, ranges: str) -> None:
     page = read(mapped_pdf(tmp_path / "a.pdf", LINE, ranges))
@@ -33,7 +33,7 @@ def test_page_whose_font_maps_characters_to_others_is_recognised(tmp_path: Path,
     assert page.text.split("\n")[0] == LINE
 
 
-def test_wrong_letter_is_found_beside_many_figures(tmp_path: Path) -> None:
+def test_wrong_letter_is_found_beside_many_digits(tmp_path: Path) -> None:
     line = "Vente Quittance " + " ".join(f"{101 * number} {98765 - 1234 * number}" for number in range(1, 9))
     assert read(mapped_pdf(tmp_path / "a.pdf", line, "<65> <65> <0063>")).source is PageSource.RECOGNISED
 

@@ -47,7 +47,7 @@ def test_earlier_ocr_that_agrees_with_its_image_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong"), [("3 770 292", "3 170 292"), ("vend", "veud")], ids=["a figure", "some words"]
+    ("right", "wrong"), [("3 770 292", "3 170 292"), ("vend", "veud")], ids=["a digit", "some words"]
 )
 def test_earlier_ocr_with_errors_is_read_again(tmp_path: Path, right: str, wrong: str) -> None:
     lines = [line.replace(right, wrong) for line in ACT_LINES]
@@ -241,7 +241,7 @@ def test_faint_scan_in_a_typed_page_is_read(tmp_path: Path) -> None:
     assert "Voici la lettre" in page.text
 
 
-def test_row_at_the_edge_of_a_region_that_differs_in_its_figures_stays() -> None:
+def test_row_at_the_edge_of_a_region_that_differs_in_its_digits_stays() -> None:
     text = "10 118 203 2001-11-12 Vente Vendeur Tremblay, Jean 398 000,00 $"
     above = LayerLine((LayerWord(text, 72, 100, 500, 112),), text)
     row = "10 118 204 2001-11-12 Vente Vendeur Tremblay, Jean 398 000,00 $"

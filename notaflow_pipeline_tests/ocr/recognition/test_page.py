@@ -276,7 +276,7 @@ def signs(*said: tuple[str, float]) -> list[Word]:
     return [Word(text, confidence, 1, 1, 1, 40 * n, 10, 30, 20) for n, (text, confidence) in enumerate(said)]
 
 
-def test_dirt_is_dropped_but_confident_signs_and_figures_are_kept() -> None:
+def test_dirt_is_dropped_but_confident_signs_and_digits_are_kept() -> None:
     dirt = signs(("}", 5), ("L.", 12), ("—", 19))
     written = signs(("}", 60), ("à", 25), ("5", 3), ("4.", 10), ("$5", 8), ("lot", 1))
     assert [is_speck(word) for word in dirt + written] == [True] * 3 + [False] * 6
@@ -285,7 +285,7 @@ def test_dirt_is_dropped_but_confident_signs_and_figures_are_kept() -> None:
 @pytest.mark.parametrize(
     ("before", "gap", "kept"), [("500,00", 10, True), ("Laurentie", 10, False), ("500,00", 90, False)]
 )
-def test_dollar_sign_after_a_figure_is_not_dirt(before: str, gap: int, kept: bool) -> None:
+def test_dollar_sign_after_a_digit_is_not_dirt(before: str, gap: int, kept: bool) -> None:
     amount = Word(before, 90, 1, 1, 1, 100, 10, 60, 20)
     sign = Word("$", 2, 1, 1, 1, 160 + gap, 10, 10, 20)
     assert (without_specks([amount, sign]) == [amount, sign]) is kept

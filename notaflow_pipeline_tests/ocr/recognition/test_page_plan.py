@@ -14,7 +14,7 @@ def test_print_of_a_page_that_was_laid_on_its_side_is_measured_upright() -> None
     assert (sideways.prepared.quarter_turns, sideways.prepared.dpi) == (1, 250), "or it shows nothing"
     upright = plan_of_turned(sideways, unrotated(sideways.prepared))
     assert (upright.prepared.quarter_turns, upright.prepared.dpi) == (0, 150)
-    assert not upright.has_fine_figures
+    assert not upright.has_small_digits
 
 
 @pytest.mark.parametrize("first_dpi", [None, 150, 200])
@@ -23,5 +23,5 @@ def test_plan_of_a_page_turned_twice_is_the_first_plan(first_dpi: int | None) ->
     assert first
     turned = plan_of_turned(first, rotated_by_quarter(first.prepared), first_dpi)
     again = plan_of_turned(turned, unrotated(turned.prepared), first_dpi)
-    assert (again.prepared.dpi, again.has_fine_figures) == (first.prepared.dpi, first.has_fine_figures)
+    assert (again.prepared.dpi, again.has_small_digits) == (first.prepared.dpi, first.has_small_digits)
     assert again.prepared.image.tobytes() == first.prepared.image.tobytes()

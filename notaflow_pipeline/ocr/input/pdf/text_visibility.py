@@ -53,7 +53,7 @@ MARGIN_PIXELS = 3
 MAX_UNEXPLAINED_MARKS = 60
 MAX_UNEXPLAINED_SHARE = 0.005
 """Marks in pixels, and as a share of all marks of text. If more are in no character's box, the layer differs from
-the visible text. Two figures of ten points have 60 marks. On the PDFs at hand the largest share was 0.003; figures that
+the visible text. Two digits of ten points have 60 marks. On the PDFs at hand the largest share was 0.003; digits that
 a font maps to spaces are 0.07 of the marks of prose."""
 
 Pixels = NDArray[np.uint8]

@@ -45,12 +45,12 @@ characters."""
 KNOWN_SYMBOLS = {0xF0B7: "•", 0xF0A7: "▪", 0xF0D8: "➢", 0xF0FC: "✓", 0xF06F: "□", 0xF0A8: "□", 0xF02D: "-"}
 
 OTHER_WIDTHS = range(0xFF01, 0xFFEF)
-"""Letters, figures and signs of full and half width. They are the same characters in another style."""
+"""Letters, digits and signs of full and half width. They are the same characters in another style."""
 
 UNKNOWN = "\ufffd"
 
 ADOBE_VARIANTS = {
-    **{0xF730 + figure: str(figure) for figure in range(10)},
+    **{0xF730 + digit: str(digit) for digit in range(10)},
     **{0xF761 + letter: chr(ord("A") + letter) for letter in range(26)},
     **{code: chr(code - 0xF700 - 0x20) for code in range(0xF7E0, 0xF7FF)},
     0xF724: "$",

@@ -1,6 +1,6 @@
 """Selects the lines of a page image by which an earlier OCR is judged.
 
-Lines with figures are selected first, wherever they are, because a wrong amount or lot number does more harm than a
+Lines with digits are selected first, wherever they are, because a wrong amount or lot number does more harm than a
 wrong word.
 """
 
@@ -39,9 +39,9 @@ def earlier_ocr(image: Image.Image, lines: Sequence[LayerLine], page_size: Size)
 
 
 def _chosen(lines: Sequence[LayerLine], height: float) -> list[LayerLine]:
-    """Returns the lines with most figures, up to a total height; among equal lines the longer ones first."""
+    """Returns the lines with most digits, up to a total height; among equal lines the longer ones first."""
     chosen: list[LayerLine] = []
-    for line in sorted(lines, key=_figures, reverse=True):
+    for line in sorted(lines, key=_digits_and_length, reverse=True):
         height -= line.bottom - line.top
         if height < 0 and len(chosen) >= MIN_STRIP_LINES:
             break
@@ -49,7 +49,7 @@ def _chosen(lines: Sequence[LayerLine], height: float) -> list[LayerLine]:
     return chosen
 
 
-def _figures(line: LayerLine) -> tuple[int, int]:
+def _digits_and_length(line: LayerLine) -> tuple[int, int]:
     return sum(map(str.isdigit, line.text)), len(line.text)
 
 

@@ -56,7 +56,7 @@ class LineSegment:
 
     @cached_property
     def words(self) -> int:
-        """Number of words of letters; the figures of an index are not prose."""
+        """Number of words of letters; the digits of an index are not prose."""
         starts = [self.placed[0], *(one for before, one in pairwise(self.placed) if is_word_end(before, one))]
         return sum(one.character.text.isalpha() for one in starts)
 

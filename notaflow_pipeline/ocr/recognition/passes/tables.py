@@ -27,7 +27,7 @@ MIN_FINER_SCORE = 0.9
 
 
 def read_table(
-    runner: PassRunner, prepared: PreprocessedPage, strip: PassResult, *, has_fine_figures: bool
+    runner: PassRunner, prepared: PreprocessedPage, strip: PassResult, *, has_small_digits: bool
 ) -> PassResult:
     """Reads a page of rows of cells, at the resolution and with the model that suit its print.
 
@@ -37,7 +37,7 @@ def read_table(
     if inches >= MIN_TYPED_INCHES:
         height = word_height(strip.words) * TARGET_DPI / (strip.prepared.dpi or TARGET_DPI)
         return _typed_table(runner, at_resolution(prepared, TARGET_DPI), height)
-    if not has_fine_figures:
+    if not has_small_digits:
         return runner.run_or_as_column(prepared)
     prepared = upscaled(prepared, SMALL_PRINT_DPI) if (prepared.dpi or 0) < SMALL_PRINT_DPI else prepared
     typed = runner.languages.first
@@ -51,10 +51,10 @@ def read_table(
     return runner.better(found, prepared, typed)
 
 
-def with_finer_figures(runner: PassRunner, best: PassResult) -> PassResult:
-    """Reads a table's print again at a resolution that separates its figures, with the model for print.
+def with_finer_digits(runner: PassRunner, best: PassResult) -> PassResult:
+    """Reads a table's print again at a resolution that separates its digits, with the model for print.
 
-    Returns `best` if the new pass has clearly less, or if the page is no table or was read at that resolution. Typed figures
+    Returns `best` if the new pass has clearly less, or if the page is no table or was read at that resolution. Typed digits
     that were read surely are wide enough.
     """
     if (best.prepared.dpi or 0) >= SMALL_PRINT_DPI or not is_table(best.words):

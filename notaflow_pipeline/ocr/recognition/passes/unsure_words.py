@@ -55,7 +55,7 @@ def with_unsure_words_read_again(runner: PassRunner, found: PassResult) -> PassR
 
 
 def _is_unsure(word: Word) -> bool:
-    """Returns whether a word without figures has low confidence; numbers are read better in the first pass."""
+    """Returns whether a word without digits has low confidence; numbers are read better in the first pass."""
     letters = sum(map(str.isalpha, word.text))
     return word.confidence < MAX_UNSURE_CONFIDENCE and letters >= MIN_LETTERS and not any(map(str.isdigit, word.text))
 

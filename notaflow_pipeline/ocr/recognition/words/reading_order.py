@@ -95,7 +95,7 @@ def _tables_joined(words: Sequence[Word]) -> list[Word]:
 def _completed_tables(tables: Sequence[list[int]], blocks: Sequence[Line]) -> Iterator[list[int]]:
     """Yields the block numbers of each table, the largest first, with the blocks that lie within it or in its rows.
 
-    Such blocks can have been taken for a table of their own: figures of a column whose first row is one block.
+    Such blocks can have been taken for a table of their own: numbers of a column whose first row is one block.
     """
     taken: set[int] = set()
     for table in sorted(tables, key=lambda table: -sum(len(blocks[number]) for number in table)):

@@ -1,8 +1,8 @@
-"""Restores the spaces between thousands in numbers that were read as one word, from the gaps between their figures.
+"""Restores the spaces between thousands in numbers that were read as one word, from the gaps between their digits.
 
-A letter o that was read before groups of three figures becomes a zero.
+A letter o that was read before groups of three digits becomes a zero.
 
-At 150 dpi the engine often misses the narrow space of `10 118 204`, with every figure right. Of the numbers, dates and
+At 150 dpi the engine often misses the narrow space of `10 118 204`, with every digit right. Of the numbers, dates and
 amounts on the index page in print of 10 points 0.67 were exact without this step, and all with it
 (`benchmarks/tables.py`).
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NUMBER = re.compile(r"(?P<whole>\d{5,}|\d{4,}(?=,\d\d))(?P<rest>,\d\d)?\$?")
-"""Four figures alone are a year."""
+"""Four digits alone are a year."""
 
 LEADING_GROUPS = re.compile(r"(?P<whole>\d{4,})")
 LAST_GROUP = re.compile(r"\d{3}(,\d\d)?\$?")
@@ -33,20 +33,20 @@ LEADING_GROUP_WITH_LETTER = re.compile(r"[1-9][0-9]?[oO]|[1-9][oO][0-9]")
 """A typed zero can be read as a letter: `1o 573 603`."""
 
 MAX_SPACE = 1.4
-"""As a share of a figure's height: the widest space within a number. A typed space has 1.25; columns have wider gaps."""
+"""As a share of a digit's height: the widest space within a number. A typed space has 1.25; columns have wider gaps."""
 
 MIN_GAP = 0.36
-"""As a share of a figure's height. A space has about half of it, the gap between two figures an eighth. Two narrow
-figures 1 can have as much as a space: in typefaces with a narrow 1, `31131` becomes `31 131`."""
+"""As a share of a digit's height. A space has about half of it, the gap between two digits an eighth. Two narrow
+digits 1 can have as much as a space: in typefaces with a narrow 1, `31131` becomes `31 131`."""
 
 MIN_GAP_BEFORE_GROUP = 0.25
-"""The same for figures before the last three of a number, which stand apart."""
+"""The same for digits before the last three of a number, which stand apart."""
 
 MIN_GAP_RATIO = 1.25
 """The minimum ratio of the narrowest space to the widest other gap."""
 
 MAX_WIDTH_DEVIATION = 0.6
-"""As a share of a figure's width: the largest difference between the width of a group and that of its figures. The ink of
+"""As a share of a digit's width: the largest difference between the width of a group and that of its digits. The ink of
 a 1 is half as wide."""
 
 
@@ -55,7 +55,7 @@ InkColumns = tuple[int, int]
 
 
 def with_thousands_separated(image: Image.Image, words: Sequence[Word]) -> list[Word]:
-    """Returns the words, with spaces in numbers whose ink has gaps after every third figure from the right."""
+    """Returns the words, with spaces in numbers whose ink has gaps after every third digit from the right."""
 
     words = _with_zeros(words)
     numbers = [_number(word, after) for word, after in zip_longest(words, words[1:])]
@@ -66,7 +66,7 @@ def with_thousands_separated(image: Image.Image, words: Sequence[Word]) -> list[
 
 
 def _with_zeros(words: Sequence[Word]) -> list[Word]:
-    """Returns the words with zeros for letters before two groups of three figures; `1o 500` can be a first item."""
+    """Returns the words with zeros for letters before two groups of three digits; `1o 500` can be a first item."""
     following = zip_longest(words, words[1:], words[2:])
     return [
         replace(word, text=word.text.lower().replace("o", "0"))
@@ -81,7 +81,7 @@ def _with_zeros(words: Sequence[Word]) -> list[Word]:
 
 
 def _number(word: Word, after: Word | None) -> tuple[str, float] | None:
-    """Returns the figures of a number that can have spaces, and the minimum gap that is one; None for other words."""
+    """Returns the digits of a number that can have spaces, and the minimum gap that is one; None for other words."""
     if after and LEADING_GROUPS.fullmatch(word.text) and _is_last_group(word, after):
         return word.text, MIN_GAP_BEFORE_GROUP
     found = NUMBER.fullmatch(word.text)
@@ -94,7 +94,7 @@ def _is_last_group(word: Word, after: Word) -> bool:
 
 
 def _with_spaces(ink: "NDArray[np.bool_]", word: Word, whole: str, min_gap: float) -> Word:
-    """Returns the word with the spaces that its ink has; `whole` are the figures before the comma."""
+    """Returns the word with the spaces that its ink has; `whole` are the digits before the comma."""
     import numpy as np
 
     tail = word.text[len(whole) :]
@@ -126,7 +126,7 @@ def _ink_groups(columns: Sequence[int], count: int, min_gap: float) -> list[InkC
 
 
 def _has_even_widths(parts: Sequence[tuple[InkColumns, str]]) -> bool:
-    """Returns whether each group is as wide as its figures are at the average width of all."""
+    """Returns whether each group is as wide as its digits are at the average width of all."""
     widths = [(right - left + 1, len(group)) for (left, right), group in parts]
-    figure = sum(width for width, _ in widths) / sum(count for _, count in widths)
-    return all(abs(width - count * figure) <= MAX_WIDTH_DEVIATION * figure for width, count in widths)
+    digit_width = sum(width for width, _ in widths) / sum(count for _, count in widths)
+    return all(abs(width - count * digit_width) <= MAX_WIDTH_DEVIATION * digit_width for width, count in widths)

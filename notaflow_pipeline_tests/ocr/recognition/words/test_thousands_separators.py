@@ -45,7 +45,7 @@ def test_currency_sign_is_separated_like_thousands(said: str) -> None:
     assert read(said) == said
 
 
-def test_narrow_space_counts_before_the_last_three_figures() -> None:
+def test_narrow_space_counts_before_the_last_three_digits() -> None:
     page, word = drawn("10 972", space=3.0)
     last = replace(word, text="817", left=word.right + 6, width=40)
     assert [w.text for w in with_thousands_separated(page, [word, last])] == ["10 972", "817"]
@@ -61,12 +61,12 @@ def test_narrow_space_counts_before_the_last_three_figures() -> None:
         (["1o", "500", "actions"], ["1o", "500", "actions"]),
     ],
 )
-def test_letter_before_two_groups_of_figures_is_a_zero(texts: list[str], expected: list[str]) -> None:
+def test_letter_before_two_groups_of_digits_is_a_zero(texts: list[str], expected: list[str]) -> None:
     words = [Word(text, 90, 1, 1, 1, 20 + 50 * place, 5, 40, 20) for place, text in enumerate(texts)]
     assert [w.text for w in with_thousands_separated(Image.new("L", (300, 30), 255), words)] == expected
 
 
-def test_thousands_are_separated_if_figures_touch() -> None:
+def test_thousands_are_separated_if_digits_touch() -> None:
     assert read("10 118 204", between=-2.0) == "10 118 204"
 
 
@@ -80,7 +80,7 @@ def test_number_without_gaps_gets_no_spaces(said: str) -> None:
     [
         pytest.param("101 18204", id="not after every third"),
         pytest.param("10 118204", id="one of two"),
-        pytest.param("2 001", id="four figures can be a year"),
+        pytest.param("2 001", id="four digits can be a year"),
         pytest.param("1358 176x", id="no number"),
     ],
 )

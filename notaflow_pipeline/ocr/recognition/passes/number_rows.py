@@ -1,6 +1,6 @@
 """Reads the rows of numbers on a page of prose again at a higher resolution.
 
-At 150 dpi the decimal points of small figures are lost: `70.9` is read as `709` with high confidence. Pages that are
+At 150 dpi the decimal points of small digits are lost: `70.9` is read as `709` with high confidence. Pages that are
 tables as a whole are read by `tables`.
 """
 
@@ -15,12 +15,12 @@ from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
 from notaflow_pipeline.ocr.recognition.words.word_statistics import (
     MIN_TYPED_INCHES,
     character_inches,
-    figures_share,
+    digit_share,
     is_table,
 )
 
-MIN_FIGURES_SHARE = 0.5
-"""The minimum share of figures among the letters and figures of a row of numbers."""
+MIN_DIGIT_SHARE = 0.5
+"""The minimum share of digits among the letters and digits of a row of numbers."""
 
 MIN_NUMBERS = 3
 """The minimum of numbers in a row of numbers; an address or a telephone number has fewer."""
@@ -28,8 +28,8 @@ MIN_NUMBERS = 3
 MIN_ROWS = 3
 """The minimum of rows in succession; fewer are not a table."""
 
-MAX_FIGURE_INCHES = 0.1
-"""The height of figures in print of ten points and a half. In smaller print, decimal points are lost at 150 dpi."""
+MAX_DIGIT_INCHES = 0.1
+"""The height of digits in print of ten points and a half. In smaller print, decimal points are lost at 150 dpi."""
 
 MAX_PARAGRAPH_LINES = 1000
 """More than a paragraph has, so that lines of different paragraphs get different numbers in one paragraph."""
@@ -91,11 +91,11 @@ def _tables(words: Sequence[Word]) -> Iterator[list[Line]]:
 
 def _is_row_of_numbers(line: Line) -> bool:
     numbers = sum(any(map(str.isdigit, word.text)) for word in line)
-    return numbers >= MIN_NUMBERS and figures_share(line) >= MIN_FIGURES_SHARE
+    return numbers >= MIN_NUMBERS and digit_share(line) >= MIN_DIGIT_SHARE
 
 
 def _is_small_print(words: list[Word], dpi: int) -> bool:
-    return word_height(words) <= MAX_FIGURE_INCHES * dpi and character_inches(words, dpi) < MIN_TYPED_INCHES
+    return word_height(words) <= MAX_DIGIT_INCHES * dpi and character_inches(words, dpi) < MIN_TYPED_INCHES
 
 
 def _on_coarser_page(word: Word, factor: float, first: Word) -> Word:

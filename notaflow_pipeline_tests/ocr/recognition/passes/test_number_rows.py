@@ -11,7 +11,7 @@ ENGINE = default_engine()
 
 def prose_with_table() -> tuple[DrawnPage, list[str]]:
     """Returns two paragraphs with six rows of ten numbers of 7 points between them, and those numbers."""
-    sheet = Sheet(300, "figures in prose")
+    sheet = Sheet(300, "digits in prose")
     sheet.prose(60, 40, 550, 330, 11)
     pick = sheet.random.randint
     rows = [[f"{pick(10, 99)}.{pick(0, 9)}" for _ in range(10)] for _ in range(6)]
