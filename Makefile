@@ -70,7 +70,7 @@ check: setup-dev
 audit: setup-dev
 	.venv/bin/python scripts/audit.py --require-advisories
 
-# CHAOS='--seed 7 --without monitor' repeats a run, or leaves an actor out; then the queue is compared with its model, with new examples
+# CHAOS='--seed 7 --without monitor' repeats a run, or leaves a disturbance out; then the queue is compared with its model, with new examples
 chaos: setup-dev
 	.venv/bin/python -m notaflow_pipeline_tests.chaos --minutes $(MINUTES) $(CHAOS)
 	HYPOTHESIS_PROFILE=random .venv/bin/pytest -q notaflow_pipeline_tests/job_queue/test_model.py

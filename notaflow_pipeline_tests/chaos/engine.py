@@ -16,7 +16,7 @@ killed, and would then have the size of another document."""
 POISON_HEIGHT = 13
 """A page of this height ends the process that reads it, at every attempt."""
 
-HUNGRY_HEIGHT = 19
+MEMORY_HEIGHT = 19
 """A page of this height uses up the memory of its process."""
 
 WORKER_BYTES = 400 * 1024**2
@@ -44,16 +44,16 @@ class ChaosEngine:
         height = image.height % HEIGHTS_APART
         if height == POISON_HEIGHT:
             os._exit(1)
-        if height == HUNGRY_HEIGHT:
-            _eat()
+        if height == MEMORY_HEIGHT:
+            _exhaust_memory()
         time.sleep(SLOW_SECONDS if height == SLOW_HEIGHT else QUICK_SECONDS)
         return Recognition(text_of(image.size), 1, 90.0)
 
 
-def _eat() -> None:
-    eaten = []
+def _exhaust_memory() -> None:
+    blocks = []
     while True:
-        eaten.append(b"x" * 2**20)
+        blocks.append(b"x" * 2**20)
         time.sleep(0.001)
 
 

@@ -67,7 +67,7 @@ WHERE h.new_status = 5
 """
 
 # each reread request and each write of another program may lead to one more success
-DOUBLED = """
+READ_TWICE = """
 SELECT q.document_number, format('%s successes', count(*))
 FROM ocr_attempt AS a
 JOIN extraction_queue AS q ON q.id = a.queue_id

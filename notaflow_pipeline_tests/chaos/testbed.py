@@ -18,9 +18,9 @@ from psycopg import Connection
 from notaflow_pipeline.documents.location import Location
 from notaflow_pipeline.documents.storage import open_storage
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
-from notaflow_pipeline_tests.chaos.engine import HUNGRY_HEIGHT, POISON_HEIGHT, SLOW_HEIGHT, size_of, text_of
+from notaflow_pipeline_tests.chaos.engine import MEMORY_HEIGHT, POISON_HEIGHT, SLOW_HEIGHT, size_of, text_of
+from notaflow_pipeline_tests.chaos.results import Expected
 from notaflow_pipeline_tests.chaos.temporary_space import LARGE_BYTES
-from notaflow_pipeline_tests.chaos.verdict import Expected
 
 WORKERS = 3
 LEASE_SECONDS = 3
@@ -28,7 +28,7 @@ STUCK_SECONDS = 15
 """After which a row that another program left at 6 is recovered."""
 
 
-OURSELVES = "chaos"
+CHAOS_PROGRAM = "chaos"
 
 LARGE = "large"
 """A kind of document, besides the heights of the engine."""
@@ -46,7 +46,7 @@ WHERE status_id = 6
 READY = "SELECT count(*) FROM extraction_queue WHERE status_id = 3 AND ocr_attempts < ocr_max_attempts"
 
 
-class World:
+class Testbed:
     """The workers, the database, and the disturbances so far."""
 
     def __init__(self, folder: Path, url: str, seed: int, temporary: Path | None) -> None:
@@ -54,8 +54,8 @@ class World:
         self.url = url
         self.temporary = temporary
         """The small folder for the workers' temporary files; None if it cannot be created."""
-        self.chance = random.Random(seed)
-        self.done: Counter[str] = Counter()
+        self.rng = random.Random(seed)
+        self.occurrences: Counter[str] = Counter()
         self.workers: list[subprocess.Popen[bytes]] = []
         self.frozen: dict[int, float] = {}
         self.expected: dict[str, Expected] = {}
@@ -95,9 +95,11 @@ class World:
             worker.wait()
 
     @contextmanager
-    def connected(self, program: str = OURSELVES) -> Iterator[Connection]:
+    def connected(self, program: str = CHAOS_PROGRAM) -> Iterator[Connection]:
         """Connect with this application name, as soon as the database can be reached."""
-        options = "-c default_transaction_read_only=off" if program == OURSELVES else ""  # a failover is for the others
+        options = (
+            "-c default_transaction_read_only=off" if program == CHAOS_PROGRAM else ""
+        )  # a failover is for the others
         for _ in range(100):
             try:
                 connection = psycopg.connect(self.url, autocommit=True, application_name=program, options=options)
@@ -115,10 +117,10 @@ class World:
 
     def enqueue(self, number: int) -> None:
         """Add documents: most are quick, a few slow, fatal for their worker, or too large for the folder."""
-        kinds: list[int | str] = [QUICK_HEIGHT, SLOW_HEIGHT, POISON_HEIGHT, HUNGRY_HEIGHT, LARGE]
+        kinds: list[int | str] = [QUICK_HEIGHT, SLOW_HEIGHT, POISON_HEIGHT, MEMORY_HEIGHT, LARGE]
         weights = [94, 3, 2, 1, 0 if self.temporary is None else 1]
         with self.connected() as connection:
-            for kind in self.chance.choices(kinds, weights, k=number):
+            for kind in self.rng.choices(kinds, weights, k=number):
                 self._enqueue(connection, kind)
 
     def enqueue_large(self) -> None:
@@ -136,6 +138,6 @@ class World:
             with page.open("ab") as file:  # what follows the end of a PNG is ignored
                 file.write(bytes(LARGE_BYTES))
         self.storage.store(Location("index", f"{name}.png"), page)
-        never_read = kind in {POISON_HEIGHT, HUNGRY_HEIGHT, LARGE}
-        self.expected[name] = Expected(f"--- Page 1 ---\n{text_of(size)}", never_read, large=kind == LARGE)
+        unreadable = kind in {POISON_HEIGHT, MEMORY_HEIGHT, LARGE}
+        self.expected[name] = Expected(f"--- Page 1 ---\n{text_of(size)}", unreadable, large=kind == LARGE)
         enqueue_document(connection, NewDocument("index", name, f"index/{name}.png"))
