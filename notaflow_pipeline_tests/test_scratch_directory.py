@@ -96,7 +96,7 @@ def test_incompletely_removed_folder_is_removed_later(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
-def test_folder_of_another_user_is_none_of_ours(tmp_path: Path) -> None:
+def test_folder_of_another_user_is_not_removed(tmp_path: Path) -> None:
     folder = tmp_path / f"{PREFIX}other"
     folder.mkdir()
     (folder / LOCK_NAME).touch()

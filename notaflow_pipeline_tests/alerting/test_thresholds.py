@@ -83,7 +83,7 @@ def test_even_history_does_not_make_every_small_change_alarming() -> None:
     assert not usual([10.0] * 14, 1.0).alarming
 
 
-def test_one_odd_day_in_the_history_does_not_hide_a_slow_one() -> None:
+def test_one_unusual_day_in_the_history_does_not_hide_a_slow_one() -> None:
     assert usual([10.0, 10.1, 9.9, 10.0, 500.0, 10.0], 30.0).alarming
 
 

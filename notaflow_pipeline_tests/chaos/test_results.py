@@ -65,7 +65,7 @@ def test_exhausted_document_is_accepted_and_required_if_unreadable(connection: C
     assert kinds(connection, unreadable) == {"texts wrong"}
 
 
-def test_text_of_another_document_is_a_fault_another_programs_is_not(connection: Connection) -> None:
+def test_text_of_another_document_is_wrong_another_programs_is_not(connection: Connection) -> None:
     row = add_document(connection, document_number="1", status_id=6)
     change(connection, "extraction_queue", row, status_id=5, file_content="page of 1x1")
     assert kinds(connection) == {"texts wrong"}
@@ -128,7 +128,7 @@ def test_broken_invariant_is_noticed(connection: Connection) -> None:
     assert {wrong.kind for wrong in find_wrong_results(connection, EXPECTED)} == {"invariant violations"}
 
 
-def test_missing_kind_of_fault_fails_only_a_long_run(connection: Connection) -> None:
+def test_missing_disturbance_fails_only_a_long_run(connection: Connection) -> None:
     done = {"workers killed": 3, "failovers to a read-only server": 0}
     assert missing_disturbances(done, minutes=2) == ["failovers to a read-only server"]
     assert missing_disturbances(done, minutes=1) == []

@@ -51,7 +51,7 @@ def ready_pages(connection: Connection, terminal: Terminal, count: int) -> list[
 
 
 class TestEnqueue:
-    def test_folder_is_enqueued_without_what_is_no_document(
+    def test_folder_is_enqueued_without_files_of_other_kinds(
         self, terminal: Terminal, connection: Connection, files: Path
     ) -> None:
         printed = terminal.json("enqueue", str(files))
@@ -129,7 +129,7 @@ class TestWork:
         assert statuses(connection) == [5, 5]
         assert list((terminal.folder / "temporary").iterdir()) == []
 
-    def test_limit_is_kept(self, terminal: Terminal, connection: Connection) -> None:
+    def test_no_more_than_the_limit_is_claimed(self, terminal: Terminal, connection: Connection) -> None:
         ready_pages(connection, terminal, 4)
         (summary,) = terminal.json("work", "--limit", "3")
         assert summary["claimed"] == 3
@@ -246,7 +246,7 @@ class TestStatus:
         assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l"), "the cursor is shown again"
         assert b"Traceback" not in shown
 
-    def test_watch_is_not_for_scripts(self, terminal: Terminal) -> None:
+    def test_watch_and_json_exclude_each_other(self, terminal: Terminal) -> None:
         done = terminal.run("status", "--watch", "--json")
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
         assert "--watch" in done.stderr
@@ -311,7 +311,7 @@ class TestMigrate:
         assert done.returncode == 1
         assert '"ready": false' in done.stdout
 
-    def test_what_excludes_each_other_is_refused(self, terminal: Terminal) -> None:
+    def test_options_that_exclude_each_other_are_refused(self, terminal: Terminal) -> None:
         done = terminal.run("migrate", "--check", "--to", "5")
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr == "notaflow: --check, --to, --down-to and --roles cannot be combined\n"

@@ -87,7 +87,7 @@ def test_storage_unavailable(terminal: Terminal, connection: Connection) -> None
         (f"s3://key:{SECRET}@bucket", "Credentials do not belong in the s3:// URL"),
     ],
 )
-def test_storage_that_cannot_be_meant(terminal: Terminal, connection: Connection, url: str, says: str) -> None:
+def test_implausible_storage_url(terminal: Terminal, connection: Connection, url: str, says: str) -> None:
     assert says in refused(terminal, connection, "work", NOTAFLOW_DOCUMENTS_URL=url)
 
 
@@ -96,7 +96,7 @@ def test_wrong_setting(terminal: Terminal, connection: Connection, command: list
     assert "OCR_WORKERS" in refused(terminal, connection, *command, OCR_WORKERS="many")
 
 
-def test_database_url_that_is_none(terminal: Terminal, connection: Connection) -> None:
+def test_invalid_database_url(terminal: Terminal, connection: Connection) -> None:
     line = refused(terminal, connection, "status", NOTAFLOW_DATABASE_URL=f"mysql://user:{SECRET}@host/database")
     assert "NOTAFLOW_DATABASE_URL is not a PostgreSQL URL" in line
 
@@ -170,7 +170,7 @@ def test_option_out_of_its_range_is_refused(
     ],
     ids=lambda one: " ".join(one) if isinstance(one, list) else None,
 )
-def test_value_that_cannot_be_meant_is_refused(
+def test_implausible_value_is_refused(
     terminal: Terminal, connection: Connection, command: list[str], says: str
 ) -> None:
     assert says in refused(terminal, connection, *command)

@@ -15,7 +15,7 @@ from notaflow_pipeline_tests.reporting import daily_table_rows
 UNTIL = date(2026, 11, 22)
 
 
-def test_people_get_tables_in_which_rows_are_no_markup(terminal: Terminal, connection: Connection) -> None:
+def test_terminal_shows_tables_and_no_markup_of_rows(terminal: Terminal, connection: Connection) -> None:
     daily_table_rows.add_day(connection, UNTIL, read=1234, failed=30, stuck=2)
     daily_table_rows.add_day(connection, UNTIL - timedelta(days=1), read=0, failed=0)
     document = daily_table_rows.add_document(connection, "[red]1 358-176[/red]", status_id=3, attempts=3)
@@ -98,7 +98,7 @@ def test_page_is_written_in_the_requested_language(terminal: Terminal, connectio
         (("--to", "2026-11-22", "--html", "/proc/no/page.html"), "/proc/no"),
     ],
 )
-def test_impossible_command_is_one_line_of_error(terminal: Terminal, arguments: tuple[str, ...], said: str) -> None:
+def test_wrong_arguments_are_one_line_of_error(terminal: Terminal, arguments: tuple[str, ...], said: str) -> None:
     done = terminal.run("report", *arguments)
     assert done.returncode == 1
     assert done.stdout == ""

@@ -121,7 +121,7 @@ def test_dev_starts_as_the_worker(
     assert connection.execute("SELECT count(*) > 10 FROM extraction_queue").fetchone() == (True,)
 
 
-def test_small_commands_answer_scripts(tmp_path: Path, database_url: str) -> None:
+def test_pause_resume_and_version_print_json(tmp_path: Path, database_url: str) -> None:
     terminal = open_terminal(tmp_path, database_url)
     assert terminal.json("pause", "a reason") == [{"paused": True, "reason": "a reason"}]
     assert terminal.json("resume") == [{"paused": False, "was_paused": True}]

@@ -288,7 +288,7 @@ def test_without_receivers_conditions_are_kept(connection: Connection, instance:
     assert [one.key for one in condition_log.open_conditions(connection)] == ["check:ocr/daily:rate_is_low"]
 
 
-def test_answers_are_written_when_they_change_and_once_an_hour() -> None:
+def test_results_are_written_when_they_change_and_once_an_hour() -> None:
     names, cursor = results_to_report({"a": False, "b": False}, None, now=0)
     assert names == {"a", "b"}
     names, cursor = results_to_report({"a": False, "b": True}, cursor, now=60)

@@ -92,7 +92,7 @@ def refusal(job: str, partition: str | None, config: dict[str, Any], instance: d
     return errors_of(result)
 
 
-def test_what_a_job_does_not_understand_is_refused_and_nothing_is_changed(
+def test_invalid_run_config_is_refused_and_nothing_is_changed(
     connection: Connection, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure(monkeypatch, tmp_path, database_url)

@@ -88,7 +88,7 @@ def captured_output(instance: dg.DagsterInstance, run_id: str) -> Path:
     return place
 
 
-def test_old_runs_go_with_events_and_output_and_the_plots_keep_every_point(
+def test_old_runs_are_removed_and_the_plots_keep_every_point(
     instance: dg.DagsterInstance, connection: Connection
 ) -> None:
     days = {key: made(instance, daily, key) for key in DAYS.get_partition_keys()}
@@ -122,7 +122,7 @@ def test_old_runs_go_with_events_and_output_and_the_plots_keep_every_point(
     assert clean(instance)["prune_runs"]["runs_removed"] == 0
 
 
-def test_of_a_day_computed_again_and_again_the_newest_run_stays(
+def test_newest_run_of_a_day_computed_again_and_again_stays(
     instance: dg.DagsterInstance, connection: Connection
 ) -> None:
     first, second, newest = (made(instance, daily, "2026-01-01") for _ in range(3))
@@ -142,7 +142,7 @@ def test_of_a_day_computed_again_and_again_the_newest_run_stays(
     assert set(points) == {"2026-01-01", "2026-01-02"}
 
 
-def test_old_answers_of_checks_go_but_for_the_newest_of_each(
+def test_old_check_results_are_removed_but_the_newest_of_each(
     instance: dg.DagsterInstance, connection: Connection
 ) -> None:
     def answer(check: str, days_ago: int) -> None:
@@ -173,7 +173,7 @@ def test_old_answers_of_checks_go_but_for_the_newest_of_each(
     assert instance.get_latest_asset_check_evaluation_record(key) is not None
 
 
-def test_old_observations_go_but_for_the_newest(instance: dg.DagsterInstance, connection: Connection) -> None:
+def test_old_observations_are_removed_but_the_newest(instance: dg.DagsterInstance, connection: Connection) -> None:
     for _ in range(4):
         instance.report_runless_asset_event(dg.AssetObservation("queue"))
     aged = "UPDATE dagster.event_logs SET timestamp = timestamp - interval '31 days' WHERE id IN"
@@ -192,7 +192,7 @@ def test_run_under_way_stays_however_old(instance: dg.DagsterInstance, connectio
     assert instance.has_run(running.run_id)
 
 
-def test_pages_of_documents_go_after_a_day(instance: dg.DagsterInstance) -> None:
+def test_pages_of_documents_are_removed_after_a_day(instance: dg.DagsterInstance) -> None:
     folder = load_settings().home / "views"
     folder.mkdir(parents=True)
     for name, hours in (("old.html", 25), ("young.html", 23)):
@@ -229,6 +229,6 @@ def test_attempts_are_kept_for_ever_without_a_retention_setting(
         ({"ocr_text", "ocr_daily_performance"}, 10_000.0, False),
     ],
 )
-def test_what_a_run_made_decides_how_long_it_stays(assets: set[str], age_days: float, goes: bool) -> None:
+def test_retention_of_a_run_depends_on_its_assets(assets: set[str], age_days: float, goes: bool) -> None:
     made = RunProducts({dg.AssetKey(name) for name in assets}, superseded=False)
     assert is_removable(made, age_days=age_days, run_retention_days=30, ocr_run_retention_days=90) is goes

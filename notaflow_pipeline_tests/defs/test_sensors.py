@@ -116,9 +116,7 @@ def test_as_many_runs_are_launched_as_are_missing(
         (10, 901.0, 0.0),
     ],
 )
-def test_pause_doubles_with_each_failure_up_to_a_quarter_of_an_hour(
-    failures: int, since: float, expected: float
-) -> None:
+def test_backoff_doubles_with_each_failure_up_to_15_minutes(failures: int, since: float, expected: float) -> None:
     assert backoff_after_failures(failures_in_a_row=failures, seconds_since_last=since) == expected
 
 
@@ -208,7 +206,7 @@ def test_recovery_is_launched_once_for_rows_that_a_dead_worker_left_behind(
     assert launched(instance, ocr_recovery_sensor) == 0
 
 
-def test_recovery_pauses_after_one_that_could_not_repair_every_row(
+def test_recovery_backs_off_if_one_could_not_repair_every_row(
     connection: Connection, instance: dg.DagsterInstance
 ) -> None:
     [refused] = enqueued(connection)
@@ -234,7 +232,7 @@ def test_nothing_is_launched_for_rows_that_a_living_worker_holds(
     assert launched(instance, ocr_recovery_sensor) == 0
 
 
-def test_sensor_pauses_after_failed_runs_until_one_succeeds(
+def test_sensor_backs_off_after_failed_runs_until_one_succeeds(
     connection: Connection, instance: dg.DagsterInstance, documents: Path
 ) -> None:
     enqueued(connection)

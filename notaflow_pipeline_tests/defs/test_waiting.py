@@ -33,7 +33,7 @@ def test_nothing_is_launched_for_rows_that_another_program_has_locked(
     assert launched(instance) == 1
 
 
-def test_looking_for_a_row_to_claim_leaves_it_unlocked(connection: Connection, database_url: str) -> None:
+def test_query_for_a_claimable_row_locks_nothing(connection: Connection, database_url: str) -> None:
     enqueued(connection)
     assert can_claim(connection, sources=["index"])
     with psycopg.connect(database_url) as other:

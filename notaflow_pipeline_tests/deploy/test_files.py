@@ -68,7 +68,7 @@ class TestCompose:
         with pytest.raises(Exception, match="imagge"):
             specification.PyCompose.from_yaml("services: {one: {imagge: nginx}}")
 
-    def test_every_part_is_the_same_image_without_rights(self) -> None:
+    def test_every_service_is_the_same_image_without_privileges(self) -> None:
         assert {"migrate", "code-server", "daemon", "webserver", "viewer", "worker"} == set(OURS)
         for name, service in OURS.items():
             assert service["image"] == OURS["daemon"]["image"], name
@@ -143,7 +143,7 @@ class TestImage:
         folders = {destination.rstrip("/") for destination in re.findall(r"^COPY .+ (\w+/?)$", text, re.MULTILINE)}
         assert set(opened.split()) == folders
 
-    def test_nothing_secret_or_heavy_is_let_in(self) -> None:
+    def test_build_context_has_no_secret_and_no_large_folder(self) -> None:
         lines = (PROJECT / ".dockerignore").read_text().splitlines()
         assert lines[0] == "*"
         assert not {"!.env", "!.git", "!.notaflow"} & set(lines)
@@ -175,7 +175,7 @@ class TestKubernetes:
         assert checked.success, checked.errors
         assert not process_config(dagster_k8s.K8sRunLauncher.config_type(), {**launcher, "job_imagee": "x"}).success
 
-    def test_run_launcher_finds_what_the_chart_and_the_operator_made(self, launcher: dict[str, Any]) -> None:
+    def test_run_launcher_names_objects_of_the_chart_and_the_operator(self, launcher: dict[str, Any]) -> None:
         assert launcher["dagster_home"] == VALUES["global"]["dagsterHome"]
         assert launcher["postgres_password_secret"] == VALUES["global"]["postgresqlSecretName"]
         made = re.findall(r"kubectl create (?:secret generic|serviceaccount) (\S+)", VALUES_TEXT)
@@ -224,7 +224,7 @@ class TestKubernetes:
     def test_schema_of_dagsters_tables_is_made_beforehand(self) -> None:
         assert "notaflow migrate && notaflow migrate --roles" in VALUES_TEXT
 
-    def test_pod_has_time_to_give_its_documents_back(self, launcher: dict[str, Any]) -> None:
+    def test_pod_has_time_to_release_its_documents(self, launcher: dict[str, Any]) -> None:
         pod = launcher["run_k8s_config"]["pod_spec_config"]
         assert pod["termination_grace_period_seconds"] > 2 * RELEASE_SECONDS
 
@@ -243,7 +243,7 @@ class TestKubernetes:
         for image in (deployment["image"], VALUES["dagsterWebserver"]["image"], VALUES["dagsterDaemon"]["image"]):
             assert image["tag"] == f"{__version__}-kubernetes"
 
-    def test_location_is_called_as_everywhere(self) -> None:
+    def test_code_location_has_the_same_name_everywhere(self) -> None:
         [deployment] = VALUES["dagster-user-deployments"]["deployments"]
         # the chart names the location after the deployment unless its workspace is written out, and a Kubernetes name
         # cannot hold an underscore

@@ -54,7 +54,7 @@ def test_worker_stays_beside_a_document_that_the_database_refuses_to_claim(
         worker.communicate(timeout=HANG_SECONDS)
 
 
-def test_staying_and_leaving_when_empty_exclude_each_other(tmp_path: Path, database_url: str) -> None:
+def test_watch_and_until_empty_exclude_each_other(tmp_path: Path, database_url: str) -> None:
     refused = open_terminal(tmp_path, database_url).run("work", "--watch", "--until-empty")
     assert refused.returncode == 1
     assert "cannot be combined" in refused.stderr

@@ -60,7 +60,7 @@ def notaflow(installed: Path, folder: Path, *arguments: str, **settings: str) ->
     )
 
 
-def test_wheel_migrates_an_empty_database_and_takes_it_back(
+def test_wheel_migrates_an_empty_database_and_rolls_it_back(
     installed: Path, tmp_path: Path, empty_database_url: str
 ) -> None:
     settings = {"NOTAFLOW_DATABASE_URL": empty_database_url}

@@ -38,7 +38,7 @@ def opened(context: "BrowserContext", page: str, folder: Path) -> tuple["Page", 
     return shown, said
 
 
-def test_words_lie_on_the_scan_and_answer_each_other(tmp_path: Path, browser: "Browser") -> None:  # noqa: F811
+def test_words_lie_on_the_scan_and_are_marked_with_their_text(tmp_path: Path, browser: "Browser") -> None:  # noqa: F811
     act_page(200).save(tmp_path / "a.png", dpi=(200, 200))
     with DocumentPool(default_engine(), workers=1) as document_pool:
         document = document_pool.start(tmp_path / "a.png", views_of=[1]).result(timeout=HANG_SECONDS)
@@ -158,7 +158,7 @@ def test_hostile_text_runs_nothing_and_fits_a_phone(tmp_path: Path, browser: "Br
     context.close()
 
 
-def test_characters_that_turn_the_direction_turn_nothing(tmp_path: Path, browser: "Browser") -> None:  # noqa: F811
+def test_direction_characters_have_no_effect(tmp_path: Path, browser: "Browser") -> None:  # noqa: F811
     context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}, locale="en-CA")
     page, _ = opened(context, render_page(viewed(page_of(1, read_image("A", "\u202e292", "B")))), tmp_path)
     order = page.locator(".text.now [data-word]").evaluate_all(f"all => all.map({BOX})")

@@ -63,7 +63,7 @@ def test_every_hostile_text_is_there_as_text() -> None:
         assert text in shown
 
 
-def test_page_loads_nothing_and_names_no_other_place() -> None:
+def test_page_loads_nothing_and_names_no_other_host() -> None:
     page = render_page(viewed(page_of(1, read_image("Vente"), scan=jpeg()), stored="x"))
     elements = Elements(page).found
     policy = next(one["content"] for _, one in elements if one.get("http-equiv") == "Content-Security-Policy")

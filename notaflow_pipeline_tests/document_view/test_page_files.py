@@ -42,7 +42,7 @@ def test_page_is_private_before_anything_is_in_it(tmp_path: Path, monkeypatch: p
     assert modes == [0o600]
 
 
-def test_readable_page_of_before_becomes_private(tmp_path: Path) -> None:
+def test_existing_readable_page_becomes_private(tmp_path: Path) -> None:
     path = page_file(tmp_path, KEY)
     path.parent.mkdir(mode=0o755)
     path.write_text("old")

@@ -45,7 +45,7 @@ def test_differing_words_are_marked() -> None:
 
 
 @given(st.text(st.sampled_from("ab \n"), max_size=30), st.text(st.sampled_from("ab \n"), max_size=30))
-def test_parts_joined_are_the_stored_text(stored: str, now: str) -> None:
+def test_concatenated_parts_are_the_stored_text(stored: str, now: str) -> None:
     assert "".join(part for part, _ in differences(stored.strip(), now)) == stored.strip()
 
 

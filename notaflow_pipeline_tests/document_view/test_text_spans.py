@@ -23,7 +23,7 @@ def test_words_that_were_joined_or_changed_do_not_displace_others() -> None:
     assert named("1948-01-12 Vente", image) == [("0-0", "1948-"), ("0-1", "01-12"), ("0-3", "Vente")]
 
 
-def test_words_of_a_layer_are_not_looked_for_in_what_was_read_beside_it() -> None:
+def test_words_of_a_layer_are_not_matched_with_words_read_beside_it() -> None:
     layer = read_image("Vente", "du", "lot", confidence=None, text_layer=True)
     stamp = read_image("du", "Registre")
     assert named("Vente\n\ndu Registre\n\ndu lot", layer, stamp) == [

@@ -11,17 +11,17 @@ from urllib.parse import unquote
 
 SERVICE_KEY = "service-key-that-must-never-be-shown"
 
-Misbehaviour = Callable[[BaseHTTPRequestHandler], None]
+Response = Callable[[BaseHTTPRequestHandler], None]
 
 
 class SupabaseDouble(ThreadingHTTPServer):
-    """Private buckets in memory. `misbehave` replaces every response; `requests` are the received ones."""
+    """Private buckets in memory. `override` replaces every response; `requests` are the received ones."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.buckets: dict[str, dict[str, bytes]] = {}
         self.public_flags: dict[str, object] = {}
-        self.misbehave: Misbehaviour | None = None
+        self.override: Response | None = None
         self.requests: list[str] = []
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -83,9 +83,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _is_welcome(self) -> bool:
         self._double.requests.append(f"{self.command} {self.path}")
-        if self._double.misbehave:
+        if self._double.override:
             self.close_connection = True
-            self._double.misbehave(self)
+            self._double.override(self)
             return False
         if self.headers.get("Authorization") != f"Bearer {SERVICE_KEY}" or self.headers.get("apikey") != SERVICE_KEY:
             self._send_problem("403", "Unauthorized", "Invalid Compact JWS")

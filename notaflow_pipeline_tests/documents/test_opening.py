@@ -81,6 +81,6 @@ def test_failure_survives_the_way_between_processes() -> None:
     assert (failure.kind, failure.sentence, str(failure)) == ("not_found", "gone", "gone")
 
 
-def test_absent_temporary_folder_is_not_the_documents_failure(tmp_path: Path) -> None:
+def test_missing_temporary_folder_is_not_the_documents_failure(tmp_path: Path) -> None:
     with pytest.raises(StorageUnavailable, match="TMPDIR"):
         fetch_to_private_folder(LocalFolder(tmp_path), Location("index", "a.pdf"), 1, tmp_path / "absent")

@@ -55,7 +55,7 @@ def test_bucket_name_that_s3_cannot_have_is_the_rows_failure(s3_endpoint: str, d
 def test_too_large_document_without_length_is_cut_off(
     odd_store: S3Storage, supabase: SupabaseDouble, destination: Path
 ) -> None:
-    supabase.misbehave = lambda handler: send(handler, 200, b"x" * (LIMIT_BYTES + 1), length=None)
+    supabase.override = lambda handler: send(handler, 200, b"x" * (LIMIT_BYTES + 1), length=None)
     with pytest.raises(DocumentUnavailable) as failure:
         odd_store.fetch(HERE, destination, LIMIT_BYTES)
     assert failure.value.kind == "too_large"
@@ -63,7 +63,7 @@ def test_too_large_document_without_length_is_cut_off(
 
 
 def test_cut_body_leaves_no_file(odd_store: S3Storage, supabase: SupabaseDouble, destination: Path) -> None:
-    supabase.misbehave = lambda handler: send(handler, 200, b"half", length=8)
+    supabase.override = lambda handler: send(handler, 200, b"half", length=8)
     with pytest.raises(StorageUnavailable, match="broke"):
         odd_store.fetch(HERE, destination, LIMIT_BYTES)
     assert not destination.exists()
@@ -82,7 +82,7 @@ def test_cut_body_leaves_no_file(odd_store: S3Storage, supabase: SupabaseDouble,
 def test_answer_about_the_store_is_its_failure(
     odd_store: S3Storage, supabase: SupabaseDouble, destination: Path, status: int, code: str, expected: str
 ) -> None:
-    supabase.misbehave = lambda handler: send(handler, status, error(code))
+    supabase.override = lambda handler: send(handler, status, error(code))
     with pytest.raises(StorageUnavailable, match=expected) as failure:
         odd_store.fetch(HERE, destination, LIMIT_BYTES)
     assert "must-never-be-shown" not in str(failure.value)
@@ -99,7 +99,7 @@ def test_answer_about_the_store_is_its_failure(
 def test_answer_about_the_document_is_its_failure(
     odd_store: S3Storage, supabase: SupabaseDouble, destination: Path, status: int, code: str, expected: str
 ) -> None:
-    supabase.misbehave = lambda handler: send(handler, status, error(code))
+    supabase.override = lambda handler: send(handler, status, error(code))
     with pytest.raises(DocumentUnavailable) as failure:
         odd_store.fetch(HERE, destination, LIMIT_BYTES)
     assert failure.value.kind == expected

@@ -15,7 +15,7 @@ from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageUna
 from notaflow_pipeline.documents.location import Location
 from notaflow_pipeline.documents.storage import open_storage
 from notaflow_pipeline.documents.supabase import SupabaseStorage
-from notaflow_pipeline_tests.documents.supabase_double import SERVICE_KEY, Misbehaviour, SupabaseDouble, running, send
+from notaflow_pipeline_tests.documents.supabase_double import SERVICE_KEY, Response, SupabaseDouble, running, send
 
 HERE = Location("index", "a.pdf")
 LIMIT_BYTES = 1_000_000
@@ -27,7 +27,7 @@ def storage(supabase: SupabaseDouble) -> SupabaseStorage:
     return SupabaseStorage(supabase.url, SERVICE_KEY)
 
 
-def response(status: int, body: object, **headers: str) -> Misbehaviour:
+def response(status: int, body: object, **headers: str) -> Response:
     """Answer everything so."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return lambda handler: send(handler, status, content, {name.replace("_", "-"): v for name, v in headers.items()})
@@ -36,7 +36,7 @@ def response(status: int, body: object, **headers: str) -> Misbehaviour:
 def test_too_large_document_without_length_is_cut_off(
     storage: SupabaseStorage, supabase: SupabaseDouble, destination: Path
 ) -> None:
-    supabase.misbehave = lambda handler: send(handler, 200, b"x" * (LIMIT_BYTES + 1), length=None)
+    supabase.override = lambda handler: send(handler, 200, b"x" * (LIMIT_BYTES + 1), length=None)
     with pytest.raises(DocumentUnavailable) as failure:
         storage.fetch(HERE, destination, LIMIT_BYTES)
     assert failure.value.kind == "too_large"
@@ -46,21 +46,21 @@ def test_too_large_document_without_length_is_cut_off(
 def test_document_without_length_is_read_to_its_end(
     storage: SupabaseStorage, supabase: SupabaseDouble, destination: Path
 ) -> None:
-    supabase.misbehave = lambda handler: send(handler, 200, b"x" * LIMIT_BYTES, length=None)
+    supabase.override = lambda handler: send(handler, 200, b"x" * LIMIT_BYTES, length=None)
     assert storage.fetch(HERE, destination, LIMIT_BYTES) == LIMIT_BYTES
 
 
 def test_announced_size_over_the_limit_is_refused_unread(
     storage: SupabaseStorage, supabase: SupabaseDouble, destination: Path
 ) -> None:
-    supabase.misbehave = lambda handler: send(handler, 200, b"", length=LIMIT_BYTES + 1)
+    supabase.override = lambda handler: send(handler, 200, b"", length=LIMIT_BYTES + 1)
     with pytest.raises(DocumentUnavailable) as failure:
         storage.fetch(HERE, destination, LIMIT_BYTES)
     assert failure.value.kind == "too_large"
 
 
 def test_cut_body_leaves_no_file(storage: SupabaseStorage, supabase: SupabaseDouble, destination: Path) -> None:
-    supabase.misbehave = lambda handler: send(handler, 200, b"half", length=8)
+    supabase.override = lambda handler: send(handler, 200, b"half", length=8)
     with pytest.raises(StorageUnavailable, match="broke"):
         storage.fetch(HERE, destination, LIMIT_BYTES)
     assert not destination.exists()
@@ -73,7 +73,7 @@ def test_silent_server_is_given_up(
         handler.rfile.read(1)  # until the client hangs up
 
     monkeypatch.setattr(supabase_module, "TIMEOUT", httpx.Timeout(0.2))
-    supabase.misbehave = stay_silent
+    supabase.override = stay_silent
     with pytest.raises(StorageUnavailable, match="silent"):
         storage.fetch(HERE, destination, LIMIT_BYTES)
 
@@ -89,7 +89,7 @@ def test_slow_body_is_given_up(
                 time.sleep(0.02)
 
     monkeypatch.setattr(download, "MAX_FETCH_SECONDS", 0.2)
-    supabase.misbehave = drip
+    supabase.override = drip
     with pytest.raises(StorageUnavailable, match="not arrived"):
         storage.fetch(HERE, destination, LIMIT_BYTES)
     assert not destination.exists()
@@ -99,7 +99,7 @@ def test_redirect_is_not_followed_and_gets_no_key(
     storage: SupabaseStorage, supabase: SupabaseDouble, destination: Path
 ) -> None:
     with running() as other:
-        supabase.misbehave = response(302, b"", Location=f"{other.url}/storage/v1/object/authenticated/index/a.pdf")
+        supabase.override = response(302, b"", Location=f"{other.url}/storage/v1/object/authenticated/index/a.pdf")
         with pytest.raises(StorageUnavailable, match="redirects"):
             storage.fetch(HERE, destination, LIMIT_BYTES)
         assert other.requests == []
@@ -119,7 +119,7 @@ def test_redirect_is_not_followed_and_gets_no_key(
 def test_answer_about_the_document_is_its_failure(
     storage: SupabaseStorage, supabase: SupabaseDouble, destination: Path, status: int, body: object, expected: str
 ) -> None:
-    supabase.misbehave = response(status, body)
+    supabase.override = response(status, body)
     with pytest.raises(DocumentUnavailable) as failure:
         storage.fetch(HERE, destination, LIMIT_BYTES)
     assert failure.value.kind == expected
@@ -144,7 +144,7 @@ def test_answer_about_the_document_is_its_failure(
 def test_any_other_answer_is_the_storages_failure(
     storage: SupabaseStorage, supabase: SupabaseDouble, destination: Path, status: int, body: object, expected: str
 ) -> None:
-    supabase.misbehave = response(status, body)
+    supabase.override = response(status, body)
     with pytest.raises(StorageUnavailable, match=expected) as failure:
         storage.fetch(HERE, destination, LIMIT_BYTES)
     assert supabase.url in str(failure.value)
@@ -155,7 +155,7 @@ def test_any_other_answer_is_the_storages_failure(
 def test_body_that_was_compressed_on_the_way_is_not_taken_for_the_document(
     storage: SupabaseStorage, supabase: SupabaseDouble, destination: Path
 ) -> None:
-    supabase.misbehave = response(200, b"\x1f\x8b", Content_Encoding="gzip")
+    supabase.override = response(200, b"\x1f\x8b", Content_Encoding="gzip")
     with pytest.raises(StorageUnavailable, match="compresses"):
         storage.fetch(HERE, destination, LIMIT_BYTES)
 
@@ -163,7 +163,7 @@ def test_body_that_was_compressed_on_the_way_is_not_taken_for_the_document(
 def test_web_page_in_place_of_the_document_is_not_taken_for_it(
     storage: SupabaseStorage, supabase: SupabaseDouble, destination: Path
 ) -> None:
-    supabase.misbehave = response(200, b"<html>Sign in</html>", Content_Type="text/html; charset=utf-8")
+    supabase.override = response(200, b"<html>Sign in</html>", Content_Type="text/html; charset=utf-8")
     with pytest.raises(StorageUnavailable, match="web page"):
         storage.fetch(HERE, destination, LIMIT_BYTES)
     assert not destination.exists()
@@ -176,11 +176,11 @@ def test_wrong_key_is_named_by_check_and_never_shown(supabase: SupabaseDouble) -
     assert "another-key" not in f"{failure.value} {storage!r} {storage.description}"
 
 
-@pytest.mark.parametrize("misbehaviour", [response(200, b"<html>", Content_Type="text/html"), response(404, b"no")])
+@pytest.mark.parametrize("answer", [response(200, b"<html>", Content_Type="text/html"), response(404, b"no")])
 def test_check_notices_a_server_that_is_not_supabase(
-    storage: SupabaseStorage, supabase: SupabaseDouble, misbehaviour: Misbehaviour
+    storage: SupabaseStorage, supabase: SupabaseDouble, answer: Response
 ) -> None:
-    supabase.misbehave = misbehaviour
+    supabase.override = answer
     with pytest.raises(StorageUnavailable, match="URL"):
         storage.check()
 

@@ -142,7 +142,7 @@ def test_worker_with_a_wrong_clock_takes_no_claim_of_a_live_worker(
     assert violated_invariants(connection) == {}
 
 
-def test_nothing_is_taken_from_a_worker_with_a_wrong_clock(
+def test_worker_with_a_wrong_clock_loses_no_claim(
     terminal: Terminal, connection: Connection, wrong_clock: dict[str, str]
 ) -> None:
     began = now(connection)

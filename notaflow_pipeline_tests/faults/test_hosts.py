@@ -44,7 +44,7 @@ def store(network: tuple[str, list[Host]]) -> Iterator[str]:
         yield url
 
 
-def test_nothing_is_lost_or_doubled_when_hosts_lose_network_and_power(
+def test_no_document_is_lost_or_read_twice_when_hosts_fail(
     connection: Connection, way_in: Proxy, store: str, network: tuple[str, list[Host]], tmp_path: Path
 ) -> None:
     cut_off, powerless, _ = network[1]

@@ -270,7 +270,7 @@ class TestSilence:
             ("HAVING count(*) > 1", lambda one: list(find_violations(one, sources=["index"]))),
         ],
     )
-    def test_look_of_a_sensor_or_a_person_ends_when_it_is_not_answered(
+    def test_query_of_a_sensor_or_command_ends_without_a_response(
         self,
         network: Proxy,
         monkeypatch: pytest.MonkeyPatch,

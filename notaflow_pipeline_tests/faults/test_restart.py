@@ -11,8 +11,8 @@ from notaflow_pipeline.job_queue.schema.migrate import migrate
 from notaflow_pipeline.local.embedded_postgres import embedded_database
 from notaflow_pipeline.worker.progress import Progress
 from notaflow_pipeline_tests.faults.servers import crash_and_restart
+from notaflow_pipeline_tests.ocr.failing_engines import FAILING_WIDTH, WaitingEngine
 from notaflow_pipeline_tests.ocr.processes import mark_of_this_process, with_argument
-from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, WaitingEngine
 from notaflow_pipeline_tests.testing.ending import kill
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
@@ -27,7 +27,7 @@ def test_claim_survives_an_immediate_restart_of_the_server(folder: Path) -> None
     ):
         migrate(url, sources=["index"])
         with psycopg.connect(url, autocommit=True) as connection:
-            document = ready_page(connection, folder, "page", (STRANGE_WIDTH, 20))
+            document = ready_page(connection, folder, "page", (FAILING_WIDTH, 20))
         ended: list[Progress] = []
         engine = WaitingEngine(mark=mark_of_this_process(86500))
         with open_pool(url) as pool, pipeline_over(pool, folder, engine=engine, workers=1) as pipeline:

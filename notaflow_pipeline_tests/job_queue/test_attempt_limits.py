@@ -102,7 +102,7 @@ def test_foreign_claim_of_a_finished_row_keeps_text_and_limits(connection: Conne
     assert violated_invariants(connection) == {}
 
 
-def test_retry_passes_over_a_count_that_cannot_grow(connection: Connection) -> None:
+def test_retry_skips_a_row_whose_counts_cannot_grow(connection: Connection) -> None:
     full = add_document(connection, ocr_attempts=GREATEST, ocr_max_attempts=3)
     nearly = add_document(connection, ocr_attempts=GREATEST - 1, ocr_max_attempts=3)
     ordinary = add_document(connection, ocr_attempts=3)
@@ -113,7 +113,7 @@ def test_retry_passes_over_a_count_that_cannot_grow(connection: Connection) -> N
     assert {one.attempt_number for one in claim(connection, 5)} == {GREATEST, 4}
 
 
-def test_reread_passes_over_a_count_that_cannot_grow(connection: Connection) -> None:
+def test_reread_skips_a_row_whose_counts_cannot_grow(connection: Connection) -> None:
     rows = [add_document(connection) for _ in range(4)]
     for held in claim(connection, 4):
         assert succeed(connection, held, READING)

@@ -65,7 +65,7 @@ def can_be_claimed(connection: Connection) -> bool:
     return bool(claimed)
 
 
-def test_document_that_was_never_tried_is_read_no_more_until_it_is_named(connection: Connection) -> None:
+def test_cancelled_document_is_not_read_until_it_is_requeued_by_id(connection: Connection) -> None:
     key = add_document(connection)
     assert cancel(connection, key) == ["waiting"]
     row = document(connection, key)
@@ -79,7 +79,7 @@ def test_document_that_was_never_tried_is_read_no_more_until_it_is_named(connect
     assert can_be_claimed(connection)
 
 
-def test_document_in_work_is_taken_from_its_worker_and_no_attempt_counts(connection: Connection) -> None:
+def test_document_under_ocr_is_cancelled_and_counts_no_attempt(connection: Connection) -> None:
     key = add_document(connection)
     claim = claim_one(connection)
     assert cancel(connection, key) == ["active"]

@@ -113,7 +113,7 @@ def test_row_at_three_with_our_text_is_named_as_in_no_list(connection: Connectio
     assert violation.invariant == "status_3_has_one_state"
 
 
-def test_every_invariant_of_the_product_is_shown_to_notice() -> None:
+def test_every_invariant_of_the_product_notices_a_violation() -> None:
     assert set(INVARIANTS) == {*BREAKS, "status_3_has_one_state"}
 
 

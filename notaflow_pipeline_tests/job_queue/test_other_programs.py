@@ -444,7 +444,7 @@ def test_attempts_do_not_overlap_when_the_clock_steps_back(connection: Connectio
 
 
 @pytest.mark.parametrize("counted", [-(2**31), -5, 2**31 - 2])
-def test_extreme_numbers_of_attempts_keep_nothing_from_moving(connection: Connection, counted: int) -> None:
+def test_extreme_numbers_of_attempts_block_no_change_of_a_row(connection: Connection, counted: int) -> None:
     """Another program can write any number into its own table."""
     extreme = add_document(connection, ocr_attempts=counted, ocr_max_attempts=2**31 - 1)
     other = add_document(connection)

@@ -63,7 +63,7 @@ def test_expired_lease_of_a_row_whose_key_is_locked_is_recovered(connection: Con
         assert recover_all(connection) == repaired(expired_leases=1)
 
 
-def test_row_left_elsewhere_whose_key_is_locked_is_recovered(connection: Connection, locker: Connection) -> None:
+def test_row_stuck_elsewhere_whose_key_is_locked_is_recovered(connection: Connection, locker: Connection) -> None:
     key = add_document(connection, status_id=6, ocr_started_at=ago("1 hour"))
     with referred_to(locker, key):
         assert count_needing_recovery(connection, sources=["index"], stuck_after=STUCK_AFTER) == 1

@@ -182,7 +182,7 @@ def test_configured_database_is_used_and_no_server_is_started(home: Path) -> Non
     assert not (home).exists()
 
 
-def test_running_database_is_looked_for_and_never_started(home: Path) -> None:
+def test_running_database_is_found_and_never_started(home: Path) -> None:
     with pytest.raises(DatabaseUnavailable, match="NOTAFLOW_DATABASE_URL is not set"):
         running_database_url(settings_for(home))
     assert not (home).exists()

@@ -32,7 +32,7 @@ def storage(tmp_path: Path) -> LocalFolder:
     return LocalFolder(tmp_path / "documents")
 
 
-def test_of_a_folder_the_documents_are_taken_in_order_of_name(files: Path) -> None:
+def test_documents_of_a_folder_are_enqueued_in_order_of_name(files: Path) -> None:
     assert [one.name for one in find_document_files([files])] == ["a.png", "b.PDF", "c.tiff"]
 
 
@@ -72,7 +72,7 @@ def test_files_of_one_name_are_kept_apart(connection: Connection, storage: Local
     assert len(list((storage.root / "index").iterdir())) == 2
 
 
-def test_odd_file_names_become_safe_names(connection: Connection, storage: LocalFolder, files: Path) -> None:
+def test_unusual_file_names_become_safe_names(connection: Connection, storage: LocalFolder, files: Path) -> None:
     file = files / "Île-à-la-Crosse (copie) 100%.PDF"
     file.write_bytes(b"%PDF-")
     path = ingest_file(connection, storage, file, "index").supabase_path

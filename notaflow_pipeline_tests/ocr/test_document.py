@@ -83,9 +83,9 @@ def test_coverage_is_that_of_the_page_with_the_lowest() -> None:
         ([FailureKind.TIMEOUT] * 6, FailureKind.TIMEOUT),
         ([FailureKind.TIMEOUT] * 4 + [FailureKind.CORRUPT] * 6, FailureKind.CORRUPT),
     ],
-    ids=["one page left", "none left", "half, in passing", "most, in passing", "none left, mixed"],
+    ids=["one page left", "none left", "half, transient", "most, transient", "none left, mixed"],
 )
-def test_document_is_of_use_unless_another_attempt_is_worth_more(
+def test_document_succeeds_unless_another_attempt_is_promising(
     kinds: list[FailureKind], expected: FailureKind | None
 ) -> None:
     pages = [failed(number, kind) for number, kind in enumerate(kinds, start=1)]

@@ -75,7 +75,7 @@ def test_reading_as_usual_makes_no_view(tmp_path: Path) -> None:
     assert [page.view for page in document.pages] == [None]
 
 
-def test_words_of_a_text_layer_lie_over_the_drawn_page(tmp_path: Path) -> None:
+def test_words_of_a_text_layer_lie_over_the_rendered_page(tmp_path: Path) -> None:
     document = viewed(typed_pdf(tmp_path / "a.pdf", "Vente du lot 3 770 292", "devant le notaire"), 1)
     assert document.pages[0].source is PageSource.TEXT_LAYER
     [image] = images(document)

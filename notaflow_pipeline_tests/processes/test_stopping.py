@@ -73,7 +73,7 @@ def test_stopped_worker_releases_its_claims_and_ends(
     assert list((terminal.folder / "temporary").iterdir()) == [], "no document stays behind in a temporary folder"
 
 
-def test_second_signal_does_not_hinder_giving_back(terminal: Terminal, connection: Connection) -> None:
+def test_second_signal_does_not_prevent_the_release(terminal: Terminal, connection: Connection) -> None:
     ready_documents(connection, terminal, DOCUMENTS)
     with terminal.start("work", "--until-empty") as worker:
         wait_until(lambda: count_at(connection, 5) >= 1 and count_at(connection, 6) > 0)

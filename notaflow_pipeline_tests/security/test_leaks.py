@@ -84,7 +84,7 @@ def command_line(*arguments: str) -> BaseException | None:
     return None
 
 
-def test_texts_and_secrets_stand_nowhere(
+def test_texts_and_secrets_are_in_no_log_output_or_event(
     connection: Connection,
     database_url: str,
     tmp_path: Path,

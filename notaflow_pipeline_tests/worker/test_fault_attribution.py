@@ -26,7 +26,7 @@ from notaflow_pipeline.worker.fault_attribution import INFRASTRUCTURE_FAILURE, M
 from notaflow_pipeline.worker.fetching import FetchedFile, Fetchers
 from notaflow_pipeline.worker.pipeline import Pipeline
 from notaflow_pipeline_tests.job_queue.conftest import fail
-from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, CrampedEngine
+from notaflow_pipeline_tests.ocr.failing_engines import FAILING_WIDTH, NoRoomEngine
 from notaflow_pipeline_tests.processes import violated_invariants
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 from notaflow_pipeline_tests.worker.pipelines import pipeline_over, ready, ready_page, ready_pages, row
@@ -173,9 +173,9 @@ class TestTemporarySpace:
     def test_document_with_a_page_that_does_not_fit_fails_alone(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
     ) -> None:
-        large = ready_page(connection, folder, "large", (STRANGE_WIDTH, 40))
+        large = ready_page(connection, folder, "large", (FAILING_WIDTH, 40))
         ready_pages(connection, folder, 5)
-        with pipeline_over(pool, folder, engine=CrampedEngine()) as pipeline:
+        with pipeline_over(pool, folder, engine=NoRoomEngine()) as pipeline:
             progress = pipeline.work(limit=100)
         assert (progress.succeeded, progress.failed) == (5, {"no_space": 1})
         assert row(connection, large)["ocr_attempts"] == 1
@@ -183,8 +183,8 @@ class TestTemporarySpace:
     def test_pages_that_do_not_fit_one_after_the_other_end_the_run(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
     ) -> None:
-        documents = [ready_page(connection, folder, f"large{one}", (STRANGE_WIDTH, 40)) for one in range(8)]
-        with pipeline_over(pool, folder, engine=CrampedEngine()) as pipeline:
+        documents = [ready_page(connection, folder, f"large{one}", (FAILING_WIDTH, 40)) for one in range(8)]
+        with pipeline_over(pool, folder, engine=NoRoomEngine()) as pipeline:
             fails(pipeline, NoRoomForPage, "5 documents in a row could not be read", times=1)
         assert {row(connection, one)["ocr_attempts"] for one in documents} == {0}
 

@@ -18,7 +18,7 @@ from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline.worker.pipeline import Pipeline
 from notaflow_pipeline.worker.progress import Progress
 from notaflow_pipeline_tests.ocr import processes
-from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, WaitingEngine
+from notaflow_pipeline_tests.ocr.failing_engines import FAILING_WIDTH, WaitingEngine
 from notaflow_pipeline_tests.processes import violated_invariants
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 from notaflow_pipeline_tests.worker.pipelines import (
@@ -107,7 +107,7 @@ class TestInterruption:
         monkeypatch.setattr("tempfile.tempdir", str(fetched))
         # all but the first are read for a day: however late the interruption comes, some are in hand
         documents = [ready_page(connection, folder, "page")]
-        documents += [ready_page(connection, folder, f"long{number}", (STRANGE_WIDTH, 40)) for number in range(11)]
+        documents += [ready_page(connection, folder, f"long{number}", (FAILING_WIDTH, 40)) for number in range(11)]
 
         def interrupt() -> None:
             assert processes.workers(), "the test looks for processes in the wrong place"

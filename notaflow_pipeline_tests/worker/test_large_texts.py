@@ -10,7 +10,7 @@ from psycopg_pool import ConnectionPool
 from notaflow_pipeline.worker import outcome_recorder
 from notaflow_pipeline.worker.pipeline import Pipeline
 from notaflow_pipeline.worker.progress import Progress
-from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, WordyEngine
+from notaflow_pipeline_tests.ocr.failing_engines import FAILING_WIDTH, LongTextEngine
 from notaflow_pipeline_tests.worker.pipelines import only_attempt, pipeline_over, ready_page, row
 
 LARGEST_COMMIT = """
@@ -42,8 +42,8 @@ def test_large_texts_that_come_together_are_recorded_in_several_commits(
     connection: Connection, pool: ConnectionPool[Connection], folder: Path
 ) -> None:
     for number in range(6):
-        ready_page(connection, folder, f"page{number}", (STRANGE_WIDTH, 40))
-    with pipeline_over(pool, folder, engine=WordyEngine(sleep_seconds=1)) as pipeline:
+        ready_page(connection, folder, f"page{number}", (FAILING_WIDTH, 40))
+    with pipeline_over(pool, folder, engine=LongTextEngine(sleep_seconds=1)) as pipeline:
         assert work_when_all_are_read(pipeline).succeeded == 6
     largest = connection.execute(LARGEST_COMMIT).fetchone()
     assert largest is not None
@@ -54,9 +54,9 @@ def test_text_that_no_server_would_take_is_that_documents_failure(
     connection: Connection, pool: ConnectionPool[Connection], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outcome_recorder, "MAX_TEXT_CHARACTERS", 2_000_000)
-    large = ready_page(connection, folder, "large", (STRANGE_WIDTH, 40))
+    large = ready_page(connection, folder, "large", (FAILING_WIDTH, 40))
     small = ready_page(connection, folder, "small")
-    with pipeline_over(pool, folder, engine=WordyEngine()) as pipeline:
+    with pipeline_over(pool, folder, engine=LongTextEngine()) as pipeline:
         progress = pipeline.work(limit=100)
     assert (progress.succeeded, progress.failed) == (1, {"too_large": 1})
     assert row(connection, small)["status_id"] == 5

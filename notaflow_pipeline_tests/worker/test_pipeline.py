@@ -16,7 +16,7 @@ from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine
 from notaflow_pipeline.worker.progress import Progress
 from notaflow_pipeline_tests.ocr import samples
-from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, OverlookingEngine
+from notaflow_pipeline_tests.ocr.failing_engines import FAILING_WIDTH, LowCoverageEngine
 from notaflow_pipeline_tests.processes import violated_invariants
 from notaflow_pipeline_tests.worker.pipelines import (
     OneBadSector,
@@ -67,11 +67,11 @@ class TestSuccess:
     def test_attempt_keeps_the_coverage_of_the_page_with_the_lowest(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
     ) -> None:
-        sizes = [(300, 300), (STRANGE_WIDTH, 300), (400, 300)]
+        sizes = [(300, 300), (FAILING_WIDTH, 300), (400, 300)]
         samples.tiff(folder / "index" / "pages.tif", *(samples.page_image(size=size) for size in sizes))
         document = ready(connection, "index/pages.tif")
         unmeasured = ready_page(connection, folder, "blank")
-        with pipeline_over(pool, folder, engine=OverlookingEngine()) as pipeline:
+        with pipeline_over(pool, folder, engine=LowCoverageEngine()) as pipeline:
             pipeline.work(limit=1)
         with pipeline_over(pool, folder) as pipeline:
             pipeline.work(limit=1)
@@ -244,7 +244,7 @@ class OntoFullDisk(LocalFolder):
 
 
 class TestLimit:
-    def test_claims_more_than_it_was_given_up_to_the_limit_and_never_more(
+    def test_further_documents_are_claimed_up_to_the_limit(
         self, connection: Connection, pool: ConnectionPool[Connection], folder: Path
     ) -> None:
         ready_pages(connection, folder, 9)

@@ -27,7 +27,7 @@ from notaflow_pipeline_tests.job_queue.times import reading
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
 
 
-def test_claim_is_no_open_transaction(connection: Connection, other: Connection) -> None:
+def test_claim_leaves_no_open_transaction(connection: Connection, other: Connection) -> None:
     row = add_document(connection)
     claim_one(connection)
     assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE

@@ -55,7 +55,7 @@ def test_held_claim_is_renewed_again_and_again(connection: Connection, pool: Con
     assert lost.tokens == []
 
 
-def test_claim_that_was_let_go_is_renewed_no_longer(connection: Connection, pool: ConnectionPool[Connection]) -> None:
+def test_released_claim_is_not_renewed(connection: Connection, pool: ConnectionPool[Connection]) -> None:
     for _ in range(2):
         add_document(connection)
     finished, kept = claim(connection, 2)

@@ -203,7 +203,7 @@ def test_what_was_claimed_before_an_error_is_returned(connection: Connection, mo
         claim(connection, 2)
 
 
-def test_no_outcome_of_a_refused_row_says_a_value_of_it(connection: Connection, refusal: str) -> None:
+def test_outcome_of_a_refused_row_contains_none_of_its_values(connection: Connection, refusal: str) -> None:
     add_refused(connection)
     [held] = claim(connection)
     refuse(connection, refusal)

@@ -163,12 +163,12 @@ SCENARIOS: list[tuple[Scenario, str, list[str]]] = [
 
 
 @pytest.mark.parametrize("scenario", [*(one[0] for one in SCENARIOS), one_document_has_one_open_attempt])
-def test_with_its_safeguard(scenario: Scenario, database_url: str) -> None:
+def test_scenario_passes_with_its_safeguard(scenario: Scenario, database_url: str) -> None:
     scenario(database_url)
 
 
 @pytest.mark.parametrize(("scenario", "statement", "safeguards"), SCENARIOS)
-def test_without_its_safeguard(
+def test_scenario_fails_without_its_safeguard(
     scenario: Scenario,
     statement: str,
     safeguards: list[str],

@@ -171,7 +171,7 @@ def test_parameter_that_is_no_number_is_refused_in_one_line(closed_port: int) ->
         ("postgresql:///registre", "database registre at localhost:5432"),
     ],
 )
-def test_place_is_named_without_user_or_password(url: str, place: str) -> None:
+def test_database_is_named_without_user_or_password(url: str, place: str) -> None:
     assert describe_database(url) == place
 
 

@@ -183,7 +183,7 @@ def test_pool_keeps_trying_to_connect_at_the_same_pace(database_url: str) -> Non
 
 
 @pytest.mark.parametrize("odd", ["the storage said \0", "the storage said \udcff"], ids=["NUL", "surrogate"])
-def test_odd_characters_are_replaced_in_all_that_is_recorded(connection: Connection, odd: str) -> None:
+def test_unsupported_characters_are_replaced_in_all_that_is_recorded(connection: Connection, odd: str) -> None:
     failed, released = add_document(connection), add_document(connection)
     first = claim_one(connection)
     [second] = claims.claim_documents(

@@ -63,7 +63,7 @@ def test_requeued_documents_get_more_attempts_and_keep_their_history(connection:
     assert list(find_violations(connection, sources=["index"])) == []
 
 
-def test_choice_by_kind_id_and_time(connection: Connection) -> None:
+def test_documents_are_selected_by_kind_id_and_time(connection: Connection) -> None:
     timeout, corrupt, crashed = exhaust(connection, ["timeout", "corrupt", "crashed"])
     connection.execute("UPDATE extraction_queue SET ocr_last_error_at = '2026-03-08 06:30+00' WHERE id = %s", [crashed])
 
@@ -80,7 +80,7 @@ def test_choice_by_kind_id_and_time(connection: Connection) -> None:
     assert len(chosen(ExhaustedFilter(sources=("index",), limit=2))) == 2
 
 
-def test_looking_first_changes_nothing(connection: Connection) -> None:
+def test_dry_run_changes_nothing(connection: Connection) -> None:
     exhaust(connection, ["timeout"])
     before = connection.execute("SELECT to_jsonb(q) FROM extraction_queue AS q").fetchall()
     assert len(list(find_exhausted(connection, EVERYTHING))) == 1

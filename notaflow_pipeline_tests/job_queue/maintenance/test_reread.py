@@ -126,7 +126,9 @@ def test_documents_that_were_never_read_go_first(connection: Connection, documen
     assert [held.document_id for held in claim(connection, limit=1)] == [document]
 
 
-def test_choice(connection: Connection, document: UUID) -> None:
+def test_documents_are_selected_by_id_engine_confidence_coverage_and_time(
+    connection: Connection, document: UUID
+) -> None:
     assert reread(connection, ids=[], dry_run=True) == []
     assert reread(connection, not_engine="tesseract (fra)", dry_run=True) == []
     assert reread(connection, confidence_below=60.0, dry_run=True) == []
@@ -145,7 +147,7 @@ def test_text_of_another_program_is_not_reread(connection: Connection) -> None:
     assert reread(connection) == []
 
 
-def test_it_counts_as_work(connection: Connection, document: UUID) -> None:
+def test_document_to_reread_counts_as_ready_and_unfinished(connection: Connection, document: UUID) -> None:
     def seen() -> tuple[int, bool, int]:
         counts = queries.count_queue(connection, sources=["index"], stuck_after=timedelta(minutes=10))
         ready = queries.count_ready(connection, sources=["index"], at_most=10)

@@ -96,7 +96,7 @@ def test_day_that_was_never_counted_keeps_its_attempts(connection: Connection) -
     assert prune(connection).attempts == 2
 
 
-def test_history_is_not_torn_apart_by_the_cutoff(connection: Connection) -> None:
+def test_cutoff_splits_no_history(connection: Connection) -> None:
     key = finished(connection)
     age(connection, key, 401)
     [_, second] = attempts(connection)
@@ -156,7 +156,7 @@ def test_call_that_ran_out_of_time_is_continued_by_the_next(connection: Connecti
     assert remaining(connection) == {keys[0]}
 
 
-def test_how_far_it_went_is_remembered_and_never_taken_back(connection: Connection) -> None:
+def test_position_is_stored_and_never_decreases(connection: Connection) -> None:
     older, newer = finished(connection), finished(connection)
     age(connection, older, 500)
     age(connection, newer, 401)

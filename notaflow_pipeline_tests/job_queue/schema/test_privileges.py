@@ -11,13 +11,13 @@ from notaflow_pipeline_tests.testing.logins import logged_in
 pytestmark = [pytest.mark.owner, pytest.mark.direct, pytest.mark.usefixtures("roles")]
 
 
-def test_owner_and_worker_lack_nothing(connection: Connection, worker: Connection) -> None:
+def test_owner_and_worker_have_every_privilege(connection: Connection, worker: Connection) -> None:
     assert list(missing_privileges(connection)) == []
     assert list(missing_privileges(worker)) == []
 
 
 @pytest.mark.parametrize("role", [READER, ENQUEUER])
-def test_others_lack_a_workers_rights(connection: Connection, database_url: str, role: str) -> None:
+def test_other_roles_lack_the_workers_privileges(connection: Connection, database_url: str, role: str) -> None:
     with (
         logged_in(connection, database_url, role) as one,
         pytest.raises(SchemaMismatch, match=r"lacks privileges of a worker"),

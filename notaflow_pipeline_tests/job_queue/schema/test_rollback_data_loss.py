@@ -14,7 +14,7 @@ from notaflow_pipeline_tests.job_queue.schema.databases import CATALOG
 pytestmark = [pytest.mark.owner, pytest.mark.direct]
 
 
-def test_fresh_database_loses_nothing(database_url: str) -> None:
+def test_rollback_of_a_fresh_database_loses_no_data(database_url: str) -> None:
     assert find_data_loss(database_url, to=0) == []
 
 

@@ -118,7 +118,7 @@ def read_again_and_lose_it(url: str) -> None:
         assert document(connection, key)["ocr_completed_at"] is not None
 
 
-def test_everything_is_made_where_the_queue_is(empty_database_url: str, queue_in_app: str) -> None:
+def test_all_objects_are_created_in_the_queues_schema(empty_database_url: str, queue_in_app: str) -> None:
     migrate(empty_database_url, sources=["index", "acte"])
     assert schemas_of_ours(empty_database_url) == {queue_in_app}
     assert differences(empty_database_url) == []
@@ -129,7 +129,7 @@ def test_everything_is_made_where_the_queue_is(empty_database_url: str, queue_in
     assert schemas_of_ours(empty_database_url) == {queue_in_app}
 
 
-def test_schema_with_the_logins_name_attracts_nothing(empty_database_url: str) -> None:
+def test_schema_with_the_logins_name_receives_no_objects(empty_database_url: str) -> None:
     with psycopg.connect(empty_database_url, autocommit=True) as connection:
         connection.execute(NOTAFLOW_TABLES)
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(connection.info.user)))
@@ -225,7 +225,7 @@ def test_tables_of_another_program_are_not_changed(empty_database_url: str) -> N
     )
 
 
-def test_two_queues_in_two_schemas_do_not_meet(empty_database_url: str) -> None:
+def test_two_queues_in_two_schemas_are_independent(empty_database_url: str) -> None:
     migrate(empty_database_url, sources=["index", "acte"])
     with psycopg.connect(empty_database_url, autocommit=True) as connection:
         connection.execute("CREATE SCHEMA staging; SET search_path = staging")
@@ -240,7 +240,7 @@ def test_two_queues_in_two_schemas_do_not_meet(empty_database_url: str) -> None:
             assert connection.execute("SELECT to_regclass(%s)", [f"public.{relation}"]).fetchone() != (None,)
 
 
-def test_queue_that_the_path_does_not_lead_to_is_not_made_twice(empty_database_url: str, queue_in_app: str) -> None:
+def test_queue_outside_the_search_path_is_not_created_twice(empty_database_url: str, queue_in_app: str) -> None:
     set_path(empty_database_url, "public")
     with pytest.raises(
         MigrationFailed, match=rf"extraction_queue is in schema {queue_in_app}, which.*Nothing was changed"
@@ -253,7 +253,7 @@ def test_queue_that_the_path_does_not_lead_to_is_not_made_twice(empty_database_u
     )
 
 
-def test_sessions_of_the_pool_look_into_the_queues_schema_first(connection: Connection, database_url: str) -> None:
+def test_sessions_of_the_pool_search_the_queues_schema_first(connection: Connection, database_url: str) -> None:
     connection.execute("CREATE SCHEMA decoys CREATE TABLE ocr_attempt (id bigint)")
     set_path(database_url, "decoys, public")
     with open_pool(database_url) as pool, pool.connection() as pooled:
@@ -264,7 +264,7 @@ def test_sessions_of_the_pool_look_into_the_queues_schema_first(connection: Conn
         assert succeed(pooled, claim_one(pooled), READING)
 
 
-def test_transactions_behind_a_pooler_look_there_too(
+def test_transactions_behind_a_pooler_search_the_queues_schema_first(
     connection: Connection, database_url: str, pooler_url: str
 ) -> None:
     connection.execute("CREATE SCHEMA decoys CREATE TABLE ocr_attempt (id bigint)")

@@ -184,7 +184,7 @@ def test_constraint_trigger_that_waits_for_the_commit_is_found(connection: Conne
 @pytest.mark.parametrize(
     "columns", [{"status_id": 5, "file_content": SECRET}, {"ocr_next_attempt_at": ahead("1 hour")}]
 )
-def test_document_that_is_not_ready_serves_as_well(
+def test_document_that_is_not_ready_can_be_tried_too(
     connection: Connection, worker: Connection, columns: dict[str, object]
 ) -> None:
     add_document(connection, **columns)
@@ -193,7 +193,7 @@ def test_document_that_is_not_ready_serves_as_well(
     assert "write_audit()" in tried(connection, worker).detail
 
 
-def test_pause_is_no_obstacle_and_stays(connection: Connection, worker: Connection) -> None:
+def test_trial_ignores_a_pause_and_keeps_it(connection: Connection, worker: Connection) -> None:
     add_document(connection)
     connection.execute("INSERT INTO ocr_pause (since, reason) VALUES (now(), 'x')")
     assert tried(connection, worker) == DONE

@@ -49,7 +49,7 @@ MATRICES = [
 ]
 
 
-def test_scan_comes_out_as_it_is_drawn_however_it_is_turned_and_mirrored(tmp_path: Path) -> None:
+def test_turned_and_mirrored_scan_equals_its_rendering(tmp_path: Path) -> None:
     for matrix, rotation in product(MATRICES, (0, 90, 180, 270)):
         path = picture_pdf(tmp_path / "a.pdf", picture(), GREY, matrix, page_extra=f"/Rotate {rotation}")
         taken, drawn = taken_and_drawn(path)
@@ -85,7 +85,7 @@ def test_colours_of_a_scan_are_those_of_the_pdf(tmp_path: Path, dictionary: str,
     assert difference(taken, drawn) < 2
 
 
-def test_image_through_a_mask_is_drawn(tmp_path: Path) -> None:
+def test_image_through_a_mask_is_rendered(tmp_path: Path) -> None:
     mask = Image.new("L", (400, 400), 0)
     path = picture_pdf(tmp_path / "a.pdf", Image.new("L", (400, 400), 0), f"{GREY}/SMask 6 0 R", UPRIGHT, mask=mask)
     taken, drawn = taken_and_drawn(path)
@@ -105,7 +105,9 @@ def test_image_through_a_mask_is_drawn(tmp_path: Path) -> None:
     ],
     ids=["stencil", "leaning", "cropped", "with a drawing", "two images", "stretched"],
 )
-def test_what_is_not_plainly_one_image_is_drawn(tmp_path: Path, dictionary: str, matrix: str, content: str) -> None:
+def test_page_that_is_not_exactly_one_image_is_rendered(
+    tmp_path: Path, dictionary: str, matrix: str, content: str
+) -> None:
     image = picture().convert("1") if "ImageMask" in dictionary else picture()
     path = picture_pdf(tmp_path / "a.pdf", image, dictionary, matrix, content=content)
     taken, _ = taken_and_drawn(path)

@@ -25,7 +25,7 @@ def dark(image: Image.Image, x: float, y: float) -> bool:
     return value < 100
 
 
-def test_pdf_page_is_drawn_at_the_wanted_resolution(tmp_path: Path) -> None:
+def test_pdf_page_is_rendered_at_the_requested_resolution(tmp_path: Path) -> None:
     path = plain_pdf(tmp_path / "a.pdf", content=BLACK_SQUARE_TOP_LEFT)
     page = render_page(path, DocumentFormat.PDF, 1, dpi=144)
     assert (page.mode, page.size, page_dpi(page)) == ("L", (1224, 1584), 144)
@@ -43,7 +43,7 @@ def test_rotation_of_a_pdf_page_is_honoured(tmp_path: Path, rotate: int, corner:
 
 
 @pytest.mark.parametrize("box", [(14_400, 14_400), (6, 5_000_000), (5_000_000, 6)])
-def test_huge_pdf_page_is_drawn_coarser(tmp_path: Path, box: tuple[float, float]) -> None:
+def test_huge_pdf_page_is_rendered_at_less_resolution(tmp_path: Path, box: tuple[float, float]) -> None:
     limits = Limits(page_pixels=4_000_000)
     page = render_page(plain_pdf(tmp_path / "a.pdf", box=box), DocumentFormat.PDF, 1, limits=limits)
     assert page.width * page.height <= limits.page_pixels * 1.01  # PDFium rounds both sides up

@@ -76,7 +76,9 @@ def test_pdf_with_junk_before_its_header_opens(tmp_path: Path) -> None:
         (b"\xff\x4f\xff\x51", FailureKind.CORRUPT),
     ],
 )
-def test_bad_bytes_are_called_what_they_are(tmp_path: Path, content: bytes, kind: FailureKind) -> None:
+def test_damaged_and_unsupported_files_have_their_kind_of_failure(
+    tmp_path: Path, content: bytes, kind: FailureKind
+) -> None:
     path = tmp_path / "file.pdf"
     path.write_bytes(content)
     failure = failure_of(path)

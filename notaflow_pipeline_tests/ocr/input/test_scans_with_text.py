@@ -93,7 +93,7 @@ def test_earlier_ocr_is_compared_where_it_has_digits(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("lines", "parts"), [(2, 0), (6, 1)], ids=["all is read", "the rest is read"])
-def test_what_an_earlier_ocr_left_out_is_read(tmp_path: Path, lines: int, parts: int) -> None:
+def test_print_that_an_earlier_ocr_missed_is_read(tmp_path: Path, lines: int, parts: int) -> None:
     upper = tuple(line if number < lines else "" for number, line in enumerate(ACT_LINES))
     page = load(tmp_path / "a.pdf", ACT_ON_LETTER + layer_of_act(upper))
     assert page.image is not None

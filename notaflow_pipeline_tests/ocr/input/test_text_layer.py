@@ -276,7 +276,7 @@ def test_digits_that_a_font_maps_to_spaces_are_not_trusted(tmp_path: Path) -> No
     assert not trusted(mapped_pdf(tmp_path / "a.pdf", line, spaces))
 
 
-def test_page_of_too_many_characters_is_drawn_with_its_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_of_too_many_characters_is_rendered_with_its_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("notaflow_pipeline.ocr.input.text_layer.characters.MAX_CHARACTERS", 10)
     page = load(text_over(tmp_path / "a.pdf", PROSE, mode=0, top=250))
     assert page.image is not None

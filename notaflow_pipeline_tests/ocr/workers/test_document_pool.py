@@ -16,27 +16,27 @@ from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.workers import document_pool
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
-from notaflow_pipeline_tests.ocr.processes import mark_of_this_process, with_argument, workers
-from notaflow_pipeline_tests.ocr.samples import endless_pdf, page_image, png, scanned_pdf, tiff
-from notaflow_pipeline_tests.ocr.strange_engines import (
-    STRANGE_WIDTH,
+from notaflow_pipeline_tests.ocr.failing_engines import (
+    FAILING_WIDTH,
     ComputingEngine,
     CrashingEngine,
-    DelicateEngine,
     EndlessProgramEngine,
-    HungryEngine,
+    LargePageCrashingEngine,
+    MemoryEngine,
     MissingEngine,
     RaisingEngine,
     RefusingEngine,
     WaitingEngine,
 )
+from notaflow_pipeline_tests.ocr.processes import mark_of_this_process, with_argument, workers
+from notaflow_pipeline_tests.ocr.samples import endless_pdf, page_image, png, scanned_pdf, tiff
 from notaflow_pipeline_tests.testing.ending import all_gone
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 
-def pages(path: Path, count: int, strange: int | None = None) -> Path:
-    """Writes a TIFF with pages of width 101, 102, …; the strange engines fail at the page with the number `strange`."""
-    widths = [STRANGE_WIDTH if number == strange else 100 + number for number in range(1, count + 1)]
+def pages(path: Path, count: int, failing: int | None = None) -> Path:
+    """Writes a TIFF with pages of width 101, 102, …; failing engines fail at the page with the number `failing`."""
+    widths = [FAILING_WIDTH if number == failing else 100 + number for number in range(1, count + 1)]
     return tiff(path, *[page_image("", size=(width, 20)) for width in widths])
 
 
@@ -100,7 +100,7 @@ def test_unreadable_document_fails_alone(tmp_path: Path) -> None:
 def test_failed_page_is_marked_and_affects_no_other(tmp_path: Path, engine: Engine, kind: FailureKind) -> None:
     with DocumentPool(engine, workers=2) as pool:
         neighbour = pool.start(pages(tmp_path / "neighbour", 6))
-        bad = pool.start(pages(tmp_path / "bad", 5, strange=2)).result(timeout=HANG_SECONDS)
+        bad = pool.start(pages(tmp_path / "bad", 5, failing=2)).result(timeout=HANG_SECONDS)
         assert [page.number for page in bad.pages if page.source is PageSource.FAILED] == [2]
         assert (bad.pages_failed, bad.pages[2].text) == (1, "page of 103x20")
         assert f"--- Page 2 ---\n[page could not be read: {kind.value}]\n\n--- Page 3 ---" in bad.text
@@ -112,13 +112,13 @@ def test_failed_page_is_marked_and_affects_no_other(tmp_path: Path, engine: Engi
 
 def test_page_that_killed_its_worker_is_retried_with_fewer_pixels(tmp_path: Path) -> None:
     path = png(tmp_path / "a", "", (3508, 2480))
-    with DocumentPool(DelicateEngine(), workers=1) as pool:
+    with DocumentPool(LargePageCrashingEngine(), workers=1) as pool:
         assert texts(pool.start(path)) == ["page of 1754x1240"]
 
 
 def test_document_of_which_no_page_can_be_read_fails(tmp_path: Path) -> None:
     with DocumentPool(CrashingEngine(), workers=2) as pool:
-        bad = failure(pool.start(pages(tmp_path / "bad", 1, strange=1)))
+        bad = failure(pool.start(pages(tmp_path / "bad", 1, failing=1)))
     assert bad.kind is FailureKind.CRASHED
     assert bad.sentence.startswith("Page 1 of 1: ")
     assert bad.kind.retryable
@@ -126,8 +126,8 @@ def test_document_of_which_no_page_can_be_read_fails(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("step_bytes", [1 << 40, 1 << 16], ids=["at once", "bit by bit"])
 def test_page_that_needs_too_much_memory_fails_alone(tmp_path: Path, step_bytes: int) -> None:
-    with DocumentPool(HungryEngine(step_bytes=step_bytes), workers=1, limits=Limits(worker_bytes=600_000_000)) as pool:
-        document = pool.start(pages(tmp_path / "bad", 2, strange=1)).result(timeout=HANG_SECONDS)
+    with DocumentPool(MemoryEngine(step_bytes=step_bytes), workers=1, limits=Limits(worker_bytes=600_000_000)) as pool:
+        document = pool.start(pages(tmp_path / "bad", 2, failing=1)).result(timeout=HANG_SECONDS)
     assert document.text.startswith(
         "--- Page 1 ---\n[page could not be read: out_of_memory]\n\n--- Page 2 ---\npage of"
     )
@@ -166,7 +166,7 @@ def test_page_is_ended_by_the_cpu_time_of_its_programs(tmp_path: Path, monkeypat
     monkeypatch.setattr(document_pool, "GRACE_SECONDS", 0.5)
     engine = EndlessProgramEngine(mark=mark_of_this_process(86303))
     with DocumentPool(engine, workers=1, limits=Limits(page_seconds=1.0)) as pool:
-        late = failure(pool.start(pages(tmp_path / "bad", 1, strange=1)))
+        late = failure(pool.start(pages(tmp_path / "bad", 1, failing=1)))
         assert late.kind is FailureKind.TIMEOUT
         assert "2 s of CPU time" in late.sentence
         wait_until(lambda: not with_argument(engine.mark))
@@ -175,7 +175,7 @@ def test_page_is_ended_by_the_cpu_time_of_its_programs(tmp_path: Path, monkeypat
 def test_stopped_worker_is_replaced(tmp_path: Path) -> None:
     engine = WaitingEngine(mark=mark_of_this_process(86304))
     with DocumentPool(engine, workers=1, limits=Limits(idle_seconds=2.0)) as pool:
-        stopped = pool.start(pages(tmp_path / "bad", 1, strange=1))
+        stopped = pool.start(pages(tmp_path / "bad", 1, failing=1))
         wait_until(lambda: bool(with_argument(engine.mark)))
         (worker,) = workers()
         worker.send_signal(signal.SIGSTOP)
@@ -191,7 +191,7 @@ def test_document_whose_opening_took_all_its_time_ends_too(tmp_path: Path) -> No
 
 
 def test_many_crashes_in_a_row_leave_the_pool_usable(tmp_path: Path) -> None:
-    path = pages(tmp_path / "bad", 1, strange=1)
+    path = pages(tmp_path / "bad", 1, failing=1)
     with DocumentPool(CrashingEngine(), workers=2) as pool:
         assert {failure(future).kind for future in [pool.start(path) for _ in range(8)]} == {FailureKind.CRASHED}
         assert texts(pool.start(png(tmp_path / "next"))) == ["page of 1000x300"]
@@ -201,14 +201,14 @@ def test_missing_engine_is_no_failure_of_the_document(tmp_path: Path) -> None:
     with DocumentPool(MissingEngine(), workers=1) as pool:
         with pytest.raises(EngineUnavailable):
             pool.check()
-        error = pool.start(pages(tmp_path / "a", 2, strange=1)).exception(timeout=HANG_SECONDS)
+        error = pool.start(pages(tmp_path / "a", 2, failing=1)).exception(timeout=HANG_SECONDS)
     assert isinstance(error, EngineUnavailable)
 
 
 def test_hanging_page_is_killed_with_what_it_started(tmp_path: Path) -> None:
     engine = WaitingEngine(mark=mark_of_this_process(86301))
     with DocumentPool(engine, workers=2, limits=Limits(idle_seconds=3.0)) as pool:
-        hanging = pool.start(pages(tmp_path / "bad", 2, strange=2))
+        hanging = pool.start(pages(tmp_path / "bad", 2, failing=2))
         wait_until(lambda: bool(with_argument(engine.mark)))
         neighbour = pool.start(pages(tmp_path / "neighbour", 3))
         assert hanging.result(timeout=HANG_SECONDS).text.endswith("[page could not be read: timeout]")
@@ -221,7 +221,7 @@ def test_cancelled_document_ends_its_running_pages_and_no_others(tmp_path: Path)
     engine = WaitingEngine(mark=mark_of_this_process(86302), sleep_seconds=0.3)
     with DocumentPool(engine, workers=2) as pool:
         neighbour = pool.start(pages(tmp_path / "neighbour", 4))
-        hanging = pool.start(pages(tmp_path / "bad", 30, strange=1))
+        hanging = pool.start(pages(tmp_path / "bad", 30, failing=1))
         wait_until(lambda: bool(with_argument(engine.mark)))
         assert hanging.cancel()
         wait_until(lambda: not with_argument(engine.mark))
@@ -236,7 +236,7 @@ def test_close_leaves_no_process_and_cancels_what_is_unfinished(tmp_path: Path) 
     engine = WaitingEngine(mark=mark_of_this_process(86303))
     pool = DocumentPool(engine, workers=2)
     with pool:
-        futures = [pool.start(pages(tmp_path / str(number), 1, strange=1)) for number in range(3)]
+        futures = [pool.start(pages(tmp_path / str(number), 1, failing=1)) for number in range(3)]
         wait_until(lambda: len(with_argument(engine.mark)) == 2)
         processes = workers()
         assert len(processes) == 2

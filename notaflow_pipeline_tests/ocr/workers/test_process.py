@@ -18,23 +18,23 @@ from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline.ocr.workers.process import Worker, WorkerEnded, create_scratch
 from notaflow_pipeline.ocr.workers.resource_limits import ResourceLimits
 from notaflow_pipeline.scratch_directory import ScratchDirectory
+from notaflow_pipeline_tests.ocr.failing_engines import FAILING_WIDTH, WaitingEngine
 from notaflow_pipeline_tests.ocr.processes import mark_of_this_process, with_argument, workers
 from notaflow_pipeline_tests.ocr.samples import page_image, png
-from notaflow_pipeline_tests.ocr.strange_engines import STRANGE_WIDTH, WaitingEngine
 from notaflow_pipeline_tests.testing.ending import all_gone, children_of
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 REPOSITORY = Path(__file__).parents[3]
 
 
-def strange_page(path: Path) -> Path:
-    page_image("", size=(STRANGE_WIDTH, 20)).save(path, format="PNG")
+def failing_page(path: Path) -> Path:
+    page_image("", size=(FAILING_WIDTH, 20)).save(path, format="PNG")
     return path
 
 
 def start_parent(tmp_path: Path, mark: str) -> subprocess.Popen[bytes]:
     """Starts a Python program that reads two pages that never end. It has no `if __name__` guard on purpose."""
-    strange_page(tmp_path / "page.png")
+    failing_page(tmp_path / "page.png")
     program = tmp_path / "program.py"
     program.write_text(
         textwrap.dedent(
@@ -42,7 +42,7 @@ def start_parent(tmp_path: Path, mark: str) -> subprocess.Popen[bytes]:
             import signal
             from pathlib import Path
             from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
-            from notaflow_pipeline_tests.ocr.strange_engines import WaitingEngine
+            from notaflow_pipeline_tests.ocr.failing_engines import WaitingEngine
 
             # a program inherits ignored or blocked signals, also from the & of a shell
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -84,7 +84,7 @@ def test_workers_get_no_signals_from_the_terminal(tmp_path: Path) -> None:
 def test_worker_that_ends_fails_its_page_and_leaves_no_child(tmp_path: Path, ending: signal.Signals) -> None:
     engine = WaitingEngine(mark=mark_of_this_process(86450 + ending.value))
     with DocumentPool(engine, workers=1) as pool:
-        future = pool.start(strange_page(tmp_path / "a"))
+        future = pool.start(failing_page(tmp_path / "a"))
         for _ in range(2):  # the page is retried once
             wait_until(lambda: bool(with_argument(engine.mark)) and len(workers()) == 1)
             (worker,) = workers()
@@ -146,7 +146,7 @@ def test_temporary_files_are_removed_after_killed_pages_and_close(
     monkeypatch.setattr("notaflow_pipeline.ocr.workers.pool.create_scratch", lambda _: held)
     engine = WaitingEngine(mark=mark_of_this_process(86499))
     with DocumentPool(engine, workers=1) as pool:
-        future = pool.start(strange_page(tmp_path / "a"))
+        future = pool.start(failing_page(tmp_path / "a"))
         wait_until(lambda: bool(with_argument(engine.mark)))
         (worker,) = workers()
         (scratch / str(worker.pid) / "left.pgm").write_bytes(b"page")

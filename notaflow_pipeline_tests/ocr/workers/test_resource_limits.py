@@ -12,8 +12,8 @@ import pytest
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline.ocr.workers.resource_limits import MAX_OPEN_FILES, allowlisted_environment
+from notaflow_pipeline_tests.ocr.failing_engines import ReportingEngine
 from notaflow_pipeline_tests.ocr.samples import png
-from notaflow_pipeline_tests.ocr.strange_engines import ReportingEngine
 from notaflow_pipeline_tests.testing.ending import children_of
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 

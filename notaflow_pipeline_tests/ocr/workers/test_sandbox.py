@@ -82,7 +82,7 @@ def spied_on(project: Path, parent: str, child: str) -> int:
     return done.returncode
 
 
-def test_without_any_of_it_a_child_reads_its_parents_secrets(project: Path) -> None:
+def test_without_the_sandbox_a_child_reads_its_parents_secrets(project: Path) -> None:
     if spied_on(project, "", "") == DENIED:
         pytest.skip("this machine lets no process look into another anyway")
 

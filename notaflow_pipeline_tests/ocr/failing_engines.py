@@ -16,79 +16,79 @@ from notaflow_pipeline.ocr.engines.interface import Recognition
 from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable, NoRoomForPage
 
-STRANGE_WIDTH = 777
-"""Pages of this width are the ones on which these engines misbehave; others are read by `NullEngine`."""
+FAILING_WIDTH = 777
+"""Pages of this width are the ones on which these engines fail; others are read by `NullEngine`."""
 
 
 @dataclass(frozen=True)
-class StrangeEngine(NullEngine, ABC):
+class FailingEngine(NullEngine, ABC):
     def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
-        if image.width == STRANGE_WIDTH:
-            self.misbehave()
+        if image.width == FAILING_WIDTH:
+            self.fail()
         return super().recognise(image, dpi, timeout_seconds)
 
     @abstractmethod
-    def misbehave(self) -> None: ...
+    def fail(self) -> None: ...
 
 
 @dataclass(frozen=True)
-class OverlookingEngine(NullEngine):
-    """Accounts for three quarters of the ink of a page, and for less of a strange one."""
+class LowCoverageEngine(NullEngine):
+    """Accounts for three quarters of the ink of a page, and for less of a failing one."""
 
     def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
-        coverage = 0.375 if image.width == STRANGE_WIDTH else 0.75
+        coverage = 0.375 if image.width == FAILING_WIDTH else 0.75
         return replace(super().recognise(image, dpi, timeout_seconds), coverage=coverage)
 
 
 @dataclass(frozen=True)
-class CrashingEngine(StrangeEngine):
-    def misbehave(self) -> None:
+class CrashingEngine(FailingEngine):
+    def fail(self) -> None:
         os._exit(7)
 
 
 @dataclass(frozen=True)
-class RaisingEngine(StrangeEngine):
-    def misbehave(self) -> None:
+class RaisingEngine(FailingEngine):
+    def fail(self) -> None:
         raise ZeroDivisionError("Me Tremblay, notaire")
 
 
 @dataclass(frozen=True)
-class RefusingEngine(StrangeEngine):
-    def misbehave(self) -> None:
+class RefusingEngine(FailingEngine):
+    def fail(self) -> None:
         raise DocumentFailure(FailureKind.ENGINE, "It would not.")
 
 
 @dataclass(frozen=True)
-class MissingEngine(StrangeEngine):
+class MissingEngine(FailingEngine):
     def check(self) -> None:
         raise EngineUnavailable("It is not there.")
 
-    def misbehave(self) -> None:
+    def fail(self) -> None:
         self.check()
 
 
 @dataclass(frozen=True)
-class CrampedEngine(StrangeEngine):
-    def misbehave(self) -> None:
+class NoRoomEngine(FailingEngine):
+    def fail(self) -> None:
         raise NoRoomForPage("It does not fit.")
 
 
 @dataclass(frozen=True)
-class WordyEngine(NullEngine):
-    """Finds 3,000,000 characters on a strange page."""
+class LongTextEngine(NullEngine):
+    """Finds 3,000,000 characters on a failing page."""
 
     def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
         found = super().recognise(image, dpi, timeout_seconds)
-        return Recognition("x" * 3_000_000, 1, 90.0) if image.width == STRANGE_WIDTH else found
+        return Recognition("x" * 3_000_000, 1, 90.0) if image.width == FAILING_WIDTH else found
 
 
 @dataclass(frozen=True)
-class WaitingEngine(StrangeEngine):
+class WaitingEngine(FailingEngine):
     """Waits for a child process that can be recognised by its argument, as an engine waits for a hanging Tesseract."""
 
     mark: str = "86399"
 
-    def misbehave(self) -> None:
+    def fail(self) -> None:
         subprocess.run(["sleep", self.mark], check=False)
 
 
@@ -106,17 +106,17 @@ class ComputingEngine(NullEngine):
 
 
 @dataclass(frozen=True)
-class EndlessProgramEngine(StrangeEngine):
+class EndlessProgramEngine(FailingEngine):
     """Waits for a program that computes without end."""
 
     mark: str = "86398"
 
-    def misbehave(self) -> None:
+    def fail(self) -> None:
         subprocess.run(["sh", "-c", "while :; do :; done", self.mark], check=False)
 
 
 @dataclass(frozen=True)
-class DelicateEngine(NullEngine):
+class LargePageCrashingEngine(NullEngine):
     """Dies of large pages, and reads small ones."""
 
     def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
@@ -126,10 +126,10 @@ class DelicateEngine(NullEngine):
 
 
 @dataclass(frozen=True)
-class HungryEngine(StrangeEngine):
+class MemoryEngine(FailingEngine):
     step_bytes: int = 1 << 40
 
-    def misbehave(self) -> None:
+    def fail(self) -> None:
         eaten = []
         while True:
             eaten.append(b"x" * self.step_bytes)
