@@ -68,10 +68,12 @@ def backlog_seconds(url: str, messages: int) -> float:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     receiver = Receiver(f"json://127.0.0.1:{server.server_address[1]}/")
     now = datetime.now(UTC)
-    seen = [Observation(f"check:a:{n}", True, now, f"check {n} of a", "It is bad.", {}, None) for n in range(messages)]
+    observations = [
+        Observation(f"check:a:{n}", True, now, f"check {n} of a", "It is bad.", {}, None) for n in range(messages)
+    ]
     with connect(url) as connection:
         receiver_registry.register_receivers(connection, [receiver])
-        condition_log.record_observations(connection, seen, timezone="America/Toronto")
+        condition_log.record_observations(connection, observations, timezone="America/Toronto")
     began = time.perf_counter()
     delivered = deliver(lambda: connect(url), [receiver], budget_seconds=600)
     taken = time.perf_counter() - began
@@ -102,13 +104,13 @@ def main() -> None:
         seconds = backlog_seconds(url, chosen.messages)
     figures = {
         **vars(chosen),
-        "look_empty_milliseconds": round(statistics.median(empty), 1),
-        "look_full_milliseconds": round(statistics.median(full), 1),
-        "look_full_milliseconds_max": round(max(full), 1),
+        "evaluation_empty_milliseconds": round(statistics.median(empty), 1),
+        "evaluation_full_milliseconds": round(statistics.median(full), 1),
+        "evaluation_full_milliseconds_max": round(max(full), 1),
         "messages_per_second": round(chosen.messages / seconds, 1),
     }
     for name, value in figures.items():
-        print(f"{name:28} {value}")
+        print(f"{name:34} {value}")
     results = Path(__file__).parent / "results"
     results.mkdir(exist_ok=True)
     (results / "alerts.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")

@@ -30,7 +30,7 @@ from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 
 PROJECT = Path(__file__).resolve().parents[1]
-PATIENCE_SECONDS = 600.0
+TIMEOUT_SECONDS = 600.0
 LOOK_SECONDS = 0.02
 
 
@@ -90,7 +90,7 @@ def _read(path: Path, expected: str, engine: WordEngine) -> Result:
     with DocumentPool(engine, workers=2, limits=limits) as reader:
         memory = _Memory()
         future = reader.start(path)
-        error = future.exception(timeout=PATIENCE_SECONDS)
+        error = future.exception(timeout=TIMEOUT_SECONDS)
         seconds = time.monotonic() - began
         peak_bytes = memory.stop()
     if error is not None and not isinstance(error, DocumentFailure):

@@ -30,7 +30,7 @@ import psycopg
 from PIL import Image
 from psycopg import sql
 
-from benchmarks.contenders import server_cpu_seconds
+from benchmarks.compared_programs import server_cpu_seconds
 from benchmarks.cost_engine import TextEngine
 from notaflow_pipeline.job_queue.database.connections import open_pool
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document

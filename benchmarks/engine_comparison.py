@@ -8,14 +8,8 @@ CPU seconds a page, the error rate of one text against the other, the pages on w
 ahead, and for one pass its CPU seconds by stage. At the end, pages of all groups by tesserocr's confidence, with the mean
 of both engines: that is the curve of confidences. One process, one thread.
 
-usage: python benchmarks/engine_comparison.py [--groups pages layouts drawn samples] [--pages N] [--policy]
+usage: python -m benchmarks.engine_comparison [--groups pages layouts drawn samples] [--pages N] [--policy]
 """
-
-import sys
-
-# from this file's folder, `import queue` anywhere in the standard library would find another file
-sys.path.pop(0)
-sys.path.insert(0, __file__.rpartition("/benchmarks/")[0])
 
 import argparse
 import json
@@ -49,7 +43,7 @@ from notaflow_pipeline.ocr.workers.resource_limits import FIXED_VARIABLES
 from notaflow_pipeline_tests.ocr import drawn_pages
 
 PROJECT = Path(__file__).resolve().parents[1]
-PATIENCE_SECONDS = 600.0
+TIMEOUT_SECONDS = 600.0
 LANGUAGES = "fra+eng"
 STAGES = {
     "layout": (onnx_engine, "find_units"),
@@ -108,7 +102,7 @@ def main() -> None:
     for engine in engines:
         engine.check()
         for languages in ("fra", "eng", LANGUAGES, "fra-typescript-1", "fra-typescript-1+eng"):  # loads the models
-            engine.find_words(Image.new("L", (99, 99), 255), 150, PATIENCE_SECONDS, languages)
+            engine.find_words(Image.new("L", (99, 99), 255), 150, TIMEOUT_SECONDS, languages)
     results: dict[str, dict[str, Pair]] = {}
     for name in arguments.groups:
         seconds.clear()
@@ -170,7 +164,7 @@ Read = Callable[[Page, Engine], Recognition]
 
 
 def _by_policy(page: Page, engine: Engine) -> Recognition:
-    return read_page(page.image, page.dpi, engine, PATIENCE_SECONDS)
+    return read_page(page.image, page.dpi, engine, TIMEOUT_SECONDS)
 
 
 def _in_one_pass(models: str) -> Read:
@@ -179,7 +173,7 @@ def _in_one_pass(models: str) -> Read:
         if planned is None:
             return recognition_of([])
         began = time.process_time()
-        words = engine.find_words(planned.prepared.image, planned.prepared.dpi, PATIENCE_SECONDS, models)
+        words = engine.find_words(planned.prepared.image, planned.prepared.dpi, TIMEOUT_SECONDS, models)
         _pass_seconds.append(time.process_time() - began)
         return recognition_of(words)
 

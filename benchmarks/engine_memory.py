@@ -20,9 +20,9 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = PROJECT / "benchmarks" / "results" / "engine_memory.json"
 LANGUAGES = "fra+eng"
-PATIENCE_SECONDS = 600.0
+TIMEOUT_SECONDS = 600.0
 PARTS = 6
-"""The number of times that memory is noted."""
+"""The number of times that memory is measured."""
 
 
 def main() -> None:
@@ -66,7 +66,7 @@ def _measured(name: str, corpus: Path, count: int) -> dict[str, float]:
     began = time.process_time()
     for number, file in enumerate(islice(cycle(files), count), start=1):
         image = render_page(file, DocumentFormat.JPEG, 1)
-        read_page(image, page_dpi(image), engine, PATIENCE_SECONDS)
+        read_page(image, page_dpi(image), engine, TIMEOUT_SECONDS)
         if number == 1 or number % max(1, count // PARTS) == 0:
             figures[f"MB after {number} pages"] = _resident_megabytes()
     figures["CPU s a page"] = (time.process_time() - began) / count

@@ -5,7 +5,7 @@ The hosts are network namespaces with separate addresses; they share one Postgre
 Two engines. `wait` costs no CPU and takes a second a page, so that hosts beyond this machine's cores can be added, and what
 they share (queue, leases, store) is all that could slow them down. `tesseract` reads real pages, with as many hosts of one
 worker as there are cores. The rate is counted from the moment when every host has finished a document until the first host
-has finished its last, on the database's clock: neither starting nor the end counts. The judge of the tests looks at every row
+has finished its last, on the database's clock: neither starting nor the end counts. The invariants of the tests are checked
 afterwards. Needs root and iproute2.
 
 usage: python -m benchmarks.hosts [--hosts 1,2,4,8] [--pages FOLDER]
@@ -45,7 +45,7 @@ RESULTS = PROJECT / "benchmarks" / "results"
 WAIT_SECONDS = 1.0
 WORKERS = {"wait": 2, "tesseract": 1}
 DOCUMENTS_PER_HOST = {"wait": 60, "tesseract": 24}
-PATIENCE_SECONDS = 600.0
+TIMEOUT_SECONDS = 600.0
 
 RATE = """
     WITH hosts AS (
@@ -83,7 +83,7 @@ def main() -> None:
     plan = [("wait", int(count)) for count in arguments.hosts.split(",")]
     plan += [("tesseract", count) for count in range(1, cores + 1)]
     print(
-        f"{cores} cores\n\n| engine | hosts | workers | documents | documents/s | for each host | executions, judge |"
+        f"{cores} cores\n\n| engine | hosts | workers | documents | documents/s | for each host | executions, invariants |"
     )
     print("|---|---|---|---|---|---|---|")
     found = [_measured(engine, count, pages) for engine, count in plan]
@@ -127,7 +127,7 @@ def _measured(engine: str, count: int, pages: Sequence[Path]) -> dict[str, objec
         _enqueue(connection, store, folder, pages if engine == "tesseract" else [], total)
         for host in made:
             _start(host, engine, proxy.url, store, folder)
-        give_up_at = time.monotonic() + PATIENCE_SECONDS
+        give_up_at = time.monotonic() + TIMEOUT_SECONDS
         while connection.execute("SELECT EXISTS (SELECT FROM extraction_queue WHERE status_id <> 5)").fetchone() == (
             True,
         ):
@@ -138,11 +138,11 @@ def _measured(engine: str, count: int, pages: Sequence[Path]) -> dict[str, objec
             time.sleep(0.2)
         hosts_seen, documents, seconds = connection.execute(RATE).fetchone() or (0, 0, 0.0)
         executions = (connection.execute("SELECT count(*) FROM ocr_attempt").fetchone() or (0,))[0]
-        judged = violated_invariants(connection)
+        violated = violated_invariants(connection)
     rate = documents / seconds if seconds else 0.0
-    verdict = f"{executions} of {total}, {judged or 'clean'}"
+    checked = f"{executions} of {total}, {violated or 'none violated'}"
     print(
-        f"| {engine} | {hosts_seen} | {count * WORKERS[engine]} | {total} | {rate:.2f} | {rate / count:.2f} | {verdict} |",
+        f"| {engine} | {hosts_seen} | {count * WORKERS[engine]} | {total} | {rate:.2f} | {rate / count:.2f} | {checked} |",
         flush=True,
     )
     return {"engine": engine, "hosts": count, "documents": documents, "seconds": seconds, "executions": executions}

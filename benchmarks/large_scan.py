@@ -42,7 +42,7 @@ import numpy as np
 import psutil
 from PIL import Image, ImageOps
 
-from benchmarks.contenders import SAMPLE_SECONDS
+from benchmarks.compared_programs import SAMPLE_SECONDS
 from benchmarks.pipeline_run import PipelineMeasured, run_pipeline
 from benchmarks.scoring import cells_found
 from notaflow_pipeline.ocr.limits import Limits
@@ -60,7 +60,7 @@ NUMBER = re.compile(r"\d{4}-\d\d-\d\d|\d{1,3}(?: \d{3})+(?:,\d\d \$)?|\d+(?:,\d\
 
 PAGE_MARK = re.compile(r"^--- Page (\d+) ---$", re.MULTILINE)
 
-Noted = dict[str, float | str | None]
+PageRecord = dict[str, float | str | None]
 
 Sheet = Callable[[np.random.Generator, int, drawing.Size], list[drawing.Mark]]
 
@@ -174,24 +174,24 @@ def main() -> None:
 
 
 def _result(name: str, pages: int, different: int, folder: Path, keep: Path | None) -> Result:
-    file, notes, memory = folder / f"{name}.pdf", folder / "pages.json", Memory()
+    file, records, memory = folder / f"{name}.pdf", folder / "pages.json", Memory()
     cells, pixels = _scanned(VARIANTS[name], pages, min(pages, different), file)
     load_before = os.getloadavg()[0]
     print(f"{name}: {file.stat().st_size / 1e6:.0f} MB in {pages} pages, load {load_before:.1f}", flush=True)
-    noting = (sys.executable, "-m", "benchmarks.noting_pages", str(notes))
-    run = run_pipeline([file], folder / "home", {}, notaflow=noting, watching=memory)
+    notaflow = (sys.executable, "-m", "benchmarks.page_times", str(records))
+    run = run_pipeline([file], folder / "home", {}, notaflow=notaflow, watching=memory)
     text = run.texts[file.stem]
     if keep:
         keep.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, keep)
         (keep / f"{name}.txt").write_text(text, encoding="utf-8")
-    read, noted = _pages_of(text), _noted(notes)
+    read, page_records = _pages_of(text), _page_records(records)
     return Result(
         name,
         pages,
         _outcome(run),
         len(run.attempts),
-        sum(page["failed"] is None for page in noted),
+        sum(page["failed"] is None for page in page_records),
         sum(cells_found(drawn, read.get(number, "")) for number, drawn in enumerate(cells, 1))
         / sum(drawn.total() for drawn in cells),
         run.seconds,
@@ -203,20 +203,20 @@ def _result(name: str, pages: int, different: int, folder: Path, keep: Path | No
         memory.worker_held_bytes,
         load_before,
         os.getloadavg()[0],
-        list(_margins(file, pages, pixels, noted, memory)),
+        list(_margins(file, pages, pixels, page_records, memory)),
     )
 
 
-def _noted(notes: Path) -> list[Noted]:
-    """Returns the record of `noting_pages` of the last attempt; nothing if the attempt failed."""
-    documents = notes.read_text(encoding="utf-8").splitlines() if notes.exists() else []
-    found: list[Noted] = json.loads(documents[-1]) if documents else []
+def _page_records(records: Path) -> list[PageRecord]:
+    """Returns the record of `page_times` of the last attempt; nothing if the attempt failed."""
+    documents = records.read_text(encoding="utf-8").splitlines() if records.exists() else []
+    found: list[PageRecord] = json.loads(documents[-1]) if documents else []
     return found
 
 
-def _margins(file: Path, pages: int, pixels: int, noted: list[Noted], memory: Memory) -> Iterator[Margin]:
+def _margins(file: Path, pages: int, pixels: int, page_records: list[PageRecord], memory: Memory) -> Iterator[Margin]:
     limits = Limits()
-    seconds = [float(page["seconds"] or 0) for page in noted]
+    seconds = [float(page["seconds"] or 0) for page in page_records]
     yield Margin("file MB", limits.file_bytes / 1e6, file.stat().st_size / 1e6)
     yield Margin("pages", limits.pages, pages)
     yield Margin("million pixels a page", limits.page_pixels / 1e6, pixels / 1e6)

@@ -48,7 +48,7 @@ def main() -> None:
                 worker_bytes = max(_peak_bytes(child.pid) for child in psutil.Process().children(recursive=True))
                 grown = psutil.Process().memory_info().rss - before
             if document.pages_failed:
-                sys.exit(f"the run is void: {document.pages_failed} pages were not read")
+                sys.exit(f"the run is invalid: {document.pages_failed} pages were not read")
             row = {
                 "pages": pages,
                 "file_bytes": path.stat().st_size,

@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks.contenders import Measured, bare_tesseract, found_ocrmypdf, ocrmypdf
+from benchmarks.compared_programs import Measured, bare_tesseract, find_ocrmypdf, ocrmypdf
 from benchmarks.pipeline_run import PipelineMeasured, run_pipeline
 from benchmarks.scoring import IMAGES, character_error_rate, transcribed_pages, without_library_footer, word_f1
 
@@ -49,7 +49,7 @@ class Quality:
     word_f1: float
 
 
-Contender = Callable[[Path], Measured]
+Program = Callable[[Path], Measured]
 
 
 def main() -> None:
@@ -58,11 +58,11 @@ def main() -> None:
     files = sorted(path for path in arguments.pages.iterdir() if path.suffix.lower() in IMAGES)
     if not files:
         sys.exit(f"no page images in {arguments.pages}")
-    contenders = _contenders(files, arguments)
-    runs: dict[str, list[Measured]] = {name: [] for name in contenders}
+    programs = _programs(files, arguments)
+    runs: dict[str, list[Measured]] = {name: [] for name in programs}
     with tempfile.TemporaryDirectory(prefix="notaflow-bench-") as folder:
         for number in range(arguments.repetitions):
-            for place, (name, read) in enumerate(contenders.items()):
+            for place, (name, read) in enumerate(programs.items()):
                 runs[name].append(read(Path(folder) / f"{number}-{place}"))
                 print(f"repetition {number + 1}: {name} {runs[name][-1].seconds:.1f} s", flush=True)
     _report(runs, transcribed_pages(arguments.pages), len(files), arguments.workers)
@@ -82,26 +82,26 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def _contenders(files: list[Path], arguments: argparse.Namespace) -> dict[str, Contender]:
+def _programs(files: list[Path], arguments: argparse.Namespace) -> dict[str, Program]:
     workers = arguments.workers
-    contenders: dict[str, Contender] = {
+    programs: dict[str, Program] = {
         name: partial(bare_tesseract, files, workers, languages)
         for name, languages in ((BARE, LANGUAGES), ("bare tesseract fra", "fra"))
     }
-    program = found_ocrmypdf(arguments.ocrmypdf)
-    if program:
-        contenders["OCRmyPDF"] = partial(ocrmypdf, program, files, workers, LANGUAGES)
+    ocrmypdf_program = find_ocrmypdf(arguments.ocrmypdf)
+    if ocrmypdf_program:
+        programs["OCRmyPDF"] = partial(ocrmypdf, ocrmypdf_program, files, workers, LANGUAGES)
     else:
         print("OCRmyPDF is not here, and is left out")
-    contenders[PIPELINE] = partial(_pipeline, files, workers, arguments.engine)
-    return contenders
+    programs[PIPELINE] = partial(_pipeline, files, workers, arguments.engine)
+    return programs
 
 
 def _pipeline(files: list[Path], workers: int, engine: str, home: Path) -> PipelineMeasured:
     settings = {"OCR_ENGINE": engine, "OCR_LANGUAGES": LANGUAGES, "OCR_WORKERS": str(workers)}
     run = run_pipeline(files, home, settings)
     if len(run.succeeded) != len(files):
-        sys.exit(f"the run is void: {len(run.succeeded)} of {len(files)} documents were read")
+        sys.exit(f"the run is invalid: {len(run.succeeded)} of {len(files)} documents were read")
     run.texts = {name: text.replace(_PAGE_MARK, "") for name, text in run.texts.items()}
     return run
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 from psycopg.rows import dict_row
 
-from benchmarks.contenders import Measured, measuring, server_cpu_seconds
+from benchmarks.compared_programs import Measured, measuring, server_cpu_seconds
 from notaflow_pipeline.local.embedded_postgres import embedded_database
 
 PROJECT = Path(__file__).resolve().parents[1]

@@ -37,7 +37,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 LANGUAGES = "fra+eng"
 THRESHOLDS = (0, 70, 80, 83, 86, 90, 101)
 UNTAGGED = "without a dpi tag"
-PATIENCE_SECONDS = 600.0
+TIMEOUT_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def main() -> None:
         with_typescript_models("fra"),
         with_typescript_models(LANGUAGES),
     ):  # loads the models
-        engine.find_words(Image.new("L", (99, 99), 255), 150, PATIENCE_SECONDS, languages)
+        engine.find_words(Image.new("L", (99, 99), 255), 150, TIMEOUT_SECONDS, languages)
     tables: dict[str, list[Row]] = {}
     for table, ways in _tables().items():
         if arguments.only in (None, table):
@@ -170,7 +170,7 @@ def _row(way: str, policy: Policy, pages: list[Page], engine: WordEngine) -> Row
     by_group: dict[str, list[float]] = {}
     for page in pages:
         began = time.process_time()
-        found = read_page(page.image, page.dpi, engine, PATIENCE_SECONDS, policy)
+        found = read_page(page.image, page.dpi, engine, TIMEOUT_SECONDS, policy)
         seconds.append(time.process_time() - began)
         passes.append(found.passes)
         rates.append(character_error_rate(page.truth, found.text))

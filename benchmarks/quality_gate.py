@@ -49,7 +49,7 @@ from notaflow_pipeline.ocr.workers.resource_limits import FIXED_VARIABLES
 PROJECT = Path(__file__).resolve().parents[1]
 RECORDED = PROJECT / "benchmarks" / "quality.json"
 LANGUAGES = "fra+eng"
-PATIENCE_SECONDS = 600.0
+TIMEOUT_SECONDS = 600.0
 
 MAX_LOSS = 0.005
 """In a group's mean CER or words found, compared with the recorded value for the same pages."""
@@ -150,12 +150,12 @@ def _reader(name: EngineName) -> Reader:
         with_typescript_models("fra"),
         with_typescript_models(LANGUAGES),
     ):  # loads the models
-        engine.find_words(Image.new("L", (99, 99), 255), 150, PATIENCE_SECONDS, languages)
+        engine.find_words(Image.new("L", (99, 99), 255), 150, TIMEOUT_SECONDS, languages)
 
     def read(path: Path) -> str:
         opened = probe_document(path, Limits())
         pages = [load_page(path, opened.format, number) for number in range(1, opened.pages + 1)]
-        began, deadline = time.monotonic(), cpu_seconds() + PATIENCE_SECONDS
+        began, deadline = time.monotonic(), cpu_seconds() + TIMEOUT_SECONDS
         return "\n\n".join(recognised_page(1, page, engine, began, deadline).text.text for page in pages)
 
     return read

@@ -244,7 +244,7 @@ def _report(found: list[Measured], arguments: argparse.Namespace) -> None:
     print(f"\nratio {HISTORIES[1]} days to {HISTORIES[0]}: {ratio:.2f} by the clock, {of_cpu:.2f} in CPU seconds")
     _print_aims(found, ratio)
     if wrong := sum(one.differences for one in found):
-        sys.exit(f"the run is void: {wrong} figures differ from the recount")
+        sys.exit(f"the run is invalid: {wrong} figures differ from the recount")
     results = PROJECT / "benchmarks" / "results"
     results.mkdir(exist_ok=True)
     target = results / ("reporting-unrecorded.json" if arguments.unrecorded else "reporting.json")

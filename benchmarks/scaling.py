@@ -33,7 +33,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.contenders import Measured, bare_tesseract
+from benchmarks.compared_programs import Measured, bare_tesseract
 from benchmarks.pipeline_run import PipelineMeasured, run_pipeline
 from benchmarks.scoring import IMAGES
 from scripts import make_samples as drawing
@@ -166,7 +166,7 @@ def _in_turn(runs: list[tuple[str, int]], repetition: int) -> list[tuple[str, in
 def _pipeline(files: list[Path], workers: int, home: Path) -> Measured:
     run = run_pipeline(files, home, {"OCR_WORKERS": str(workers)})
     if len(run.succeeded) != len(files):
-        sys.exit(f"the run is void: {len(run.succeeded)} of {len(files)} documents were read")
+        sys.exit(f"the run is invalid: {len(run.succeeded)} of {len(files)} documents were read")
     return run
 
 

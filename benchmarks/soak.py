@@ -1,7 +1,7 @@
 """Disk, connections and memory of an idle and of a busy day: the real product over an hour, sampled every 15 seconds.
 
 A copy of this checkout runs in a folder of its own as `notaflow dev` does: embedded PostgreSQL, webserver, daemon, code
-server, every sensor and schedule. First it is idle; then documents are enqueued in small lots, some of them damaged,
+server, every sensor and schedule. First it is idle; then documents are enqueued in small batches, some of them damaged,
 and the list of runs is requested. At the end everything that it has written is made a year old by SQL, and housekeeping
 runs: what it removes does not grow without limit. Samples are written as they are taken, so a run that is cut short can
 still be drawn.
@@ -52,8 +52,8 @@ START_SECONDS = 240.0
 EMPTY_SECONDS = 180.0
 HOUSEKEEPING_SECONDS = 240.0
 
-LOTS = ((1, 8), (2, 4), (1, 14), (1, 4))
-"""Photographed pages and small pages of each lot, in turn. One lot is one Dagster run, as it comes when documents are few."""
+BATCHES = ((1, 8), (2, 4), (1, 14), (1, 4))
+"""Photographed pages and small pages of each batch, in turn. One batch is one Dagster run, as when documents are few."""
 
 LIST_OF_RUNS = """
 query {
@@ -84,7 +84,7 @@ OLDER = {
             end_time = end_time - 400 * 86400
     """,
     "events": "UPDATE dagster.event_logs SET timestamp = timestamp - interval '400 days'",
-    "answers": """
+    "check results": """
         UPDATE dagster.asset_check_executions
         SET evaluation_event_timestamp = evaluation_event_timestamp - interval '400 days'
     """,
@@ -126,11 +126,11 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60, help="a third of it idle")
     parser.add_argument("--phase", choices=["both", "idle", "busy", "ticks"], default="both")
-    parser.add_argument("--lot-seconds", type=float, default=40, help="between two lots of documents")
+    parser.add_argument("--batch-seconds", type=float, default=40, help="between two batches of documents")
     parser.add_argument("--pages", type=Path, default=PROJECT.parent / "shared" / "corpus" / "pages")
     parser.add_argument("--samples", type=Path, default=RESULTS / "soak.jsonl")
     parser.add_argument("--picture", type=Path, default=PROJECT / "docs" / "soak.png")
-    parser.add_argument("--draw", type=Path, help="draw and judge these samples instead of taking any")
+    parser.add_argument("--draw", type=Path, help="report on these samples instead of taking any")
     return parser.parse_args()
 
 
@@ -143,17 +143,17 @@ def _soak(folder: Path, written: TextIO, arguments: argparse.Namespace) -> None:
     if arguments.phase != "both":
         minutes = {arguments.phase: arguments.minutes}
     began = datetime.now(UTC).isoformat(timespec="minutes")
-    write("soak", began=began, minutes=minutes, lot_seconds=arguments.lot_seconds, cores=os.cpu_count())
+    write("soak", began=began, minutes=minutes, batch_seconds=arguments.batch_seconds, cores=os.cpu_count())
     with _installation(folder) as installation:
         for phase, length in minutes.items():
             print(f"{datetime.now(UTC):%H:%M} {phase}, {length:.0f} minutes", flush=True)
             if phase == "ticks":
                 _evaluate(installation, 60 * length, write)
                 return
-            lots = _lots(installation, arguments) if phase == "busy" else None
-            _phase(installation, phase, 60 * length, arguments.lot_seconds, lots, write)
+            batches = _batches(installation, arguments) if phase == "busy" else None
+            _phase(installation, phase, 60 * length, arguments.batch_seconds, batches, write)
         installation.wait_until_read()
-        print(f"{datetime.now(UTC):%H:%M} making it old, and keeping house", flush=True)
+        print(f"{datetime.now(UTC):%H:%M} making it old, then housekeeping", flush=True)
         _run_housekeeping(installation, write)
 
 
@@ -200,8 +200,8 @@ def _parent_of(path: Path) -> Path:
     return path
 
 
-def _lots(installation: Installation, arguments: argparse.Namespace) -> Iterator[int]:
-    """Enqueue the next lot at every step, and yield how many documents it was."""
+def _batches(installation: Installation, arguments: argparse.Namespace) -> Iterator[int]:
+    """Enqueue the next batch at every step, and yield how many documents it was."""
     folder = installation.folder / "documents" / "index"
     photographed = sorted(one for one in arguments.pages.glob("*") if one.suffix.lower() in {".png", ".jpg", ".jpeg"})
     if not photographed:
@@ -211,7 +211,7 @@ def _lots(installation: Installation, arguments: argparse.Namespace) -> Iterator
     samples.png(folder / "small.png", "Vente du lot 3 770 292\nHypothèque 75 000,00 $\nQuittance 2019-05-31")
     (folder / "damaged.pdf").write_bytes(b"%PDF-1.7\nthis is where it ends")
     pages = cycle(file.name for file in photographed)
-    for number, (large, small) in enumerate(cycle(LOTS)):
+    for number, (large, small) in enumerate(cycle(BATCHES)):
         names = [next(pages) for _ in range(large if photographed else 0)] + ["small.png"] * small
         names += ["damaged.pdf"] if number % 4 == 3 else []
         with installation.connection.transaction():
@@ -222,22 +222,27 @@ def _lots(installation: Installation, arguments: argparse.Namespace) -> Iterator
 
 
 def _phase(
-    installation: Installation, name: str, seconds: float, lot_seconds: float, lots: Iterator[int] | None, write: Any
+    installation: Installation,
+    name: str,
+    seconds: float,
+    batch_seconds: float,
+    batches: Iterator[int] | None,
+    write: Any,
 ) -> None:
-    """Takes samples until the time is over; with lots, enqueues them and requests pages of the UI."""
+    """Takes samples until the time is over; with batches, enqueues them and requests pages of the UI."""
     began = time.monotonic()
-    next_sample = next_lot = began
+    next_sample = next_batch = began
     connections = [0]
     enqueued = 0
     while time.monotonic() < began + seconds:
         if installation.dev.poll() is not None:
             sys.exit("it ended by itself: dev.log says why")
-        if lots is not None and time.monotonic() >= next_lot:
-            enqueued += next(lots)
-            next_lot += lot_seconds
+        if batches is not None and time.monotonic() >= next_batch:
+            enqueued += next(batches)
+            next_batch += batch_seconds
         if time.monotonic() >= next_sample:
-            if lots is not None:
-                _look(installation.ui)
+            if batches is not None:
+                _request_runs(installation.ui)
             figures = sample(installation.connection, installation.dev.pid, installation.folder)
             figures |= {"connections: most": max(connections), "connections: fewest": min(connections)}
             write("sample", phase=name, seconds=time.monotonic() - began, enqueued=enqueued, figures=figures)
@@ -273,7 +278,7 @@ def _evaluate(installation: Installation, seconds: float, write: Any) -> None:
                 evaluated += 1
 
 
-def _look(ui: DagsterUI) -> None:
+def _request_runs(ui: DagsterUI) -> None:
     with suppress(httpx.HTTPError):  # a busy machine answers late; the next request follows soon
         httpx.post(f"http://127.0.0.1:{ui.port}/graphql", json={"query": LIST_OF_RUNS}, timeout=30)
 

@@ -9,7 +9,7 @@ import vl_convert
 
 VEGA_LITE = "6.4"
 WARM_UP_SHARE = 0.25
-"""The first quarter of a phase loads modules and fills caches; growth is judged after it."""
+"""The first quarter of a phase loads modules and fills caches; growth is measured after it."""
 
 MEMORY_PARTS = ("notaflow dev", "webserver", "daemon", "code server", "runs", "postgres")
 MEMORY = tuple((f"{part}: pss", part) for part in MEMORY_PARTS)
@@ -104,7 +104,7 @@ def _slope_an_hour(values: "pd.Series[float]") -> float:
 def _print_housekeeping(line: dict[str, Any]) -> None:
     print(f"\nhousekeeping of a year-old history: {line['status']}")
     print(f"  {'':46}{'before':>10}{'after':>10}")
-    for name in ("runs", "events", "answers", "ticks", "attempts", "documents_read"):
+    for name in ("runs", "events", "check_results", "ticks", "attempts", "documents_read"):
         print(f"  {name:46}{line['before'][name]:10.0f}{line['after'][name]:10.0f}")
     for name, _ in SCHEMAS + DISK[:1]:
         before, after = (line[moment][name] / MEBIBYTE for moment in ("before", "after"))

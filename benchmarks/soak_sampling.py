@@ -37,7 +37,7 @@ SELECT (SELECT count(*) FROM extraction_queue WHERE status_id = 5) AS documents_
        (SELECT count(*) FROM ocr_attempt) AS attempts,
        (SELECT count(*) FROM dagster.runs) AS runs,
        (SELECT count(*) FROM dagster.event_logs) AS events,
-       (SELECT count(*) FROM dagster.asset_check_executions) AS answers,
+       (SELECT count(*) FROM dagster.asset_check_executions) AS check_results,
        (SELECT count(*) FROM dagster.job_ticks) AS ticks,
        (SELECT count(*) FROM dagster.job_ticks WHERE status = 'SKIPPED') AS ticks_skipped,
        pg_database_size(current_database()) AS database_bytes

@@ -46,7 +46,7 @@ from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY,
 
 PROJECT = Path(__file__).resolve().parents[1]
 LANGUAGES = "fra+eng"
-PATIENCE_SECONDS = 600.0
+TIMEOUT_SECONDS = 600.0
 LIKE_A_ROW = 5 / 6
 LABEL = 40
 BARE = "tesseract"
@@ -113,10 +113,10 @@ def _readers(fixed_dpi: Sequence[int], name: EngineName) -> dict[str, Reader]:
     engine = select_engine(name, LANGUAGES)
     engine.check()
     for languages in ("fra", LANGUAGES):
-        engine.find_words(Image.new("L", (99, 99), 255), 150, PATIENCE_SECONDS, languages)  # loads the models
+        engine.find_words(Image.new("L", (99, 99), 255), 150, TIMEOUT_SECONDS, languages)  # loads the models
 
     def reader(policy: Policy) -> Reader:
-        return lambda page: read_page(page.image, page.dpi, engine, PATIENCE_SECONDS, policy).text
+        return lambda page: read_page(page.image, page.dpi, engine, TIMEOUT_SECONDS, policy).text
 
     fixed = {f"{dpi} dpi": reader(replace(DEFAULT_POLICY, first_dpi=dpi)) for dpi in fixed_dpi}
     return {OURS: reader(DEFAULT_POLICY), **fixed, BARE: _bare}

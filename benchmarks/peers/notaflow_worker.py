@@ -4,7 +4,7 @@ import os
 import time
 from datetime import timedelta
 
-from worker_side import Order, await_go, misbehave, note, order, report, text
+from worker_side import Order, await_start_signal, log_event, order, report, simulate_fault, text
 
 from notaflow_pipeline.job_queue.claiming.claim_position import ClaimPosition
 from notaflow_pipeline.job_queue.claiming.claims import claim_documents
@@ -35,13 +35,13 @@ def main() -> None:
     with connect(given.database) as connection:
         if given.command == "enqueue":
             connection.execute(_ENQUEUE, {"count": given.count})
-        elif given.command == "rescue":
+        elif given.command == "recover":
             recover(
                 connection,
                 RecoveryTerms(SOURCES, timedelta(minutes=10), mirror_errors=False),
             )
         else:
-            await_go()
+            await_start_signal()
             _work(connection, given)
 
 
@@ -79,12 +79,12 @@ def _work(connection, given: Order) -> None:
 
 
 def _execute(connection, given: Order, claim: Claim) -> bool:
-    note(given, "start", claim.document_id)
-    misbehave(given)
+    log_event(given, "start", claim.document_id)
+    simulate_fault(given)
     if given.job_seconds:
         time.sleep(given.job_seconds)
     accepted = record_texts(connection, [(claim, _reading(given))])[claim.token] is Recording.RECORDED
-    note(given, "end" if accepted else "rejected", claim.document_id)
+    log_event(given, "end" if accepted else "rejected", claim.document_id)
     return accepted
 
 

@@ -14,7 +14,7 @@ from pgqueuer.db import PsycopgDriver
 from pgqueuer.models import Job
 from pgqueuer.queries import EntrypointExecutionParameter, Queries
 from pgqueuer.types import QueueExecutionMode
-from worker_side import AS_SHIPPED, Order, await_go, misbehave, note, order, report, text
+from worker_side import AS_SHIPPED, Order, await_start_signal, log_event, order, report, simulate_fault, text
 
 RESULT_TABLE = "CREATE TABLE IF NOT EXISTS bench_result (job_id BIGINT PRIMARY KEY, content TEXT NOT NULL)"
 
@@ -68,10 +68,10 @@ async def main() -> None:
             case "enqueue":
                 count = given.count
                 await queries.enqueue(["document"] * count, [b"%d" % n for n in range(count)], [0] * count)
-            case "rescue":
+            case "recover":
                 pass  # its claim takes jobs without a heartbeat by itself
             case "probe":
-                await_go()
+                await_start_signal()
                 await _probe(queries, given)
             case _:
                 await _work(driver, results, given)
@@ -82,14 +82,14 @@ async def _work(driver, results, given: Order) -> None:
 
     @queuer.entrypoint("document", on_failure="hold")
     async def document(job: Job) -> None:
-        note(given, "start", job.id)
-        misbehave(given)
+        log_event(given, "start", job.id)
+        simulate_fault(given)
         if given.job_seconds:
             await asyncio.sleep(given.job_seconds)
         await results.execute(_STORE, {"job_id": job.id, "content": text(given.result_bytes)})
-        note(given, "end", job.id)
+        log_event(given, "end", job.id)
 
-    await_go()
+    await_start_signal()
     cpu = time.process_time()
     serves = given.command == "serve"
     await queuer.run(

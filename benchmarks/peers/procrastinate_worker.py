@@ -8,7 +8,7 @@ import psycopg_pool
 import uvloop
 from procrastinate import App, PsycopgConnector
 from procrastinate.jobs import Status
-from worker_side import Order, await_go, misbehave, note, order, report, text
+from worker_side import Order, await_start_signal, log_event, order, report, simulate_fault, text
 
 RESULT_TABLE = "CREATE TABLE IF NOT EXISTS bench_result (job_id BIGINT PRIMARY KEY, content TEXT NOT NULL)"
 
@@ -33,13 +33,13 @@ async def main() -> None:
 
     @app.task(name="document", queue="documents", pass_context=True)
     async def document(context, number: int) -> None:  # noqa: ARG001 - the job's argument
-        note(given, "start", context.job.id)
-        misbehave(given)
+        log_event(given, "start", context.job.id)
+        simulate_fault(given)
         if given.job_seconds:
             await asyncio.sleep(given.job_seconds)
         async with pool.connection() as connection:
             await connection.execute(_STORE, {"job_id": context.job.id, "content": text(given.result_bytes)})
-        note(given, "end", context.job.id)
+        log_event(given, "end", context.job.id)
 
     async with app.open_async(pool):
         await _obey(app, pool, document, given)
@@ -54,15 +54,15 @@ async def _obey(app, pool, document, given: Order) -> None:
                 await connection.execute(RESULT_TABLE)
         case "enqueue":
             await document.batch_defer_async(*({"number": number} for number in range(given.count)))
-        case "rescue":
+        case "recover":
             # the recipe of its documentation for jobs of dead workers
             for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=given.lease_seconds):
                 await app.job_manager.retry_job(job)
         case "probe":
-            await_go()
+            await_start_signal()
             await _probe(app, given)
         case _:
-            await_go()
+            await_start_signal()
             cpu = time.process_time()
             await app.run_worker_async(
                 queues=["documents"],

@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class System:
-    """One queue: its worker program and the questions that its tables answer. `%(mark)s` is an id of its log."""
+    """One queue: its worker program and queries of its tables. `%(mark)s` is an id of its log."""
 
     name: str
     script: str
@@ -108,7 +108,7 @@ PGQUEUER = System(
     script="pgqueuer_worker.py",
     log_table="pgqueuer_log",
     empty="TRUNCATE pgqueuer, pgqueuer_log, pgqueuer_statistics, bench_result",
-    # a finished job is gone from its queue; its log keeps three lines, which its workers have long summed up
+    # a finished job is gone from its queue; its log keeps three lines, which its workers have aggregated
     finished=(
         """
         INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, aggregated)
@@ -224,12 +224,12 @@ class Installed:
         return Order(command, self.database, **settings)
 
     def start(self, order: Order) -> subprocess.Popen[str]:
-        """Start a worker process, which waits for its go."""
+        """Start a worker process, which waits for the start signal."""
         command = [self.python, str(HERE / self.system.script), json.dumps(asdict(order))]
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def run(self, command: str, **settings: object) -> None:
-        """Run a command that needs no go to its end."""
+        """Run a command to its end that needs no start signal."""
         arguments = [self.python, str(HERE / self.system.script), json.dumps(asdict(self.order(command, **settings)))]
         subprocess.run(arguments, check=True)
 
@@ -263,9 +263,9 @@ class Installed:
             ):
                 for statement in statements if rows else ():
                     self.connection.execute(statement, {"rows": rows})
-        self.tidy()
+        self.vacuum()
 
-    def tidy(self) -> None:
+    def vacuum(self) -> None:
         """Begin every run from the same state of the server."""
         self.connection.execute("VACUUM ANALYZE")
         self.connection.execute("CHECKPOINT")
@@ -285,7 +285,7 @@ class Installed:
         return row[0] if row else None
 
 
-def go(processes: list[subprocess.Popen[str]]) -> None:
+def send_start_signal(processes: list[subprocess.Popen[str]]) -> None:
     """Let all workers begin."""
     for process in processes:
         process.stdin.write("\n")

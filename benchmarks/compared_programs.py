@@ -103,9 +103,9 @@ def bind(files: list[Path], target: Path) -> None:
     document.save(target)
 
 
-def found_ocrmypdf(named: str | None) -> str | None:
+def find_ocrmypdf(program: str | None) -> str | None:
     """Returns the OCRmyPDF to compare with: the named one, or the one on PATH; None without one."""
-    return shutil.which(named or "ocrmypdf")
+    return shutil.which(program or "ocrmypdf")
 
 
 def server_cpu_seconds(url: str) -> float:
