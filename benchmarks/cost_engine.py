@@ -38,11 +38,11 @@ class TextEngine:
 
     def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:  # noqa: ARG002
         """Returns a text of the required length, a different one for each page."""
-        chance = random.Random()
+        rng = random.Random()
         words: list[str] = []
         length = 0
         while length < self.characters:
-            word = chance.choice(WORDS) if chance.random() < 0.6 else str(chance.randrange(1_000, 9_999_999))
+            word = rng.choice(WORDS) if rng.random() < 0.6 else str(rng.randrange(1_000, 9_999_999))
             words.append(word)
             length += len(word) + 1
         return Recognition(" ".join(words)[: self.characters], len(words), 90.0)

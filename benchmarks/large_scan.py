@@ -2,7 +2,7 @@
 
 Each page is an open book as a scanner takes it: two facing pages, in turn of a printed index, of one in serifs, of a
 typed deed and of an index typed into a form, with the shadow of the fold, the grain of the paper and its browned
-patches, all invented as `scripts/make_samples.py` invents them. `--different` of them are drawn, and the PDF repeats
+patches, all invented as `scripts/samples` invents them. `--different` of them are drawn, and the PDF repeats
 them, each time in a copy. `notaflow enqueue` puts it into an empty queue on an embedded PostgreSQL, and
 `notaflow work --until-empty` reads it with all cores. Printed are, for each variant:
 
@@ -15,7 +15,7 @@ Seconds by the clock, and so the limits of a page and of a document, depend on o
 before and after, and the CPU seconds of others, are printed too.
 
 The variants: `grey` and `colour` (JPEG), `one-bit` (CCITT group 4), each with 70 million pixels a page; and `a2`, grey,
-two A3 pages side by side, 139 million. The fonts are Liberation and Courier Prime, see `scripts/make_samples.py`.
+two A3 pages side by side, 139 million. The fonts are Liberation and Courier Prime, see `scripts/samples`.
 
 usage: python -m benchmarks.large_scan [--pages N] [--different N] [--variants grey colour one-bit a2] [--keep FOLDER]
 """
@@ -46,12 +46,17 @@ from benchmarks.compared_programs import SAMPLE_SECONDS
 from benchmarks.pipeline_run import PipelineMeasured, run_pipeline
 from benchmarks.scoring import cells_found
 from notaflow_pipeline.ocr.limits import Limits
-from scripts import make_samples as drawing
+from scripts.samples.deeds import SALE, typed_lines, typed_pages
+from scripts.samples.files import one_bit
+from scripts.samples.marks import Mark, Size, Text, shifted
+from scripts.samples.registry import amount, entries, person, spaced
+from scripts.samples.scanning import SEED, faded, grained, gutter, on_paper
+from scripts.samples.tables import PRINTED, TYPED_TABLE, Table, fields_of, table_page
 
 PROJECT = Path(__file__).resolve().parents[1]
 DPI = 600
-A4: drawing.Size = (595.28, 841.89)
-A3: drawing.Size = (841.89, 1190.55)
+A4: Size = (595.28, 841.89)
+A3: Size = (841.89, 1190.55)
 HEAD_AND_FOOT_POINTS = 205
 JPEG_QUALITY = 85
 PAPER, INK = (250, 243, 226), (26, 20, 24)
@@ -62,7 +67,7 @@ PAGE_MARK = re.compile(r"^--- Page (\d+) ---$", re.MULTILINE)
 
 PageRecord = dict[str, float | str | None]
 
-Sheet = Callable[[np.random.Generator, int, drawing.Size], list[drawing.Mark]]
+Sheet = Callable[[np.random.Generator, int, Size], list[Mark]]
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ class Variant:
     """The storage format of the pages, and the size of one of the two that lie side by side."""
 
     stored: Callable[[Image.Image], Image.Image]
-    half: drawing.Size = A4
+    half: Size = A4
 
 
 @dataclass(frozen=True)
@@ -282,36 +287,36 @@ def _scanned(variant: Variant, pages: int, different: int, target: Path) -> tupl
 
 def _open_book(variant: Variant, number: int) -> OpenBook:
     """Returns two facing pages, scanned; the same in every run."""
-    rng = np.random.default_rng([drawing.SEED, number])
+    rng = np.random.default_rng([SEED, number])
     half = variant.half
     left, right = (SHEETS[number % len(SHEETS)](rng, 2 * number + side, half) for side in (0, 1))
-    marks = [*left, *drawing.shifted(right, half[0])]
-    image = drawing.on_paper(marks, (2 * half[0], half[1]), DPI, rng)
-    for fault in (drawing.gutter, drawing.grained(4, 1.4), drawing.faded(20, 232)):
-        image = fault(image, rng)
-    said = (found for mark in marks if isinstance(mark, drawing.Text) for found in NUMBER.findall(mark.text))
+    marks = [*left, *shifted(right, half[0])]
+    image = on_paper(marks, (2 * half[0], half[1]), DPI, rng)
+    for defect in (gutter, grained(4, 1.4), faded(20, 232)):
+        image = defect(image, rng)
+    said = (found for mark in marks if isinstance(mark, Text) for found in NUMBER.findall(mark.text))
     return OpenBook(variant.stored(image), Counter(said))
 
 
-def _index(style: drawing.Table, since: date, first_number: int) -> Sheet:
+def _index(style: Table, since: date, first_number: int) -> Sheet:
     """Returns the drawing of a full page of an index."""
 
-    def draw(rng: np.random.Generator, number: int, size: drawing.Size) -> list[drawing.Mark]:
+    def draw(rng: np.random.Generator, number: int, size: Size) -> list[Mark]:
         lines = int((size[1] - HEAD_AND_FOOT_POINTS) / style.row_height)
-        rows = drawing.entries(rng, lines, since, first_number + 1_000 * number)
-        fields = drawing.fields_of("Montréal", "Cadastre du Québec", drawing.spaced(3_770_292 + number))
-        return drawing.table_page(replace(style, page=size), fields, rows, f"Page {number + 1}")
+        rows = entries(rng, lines, since, first_number + 1_000 * number)
+        fields = fields_of("Montréal", "Cadastre du Québec", spaced(3_770_292 + number))
+        return table_page(replace(style, page=size), fields, rows, f"Page {number + 1}")
 
     return draw
 
 
-def _deed(rng: np.random.Generator, number: int, size: drawing.Size) -> list[drawing.Mark]:
+def _deed(rng: np.random.Generator, number: int, size: Size) -> list[Mark]:
     """Returns a page of a typed deed, without signatures, which would need another font."""
-    words = {who: drawing.person(rng) for who in ("notary", "seller", "buyer")}
+    words = {who: person(rng) for who in ("notary", "seller", "buyer")}
     words |= {"town": "Val-Brumeux", "district": "Québec", "of_district": "de Québec", "cadastre": "Cadastre du Québec"}
-    words |= {"lot": drawing.spaced(3_145_926 + number), "price": drawing.amount(rng, 2004)}
-    lines = [line for line in drawing.typed_lines(drawing.SALE, words, 60) if not line.startswith("~")]
-    sheets = drawing.typed_pages(lines, page=size)
+    words |= {"lot": spaced(3_145_926 + number), "price": amount(rng, 2004)}
+    lines = [line for line in typed_lines(SALE, words, 60) if not line.startswith("~")]
+    sheets = typed_pages(lines, page=size)
     return sheets[number % 2]  # the first two; the last has only a page number
 
 
@@ -324,16 +329,16 @@ def _as_it_is(image: Image.Image) -> Image.Image:
 
 
 SHEETS: tuple[Sheet, ...] = (
-    _index(drawing.PRINTED, date(2001, 11, 12), 10_118_204),
+    _index(PRINTED, date(2001, 11, 12), 10_118_204),
     _deed,
-    _index(replace(drawing.PRINTED, hand="serif", hand_size=8.6, heading="serif-bold"), date(1988, 3, 2), 402_117),
-    _index(drawing.TYPED_TABLE, date(1961, 2, 7), 14_208),
+    _index(replace(PRINTED, hand="serif", hand_size=8.6, heading="serif-bold"), date(1988, 3, 2), 402_117),
+    _index(TYPED_TABLE, date(1961, 2, 7), 14_208),
 )
 
 VARIANTS = {
     "grey": Variant(_as_it_is),
     "colour": Variant(_coloured),
-    "one-bit": Variant(drawing.one_bit),
+    "one-bit": Variant(one_bit),
     "a2": Variant(_as_it_is, A3),
 }
 

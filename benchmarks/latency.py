@@ -72,14 +72,14 @@ class Wait:
 def main() -> None:
     """Measures and prints."""
     arguments = _arguments()
-    chance = random.Random(18)
+    rng = random.Random(18)
     with (
         tempfile.TemporaryDirectory(prefix="notaflow-latency-") as home,
         _dev(Path(home), arguments.port) as connection,
     ):
         _wait_for(connection, _add(connection, Path(home), "first"))
-        idle = list(_from_idle(connection, Path(home), chance, arguments.documents))
-        active = list(_while_active(connection, Path(home), chance, arguments.documents))
+        idle = list(_from_idle(connection, Path(home), rng, arguments.documents))
+        active = list(_while_active(connection, Path(home), rng, arguments.documents))
     _print("from idle", idle)
     _print("while a run is active", active)
     if arguments.json:
@@ -148,18 +148,18 @@ def _wait_for(connection: Connection, document: UUID) -> Wait:
     raise TimeoutError(f"no run claimed the document within {CLAIM_SECONDS:.0f} s")
 
 
-def _from_idle(connection: Connection, home: Path, chance: random.Random, count: int) -> Iterator[Wait]:
+def _from_idle(connection: Connection, home: Path, rng: random.Random, count: int) -> Iterator[Wait]:
     for number in range(count):
         while connection.execute(RUNS_ALIVE).fetchone() != (0,):
             time.sleep(0.5)
-        time.sleep(chance.uniform(2, 7))
+        time.sleep(rng.uniform(2, 7))
         yield _wait_for(connection, _add(connection, home, f"idle {number}"))
 
 
-def _while_active(connection: Connection, home: Path, chance: random.Random, count: int) -> Iterator[Wait]:
+def _while_active(connection: Connection, home: Path, rng: random.Random, count: int) -> Iterator[Wait]:
     _wait_for(connection, _add(connection, home, "before"))
     for number in range(count):
-        time.sleep(chance.uniform(1, 4))
+        time.sleep(rng.uniform(1, 4))
         yield _wait_for(connection, _add(connection, home, f"active {number}"))
 
 

@@ -78,8 +78,8 @@ def measured(name: str, arithmetic_name: str, rounds: int) -> dict[str, float]:
     figures["load"] = milliseconds_since(start)
     figures["ready"] = resident_megabytes()
 
-    chance = random.Random(1)
-    widths = [PIXELS_OF_LETTER * chance.choice([2, 2, 3, 4, 5, 6, 7, 8, 9, 12]) for _ in range(WORDS)]
+    rng = random.Random(1)
+    widths = [PIXELS_OF_LETTER * rng.choice([2, 2, 3, 4, 5, 6, 7, 8, 9, 12]) for _ in range(WORDS)]
     noise = np.random.default_rng(1)
     words = [np.clip(noise.normal(0, 0.7, (LINE_HEIGHT, width)), -1, 1).astype(np.float32) for width in widths]
     long_line = np.ones((LINE_HEIGHT, LONG_LINE_PIXELS), np.float32)

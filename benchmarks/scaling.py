@@ -14,7 +14,7 @@ shares nothing else. The end counts, when fewer pages are left than workers; `--
 it counts for less.
 
 By default the pages are those of ../shared/corpus/pages; where that is absent, or with `--drawn N`, they are index pages
-drawn by `scripts/make_samples.py`.
+drawn by `scripts/samples`.
 
 usage: python -m benchmarks.scaling [--pages FOLDER] [--drawn N] [--times N] [--workers N] [--repetitions N]
        [--bare]
@@ -36,7 +36,9 @@ import numpy as np
 from benchmarks.compared_programs import Measured, bare_tesseract
 from benchmarks.pipeline_run import PipelineMeasured, run_pipeline
 from benchmarks.scoring import IMAGES
-from scripts import make_samples as drawing
+from scripts.samples.registry import entries, spaced
+from scripts.samples.scanning import SEED, faded, grained, on_paper
+from scripts.samples.tables import PRINTED, fields_of, table_page
 
 PROJECT = Path(__file__).resolve().parents[1]
 LANGUAGES = "fra+eng"
@@ -147,12 +149,12 @@ def _drawn(folder: Path, pages: int) -> list[Path]:
     """Returns different index pages as from a scanner; the same in every run."""
     files = []
     for number in range(pages):
-        rng = np.random.default_rng([drawing.SEED, number])
-        style = replace(drawing.PRINTED, hand_size=(7.0, 8.2, 9.0)[number % 3])
-        rows = drawing.entries(rng, LINES_A_PAGE, date(2001, 11, 12), 10_118_204 + 1_000 * number)
-        fields = drawing.fields_of("Montréal", "Cadastre du Québec", drawing.spaced(3_770_292 + number))
-        marks = drawing.table_page(style, fields, rows, f"Page {number + 1}")
-        image = drawing.faded(20, 232)(drawing.grained(4)(drawing.on_paper(marks, style.page, 300, rng), rng), rng)
+        rng = np.random.default_rng([SEED, number])
+        style = replace(PRINTED, hand_size=(7.0, 8.2, 9.0)[number % 3])
+        rows = entries(rng, LINES_A_PAGE, date(2001, 11, 12), 10_118_204 + 1_000 * number)
+        fields = fields_of("Montréal", "Cadastre du Québec", spaced(3_770_292 + number))
+        marks = table_page(style, fields, rows, f"Page {number + 1}")
+        image = faded(20, 232)(grained(4)(on_paper(marks, style.page, 300, rng), rng), rng)
         files.append(folder / f"page{number + 1:03}.jpg")
         image.save(files[-1], quality=80, dpi=(300, 300))
     return files

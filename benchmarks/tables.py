@@ -1,6 +1,6 @@
 """Measures how well index tables are read: their rows, and their numbers to the last character, compared with bare.
 
-Index pages with invented entries are drawn as `scripts/make_samples.py` draws the samples, so that every cell of them is
+Index pages with invented entries are drawn as `scripts/samples` draws the samples, so that every cell of them is
 known (`benchmarks/table_pages.py`). The group `clean` has grey pages in print of 6.5 to 12 points at 150 to 300 dpi, ruled
 and not, of which each lies in one of four ways: a quarter of the whole matrix, 24 pages, which `--every` makes 96. The
 group `scanned` has 12 pages as scans spoil them, most of them one bit deep. They are read with the policy as it is, with
@@ -14,7 +14,7 @@ and way:
 
 The means follow, of each group and of the clean pages by print, resolution, rules and way of lying; then the worst page in
 cells and rows compared with bare. The status is 1 where a page is below bare in either, or the clean pages have a mean
-of 0.98 of their cells or less. The fonts are those that `scripts/make_samples.py` names. One process,
+of 0.98 of their cells or less. The fonts are those that `scripts/samples` names. One process,
 one thread, the engine of `--engine`.
 
 usage: python -m benchmarks.tables [--groups clean scanned] [--every] [--only PART OF A PAGE'S NAME] [--dpi 150 200 ...]

@@ -7,9 +7,8 @@ import pytest
 
 PROJECT = Path(__file__).parents[1]
 
-MODULES = sorted(
-    f"{folder}.{path.stem}" for folder in ("benchmarks", "scripts") for path in (PROJECT / folder).glob("*.py")
-)
+FILES = [*(PROJECT / "benchmarks").glob("*.py"), *(PROJECT / "scripts").rglob("*.py")]
+MODULES = sorted(".".join(path.relative_to(PROJECT).with_suffix("").parts) for path in FILES)
 
 
 @pytest.mark.parametrize("module", MODULES)

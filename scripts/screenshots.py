@@ -164,26 +164,26 @@ def dagster_after_some_weeks() -> Iterator[tuple[str, str]]:
 
 def invent_attempts(connection: psycopg.Connection, last: date) -> None:
     """Add some weeks before `last`: quiet weekends, a few failures, and one day on which the storage was unavailable."""
-    chance = random.Random(1)
+    rng = random.Random(1)
     for back in range(DAYS, 0, -1):
         day = last - timedelta(days=back)
         start = datetime(day.year, day.month, day.day, 8, tzinfo=ZONE)
-        for _ in range(chance.randint(8, 16) if day.weekday() > 4 else chance.randint(50, 90)):
-            claimed = start + timedelta(hours=chance.uniform(0, 10))
-            ended = claimed + timedelta(seconds=chance.lognormvariate(2.6, 0.6))
-            failed = chance.random() < (0.3 if back == 12 else 0.03)
+        for _ in range(rng.randint(8, 16) if day.weekday() > 4 else rng.randint(50, 90)):
+            claimed = start + timedelta(hours=rng.uniform(0, 10))
+            ended = claimed + timedelta(seconds=rng.lognormvariate(2.6, 0.6))
+            failed = rng.random() < (0.3 if back == 12 else 0.03)
             attempt_history.add_attempt(
                 connection,
                 uuid4(),
                 claimed,
                 ended,
                 outcome="failed" if failed else "succeeded",
-                failure_kind=chance.choice(["timeout", "not_found", "encrypted"]) if failed else None,
-                pages=None if failed else chance.randint(1, 14),
-                mean_confidence=None if failed else chance.gauss(86, 4),
-                coverage=None if failed else 1 - chance.betavariate(1.5, 20),
-                ready_at=claimed - timedelta(seconds=chance.expovariate(1 / 60)),
-                exhausted=chance.random() < 0.3 if failed else None,
+                failure_kind=rng.choice(["timeout", "not_found", "encrypted"]) if failed else None,
+                pages=None if failed else rng.randint(1, 14),
+                mean_confidence=None if failed else rng.gauss(86, 4),
+                coverage=None if failed else 1 - rng.betavariate(1.5, 20),
+                ready_at=claimed - timedelta(seconds=rng.expovariate(1 / 60)),
+                exhausted=rng.random() < 0.3 if failed else None,
             )
 
 

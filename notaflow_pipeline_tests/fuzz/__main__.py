@@ -95,7 +95,7 @@ def fuzz(
         workers: the number of worker processes.
         max_documents: the maximum number of documents, or None.
     """
-    chance, outcomes = random.Random(seed), Counter[str]()
+    rng, outcomes = random.Random(seed), Counter[str]()
     deadline = time.monotonic() + seconds
     with tempfile.TemporaryDirectory(prefix="notaflow-fuzz-") as place:
         samples = seeds(Path(place), corpus)
@@ -105,7 +105,7 @@ def fuzz(
             while waiting or (time.monotonic() < deadline and number != max_documents):
                 while len(waiting) < 2 * workers and time.monotonic() < deadline and number != max_documents:
                     path = Path(place) / f"{seed}-{number}"
-                    path.write_bytes(mutate(samples, chance))
+                    path.write_bytes(mutate(samples, rng))
                     waiting[document_pool.start(path)] = path
                     number += 1
                 for future in wait(waiting, return_when=FIRST_COMPLETED).done:

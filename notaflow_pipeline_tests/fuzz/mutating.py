@@ -28,78 +28,78 @@ WORDS = [
 ]  # fmt: skip
 
 
-def mutate(samples: Sequence[bytes], chance: random.Random) -> bytes:
+def mutate(samples: Sequence[bytes], rng: random.Random) -> bytes:
     """Returns one of the samples, damaged one to six times."""
-    content = bytearray(chance.choice(samples)[:MAX_SAMPLE_BYTES])
-    for _ in range(chance.randint(1, 6)):
+    content = bytearray(rng.choice(samples)[:MAX_SAMPLE_BYTES])
+    for _ in range(rng.randint(1, 6)):
         if content:
-            chance.choice(DAMAGES)(content, chance)
-    if chance.random() < 0.1:
-        _splice(content, chance.choice(samples), chance)
+            rng.choice(DAMAGES)(content, rng)
+    if rng.random() < 0.1:
+        _splice(content, rng.choice(samples), rng)
     return bytes(content)
 
 
-def _flip_bits(content: bytearray, chance: random.Random) -> None:
-    for _ in range(chance.choice([1, 1, 4, 32])):
-        content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+def _flip_bits(content: bytearray, rng: random.Random) -> None:
+    for _ in range(rng.choice([1, 1, 4, 32])):
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
 
 
-def _set_extreme(content: bytearray, chance: random.Random) -> None:
+def _set_extreme(content: bytearray, rng: random.Random) -> None:
     """Replaces a binary number of 1, 2 or 4 bytes with the smallest, the largest, or nearly one of them."""
-    size = chance.choice([1, 2, 4])
-    at = chance.randrange(len(content))
-    content[at : at + size] = chance.choice([0, 1, 2 ** (8 * size - 1), 2 ** (8 * size) - 1]).to_bytes(
-        size, chance.choice(["big", "little"])
+    size = rng.choice([1, 2, 4])
+    at = rng.randrange(len(content))
+    content[at : at + size] = rng.choice([0, 1, 2 ** (8 * size - 1), 2 ** (8 * size) - 1]).to_bytes(
+        size, rng.choice(["big", "little"])
     )
 
 
-def _set_number(content: bytearray, chance: random.Random) -> None:
+def _set_number(content: bytearray, rng: random.Random) -> None:
     """Replaces a number in digits, the form of numbers in the structure of a PDF."""
     found = list(re.finditer(rb"(?<=[\s/\[])\d{1,9}(?=[\s/\]>])", bytes(content[:50_000])))
     if found:
-        one = chance.choice(found)
-        content[one.start() : one.end()] = chance.choice(EXTREME_NUMBERS)
+        one = rng.choice(found)
+        content[one.start() : one.end()] = rng.choice(EXTREME_NUMBERS)
 
 
-def _swap_word(content: bytearray, chance: random.Random) -> None:
+def _swap_word(content: bytearray, rng: random.Random) -> None:
     found = list(re.finditer(rb"/[A-Za-z0-9]{2,}", bytes(content)))
     if found:
-        one = chance.choice(found)
-        content[one.start() : one.end()] = chance.choice(WORDS)
+        one = rng.choice(found)
+        content[one.start() : one.end()] = rng.choice(WORDS)
 
 
-def _point_elsewhere(content: bytearray, chance: random.Random) -> None:
+def _point_elsewhere(content: bytearray, rng: random.Random) -> None:
     """Replaces a reference with one to another object, or to the object itself."""
     found = list(re.finditer(rb"\d+ 0 R", bytes(content)))
     if found:
-        one = chance.choice(found)
-        content[one.start() : one.end()] = b"%d 0 R" % chance.randint(0, 12)
+        one = rng.choice(found)
+        content[one.start() : one.end()] = b"%d 0 R" % rng.randint(0, 12)
 
 
-def _cut_out(content: bytearray, chance: random.Random) -> None:
-    at = chance.randrange(len(content))
-    del content[at : at + chance.choice([1, 4, 64, 4096])]
+def _cut_out(content: bytearray, rng: random.Random) -> None:
+    at = rng.randrange(len(content))
+    del content[at : at + rng.choice([1, 4, 64, 4096])]
 
 
-def _cut_off(content: bytearray, chance: random.Random) -> None:
-    del content[chance.randrange(len(content)) :]
+def _cut_off(content: bytearray, rng: random.Random) -> None:
+    del content[rng.randrange(len(content)) :]
 
 
-def _repeat(content: bytearray, chance: random.Random) -> None:
-    at = chance.randrange(len(content))
-    piece = bytes(content[at : at + chance.choice([1, 16, 512])])
-    content[at:at] = piece * chance.choice([1, 2, 50])
+def _repeat(content: bytearray, rng: random.Random) -> None:
+    at = rng.randrange(len(content))
+    piece = bytes(content[at : at + rng.choice([1, 16, 512])])
+    content[at:at] = piece * rng.choice([1, 2, 50])
 
 
-def _overwrite(content: bytearray, chance: random.Random) -> None:
-    at = chance.randrange(len(content))
-    size = min(chance.choice([2, 16, 256]), len(content) - at)
-    content[at : at + size] = chance.randbytes(size)
+def _overwrite(content: bytearray, rng: random.Random) -> None:
+    at = rng.randrange(len(content))
+    size = min(rng.choice([2, 16, 256]), len(content) - at)
+    content[at : at + size] = rng.randbytes(size)
 
 
-def _splice(content: bytearray, other: bytes, chance: random.Random) -> None:
+def _splice(content: bytearray, other: bytes, rng: random.Random) -> None:
     if content and other:
-        content[chance.randrange(len(content)) :] = other[chance.randrange(len(other)) :][:MAX_SAMPLE_BYTES]
+        content[rng.randrange(len(content)) :] = other[rng.randrange(len(other)) :][:MAX_SAMPLE_BYTES]
 
 
 DAMAGES: list[Callable[[bytearray, random.Random], None]] = [

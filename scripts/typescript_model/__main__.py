@@ -4,27 +4,25 @@ The lines are drawn, Tesseract makes training samples of them, the weights becom
 goes on from them, and the result becomes integers again, as fast and as small as before. README.md beside this file says
 what must be installed.
 
-usage: python scripts/typescript_model [--fonts FOLDER] [--texts FOLDER …] [--lines N] [--iterations N] [--folder FOLDER]
+usage: python -m scripts.typescript_model [--fonts FOLDER] [--texts FOLDER …] [--lines N] [--iterations N] [--folder FOLDER]
                                        [--seed N] [--sheet FILE]
 """
-
-import sys
-
-sys.path.insert(0, __file__.rpartition("/scripts/")[0])
 
 import argparse
 import os
 import shutil
 import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from drawing import Drawing, fonts_of, sheet_of
-from float_weights import with_float_weights
 from PIL import Image
-from wording import Wording, paragraphs_of
+
+from scripts.typescript_model.drawing import Drawing, fonts_of, sheet_of
+from scripts.typescript_model.float_weights import with_float_weights
+from scripts.typescript_model.wording import Wording, paragraphs_of
 
 SYSTEM_FONTS = Path("/usr/share/fonts")
 TEXTS = (Path("/usr/share/doc/debian-handbook"), Path("/usr/share/debian-reference"))
@@ -71,7 +69,7 @@ def main() -> None:
 
 
 def _unpacked(model: Path, folder: Path) -> Path:
-    """Take the model apart beside a copy of it; return the copy."""
+    """Copy the model, extract its components beside the copy, and return the copy."""
     copy = folder / "fra.traineddata"
     copy.write_bytes(model.read_bytes())
     _run("combine_tessdata", "-u", str(copy), str(folder / "fra."))
@@ -84,9 +82,9 @@ def _characters(model: Path) -> set[str]:
 
 
 def _draw(seed, fonts, paragraphs, words, known, number):
-    """Yield pictures of lines with what they say, other ones for each number."""
-    chance = np.random.default_rng([seed, number])
-    wording, drawing = Wording(chance, paragraphs, words, known), Drawing(chance, fonts)
+    """Yield images of lines with their text, different ones for each number."""
+    rng = np.random.default_rng([seed, number])
+    wording, drawing = Wording(rng, paragraphs, words, known), Drawing(rng, fonts)
     while True:
         text = wording.line()
         if len(text) >= MIN_LETTERS and (image := drawing.line(text)) is not None:

@@ -1,7 +1,7 @@
-"""Draws lines as typewriters, ribbons, carbon paper, paper and scanners leave them.
+"""Draws lines of typescript with the defects of typewriters, ribbons, carbon paper and scanners.
 
-What comes out is what Tesseract is given of a line: grey, at some 150 dpi, its paper divided to white as
-`ocr.preparing` does it.
+The images are those that Tesseract gets of a line: grey, at some 150 dpi, with the background removed as in
+`ocr.preprocessing`.
 """
 
 import io
@@ -69,7 +69,7 @@ def _has(path: Path, letter: str) -> bool:
 
 @dataclass(frozen=True)
 class Typewriter:
-    """A font, and how steadily it strikes."""
+    """A font, and how regular its letters are."""
 
     font: ImageFont.FreeTypeFont
     pitch: float  # pixels from letter to letter; 0 for print
@@ -79,10 +79,10 @@ class Typewriter:
 
 
 class Drawing:
-    """Pictures of lines, by chance."""
+    """Pictures of lines, at random."""
 
-    def __init__(self, chance: np.random.Generator, fonts: dict[str, Path]) -> None:
-        self._chance = chance
+    def __init__(self, rng: np.random.Generator, fonts: dict[str, Path]) -> None:
+        self._rng = rng
         self._fonts = fonts
 
     def line(self, text: str) -> Image.Image | None:
@@ -103,14 +103,14 @@ class Drawing:
         if not able:
             return None
         weights = np.array(list(able.values()), dtype=float)
-        name = list(able)[self._chance.choice(len(able), p=weights / weights.sum())]
-        font = _font(self._fonts[name], int(self._chance.choice(EM_PIXELS)))
+        name = list(able)[self._rng.choice(len(able), p=weights / weights.sum())]
+        font = _font(self._fonts[name], int(self._rng.choice(EM_PIXELS)))
         typed = names is TYPEWRITERS
         return Typewriter(
             font=font,
             pitch=font.getlength("n") * self._between(0.97, 1.06) if typed else 0.0,
-            shake=float(self._chance.choice([0, 0.5, 1, 1.6])) if typed else 0.0,
-            unevenness=float(self._chance.choice([0, 0.05, 0.12, 0.2])) if typed else 0.0,
+            shake=float(self._rng.choice([0, 0.5, 1, 1.6])) if typed else 0.0,
+            unevenness=float(self._rng.choice([0, 0.05, 0.12, 0.2])) if typed else 0.0,
             double=typed and self._happens(0.25),
         )
 
@@ -125,12 +125,12 @@ class Drawing:
         at = float(ROOM)
         for letter in text:
             if letter != " ":
-                x = at + self._chance.normal(0, machine.shake * 0.9) if machine.shake else at
-                y = base + bent[letter] + self._chance.normal(0, machine.shake) + (at - width / 2) * slope
+                x = at + self._rng.normal(0, machine.shake * 0.9) if machine.shake else at
+                y = base + bent[letter] + self._rng.normal(0, machine.shake) + (at - width / 2) * slope
                 stamp = Image.new("L", (round(2.2 * em), height))
                 inset = 0.3 * em
                 ImageDraw.Draw(stamp).text((inset + x % 1, y), letter, font=machine.font, fill=255, anchor="ls")
-                strength = max(0.45, 1 - abs(self._chance.normal(0, machine.unevenness)))
+                strength = max(0.45, 1 - abs(self._rng.normal(0, machine.unevenness)))
                 one = np.asarray(stamp, np.float32) / 255 * strength
                 one = np.maximum(one, np.roll(one, 1, axis=1)) if machine.double else one
                 left = max(0, int(x) - int(inset))
@@ -154,10 +154,10 @@ class Drawing:
                 span = self._between(40, 160)
                 image = image.point([min(255, max(0, int((value - low) * 255 / span))) for value in range(256)])
         if self._happens(0.08):
-            y = round(image.height * 0.7) + int(self._chance.integers(8, 13))
-            ends = (ROOM, y, image.width - ROOM, y + int(self._chance.integers(-2, 3)))
+            y = round(image.height * 0.7) + int(self._rng.integers(8, 13))
+            ends = (ROOM, y, image.width - ROOM, y + int(self._rng.integers(-2, 3)))
             ImageDraw.Draw(image).line(
-                ends, fill=int(self._chance.integers(150, 256)), width=int(self._chance.integers(2, 5))
+                ends, fill=int(self._rng.integers(150, 256)), width=int(self._rng.integers(2, 5))
             )
         ink = np.asarray(image, np.float32) / 255
         if self._happens(0.5):  # the weave of the ribbon
@@ -168,11 +168,11 @@ class Drawing:
         paper = self._between(150, 245)
         dark = min(self._between(10, 110), paper - 60)
         page = paper - (paper - dark) * ink * self._between(0.6, 1)
-        page += self._chance.normal(0, float(self._chance.choice([0, 1, 3, 6, 10])), ink.shape)
+        page += self._rng.normal(0, float(self._rng.choice([0, 1, 3, 6, 10])), ink.shape)
         if self._happens(0.15):  # grain of coarse film and bad copies
             page += self._cloud(ink.shape, 2) * self._between(4, 18)
         if self._happens(0.1):  # the other side shines through
-            other = np.roll(ink[:, ::-1], int(self._chance.integers(-8, 9)), axis=0)
+            other = np.roll(ink[:, ::-1], int(self._rng.integers(-8, 9)), axis=0)
             page -= other * self._between(5, 25)
         image = Image.fromarray(np.clip(page, 0, 255).astype(np.uint8))
         return image.filter(ImageFilter.GaussianBlur(self._between(0.4, 2.0))) if self._happens(0.5) else image
@@ -181,17 +181,17 @@ class Drawing:
         """At 130 to 190 dpi for the most part, sometimes after a coarse scan that was compressed too much."""
         factor = self._between(0.42, 0.62) if self._happens(0.75) else self._between(0.62, 0.9)
         if self._happens(0.4):
-            coarse = _compressed(_resized(page, self._between(0.38, 0.5)), int(self._chance.integers(30, 81)))
+            coarse = _compressed(_resized(page, self._between(0.38, 0.5)), int(self._rng.integers(30, 81)))
             size = (max(1, round(page.width * factor)), max(1, round(page.height * factor)))
             return coarse.resize(size, Image.Resampling.BICUBIC)
         scan = _resized(page, factor)
-        return _compressed(scan, int(self._chance.integers(40, 91))) if self._happens(0.4) else scan
+        return _compressed(scan, int(self._rng.integers(40, 91))) if self._happens(0.4) else scan
 
     def _cut_out(self, scan: Image.Image, struck: Ink) -> Image.Image:
         """The line with a little paper around it, as Tesseract's layout hands it to its network."""
         small = Image.fromarray((struck * 255).astype(np.uint8)).resize(scan.size, Image.Resampling.BOX)
         box = small.point([255 if value > 40 else 0 for value in range(256)]).getbbox() or (0, 0, *scan.size)
-        left, top, right, bottom = (int(pad) for pad in self._chance.integers(0, 5, 4))
+        left, top, right, bottom = (int(pad) for pad in self._rng.integers(0, 5, 4))
         return scan.crop(
             (
                 max(0, box[0] - left - 1),
@@ -204,14 +204,14 @@ class Drawing:
     def _cloud(self, shape: tuple[int, ...], grain: int) -> Ink:
         """Noise of this grain (pixels), with a deviation of about one."""
         height, width = shape
-        coarse = self._chance.normal(0, 1, (height // grain + 2, width // grain + 2)).astype(np.float32)
+        coarse = self._rng.normal(0, 1, (height // grain + 2, width // grain + 2)).astype(np.float32)
         return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
 
     def _between(self, low: float, high: float) -> float:
-        return float(self._chance.uniform(low, high))
+        return float(self._rng.uniform(low, high))
 
     def _happens(self, probability: float) -> bool:
-        return bool(self._chance.random() < probability)
+        return bool(self._rng.random() < probability)
 
 
 def _resized(image: Image.Image, factor: float) -> Image.Image:

@@ -44,21 +44,21 @@ def _letters(text: str) -> float:
 
 
 class Wording:
-    """Lines by chance, of characters that the model knows."""
+    """Lines at random, of characters that the model knows."""
 
-    def __init__(self, chance: np.random.Generator, paragraphs: Sequence[str], words: Sequence[str], known: set[str]):
-        self._chance = chance
+    def __init__(self, rng: np.random.Generator, paragraphs: Sequence[str], words: Sequence[str], known: set[str]):
+        self._rng = rng
         self._paragraphs = paragraphs
         self._words = words
         self._known = known
 
     def line(self) -> str:
         """One line."""
-        kind = self._chance.random()
+        kind = self._rng.random()
         if kind < 0.6:
-            line = self._prose(int(self._chance.integers(25, 75)))
+            line = self._prose(int(self._rng.integers(25, 75)))
         elif kind < 0.8:
-            line = " ".join(self._word() for _ in range(self._chance.integers(3, 10)))
+            line = " ".join(self._word() for _ in range(self._rng.integers(3, 10)))
         else:
             line = self._entry()
         if self._happens(0.07):
@@ -75,11 +75,11 @@ class Wording:
         text = self._one_of(self._paragraphs)
         if len(text) <= length:
             return text
-        start = text.rfind(" ", 0, int(self._chance.integers(len(text) - length)) + 1) + 1
+        start = text.rfind(" ", 0, int(self._rng.integers(len(text) - length)) + 1) + 1
         return text[start : start + length].rpartition(" ")[0]
 
     def _word(self) -> str:
-        kind = self._chance.random()
+        kind = self._rng.random()
         if kind < 0.75:
             return self._one_of(self._words)
         if kind < 0.85:
@@ -90,10 +90,10 @@ class Wording:
     def _entry(self) -> str:
         """A cell or a row of an index."""
         parts = (self._number, self._number, lambda: self._one_of(NAMES), self._word)
-        return " ".join(self._one_of(parts)() for _ in range(self._chance.integers(1, 7)))
+        return " ".join(self._one_of(parts)() for _ in range(self._rng.integers(1, 7)))
 
     def _number(self) -> str:
-        whole = self._chance.integers
+        whole = self._rng.integers
         kinds = (
             lambda: f"{whole(1, 7)} {whole(1000):03d} {whole(1000):03d}",
             lambda: f"{whole(1850, 2026)}-{whole(1, 13):02d}-{whole(1, 29):02d}",
@@ -107,14 +107,14 @@ class Wording:
 
     def _with_marks(self, line: str) -> str:
         words = line.split(" ")
-        for _ in range(self._chance.integers(1, 4)):
-            place = int(self._chance.integers(len(words)))
+        for _ in range(self._rng.integers(1, 4)):
+            place = int(self._rng.integers(len(words)))
             space = " " if self._happens(0.4) else ""
             words[place] = words[place].rstrip(".,") + space + self._one_of(MARKS)
         return " ".join(words)
 
     def _one_of(self, choices: Sequence[Kind]) -> Kind:
-        return choices[int(self._chance.integers(len(choices)))]
+        return choices[int(self._rng.integers(len(choices)))]
 
     def _happens(self, probability: float) -> bool:
-        return bool(self._chance.random() < probability)
+        return bool(self._rng.random() < probability)
