@@ -15,6 +15,7 @@ from notaflow_pipeline.job_queue.claiming import claims, outcomes
 from notaflow_pipeline.job_queue.claiming.claim_position import ClaimPosition
 from notaflow_pipeline.job_queue.database.chunks import ChangeResult
 from notaflow_pipeline.job_queue.maintenance.recovery import RecoveryResult, RecoveryTerms, recover
+from notaflow_pipeline.job_queue.maintenance.recovery_poll import count_needing_recovery
 from notaflow_pipeline.job_queue.maintenance.repairs import Repair
 from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedDocument, ExhaustedFilter, requeue_exhausted
 from notaflow_pipeline.job_queue.maintenance.reread import request_reread
@@ -180,6 +181,11 @@ def recover_all(connection: Connection, *, mirror_errors: bool = True, exhausted
         connection,
         RecoveryTerms(["index"], STUCK_AFTER, mirror_errors=mirror_errors, exhausted_status=exhausted_status),
     )
+
+
+def rows_to_recover(connection: Connection) -> int:
+    """Return how many rows `recover_all` would change."""
+    return count_needing_recovery(connection, sources=["index"], stuck_after=STUCK_AFTER)
 
 
 def requeue(connection: Connection, choice: ExhaustedFilter, **options: Any) -> list[ExhaustedDocument]:

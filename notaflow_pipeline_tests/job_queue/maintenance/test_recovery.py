@@ -1,7 +1,6 @@
 """Recovery of rows whose worker is lost."""
 
 import threading
-from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +9,10 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.job_queue.claiming import lease_renewal, releases
-from notaflow_pipeline.job_queue.maintenance.recovery_poll import count_needing_recovery
 from notaflow_pipeline.job_queue.maintenance.repairs import LEASE_EXPIRED, STUCK_ELSEWHERE
 from notaflow_pipeline.job_queue.model import ERROR_PREFIX
 from notaflow_pipeline_tests.job_queue.conftest import (
-    BLANK,
     READING,
-    STUCK_AFTER,
     add_document,
     ago,
     ahead,
@@ -30,6 +26,7 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     fail,
     recover_all,
     repaired,
+    rows_to_recover,
     succeed,
 )
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
@@ -143,11 +140,11 @@ def test_claim_by_status_alone_has_ten_minutes_from_the_last_attempt(
     [earlier] = attempts(connection, row)
     change(connection, "ocr_attempt", earlier["id"], claimed_at=ago("2 hours"))
     change(connection, "extraction_queue", row, status_id=6, ocr_started_at=ago("2 hours"))
-    assert needed(connection) == 0
+    assert rows_to_recover(connection) == 0
     assert recover_all(connection) == NOTHING
 
     change(connection, "ocr_attempt", earlier["id"], finished_at=ago("11 minutes"))
-    assert needed(connection) == 1
+    assert rows_to_recover(connection) == 1
     assert recover_all(connection) == repaired(stuck_elsewhere=1)
     first, second = attempts(connection, row)
     assert second["claimed_at"] == first["finished_at"]
@@ -164,7 +161,7 @@ def test_claim_by_status_alone_is_not_stuck_while_an_attempt_is_open(
     change(connection, "ocr_attempt", held.token, claimed_at=ago("2 hours"))
     change(connection, "extraction_queue", row, status_id=3)
     change(connection, "extraction_queue", row, status_id=6)
-    assert needed(connection) == 0
+    assert rows_to_recover(connection) == 0
     assert recover_all(connection) == NOTHING
     expire(connection, held)
     assert recover_all(connection) == repaired(orphaned_attempts=1)
@@ -386,120 +383,3 @@ def test_row_without_maximum_gets_its_own_before_anybody_claims(connection: Conn
     assert [document(connection, row)["ocr_max_attempts"] for row in (lost, ready)] == [3, 3]
     assert document(connection, ready)["ocr_attempts"] == 0
     assert connection.execute("SELECT id FROM ocr_exhausted_documents").fetchall() == [(lost,)]
-
-
-# --- how much there is to recover
-
-
-def needed(connection: Connection) -> int:
-    return count_needing_recovery(connection, sources=["index"], stuck_after=STUCK_AFTER)
-
-
-def _expired(connection: Connection) -> None:
-    add_document(connection)
-    expire(connection, claim_one(connection))
-
-
-def _alive(connection: Connection) -> None:
-    add_document(connection)
-    change(connection, "extraction_queue", claim_one(connection).document_id, ocr_started_at=ago("3 hours"))
-
-
-def _stuck_elsewhere(connection: Connection) -> None:
-    add_document(connection, status_id=6, ocr_attempts=1, ocr_started_at=ago("11 minutes"))
-    add_document(connection, status_id=6, ocr_attempts=1)
-
-
-def _at_work_elsewhere(connection: Connection) -> None:
-    add_document(connection, status_id=6, ocr_attempts=1, ocr_started_at=ago("9 minutes"))
-
-
-def _orphaned(connection: Connection) -> None:
-    _expired(connection)
-    connection.execute("UPDATE extraction_queue SET status_id = 3")
-
-
-def _orphaned_and_claimed_elsewhere(connection: Connection) -> None:
-    _orphaned(connection)
-    connection.execute("UPDATE extraction_queue SET status_id = 6, ocr_started_at = clock_timestamp()")
-
-
-def _read_but_ready(connection: Connection) -> None:
-    add_document(connection)
-    assert succeed(connection, claim_one(connection), READING)
-    connection.execute("UPDATE extraction_queue SET status_id = 3")
-
-
-def _text_of_another_program(connection: Connection) -> None:
-    _read_but_ready(connection)
-    connection.execute("UPDATE extraction_queue SET file_content = 'corrected by hand'")
-
-
-def _text_of_an_earlier_success(connection: Connection) -> None:
-    _read_but_ready(connection)
-    connection.execute("UPDATE extraction_queue SET file_content = NULL")
-    assert succeed(connection, claim_one(connection), BLANK)
-    connection.execute("UPDATE extraction_queue SET status_id = 3, file_content = %s", [READING.text])
-
-
-def _without_maximum(connection: Connection) -> None:
-    add_document(connection, ocr_max_attempts=None)
-    add_document(connection, ocr_max_attempts=None, document_source="acte")
-
-
-def _ordinary(connection: Connection) -> None:
-    for status in (1, 2, 3, 4, 5):
-        add_document(connection, status_id=status)
-
-
-@pytest.mark.parametrize(
-    "situation",
-    [
-        _expired,
-        _alive,
-        _stuck_elsewhere,
-        _at_work_elsewhere,
-        _orphaned,
-        pytest.param(
-            _orphaned_and_claimed_elsewhere,
-        ),
-        _read_but_ready,
-        _text_of_another_program,
-        pytest.param(
-            _text_of_an_earlier_success,
-        ),
-        _without_maximum,
-        _ordinary,
-    ],
-)
-def test_count_of_rows_that_need_recovery_matches_the_repairs(
-    connection: Connection, situation: Callable[[Connection], None]
-) -> None:
-    situation(connection)
-    counted = needed(connection)
-    assert recover_all(connection).total == counted
-    assert needed(connection) == 0
-
-
-@pytest.mark.parametrize("orphaned", [False, True], ids=["under OCR", "row deleted"])
-def test_lease_of_a_clock_that_was_ahead_is_recovered(connection: Connection, orphaned: bool) -> None:
-    add_document(connection)
-    held = claim_one(connection)
-    change(connection, "ocr_attempt", held.token, lease_expires_at=ahead("300 days"))
-    if orphaned:
-        connection.execute("DELETE FROM extraction_queue")
-    assert needed(connection) == 1
-    assert recover_all(connection) == repaired(**{"orphaned_attempts" if orphaned else "expired_leases": 1})
-
-
-def test_rows_that_others_have_locked_are_not_counted(connection: Connection, other: Connection) -> None:
-    add_document(connection)
-    held = claim_one(connection)
-    expire(connection, held)
-    add_document(connection, status_id=6)
-    add_document(connection, ocr_max_attempts=None)
-    with other.transaction():
-        other.execute("SELECT FROM extraction_queue FOR UPDATE")
-        assert needed(connection) == 0
-        assert recover_all(connection) == repaired()
-    assert needed(connection) == 3
