@@ -114,7 +114,7 @@ def retry(
 ) -> None:
     """Requeue exhausted documents: ready again with three more attempts; their history is kept."""
     settings = load_settings()
-    choice = ExhaustedFilter(
+    filters = ExhaustedFilter(
         sources=settings.sources,
         since=in_zone(since, settings),
         kinds=tuple(kinds) if kinds else None,
@@ -125,8 +125,8 @@ def retry(
     columns = (Column("attempts", no_wrap=True), Column("requeues", no_wrap=True))
     table = Table(Column("document", width=ID_WIDTH, overflow="fold"), Column("failed with", overflow="fold"), *columns)
     with open_database(settings) as connection, progress_bar(as_json) as bar:
-        choice = replace(choice, ids=tuple(document_ids(connection, ids)) if ids else None)
-        left = set(choice.ids or ())
+        filters = replace(filters, ids=tuple(document_ids(connection, ids)) if ids else None)
+        left = set(filters.ids or ())
         task = bar.add_task("retry", total=None, rate="")
         count = 0
 
@@ -145,11 +145,11 @@ def retry(
                     )
 
         refused = ""
-        others = _permanent(connection, choice) if choice.except_kinds and not as_json else Counter()
+        others = _permanent(connection, filters) if filters.except_kinds and not as_json else Counter()
         if dry_run:
-            show(find_exhausted(connection, choice))
+            show(find_exhausted(connection, filters))
         else:
-            refused = requeue_exhausted(connection, choice, on_requeued=show).refused
+            refused = requeue_exhausted(connection, filters, on_requeued=show).refused
     if not as_json:
         if table.row_count:
             console.print(table)
@@ -165,9 +165,9 @@ def retry(
     _fail_if_refused(refused)
 
 
-def _permanent(connection: Connection, choice: ExhaustedFilter) -> Counter[str]:
+def _permanent(connection: Connection, filters: ExhaustedFilter) -> Counter[str]:
     """Count the documents that are left out for their kind of failure."""
-    left_out = replace(choice, kinds=choice.except_kinds, except_kinds=())
+    left_out = replace(filters, kinds=filters.except_kinds, except_kinds=())
     return Counter(one.failure_kind or "" for one in find_exhausted(connection, left_out))
 
 

@@ -188,10 +188,10 @@ def rows_to_recover(connection: Connection) -> int:
     return count_needing_recovery(connection, sources=["index"], stuck_after=STUCK_AFTER)
 
 
-def requeue(connection: Connection, choice: ExhaustedFilter, **options: Any) -> list[ExhaustedDocument]:
+def requeue(connection: Connection, filters: ExhaustedFilter, **options: Any) -> list[ExhaustedDocument]:
     """Requeue exhausted documents; return them as they were before."""
     requeued: list[ExhaustedDocument] = []
-    changed = requeue_exhausted(connection, choice, on_requeued=requeued.extend, **options)
+    changed = requeue_exhausted(connection, filters, on_requeued=requeued.extend, **options)
     assert changed == ChangeResult(len(requeued))
     return requeued
 

@@ -67,7 +67,7 @@ def requeue_exhausted_documents(context: dg.OpExecutionContext, config: RetryCon
     settings = load_settings()
     window = context.partition_time_window
     wanted = tuple(config.kinds) or settings.requeue_kinds
-    selection = ExhaustedFilter(
+    filters = ExhaustedFilter(
         sources=settings.sources,
         since=window.start,
         until=window.end,
@@ -85,13 +85,11 @@ def requeue_exhausted_documents(context: dg.OpExecutionContext, config: RetryCon
 
     with queue.pool.connection() as connection:
         changed = requeue_exhausted(
-            connection, selection, run_id=context.run_id, more_attempts=config.more_attempts, on_requeued=count
+            connection, filters, run_id=context.run_id, more_attempts=config.more_attempts, on_requeued=count
         )
         left = Counter(
             one.failure_kind or "unknown"
-            for one in find_exhausted(
-                connection, replace(selection, kinds=None, except_kinds=(), max_requeues=NO_LIMIT)
-            )
+            for one in find_exhausted(connection, replace(filters, kinds=None, except_kinds=(), max_requeues=NO_LIMIT))
         )
     context.log.info("Requeued %s: %s.", count_of(changed.rows, "document"), dict(kinds) or "none")
     if left:

@@ -96,14 +96,14 @@ class ExhaustedFilter:
 _NO_LOCK = sql.SQL("")
 
 
-def find_exhausted(connection: Connection, which: ExhaustedFilter) -> Iterator[ExhaustedDocument]:
+def find_exhausted(connection: Connection, filters: ExhaustedFilter) -> Iterator[ExhaustedDocument]:
     """Yield the selected exhausted documents, the longest exhausted first; nothing is changed.
 
     Args:
         connection: outside any transaction.
-        which: the conditions.
+        filters: the conditions.
     """
-    selection = _Selection(connection, which, _NO_LOCK)
+    selection = _Selection(connection, filters, _NO_LOCK)
     for candidates in selection.candidates():
         selected = selection.select(candidates)
         yield from selected
@@ -131,7 +131,7 @@ AS exhausted (queue_id, attempts_before, last_failure_kind)
 
 def requeue_exhausted(
     connection: Connection,
-    which: ExhaustedFilter,
+    filters: ExhaustedFilter,
     *,
     run_id: str | None = None,
     more_attempts: int = DEFAULT_MAX_ATTEMPTS,
@@ -143,12 +143,12 @@ def requeue_exhausted(
 
     Args:
         connection: outside any transaction.
-        which: the conditions; locked rows are skipped.
+        filters: the conditions; locked rows are skipped.
         run_id: the Dagster run that requeues them, or None.
         more_attempts: of each document.
         on_requeued: is called with the documents of each chunk after the commit, in their earlier state.
     """
-    selection = _Selection(connection, which, _LOCK)
+    selection = _Selection(connection, filters, _LOCK)
     refusals = Refusals()
 
     def requeue(candidates: Sequence[UUID]) -> list[ExhaustedDocument]:
@@ -237,13 +237,13 @@ SELECT clock_timestamp()
 class _Selection:
     """Selects exhausted documents in chunks, up to the limit of the filter."""
 
-    def __init__(self, connection: Connection, which: ExhaustedFilter, lock: sql.SQL) -> None:
+    def __init__(self, connection: Connection, filters: ExhaustedFilter, lock: sql.SQL) -> None:
         with connection.cursor(row_factory=scalar_row) as cursor:
             began = cursor.execute(_CLOCK).fetchone()
         self._connection = connection
         self._statement = _SELECT.format(exhausted_at_4=EXHAUSTED_AT_4, lock=lock)
-        self._arguments = {**which.arguments(), "began": began}
-        self.remaining = which.limit
+        self._arguments = {**filters.arguments(), "began": began}
+        self.remaining = filters.limit
 
     def candidates(self) -> Iterator[list[UUID]]:
         """Yield the ids of possible documents; those without the time of an error come last."""
