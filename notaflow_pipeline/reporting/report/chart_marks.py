@@ -59,7 +59,7 @@ _LEGEND: Spec = {"symbolType": "stroke", "symbolOpacity": 1, "symbolSize": 200}
 
 
 @dataclass(frozen=True)
-class Drawing:
+class ChartContext:
     """Texts, units and scales of a chart's layers.
 
     Attributes:
@@ -77,14 +77,14 @@ class Drawing:
     kinds: Sequence[tuple[str, str]]
 
 
-def throughput(_drawing: Drawing) -> list[Spec]:
+def throughput(_context: ChartContext) -> list[Spec]:
     """Return a bar per bin."""
     return [{"mark": _BAR | {"color": BLUE}, "encoding": {"y": _y("documents", _WHOLE)}}]
 
 
-def failure_rate(drawing: Drawing) -> list[Spec]:
+def failure_rate(context: ChartContext) -> list[Spec]:
     """Return the observed rate as a line above its interval."""
-    rate, interval = drawing.texts["rate"], drawing.texts["interval"]
+    rate, interval = context.texts["rate"], context.texts["interval"]
     colours = {"domain": [rate, interval], "range": [VERMILLION, ORANGE]}
     axis = {"format": ".1~%"}
     return [
@@ -103,27 +103,27 @@ def failure_rate(drawing: Drawing) -> list[Spec]:
     ]
 
 
-def wait(drawing: Drawing) -> list[Spec]:
+def wait(context: ChartContext) -> list[Spec]:
     """Return the median and the 95th percentile of waits."""
-    return _percentiles("wait_seconds", drawing)
+    return _percentiles("wait_seconds", context)
 
 
-def duration(drawing: Drawing) -> list[Spec]:
+def duration(context: ChartContext) -> list[Spec]:
     """Return the median and the 95th percentile of durations."""
-    return _percentiles("duration_seconds", drawing)
+    return _percentiles("duration_seconds", context)
 
 
-def confidence(drawing: Drawing) -> list[Spec]:
+def confidence(context: ChartContext) -> list[Spec]:
     """Return the mean confidence, on an axis that shows small changes and does not magnify noise."""
-    scale = {"domain": list(drawing.confidence), "zero": False, "nice": False}
+    scale = {"domain": list(context.confidence), "zero": False, "nice": False}
     mark = _LINE | {"color": GREEN, "point": _LINE["point"] | {"color": GREEN}}
     return [{"mark": mark, "encoding": {"y": _y("mean_confidence", {"format": ",.0f"}) | {"scale": scale}}}]
 
 
-def attempts(drawing: Drawing) -> list[Spec]:
+def attempts(context: ChartContext) -> list[Spec]:
     """Return the attempts of each bin, stacked by outcome."""
     fields = ["attempts_succeeded", "attempts_failed", "attempts_stuck"]
-    labels = [drawing.texts[word] for word in ("succeeded", "attempts_failed", "attempts_stuck")]
+    labels = [context.texts[word] for word in ("succeeded", "attempts_failed", "attempts_stuck")]
     return [
         {
             "transform": [
@@ -141,14 +141,14 @@ def attempts(drawing: Drawing) -> list[Spec]:
     ]
 
 
-def kinds(drawing: Drawing) -> list[Spec]:
+def kinds(context: ChartContext) -> list[Spec]:
     """Return the failed attempts of each bin, stacked by kind."""
-    labels = [label for _, label in drawing.kinds]
-    colours = [GREY if kind == OTHER_KINDS else KIND_COLOURS[rank] for rank, (kind, _) in enumerate(drawing.kinds)]
+    labels = [label for _, label in context.kinds]
+    colours = [GREY if kind == OTHER_KINDS else KIND_COLOURS[rank] for rank, (kind, _) in enumerate(context.kinds)]
     return [
         {
             "transform": [
-                _lookup("kind", drawing.kinds),
+                _lookup("kind", context.kinds),
                 {
                     "aggregate": [{"op": "sum", "field": "attempts", "as": "attempts"}],
                     "groupby": ["day", "middle", "day_end", "label", "rank"],
@@ -161,9 +161,9 @@ def kinds(drawing: Drawing) -> list[Spec]:
                 "color": _nominal(labels, colours),
                 "order": {"field": "rank"},
                 "tooltip": [
-                    bin_of_tooltip(drawing.texts),
-                    {"field": "label", "type": "nominal", "title": drawing.texts["kind"]},
-                    {"field": "attempts", "type": "quantitative", "title": drawing.texts["attempts"], "format": ",.0f"},
+                    bin_of_tooltip(context.texts),
+                    {"field": "label", "type": "nominal", "title": context.texts["kind"]},
+                    {"field": "attempts", "type": "quantitative", "title": context.texts["attempts"], "format": ",.0f"},
                 ],
             },
         }
@@ -175,7 +175,7 @@ def bin_of_tooltip(texts: Mapping[str, str]) -> Spec:
     return {"field": "shown_bin", "type": "nominal", "title": texts["date"]}
 
 
-LAYERS: Mapping[str, Callable[[Drawing], list[Spec]]] = {
+LAYERS: Mapping[str, Callable[[ChartContext], list[Spec]]] = {
     "throughput": throughput,
     "failure_rate": failure_rate,
     "kinds": kinds,
@@ -187,15 +187,15 @@ LAYERS: Mapping[str, Callable[[Drawing], list[Spec]]] = {
 """What is drawn in each chart, in the order of the page."""
 
 
-def _percentiles(field: str, drawing: Drawing) -> list[Spec]:
-    """Return both lines, and the band between them, in the drawing's unit."""
-    parts = {"p50": drawing.texts["p50"], "p95": drawing.texts["p95"]}
+def _percentiles(field: str, context: ChartContext) -> list[Spec]:
+    """Return both lines, and the band between them, in the context's unit."""
+    parts = {"p50": context.texts["p50"], "p95": context.texts["p95"]}
     colours = {"domain": list(parts.values()), "range": [BLUE, VERMILLION]}
     dashes = {"domain": list(parts.values()), "range": [[1, 0], [5, 3]]}
-    axis = {"title": drawing.unit, "format": ",.1~f"}
+    axis = {"title": context.unit, "format": ",.1~f"}
     in_unit = [
         {
-            "calculate": f"isValid(datum.{field}_{part}) ? datum.{field}_{part} / {drawing.unit_seconds} : null",
+            "calculate": f"isValid(datum.{field}_{part}) ? datum.{field}_{part} / {context.unit_seconds} : null",
             "as": part,
         }
         for part in parts

@@ -22,7 +22,7 @@ from notaflow_pipeline.reporting.report.chart_marks import (
     KIND_COLOURS,
     LAYERS,
     OTHER_KINDS,
-    Drawing,
+    ChartContext,
     Spec,
     bin_of_tooltip,
 )
@@ -147,10 +147,10 @@ def records(columns: Mapping[str, Sequence[Any]], span: int) -> list[dict[str, A
 def chart(name: str, figures: ReportData, language: Language) -> Spec:
     """Return one chart's specification, without its data."""
     texts = texts_in(language)
-    drawing = _drawing(name, figures, language)
-    layers = LAYERS[name](drawing)
+    context = _context(name, figures, language)
+    layers = LAYERS[name](context)
     if name in CHART_COLUMNS:
-        layers.append(_bin_tooltip(CHART_COLUMNS[name], drawing))
+        layers.append(_bin_tooltip(CHART_COLUMNS[name], context))
     day, month = LocaleFormat(language).tick_days
     return {
         "$schema": f"https://vega.github.io/schema/vega-lite/v{VEGA_LITE.partition('.')[0]}.json",
@@ -231,14 +231,16 @@ def _month_ticks(since: date, end: date) -> list[int]:
     return [milliseconds(first) for first in firsts[:: math.ceil(len(firsts) / MAX_TICKS) or 1]]
 
 
-def _drawing(name: str, figures: ReportData, language: Language) -> Drawing:
+def _context(name: str, figures: ReportData, language: Language) -> ChartContext:
     texts = texts_in(language)
     durations = [column.name for column in CHART_COLUMNS.get(name, ()) if column.format == "seconds"]
     longest = figures.performance[durations].max().max() if durations else math.nan
     unit, unit_seconds = unit_of(0.0 if pd.isna(longest) else float(longest))
     drawn = [(kind, failure_kind_in(language, kind)) for kind in drawn_kinds(figures)]
     others = [(OTHER_KINDS, texts["other"])] if len(figures.kinds()) > len(drawn) else []
-    return Drawing(texts, LocaleFormat(language).unit(unit), unit_seconds, _confidence_axis(figures), [*drawn, *others])
+    return ChartContext(
+        texts, LocaleFormat(language).unit(unit), unit_seconds, _confidence_axis(figures), [*drawn, *others]
+    )
 
 
 def _confidence_axis(figures: ReportData) -> tuple[float, float]:
@@ -250,14 +252,14 @@ def _confidence_axis(figures: ReportData) -> tuple[float, float]:
     return max(0.0, low - spread), min(100.0, high + spread)
 
 
-def _bin_tooltip(columns: Sequence[Column], drawing: Drawing) -> Spec:
+def _bin_tooltip(columns: Sequence[Column], context: ChartContext) -> Spec:
     """Return an invisible column over each bin that shows the bin's figures under the pointer."""
-    written, tooltip = [], [bin_of_tooltip(drawing.texts)]
+    written, tooltip = [], [bin_of_tooltip(context.texts)]
     for column in columns:
         in_unit = column.format == "seconds"
-        value = f"datum.{column.name}" + (f" / {drawing.unit_seconds}" if in_unit else "")
+        value = f"datum.{column.name}" + (f" / {context.unit_seconds}" if in_unit else "")
         text = f"isValid(datum.{column.name}) ? format({value}, '{_D3_FORMATS[column.format]}') : '–'"
-        title = drawing.texts[column.label] + (f" ({drawing.unit})" if in_unit else "")
+        title = context.texts[column.label] + (f" ({context.unit})" if in_unit else "")
         written.append({"calculate": text, "as": f"shown_{column.name}"})
         tooltip.append({"field": f"shown_{column.name}", "type": "nominal", "title": title})
     return {
