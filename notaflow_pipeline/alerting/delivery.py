@@ -16,7 +16,7 @@ import psycopg
 from psycopg import Connection
 
 from notaflow_pipeline.alerting import outbox
-from notaflow_pipeline.alerting.messages import Text
+from notaflow_pipeline.alerting.messages import MessageText
 from notaflow_pipeline.alerting.receivers import SEND_SECONDS, Receiver, send
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ def _deliver_to(
                 body = f"{delivery.body}\n{POSSIBLE_DUPLICATE}" if delivery.uncertain else delivery.body
                 sent = send(
                     receiver,
-                    Text(delivery.subject, body),
+                    MessageText(delivery.subject, body),
                     uid=delivery.uid,
                     failing=delivery.kind != "end",
                     seconds=send_seconds,

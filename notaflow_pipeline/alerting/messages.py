@@ -26,7 +26,7 @@ _SUBJECTS = {
 
 
 @dataclass(frozen=True)
-class Text:
+class MessageText:
     """The subject and body of a message."""
 
     subject: str
@@ -45,7 +45,7 @@ def compose(
     now: datetime,
     occurrences: int,
     timezone: str,
-) -> Text:
+) -> MessageText:
     """Compose a message.
 
     Args:
@@ -71,12 +71,12 @@ def compose(
         lines.append(f"observations: {occurrences:,}")
     if link is not None:
         lines.append(f"link / lien: {link}")
-    return Text(_SUBJECTS[kind].format(title), "\n".join(lines))
+    return MessageText(_SUBJECTS[kind].format(title), "\n".join(lines))
 
 
-def compose_test_message(ui_url: str) -> Text:
+def compose_test_message(ui_url: str) -> MessageText:
     """Compose the message of `notaflow alert --test`."""
-    return Text(
+    return MessageText(
         "NotaFlow: test / essai",
         "This is a test: alerts of NotaFlow's OCR arrive here.\n\nCeci est un essai\N{NO-BREAK SPACE}: les alertes de "
         f"NotaFlow arrivent ici.\n\nlink / lien: {ui_url}",

@@ -11,7 +11,7 @@ from psycopg import Connection
 from psycopg.rows import class_row, scalar_row
 
 from notaflow_pipeline.alerting.conditions import MessageKind
-from notaflow_pipeline.alerting.messages import Text
+from notaflow_pipeline.alerting.messages import MessageText
 from notaflow_pipeline.alerting.receivers import Receiver
 
 MAX_BLOCKING_ATTEMPTS = 5
@@ -72,7 +72,7 @@ FROM message, ocr_alert_receiver AS r
 """
 
 
-def add_message(connection: Connection, key: str, kind: MessageKind, text: Text, now: datetime) -> None:
+def add_message(connection: Connection, key: str, kind: MessageKind, text: MessageText, now: datetime) -> None:
     """Add a message for every receiver; undelivered reminders of the condition are dropped."""
     connection.execute(_WITHDRAW_REMINDERS, {"key": key})
     parameters = {"key": key, "kind": kind.value, "subject": text.subject, "body": text.body, "now": now}

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from notaflow_pipeline.alerting.messages import Text
+from notaflow_pipeline.alerting.messages import MessageText
 from notaflow_pipeline.settings import Settings
 
 SEND_SECONDS = 15
@@ -73,7 +73,7 @@ def is_supported(receiver: Receiver) -> bool:
 
 
 def send(
-    receiver: Receiver, text: Text, *, uid: str, failing: bool = True, seconds: float = SEND_SECONDS
+    receiver: Receiver, text: MessageText, *, uid: str, failing: bool = True, seconds: float = SEND_SECONDS
 ) -> SendResult:
     """Send one message to one receiver; return within `seconds` even if the receiver does not answer.
 
@@ -94,7 +94,7 @@ def send(
         return SendResult("unknown", f"no answer within {seconds:g} s")
 
 
-def _send(receiver: Receiver, text: Text, uid: str, failing: bool) -> SendResult:
+def _send(receiver: Receiver, text: MessageText, uid: str, failing: bool) -> SendResult:
     try:
         apprise = _apprise()
         # inline and without its own retries, pools and limits, which would outlive ours

@@ -18,7 +18,7 @@ DOCUMENT_EXTENSIONS = {".pdf", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".gif",
 """Extensions of the files that are enqueued from a folder; a file that is named itself is always enqueued."""
 
 # milliseconds that never repeat in this process, so that two files with one name get different names
-_stamps = itertools.count(time.time_ns() // 1_000_000)
+_timestamps = itertools.count(time.time_ns() // 1_000_000)
 
 
 class UnusableFile(Exception):
@@ -72,7 +72,7 @@ def ingest_file(connection: Connection, storage: DocumentStorage, file: Path, so
         StorageUnavailable, DocumentUnavailable, OSError, psycopg.Error: nothing was added for this file.
     """
     _refuse_unusable(file)
-    location = Location(BUCKET_OF_SOURCE[source], safe_file_name(f"{file.stem}-{next(_stamps)}{file.suffix}"))
+    location = Location(BUCKET_OF_SOURCE[source], safe_file_name(f"{file.stem}-{next(_timestamps)}{file.suffix}"))
     document = NewDocument(source, file.stem, f"{location.bucket}/{location.name}")
     with connection.transaction(force_rollback=True):
         enqueue_document(connection, document)

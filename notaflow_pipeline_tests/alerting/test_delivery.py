@@ -12,7 +12,7 @@ from psycopg import Connection
 from notaflow_pipeline.alerting import condition_log, french, outbox, receiver_registry, thresholds
 from notaflow_pipeline.alerting.conditions import MessageKind, Observation
 from notaflow_pipeline.alerting.delivery import POSSIBLE_DUPLICATE, DeliveryResult, deliver
-from notaflow_pipeline.alerting.messages import Text
+from notaflow_pipeline.alerting.messages import MessageText
 from notaflow_pipeline.alerting.receivers import Receiver, send
 from notaflow_pipeline.alerting.thresholds import Share
 from notaflow_pipeline_tests.alerting.receiver_servers import Webhook, smtp_server, webhook
@@ -177,7 +177,7 @@ def test_killed_sender_causes_one_duplicate_with_the_same_id_and_a_note(
     record(connection, seen(1), seen(2, failing=False))
     delivery = outbox.claim_delivery(connection, receiver, lease=timedelta(minutes=1))
     assert delivery is not None
-    send(receiver, Text(delivery.subject, delivery.body), uid=delivery.uid)
+    send(receiver, MessageText(delivery.subject, delivery.body), uid=delivery.uid)
     # the sender is killed here: until its claim expires no message is sent, nor any later one
     assert send_all(connect, receiver) == DeliveryResult(0, ())
     connection.execute(

@@ -6,13 +6,13 @@ import logging
 import pytest
 
 from notaflow_pipeline.alerting import receivers
-from notaflow_pipeline.alerting.messages import Text, compose_test_message
+from notaflow_pipeline.alerting.messages import MessageText, compose_test_message
 from notaflow_pipeline.alerting.receivers import Receiver, parse_receivers, send
 from notaflow_pipeline_tests.alerting.receiver_servers import smtp_server, webhook
 from notaflow_pipeline_tests.testing.ports import free_port
 
 UID = "7d5f7a7e-0000-4000-8000-000000000000"
-TEXT = Text("NotaFlow: check b of a fails", "40 of 100 attempts failed — à voir.\n\nthreshold: 0.2")
+TEXT = MessageText("NotaFlow: check b of a fails", "40 of 100 attempts failed — à voir.\n\nthreshold: 0.2")
 SECRET = "correcthorsebattery"
 SECRETS = (SECRET, "sekret-header", "sekret-query", "sekret-user", "sekret-path")
 

@@ -115,16 +115,16 @@ def _observations(
         if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             evaluation = event.event_specific_data
             if isinstance(evaluation, dg.AssetCheckEvaluation):
-                yield _of_check(evaluation, at, ui_url)
+                yield _check_observation(evaluation, at, ui_url)
         elif (run := runs.get(record.run_id)) is not None and not _may_be_retried(instance, run, record, now):
-            yield from _of_run(run, event, at, ui_url)
+            yield from _run_observations(run, event, at, ui_url)
 
 
-def _of_run(run: dg.DagsterRun, event: dg.DagsterEvent, at: datetime, ui_url: str) -> Iterator[Observation]:
+def _run_observations(run: dg.DagsterRun, event: dg.DagsterEvent, at: datetime, ui_url: str) -> Iterator[Observation]:
     failed = event.event_type == dg.DagsterEventType.RUN_FAILURE
     if failed and _is_interrupted(event):
         return  # Dagster was stopped: a cancellation, not a failure
-    for job in _names(run) if failed else {*_names(run), *_materialising(_assets(run))}:
+    for job in _condition_names(run) if failed else {*_condition_names(run), *_materialising(_assets(run))}:
         yield observations.observation_of_run(
             job=job,
             run_id=run.run_id,
@@ -155,7 +155,7 @@ def _runs(instance: dg.DagsterInstance, records: Sequence[dg.EventLogRecord]) ->
     return {run.run_id: run for run in instance.get_runs(dg.RunsFilter(run_ids=sorted(ended)))}
 
 
-def _of_check(evaluation: dg.AssetCheckEvaluation, at: datetime, ui_url: str) -> Observation:
+def _check_observation(evaluation: dg.AssetCheckEvaluation, at: datetime, ui_url: str) -> Observation:
     return observations.observation_of_check(
         asset=evaluation.asset_key.to_user_string(),
         name=evaluation.check_name,
@@ -178,7 +178,7 @@ def _figures(evaluation: dg.AssetCheckEvaluation) -> dict[str, float | int | str
     return figures
 
 
-def _names(run: dg.DagsterRun) -> list[str]:
+def _condition_names(run: dg.DagsterRun) -> list[str]:
     """Return the job's name, or one name for each asset that was materialised from its own page."""
     return _materialising(_assets(run)) if run.job_name.startswith("__ASSET_JOB") and _assets(run) else [run.job_name]
 

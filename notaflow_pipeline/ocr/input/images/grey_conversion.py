@@ -15,19 +15,19 @@ DARK = 128
 def grey(image: Image.Image) -> Image.Image:
     """Converts an image of any mode to 8-bit grey (mode `L`); transparent pixels become white."""
     if image.has_transparency_data:
-        return _on_white(image)
+        return _blended_with_white(image)
     if image.mode.startswith("I") or image.mode == "F":
         return _eight_bits(image)
     if image.mode == "LAB":
         return image.getchannel("L")  # this channel is the lightness, and Pillow cannot convert LAB to another mode
     if image.mode == "CMYK":
-        return _of_inks(image)
+        return _cmyk_to_grey(image)
     if image.mode == "HSV":
         image = image.convert("RGB")
     return image if type(image) is Image.Image and image.mode == "L" else image.convert("L")
 
 
-def _of_inks(image: Image.Image) -> Image.Image:
+def _cmyk_to_grey(image: Image.Image) -> Image.Image:
     """Converts amounts of ink to grey. A dark page is inverted if that makes it lighter.
 
     Some writers store the amounts inverted and some do not, and a JPEG does not say which. With the wrong choice, the black
@@ -41,7 +41,7 @@ def _of_inks(image: Image.Image) -> Image.Image:
     return inverted if quantile(inverted.histogram(), 0.5) > median else page
 
 
-def _on_white(image: Image.Image) -> Image.Image:
+def _blended_with_white(image: Image.Image) -> Image.Image:
     """Blends an image with white as grey, which needs half the memory of blending in colour and has the same result.
 
     White print on transparent paper is blended with black.

@@ -108,7 +108,7 @@ def stamps_over_print(page: Image.Image) -> list[Stamp]:
         return []
     counts = small.histogram()
     red, green, blue = (float(max(quantile(counts[band : band + 256], 0.75), 1)) for band in (0, 256, 512))
-    whitened, lightest, spread = _on_white(small, (red, green, blue))
+    whitened, lightest, spread = _scaled_to_white(small, (red, green, blue))
     if sum(spread.histogram()[MIN_CHROMA:]) < MIN_CELLS * MIN_CELL_PIXELS:
         return []
     lightness, chroma = np.asarray(lightest), np.asarray(spread)
@@ -160,7 +160,7 @@ def separate_inks(colours: Image.Image, stamp: Stamp) -> tuple[Image.Image, Imag
     """
     import numpy as np
 
-    whitened, _, spread = _on_white(colours, stamp.paper)
+    whitened, _, spread = _scaled_to_white(colours, stamp.paper)
     inked = np.asarray(spread) > MIN_CHROMA
     if not inked.any():
         return colours, Image.new("L", colours.size, 255)
@@ -187,7 +187,7 @@ EDGE_PIXELS = 7
 """Size of the area around a stamp that may contain some of its colour."""
 
 
-def _on_white(page: Image.Image, paper: Colour) -> tuple[Image.Image, Image.Image, Image.Image]:
+def _scaled_to_white(page: Image.Image, paper: Colour) -> tuple[Image.Image, Image.Image, Image.Image]:
     """Returns a page scaled to white paper, the lightest channel of each pixel, and its difference from the darkest
     channel."""
     whitened = page.point([min(255, round(value * 255 / light)) for light in paper for value in range(256)])

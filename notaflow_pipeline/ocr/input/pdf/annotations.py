@@ -62,10 +62,10 @@ def _annotations(page: pypdfium2.PdfPage) -> Iterator[object]:
 
 def _lines(annotation: object, affine: Affine) -> Iterator[LayerLine]:
     kind = raw.FPDFAnnot_GetSubtype(annotation)
-    has_look = raw.FPDFAnnot_GetAP(annotation, raw.FPDF_ANNOT_APPEARANCEMODE_NORMAL, None, 0) > ctypes.sizeof(
+    has_appearance = raw.FPDFAnnot_GetAP(annotation, raw.FPDF_ANNOT_APPEARANCEMODE_NORMAL, None, 0) > ctypes.sizeof(
         raw.FPDF_WCHAR
     )
-    if kind not in TEXT_KEYS or has_look or raw.FPDFAnnot_GetFlags(annotation) & NOT_SHOWN:
+    if kind not in TEXT_KEYS or has_appearance or raw.FPDFAnnot_GetFlags(annotation) & NOT_SHOWN:
         return
     if kind == raw.FPDF_ANNOT_WIDGET and _value(annotation, "FT") not in TEXT_FIELDS:
         return
