@@ -186,12 +186,12 @@ def _tables(figures: "ReportData") -> Sequence[Table]:
         _add(failing, one.document_number, one.failures, one.failure_kind, one.state)
 
     since = figures.documents_since
-    unsure = _table(f"Least confident documents since {since}", "document", "confidence", "coverage", "pages")
+    least_confident = _table(f"Least confident documents since {since}", "document", "confidence", "coverage", "pages")
     for other in figures.least_confident_documents:
         quality = (_FORMAT.number(other.mean_confidence, 1), _FORMAT.percent(other.coverage))
-        _add(unsure, other.document_number, *quality, other.pages)
-    unsure.caption = "notaflow view NUMBER shows the scan and the text side by side"
-    return [queue, *(table for table in (read, times, failed, kinds, failing, unsure) if table.row_count)]
+        _add(least_confident, other.document_number, *quality, other.pages)
+    least_confident.caption = "notaflow view NUMBER shows the scan and the text side by side"
+    return [queue, *(table for table in (read, times, failed, kinds, failing, least_confident) if table.row_count)]
 
 
 def _table(title: str, first: str, *others: str) -> Table:

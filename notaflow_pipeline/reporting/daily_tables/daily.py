@@ -26,7 +26,7 @@ def daily_tables(attempts: pd.DataFrame, *, low_confidence: float, low_coverage:
 
     Args:
         attempts: as `attempts.read_attempts` returns them: released and superseded ones do not count.
-        low_confidence: below how much mean confidence, 0 to 100, a document counts as uncertain.
+        low_confidence: below how much mean confidence, 0 to 100, a document counts as one of low confidence.
         low_coverage: below how much coverage, 0 to 1, a document counts as one with possible gaps.
     """
     return DailyTables(

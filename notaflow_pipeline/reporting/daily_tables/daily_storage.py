@@ -89,7 +89,7 @@ def write_day(
         connection: outside any transaction.
         day: a date in `timezone`.
         timezone: in which the day begins and ends at midnight.
-        low_confidence: below how much mean confidence, 0 to 100, a document counts as uncertain.
+        low_confidence: below how much mean confidence, 0 to 100, a document counts as one of low confidence.
         low_coverage: below how much coverage, 0 to 1, a document counts as one with possible gaps.
 
     Raises:

@@ -104,7 +104,7 @@ TEXTS = {
     "given_up_note": Translation("après leur dernière tentative", "after their last attempt"),
     "confidence": Translation("Confiance moyenne", "Mean confidence"),
     "confidence_note": Translation(
-        "sur 100; documents incertains\N{NO-BREAK SPACE}: {low}", "of 100; uncertain documents: {low}"
+        "sur 100; documents peu sûrs\N{NO-BREAK SPACE}: {low}", "of 100; documents of low confidence: {low}"
     ),
     "coverage": Translation("Couverture moyenne", "Mean coverage"),
     "coverage_note": Translation(
@@ -158,7 +158,7 @@ TEXTS = {
     "low": Translation("Intervalle, bas", "Interval, low"),
     "high": Translation("Intervalle, haut", "Interval, high"),
     "mean_confidence": Translation("Confiance", "Confidence"),
-    "low_confidence_documents": Translation("Documents incertains", "Uncertain documents"),
+    "low_confidence_documents": Translation("Documents peu sûrs", "Documents of low confidence"),
     "mean_coverage": Translation("Couverture", "Coverage"),
     "low_coverage_documents": Translation("Documents à lacunes possibles", "Documents with possible gaps"),
     "attempts": Translation("Tentatives", "Attempts"),
