@@ -4,7 +4,6 @@ usage: python -m benchmarks.alerts [--finished N] [--ready N] [--exhausted N] [-
 """
 
 import argparse
-import json
 import statistics
 import tempfile
 import threading
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from psycopg import Connection
 
+from benchmarks.paths import write_results
 from notaflow_pipeline.alerting import condition_log, receiver_registry
 from notaflow_pipeline.alerting.conditions import Observation
 from notaflow_pipeline.alerting.delivery import deliver
@@ -111,9 +111,7 @@ def main() -> None:
     }
     for name, value in figures.items():
         print(f"{name:34} {value}")
-    results = Path(__file__).parent / "results"
-    results.mkdir(exist_ok=True)
-    (results / "alerts.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    write_results("alerts", figures)
 
 
 if __name__ == "__main__":

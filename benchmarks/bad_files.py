@@ -10,18 +10,18 @@ usage: python -m benchmarks.bad_files [--corpus FOLDER] [--languages fra+eng] [-
 
 import argparse
 import csv
-import json
 import re
 import sys
 import threading
 import time
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from benchmarks.paths import CORPUS, write_results
 from notaflow_pipeline.ocr.document import DocumentText
 from notaflow_pipeline.ocr.engines.interface import WordEngine
 from notaflow_pipeline.ocr.engines.selection import EngineName, select_engine
@@ -29,7 +29,6 @@ from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 
-PROJECT = Path(__file__).resolve().parents[1]
 TIMEOUT_SECONDS = 600.0
 LOOK_SECONDS = 0.02
 
@@ -49,7 +48,7 @@ class Result:
 def main() -> None:
     """Reads every file, prints the table, writes the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpus", type=Path, default=PROJECT.parent / "shared" / "corpus")
+    parser.add_argument("--corpus", type=Path, default=CORPUS)
     parser.add_argument("--languages", default="fra+eng")
     parser.add_argument("--engine", type=EngineName, default=EngineName.AUTO, choices=list(EngineName))
     parser.add_argument("--only", default="")
@@ -78,9 +77,7 @@ def main() -> None:
         f" {sum(result.seconds for result in results):.0f} s, slowest {max(result.seconds for result in results):.1f} s,"
         f" largest worker {max(result.peak_bytes for result in results) / 1e6:.0f} MB"
     )
-    target = PROJECT / "benchmarks" / "results" / "bad_files.json"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps([asdict(result) for result in results], indent=2))
+    write_results("bad_files", results)
     sys.exit(bool(different))
 
 

@@ -12,15 +12,15 @@ import json
 import re
 import sys
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.paths import CORPUS, write_results
 from notaflow_pipeline.ocr.document import DocumentText
 from notaflow_pipeline.ocr.engines.selection import EngineName, select_engine
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 
-PROJECT = Path(__file__).resolve().parents[1]
 MAX_SECONDS = 900.0
 
 
@@ -36,7 +36,7 @@ class Result:
 def main() -> None:
     """Reads every case, prints the table, writes the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpus", type=Path, default=PROJECT.parent / "shared" / "corpus")
+    parser.add_argument("--corpus", type=Path, default=CORPUS)
     parser.add_argument("--languages", default="fra+eng")
     parser.add_argument("--engine", type=EngineName, default=EngineName.AUTO, choices=list(EngineName))
     parser.add_argument("--only", default="")
@@ -61,9 +61,7 @@ def main() -> None:
                 (arguments.texts / f"{result.name}.txt").write_text(text)
     wrong = sum(bool(result.wrong) for result in results)
     print(f"\n{len(results)} cases, {wrong} otherwise than expected")
-    target = PROJECT / "benchmarks" / "results" / "cases.json"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps([asdict(result) for result in results], indent=2))
+    write_results("cases", results)
     sys.exit(bool(wrong))
 
 

@@ -10,7 +10,6 @@ usage: python -m benchmarks.cost [--documents N] [--characters N] [--pages FOLDE
 """
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -21,7 +20,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
@@ -32,6 +31,7 @@ from psycopg import sql
 
 from benchmarks.compared_programs import server_cpu_seconds
 from benchmarks.cost_engine import TextEngine
+from benchmarks.paths import PAGES, PROJECT, page_images, write_results
 from notaflow_pipeline.job_queue.database.connections import open_pool
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.schema.migrate import migrate
@@ -39,8 +39,6 @@ from notaflow_pipeline.local.embedded_postgres import embedded_database
 from notaflow_pipeline.settings import load_settings
 from notaflow_pipeline.worker.assembly import checked_pipeline
 
-PROJECT = Path(__file__).resolve().parents[1]
-IMAGES = {".png", ".jpg", ".jpeg"}
 TABLES = ("extraction_queue", "ocr_attempt", "dagster.event_logs", "dagster.runs", "dagster.run_tags")
 
 
@@ -73,19 +71,14 @@ def main() -> None:
             large = _measured(url, arguments.documents, _dagster_run)
         _report(queue, small, large, arguments.characters)
         pages = _pages(Path(folder), url, arguments)
-    results = PROJECT / "benchmarks" / "results"
-    results.mkdir(exist_ok=True)
-    found = {"queue": asdict(queue), "run_of_10": asdict(small), "run_of_many": asdict(large), "pages": pages}
-    (results / "cost.json").write_text(json.dumps(found, indent=2), encoding="utf-8")
-    print("\nwritten to benchmarks/results/cost.json")
+    write_results("cost", {"queue": queue, "run_of_10": small, "run_of_many": large, "pages": pages})
 
 
 def _arguments() -> argparse.Namespace:
-    corpus = PROJECT.parent / "shared" / "corpus" / "pages"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, default=400)
     parser.add_argument("--characters", type=int, default=20_000, help="of a document's text: ten pages of a register")
-    parser.add_argument("--pages", type=Path, default=corpus, help="page images for the real recognition")
+    parser.add_argument("--pages", type=Path, default=PAGES, help="page images for the real recognition")
     parser.add_argument("--page-count", type=int, default=16)
     return parser.parse_args()
 
@@ -200,7 +193,7 @@ def _client_cpu() -> float:
 
 def _pages(folder: Path, url: str, arguments: argparse.Namespace) -> dict[str, float]:
     """Reads real pages with `notaflow work`; returns CPU seconds per page, and the peak memory of all processes."""
-    files = sorted(one for one in arguments.pages.glob("*") if one.suffix.lower() in IMAGES)[: arguments.page_count]
+    files = page_images(arguments.pages)[: arguments.page_count]
     if not files:
         print(f"\nno page images in {arguments.pages}: real recognition was not measured")
         return {}

@@ -12,20 +12,20 @@ usage: python -m benchmarks.engine_comparison [--groups pages layouts drawn samp
 """
 
 import argparse
-import json
 import os
 import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from benchmarks.paths import CORPUS, PROJECT, write_results
 from benchmarks.scoring import character_error_rate, transcribed_pages, without_library_footer
 from notaflow_pipeline.ocr.engines.interface import Recognition, recognition_of
 from notaflow_pipeline.ocr.engines.onnx import engine as onnx_engine
@@ -42,7 +42,6 @@ from notaflow_pipeline.ocr.recognition.page_plan import plan
 from notaflow_pipeline.ocr.workers.resource_limits import FIXED_VARIABLES
 from notaflow_pipeline_tests.ocr import drawn_pages
 
-PROJECT = Path(__file__).resolve().parents[1]
 TIMEOUT_SECONDS = 600.0
 LANGUAGES = "fra+eng"
 STAGES = {
@@ -110,16 +109,12 @@ def main() -> None:
         results[name] = {page.name: _pair(page, engines, read) for page in pages}
         _print_group(name, results[name], seconds)
     _print_curve([pair for group in results.values() for pair in group.values()])
-    target = PROJECT / "benchmarks" / "results" / "engine_comparison.json"
-    target.parent.mkdir(exist_ok=True)
-    content = {group: {name: asdict(pair) for name, pair in pairs.items()} for group, pairs in results.items()}
-    target.write_text(json.dumps(content, indent=1))
+    write_results("engine_comparison", results)
 
 
 def _arguments() -> argparse.Namespace:
-    corpus = Path(os.environ.get("NOTAFLOW_CORPUS", PROJECT.parent / "shared" / "corpus"))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpus", type=Path, default=corpus, help="the folder with pages and layouts")
+    parser.add_argument("--corpus", type=Path, default=CORPUS, help="the folder with pages and layouts")
     parser.add_argument("--groups", nargs="*", default=["pages", "layouts", "drawn", "samples"])
     parser.add_argument("--pages", type=int, help="so many pages of each group, spread over it")
     parser.add_argument("--policy", action="store_true", help="the whole policy instead of one pass")

@@ -17,8 +17,8 @@ import time
 from itertools import cycle, islice
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[1]
-RESULTS = PROJECT / "benchmarks" / "results" / "engine_memory.json"
+from benchmarks.paths import CORPUS, PROJECT, write_results
+
 LANGUAGES = "fra+eng"
 TIMEOUT_SECONDS = 600.0
 PARTS = 6
@@ -28,7 +28,7 @@ PARTS = 6
 def main() -> None:
     """Runs each engine and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpus", type=Path, default=PROJECT.parent / "shared" / "corpus")
+    parser.add_argument("--corpus", type=Path, default=CORPUS)
     parser.add_argument("--pages", type=int, default=300)
     parser.add_argument("--engines", nargs="+", default=["tesserocr", "onnx"])
     parser.add_argument("--one", help=argparse.SUPPRESS)
@@ -43,8 +43,7 @@ def main() -> None:
         run = subprocess.run(command, check=True, capture_output=True, text=True, cwd=PROJECT)
         results[engine] = json.loads(run.stdout)
         print(engine + "".join(f"\n  {name:24}{figure:10.2f}" for name, figure in results[engine].items()), flush=True)
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    write_results("engine_memory", results)
 
 
 def _measured(name: str, corpus: Path, count: int) -> dict[str, float]:

@@ -12,7 +12,6 @@ usage: python -m benchmarks.hosts [--hosts 1,2,4,8] [--pages FOLDER]
 """
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -25,6 +24,7 @@ import boto3
 import psycopg
 from psycopg import Connection
 
+from benchmarks.paths import PAGES, page_images, write_results
 from notaflow_pipeline.job_queue.database.connections import open_pool
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.schema.migrate import migrate
@@ -38,9 +38,6 @@ from notaflow_pipeline_tests.faults.object_store import object_store
 from notaflow_pipeline_tests.faults.proxy import proxy_before
 from notaflow_pipeline_tests.ocr import samples
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
-
-PROJECT = Path(__file__).resolve().parents[1]
-RESULTS = PROJECT / "benchmarks" / "results"
 
 WAIT_SECONDS = 1.0
 WORKERS = {"wait": 2, "tesseract": 1}
@@ -67,7 +64,7 @@ def main() -> None:
     """Runs a worker on a host, or measures all numbers of hosts and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hosts", default="1,2,4,8", help="with the engine that waits")
-    parser.add_argument("--pages", type=Path, default=PROJECT.parent / "shared" / "corpus" / "pages")
+    parser.add_argument("--pages", type=Path, default=PAGES)
     parser.add_argument("--worker", choices=list(WORKERS), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
@@ -76,7 +73,7 @@ def main() -> None:
     missing = unavailable()
     if missing:
         sys.exit(missing)
-    pages = sorted(one for one in arguments.pages.glob("*") if one.suffix.lower() in {".png", ".jpg", ".jpeg"})
+    pages = page_images(arguments.pages)
     if not pages:
         sys.exit(f"no page images in {arguments.pages}: name a folder of them with --pages")
     cores = os.cpu_count() or 1
@@ -87,8 +84,7 @@ def main() -> None:
     )
     print("|---|---|---|---|---|---|---|")
     found = [_measured(engine, count, pages) for engine, count in plan]
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "hosts.json").write_text(json.dumps(found, indent=2))
+    write_results("hosts", found)
 
 
 def _work(engine: str) -> None:

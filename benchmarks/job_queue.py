@@ -12,7 +12,6 @@ usage: python -m benchmarks.job_queue [--peers-python PYTHON] [--repetitions N] 
 """
 
 import argparse
-import json
 import os
 import platform
 import signal
@@ -21,11 +20,11 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 
 import psycopg
 
+from benchmarks.paths import write_results
 from benchmarks.peers.correctness import Correctness, measure_correctness
 from benchmarks.peers.results import (
     Configuration,
@@ -39,7 +38,6 @@ from benchmarks.peers.systems import NOTAFLOW, PGQUEUER, PROCRASTINATE, Installe
 from benchmarks.peers.worker_side import AS_SHIPPED
 from notaflow_pipeline.local.embedded_postgres import embedded_database
 
-PROJECT = Path(__file__).resolve().parents[1]
 RESULT_BYTES = 4096
 RUN_SECONDS = 1800.0
 
@@ -81,12 +79,8 @@ def main() -> None:
             print_correctness(correctness)
         for one in installed.values():
             one.connection.close()
-    results = PROJECT / "benchmarks" / "results"
-    results.mkdir(exist_ok=True)
-    target = results / ("queue-correctness.json" if arguments.correctness_only else "queue.json")
-    found = {"facts": facts, "runs": [asdict(run) for run in runs], "correctness": [asdict(one) for one in correctness]}
-    target.write_text(json.dumps(found, indent=2), encoding="utf-8")
-    print(f"\nwritten to {target.relative_to(PROJECT)}")
+    name = "queue-correctness" if arguments.correctness_only else "queue"
+    write_results(name, {"facts": facts, "runs": runs, "correctness": correctness})
     if any(run.invalid for run in runs):
         sys.exit("some runs are invalid")
 

@@ -31,7 +31,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import cycle, islice
 from pathlib import Path
@@ -43,6 +43,7 @@ import psutil
 from PIL import Image, ImageOps
 
 from benchmarks.compared_programs import SAMPLE_SECONDS
+from benchmarks.paths import write_results
 from benchmarks.pipeline_run import PipelineMeasured, run_pipeline
 from benchmarks.scoring import cells_found
 from notaflow_pipeline.ocr.limits import Limits
@@ -53,7 +54,6 @@ from scripts.samples.registry import amount, entries, person, spaced
 from scripts.samples.scanning import SEED, faded, grained, gutter, on_paper
 from scripts.samples.tables import PRINTED, TYPED_TABLE, Table, fields_of, table_page
 
-PROJECT = Path(__file__).resolve().parents[1]
 DPI = 600
 A4: Size = (595.28, 841.89)
 A3: Size = (841.89, 1190.55)
@@ -172,10 +172,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="notaflow-bench-") as folder:
             results.append(_result(name, arguments.pages, arguments.different, Path(folder), arguments.keep))
         _print(results[-1])
-    target = PROJECT / "benchmarks" / "results" / "large_scan.json"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps([asdict(result) for result in results], indent=2))
-    print(f"\nwritten to {target.relative_to(PROJECT)}")
+    write_results("large_scan", results)
 
 
 def _result(name: str, pages: int, different: int, folder: Path, keep: Path | None) -> Result:

@@ -8,7 +8,6 @@ usage: python -m benchmarks.memory [--pages 2 50 500] [--tesseract]
 """
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 import psutil
 from PIL import Image
 
+from benchmarks.paths import write_results
 from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
@@ -25,7 +25,6 @@ from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 if TYPE_CHECKING:
     from notaflow_pipeline.ocr.engines.interface import Engine
 
-PROJECT = Path(__file__).resolve().parents[1]
 A4_AT_300_DPI = (2480, 3508)
 
 
@@ -62,9 +61,7 @@ def main() -> None:
             f" {1000 * row['seconds'] / pages:8.0f}",
             flush=True,
         )
-    target = PROJECT / "benchmarks" / "results" / "memory.json"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(results, indent=2))
+    write_results("memory", results)
 
 
 def _scanned_pdf(path: Path, pages: int) -> Path:

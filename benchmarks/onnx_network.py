@@ -20,8 +20,8 @@ import sys
 import time
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[1]
-RESULTS = PROJECT / "benchmarks" / "results" / "onnx_network.json"
+from benchmarks.paths import PROJECT, write_results
+
 WORDS = 350
 """The words of a full page of an act at 36 pixels per line; the widths are drawn from those of French words."""
 PIXELS_OF_LETTER = 15
@@ -48,8 +48,7 @@ def main() -> None:
             figures = json.loads(run.stdout)
             results[f"{model}, {arithmetic}"] = figures
             print(f"{model + ', ' + arithmetic:28}" + "".join(f"{figures[name]:9.2f}" for name in COLUMNS))
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    write_results("onnx_network", results)
 
 
 def measured(name: str, arithmetic_name: str, rounds: int) -> dict[str, float]:

@@ -15,7 +15,6 @@ usage: python -m benchmarks.pipeline [--pages FOLDER] [--repetitions N] [--worke
 """
 
 import argparse
-import json
 import os
 import statistics
 import sys
@@ -26,10 +25,10 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.compared_programs import Measured, bare_tesseract, find_ocrmypdf, ocrmypdf
+from benchmarks.paths import PAGES, page_images, write_results
 from benchmarks.pipeline_run import PipelineMeasured, run_pipeline
-from benchmarks.scoring import IMAGES, character_error_rate, transcribed_pages, without_library_footer, word_f1
+from benchmarks.scoring import character_error_rate, transcribed_pages, without_library_footer, word_f1
 
-PROJECT = Path(__file__).resolve().parents[1]
 LANGUAGES = "fra+eng"
 BARE = f"bare tesseract {LANGUAGES}"
 PIPELINE = "pipeline, cold start included"
@@ -55,9 +54,9 @@ Program = Callable[[Path], Measured]
 def main() -> None:
     """Measures, prints the tables, writes the JSON."""
     arguments = _arguments()
-    files = sorted(path for path in arguments.pages.iterdir() if path.suffix.lower() in IMAGES)
+    files = page_images(arguments.pages)
     if not files:
-        sys.exit(f"no page images in {arguments.pages}")
+        sys.exit(f"no page images in {arguments.pages}: name a folder of them with --pages")
     programs = _programs(files, arguments)
     runs: dict[str, list[Measured]] = {name: [] for name in programs}
     with tempfile.TemporaryDirectory(prefix="notaflow-bench-") as folder:
@@ -69,17 +68,13 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    corpus = PROJECT.parent / "shared" / "corpus" / "pages"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pages", type=Path, default=corpus if corpus.is_dir() else None)
+    parser.add_argument("--pages", type=Path, default=PAGES)
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--ocrmypdf", help="its program; without it the one on PATH, if any")
     parser.add_argument("--engine", default="auto", help="OCR_ENGINE of the pipeline")
-    arguments = parser.parse_args()
-    if arguments.pages is None:
-        parser.error("../shared/corpus/pages is not here: name a folder of page images with --pages")
-    return arguments
+    return parser.parse_args()
 
 
 def _programs(files: list[Path], arguments: argparse.Namespace) -> dict[str, Program]:
@@ -119,15 +114,10 @@ def _report(runs: dict[str, list[Measured]], truths: dict[Path, str], pages: int
     qualities = {name: _quality(measured[-1], truths) for name, measured in runs.items()} if truths else {}
     if qualities:
         _print_quality(qualities, rates)
-    results = PROJECT / "benchmarks" / "results"
-    results.mkdir(exist_ok=True)
-    target = results / "pipeline.json"
     speeds = {
         name: [{**asdict(one), "texts": None, "attempts": None} for one in measured] for name, measured in runs.items()
     }
-    quality = {name: asdict(one) for name, one in qualities.items()}
-    target.write_text(json.dumps({"runs": speeds, "quality": quality, "error_rates": rates}, indent=2))
-    print(f"\nwritten to {target.relative_to(PROJECT)}")
+    write_results("pipeline", {"runs": speeds, "quality": qualities, "error_rates": rates})
 
 
 def _speed(name: str, seconds: list[float], measured: list[Measured], bare: list[Measured], pages: int) -> None:

@@ -14,9 +14,8 @@ import psycopg
 from psycopg.rows import dict_row
 
 from benchmarks.compared_programs import Measured, measuring, server_cpu_seconds
+from benchmarks.paths import PROJECT
 from notaflow_pipeline.local.embedded_postgres import embedded_database
-
-PROJECT = Path(__file__).resolve().parents[1]
 
 NOTAFLOW = (sys.executable, "-c", "import sys; from notaflow_pipeline.cli import main; sys.exit(main())")
 

@@ -10,7 +10,6 @@ usage: python -m benchmarks.quality [--pages FOLDER] [--only steps|curve|languag
 """
 
 import argparse
-import json
 import os
 import statistics
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from PIL import Image, ImageChops, ImageOps
 
+from benchmarks.paths import PAGES, write_results
 from benchmarks.scoring import character_error_rate, transcribed_pages, without_library_footer
 from notaflow_pipeline.ocr.engines.interface import WordEngine
 from notaflow_pipeline.ocr.engines.model_files import with_typescript_models
@@ -33,7 +33,6 @@ from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY, Policy
 from notaflow_pipeline.ocr.workers.resource_limits import FIXED_VARIABLES
 
-PROJECT = Path(__file__).resolve().parents[1]
 LANGUAGES = "fra+eng"
 THRESHOLDS = (0, 70, 80, 83, 86, 90, 101)
 UNTAGGED = "without a dpi tag"
@@ -83,17 +82,12 @@ def main() -> None:
             tables[table] = _measured(table, ways, pages, engine)
     if arguments.variants:
         tables["variants"] = _variants(pages[: arguments.variants], engine)
-    results = PROJECT / "benchmarks" / "results"
-    results.mkdir(exist_ok=True)
-    target = results / "quality.json"
-    target.write_text(json.dumps({name: [asdict(row) for row in rows] for name, rows in tables.items()}, indent=2))
-    print(f"\nwritten to {target.relative_to(PROJECT)}")
+    write_results("quality", tables)
 
 
 def _arguments() -> argparse.Namespace:
-    corpus = PROJECT.parent / "shared" / "corpus" / "pages"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pages", type=Path, default=Path(os.environ.get("NOTAFLOW_CORPUS", corpus.parent)) / "pages")
+    parser.add_argument("--pages", type=Path, default=PAGES)
     parser.add_argument("--only", choices=["steps", "curve", "languages", "none"])
     parser.add_argument("--variants", type=int, default=0)
     parser.add_argument("--engine", type=EngineName, default=EngineName.AUTO, choices=list(EngineName))

@@ -35,6 +35,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from benchmarks.paths import CORPUS, PROJECT
 from benchmarks.quality_pages import Page, groups_of_pages, images_for_bare, spread
 from benchmarks.scoring import character_error_rate, phrases_found, without_library_footer, words_found
 from notaflow_pipeline.ocr.cpu_time import cpu_seconds
@@ -46,7 +47,6 @@ from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.recognition.layered_page import recognised_page
 from notaflow_pipeline.ocr.workers.resource_limits import FIXED_VARIABLES
 
-PROJECT = Path(__file__).resolve().parents[1]
 RECORDED = PROJECT / "benchmarks" / "quality.json"
 LANGUAGES = "fra+eng"
 TIMEOUT_SECONDS = 600.0
@@ -119,9 +119,8 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    corpus = Path(os.environ.get("NOTAFLOW_CORPUS", PROJECT.parent / "shared" / "corpus"))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpus", type=Path, default=corpus, help="the folder with pages and layouts")
+    parser.add_argument("--corpus", type=Path, default=CORPUS, help="the folder with pages and layouts")
     parser.add_argument("--groups", nargs="*", default=["pages", "layouts", "drawn", "samples"])
     parser.add_argument("--pages", type=int, help="so many pages of each group, spread over it")
     parser.add_argument("--engines", nargs="+", type=EngineName, default=[EngineName.AUTO])

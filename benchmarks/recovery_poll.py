@@ -10,7 +10,6 @@ usage: python -m benchmarks.recovery_poll --bin /usr/lib/postgresql/15/bin [--us
 """
 
 import argparse
-import json
 import os
 import shutil
 import statistics
@@ -19,17 +18,17 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 
+from benchmarks.paths import write_results
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.job_queue.maintenance.recovery_poll import count_needing_recovery
 from notaflow_pipeline.job_queue.schema.migrate import migrate
 
-PROJECT = Path(__file__).resolve().parents[1]
 SOURCES = ["index"]
 STUCK_AFTER = timedelta(minutes=10)
 
@@ -117,12 +116,8 @@ def main() -> None:
         runs = _measure(url, f"{3 * arguments.rows:,} rows", arguments.polls)
         fill(url, TEXTS, arguments.texts)
         runs += _measure(url, f"and {arguments.texts:,} at 3 with a text", arguments.polls)
-    results = PROJECT / "benchmarks" / "results"
-    results.mkdir(exist_ok=True)
-    target = results / "recovery_poll.json"
     facts = {"PostgreSQL": version[0] if version else None, "rows": arguments.rows, "texts": arguments.texts}
-    target.write_text(json.dumps({"facts": facts, "runs": [asdict(run) for run in runs]}, indent=2), encoding="utf-8")
-    print(f"\nwritten to {target.relative_to(PROJECT)}")
+    write_results("recovery_poll", {"facts": facts, "runs": runs})
 
 
 @contextmanager

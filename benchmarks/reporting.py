@@ -30,13 +30,13 @@ import psutil
 import psycopg
 from psycopg import Connection, sql
 
+from benchmarks.paths import write_results
 from notaflow_pipeline.job_queue.database.connections import open_pool
 from notaflow_pipeline.job_queue.schema.migrate import migrate
 from notaflow_pipeline.local.embedded_postgres import embedded_database
 from notaflow_pipeline.reporting.daily_tables.daily_storage import write_day
 from notaflow_pipeline.reporting.daily_tables.reconciliation import find_daily_differences
 
-PROJECT = Path(__file__).resolve().parents[1]
 DAY = date(2026, 6, 15)
 TIMEZONE = "America/Toronto"
 HISTORIES = (10, 100)
@@ -245,11 +245,7 @@ def _report(found: list[Measured], arguments: argparse.Namespace) -> None:
     _print_aims(found, ratio)
     if wrong := sum(one.differences for one in found):
         sys.exit(f"the run is invalid: {wrong} figures differ from the recount")
-    results = PROJECT / "benchmarks" / "results"
-    results.mkdir(exist_ok=True)
-    target = results / ("reporting-unrecorded.json" if arguments.unrecorded else "reporting.json")
-    target.write_text(json.dumps([asdict(one) for one in found], indent=2), encoding="utf-8")
-    print(f"written to {target.relative_to(PROJECT)}")
+    write_results("reporting-unrecorded" if arguments.unrecorded else "reporting", found)
 
 
 def _print_aims(found: list[Measured], ratio: float) -> None:

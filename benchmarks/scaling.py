@@ -21,26 +21,24 @@ usage: python -m benchmarks.scaling [--pages FOLDER] [--drawn N] [--times N] [--
 """
 
 import argparse
-import json
 import os
 import statistics
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.compared_programs import Measured, bare_tesseract
+from benchmarks.paths import PAGES, page_images, write_results
 from benchmarks.pipeline_run import PipelineMeasured, run_pipeline
-from benchmarks.scoring import IMAGES
 from scripts.samples.registry import entries, spaced
 from scripts.samples.scanning import SEED, faded, grained, on_paper
 from scripts.samples.tables import PRINTED, fields_of, table_page
 
-PROJECT = Path(__file__).resolve().parents[1]
 LANGUAGES = "fra+eng"
 PIPELINE, BARE = "pipeline", "bare tesseract"
 AIM = 0.9
@@ -114,17 +112,12 @@ def main() -> None:
         for span in SPANS[way]
     ]
     _report(speeds, scalings, len(files), arguments.repetitions)
-    target = PROJECT / "benchmarks" / "results" / "scaling.json"
-    target.parent.mkdir(exist_ok=True)
-    found = {"pages": len(files), "speeds": list(map(asdict, speeds)), "shares": list(map(asdict, scalings))}
-    target.write_text(json.dumps(found, indent=2))
-    print(f"\nwritten to {target.relative_to(PROJECT)}")
+    write_results("scaling", {"pages": len(files), "speeds": speeds, "shares": scalings})
 
 
 def _arguments() -> argparse.Namespace:
-    corpus = PROJECT.parent / "shared" / "corpus" / "pages"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pages", type=Path, default=corpus if corpus.is_dir() else None)
+    parser.add_argument("--pages", type=Path, default=PAGES)
     parser.add_argument("--drawn", type=int, default=0, help="read so many drawn pages instead")
     parser.add_argument("--times", type=int, default=1, help="how often each page is read in a run")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="to compare one worker with")
@@ -133,13 +126,13 @@ def _arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.workers < 2:
         parser.error("there is nothing to compare one worker with: name more with --workers")
-    if arguments.pages is None and not arguments.drawn:
+    if not arguments.pages.is_dir() and not arguments.drawn:
         arguments.drawn = DRAWN
     return arguments
 
 
 def _images(folder: Path) -> list[Path]:
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGES)
+    files = page_images(folder)
     if not files:
         sys.exit(f"no page images in {folder}")
     return files

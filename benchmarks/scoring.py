@@ -12,7 +12,7 @@ from pathlib import Path
 
 import jiwer
 
-IMAGES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
+from benchmarks.paths import page_images
 
 _PLAIN = str.maketrans(
     {
@@ -32,7 +32,7 @@ _FOOTER = re.compile(r"gallica|bnf\.fr|Biblioth.que nationale|nationale de [Ff]r
 
 def transcribed_pages(folder: Path) -> dict[Path, str]:
     """Returns the page images of a folder that have a transcription `NAME.gt.txt` beside them, in order."""
-    pages = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in IMAGES)
+    pages = page_images(folder)
     beside = ((page, page.with_name(f"{page.stem}.gt.txt")) for page in pages)
     return {page: truth.read_text(encoding="utf-8") for page, truth in beside if truth.is_file()}
 

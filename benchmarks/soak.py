@@ -33,6 +33,7 @@ from typing import Any, TextIO
 import httpx
 import psycopg
 
+from benchmarks.paths import PAGES, PROJECT, RESULTS, page_images
 from benchmarks.soak_report import report
 from benchmarks.soak_sampling import count_connections, sample
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
@@ -42,8 +43,6 @@ from notaflow_pipeline_tests.ocr import samples
 from notaflow_pipeline_tests.processes.dagster_ui import CODE, DagsterUI
 from notaflow_pipeline_tests.testing.ports import free_port
 
-PROJECT = Path(__file__).resolve().parents[1]
-RESULTS = PROJECT / "benchmarks" / "results"
 PRODUCT = ("notaflow_pipeline", "deploy", "migrations", "dagster.yaml", "workspace.yaml", "pyproject.toml")
 
 SAMPLE_SECONDS = 15.0
@@ -127,7 +126,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=60, help="a third of it idle")
     parser.add_argument("--phase", choices=["both", "idle", "busy", "ticks"], default="both")
     parser.add_argument("--batch-seconds", type=float, default=40, help="between two batches of documents")
-    parser.add_argument("--pages", type=Path, default=PROJECT.parent / "shared" / "corpus" / "pages")
+    parser.add_argument("--pages", type=Path, default=PAGES)
     parser.add_argument("--samples", type=Path, default=RESULTS / "soak.jsonl")
     parser.add_argument("--picture", type=Path, default=PROJECT / "docs" / "soak.png")
     parser.add_argument("--draw", type=Path, help="report on these samples instead of taking any")
@@ -203,7 +202,7 @@ def _parent_of(path: Path) -> Path:
 def _batches(installation: Installation, arguments: argparse.Namespace) -> Iterator[int]:
     """Enqueue the next batch at every step, and yield how many documents it was."""
     folder = installation.folder / "documents" / "index"
-    photographed = sorted(one for one in arguments.pages.glob("*") if one.suffix.lower() in {".png", ".jpg", ".jpeg"})
+    photographed = page_images(arguments.pages)
     if not photographed:
         print(f"no page images in {arguments.pages}: the documents are small drawn pages alone")
     for file in photographed:

@@ -22,7 +22,6 @@ usage: python -m benchmarks.tables [--groups clean scanned] [--every] [--only PA
 """
 
 import argparse
-import json
 import os
 import resource
 import statistics
@@ -31,7 +30,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
@@ -39,12 +38,12 @@ from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
 from benchmarks import table_pages
+from benchmarks.paths import write_results
 from benchmarks.scoring import cells_found, character_error_rate
 from notaflow_pipeline.ocr.engines.selection import EngineName, select_engine
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY, Policy
 
-PROJECT = Path(__file__).resolve().parents[1]
 LANGUAGES = "fra+eng"
 TIMEOUT_SECONDS = 600.0
 LIKE_A_ROW = 5 / 6
@@ -82,12 +81,8 @@ def main() -> None:
             if arguments.only in name:
                 readings.setdefault(group, []).extend(_read(draw(name), readers, arguments.keep))
     everything = [reading for group in readings.values() for reading in group]
-    results = PROJECT / "benchmarks" / "results"
-    results.mkdir(exist_ok=True)
-    target = results / "tables.json"
-    target.write_text(json.dumps([asdict(reading) for reading in everything], indent=2))
     _print_means(readings, readers)
-    print(f"\nwritten to {target.relative_to(PROJECT)}")
+    write_results("tables", everything)
     sys.exit(any(_is_below(pair) for pair in _pairs(everything).values()) or _misses_cells(readings.get("clean", [])))
 
 
