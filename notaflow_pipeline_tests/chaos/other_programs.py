@@ -201,7 +201,7 @@ class ForeignLock:
 
     def _hold(self, seconds: float) -> None:
         with (
-            # the server may be away, or read-only during a failover
+            # the server may be unavailable, or read-only during a failover
             suppress(psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction),
             self._testbed.connected("person") as connection,
             connection.transaction(force_rollback=True),

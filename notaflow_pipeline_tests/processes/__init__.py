@@ -6,5 +6,5 @@ from notaflow_pipeline.job_queue.invariants import find_violations
 
 
 def violated_invariants(connection: Connection) -> list[str]:
-    """Name what breaks the promises of the contract's section 5 at this moment."""
+    """Return the rule and the row of each violation of the product's invariants."""
     return [f"{one.rule}: {one.what}" for one in find_violations(connection, sources=["index"])]

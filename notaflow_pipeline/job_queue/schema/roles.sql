@@ -115,7 +115,7 @@ BEGIN
                 || CASE WHEN has_options THEN ' WITH INHERIT TRUE' ELSE '' END;
             joined := joined || role_name;
         EXCEPTION WHEN insufficient_privilege OR invalid_grant_operation THEN
-            NULL; -- what cannot be handed over is said below
+            NULL; -- objects whose owner cannot be changed are named below
         END;
     END LOOP;
 

@@ -22,7 +22,7 @@ DOCUMENT_INDEXES = {
     ),
 }
 
-# section 1 of the contract: what stands in the field before the document's migration
+# NotaFlow's tables and statuses before migration 005
 NOTAFLOW_TABLES = """
 CREATE TABLE extraction_status (id integer PRIMARY KEY, name text NOT NULL);
 INSERT INTO extraction_status
