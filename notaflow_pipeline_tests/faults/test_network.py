@@ -254,7 +254,7 @@ class TestSilence:
         assert lost == []
 
     @pytest.mark.parametrize(
-        ("statement", "look"),
+        ("statement", "query"),
         [
             ("FROM job", lambda one: count_queue(one, sources=["index"], stuck_after=TEN_MINUTES)),
             ("AS ready", lambda one: count_ready(one, sources=["index"], at_most=10)),
@@ -262,7 +262,7 @@ class TestSilence:
             ("INSERT INTO ocr_pause", lambda one: pause(one, "why")),
             ("b.queue_id = q.id", lambda one: count_needing_recovery(one, sources=["index"], stuck_after=TEN_MINUTES)),
             ("q.ocr_last_error_at::text", lambda one: list(find_exhausted(one, ExhaustedFilter(sources=("index",))))),
-            ("requeue results", lambda one: requeue_results(one, "run")),
+            ("FROM ocr_round AS r", lambda one: requeue_results(one, "run")),
             (
                 "INSERT INTO ocr_progress_watch",
                 lambda one: measure_progress(one, sources=["index"], active=0, paused=False),
@@ -275,7 +275,7 @@ class TestSilence:
         network: Proxy,
         monkeypatch: pytest.MonkeyPatch,
         statement: str,
-        look: Callable[[Connection], object],
+        query: Callable[[Connection], object],
     ) -> None:
         monkeypatch.setattr(sessions, "RESPONSE_TIMEOUT_SECONDS", 1)
         monkeypatch.setattr(sessions, "SCAN_SECONDS", sessions.STATEMENT_SECONDS)
@@ -287,7 +287,7 @@ class TestSilence:
             )  # or this test would hang with it
             ended.start()
             with pytest.raises(psycopg.OperationalError):
-                look(one)
+                query(one)
             ended.cancel()
             assert cut == [], "it ended by itself"
 
