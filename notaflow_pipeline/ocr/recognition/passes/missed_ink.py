@@ -139,7 +139,9 @@ def new_lines(found: Sequence[Word], corner: tuple[int, int], words: Sequence[Wo
     `corner` is the left upper corner of the strip.
     """
     moved = [replace(word, left=word.left + corner[0], top=word.top + corner[1]) for word in found]
-    new = ([word for word in line if not any(_is_same_place(word, other) for other in words)] for line in lines_of(moved))
+    new = (
+        [word for word in line if not any(_is_same_place(word, other) for other in words)] for line in lines_of(moved)
+    )
     return [line for line in new if line]
 
 
