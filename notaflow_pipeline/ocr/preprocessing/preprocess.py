@@ -108,6 +108,22 @@ def prepare(
     return PreprocessedPage(page, target_dpi if steps.scale else dpi, source, dpi, steps, turns, skew, box[:2], curve)
 
 
+def unprocessed(image: Image.Image, dpi: int | None) -> PreprocessedPage:
+    """Returns the page without preprocessing, at `MAX_PLAIN_DPI` at most.
+
+    The corpus page of 400 dpi that reads best this way has the same error rate at 300 dpi, in 0.7 of the time.
+    """
+    factor = MAX_PLAIN_DPI / _real_dpi(image, dpi)
+    if factor > MIN_PLAIN_REDUCTION:
+        return PreprocessedPage(image, dpi, image, dpi, NO_STEPS)
+    return PreprocessedPage(_resized(image, factor), MAX_PLAIN_DPI, image, dpi, NO_STEPS)
+
+
+MAX_PLAIN_DPI = 300
+MIN_PLAIN_REDUCTION = 0.8
+"""A page is not reduced by less, which would blur it and save little."""
+
+
 def unrotated(prepared: PreprocessedPage) -> PreprocessedPage:
     """Returns the same page in its original orientation."""
     done = replace(prepared.steps, invert=False, crop=False, turn=False)

@@ -12,10 +12,9 @@ from notaflow_pipeline.ocr.cpu_time import cpu_seconds
 from notaflow_pipeline.ocr.engines.interface import NOTHING, Engine, Recognition, WordEngine, recognition_of
 from notaflow_pipeline.ocr.preprocessing.preprocess import (
     FINE_DPI,
-    NO_STEPS,
-    PreprocessedPage,
     at_resolution,
     is_blank,
+    unprocessed,
     unrotated,
 )
 from notaflow_pipeline.ocr.preprocessing.white_print import has_white_print
@@ -89,10 +88,9 @@ def _recognised(runner: PassRunner, image: Image.Image, dpi: int | None, planned
     coverage = ink_coverage(found.prepared.image, found.words)
     is_low = coverage is not None and coverage < LOW_COVERAGE
     if runner.policy.plain_pass and (runner.is_doubtful(found) or is_low or has_white_print(found.prepared.source)):
-        plain = PreprocessedPage(image, dpi, image, dpi, NO_STEPS)
-        better = runner.better(found, plain, runner.languages.plain)
+        better = runner.better(found, unprocessed(image, dpi), runner.languages.plain)
         if better is not found:
-            found, coverage = better, ink_coverage(image, better.words)
+            found, coverage = better, ink_coverage(better.prepared.image, better.words)
     is_dropped = coverage is not None and found.confidence < MIN_CONFIDENCE
     return replace(_result(found, runner.passes), coverage=0.0 if is_dropped else coverage)
 

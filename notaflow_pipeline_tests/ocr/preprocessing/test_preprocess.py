@@ -12,6 +12,7 @@ from notaflow_pipeline.ocr.preprocessing.preprocess import (
     noise_of,
     prepare,
     scaled,
+    unprocessed,
     without_background,
 )
 from notaflow_pipeline_tests.ocr.samples import act_page
@@ -67,6 +68,15 @@ def test_shadow_on_the_paper_is_removed(page: Image.Image) -> None:
     paper = without_background(shaded).getpixel((page.width // 2, 4))
     assert isinstance(paper, int | float)
     assert paper > 240
+
+
+@pytest.mark.parametrize(("dpi", "expected"), [(150, 150), (300, 300), (340, 340), (400, 300), (1200, 300)])
+def test_page_without_preprocessing_has_300_dpi_at_most(dpi: int, expected: int) -> None:
+    size = 6 * dpi, 8 * dpi
+    found = unprocessed(Image.new("L", size, 255), dpi)
+    assert found.dpi == expected
+    assert found.image.size == (6 * expected, 8 * expected)
+    assert found.source.size == size
 
 
 def test_steps_can_be_switched_off(page: Image.Image) -> None:
