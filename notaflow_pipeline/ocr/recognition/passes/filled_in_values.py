@@ -20,7 +20,7 @@ from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.images.grey_levels import otsu_threshold
 from notaflow_pipeline.ocr.input.images.ruling_lines import without_boxes, without_horizontal_lines
 from notaflow_pipeline.ocr.recognition.coverage import LOW_COVERAGE, ink_coverage
-from notaflow_pipeline.ocr.recognition.passes.missed_ink import new_lines, uncovered_strips, with_lines
+from notaflow_pipeline.ocr.recognition.passes.missed_ink import MIN_WORDS, new_lines, uncovered_strips, with_lines
 from notaflow_pipeline.ocr.recognition.passes.pass_result import PassResult
 from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
 
@@ -58,7 +58,7 @@ LETTER_GAP, WORD_GAP = 0.12, 0.7
 
 def with_filled_in_values(runner: PassRunner, found: PassResult) -> PassResult:
     """Returns the result with the values that were read beside the words of a page with low coverage."""
-    if not runner.policy.missed_lines:
+    if not runner.policy.missed_lines or len(found.words) < MIN_WORDS:
         return found
     coverage = ink_coverage(found.prepared.image, found.words)
     if coverage is None or coverage >= LOW_COVERAGE:

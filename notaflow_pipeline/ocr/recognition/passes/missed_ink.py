@@ -81,11 +81,12 @@ def missed_ink_strips(image: Image.Image, words: Sequence[Word]) -> list[Box]:
 
 
 def uncovered_strips(image: Image.Image, words: Sequence[Word]) -> list[Box]:
-    """Returns the boxes of all ink that has the shape of lines of print and no word, wherever it lies, from the top."""
+    """Returns the boxes of all ink that has the shape of lines of print and no word, wherever it lies, from the top.
+
+    There must be words, whose height shows that of the print.
+    """
     import numpy as np
 
-    if len(words) < MIN_WORDS:
-        return []
     height = word_height(words)
     ink = _without_words(ink_mask(image), words, height)
     ink &= ~(horizontal_line_pixels(ink, height) | horizontal_line_pixels(ink.T, height).T)

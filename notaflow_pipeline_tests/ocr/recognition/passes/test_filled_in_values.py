@@ -9,6 +9,7 @@ from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.passes.filled_in_values import closed_up
 from notaflow_pipeline_tests.ocr.default_engine import default_engine
 from notaflow_pipeline_tests.ocr.drawn_pages import Sheet
+from notaflow_pipeline_tests.testing.noise import noisy
 
 DPI = 200
 SECONDS = 60.0
@@ -81,3 +82,12 @@ def test_strokes_of_letters_are_no_boxes() -> None:
     for left in range(20, 380, 40):
         strip[8:30, left : left + 3] = 0
     assert without_boxes(Image.fromarray(strip), 16) is None
+
+
+def test_page_of_specks_without_any_word_is_read_to_the_end() -> None:
+    sheet = Sheet(DPI, "specks", paper=240)
+    for _ in range(120):
+        x, y = sheet.random.uniform(0, 610), sheet.random.uniform(0, 790)
+        sheet.fill(x, y, x + sheet.random.uniform(0.4, 1.2), y + sheet.random.uniform(0.4, 1.2), 90)
+    page = noisy(sheet.page().image, 6)
+    assert read_page(page, DPI, default_engine(), SECONDS).text == ""
