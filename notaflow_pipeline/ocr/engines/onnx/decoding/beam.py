@@ -113,29 +113,30 @@ def _with_doubt(alphabet: Alphabet, beam: _Beam, doubt: Doubt) -> _Beam:
     """The paths with a step that may stand for several classes (`RecodeBeamSearch::ContinueContext`)."""
     null_class, with_class = alphabet.null_class, alphabet.prefixes.with_class
     choices = [
-        (label, probability, _piece(doubt, label, probability), _piece(doubt, label, probability + doubt.null))
+        (label, _piece(doubt, label, probability), _piece(doubt, label, probability + doubt.null))
         for label, probability in doubt.choices
     ]
+    pieces_of_both = _pieces_of_both(doubt)
     longer: _Beam = {}
     for (number, last, following), path in beam.items():
+        prefix = path[1]
         is_alone = following == ANYTHING and last != null_class
-        for label, probability, alone, shared in choices:
+        for label, alone, shared in choices:
             if label == last:
                 if following != ANOTHER:
-                    _keep(longer, (number, last, ANYTHING), path, path[1], alone)
+                    _keep(longer, (number, last, ANYTHING), path, prefix, alone)
                 if is_alone:
-                    _keep(longer, (number, last, ANOTHER), path, path[1], shared)
+                    _keep(longer, (number, last, ANOTHER), path, prefix, shared)
             elif following == SAME:
                 continue
             elif label == null_class:
-                _keep(longer, (number, label, ANYTHING), path, path[1], alone)
+                _keep(longer, (number, label, ANYTHING), path, prefix, alone)
             else:
-                prefix = with_class(path[1], label)
-                before = _ended(path) if prefix.is_space else path
-                _keep(longer, (id(prefix), label, ANYTHING), before, prefix, alone)
-                if is_alone and (share := _share_of(last, label, doubt)):
-                    shared = _piece(doubt, label, probability + doubt.null + share)
-                _keep(longer, (id(prefix), label, SAME), before, prefix, shared)
+                extended = prefix.longer.get(label) or with_class(prefix, label)
+                before = _ended(path) if extended.is_space else path
+                _keep(longer, (id(extended), label, ANYTHING), before, extended, alone)
+                shared = pieces_of_both.get((last, label), shared) if is_alone else shared
+                _keep(longer, (id(extended), label, SAME), before, extended, shared)
     return _narrowed(longer)
 
 
@@ -144,12 +145,11 @@ def _piece(doubt: Doubt, label: int, probability: float) -> Piece:
     return Piece(label, doubt.step, doubt.step + 1, score, score, score, score)
 
 
-def _share_of(last: int, label: int, doubt: Doubt) -> float:
-    """The probability of the last class, where it and the new one are the two most likely ones of the step."""
-    one, other = doubt.choices[:2]
-    if {last, label} != {one[0], other[0]}:
-        return 0.0
-    return one[1] if one[0] == last else other[1]
+def _pieces_of_both(doubt: Doubt) -> dict[tuple[int, int], Piece]:
+    """The pieces for a step that stands for the two likeliest classes and for none, by the last class and the new one."""
+    (one, probability), (other, other_probability) = doubt.choices[:2]
+    both = probability + other_probability + doubt.null
+    return {(one, other): _piece(doubt, other, both), (other, one): _piece(doubt, one, both)}
 
 
 def _ended(path: _Path) -> _Path:
