@@ -66,7 +66,7 @@ INVARIANTS: dict[str, Invariant] = {
         "file_content is the text of the last succeeded attempt",
         REREAD,
         """
-        SELECT q.id, format('the text is not that of attempt %%s', won.id)
+        SELECT q.id, format('the text is not that of attempt %%s', success.id)
         FROM extraction_queue AS q
         JOIN LATERAL (
             SELECT a.id, a.text_sha256, a.finished_at
@@ -75,11 +75,11 @@ INVARIANTS: dict[str, Invariant] = {
               AND a.outcome = 'succeeded'
             ORDER BY a.id DESC
             LIMIT 1
-        ) AS won ON TRUE
+        ) AS success ON TRUE
         WHERE q.status_id = 5
           AND q.id IN (SELECT queue_id FROM ocr_attempt WHERE finished_at >= %(since)s)
-          AND (q.ocr_changed_elsewhere_at IS NULL OR q.ocr_changed_elsewhere_at < won.finished_at)
-          AND sha256(convert_to(q.file_content, 'UTF8')) IS DISTINCT FROM won.text_sha256
+          AND (q.ocr_changed_elsewhere_at IS NULL OR q.ocr_changed_elsewhere_at < success.finished_at)
+          AND sha256(convert_to(q.file_content, 'UTF8')) IS DISTINCT FROM success.text_sha256
         """,
     ),
     "attempts_are_counted": Invariant(
@@ -169,11 +169,11 @@ INVARIANTS: dict[str, Invariant] = {
               AND a.outcome = 'succeeded'
             ORDER BY a.id DESC
             LIMIT 1
-        ) AS won ON TRUE
+        ) AS success ON TRUE
         WHERE q.status_id = 5
           AND q.id IN (SELECT queue_id FROM ocr_attempt WHERE finished_at >= %(since)s)
-          AND (q.ocr_changed_elsewhere_at IS NULL OR q.ocr_changed_elsewhere_at < won.finished_at)
-          AND (q.file_content IS NULL OR (q.ocr_completed_at >= q.ocr_started_at) IS NOT TRUE OR won.id IS NULL)
+          AND (q.ocr_changed_elsewhere_at IS NULL OR q.ocr_changed_elsewhere_at < success.finished_at)
+          AND (q.file_content IS NULL OR (q.ocr_completed_at >= q.ocr_started_at) IS NOT TRUE OR success.id IS NULL)
         """,
     ),
     "status_3_has_one_state": Invariant(

@@ -290,7 +290,7 @@ def text_of(connection: Connection, document_id: UUID) -> str | None:
 
 _EXPORT = """
 SELECT q.id, q.document_number, q.status_id, q.supabase_path, q.file_content, q.ocr_attempts, q.ocr_error,
-       won.mean_confidence, won.pages
+       success.mean_confidence, success.pages
 FROM extraction_queue AS q
 LEFT JOIN LATERAL (
     SELECT mean_confidence, pages
@@ -299,7 +299,7 @@ LEFT JOIN LATERAL (
       AND a.outcome = 'succeeded'
     ORDER BY a.id DESC
     LIMIT 1
-) AS won ON TRUE
+) AS success ON TRUE
 WHERE q.document_source = ANY(%(sources)s)
   AND (%(since)s::timestamptz IS NULL OR q.ocr_completed_at >= %(since)s OR q.ocr_last_error_at >= %(since)s)
 ORDER BY q.created_at, q.id

@@ -193,10 +193,10 @@ class TestConnectionsCutAgainAndAgain:
                 network.cut_one_in(0)
         states = connection.execute("SELECT status_id, count(*) FROM extraction_queue GROUP BY 1").fetchall()
         assert states == [(5, documents)]
-        won = connection.execute(
+        successes = connection.execute(
             "SELECT count(*), count(DISTINCT queue_id) FROM ocr_attempt WHERE outcome = 'succeeded'"
         ).fetchone()
-        assert won == (documents, documents)
+        assert successes == (documents, documents)
         assert succeeded == documents, "whoever recorded it knows"
         assert violated_invariants(connection) == {}
 

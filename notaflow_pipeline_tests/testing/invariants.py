@@ -9,7 +9,7 @@ from psycopg import Connection
 from notaflow_pipeline.job_queue.invariants import find_violations
 
 INVARIANT_QUERIES = {
-    "(b) file_content is the winning attempt's text": """
+    "(b) file_content is the text of the attempt that succeeded last": """
         SELECT q.id
         FROM extraction_queue AS q
         JOIN LATERAL (
@@ -19,11 +19,11 @@ INVARIANT_QUERIES = {
               AND a.outcome = 'succeeded'
             ORDER BY a.id DESC
             LIMIT 1
-        ) AS won ON TRUE
+        ) AS success ON TRUE
         WHERE q.status_id = 5
           AND (q.file_content IS NULL
-               OR won.text_sha256 IS DISTINCT FROM sha256(convert_to(q.file_content, 'UTF8'))
-               OR won.characters IS DISTINCT FROM length(q.file_content))
+               OR success.text_sha256 IS DISTINCT FROM sha256(convert_to(q.file_content, 'UTF8'))
+               OR success.characters IS DISTINCT FROM length(q.file_content))
     """,
     "(c) ocr_attempts equals the attempts of the history, released ones excepted": """
         SELECT q.id

@@ -94,7 +94,7 @@ SELECT (
           AND a.outcome = 'succeeded'
         ORDER BY a.id DESC
         LIMIT 1
-    ) AS won ON won.text_sha256 = sha256(convert_to(q.file_content, 'UTF8'))
+    ) AS success ON success.text_sha256 = sha256(convert_to(q.file_content, 'UTF8'))
 ) + (
     SELECT count(*)
     FROM (

@@ -91,7 +91,7 @@ _RECOVER_STUCK_ELSEWHERE = sql.SQL("""
 WITH abandoned AS MATERIALIZED (
     SELECT q.id, began.at AS began_at,
            GREATEST(COALESCE(q.ocr_attempts, 0), 1 + before.attempts)::integer AS attempts,
-           won.claimed_at AS won_claimed_at, won.finished_at AS won_finished_at
+           success.claimed_at AS success_claimed_at, success.finished_at AS success_finished_at
     FROM extraction_queue AS q
     CROSS JOIN LATERAL (
         SELECT max(COALESCE(a.finished_at, 'infinity')) AS ended_at,
@@ -109,7 +109,7 @@ WITH abandoned AS MATERIALIZED (
           AND a.outcome = 'succeeded'
         ORDER BY a.id DESC
         LIMIT 1
-    ) AS won ON TRUE
+    ) AS success ON TRUE
     WHERE q.id = ANY(%(ids)s)
       AND q.status_id + 0 = 6
       -- an open attempt has to end first
@@ -124,9 +124,9 @@ recovered AS (
             WHEN abandoned.attempts >= COALESCE(q.ocr_max_attempts, 3) THEN %(exhausted_status)s
             ELSE 3
         END,
-        ocr_started_at = CASE WHEN q.file_content IS NULL THEN q.ocr_started_at ELSE abandoned.won_claimed_at END,
+        ocr_started_at = CASE WHEN q.file_content IS NULL THEN q.ocr_started_at ELSE abandoned.success_claimed_at END,
         ocr_completed_at = CASE
-            WHEN q.file_content IS NOT NULL THEN COALESCE(abandoned.won_finished_at, clock_timestamp())
+            WHEN q.file_content IS NOT NULL THEN COALESCE(abandoned.success_finished_at, clock_timestamp())
         END,
         ocr_attempts = abandoned.attempts,
         ocr_max_attempts = GREATEST(COALESCE(q.ocr_max_attempts, 3), abandoned.attempts),
@@ -216,7 +216,7 @@ LIMIT %(rows)s
 # Another program reset a finished document to 3 and kept its text: no list would contain it.
 _FINISH_READ = sql.SQL("""
 WITH read_but_ready AS MATERIALIZED (
-    SELECT q.id, won.claimed_at, won.finished_at
+    SELECT q.id, success.claimed_at, success.finished_at
     FROM extraction_queue AS q
     JOIN LATERAL (
         SELECT a.claimed_at, a.finished_at, a.text_sha256
@@ -225,7 +225,7 @@ WITH read_but_ready AS MATERIALIZED (
           AND a.outcome = 'succeeded'
         ORDER BY a.id DESC
         LIMIT 1
-    ) AS won ON won.text_sha256 = sha256(convert_to(q.file_content, 'UTF8'))
+    ) AS success ON success.text_sha256 = sha256(convert_to(q.file_content, 'UTF8'))
     WHERE q.id = ANY(%(ids)s)
       AND q.status_id + 0 = 3
       AND q.file_content IS NOT NULL

@@ -46,14 +46,14 @@ JOIN LATERAL (
       AND a.outcome = 'succeeded'
     ORDER BY a.id DESC
     LIMIT 1
-) AS won ON TRUE
+) AS success ON TRUE
 WHERE q.id = ANY(%(candidates)s)
   AND q.status_id = 5
   AND q.ocr_reread_requested_at IS NULL
   AND COALESCE(q.ocr_attempts, 0) < 2147483647
-  AND (%(not_engine)s::text IS NULL OR won.engine IS DISTINCT FROM %(not_engine)s)
-  AND (%(confidence_below)s::real IS NULL OR won.mean_confidence < %(confidence_below)s)
-  AND (%(coverage_below)s::real IS NULL OR won.coverage < %(coverage_below)s::real)
+  AND (%(not_engine)s::text IS NULL OR success.engine IS DISTINCT FROM %(not_engine)s)
+  AND (%(confidence_below)s::real IS NULL OR success.mean_confidence < %(confidence_below)s)
+  AND (%(coverage_below)s::real IS NULL OR success.coverage < %(coverage_below)s::real)
 ORDER BY q.id
 """
 
