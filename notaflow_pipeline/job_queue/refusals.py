@@ -27,8 +27,8 @@ class Refusal:
     reason: str
 
 
-_NOTE = """
-WITH gone AS (
+_RECORD = """
+WITH deleted AS (
     DELETE FROM ocr_refusal AS r
     WHERE NOT EXISTS (SELECT FROM extraction_queue AS q WHERE q.id = r.queue_id)
 )
@@ -42,20 +42,20 @@ SET refused_at = EXCLUDED.refused_at,
 """
 
 
-def note_refusals(connection: Connection, documents: Collection[UUID], reason: str) -> None:
-    """Record that the database refused to claim these documents, and forget those whose rows were deleted."""
-    connection.execute(_NOTE, {"documents": list(documents), "reason": reason})
+def record_refusals(connection: Connection, documents: Collection[UUID], reason: str) -> None:
+    """Record that the database refused to claim these documents, and remove the records of deleted rows."""
+    connection.execute(_RECORD, {"documents": list(documents), "reason": reason})
 
 
 _FIND = sql.SQL("""
-SELECT q.id AS document_id, noted.reason
-FROM ocr_refusal AS noted
-JOIN extraction_queue AS q ON q.id = noted.queue_id
+SELECT q.id AS document_id, refusal.reason
+FROM ocr_refusal AS refusal
+JOIN extraction_queue AS q ON q.id = refusal.queue_id
 WHERE (q.status_id = 3 AND q.file_content IS NULL OR q.status_id = 5 AND q.ocr_reread_requested_at IS NOT NULL)
   AND COALESCE(q.ocr_attempts, 0) < COALESCE(q.ocr_max_attempts, 3)
   AND q.document_source = ANY(%(sources)s)
   AND {is_refused}
-ORDER BY noted.refused_at DESC, q.id
+ORDER BY refusal.refused_at DESC, q.id
 """).format(is_refused=IS_REFUSED)
 
 

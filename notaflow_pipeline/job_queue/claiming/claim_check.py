@@ -20,7 +20,7 @@ from notaflow_pipeline.job_queue.database.foreign_triggers import TriggerLacksPr
 from notaflow_pipeline.job_queue.database.transient import is_transient
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.model import Claim, Failure, OcrResult, Outcome, Recording
-from notaflow_pipeline.job_queue.refusals import note_refusals
+from notaflow_pipeline.job_queue.refusals import record_refusals
 from notaflow_pipeline.job_queue.started_at import CLAIM_ENDED
 
 _WORKER = "notaflow doctor"
@@ -71,7 +71,7 @@ def find_refusal(connection: Connection, sources: Sequence[str], position: Claim
             connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
             claim = _claim(connection, sources, position)
     except ClaimsRefused as refused:
-        note_refusals(connection, refused.documents, refused.reason)
+        record_refusals(connection, refused.documents, refused.reason)
         return str(refused)
     return None if claim else UNCLAIMABLE
 

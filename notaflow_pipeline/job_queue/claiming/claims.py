@@ -24,7 +24,7 @@ from notaflow_pipeline.job_queue.database.connections import ClaimsRefused
 from notaflow_pipeline.job_queue.database.hidden_rows import HIDDEN
 from notaflow_pipeline.job_queue.database.sessions import short_statement
 from notaflow_pipeline.job_queue.model import Claim, storable
-from notaflow_pipeline.job_queue.refusals import note_refusals
+from notaflow_pipeline.job_queue.refusals import record_refusals
 from notaflow_pipeline.plurals import count_of
 
 log = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ def claim_documents(
             claimer.claim(to_reread)
         if not claimer.claimed:
             claimer.note_hidden(sources)
-        claimer.note_refusals()
+        claimer.record_refusals()
     except psycopg.Error as error:
         # what was claimed before the error must be read
         if not claimer.claimed:
@@ -142,11 +142,11 @@ class _Claimer:
         self.refusals.note(hidden, HIDDEN)
         self._position.leave_out(hidden)
 
-    def note_refusals(self) -> None:
+    def record_refusals(self) -> None:
         """Record the refused documents in `ocr_refusal`."""
         if self.refusals.rows:
             with short_statement(self._connection):
-                note_refusals(self._connection, self.refusals.keys, self.refusals.reason)
+                record_refusals(self._connection, self.refusals.keys, self.refusals.reason)
 
     def report_refusals(self) -> None:
         """Log that documents were left out.

@@ -29,7 +29,7 @@ WHERE id = %(id)s
 FOR KEY SHARE NOWAIT
 """
 
-_STILL_THERE = """
+_EXISTING = """
 SELECT id
 FROM extraction_queue
 WHERE id = ANY(%(ids)s)
@@ -42,7 +42,7 @@ def hidden_among(connection: Connection, documents: Sequence[UUID]) -> list[UUID
         return []
     lockable = set(_ids(connection, _LOCKABLE, {"ids": list(documents)}))
     hidden = [one for one in documents if one not in lockable and _is_hidden(connection, one)]
-    return _ids(connection, _STILL_THERE, {"ids": hidden}) if hidden else []
+    return _ids(connection, _EXISTING, {"ids": hidden}) if hidden else []
 
 
 def _is_hidden(connection: Connection, document: UUID) -> bool:

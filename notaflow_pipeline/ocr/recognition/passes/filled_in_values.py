@@ -69,7 +69,7 @@ def with_filled_in_values(runner: PassRunner, found: PassResult) -> PassResult:
         if runner.is_short_of_time:
             break
         unboxed = without_boxes(image.crop(box), height)
-        strip, columns = closed_up(unboxed, height) if unboxed else ((unruled or image).crop(box), None)
+        strip, columns = condensed(unboxed, height) if unboxed else ((unruled or image).crop(box), None)
         readings = [
             [line for line in new_lines(one, box[:2], words) if _is_value(line)]
             for one in _readings(runner, found, strip, columns)
@@ -82,7 +82,7 @@ def with_filled_in_values(runner: PassRunner, found: PassResult) -> PassResult:
 def _readings(
     runner: PassRunner, found: PassResult, strip: Image.Image, columns: "NDArray[np.intp] | None"
 ) -> Iterator[list[Word]]:
-    """Yields the words of a strip, read in two ways until one is sure. `columns` are those of a closed-up strip."""
+    """Yields the words of a strip, read in two ways until one is sure. `columns` are those of a condensed strip."""
     for segmentation in (Segmentation.SINGLE_BLOCK, Segmentation.AUTOMATIC):
         with suppress(DocumentFailure):
             read = runner.run(replace(found.prepared, image=strip), runner.languages.all, segmentation)
@@ -91,7 +91,7 @@ def _readings(
                 return
 
 
-def closed_up(strip: Image.Image, height: float) -> tuple[Image.Image, "NDArray[np.intp]"]:
+def condensed(strip: Image.Image, height: float) -> tuple[Image.Image, "NDArray[np.intp]"]:
     """Returns a strip without most of the gaps between its characters, and the columns of the strip that are left.
 
     The engine reads the characters of a row of boxes as words only if they are near each other. `height` is that of a word.
@@ -114,7 +114,7 @@ def closed_up(strip: Image.Image, height: float) -> tuple[Image.Image, "NDArray[
 
 
 def _at_columns(word: Word, columns: "NDArray[np.intp]") -> Word:
-    """Returns a word of a closed-up strip at its position on the strip."""
+    """Returns a word of a condensed strip at its position on the strip."""
     last = len(columns) - 1
     left, right = int(columns[min(word.left, last)]), int(columns[min(word.right, last)])
     return replace(word, left=left, width=max(1, right - left))

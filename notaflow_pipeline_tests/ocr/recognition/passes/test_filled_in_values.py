@@ -6,7 +6,7 @@ from PIL import Image
 
 from notaflow_pipeline.ocr.input.images.ruling_lines import without_boxes
 from notaflow_pipeline.ocr.recognition.page import read_page
-from notaflow_pipeline.ocr.recognition.passes.filled_in_values import closed_up
+from notaflow_pipeline.ocr.recognition.passes.filled_in_values import condensed
 from notaflow_pipeline_tests.ocr.default_engine import default_engine
 from notaflow_pipeline_tests.ocr.drawn_pages import Sheet
 from notaflow_pipeline_tests.testing.noise import noisy
@@ -61,7 +61,7 @@ def test_gap_of_a_blank_box_stays_a_space() -> None:
     strip = np.full((40, 400), 255, dtype=np.uint8)
     for left in (20, 60, 140, 180, 220):  # 100 is a blank box
         strip[10:30, left : left + 12] = 0
-    image, columns = closed_up(Image.fromarray(strip), 20)
+    image, columns = condensed(Image.fromarray(strip), 20)
     inked = np.flatnonzero((np.asarray(image) == 0).any(axis=0))
     gaps = np.diff(inked)[np.diff(inked) > 1] - 1
     assert gaps.tolist() == [2, 14, 2, 2]
@@ -69,11 +69,11 @@ def test_gap_of_a_blank_box_stays_a_space() -> None:
     assert columns[inked[-1]] == 231
 
 
-def test_strip_with_words_is_not_closed_up() -> None:
+def test_strip_with_words_is_not_condensed() -> None:
     strip = np.full((40, 400), 255, dtype=np.uint8)
     for left in (20, 120, 220, 320):
         strip[10:30, left : left + 60] = 0
-    assert closed_up(Image.fromarray(strip), 20)[0].width == 400
+    assert condensed(Image.fromarray(strip), 20)[0].width == 400
 
 
 def test_strokes_of_letters_are_no_boxes() -> None:
