@@ -146,16 +146,16 @@ class _Memory:
 
     def stop(self) -> int:
         """Returns the largest measured resident set of a worker."""
-        self._look()
+        self._sample()
         self._stopped.set()
         self._thread.join()
         return self._peak_bytes
 
     def _watch(self) -> None:
         while not self._stopped.wait(LOOK_SECONDS):
-            self._look()
+            self._sample()
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         for process in psutil.Process().children(recursive=True):
             with suppress(psutil.Error, OSError, ValueError, IndexError):
                 status = Path(f"/proc/{process.pid}/status").read_text()

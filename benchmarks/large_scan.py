@@ -113,9 +113,9 @@ class Memory:
             with suppress(psutil.Error, OSError, IndexError):
                 for work in psutil.Process().children():
                     if "--until-empty" in work.cmdline():
-                        self._look(work)
+                        self._sample(work)
 
-    def _look(self, work: psutil.Process) -> None:
+    def _sample(self, work: psutil.Process) -> None:
         self.parent_bytes = max(self.parent_bytes, _held_bytes(work.pid))
         for worker in work.children():
             with suppress(psutil.Error, OSError, IndexError):
