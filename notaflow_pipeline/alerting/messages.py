@@ -1,6 +1,6 @@
 """Composes the messages of a condition, in English and French: sentence, figures, time and link.
 
-Both languages stand in every message, because one receiver is often read by people of either language. A message holds no
+Every message is in both languages, because one receiver is often read by people of either language. A message holds no
 text of a document.
 """
 

@@ -24,7 +24,7 @@ SEND_SECONDS = 15
 UNSUPPORTED_URL = "not a URL that apprise understands; https://appriseit.com/services lists them"
 
 SCHEMES_WITH_HOST = frozenset({"json", "jsons", "form", "forms", "xml", "xmls", "mailto", "mailtos"})
-"""Schemes whose host is not a secret. In many others (Slack, Discord) a token stands in its place."""
+"""Schemes whose host is not a secret. In many others (Slack, Discord) a token takes its place."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def send(
     Args:
         receiver: where to.
         text: the message.
-        uid: the message's id. It stands in the body, and as the header `Idempotency-Key` where the kind of receiver has
+        uid: the message's id. It is in the body, and in the header `Idempotency-Key` where the kind of receiver has
             headers (webhooks, mail), so that a receiver can recognise a duplicate.
         failing: whether the condition fails.
         seconds: the longest wait.

@@ -34,7 +34,7 @@ DECLARE
         'ocr_ready_documents', 'ocr_active_jobs', 'ocr_stuck_jobs', 'ocr_failed_jobs', 'ocr_performance_statistics',
         'ocr_exhausted_documents'];
     relation TEXT;
-    thing RECORD;
+    db_object RECORD;
     policy RECORD;
     me OID := (SELECT oid FROM pg_roles WHERE rolname = CURRENT_USER);
     has_options BOOLEAN := current_setting('server_version_num')::integer >= 160000;
@@ -120,7 +120,7 @@ BEGIN
     END LOOP;
 
     -- This project's objects get its owner; NotaFlow's own tables keep theirs. Only objects with another owner are locked.
-    FOR thing IN
+    FOR db_object IN
         SELECT c.oid::regclass::text AS name, CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END AS kind
         FROM pg_class AS c
         WHERE c.relowner <> 'notaflow_owner'::regrole
@@ -131,15 +131,15 @@ BEGIN
                  AND obj_description(c.oid, 'pg_class') = 'created by notaflow_pipeline'
           )
     LOOP
-        EXECUTE format('ALTER %s %s OWNER TO notaflow_owner', thing.kind, thing.name);
+        EXECUTE format('ALTER %s %s OWNER TO notaflow_owner', db_object.kind, db_object.name);
     END LOOP;
-    FOR thing IN
+    FOR db_object IN
         SELECT p.oid::regprocedure::text AS name
         FROM pg_proc AS p
         WHERE p.oid = ANY (ARRAY[to_regprocedure('ocr_changed_elsewhere()'), to_regprocedure('ocr_keep_old_text()')])
           AND p.proowner <> 'notaflow_owner'::regrole
     LOOP
-        EXECUTE format('ALTER FUNCTION %s OWNER TO notaflow_owner', thing.name);
+        EXECUTE format('ALTER FUNCTION %s OWNER TO notaflow_owner', db_object.name);
     END LOOP;
 
     -- Dagster's schema, with all objects in it
@@ -156,7 +156,7 @@ BEGIN
         ALTER SCHEMA dagster OWNER TO notaflow_dagster;
         EXECUTE format('REVOKE CREATE ON DATABASE %I FROM notaflow_dagster', current_database());
     END IF;
-    FOR thing IN
+    FOR db_object IN
         SELECT c.oid::regclass::text AS name
         FROM pg_class AS c
         WHERE c.relnamespace = to_regnamespace('dagster')
@@ -164,9 +164,9 @@ BEGIN
           AND c.relowner <> 'notaflow_dagster'::regrole
           AND pg_has_role(CURRENT_USER, c.relowner, 'USAGE')
     LOOP
-        EXECUTE format('ALTER TABLE %s OWNER TO notaflow_dagster', thing.name);
+        EXECUTE format('ALTER TABLE %s OWNER TO notaflow_dagster', db_object.name);
     END LOOP;
-    FOR thing IN
+    FOR db_object IN
         SELECT DISTINCT pg_get_userbyid(c.owner) AS owner
         FROM (
             SELECT relowner
@@ -180,7 +180,7 @@ BEGIN
         WHERE c.owner <> 'notaflow_dagster'::regrole
     LOOP
         RAISE WARNING 'the schema dagster or tables in it stay with the login %, and other logins cannot use them: GRANT % TO % WITH ADMIN OPTION as a superuser, and run this again',
-            thing.owner, quote_ident(thing.owner), quote_ident(CURRENT_USER);
+            db_object.owner, quote_ident(db_object.owner), quote_ident(CURRENT_USER);
     END LOOP;
 
     FOREACH role_name IN ARRAY joined LOOP

@@ -32,7 +32,7 @@ page has no print, or print all over. Noise of 2 to 50 shades has a ratio of 1.6
 pencilled number in grain has 7, print has 20 to 400."""
 
 MIN_INK_PIXELS = 12
-"""The ink pixels of the smallest readable thing, at half of 150 dpi. A digit of ten points has about 20."""
+"""The ink pixels of the smallest readable character, at half of 150 dpi. A digit of ten points has about 20."""
 
 MIN_RUN_PIXELS = 2.2
 
