@@ -61,15 +61,24 @@ def local_time(time: datetime | None, settings: Settings, *, seconds: bool = Fal
     )
 
 
+def find_documents(connection: Connection, id_or_number: str) -> list[ExtractionQueueJob]:
+    """Return the rows with this id or document number.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    if jobs := queries.find_jobs(connection, id_or_number):
+        return jobs
+    raise SettingsError(f"no document has the id or number {id_or_number!r}")
+
+
 def find_document(connection: Connection, id_or_number: str) -> ExtractionQueueJob:
     """Return the row with this id, or with this document number, which no other may have.
 
     Raises:
         SettingsError: there is none, or several have the number.
     """
-    jobs = queries.find_jobs(connection, id_or_number)
-    if not jobs:
-        raise SettingsError(f"no document has the id or number {id_or_number!r}")
+    jobs = find_documents(connection, id_or_number)
     if len(jobs) > 1:
         rows = ", ".join(f"{job.id} ({job.document_source})" for job in jobs)
         raise SettingsError(

@@ -13,7 +13,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from notaflow_pipeline.cli.context import ONE_OF_KINDS, document_ids, local_time, open_database
-from notaflow_pipeline.cli.output import Json, app, console, print_json, print_line, warn
+from notaflow_pipeline.cli.output import ID_WIDTH, Json, app, console, print_json, print_line, warn
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue.cancel import MAX_PRIORITY, MIN_PRIORITY, cancel_documents, set_priority
 from notaflow_pipeline.job_queue.listing import UNFINISHED, DocumentState, ListedDocument, list_documents
@@ -26,8 +26,8 @@ ROWS_LISTED = 50
 
 MAX_ROWS_LISTED = 1_000_000
 
-ID_WIDTH, TIME_WIDTH = 36, 16
-"""Columns that an id and a time need."""
+TIME_WIDTH = 16
+"""Characters of a time to the minute."""
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 

@@ -10,7 +10,7 @@ from psycopg import Connection
 from rich.live import Live
 from rich.table import Table
 
-from notaflow_pipeline.cli.context import TIME_FORMATS, in_zone, local_time, open_database
+from notaflow_pipeline.cli.context import TIME_FORMATS, find_documents, in_zone, local_time, open_database
 from notaflow_pipeline.cli.output import Json, app, console, print_json, print_line
 from notaflow_pipeline.job_queue import metrics, queries
 from notaflow_pipeline.job_queue.model import Attempt
@@ -101,10 +101,7 @@ def show(
     """Print a document's row, its attempts and its text."""
     settings = load_settings()
     with open_database(settings) as connection:
-        jobs = queries.find_jobs(connection, id_or_number)
-        if not jobs:
-            raise SettingsError(f"no document has the id or number {id_or_number!r}")
-        for job in jobs:
+        for job in find_documents(connection, id_or_number):
             attempts = queries.attempts_of_document(connection, job.id)
             text = queries.text_of(connection, job.id)
             if as_json:

@@ -13,7 +13,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from notaflow_pipeline.cli.context import ONE_OF_KINDS, TIME_FORMATS, document_ids, in_zone, open_database
-from notaflow_pipeline.cli.output import Json, app, console, print_json, print_line, progress_bar, warn
+from notaflow_pipeline.cli.output import ID_WIDTH, Json, app, console, print_json, print_line, progress_bar, warn
 from notaflow_pipeline.failures import PERMANENT_KINDS, FailureKind
 from notaflow_pipeline.job_queue.invariants import LOOK_BACK, accept_changes, find_violations
 from notaflow_pipeline.job_queue.maintenance.recovery import recover as recover_rows
@@ -30,9 +30,6 @@ from notaflow_pipeline.job_queue.pause import resume as resume_work
 from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.settings import SettingsError, load_settings
 from notaflow_pipeline.worker.claim_terms import configured_terms
-
-ID_WIDTH = 36
-"""Characters of a row's id, which must be printed whole because `--id` takes it."""
 
 ROWS_SHOWN = 200
 """Rows of a table; `--json` prints all documents."""

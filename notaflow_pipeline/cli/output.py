@@ -25,6 +25,9 @@ app = typer.Typer(
 console = Console()
 stderr_console = Console(stderr=True)
 
+ID_WIDTH = 36
+"""Characters of a row's id, which must be printed whole because commands take it."""
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
