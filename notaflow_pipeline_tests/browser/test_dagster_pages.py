@@ -1,4 +1,4 @@
-"""A person launches runs, reads checks and config, and reloads the code, on the pages of one running Dagster."""
+"""A person launches runs and reads checks and config, on the pages of one running Dagster."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from notaflow_pipeline_tests.browser.conftest import FINISHED, LIMIT, Dagster, all_runs
 from notaflow_pipeline_tests.processes.conftest import count_at, drop_unclaimed, ready_documents
-from notaflow_pipeline_tests.processes.test_dagster_side import outcomes, parts, runs
+from notaflow_pipeline_tests.processes.test_dagster_side import outcomes, runs
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
 from notaflow_pipeline_tests.testing.waiting import wait_until
 
@@ -118,19 +118,3 @@ def test_launchpad_of_ocr_job_shows_the_limit_with_its_description(page: "Page",
     page.goto(f"{dagster.url}/locations/notaflow_pipeline/jobs/ocr_job/playground")
     page.locator(".CodeMirror-line").filter(has_text=f"limit: {LIMIT}").click()
     page.get_by_text("Documents in this run at most; OCR_DOCUMENTS_PER_RUN if not given.").wait_for()
-
-
-def test_reload_loads_the_code_again_and_says_so(page: "Page", dagster: Dagster) -> None:
-    serving = set(parts(dagster.terminal, "code_server.py api grpc"))
-    schedule = f"{dagster.url}/locations/notaflow_pipeline/schedules/dashboard_schedule"
-    page.goto(schedule)
-    page.get_by_text("America/Toronto").first.wait_for()
-    # what the definitions are made from: Dagster's processes read this file when they start
-    settings = Path(dagster.terminal.environment["NOTAFLOW_HOME"], "dagster", ".env")
-    settings.write_text("NOTAFLOW_TIMEZONE=America/Halifax\n")
-    page.goto(f"{dagster.url}/locations")
-    page.get_by_role("button", name="Reload").nth(1).click()  # the first is "Reload all"
-    page.get_by_text("eloaded!").wait_for()
-    page.goto(schedule)
-    page.get_by_text("America/Halifax").first.wait_for()
-    assert set(parts(dagster.terminal, "code_server.py api grpc")) - serving

@@ -142,25 +142,3 @@ def test_end_of_daemon_or_webserver_ends_everything_and_releases_claims(slow: Te
         assert started_from(slow) == []
         assert runs(connection)[run] == "FAILURE"
     assert_rest_is_read(connection, slow)
-
-
-def test_reload_replaces_the_code_and_active_runs_can_be_terminated(slow: Terminal, connection: Connection) -> None:
-    ui = DagsterUI(free_port())
-    with dev_without_sensor(slow, ui) as dev:
-        run = run_at_work(connection, ui)
-        serving = set(parts(slow, "code_server.py api grpc"))
-        assert ui.reload() == "LOADED"
-        assert set(parts(slow, "code_server.py api grpc")) - serving, "another process has loaded the code anew"
-        known = read_by(connection, run)
-        wait_until(lambda: read_by(connection, run) > known)
-        assert ui.terminate(run) == "TerminateRunSuccess"
-        wait_until(lambda: open_claims(connection, run) == 0)
-        wait_until(lambda: runs(connection)[run] == "CANCELED")
-        # what served the old code ends with its last run
-        wait_until(lambda: not serving & set(parts(slow, "code_server.py api grpc")))
-        # and a process that serves the code and dies is replaced
-        kill(parts(slow, "code_server.py api grpc"))
-        wait_until(lambda: ui.answer_to_launch("ocr_job", {}) == "LaunchRunSuccess")
-        dev.terminate()
-        assert dev.wait(timeout=HANG_SECONDS) == 128 + signal.SIGTERM
-    assert started_from(slow) == []
