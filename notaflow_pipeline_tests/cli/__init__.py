@@ -14,6 +14,14 @@ from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 OUR_VARIABLES = ("NOTAFLOW_", "OCR_", "DAGSTER_", "SUPABASE_", "TMPDIR", "PYTEST_")
 """Beginnings of variables that a command reads only after its imports (`test_imports_read_no_setting`), and pytest's."""
 
+IMPORTS = (
+    "notaflow_pipeline.cli",
+    "notaflow_pipeline.worker.assembly",
+    "notaflow_pipeline.report_service",
+    "notaflow_pipeline.reporting.report.html_page",
+)
+"""What commands import, at once or when they need it."""
+
 
 @dataclass(frozen=True)
 class Terminal:
@@ -33,7 +41,7 @@ class Terminal:
         if all(name.startswith((*OUR_VARIABLES, "COLUMNS")) for name in changes):
             return run_forked(
                 command,
-                imports="notaflow_pipeline.cli",
+                imports=IMPORTS,
                 folder=str(self.folder),
                 environment=environment,
                 own=OUR_VARIABLES,

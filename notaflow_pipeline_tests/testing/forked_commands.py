@@ -23,7 +23,13 @@ _one_at_a_time = Lock()
 
 
 def run_forked(
-    command: list[str], *, imports: str, folder: str, environment: dict[str, str], own: tuple[str, ...], seconds: float
+    command: list[str],
+    *,
+    imports: tuple[str, ...],
+    folder: str,
+    environment: dict[str, str],
+    own: tuple[str, ...],
+    seconds: float,
 ) -> "subprocess.CompletedProcess[str]":
     """Run a Python program as `subprocess.run` does, with nothing on stdin, and `imports` imported already.
 
@@ -56,18 +62,20 @@ def _read_all(descriptor: int) -> str:
 
 @cache
 def _start_server(
-    imports: str, variables: frozenset[tuple[str, str]]
+    imports: tuple[str, ...], variables: frozenset[tuple[str, str]]
 ) -> "tuple[subprocess.Popen[bytes], socket.socket]":
     """Start a process that forks for each request; it ends when this process ends."""
     requests, stdin = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with stdin:
-        command = [sys.executable, "-P", __file__, imports]
-        return subprocess.Popen(command, stdin=stdin.fileno(), env=dict(variables), start_new_session=True), requests
+        command = [sys.executable, "-P", __file__, *imports]
+        environment = dict(variables) | {"OPENBLAS_NUM_THREADS": "1"}  # no threads in the process that forks
+        return subprocess.Popen(command, stdin=stdin.fileno(), env=environment, start_new_session=True), requests
 
 
-def _fork_for_each_request(imports: str) -> str:
+def _fork_for_each_request(imports: list[str]) -> str:
     """Return the program to run in each forked process; in the process that forks, never return."""
-    importlib.import_module(imports)
+    for module in imports:
+        importlib.import_module(module)
     gc.freeze()  # or each forked process copies what is imported, to free it when it ends: 0.2 s of CPU time
     requests = socket.socket(fileno=0)
     while True:
@@ -96,4 +104,4 @@ def _prepare(request: bytes, descriptors: list[int]) -> str:
 
 
 if __name__ == "__main__":
-    runpy.run_path(_fork_for_each_request(sys.argv[1]), run_name="__main__")
+    runpy.run_path(_fork_for_each_request(sys.argv[1:]), run_name="__main__")

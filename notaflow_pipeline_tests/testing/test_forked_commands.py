@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from notaflow_pipeline_tests.cli import OUR_VARIABLES
+from notaflow_pipeline_tests.cli import IMPORTS, OUR_VARIABLES
 from notaflow_pipeline_tests.testing.forked_commands import run_forked
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 
@@ -30,12 +30,14 @@ ENDS = {
     "is terminated": f"sys.stdout.flush(); os.kill(os.getpid(), {signal.SIGTERM:d})",
 }
 RECORD_READ_VARIABLES = """
-import os
+import os, sys
 read = set()
 read_one, read_all = os._Environ.__getitem__, os._Environ.__iter__
 os._Environ.__getitem__ = lambda self, name: (read.add(name), read_one(self, name))[1]
 os._Environ.__iter__ = lambda self: (read.add("NOTAFLOW_* and all others"), read_all(self))[1]
-import notaflow_pipeline.cli
+import importlib
+for module in sys.argv[1:]:
+    importlib.import_module(module)
 print("\\n".join(sorted(read)))
 """
 
@@ -47,7 +49,12 @@ def test_forked_command_behaves_like_a_started_one(tmp_path: Path, end: str) -> 
     command = [str(program), "--json", "a b"]
     environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "NOTAFLOW_HOME": str(tmp_path), "TMPDIR": "/nowhere"}
     forked = run_forked(
-        command, imports="json", folder=str(tmp_path), environment=environment, own=OUR_VARIABLES, seconds=HANG_SECONDS
+        command,
+        imports=("json",),
+        folder=str(tmp_path),
+        environment=environment,
+        own=OUR_VARIABLES,
+        seconds=HANG_SECONDS,
     )
     started = subprocess.run(
         [sys.executable, *command],
@@ -66,7 +73,7 @@ def test_forked_command_behaves_like_a_started_one(tmp_path: Path, end: str) -> 
 
 
 def test_imports_read_no_setting() -> None:
-    program = [sys.executable, "-c", RECORD_READ_VARIABLES]
+    program = [sys.executable, "-c", RECORD_READ_VARIABLES, *IMPORTS]
     read = subprocess.run(program, capture_output=True, text=True, check=True).stdout.splitlines()
     assert read, "or nothing was recorded"
     assert [name for name in read if name.startswith(OUR_VARIABLES)] == []
