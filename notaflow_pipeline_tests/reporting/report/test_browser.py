@@ -115,6 +115,27 @@ def test_tiles_tables_and_charts_follow_period_and_source(
     page.close()
 
 
+Fill = Callable[[Connection], None]
+
+
+@pytest.fixture(scope="module")
+def rendered() -> dict[Fill, str]:
+    """Pages that the tests of this module share: that of a year takes seconds of CPU time."""
+    return {}
+
+
+def page_of(rendered: dict[Fill, str], fill: Fill, first: date, connection: Connection, gather: Gather) -> str:
+    """Return the page of what `fill` adds to the database, from this day on."""
+    if fill not in rendered:
+        fill(connection)
+        rendered[fill] = render_page(gather(first))
+    return rendered[fill]
+
+
+def nothing(_connection: Connection) -> None:
+    """Leave the database empty."""
+
+
 def one_document(connection: Connection) -> None:
     daily_table_rows.add_day(connection, date(2026, 11, 12), read=1, failed=0)
     document = daily_table_rows.add_document(connection, "2 784 195")
@@ -129,7 +150,7 @@ def a_year(connection: Connection) -> None:
 @pytest.mark.parametrize(
     ("fill", "first", "charts"),
     [
-        pytest.param(lambda _connection: None, date(2026, 10, 24), 0, id="nothing"),
+        pytest.param(nothing, date(2026, 10, 24), 0, id="nothing"),
         pytest.param(one_document, date(2026, 10, 24), CHARTS - 1, id="one document"),
         pytest.param(a_year, date(2025, 11, 23), CHARTS, id="a year"),
     ],
@@ -139,12 +160,12 @@ def test_page_fits_phones_and_desks_whatever_there_is_to_show(
     gather: Gather,
     tmp_path: Path,
     browser: "Browser",
-    fill: Callable[[Connection], None],
+    rendered: dict[Fill, str],
+    fill: Fill,
     first: date,
     charts: int,
 ) -> None:
-    fill(connection)
-    write_atomically(render_page(gather(first)), tmp_path / "page.html")
+    write_atomically(page_of(rendered, fill, first, connection, gather), tmp_path / "page.html")
     for width in (390, 1280):
         page = browser.new_page(offline=True, viewport={"width": width, "height": 900}, locale="en-CA")
         messages = console_messages(page)
@@ -179,10 +200,9 @@ def test_texts_can_be_told_from_their_background(
 
 
 def test_paper_names_period_and_source_and_takes_two_sheets(
-    connection: Connection, gather: Gather, tmp_path: Path, browser: "Browser"
+    connection: Connection, gather: Gather, tmp_path: Path, browser: "Browser", rendered: dict[Fill, str]
 ) -> None:
-    a_year(connection)
-    write_atomically(render_page(gather(date(2025, 11, 23))), tmp_path / "page.html")
+    write_atomically(page_of(rendered, a_year, date(2025, 11, 23), connection, gather), tmp_path / "page.html")
     page = browser.new_page(offline=True, viewport={"width": 1280, "height": 900}, locale="fr-CA")
     page.goto((tmp_path / "page.html").as_uri())
     page.wait_for_selector("html[data-drawn=fr]")
