@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from psycopg import Connection, IsolationLevel
-from psycopg.errors import ReadOnlySqlTransaction
+from psycopg.errors import InternalError, ReadOnlySqlTransaction
 from psycopg.pq import TransactionStatus
 
 from notaflow_pipeline.job_queue.database.foreign_triggers import explaining_triggers
@@ -37,7 +37,7 @@ Answer = TypeVar("Answer")
 
 
 class TimeLimitedConnection(Connection):
-    """A connection that closes when a response takes too long, or when the server turns out to be read-only.
+    """A connection that closes when a response takes too long or is not the expected one, or when the server is read-only.
 
     TCP keepalives detect lost peers, but not a pooler or proxy that stops responding, and statement limits are kept by the
     server. After a failover a read-only server is the wrong one: the pool then makes a new connection, which name
@@ -61,8 +61,10 @@ class TimeLimitedConnection(Connection):
         limit = RESPONSE_TIMEOUT_SECONDS if self.response_timeout_seconds is None else self.response_timeout_seconds
         try:
             return super().wait(self._with_deadline(gen, time.monotonic() + limit), *arguments, **options)
-        except ReadOnlySqlTransaction:
-            self.close()
+        except (ReadOnlySqlTransaction, InternalError) as error:
+            # without SQLSTATE the driver got other responses than it expects, and would take the next one for another's
+            if isinstance(error, ReadOnlySqlTransaction) or error.sqlstate is None:
+                self.close()
             raise
 
     def _with_deadline(self, gen: Generator[Any, Any, Answer], deadline: float) -> Generator[Any, Any, Answer]:

@@ -5,7 +5,7 @@ and releases its claims.
 """
 
 import psycopg
-from psycopg.errors import DiskFull, InterfaceError, OperationalError, ReadOnlySqlTransaction
+from psycopg.errors import DiskFull, InterfaceError, InternalError, OperationalError, ReadOnlySqlTransaction
 
 # A whole class, or one code that differs from its class. What is not listed is not transient.
 _IS_TRANSIENT: dict[str, bool] = {
@@ -44,13 +44,14 @@ _SESSION_ENDED = {"FATAL", "PANIC"}
 def is_transient(error: psycopg.Error) -> bool:
     """Whether the same statement may succeed later.
 
-    Without an SQLSTATE the connection was lost, or the driver refused the statement, for example because of a NUL in a text.
+    Without an SQLSTATE the connection was lost, or the driver refused the statement, for example because of a NUL in a text,
+    or it got other responses than it expects, as from PgBouncer when its session with the server is ended.
     XX000 is transient if it ended the session: Supavisor and pgcat report lost servers in this way, while PostgreSQL's own
     internal errors (invalid memory alloc request size) only fail the statement.
     """
     state = error.sqlstate
     if state is None:
-        return isinstance(error, (OperationalError, InterfaceError))
+        return isinstance(error, (OperationalError, InterfaceError, InternalError))
     if state == "XX000":
         return (error.diag.severity_nonlocalized or error.diag.severity) in _SESSION_ENDED
     return _IS_TRANSIENT.get(state, _IS_TRANSIENT.get(state[:2], False))

@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -11,6 +12,7 @@ from psycopg import Connection
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue.claiming import claims, outcomes, releases
 from notaflow_pipeline.job_queue.database.connections import open_pool
+from notaflow_pipeline.job_queue.database.sessions import TimeLimitedConnection
 from notaflow_pipeline.job_queue.database.transient import is_transient
 from notaflow_pipeline.job_queue.model import ERROR_PREFIX, Failure
 from notaflow_pipeline_tests.job_queue.conftest import LEASE, add_document, attempts, claim_one, document
@@ -100,20 +102,26 @@ def test_connection_that_was_cut_is_waited_for(server_url: str) -> None:
     assert is_transient(raised.value)
 
 
-@pytest.fixture
-def pooler_without_server() -> Iterator[str]:
-    """The URL of what lets clients in, and ends the session of each that asks, as Supavisor does without its server."""
+def message(kind: bytes, body: bytes) -> bytes:
+    """Return a message of the server's protocol."""
+    return kind + (len(body) + 4).to_bytes(4, "big") + body
 
-    def message(kind: bytes, body: bytes) -> bytes:
-        return kind + (len(body) + 4).to_bytes(4, "big") + body
+
+READY = message(b"Z", b"I")
+IN_TRANSACTION = message(b"C", b"BEGIN\0") + message(b"Z", b"T")
+SERVER_LOST = message(b"E", b"SFATAL\0VFATAL\0CXX000\0Mconnection to the database was lost\0\0")
+
+
+@contextmanager
+def pooler(*replies: bytes) -> Iterator[str]:
+    """Yield the URL of what lets one client in, sends it a reply for each of its messages, and ends its session."""
 
     def serve() -> None:
         client, _ = listener.accept()
         with client:
-            client.recv(1024)
-            client.sendall(message(b"R", bytes(4)) + message(b"Z", b"I"))
-            client.recv(1024)
-            client.sendall(message(b"E", b"SFATAL\0VFATAL\0CXX000\0Mconnection to the database was lost\0\0"))
+            for reply in (message(b"R", bytes(4)) + READY, *replies):
+                client.recv(1024)
+                client.sendall(reply)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve)
@@ -122,10 +130,27 @@ def pooler_without_server() -> Iterator[str]:
         thread.join()
 
 
-def test_internal_error_of_a_pooler_that_lost_its_server_is_waited_for(pooler_without_server: str) -> None:
-    with psycopg.connect(pooler_without_server, autocommit=True) as connection, pytest.raises(psycopg.Error) as raised:
-        connection.execute("SELECT 1")
+def test_internal_error_of_a_pooler_that_lost_its_server_is_waited_for() -> None:
+    with (
+        pooler(SERVER_LOST) as url,
+        psycopg.connect(url, autocommit=True) as one,
+        pytest.raises(psycopg.Error) as raised,
+    ):
+        one.execute("SELECT 1")
     assert raised.value.sqlstate == "XX000"
+    assert is_transient(raised.value)
+
+
+def test_connection_with_an_unexpected_response_is_closed_and_waited_for() -> None:
+    """PgBouncer reports a session that ended while it committed after the result of the commit."""
+    twice = message(b"C", b"COMMIT\0") * 2 + READY
+    with pooler(IN_TRANSACTION, twice) as url, TimeLimitedConnection.connect(url, autocommit=True) as one:
+        with (
+            pytest.raises(psycopg.InternalError, match="received 2 results") as raised,
+            one.transaction(),
+        ):
+            pass
+        assert one.closed
     assert is_transient(raised.value)
 
 
