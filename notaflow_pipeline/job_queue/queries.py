@@ -92,7 +92,7 @@ SELECT count(*) FILTER (WHERE outcome = 'succeeded') AS succeeded_today,
        count(*) FILTER (WHERE outcome IN ('failed', 'stuck')) AS failed_today,
        COALESCE(sum(pages) FILTER (WHERE outcome = 'succeeded'), 0) AS pages_today
 FROM ocr_attempt
-WHERE finished_at >= date_trunc('day', clock_timestamp() AT TIME ZONE %(timezone)s) AT TIME ZONE %(timezone)s
+WHERE finished_at >= date_trunc('day', statement_timestamp() AT TIME ZONE %(timezone)s) AT TIME ZONE %(timezone)s
   AND document_source = ANY(%(sources)s)
 """
 

@@ -17,7 +17,7 @@ SELECT EXISTS (
     FROM extraction_queue
     WHERE status_id IN (3, 5)
       AND document_source = ANY(%(sources)s)
-      AND ocr_next_attempt_at BETWEEN clock_timestamp() AND clock_timestamp() + %(max_wait)s
+      AND ocr_next_attempt_at BETWEEN statement_timestamp() AND statement_timestamp() + %(max_wait)s
 )
 """
 

@@ -16,14 +16,14 @@ from notaflow_pipeline.job_queue.database.sessions import short_statement
 from notaflow_pipeline.job_queue.missing_maxima import WRITE_MAXIMA
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch
 
-# Rows in backoff have their own index, so that a claim does not read them. At most a thousand at once, so that the statement
-# stays short when many failures are due together.
+# Rows in backoff have their own index, so that a claim does not read them. clock_timestamp() is volatile, and would not limit
+# the search in it. At most a thousand rows at once, so that the statement stays short when many failures are due together.
 _DUE = sql.SQL("""
     SELECT id
     FROM extraction_queue
     WHERE status_id = 3
       AND file_content IS NULL
-      AND ocr_next_attempt_at <= clock_timestamp()
+      AND ocr_next_attempt_at <= statement_timestamp()
       AND id <> ALL(%(left_out)s::uuid[])
       AND (%(ids)s::uuid[] IS NULL OR id = ANY(%(ids)s))
     ORDER BY ocr_next_attempt_at

@@ -100,7 +100,7 @@ _PICK_REREAD = sql.SQL("""
       AND {scope}
       AND id <> ALL(%(left_out)s::uuid[])
       AND ocr_attempts < ocr_max_attempts
-      AND (ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())
+      AND (ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= statement_timestamp())
       AND NOT EXISTS (SELECT FROM ocr_pause)
     ORDER BY ocr_priority DESC, created_at, id
     LIMIT {limit}

@@ -12,11 +12,11 @@ from notaflow_pipeline.job_queue.database.sessions import short_statement
 
 _NO_BACKOFF = sql.SQL("ocr_next_attempt_at IS NULL")
 
-_BACKOFF_ENDED = sql.SQL("ocr_next_attempt_at <= clock_timestamp()")
+_BACKOFF_ENDED = sql.SQL("ocr_next_attempt_at <= statement_timestamp()")
 
 _HAS_BACKOFF = sql.SQL("ocr_next_attempt_at IS NOT NULL")
 
-_NO_BACKOFF_OR_ENDED = sql.SQL("(ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= clock_timestamp())")
+_NO_BACKOFF_OR_ENDED = sql.SQL("(ocr_next_attempt_at IS NULL OR ocr_next_attempt_at <= statement_timestamp())")
 
 _ANY_TIME = sql.SQL("TRUE")
 
