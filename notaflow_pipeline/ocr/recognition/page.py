@@ -10,6 +10,7 @@ from PIL import Image
 
 from notaflow_pipeline.ocr.cpu_time import cpu_seconds
 from notaflow_pipeline.ocr.engines.interface import NOTHING, Engine, Recognition, WordEngine, recognition_of
+from notaflow_pipeline.ocr.preprocessing.ink_measures import splits_into_grain
 from notaflow_pipeline.ocr.preprocessing.preprocess import (
     FINE_DPI,
     at_resolution,
@@ -27,6 +28,7 @@ from notaflow_pipeline.ocr.recognition.passes.number_rows import with_finer_rows
 from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY, PassResult, Policy
 from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
 from notaflow_pipeline.ocr.recognition.passes.rotation import is_better_unrotated, read_strip, upright
+from notaflow_pipeline.ocr.recognition.passes.single_marks import with_single_marks
 from notaflow_pipeline.ocr.recognition.passes.tables import read_table, with_finer_digits
 from notaflow_pipeline.ocr.recognition.passes.unsure_words import with_unsure_words_read_again
 from notaflow_pipeline.ocr.recognition.words.language import is_in_other_language
@@ -87,7 +89,8 @@ def _recognised(runner: PassRunner, image: Image.Image, dpi: int | None, planned
     found = _best_pass(runner, planned)
     coverage = ink_coverage(found.prepared.image, found.words)
     is_low = coverage is not None and coverage < LOW_COVERAGE
-    if runner.policy.plain_pass and (runner.is_doubtful(found) or is_low or has_white_print(found.prepared.source)):
+    is_unsure = runner.is_doubtful(found) or is_low or has_white_print(found.prepared.source)
+    if runner.policy.plain_pass and is_unsure and not splits_into_grain(image):
         better = runner.better(found, unprocessed(image, dpi), runner.languages.plain)
         if better is not found:
             found, coverage = better, ink_coverage(better.prepared.image, better.words)
@@ -100,6 +103,7 @@ def _best_pass(runner: PassRunner, planned: Plan) -> PassResult:
     found = _first_pass(runner, planned, strip)
     if planned.is_picture:
         return found
+    found = with_single_marks(runner, found, planned.noise)
     found = upright(runner, found)
     if planned.has_small_digits:
         found = with_finer_digits(runner, found)

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 MAX_STRIPS = 40
 """The number of strips of a page that are read; a form has as many lines."""
 
+MAX_STRIPS_WITHOUT_VALUE = 6
+"""The number of strips in succession without a value after which no more are read: the page has pictures or pencil."""
+
 SURE_CONFIDENCE = 90.0
 """The confidence of a strip that is not read in another way."""
 
@@ -65,8 +68,9 @@ def with_filled_in_values(runner: PassRunner, found: PassResult) -> PassResult:
         return found
     image, words, height = found.prepared.image, found.words, word_height(found.words)
     unruled = without_horizontal_lines(image, height)  # a dotted line is found as a whole only on the whole page
+    without_value = 0
     for box in uncovered_strips(image, words)[:MAX_STRIPS]:
-        if runner.is_short_of_time:
+        if runner.is_short_of_time or without_value >= MAX_STRIPS_WITHOUT_VALUE:
             break
         unboxed = without_boxes(image.crop(box), height)
         strip, columns = condensed(unboxed, height) if unboxed else ((unruled or image).crop(box), None)
@@ -74,7 +78,9 @@ def with_filled_in_values(runner: PassRunner, found: PassResult) -> PassResult:
             [line for line in new_lines(one, box[:2], words) if _is_value(line)]
             for one in _readings(runner, found, strip, columns)
         ]
-        for line in max(readings, key=_score, default=[]):
+        values = max(readings, key=_score, default=[])
+        without_value = 0 if values else without_value + 1
+        for line in values:
             words = _with_value(words, line)
     return replace(found, words=words)
 
