@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from notaflow_pipeline.ocr.input.images.grey_levels import ink_mask, quantile
+from notaflow_pipeline.ocr.input.images.grey_levels import ink_mask, otsu_threshold, quantile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,6 +9,7 @@ from PIL import Image
 from notaflow_pipeline.ocr.engines.words import Word, word_height
 from notaflow_pipeline.ocr.input.images.connected_cells import connected_cells
 from notaflow_pipeline.ocr.input.images.grey_levels import ink_mask
+from notaflow_pipeline.ocr.preprocessing.preprocess import TARGET_DPI
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,6 +37,12 @@ MIN_PRINT_STRIPS = 20
 MIN_UNREAD_STRIPS = 4
 """Strips with print that are marked as unread: a letter."""
 
+LINE_INCHES = (0.045, 0.3)
+"""The height of a line of print or of writing. Lower is a dotted line, higher a signature, a logo or a photograph."""
+
+MIN_LINE_MARKS, MIN_MARKS = 8, 16
+"""The number of marks beside each other in a line of print, and in all lines of a part of a page. Letters can touch."""
+
 MAX_CELLS_A_SIDE = 200
 """Squares by which unread print is gathered, along the longer side of a page."""
 
@@ -53,6 +60,24 @@ def unread_pixels(image: Image.Image, words: Sequence[Word]) -> int:
     """Returns the area of the strips with ink that can be print and lies in no box of a word."""
     found = _print_of(image, words)
     return 0 if found is None else STRIP_PIXELS * int((found.bottoms - found.tops)[~found.covered].sum())
+
+
+def has_lines_of_print(image: Image.Image, dpi: int) -> bool:
+    """Returns whether a part of a page has ink in the shape of lines of print; a logo or a signature has not."""
+    import numpy as np
+
+    small = image.reduce(max(1, round(dpi / TARGET_DPI)))
+    inches = 1 / min(dpi, TARGET_DPI)
+    dark = ink_mask(small)
+    inked = np.pad(dark.any(axis=1), 1)
+    edges = np.flatnonzero(inked[1:] != inked[:-1]).tolist()
+    marks = 0
+    for top, bottom in zip(edges[::2], edges[1::2], strict=True):
+        columns = np.asarray(dark[top:bottom].any(axis=0))
+        beside = int(np.count_nonzero(columns[1:] & ~columns[:-1]))
+        if LINE_INCHES[0] <= inches * (bottom - top) <= LINE_INCHES[1] and beside >= MIN_LINE_MARKS:
+            marks += beside
+    return marks >= MIN_MARKS
 
 
 def unread_boxes(image: Image.Image, words: Sequence[Word]) -> list[tuple[int, int, int, int]]:

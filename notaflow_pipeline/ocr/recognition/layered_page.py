@@ -19,7 +19,7 @@ from notaflow_pipeline.ocr.input.pdf.embedded_scan import POINTS_PER_INCH
 from notaflow_pipeline.ocr.input.text_layer.layer_order import LayerLine, text_of_lines
 from notaflow_pipeline.ocr.input.typed_lines import with_typed_lines, words_near
 from notaflow_pipeline.ocr.preprocessing.preprocess import TARGET_DPI, without_background
-from notaflow_pipeline.ocr.recognition.coverage import unread_pixels
+from notaflow_pipeline.ocr.recognition.coverage import has_lines_of_print, unread_pixels
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.words.word_positions import lines_of_words
 
@@ -209,7 +209,11 @@ def _is_confirmed(earlier: EarlierOcr, reader: _PageReader, totals: _PageTotals)
 def _read_regions(
     regions: Sequence[Region], reader: _PageReader, totals: _PageTotals
 ) -> tuple[list[tuple[Region, str]], bool]:
-    """Returns the text of regions that the text layer does not cover, and whether the reading of a region failed."""
+    """Returns the text of regions that the text layer does not cover, and whether the reading of a region failed.
+
+    It failed if text was not read: lines of print without any word, or many words of low confidence. The ink of a logo, a
+    photograph or a signature does not count as unread.
+    """
     read, failed = [], False
     for region in regions:
         small = region.image.width * region.image.height < SMALL_REGION_PIXELS
@@ -220,9 +224,13 @@ def _read_regions(
             continue
         totals.passes += found.passes
         sure = _sure_part(found)
-        failed = failed or found.words - sure.words >= MIN_UNSURE_WORDS > sure.words
+        is_unread = found.words - sure.words >= MIN_UNSURE_WORDS > sure.words or (
+            not found.words and has_lines_of_print(region.image, page_dpi(region.image) or TARGET_DPI)
+        )
+        failed = failed or is_unread
         totals.images.append(RecognisedImage(region.image, found, region, used=bool(sure.text)))
-        totals.add_areas(found, sure, region.image)
+        if is_unread or sure.words:
+            totals.add_areas(found, sure, region.image)
         if sure.text:
             totals.add(sure)
             read.append((region, sure.text))

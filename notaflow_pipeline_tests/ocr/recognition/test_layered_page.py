@@ -198,6 +198,9 @@ class SameWordsEngine(NullEngine):
     def __init__(self, words: list[Word]) -> None:
         self._words = words
 
+    def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:  # noqa: ARG002
+        return recognition_of(self._words)
+
     def find_words(
         self,
         image: Image.Image,  # noqa: ARG002
@@ -281,6 +284,26 @@ def test_pasted_scan_that_cannot_be_read_is_marked_and_counted(tmp_path: Path) -
     assert (page.text, page.damaged) == ("Voici la lettre du notaire au client.", True)
     assert page.coverage is not None
     assert page.coverage < 0.3
+
+
+@pytest.mark.parametrize("size", [(420, 406), (216, 60)], ids=["large", "small"])
+def test_region_of_print_without_any_word_is_marked(tmp_path: Path, size: tuple[int, int]) -> None:
+    content = f"{LETTER}q {size[0]} 0 0 {size[1]} 72 250 cm /I Do Q"
+    image = act_page() if size[1] > 60 else act_page().crop((100, 100, 1180, 400))
+    path = page_pdf(tmp_path / "a.pdf", content, resources="/XObject<</I 6 0 R>>", more=[picture_object(image)])
+    loaded = load_page(path, DocumentFormat.PDF, 1)
+    page = recognised_page(1, loaded, SameWordsEngine([]), time.monotonic(), math.inf).text
+    assert (page.text, page.damaged) == ("Voici la lettre du notaire au client.", True)
+    assert page.coverage is not None
+    assert page.coverage < 0.5
+
+
+def test_signature_is_no_unread_text_and_lowers_no_coverage(tmp_path: Path) -> None:
+    image = Image.new("L", (600, 200), 255)
+    points = [(20 + 9 * n, 100 + (60 if n % 2 else -60) * (n * 7 % 10) / 10) for n in range(60)]
+    ImageDraw.Draw(image).line(points, fill=20, width=5, joint="curve")
+    page = letter_with(tmp_path / "a.pdf", image, "180 0 0 60 330 140")
+    assert (page.text, page.damaged, page.coverage) == ("Voici la lettre du notaire au client.", False, None)
 
 
 def test_sure_words_of_an_unsure_region_are_used() -> None:
