@@ -160,7 +160,15 @@ def test_hostile_text_runs_nothing_and_fits_a_phone(tmp_path: Path, browser: "Br
 
 def test_direction_characters_have_no_effect(tmp_path: Path, browser: "Browser") -> None:  # noqa: F811
     context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}, locale="en-CA")
-    page, _ = opened(context, render_page(viewed(page_of(1, read_image("A", "\u202e292", "B")))), tmp_path)
+    words = (
+        "A",
+        "\u202e292",
+        "B",
+        "\u05d0",
+        "7",
+        "\u05d1",
+    )  # the last three: Hebrew letters would turn the order of their row
+    page, _ = opened(context, render_page(viewed(page_of(1, read_image(*words)))), tmp_path)
     order = page.locator(".text.now [data-word]").evaluate_all(f"all => all.map({BOX})")
     assert [one[0] for one in order] == sorted(one[0] for one in order)
     assert page.locator(".control").first.evaluate("one => getComputedStyle(one, '::before').content") == '"U+202E"'

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MARKUP = '</script><script>document.title="taken"</script><img src=x onerror=document.title="taken">'
 CHARTS = 7
+WIDTHS = "all => all.map((one) => one.viewBox.baseVal.width)"
 
 
 def console_messages(page: "Page") -> list[str]:
@@ -210,6 +211,10 @@ def test_paper_names_period_and_source_and_takes_two_sheets(
     page.click("main[lang=fr] [data-days='7']")
     page.click("main[lang=fr] [data-source=acte]")
     page.pdf(path=tmp_path / "week.pdf", format="Letter")
+    wide = max(page.locator("main[lang=fr] .chart svg").evaluate_all(WIDTHS))
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    # drawn again rather than made smaller, so that letters keep their size
+    assert max(page.locator("main[lang=fr] .chart svg").evaluate_all(WIDTHS)) < 400 < wide
     page.close()
     year, week = sheets_of(tmp_path / "year.pdf"), sheets_of(tmp_path / "week.pdf")
     assert "Du 16 nov. 2026 au 22 nov. 2026 · Documents : actes" in week[0]
