@@ -118,3 +118,14 @@ def test_launchpad_of_ocr_job_shows_the_limit_with_its_description(page: "Page",
     page.goto(f"{dagster.url}/locations/notaflow_pipeline/jobs/ocr_job/playground")
     page.locator(".CodeMirror-line").filter(has_text=f"limit: {LIMIT}").click()
     page.get_by_text("Documents in this run at most; OCR_DOCUMENTS_PER_RUN if not given.").wait_for()
+
+
+def test_pages_of_resources_and_assets_show_settings_columns_and_source_files(page: "Page", dagster: Dagster) -> None:
+    page.goto(f"{dagster.url}/locations/notaflow_pipeline/resources/engine")
+    row = page.locator("tr").filter(has=page.get_by_text("OCR_WORKERS", exact=True))
+    row.filter(has_text='"1"').wait_for()
+    row.get_by_text("from: environment", exact=True).wait_for()
+    page.goto(f"{dagster.url}/assets/ocr_attempt?view=overview")
+    page.get_by_role("link", name="daily_tables.py").first.wait_for()
+    page.get_by_role("row").filter(has=page.get_by_text("lease_expires_at", exact=True)).first.wait_for()
+    page.get_by_text("personal-data: no").first.wait_for()
