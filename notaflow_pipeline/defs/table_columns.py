@@ -7,34 +7,33 @@ import dagster as dg
 
 from notaflow_pipeline.job_queue.schema.columns import TABLE_COLUMNS
 
-TEXT_COLUMNS: Final = {
+QUEUE_COLUMNS: Final = {
     "id": "identifies the document",
+    "document_source": "index, acte or plan_cadastraux",
+    "document_number": "number of the document in the land register",
+    "document_number_normalized": "the number without white space",
     "status_id": "3 is ready for OCR, 6 under OCR, 5 read; 1, 2 and 4 belong to the extraction before OCR",
+    "supabase_path": "bucket and name of the scan in the storage",
+    "error_message": "why the extraction failed, or the last attempt at OCR",
     "file_content": "the text that OCR read; personal data",
+    "created_at": "when the row was added",
+    "updated_at": "when the row was last changed",
     "ocr_worker_id": "who reads or has read the document",
     "ocr_started_at": "when the last claim began",
     "ocr_completed_at": "when OCR succeeded",
     "ocr_attempts": "attempts that count; released ones do not",
+    "ocr_max_attempts": "attempts after which a failing document is exhausted",
     "ocr_error": "why the last attempt failed",
     "ocr_last_error_at": "when it failed",
-}
-"""What `ocr_text` writes to `extraction_queue`."""
-
-QUEUE_COLUMNS: Final = TEXT_COLUMNS | {
-    "document_source": "index, acte or plan_cadastraux",
-    "document_number": "number of the document in the land register",
-    "document_number_normalized": "the number without white space",
-    "supabase_path": "bucket and name of the scan in the storage",
-    "error_message": "why the extraction failed, or the last attempt at OCR",
-    "created_at": "when the row was added",
-    "updated_at": "when the row was last changed",
-    "ocr_max_attempts": "attempts after which a failing document is exhausted",
     "ocr_claim_id": "token of the open claim, the id in ocr_attempt; empty unless status 6 by this project",
     "ocr_next_attempt_at": "not claimed before this time; empty is now",
     "ocr_priority": "higher is claimed first, then the oldest",
     "ocr_reread_requested_at": "since when a finished document waits to be read again",
     "ocr_changed_elsewhere_at": "when another program last changed the OCR of the row",
 }
+
+TEXT_COLUMNS: Final = {name: QUEUE_COLUMNS[name] for name in ("id", "status_id", "file_content", "ocr_completed_at")}
+"""The texts; few columns, because the asset's page shows them above the figures of the batch."""
 
 ATTEMPT_COLUMNS: Final = {
     "id": "token of the claim, never used again",
