@@ -93,8 +93,9 @@ def main() -> None:
 
 def take_dagster(browser: Browser, base: str, run: str, folder: Path) -> None:
     """Save what a person sees: the assets, a batch, what the days came to, and what is alarming."""
-    page = browser.new_page(viewport={"width": 1280, "height": 760})
+    page = browser.new_page(viewport={"width": 1280, "height": 1100})
     take(page, f"{base}/assets/ocr_text?view=overview", folder / "asset.png")
+    page.set_viewport_size({"width": 1280, "height": 760})
     take(page, f"{base}/runs/{run}", folder / "run.png")
     check = "exhausted_acknowledged"
     take(page, f"{base}/assets/extraction_queue?view=checks&checkDetail={check}", folder / "check.png")
