@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from notaflow_pipeline.ocr.input.images.grey_levels import ink_mask, otsu_threshold, quantile
+from notaflow_pipeline.ocr.input.images.grey_levels import ink_mask, otsu_threshold, quantile, separability
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,8 +45,11 @@ MAX_MARK_PIXELS, MARK_DISTANCE = 4000, 12
 
 MIN_RUN_PIXELS = 2.2
 
-MAX_INK_SHARE, MIN_GRAIN_SHARE = 0.25, 0.05
-"""As shares of the page: print covers less than the one, and grain that Otsu's threshold divides more than the other."""
+MAX_INK_SHARE = 0.25
+"""As a share of the page: print covers less."""
+
+MAX_GRAIN_SEPARABILITY = 0.8
+"""Of an image whose shades Otsu's threshold divides: normally distributed ones have 0.64, evenly distributed ones 0.75."""
 
 MAX_SMALL_PRINT_PIXELS = 11
 """The height in pixels at 150 dpi. Print of 6.5 and 7 points on the drawn index pages has 10 or 11, of 9 points 13, of 10
@@ -139,10 +142,8 @@ def splits_into_grain(image: Image.Image) -> bool:
     """
     counts = image.histogram()
     threshold = otsu_threshold(counts)
-    if quantile(counts, 0.5) - threshold >= MIN_INK_CONTRAST:
-        return False
-    ink = measure_ink(image)
-    return ink.is_solid or (ink.is_speckled and ink.ink_share > MIN_GRAIN_SHARE)
+    is_split = quantile(counts, 0.5) - threshold < MIN_INK_CONTRAST
+    return is_split and separability(counts, threshold) < MAX_GRAIN_SEPARABILITY
 
 
 def _square_deviations(shades: "NDArray[np.uint8]") -> "NDArray[np.float64]":

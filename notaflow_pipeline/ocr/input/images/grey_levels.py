@@ -35,6 +35,22 @@ def otsu_threshold(counts: list[int]) -> int:
     return best
 
 
+def separability(counts: list[int], threshold: int) -> float:
+    """Returns the share of a histogram's variance that is between the two parts which a threshold splits (N. Otsu, 1979).
+
+    It is 1 for an image of two shades.
+    """
+    total = sum(counts)
+    mean = sum(value * count for value, count in enumerate(counts)) / total
+    variance = sum((value - mean) ** 2 * count for value, count in enumerate(counts))
+    between = 0.0
+    for part in (range(threshold + 1), range(threshold + 1, len(counts))):
+        size = sum(counts[value] for value in part)
+        if size:
+            between += size * (sum(value * counts[value] for value in part) / size - mean) ** 2
+    return between / variance if variance else 1.0
+
+
 def ink_mask(image: Image.Image) -> "NDArray[np.bool_]":
     """Returns the pixels of a grey image that are not lighter than Otsu's threshold."""
     import numpy as np
