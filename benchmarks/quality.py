@@ -121,6 +121,7 @@ def _tables() -> dict[str, dict[str, Policy]]:
     steps = {
         "whole policy": DEFAULT_POLICY,
         "no overlooked lines": blind,
+        "no values of forms": replace(DEFAULT_POLICY, filled_in_values=False),
         "torn lines left": replace(DEFAULT_POLICY, cut_lines=False),
         "specks kept": replace(DEFAULT_POLICY, without_specks=False),
         "the system's French": system,

@@ -1,7 +1,5 @@
 """Detects sideways pages and skew from pixels alone; `recognition.passes.rotation` reads pages to find upside-down ones."""
 
-from itertools import pairwise
-
 from PIL import Image, ImageOps
 
 from notaflow_pipeline.ocr.input.images.grey_levels import quantile, sample
@@ -72,7 +70,10 @@ def _profile_power(ink: Image.Image, degrees: float) -> float:
 
 
 def _mean_squared_difference(profile: bytes) -> float:
-    return sum((one - other) ** 2 for one, other in pairwise(profile)) / max(1, len(profile))
+    import numpy as np
+
+    rows = np.frombuffer(profile, np.uint8).astype(np.int64)
+    return int(np.square(rows[1:] - rows[:-1]).sum()) / max(1, len(profile))
 
 
 def _ink_sample(image: Image.Image, longest: int) -> Image.Image:

@@ -19,7 +19,6 @@ from notaflow_pipeline.ocr.preprocessing.preprocess import (
     unrotated,
 )
 from notaflow_pipeline.ocr.preprocessing.white_print import has_white_print
-from notaflow_pipeline.ocr.recognition.coverage import LOW_COVERAGE, ink_coverage
 from notaflow_pipeline.ocr.recognition.page_plan import Plan, plan, plan_of_turned
 from notaflow_pipeline.ocr.recognition.passes.alternative_passes import best_of_alternative_passes
 from notaflow_pipeline.ocr.recognition.passes.filled_in_values import with_filled_in_values
@@ -87,15 +86,11 @@ def _recognised(runner: PassRunner, image: Image.Image, dpi: int | None, planned
     confidence nor coverage shows the words that are lost.
     """
     found = _best_pass(runner, planned)
-    coverage = ink_coverage(found.prepared.image, found.words)
-    is_low = coverage is not None and coverage < LOW_COVERAGE
-    is_unsure = runner.is_doubtful(found) or is_low or has_white_print(found.prepared.source)
+    is_unsure = runner.is_doubtful(found) or found.has_low_coverage or has_white_print(found.prepared.source)
     if runner.policy.plain_pass and is_unsure and not splits_into_grain(image):
-        better = runner.better(found, unprocessed(image, dpi), runner.languages.plain)
-        if better is not found:
-            found, coverage = better, ink_coverage(better.prepared.image, better.words)
-    is_dropped = coverage is not None and found.confidence < MIN_CONFIDENCE
-    return replace(_result(found, runner.passes), coverage=0.0 if is_dropped else coverage)
+        found = runner.better(found, unprocessed(image, dpi), runner.languages.plain)
+    is_dropped = found.coverage is not None and found.confidence < MIN_CONFIDENCE
+    return replace(_result(found, runner.passes), coverage=0.0 if is_dropped else found.coverage)
 
 
 def _best_pass(runner: PassRunner, planned: Plan) -> PassResult:

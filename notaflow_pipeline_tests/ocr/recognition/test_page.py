@@ -161,7 +161,9 @@ def test_engine_without_word_positions_reads_the_page_unprepared() -> None:
 NO_WORDS = -1.0
 
 
-WITHOUT_COVERAGE_PASSES = replace(DEFAULT_POLICY, cut_lines=False, unsure_words=False, strip=False, plain_pass=False)
+WITHOUT_COVERAGE_PASSES = replace(
+    DEFAULT_POLICY, cut_lines=False, filled_in_values=False, unsure_words=False, strip=False, plain_pass=False
+)
 """The policy for an engine whose words do not cover the ink of the page: without the passes that follow low coverage, and
 without the strip."""
 
@@ -297,7 +299,7 @@ def test_dirt_is_not_in_the_text_and_does_not_lower_the_confidence() -> None:
             return [*super().find_words(*arguments, **named), Word("}", 2, 1, 1, 30, 200, 1240, 9, 9)]
 
     page = act_page(150)
-    read = read_page(page, 150, DirtyEngine([90.0] * 20), 60)
+    read = read_page(page, 150, DirtyEngine([90.0] * 60), 60)
     assert (read.mean_confidence, "}" in read.text) == (90.0, False)
-    kept = read_page(page, 150, DirtyEngine([90.0] * 20), 60, replace(DEFAULT_POLICY, without_specks=False))
+    kept = read_page(page, 150, DirtyEngine([90.0] * 60), 60, replace(DEFAULT_POLICY, without_specks=False))
     assert "}" in kept.text

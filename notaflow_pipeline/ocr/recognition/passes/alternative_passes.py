@@ -14,7 +14,6 @@ from notaflow_pipeline.ocr.preprocessing.preprocess import (
     upscaled,
     with_ruling_removed,
 )
-from notaflow_pipeline.ocr.recognition.coverage import LOW_COVERAGE, ink_coverage
 from notaflow_pipeline.ocr.recognition.passes.pass_result import PassResult
 from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
 
@@ -41,10 +40,7 @@ def _is_good(runner: PassRunner, found: PassResult) -> bool:
 
     Confidence does not suffice: a pass that missed half of a faint page had 80.3, and a later one read all of it with 79.
     """
-    if runner.is_doubtful(found):
-        return False
-    coverage = ink_coverage(found.prepared.image, found.words)
-    return coverage is None or coverage >= LOW_COVERAGE
+    return not runner.is_doubtful(found) and not found.has_low_coverage
 
 
 def _alternatives(first: PassResult, *, ruling: bool) -> Iterator[tuple[PreprocessedPage, Segmentation]]:

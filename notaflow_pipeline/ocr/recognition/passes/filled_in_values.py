@@ -19,7 +19,6 @@ from notaflow_pipeline.ocr.engines.words import Line, Word, word_height
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.images.grey_levels import otsu_threshold
 from notaflow_pipeline.ocr.input.images.ruling_lines import without_boxes, without_horizontal_lines
-from notaflow_pipeline.ocr.recognition.coverage import LOW_COVERAGE, ink_coverage
 from notaflow_pipeline.ocr.recognition.passes.missed_ink import MIN_WORDS, new_lines, uncovered_strips, with_lines
 from notaflow_pipeline.ocr.recognition.passes.pass_result import PassResult
 from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
@@ -61,10 +60,7 @@ LETTER_GAP, WORD_GAP = 0.12, 0.7
 
 def with_filled_in_values(runner: PassRunner, found: PassResult) -> PassResult:
     """Returns the result with the values that were read beside the words of a page with low coverage."""
-    if not runner.policy.missed_lines or len(found.words) < MIN_WORDS:
-        return found
-    coverage = ink_coverage(found.prepared.image, found.words)
-    if coverage is None or coverage >= LOW_COVERAGE:
+    if not runner.policy.filled_in_values or len(found.words) < MIN_WORDS or not found.has_low_coverage:
         return found
     image, words, height = found.prepared.image, found.words, word_height(found.words)
     unruled = without_horizontal_lines(image, height)  # a dotted line is found as a whole only on the whole page
@@ -82,7 +78,7 @@ def with_filled_in_values(runner: PassRunner, found: PassResult) -> PassResult:
         without_value = 0 if values else without_value + 1
         for line in values:
             words = _with_value(words, line)
-    return replace(found, words=words)
+    return found if words is found.words else replace(found, words=words)
 
 
 def _readings(

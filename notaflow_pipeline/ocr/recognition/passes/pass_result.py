@@ -2,9 +2,11 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 from notaflow_pipeline.ocr.engines.words import Word
 from notaflow_pipeline.ocr.preprocessing.preprocess import ALL_STEPS, PreprocessedPage, Steps
+from notaflow_pipeline.ocr.recognition.coverage import LOW_COVERAGE, ink_coverage
 
 GOOD_CONFIDENCE = 80.0
 """The result of a pass with at least this confidence is kept.
@@ -31,6 +33,7 @@ class Policy:
     typescript_model: bool = True
     missed_lines: bool = True
     cut_lines: bool = True
+    filled_in_values: bool = True
     unsure_words: bool = True
     ruling: bool = True
     without_specks: bool = True
@@ -54,6 +57,16 @@ class PassResult:
     def confidence(self) -> float:
         """The mean over the words, 0 without any."""
         return sum(word.confidence for word in self.words) / len(self.words) if self.words else 0.0
+
+    @cached_property
+    def coverage(self) -> float | None:
+        """The share of the page's ink in its words, see `ink_coverage`."""
+        return ink_coverage(self.prepared.image, self.words)
+
+    @property
+    def has_low_coverage(self) -> bool:
+        """Whether the page has print that was not read, or pictures."""
+        return self.coverage is not None and self.coverage < LOW_COVERAGE
 
     @property
     def score(self) -> float:

@@ -11,7 +11,6 @@ from notaflow_pipeline.ocr.preprocessing.preprocess import (
     upscaled,
     with_ruling_removed,
 )
-from notaflow_pipeline.ocr.recognition.coverage import ink_coverage
 from notaflow_pipeline.ocr.recognition.passes.pass_result import PassResult
 from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
 from notaflow_pipeline.ocr.recognition.words.word_statistics import MIN_TYPED_INCHES, character_inches, is_table
@@ -91,7 +90,6 @@ def _by_lines_or_layout(runner: PassRunner, best: PassResult, prepared: Preproce
     drawn tables in 10 and 12 points 0.996 are exact with all languages, and 0.987 with the first.
     """
     found = runner.better(best, prepared, runner.languages.all, Segmentation.SINGLE_BLOCK)
-    coverage = ink_coverage(found.prepared.image, found.words)
-    if not runner.is_doubtful(found) and coverage is not None and coverage >= MIN_TABLE_COVERAGE:
+    if not runner.is_doubtful(found) and found.coverage is not None and found.coverage >= MIN_TABLE_COVERAGE:
         return found
     return runner.better(found, prepared)

@@ -51,7 +51,7 @@ def with_unsure_words_read_again(runner: PassRunner, found: PassResult) -> PassR
         better |= {
             id(word): other for word in line if _is_unsure(word) and (other := _more_confident_word(word, again))
         }
-    return replace(found, words=[better.get(id(word), word) for word in found.words])
+    return replace(found, words=[better.get(id(word), word) for word in found.words]) if better else found
 
 
 def _is_unsure(word: Word) -> bool:

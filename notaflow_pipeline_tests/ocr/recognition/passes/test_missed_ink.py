@@ -78,7 +78,7 @@ def words(page: Image.Image) -> list[Word]:
 @pytest.mark.parametrize("forgotten", [(3,), (0,), (9,), (2, 7), (4, 5)])
 def test_missed_lines_are_read_and_stand_in_their_places(page: Image.Image, forgotten: tuple[int, ...]) -> None:
     engine = MissedLinesEngine(forgotten)
-    blind = replace(DEFAULT_POLICY, missed_lines=False)
+    blind = replace(DEFAULT_POLICY, missed_lines=False, filled_in_values=False)
     lost = [line for line in read_page(page, 150, engine, 60, blind).text.splitlines() if line]
     assert len(lost) == len(LINES) - len(forgotten)
     found = [line for line in read_page(page, 150, engine, 60).text.splitlines() if line]
@@ -111,7 +111,9 @@ def test_lines_that_were_cut_short_are_completed(page: Image.Image, words: list[
     assert uncovered_ink_share(page, without_first_words(words)) > 0.05
     assert uncovered_ink_share(page, words[:3]) == 0
     engine = CutLinesEngine(())
-    torn = read_page(page, 150, engine, 60, replace(DEFAULT_POLICY, cut_lines=False, missed_lines=False))
+    torn = read_page(
+        page, 150, engine, 60, replace(DEFAULT_POLICY, cut_lines=False, missed_lines=False, filled_in_values=False)
+    )
     assert len(torn.text.split()) < len(ACT.split()) - 5
     assert len(read_page(page, 150, engine, 60).text.split()) == len(ACT.split())
 

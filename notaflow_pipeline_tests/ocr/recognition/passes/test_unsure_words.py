@@ -12,7 +12,13 @@ from notaflow_pipeline.ocr.recognition.passes.unsure_words import MAX_LINES
 from notaflow_pipeline_tests.ocr.samples import act_page
 
 FIRST_PASS_ALONE = replace(
-    DEFAULT_POLICY, cut_lines=False, missed_lines=False, strip=False, plain_pass=False, good_confidence=60.0
+    DEFAULT_POLICY,
+    cut_lines=False,
+    missed_lines=False,
+    filled_in_values=False,
+    strip=False,
+    plain_pass=False,
+    good_confidence=60.0,
 )
 
 
