@@ -1,8 +1,10 @@
-"""Tests of tables: the rows of a ruled table in wide print are read without its ruling lines."""
+"""Tests of tables: wide print is read without ruling lines, and small print of one bit with soft edges."""
 
 import pytest
 
+from notaflow_pipeline.ocr.preprocessing.preprocess import prepare
 from notaflow_pipeline.ocr.recognition.page import read_page
+from notaflow_pipeline.ocr.recognition.passes import tables
 from notaflow_pipeline_tests.ocr.default_engine import default_engine
 from notaflow_pipeline_tests.ocr.drawn_pages import ruled_index
 
@@ -17,3 +19,14 @@ def test_rows_of_a_ruled_table_in_wide_print_are_read_in_one_pass(points: float,
     lines = {"".join(line.split()) for line in found.text.splitlines()}
     assert sum("".join(line.split()) in lines for line in page.text.splitlines()) >= 29  # of 31
     assert found.passes == 2, "a strip and the page"
+
+
+@pytest.mark.parametrize(("dpi", "bits", "is_softened"), [(200, 1, True), (200, 8, False), (300, 1, False)])
+def test_only_coarse_pages_of_one_bit_get_soft_edges(dpi: int, bits: int, *, is_softened: bool) -> None:
+    page = ruled_index(8, dpi, 20, 14).image
+    image = page.point(lambda value: 255 * (value > 150)) if bits == 1 else page
+    soft = tables._with_soft_edges(prepare(image, dpi, target_dpi=250))
+    assert (soft is not None) is is_softened
+    if soft:
+        assert soft.image.size == image.size
+        assert len(set(soft.image.tobytes())) > 2
