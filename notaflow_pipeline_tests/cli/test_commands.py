@@ -63,6 +63,7 @@ class TestEnqueue:
         assert {row[0]: row[1] for row in rows} == {one["id"]: one["supabase_path"] for one in printed}
         assert statuses(connection) == [3, 3]
 
+    @pytest.mark.owner  # indexes of another source
     def test_file_is_enqueued_for_people(self, terminal: Terminal, connection: Connection, files: Path) -> None:
         done = terminal.run("enqueue", str(files / "blank.png"), "--source", "acte")
         assert (done.returncode, done.stdout) == (0, "1 document enqueued.\n")

@@ -62,8 +62,8 @@ def test_no_document_is_lost_or_read_twice_when_hosts_fail(
     cut_off.plug_in()
     enqueue(connection, store, tmp_path, LATER)
     wait_until(lambda: unfinished(connection) == 0)
-    successes = "SELECT count(*), count(DISTINCT queue_id) FROM ocr_attempt WHERE outcome = 'succeeded'"
-    assert connection.execute(successes).fetchone() == (DOCUMENTS + LATER, DOCUMENTS + LATER)
+    succeeded = "SELECT count(*), count(DISTINCT queue_id) FROM ocr_attempt WHERE outcome = 'succeeded'"
+    assert connection.execute(succeeded).fetchone() == (DOCUMENTS + LATER, DOCUMENTS + LATER)
     assert violated_invariants(connection) == {}
     assert way_in.clients >= {host.address for host in network[1]}
     assert [bool(host.processes()) for host in network[1]] == [True, False, True], "the one that was cut off lives on"

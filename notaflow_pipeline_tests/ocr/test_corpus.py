@@ -123,19 +123,23 @@ def test_typed_page_has_most_of_its_words(tesseract: DocumentPool) -> None:
 def test_page_is_read_alike_in_every_orientation_and_inverted(name: str) -> None:
     """Two kinds of page: a light photograph, and a faint scan at 600 dpi.
 
-    A footer that is read in one orientation only makes a difference of some points.
+    A footer or a page number that is read in one orientation only makes a difference of some points.
     """
     page = page_image(name)
     engine = default_engine()
-    upright = read_page(page, None, engine, 120).text
+
+    def text_of(image: Image.Image) -> str:
+        return " ".join(read_page(image, None, engine, 120).text.split())
+
+    upright = text_of(page)
     changed = {
         "turned 90": page.transpose(Image.Transpose.ROTATE_90),
         "turned 180": page.transpose(Image.Transpose.ROTATE_180),
         "turned 270": page.transpose(Image.Transpose.ROTATE_270),
         "inverted": ImageOps.invert(page),
     }
-    unlike = {way: jiwer.cer(upright, read_page(one, None, engine, 120).text) for way, one in changed.items()}
-    assert max(unlike.values()) < 0.1, unlike
+    unlike = {way: jiwer.cer(upright, text_of(one)) for way, one in changed.items()}
+    assert max(unlike.values()) < 0.08, unlike
 
 
 @pytest.mark.parametrize("change", [Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_90])
