@@ -9,7 +9,7 @@ from uuid import UUID
 from psycopg import Connection, sql
 from psycopg.rows import class_row, dict_row, scalar_row
 
-from notaflow_pipeline.job_queue.claiming.ready_rows import conditions_of_rows
+from notaflow_pipeline.job_queue.claiming.ready_rows import claimable_rows, conditions_of_rows
 from notaflow_pipeline.job_queue.database.sessions import long_scan
 from notaflow_pipeline.job_queue.maintenance.requeue import EXHAUSTED_AT_4
 from notaflow_pipeline.job_queue.model import Attempt, ExtractionQueueJob
@@ -118,7 +118,7 @@ def count_ready(
 ) -> int:
     """Count the documents that a new run would claim, other than `left_out`, up to `at_most`; cheap enough to poll."""
     arguments = {"sources": list(sources), "at_most": at_most, "left_out": list(left_out)}
-    statement = _COUNT_READY.format(branches=_branches(sources, ready=True))
+    statement = _COUNT_READY.format(branches=claimable_rows(sources, ready=True))
     [(ready,)] = connection.execute(statement, arguments).fetchall()
     return int(ready)
 
@@ -156,27 +156,8 @@ SELECT EXISTS ({branches}) OR EXISTS (
 
 def has_unfinished(connection: Connection, *, sources: Sequence[str]) -> bool:
     """Whether any document is ready, backing off or under OCR, in this or another program."""
-    statement = _HAS_UNFINISHED.format(branches=_branches(sources, ready=False))
+    statement = _HAS_UNFINISHED.format(branches=claimable_rows(sources, ready=False))
     return connection.execute(statement, {"sources": list(sources), "left_out": []}).fetchone() == (True,)
-
-
-# each branch uses one index; a source's rows are in two: that of the claim, and that of rows in backoff
-_BRANCH = sql.SQL("""
-    SELECT
-    FROM extraction_queue
-    WHERE {condition}
-      AND {backoff}
-      AND id <> ALL(%(left_out)s::uuid[])
-""")
-
-
-def _branches(sources: Sequence[str], *, ready: bool) -> sql.Composed:
-    return sql.SQL("UNION ALL").join(
-        [
-            _BRANCH.format(condition=condition, backoff=backoff)
-            for condition, backoff in conditions_of_rows(sources, ready=ready)
-        ]
-    )
 
 
 _JOB_COLUMNS = """

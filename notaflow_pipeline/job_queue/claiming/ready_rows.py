@@ -42,20 +42,32 @@ def conditions_of_rows(sources: Sequence[str], *, ready: bool) -> list[tuple[sql
     ]
 
 
+# each branch uses one index; a source's rows are in two: that of the claim, and that of rows in backoff
+_BRANCH = sql.SQL("""
+    SELECT id
+    FROM extraction_queue
+    WHERE {condition}
+      AND {backoff}
+      AND id <> ALL(%(left_out)s::uuid[])
+""")
+
+
+def claimable_rows(sources: Sequence[str], *, ready: bool) -> sql.Composed:
+    """Return SQL that selects the ids of rows that can be claimed now, or at any time, but for those of `%(left_out)s`."""
+    return sql.SQL("UNION ALL").join(
+        [
+            _BRANCH.format(condition=condition, backoff=backoff)
+            for condition, backoff in conditions_of_rows(sources, ready=ready)
+        ]
+    )
+
+
 _READY = sql.SQL("""
 SELECT id
 FROM ({branches}) AS ready
 WHERE row_security_active('extraction_queue')
   AND NOT EXISTS (SELECT FROM ocr_pause)
 LIMIT 1000
-""")
-
-_READY_BRANCH = sql.SQL("""
-    SELECT id
-    FROM extraction_queue
-    WHERE {condition}
-      AND {backoff}
-      AND id <> ALL(%(left_out)s::uuid[])
 """)
 
 
@@ -69,13 +81,7 @@ def find_hidden(connection: Connection, sources: Sequence[str], left_out: Collec
         sources: enabled document sources.
         left_out: documents that are not examined.
     """
-    branches = sql.SQL("UNION ALL").join(
-        [
-            _READY_BRANCH.format(condition=condition, backoff=backoff)
-            for condition, backoff in conditions_of_rows(sources, ready=True)
-        ]
-    )
     arguments = {"sources": list(sources), "left_out": list(left_out)}
     with short_statement(connection), connection.cursor(row_factory=scalar_row) as cursor:
-        ready = cursor.execute(_READY.format(branches=branches), arguments).fetchall()
+        ready = cursor.execute(_READY.format(branches=claimable_rows(sources, ready=True)), arguments).fetchall()
     return hidden_among(connection, ready)
