@@ -133,7 +133,7 @@ def _as_json(figures: "ReportData", html: Path | None) -> dict[str, Any]:
         "ocr_daily_failure_rate": _records(figures.failure_rate),
         "ocr_daily_failures_by_kind": _records(figures.failures_by_kind),
         "failing_documents": [asdict(one) for one in figures.failing_documents],
-        "least_confident_documents": [asdict(one) for one in figures.least_confident_documents],
+        "lowest_confidence_documents": [asdict(one) for one in figures.lowest_confidence_documents],
         "html": html,
     }
 
@@ -186,12 +186,12 @@ def _tables(figures: "ReportData") -> Sequence[Table]:
         _add(failing, one.document_number, one.failures, one.failure_kind, one.state)
 
     since = figures.documents_since
-    least_confident = _table(f"Least confident documents since {since}", "document", "confidence", "coverage", "pages")
-    for other in figures.least_confident_documents:
+    lowest_confidence = _table(f"Lowest confidence since {since}", "document", "confidence", "coverage", "pages")
+    for other in figures.lowest_confidence_documents:
         quality = (_FORMAT.number(other.mean_confidence, 1), _FORMAT.percent(other.coverage))
-        _add(least_confident, other.document_number, *quality, other.pages)
-    least_confident.caption = "notaflow view NUMBER shows the scan and the text side by side"
-    return [queue, *(table for table in (read, times, failed, kinds, failing, least_confident) if table.row_count)]
+        _add(lowest_confidence, other.document_number, *quality, other.pages)
+    lowest_confidence.caption = "notaflow view NUMBER shows the scan and the text side by side"
+    return [queue, *(table for table in (read, times, failed, kinds, failing, lowest_confidence) if table.row_count)]
 
 
 def _table(title: str, first: str, *others: str) -> Table:

@@ -26,7 +26,7 @@ from notaflow_pipeline.reporting.report.report_data import ReportData
 from notaflow_pipeline.reporting.report.tables import (
     chart_tables,
     failing_documents,
-    least_confident_documents,
+    lowest_confidence_documents,
     missing_days_notice,
     queue_tiles,
     total_tiles,
@@ -119,7 +119,7 @@ def _edition(figures: ReportData, language: Language) -> dict[str, Any]:
         "queue": queue_tiles(figures, language),
         "totals": total_tiles(figures, language),
         "charts": chart_tables(period, language),
-        "lists": [failing_documents(figures, language), least_confident_documents(figures, language)],
+        "lists": [failing_documents(figures, language), lowest_confidence_documents(figures, language)],
     }
 
 

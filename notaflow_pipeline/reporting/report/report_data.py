@@ -173,7 +173,7 @@ class FailingDocument:
 
 
 @dataclass(frozen=True)
-class LeastConfidentDocument:
+class LowConfidenceDocument:
     """A document whose text was recognised with little confidence (0 to 100), and its coverage (0 to 1)."""
 
     document_number: str
@@ -200,7 +200,7 @@ class ReportData:
     failure_rate: pd.DataFrame
     failures_by_kind: pd.DataFrame
     failing_documents: Sequence[FailingDocument]
-    least_confident_documents: Sequence[LeastConfidentDocument]
+    lowest_confidence_documents: Sequence[LowConfidenceDocument]
     days_not_computed: Sequence[date]
     """Days with attempts that the daily tables lack, or of which they have only a part."""
 
@@ -272,7 +272,7 @@ def read_report_data(
     }
     with connection.cursor(row_factory=class_row(FailingDocument)) as cursor:
         failing = cursor.execute(_FAILING_DOCUMENTS, lists).fetchall()
-    with connection.cursor(row_factory=class_row(LeastConfidentDocument)) as cursor:
+    with connection.cursor(row_factory=class_row(LowConfidenceDocument)) as cursor:
         lowest_confidence = cursor.execute(_LOWEST_CONFIDENCE_DOCUMENTS, lists).fetchall()
     with connection.cursor(row_factory=scalar_row) as cursor:
         days_not_computed = cursor.execute(_DAYS_NOT_COMPUTED, days | {"timezone": timezone}).fetchall()
@@ -288,7 +288,7 @@ def read_report_data(
         failure_rate=_table(connection, _FAILURE_RATE, days),
         failures_by_kind=_table(connection, _FAILURES_BY_KIND, days),
         failing_documents=failing,
-        least_confident_documents=lowest_confidence,
+        lowest_confidence_documents=lowest_confidence,
         days_not_computed=days_not_computed,
     )
 

@@ -168,7 +168,7 @@ def failing_documents(figures: ReportData, language: Language) -> Table:
     return Table("failing", texts["failing_title"], _since(figures, language, rows, "none_failing"), titles, rows)
 
 
-def least_confident_documents(figures: ReportData, language: Language) -> Table:
+def lowest_confidence_documents(figures: ReportData, language: Language) -> Table:
     """Return the documents whose text is least certain."""
     texts, formats = texts_in(language), LocaleFormat(language)
     rows = [
@@ -179,12 +179,12 @@ def least_confident_documents(figures: ReportData, language: Language) -> Table:
             formats.number(one.pages),
             _day(one.read_at, figures),
         ]
-        for one in figures.least_confident_documents
+        for one in figures.lowest_confidence_documents
     ]
     titles = [texts[name] for name in ("number", "mean_confidence", "mean_coverage", "pages", "read_at")]
     text = _since(figures, language, rows, "none_read")
-    text = f"{text} {texts['least_confident_view']}" if rows else text
-    return Table("least_confident", texts["least_confident_title"], text, titles, rows)
+    text = f"{text} {texts['lowest_confidence_view']}" if rows else text
+    return Table("lowest_confidence", texts["lowest_confidence_title"], text, titles, rows)
 
 
 def _day(moment: datetime, figures: ReportData) -> str:

@@ -173,12 +173,12 @@ TEXTS = {
     "table": Translation("Les mêmes chiffres en tableau", "The same figures as a table"),
     # single documents
     "failing_title": Translation("Documents qui échouent le plus", "Documents with the most failures"),
-    "least_confident_title": Translation("Documents les moins sûrs", "Least certain documents"),
+    "lowest_confidence_title": Translation("Documents les moins sûrs", "Least certain documents"),
     "documents_since": Translation("Depuis le {since}.", "Since {since}."),
     "none_failed": Translation("Aucune tentative n’a échoué.", "No attempt failed."),
     "none_failing": Translation("Aucun document n’a échoué.", "No document failed."),
     "none_read": Translation("Aucun document n’a été lu.", "No document was read."),
-    "least_confident_view": Translation(
+    "lowest_confidence_view": Translation(
         "« notaflow view NUMÉRO » montre la numérisation et le texte côte à côte.",
         "“notaflow view NUMBER” shows the scan and the text side by side.",
     ),

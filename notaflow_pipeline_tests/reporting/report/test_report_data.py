@@ -71,14 +71,14 @@ def test_documents_that_fail_most_come_first_with_what_became_of_them(connection
     assert found[1].failure_kind == "timeout", "the kind of the last attempt"
 
 
-def test_least_confident_documents_are_ranked_by_their_last_text(connection: Connection, gather: Gather) -> None:
+def test_lowest_confidence_documents_are_ranked_by_their_last_text(connection: Connection, gather: Gather) -> None:
     twice = daily_table_rows.add_document(connection, "read again")
     daily_table_rows.add_attempt(connection, twice, UNTIL - DAY, "succeeded", confidence=20.0)
     daily_table_rows.add_attempt(connection, twice, UNTIL, "succeeded", confidence=80.0)
     for number in range(DOCUMENTS_SHOWN + 3):
         document = daily_table_rows.add_document(connection, f"document {number}")
         daily_table_rows.add_attempt(connection, document, UNTIL, "succeeded", confidence=30.0 + number, coverage=0.25)
-    found = gather().least_confident_documents
+    found = gather().lowest_confidence_documents
     assert [one.document_number for one in found] == [f"document {number}" for number in range(DOCUMENTS_SHOWN)]
     assert {one.coverage for one in found} == {0.25}
 
