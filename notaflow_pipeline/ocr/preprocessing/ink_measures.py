@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from notaflow_pipeline.ocr.input.images.connected_cells import box_of_cells, connected_cells
 from notaflow_pipeline.ocr.input.images.grey_levels import ink_mask, otsu_threshold, quantile, separability
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -88,31 +87,14 @@ def ink_boxes(prepared: Image.Image, noise: float = 0.0) -> list[Box]:
 
     small = prepared.reduce(2)
     rows, columns = np.nonzero(np.asarray(small) < max(_ink_shade(small, noise), 1))
+    if len(rows) >= MAX_MARK_PIXELS:
+        return []
     places: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for row, column in zip(rows.tolist()[:MAX_MARK_PIXELS], columns.tolist(), strict=False):
+    for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
         places.setdefault((row // MARK_DISTANCE, column // MARK_DISTANCE), []).append((row, column))
-    marks = [mark for mark in _connected(places) if len(mark) >= MIN_INK_PIXELS] if len(rows) < MAX_MARK_PIXELS else []
-    return [_box_of(mark) for mark in sorted(marks, key=len, reverse=True)]
-
-
-def _connected(places: dict[tuple[int, int], list[tuple[int, int]]]) -> "Iterator[list[tuple[int, int]]]":
-    """Yields the pixels of each group of squares that touch."""
-    left = set(places)
-    while left:
-        waiting, pixels = [left.pop()], []
-        while waiting:
-            row, column = waiting.pop()
-            pixels += places[row, column]
-            near = {(row + down, column + across) for down in (-1, 0, 1) for across in (-1, 0, 1)} & left
-            left -= near
-            waiting += near
-        yield pixels
-
-
-def _box_of(pixels: "Sequence[tuple[int, int]]") -> Box:
-    """Returns the box on the page around pixels of its copy of half the size."""
-    rows, columns = zip(*pixels, strict=True)
-    return 2 * min(columns), 2 * min(rows), 2 * max(columns) + 2, 2 * max(rows) + 2
+    groups = ([place for cell in group for place in places[cell]] for group in connected_cells(places, reach=1))
+    marks = [mark for mark in groups if len(mark) >= MIN_INK_PIXELS]
+    return [box_of_cells(mark, 2) for mark in sorted(marks, key=len, reverse=True)]
 
 
 def _ink_shade(small: Image.Image, noise: float) -> int:
