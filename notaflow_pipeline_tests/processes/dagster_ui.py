@@ -1,13 +1,17 @@
 """Uses a running Dagster UI through GraphQL, with the queries of its pages."""
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
+
+QUIET_SECONDS = 2.0
+"""A sensor is off once it is stopped and without a tick for so long."""
 
 CODE = {"repositoryLocationName": "notaflow_pipeline", "repositoryName": "__repository__"}
 
@@ -23,7 +27,7 @@ mutation ($parameters: ExecutionParams!) {
 
 SENSOR = """
 query ($selector: SensorSelector!) {
-  sensorOrError(sensorSelector: $selector) { ... on Sensor { sensorState { id ticks(limit: 1) { status } } } }
+  sensorOrError(sensorSelector: $selector) { ... on Sensor { sensorState { id status ticks(limit: 1) { status } } } }
 }
 """
 
@@ -107,9 +111,16 @@ class DagsterUI:
 
     def stop_sensor(self, name: str) -> None:
         """Switch a sensor off, and wait for a tick that is under way: it can still launch a run."""
-        answer = self._ask(STOP, {"id": self._sensor(name)["id"]})["stopSensor"]
-        assert answer["__typename"] == "StopSensorMutationResult", answer
-        wait_until(lambda: "STARTED" not in [tick["status"] for tick in self._sensor(name)["ticks"]])
+        quiet_since = time.monotonic()
+        while time.monotonic() < quiet_since + QUIET_SECONDS:
+            state = self._sensor(name)
+            # a tick that begins writes the state that it has read, and so can undo a stop of the same moment
+            if state["status"] != "STOPPED":
+                answer = self._ask(STOP, {"id": state["id"]})["stopSensor"]
+                assert answer["__typename"] == "StopSensorMutationResult", answer
+            if state["status"] != "STOPPED" or "STARTED" in [tick["status"] for tick in state["ticks"]]:
+                quiet_since = time.monotonic()
+            time.sleep(0.1)
 
     def _sensor(self, name: str) -> dict[str, Any]:
         state: dict[str, Any] = self._ask(SENSOR, {"selector": CODE | {"sensorName": name}})["sensorOrError"][
