@@ -12,9 +12,8 @@ from psycopg import Connection
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline_tests.cli import Terminal, open_terminal
 from notaflow_pipeline_tests.conftest import migrated_database
-from notaflow_pipeline_tests.processes.conftest import drop_unclaimed, started_from
+from notaflow_pipeline_tests.processes.conftest import drop_unclaimed, running_dev, started_from
 from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
-from notaflow_pipeline_tests.processes.test_together import running_dev
 from notaflow_pipeline_tests.testing.ending import kill
 from notaflow_pipeline_tests.testing.ports import free_port
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
@@ -29,10 +28,13 @@ LIMIT = 4_321
 
 ENVIRONMENT = {
     "OCR_WORKERS": "1",
+    "OCR_LEASE_SECONDS": "600",  # longer than a test keeps a run waiting for a locked row
     "OCR_MAX_RUNS": "1",
     "OCR_DOCUMENTS_PER_RUN": str(LIMIT),
     "NOTAFLOW_ALERT_INTERVAL_SECONDS": "5",  # how often the checks are evaluated
 }
+
+KEPT_BY_PAGES = "cookies,indexeddb,local_storage"
 
 FINISHED = {"SUCCESS", "FAILURE", "CANCELED"}
 
@@ -105,10 +107,19 @@ def chromium() -> "Iterator[Browser]":
         asyncio._set_running_loop(None)
 
 
-@pytest.fixture
-def page(chromium: "Browser") -> "Iterator[Page]":
-    """An empty page, with cookies and storage of its own."""
+@pytest.fixture(scope="package")
+def window(chromium: "Browser") -> "Page":
+    """A page that all tests use in turn: a new one loads and compiles Dagster's scripts again, in two seconds of a core."""
     page = chromium.new_page(viewport={"width": 1400, "height": 900})
     page.set_default_timeout(1000 * HANG_SECONDS)
-    yield page
-    page.close()
+    return page
+
+
+@pytest.fixture
+def page(window: "Page", dagster: Dagster) -> "Iterator[Page]":
+    """An empty page, without cookies and storage of the test before."""
+    yield window
+    window.goto("about:blank")  # it asks for nothing while tests run that need no page
+    session = window.context.new_cdp_session(window)
+    session.send("Storage.clearDataForOrigin", {"origin": dagster.url, "storageTypes": KEPT_BY_PAGES})
+    session.detach()

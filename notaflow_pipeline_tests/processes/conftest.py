@@ -1,6 +1,8 @@
 """Fixtures: a terminal on a database of its own with documents to read, and the processes started from it."""
 
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -20,6 +22,29 @@ def terminal(tmp_path: Path, database_url: str) -> Iterator[Terminal]:
     one = open_terminal(tmp_path, database_url)
     yield one
     kill(started_from(one))
+
+
+@contextmanager
+def running_dev(terminal: Terminal, port: int) -> Iterator["subprocess.Popen[str]"]:
+    """`notaflow dev` without samples; Dagster's chatter goes to a file, which a failing test prints."""
+    log = terminal.folder / "dev.log"
+    with log.open("w") as out:
+        dev = subprocess.Popen(
+            [*terminal.command, "dev", "--no-samples", "--port", str(port)],
+            cwd=terminal.folder,
+            env=terminal.environment | {"OCR_WORKER_ID": "daemon"},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    try:
+        yield dev
+    except BaseException:
+        print(log.read_text()[-5000:])  # noqa: T201 - pytest shows it with the failure
+        raise
+    finally:
+        dev.kill()
+        dev.wait()
 
 
 def started_from(terminal: Terminal) -> list[psutil.Process]:

@@ -15,9 +15,8 @@ from notaflow_pipeline_tests.alerting.receiver_servers import Webhook, webhook
 from notaflow_pipeline_tests.cli import Terminal
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, defs
 from notaflow_pipeline_tests.job_queue.conftest import READING, add_document, ago, change, claim_one, succeed
-from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents, started_from
+from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents, running_dev, started_from
 from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
-from notaflow_pipeline_tests.processes.test_together import running_dev
 from notaflow_pipeline_tests.reporting.daily_tables.attempt_history import add_attempt
 from notaflow_pipeline_tests.testing.clock import zone_at_noon
 from notaflow_pipeline_tests.testing.ending import kill

@@ -1,6 +1,8 @@
-"""Tests of killing Dagster's processes of `notaflow dev` during a run: nothing is lost, doubled, or left waiting."""
+"""Tests of killing and interrupting `notaflow dev` or its processes during a run: nothing is lost or doubled."""
 
+import signal
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import httpx
 import psutil
@@ -8,13 +10,21 @@ import psycopg
 from psycopg import Connection
 
 from notaflow_pipeline_tests.cli import Terminal
-from notaflow_pipeline_tests.processes.conftest import count_at, drop_unclaimed, ready_documents, started_from
+from notaflow_pipeline_tests.processes.conftest import (
+    count_at,
+    drop_unclaimed,
+    ready_documents,
+    running_dev,
+    started_from,
+)
 from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
-from notaflow_pipeline_tests.processes.test_together import running_dev
 from notaflow_pipeline_tests.testing.ending import children_of, kill
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
 from notaflow_pipeline_tests.testing.ports import free_port
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
+
+if TYPE_CHECKING:
+    import subprocess
 
 LEASE = {"OCR_LEASE_SECONDS": "5", "OCR_WORKERS": "1"}
 """One core and some 0.15 s for a document: what is killed is killed in mid-run, and missed soon."""
@@ -64,19 +74,25 @@ def runs(connection: Connection, job: str = "ocr_job") -> dict[str, str]:
         return {}
 
 
-def run_at_work(connection: Connection) -> str | None:
-    """The run that has read some documents, and holds others."""
-    row = connection.execute(
-        "SELECT run_id FROM ocr_attempt GROUP BY 1 HAVING count(finished_at) >= 3 AND count(*) > count(finished_at)"
-    ).fetchone()
-    return row[0] if row else None
+RUN_AT_WORK = """
+SELECT run_id
+FROM ocr_attempt
+GROUP BY 1
+HAVING count(finished_at) >= 3
+   AND count(*) > count(finished_at)
+"""
 
 
 def wait_for_run_at_work(connection: Connection) -> str:
-    wait_until(lambda: run_at_work(connection))
-    run = run_at_work(connection)
-    assert run is not None
-    return run
+    """Wait for a run that has read some documents and holds others."""
+    found: list[str] = []
+
+    def is_at_work() -> bool:
+        found.extend(run for (run,) in connection.execute(RUN_AT_WORK))
+        return bool(found)
+
+    wait_until(is_at_work)
+    return found[0]
 
 
 POOL_LIMIT = "SELECT \"limit\" FROM dagster.concurrency_limits WHERE concurrency_key = 'ocr'"
@@ -129,9 +145,7 @@ def open_claims(connection: Connection, run: str) -> int:
     return int(row[0])
 
 
-def test_concurrent_runs_survive_termination_kills_and_a_killed_daemon(
-    terminal: Terminal, connection: Connection
-) -> None:
+def test_runs_survive_termination_and_kills_of_dagsters_processes(terminal: Terminal, connection: Connection) -> None:
     settings = {"OCR_DOCUMENTS_PER_RUN": "200", "OCR_MAX_RUNS": "2"}
     hasty = Terminal(terminal.folder, terminal.environment | LEASE | settings)
     ui = DagsterUI(free_port())
@@ -171,8 +185,8 @@ def test_concurrent_runs_survive_termination_kills_and_a_killed_daemon(
     assert 0 < count_at(connection, 5) < DOCUMENTS
     assert violated_invariants(connection) == {}
 
-    documents = drop_unclaimed(connection, but=30)
-    with running_dev(hasty, ui.port):
+    documents = drop_unclaimed(connection, but=10)
+    with running_dev(hasty, ui.port) as dev:
         wait_until(ui.answers)
         # a run that is executed again waits for the new daemon
         whole = ask(ui.port, EXECUTE_AGAIN, run=killed, strategy="ALL_STEPS")
@@ -180,28 +194,45 @@ def test_concurrent_runs_survive_termination_kills_and_a_killed_daemon(
         ui.start_sensor("ocr_ready_sensor")
         wait_until(lambda: count_at(connection, 5) == documents)
         wait_until(lambda: "SUCCESS" in runs(connection, "ocr_recovery_job").values())
-    ends = outcomes(connection)
-    assert (ends["succeeded"], ends["stuck"]) == (documents, held)
-    assert ends["released"] >= released
+        wait_until(lambda: has_ended(connection, whole))
+        ends = outcomes(connection)
+        assert (ends["succeeded"], ends["stuck"]) == (documents, held)
+        assert ends["released"] >= released
+        assert violated_invariants(connection) == {}
+
+        # the same Dagster, because each start costs as much as reading a hundred documents
+        assert_rest_is_read_after_kill_of_code_server(connection, hasty)
+        assert_interrupt_releases_claims(connection, hasty, dev)
+
+
+def assert_rest_is_read_after_kill_of_code_server(connection: Connection, terminal: Terminal) -> None:
+    """Kill the code server with its run: it is started again, and another run reads the rest."""
+    before, read_before = outcomes(connection), count_at(connection, 5)
+    ready_documents(connection, terminal, 40)
+    lost = wait_for_run_at_work(connection)
+    # the server first: it would tell Dagster of the run's end
+    workers = run_workers(terminal)
+    killed = [*parts(terminal, "code_server.py"), *workers]
+    kill(killed)
+    psutil.wait_procs(killed, timeout=HANG_SECONDS)
+    held = count_at(connection, 6)
+    assert held > 0
+    wait_until(lambda: parts(terminal, "code_server.py"))
+    wait_until(lambda: runs(connection)[lost] == "FAILURE")
+    wait_until(lambda: count_at(connection, 5) == read_before + 40)
+    assert outcomes(connection) - before == {"succeeded": 40, "stuck": held}
     assert violated_invariants(connection) == {}
 
 
-def test_code_server_killed_with_its_run_restarts_and_the_rest_is_read(
-    terminal: Terminal, connection: Connection
-) -> None:
-    hasty = Terminal(terminal.folder, terminal.environment | LEASE)
-    ready_documents(connection, hasty, 40)
-    with running_dev(hasty, free_port()):
-        lost = wait_for_run_at_work(connection)
-        # the server first: it would tell Dagster of the run's end
-        workers = run_workers(hasty)
-        killed = [*parts(hasty, "code_server.py"), *workers]
-        kill(killed)
-        psutil.wait_procs(killed, timeout=HANG_SECONDS)
-        held = count_at(connection, 6)
-        assert held > 0
-        wait_until(lambda: parts(hasty, "code_server.py"))
-        wait_until(lambda: runs(connection)[lost] == "FAILURE")
-        wait_until(lambda: count_at(connection, 5) == 40)
-        assert outcomes(connection) == {"succeeded": 40, "stuck": held}
-        assert violated_invariants(connection) == {}
+def assert_interrupt_releases_claims(connection: Connection, terminal: Terminal, dev: "subprocess.Popen[str]") -> None:
+    """Interrupt `notaflow dev` with a run in the middle of its work: no row stays claimed and no process is left."""
+    read_before = count_at(connection, 5)
+    ready_documents(connection, terminal, DOCUMENTS)
+    wait_for_run_at_work(connection)
+    dev.send_signal(signal.SIGINT)
+    assert dev.wait(timeout=HANG_SECONDS) == 128 + signal.SIGINT
+    assert count_at(connection, 6) == 0, "stopping leaves no row claimed"
+    assert violated_invariants(connection) == {}
+    wait_until(lambda: not started_from(terminal))
+    assert count_at(connection, 5) >= read_before
+    assert count_at(connection, 3) > 0

@@ -26,7 +26,7 @@ ROLE = "notaflow_test"
 CONFIGURED_ROLE = os.environ.get("NOTAFLOW_TEST_ROLE", "")
 """`worker`, or empty for the owner."""
 
-BETWEEN = ("psycopg", "contextlib")
+BETWEEN = ("psycopg", "contextlib", __name__)
 """Modules between a statement and its caller in the call stack."""
 
 
