@@ -1,10 +1,13 @@
 """A person launches runs and reads checks and config, on the pages of one running Dagster."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline_tests.browser.conftest import FINISHED, LIMIT, Dagster, all_runs
 from notaflow_pipeline_tests.processes.conftest import count_at, drop_unclaimed, ready_documents
 from notaflow_pipeline_tests.processes.test_dagster_side import outcomes, runs
@@ -14,8 +17,10 @@ from notaflow_pipeline_tests.testing.waiting import wait_until
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-DOCUMENTS = 2_000
-"""One worker needs minutes for them; those that no run has claimed are deleted as soon as the test has seen enough."""
+DOCUMENTS = 200
+"""One worker needs half a minute for them; those that no run has claimed are deleted as soon as some rows are locked."""
+
+LOCK_CLAIMED = "SELECT FROM extraction_queue WHERE status_id = 6 FOR UPDATE SKIP LOCKED"
 
 CHECKS = {
     "extraction_queue": 5,
@@ -30,29 +35,38 @@ def test_ocr_text_materialised_from_its_page_waits_for_the_run_under_way(page: "
     wait_until(lambda: outcomes(idle.connection)["succeeded"] > 0)
     (first,) = [run for run, status in runs(idle.connection).items() if status not in FINISHED]
 
-    page.goto(f"{idle.url}/assets/ocr_text")
-    page.get_by_role("button", name="Materialize").first.click()
-    page.get_by_text("Launched run").wait_for()
-    page.get_by_text("View", exact=True).first.click()
-    page.get_by_text("This run is queued for execution").wait_for()
-    second = page.url.rpartition("/")[2]
+    with waiting_for_locked_rows(idle):
+        page.goto(f"{idle.url}/assets/ocr_text")
+        page.get_by_role("button", name="Materialize").first.click()
+        page.get_by_text("Launched run").wait_for()
+        page.get_by_text("View", exact=True).first.click()
+        page.get_by_text("This run is queued for execution").wait_for()
+        second = page.url.rpartition("/")[2]
 
-    # the daemon passes it over: a run that was launched later begins
-    later = idle.ui.launch("ocr_recovery_job")
-    wait_until(lambda: idle.ui.status(later) == "SUCCESS")
-    assert (idle.ui.status(first), idle.ui.status(second)) == ("STARTED", "QUEUED")
-    page.goto(f"{idle.url}/runs")
-    page.get_by_text("Queued (1)").click()
-    page.get_by_text("View queue criteria").click()
-    pools = page.get_by_role("row").filter(has_text="Pools")
-    pools.get_by_text("ocr", exact=True).first.wait_for()
+        # the daemon passes it over: a run that was launched later begins
+        later = idle.ui.launch("ocr_recovery_job")
+        wait_until(lambda: idle.ui.status(later) == "SUCCESS")
+        assert (idle.ui.status(first), idle.ui.status(second)) == ("STARTED", "QUEUED")
+        page.goto(f"{idle.url}/runs")
+        page.get_by_text("Queued (1)").click()
+        page.get_by_text("View queue criteria").click()
+        pools = page.get_by_role("row").filter(has_text="Pools")
+        pools.get_by_text("ocr", exact=True).first.wait_for()
 
-    drop_unclaimed(idle.connection, but=0)
     wait_until(lambda: idle.ui.status(first) == "SUCCESS")
     wait_until(lambda: idle.ui.status(second) == "SUCCESS")
     assert outcomes(idle.connection).keys() == {"succeeded"}
     assert count_at(idle.connection, 6) == 0
     assert violated_invariants(idle.connection) == {}
+
+
+@contextmanager
+def waiting_for_locked_rows(dagster: Dagster) -> Iterator[None]:
+    """Lock the rows of claimed documents, so that their run waits and reads nothing until the block ends."""
+    with connect(dagster.terminal.environment["NOTAFLOW_DATABASE_URL"], limited=False) as other, other.transaction():
+        wait_until(lambda: other.execute(LOCK_CLAIMED).rowcount > 0)
+        drop_unclaimed(dagster.connection, but=0)
+        yield
 
 
 def test_checks_are_evaluated_and_the_queue_is_observed(page: "Page", idle: Dagster) -> None:
