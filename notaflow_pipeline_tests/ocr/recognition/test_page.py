@@ -149,8 +149,8 @@ def test_failed_second_pass_keeps_the_result_of_the_first() -> None:
 
 
 def test_pass_that_cannot_end_in_time_is_not_begun() -> None:
-    slow = CountingEngine([70, 95], seconds=3)
-    assert read_page(act_page(), 150, slow, 5, WITHOUT_COVERAGE_PASSES).mean_confidence == 70
+    slow = CountingEngine([70, 95], seconds=1.2)
+    assert read_page(act_page(), 150, slow, 2, WITHOUT_COVERAGE_PASSES).mean_confidence == 70
     assert len(slow.calls) == 1
 
 
