@@ -1,6 +1,7 @@
 """Tests from observations to receivers through the outbox in Postgres: each message once, none lost, none delayed."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -17,6 +18,7 @@ from notaflow_pipeline.alerting.receivers import Receiver, send
 from notaflow_pipeline.alerting.thresholds import Share
 from notaflow_pipeline_tests.alerting.receiver_servers import Webhook, smtp_server, webhook
 from notaflow_pipeline_tests.testing.ports import free_port
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 ZONE = "America/Toronto"
 BEGINNING = datetime(2026, 3, 8, 12, tzinfo=UTC)
@@ -52,7 +54,9 @@ def record(connection: Connection, *observations: Observation) -> list[MessageKi
 
 
 def send_all(connect: Connect, *receivers: Receiver, base_seconds: float = 0) -> DeliveryResult:
-    return deliver(connect, receivers, budget_seconds=20, send_seconds=5, base_seconds=base_seconds)
+    return deliver(
+        connect, receivers, budget_seconds=HANG_SECONDS, send_seconds=HANG_SECONDS, base_seconds=base_seconds
+    )
 
 
 def waiting(connection: Connection) -> int:
@@ -153,8 +157,8 @@ def test_receiver_that_failed_is_not_tried_again_at_once(
 def test_wrong_unavailable_or_hanging_receivers_delay_no_other(
     connection: Connection, connect: Connect, hook: Webhook
 ) -> None:
-    with webhook() as hanging, smtp_server() as box:
-        hanging.hangs_seconds = 60
+    with webhook() as hanging, smtp_server() as box, ThreadPoolExecutor(max_workers=1) as thread:
+        hanging.hangs_seconds = HANG_SECONDS
         good = [
             Receiver(hook.url),
             Receiver(f"mailto://u:p@127.0.0.1:{box.port}?from=ocr@notaflow.test&to=clerk@notaflow.test"),
@@ -162,11 +166,30 @@ def test_wrong_unavailable_or_hanging_receivers_delay_no_other(
         bad = [Receiver("nonsense://x"), Receiver(f"json://127.0.0.1:{free_port()}/"), Receiver(hanging.url)]
         receiver_registry.register_receivers(connection, [*bad, *good])
         record(connection, seen(1), seen(2, name="other"))
-        done = deliver(connect, [*bad, *good], budget_seconds=30, send_seconds=8)
-        assert len(done.problems) == 3
-        assert done.messages == 4
-        assert len(hook.messages) == len(box.mails) == 2
+        delivering = thread.submit(
+            deliver, connect, [*bad, *good], budget_seconds=HANG_SECONDS, send_seconds=HANG_SECONDS
+        )
+        wait_until(lambda: len(hook.messages) == len(box.mails) == 2 and hanging.requests == 1)
+        assert not delivering.done()
+        hanging.accepts = False
+        hanging.woken.set()
+        done = delivering.result()
+    assert len(done.problems) == 3
+    assert done.messages == 4
     assert waiting(connection) == 6
+
+
+def test_receiver_that_hangs_is_given_up_and_may_have_the_message(
+    connection: Connection, connect: Connect, hook: Webhook
+) -> None:
+    hook.hangs_seconds = HANG_SECONDS
+    receiver = Receiver(hook.url)
+    receiver_registry.register_receivers(connection, [receiver])
+    record(connection, seen(1))
+    done = deliver(connect, [receiver], budget_seconds=HANG_SECONDS, send_seconds=1, base_seconds=0)
+    assert (done.messages, len(done.problems)) == (0, 1)
+    held = "SELECT FROM ocr_alert_delivery WHERE delivered_at IS NULL AND claimed_until IS NOT NULL"
+    assert connection.execute(held).rowcount == 1, "until its claim expires it is not sent again"
 
 
 def test_killed_sender_causes_one_duplicate_with_the_same_id_and_a_note(
@@ -177,7 +200,7 @@ def test_killed_sender_causes_one_duplicate_with_the_same_id_and_a_note(
     record(connection, seen(1), seen(2, failing=False))
     delivery = outbox.claim_delivery(connection, receiver, lease=timedelta(minutes=1))
     assert delivery is not None
-    send(receiver, MessageText(delivery.subject, delivery.body), uid=delivery.uid)
+    send(receiver, MessageText(delivery.subject, delivery.body), uid=delivery.uid, seconds=HANG_SECONDS)
     # the sender is killed here: until its claim expires no message is sent, nor any later one
     assert send_all(connect, receiver) == DeliveryResult(0, ())
     connection.execute(
@@ -197,7 +220,7 @@ def test_two_senders_at_once_send_nothing_twice(connection: Connection, connect:
     receiver_registry.register_receivers(connection, [receiver])
     record(connection, *(seen(1, name=str(number)) for number in range(20)))
     # the same receiver twice: two threads with two connections
-    assert deliver(connect, [receiver, receiver, receiver], budget_seconds=20).problems == ()
+    assert send_all(connect, receiver, receiver, receiver).problems == ()
     while waiting(connection):
         send_all(connect, receiver)
     assert sorted(hook.titles) == sorted({*hook.titles})

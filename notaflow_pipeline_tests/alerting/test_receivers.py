@@ -10,6 +10,7 @@ from notaflow_pipeline.alerting.messages import MessageText, compose_test_messag
 from notaflow_pipeline.alerting.receivers import Receiver, parse_receivers, send
 from notaflow_pipeline_tests.alerting.receiver_servers import smtp_server, webhook
 from notaflow_pipeline_tests.testing.ports import free_port
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 
 UID = "7d5f7a7e-0000-4000-8000-000000000000"
 TEXT = MessageText("NotaFlow: check b of a fails", "40 of 100 attempts failed — à voir.\n\nthreshold: 0.2")
@@ -27,8 +28,9 @@ def test_urls_are_separated_by_space_or_commas_and_keep_their_own_commas() -> No
 def test_webhook_gets_the_message_its_id_and_whether_it_is_bad_news() -> None:
     with webhook() as hook:
         receiver = Receiver(f"json://{SECRETS[3]}:{SECRET}@127.0.0.1:{hook.port}/{SECRETS[4]}?+X-Token={SECRETS[1]}")
-        assert send(receiver, TEXT, uid=UID).outcome == "delivered"
-        assert send(receiver, compose_test_message("http://ui"), uid=UID, failing=False).outcome == "delivered"
+        assert send(receiver, TEXT, uid=UID, seconds=HANG_SECONDS).outcome == "delivered"
+        told = compose_test_message("http://ui")
+        assert send(receiver, told, uid=UID, failing=False, seconds=HANG_SECONDS).outcome == "delivered"
     first, second = hook.messages
     assert first["title"] == TEXT.subject
     assert first["message"] == f"{TEXT.body}\n\nmessage: {UID}"
@@ -41,7 +43,7 @@ def test_webhook_gets_the_message_its_id_and_whether_it_is_bad_news() -> None:
 def test_mail_arrives_with_subject_figures_and_id() -> None:
     with smtp_server() as box:
         url = f"mailto://{SECRETS[3]}:{SECRET}@127.0.0.1:{box.port}?from=ocr@notaflow.test&to=clerk@notaflow.test"
-        assert send(Receiver(url), TEXT, uid=UID).outcome == "delivered"
+        assert send(Receiver(url), TEXT, uid=UID, seconds=HANG_SECONDS).outcome == "delivered"
     (mail,) = box.mails
     assert str(mail["Subject"]) == TEXT.subject
     assert str(mail["Idempotency-Key"]) == UID
@@ -81,7 +83,7 @@ def test_no_secret_of_a_url_is_in_a_reason_a_label_a_repr_or_a_log(
             f"{login}@{SECRETS[4]}",
         ):
             receiver = Receiver(url)
-            sending = send(receiver, TEXT, uid=UID)
+            sending = send(receiver, TEXT, uid=UID, seconds=HANG_SECONDS)
             assert sending.outcome == "refused", url
             assert sending.reason
             said.append(f"{sending.reason} {receiver!r} {receiver.label} {receiver.key}")
@@ -104,7 +106,7 @@ def test_reason_of_apprise_loses_every_part_of_the_url_but_its_host() -> None:
 def test_receiver_that_hangs_is_given_only_its_time_limit() -> None:
     with webhook() as hook:
         hook.hangs_seconds = 3600  # longer than a test may take
-        sending = send(Receiver(hook.url), TEXT, uid=UID, seconds=3)
+        sending = send(Receiver(hook.url), TEXT, uid=UID, seconds=1)
         hook.woken.set()
     assert sending.outcome == "unknown", "it may have arrived"
 
