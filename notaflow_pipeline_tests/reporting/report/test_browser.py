@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pypdfium2
 import pytest
@@ -184,19 +184,30 @@ def test_page_fits_phones_and_desks_whatever_there_is_to_show(
         page.close()
 
 
+@pytest.mark.parametrize(("scheme", "paper"), [("light", "rgb(255, 255, 255)"), ("dark", "rgb(28, 35, 42)")])
 def test_texts_can_be_told_from_their_background(
-    connection: Connection, gather: Gather, tmp_path: Path, browser: "Browser"
+    connection: Connection,
+    gather: Gather,
+    tmp_path: Path,
+    browser: "Browser",
+    rendered: dict[Fill, str],
+    scheme: Literal["light", "dark"],
+    paper: str,
 ) -> None:
-    a_year(connection)
-    write_atomically(render_page(gather(date(2025, 11, 23))), tmp_path / "page.html")
-    page = browser.new_page(offline=True, locale="fr-CA", color_scheme="dark")
+    write_atomically(page_of(rendered, a_year, date(2025, 11, 23), connection, gather), tmp_path / "page.html")
+    page = browser.new_page(offline=True, locale="fr-CA", color_scheme=scheme)
     page.goto((tmp_path / "page.html").as_uri())
     page.wait_for_selector("html[data-drawn=fr]")
     for summary in page.locator("main[lang=fr] summary").all():
         summary.click()
     measured = contrasts(page)
     assert len(measured) > 100
+    assert "Taux d’échec" in [text for text, _ in measured], "texts of charts are measured too"
     assert [one for one in measured if one[1] < MIN_CONTRAST] == []
+    figure = page.locator("main[lang=fr] figure >> nth=0")
+    assert figure.evaluate("one => getComputedStyle(one).backgroundColor") == paper
+    interrupted = page.locator("#attempts-fr .role-mark path[fill='#000000'] >> nth=0")
+    assert (interrupted.evaluate("one => getComputedStyle(one).fill") == "rgb(0, 0, 0)") == (scheme == "light")
     page.close()
 
 
