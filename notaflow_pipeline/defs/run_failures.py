@@ -1,4 +1,7 @@
-"""Turns infrastructure errors into `dg.Failure`, whose description the run's page and the alerts show."""
+"""Turns infrastructure errors into `dg.Failure`, which run pages and alerts describe, and interruptions into cancellations.
+
+Every op and check runs under `described_failures`.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,9 +37,14 @@ WITH_VALUES = ("22", "23", "P0")
 
 @contextmanager
 def described_failures() -> Iterator[None]:
-    """Raise `dg.Failure` with the message of an infrastructure error that ends an op."""
+    """Raise `dg.Failure` with the message of an infrastructure error that ends an op; an interrupted run is cancelled."""
     try:
         yield
+    except dg.DagsterExecutionInterruptedError:
+        # Dagster records an interrupted run as failed unless its cancellation was requested before
+        context = dg.OpExecutionContext.get()
+        context.instance.report_run_canceling(context.run, "The run was interrupted, as when Dagster is stopped.")
+        raise
     except INFRASTRUCTURE_ERRORS as error:
         raise dg.Failure(_description(error), metadata={"error": type(error).__name__}) from error
 

@@ -1,12 +1,17 @@
-"""Runs of every job that cannot do their work fail with a description that says why, which run page and alerts show."""
+"""Runs that cannot do their work fail with a description that says why, and interrupted runs are shown as canceled."""
 
+import os
+import signal
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from psycopg import Connection
 
+from notaflow_pipeline.defs.assets.extraction_queue import extraction_queue
+from notaflow_pipeline.defs.resources import configured_resources
 from notaflow_pipeline.defs.run_failures import described_failures
+from notaflow_pipeline.settings import load_settings
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, configure, defs
 
 pytestmark = pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")
@@ -37,7 +42,10 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str)
 
 def description(job: str, partition: str | None = None) -> str:
     """Run a job that must fail; return how its first failed step is described."""
-    result = defs.resolve_job_def(job).execute_in_process(partition_key=partition, raise_on_error=False)
+    return described(defs.resolve_job_def(job).execute_in_process(partition_key=partition, raise_on_error=False))
+
+
+def described(result: dg.ExecuteInProcessResult) -> str:
     assert not result.success
     failed = next(event for event in result.all_events if event.is_step_failure)
     failure = failed.step_failure_data.user_failure_data
@@ -56,6 +64,34 @@ def test_database_that_is_down(job: str, monkeypatch: pytest.MonkeyPatch) -> Non
     said = description(job, JOBS[job])
     assert "cannot use database notaflow at 127.0.0.1:1" in said
     assert "hunter2" not in said
+
+
+def test_observation_of_the_queue_without_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTAFLOW_DATABASE_URL", "postgresql://notaflow:hunter2@127.0.0.1:1/notaflow")
+    job = dg.Definitions(
+        assets=[extraction_queue],
+        jobs=[dg.define_asset_job("observe", selection=[extraction_queue])],
+        resources=configured_resources(load_settings()),
+    ).resolve_job_def("observe")
+    said = described(job.execute_in_process(raise_on_error=False))
+    assert "cannot use database notaflow at 127.0.0.1:1" in said
+
+
+def test_run_that_is_interrupted_is_shown_as_canceled() -> None:
+    @dg.op
+    @described_failures()
+    def stopped() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    @dg.job(executor_def=dg.in_process_executor)
+    def interrupted() -> None:
+        stopped()
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        ended = interrupted.execute_in_process(instance=instance, raise_on_error=False)
+        run = instance.get_run_by_id(ended.run_id)
+    assert run is not None
+    assert run.status == dg.DagsterRunStatus.CANCELED
 
 
 @pytest.mark.parametrize("job", JOBS)

@@ -182,14 +182,14 @@ def test_stopped_run_code_server_or_all_at_once_release_claims(shared: SharedDev
     with shared_without_sensor(shared) as dev:
         run = run_at_work(connection, ui)
         assert_released_after_sigterm(connection, slow, run, run_workers(slow))
-        wait_until(lambda: runs(connection)[run] == "FAILURE")
+        wait_until(lambda: runs(connection)[run] == "CANCELED")
 
         # another run begins as if nothing had been
         run = run_at_work(connection, ui)
         (old,) = parts(slow, "code_server.py --reload")
         assert_released_after_sigterm(connection, slow, run, [old])
         wait_until(lambda: [one.pid for one in parts(slow, "code_server.py --reload")] not in ([], [old.pid]))
-        wait_until(lambda: runs(connection)[run] == "FAILURE")
+        wait_until(lambda: runs(connection)[run] == "CANCELED")
         assert dev.poll() is None
 
         # and with the new code server; as systemd ends a service
@@ -223,5 +223,5 @@ def test_end_of_daemon_or_webserver_ends_everything_and_releases_claims(slow: Te
             assert_released_after_sigterm(connection, slow, run, parts(slow, words))
             assert dev.wait(timeout=HANG_SECONDS) == 1
         assert started_from(slow) == []
-        assert runs(connection)[run] == "FAILURE"
+        assert runs(connection)[run] == "CANCELED"
     assert_rest_is_read(connection, slow)

@@ -40,10 +40,9 @@ warnings.filterwarnings("ignore", "Function `multi_observable_source_asset`", dg
 
 
 @dg.multi_observable_source_asset(name="observe_extraction_queue", specs=[SPEC])  # type: ignore[untyped-decorator]
-@described_failures()
 def extraction_queue(queue: QueueResource) -> Iterator[dg.ObserveResult]:
     """Count the documents by state, as "Observe" on the asset's page asks for."""
-    with queue.pool.connection() as connection:
+    with described_failures(), queue.pool.connection() as connection:
         yield dg.ObserveResult(SPEC.key, metadata=observation_metadata(connection, load_settings()))
 
 
