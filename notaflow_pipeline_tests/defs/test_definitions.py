@@ -23,6 +23,7 @@ def test_extraction_queue_is_external_and_upstream_of_ocr_text() -> None:
     graph = defs.resolve_asset_graph()
     queue, text = dg.AssetKey("extraction_queue"), dg.AssetKey("ocr_text")
     assert graph.get(text).parent_keys == {queue}
+    assert graph.get(dg.AssetKey("requeued_documents")).parent_keys == {queue}
     assert graph.get(queue).is_external
     assert graph.get(text).is_materializable
 

@@ -60,7 +60,7 @@ class RetryConfig(dg.Config):
         return [parse_kind(name) for name in value]
 
 
-@dg.op(out=dg.Out(dg.Nothing), tags={"kind": "postgres"})
+@dg.op(ins={"extraction_queue": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing), tags={"kind": "postgres"})
 @described_failures()
 def requeue_exhausted_documents(context: dg.OpExecutionContext, config: RetryConfig, queue: QueueResource) -> None:
     """Make the documents that were exhausted on the partition's days ready again; their history stays."""
@@ -138,6 +138,7 @@ def requeued_documents(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinitio
 
     @dg.graph_asset(
         name="requeued_documents",
+        ins={"extraction_queue": dg.AssetIn(dagster_type=dg.Nothing)},
         partitions_def=days,
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name="ocr",
@@ -151,9 +152,10 @@ def requeued_documents(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinitio
             "The observations of `extraction_queue` say which days have exhausted documents."
         ),
     )
-    def asset() -> None:
+    def asset(extraction_queue: object) -> None:
+        requeued = requeue_exhausted_documents(extraction_queue)
         return report_requeue_results(  # type: ignore[no-any-return]
-            done=ocr_documents(claim_documents(extraction_queue=requeue_exhausted_documents()))
+            done=ocr_documents(claim_documents(extraction_queue=requeued))
         )
 
     return asset
