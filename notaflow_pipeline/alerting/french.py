@@ -1,6 +1,7 @@
 """French explanations of conditions, which messages add to the English sentence of a check or a run.
 
-They depend on the condition's key alone: what is wrong, and what to do. The figures stand below it, once for both languages.
+They depend on the condition's key alone: what is wrong, and what to do. The figures stand below it, once for both languages,
+each with its name in both.
 """
 
 from notaflow_pipeline.alerting.conditions import MessageKind
@@ -35,10 +36,38 @@ CHECKS = {
         "Les mots sont reconnus avec moins de certitude que d’habitude. Comparez des documents du jour à leur texte."
     ),
     "coverage_anomaly": (
-        "Une plus grande part de l’encre qu’à l’habitude n’est pas reconnue. Comparez des documents du jour à leur texte."
+        "Une plus grande part de l’encre que d’habitude n’est pas reconnue. Comparez des documents du jour à leur texte."
     ),
 }
 """By the name of the check."""
+
+FIGURES = {
+    "attempts": "tentatives",
+    "coverage_percent": "couverture en pour cent",
+    "day": "jour",
+    "days": "jours",
+    "days_missed": "jours manquants",
+    "error": "erreur",
+    "failed": "échecs",
+    "idle_minutes": "minutes sans lecture",
+    "mean_confidence": "confiance moyenne",
+    "not_acknowledged": "non confirmés",
+    "older_than_hours": "depuis plus de (heures)",
+    "oldest_hours": "heures d’attente",
+    "p95_seconds": "95e centile en secondes",
+    "rate": "taux",
+    "rate_at_least": "taux minimal",
+    "ready": "prêts",
+    "refused": "refusés",
+    "run": "exécution",
+    "stuck": "interrompus",
+    "stuck_for_minutes": "minutes d’interruption",
+    "threshold": "seuil",
+    "usual": "valeur habituelle",
+    "violations": "incohérences",
+    "wrong_days": "jours erronés",
+}
+"""Figures of messages by their English name; `documents` is the same word in both languages."""
 
 DATABASE = "La base de données ne peut pas être utilisée. Vérifiez le serveur et NOTAFLOW_DATABASE_URL."
 

@@ -61,7 +61,7 @@ def compose(
         timezone: in which times are written.
     """
     lines = [_cut(sentence), "", french.explain(key, kind), ""]
-    lines += [f"{name.replace('_', ' ')}: {value}" for name, value in list(figures.items())[:MAX_FIGURES]]
+    lines += [f"{_label(name)}: {value}" for name, value in list(figures.items())[:MAX_FIGURES]]
     started = f"{since.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M %Z}"
     if kind is MessageKind.START:
         lines.append(f"since / depuis: {started}")
@@ -81,6 +81,11 @@ def compose_test_message(ui_url: str) -> MessageText:
         "This is a test: alerts of NotaFlow's OCR arrive here.\n\nCeci est un essai\N{NO-BREAK SPACE}: les alertes de "
         f"NotaFlow arrivent ici.\n\nlink / lien: {ui_url}",
     )
+
+
+def _label(figure: str) -> str:
+    """Return the name of a figure in both languages, once if it is the same."""
+    return " / ".join(dict.fromkeys((figure.replace("_", " "), french.FIGURES.get(figure, figure.replace("_", " ")))))
 
 
 def _cut(sentence: str) -> str:

@@ -88,7 +88,13 @@ def test_start_reminder_and_end_arrive_once_with_figures_and_link(
     start, reminder, end = (one["message"] for one in hook.messages)
     assert "Une vérification a échoué" in start
     assert "n’est plus en échec" in end
-    for part in ("Look at the storage.", "day: 2026-03-08", "rate: 0.4", "threshold: 0.2", "assets/daily?view=checks"):
+    for part in (
+        "Look at the storage.",
+        "day / jour: 2026-03-08",
+        "rate / taux: 0.4",
+        "threshold / seuil: 0.2",
+        "assets/daily?view=checks",
+    ):
         assert part in start
     assert "since / depuis: 2026-03-08 08:00 EDT" in start
     assert "observations: 3" in reminder

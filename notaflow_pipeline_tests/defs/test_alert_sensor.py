@@ -100,8 +100,8 @@ def test_failed_check_and_its_end_are_reported_once_without_texts(instance: dg.D
     assert hook.titles == ["NotaFlow: check rate_is_low of ocr/daily fails"]
     message = hook.messages[0]["message"]
     assert "It is bad." in message
-    assert "rate: 0.4" in message
-    assert "day: 2026-03-08" in message
+    assert "rate / taux: 0.4" in message
+    assert "day / jour: 2026-03-08" in message
     assert "http://127.0.0.1:3000/assets/ocr/daily?view=checks&checkDetail=rate_is_low" in message
     evaluated(instance, "rate_is_low", passed=True)
     tick(instance)
@@ -127,7 +127,7 @@ def test_failed_run_is_reported_with_error_and_link_until_a_success(
     message = hook.messages[0]["message"]
     assert "failed with StorageUnavailable" in message
     assert f"http://127.0.0.1:3000/runs/{run_id}" in message
-    assert "day: 2026-03-08" in message
+    assert "day / jour: 2026-03-08" in message
     ended(instance, "ocr_job", failed=False)
     tick(instance)
     assert hook.titles[1:] == ["NotaFlow: job ocr_job no longer fails"]

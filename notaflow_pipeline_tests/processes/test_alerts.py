@@ -180,22 +180,29 @@ def assert_says_what_to_do(hook: Webhook) -> None:
     """Each message names the figures and the next step."""
     said = {one["title"].removeprefix("NotaFlow: check ").split()[0]: one["message"] for one in hook.messages}
     for check, words in {
-        "queue_progress": ("ready: 1", "ocr_ready_sensor"),
-        "stuck_documents": ("stuck: 1", "`notaflow recover`"),
-        "waiting_time": ("oldest hours: 25", "`notaflow status --watch`"),
-        "exhausted_acknowledged": ("not acknowledged: 1", "`notaflow alert --seen`"),
-        "attempt_failure_rate_high": ("failed: 6", "`notaflow doctor`"),
-        "document_failure_rate_high": ("failed: 6", "`notaflow retry`"),
-        "duration_anomaly": ("p95 seconds: 300", "slow storage"),
-        "confidence_anomaly": ("mean confidence: 4", "`notaflow reread`"),
-        "coverage_anomaly": ("coverage percent: 5", "`notaflow reread --coverage-below 0.8`"),
-        "daily_tables_complete": ("days missed: 1", "ocr_daily_schedule"),
-        "queue_invariants": ("violations: 1", "`notaflow recover`", "threshold: 0"),
-        "daily_tables_reconciled": ("wrong days: 1", "Materialise those days", "threshold: 0", "day: "),
+        "queue_progress": ("ready / prêts: 1", "ocr_ready_sensor"),
+        "stuck_documents": ("stuck / interrompus: 1", "`notaflow recover`"),
+        "waiting_time": ("oldest hours / heures d’attente: 25", "`notaflow status --watch`"),
+        "exhausted_acknowledged": ("not acknowledged / non confirmés: 1", "`notaflow alert --seen`"),
+        "attempt_failure_rate_high": ("failed / échecs: 6", "`notaflow doctor`"),
+        "document_failure_rate_high": ("failed / échecs: 6", "`notaflow retry`"),
+        "duration_anomaly": ("p95 seconds / 95e centile en secondes: 300", "slow storage"),
+        "confidence_anomaly": ("mean confidence / confiance moyenne: 4", "`notaflow reread`"),
+        "coverage_anomaly": ("coverage percent / couverture en pour cent: 5", "`notaflow reread --coverage-below 0.8`"),
+        "daily_tables_complete": ("days missed / jours manquants: 1", "ocr_daily_schedule"),
+        "queue_invariants": ("violations / incohérences: 1", "`notaflow recover`", "threshold / seuil: 0"),
+        "daily_tables_reconciled": (
+            "wrong days / jours erronés: 1",
+            "Materialise those days",
+            "threshold / seuil: 0",
+            "day / jour: ",
+        ),
     }.items():
         for word in words:
             assert word in said[check], said[check]
         assert f"checkDetail={check}" in said[check]
+        figures = {line.partition(":")[0] for line in said[check].splitlines() if line[:1].islower()}
+        assert [name for name in figures - {"documents"} if " / " not in name] == [], "each in both languages"
 
 
 def is_open(connection: Connection, count: int) -> bool:
