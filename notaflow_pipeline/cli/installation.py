@@ -23,6 +23,9 @@ from notaflow_pipeline.local.embedded_postgres import database_url, owner_databa
 from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.settings import Settings, SettingsError, load_settings, setting_origins
 
+SUBJECT_WIDTH = 11
+"""Characters of what `doctor` has checked, with the space after it; the longest is `privileges`."""
+
 
 @app.command(rich_help_panel="Start")
 def dev(
@@ -67,7 +70,7 @@ def doctor(as_json: Json = False) -> None:
     else:
         for one in findings:
             mark = "[green]ok[/]     " if one.ok else "[red]not ok[/] "
-            console.print(mark + one.subject.ljust(10), end="")
+            console.print(mark + one.subject.ljust(SUBJECT_WIDTH), end="")
             print_line(one.detail)
         table = Table("setting", "value", "from", title="settings")
         for setting in setting_origins(settings):

@@ -332,6 +332,7 @@ class TestDoctor:
             "settings": True,
             "alerts": True,
         }
+        assert "ok     privileges this login" in terminal.run("doctor").stdout
         shown = {one["variable"]: (one["value"], one["origin"]) for one in report["settings"]}
         assert shown["OCR_WORKERS"] == ("2", "environment")
         assert shown["OCR_LANGUAGES"] == ("fra+eng", "default")
