@@ -44,6 +44,10 @@ HOSTILE: list[tuple[str, str | None, dict[str, Any], str]] = [
     ("ocr_job", None, {"resources": {"storage": {"config": {"url": "http://other.example"}}}}, "url"),
     ("ocr_job", None, {"resources": {"queue": {"config": {"database_url": "postgresql://other"}}}}, "database_url"),
     ("ocr_job", None, {"resources": {"engine": {"config": {"languages": "deu"}}}}, "languages"),
+    # settings are shown as fields that take no value but their own
+    ("ocr_job", None, {"resources": {"engine": {"config": {"OCR_DPI": "601"}}}}, "not in enum"),
+    ("ocr_job", None, {"resources": {"queue": {"config": {"NOTAFLOW_DATABASE_URL": "postgresql://x"}}}}, "not in enum"),
+    ("ocr_job", None, {"resources": {"storage": {"config": {"NOTAFLOW_DOCUMENTS_URL": PATH}}}}, "not in enum"),
     (
         "ocr_job",
         None,
