@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import dagster as dg
@@ -48,12 +49,12 @@ def enqueued(connection: Connection, count: int = 1, source: str = "index") -> l
     ]
 
 
-def add_run(instance: dg.DagsterInstance, status: dg.DagsterRunStatus, tags: dict[str, str] = OCR_RUN_TAG) -> str:
-    run_id = str(uuid4())
-    instance.add_run(
-        dg.DagsterRun(job_name="ocr_job", run_id=run_id, status=status, tags=tags, remote_job_origin=ORIGIN)
-    )
-    return run_id
+def add_run(
+    instance: dg.DagsterInstance, status: dg.DagsterRunStatus, tags: dict[str, str] = OCR_RUN_TAG, **of: Any
+) -> str:
+    run = {"job_name": "ocr_job", "run_id": str(uuid4()), "remote_job_origin": ORIGIN} | of
+    instance.add_run(dg.DagsterRun(status=status, tags=tags, **run))
+    return str(run["run_id"])
 
 
 def test_tick_sets_the_limit_of_the_pool_of_ocr_runs(
@@ -158,6 +159,20 @@ def test_no_second_run_is_launched_while_one_is_active(
     decision = tick(instance)
     assert isinstance(decision, dg.SkipReason)
     assert "1 run active" in str(decision.skip_message)
+
+
+def test_run_from_the_page_of_an_asset_is_counted_before_it_starts(
+    connection: Connection, instance: dg.DagsterInstance
+) -> None:
+    enqueued(connection)
+    for asset, launches in (("ocr_dashboard", 1), ("ocr_text", 0)):
+        of_page = {"job_name": "__ASSET_JOB", "asset_selection": {dg.AssetKey(asset)}}
+        run = add_run(instance, dg.DagsterRunStatus.QUEUED, tags={}, **of_page)
+        assert launched(instance) == launches, asset
+    instance.add_run_tags(run, OCR_RUN_TAG)
+    decision = tick(instance)
+    assert isinstance(decision, dg.SkipReason)
+    assert "1 run active" in str(decision.skip_message), "once, also when it has its tag"
 
 
 def test_runs_of_other_jobs_and_runs_that_ended_are_not_counted(

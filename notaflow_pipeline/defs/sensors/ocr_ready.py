@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 from psycopg import Connection
 
-from notaflow_pipeline.defs.ocr_runs import ACTIVE, OCR_RUN_TAG, limit_ocr_runs
+from notaflow_pipeline.defs.ocr_runs import OCR_RUN_TAG, count_active_runs, limit_ocr_runs
 from notaflow_pipeline.defs.sensors.lost_runs import end_lost_runs
 from notaflow_pipeline.job_queue.claiming.claim_check import find_refusal
 from notaflow_pipeline.job_queue.claiming.claim_position import ClaimPosition
@@ -78,8 +78,10 @@ def ocr_ready_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | d
             return dg.SkipReason(
                 f"Paused since {pause.since:%Y-%m-%d %H:%M %Z}: {pause.reason}. `notaflow resume` ends it."
             )
-        ready = _wait_for_documents(connection, settings, 0.0 if _active_runs(context.instance) else MAX_WAIT_SECONDS)
-        active = _active_runs(context.instance)
+        ready = _wait_for_documents(
+            connection, settings, 0.0 if count_active_runs(context.instance) else MAX_WAIT_SECONDS
+        )
+        active = count_active_runs(context.instance)
         missing = runs_to_launch(
             ready=ready, active=active, documents_per_run=settings.documents_per_run, max_runs=settings.max_runs
         )
@@ -113,10 +115,6 @@ def _wait_for_documents(connection: Connection, settings: Settings, seconds: flo
         if time.monotonic() + EMPTY_QUEUE_PAUSE_SECONDS > give_up_at:
             return ready
         time.sleep(EMPTY_QUEUE_PAUSE_SECONDS)
-
-
-def _active_runs(instance: dg.DagsterInstance) -> int:
-    return instance.get_runs_count(dg.RunsFilter(tags=OCR_RUN_TAG, statuses=list(ACTIVE)))
 
 
 def backoff_after_failed_runs(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> float:
