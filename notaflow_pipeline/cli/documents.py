@@ -39,7 +39,9 @@ class Source(StrEnum):
     ACTE = "acte"
 
 
-DocumentIds = Annotated[list[str], typer.Argument(help="Ids or numbers of documents; `notaflow list` prints them.")]
+DocumentIds = Annotated[
+    list[str], typer.Argument(metavar="ID", help="Ids or numbers of documents; `notaflow list` prints them.")
+]
 
 
 @app.command("list", rich_help_panel="Inspect")

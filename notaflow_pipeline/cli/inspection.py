@@ -95,7 +95,9 @@ def _status_table(figures: dict[str, Any], settings: Settings) -> Table:
 
 @app.command(rich_help_panel="Inspect")
 def show(
-    id_or_number: Annotated[str, typer.Argument(help="The row's id, or the document's number.")],
+    id_or_number: Annotated[
+        str, typer.Argument(metavar="ID-or-number", help="The row's id, or the document's number.")
+    ],
     as_json: Json = False,
 ) -> None:
     """Print a document's row, its attempts and its text."""

@@ -245,7 +245,8 @@ def _fail_if_refused(refused: str) -> None:
 
 @app.command(rich_help_panel="Work")
 def pause(
-    reason: Annotated[str, typer.Argument(help="Reason, which the sensor and `status` show.")], as_json: Json = False
+    reason: Annotated[str, typer.Argument(metavar="WHY", help="Reason, which the sensor and `status` show.")],
+    as_json: Json = False,
 ) -> None:
     """Stop all claims, on every machine, until `notaflow resume`; documents that are being read are finished."""
     if not reason.strip():

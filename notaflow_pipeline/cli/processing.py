@@ -38,7 +38,7 @@ WATCH_SECONDS = 5.0
 
 @app.command(rich_help_panel="Work")
 def enqueue(
-    paths: Annotated[list[Path], typer.Argument(help="Files, or folders with documents in them.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Files, or folders with documents in them.")],
     source: Annotated[SourceName, typer.Option(help="Source of the documents; it selects the bucket.")] = "index",
     as_json: Json = False,
 ) -> None:

@@ -27,7 +27,9 @@ CONSOLE_BROWSERS = frozenset({"www-browser", "links", "elinks", "lynx", "w3m"})
 
 @app.command(rich_help_panel="Inspect")
 def view(
-    id_or_number: Annotated[str, typer.Argument(help="The row's id, or the document's number.")],
+    id_or_number: Annotated[
+        str, typer.Argument(metavar="ID-or-number", help="The row's id, or the document's number.")
+    ],
     pages: Annotated[
         str | None,
         typer.Option(

@@ -40,6 +40,8 @@ def test_help_fits_80_columns_and_breaks_no_value(command: str) -> None:
     shown = run(command, "-h")
     assert max(map(len, shown.splitlines())) <= 80
     assert "%Y" not in shown, "how a day is typed is said by an example"
+    (usage,) = re.findall("Usage: .*", shown)
+    assert not re.search(r"{[a-z_]+}", usage), "arguments are named as in the README, not as in the code"
     if "--kind" in shown:
         assert all(f" {kind}" in shown for kind in FailureKind)
     if "--limit" in shown:
