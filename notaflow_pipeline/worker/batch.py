@@ -13,6 +13,8 @@ from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 
+import psycopg
+
 from notaflow_pipeline.documents.failures import (
     DocumentUnavailable,
     OtherHost,
@@ -23,6 +25,7 @@ from notaflow_pipeline.documents.location import buckets_of
 from notaflow_pipeline.documents.storage import DocumentStorage
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue.database.connections import ClaimsRefused, OutcomeRefused
+from notaflow_pipeline.job_queue.database.transient import describe_transient
 from notaflow_pipeline.job_queue.model import Claim, Failure
 from notaflow_pipeline.ocr.failures import DocumentFailure, NoRoomForPage
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
@@ -142,6 +145,12 @@ class Batch:
                 raise
             log.warning("no further documents are claimed: %s", refused)
             claimed = []
+        except psycopg.ProgrammingError as missing:
+            if self._progress.claimed == 0:
+                raise
+            log.warning("this batch claims no further documents: %s", describe_transient(missing))
+            self._limit = self._progress.claimed
+            return
         if len(claimed) < wanted:
             self._no_claim_before = time.monotonic() + EMPTY_QUEUE_PAUSE_SECONDS
         for claim in claimed:

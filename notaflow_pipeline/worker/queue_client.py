@@ -19,7 +19,7 @@ from notaflow_pipeline.job_queue.claiming import claims, outcomes, releases
 from notaflow_pipeline.job_queue.claiming.claim_position import ClaimPosition
 from notaflow_pipeline.job_queue.claiming.lease_renewal import LeaseRenewal
 from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
-from notaflow_pipeline.job_queue.database.transient import describe_transient, is_transient
+from notaflow_pipeline.job_queue.database.transient import describe_transient, is_transient, lacks_privilege_or_object
 from notaflow_pipeline.job_queue.maintenance.recovery import RecoveryResult, recover
 from notaflow_pipeline.job_queue.maintenance.repairs import Repair
 from notaflow_pipeline.job_queue.model import ERROR_PREFIX, Attempt, Claim, Failure, OcrResult, Recording
@@ -80,7 +80,9 @@ class QueueClient:
 
     def attempts(self, claim: Claim) -> list[Attempt]:
         """Return the attempts of a claim's document, oldest first, with the open one."""
-        return self.retry_until_available(lambda connection: attempts_of_document(connection, claim.document_id))
+        return self.retry_until_available(
+            lambda connection: attempts_of_document(connection, claim.document_id), holds_claims=True
+        )
 
     def has_unfinished(self) -> bool:
         """Whether any document is neither done nor exhausted."""
@@ -99,7 +101,9 @@ class QueueClient:
 
     def record_texts(self, texts: Sequence[tuple[Claim, OcrResult]]) -> dict[int, Recording]:
         """Record documents' texts; return the result of each by token."""
-        return self.retry_until_available(lambda connection: outcomes.record_texts(connection, texts))
+        return self.retry_until_available(
+            lambda connection: outcomes.record_texts(connection, texts), holds_claims=True
+        )
 
     def record_failure(self, claim: Claim, failure: Failure, fetch_seconds: float, source_bytes: int) -> Recording:
         """Record why a document could not be read."""
@@ -114,12 +118,15 @@ class QueueClient:
                 retry_base_seconds=self.terms.retry_base_seconds,
                 mirror_errors=self.terms.mirror_errors,
                 exhausted_status=self.terms.exhausted_status,
-            )
+            ),
+            holds_claims=True,
         )
 
     def release(self, tokens: Sequence[int], *, reason: str) -> int:
         """Release claims without counting their attempts; return how many were still held."""
-        return self.retry_until_available(lambda connection: releases.release(connection, tokens, reason=reason))
+        return self.retry_until_available(
+            lambda connection: releases.release(connection, tokens, reason=reason), holds_claims=True
+        )
 
     def release_when_stopping(self, held: Sequence[int], failed: Sequence[int]) -> None:
         """Release the claims `held`, and a claim that was committed while the interruption arrived.
@@ -164,11 +171,17 @@ class QueueClient:
         self.logged_refusals.update(recovered.failed)
         return recovered
 
-    def retry_until_available(self, operation: Callable[[Connection], Result]) -> Result:
+    def retry_until_available(self, operation: Callable[[Connection], Result], *, holds_claims: bool = False) -> Result:
         """Run `operation` with a connection; retry while the database is unavailable, for at most one lease.
+
+        Args:
+            operation: is run again as a whole.
+            holds_claims: whether it concerns claimed documents. Then it is retried too while a privilege or a table is
+                missing: without them the claims could not be released, and would cost an attempt.
 
         Raises:
             DatabaseUnavailable: the database stayed unavailable for that time.
+            psycopg.Error: another error.
         """
         give_up_at = time.monotonic() + self.terms.lease.total_seconds()
         is_logged = False
@@ -177,9 +190,12 @@ class QueueClient:
                 with self.pool.connection() as connection:
                     return operation(connection)
             except (psycopg.Error, PoolTimeout) as error:
-                if isinstance(error, psycopg.Error) and not is_transient(error):
+                missing = holds_claims and isinstance(error, psycopg.Error) and lacks_privilege_or_object(error)
+                if isinstance(error, psycopg.Error) and not is_transient(error) and not missing:
                     raise
                 if time.monotonic() > give_up_at:
+                    if missing:
+                        raise
                     raise DatabaseUnavailable(f"the database became unavailable and stayed so: {error}") from error
                 if not is_logged:
                     log.warning("%s; trying again for %.0f s", describe_transient(error), give_up_at - time.monotonic())

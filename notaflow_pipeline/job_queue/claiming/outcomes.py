@@ -17,10 +17,9 @@ from psycopg.rows import scalar_row
 from notaflow_pipeline.job_queue.claiming.releases import release
 from notaflow_pipeline.job_queue.database.chunks import describe_refusal
 from notaflow_pipeline.job_queue.database.connections import OutcomeRefused
-from notaflow_pipeline.job_queue.database.foreign_triggers import is_refused_row
 from notaflow_pipeline.job_queue.database.row_locks import retry_while_locked
 from notaflow_pipeline.job_queue.database.sessions import short_statement, short_transaction
-from notaflow_pipeline.job_queue.database.transient import is_transient
+from notaflow_pipeline.job_queue.database.transient import is_transient, lacks_privilege_or_object
 from notaflow_pipeline.job_queue.model import Claim, Failure, OcrResult, Outcome, Recording, storable
 from notaflow_pipeline.job_queue.started_at import CLAIM_ENDED
 
@@ -259,8 +258,7 @@ def _recorded(connection: Connection, statement: bytes, arguments: Mapping[str, 
                 cursor.execute(statement, arguments)
             return set(cursor.fetchall())
     except psycopg.Error as error:
-        lacks_privilege = isinstance(error, psycopg.errors.InsufficientPrivilege) and not is_refused_row(error)
-        if is_transient(error) or lacks_privilege:  # not caused by the row
+        if is_transient(error) or lacks_privilege_or_object(error):  # not caused by the row
             raise
         refusal = f"The database refuses to store the outcome ({describe_refusal(error)})."
     except UnicodeError:

@@ -7,6 +7,8 @@ and releases its claims.
 import psycopg
 from psycopg.errors import DiskFull, InterfaceError, InternalError, OperationalError, ReadOnlySqlTransaction
 
+from notaflow_pipeline.job_queue.database.foreign_triggers import is_refused_row
+
 # A whole class, or one code that differs from its class. What is not listed is not transient.
 _IS_TRANSIENT: dict[str, bool] = {
     # 08, connection: lost servers, and PgBouncer, which reports most of its own failures as 08P01.
@@ -57,10 +59,20 @@ def is_transient(error: psycopg.Error) -> bool:
     return _IS_TRANSIENT.get(state, _IS_TRANSIENT.get(state[:2], False))
 
 
+def lacks_privilege_or_object(error: psycopg.Error) -> bool:
+    """Whether a privilege, a schema, a table or a column is missing, so that the statement fails for every row.
+
+    A worker checks these before it claims. If one is missing later, a person has changed it, and may change it back.
+    """
+    return (error.sqlstate or "").startswith(("42", "3F")) and not is_refused_row(error)
+
+
 def describe_transient(error: psycopg.Error) -> str:
     """Describe the condition in a few words, without the error's message, which can contain values of a row."""
     if isinstance(error, DiskFull):
         return "the database's disk is full"
     if isinstance(error, ReadOnlySqlTransaction):
         return "the database is read-only"
+    if lacks_privilege_or_object(error):
+        return f"a privilege, a table or a column is missing ({type(error).__name__})"
     return f"the database is unavailable ({type(error).__name__})"
