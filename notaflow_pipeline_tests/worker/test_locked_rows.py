@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -11,8 +12,11 @@ import pytest
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
+from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue.database import row_locks
+from notaflow_pipeline.job_queue.model import Failure, Recording
 from notaflow_pipeline.worker.queue_client import QueueClient
+from notaflow_pipeline_tests.job_queue.conftest import BLANK
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
 from notaflow_pipeline_tests.testing.rows import lock
 from notaflow_pipeline_tests.testing.waiting import wait_until
@@ -37,6 +41,29 @@ def test_neighbours_of_a_locked_row_are_recorded_and_it_follows(
         locker.rollback()
         working.join()
     assert statuses(connection, documents) == [5] * 8
+    assert violated_invariants(connection) == {}
+
+
+def test_neighbours_of_a_locked_attempt_are_recorded_and_released(
+    connection: Connection, locker: Connection, pool: ConnectionPool[Connection], folder: Path
+) -> None:
+    documents = ready_pages(connection, folder, 6)
+    with pipeline_over(pool, folder) as pipeline:
+        claimed = pipeline.queue.claim(6)
+        for held in (claimed[0], claimed[1], claimed[2]):
+            locker.execute("SELECT FROM ocr_attempt WHERE id = %s FOR UPDATE", [held.token])
+        record_failure = partial(
+            pipeline.queue.record_failure, claimed[1], Failure(FailureKind.TIMEOUT, "Slow."), 0.0, 0
+        )
+        assert pipeline.queue.record_texts([(one, BLANK) for one in (claimed[0], claimed[3])]) == {
+            claimed[0].token: Recording.LOCKED,
+            claimed[3].token: Recording.RECORDED,
+        }
+        assert record_failure() is Recording.LOCKED
+        assert pipeline.queue.release([claimed[2].token, claimed[4].token, claimed[5].token], reason="test") == 2
+        assert statuses(connection, documents) == [6, 6, 6, 5, 3, 3]
+        locker.rollback()
+        assert record_failure() is Recording.RECORDED
     assert violated_invariants(connection) == {}
 
 

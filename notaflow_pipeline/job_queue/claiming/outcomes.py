@@ -1,8 +1,8 @@
 """Records the outcome of a claim: a text or a failure. `releases` releases claims.
 
 Each function is one short transaction with the claim's token, and changes nothing if the row is no longer at 6 with that
-token. It does not wait for a row that another session has locked: the other outcomes are recorded, and the caller tries
-again. Times are those of the database, and never before the claim, even if the clock steps back.
+token. It does not wait for a row or an attempt that another session has locked: the other outcomes are recorded, and the
+caller tries again. Times are those of the database, and never before the claim, even if the clock steps back.
 
 Rows are found by their keys, for the reason given in `claim_statements`.
 """
@@ -39,19 +39,15 @@ held AS MATERIALIZED (
     SELECT q.id, read.token
     FROM extraction_queue AS q
     JOIN read ON read.document_id = q.id
+    JOIN ocr_attempt AS a ON a.id = read.token
     WHERE q.status_id + 0 = 6
       AND q.ocr_claim_id = read.token
       AND q.supabase_path IS NOT DISTINCT FROM read.path
       AND q.document_source IS NOT DISTINCT FROM read.source
-      AND EXISTS (SELECT FROM ocr_attempt AS a WHERE a.id = read.token AND a.outcome IS NULL)
+      AND a.outcome IS NULL
       -- a text that another program wrote meanwhile is kept
-      AND (
-          q.file_content IS NULL
-          OR NOT EXISTS (
-              SELECT FROM ocr_attempt AS a WHERE a.id = read.token AND q.ocr_changed_elsewhere_at > a.claimed_at
-          )
-      )
-    FOR NO KEY UPDATE OF q SKIP LOCKED
+      AND (q.file_content IS NULL OR (q.ocr_changed_elsewhere_at > a.claimed_at) IS NOT TRUE)
+    FOR NO KEY UPDATE OF q, a SKIP LOCKED
 ),
 finished AS (
     UPDATE extraction_queue AS q
@@ -148,13 +144,14 @@ WITH held AS MATERIALIZED (
     SELECT q.id, GREATEST(q.ocr_attempts, 1) AS attempts,
            GREATEST(COALESCE(q.ocr_max_attempts, 3), q.ocr_attempts, 1) AS maximum
     FROM extraction_queue AS q
+    JOIN ocr_attempt AS a ON a.id = %(token)s
     WHERE q.id = %(document_id)s
       AND q.status_id + 0 = 6
       AND q.ocr_claim_id = %(token)s
       AND q.supabase_path IS NOT DISTINCT FROM %(path)s
       AND q.document_source IS NOT DISTINCT FROM %(source)s
-      AND EXISTS (SELECT FROM ocr_attempt AS a WHERE a.id = %(token)s AND a.outcome IS NULL)
-    FOR NO KEY UPDATE OF q SKIP LOCKED
+      AND a.outcome IS NULL
+    FOR NO KEY UPDATE OF q, a SKIP LOCKED
 ),
 failed AS (
     UPDATE extraction_queue AS q

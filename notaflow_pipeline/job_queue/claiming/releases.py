@@ -48,9 +48,11 @@ free AS MATERIALIZED (
     SELECT q.id, held.token
     FROM extraction_queue AS q
     JOIN held ON held.id = q.id
+    JOIN ocr_attempt AS a ON a.id = held.token
     WHERE q.status_id = 6
       AND q.ocr_claim_id = held.token
-    FOR NO KEY UPDATE OF q SKIP LOCKED
+      AND a.outcome IS NULL
+    FOR NO KEY UPDATE OF q, a SKIP LOCKED
 ),
 released AS (
     UPDATE extraction_queue AS q
