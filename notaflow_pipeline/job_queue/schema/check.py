@@ -80,14 +80,19 @@ WHERE (c.relname = ANY(%(tables)s) AND c.relnamespace = %(schema)s::oid OR c.oid
   AND NOT a.attisdropped
 """
 
-# indexes, row locks and ON CONFLICT need ordinary tables with their keys
+# indexes, row locks and ON CONFLICT need ordinary tables with their keys; an inheriting table has neither keys nor triggers
 _TABLES_WITHOUT_KEY = """
-SELECT c.relname, c.relkind = 'r'
-FROM pg_class AS c
-WHERE c.relname = ANY(%(tables)s)
-  AND c.relname <> 'extraction_status'
-  AND c.relnamespace = %(schema)s::oid
-  AND NOT EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisprimary AND c.relkind = 'r')
+SELECT relname, is_ordinary
+FROM (
+    SELECT c.relname,
+           c.relkind = 'r' AND NOT EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhparent = c.oid) AS is_ordinary,
+           EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisprimary) AS has_key
+    FROM pg_class AS c
+    WHERE c.relname = ANY(%(tables)s)
+      AND c.relname <> 'extraction_status'
+      AND c.relnamespace = %(schema)s::oid
+) AS one
+WHERE NOT (is_ordinary AND has_key)
 """
 
 # a copy of a table lacks them
@@ -141,7 +146,11 @@ def find_schema_differences(connection: Connection, sources: Sequence[str]) -> I
     yield from _column_differences(present, misplaced)
     arguments = {"tables": list(present), "schema": schema}
     for table, is_table in connection.execute(_TABLES_WITHOUT_KEY, arguments):
-        yield f"table {table} has no primary key" if is_table else f"{table} is not an ordinary table"
+        yield (
+            f"table {table} has no primary key"
+            if is_table
+            else f"{table} is not an ordinary table: it is a view, it is partitioned, or another table inherits from it"
+        )
     for (table,) in connection.execute(_IDS_WITHOUT_SEQUENCE, arguments):
         yield f"column {table}.id does not take its values from the sequence {table}_id_seq"
     if "extraction_status" in present:

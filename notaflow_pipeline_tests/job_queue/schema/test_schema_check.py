@@ -225,3 +225,15 @@ def test_queue_that_is_no_ordinary_table_is_named(database_url: str, replacement
         connection.execute(f"ALTER TABLE extraction_queue RENAME TO old; {replacement}")
         with pytest.raises(SchemaMismatch, match="extraction_queue is not an ordinary table"):
             require_schema(connection, ["index"])
+
+
+@pytest.mark.owner
+@pytest.mark.direct
+def test_table_that_inherits_from_the_queue_is_named(database_url: str) -> None:
+    """Its rows would be claimed too, twice if it has copies, and a claim by another program would not end ours."""
+    with on(database_url) as connection:
+        connection.execute("CREATE TABLE archive () INHERITS (extraction_queue)")
+        with pytest.raises(SchemaMismatch, match=r"extraction_queue is not an ordinary table.*inherits from it"):
+            require_schema(connection, ["index"])
+        connection.execute("DROP TABLE archive")
+        require_schema(connection, ["index"])
