@@ -9,6 +9,7 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     READING,
     TIMEOUT,
     add_document,
+    ago,
     attempts,
     change,
     claim,
@@ -83,7 +84,7 @@ def test_missing_maximum_is_no_less_than_the_attempts(connection: Connection) ->
 
 
 def test_foreign_claim_of_a_finished_row_keeps_text_and_limits(connection: Connection) -> None:
-    row = add_document(connection, ocr_max_attempts=1)
+    row = add_document(connection, ocr_max_attempts=1, created_at=ago("1 day"))
     assert succeed(connection, claim_one(connection), READING)
     assert reread(connection, more_attempts=1) == [row]
     assert fail(connection, claim_one(connection), ENCRYPTED)

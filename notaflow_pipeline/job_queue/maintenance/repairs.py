@@ -95,7 +95,11 @@ WITH abandoned AS MATERIALIZED (
     FROM extraction_queue AS q
     CROSS JOIN LATERAL (
         SELECT max(COALESCE(a.finished_at, 'infinity')) AS ended_at,
-               count(*) FILTER (WHERE a.outcome IS DISTINCT FROM 'released') AS attempts
+               -- not those of an earlier row with this id, which was deleted and inserted again
+               count(*) FILTER (
+                   WHERE a.outcome IS DISTINCT FROM 'released'
+                     AND (q.created_at > a.claimed_at AND q.created_at <= clock_timestamp()) IS NOT TRUE
+               ) AS attempts
         FROM ocr_attempt AS a
         WHERE a.queue_id = q.id
     ) AS before

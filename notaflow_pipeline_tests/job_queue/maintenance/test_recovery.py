@@ -135,7 +135,7 @@ def test_claim_of_another_program_is_not_recovered_after_nine_minutes(connection
 def test_claim_by_status_alone_has_ten_minutes_from_the_last_attempt(
     connection: Connection,
 ) -> None:
-    row = add_document(connection)
+    row = add_document(connection, created_at=ago("1 day"))
     assert fail(connection, claim_one(connection), retry_base_seconds=0)
     [earlier] = attempts(connection, row)
     change(connection, "ocr_attempt", earlier["id"], claimed_at=ago("2 hours"))
@@ -155,7 +155,7 @@ def test_claim_by_status_alone_has_ten_minutes_from_the_last_attempt(
 def test_claim_by_status_alone_is_not_stuck_while_an_attempt_is_open(
     connection: Connection,
 ) -> None:
-    row = add_document(connection)
+    row = add_document(connection, created_at=ago("1 day"))
     held = claim_one(connection)
     change(connection, "extraction_queue", row, ocr_started_at=ago("2 hours"))
     change(connection, "ocr_attempt", held.token, claimed_at=ago("2 hours"))
@@ -214,6 +214,19 @@ def test_row_of_another_program_is_exhausted_after_its_attempts(
     written = document(connection, row)
     assert written["status_id"] == status
     assert (written["ocr_attempts"], written["ocr_max_attempts"]) == counts
+
+
+def test_row_that_was_inserted_again_has_all_of_its_attempts(connection: Connection) -> None:
+    row = add_document(connection, created_at=ago("3 days"))
+    for _ in range(3):
+        assert fail(connection, claim_one(connection), retry_base_seconds=0)
+    connection.execute(
+        "UPDATE ocr_attempt SET claimed_at = now() - '2 days'::interval, finished_at = now() - '2 days'::interval"
+    )
+    connection.execute("DELETE FROM extraction_queue")
+    add_document(connection, id=row, status_id=6, ocr_attempts=1, ocr_started_at=ago("1 hour"), created_at=ago("1 day"))
+    assert recover_all(connection) == repaired(stuck_elsewhere=1)
+    assert (document(connection, row)["ocr_attempts"], document(connection, row)["ocr_max_attempts"]) == (1, 3)
 
 
 @pytest.mark.parametrize("counted", [None, 0])
