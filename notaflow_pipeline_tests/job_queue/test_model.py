@@ -5,7 +5,7 @@ crashes, recovery, requeues, pauses, other programs' writes, the passing of time
 with the model after each step. At the end the invariants are checked.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
@@ -29,6 +29,7 @@ from psycopg import Connection
 
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue.claiming import claims, lease_renewal, outcomes, releases
+from notaflow_pipeline.job_queue.database import row_locks
 from notaflow_pipeline.job_queue.invariants import find_violations
 from notaflow_pipeline.job_queue.maintenance.recovery import RecoveryTerms, recover
 from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter
@@ -141,6 +142,7 @@ class QueueMachine(RuleBasedStateMachine):
     """Everything that can happen to the queue."""
 
     connection: Connection
+    url: str
     claimed: Bundle[Claim] = Bundle("claimed")
 
     def __init__(self) -> None:
@@ -391,6 +393,35 @@ class QueueMachine(RuleBasedStateMachine):
             document.status, document.token, document.elsewhere_for = 6, None, 0.0
             document.attempts += 1
 
+    @rule(claim=claimed)
+    def another_session_holds_a_row(self, claim: Claim) -> None:
+        """Nothing is recorded, and the claim stays held; a claim that ended before is still reported as ended."""
+        with psycopg.connect(self.url) as other:
+            other.execute("SELECT FROM extraction_queue WHERE id = %s FOR UPDATE", [claim.document_id])
+            result = OcrResult("not recorded", 1, 90.0, 0.1, 0.2, 10, "model")
+            recording = outcomes.record_texts(self.connection, [(claim, result)])[claim.token]
+            assert (recording is Recording.LOCKED) == (self.model.holder(claim.token) is not None)
+            assert releases.release(self.connection, [claim.token], reason="told to stop") == 0
+        if recording is not Recording.LOCKED:
+            self._too_late(claim.token)
+
+    @rule(claim=claimed)
+    def server_is_read_only(self, claim: Claim) -> None:
+        """After a failover: every operation fails as a whole, and changes nothing."""
+        operations: list[Callable[[], object]] = [
+            lambda: claims.claim_documents(
+                self.connection, limit=1, sources=SOURCES, worker_id="everybody", run_id=None, lease=LEASE
+            ),
+            lambda: lease_renewal.renew(self.connection, [claim.token], LEASE),
+            lambda: succeed(self.connection, claim),
+            lambda: releases.release(self.connection, [claim.token], reason="told to stop"),
+        ]
+        for operation in operations:
+            with self.connection.transaction(force_rollback=True):
+                self.connection.execute("SET TRANSACTION READ ONLY")
+                with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+                    operation()
+
     @invariant()
     def every_row_is_as_the_model_says(self) -> None:
         rows = self.connection.execute(STATE).fetchall()
@@ -441,9 +472,10 @@ class QueueMachine(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def machine(database_url: str) -> Iterator[type[QueueMachine]]:
+def machine(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[QueueMachine]]:
+    monkeypatch.setattr(row_locks, "PAUSES_SECONDS", ())  # a lock of the model lasts longer
     with psycopg.connect(database_url, autocommit=True) as connection:
-        yield type("ConnectedQueueMachine", (QueueMachine,), {"connection": connection})
+        yield type("ConnectedQueueMachine", (QueueMachine,), {"connection": connection, "url": database_url})
 
 
 def test_queue_behaves_like_a_model_in_memory(machine: type[QueueMachine]) -> None:
