@@ -72,7 +72,7 @@ def summarize(sentences: Sequence[str]) -> str:
 
 
 _COLUMNS = """
-SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod)
+SELECT c.relname, a.attname, replace(format_type(a.atttypid, a.atttypmod), '"', '') -- quoted with quote_all_identifiers
 FROM pg_class AS c
 JOIN pg_attribute AS a ON a.attrelid = c.oid
 WHERE (c.relname = ANY(%(tables)s) AND c.relnamespace = %(schema)s::oid OR c.oid = to_regclass('extraction_status'))
@@ -288,5 +288,5 @@ def _one_open_difference(definition: str | None, invalid: set[str]) -> Iterator[
 
 
 def _normalised(definition: str) -> str:
-    """Return an index definition without the casts, parentheses and white space that Postgres adds."""
-    return re.sub(r"::[a-z ]+|[()\s]", "", definition).lower()
+    """Return an index definition without the quotes, casts, parentheses and white space that Postgres adds."""
+    return re.sub(r"::[a-z ]+|[()\s]", "", definition.replace('"', "")).lower()

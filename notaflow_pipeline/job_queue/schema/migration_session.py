@@ -13,6 +13,7 @@ from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import parse_uri
 from yoyo.migrations import default_migration_table
 
+from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable, connect, describe_database
 from notaflow_pipeline.job_queue.database.search_path import pin_search_path_for_migrations
 
 # only those that the server has: transaction_timeout exists since PostgreSQL 17
@@ -39,8 +40,25 @@ class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no t
         prepare_session(connection)
 
 
+_OBSTACLES = """
+SELECT CASE
+    WHEN current_setting('transaction_read_only') = 'on' THEN 'it is read-only'
+    WHEN current_schema() IS NULL THEN 'the search_path of this login names no schema that it may use'
+END
+"""
+
+
 def open_backend(url: str) -> DatabaseBackend:
-    """Return yoyo's backend for the database of `url`; the caller closes its connection."""
+    """Return yoyo's backend for the database of `url`; the caller closes its connection.
+
+    Raises:
+        DatabaseUnavailable: nothing can be created in it, which yoyo would report as a missing table of its own.
+    """
+    with connect(url, limited=False) as connection:
+        prepare_session(connection)
+        [(obstacle,)] = connection.execute(_OBSTACLES).fetchall()
+    if obstacle:
+        raise DatabaseUnavailable(f"{describe_database(url)} cannot be migrated: {obstacle}. Nothing was changed.")
     backend = _Backend(parse_uri(yoyo_url(url)), default_migration_table)
     backend.init_database()
     return backend
