@@ -167,3 +167,41 @@ def test_last_column_with_a_few_cells_belongs_to_its_rows() -> None:
     assert rows_of([*dates, *names, *ended])[1] == f"{DATES[1]} Tremblay Radiée"
     note = [cell("Folio 7", 900, 175, 3, 1)]
     assert rows_of([*dates, *names, *note])[1] == f"{DATES[1]} Tremblay"
+
+
+def justified(lines: list[str], left: int, top: int, block: int, width: int) -> list[Word]:
+    """Returns the words of a paragraph whose lines, but for the last one, are stretched to a width."""
+    words = []
+    for number, line in enumerate(lines):
+        parts = line.split()
+        free = width - sum(10 * len(part) for part in parts)
+        gap = free / max(len(parts) - 1, 1) if number < len(lines) - 1 else 8
+        x = float(left)
+        for part in parts:
+            words.append(cell(part, round(x), top + 30 * number, block, number))
+            x += 10 * len(part) + gap
+    return words
+
+
+LOOSE = ["notaire instrumentant", "declare que son", "immeuble est libre", "de toute hypotheque", "a ce jour"]
+DENSE = [
+    "le lot et la cour du roi",
+    "sis au nord de la rue du lac",
+    "a ete vendu en mai par le roi",
+    "pour la somme due",
+]
+
+
+def test_wide_gaps_of_justified_columns_are_no_boundaries_of_cells() -> None:
+    """A gap counts only where most rows have one: two of five lines have wide gaps."""
+    lines = [DENSE[0], "notaire sur ce lot", DENSE[1], "vente de sa maison", DENSE[2]]
+    words = [word for n in range(3) for word in justified(lines, 50 + 400 * n, 100, n + 1, 330)]
+    assert ordered_words(words, 1240, 1754) == words
+
+
+def test_few_rows_of_long_words_between_paragraphs_are_no_cells() -> None:
+    words = []
+    for n in range(3):
+        for part, lines in enumerate((DENSE, LOOSE, DENSE)):
+            words += justified(lines, 50 + 400 * n, 100 + 160 * part, 3 * n + part + 1, 330)
+    assert ordered_words(words, 1240, 1754) == words

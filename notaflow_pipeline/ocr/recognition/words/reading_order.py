@@ -82,7 +82,8 @@ def _tables_joined(words: Sequence[Word]) -> list[Word]:
     within a table are added to it.
     """
     blocks = _blocks(words)
-    cell_columns = _cell_columns(blocks)
+    prose = [block for block in blocks if _is_prose(block)]
+    cell_columns = [one for one in _cell_columns(blocks) if not _continues(one, blocks, prose)]
     columns = [[word for number in cell_column for word in blocks[number]] for cell_column in cell_columns]
     tables = [
         [number for column in group for number in cell_columns[column]]
@@ -150,6 +151,44 @@ def _cell_columns(blocks: Sequence[Line]) -> list[list[int]]:
         else:
             cell_columns.append([number])
     return cell_columns
+
+
+def _is_prose(block: Line) -> bool:
+    """Returns whether a block has lines of running text, three of four of which fill its width."""
+    rows, (left, _, right, _) = _rows(block), _edges(block)
+    full = sum(row[-1].right - row[0].left >= MIN_FULL_LINE * (right - left) for row in rows)
+    return (
+        4 * full >= 3 * len(rows) >= 3 * MIN_TABLE_ROWS
+        and _words_per_cell(rows, word_height(block)) > MAX_LONG_CELL_WORDS
+    )
+
+
+MIN_FULL_LINE = 0.8
+"""As a share of the width of a block: a line of running text, other than the last one of a paragraph, is longer."""
+
+
+def _continues(column: Sequence[int], blocks: Sequence[Line], prose: Sequence[Line]) -> bool:
+    """Returns whether these blocks are a part of a column of prose: prose with the same edges is next to them.
+
+    A few rows of long words, such as the last ones of a paragraph, look like cells.
+    """
+    words = [word for number in column for word in blocks[number]]
+    (left, top, right, bottom), letter = _edges(words), word_height(words)
+    for other in map(_edges, prose):
+        apart = max(other[1] - bottom, top - other[3])
+        if max(abs(left - other[0]), abs(right - other[2])) < letter and apart < MAX_PARAGRAPH_GAP * letter:
+            return True
+    return False
+
+
+MAX_PARAGRAPH_GAP = 2.0
+"""In heights of a letter: the gap between two paragraphs of a column."""
+
+
+def _edges(words: Line) -> tuple[int, int, int, int]:
+    """Returns left, top, right and bottom of words, in pixels."""
+    lefts, tops, rights, bottoms = zip(*((w.left, w.top, w.right, w.bottom) for w in words), strict=True)
+    return min(lefts), min(tops), max(rights), max(bottoms)
 
 
 def _is_below(column: Line, block: Line) -> bool:
@@ -262,8 +301,26 @@ def _overlap(one: Line, other: Line) -> int:
 
 
 def _words_per_cell(rows: list[Line], letter: float) -> float:
-    gaps = sum(other.left - one.right > MIN_CELL_GAP * letter for row in rows for one, other in pairwise(row))
-    return sum(map(len, rows)) / (len(rows) + gaps)
+    gaps = [_wide_gaps(row, letter) for row in rows]
+    boundaries = sum(_is_boundary(gap, rows, gaps) for row_gaps in gaps for gap in row_gaps)
+    return sum(map(len, rows)) / (len(rows) + boundaries)
+
+
+def _wide_gaps(row: Line, letter: float) -> list[tuple[int, int]]:
+    gaps = ((one.right, other.left) for one, other in pairwise(row))
+    return [(start, end) for start, end in gaps if end - start > MIN_CELL_GAP * letter]
+
+
+def _is_boundary(gap: tuple[int, int], rows: list[Line], gaps: list[list[tuple[int, int]]]) -> bool:
+    """Returns whether a gap is the boundary of two cells: most rows across it have a wide gap at one place in it.
+
+    The gaps of justified print can be as wide, but lie at other places in each row.
+    """
+    start, end = gap
+    across = [row_gaps for row, row_gaps in zip(rows, gaps, strict=True) if row[0].left < start and end < row[-1].right]
+    beside = [one for row_gaps in across for one in row_gaps if one[0] < end and start < one[1]]
+    level = max(sum(other[0] <= max(start, one[0]) < other[1] for other in beside) for one in beside)
+    return 2 * level > len(across) and level >= min(MIN_TABLE_ROWS, len(across))
 
 
 def _height(row: Line) -> float:
