@@ -20,6 +20,9 @@ MIN_BOX_HEIGHTS, MIN_BOX_SHARE = 1.2, 0.75
 """Minimum height of a box around a single letter, in word heights and as a share of the height of the ink in its row. Letters
 in boxes are at most 0.7 times as high as the boxes."""
 
+DOT_HEIGHTS, MIN_DOTS = 0.2, 7
+"""The diameter of a dot of a dotted line at most, in word heights, and how many dots a length of five word heights has."""
+
 MIN_INKED_SHARE = 0.9
 """Minimum share of ink in the length of a ruling line. Lines of underscores and faintly scanned lines have gaps."""
 
@@ -47,6 +50,35 @@ def without_horizontal_lines(image: Image.Image, word_height: float) -> Image.Im
     grey = np.asarray(image)
     lines = horizontal_line_pixels(grey <= otsu_threshold(image.histogram()), word_height)
     return Image.fromarray(np.where(lines, np.uint8(255), grey)) if lines.any() else None
+
+
+def without_dotted_lines(image: Image.Image, word_height: float) -> Image.Image | None:
+    """Returns a grey image without the dots of dotted lines that touch no letter; None if it has no dotted line."""
+    import numpy as np
+
+    grey = np.asarray(image)
+    ink = grey <= otsu_threshold(image.histogram())
+    reach, length = max(2, round(DOT_HEIGHTS * word_height)), round(MIN_LENGTH_HEIGHTS * word_height)
+    if length >= ink.shape[1]:
+        return None
+    inked = _sums(_sums(np.pad(ink, reach), 2 * reach + 1).T, 2 * reach + 1).T  # in the square around each pixel
+    dots = ink & (inked <= reach * reach) & ~_long_strokes(ink.T, reach + 1).T  # the end of a stroke is no dot
+    starts = np.pad(dots[:, 1:] & ~dots[:, :-1], ((0, 0), (1, 0)))
+    rows = np.flatnonzero(np.count_nonzero(starts, axis=1) >= MIN_DOTS)
+    lines = np.zeros_like(dots)
+    segments = _sums(starts[rows], length) >= MIN_DOTS
+    lines[rows] = dots[rows] & (_sums(np.pad(segments, ((0, 0), (length - 1, length - 1))), length) > 0)
+    if not lines.any():
+        return None
+    return Image.fromarray(np.where(_around(lines, reach), np.uint8(255), grey))
+
+
+def _around(mask: "NDArray[np.bool_]", reach: int) -> "NDArray[np.bool_]":
+    """Returns a mask of the pixels at most half of `reach` from a pixel of the mask: the rest of a dot, and its edge."""
+    import numpy as np
+
+    side = reach // 2
+    return _sums(_sums(np.pad(mask, side), 2 * side + 1).T, 2 * side + 1).T > 0
 
 
 def without_boxes(strip: Image.Image, word_height: float) -> Image.Image | None:
@@ -116,8 +148,8 @@ def _long_strokes(ink: "NDArray[np.bool_]", length: int) -> "NDArray[np.bool_]":
     return strokes
 
 
-def _sums(on: "NDArray[np.bool_]", length: int) -> "NDArray[np.int32]":
-    """Returns the number of set pixels in each segment of a row, indexed by its start."""
+def _sums(on: "NDArray[np.bool_] | NDArray[np.int32]", length: int) -> "NDArray[np.int32]":
+    """Returns the sum of the pixels in each segment of a row, indexed by its start."""
     import numpy as np
 
     before = np.zeros((on.shape[0], on.shape[1] + 1), dtype=np.int32)

@@ -1,8 +1,8 @@
 """Reads the values of a form that the layout analysis dropped: print above dotted lines and in rows of boxes.
 
 Tesseract takes a value above a dotted line for a part of the line, and a row of boxes with a letter in each for a picture.
-Both stand to the right of all words that it reads, where `missed_lines` does not search. Only pages with low coverage are
-searched.
+Both stand to the right of all words that it reads, where `missed_lines` does not search. Only pages with low coverage, or
+with dots among the words, are searched.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,14 +18,27 @@ from notaflow_pipeline.ocr.engines.interface import Segmentation
 from notaflow_pipeline.ocr.engines.words import Line, Word, word_height
 from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.images.grey_levels import otsu_threshold
-from notaflow_pipeline.ocr.input.images.ruling_lines import without_boxes, without_horizontal_lines
-from notaflow_pipeline.ocr.recognition.passes.missed_ink import MIN_WORDS, new_lines, uncovered_strips, with_lines
+from notaflow_pipeline.ocr.input.images.ruling_lines import (
+    without_boxes,
+    without_dotted_lines,
+    without_horizontal_lines,
+)
+from notaflow_pipeline.ocr.recognition.passes.missed_ink import (
+    MIN_WORDS,
+    is_same_place,
+    new_lines,
+    uncovered_strips,
+    with_lines,
+)
 from notaflow_pipeline.ocr.recognition.passes.pass_result import PassResult
 from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+LEADER = ".."
+"""Dots in a word are a part of a dotted line."""
 
 MAX_STRIPS = 40
 """The number of strips of a page that are read; a form has as many lines."""
@@ -59,26 +72,48 @@ LETTER_GAP, WORD_GAP = 0.12, 0.7
 
 
 def with_filled_in_values(runner: PassRunner, found: PassResult) -> PassResult:
-    """Returns the result with the values that were read beside the words of a page with low coverage."""
-    if not runner.policy.filled_in_values or len(found.words) < MIN_WORDS or not found.has_low_coverage:
+    """Returns the result with the values that were read beside the words of a page with low coverage or dotted lines."""
+    has_dots = any(LEADER in word.text for word in found.words)
+    if not runner.policy.filled_in_values or len(found.words) < MIN_WORDS or not (has_dots or found.has_low_coverage):
         return found
-    image, words, height = found.prepared.image, found.words, word_height(found.words)
+    image = found.prepared.image
+    undotted = without_dotted_lines(image, word_height(found.words)) if has_dots else None
+    on_dots = [word for word in found.words if undotted and _is_on_dots(word, image, undotted)]
+    values = _values(runner, found, undotted or image, [word for word in found.words if word not in on_dots])
+    again = {id(word) for word in on_dots if any(is_same_place(word, one) for line in values for one in line)}
+    words = [word for word in found.words if id(word) not in again]
+    for line in values:
+        words = _with_value(words, line)
+    return replace(found, words=words) if values else found
+
+
+def _is_on_dots(word: Word, image: Image.Image, undotted: Image.Image) -> bool:
+    """Returns whether a word was read together with a dotted line; it is read again without the line."""
+    box = (word.left, word.top, word.right, word.bottom)
+    is_value = LEADER in word.text and any(map(str.isalnum, word.text))
+    return is_value and image.crop(box).tobytes() != undotted.crop(box).tobytes()
+
+
+def _values(runner: PassRunner, found: PassResult, image: Image.Image, words: list[Word]) -> list[Line]:
+    """Returns the lines that were read in strips of the image with ink and without words."""
+    height = word_height(found.words)
     unruled = without_horizontal_lines(image, height)  # a dotted line is found as a whole only on the whole page
+    values: list[Line] = []
     without_value = 0
     for box in uncovered_strips(image, words)[:MAX_STRIPS]:
         if runner.is_short_of_time or without_value >= MAX_STRIPS_WITHOUT_VALUE:
             break
         unboxed = without_boxes(image.crop(box), height)
         strip, columns = condensed(unboxed, height) if unboxed else ((unruled or image).crop(box), None)
+        known = [*words, *(word for line in values for word in line)]
         readings = [
-            [line for line in new_lines(one, box[:2], words) if _is_value(line)]
+            [line for line in new_lines(one, box[:2], known) if _is_value(line)]
             for one in _readings(runner, found, strip, columns)
         ]
-        values = max(readings, key=_score, default=[])
-        without_value = 0 if values else without_value + 1
-        for line in values:
-            words = _with_value(words, line)
-    return found if words is found.words else replace(found, words=words)
+        new = max(readings, key=_score, default=[])
+        without_value = 0 if new else without_value + 1
+        values += new
+    return values
 
 
 def _readings(

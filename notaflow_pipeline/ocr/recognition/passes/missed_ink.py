@@ -141,7 +141,7 @@ def new_lines(found: Sequence[Word], corner: tuple[int, int], words: Sequence[Wo
     """
     moved = [replace(word, left=word.left + corner[0], top=word.top + corner[1]) for word in found]
     new = (
-        [word for word in line if not any(_is_same_place(word, other) for other in words)] for line in lines_of(moved)
+        [word for word in line if not any(is_same_place(word, other) for other in words)] for line in lines_of(moved)
     )
     return [line for line in new if line]
 
@@ -180,7 +180,8 @@ def _bands(on: "NDArray[np.bool_]") -> Iterator[tuple[int, int]]:
     return ((top, bottom) for top, bottom in pairwise(edges) if bottom > top and on[top])
 
 
-def _is_same_place(one: Word, other: Word) -> bool:
+def is_same_place(one: Word, other: Word) -> bool:
+    """Returns whether two words overlap and are level."""
     level = abs(one.middle - other.middle) < 0.6 * max(one.height, other.height)
     return level and one.left < other.right and other.left < one.right
 

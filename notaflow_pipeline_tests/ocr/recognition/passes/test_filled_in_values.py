@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from notaflow_pipeline.ocr.input.images.ruling_lines import without_boxes
+from notaflow_pipeline.ocr.input.images.ruling_lines import without_boxes, without_dotted_lines
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.passes.filled_in_values import condensed
 from notaflow_pipeline_tests.ocr.default_engine import default_engine
@@ -35,6 +35,19 @@ def dotted_form() -> Image.Image:
     return sheet.page().image
 
 
+def form_with_values_on_dots() -> Image.Image:
+    """The dots touch the feet of letters."""
+    sheet = Sheet(DPI, "values on dots")
+    sheet.write(200, 40, "FORMULAIRE D'INSCRIPTION", 13)
+    for number, (label, value) in enumerate(FIELDS * 3):
+        y = 80 + 30 * number
+        sheet.write(60, y, f"{label} :", 10)
+        for dot in range(70):
+            sheet.fill(200 + 2.8 * dot, y + 11.2, 200.9 + 2.8 * dot, y + 12.1)
+        sheet.write(215, y - 1, value, 12)
+    return sheet.page().image
+
+
 def boxed_form() -> Image.Image:
     sheet = Sheet(DPI, "boxed form")
     sheet.write(200, 40, "DEMANDE DE PUBLICATION", 13)
@@ -55,6 +68,25 @@ def test_values_of_a_form_are_read_beside_their_labels(draw) -> None:  # type: i
     read = read_page(draw(), DPI, default_engine(), SECONDS)
     lines = [" ".join(line.replace(":", "").split()) for line in read.text.splitlines()]
     assert [f"{label} {value}" in lines for label, value in FIELDS] == [True] * len(FIELDS)
+
+
+def test_value_that_was_read_with_its_dotted_line_is_read_without_it() -> None:
+    read = read_page(form_with_values_on_dots(), DPI, default_engine(), SECONDS)
+    assert read.text.count("4185550147\n") == 3
+
+
+def test_dots_of_a_dotted_line_are_removed_and_those_of_print_stay() -> None:
+    """The second line has the dots of a sentence."""
+    sheet = Sheet(DPI, "dots")
+    for dot in range(90):
+        sheet.fill(60 + 3 * dot, 60, 61 + 3 * dot, 61)
+    sheet.write(60, 80, "Prends garde .... Jean ! M. le notaire C. J. Roy, no. 1.2.3, a dit.", 12)
+    image = sheet.page().image
+    undotted = without_dotted_lines(image, 24)
+    assert undotted is not None
+    boxes = (0, 0, image.width, sheet.pixels(70)), (0, sheet.pixels(70), *image.size)
+    assert undotted.crop(boxes[0]).getextrema()[0] > 200
+    assert undotted.crop(boxes[1]).tobytes() == image.crop(boxes[1]).tobytes()
 
 
 def test_gap_of_a_blank_box_stays_a_space() -> None:
