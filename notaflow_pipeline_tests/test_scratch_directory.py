@@ -16,6 +16,7 @@ from notaflow_pipeline.scratch_directory import (
     ScratchDirectory,
     remove_abandoned_directories,
 )
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 
 HOLDER = """
 import sys, time
@@ -57,7 +58,7 @@ def test_folder_of_a_killed_process_is_removed_by_the_next_one(tmp_path: Path) -
         mine = ScratchDirectory(tmp_path)
         assert (left / "document").read_bytes() == b"a deed", "a living process's is left alone"
         holder.send_signal(signal.SIGKILL)
-        holder.wait(30)
+        holder.wait(HANG_SECONDS)
     assert left.exists(), "nobody cleans up after SIGKILL"
     another = ScratchDirectory(tmp_path)
     assert not left.exists()

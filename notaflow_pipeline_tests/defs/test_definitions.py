@@ -15,6 +15,7 @@ from notaflow_pipeline.defs.resources import configured_resources
 from notaflow_pipeline.job_queue.schema.columns import TABLE_COLUMNS
 from notaflow_pipeline.settings import load_settings
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, PROJECT, defs
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")
 
@@ -104,7 +105,7 @@ def test_definitions_load_in_a_clone_without_any_database(tmp_path: Path, comman
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG_SECONDS,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -114,7 +115,7 @@ def test_dagster_dev_without_a_database_says_what_to_do(tmp_path: Path) -> None:
     environment |= {"NOTAFLOW_HOME": str(tmp_path / "home")}
     program = Path(sys.executable).with_name("dagster")
     done = subprocess.run(
-        [str(program), "dev"], cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=120
+        [str(program), "dev"], cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=HANG_SECONDS
     )
     assert done.returncode != 0
     assert "`make dev` starts it together with Dagster" in done.stderr

@@ -16,6 +16,7 @@ from notaflow_pipeline.job_queue.refusals import find_refusals
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING
 from notaflow_pipeline_tests.defs.test_sensors import enqueued, launched, tick
 from notaflow_pipeline_tests.testing import least_privilege
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 
 pytestmark = [pytest.mark.usefixtures("documents"), pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")]
 
@@ -99,7 +100,7 @@ def test_document_that_comes_during_a_tick_is_seen_by_that_tick(
     monkeypatch.setattr(ocr_ready, "count_ready", count_and_tell)
 
     def arrive() -> None:
-        assert looked.wait(60)
+        assert looked.wait(HANG_SECONDS)
         with psycopg.connect(database_url, autocommit=True) as other:
             enqueued(other)
 

@@ -17,7 +17,7 @@ from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.worker.progress import Progress
 from notaflow_pipeline_tests.faults.servers import demote, promote, standby_of
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
-from notaflow_pipeline_tests.testing.waiting import wait_until
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 from notaflow_pipeline_tests.worker.pipelines import only_attempt, pipeline_over, ready_page, row
 
 AT_6 = "SELECT FROM extraction_queue WHERE status_id = 6"
@@ -36,7 +36,7 @@ def at_work(url: str, folder: Path, seconds: float) -> Iterator[list[Progress]]:
         worker = threading.Thread(target=lambda: ended.append(pipeline.work(limit=1)))
         worker.start()
         yield ended
-        worker.join(timeout=120)
+        worker.join(timeout=HANG_SECONDS)
 
 
 def is_true(connection: Connection, statement: str, *values: object) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from notaflow_pipeline.documents.local import LocalFolder
 from notaflow_pipeline.job_queue.model import Claim
 from notaflow_pipeline.worker.fetching import FetchedFile, Fetchers
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 
 
 def test_stop_removes_files_of_unused_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,7 +25,7 @@ def test_stop_removes_files_of_unused_results(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "index").mkdir()
     (tmp_path / "index" / "lot.pdf").write_bytes(b"content")
     fetchers.fetch(Claim(1, uuid4(), "2 784 195", "index", "index/lot.pdf", 1, 3))
-    fetched = results.get(timeout=60)
+    fetched = results.get(timeout=HANG_SECONDS)
     assert isinstance(fetched, FetchedFile)
     assert fetched.path.read_bytes() == b"content"
     path = fetched.path

@@ -14,6 +14,7 @@ from notaflow_pipeline.job_queue.schema.check import find_schema_differences
 from notaflow_pipeline.job_queue.schema.migrate import MigrationFailed, migrate, migrate_down
 from notaflow_pipeline.job_queue.schema.roles import grant_roles
 from notaflow_pipeline_tests.testing.logins import PASSWORD, logged_in
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 
 pytestmark = [pytest.mark.owner, pytest.mark.direct]
 
@@ -74,7 +75,7 @@ def while_held_up(url: str, owner_url: str, transaction: LiteralString, work: Ca
 
     thread = threading.Thread(target=hold)
     thread.start()
-    assert ready.wait(30)
+    assert ready.wait(HANG_SECONDS)
     try:
         work()
     finally:

@@ -15,6 +15,7 @@ from notaflow_pipeline.ocr.engines.selection import EngineName, select_engine
 from notaflow_pipeline.ocr.failures import EngineUnavailable
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline_tests.ocr.samples import act_page, page_image, typed_pdf
+from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def test_workers_read_a_document_with_it(tmp_path: Path) -> None:
     image = act_page(150)
     image.save(tmp_path / "b.png", dpi=(150, 150))
     with DocumentPool(OnnxEngine(), workers=1) as reader:
-        documents = [reader.start(file).result(timeout=60) for file in (path, tmp_path / "b.png")]
+        documents = [reader.start(file).result(timeout=HANG_SECONDS) for file in (path, tmp_path / "b.png")]
     assert "Vente du lot 3 770 292" in documents[0].text
     assert "possession du lot le premier mai" in documents[1].text
 
