@@ -137,7 +137,7 @@ def test_page_with_endless_drawing_is_ended_and_affects_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(document_pool, "GRACE_SECONDS", 0.1)
-    with DocumentPool(NullEngine(), workers=2, limits=Limits(page_seconds=3.0)) as pool:
+    with DocumentPool(NullEngine(), workers=2, limits=Limits(page_seconds=1.0)) as pool:
         endless = pool.start(endless_pdf(tmp_path / "endless.pdf"))
         neighbour = pool.start(pages(tmp_path / "neighbour", 6))
         assert failure(endless).kind is FailureKind.TIMEOUT
