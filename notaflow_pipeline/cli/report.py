@@ -180,7 +180,7 @@ def _tables(figures: "ReportData") -> Sequence[Table]:
         _add(kinds, kind, attempts, documents)
 
     failing = _table(
-        f"Failing documents since {figures.documents_since}", "document", "failures", "last kind", "by now"
+        f"Failing documents since {figures.documents_since}", "document", "failures", "last kind", "state now"
     )
     for one in figures.failing_documents:
         _add(failing, one.document_number, one.failures, one.failure_kind, one.state)
@@ -199,7 +199,7 @@ def _table(title: str, first: str, *others: str) -> Table:
     table = Table(title=title, title_justify="left", padding=(0, 1, 0, 0))
     table.add_column(first, no_wrap=first == "day")
     for name in others:
-        table.add_column(name, justify="left" if name in {"source", "last kind", "by now"} else "right")
+        table.add_column(name, justify="left" if name in {"source", "last kind", "state now"} else "right")
     for column in table.columns:
         column.overflow = "fold"  # a narrow terminal shows every digit
     return table

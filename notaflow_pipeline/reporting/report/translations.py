@@ -232,7 +232,7 @@ FAILURE_KINDS = {
     "cancelled": Translation("annulé", "cancelled"),
     "no_lease": Translation("modifié par un autre programme", "changed by another program"),
     "storage": Translation("stockage inaccessible", "storage unavailable"),
-    "unknown": Translation("cause inconnue", "unknown kind"),
+    "unknown": Translation("cause inconnue", "unknown cause"),
 }
 """Values of `failure_kind`; kinds of other programs are shown unchanged."""
 
