@@ -1,7 +1,7 @@
 """Commands about single documents: `list`, `cancel`, `priority`."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from enum import StrEnum
@@ -9,6 +9,7 @@ from typing import Annotated
 from uuid import UUID
 
 import typer
+from psycopg import Connection
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -17,6 +18,8 @@ from notaflow_pipeline.cli.output import ID_WIDTH, Json, app, console, print_jso
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue.cancel import MAX_PRIORITY, MIN_PRIORITY, cancel_documents, set_priority
 from notaflow_pipeline.job_queue.listing import UNFINISHED, DocumentState, ListedDocument, list_documents
+from notaflow_pipeline.job_queue.model import ERROR_PREFIX, ExtractionQueueJob
+from notaflow_pipeline.job_queue.queries import find_jobs
 from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.settings import Settings, SettingsError, load_settings
 from notaflow_pipeline.worker.claim_terms import configured_terms
@@ -165,17 +168,13 @@ def cancel(
             reason=reason,
             mirror_errors=settings.mirror_errors,
         )
+        unchanged = _describe_unchanged(connection, wanted, {one.id for one in cancelled}, settings.sources)
     for one in cancelled:
         if as_json:
             print_json({**asdict(one), "cancelled": True})
     if not as_json:
         print_line(f"{count_of(len(cancelled), 'document')} cancelled.")
-    _warn_about_others(
-        wanted,
-        {one.id for one in cancelled},
-        "was not cancelled: it is finished, cancelled already, claimed by another program, held unchanged by a trigger or "
-        "policy",
-    )
+    _warn_about_unchanged(unchanged, "was not cancelled")
 
 
 @app.command(rich_help_panel="Repair", context_settings={"ignore_unknown_options": True})
@@ -194,22 +193,50 @@ def priority(
     with open_database(settings) as connection:
         wanted = document_ids(connection, ids)
         changed = set_priority(connection, wanted, value, sources=settings.sources)
+        unchanged = _describe_unchanged(connection, wanted, set(changed), settings.sources)
     if as_json:
         for one in changed:
             print_json({"id": one, "priority": value})
     else:
         print_line(f"{count_of(len(changed), 'document')} set to priority {value}.")
-    _warn_about_others(
-        wanted,
-        set(changed),
-        "was not changed: it is finished, not extracted yet, held unchanged by a trigger or policy",
-    )
+    _warn_about_unchanged(unchanged, "was not changed")
 
 
-def _warn_about_others(wanted: list[UUID], changed: set[UUID], why: str) -> None:
+def _describe_unchanged(
+    connection: Connection, wanted: list[UUID], changed: set[UUID], sources: Sequence[str]
+) -> dict[str, str]:
+    """Return why each of the other documents stayed as it was, by its number and id."""
+    unchanged = {}
+    for id_ in wanted:
+        if id_ in changed:
+            continue
+        jobs = find_jobs(connection, str(id_))
+        if jobs:
+            unchanged[f"{jobs[0].document_number} ({id_})"] = _why_unchanged(jobs[0], sources)
+        else:
+            unchanged[str(id_)] = "there is no such document"
+    return unchanged
+
+
+def _why_unchanged(job: ExtractionQueueJob, sources: Sequence[str]) -> str:
+    if job.document_source not in sources:
+        return f"its source {job.document_source} is not in OCR_SOURCES"
+    if job.status_id == 6 and job.ocr_claim_id is None:
+        return "another program has claimed it"
+    if job.status_id == 3 and (job.ocr_error or "").startswith(f"{ERROR_PREFIX}cancelled:"):
+        return "it is cancelled already"
+    by_status = {
+        1: "it is not extracted yet",
+        2: "it is not extracted yet",
+        4: "it is at status 4",
+        5: "it is finished",
+    }
+    return by_status.get(job.status_id or 0, "a trigger or policy of the database holds it unchanged")
+
+
+def _warn_about_unchanged(unchanged: dict[str, str], what: str) -> None:
     """Name the documents that stayed as they were, and exit with 1 if there are any."""
-    others = [one for one in wanted if one not in changed]
-    for one in others:
-        warn(f"{one} {why}, of a source that is not in OCR_SOURCES, or not there; see `notaflow show {one}`")
-    if others:
+    for document, why in unchanged.items():
+        warn(f"{document} {what}: {why}")
+    if unchanged:
         raise typer.Exit(1)

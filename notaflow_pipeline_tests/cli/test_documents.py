@@ -1,5 +1,8 @@
 """Tests of `notaflow list`, `cancel` and `priority`."""
 
+from uuid import uuid4
+
+import pytest
 from psycopg import Connection
 
 from notaflow_pipeline_tests.cli import Terminal
@@ -52,7 +55,7 @@ def test_cancel_and_retry_by_id(terminal: Terminal, connection: Connection) -> N
     assert (done.returncode, done.stdout, done.stderr) == (0, "1 document cancelled.\n", "")
     again = terminal.run("cancel", str(key))
     assert (again.returncode, again.stdout) == (1, "0 documents cancelled.\n")
-    assert f"{key} was not cancelled" in again.stderr
+    assert f"({key}) was not cancelled: it is cancelled already" in again.stderr
     assert [one["state"] for one in terminal.json("list")] == ["cancelled"]
     assert "0 of 0" not in terminal.run("list", COLUMNS="80").stdout
     assert terminal.json("retry") == []
@@ -60,6 +63,36 @@ def test_cancel_and_retry_by_id(terminal: Terminal, connection: Connection) -> N
     assert said.startswith("0 documents requeued.\nLeft out, because no attempt can help: 1 cancelled.")
     assert [one["id"] for one in terminal.json("retry", "--id", str(key))] == [str(key)]
     assert [one["state"] for one in terminal.json("list")] == ["ready"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "why"),
+    [
+        ({"document_source": "acte"}, "its source acte is not in OCR_SOURCES"),
+        ({"status_id": 6}, "another program has claimed it"),
+        ({"status_id": 2}, "it is not extracted yet"),
+        ({"status_id": 5, "file_content": "text"}, "it is finished"),
+        ({}, "a trigger or policy of the database holds it unchanged"),
+    ],
+)
+def test_document_that_stays_as_it_is_is_named_with_the_reason(
+    terminal: Terminal, connection: Connection, columns: dict[str, object], why: str
+) -> None:
+    key = add_document(connection, **columns)
+    if not columns:
+        connection.execute(
+            "CREATE FUNCTION drop_update() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+            "CREATE TRIGGER drop_update BEFORE UPDATE ON extraction_queue FOR EACH ROW EXECUTE FUNCTION drop_update()"
+        )
+    arguments = [["cancel", str(key)], ["priority", str(key), "7"]]
+    for command in arguments[
+        : 1 if columns.get("status_id") == 6 else 2
+    ]:  # a priority can be set beside another program
+        done = terminal.run(*command)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert done.stderr.endswith(f"({key}) was not {'cancelled' if len(command) == 2 else 'changed'}: {why}\n")
+    missing = terminal.run("cancel", str(uuid4()))
+    assert (missing.returncode, "there is no such document" in missing.stderr) == (1, True)
 
 
 def test_document_to_reread_waits_since_the_request(terminal: Terminal, connection: Connection) -> None:
