@@ -88,7 +88,8 @@ PERFORMANCE_CHECKS = (SLOWNESS, CONFIDENCE, COVERAGE)
 
 ATTEMPTS_ADVICE = "`ocr_daily_failures_by_kind` shows the kinds; `notaflow doctor` checks database, storage and engine."
 DOCUMENTS_ADVICE = (
-    "`notaflow retry --dry-run` lists them with their kinds of failure, and `notaflow retry` requeues them."
+    "`notaflow list --state exhausted` lists them with their kinds of failure, and `notaflow retry` requeues those that "
+    "another attempt can help."
 )
 
 

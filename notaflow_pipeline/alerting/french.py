@@ -14,8 +14,9 @@ CHECKS = {
     "stuck_documents": "La lecture de documents est interrompue et n’a pas repris. Lancez `notaflow recover`.",
     "waiting_time": "Un document attend depuis trop longtemps. `notaflow status --watch` montre pourquoi.",
     "exhausted_acknowledged": (
-        "Des documents ont échoué à toutes leurs tentatives. `notaflow retry --dry-run` les énumère avec leur cause; après "
-        "correction, lancez `notaflow retry`, ou `notaflow alert --seen` si rien n’est à faire."
+        "Des documents ont échoué à toutes leurs tentatives. `notaflow list --state exhausted` les énumère avec leur "
+        "cause. Après correction, lancez `notaflow retry`, avec `--id` pour un fichier remplacé, ou `notaflow alert --seen` "
+        "si rien n’est à faire."
     ),
     "queue_invariants": "Des lignes de la file sont incohérentes. `notaflow recover` les répare ou dit quoi faire.",
     "daily_tables_complete": (
@@ -29,7 +30,7 @@ CHECKS = {
         "données, le stockage et le moteur."
     ),
     "document_failure_rate_high": (
-        "Trop de documents sont abandonnés. `notaflow retry --dry-run` les énumère avec leur cause."
+        "Trop de documents sont abandonnés. `notaflow list --state exhausted` les énumère avec leur cause."
     ),
     "duration_anomaly": "La lecture est plus lente que d’habitude. Vérifiez la charge de la machine et le stockage.",
     "confidence_anomaly": (

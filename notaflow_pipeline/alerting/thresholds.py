@@ -253,9 +253,9 @@ def evaluate_exhausted(*, unacknowledged: int, limit: int, grace_seconds: float)
         return Evaluation(
             True,
             f"{count_of(unacknowledged, 'document')} failed all attempts{_span('over {} ago', grace_seconds)} "
-            f"and {_were(unacknowledged)} not acknowledged. `notaflow retry --dry-run` lists "
-            "exhausted documents with their kinds of failure; repair what can be repaired, `notaflow retry` requeues them, "
-            "and `notaflow alert --seen` acknowledges them.",
+            f"and {_were(unacknowledged)} not acknowledged. `notaflow list --state exhausted` lists exhausted documents with "
+            "their kinds of failure; repair what can be repaired. `notaflow retry` requeues those that another attempt can "
+            "help, with `--id` any other, and `notaflow alert --seen` acknowledges them.",
             figures,
         )
     if not unacknowledged:

@@ -183,7 +183,11 @@ def assert_says_what_to_do(hook: Webhook) -> None:
         "queue_progress": ("ready / prêts: 1", "ocr_ready_sensor"),
         "stuck_documents": ("stuck / interrompus: 1", "`notaflow recover`"),
         "waiting_time": ("oldest hours / heures d’attente: 25", "`notaflow status --watch`"),
-        "exhausted_acknowledged": ("not acknowledged / non confirmés: 1", "`notaflow alert --seen`"),
+        "exhausted_acknowledged": (
+            "not acknowledged / non confirmés: 1",
+            "`notaflow alert --seen`",
+            "`notaflow list --state exhausted`",
+        ),
         "attempt_failure_rate_high": ("failed / échecs: 6", "`notaflow doctor`"),
         "document_failure_rate_high": ("failed / échecs: 6", "`notaflow retry`"),
         "duration_anomaly": ("p95 seconds / 95e centile en secondes: 300", "slow storage"),
