@@ -119,7 +119,8 @@ def reread_statement(sources: tuple[str, ...], limit: int, scope: ClaimScope = C
 # cached plan is as good as a new one.
 # picked: assigns tokens in the order of the queue. One instant for the end of the old attempt and the start of the new one,
 # because the order of the following statements is not defined; never before the last attempt, even if the clock steps back.
-# superseded: another program took the row from its worker; that attempt ends here.
+# left_open, superseded: another program took the row from its worker; that attempt ends here. If another session has locked
+# it, the unique index on open attempts refuses the claim of this document, and the others are claimed.
 # opened: counts superseded, so that the old attempt ends before the unique index on open attempts sees the new one. A trigger
 # of another program can drop the update of a row, or change the values; the NULL id then violates the primary key, and the
 # statement fails like any other that the database refuses. Otherwise the row would be claimed again and again.
@@ -136,13 +137,20 @@ picked AS MATERIALIZED (
         WHERE a.queue_id = first.id
     ) AS before
 ),
-superseded AS (
-    UPDATE ocr_attempt AS a
-    SET finished_at = picked.now,
-        outcome = 'superseded'
+left_open AS MATERIALIZED (
+    SELECT a.id, picked.now
     FROM picked
+    CROSS JOIN ocr_attempt AS a
     WHERE a.queue_id = picked.id
       AND a.outcome IS NULL
+    FOR NO KEY UPDATE OF a SKIP LOCKED
+),
+superseded AS (
+    UPDATE ocr_attempt AS a
+    SET finished_at = left_open.now,
+        outcome = 'superseded'
+    FROM left_open
+    WHERE a.id = left_open.id
     RETURNING a.queue_id
 ),
 claimed AS (

@@ -289,8 +289,10 @@ SET finished_at = GREATEST(a.claimed_at, COALESCE(
         clock_timestamp()
     )),
     outcome = 'superseded'
-WHERE a.id = %(token)s
-  AND a.outcome IS NULL
+WHERE a.id = (
+    -- if another session has locked it, the next claim or recovery ends it
+    SELECT b.id FROM ocr_attempt AS b WHERE b.id = %(token)s AND b.outcome IS NULL FOR NO KEY UPDATE SKIP LOCKED
+)
 """
 
 

@@ -169,3 +169,16 @@ def test_outcome_of_an_unknown_claim_is_refused(connection: Connection) -> None:
     assert not succeed(connection, invented, READING)
     assert not succeed(connection, elsewhere, READING)
     assert everything(connection) == before
+
+
+def test_locked_attempt_of_a_reset_row_keeps_no_other_waiting(connection: Connection, locker: Connection) -> None:
+    first, other = add_document(connection, created_at=ago("1 day")), add_document(connection)
+    [held] = claim(connection)
+    change(connection, "extraction_queue", first, status_id=3)
+    locker.execute("SELECT FROM ocr_attempt WHERE id = %s FOR UPDATE", [held.token])
+    assert [one.document_id for one in claim(connection, 2)] == [other]
+    assert not succeed(connection, held)
+    assert attempts(connection, first)[0]["outcome"] is None
+    locker.rollback()
+    assert [one.document_id for one in claim(connection, 2)] == [first]
+    assert [one["outcome"] for one in attempts(connection, first)] == ["superseded", None]
