@@ -130,8 +130,8 @@ def test_cells_of_a_table_are_not_joined_to_one_date() -> None:
 DATES = ["2001-11-12", "2002-12-08", "2003-11-26", "2004-11-01"]
 
 
-def rows_of(words: list[Word]) -> list[str]:
-    said = text_of_words(ordered_words(words, 1240, 1754))
+def rows_of(words: list[Word], width: int = 1240, height: int = 1754) -> list[str]:
+    said = text_of_words(ordered_words(words, width, height))
     return [" ".join(line.split()) for line in said.splitlines() if line]
 
 
@@ -205,3 +205,19 @@ def test_few_rows_of_long_words_between_paragraphs_are_no_cells() -> None:
         for part, lines in enumerate((DENSE, LOOSE, DENSE)):
             words += justified(lines, 50 + 400 * n, 100 + 160 * part, 3 * n + part + 1, 330)
     assert ordered_words(words, 1240, 1754) == words
+
+
+def test_table_across_the_middle_of_a_landscape_page_keeps_its_rows() -> None:
+    """The gap in the middle is as wide as those beside it, and the rows of both halves are level."""
+    cells = ["1", "1943-01-12", "Roy", "651", "Levis", "Vente"]
+    words = [
+        cell(said, 100 + 360 * n, 100 + 40 * row, 1 + n // 3, row) for n, said in enumerate(cells) for row in range(8)
+    ]
+    assert rows_of(words, 2200, 1600) == [" ".join(cells)] * 8
+
+
+def test_pages_of_an_open_register_are_read_one_after_the_other() -> None:
+    """The fold is clearly wider than the gaps between the columns, though the rows of both pages are level."""
+    lefts = {"Vente": 100, "Roy": 300, "651": 500, "Bail": 1300, "Cyr": 1500, "77": 1700}
+    words = [cell(said, left, 100 + 40 * row, 1, row) for row in range(8) for said, left in lefts.items()]
+    assert rows_of(words, 2200, 1600) == ["Vente Roy 651"] * 8 + ["Bail Cyr 77"] * 8

@@ -1,20 +1,18 @@
 """Puts the words of a page in reading order: columns of text one after the other, tables in rows."""
 
-import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby, pairwise
+from itertools import groupby
 
 from notaflow_pipeline.ocr.engines.words import Line, Word, word_height
-
-FOLD_BAND = (0.42, 0.58)
-"""As shares of the width of a landscape page: the fold between two pages of an open book lies within."""
-
-MAX_NARROWER_RATIO = 0.6
-"""A gap in the middle of the page that is narrower than this share of another gap is not the fold."""
-
-MIN_TABLE_ROWS = 3
-"""The number of rows that must stand in columns before the blocks of a page count as the columns of a table."""
+from notaflow_pipeline.ocr.recognition.words.double_page import fold_of_double_page
+from notaflow_pipeline.ocr.recognition.words.rows import (
+    MAX_CELL_WORDS,
+    MIN_TABLE_ROWS,
+    row_height,
+    rows_of,
+    words_per_cell,
+)
 
 
 def ordered_words(words: Sequence[Word], page_width: int, page_height: int) -> list[Word]:
@@ -32,37 +30,6 @@ def ordered_words(words: Sequence[Word], page_width: int, page_height: int) -> l
     last = max((word.block for word in left), default=0)
     right = [replace(word, block=word.block + last) for word in right]
     return _ordered_page(left) + _ordered_page(right)
-
-
-def fold_of_double_page(words: Sequence[Word], page_width: int, page_height: int) -> float | None:
-    """Returns the position of the fold between two pages, in pixels from the left, or None.
-
-    The fold is a strip without words in the middle of a landscape page.
-    """
-    if page_width < 1.15 * page_height or len(words) < 2 * MIN_TABLE_ROWS:
-        return None
-    low, high = (share * page_width for share in FOLD_BAND)
-    letter = word_height(words)
-    gaps = [gap for gap in _empty_strips(words) if gap[1] - gap[0] >= 1.5 * letter]
-    centre = page_width / 2
-    folds = [gap for gap in gaps if gap[0] < centre < gap[1] or low < (gap[0] + gap[1]) / 2 < high]
-    if not folds:
-        return None
-    start, end = max(folds, key=lambda gap: gap[1] - gap[0])
-    if any(MAX_NARROWER_RATIO * (other[1] - other[0]) > end - start for other in gaps):
-        return None  # a gap between two columns of a table that has wider gaps
-    fold = (start + end) / 2
-    sides = [sum(word.right <= fold for word in words), sum(word.left >= fold for word in words)]
-    return fold if min(sides) >= 0.1 * len(words) else None
-
-
-def _empty_strips(words: Sequence[Word]) -> Iterator[tuple[int, int]]:
-    """Yields left and right edge of the vertical strips without words, between the first and the last word."""
-    reach: int | None = None
-    for left, right in sorted((word.left, word.right) for word in words):
-        if reach is not None and left > reach:
-            yield reach, left
-        reach = right if reach is None else max(reach, right)
 
 
 def _ordered_page(words: Sequence[Word]) -> list[Word]:
@@ -155,11 +122,11 @@ def _cell_columns(blocks: Sequence[Line]) -> list[list[int]]:
 
 def _is_prose(block: Line) -> bool:
     """Returns whether a block has lines of running text, three of four of which fill its width."""
-    rows, (left, _, right, _) = _rows(block), _edges(block)
+    rows, (left, _, right, _) = rows_of(block), _edges(block)
     full = sum(row[-1].right - row[0].left >= MIN_FULL_LINE * (right - left) for row in rows)
     return (
         4 * full >= 3 * len(rows) >= 3 * MIN_TABLE_ROWS
-        and _words_per_cell(rows, word_height(block)) > MAX_LONG_CELL_WORDS
+        and words_per_cell(rows, word_height(block)) > MAX_LONG_CELL_WORDS
     )
 
 
@@ -199,7 +166,7 @@ def _is_below(column: Line, block: Line) -> bool:
     letter = word_height([*column, *block])
     if min(word.top for word in block) < max(word.bottom for word in column) - 0.5 * letter:
         return False
-    return all(_words_per_cell(_rows(side), letter) <= MAX_LONG_CELL_WORDS for side in (column, block))
+    return all(words_per_cell(rows_of(side), letter) <= MAX_LONG_CELL_WORDS for side in (column, block))
 
 
 MIN_COLUMN_OVERLAP = 0.7
@@ -215,14 +182,14 @@ def _blocks_of_table(table: Sequence[int], blocks: Sequence[Line], taken: set[in
     left, right = min(word.left for word in words), max(word.right for word in words)
     top, bottom = min(word.top for word in words), max(word.bottom for word in words)
     letter = word_height(words)
-    heights = [_height(row) for row in _rows(words)]
+    heights = [row_height(row) for row in rows_of(words)]
 
     def belongs(block: Line) -> bool:
-        rows = _rows(block)
-        if any(not top < word.middle < bottom for word in block) or _words_per_cell(rows, letter) > MAX_LONG_CELL_WORDS:
+        rows = rows_of(block)
+        if any(not top < word.middle < bottom for word in block) or words_per_cell(rows, letter) > MAX_LONG_CELL_WORDS:
             return False
         within = all(left <= word.left and word.right <= right for word in block)
-        return within or all(any(abs(_height(row) - one) < 0.5 * letter for one in heights) for row in rows)
+        return within or all(any(abs(row_height(row) - one) < 0.5 * letter for one in heights) for row in rows)
 
     return [number for number, block in enumerate(blocks) if number not in taken and belongs(block)]
 
@@ -246,8 +213,8 @@ def _sorted_downwards(words: Sequence[Word]) -> list[Word]:
 
 def _is_same_column(one: Line, other: Line) -> bool:
     """Returns whether a failed layout analysis has split a column of text, or a line, into these blocks."""
-    rows, others = _rows(one), _rows(other)
-    heights, other_heights = list(map(_height, rows)), list(map(_height, others))
+    rows, others = rows_of(one), rows_of(other)
+    heights, other_heights = list(map(row_height, rows)), list(map(row_height, others))
     letter = word_height([*one, *other])
     level = [
         (row, beside)
@@ -273,24 +240,18 @@ def _is_same_table(one: Line, other: Line) -> bool:
     """
     if _overlap(one, other) > 0:
         return False
-    rows, others = _rows(one), _rows(other)
-    heights, other_heights = list(map(_height, rows)), list(map(_height, others))
+    rows, others = rows_of(one), rows_of(other)
+    heights, other_heights = list(map(row_height, rows)), list(map(row_height, others))
     letter = word_height([*one, *other])
     level = sum(any(abs(height - beside) < 0.5 * letter for beside in other_heights) for height in heights)
     fewer = min(len(rows), len(others))
     if level < MIN_TABLE_ROWS or level < 0.6 * fewer:
         return False
-    return min(_words_per_cell(rows, letter), _words_per_cell(others, letter)) <= MAX_CELL_WORDS
+    return min(words_per_cell(rows, letter), words_per_cell(others, letter)) <= MAX_CELL_WORDS
 
-
-MAX_CELL_WORDS = 3.5
-"""A block with more words in its average cell is running text."""
 
 MAX_LONG_CELL_WORDS = 5.0
 """The limit for a long cell, such as the name of a company; a newspaper column has more words in a line."""
-
-MIN_CELL_GAP = 1.5
-"""In heights of a letter: words with a wider gap in a row are in two cells."""
 
 
 def _overlap(one: Line, other: Line) -> int:
@@ -300,49 +261,10 @@ def _overlap(one: Line, other: Line) -> int:
     )
 
 
-def _words_per_cell(rows: list[Line], letter: float) -> float:
-    gaps = [_wide_gaps(row, letter) for row in rows]
-    boundaries = sum(_is_boundary(gap, rows, gaps) for row_gaps in gaps for gap in row_gaps)
-    return sum(map(len, rows)) / (len(rows) + boundaries)
-
-
-def _wide_gaps(row: Line, letter: float) -> list[tuple[int, int]]:
-    gaps = ((one.right, other.left) for one, other in pairwise(row))
-    return [(start, end) for start, end in gaps if end - start > MIN_CELL_GAP * letter]
-
-
-def _is_boundary(gap: tuple[int, int], rows: list[Line], gaps: list[list[tuple[int, int]]]) -> bool:
-    """Returns whether a gap is the boundary of two cells: most rows across it have a wide gap at one place in it.
-
-    The gaps of justified print can be as wide, but lie at other places in each row.
-    """
-    start, end = gap
-    across = [row_gaps for row, row_gaps in zip(rows, gaps, strict=True) if row[0].left < start and end < row[-1].right]
-    beside = [one for row_gaps in across for one in row_gaps if one[0] < end and start < one[1]]
-    level = max(sum(other[0] <= max(start, one[0]) < other[1] for other in beside) for one in beside)
-    return 2 * level > len(across) and level >= min(MIN_TABLE_ROWS, len(across))
-
-
-def _height(row: Line) -> float:
-    return statistics.median(word.middle for word in row)
-
-
-def _rows(words: Sequence[Word]) -> list[Line]:
-    """Returns the rows of words at the same height, from the top, each from the left."""
-    letter = word_height(words)
-    rows: list[Line] = []
-    for word in sorted(words, key=lambda word: word.middle):
-        if rows and word.middle - _height(rows[-1]) < 0.6 * letter:
-            rows[-1].append(word)
-        else:
-            rows.append([word])
-    return [sorted(row, key=lambda word: word.left) for row in rows]
-
-
 def _in_rows(words: Sequence[Word]) -> list[Word]:
     first = words[0]
     return [
         replace(word, block=first.block, paragraph=first.paragraph, line=number)
-        for number, row in enumerate(_rows(words), start=1)
+        for number, row in enumerate(rows_of(words), start=1)
         for word in row
     ]
