@@ -221,3 +221,17 @@ def test_pages_of_an_open_register_are_read_one_after_the_other() -> None:
     lefts = {"Vente": 100, "Roy": 300, "651": 500, "Bail": 1300, "Cyr": 1500, "77": 1700}
     words = [cell(said, left, 100 + 40 * row, 1, row) for row in range(8) for said, left in lefts.items()]
     assert rows_of(words, 2200, 1600) == ["Vente Roy 651"] * 8 + ["Bail Cyr 77"] * 8
+
+
+def test_columns_of_an_alphabetical_index_are_read_one_after_the_other() -> None:
+    columns = [
+        ["Archambault", "Beaudoin", "Cyr", "Desrosiers", "Fortin", "Gagnon"],
+        ["Hamel", "Jean", "Lavoie", "Noel", "Ouellet", "Roy"],
+    ]
+    words = [
+        cell(said, 100 + 600 * n + left, 100 + 40 * row, n + 1, row)
+        for n, names in enumerate(columns)
+        for row, name in enumerate(names)
+        for left, said in ((0, name), (130, "J."), (160, str(70 - row)))
+    ]
+    assert ordered_words(words, 1240, 1754) == words

@@ -1,8 +1,9 @@
 """Puts the words of a page in reading order: columns of text one after the other, tables in rows."""
 
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from notaflow_pipeline.ocr.engines.words import Line, Word, word_height
 from notaflow_pipeline.ocr.recognition.words.double_page import fold_of_double_page
@@ -236,7 +237,7 @@ def _is_same_table(one: Line, other: Line) -> bool:
     """Returns whether two blocks lie side by side and are the columns of one table.
 
     At least `MIN_TABLE_ROWS` rows must have words in both at the same height, and one must hold short cells. Columns of
-    running text can have level lines too, but are read one after the other.
+    running text can have level lines too, but are read one after the other, and so are those of an index of names.
     """
     if _overlap(one, other) > 0:
         return False
@@ -247,7 +248,21 @@ def _is_same_table(one: Line, other: Line) -> bool:
     fewer = min(len(rows), len(others))
     if level < MIN_TABLE_ROWS or level < 0.6 * fewer:
         return False
+    if _is_alphabetical(rows) and _is_alphabetical(others):
+        return False
     return min(words_per_cell(rows, letter), words_per_cell(others, letter)) <= MAX_CELL_WORDS
+
+
+def _is_alphabetical(rows: Sequence[Line]) -> bool:
+    """Returns whether the rows are the entries of an index, in the order of their first words."""
+    entries = [unicodedata.normalize("NFD", row[0].text).casefold() for row in rows if row[0].text[0].isalpha()]
+    in_order = sum(one <= other for one, other in pairwise(entries))
+    enough = len(set(entries)) >= max(MIN_ENTRIES, MIN_DISTINCT_ENTRIES * len(rows))
+    return enough and in_order >= MIN_ORDERED_ENTRIES * (len(entries) - 1)
+
+
+MIN_ENTRIES, MIN_DISTINCT_ENTRIES, MIN_ORDERED_ENTRIES = 5, 0.3, 0.85
+"""Of an index: the number of different first words, their share of the rows, and the share that follows in order."""
 
 
 MAX_LONG_CELL_WORDS = 5.0
