@@ -94,20 +94,24 @@ def main() -> None:
 def take_dagster(browser: Browser, base: str, run: str, folder: Path) -> None:
     """Save what a person sees: the assets, a batch, what the days came to, and what is alarming."""
     page = browser.new_page(viewport={"width": 1280, "height": 1100})
-    take(page, f"{base}/assets/ocr_text?view=overview", folder / "asset.png")
+    take(page, f"{base}/assets/ocr_text?view=overview", folder / "asset.png", shows="pages_text_layer")
     page.set_viewport_size({"width": 1280, "height": 760})
-    take(page, f"{base}/runs/{run}", folder / "run.png")
+    take(page, f"{base}/runs/{run}", folder / "run.png", shows="RUN_SUCCESS")
     check = "exhausted_acknowledged"
-    take(page, f"{base}/assets/extraction_queue?view=checks&checkDetail={check}", folder / "check.png")
+    url = f"{base}/assets/extraction_queue?view=checks&checkDetail={check}"
+    take(page, url, folder / "check.png", shows="Latest execution")
     page.set_viewport_size({"width": 1280, "height": 1100})
-    take(page, f"{base}/assets/ocr_daily_failure_rate?view=overview", folder / "plots.png", then=show_plots)
+    url = f"{base}/assets/ocr_daily_failure_rate?view=overview"
+    take(page, url, folder / "plots.png", shows="attempts_stuck", then=show_plots)
     page.set_viewport_size({"width": 1280, "height": 760})
-    take(page, f"{base}/asset-groups?expanded=global@global:daily,global@global:ocr", folder / "lineage.png")
+    url = f"{base}/asset-groups?expanded=global@global:daily,global@global:ocr"
+    take(page, url, folder / "lineage.png", shows="requeued_documents")
 
 
-def take(page: Page, url: str, target: Path, *, then: Callable[[Page], None] | None = None) -> None:
-    """Open a page of the UI, do `then` what a person would, wait until it has settled, and save what is seen."""
+def take(page: Page, url: str, target: Path, *, shows: str, then: Callable[[Page], None] | None = None) -> None:
+    """Open a page of the UI, wait until it shows a text, do `then` what a person would, and save what is seen."""
     page.goto(url)
+    page.get_by_text(shows).first.wait_for(timeout=120_000)
     page.wait_for_timeout(9000)  # the UI polls for ever, so there is no idle moment to wait for
     if then is not None:
         then(page)
