@@ -18,6 +18,6 @@ def wait_until(holds: Callable[[], object], *, seconds: float = HANG_SECONDS, ev
         if holds():
             return
         assert began < give_up_at, f"it did not happen within {seconds:g} s"
-        # asking uses a fifth of a core at most, here or in the server that is asked
+        # asking uses a tenth of a core at most, here or in the server that is asked
         took = time.monotonic() - began
-        time.sleep(max(every_seconds, min(4 * took, MAX_PAUSE_SECONDS)))
+        time.sleep(max(every_seconds, min(9 * took, MAX_PAUSE_SECONDS)))
