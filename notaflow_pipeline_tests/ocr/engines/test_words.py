@@ -199,6 +199,13 @@ def test_wide_gaps_of_justified_columns_are_no_boundaries_of_cells() -> None:
     assert ordered_words(words, 1240, 1754) == words
 
 
+def test_dates_beside_lines_that_fill_their_column_begin_its_rows() -> None:
+    lines = [f"{DENSE[number % 3]} {DENSE[number % 3]}" for number in range(12)]
+    dates = [cell(f"1921-02-{10 + number}", 50, 100 + 30 * number, 1, number) for number in range(len(lines))]
+    rows = rows_of(ordered_words([*dates, *justified(lines, 250, 100, 2, 700)], 1240, 1754))
+    assert rows[:2] == [f"{date.text} {line}" for date, line in zip(dates[:2], lines, strict=False)]
+
+
 def test_few_rows_of_long_words_between_paragraphs_are_no_cells() -> None:
     words = []
     for n in range(3):

@@ -50,7 +50,7 @@ def _tables_joined(words: Sequence[Word]) -> list[Word]:
     within a table are added to it.
     """
     blocks = _blocks(words)
-    prose = [block for block in blocks if _is_prose(block)]
+    prose = [number for number, block in enumerate(blocks) if _is_prose(block)]
     cell_columns = [one for one in _cell_columns(blocks) if not _continues(one, blocks, prose)]
     columns = [[word for number in cell_column for word in blocks[number]] for cell_column in cell_columns]
     tables = [
@@ -135,14 +135,15 @@ MIN_FULL_LINE = 0.8
 """As a share of the width of a block: a line of running text, other than the last one of a paragraph, is longer."""
 
 
-def _continues(column: Sequence[int], blocks: Sequence[Line], prose: Sequence[Line]) -> bool:
-    """Returns whether these blocks are a part of a column of prose: prose with the same edges is next to them.
+def _continues(column: Sequence[int], blocks: Sequence[Line], prose: Sequence[int]) -> bool:
+    """Returns whether these blocks are a part of a column of prose: another block of prose with the same edges is next to
+    them.
 
     A few rows of long words, such as the last ones of a paragraph, look like cells.
     """
     words = [word for number in column for word in blocks[number]]
     (left, top, right, bottom), letter = _edges(words), word_height(words)
-    for other in map(_edges, prose):
+    for other in (_edges(blocks[number]) for number in prose if number not in column):
         apart = max(other[1] - bottom, top - other[3])
         if max(abs(left - other[0]), abs(right - other[2])) < letter and apart < MAX_PARAGRAPH_GAP * letter:
             return True
