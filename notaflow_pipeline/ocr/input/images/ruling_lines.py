@@ -20,8 +20,11 @@ MIN_BOX_HEIGHTS, MIN_BOX_SHARE = 1.2, 0.75
 """Minimum height of a box around a single letter, in word heights and as a share of the height of the ink in its row. Letters
 in boxes are at most 0.7 times as high as the boxes."""
 
-DOT_HEIGHTS, MIN_DOTS = 0.2, 7
-"""The diameter of a dot of a dotted line at most, in word heights, and how many dots a length of five word heights has."""
+DOT_HEIGHTS = 0.2
+"""Maximum diameter of a dot of a dotted line, in word heights."""
+
+MIN_DOTS = 7
+"""The dots in a length of five word heights of a dotted line. Fewer are punctuation."""
 
 MIN_INKED_SHARE = 0.9
 """Minimum share of ink in the length of a ruling line. Lines of underscores and faintly scanned lines have gaps."""

@@ -73,12 +73,15 @@ LETTER_GAP, WORD_GAP = 0.12, 0.7
 
 def with_filled_in_values(runner: PassRunner, found: PassResult) -> PassResult:
     """Returns the result with the values that were read beside the words of a page with low coverage or dotted lines."""
-    has_dots = any(LEADER in word.text for word in found.words)
-    if not runner.policy.filled_in_values or len(found.words) < MIN_WORDS or not (has_dots or found.has_low_coverage):
+    if not runner.policy.filled_in_values or len(found.words) < MIN_WORDS:
         return found
     image = found.prepared.image
-    undotted = without_dotted_lines(image, word_height(found.words)) if has_dots else None
-    on_dots = [word for word in found.words if undotted and _is_on_dots(word, image, undotted)]
+    dotted = [word for word in found.words if LEADER in word.text]
+    undotted = without_dotted_lines(image, word_height(found.words)) if dotted else None
+    on_dots = [word for word in dotted if undotted and _is_changed(word, image, undotted)]
+    if not on_dots and not found.has_low_coverage:
+        return found
+    on_dots = [word for word in on_dots if any(map(str.isalnum, word.text))]  # read again without the dots
     values = _values(runner, found, undotted or image, [word for word in found.words if word not in on_dots])
     again = {id(word) for word in on_dots if any(is_same_place(word, one) for line in values for one in line)}
     words = [word for word in found.words if id(word) not in again]
@@ -87,11 +90,10 @@ def with_filled_in_values(runner: PassRunner, found: PassResult) -> PassResult:
     return replace(found, words=words) if values else found
 
 
-def _is_on_dots(word: Word, image: Image.Image, undotted: Image.Image) -> bool:
-    """Returns whether a word was read together with a dotted line; it is read again without the line."""
+def _is_changed(word: Word, image: Image.Image, undotted: Image.Image) -> bool:
+    """Returns whether there were dots of a dotted line in the box of a word."""
     box = (word.left, word.top, word.right, word.bottom)
-    is_value = LEADER in word.text and any(map(str.isalnum, word.text))
-    return is_value and image.crop(box).tobytes() != undotted.crop(box).tobytes()
+    return image.crop(box).tobytes() != undotted.crop(box).tobytes()
 
 
 def _values(runner: PassRunner, found: PassResult, image: Image.Image, words: list[Word]) -> list[Line]:
