@@ -396,7 +396,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(claim=claimed)
     def another_session_holds_a_row(self, claim: Claim) -> None:
         """Nothing is recorded, and the claim stays held; a claim that ended before is still reported as ended."""
-        with psycopg.connect(self.url) as other:
+        with psycopg.connect(self.url, prepare_threshold=None) as other:
             other.execute("SELECT FROM extraction_queue WHERE id = %s FOR UPDATE", [claim.document_id])
             result = OcrResult("not recorded", 1, 90.0, 0.1, 0.2, 10, "model")
             recording = outcomes.record_texts(self.connection, [(claim, result)])[claim.token]
@@ -474,7 +474,8 @@ class QueueMachine(RuleBasedStateMachine):
 @pytest.fixture
 def machine(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[QueueMachine]]:
     monkeypatch.setattr(row_locks, "PAUSES_SECONDS", ())  # a lock of the model lasts longer
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    # behind a pooler the other session may get the server that knows this one's prepared statements
+    with psycopg.connect(database_url, autocommit=True, prepare_threshold=None) as connection:
         yield type("ConnectedQueueMachine", (QueueMachine,), {"connection": connection, "url": database_url})
 
 
