@@ -140,7 +140,7 @@ def _as_json(figures: "ReportData", html: Path | None) -> dict[str, Any]:
 
 def _records(frame: "pd.DataFrame") -> Any:
     """Return rows with null for absent figures, because JSON has no NaN."""
-    dated = frame.assign(day=frame["day"].astype(str))
+    dated = frame.convert_dtypes().assign(day=frame["day"].astype(str))  # days without attempts have made counts floats
     return json.loads(dated.to_json(orient="records", double_precision=15))
 
 

@@ -62,6 +62,8 @@ def test_scripts_get_the_tables_with_their_own_columns(terminal: Terminal, conne
         for row in expected:
             del row["computed_at"]  # when a day was counted is for whoever counts it again
         assert printed[table] == [pytest.approx(row) for row in expected], "absent figures are null"
+    counts = [row["documents"] for row in printed["ocr_daily_performance"]]
+    assert [str(count) for count in counts] == ["0", "40"], "whole numbers"
     assert printed["queue"]["ready"] == 0
     assert printed["totals"]["attempts"] == 44
 
