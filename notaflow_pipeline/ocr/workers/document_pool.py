@@ -153,7 +153,8 @@ class DocumentPool:
             document.record(step, outcome, time.monotonic() - started_at)
             if document.used_seconds > self._limits.document_seconds:
                 document.fail_remaining(self._limits)
-            done, finished = len(document.pages), document.probed and document.unfinished == 0
+            document.unreported += 1
+            done = len(document.pages)
         self._assign_steps()
         with suppress(InvalidStateError):  # the future may have been cancelled
             if isinstance(outcome, EngineUnavailable):
@@ -163,8 +164,14 @@ class DocumentPool:
             else:
                 if step in document.pages:
                     document.report_progress(done)
-                if finished:
+                if self._is_last_report(document):
                     document.finish()
+
+    def _is_last_report(self, document: "_Document") -> bool:
+        """Counts a report; returns whether all pages are finished, and those of other threads reported too."""
+        with self._lock:
+            document.unreported -= 1
+            return document.probed is not None and document.unfinished == document.unreported == 0
 
     def _remove(self, document: "_Document", future: Future[DocumentText]) -> None:
         """Removes a finished, failed or cancelled document with its remaining pages."""
@@ -195,6 +202,7 @@ class _Document:
         self.retried_steps: set[int] = set()
         self.pages: dict[int, PageText] = {}
         self.used_seconds = 0.0
+        self.unreported = 0  # steps whose outcome is recorded and not yet reported
 
     @property
     def unfinished(self) -> int:

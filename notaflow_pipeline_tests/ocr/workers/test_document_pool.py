@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from notaflow_pipeline.failures import FailureKind
-from notaflow_pipeline.ocr.document import DocumentText, PageSource
+from notaflow_pipeline.ocr.document import DocumentText, PageSource, PageText
 from notaflow_pipeline.ocr.engines.interface import Engine
 from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable
+from notaflow_pipeline.ocr.input.file_format import DocumentFormat
+from notaflow_pipeline.ocr.input.probe import ProbedDocument
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.workers import document_pool
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
@@ -68,6 +70,32 @@ def test_documents_share_the_workers_and_keep_their_pages(tmp_path: Path) -> Non
         assert texts(long) == [f"page of {100 + number}x20" for number in range(1, 13)]
         assert [texts(future) for future in short] == [["page of 40x20"], ["page of 41x20"], ["page of 42x20"]]
     assert sorted(progress) == [(done, 12) for done in range(1, 13)]
+
+
+def test_document_is_finished_after_each_of_its_pages_was_reported(tmp_path: Path) -> None:
+    """Two workers end pages at the same time, and the first is still reporting its page."""
+    reported: list[int] = []
+    last_is_recorded = threading.Event()
+
+    def report(done: int, _total: int) -> None:
+        if done == 1:
+            assert last_is_recorded.wait(HANG_SECONDS)
+        reported.append(done)
+
+    pool = DocumentPool(NullEngine(), workers=1)
+    document = document_pool._Document(tmp_path / "a.tif", report)
+    pool._record(document, document_pool.PROBE_STEP, 0.0, ProbedDocument(DocumentFormat.TIFF, 2), 0.0)
+    first = threading.Thread(
+        target=pool._record, args=(document, 1, 0.0, PageText(1, "one", 1, 90.0, 0.1), 0.0), daemon=True
+    )
+    first.start()
+    wait_until(lambda: document.unfinished == 1)
+    pool._record(document, 2, 0.0, PageText(2, "two", 1, 90.0, 0.1), 0.0)
+    assert not document.future.done()
+    last_is_recorded.set()
+    assert texts(document.future) == ["one", "two"]
+    first.join()
+    assert reported == [2, 1]
 
 
 def test_pages_waiting_counts_unfinished_pages(tmp_path: Path) -> None:
