@@ -30,6 +30,7 @@ from notaflow_pipeline.defs.jobs.asset_jobs import (
     retry_exhausted_job,
 )
 from notaflow_pipeline.defs.jobs.housekeeping import housekeeping_job
+from notaflow_pipeline.defs.jobs.named_documents import cancel_documents_job, document_priority_job
 from notaflow_pipeline.defs.jobs.recovery import ocr_recovery_job
 from notaflow_pipeline.defs.partitions import daily_partitions
 from notaflow_pipeline.defs.resources import configured_resources
@@ -78,6 +79,8 @@ def defs() -> dg.Definitions:
         jobs=[
             ocr_job(settings.documents_per_run),
             ocr_recovery_job,
+            cancel_documents_job,
+            document_priority_job,
             queue_invariants_job,
             retry_exhausted_job,
             ocr_daily_job,

@@ -19,6 +19,7 @@ from notaflow_pipeline.cli.output import app, print_line, warn
 from notaflow_pipeline.documents.failures import DocumentUnavailable, StorageMisconfigured, StorageUnavailable
 from notaflow_pipeline.job_queue.database.connections import ClaimsRefused, DatabaseUnavailable, OutcomeRefused
 from notaflow_pipeline.job_queue.database.foreign_triggers import TriggerLacksPrivilege
+from notaflow_pipeline.job_queue.named_documents import NoSuchDocument
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch
 from notaflow_pipeline.job_queue.schema.migrate import MigrationFailed
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable
@@ -26,6 +27,7 @@ from notaflow_pipeline.settings import SettingsError, unknown_variables
 
 EXPECTED_ERRORS = (
     SettingsError,
+    NoSuchDocument,
     DatabaseUnavailable,
     ClaimsRefused,
     OutcomeRefused,

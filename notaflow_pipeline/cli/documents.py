@@ -1,25 +1,22 @@
 """Commands about single documents: `list`, `cancel`, `priority`."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
-from uuid import UUID
 
 import typer
-from psycopg import Connection
 from rich.table import Column, Table
 from rich.text import Text
 
-from notaflow_pipeline.cli.context import ONE_OF_KINDS, document_ids, local_time, open_database
+from notaflow_pipeline.cli.context import ONE_OF_KINDS, local_time, open_database
 from notaflow_pipeline.cli.output import ID_WIDTH, Json, app, console, print_json, print_line, warn
 from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue.cancel import MAX_PRIORITY, MIN_PRIORITY, cancel_documents, set_priority
 from notaflow_pipeline.job_queue.listing import UNFINISHED, DocumentState, ListedDocument, list_documents
-from notaflow_pipeline.job_queue.model import ERROR_PREFIX, ExtractionQueueJob
-from notaflow_pipeline.job_queue.queries import find_jobs
+from notaflow_pipeline.job_queue.named_documents import document_ids, reasons_unchanged
 from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.settings import Settings, SettingsError, load_settings
 from notaflow_pipeline.worker.claim_terms import configured_terms
@@ -168,7 +165,7 @@ def cancel(
             reason=reason,
             mirror_errors=settings.mirror_errors,
         )
-        unchanged = _describe_unchanged(connection, wanted, {one.id for one in cancelled}, settings.sources)
+        unchanged = reasons_unchanged(connection, wanted, {one.id for one in cancelled}, settings.sources)
     for one in cancelled:
         if as_json:
             print_json({**asdict(one), "cancelled": True})
@@ -193,45 +190,13 @@ def priority(
     with open_database(settings) as connection:
         wanted = document_ids(connection, ids)
         changed = set_priority(connection, wanted, value, sources=settings.sources)
-        unchanged = _describe_unchanged(connection, wanted, set(changed), settings.sources)
+        unchanged = reasons_unchanged(connection, wanted, set(changed), settings.sources)
     if as_json:
         for one in changed:
             print_json({"id": one, "priority": value})
     else:
         print_line(f"{count_of(len(changed), 'document')} set to priority {value}.")
     _warn_about_unchanged(unchanged, "was not changed")
-
-
-def _describe_unchanged(
-    connection: Connection, wanted: list[UUID], changed: set[UUID], sources: Sequence[str]
-) -> dict[str, str]:
-    """Return why each of the other documents stayed as it was, by its number and id."""
-    unchanged = {}
-    for id_ in wanted:
-        if id_ in changed:
-            continue
-        jobs = find_jobs(connection, str(id_))
-        if jobs:
-            unchanged[f"{jobs[0].document_number} ({id_})"] = _why_unchanged(jobs[0], sources)
-        else:
-            unchanged[str(id_)] = "there is no such document"
-    return unchanged
-
-
-def _why_unchanged(job: ExtractionQueueJob, sources: Sequence[str]) -> str:
-    if job.document_source not in sources:
-        return f"its source {job.document_source} is not in OCR_SOURCES"
-    if job.status_id == 6 and job.ocr_claim_id is None:
-        return "another program has claimed it"
-    if job.status_id == 3 and (job.ocr_error or "").startswith(f"{ERROR_PREFIX}cancelled:"):
-        return "it is cancelled already"
-    by_status = {
-        1: "it is not extracted yet",
-        2: "it is not extracted yet",
-        4: "it is at status 4",
-        5: "it is finished",
-    }
-    return by_status.get(job.status_id or 0, "a trigger or policy of the database holds it unchanged")
 
 
 def _warn_about_unchanged(unchanged: dict[str, str], what: str) -> None:

@@ -10,10 +10,11 @@ from psycopg import Connection
 from rich.live import Live
 from rich.table import Table
 
-from notaflow_pipeline.cli.context import TIME_FORMATS, find_documents, in_zone, local_time, open_database
+from notaflow_pipeline.cli.context import TIME_FORMATS, in_zone, local_time, open_database
 from notaflow_pipeline.cli.output import Json, app, console, print_json, print_line
 from notaflow_pipeline.job_queue import metrics, queries
 from notaflow_pipeline.job_queue.model import Attempt
+from notaflow_pipeline.job_queue.named_documents import find_documents
 from notaflow_pipeline.job_queue.pause import current_pause
 from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.reporting.report.locale_format import LocaleFormat

@@ -12,7 +12,7 @@ from psycopg import Connection
 from rich.table import Column, Table
 from rich.text import Text
 
-from notaflow_pipeline.cli.context import ONE_OF_KINDS, TIME_FORMATS, document_ids, in_zone, open_database
+from notaflow_pipeline.cli.context import ONE_OF_KINDS, TIME_FORMATS, in_zone, open_database
 from notaflow_pipeline.cli.output import ID_WIDTH, Json, app, console, print_json, print_line, progress_bar, warn
 from notaflow_pipeline.failures import PERMANENT_KINDS, FailureKind
 from notaflow_pipeline.job_queue.invariants import LOOK_BACK, accept_changes, find_violations
@@ -25,6 +25,7 @@ from notaflow_pipeline.job_queue.maintenance.requeue import (
     requeue_exhausted,
 )
 from notaflow_pipeline.job_queue.maintenance.reread import request_reread
+from notaflow_pipeline.job_queue.named_documents import document_ids
 from notaflow_pipeline.job_queue.pause import pause as pause_work
 from notaflow_pipeline.job_queue.pause import resume as resume_work
 from notaflow_pipeline.plurals import count_of

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from notaflow_pipeline.cli.context import find_document, open_database
+from notaflow_pipeline.cli.context import open_database
 from notaflow_pipeline.cli.output import Json, app, print_json, print_line, stderr_console
 from notaflow_pipeline.cli.report import PageLanguage
 from notaflow_pipeline.job_queue import queries
+from notaflow_pipeline.job_queue.named_documents import find_document
 from notaflow_pipeline.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:

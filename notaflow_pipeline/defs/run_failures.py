@@ -11,6 +11,7 @@ import psycopg
 
 from notaflow_pipeline.documents.failures import StorageMisconfigured, StorageUnavailable
 from notaflow_pipeline.job_queue.database.connections import ClaimsRefused, DatabaseUnavailable, OutcomeRefused
+from notaflow_pipeline.job_queue.named_documents import NoSuchDocument
 from notaflow_pipeline.job_queue.schema.check import SchemaMismatch
 from notaflow_pipeline.ocr.failures import EngineUnavailable
 from notaflow_pipeline.reporting.daily_tables.days import AttemptsPruned
@@ -26,6 +27,7 @@ INFRASTRUCTURE_ERRORS = (
     EngineUnavailable,
     AttemptsPruned,
     SettingsError,
+    NoSuchDocument,
     psycopg.Error,
     OSError,
 )

@@ -4,7 +4,7 @@ from typing import Any
 
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.browser.conftest import FINISHED, Dagster, all_runs
-from notaflow_pipeline_tests.defs.test_hostile_config import HOSTILE, HUGE, PATH, SQL, claim, page, retry
+from notaflow_pipeline_tests.defs.test_hostile_config import HOSTILE, HUGE, PATH, SQL, cancel, claim, page, retry
 from notaflow_pipeline_tests.testing.waiting import wait_until
 
 PARTITION, FIRST, LAST = "dagster/partition", "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -14,6 +14,7 @@ LAUNCHED: list[tuple[str, dict[str, str], dict[str, Any]]] = [
     ("dashboard_job", {}, page(days=3661)),
     ("retry_exhausted_job", {PARTITION: "2026-11-01"}, retry(kinds=[f"timeout'{SQL}"])),
     ("retry_exhausted_job", {PARTITION: "2026-11-01"}, retry(more_attempts=101)),
+    ("cancel_documents_job", {}, cancel(documents=[SQL])),
 ]
 """What Dagster's own validation lets through, so that the run itself must refuse it."""
 
@@ -36,7 +37,7 @@ ORDER BY r.id
 """
 
 
-REFUSED_BY_RUN = ("greater than", "less than", "should match", "at most")
+REFUSED_BY_RUN = ("greater than", "less than", "should match", "at most", "no document")
 """How the run itself refuses what is of the right type: Dagster's own validation checks types and names."""
 
 REFUSED = [(job, config) for job, _, config, says in HOSTILE if config and not says.startswith(REFUSED_BY_RUN)]

@@ -31,6 +31,14 @@ def page(**config: object) -> dict[str, Any]:
     return {"ops": {"ocr_dashboard": {"config": config}}}
 
 
+def cancel(**config: object) -> dict[str, Any]:
+    return {"ops": {"cancel_named_documents": {"config": config}}}
+
+
+def priority(**config: object) -> dict[str, Any]:
+    return {"ops": {"set_priority_of_documents": {"config": config}}}
+
+
 HOSTILE: list[tuple[str, str | None, dict[str, Any], str]] = [
     ("ocr_job", None, claim(limit=-1), "greater than or equal to 1"),
     ("ocr_job", None, claim(limit=0), "greater than or equal to 1"),
@@ -67,6 +75,15 @@ HOSTILE: list[tuple[str, str | None, dict[str, Any], str]] = [
     ("retry_exhausted_job", "2026-11-01'; DROP TABLE extraction_queue; --", {}, "partition"),
     ("retry_exhausted_job", PATH, {}, "partition"),
     ("retry_exhausted_job", "0001-01-01", {}, "partition"),
+    ("cancel_documents_job", None, {}, "No document is named"),
+    ("cancel_documents_job", None, cancel(documents=[SQL]), "no document has the id or number"),
+    ("cancel_documents_job", None, cancel(documents=["1"] * 1001), "at most 1000 items"),
+    ("cancel_documents_job", None, cancel(documents=SQL), "documents"),
+    ("cancel_documents_job", None, cancel(documents=["1"], reason="x" * 201), "at most 200 characters"),
+    ("cancel_documents_job", None, cancel(documents=["1"], sources=["acte"]), 'unexpected config entry "sources"'),
+    ("document_priority_job", None, priority(documents=["2"], priority=HUGE), "less than or equal to 32767"),
+    ("document_priority_job", None, priority(documents=["2"], priority=-32769), "greater than or equal to -32768"),
+    ("document_priority_job", None, priority(documents=[PATH], priority=1), "no document has the id or number"),
     ("dashboard_job", None, page(days=0), "greater than or equal to 1"),
     ("dashboard_job", None, page(days=3661), "less than or equal to 3660"),
     ("dashboard_job", None, page(days=SQL), "Invalid scalar"),

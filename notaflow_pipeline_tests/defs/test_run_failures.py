@@ -22,6 +22,8 @@ DAY = "2026-11-01"
 JOBS: dict[str, str | None] = {
     "ocr_job": None,
     "ocr_recovery_job": None,
+    "cancel_documents_job": None,
+    "document_priority_job": None,
     "housekeeping_job": None,
     "dashboard_job": None,
     "queue_invariants_job": None,
