@@ -15,6 +15,7 @@ from dagster_shared.error import SerializableErrorInfo
 from psycopg import Connection
 
 from notaflow_pipeline.alerting import condition_log, receiver_registry
+from notaflow_pipeline.defs.jobs.named_documents import cancel_documents_job, document_priority_job
 from notaflow_pipeline.defs.sensors import alert_events
 from notaflow_pipeline.defs.sensors.alerts import STREAM
 from notaflow_pipeline.defs.sensors.health import REPORT_INTERVAL_SECONDS, results_to_report
@@ -132,6 +133,13 @@ def test_failed_run_is_reported_with_error_and_link_until_a_success(
     tick(instance)
     assert hook.titles[1:] == ["NotaFlow: job ocr_job no longer fails"]
     assert SECRET not in str(hook.messages)
+
+
+def test_failure_that_answers_a_person_is_no_alert(instance: dg.DagsterInstance, hook: Webhook) -> None:
+    for job in (cancel_documents_job, document_priority_job):
+        ended(instance, job.name, failed=True, tags=dict(job.tags))
+    tick(instance)
+    assert hook.messages == []
 
 
 def test_interrupted_run_is_a_cancellation_and_no_failure(instance: dg.DagsterInstance, hook: Webhook) -> None:

@@ -12,6 +12,9 @@ from notaflow_pipeline.job_queue.named_documents import document_ids, reasons_un
 from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.settings import load_settings
 
+NO_ALERT_TAG = {"notaflow/alert": "off"}
+"""Marks runs whose failure is an answer to the person who launched them, and so no alert."""
+
 MAX_NAMED = 1000
 MAX_CHARACTERS = 200
 """Of an id or a number; the longest number in the queue has fewer."""
@@ -92,6 +95,7 @@ def _report(context: dg.OpExecutionContext, count: int, done: str, unchanged: Ma
 
 @dg.job(
     executor_def=dg.in_process_executor,
+    tags=NO_ALERT_TAG,
     description=(
         "Cancels the documents named in its config: they are not read until `notaflow retry --id ID`. A worker that reads "
         "one stops at the next renewal of its lease and writes nothing. The same as `notaflow cancel`."
@@ -104,6 +108,7 @@ def cancel_documents_job() -> None:
 
 @dg.job(
     executor_def=dg.in_process_executor,
+    tags=NO_ALERT_TAG,
     description=(
         "Sets the priority of the documents named in its config, if they are still to be read. The same as "
         "`notaflow priority`."

@@ -14,6 +14,7 @@ from dagster_shared.error import SerializableErrorInfo
 
 from notaflow_pipeline.alerting import observations
 from notaflow_pipeline.alerting.conditions import Observation
+from notaflow_pipeline.defs.jobs.named_documents import NO_ALERT_TAG
 
 EVENTS_PER_QUERY = 200
 
@@ -104,9 +105,7 @@ def _streams(
 def _observations(
     instance: dg.DagsterInstance, records: Sequence[dg.EventLogRecord], now: float, ui_url: str
 ) -> Iterator[Observation]:
-    runs = {
-        run_id: run for run_id, run in _runs(instance, records).items() if run.tags.get("dagster/will_retry") != "true"
-    }
+    runs = {run_id: run for run_id, run in _runs(instance, records).items() if not _raises_no_alert(run)}
     for record in records:
         event = record.event_log_entry.dagster_event
         if event is None:
@@ -118,6 +117,10 @@ def _observations(
                 yield _check_observation(evaluation, at, ui_url)
         elif (run := runs.get(record.run_id)) is not None and not _may_be_retried(instance, run, record, now):
             yield from _run_observations(run, event, at, ui_url)
+
+
+def _raises_no_alert(run: dg.DagsterRun) -> bool:
+    return run.tags.get("dagster/will_retry") == "true" or NO_ALERT_TAG.items() <= run.tags.items()
 
 
 def _run_observations(run: dg.DagsterRun, event: dg.DagsterEvent, at: datetime, ui_url: str) -> Iterator[Observation]:
