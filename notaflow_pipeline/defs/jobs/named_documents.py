@@ -16,8 +16,9 @@ NO_ALERT_TAG = {"notaflow/alert": "off"}
 """Marks runs whose failure is an answer to the person who launched them, and so no alert."""
 
 MAX_NAMED = 1000
-MAX_CHARACTERS = 200
-"""Of an id or a number; the longest number in the queue has fewer."""
+"""The number of documents that one run changes at most."""
+
+MAX_REASON_CHARACTERS = 200
 
 
 class NamedDocumentsConfig(dg.Config):
@@ -34,7 +35,7 @@ class CancelConfig(NamedDocumentsConfig):
     """The documents to cancel, and why."""
 
     reason: str = Field(
-        default="by a person", max_length=MAX_CHARACTERS, description="Why; it is stored in `ocr_error`."
+        default="by a person", max_length=MAX_REASON_CHARACTERS, description="Why; it is stored in `ocr_error`."
     )
 
 
