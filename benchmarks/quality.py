@@ -3,7 +3,7 @@
 Every page image of a folder that has a transcription `NAME.gt.txt` is read with the whole policy, then with each step of
 the preparation switched off, with other limits of confidence for further passes, and with other languages. Given
 are CPU seconds a page and the mean character error rate, for all pages, for the odd and the even ones (a rule that
-holds on one half alone is rng), and for groups of pages. `--variants N` adds the first N pages turned, skewed,
+holds on one half alone holds by chance), and for groups of pages. `--variants N` adds the first N pages turned, skewed,
 noisy, faint, dark, inverted and at 72 to 600 dpi. One process, one thread, the engine of `--engine`.
 
 usage: python -m benchmarks.quality [--pages FOLDER] [--only steps|curve|languages] [--variants N] [--engine auto]
