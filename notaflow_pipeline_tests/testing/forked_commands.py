@@ -4,6 +4,7 @@ The imports of `notaflow` take 0.5 s of CPU time, and the tests start it hundred
 environment, a folder, streams and an exit code of its own, and runs the file of the real program.
 """
 
+import atexit
 import gc
 import importlib
 import json
@@ -69,7 +70,14 @@ def _start_server(
     with stdin:
         command = [sys.executable, "-P", __file__, *imports]
         environment = dict(variables) | {"OPENBLAS_NUM_THREADS": "1"}  # no threads in the process that forks
-        return subprocess.Popen(command, stdin=stdin.fileno(), env=environment, start_new_session=True), requests
+        server = subprocess.Popen(command, stdin=stdin.fileno(), env=environment, start_new_session=True)
+    atexit.register(_end, server, requests)
+    return server, requests
+
+
+def _end(server: "subprocess.Popen[bytes]", requests: socket.socket) -> None:
+    requests.close()
+    server.wait()
 
 
 def _fork_for_each_request(imports: list[str]) -> str:
