@@ -48,7 +48,10 @@ def running_dev(terminal: Terminal, port: int) -> Iterator["subprocess.Popen[str
 
 
 def started_from(terminal: Terminal) -> list[psutil.Process]:
-    """Every living process that has the terminal's own environment: its commands, their workers, their Tesseracts."""
+    """Every living process that has the terminal's own environment: its commands, their workers, their Tesseracts.
+
+    A process that runs OCR workers closes its memory, its environment too: ordinary users do not see these here, root does.
+    """
     mark = terminal.environment["TMPDIR"]
     found = []
     for process in psutil.process_iter():
