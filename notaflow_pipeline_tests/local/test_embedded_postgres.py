@@ -21,6 +21,13 @@ from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests.ocr import processes
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
+SHOW_LOCK = """
+import os, platformdirs
+os.geteuid = lambda: 1000
+from notaflow_pipeline.local import embedded_postgres
+print(embedded_postgres._pgserver().postgres_server.PostgresServer.lock_path)
+"""
+
 HOLD = """
 import sys
 from pathlib import Path
@@ -198,6 +205,18 @@ def test_servers_that_root_starts_at_once_add_their_system_user_one_after_the_ot
         started = list(starting.map(server_of, [tmp_path / str(number) for number in range(4)]))
     assert len(set(started)) == 4
     assert added == ["pgserver"] * 4
+
+
+def test_users_of_one_machine_lock_files_of_their_own(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "XDG_RUNTIME_DIR"}
+    shown = subprocess.run(
+        [sys.executable, "-c", SHOW_LOCK],
+        env=environment | {"TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(shown.stdout.strip()).parent.name == "python_PostgresServer"
 
 
 def test_configured_database_is_used_and_no_server_is_started(home: Path) -> None:
