@@ -139,7 +139,7 @@ def _first_pass(runner: PassRunner, planned: Plan, strip: PassResult) -> PassRes
 def _can_be_in_another_language(runner: PassRunner, found: PassResult) -> bool:
     languages = runner.languages
     return (
-        languages.first != languages.all
+        languages.first not in (languages.all, languages.plain)
         and digit_share(found.words) <= MAX_DIGIT_SHARE
         and found.confidence < MAX_CONFIDENCE_IN_WRONG_LANGUAGE
         and is_in_other_language(found.words, languages.plain)

@@ -11,8 +11,8 @@ from notaflow_pipeline.ocr.recognition.words.language import leading_language
 class PageLanguages:
     """Tesseract's language codes joined by `+`; the code of our own model is one of them (`engines.model_files`).
 
-    `first` is for the first pass, `later` for passes over a doubtful page, `print` is the leading language with the
-    system's model, `all` is every language with our models, `plain` is every language with the system's models.
+    `first` is for the first pass, `later` for passes over a doubtful page, `print` is for printed pages: the system's model
+    of the leading language, `all` is every language with our models, `plain` is every language with the system's models.
     """
 
     first: str
@@ -23,7 +23,7 @@ class PageLanguages:
 
     def with_all(self) -> "PageLanguages":
         """Returns the languages for a page that is not in the leading language."""
-        return replace(self, first=self.all, later=self.all)
+        return replace(self, first=self.all, later=self.all, print=self.plain)
 
     def as_print(self) -> "PageLanguages":
         """Returns the languages for a printed page."""

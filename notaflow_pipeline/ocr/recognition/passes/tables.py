@@ -56,8 +56,7 @@ def read_table(
         return runner.run_or_as_column(prepared)
     prepared = upscaled(prepared, SMALL_PRINT_DPI) if (prepared.dpi or 0) < SMALL_PRINT_DPI else prepared
     typed = runner.languages.first
-    if typed != runner.languages.all:
-        runner.languages = runner.languages.as_print()
+    runner.languages = runner.languages.as_print()
     found = runner.run_or_as_column(prepared)
     if MAX_GRAINY_CONFIDENCE <= found.confidence < MIN_PRINT_CONFIDENCE and (soft := _with_soft_edges(prepared)):
         found = runner.better(found, soft, runner.languages.all)
