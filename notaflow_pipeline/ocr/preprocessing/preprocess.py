@@ -212,6 +212,13 @@ def is_blurred(prepared: PreprocessedPage) -> bool:
     return BLURRING_REDUCTIONS[0] < factor < BLURRING_REDUCTIONS[1]
 
 
+def small_print_dpi(prepared: PreprocessedPage) -> int:
+    """Returns the resolution for small print: `SMALL_PRINT_DPI`, or that of the file if a reduction would blur the print."""
+    if is_blurred(replace(prepared, dpi=SMALL_PRINT_DPI)):
+        return round(_real_dpi(prepared.source, prepared.stated_dpi))
+    return SMALL_PRINT_DPI
+
+
 BLURRING_REDUCTIONS = (1.1, 1.5)
 """Print of 8 points scanned at 200 dpi keeps 0.80 of its numbers at 150 dpi, and all at 200; scanned at 300, all at 150."""
 

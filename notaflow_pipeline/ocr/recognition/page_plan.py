@@ -16,6 +16,7 @@ from notaflow_pipeline.ocr.preprocessing.preprocess import (
     median_filtered,
     noise_of,
     prepare,
+    small_print_dpi,
     with_halftones_merged,
     with_plain_paper,
 )
@@ -88,9 +89,11 @@ def _at_resolution_of_print(
 ) -> tuple[PreprocessedPage, PageMeasures]:
     """Returns the page at a higher resolution if its print needs one, and its measures."""
     measures = measure(prepared, noise)
-    if first_dpi is None and prepared.steps.scale and (finer := _finer_dpi(measures)):
+    if first_dpi is None and prepared.steps.scale and (finer := _finer_dpi(measures, prepared)):
         prepared = at_resolution(prepared, finer)
-        measures = replace(measure(prepared, noise), has_blurred_print=measures.has_blurred_print)
+        fine = measure(prepared, noise)
+        is_small = finer >= SMALL_PRINT_DPI and not fine.ink.is_speckled
+        measures = replace(fine, has_blurred_print=measures.has_blurred_print or is_small)
     return prepared, measures
 
 
@@ -100,7 +103,7 @@ def _plan_of(prepared: PreprocessedPage, measures: PageMeasures, first_dpi: int 
     return Plan(prepared, measures.ink.is_solid, has_small_digits, is_reduced, noise=measures.noise)
 
 
-def _finer_dpi(measures: PageMeasures) -> int | None:
+def _finer_dpi(measures: PageMeasures, prepared: PreprocessedPage) -> int | None:
     """Returns a higher resolution than that of the first pass if the print needs one."""
     if is_dithered(measures.noise):
         return None
@@ -109,7 +112,7 @@ def _finer_dpi(measures: PageMeasures) -> int | None:
     if measures.ink.print_height_pixels <= MAX_VERY_SMALL_PRINT_PIXELS or (
         measures.ink.is_small_print and measures.has_blurred_print
     ):
-        return SMALL_PRINT_DPI
+        return small_print_dpi(prepared)
     return FINE_DPI if measures.ink.is_small_print or measures.has_blurred_print else None
 
 

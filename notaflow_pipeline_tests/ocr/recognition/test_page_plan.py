@@ -25,3 +25,11 @@ def test_plan_of_a_page_turned_twice_is_the_first_plan(first_dpi: int | None) ->
     again = plan_of_turned(turned, unrotated(turned.prepared), first_dpi)
     assert (again.prepared.dpi, again.has_small_digits) == (first.prepared.dpi, first.has_small_digits)
     assert again.prepared.image.tobytes() == first.prepared.image.tobytes()
+
+
+@pytest.mark.parametrize(("scanned", "read"), [(200, 250), (300, 300), (400, 250)])
+def test_small_print_is_not_blurred_by_a_slight_reduction(scanned: int, read: int) -> None:
+    planned = plan(ruled_index(5, scanned, 30, 17).image, scanned, ALL_STEPS)
+    assert planned
+    assert planned.prepared.dpi == read
+    assert planned.has_small_digits

@@ -13,6 +13,7 @@ from notaflow_pipeline.ocr.preprocessing.preprocess import (
     PreprocessedPage,
     at_resolution,
     median_filtered,
+    small_print_dpi,
     upscaled,
     with_ruling_removed,
 )
@@ -54,7 +55,7 @@ def read_table(
         return _typed_table(runner, at_resolution(prepared, TARGET_DPI), height)
     if not has_small_digits:
         return runner.run_or_as_column(prepared)
-    prepared = upscaled(prepared, SMALL_PRINT_DPI) if (prepared.dpi or 0) < SMALL_PRINT_DPI else prepared
+    prepared = upscaled(prepared, small_print_dpi(prepared)) if (prepared.dpi or 0) < SMALL_PRINT_DPI else prepared
     typed = runner.languages.first
     runner.languages = runner.languages.as_print()
     found = runner.run_or_as_column(prepared)
@@ -91,7 +92,7 @@ def with_finer_digits(runner: PassRunner, best: PassResult) -> PassResult:
         return best
     if character_inches(best.words, best.prepared.dpi) >= MIN_TYPED_INCHES and not runner.is_doubtful(best):
         return best
-    fine = upscaled(best.prepared, SMALL_PRINT_DPI)
+    fine = upscaled(best.prepared, small_print_dpi(best.prepared))
     found = runner.better(PassResult([], fine), fine, runner.languages.print)
     if found.confidence < MIN_PRINT_CONFIDENCE and not runner.is_short_of_time:
         # a finer image has more grain, too
