@@ -72,7 +72,7 @@ class PreprocessedPage:
 
     `source` is the cropped page with all of its pixels and in its original orientation, and `stated_dpi` the resolution in
     the file; both are for a pass at another resolution. `origin` is the upper left corner of `source` on the original page,
-    in pixels.
+    in pixels. `is_filtered` says that single dark pixels were removed, which a pass at another resolution repeats.
     """
 
     image: Image.Image
@@ -84,6 +84,7 @@ class PreprocessedPage:
     skew_degrees: float = 0.0
     origin: tuple[int, int] = (0, 0)
     curve: LineCurve | None = None
+    is_filtered: bool = False
 
 
 def prepare(
@@ -140,6 +141,7 @@ def at_resolution(prepared: PreprocessedPage, target_dpi: int) -> PreprocessedPa
         page = page.transpose(Image.Transpose.ROTATE_90) if turns else page
         if prepared.curve and prepared.curve.quarter_turns == turns:
             page = prepared.curve.straightened(page)
+    page = without_grain(page) if prepared.is_filtered else page
     return replace(prepared, image=page, dpi=target_dpi)
 
 

@@ -126,7 +126,7 @@ def _without_specks(
     clean = median_filtered(prepared)
     after = measure(clean, measures.noise).ink
     if not (after.is_speckled or after.is_solid or has_no_ink(clean.image)):
-        return clean
+        return replace(clean, is_filtered=True)
     soft = with_halftones_merged(image, dpi, prepared.steps, prepared.dpi or TARGET_DPI)
     if has_no_ink(soft.image, measures.noise):
         return None

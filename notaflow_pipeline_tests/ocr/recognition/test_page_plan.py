@@ -1,10 +1,12 @@
 """Tests of plans: the resolution follows the print, also on a page that was first laid the wrong way."""
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from notaflow_pipeline.ocr.preprocessing.preprocess import ALL_STEPS, rotated_by_quarter, unrotated
+from notaflow_pipeline.ocr.preprocessing.preprocess import ALL_STEPS, at_resolution, rotated_by_quarter, unrotated
 from notaflow_pipeline.ocr.recognition.page_plan import plan, plan_of_turned
-from notaflow_pipeline_tests.ocr.drawn_pages import ruled_index
+from notaflow_pipeline_tests.ocr.drawn_pages import ruled_index, two_columns
 from notaflow_pipeline_tests.ocr.samples import index_page
 
 
@@ -33,3 +35,18 @@ def test_small_print_is_not_blurred_by_a_slight_reduction(scanned: int, read: in
     assert planned
     assert planned.prepared.dpi == read
     assert planned.has_small_digits
+
+
+def test_specks_stay_removed_at_a_higher_resolution() -> None:
+    page = two_columns(8, 200).image
+    planned = plan(dusty(page.point(lambda value: 255 * (value > 150)), 0.02), 200, ALL_STEPS)
+    assert planned
+    assert planned.is_filtered, "or it shows nothing"
+    margin = at_resolution(planned.prepared, 200).image.crop((0, 0, 1700, 80))
+    assert np.mean(np.asarray(margin) < 128) < 0.001
+
+
+def dusty(page: Image.Image, share: float) -> Image.Image:
+    """Returns a page on which this share of the pixels is black."""
+    specks = np.random.default_rng(1).random((page.height, page.width)) < share
+    return Image.fromarray(np.where(specks, np.uint8(0), np.asarray(page)))
