@@ -1,4 +1,4 @@
-"""Removes sensor noise from a page image. Dirt and grain of the paper are removed by `preprocess.without_grain`."""
+"""Measures sensor noise and dust of a page image, and removes the noise. Dust is removed by `preprocess.without_grain`."""
 
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,13 @@ MIN_COEFFICIENT = 2.5
 
 MIN_WEIGHT = 1e-6
 
+MIN_SPECK_CONTRAST = 100
+"""In shades of 255: a speck of dust is darker than each of the eight pixels around it by more than this."""
+
+MIN_SPECK_SHARE = 0.002
+"""As a share of a page's pixels. The grey corpus pages have at most 0.0002, also with noise of 30. A page on which every
+hundredth pixel was made black or white has 0.004."""
+
 BAND_ROWS = 256
 """The number of rows that are processed at a time, so that they fit in the processor's cache and a large page needs no more
 memory."""
@@ -44,6 +51,25 @@ def noise_level(image: Image.Image) -> float:
     rows = page[:-2:2] - 2 * page[1:-1:2] + page[2::2]
     uneven = rows[:, :-2:2] - 2 * rows[:, 1:-1:2] + rows[:, 2::2]
     return float(np.median(np.abs(uneven))) / (6 * 0.6745)  # of a normal distribution
+
+
+def has_dust(image: Image.Image) -> bool:
+    """Returns whether single black pixels are strewn over a grey page. Takes 2 ms; an eighth of the page is examined.
+
+    On a page of one bit, they can be the grey of a dithered page.
+    """
+    import numpy as np
+
+    width, height = image.size
+    part = image.crop((width // 4, 3 * height // 8, width - width // 4, height - 3 * height // 8))
+    if min(part.size) < 3 or sum(map(bool, part.histogram())) <= 2:
+        return False
+    page = np.asarray(part)
+    across = np.minimum(np.minimum(page[:, :-2], page[:, 1:-1]), page[:, 2:])
+    beside = np.minimum(page[1:-1, :-2], page[1:-1, 2:])
+    around = np.minimum(np.minimum(across[:-2], across[2:]), beside)
+    speck = page[1:-1, 1:-1]
+    return float(np.mean((around > speck) & (around - speck > MIN_SPECK_CONTRAST))) >= MIN_SPECK_SHARE
 
 
 def without_noise(image: Image.Image) -> Image.Image:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from PIL import Image
 
 from notaflow_pipeline.ocr.preprocessing.ink_measures import has_no_ink
+from notaflow_pipeline.ocr.preprocessing.noise import has_dust
 from notaflow_pipeline.ocr.preprocessing.preprocess import (
     FINE_DPI,
     SMALL_PRINT_DPI,
@@ -19,6 +20,7 @@ from notaflow_pipeline.ocr.preprocessing.preprocess import (
     small_print_dpi,
     with_halftones_merged,
     with_plain_paper,
+    without_grain,
 )
 from notaflow_pipeline.ocr.recognition.page_measures import PageMeasures, is_dithered, is_noisy, measure
 
@@ -53,6 +55,8 @@ def plan(image: Image.Image, dpi: int | None, steps: Steps, first_dpi: int | Non
     """
     target_dpi = first_dpi or TARGET_DPI
     plain_steps = replace(steps, denoise=False)
+    if steps.denoise and has_dust(image):  # before the resolution is reduced, which smears specks
+        image = without_grain(image)
     noise = noise_of(PreprocessedPage(image, target_dpi, image, dpi, steps)) if steps.denoise else 0.0
     if is_dithered(noise):
         prepared = with_halftones_merged(image, dpi, plain_steps, target_dpi)

@@ -1,13 +1,19 @@
 """Tests of plans: the resolution follows the print, also on a page that was first laid the wrong way."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from notaflow_pipeline.ocr.preprocessing.preprocess import ALL_STEPS, at_resolution, rotated_by_quarter, unrotated
+from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.page_plan import plan, plan_of_turned
+from notaflow_pipeline_tests.ocr.default_engine import default_engine
 from notaflow_pipeline_tests.ocr.drawn_pages import ruled_index, two_columns
 from notaflow_pipeline_tests.ocr.samples import index_page
+
+ENGINE = default_engine()
 
 
 def test_print_of_a_page_that_was_laid_on_its_side_is_measured_upright() -> None:
@@ -44,6 +50,12 @@ def test_specks_stay_removed_at_a_higher_resolution() -> None:
     assert planned.is_filtered, "or it shows nothing"
     margin = at_resolution(planned.prepared, 200).image.crop((0, 0, 1700, 80))
     assert np.mean(np.asarray(margin) < 128) < 0.001
+
+
+def test_print_under_dust_is_read_like_clean_print() -> None:
+    page = two_columns(8, 200)
+    clean, found = (read_page(image, 200, ENGINE, 60).text.split() for image in (page.image, dusty(page.image, 0.01)))
+    assert (Counter(clean) & Counter(found)).total() > 0.98 * len(clean)
 
 
 def dusty(page: Image.Image, share: float) -> Image.Image:
