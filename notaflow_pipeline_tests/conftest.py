@@ -1,19 +1,18 @@
 """Fixtures of tests in several folders: a real PostgreSQL, and a database of its own for each test."""
 
-import itertools
 import os
 import random
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 from hypothesis import settings
-from psycopg import Connection, sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg import Connection
+from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool
 from xdist.scheduler.loadfile import LoadFileScheduling  # type: ignore[import-untyped]
 
@@ -22,6 +21,11 @@ from notaflow_pipeline.job_queue.schema.migrate import migrate
 from notaflow_pipeline.local.embedded_postgres import embedded_database
 from notaflow_pipeline_tests.faults import pooler
 from notaflow_pipeline_tests.testing import least_privilege
+from notaflow_pipeline_tests.testing.corpus import CORPUS
+from notaflow_pipeline_tests.testing.databases import migrated_database, new_database, recreate, url_of
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # as OCR workers have it: with a thread for each core, OpenBLAS took five times the CPU time. What tests start is not changed
 with pytest.MonkeyPatch.context() as environment:
@@ -37,8 +41,6 @@ TEMPLATE = "notaflow_template"
 
 POOLED = 40
 """Server connections of the pooler for each database: more than any test holds at once."""
-
-_numbers = itertools.count(1)
 
 LONGEST_FIRST = ("browser", "processes", "deploy", "faults", "ocr")
 """Packages whose files take longest; all but the last mostly wait for other processes. All files of browser run in a row."""
@@ -100,48 +102,21 @@ def server_url() -> Iterator[str]:
         yield url
 
 
-def _url_of(server_url: str, database: str) -> str:
-    """The same server, another database, as a URL that every tool understands."""
-    parts = conninfo_to_dict(server_url)
-    if str(parts.get("host", "")).startswith("/"):
-        return f"postgresql://{parts['user']}@/{database}?host={parts['host']}"
-    return make_conninfo(server_url, dbname=database)
-
-
-def _recreate(server_url: str, database: str, template: str) -> None:
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        name = sql.Identifier(database)
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
-        # copying files took half as long as writing every page to the write-ahead log
-        query = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
-        connection.execute(query.format(name, sql.Identifier(template)))
-
-
 @pytest.fixture(scope="session")
 def template_database(server_url: str) -> str:
     """The name of a migrated database, which tests are given copies of."""
     name = f"{TEMPLATE}_{os.getpid()}"
-    _recreate(server_url, name, "template1")
-    migrate(_url_of(server_url, name), sources=["index"])
+    recreate(server_url, name, "template1")
+    migrate(url_of(server_url, name), sources=["index"])
     if least_privilege.is_enabled():
-        least_privilege.prepare(_url_of(server_url, name))
+        least_privilege.prepare(url_of(server_url, name))
     return name
-
-
-@contextmanager
-def _database(server_url: str, template: str) -> Iterator[str]:
-    """The URL of a new database, which is dropped afterwards: hundreds of them take a minute to delete at the end."""
-    name = f"test_{os.getpid()}_{next(_numbers)}"
-    _recreate(server_url, name, template)
-    yield _url_of(server_url, name)
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture
 def empty_database_url(server_url: str) -> Iterator[str]:
     """The URL of a database with nothing in it."""
-    with _database(server_url, "template1") as url:
+    with new_database(server_url, "template1") as url:
         yield url
 
 
@@ -151,19 +126,8 @@ def pooler_url(server_url: str) -> Iterator[str]:
     if missing := pooler.unavailable():
         pytest.fail(missing)
     # not by way of the template, which nobody may be connected to when it is copied
-    with pooler.pooler_before(_url_of(server_url, "postgres"), pool_size=POOLED) as url:
+    with pooler.pooler_before(url_of(server_url, "postgres"), pool_size=POOLED) as url:
         yield url
-
-
-@contextmanager
-def migrated_database(server_url: str, template: str, test: pytest.Item | pytest.Collector) -> Iterator[str]:
-    """The URL of a new migrated database; its role is that of `least_privilege`, or the owner."""
-    with _database(server_url, template) as url:
-        if not least_privilege.is_enabled() or test.get_closest_marker("owner"):
-            yield url
-            return
-        with least_privilege.tests_are_the_owner():
-            yield least_privilege.as_worker(url)
 
 
 @pytest.fixture
@@ -178,7 +142,7 @@ def database_url(direct_url: str, request: pytest.FixtureRequest) -> str:
     """The same; through a pooler if NOTAFLOW_TEST_POOLER is set and the test does not carry the marker `direct`."""
     if not os.environ.get("NOTAFLOW_TEST_POOLER") or request.node.get_closest_marker("direct"):
         return direct_url
-    return _url_of(request.getfixturevalue("pooler_url"), str(conninfo_to_dict(direct_url)["dbname"]))
+    return url_of(request.getfixturevalue("pooler_url"), str(conninfo_to_dict(direct_url)["dbname"]))
 
 
 @pytest.fixture
@@ -214,7 +178,20 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def corpus() -> Path:
     """The real scanned pages beside the project; tests that want them skip where they are not."""
-    place = Path(os.environ.get("NOTAFLOW_CORPUS", Path(__file__).parents[2] / "shared" / "corpus"))
-    if not place.is_dir():
+    if not CORPUS.is_dir():
         pytest.skip("the corpus of real pages is not here (../shared/corpus, or NOTAFLOW_CORPUS)")
-    return place
+    return CORPUS
+
+
+# not for the whole session: while Playwright is started, no other event loop can run in this thread, and Dagster wants one
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """The machine's own Chromium; tests that want it skip where it is not."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install playwright)")
+    program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("there is no Chromium here to look at pages with (install chromium, or name one in CHROMIUM)")
+    with sync_api.sync_playwright() as playwright:
+        one = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        yield one
+        one.close()

@@ -19,7 +19,9 @@ from notaflow_pipeline.reporting.daily_tables.daily_storage import write_day
 from notaflow_pipeline.reporting.daily_tables.days import today_in
 from notaflow_pipeline.reporting.daily_tables.due_days import days_missed
 from notaflow_pipeline.settings import Settings
-from notaflow_pipeline_tests.job_queue.conftest import (
+from notaflow_pipeline_tests.reporting.daily_tables.attempt_history import add_attempt
+from notaflow_pipeline_tests.testing.clock import wait_past_full_hour
+from notaflow_pipeline_tests.testing.job_queue import (
     READING,
     add_document,
     ago,
@@ -31,8 +33,6 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     recover_all,
     succeed,
 )
-from notaflow_pipeline_tests.reporting.daily_tables.attempt_history import add_attempt
-from notaflow_pipeline_tests.testing.clock import wait_past_full_hour
 
 ZONE = "America/Toronto"
 

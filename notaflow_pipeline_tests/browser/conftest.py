@@ -3,28 +3,24 @@
 import asyncio
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from psycopg import Connection
 
 from notaflow_pipeline.job_queue.database.connections import connect
+from notaflow_pipeline_tests.browser.dagster import FINISHED, LIMIT, Dagster, all_runs
 from notaflow_pipeline_tests.cli import Terminal, open_terminal
-from notaflow_pipeline_tests.conftest import migrated_database
-from notaflow_pipeline_tests.processes.conftest import drop_unclaimed, running_dev, started_from
 from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
+from notaflow_pipeline_tests.testing.databases import migrated_database
 from notaflow_pipeline_tests.testing.ending import kill
 from notaflow_pipeline_tests.testing.ports import free_port
+from notaflow_pipeline_tests.testing.processes import drop_unclaimed, running_dev, started_from
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
-
-LIMIT = 4_321
-"""Documents in a run: one run claims all of them, and the launchpad shows this figure."""
 
 ENVIRONMENT = {
     "OCR_WORKERS": "1",
@@ -35,22 +31,6 @@ ENVIRONMENT = {
 }
 
 KEPT_BY_PAGES = "cookies,indexeddb,local_storage"
-
-FINISHED = {"SUCCESS", "FAILURE", "CANCELED"}
-
-
-@dataclass(frozen=True)
-class Dagster:
-    """A running Dagster, the terminal that started it, and its database."""
-
-    terminal: Terminal
-    ui: DagsterUI
-    connection: Connection
-
-    @property
-    def url(self) -> str:
-        """The address of its pages."""
-        return f"http://127.0.0.1:{self.ui.port}"
 
 
 @pytest.fixture(scope="package")
@@ -82,11 +62,6 @@ def idle(dagster: Dagster) -> Dagster:
     for table in ("extraction_queue", "ocr_attempt", "ocr_round", "ocr_daily_performance", "ocr_daily_failure_rate"):
         dagster.connection.execute(f"DELETE FROM {table}".encode())  # noqa: S608
     return dagster
-
-
-def all_runs(dagster: Dagster) -> dict[str, str]:
-    """The status of each run."""
-    return dict(dagster.connection.execute("SELECT run_id, status FROM dagster.runs").fetchall())
 
 
 @pytest.fixture(scope="package")

@@ -7,7 +7,7 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
-from notaflow_pipeline_tests.browser.conftest import Dagster
+from notaflow_pipeline_tests.browser.dagster import Dagster
 from notaflow_pipeline_tests.ocr import samples
 from notaflow_pipeline_tests.reporting.daily_tables.attempt_history import add_attempt
 from notaflow_pipeline_tests.testing.invariants import violated_invariants

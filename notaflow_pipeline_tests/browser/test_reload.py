@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from notaflow_pipeline_tests.browser.conftest import Dagster
-from notaflow_pipeline_tests.processes.conftest import ready_documents
-from notaflow_pipeline_tests.processes.test_dagster_side import open_claims, parts, read_by, runs
-from notaflow_pipeline_tests.processes.test_terminating import DOCUMENTS, run_at_work
+from notaflow_pipeline_tests.browser.dagster import Dagster
+from notaflow_pipeline_tests.processes.dagster_runs import DOCUMENTS, open_claims, parts, read_by, run_at_work, runs
 from notaflow_pipeline_tests.testing.ending import kill
+from notaflow_pipeline_tests.testing.processes import ready_documents
 from notaflow_pipeline_tests.testing.waiting import wait_until
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from notaflow_pipeline_tests.chaos.results import (
     missing_disturbances,
     text_of_other_program,
 )
-from notaflow_pipeline_tests.job_queue.conftest import READING, add_document, change, claim_one, fail, succeed
+from notaflow_pipeline_tests.testing.job_queue import READING, add_document, change, claim_one, fail, succeed
 
 EXPECTED = {"1": Expected(READING.text, unreadable=False)}
 

@@ -17,15 +17,7 @@ from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests.alerting.receiver_servers import smtp_server, webhook
 from notaflow_pipeline_tests.cli import Terminal, open_terminal
 from notaflow_pipeline_tests.faults.proxy import proxy_before
-from notaflow_pipeline_tests.job_queue.conftest import (
-    ENCRYPTED,
-    READING,
-    add_document,
-    ago,
-    claim_one,
-    fail,
-    succeed,
-)
+from notaflow_pipeline_tests.testing.job_queue import ENCRYPTED, READING, add_document, ago, claim_one, fail, succeed
 from notaflow_pipeline_tests.testing.ports import free_port
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 

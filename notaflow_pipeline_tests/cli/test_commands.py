@@ -21,8 +21,8 @@ from notaflow_pipeline.cli.inspection import pause_seconds
 from notaflow_pipeline.job_queue.claiming import claims
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.cli import Terminal, open_terminal
-from notaflow_pipeline_tests.job_queue.conftest import add_document, ago
 from notaflow_pipeline_tests.ocr import processes, samples
+from notaflow_pipeline_tests.testing.job_queue import add_document, ago
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 SECRET = "correct-horse-battery-staple"

@@ -6,7 +6,7 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline_tests.cli import Terminal
-from notaflow_pipeline_tests.job_queue.conftest import TIMEOUT, add_document, ago, claim_one, document, fail, succeed
+from notaflow_pipeline_tests.testing.job_queue import TIMEOUT, add_document, ago, claim_one, document, fail, succeed
 
 
 def test_list_shows_who_holds_what_and_every_filter_narrows_it(terminal: Terminal, connection: Connection) -> None:

@@ -7,9 +7,9 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline_tests.cli import Terminal, open_terminal
-from notaflow_pipeline_tests.job_queue.conftest import add_document, everything
-from notaflow_pipeline_tests.job_queue.schema.test_trigger_privileges import AUDIT, SECRET
+from notaflow_pipeline_tests.job_queue.schema.audit_trigger import AUDIT, SECRET
 from notaflow_pipeline_tests.testing import least_privilege
+from notaflow_pipeline_tests.testing.job_queue import add_document, everything
 
 pytestmark = [pytest.mark.owner, pytest.mark.direct]
 

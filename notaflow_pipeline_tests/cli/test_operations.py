@@ -10,7 +10,7 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline_tests.cli import Terminal
-from notaflow_pipeline_tests.job_queue.conftest import (
+from notaflow_pipeline_tests.testing.job_queue import (
     ENCRYPTED,
     READING,
     TIMEOUT,

@@ -8,8 +8,8 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline_tests.cli import Terminal
-from notaflow_pipeline_tests.job_queue.conftest import add_document, document
 from notaflow_pipeline_tests.ocr import samples
+from notaflow_pipeline_tests.testing.job_queue import add_document, document
 
 
 def views(terminal: Terminal) -> list[Path]:

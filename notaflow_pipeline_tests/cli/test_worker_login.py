@@ -11,8 +11,8 @@ from notaflow_pipeline.job_queue.schema.migrate import migrate_down
 from notaflow_pipeline.local.dev_server import run_dev
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests.cli import open_terminal
-from notaflow_pipeline_tests.job_queue.conftest import add_document
 from notaflow_pipeline_tests.testing import least_privilege
+from notaflow_pipeline_tests.testing.job_queue import add_document
 
 pytestmark = [pytest.mark.owner, pytest.mark.direct]
 

@@ -10,7 +10,7 @@ from notaflow_pipeline.job_queue.claiming import claims
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.model import OcrResult
 from notaflow_pipeline_tests.defs import defs
-from notaflow_pipeline_tests.job_queue.conftest import succeed
+from notaflow_pipeline_tests.testing.job_queue import succeed
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),

@@ -18,9 +18,9 @@ from notaflow_pipeline.job_queue.queries import attempts_of_run
 from notaflow_pipeline.job_queue.schema.migrate import migrate
 from notaflow_pipeline.ocr.workers.pool import WorkerPool
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, defs, errors_of
-from notaflow_pipeline_tests.job_queue.conftest import READING, claim, succeed
 from notaflow_pipeline_tests.ocr import processes, samples
 from notaflow_pipeline_tests.processes import violated_invariants
+from notaflow_pipeline_tests.testing.job_queue import READING, claim, succeed
 from notaflow_pipeline_tests.testing.rows import row_versions
 from notaflow_pipeline_tests.testing.waiting import wait_until
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import dagster as dg
 import pytest
@@ -17,9 +17,9 @@ from notaflow_pipeline.defs.sensors.ocr_ready import backoff_after_failures, ocr
 from notaflow_pipeline.defs.sensors.recovery import ocr_recovery_sensor
 from notaflow_pipeline.job_queue.claiming import claims
 from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
-from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.pause import pause, resume
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, defs
+from notaflow_pipeline_tests.defs.sensor_ticks import enqueued, launched, tick
 from notaflow_pipeline_tests.ocr import samples
 
 ORIGIN = RemoteJobOrigin(
@@ -28,25 +28,6 @@ ORIGIN = RemoteJobOrigin(
 """Which Dagster wants of a run that is queued."""
 
 pytestmark = [pytest.mark.usefixtures("documents"), pytest.mark.filterwarnings(f"ignore:{DAGSTERS_OWN_WARNING}")]
-
-
-def tick(
-    instance: dg.DagsterInstance, sensor: dg.SensorDefinition = ocr_ready_sensor
-) -> dg.SensorResult | dg.SkipReason:
-    decision = sensor(dg.build_sensor_context(instance=instance))
-    assert isinstance(decision, dg.SensorResult | dg.SkipReason)
-    return decision
-
-
-def launched(instance: dg.DagsterInstance, sensor: dg.SensorDefinition = ocr_ready_sensor) -> int:
-    decision = tick(instance, sensor)
-    return len(decision.run_requests or []) if isinstance(decision, dg.SensorResult) else 0
-
-
-def enqueued(connection: Connection, count: int = 1, source: str = "index") -> list[UUID]:
-    return [
-        enqueue_document(connection, NewDocument(source, str(number), f"index/{number}.png")) for number in range(count)
-    ]
 
 
 def add_run(

@@ -14,7 +14,7 @@ from notaflow_pipeline.job_queue.database.hidden_rows import HIDDEN
 from notaflow_pipeline.job_queue.queries import can_claim, count_ready
 from notaflow_pipeline.job_queue.refusals import find_refusals
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING
-from notaflow_pipeline_tests.defs.test_sensors import enqueued, launched, tick
+from notaflow_pipeline_tests.defs.sensor_ticks import enqueued, launched, tick
 from notaflow_pipeline_tests.testing import least_privilege
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 

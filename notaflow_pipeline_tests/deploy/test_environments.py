@@ -7,7 +7,7 @@ from psycopg import Connection
 
 from notaflow_pipeline.job_queue.schema.migrate import migrate_down
 from notaflow_pipeline_tests.cli import open_terminal
-from notaflow_pipeline_tests.job_queue.conftest import add_document, everything
+from notaflow_pipeline_tests.testing.job_queue import add_document, everything
 
 
 @pytest.mark.owner  # it migrates back

@@ -9,7 +9,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from notaflow_pipeline_tests.deploy.conftest import Proxy
+from notaflow_pipeline_tests.deploy.installation import Proxy
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 
 LAUNCH = """

@@ -5,7 +5,7 @@ import signal
 import psycopg
 
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
-from notaflow_pipeline_tests.deploy.conftest import Installation
+from notaflow_pipeline_tests.deploy.installation import Installation
 from notaflow_pipeline_tests.ocr import samples
 from notaflow_pipeline_tests.processes import violated_invariants
 from notaflow_pipeline_tests.testing.ending import all_gone, children_of

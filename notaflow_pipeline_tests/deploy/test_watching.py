@@ -9,7 +9,7 @@ from psycopg import Connection
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline_tests.cli import open_terminal
 from notaflow_pipeline_tests.ocr import samples
-from notaflow_pipeline_tests.processes.conftest import count_at
+from notaflow_pipeline_tests.testing.processes import count_at
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 

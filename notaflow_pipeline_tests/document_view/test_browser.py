@@ -16,7 +16,6 @@ from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline_tests.document_view import HOSTILE, MOMENT, attempt, job, jpeg, page_of, read_image, viewed
 from notaflow_pipeline_tests.ocr.default_engine import default_engine
 from notaflow_pipeline_tests.ocr.samples import act_page
-from notaflow_pipeline_tests.reporting.conftest import browser  # noqa: F401 - a fixture
 from notaflow_pipeline_tests.testing.contrast import MIN_CONTRAST, contrasts
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 
@@ -38,7 +37,7 @@ def opened(context: "BrowserContext", page: str, folder: Path) -> tuple["Page", 
     return shown, said
 
 
-def test_words_lie_on_the_scan_and_are_marked_with_their_text(tmp_path: Path, browser: "Browser") -> None:  # noqa: F811
+def test_words_lie_on_the_scan_and_are_marked_with_their_text(tmp_path: Path, browser: "Browser") -> None:
     act_page(200).save(tmp_path / "a.png", dpi=(200, 200))
     with DocumentPool(default_engine(), workers=1) as document_pool:
         document = document_pool.start(tmp_path / "a.png", views_of=[1]).result(timeout=HANG_SECONDS)
@@ -81,7 +80,7 @@ def test_words_lie_on_the_scan_and_are_marked_with_their_text(tmp_path: Path, br
     context.close()
 
 
-def test_unsure_words_are_reached_with_the_keyboard(tmp_path: Path, browser: "Browser") -> None:  # noqa: F811
+def test_unsure_words_are_reached_with_the_keyboard(tmp_path: Path, browser: "Browser") -> None:
     image = read_image("Vente", "3", "770")
     words = (image.words[0], replace(image.words[1], confidence=40.0), replace(image.words[2], confidence=30.0))
     context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}, locale="en-CA")
@@ -95,7 +94,7 @@ def test_unsure_words_are_reached_with_the_keyboard(tmp_path: Path, browser: "Br
     context.close()
 
 
-def test_every_image_and_pane_has_a_name_in_the_language_shown(tmp_path: Path, browser: "Browser") -> None:  # noqa: F811
+def test_every_image_and_pane_has_a_name_in_the_language_shown(tmp_path: Path, browser: "Browser") -> None:
     page_text = page_of(1, read_image("Vente"), scan=jpeg())
     context = browser.new_context(offline=True, locale="fr-CA")
     page, _ = opened(context, render_page(viewed(page_text, stored="--- Page 1 ---\nVenle")), tmp_path)
@@ -109,7 +108,7 @@ def test_every_image_and_pane_has_a_name_in_the_language_shown(tmp_path: Path, b
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_texts_can_be_told_from_their_background(tmp_path: Path, browser: "Browser", scheme: str) -> None:  # noqa: F811
+def test_texts_can_be_told_from_their_background(tmp_path: Path, browser: "Browser", scheme: str) -> None:
     unsure = read_image("Vente", confidence=30.0)
     failed = PageText(2, "", 0, None, 1, source=PageSource.FAILED, failure=DocumentFailure(FailureKind.CORRUPT, "No."))
     seen = viewed(page_of(1, unsure), failed, stored="--- Page 1 ---\nVenle", attempts=(attempt(),))
@@ -121,7 +120,7 @@ def test_texts_can_be_told_from_their_background(tmp_path: Path, browser: "Brows
     context.close()
 
 
-def test_first_page_is_printed_below_what_is_said_of_the_document(tmp_path: Path, browser: "Browser") -> None:  # noqa: F811
+def test_first_page_is_printed_below_what_is_said_of_the_document(tmp_path: Path, browser: "Browser") -> None:
     pages = [page_of(number, read_image("Vente")) for number in (1, 2)]
     context = browser.new_context(offline=True, locale="en-CA")
     page, _ = opened(context, render_page(viewed(*pages)), tmp_path)
@@ -133,7 +132,7 @@ def test_first_page_is_printed_below_what_is_said_of_the_document(tmp_path: Path
     context.close()
 
 
-def test_hostile_text_runs_nothing_and_fits_a_phone(tmp_path: Path, browser: "Browser") -> None:  # noqa: F811
+def test_hostile_text_runs_nothing_and_fits_a_phone(tmp_path: Path, browser: "Browser") -> None:
     text = " ".join(HOSTILE)
     pages = (
         page_of(1, read_image(*HOSTILE, unread=((1, 50, 30, 9),)), text=text, scan=jpeg()),
@@ -158,7 +157,7 @@ def test_hostile_text_runs_nothing_and_fits_a_phone(tmp_path: Path, browser: "Br
     context.close()
 
 
-def test_direction_characters_have_no_effect(tmp_path: Path, browser: "Browser") -> None:  # noqa: F811
+def test_direction_characters_have_no_effect(tmp_path: Path, browser: "Browser") -> None:
     context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}, locale="en-CA")
     words = (
         "A",

@@ -10,9 +10,9 @@ import pytest
 
 from notaflow_pipeline.documents.s3 import S3Storage
 from notaflow_pipeline.documents.storage import DocumentStorage, open_storage
+from notaflow_pipeline_tests.documents.moto_server import wait_for
 from notaflow_pipeline_tests.documents.supabase_double import SERVICE_KEY, SupabaseDouble, running
-from notaflow_pipeline_tests.testing.ports import answers, free_port
-from notaflow_pipeline_tests.testing.waiting import wait_until
+from notaflow_pipeline_tests.testing.ports import free_port
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -97,11 +97,3 @@ def unreachable(request: pytest.FixtureRequest, tmp_path: Path) -> DocumentStora
             return open_storage(nowhere, supabase_service_key=SERVICE_KEY)
         case _:
             return open_storage(f"s3://documents?endpoint_url={nowhere}")
-
-
-def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    def answers_or_has_ended() -> bool:
-        assert server.poll() is None, "the moto server ended at its start"
-        return answers(url)
-
-    wait_until(answers_or_has_ended)

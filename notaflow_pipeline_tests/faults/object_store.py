@@ -8,7 +8,7 @@ from subprocess import DEVNULL, Popen
 from unittest.mock import patch
 
 from notaflow_pipeline.documents.s3 import S3Storage
-from notaflow_pipeline_tests.documents.conftest import wait_for
+from notaflow_pipeline_tests.documents.moto_server import wait_for
 from notaflow_pipeline_tests.testing.ports import free_port
 
 KEYS = {"AWS_ACCESS_KEY_ID": "key-id", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "ca-central-1"}

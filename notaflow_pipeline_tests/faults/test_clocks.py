@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,14 @@ from psycopg import Connection
 
 from notaflow_pipeline.job_queue.claiming import claims, lease_renewal, releases
 from notaflow_pipeline_tests.cli import Terminal
-from notaflow_pipeline_tests.job_queue.conftest import READING, add_document, document, fail, recover_all, succeed
-from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents
-from notaflow_pipeline_tests.processes.conftest import terminal as terminal
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
+from notaflow_pipeline_tests.testing.job_queue import READING, add_document, document, fail, recover_all, succeed
+from notaflow_pipeline_tests.testing.processes import count_at, ready_documents, terminal_on
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 from notaflow_pipeline_tests.worker.pipelines import ready
 
 LEASE = timedelta(minutes=2)
 """The default of `OCR_LEASE_SECONDS`."""
-
 
 SLEEP_ON_THE_REAL_CLOCK = """
 import select
@@ -37,6 +36,13 @@ def sleep(seconds):
 time.sleep = sleep
 """
 """For `sitecustomize`: beside a true monotonic clock, libfaketime 0.9.10 refuses every `clock_nanosleep` (EINVAL)."""
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, database_url: str) -> Iterator[Terminal]:
+    """A terminal on this test's database."""
+    with terminal_on(tmp_path, database_url) as one:
+        yield one
 
 
 @pytest.fixture(params=["+600", "-600"], ids=["ahead", "behind"])

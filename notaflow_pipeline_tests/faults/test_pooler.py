@@ -19,7 +19,9 @@ from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.worker.progress import Progress
 from notaflow_pipeline_tests.cli import open_terminal
 from notaflow_pipeline_tests.faults.pooler import pooler_before, unavailable
-from notaflow_pipeline_tests.job_queue.conftest import (
+from notaflow_pipeline_tests.ocr import samples
+from notaflow_pipeline_tests.testing.invariants import violated_invariants
+from notaflow_pipeline_tests.testing.job_queue import (
     READING,
     add_document,
     attempts,
@@ -32,8 +34,6 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     repaired,
     succeed,
 )
-from notaflow_pipeline_tests.ocr import samples
-from notaflow_pipeline_tests.testing.invariants import violated_invariants
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 from notaflow_pipeline_tests.worker.pipelines import pipeline_over, ready, ready_page, ready_pages
 

@@ -10,7 +10,7 @@ from psycopg import Connection
 from notaflow_pipeline.job_queue.claiming import releases
 from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter, requeue_exhausted
 from notaflow_pipeline.job_queue.maintenance.reread import request_reread
-from notaflow_pipeline_tests.job_queue.conftest import (
+from notaflow_pipeline_tests.testing.job_queue import (
     ENCRYPTED,
     READING,
     TIMEOUT,

@@ -4,7 +4,8 @@ import pytest
 from psycopg import Connection
 
 from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter
-from notaflow_pipeline_tests.job_queue.conftest import (
+from notaflow_pipeline_tests.testing.invariants import violated_invariants
+from notaflow_pipeline_tests.testing.job_queue import (
     ENCRYPTED,
     READING,
     TIMEOUT,
@@ -23,7 +24,6 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     reread,
     succeed,
 )
-from notaflow_pipeline_tests.testing.invariants import violated_invariants
 
 GREATEST = 2**31 - 1
 """Of a PostgreSQL integer."""

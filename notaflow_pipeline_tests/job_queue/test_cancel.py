@@ -18,7 +18,7 @@ from notaflow_pipeline.job_queue.listing import DocumentState, list_documents
 from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter, find_exhausted, requeue_exhausted
 from notaflow_pipeline.job_queue.maintenance.reread import request_reread
 from notaflow_pipeline.job_queue.queries import attempts_of_document, count_queue
-from notaflow_pipeline_tests.job_queue.conftest import (
+from notaflow_pipeline_tests.testing.job_queue import (
     LEASE,
     READING,
     STUCK_AFTER,

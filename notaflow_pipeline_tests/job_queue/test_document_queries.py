@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline_tests.job_queue.conftest import add_document, ago, ahead
+from notaflow_pipeline_tests.testing.job_queue import add_document, ago, ahead
 
 DOCUMENT = Path(__file__).parents[3] / "shared" / "spec" / "ocr-job-tracking.md"
 

@@ -22,7 +22,7 @@ from notaflow_pipeline.job_queue.invariants import find_violations
 from notaflow_pipeline.job_queue.maintenance.recovery import RecoveryResult, RecoveryTerms, recover
 from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter, requeue_exhausted
 from notaflow_pipeline.job_queue.maintenance.reread import request_reread
-from notaflow_pipeline_tests.job_queue.conftest import (
+from notaflow_pipeline_tests.testing.job_queue import (
     READING,
     add_document,
     ago,

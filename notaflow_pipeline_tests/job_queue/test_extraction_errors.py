@@ -8,7 +8,7 @@ from psycopg import Connection
 
 from notaflow_pipeline.job_queue import metrics, queries
 from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter, find_exhausted, requeue_results
-from notaflow_pipeline_tests.job_queue.conftest import (
+from notaflow_pipeline_tests.testing.job_queue import (
     ENCRYPTED,
     STUCK_AFTER,
     add_document,

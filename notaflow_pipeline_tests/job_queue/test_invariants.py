@@ -7,7 +7,8 @@ from psycopg import Connection
 
 from notaflow_pipeline.job_queue.claiming import releases
 from notaflow_pipeline.job_queue.invariants import INVARIANTS, find_violations
-from notaflow_pipeline_tests.job_queue.conftest import (
+from notaflow_pipeline_tests.testing.invariants import INVARIANT_QUERIES
+from notaflow_pipeline_tests.testing.job_queue import (
     ENCRYPTED,
     READING,
     add_document,
@@ -18,7 +19,6 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     fail,
     succeed,
 )
-from notaflow_pipeline_tests.testing.invariants import INVARIANT_QUERIES
 
 
 def history(connection: Connection) -> None:

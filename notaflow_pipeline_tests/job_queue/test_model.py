@@ -35,7 +35,7 @@ from notaflow_pipeline.job_queue.maintenance.recovery import RecoveryTerms, reco
 from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter
 from notaflow_pipeline.job_queue.model import Claim, Failure, OcrResult, Recording
 from notaflow_pipeline.job_queue.pause import pause, resume
-from notaflow_pipeline_tests.job_queue.conftest import requeue, reread, succeed
+from notaflow_pipeline_tests.testing.job_queue import requeue, reread, succeed
 
 SOURCES = ("index",)
 LEASE = timedelta(seconds=60)

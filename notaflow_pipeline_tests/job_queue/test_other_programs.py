@@ -10,7 +10,7 @@ from psycopg import Connection
 from notaflow_pipeline.job_queue.claiming import lease_renewal, outcomes, releases
 from notaflow_pipeline.job_queue.invariants import accept_changes, find_violations
 from notaflow_pipeline.job_queue.model import Claim, Recording
-from notaflow_pipeline_tests.job_queue.conftest import (
+from notaflow_pipeline_tests.testing.job_queue import (
     BLANK,
     ENCRYPTED,
     LEASE,

@@ -11,7 +11,7 @@ from psycopg import Connection
 from notaflow_pipeline.job_queue import metrics, queries
 from notaflow_pipeline.job_queue.listing import list_documents
 from notaflow_pipeline.job_queue.model import Attempt
-from notaflow_pipeline_tests.job_queue.conftest import (
+from notaflow_pipeline_tests.testing.job_queue import (
     BLANK,
     ENCRYPTED,
     READING,

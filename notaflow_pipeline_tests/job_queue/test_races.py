@@ -15,7 +15,8 @@ from psycopg import Connection
 
 from notaflow_pipeline.job_queue.claiming import lease_renewal, releases
 from notaflow_pipeline.job_queue.model import Claim
-from notaflow_pipeline_tests.job_queue.conftest import (
+from notaflow_pipeline_tests.testing.invariants import violated_invariants
+from notaflow_pipeline_tests.testing.job_queue import (
     ENCRYPTED,
     LEASE,
     READING,
@@ -28,7 +29,6 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     recover_all,
     succeed,
 )
-from notaflow_pipeline_tests.testing.invariants import violated_invariants
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 WAITS_SECONDS = 0.15

@@ -12,7 +12,7 @@ from psycopg import Connection
 from notaflow_pipeline.job_queue.maintenance.recovery_poll import count_needing_recovery
 from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter
 from notaflow_pipeline.job_queue.queries import can_claim
-from notaflow_pipeline_tests.job_queue.conftest import (
+from notaflow_pipeline_tests.testing.job_queue import (
     STUCK_AFTER,
     add_document,
     ago,

@@ -7,7 +7,7 @@ import pytest
 from psycopg import Connection, sql
 
 from notaflow_pipeline.job_queue.invariants import accept_changes, find_violations
-from notaflow_pipeline_tests.job_queue.conftest import add_document, claim, fail, recover_all
+from notaflow_pipeline_tests.testing.job_queue import add_document, claim, fail, recover_all
 
 STATES = list(
     itertools.product(

@@ -5,7 +5,7 @@ from psycopg import Connection
 
 from notaflow_pipeline.job_queue.pause import pause
 from notaflow_pipeline.job_queue.unfinished import describe_blocked
-from notaflow_pipeline_tests.job_queue.conftest import STUCK_AFTER, add_document, ago, ahead
+from notaflow_pipeline_tests.testing.job_queue import STUCK_AFTER, add_document, ago, ahead
 
 
 def blocked(connection: Connection) -> str | None:

@@ -4,9 +4,7 @@ The corpus is not part of the repository: it is expected in `../shared/corpus`, 
 names.
 """
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import jiwer
 import pytest
@@ -22,10 +20,9 @@ from notaflow_pipeline.ocr.preprocessing.preprocess import Steps, noise_of, prep
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
 from notaflow_pipeline_tests.ocr.default_engine import default_engine
+from notaflow_pipeline_tests.testing.corpus import CORPUS
 from notaflow_pipeline_tests.testing.noise import noisy
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
-
-CORPUS = Path(os.environ.get("NOTAFLOW_CORPUS", Path(__file__).parents[3] / "shared" / "corpus"))
 
 pytestmark = pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no corpus in {CORPUS}: set NOTAFLOW_CORPUS to have it")
 

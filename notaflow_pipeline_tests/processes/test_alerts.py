@@ -14,13 +14,13 @@ from notaflow_pipeline.reporting.daily_tables.daily_storage import write_day
 from notaflow_pipeline_tests.alerting.receiver_servers import Webhook, webhook
 from notaflow_pipeline_tests.cli import Terminal
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, defs
-from notaflow_pipeline_tests.job_queue.conftest import READING, add_document, ago, change, claim_one, succeed
-from notaflow_pipeline_tests.processes.conftest import count_at, ready_documents, running_dev, started_from
 from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
 from notaflow_pipeline_tests.reporting.daily_tables.attempt_history import add_attempt
 from notaflow_pipeline_tests.testing.clock import zone_at_noon
 from notaflow_pipeline_tests.testing.ending import kill
+from notaflow_pipeline_tests.testing.job_queue import READING, add_document, ago, change, claim_one, succeed
 from notaflow_pipeline_tests.testing.ports import free_port
+from notaflow_pipeline_tests.testing.processes import count_at, ready_documents, running_dev, started_from
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 pytestmark = [

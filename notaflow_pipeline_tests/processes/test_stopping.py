@@ -9,8 +9,8 @@ from psycopg import Connection
 
 from notaflow_pipeline_tests.cli import Terminal
 from notaflow_pipeline_tests.processes import violated_invariants
-from notaflow_pipeline_tests.processes.conftest import count_at, drop_unclaimed, ready_documents, started_from
 from notaflow_pipeline_tests.testing.ending import all_gone, children_of
+from notaflow_pipeline_tests.testing.processes import count_at, drop_unclaimed, ready_documents, started_from
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 DOCUMENTS = 40

@@ -16,35 +16,34 @@ from psycopg import Connection
 
 from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline_tests.cli import Terminal, open_terminal
-from notaflow_pipeline_tests.conftest import migrated_database
-from notaflow_pipeline_tests.processes.conftest import (
+from notaflow_pipeline_tests.processes.dagster_runs import (
+    DOCUMENTS,
+    has_ended,
+    open_claims,
+    outcomes,
+    parts,
+    read_by,
+    run_at_work,
+    run_workers,
+    runs,
+)
+from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
+from notaflow_pipeline_tests.testing.databases import migrated_database
+from notaflow_pipeline_tests.testing.ending import kill, terminate
+from notaflow_pipeline_tests.testing.invariants import violated_invariants
+from notaflow_pipeline_tests.testing.ports import answers, free_port
+from notaflow_pipeline_tests.testing.processes import (
     count_at,
     drop_unclaimed,
     ready_documents,
     running_dev,
     started_from,
 )
-from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
-from notaflow_pipeline_tests.processes.test_dagster_side import (
-    has_ended,
-    open_claims,
-    outcomes,
-    parts,
-    read_by,
-    run_workers,
-    runs,
-)
-from notaflow_pipeline_tests.testing.ending import kill, terminate
-from notaflow_pipeline_tests.testing.invariants import violated_invariants
-from notaflow_pipeline_tests.testing.ports import answers, free_port
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 if TYPE_CHECKING:
     import subprocess
 
-
-DOCUMENTS = 400
-"""More than three runs read, at ten a second, while what they belong to takes its ten seconds to end."""
 
 DOCUMENTS_OF_ALL = int(os.environ.get("NOTAFLOW_TEST_DOCUMENTS", "150"))
 """More than `notaflow dev` reads before two terminals have started."""
@@ -103,15 +102,6 @@ def dev_without_sensor(terminal: Terminal, ui: DagsterUI) -> Iterator["subproces
         ui.stop_sensor("ocr_ready_sensor")
         assert terminal.run("resume").returncode == 0
         yield dev
-
-
-def run_at_work(connection: Connection, ui: DagsterUI) -> str:
-    """Launch a run, as soon as there is a code server, and wait until it has read some documents."""
-    wait_until(lambda: ui.answer_to_launch("ocr_job", {}) == "LaunchRunSuccess")
-    run = list(runs(connection))[-1]
-    wait_until(lambda: read_by(connection, run) >= 3 or has_ended(connection, run))
-    assert not has_ended(connection, run), runs(connection)
-    return run
 
 
 def assert_released_after_sigterm(

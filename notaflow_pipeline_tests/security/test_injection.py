@@ -13,7 +13,7 @@ from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter, fin
 from notaflow_pipeline.job_queue.model import Failure
 from notaflow_pipeline.job_queue.pause import current_pause, pause, resume
 from notaflow_pipeline.job_queue.queries import find_jobs
-from notaflow_pipeline_tests.job_queue.conftest import LEASE, attempts, document
+from notaflow_pipeline_tests.testing.job_queue import LEASE, attempts, document
 
 HOSTILE = (
     "'; DROP TABLE extraction_queue; --",

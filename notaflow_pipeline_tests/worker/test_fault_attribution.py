@@ -25,9 +25,9 @@ from notaflow_pipeline.ocr.failures import NoRoomForPage
 from notaflow_pipeline.worker.fault_attribution import INFRASTRUCTURE_FAILURE, MAX_RELEASES
 from notaflow_pipeline.worker.fetching import FetchedFile, Fetchers
 from notaflow_pipeline.worker.pipeline import Pipeline
-from notaflow_pipeline_tests.job_queue.conftest import fail
 from notaflow_pipeline_tests.ocr.failing_engines import FAILING_WIDTH, NoRoomEngine
 from notaflow_pipeline_tests.processes import violated_invariants
+from notaflow_pipeline_tests.testing.job_queue import fail
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS
 from notaflow_pipeline_tests.worker.pipelines import pipeline_over, ready, ready_page, ready_pages, row
 

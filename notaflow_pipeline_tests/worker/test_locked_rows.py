@@ -16,8 +16,8 @@ from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.job_queue.database import row_locks
 from notaflow_pipeline.job_queue.model import Failure, Recording
 from notaflow_pipeline.worker.queue_client import QueueClient
-from notaflow_pipeline_tests.job_queue.conftest import BLANK
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
+from notaflow_pipeline_tests.testing.job_queue import BLANK
 from notaflow_pipeline_tests.testing.rows import lock
 from notaflow_pipeline_tests.testing.waiting import wait_until
 from notaflow_pipeline_tests.worker.pipelines import pipeline_over, ready_pages, row

@@ -11,8 +11,8 @@ from psycopg.rows import scalar_row
 from notaflow_pipeline.job_queue.claiming import claims, lease_renewal, outcomes
 from notaflow_pipeline.job_queue.claiming.claim_position import POSITION_VALID_SECONDS, ClaimPosition
 from notaflow_pipeline.job_queue.model import Claim
-from notaflow_pipeline_tests.job_queue.conftest import LEASE, READING, add_document, ago, change, fail
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
+from notaflow_pipeline_tests.testing.job_queue import LEASE, READING, add_document, ago, change, fail
 
 CLAIM_INDEX = "idx_extraction_queue_ocr_next_index"
 

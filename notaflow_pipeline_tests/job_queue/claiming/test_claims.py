@@ -8,7 +8,9 @@ from psycopg import Connection, sql
 
 from notaflow_pipeline.job_queue.claiming import claim_statements, releases
 from notaflow_pipeline.job_queue.model import Claim
-from notaflow_pipeline_tests.job_queue.conftest import (
+from notaflow_pipeline_tests.job_queue.times import database_time
+from notaflow_pipeline_tests.testing.invariants import violated_invariants
+from notaflow_pipeline_tests.testing.job_queue import (
     LEASE,
     add_document,
     ago,
@@ -20,8 +22,6 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     everything,
     fail,
 )
-from notaflow_pipeline_tests.job_queue.times import database_time
-from notaflow_pipeline_tests.testing.invariants import violated_invariants
 
 # --- what is claimed, and in which order
 

@@ -12,7 +12,9 @@ from psycopg import Connection
 from notaflow_pipeline.job_queue import queries
 from notaflow_pipeline.job_queue.claiming import releases
 from notaflow_pipeline.job_queue.model import Claim
-from notaflow_pipeline_tests.job_queue.conftest import (
+from notaflow_pipeline_tests.job_queue.times import reading
+from notaflow_pipeline_tests.testing.invariants import violated_invariants
+from notaflow_pipeline_tests.testing.job_queue import (
     ENCRYPTED,
     add_document,
     ago,
@@ -23,8 +25,6 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     recover_all,
     succeed,
 )
-from notaflow_pipeline_tests.job_queue.times import reading
-from notaflow_pipeline_tests.testing.invariants import violated_invariants
 
 
 def test_claim_leaves_no_open_transaction(connection: Connection, other: Connection) -> None:

@@ -9,7 +9,7 @@ from psycopg import Connection, sql
 from psycopg_pool import ConnectionPool
 
 from notaflow_pipeline.job_queue.claiming.lease_renewal import LeaseRenewal
-from notaflow_pipeline_tests.job_queue.conftest import add_document, ago, attempts, change, claim, claim_one, expire
+from notaflow_pipeline_tests.testing.job_queue import add_document, ago, attempts, change, claim, claim_one, expire
 from notaflow_pipeline_tests.testing.waiting import wait_until
 
 LEASE = timedelta(seconds=0.3)

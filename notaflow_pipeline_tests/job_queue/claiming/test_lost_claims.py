@@ -9,7 +9,9 @@ from psycopg import Connection
 
 from notaflow_pipeline.job_queue.claiming import lease_renewal, releases
 from notaflow_pipeline.job_queue.model import Claim
-from notaflow_pipeline_tests.job_queue.conftest import (
+from notaflow_pipeline_tests.job_queue.times import database_time, reading
+from notaflow_pipeline_tests.testing.invariants import violated_invariants
+from notaflow_pipeline_tests.testing.job_queue import (
     ENCRYPTED,
     LEASE,
     READING,
@@ -26,8 +28,6 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     recover_all,
     succeed,
 )
-from notaflow_pipeline_tests.job_queue.times import database_time, reading
-from notaflow_pipeline_tests.testing.invariants import violated_invariants
 
 # --- renewal
 

@@ -8,7 +8,9 @@ from psycopg import Connection
 
 from notaflow_pipeline.job_queue.claiming import outcomes, releases
 from notaflow_pipeline.job_queue.model import Failure
-from notaflow_pipeline_tests.job_queue.conftest import (
+from notaflow_pipeline_tests.job_queue.times import database_time
+from notaflow_pipeline_tests.testing.invariants import violated_invariants
+from notaflow_pipeline_tests.testing.job_queue import (
     BLANK,
     ENCRYPTED,
     READING,
@@ -24,8 +26,6 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     fail,
     succeed,
 )
-from notaflow_pipeline_tests.job_queue.times import database_time
-from notaflow_pipeline_tests.testing.invariants import violated_invariants
 
 # --- success
 

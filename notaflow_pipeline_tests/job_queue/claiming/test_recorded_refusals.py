@@ -13,15 +13,7 @@ from notaflow_pipeline.job_queue.database.connections import ClaimsRefused
 from notaflow_pipeline.job_queue.database.hidden_rows import HIDDEN
 from notaflow_pipeline.job_queue.listing import list_documents
 from notaflow_pipeline.job_queue.refusals import find_refusals
-from notaflow_pipeline_tests.job_queue.conftest import (
-    STUCK_AFTER,
-    add_document,
-    ago,
-    change,
-    claim,
-    claim_one,
-    succeed,
-)
+from notaflow_pipeline_tests.testing.job_queue import STUCK_AFTER, add_document, ago, change, claim, claim_one, succeed
 
 pytestmark = [pytest.mark.owner, pytest.mark.direct]
 

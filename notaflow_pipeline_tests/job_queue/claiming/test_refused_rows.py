@@ -18,7 +18,7 @@ from notaflow_pipeline.job_queue.database import chunks
 from notaflow_pipeline.job_queue.database.connections import ClaimsRefused, OutcomeRefused
 from notaflow_pipeline.job_queue.maintenance.recovery import RecoveryTerms, recover
 from notaflow_pipeline.job_queue.queries import can_claim
-from notaflow_pipeline_tests.job_queue.conftest import (
+from notaflow_pipeline_tests.testing.job_queue import (
     LEASE,
     READING,
     add_document,

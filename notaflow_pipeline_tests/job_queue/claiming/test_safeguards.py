@@ -18,7 +18,7 @@ from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.invariants import find_violations
 from notaflow_pipeline.job_queue.maintenance.recovery import RecoveryTerms, recover
 from notaflow_pipeline.job_queue.model import Claim, Failure, OcrResult, Recording
-from notaflow_pipeline_tests.job_queue.conftest import succeed
+from notaflow_pipeline_tests.testing.job_queue import succeed
 
 LEASE = timedelta(seconds=60)
 READING = OcrResult("late", 1, 90.0, 0.1, 0.1, 1, "test")

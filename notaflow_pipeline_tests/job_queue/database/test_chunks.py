@@ -19,7 +19,8 @@ from notaflow_pipeline.job_queue.maintenance.requeue import (
     requeue_exhausted,
     requeue_results,
 )
-from notaflow_pipeline_tests.job_queue.conftest import (
+from notaflow_pipeline_tests.testing.invariants import violated_invariants
+from notaflow_pipeline_tests.testing.job_queue import (
     ENCRYPTED,
     READING,
     STUCK_AFTER,
@@ -37,7 +38,6 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     reread,
     succeed,
 )
-from notaflow_pipeline_tests.testing.invariants import violated_invariants
 
 EVERYTHING = ExhaustedFilter(("index",))
 

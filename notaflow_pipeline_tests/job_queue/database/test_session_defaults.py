@@ -14,8 +14,8 @@ from notaflow_pipeline.job_queue.database.sessions import short_transaction
 from notaflow_pipeline.job_queue.model import Recording
 from notaflow_pipeline.job_queue.queries import attempts_of_document, text_of
 from notaflow_pipeline.job_queue.schema.migrate import migrate
-from notaflow_pipeline_tests.job_queue.conftest import READING, add_document, claim_one
 from notaflow_pipeline_tests.testing import least_privilege
+from notaflow_pipeline_tests.testing.job_queue import READING, add_document, claim_one
 
 pytestmark = [pytest.mark.owner, pytest.mark.direct]
 

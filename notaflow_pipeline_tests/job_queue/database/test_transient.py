@@ -15,7 +15,7 @@ from notaflow_pipeline.job_queue.database.connections import open_pool
 from notaflow_pipeline.job_queue.database.sessions import TimeLimitedConnection
 from notaflow_pipeline.job_queue.database.transient import is_transient
 from notaflow_pipeline.job_queue.model import ERROR_PREFIX, Failure
-from notaflow_pipeline_tests.job_queue.conftest import LEASE, add_document, attempts, claim_one, document
+from notaflow_pipeline_tests.testing.job_queue import LEASE, add_document, attempts, claim_one, document
 from notaflow_pipeline_tests.testing.waiting import wait_until
 
 TRANSIENT = [

@@ -11,7 +11,7 @@ from notaflow_pipeline.job_queue.database.connections import connect
 from notaflow_pipeline.job_queue.database.timestamps import EARLIEST, LATEST
 from notaflow_pipeline.job_queue.maintenance.recovery_poll import count_needing_recovery
 from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter, find_exhausted
-from notaflow_pipeline_tests.job_queue.conftest import (
+from notaflow_pipeline_tests.testing.job_queue import (
     STUCK_AFTER,
     add_document,
     ago,

@@ -8,7 +8,7 @@ from psycopg import Connection
 
 from notaflow_pipeline.job_queue.database.hidden_rows import HIDDEN
 from notaflow_pipeline.job_queue.maintenance.recovery import RecoveryResult, RecoveryTerms, recover
-from notaflow_pipeline_tests.job_queue.conftest import add_document, ago, claim_one, document, expire
+from notaflow_pipeline_tests.testing.job_queue import add_document, ago, claim_one, document, expire
 
 pytestmark = [pytest.mark.owner, pytest.mark.direct]
 

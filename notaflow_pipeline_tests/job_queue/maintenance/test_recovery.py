@@ -11,7 +11,8 @@ from psycopg import Connection
 from notaflow_pipeline.job_queue.claiming import lease_renewal, releases
 from notaflow_pipeline.job_queue.maintenance.repairs import LEASE_EXPIRED, STUCK_ELSEWHERE
 from notaflow_pipeline.job_queue.model import ERROR_PREFIX
-from notaflow_pipeline_tests.job_queue.conftest import (
+from notaflow_pipeline_tests.testing.invariants import violated_invariants
+from notaflow_pipeline_tests.testing.job_queue import (
     READING,
     add_document,
     ago,
@@ -29,7 +30,6 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     rows_to_recover,
     succeed,
 )
-from notaflow_pipeline_tests.testing.invariants import violated_invariants
 
 if TYPE_CHECKING:
     from notaflow_pipeline.job_queue.maintenance.recovery import RecoveryResult

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from psycopg import Connection
 
-from notaflow_pipeline_tests.job_queue.conftest import (
+from notaflow_pipeline_tests.testing.job_queue import (
     BLANK,
     READING,
     add_document,

@@ -14,7 +14,7 @@ from notaflow_pipeline.job_queue.invariants import find_violations
 from notaflow_pipeline.job_queue.maintenance.requeue import ExhaustedFilter, find_exhausted, requeue_results
 from notaflow_pipeline.job_queue.model import Claim, Failure, OcrResult, Recording
 from notaflow_pipeline.job_queue.pause import current_pause, pause, resume
-from notaflow_pipeline_tests.job_queue.conftest import requeue, succeed
+from notaflow_pipeline_tests.testing.job_queue import requeue, succeed
 
 EVERYTHING = ExhaustedFilter(sources=("index",))
 

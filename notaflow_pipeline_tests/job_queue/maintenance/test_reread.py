@@ -16,7 +16,7 @@ from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.invariants import find_violations
 from notaflow_pipeline.job_queue.maintenance.recovery import RecoveryTerms, recover
 from notaflow_pipeline.job_queue.model import Claim, Failure, OcrResult, Recording
-from notaflow_pipeline_tests.job_queue.conftest import reread, succeed
+from notaflow_pipeline_tests.testing.job_queue import reread, succeed
 
 OLD = OcrResult("old text", 1, 60.0, 0, 0, 1, "tesseract (fra)", coverage=0.7)
 NEW = OcrResult("new text", 1, 95.0, 0, 0, 1, "tesseract (fra+eng)")

@@ -9,8 +9,8 @@ from psycopg import Connection
 
 from notaflow_pipeline.job_queue.claiming import releases
 from notaflow_pipeline.job_queue.maintenance.retention import PruningResult, prune_attempts
-from notaflow_pipeline_tests.job_queue.conftest import READING, add_document, attempts, claim, claim_one, fail, succeed
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
+from notaflow_pipeline_tests.testing.job_queue import READING, add_document, attempts, claim, claim_one, fail, succeed
 
 ZONE = "America/Toronto"
 NOW = datetime.now(UTC)

@@ -19,7 +19,6 @@ from notaflow_pipeline.job_queue.schema.migrate import (
     migrate_down,
     migration_ids,
 )
-from notaflow_pipeline_tests.job_queue.conftest import add_document, ago, document
 from notaflow_pipeline_tests.job_queue.schema.databases import (
     CATALOG,
     DOCUMENT_INDEXES,
@@ -27,6 +26,7 @@ from notaflow_pipeline_tests.job_queue.schema.databases import (
     on,
     rows_without,
 )
+from notaflow_pipeline_tests.testing.job_queue import add_document, ago, document
 
 DOCUMENT = Path(__file__).parents[4] / "shared" / "spec" / "ocr-job-tracking.md"
 

@@ -20,7 +20,7 @@ from notaflow_pipeline.job_queue.pause import pause, resume
 from notaflow_pipeline.job_queue.schema.check import find_schema_differences
 from notaflow_pipeline.job_queue.schema.migrate import MigrationFailed, MigrationResult, migrate, migrate_down
 from notaflow_pipeline.job_queue.schema.roles import DAGSTER, ENQUEUER, HOUSEKEEPER, OWNER, READER, WORKER, grant_roles
-from notaflow_pipeline_tests.job_queue.conftest import (
+from notaflow_pipeline_tests.testing.job_queue import (
     ENCRYPTED,
     READING,
     add_document,

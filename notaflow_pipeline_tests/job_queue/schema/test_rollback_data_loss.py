@@ -8,8 +8,8 @@ from psycopg import Connection, sql
 
 from notaflow_pipeline.job_queue.schema.migrate import MigrationFailed, find_data_loss, migrate, migrate_down
 from notaflow_pipeline.job_queue.schema.rollback_data_loss import DataLoss
-from notaflow_pipeline_tests.job_queue.conftest import READING, add_document, claim_one, everything, succeed
 from notaflow_pipeline_tests.job_queue.schema.databases import CATALOG
+from notaflow_pipeline_tests.testing.job_queue import READING, add_document, claim_one, everything, succeed
 
 pytestmark = [pytest.mark.owner, pytest.mark.direct]
 

@@ -18,7 +18,8 @@ from notaflow_pipeline.job_queue.schema.columns import TABLE_COLUMNS
 from notaflow_pipeline.job_queue.schema.migrate import MigrationFailed, migrate, migrate_down, migration_ids
 from notaflow_pipeline.job_queue.schema.misplaced_objects import UNLISTED_COLUMNS
 from notaflow_pipeline.job_queue.schema.roles import WORKER, grant_roles
-from notaflow_pipeline_tests.job_queue.conftest import (
+from notaflow_pipeline_tests.job_queue.schema.databases import NOTAFLOW_TABLES
+from notaflow_pipeline_tests.testing.job_queue import (
     READING,
     add_document,
     claim_one,
@@ -28,7 +29,6 @@ from notaflow_pipeline_tests.job_queue.conftest import (
     repaired,
     succeed,
 )
-from notaflow_pipeline_tests.job_queue.schema.databases import NOTAFLOW_TABLES
 from notaflow_pipeline_tests.testing.logins import PASSWORD, logged_in
 
 pytestmark = [pytest.mark.owner, pytest.mark.direct]

@@ -13,26 +13,14 @@ from notaflow_pipeline.job_queue.database.connections import ClaimsRefused, conn
 from notaflow_pipeline.job_queue.database.foreign_triggers import TriggerLacksPrivilege
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
 from notaflow_pipeline.job_queue.schema.roles import ENQUEUER, WORKER
-from notaflow_pipeline_tests.job_queue.conftest import READING, add_document, ago, ahead, claim_one, everything, succeed
+from notaflow_pipeline_tests.job_queue.schema.audit_trigger import AUDIT, SECRET
+from notaflow_pipeline_tests.testing.job_queue import READING, add_document, ago, ahead, claim_one, everything, succeed
 from notaflow_pipeline_tests.testing.logins import logged_in
 
 pytestmark = [pytest.mark.owner, pytest.mark.direct]
 
-SECRET = "Vente du lot 3 770 292"
 
 DONE = ClaimCheck(ok=True, detail="a document was claimed and finished, and everything was rolled back")
-
-# what a NotaFlow database may have: every change of a row is written down, with the row
-AUDIT: LiteralString = """
-CREATE TABLE audit_log (id bigserial PRIMARY KEY, document uuid, content text);
-CREATE FUNCTION write_audit() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO audit_log (document, content) VALUES (NEW.id, NEW.file_content);
-    RETURN NEW;
-END
-$$;
-CREATE TRIGGER write_audit AFTER UPDATE ON extraction_queue FOR EACH ROW EXECUTE FUNCTION write_audit()
-"""
 
 
 def trigger(body: LiteralString, when: LiteralString = "BEFORE UPDATE") -> bytes:

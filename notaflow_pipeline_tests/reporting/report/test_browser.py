@@ -12,7 +12,7 @@ from psycopg import Connection
 from notaflow_pipeline.atomic_files import write_atomically
 from notaflow_pipeline.reporting.report.html_page import render_page
 from notaflow_pipeline_tests.reporting import daily_table_rows
-from notaflow_pipeline_tests.reporting.conftest import UNTIL, Gather
+from notaflow_pipeline_tests.reporting.gathering import UNTIL, Gather
 from notaflow_pipeline_tests.testing.contrast import MIN_CONTRAST, contrasts
 
 if TYPE_CHECKING:

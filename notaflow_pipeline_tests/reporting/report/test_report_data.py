@@ -7,7 +7,7 @@ from psycopg import Connection
 
 from notaflow_pipeline.reporting.report.report_data import DOCUMENTS_SHOWN
 from notaflow_pipeline_tests.reporting import daily_table_rows
-from notaflow_pipeline_tests.reporting.conftest import UNTIL, Gather
+from notaflow_pipeline_tests.reporting.gathering import UNTIL, Gather
 
 DAY = timedelta(days=1)
 

@@ -8,7 +8,7 @@ from notaflow_pipeline.ocr.input.page_loading import render_page
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.passes import alternative_passes
 from notaflow_pipeline_tests.ocr.default_engine import default_engine
-from notaflow_pipeline_tests.ocr.test_corpus import CORPUS
+from notaflow_pipeline_tests.testing.corpus import CORPUS
 
 ENGINE = default_engine()
 
