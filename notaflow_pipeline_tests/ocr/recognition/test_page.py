@@ -253,11 +253,11 @@ def test_old_index_whose_ruling_touches_its_words_is_read_without_it() -> None:
     assert kept(DEFAULT_POLICY) > kept(replace(DEFAULT_POLICY, ruling=False)) + 2
 
 
-@pytest.mark.parametrize(("points", "dpi"), [(6.5, 250), (12, 150)])
+@pytest.mark.parametrize(("points", "dpi"), [(6.5, 300), (12, 150)])
 def test_small_print_alone_is_read_at_a_finer_resolution_at_once(points: float, dpi: int) -> None:
     page = index_page(points)
     prepared = prepare(page, 300)
-    assert measure_ink(prepared.image).is_small_print is (dpi == 250)
+    assert measure_ink(prepared.image).is_small_print is (dpi == 300)
     engine = CountingEngine([95, 95])
     read_page(page, 300, engine, 60, WITHOUT_COVERAGE_PASSES)
     assert set(engine.dpi) == {dpi}
