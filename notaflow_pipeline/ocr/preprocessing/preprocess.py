@@ -208,16 +208,21 @@ def noise_of(prepared: PreprocessedPage) -> float:
     return noise_level(middle)
 
 
+def source_dpi(prepared: PreprocessedPage) -> float:
+    """Returns the resolution of the scan."""
+    return _real_dpi(prepared.source, prepared.stated_dpi)
+
+
 def is_blurred(prepared: PreprocessedPage) -> bool:
     """Returns whether the resolution of the page was slightly reduced, which blurs small print."""
-    factor = _real_dpi(prepared.source, prepared.stated_dpi) / (prepared.dpi or TARGET_DPI)
+    factor = source_dpi(prepared) / (prepared.dpi or TARGET_DPI)
     return BLURRING_REDUCTIONS[0] < factor < BLURRING_REDUCTIONS[1]
 
 
 def small_print_dpi(prepared: PreprocessedPage) -> int:
     """Returns the resolution for small print: `SMALL_PRINT_DPI`, or that of the file if a reduction would blur the print."""
     if is_blurred(replace(prepared, dpi=SMALL_PRINT_DPI)):
-        return round(_real_dpi(prepared.source, prepared.stated_dpi))
+        return round(source_dpi(prepared))
     return SMALL_PRINT_DPI
 
 

@@ -8,12 +8,12 @@ from notaflow_pipeline.ocr.engines.interface import Segmentation
 from notaflow_pipeline.ocr.engines.words import word_height
 from notaflow_pipeline.ocr.preprocessing.preprocess import (
     FINE_DPI,
-    SMALL_PRINT_DPI,
     TARGET_DPI,
     PreprocessedPage,
     at_resolution,
     median_filtered,
     small_print_dpi,
+    source_dpi,
     upscaled,
     with_ruling_removed,
 )
@@ -32,11 +32,15 @@ MAX_GRAINY_CONFIDENCE = 70.0
 
 BLACK_AND_WHITE = (0, 255)
 
-SOFT_EDGE_PIXELS = 0.5
-"""The radius of the blur of a page of one bit; 0.4 and 0.6 read as many numbers."""
+SOFT_EDGE_INCHES = 0.003
+"""The radius of the blur of a page of one bit before it is scaled, which makes strokes of the stairs of its edges.
 
-MIN_KEPT_WIDTH = 0.95
-"""As a share of the pixels of a page: with fewer, a page of one bit was reduced, which makes its edges soft."""
+Of the numbers on drawn tables of one bit at 300 dpi 0.95 instead of 0.91 are exact in 6.5 point serif, and all instead of
+0.93 in typescript of 8.4 points; radii of 0.0023 to 0.003 inches differ little (`benchmarks/tables.py`).
+"""
+
+MAX_COARSE_DPI = 225
+"""Small print has strokes of one or two pixels in scans with less; if they have one bit, all languages read more of it."""
 
 MIN_FINER_SCORE = 0.9
 """As a share of the score of the table's first pass. Below it, the finer pass lost a part of the table."""
@@ -55,12 +59,17 @@ def read_table(
         return _typed_table(runner, at_resolution(prepared, TARGET_DPI), height)
     if not has_small_digits:
         return runner.run_or_as_column(prepared)
-    prepared = upscaled(prepared, small_print_dpi(prepared)) if (prepared.dpi or 0) < SMALL_PRINT_DPI else prepared
+    return _small_print(runner, _with_separate_digits(prepared), inches)
+
+
+def _small_print(runner: PassRunner, prepared: PreprocessedPage, inches: float) -> PassResult:
+    """Reads the table with the model that suits its print, whose characters are so many inches wide."""
     typed = runner.languages.first
     runner.languages = runner.languages.as_print()
     found = runner.run_or_as_column(prepared)
-    if MAX_GRAINY_CONFIDENCE <= found.confidence < MIN_PRINT_CONFIDENCE and (soft := _with_soft_edges(prepared)):
-        found = runner.better(found, soft, runner.languages.all)
+    is_coarse = _is_one_bit(prepared) and source_dpi(prepared) < MAX_COARSE_DPI
+    if is_coarse and MAX_GRAINY_CONFIDENCE <= found.confidence < MIN_PRINT_CONFIDENCE:
+        return runner.better(found, prepared, runner.languages.all)
     is_print = inches < 0.9 * MIN_TYPED_INCHES or typed == runner.languages.first
     if found.confidence >= MIN_PRINT_CONFIDENCE or is_print:
         return found
@@ -68,18 +77,25 @@ def read_table(
     return runner.better(found, prepared, typed)
 
 
-def _with_soft_edges(prepared: PreprocessedPage) -> PreprocessedPage | None:
-    """Returns a coarse page of one bit at its own resolution with soft edges; None for other pages.
+def _with_separate_digits(prepared: PreprocessedPage) -> PreprocessedPage:
+    """Returns the page at the resolution that separates the digits of small print, a page of one bit with soft edges."""
+    dpi = _digit_dpi(prepared)
+    if _is_one_bit(prepared):
+        blur = ImageFilter.GaussianBlur(SOFT_EDGE_INCHES * source_dpi(prepared))
+        soft = replace(prepared, source=prepared.source.filter(blur))
+        return replace(upscaled(soft, dpi), source=prepared.source)
+    return upscaled(prepared, dpi) if (prepared.dpi or 0) < dpi else prepared
 
-    Enlarged, the stairs of its edges look like strokes. On drawn pages at 200 dpi in 6.5 and 8 points, and in 8 points in 60
-    lines, 0.87, 1.00 and 0.99 of the numbers are exact with this pass, 0.60, 0.91 and 0.96 without it, 0.70, 0.91 and 0.94
-    with the `tesseract` program (`benchmarks/tables.py`).
+
+def _digit_dpi(prepared: PreprocessedPage) -> int:
+    """Returns the resolution that separates small digits: that of the scan within limits, which loses no pixel and invents
+    none.
     """
-    counts = prepared.source.histogram()
-    page = at_resolution(prepared, FINE_DPI)
-    if sum(map(bool, counts)) > len(BLACK_AND_WHITE) or page.image.width < prepared.source.width * MIN_KEPT_WIDTH:
-        return None
-    return replace(page, image=page.image.filter(ImageFilter.GaussianBlur(SOFT_EDGE_PIXELS)))
+    return max(FINE_DPI, min(small_print_dpi(prepared), round(source_dpi(prepared))))
+
+
+def _is_one_bit(prepared: PreprocessedPage) -> bool:
+    return sum(map(bool, prepared.source.histogram())) <= len(BLACK_AND_WHITE)
 
 
 def with_finer_digits(runner: PassRunner, best: PassResult) -> PassResult:
@@ -88,11 +104,11 @@ def with_finer_digits(runner: PassRunner, best: PassResult) -> PassResult:
     Returns `best` if the new pass has clearly less, or if the page is no table or was read at that resolution. Typed digits
     that were read surely are wide enough.
     """
-    if (best.prepared.dpi or 0) >= SMALL_PRINT_DPI or not is_table(best.words):
+    if (best.prepared.dpi or 0) >= _digit_dpi(best.prepared) or not is_table(best.words):
         return best
     if character_inches(best.words, best.prepared.dpi) >= MIN_TYPED_INCHES and not runner.is_doubtful(best):
         return best
-    fine = upscaled(best.prepared, small_print_dpi(best.prepared))
+    fine = _with_separate_digits(best.prepared)
     found = runner.better(PassResult([], fine), fine, runner.languages.print)
     if found.confidence < MIN_PRINT_CONFIDENCE and not runner.is_short_of_time:
         # a finer image has more grain, too

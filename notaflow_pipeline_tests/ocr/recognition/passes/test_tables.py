@@ -50,15 +50,27 @@ def test_rows_of_a_ruled_table_in_wide_print_are_read_in_one_pass(points: float,
     assert found.passes == 2, "a strip and the page"
 
 
-@pytest.mark.parametrize(("dpi", "bits", "is_softened"), [(200, 1, True), (200, 8, False), (300, 1, False)])
-def test_only_coarse_pages_of_one_bit_get_soft_edges(dpi: int, bits: int, *, is_softened: bool) -> None:
+@pytest.mark.parametrize(
+    ("dpi", "bits", "read_at"), [(150, 8, 200), (200, 8, 200), (300, 8, 300), (300, 1, 300), (600, 8, 250)]
+)
+def test_small_print_is_read_at_the_resolution_of_its_scan(dpi: int, bits: int, read_at: int) -> None:
+    page = prepare(_small_index(dpi, bits), dpi)
+    fine = tables._with_separate_digits(page)
+    assert fine.dpi == read_at
+    assert fine.image.width == round(fine.source.width * read_at / dpi)
+    assert fine.source is page.source
+
+
+def test_only_pages_of_one_bit_get_soft_edges() -> None:
+    one_bit, grey = (prepare(_small_index(200, bits), 200, target_dpi=200) for bits in (1, 8))
+    assert len(set(one_bit.image.tobytes())) == 2
+    assert len(set(tables._with_separate_digits(one_bit).image.tobytes())) > 2
+    assert tables._with_separate_digits(grey) is grey
+
+
+def _small_index(dpi: int, bits: int) -> Image.Image:
     page = ruled_index(8, dpi, 20, 14).image
-    image = page.point(lambda value: 255 * (value > 150)) if bits == 1 else page
-    soft = tables._with_soft_edges(prepare(image, dpi, target_dpi=250))
-    assert (soft is not None) is is_softened
-    if soft:
-        assert soft.image.size == image.size
-        assert len(set(soft.image.tobytes())) > 2
+    return page.point(lambda value: 255 * (value > 150)) if bits == 1 else page
 
 
 @pytest.mark.parametrize(
