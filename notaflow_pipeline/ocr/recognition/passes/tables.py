@@ -19,6 +19,7 @@ from notaflow_pipeline.ocr.preprocessing.preprocess import (
 )
 from notaflow_pipeline.ocr.recognition.passes.pass_result import PassResult
 from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
+from notaflow_pipeline.ocr.recognition.passes.unsure_words import with_unsure_numbers_read_again
 from notaflow_pipeline.ocr.recognition.words.word_statistics import MIN_TYPED_INCHES, character_inches, is_table
 
 MIN_TABLE_COVERAGE = 0.9
@@ -72,7 +73,7 @@ def _small_print(runner: PassRunner, prepared: PreprocessedPage, inches: float) 
         return runner.better(found, prepared, runner.languages.all)
     is_print = inches < 0.9 * MIN_TYPED_INCHES or typed == runner.languages.first
     if found.confidence >= MIN_PRINT_CONFIDENCE or is_print:
-        return found
+        return with_unsure_numbers_read_again(runner, found)
     # characters of a form filled in by typewriter are as narrow as print
     return runner.better(found, prepared, typed)
 

@@ -4,11 +4,14 @@ from dataclasses import replace
 
 from PIL import Image
 
+from notaflow_pipeline.ocr.cpu_time import cpu_seconds
 from notaflow_pipeline.ocr.engines.interface import Recognition, Segmentation
 from notaflow_pipeline.ocr.engines.words import Word
+from notaflow_pipeline.ocr.preprocessing.preprocess import prepare
 from notaflow_pipeline.ocr.recognition.page import read_page
-from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY, Policy
-from notaflow_pipeline.ocr.recognition.passes.unsure_words import MAX_LINES
+from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY, PassResult, Policy
+from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
+from notaflow_pipeline.ocr.recognition.passes.unsure_words import MAX_LINES, with_unsure_numbers_read_again
 from notaflow_pipeline_tests.ocr.samples import act_page
 
 FIRST_PASS_ALONE = replace(
@@ -98,3 +101,23 @@ def test_doubtful_page_is_not_read_again_word_by_word() -> None:
     doubtful = replace(FIRST_PASS_ALONE, good_confidence=99.0)
     assert "analvses" in read(engine, doubtful)
     assert engine.looks == []
+
+
+NUMBERS = line(("5", 96), ("350.00", 75), ("10", 80), ("118", 97), ("2001-11-12", 70))
+OTHER_NUMBERS = [("5", 97), ("350,00", 92), ("104", 99), ("113", 99), ("[2001-11-12", 90)]
+
+
+def test_unsure_number_of_a_table_is_replaced_by_a_surer_one_of_as_many_digits() -> None:
+    found = read_numbers(NUMBERS, line(*OTHER_NUMBERS))
+    assert [word.text for word in found] == ["5", "350,00", "10", "118", "2001-11-12"]
+
+
+def test_table_with_few_unsure_numbers_is_not_read_again() -> None:
+    sure = line(*[("118", 97)] * 60, number=2, top=600)
+    assert read_numbers([*NUMBERS, *sure], line(*OTHER_NUMBERS))[1].text == "350.00"
+
+
+def read_numbers(page: list[Word], again: list[Word]) -> list[Word]:
+    engine = TwoReadingsEngine(again, [])
+    runner = PassRunner(engine, cpu_seconds() + 60, DEFAULT_POLICY)
+    return with_unsure_numbers_read_again(runner, PassResult(page, prepare(act_page(), 150))).words
