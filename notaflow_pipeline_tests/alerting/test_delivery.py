@@ -34,7 +34,7 @@ def hook() -> Iterator[Webhook]:
 
 @pytest.fixture
 def connect(database_url: str) -> Connect:
-    return lambda: psycopg.connect(database_url, autocommit=True)
+    return lambda: psycopg.connect(database_url, autocommit=True, prepare_threshold=None)
 
 
 def seen(minute: float, *, failing: bool = True, name: str = "rate") -> Observation:

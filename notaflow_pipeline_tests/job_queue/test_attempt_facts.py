@@ -18,6 +18,7 @@ from notaflow_pipeline_tests.testing.job_queue import (
     ago,
     attempts,
     change,
+    claim,
     claim_one,
     document,
     expire,
@@ -25,6 +26,7 @@ from notaflow_pipeline_tests.testing.job_queue import (
     recover_all,
     succeed,
 )
+from notaflow_pipeline_tests.testing.waiting import wait_until
 
 
 def last_attempt(connection: Connection, row: UUID) -> dict[str, Any]:
@@ -41,7 +43,7 @@ def test_claim_after_a_failure_waited_since_its_backoff_was_over(connection: Con
     row = add_document(connection, created_at=ago("2 hours"))
     fail(connection, claim_one(connection), retry_base_seconds=0.001)
     backoff = document(connection, row)["ocr_next_attempt_at"]
-    claim_one(connection)
+    wait_until(lambda: claim(connection))
     assert last_attempt(connection, row)["ready_at"] == backoff
 
 

@@ -41,7 +41,7 @@ def test_success_writes_the_text_and_ends_the_attempt(connection: Connection) ->
     assert written["status_id"] == 5
     assert written["file_content"] == READING.text
     assert written["ocr_completed_at"] >= written["ocr_started_at"]
-    assert written["updated_at"] >= written["ocr_completed_at"]
+    assert written["updated_at"] >= written["ocr_started_at"]
     assert written["ocr_error"] is None
     assert written["ocr_claim_id"] is None
     assert written["ocr_attempts"] == 1
