@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from notaflow_pipeline.job_queue.database.connections import connect
-from notaflow_pipeline_tests.browser.dagster import FINISHED, LIMIT, Dagster, all_runs
+from notaflow_pipeline_tests.browser.dagster import LIMIT, Dagster, all_runs
 from notaflow_pipeline_tests.cli import Terminal, open_terminal
+from notaflow_pipeline_tests.processes.dagster_runs import FINISHED
 from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
 from notaflow_pipeline_tests.testing.databases import migrated_database
 from notaflow_pipeline_tests.testing.ending import kill

@@ -10,8 +10,6 @@ from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
 LIMIT = 4_321
 """Documents in a run: one run claims all of them, and the launchpad shows this figure."""
 
-FINISHED = {"SUCCESS", "FAILURE", "CANCELED"}
-
 
 @dataclass(frozen=True)
 class Dagster:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from notaflow_pipeline.job_queue.database.connections import connect
-from notaflow_pipeline_tests.browser.dagster import FINISHED, LIMIT, Dagster, all_runs
-from notaflow_pipeline_tests.processes.dagster_runs import outcomes, runs
+from notaflow_pipeline_tests.browser.dagster import LIMIT, Dagster, all_runs
+from notaflow_pipeline_tests.processes.dagster_runs import FINISHED, outcomes, runs
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
 from notaflow_pipeline_tests.testing.processes import count_at, drop_unclaimed, ready_documents
 from notaflow_pipeline_tests.testing.waiting import wait_until

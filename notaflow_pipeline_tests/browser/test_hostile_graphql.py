@@ -3,8 +3,9 @@
 from typing import Any
 
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document
-from notaflow_pipeline_tests.browser.dagster import FINISHED, Dagster, all_runs
+from notaflow_pipeline_tests.browser.dagster import Dagster, all_runs
 from notaflow_pipeline_tests.defs.hostile_config import HOSTILE, HUGE, PATH, SQL, cancel, claim, page, retry
+from notaflow_pipeline_tests.processes.dagster_runs import FINISHED
 from notaflow_pipeline_tests.testing.waiting import wait_until
 
 PARTITION, FIRST, LAST = "dagster/partition", "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"

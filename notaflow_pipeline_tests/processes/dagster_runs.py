@@ -1,8 +1,7 @@
-"""Launches runs of a running Dagster, and shows their status, their processes and what they have read."""
+"""Waits for runs of a running Dagster, and shows their status, their processes and what they have read."""
 
 from collections import Counter
 
-import httpx
 import psutil
 import psycopg
 from psycopg import Connection
@@ -11,52 +10,22 @@ from notaflow_pipeline_tests.cli import Terminal
 from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
 from notaflow_pipeline_tests.testing.ending import children_of
 from notaflow_pipeline_tests.testing.processes import started_from
-from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
+from notaflow_pipeline_tests.testing.waiting import wait_until
+
+FINISHED = {"SUCCESS", "FAILURE", "CANCELED"}
 
 DOCUMENTS = 400
 """More than three runs read, at ten a second, while what they belong to takes its ten seconds to end."""
 
-
-def run_at_work(connection: Connection, ui: DagsterUI) -> str:
-    """Launch a run, as soon as there is a code server, and wait until it has read some documents."""
-    wait_until(lambda: ui.answer_to_launch("ocr_job", {}) == "LaunchRunSuccess")
-    run = list(runs(connection))[-1]
-    wait_until(lambda: read_by(connection, run) >= 3 or has_ended(connection, run))
-    assert not has_ended(connection, run), runs(connection)
-    return run
-
-
-JOB = {
-    "repositoryLocationName": "notaflow_pipeline",
-    "repositoryName": "__repository__",
-    "jobName": "ocr_job",
-}
-
-
-LAUNCH = """
-mutation ($job: JobOrPipelineSelector!) {
-  launchRun(executionParams: {selector: $job}) { __typename ... on LaunchRunSuccess { run { runId } } }
-}
+RUN_AT_WORK = """
+SELECT run_id
+FROM ocr_attempt
+GROUP BY 1
+HAVING count(finished_at) >= 3
+   AND count(*) > count(finished_at)
 """
 
-
-EXECUTE_AGAIN = """
-mutation ($run: String!, $strategy: ReexecutionStrategy!) {
-  launchRunReexecution(reexecutionParams: {parentRunId: $run, strategy: $strategy}) {
-    __typename ... on LaunchRunSuccess { run { runId } }
-  }
-}
-"""
-
-
-def ask(port: int, mutation: str, **variables: object) -> str:
-    """Do what a button of the UI does; return the id of the run that it launched."""
-    answer = httpx.post(
-        f"http://127.0.0.1:{port}/graphql", json={"query": mutation, "variables": variables}, timeout=HANG_SECONDS
-    ).json()
-    (launched,) = answer["data"].values()
-    assert launched["__typename"] == "LaunchRunSuccess", launched
-    return str(launched["run"]["runId"])
+OUTCOMES = "SELECT outcome, count(*) FROM ocr_attempt WHERE %(run)s::text IS NULL OR run_id = %(run)s GROUP BY 1"
 
 
 def runs(connection: Connection, job: str = "ocr_job") -> dict[str, str]:
@@ -71,13 +40,17 @@ def runs(connection: Connection, job: str = "ocr_job") -> dict[str, str]:
         return {}
 
 
-RUN_AT_WORK = """
-SELECT run_id
-FROM ocr_attempt
-GROUP BY 1
-HAVING count(finished_at) >= 3
-   AND count(*) > count(finished_at)
-"""
+def has_ended(connection: Connection, run: str) -> bool:
+    return runs(connection)[run] in FINISHED
+
+
+def run_at_work(connection: Connection, ui: DagsterUI) -> str:
+    """Launch a run, as soon as there is a code server, and wait until it has read some documents."""
+    wait_until(lambda: ui.answer_to_launch("ocr_job", {}) == "LaunchRunSuccess")
+    run = list(runs(connection))[-1]
+    wait_until(lambda: read_by(connection, run) >= 3 or has_ended(connection, run))
+    assert not has_ended(connection, run), runs(connection)
+    return run
 
 
 def wait_for_run_at_work(connection: Connection) -> str:
@@ -92,20 +65,17 @@ def wait_for_run_at_work(connection: Connection) -> str:
     return found[0]
 
 
-def outcomes(connection: Connection) -> Counter[str]:
-    return Counter(dict(connection.execute("SELECT outcome, count(*) FROM ocr_attempt GROUP BY 1").fetchall()))
-
-
-def has_ended(connection: Connection, run: str) -> bool:
-    return runs(connection)[run] in {"SUCCESS", "FAILURE", "CANCELED"}
+def outcomes(connection: Connection, run: str | None = None) -> Counter[str | None]:
+    """How many attempts, of all or of one run, ended in each way; those that go on under None."""
+    return Counter(dict(connection.execute(OUTCOMES, {"run": run}).fetchall()))
 
 
 def read_by(connection: Connection, run: str) -> int:
-    row = connection.execute(
-        "SELECT count(*) FROM ocr_attempt WHERE run_id = %s AND outcome = 'succeeded'", [run]
-    ).fetchone()
-    assert row is not None
-    return int(row[0])
+    return outcomes(connection, run)["succeeded"]
+
+
+def open_claims(connection: Connection, run: str) -> int:
+    return outcomes(connection, run)[None]
 
 
 def parts(terminal: Terminal, words: str) -> list[psutil.Process]:
@@ -129,11 +99,3 @@ def command(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.Error:
         return []
-
-
-def open_claims(connection: Connection, run: str) -> int:
-    row = connection.execute(
-        "SELECT count(*) FROM ocr_attempt WHERE run_id = %s AND finished_at IS NULL", [run]
-    ).fetchone()
-    assert row is not None
-    return int(row[0])

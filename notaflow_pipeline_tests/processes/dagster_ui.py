@@ -25,6 +25,14 @@ mutation ($parameters: ExecutionParams!) {
 }
 """
 
+EXECUTE_AGAIN = """
+mutation ($run: String!, $strategy: ReexecutionStrategy!) {
+  launchRunReexecution(reexecutionParams: {parentRunId: $run, strategy: $strategy}) {
+    __typename ... on LaunchRunSuccess { run { runId } }
+  }
+}
+"""
+
 SENSOR = """
 query ($selector: SensorSelector!) {
   sensorOrError(sensorSelector: $selector) { ... on Sensor { sensorState { id status ticks(limit: 1) { status } } } }
@@ -91,6 +99,11 @@ class DagsterUI:
         """Try to launch a run with this config; return what the answer is called."""
         return str(self._launched({"jobName": job}, tags, config)["__typename"])
 
+    def execute_again(self, run_id: str, strategy: str) -> str:
+        """Launch a run again, FROM_FAILURE or with ALL_STEPS; return the new run's id."""
+        answer = self._ask(EXECUTE_AGAIN, {"run": run_id, "strategy": strategy})["launchRunReexecution"]
+        return _id_of(answer)
+
     def execute_checks(self, *checks: tuple[str, str]) -> str:
         """Run checks alone, each as (asset, name); return the run's id."""
         chosen = [{"assetKey": {"path": [asset]}, "name": name} for asset, name in checks]
@@ -142,9 +155,7 @@ class DagsterUI:
             assert answer["__typename"] == "ScheduleStateResult", answer
 
     def _launch(self, selector: dict[str, Any], tags: dict[str, str]) -> str:
-        answer = self._launched(selector, tags, {})
-        assert answer["__typename"] == "LaunchRunSuccess", answer
-        return str(answer["run"]["runId"])
+        return _id_of(self._launched(selector, tags, {}))
 
     def _launched(self, selector: dict[str, Any], tags: dict[str, str], config: Mapping[str, Any]) -> dict[str, Any]:
         parameters = {
@@ -167,3 +178,9 @@ class DagsterUI:
         except urllib.error.HTTPError as refused:  # with an answer, where Dagster itself raised
             data = json.load(refused)["data"]
         return data
+
+
+def _id_of(launched: Mapping[str, Any]) -> str:
+    """Return the id of the run that was launched; fail if none was."""
+    assert launched["__typename"] == "LaunchRunSuccess", launched
+    return str(launched["run"]["runId"])

@@ -8,10 +8,6 @@ from psycopg import Connection
 
 from notaflow_pipeline_tests.cli import Terminal
 from notaflow_pipeline_tests.processes.dagster_runs import (
-    EXECUTE_AGAIN,
-    JOB,
-    LAUNCH,
-    ask,
     has_ended,
     open_claims,
     outcomes,
@@ -54,7 +50,7 @@ def test_runs_survive_termination_and_kills_of_dagsters_processes(terminal: Term
         wait_until(lambda: connection.execute(POOL_LIMIT).fetchone() == (2,))  # set by the sensor
         ui.stop_sensor("ocr_ready_sensor")
         ready_documents(connection, hasty, DOCUMENTS)
-        terminated, killed = (ask(ui.port, LAUNCH, job=JOB) for _ in range(2))
+        terminated, killed = (ui.launch("ocr_job") for _ in range(2))
         wait_until(lambda: min(read_by(connection, run) for run in (terminated, killed)) >= 3)
 
         # a click on Terminate: what is in hand comes back at once, and the other run works on
@@ -72,7 +68,7 @@ def test_runs_survive_termination_and_kills_of_dagsters_processes(terminal: Term
         held = open_claims(connection, killed)
         assert held > 0
         wait_until(lambda: runs(connection)[killed] == "FAILURE")
-        from_failure = ask(ui.port, EXECUTE_AGAIN, run=killed, strategy="FROM_FAILURE")
+        from_failure = ui.execute_again(killed, "FROM_FAILURE")
         # it claims what is ready, for it has nothing of the killed one's
         wait_until(lambda: read_by(connection, from_failure) >= 3)
 
@@ -89,7 +85,7 @@ def test_runs_survive_termination_and_kills_of_dagsters_processes(terminal: Term
     with running_dev(hasty, ui.port) as dev:
         wait_until(ui.answers)
         # a run that is executed again waits for the new daemon
-        whole = ask(ui.port, EXECUTE_AGAIN, run=killed, strategy="ALL_STEPS")
+        whole = ui.execute_again(killed, "ALL_STEPS")
         wait_until(lambda: read_by(connection, whole) > 0)
         ui.start_sensor("ocr_ready_sensor")
         wait_until(lambda: count_at(connection, 5) == documents)

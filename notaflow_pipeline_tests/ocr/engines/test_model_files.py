@@ -4,15 +4,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from notaflow_pipeline.ocr.engines import model_files, tesseract_library
-from notaflow_pipeline.ocr.engines.interface import Segmentation, WordEngine
+from notaflow_pipeline.ocr.engines.interface import WordEngine
 from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
 from notaflow_pipeline.ocr.engines.tesseract_program import TesseractEngine
-from notaflow_pipeline.ocr.engines.words import Word
 from notaflow_pipeline.ocr.failures import EngineUnavailable
 from notaflow_pipeline.ocr.recognition.page import read_page
+from notaflow_pipeline_tests.ocr.recording_engine import RecordingEngine
 from notaflow_pipeline_tests.ocr.samples import SENTENCE, act_page, index_page, page_image
 
 BOTH = pytest.mark.parametrize("engine", [TesserocrEngine, TesseractEngine])
@@ -29,28 +28,9 @@ def forget_what_was_found(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     tesseract_library._loaded_api.cache_clear()
 
 
-class ModelRecordingEngine(TesserocrEngine):
-    """Tesseract that records the models of its passes."""
-
-    asked: list[str]
-
-    def find_words(
-        self,
-        image: Image.Image,
-        dpi: int | None,
-        timeout_seconds: float,
-        languages: str | None = None,
-        segmentation: Segmentation = Segmentation.AUTOMATIC,
-    ) -> list[Word]:
-        self.asked.append(str(languages))
-        return super().find_words(image, dpi, timeout_seconds, languages, segmentation)
-
-
 @pytest.fixture
-def noting() -> ModelRecordingEngine:
-    engine = ModelRecordingEngine("fra+eng")
-    object.__setattr__(engine, "asked", [])
-    return engine
+def recording() -> RecordingEngine:
+    return RecordingEngine(engine=TesserocrEngine("fra+eng"))
 
 
 @BOTH
@@ -63,15 +43,15 @@ def test_our_model_reads_also_beside_one_of_the_system(engine: Callable[[str], W
     assert " ".join(word.text for word in found) == SENTENCE
 
 
-def test_page_of_running_text_is_read_with_our_model(noting: ModelRecordingEngine) -> None:
-    read_page(act_page(), 150, noting, 60)
-    assert set(noting.asked) == {OURS}
+def test_page_of_running_text_is_read_with_our_model(recording: RecordingEngine) -> None:
+    read_page(act_page(), 150, recording, 60)
+    assert set(recording.used) == {OURS}
 
 
-def test_table_in_small_print_is_read_again_with_the_system_s_model(noting: ModelRecordingEngine) -> None:
-    read_page(index_page(6.5), 300, noting, 60)
-    assert noting.asked[0] == OURS
-    assert noting.asked[-1] == "fra"
+def test_table_in_small_print_is_read_again_with_the_system_s_model(recording: RecordingEngine) -> None:
+    read_page(index_page(6.5), 300, recording, 60)
+    assert recording.used[0] == OURS
+    assert recording.used[-1] == "fra"
 
 
 @BOTH
@@ -83,7 +63,7 @@ def test_other_languages_have_no_model_of_ours(engine: Callable[[str], WordEngin
 
 
 def test_only_the_models_named_by_the_environment_are_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noting: ModelRecordingEngine
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recording: RecordingEngine
 ) -> None:
     (tmp_path / "fra.traineddata").touch()
     monkeypatch.setenv("TESSDATA_PREFIX", str(tmp_path))

@@ -1,43 +1,16 @@
 """Tests of tables: wide print is read without ruling lines, and small print of one bit with soft edges."""
 
-from dataclasses import dataclass, field
-
 import pytest
 from PIL import Image
 
-from notaflow_pipeline.ocr.engines.interface import Segmentation, WordEngine
-from notaflow_pipeline.ocr.engines.null import NullEngine
-from notaflow_pipeline.ocr.engines.words import Word
 from notaflow_pipeline.ocr.preprocessing.preprocess import prepare
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.passes import tables
 from notaflow_pipeline_tests.ocr.default_engine import default_engine
 from notaflow_pipeline_tests.ocr.drawn_pages import Sheet, ruled_index
+from notaflow_pipeline_tests.ocr.recording_engine import RecordingEngine
 
 ENGINE = default_engine()
-
-
-@dataclass(frozen=True)
-class RecordingEngine(NullEngine):
-    """Reads with another engine, and records the languages of each pass."""
-
-    engine: WordEngine = ENGINE
-    used: list[str] = field(default_factory=list)
-
-    @property
-    def languages(self) -> str:
-        return self.engine.languages
-
-    def find_words(
-        self,
-        image: Image.Image,
-        dpi: int | None,
-        timeout_seconds: float,
-        languages: str | None = None,
-        segmentation: Segmentation = Segmentation.AUTOMATIC,
-    ) -> list[Word]:
-        self.used.append(languages or "")
-        return self.engine.find_words(image, dpi, timeout_seconds, languages, segmentation)
 
 
 @pytest.mark.parametrize(("points", "dpi", "pitch"), [(11, 200, 17), (12, 300, 18)])
@@ -82,6 +55,6 @@ def test_table_in_small_print_is_read_with_the_models_for_print(kind: str, langu
     for number in range(30):
         numbers = [(260.0 + 60 * place, f"{sheet.random.randint(10, 99)},{number + 100}.00") for place in range(5)]
         sheet.row([(60.0, kind), *numbers], 60 + 16 * number, 5)
-    engine = RecordingEngine()
+    engine = RecordingEngine(engine=ENGINE)
     read_page(sheet.page().image, 300, engine, 120)
     assert engine.used[1] == languages, "of the pass after the strip"
