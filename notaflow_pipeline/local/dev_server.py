@@ -5,10 +5,9 @@ import os
 import re
 import socket
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -24,6 +23,7 @@ from notaflow_pipeline.job_queue.schema.migrate import migrate
 from notaflow_pipeline.local.dagster_processes import PROJECT, Dagster
 from notaflow_pipeline.local.embedded_postgres import database_url, owner_database_url
 from notaflow_pipeline.plurals import count_of
+from notaflow_pipeline.scratch_directory import ScratchDirectory
 from notaflow_pipeline.settings import Settings, SettingsError
 from notaflow_pipeline.worker.assembly import configured_storage
 
@@ -71,15 +71,14 @@ def run_dev(settings: Settings, *, samples: bool, port: int) -> int:
         _print_line(f"Database:   {describe_database(url)}, migrated")
         if samples and (added := enqueue_samples(url, configured_storage(settings))):
             _print_line(f"Samples:    {describe_added(added, settings.sources)}")
-        with (
-            tempfile.TemporaryDirectory(prefix="notaflow-", dir=SOCKETS) as folder,
-            open_log(settings.home.absolute()) as log,
-        ):
+        with ExitStack() as until_end, open_log(settings.home.absolute()) as log:
+            sockets = ScratchDirectory(Path(SOCKETS))
+            until_end.callback(sockets.remove)
             _print_line(f"Full log:   {log.name}")
             _print_line("Starting Dagster, which takes some seconds ...")
             instance = make_instance(settings.home.absolute())
             environment = environment_of_dagster(settings, url, instance, port)
-            dagster = Dagster(Path(folder) / "code-server", instance, environment, log)
+            dagster = Dagster(sockets.path / "code-server", instance, environment, log)
             with _stopped_at_end(url, dagster):
                 dagster.start(port)
                 dagster.wait_until_served(port)

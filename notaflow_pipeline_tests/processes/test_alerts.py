@@ -2,6 +2,7 @@
 
 import signal
 from datetime import date, datetime, time, timedelta
+from pathlib import Path
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,7 @@ from notaflow_pipeline.reporting.daily_tables.daily_storage import write_day
 from notaflow_pipeline_tests.alerting.receiver_servers import Webhook, webhook
 from notaflow_pipeline_tests.cli import Terminal
 from notaflow_pipeline_tests.defs import DAGSTERS_OWN_WARNING, defs
+from notaflow_pipeline_tests.processes.dagster_runs import command, parts
 from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
 from notaflow_pipeline_tests.reporting.daily_tables.attempt_history import add_attempt
 from notaflow_pipeline_tests.testing.clock import zone_at_noon
@@ -87,12 +89,14 @@ def test_start_and_end_of_every_check_failure_are_reported_once(terminal: Termin
             page_folder = told.folder / "home" / "reports"
             page_folder.parent.mkdir(exist_ok=True)
             page_folder.write_text("where a folder belongs")
+            sockets = folder_of_sockets(told)
             hook.before_answer = lambda: kill_everything(told)
             ui.launch("dashboard_job")
             dev.wait(timeout=HANG_SECONDS)
             assert dev.returncode == -signal.SIGKILL
             hook.before_answer = lambda: None
             sent = len(hook.messages)
+            assert sockets.exists()
             assert hook.titles[messages_about_checks:] == ["NotaFlow: job dashboard_job fails"]
 
         # the next sender waits until the one before cannot be alive any more, 40 s; that is over now
@@ -108,6 +112,7 @@ def test_start_and_end_of_every_check_failure_are_reported_once(terminal: Termin
             assert POSSIBLE_DUPLICATE not in before["message"]
             page_folder.unlink()
             wait_until(ui.answers)
+            assert not sockets.exists(), "what the killed one left is removed"
             ui.launch("dashboard_job")
             wait_until(lambda: len(hook.messages) >= sent + 2)
             assert hook.titles[sent + 1 :] == ["NotaFlow: job dashboard_job no longer fails"]
@@ -231,6 +236,12 @@ def titles_of(hook: Webhook, check: str) -> list[str]:
 def end_delivery_backoff(connection: Connection) -> None:
     """Let the wait after a refusal be over."""
     connection.execute("UPDATE ocr_alert_receiver SET next_attempt_at = NULL")
+
+
+def folder_of_sockets(terminal: Terminal) -> Path:
+    """The folder of the socket of `notaflow dev`'s code server."""
+    words = command(parts(terminal, "--socket")[0])
+    return Path(words[words.index("--socket") + 1]).parent
 
 
 def kill_everything(terminal: Terminal) -> None:
