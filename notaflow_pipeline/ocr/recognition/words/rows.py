@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Sequence
 from itertools import pairwise
+from operator import attrgetter, itemgetter
 
 from notaflow_pipeline.ocr.engines.words import Line, Word, word_height
 
@@ -23,14 +24,19 @@ def row_height(row: Line) -> float:
 
 def rows_of(words: Sequence[Word]) -> list[Line]:
     """Returns the rows of words at the same height, from the top, each from the left."""
-    letter = word_height(words)
+    limit = 0.6 * word_height(words)
     rows: list[Line] = []
-    for word in sorted(words, key=lambda word: word.middle):
-        if rows and word.middle - row_height(rows[-1]) < 0.6 * letter:
+    middles: list[
+        float
+    ] = []  # of the words of the last row, in ascending order, so that their median is at their centre
+    for middle, word in sorted(((word.middle, word) for word in words), key=itemgetter(0)):
+        if rows and middle - (middles[(len(middles) - 1) // 2] + middles[len(middles) // 2]) / 2 < limit:
             rows[-1].append(word)
+            middles.append(middle)
         else:
             rows.append([word])
-    return [sorted(row, key=lambda word: word.left) for row in rows]
+            middles = [middle]
+    return [sorted(row, key=attrgetter("left")) for row in rows]
 
 
 def words_per_cell(rows: list[Line], letter: float) -> float:
