@@ -28,11 +28,21 @@ ALLOWED_VARIABLES = frozenset(
 )
 ALLOWED_VARIABLE_PREFIXES = ("LC_", "PYTHON", "OMP_")
 
-FIXED_VARIABLES = {"OMP_THREAD_LIMIT": "1", "OPENBLAS_NUM_THREADS": "1"}
-"""Variables that every worker gets, because the threads of libraries spin while they wait for each other.
+FIXED_VARIABLES = {
+    "OMP_THREAD_LIMIT": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
+    "MALLOC_TRIM_THRESHOLD_": str(128 * 2**20),
+}
+"""Variables that every worker gets: one thread for each library, and memory of page images that is used again.
 
-With Tesseract's OpenMP threads, 12 pages took 84 s instead of 15 s on two busy cores. With NumPy's threads, noise
-removal took twice the CPU seconds on two cores, and each thread has its own memory.
+The threads of libraries spin while they wait for each other. With Tesseract's OpenMP threads, 12 pages took 84 s instead
+of 15 s on two busy cores. With NumPy's threads, noise removal took twice the CPU seconds on two cores, and each thread
+has its own memory.
+
+The GNU C library returns the memory of each large array to the system, which clears its pages for the next one. With
+these thresholds in bytes (mallopt(3)), 20 pages cause 42,000 page faults instead of 229,000, and 0.14 instead of 0.56 CPU
+seconds in the kernel. Other C libraries ignore them.
 """
 
 
