@@ -111,6 +111,21 @@ def test_line_that_was_split_into_two_blocks_is_joined() -> None:
     assert text_of_words(ordered_words([right, upper, left], 1240, 1754)) == "Par devant\nont comp aru ici"
 
 
+def test_row_below_a_table_whose_cells_are_blocks_of_one_line_is_one_line() -> None:
+    table = [
+        [cell("10822527", 100, 100 + 40 * n, line=n), cell("Requérant", 400, 100 + 40 * n, line=n)] for n in range(2)
+    ]
+    words = [*table[0], *table[1], cell("Propriétaire", 400, 300, block=2), cell("Mireille", 700, 303, block=3)]
+    assert rows_of(words) == ["10822527 Requérant", "10822527 Requérant", "Propriétaire Mireille"]
+
+
+def test_blocks_of_one_line_at_other_heights_or_in_another_order_are_not_joined() -> None:
+    lower = [cell("Requérant", 100, 300, block=1), cell("Mireille", 400, 320, block=2)]
+    assert rows_of(lower) == ["Requérant", "Mireille"]
+    backwards = [cell("Mireille", 700, 300, block=1), cell("Requérant", 100, 300, block=2)]
+    assert rows_of(backwards) == ["Mireille", "Requérant"]
+
+
 def test_note_in_the_margin_is_not_joined_to_the_lines_beside_it() -> None:
     text = [cell("le vendeur déclare", 400, 100 + 40 * n, line=n) for n in range(4)]
     note = [cell("radié", 100, 142, block=2)]

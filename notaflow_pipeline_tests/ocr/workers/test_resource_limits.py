@@ -11,7 +11,7 @@ import pytest
 
 from notaflow_pipeline.ocr.limits import Limits
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
-from notaflow_pipeline.ocr.workers.resource_limits import MAX_OPEN_FILES, allowlisted_environment
+from notaflow_pipeline.ocr.workers.resource_limits import FIXED_VARIABLES, MAX_OPEN_FILES, allowlisted_environment
 from notaflow_pipeline_tests.ocr.failing_engines import ReportingEngine
 from notaflow_pipeline_tests.ocr.samples import png
 from notaflow_pipeline_tests.testing.ending import children_of
@@ -41,7 +41,7 @@ def test_worker_has_no_secret_in_its_environment(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("TESSDATA_PREFIX", "/usr/share/tessdata")
     environment = reported(tmp_path)["environment"]
     assert not set(SECRETS) & set(environment)
-    assert {"PATH", "TESSDATA_PREFIX", "OMP_THREAD_LIMIT", "OPENBLAS_NUM_THREADS"} <= set(environment)
+    assert {"PATH", "TESSDATA_PREFIX", *FIXED_VARIABLES} <= set(environment)
 
 
 def test_worker_may_use_no_more_than_it_needs(tmp_path: Path) -> None:
@@ -56,7 +56,8 @@ def test_worker_may_use_no_more_than_it_needs(tmp_path: Path) -> None:
 def test_only_what_is_listed_is_passed_on() -> None:
     environment = {"PATH": "/bin", "LC_ALL": "C", "NEW_SERVICE_TOKEN": "secret", "pythonpath": "x", "PYTHONPATH": "y"}
     passed_on = {"PATH": "/bin", "LC_ALL": "C", "PYTHONPATH": "y"}
-    assert allowlisted_environment(environment) == passed_on | {"OMP_THREAD_LIMIT": "1", "OPENBLAS_NUM_THREADS": "1"}
+    assert allowlisted_environment(environment) == passed_on | FIXED_VARIABLES
+    assert FIXED_VARIABLES["OMP_THREAD_LIMIT"] == FIXED_VARIABLES["OPENBLAS_NUM_THREADS"] == "1"
 
 
 def test_process_that_computes_without_end_ends() -> None:

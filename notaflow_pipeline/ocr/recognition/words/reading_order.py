@@ -20,8 +20,8 @@ def ordered_words(words: Sequence[Word], page_width: int, page_height: int) -> l
     """Returns the words in reading order.
 
     The left page of an open book comes before the right one. Blocks that are the columns of one table are joined, so that
-    its rows stay rows, and so are blocks whose lines alternate. A block that stands above all following blocks comes
-    first. Everything else stays in Tesseract's order.
+    its rows stay rows, and so are blocks whose lines alternate, and blocks of one line that continue each other. A block
+    that stands above all following blocks comes first. Everything else stays in Tesseract's order.
     """
     fold = fold_of_double_page(words, page_width, page_height)
     if fold is None:
@@ -34,7 +34,30 @@ def ordered_words(words: Sequence[Word], page_width: int, page_height: int) -> l
 
 
 def _ordered_page(words: Sequence[Word]) -> list[Word]:
-    return _sorted_downwards(_columns_joined(_tables_joined(words)))
+    return _sorted_downwards(_lines_joined(_columns_joined(_tables_joined(words))))
+
+
+def _lines_joined(words: Sequence[Word]) -> list[Word]:
+    """Returns the words with following blocks of one line joined if each stands right of the one before, level with it.
+
+    The layout analysis makes a block of each cell of a table's last row if the row is far enough from the others.
+    """
+    blocks = _blocks(words)
+    groups: list[list[int]] = []
+    for number, block in enumerate(blocks):
+        if groups and _continues_line(blocks[groups[-1][-1]], block):
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    return _regrouped(blocks, groups)
+
+
+def _continues_line(one: Line, other: Line) -> bool:
+    """Returns whether two blocks are one line each, the second one right of the first and level with it."""
+    rows, letter = rows_of([*one, *other]), word_height([*one, *other])
+    if len(rows) > 1 or _overlap(one, other) > 0 or one[0].left > other[0].left:
+        return False
+    return abs(row_height(one) - row_height(other)) < 0.5 * letter
 
 
 def _columns_joined(words: Sequence[Word]) -> list[Word]:
