@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -18,8 +19,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 STOP_SECONDS = 12
 """How long processes may take to release their claims before they are killed."""
 
-POLL_SECONDS = 2.0
-"""How often Dagster's processes are checked."""
+POLL_SECONDS, END_POLL_SECONDS = 2.0, 0.05
+"""How often Dagster's processes are checked, and how often while they are being stopped."""
 
 LOCATION = "notaflow_pipeline"
 """The name of the code in workspace.yaml and [tool.dg], so that sensors keep their state whichever is used."""
@@ -83,10 +84,11 @@ class Dagster:
             return True
         if not self._serves():  # it is loading the code
             return False
-        with suppress(psutil.NoSuchProcess):
+        try:
             children = psutil.Process(code_server.pid).children()
-            return all(one.status() == psutil.STATUS_ZOMBIE for one in children)
-        return True
+        except psutil.NoSuchProcess:
+            return True
+        return not any(map(_is_alive, children))
 
     def stop(self) -> None:
         """Interrupt each process, and the code server its runs, so that they release their claims; then kill what is left.
@@ -103,8 +105,7 @@ class Dagster:
         for run in self._orphans:
             with suppress(psutil.NoSuchProcess):
                 run.send_signal(signal.SIGINT)
-        _, alive = psutil.wait_procs(everything, timeout=STOP_SECONDS)
-        for process in {*alive, *_processes_of(sessions)}:
+        for process in {*alive_after(everything, STOP_SECONDS), *_processes_of(sessions)}:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
 
@@ -127,6 +128,26 @@ class Dagster:
             stderr=self._log,
             start_new_session=True,
         )
+
+
+def alive_after(processes: Iterable[psutil.Process], seconds: float) -> set[psutil.Process]:
+    """Wait until processes have ended, for so many seconds at most; return those that are alive.
+
+    `psutil.wait_procs` raises FileNotFoundError if a thread has got the PID of a process that ended earlier.
+    """
+    deadline = time.monotonic() + seconds
+    alive = set(filter(_is_alive, processes))
+    while alive and time.monotonic() < deadline:
+        time.sleep(END_POLL_SECONDS)
+        alive = set(filter(_is_alive, alive))
+    return alive
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _processes_of(sessions: set[int]) -> set[psutil.Process]:

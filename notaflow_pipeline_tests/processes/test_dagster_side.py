@@ -3,7 +3,6 @@
 import signal
 from typing import TYPE_CHECKING
 
-import psutil
 from psycopg import Connection
 
 from notaflow_pipeline_tests.cli import Terminal
@@ -18,7 +17,7 @@ from notaflow_pipeline_tests.processes.dagster_runs import (
     wait_for_run_at_work,
 )
 from notaflow_pipeline_tests.processes.dagster_ui import DagsterUI
-from notaflow_pipeline_tests.testing.ending import kill
+from notaflow_pipeline_tests.testing.ending import all_gone, kill
 from notaflow_pipeline_tests.testing.invariants import violated_invariants
 from notaflow_pipeline_tests.testing.ports import free_port
 from notaflow_pipeline_tests.testing.processes import (
@@ -64,7 +63,7 @@ def test_runs_survive_termination_and_kills_of_dagsters_processes(terminal: Term
         # the run's process is killed: Dagster sees it at once, recovery when the leases have run out
         workers = run_workers(hasty)
         kill(workers)
-        psutil.wait_procs(workers, timeout=HANG_SECONDS)
+        wait_until(lambda: all_gone(workers))
         held = open_claims(connection, killed)
         assert held > 0
         wait_until(lambda: runs(connection)[killed] == "FAILURE")
@@ -110,7 +109,7 @@ def assert_rest_is_read_after_kill_of_code_server(connection: Connection, termin
     workers = run_workers(terminal)
     killed = [*parts(terminal, "code_server.py"), *workers]
     kill(killed)
-    psutil.wait_procs(killed, timeout=HANG_SECONDS)
+    wait_until(lambda: all_gone(killed))
     held = count_at(connection, 6)
     assert held > 0
     wait_until(lambda: parts(terminal, "code_server.py"))
