@@ -184,7 +184,7 @@ def remove_abandoned_files(scratch: Path) -> None:
     for folder in scratch.glob("[0-9]*"):
         try:
             os.kill(int(folder.name), 0)
-        except ProcessLookupError:
+        except (ProcessLookupError, PermissionError):  # another user's process has got the PID
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -15,7 +15,7 @@ from notaflow_pipeline.failures import FailureKind
 from notaflow_pipeline.ocr.engines.null import NullEngine
 from notaflow_pipeline.ocr.failures import DocumentFailure, EngineUnavailable
 from notaflow_pipeline.ocr.workers.document_pool import DocumentPool
-from notaflow_pipeline.ocr.workers.process import Worker, WorkerEnded, create_scratch
+from notaflow_pipeline.ocr.workers.process import Worker, WorkerEnded, create_scratch, remove_abandoned_files
 from notaflow_pipeline.ocr.workers.resource_limits import ResourceLimits
 from notaflow_pipeline.scratch_directory import ScratchDirectory
 from notaflow_pipeline_tests.ocr.failing_engines import FAILING_WIDTH, WaitingEngine
@@ -154,6 +154,20 @@ def test_temporary_files_are_removed_after_killed_pages_and_close(
         wait_until(lambda: not (scratch / str(worker.pid)).exists())
         pool.start(png(tmp_path / "next")).result(timeout=HANG_SECONDS)
     assert not scratch.exists()
+
+
+def test_files_of_a_worker_whose_pid_another_user_has_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(pid: int, _number: int) -> None:
+        if pid == 1:
+            raise PermissionError
+
+    (tmp_path / "1").mkdir()
+    (tmp_path / "2").mkdir()
+    monkeypatch.setattr(os, "kill", kill)
+    remove_abandoned_files(tmp_path)
+    assert [folder.name for folder in tmp_path.iterdir()] == ["2"]
 
 
 def test_scratch_is_in_memory_only_if_there_is_room() -> None:
