@@ -1,7 +1,7 @@
 """Reads low-confidence words again, and keeps each word where its confidence is higher.
 
 Lines of text are read again with both languages and blurred, so that the second pass does not repeat the errors of the
-first. The numbers of a table in small print are read again with both languages over the same layout.
+first. The numbers and signs of a table in small print are read again with both languages over the same layout.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,8 @@ MAX_UNSURE_NUMBER_CONFIDENCE, MAX_UNSURE_NUMBER_SHARE, MIN_NUMBER_GAIN = 90.0, 0
 """With a larger share of unsure numbers, a table's small print is read again in all languages.
 
 Tesseract's French model takes the comma of small digits for a point, its English one less often: on a double page at 200 dpi
-0.97 of the numbers are exact this way, and 0.90 without (`benchmarks/tables.py`).
+0.97 of the numbers are exact this way, and 0.90 without (`benchmarks/tables.py`). Signs count as numbers: the French model
+takes the dollar sign of small typescript for `#`.
 """
 
 MARGIN_HEIGHTS = 0.25
@@ -69,7 +70,7 @@ def with_unsure_numbers_read_again(runner: PassRunner, found: PassResult) -> Pas
     languages = runner.languages
     if not runner.policy.unsure_words or languages.first == languages.all or runner.is_doubtful(found):
         return found
-    numbers = [word for word in found.words if any(map(str.isdigit, word.text))]
+    numbers = [word for word in found.words if _is_number_or_sign(word)]
     unsure = [word for word in numbers if word.confidence < MAX_UNSURE_NUMBER_CONFIDENCE]
     if len(unsure) <= MAX_UNSURE_NUMBER_SHARE * len(numbers) or runner.is_short_of_time:
         return found
@@ -79,6 +80,11 @@ def with_unsure_numbers_read_again(runner: PassRunner, found: PassResult) -> Pas
         better = {id(word): other for word, other in read if other and _has_same_digits(word, other)}
         return replace(found, words=[better.get(id(word), word) for word in found.words])
     return found
+
+
+def _is_number_or_sign(word: Word) -> bool:
+    """Returns whether a word has digits, or no letter either, such as the dollar sign of an amount."""
+    return any(map(str.isdigit, word.text)) or not any(map(str.isalpha, word.text))
 
 
 def _has_same_digits(word: Word, other: Word) -> bool:

@@ -112,6 +112,12 @@ def test_unsure_number_of_a_table_is_replaced_by_a_surer_one_of_as_many_digits()
     assert [word.text for word in found] == ["5", "350,00", "10", "118", "2001-11-12"]
 
 
+def test_unsure_sign_behind_an_amount_is_replaced_by_a_surer_sign() -> None:
+    page = line(("22", 96), ("000,00", 95), ("#", 62), ("Radiee", 85))
+    found = read_numbers(page, line(("22", 97), ("000,00", 97), ("$", 88), ("Radiée", 96)))
+    assert [word.text for word in found] == ["22", "000,00", "$", "Radiee"]
+
+
 def test_table_with_few_unsure_numbers_is_not_read_again() -> None:
     sure = line(*[("118", 97)] * 60, number=2, top=600)
     assert read_numbers([*NUMBERS, *sure], line(*OTHER_NUMBERS))[1].text == "350.00"
