@@ -239,8 +239,9 @@ def end_delivery_backoff(connection: Connection) -> None:
 
 
 def folder_of_sockets(terminal: Terminal) -> Path:
-    """The folder of the socket of `notaflow dev`'s code server."""
-    words = command(parts(terminal, "--socket")[0])
+    """The folder of the socket of `notaflow dev`'s code server, which starts servers with sockets elsewhere."""
+    [code_server] = parts(terminal, "--reload --socket")
+    words = command(code_server)
     return Path(words[words.index("--socket") + 1]).parent
 
 
