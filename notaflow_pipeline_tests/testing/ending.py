@@ -6,6 +6,8 @@ from contextlib import suppress
 
 import psutil
 
+from notaflow_pipeline.local.dagster_processes import alive_after
+
 
 def send_signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
     """Send a signal to those that are alive."""
@@ -34,11 +36,4 @@ def children_of(pid: int | None = None, *, recursive: bool = True) -> list[psuti
 
 def all_gone(processes: Iterable[psutil.Process]) -> bool:
     """Whether all have ended; a zombie counts as ended."""
-    return not any(process.is_running() and _status(process) != psutil.STATUS_ZOMBIE for process in processes)
-
-
-def _status(process: psutil.Process) -> str:
-    try:
-        return str(process.status())
-    except psutil.NoSuchProcess:
-        return psutil.STATUS_ZOMBIE
+    return not alive_after(processes, 0)

@@ -54,10 +54,7 @@ def _lines_joined(words: Sequence[Word]) -> list[Word]:
 
 def _continues_line(one: Line, other: Line) -> bool:
     """Returns whether two blocks are one line each, the second one right of the first and level with it."""
-    rows, letter = rows_of([*one, *other]), word_height([*one, *other])
-    if len(rows) > 1 or _overlap(one, other) > 0 or one[0].left > other[0].left:
-        return False
-    return abs(row_height(one) - row_height(other)) < 0.5 * letter
+    return len(rows_of([*one, *other])) == 1 and one[0].left < other[0].left and _overlap(one, other) <= 0
 
 
 def _columns_joined(words: Sequence[Word]) -> list[Word]:

@@ -26,9 +26,7 @@ def rows_of(words: Sequence[Word]) -> list[Line]:
     """Returns the rows of words at the same height, from the top, each from the left."""
     limit = 0.6 * word_height(words)
     rows: list[Line] = []
-    middles: list[
-        float
-    ] = []  # of the words of the last row, in ascending order, so that their median is at their centre
+    middles: list[float] = []  # of the last row, in ascending order: their median is at their centre
     for middle, word in sorted(((word.middle, word) for word in words), key=itemgetter(0)):
         if rows and middle - (middles[(len(middles) - 1) // 2] + middles[len(middles) // 2]) / 2 < limit:
             rows[-1].append(word)
