@@ -93,7 +93,10 @@ def embedded_database(home: Path) -> Iterator[str]:
         _remove_dead_users(server)
         url = str(server.get_uri(database=DATABASE))
         _create_database(str(server.get_uri()))
-        yield url
+        try:
+            yield url
+        finally:
+            _find_restarted(server)
 
 
 def server_of(home: Path) -> Any:
@@ -168,6 +171,12 @@ def _remove_stale_pid_file(data: Path) -> None:
             alive = False
         if not alive:
             pid_file.unlink()
+
+
+def _find_restarted(server: Any) -> None:
+    """Let the handle, which stops the server if no other process uses it, know one that another process started again."""
+    with server._lock, suppress(AssertionError):  # noqa: SLF001 - as below; the file is being written
+        server._postmaster_info = _pgserver().utils.PostmasterInfo.read_from_pgdata(server.pgdata)  # noqa: SLF001
 
 
 def _remove_dead_users(server: Any) -> None:

@@ -19,6 +19,7 @@ from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
 from notaflow_pipeline.local.embedded_postgres import database_url, embedded_database, running_database_url, server_of
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests.ocr import processes
+from notaflow_pipeline_tests.testing.ending import children_of, kill
 from notaflow_pipeline_tests.testing.waiting import HANG_SECONDS, wait_until
 
 SHOW_LOCK = """
@@ -152,6 +153,17 @@ def test_server_stops_although_another_user_was_killed(home: Path) -> None:
         other.kill()
         other.wait()
     with embedded_database(home) as url:
+        assert answers(url)
+    wait_until(lambda: not servers_of(home))
+
+
+def test_last_user_stops_a_server_that_another_one_started_again(home: Path) -> None:
+    with embedded_database(home) as url:
+        [server] = servers_of(home)
+        family = [server, *children_of(server.pid)]  # another server starts when none of them has a PID
+        kill(family)
+        wait_until(lambda: not any(psutil.pid_exists(one.pid) for one in family))
+        subprocess.run([sys.executable, "-c", HOLD, str(home)], stdin=subprocess.DEVNULL, check=True)
         assert answers(url)
     wait_until(lambda: not servers_of(home))
 
