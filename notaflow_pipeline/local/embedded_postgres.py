@@ -123,12 +123,8 @@ def running_database_url(settings: Settings) -> str:
     """
     if settings.database_url is not None:
         return settings.database_url.get_secret_value()
-    data = settings.home.absolute() / "postgres"
-    _remove_stale_pid_file(data)
-    running = None
-    with suppress(AssertionError):  # the file is being written: the server is starting
-        running = _pgserver().utils.PostmasterInfo.read_from_pgdata(data) if data.exists() else None
-    if running is None or not running.is_running():
+    running = _running_server(settings.home.absolute() / "postgres")
+    if running is None:
         raise DatabaseUnavailable(
             "no database: NOTAFLOW_DATABASE_URL is not set and the embedded PostgreSQL does not run. "
             "`make dev` starts it together with Dagster, `notaflow database` starts it alone."
@@ -173,10 +169,19 @@ def _remove_stale_pid_file(data: Path) -> None:
             pid_file.unlink()
 
 
+def _running_server(data: Path) -> Any:
+    """Return what pgserver knows of the server that runs in `data`; None without one, or while it starts."""
+    _remove_stale_pid_file(data)
+    running = None
+    with suppress(AssertionError):  # the file is being written: the server is starting
+        running = _pgserver().utils.PostmasterInfo.read_from_pgdata(data) if data.exists() else None
+    return running if running is not None and running.is_running() else None
+
+
 def _find_restarted(server: Any) -> None:
     """Let the handle, which stops the server if no other process uses it, know one that another process started again."""
-    with server._lock, suppress(AssertionError):  # noqa: SLF001 - as below; the file is being written
-        server._postmaster_info = _pgserver().utils.PostmasterInfo.read_from_pgdata(server.pgdata)  # noqa: SLF001
+    with server._lock:  # noqa: SLF001 - as below
+        server._postmaster_info = _running_server(server.pgdata)  # noqa: SLF001
 
 
 def _remove_dead_users(server: Any) -> None:

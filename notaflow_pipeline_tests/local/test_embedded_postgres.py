@@ -157,12 +157,35 @@ def test_server_stops_although_another_user_was_killed(home: Path) -> None:
     wait_until(lambda: not servers_of(home))
 
 
+def kill_server_of(home: Path) -> None:
+    [server] = servers_of(home)
+    family = [server, *children_of(server.pid)]  # another server starts when none of them has a PID
+    kill(family)
+    wait_until(lambda: not any(psutil.pid_exists(one.pid) for one in family))
+
+
+def test_last_user_ends_without_an_error_after_its_server_was_killed(home: Path) -> None:
+    with embedded_database(home):
+        kill_server_of(home)
+    assert servers_of(home) == []
+    with embedded_database(home) as url:
+        assert answers(url)
+
+
+def test_last_user_does_not_end_another_process_that_has_the_pid_of_its_killed_server(home: Path) -> None:
+    echo = [sys.executable, "-c", "print(input())"]
+    with subprocess.Popen(echo, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as another:
+        with embedded_database(home):
+            kill_server_of(home)
+            pid_file = home / "postgres" / "postmaster.pid"
+            pid_file.write_text("\n".join([str(another.pid), *pid_file.read_text().splitlines()[1:]]))
+        said, _ = another.communicate("still here\n", timeout=HANG_SECONDS)
+    assert said == "still here\n"
+
+
 def test_last_user_stops_a_server_that_another_one_started_again(home: Path) -> None:
     with embedded_database(home) as url:
-        [server] = servers_of(home)
-        family = [server, *children_of(server.pid)]  # another server starts when none of them has a PID
-        kill(family)
-        wait_until(lambda: not any(psutil.pid_exists(one.pid) for one in family))
+        kill_server_of(home)
         subprocess.run([sys.executable, "-c", HOLD, str(home)], stdin=subprocess.DEVNULL, check=True)
         assert answers(url)
     wait_until(lambda: not servers_of(home))
