@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -64,12 +64,13 @@ class Dagster:
                     return
             time.sleep(POLL_SECONDS / 10)
 
-    def watch(self) -> None:
-        """Return when the daemon or the webserver has ended. Start the code server again when it has ended: it has no state.
+    def watch(self, restart_database: Callable[[], None]) -> None:
+        """Return when the daemon or the webserver has ended. Start the code server and the database again when they have.
 
-        Without it no sensor ticks and nothing is read, which only the UI would show.
+        Without them no sensor ticks and nothing is read, which only the UI would show. The code server has no state.
         """
         while all(one.poll() is None for one in self._others):
+            restart_database()
             if self._code_server is not None and self._has_ended(self._code_server):
                 sys.stderr.write("The code server ended; starting it again.\n")
                 self._orphans.update(_session_processes({self._code_server.pid}))

@@ -21,7 +21,7 @@ from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
 from notaflow_pipeline.job_queue.enqueue import NewDocument, enqueue_document, is_empty
 from notaflow_pipeline.job_queue.schema.migrate import migrate
 from notaflow_pipeline.local.dagster_processes import PROJECT, Dagster
-from notaflow_pipeline.local.embedded_postgres import database_url, owner_database_url
+from notaflow_pipeline.local.embedded_postgres import database_url, owner_database_url, restart_if_ended
 from notaflow_pipeline.plurals import count_of
 from notaflow_pipeline.scratch_directory import ScratchDirectory
 from notaflow_pipeline.settings import Settings, SettingsError
@@ -51,7 +51,7 @@ SELECT (
 
 
 def run_dev(settings: Settings, *, samples: bool, port: int) -> int:
-    """Start database, migrations, samples and Dagster, and restart its code server; return 1 when Dagster ends by itself.
+    """Start database, migrations, samples and Dagster; return 1 when Dagster ends by itself.
 
     What Dagster prints goes to a file in the home. The console shows where, then the address and how to stop, and at the end
     what was released.
@@ -83,9 +83,19 @@ def run_dev(settings: Settings, *, samples: bool, port: int) -> int:
                 dagster.start(port)
                 dagster.wait_until_served(port)
                 _print_line(f"\nDagster UI: http://127.0.0.1:{port}\nStop:       Ctrl-C")
-                dagster.watch()
+                dagster.watch(lambda: restart_embedded_database(settings))
                 sys.stderr.write(f"Dagster ended by itself; the end of {log.name} says why.\n")
     return 1
+
+
+def restart_embedded_database(settings: Settings) -> None:
+    """Start the embedded database, unless another one is configured, again if it has ended, and say so."""
+    if settings.database_url is None:
+        try:
+            if restart_if_ended(settings.home):
+                sys.stderr.write("The database had ended and was started again.\n")
+        except DatabaseUnavailable as unavailable:  # a process of the old server still ends, or the disk is full
+            sys.stderr.write(f"The database ended; trying again: {unavailable}\n")
 
 
 @contextmanager

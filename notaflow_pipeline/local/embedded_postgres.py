@@ -80,15 +80,8 @@ def embedded_database(home: Path) -> Iterator[str]:
         DatabaseUnavailable: the server does not start; the message says where its log is.
     """
     home.mkdir(parents=True, exist_ok=True)
-    try:
+    with _start_explained(home):
         server = server_of(home)
-    except (SubprocessError, OSError, AssertionError, RuntimeError, psutil.Error) as refused:
-        free = shutil.disk_usage(home).free / 2**20
-        reason = refused if isinstance(refused, OSError) else type(refused).__name__
-        raise DatabaseUnavailable(
-            f"the embedded PostgreSQL does not start ({reason}; {free:,.0f} MiB are free there): see "
-            f"{home / 'postgres' / 'log'}, or set NOTAFLOW_DATABASE_URL to another server"
-        ) from refused
     with server:
         _remove_dead_users(server)
         url = str(server.get_uri(database=DATABASE))
@@ -97,6 +90,34 @@ def embedded_database(home: Path) -> Iterator[str]:
             yield url
         finally:
             _find_restarted(server)
+
+
+def restart_if_ended(home: Path) -> bool:
+    """Start the embedded server in `home`, which this process uses, again if it has ended; return whether it had.
+
+    Raises:
+        DatabaseUnavailable: as `embedded_database`.
+    """
+    with _start_explained(home):
+        server = server_of(home)
+        with server._lock:  # noqa: SLF001 - as below
+            if _running_server(server.pgdata) is not None:
+                return False
+            server.ensure_postgres_running()
+    return True
+
+
+@contextmanager
+def _start_explained(home: Path) -> Iterator[None]:
+    try:
+        yield
+    except (SubprocessError, OSError, AssertionError, RuntimeError, psutil.Error) as refused:
+        free = shutil.disk_usage(home).free / 2**20
+        reason = refused if isinstance(refused, OSError) else type(refused).__name__
+        raise DatabaseUnavailable(
+            f"the embedded PostgreSQL does not start ({reason}; {free:,.0f} MiB are free there): see "
+            f"{home / 'postgres' / 'log'}, or set NOTAFLOW_DATABASE_URL to another server"
+        ) from refused
 
 
 def server_of(home: Path) -> Any:

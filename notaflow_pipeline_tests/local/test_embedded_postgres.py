@@ -16,7 +16,13 @@ import pytest
 from pydantic import SecretStr
 
 from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
-from notaflow_pipeline.local.embedded_postgres import database_url, embedded_database, running_database_url, server_of
+from notaflow_pipeline.local.embedded_postgres import (
+    database_url,
+    embedded_database,
+    restart_if_ended,
+    running_database_url,
+    server_of,
+)
 from notaflow_pipeline.settings import Settings
 from notaflow_pipeline_tests.ocr import processes
 from notaflow_pipeline_tests.testing.ending import children_of, kill
@@ -189,6 +195,28 @@ def test_last_user_stops_a_server_that_another_one_started_again(home: Path) -> 
         subprocess.run([sys.executable, "-c", HOLD, str(home)], stdin=subprocess.DEVNULL, check=True)
         assert answers(url)
     wait_until(lambda: not servers_of(home))
+
+
+def test_server_that_was_killed_is_started_again_with_what_it_held(home: Path) -> None:
+    with embedded_database(home) as url:
+        with psycopg.connect(url) as connection:
+            connection.execute("CREATE TABLE kept ()")
+        assert not restart_if_ended(home)
+        kill_server_of(home)
+        assert restart_if_ended(home)
+        with psycopg.connect(url) as connection:
+            connection.execute("TABLE kept")
+        assert not restart_if_ended(home)
+    wait_until(lambda: not servers_of(home))
+
+
+def test_server_that_cannot_start_again_is_an_error_that_names_its_log(home: Path) -> None:
+    with embedded_database(home):
+        kill_server_of(home)
+        version = home / "postgres" / "global" / "pg_control"
+        version.rename(version.with_suffix(".away"))
+        with pytest.raises(DatabaseUnavailable, match=r"does not start .*postgres/log"):
+            restart_if_ended(home)
 
 
 def test_two_processes_that_start_at_once_share_one_server(home: Path) -> None:

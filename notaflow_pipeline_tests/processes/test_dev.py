@@ -50,11 +50,12 @@ CTRL_C = b"\x03"
 
 @dataclass(frozen=True)
 class StoppedDev:
-    """What a `notaflow dev` did that has read all samples and was stopped."""
+    """What a `notaflow dev` did that has read all samples, whose database was then killed, and that was stopped."""
 
     home: Path
     url: str
     lines_at_start: list[str]
+    line_at_restart: str
     lines_at_stop: list[str]
     exit_code: int
     ends: dict[str, tuple[int, str | None, str | None]]
@@ -75,6 +76,8 @@ def dev() -> Iterator[StoppedDev]:
             with psycopg.connect(url_of(home), autocommit=True) as connection:
                 ends = {number: tuple(rest) for number, *rest in connection.execute(ENDS).fetchall()}
                 violations = list(find_violations(connection, sources=["index"]))
+            psutil.Process(int((home / "postgres" / "postmaster.pid").read_text().split()[0])).kill()
+            line_at_restart = read_until(master, "started again.\r\n").splitlines()[-1]
             processes = [psutil.Process(process.pid), *children_of(process.pid)]
             os.write(master, CTRL_C)
             lines_at_stop = read_until(master, "").splitlines()
@@ -84,7 +87,8 @@ def dev() -> Iterator[StoppedDev]:
             process.wait(timeout=HANG_SECONDS)
             os.close(master)
         url = f"http://127.0.0.1:{port}"
-        yield StoppedDev(home, url, lines_at_start, lines_at_stop, exit_code, ends, violations, processes)
+        lines = lines_at_start, line_at_restart, lines_at_stop
+        yield StoppedDev(home, url, *lines, exit_code, ends, violations, processes)
 
 
 def test_every_sample_ends_as_described(dev: StoppedDev) -> None:
@@ -96,9 +100,13 @@ def test_every_sample_ends_as_described(dev: StoppedDev) -> None:
 def test_console_ends_with_url_and_how_to_stop_and_ctrl_c_adds_a_line(dev: StoppedDev) -> None:
     assert dev.lines_at_start[-2:] == [f"Dagster UI: {dev.url}", "Stop:       Ctrl-C"]
     assert len(dev.lines_at_start) < 10, dev.lines_at_start
-    # nothing is added while it runs: what Dagster prints goes to its log
+    # nothing else is added while it runs: what Dagster prints goes to its log
     assert dev.lines_at_stop == ["^C", "Stopping ... stopped. No document was being read."]
     assert dev.exit_code == 130
+
+
+def test_database_that_is_killed_is_started_again(dev: StoppedDev) -> None:
+    assert dev.line_at_restart == "The database had ended and was started again."
 
 
 def test_no_process_is_left(dev: StoppedDev) -> None:
