@@ -19,7 +19,10 @@ from notaflow_pipeline.ocr.preprocessing.preprocess import (
 )
 from notaflow_pipeline.ocr.recognition.passes.pass_result import PassResult
 from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
-from notaflow_pipeline.ocr.recognition.passes.unsure_words import with_unsure_numbers_read_again
+from notaflow_pipeline.ocr.recognition.passes.unsure_words import (
+    with_signs_of_the_typescript_model,
+    with_unsure_numbers_read_again,
+)
 from notaflow_pipeline.ocr.recognition.words.word_statistics import MIN_TYPED_INCHES, character_inches, is_table
 
 MIN_TABLE_COVERAGE = 0.9
@@ -140,5 +143,5 @@ def _by_lines_or_layout(runner: PassRunner, best: PassResult, prepared: Preproce
     """
     found = runner.better(best, prepared, runner.languages.all, Segmentation.SINGLE_BLOCK)
     if not runner.is_doubtful(found) and found.coverage is not None and found.coverage >= MIN_TABLE_COVERAGE:
-        return found
+        return with_signs_of_the_typescript_model(runner, found)
     return runner.better(found, prepared)

@@ -11,7 +11,11 @@ from notaflow_pipeline.ocr.preprocessing.preprocess import prepare
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY, PassResult, Policy
 from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
-from notaflow_pipeline.ocr.recognition.passes.unsure_words import MAX_LINES, with_unsure_numbers_read_again
+from notaflow_pipeline.ocr.recognition.passes.unsure_words import (
+    MAX_LINES,
+    with_signs_of_the_typescript_model,
+    with_unsure_numbers_read_again,
+)
 from notaflow_pipeline_tests.ocr.samples import act_page
 
 FIRST_PASS_ALONE = replace(
@@ -127,3 +131,24 @@ def read_numbers(page: list[Word], again: list[Word]) -> list[Word]:
     engine = TwoReadingsEngine(again, [])
     runner = PassRunner(engine, cpu_seconds() + 60, DEFAULT_POLICY)
     return with_unsure_numbers_read_again(runner, PassResult(page, prepare(act_page(), 150))).words
+
+
+TYPED = line(("500,00", 95), ("¢", 89), ("Radiee", 60), ("-", 85), ("$", 92))
+TYPED_AGAIN = line(("500.00", 96), ("$", 88), ("Radiée", 96), ("9", 95), ("#", 40))
+
+
+def test_signs_of_a_typed_table_are_those_of_the_typescript_model_if_it_is_about_as_sure() -> None:
+    assert read_signs("fra+eng") == (["500,00", "$", "Radiee", "-", "$"], ["fra-typescript-1"])
+
+
+def test_signs_are_not_read_again_without_a_typescript_model() -> None:
+    assert read_signs("eng") == ([word.text for word in TYPED], [])
+
+
+def read_signs(languages: str) -> tuple[list[str], list[str | None]]:
+    """Returns the words, and the languages of each line-by-line reading."""
+    engine = TwoReadingsEngine([], TYPED_AGAIN)
+    engine.languages = languages
+    runner = PassRunner(engine, cpu_seconds() + 60, DEFAULT_POLICY)
+    found = with_signs_of_the_typescript_model(runner, PassResult(TYPED, prepare(act_page(), 150)))
+    return [word.text for word in found.words], engine.looks
