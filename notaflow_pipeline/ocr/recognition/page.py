@@ -108,6 +108,8 @@ def _best_pass(runner: PassRunner, planned: Plan) -> PassResult:
         found = best_of_alternative_passes(runner, found)
     found = with_missed_lines(runner, with_finer_rows(runner, found))
     found = with_filled_in_values(runner, found)
+    if is_table(strip.words) or is_table(found.words):
+        return found  # read again cell by cell, its words get no better
     return with_unsure_words_read_again(runner, found)
 
 

@@ -15,7 +15,6 @@ from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.recognition.passes.alternative_passes import blurred
 from notaflow_pipeline.ocr.recognition.passes.pass_result import PassResult
 from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
-from notaflow_pipeline.ocr.recognition.words.word_statistics import is_table
 
 MAX_UNSURE_CONFIDENCE = 80.0
 """Of 6,800 words on 34 of the 40 corpus pages, 585 have less."""
@@ -49,11 +48,11 @@ MIN_COMMON_WIDTH = 0.7
 
 
 def with_unsure_words_read_again(runner: PassRunner, found: PassResult) -> PassResult:
-    """Returns the result with the second reading of low-confidence words; a doubtful page and a table are not changed."""
+    """Returns the result with the second reading of low-confidence words; a doubtful page is not changed."""
     languages = runner.languages
     if not runner.policy.unsure_words or languages.first == languages.all:
         return found
-    if runner.is_doubtful(found) or is_table(found.words):
+    if runner.is_doubtful(found):
         return found
     unsure = [line for line in lines_of(found.words) if any(map(_is_unsure, line))]
     better: dict[int, Word] = {}

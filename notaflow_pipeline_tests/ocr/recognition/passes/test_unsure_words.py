@@ -107,6 +107,28 @@ def test_doubtful_page_is_not_read_again_word_by_word() -> None:
     assert engine.looks == []
 
 
+class TableEngine(TwoReadingsEngine):
+    """Finds rows of numbers on a strip of the page."""
+
+    def find_words(
+        self,
+        image: Image.Image,
+        dpi: int | None,
+        timeout_seconds: float,
+        languages: str | None = None,
+        segmentation: Segmentation = Segmentation.AUTOMATIC,
+    ) -> list[Word]:
+        if segmentation is Segmentation.AUTOMATIC and image.height < act_page().height:
+            return line(*[("118204", 97)] * 6)
+        return super().find_words(image, dpi, timeout_seconds, languages, segmentation)
+
+
+def test_unsure_words_of_a_page_that_was_read_as_a_table_are_not_read_again() -> None:
+    engine = TableEngine(PAGE, PAGE)
+    assert read(engine, replace(FIRST_PASS_ALONE, strip=True))[0] == "analvses"
+    assert engine.looks == ["fra-typescript-1+eng"], "of the rows of the whole page"
+
+
 NUMBERS = line(("5", 96), ("350.00", 75), ("10", 80), ("118", 97), ("2001-11-12", 70))
 OTHER_NUMBERS = [("5", 97), ("350,00", 92), ("104", 99), ("113", 99), ("[2001-11-12", 90)]
 
