@@ -111,6 +111,22 @@ def test_line_that_was_split_into_two_blocks_is_joined() -> None:
     assert text_of_words(ordered_words([right, upper, left], 1240, 1754)) == "Par devant\nont comp aru ici"
 
 
+def test_sentence_that_was_split_from_its_line_of_typescript_continues_it() -> None:
+    """The gap is wider than that between words; the block of each part also has the line above or below."""
+    upper, lower = [cell("Maya", 100, 100, 1)], [cell("Jean ici.", 100, 140, 2, 1), cell("dit non", 100, 180, 2, 2)]
+    rest = [cell("HASTOY", 260, 60, 3, 1), cell("Que veux tu", 228, 141, 3, 2)]
+    assert rows_of([*upper, *lower, *rest]) == ["Maya", "HASTOY", "Jean ici. Que veux tu", "dit non"]
+
+
+def test_line_of_a_column_does_not_continue_the_line_beside_it() -> None:
+    """Other rows begin where it begins, and the gap between these columns is as narrow as that between sentences."""
+    said = ["le vendeur déclare que le"] * 4
+    left = justified(said, 50, 100, 1, 300)
+    heading, right = justified(["3 le lot vendu"], 392, 137, 2, 140), justified(said, 392, 178, 3, 300)
+    words = [*left, *heading, *right]
+    assert ordered_words(words, 1240, 1754) == words
+
+
 def test_row_below_a_table_whose_cells_are_blocks_of_one_line_is_one_line() -> None:
     table = [
         [cell("10822527", 100, 100 + 40 * n, line=n), cell("Requérant", 400, 100 + 40 * n, line=n)] for n in range(2)
