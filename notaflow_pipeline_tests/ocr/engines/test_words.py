@@ -118,6 +118,12 @@ def test_sentence_that_was_split_from_its_line_of_typescript_continues_it() -> N
     assert rows_of([*upper, *lower, *rest]) == ["Maya", "HASTOY", "Jean ici. Que veux tu", "dit non"]
 
 
+def test_joined_blocks_keep_the_order_of_a_line_with_a_word_whose_box_is_too_wide() -> None:
+    upper = [cell("Séance", 100, 100), cell("du", 168, 100), Word("Vendredi", 95, 1, 1, 1, 104, 100, 300, 20)]
+    present, names = cell("Présents", 100, 140, line=2), cell("Queneau", 195, 141, block=2)
+    assert rows_of([*upper, present, names]) == ["Séance du Vendredi", "Présents Queneau"]
+
+
 def test_line_of_a_column_does_not_continue_the_line_beside_it() -> None:
     """Other rows begin where it begins, and the gap between these columns is as narrow as that between sentences."""
     said = ["le vendeur déclare que le"] * 4

@@ -322,9 +322,14 @@ def _overlap(one: Line, other: Line) -> int:
 
 
 def _in_rows(words: Sequence[Word]) -> list[Word]:
-    first = words[0]
+    """Returns the words as one block of rows. What is one line for the engine keeps its order: a box can be too wide."""
+    first, places = words[0], {id(word): place for place, word in enumerate(words)}
+    rows = (
+        row if len({(word.block, word.line) for word in row}) > 1 else sorted(row, key=lambda word: places[id(word)])
+        for row in rows_of(words)
+    )
     return [
         replace(word, block=first.block, paragraph=first.paragraph, line=number)
-        for number, row in enumerate(rows_of(words), start=1)
+        for number, row in enumerate(rows, start=1)
         for word in row
     ]
