@@ -63,7 +63,7 @@ def with_unsure_words_read_again(runner: PassRunner, found: PassResult) -> PassR
         better |= {
             id(word): other for word in line if _is_unsure(word) and (other := _more_confident_word(word, again))
         }
-    return replace(found, words=[better.get(id(word), word) for word in found.words]) if better else found
+    return _with_replaced(found, better)
 
 
 def with_unsure_numbers_read_again(runner: PassRunner, found: PassResult) -> PassResult:
@@ -80,8 +80,7 @@ def with_unsure_numbers_read_again(runner: PassRunner, found: PassResult) -> Pas
     with suppress(DocumentFailure):
         again = runner.run(found.prepared, languages.all).words
         read = ((word, _more_confident_word(word, again, MIN_NUMBER_GAIN)) for word in unsure)
-        better = {id(word): other for word, other in read if other and _has_same_digits(word, other)}
-        return replace(found, words=[better.get(id(word), word) for word in found.words])
+        return _with_replaced(found, {id(word): one for word, one in read if one and _has_same_digits(word, one)})
     return found
 
 
@@ -99,9 +98,13 @@ def with_signs_of_the_typescript_model(runner: PassRunner, found: PassResult) ->
     with suppress(DocumentFailure):
         again = runner.run(found.prepared, languages.first, Segmentation.SINGLE_BLOCK).words
         read = ((word, _more_confident_word(word, again, MIN_SIGN_GAIN)) for word in signs)
-        better = {id(word): other for word, other in read if other and _is_sign(other)}
-        return replace(found, words=[better.get(id(word), word) for word in found.words])
+        return _with_replaced(found, {id(word): one for word, one in read if one and _is_sign(one)})
     return found
+
+
+def _with_replaced(found: PassResult, better: dict[int, Word]) -> PassResult:
+    """Returns the result with some of its words, which are given by their identity, replaced."""
+    return replace(found, words=[better.get(id(word), word) for word in found.words]) if better else found
 
 
 def _is_number_or_sign(word: Word) -> bool:
