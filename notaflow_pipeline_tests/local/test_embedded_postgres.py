@@ -16,6 +16,7 @@ import pytest
 from pydantic import SecretStr
 
 from notaflow_pipeline.job_queue.database.connections import DatabaseUnavailable
+from notaflow_pipeline.local.dev_server import restarter_of_database
 from notaflow_pipeline.local.embedded_postgres import (
     database_url,
     embedded_database,
@@ -217,6 +218,25 @@ def test_server_that_cannot_start_again_is_an_error_that_names_its_log(home: Pat
         version.rename(version.with_suffix(".away"))
         with pytest.raises(DatabaseUnavailable, match=r"does not start .*postgres/log"):
             restart_if_ended(home)
+
+
+def test_database_that_cannot_start_is_named_once_without_its_log_until_it_starts(
+    home: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    restart = restarter_of_database(settings_for(home))
+    with embedded_database(home) as url:
+        kill_server_of(home)
+        control = home / "postgres" / "global" / "pg_control"
+        away = control.rename(control.with_suffix(".away"))
+        restart()
+        restart()
+        away.rename(control)
+        restart()
+        assert answers(url)
+    failed, started = capsys.readouterr().err.splitlines()
+    assert failed.startswith("The database ended; trying again: the embedded PostgreSQL does not start")
+    assert started == "The database had ended and was started again."
+    assert caplog.records == []
 
 
 def test_two_processes_that_start_at_once_share_one_server(home: Path) -> None:
