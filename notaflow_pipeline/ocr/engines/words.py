@@ -88,6 +88,12 @@ def word_height(words: Sequence[Word]) -> float:
     return statistics.median(word.height for word in words)
 
 
+def edges_of(words: Sequence[Word]) -> tuple[int, int, int, int]:
+    """Returns left, top, right and bottom of words, in pixels."""
+    lefts, tops, rights, bottoms = zip(*((w.left, w.top, w.right, w.bottom) for w in words), strict=True)
+    return min(lefts), min(tops), max(rights), max(bottoms)
+
+
 def paragraphs(words: Sequence[Word]) -> Iterator[list[Line]]:
     """Yields the lines of each paragraph."""
     for _, paragraph in groupby(words, lambda word: (word.block, word.paragraph)):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby, pairwise
 
-from notaflow_pipeline.ocr.engines.words import Line, Word, word_height
+from notaflow_pipeline.ocr.engines.words import Line, Word, edges_of, word_height
 from notaflow_pipeline.ocr.recognition.words.double_page import fold_of_double_page
 from notaflow_pipeline.ocr.recognition.words.rows import (
     MAX_CELL_WORDS,
@@ -144,7 +144,7 @@ def _cell_columns(blocks: Sequence[Line]) -> list[list[int]]:
 
 def _is_prose(block: Line) -> bool:
     """Returns whether a block has lines of running text, three of four of which fill its width."""
-    rows, (left, _, right, _) = rows_of(block), _edges(block)
+    rows, (left, _, right, _) = rows_of(block), edges_of(block)
     full = sum(row[-1].right - row[0].left >= MIN_FULL_LINE * (right - left) for row in rows)
     return (
         4 * full >= 3 * len(rows) >= 3 * MIN_TABLE_ROWS
@@ -163,8 +163,8 @@ def _continues(column: Sequence[int], blocks: Sequence[Line], prose: Sequence[in
     A few rows of long words, such as the last ones of a paragraph, look like cells.
     """
     words = [word for number in column for word in blocks[number]]
-    (left, top, right, bottom), letter = _edges(words), word_height(words)
-    for other in (_edges(blocks[number]) for number in prose if number not in column):
+    (left, top, right, bottom), letter = edges_of(words), word_height(words)
+    for other in (edges_of(blocks[number]) for number in prose if number not in column):
         apart = max(other[1] - bottom, top - other[3])
         if max(abs(left - other[0]), abs(right - other[2])) < letter and apart < MAX_PARAGRAPH_GAP * letter:
             return True
@@ -173,12 +173,6 @@ def _continues(column: Sequence[int], blocks: Sequence[Line], prose: Sequence[in
 
 MAX_PARAGRAPH_GAP = 2.0
 """In heights of a letter: the gap between two paragraphs of a column."""
-
-
-def _edges(words: Line) -> tuple[int, int, int, int]:
-    """Returns left, top, right and bottom of words, in pixels."""
-    lefts, tops, rights, bottoms = zip(*((w.left, w.top, w.right, w.bottom) for w in words), strict=True)
-    return min(lefts), min(tops), max(rights), max(bottoms)
 
 
 def _is_below(column: Line, block: Line) -> bool:
