@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from PIL import Image, ImageChops, ImageOps
+from PIL import Image, ImageOps
 
 from benchmarks.paths import PAGES, write_results
 from benchmarks.scoring import character_error_rate, transcribed_pages, without_library_footer
@@ -32,6 +32,7 @@ from notaflow_pipeline.ocr.preprocessing.preprocess import ALL_STEPS, PAGE_WIDTH
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY, Policy
 from notaflow_pipeline.ocr.workers.resource_limits import FIXED_VARIABLES
+from notaflow_pipeline_tests.testing.noise import noisy
 
 LANGUAGES = "fra+eng"
 THRESHOLDS = (0, 70, 80, 83, 86, 90, 101)
@@ -203,8 +204,7 @@ def _made_of(page: Page) -> Iterator[tuple[str, Image.Image]]:
     for skew in (-7, -5, -3, -1, 1, 3, 5, 7):
         yield f"skewed {skew}", upright.rotate(skew, Image.Resampling.BICUBIC, expand=True, fillcolor=paper)
     for deviation in (10, 20, 30):
-        noise = Image.effect_noise(upright.size, deviation)
-        yield f"noise of {deviation}", ImageChops.add(upright, noise, offset=-128)
+        yield f"noise of {deviation}", noisy(upright, deviation)
     yield "faint", upright.point([round(255 - (255 - value) * 0.3) for value in range(256)])
     yield "dark", upright.point([round(value * 0.35) for value in range(256)])
     yield "inverted", ImageOps.invert(upright)
