@@ -48,6 +48,8 @@ class Segmentation(Enum):
     AUTOMATIC = 3
     SINGLE_COLUMN = 4
     SINGLE_BLOCK = 6
+    RAW_LINE = 13
+    """One line, read whole: Tesseract does not look for lines and words in it, and leaves out nothing."""
 
 
 class Engine(Protocol):

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from notaflow_pipeline.ocr.engines.interface import Segmentation
 from notaflow_pipeline.ocr.engines.onnx.engine import OnnxEngine
 from notaflow_pipeline.ocr.engines.tesseract_library import TesserocrEngine
-from notaflow_pipeline.ocr.engines.words import Word
+from notaflow_pipeline.ocr.engines.words import Word, edges_of, lines_of
 from notaflow_pipeline.ocr.input.file_format import DocumentFormat
 from notaflow_pipeline.ocr.input.page_loading import render_page
 from notaflow_pipeline_tests.ocr import drawn_pages
@@ -85,11 +85,22 @@ def test_words_boxes_and_confidences_are_those_of_tesserocr(name: str) -> None:
     assert confidences_apart(tesserocr, onnx) < max_apart
 
 
-@pytest.mark.parametrize("segmentation", Segmentation)
-def test_every_segmentation_is_read_alike(segmentation: Segmentation) -> None:
+@pytest.mark.parametrize("segmentation", [one for one in Segmentation if one is not Segmentation.RAW_LINE])
+def test_every_segmentation_of_a_page_is_read_alike(segmentation: Segmentation) -> None:
     tesserocr, onnx = both(act_page(200), 200, segmentation=segmentation)
     assert texts(onnx) == texts(tesserocr)
     assert len(onnx) > 80
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_line_that_is_read_whole_is_read_alike(number: int) -> None:
+    page = act_page(200)
+    line = lines_of(TesserocrEngine().find_words(page, 200, 60))[number]
+    left, top, right, bottom = edges_of(line)
+    box = (left - 8, top - 6, right + 8, bottom + 6)
+    tesserocr, onnx = both(page.crop(box), 200, segmentation=Segmentation.RAW_LINE)
+    assert "".join(texts(onnx)) == "".join(texts(tesserocr))  # of one line, they see a gap differently
+    assert abs(len(onnx) - len(line)) <= 1
 
 
 def test_inverted_print_is_read_alike() -> None:

@@ -62,7 +62,10 @@ def missed_ink_strips(image: Image.Image, words: Sequence[Word]) -> list[Box]:
     outermost = (min(word.left for word in words), max(word.right for word in words))
     inner = ink[:, left:right]
     strips = []
-    for top, bottom in _bands(np.count_nonzero(inner, axis=1) > MIN_ROW_INK_HEIGHTS * height):
+    bands = list(_bands(np.count_nonzero(inner, axis=1) > MIN_ROW_INK_HEIGHTS * height))
+    for number, (top, bottom) in enumerate(bands):
+        above = bands[number - 1][1] if number else 0
+        below = bands[number + 1][0] if number + 1 < len(bands) else image.height
         band = inner[top:bottom]
         columns = np.flatnonzero(band.any(axis=0))
         if not LINE_HEIGHT_RANGE[0] * height <= bottom - top <= LINE_HEIGHT_RANGE[1] * height:
@@ -72,9 +75,9 @@ def missed_ink_strips(image: Image.Image, words: Sequence[Word]) -> list[Box]:
             strips.append(
                 (
                     max(0, min(outermost[0], left + int(columns[0])) - reach),
-                    max(0, top - rise),
+                    max(above, top - rise),
                     min(image.width, max(outermost[1], left + int(columns[-1])) + reach),
-                    min(image.height, bottom + rise),
+                    min(below, bottom + rise),
                 )
             )
     return strips

@@ -29,6 +29,10 @@ and 0.064 (a loop over the versions of `benchmarks/quality.py`). The error rate 
 MIN_LINES_OF_WRONG_LAYOUT = 3
 """With this number of missed lines, the layout analysis of the page failed, however high the confidence of the others is."""
 
+MAX_ONE_LINE_HEIGHTS = 2.4
+"""The height of a strip with one line and the paper around it, in heights of a word. If Tesseract finds no line in it, it is
+read as one, whole."""
+
 MAX_STRIPS = 12
 """The number of strips of a page that are read again. It bounds the cost of a page full of pencil or pictures."""
 
@@ -64,15 +68,19 @@ def _missed_lines(runner: PassRunner, found: PassResult) -> list[Line]:
     for strip in missed_ink_strips(image, found.words)[:MAX_STRIPS]:
         known = [*found.words, *(word for line in lines for word in line)]
         part = replace(found.prepared, image=image.crop(strip))
-        new = confident_new_lines(_words_of_strip(runner, part), strip, known)
-        if not new and (unruled := without_horizontal_lines(part.image, word_height(found.words))):
-            new = confident_new_lines(_words_of_strip(runner, replace(part, image=unruled)), strip, known)
+        new = confident_new_lines(_words_of_strip(runner, part, Segmentation.SINGLE_BLOCK), strip, known)
+        if not new:
+            is_one_line = part.image.height < MAX_ONE_LINE_HEIGHTS * word_height(found.words)
+            segmentation = Segmentation.RAW_LINE if is_one_line else Segmentation.SINGLE_BLOCK
+            unruled = without_horizontal_lines(part.image, word_height(found.words))
+            again = _words_of_strip(runner, replace(part, image=unruled or part.image), segmentation)
+            new = confident_new_lines(again, strip, known)
         lines += new
     return lines
 
 
-def _words_of_strip(runner: PassRunner, strip: PreprocessedPage) -> list[Word]:
+def _words_of_strip(runner: PassRunner, strip: PreprocessedPage, segmentation: Segmentation) -> list[Word]:
     if not runner.is_short_of_time:
         with suppress(DocumentFailure):
-            return runner.run(strip, segmentation=Segmentation.SINGLE_BLOCK).words
+            return runner.run(strip, segmentation=segmentation).words
     return []

@@ -49,9 +49,16 @@ class MissedLinesEngine:
         return self.understood(ENGINE.find_words(image, dpi, timeout_seconds, "fra", segmentation), segmentation)
 
     def understood(self, words: list[Word], segmentation: Segmentation) -> list[Word]:
-        if segmentation is Segmentation.SINGLE_BLOCK:
+        if segmentation in (Segmentation.SINGLE_BLOCK, Segmentation.RAW_LINE):
             return words
         return [word for number, line in enumerate(lines_of(words)) if number not in self.forgotten for word in line]
+
+
+class NoLineInStripsEngine(MissedLinesEngine):
+    """Tesseract with a layout analysis that finds no line in a strip of a page either."""
+
+    def understood(self, words: list[Word], segmentation: Segmentation) -> list[Word]:
+        return [] if segmentation is Segmentation.SINGLE_BLOCK else super().understood(words, segmentation)
 
 
 class CutLinesEngine(MissedLinesEngine):
@@ -84,6 +91,23 @@ def test_missed_lines_are_read_and_stand_in_their_places(page: Image.Image, forg
     found = [line for line in read_page(page, 150, engine, 60).text.splitlines() if line]
     assert found == [line for line in read_page(page, 150, MissedLinesEngine(()), 60).text.splitlines() if line]
     assert len(found) == len(LINES)
+
+
+def test_missed_lines_are_read_as_they_are_if_no_line_is_found_in_their_strips(page: Image.Image) -> None:
+    whole = read_page(page, 150, MissedLinesEngine(()), 60).text.split()
+    assert read_page(page, 150, NoLineInStripsEngine((2, 7)), 60).text.split() == whole
+
+
+def test_strips_of_missed_lines_have_no_part_of_each_other() -> None:
+    """The upper half of the line below misleads Tesseract: it finds no line in such a strip."""
+    page = Image.new("L", (800, 400), 255)
+    tops = (40, 80, 100, 120)  # of lines of letters 16 pixels high; the first one is known
+    for top in tops:
+        for left in range(100, 700, 14):
+            ImageDraw.Draw(page).rectangle((left, top, left + 9, top + 15), outline=0, width=2)
+    known = [replace(word("lot", 100 + 40 * number, tops[0]), height=16) for number in range(15)]
+    strips = missed_ink_strips(page, known)
+    assert [[top for top in tops if top < strip[3] and strip[1] < top + 16] for strip in strips] == [[80], [100], [120]]
 
 
 def test_missed_underlined_lines_close_together_are_read() -> None:
