@@ -1,5 +1,7 @@
 """Tests of layout: words of Tesseract's TSV become lines, rows, pages and paragraphs."""
 
+from dataclasses import replace
+
 from notaflow_pipeline.ocr.engines.words import Word, text_of_words, words_of_tsv
 from notaflow_pipeline.ocr.recognition.words.reading_order import ordered_words
 
@@ -118,6 +120,20 @@ def test_sentence_that_was_split_from_its_line_of_typescript_continues_it() -> N
     assert rows_of([*upper, *lower, *rest]) == ["Maya", "HASTOY", "Jean ici. Que veux tu", "dit non"]
 
 
+def test_line_that_was_split_between_two_long_blocks_is_joined() -> None:
+    """It is the last line of the first block and the first line of the other; the block of its end was read first."""
+    end = [cell("144", 600, 20, 1, 1), cell("145", 700, 60, 1, 2), cell("une salive", 282, 101, 1, 3)]
+    rest = [cell("Elle avale", 160, 100, 2, 1), cell("dans sa tête", 100, 140, 2, 2), cell("Et tout", 100, 180, 2, 3)]
+    assert rows_of([*end, *rest]) == ["144", "145", "Elle avale une salive", "dans sa tête", "Et tout"]
+
+
+def test_long_blocks_side_by_side_with_one_level_line_are_not_joined() -> None:
+    left = [cell(said, 100, top) for said, top in (("le lot un", 100), ("le lot deux", 140), ("le lot trois", 180))]
+    right = [cell(said, 225, top, 2) for said, top in (("servitude", 120), ("de vue", 141), ("de passage", 200))]
+    words = [replace(word, line=number) for number, word in enumerate([*left, *right])]
+    assert ordered_words(words, 1240, 1754) == words
+
+
 def test_joined_blocks_keep_the_order_of_a_line_with_a_word_whose_box_is_too_wide() -> None:
     upper = [cell("Séance", 100, 100), cell("du", 168, 100), Word("Vendredi", 95, 1, 1, 1, 104, 100, 300, 20)]
     present, names = cell("Présents", 100, 140, line=2), cell("Queneau", 195, 141, block=2)
@@ -146,6 +162,8 @@ def test_blocks_of_one_line_at_other_heights_or_in_another_order_are_not_joined(
     assert rows_of(lower) == ["Requérant", "Mireille"]
     backwards = [cell("Mireille", 700, 300, block=1), cell("Requérant", 100, 300, block=2)]
     assert rows_of(backwards) == ["Mireille", "Requérant"]
+    near = [cell("et féroce", 320, 300, block=1), cell("ivre", 240, 301, block=2)]
+    assert rows_of(near) == ["ivre et féroce"]
 
 
 def test_note_in_the_margin_is_not_joined_to_the_lines_beside_it() -> None:

@@ -53,8 +53,13 @@ def _lines_joined(words: Sequence[Word]) -> list[Word]:
 
 
 def _continues_line(one: Line, other: Line) -> bool:
-    """Returns whether two blocks are one line each, the second one right of the first and level with it."""
-    return len(rows_of([*one, *other])) == 1 and one[0].left < other[0].left and _overlap(one, other) <= 0
+    """Returns whether two blocks are one line each, level with each other, and the second one is right of the first.
+
+    The second one may be left of the first if the two are as near as sentences of a line.
+    """
+    gap = -_overlap(one, other)
+    follows = one[0].left < other[0].left or gap < MAX_SENTENCE_GAP * word_height([*one, *other])
+    return len(rows_of([*one, *other])) == 1 and gap >= 0 and follows
 
 
 def _columns_joined(words: Sequence[Word]) -> list[Word]:
@@ -244,7 +249,8 @@ def _is_same_column(one: Line, other: Line, edges: Sequence[int]) -> bool:
     ]
     if level:
         fewer = min(len(rows), len(others))
-        torn = fewer == 1 or (fewer <= MAX_TORN_ROWS and len(level) == 1)
+        ends = [(rows[-1], others[0]), (rows[0], others[-1])]
+        torn = fewer == 1 or (len(level) == 1 and (fewer <= MAX_TORN_ROWS or level[0] in ends))
         return torn and any(_is_one_line(*pair, letter, edges) for pair in level)
     alternate = heights[0] < other_heights[-1] and other_heights[0] < heights[-1]
     return alternate and _overlap(one, other) > 0
@@ -269,7 +275,8 @@ The two spaces after a sentence of typescript are 1.7 to 1.9; the columns of an 
 """
 
 MAX_TORN_ROWS = 2
-"""The number of rows of a block of which one continues a row of another block. Columns of text have more."""
+"""The number of rows of a block of which one continues a row of another block. Columns of text have more, but do not end
+where the other one begins."""
 
 
 def _is_same_table(one: Line, other: Line) -> bool:
