@@ -16,6 +16,8 @@ from PIL import Image
 from notaflow_pipeline.ocr.engines.words import Line, Word, lines_of, word_height
 from notaflow_pipeline.ocr.input.images.grey_levels import ink_mask
 from notaflow_pipeline.ocr.input.images.ruling_lines import horizontal_line_pixels
+from notaflow_pipeline.ocr.recognition.words.reading_order import MAX_WORD_GAP
+from notaflow_pipeline.ocr.recognition.words.rows import row_height
 
 if TYPE_CHECKING:
     import numpy as np
@@ -150,7 +152,10 @@ def new_lines(found: Sequence[Word], corner: tuple[int, int], words: Sequence[Wo
 
 
 def with_lines(words: Sequence[Word], lines: Sequence[Line]) -> list[Word]:
-    """Returns the words with each line inserted after the last one above it, in the same block and paragraph."""
+    """Returns the words with each line inserted after the last one above it, in the same block and paragraph.
+
+    A line that is a part of another one is joined to it.
+    """
     grouped = lines_of(words)
     unused = min((word.line for word in words), default=0) - 1
     for number, line in zip(range(unused, unused - len(lines), -1), lines, strict=True):
@@ -159,6 +164,10 @@ def with_lines(words: Sequence[Word], lines: Sequence[Line]) -> list[Word]:
         grouped.insert(
             place, [replace(w, block=neighbour.block, paragraph=neighbour.paragraph, line=number) for w in line]
         )
+        torn = next((place for place, other in enumerate(grouped) if _is_torn(other, line)), None)
+        if torn is not None:
+            grouped[torn] = _joined(grouped[torn], line)
+            continue
     return [word for line in grouped for word in line]
 
 
@@ -186,7 +195,12 @@ def _bands(on: "NDArray[np.bool_]") -> Iterator[tuple[int, int]]:
 def is_same_place(one: Word, other: Word) -> bool:
     """Returns whether two words overlap and are level."""
     level = abs(one.middle - other.middle) < 0.6 * max(one.height, other.height)
-    return level and one.left < other.right and other.left < one.right
+    return level and overlap_across(one, other) > 0
+
+
+def overlap_across(one: Word, other: Word) -> int:
+    """Returns the number of columns of pixels in which both words lie; a negative value is the gap between them."""
+    return min(one.right, other.right) - max(one.left, other.left)
 
 
 def _is_confident(line: Line) -> bool:
@@ -199,6 +213,21 @@ def _insertion_index(grouped: Sequence[Line], line: Line) -> int:
     left, right = min(word.left for word in line), max(word.right for word in line)
     beside = [
         number
+def _is_torn(line: Line, part: Line) -> bool:
+    """Returns whether a part of a line is level with another part, and its words stand between or next to its words."""
+    letter = word_height([*line, *part])
+    if abs(row_height(line) - row_height(part)) >= 0.5 * letter:
+        return False
+    nearest = max(overlap_across(word, other) for word in line for other in part)
+    return -MAX_WORD_GAP * letter < nearest <= 0
+
+
+def _joined(line: Line, part: Line) -> Line:
+    first = line[0]
+    placed = [replace(word, block=first.block, paragraph=first.paragraph, line=first.line) for word in part]
+    return sorted([*line, *placed], key=lambda word: word.left)
+
+
         for number, other in enumerate(grouped)
         if min(word.left for word in other) < right and left < max(word.right for word in other)
     ]

@@ -188,3 +188,21 @@ def test_line_joins_the_column_in_which_it_stands() -> None:
     right = [replace(word(f"right{n}", 300, 30 * n - 30, line=n), block=2) for n in (1, 2, 3)]
     joined = with_lines([*left, *right], [[word("left2", 0, 30)]])
     assert text_of_words(joined) == "left1\nleft2\nleft3\n\nright1\nright2\nright3"
+
+
+def test_part_of_a_line_is_joined_to_it() -> None:
+    """The line below does not reach under the rest of the upper line; one column further, it is a line of its own."""
+    known = [word("Prise", 0, 0, line=1), word("beauté", 130, 30, line=2), word("prend", 200, 30, line=2)]
+    part, below, beside = [word("Singe", 0, 31), word("de", 95, 31)], [word("grec", 0, 60)], [word("colonne", 290, 30)]
+    read = text_of_words(with_lines(known, [part, below, beside]))
+    assert [line.split() for line in read.splitlines() if line] == [
+        ["Prise"],
+        ["Singe", "de", "beauté", "prend"],
+        ["grec"],
+        ["colonne"],
+    ]
+
+
+def test_word_between_the_words_of_a_line_is_joined_to_it() -> None:
+    known = [word("tout", 0, 0), word("celà", 120, 0)]
+    assert text_of_words(with_lines(known, [[word("sur", 60, 1)]])).split() == ["tout", "sur", "celà"]
