@@ -28,6 +28,7 @@ from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY,
 from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
 from notaflow_pipeline.ocr.recognition.passes.rotation import is_better_unrotated, read_strip, upright
 from notaflow_pipeline.ocr.recognition.passes.single_marks import with_single_marks
+from notaflow_pipeline.ocr.recognition.passes.sideways_lines import with_sideways_lines_read_again
 from notaflow_pipeline.ocr.recognition.passes.tables import read_table, with_finer_digits
 from notaflow_pipeline.ocr.recognition.passes.unsure_words import with_unsure_words_read_again
 from notaflow_pipeline.ocr.recognition.words.language import is_in_other_language
@@ -90,6 +91,7 @@ def _recognised(runner: PassRunner, image: Image.Image, dpi: int | None, planned
     if runner.policy.plain_pass and is_unsure and not splits_into_grain(image):
         found = runner.better(found, unprocessed(image, dpi), runner.languages.plain)
     is_dropped = found.coverage is not None and found.confidence < MIN_CONFIDENCE
+    found = with_sideways_lines_read_again(runner, found)
     return replace(_result(found, runner.passes), coverage=0.0 if is_dropped else found.coverage)
 
 

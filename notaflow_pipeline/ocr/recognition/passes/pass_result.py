@@ -35,6 +35,7 @@ class Policy:
     cut_lines: bool = True
     filled_in_values: bool = True
     unsure_words: bool = True
+    sideways_lines: bool = True
     ruling: bool = True
     without_specks: bool = True
     plain_pass: bool = True
