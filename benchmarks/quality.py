@@ -123,6 +123,8 @@ def _tables() -> dict[str, dict[str, Policy]]:
         "whole policy": DEFAULT_POLICY,
         "no overlooked lines": blind,
         "no values of forms": replace(DEFAULT_POLICY, filled_in_values=False),
+        "sideways lines not again": replace(DEFAULT_POLICY, sideways_lines=False),
+        "words cut off lines left": replace(DEFAULT_POLICY, cut_off_words=False),
         "torn lines left": replace(DEFAULT_POLICY, cut_lines=False),
         "specks kept": replace(DEFAULT_POLICY, without_specks=False),
         "the system's French": system,

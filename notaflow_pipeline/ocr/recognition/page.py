@@ -21,14 +21,15 @@ from notaflow_pipeline.ocr.preprocessing.preprocess import (
 from notaflow_pipeline.ocr.preprocessing.white_print import has_white_print
 from notaflow_pipeline.ocr.recognition.page_plan import Plan, plan, plan_of_turned
 from notaflow_pipeline.ocr.recognition.passes.alternative_passes import best_of_alternative_passes
+from notaflow_pipeline.ocr.recognition.passes.cut_off_words import with_cut_off_words
 from notaflow_pipeline.ocr.recognition.passes.filled_in_values import with_filled_in_values
 from notaflow_pipeline.ocr.recognition.passes.missed_lines import with_missed_lines
 from notaflow_pipeline.ocr.recognition.passes.number_rows import with_finer_rows
 from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY, PassResult, Policy
 from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
 from notaflow_pipeline.ocr.recognition.passes.rotation import is_better_unrotated, read_strip, upright
-from notaflow_pipeline.ocr.recognition.passes.single_marks import with_single_marks
 from notaflow_pipeline.ocr.recognition.passes.sideways_lines import with_sideways_lines_read_again
+from notaflow_pipeline.ocr.recognition.passes.single_marks import with_single_marks
 from notaflow_pipeline.ocr.recognition.passes.tables import read_table, with_finer_digits
 from notaflow_pipeline.ocr.recognition.passes.unsure_words import with_unsure_words_read_again
 from notaflow_pipeline.ocr.recognition.words.language import is_in_other_language
@@ -90,8 +91,8 @@ def _recognised(runner: PassRunner, image: Image.Image, dpi: int | None, planned
     is_unsure = runner.is_doubtful(found) or found.has_low_coverage or has_white_print(found.prepared.source)
     if runner.policy.plain_pass and is_unsure and not splits_into_grain(image):
         found = runner.better(found, unprocessed(image, dpi), runner.languages.plain)
-    is_dropped = found.coverage is not None and found.confidence < MIN_CONFIDENCE
     found = with_sideways_lines_read_again(runner, found)
+    is_dropped = found.coverage is not None and found.confidence < MIN_CONFIDENCE
     return replace(_result(found, runner.passes), coverage=0.0 if is_dropped else found.coverage)
 
 
@@ -109,6 +110,7 @@ def _best_pass(runner: PassRunner, planned: Plan) -> PassResult:
     if runner.is_doubtful(found):
         found = best_of_alternative_passes(runner, found)
     found = with_missed_lines(runner, with_finer_rows(runner, found))
+    found = with_cut_off_words(runner, found)
     found = with_filled_in_values(runner, found)
     if is_table(strip.words) or is_table(found.words):
         return found  # read again cell by cell, its words get no better

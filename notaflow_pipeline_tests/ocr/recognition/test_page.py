@@ -162,7 +162,13 @@ NO_WORDS = -1.0
 
 
 WITHOUT_COVERAGE_PASSES = replace(
-    DEFAULT_POLICY, cut_lines=False, filled_in_values=False, unsure_words=False, strip=False, plain_pass=False
+    DEFAULT_POLICY,
+    cut_lines=False,
+    cut_off_words=False,
+    filled_in_values=False,
+    unsure_words=False,
+    strip=False,
+    plain_pass=False,
 )
 """The policy for an engine whose words do not cover the ink of the page: without the passes that follow low coverage, and
 without the strip."""

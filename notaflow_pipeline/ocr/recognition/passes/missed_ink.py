@@ -93,8 +93,7 @@ def uncovered_strips(image: Image.Image, words: Sequence[Word]) -> list[Box]:
     import numpy as np
 
     height = word_height(words)
-    ink = _without_words(ink_mask(image), words, height)
-    ink &= ~(horizontal_line_pixels(ink, height) | horizontal_line_pixels(ink.T, height).T)
+    ink = uncovered_ink(image, words, height)
     reach, rise, strips = round(height), round(0.4 * height), []
     bands = list(_bands(np.count_nonzero(ink, axis=1) > MIN_ROW_INK_HEIGHTS * height))
     for number, (top, bottom) in enumerate(bands):
@@ -105,6 +104,12 @@ def uncovered_strips(image: Image.Image, words: Sequence[Word]) -> list[Box]:
             left, right = max(0, int(columns[0]) - reach), min(image.width, int(columns[-1]) + reach)
             strips.append((left, max(above, top - rise), right, min(below, bottom + rise)))
     return strips
+
+
+def uncovered_ink(image: Image.Image, words: Sequence[Word], height: float) -> "NDArray[np.bool_]":
+    """Returns the pixels of ink that no word covers, without ruling lines; `height` is that of a word."""
+    ink = _without_words(ink_mask(image), words, height)
+    return ink & ~(horizontal_line_pixels(ink, height) | horizontal_line_pixels(ink.T, height).T)
 
 
 def uncovered_ink_share(image: Image.Image, words: Sequence[Word]) -> float:
@@ -159,15 +164,15 @@ def with_lines(words: Sequence[Word], lines: Sequence[Line]) -> list[Word]:
     grouped = lines_of(words)
     unused = min((word.line for word in words), default=0) - 1
     for number, line in zip(range(unused, unused - len(lines), -1), lines, strict=True):
+        torn = next((place for place, other in enumerate(grouped) if _is_torn(other, line)), None)
+        if torn is not None:
+            grouped[torn] = _joined(grouped[torn], line)
+            continue
         place = _insertion_index(grouped, line)
         neighbour = grouped[max(place - 1, 0)][0]
         grouped.insert(
             place, [replace(w, block=neighbour.block, paragraph=neighbour.paragraph, line=number) for w in line]
         )
-        torn = next((place for place, other in enumerate(grouped) if _is_torn(other, line)), None)
-        if torn is not None:
-            grouped[torn] = _joined(grouped[torn], line)
-            continue
     return [word for line in grouped for word in line]
 
 
@@ -208,11 +213,6 @@ def _is_confident(line: Line) -> bool:
     return letters >= MIN_LETTERS and statistics.fmean(word.confidence for word in line) >= MIN_LINE_CONFIDENCE
 
 
-def _insertion_index(grouped: Sequence[Line], line: Line) -> int:
-    middle = statistics.median(word.middle for word in line)
-    left, right = min(word.left for word in line), max(word.right for word in line)
-    beside = [
-        number
 def _is_torn(line: Line, part: Line) -> bool:
     """Returns whether a part of a line is level with another part, and its words stand between or next to its words."""
     letter = word_height([*line, *part])
@@ -228,6 +228,11 @@ def _joined(line: Line, part: Line) -> Line:
     return sorted([*line, *placed], key=lambda word: word.left)
 
 
+def _insertion_index(grouped: Sequence[Line], line: Line) -> int:
+    middle = statistics.median(word.middle for word in line)
+    left, right = min(word.left for word in line), max(word.right for word in line)
+    beside = [
+        number
         for number, other in enumerate(grouped)
         if min(word.left for word in other) < right and left < max(word.right for word in other)
     ]

@@ -33,9 +33,10 @@ class Policy:
     typescript_model: bool = True
     missed_lines: bool = True
     cut_lines: bool = True
+    cut_off_words: bool = True
     filled_in_values: bool = True
-    unsure_words: bool = True
     sideways_lines: bool = True
+    unsure_words: bool = True
     ruling: bool = True
     without_specks: bool = True
     plain_pass: bool = True

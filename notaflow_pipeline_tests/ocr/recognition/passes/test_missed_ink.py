@@ -135,11 +135,11 @@ def test_lines_that_were_cut_short_are_completed(page: Image.Image, words: list[
     assert uncovered_ink_share(page, without_first_words(words)) > 0.05
     assert uncovered_ink_share(page, words[:3]) == 0
     engine = CutLinesEngine(())
-    torn = read_page(
-        page, 150, engine, 60, replace(DEFAULT_POLICY, cut_lines=False, missed_lines=False, filled_in_values=False)
-    )
+    blind = replace(DEFAULT_POLICY, cut_lines=False, cut_off_words=False, missed_lines=False, filled_in_values=False)
+    torn = read_page(page, 150, engine, 60, blind)
     assert len(torn.text.split()) < len(ACT.split()) - 5
-    assert len(read_page(page, 150, engine, 60).text.split()) == len(ACT.split())
+    column = replace(DEFAULT_POLICY, cut_off_words=False)
+    assert len(read_page(page, 150, engine, 60, column).text.split()) == len(ACT.split())
 
 
 def test_ruling_lines_are_not_uncovered_ink(page: Image.Image, words: list[Word]) -> None:

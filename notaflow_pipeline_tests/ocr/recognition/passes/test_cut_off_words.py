@@ -1,0 +1,102 @@
+"""Tests of words that were cut off their lines: they are read in their places, and what lies beside a line is no word."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from notaflow_pipeline.ocr.engines.interface import Recognition, Segmentation
+from notaflow_pipeline.ocr.engines.words import Line, Word, lines_of
+from notaflow_pipeline.ocr.recognition.page import read_page
+from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY
+from notaflow_pipeline_tests.ocr.default_engine import default_engine
+from notaflow_pipeline_tests.ocr.samples import act_page
+
+ENGINE = default_engine("fra")
+NO_OTHER_PASS = replace(DEFAULT_POLICY, cut_lines=False, missed_lines=False, filled_in_values=False, plain_pass=False)
+
+
+@dataclass
+class CuttingEngine:
+    """Tesseract with a layout analysis that leaves words out of lines wherever it looks for lines."""
+
+    kept: Callable[[int, Line], Line]
+    languages: str = "fra"
+    name: str = "cutting"
+    raw_lines: list[Image.Image] = field(default_factory=list)
+
+    def check(self) -> None:
+        ENGINE.check()
+
+    def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
+        return ENGINE.recognise(image, dpi, timeout_seconds)
+
+    def find_words(
+        self,
+        image: Image.Image,
+        dpi: int | None,
+        timeout_seconds: float,
+        languages: str | None = None,
+        segmentation: Segmentation = Segmentation.AUTOMATIC,
+    ) -> list[Word]:
+        words = ENGINE.find_words(image, dpi, timeout_seconds, languages, segmentation)
+        if segmentation is Segmentation.RAW_LINE:
+            self.raw_lines.append(image)
+            return words
+        return [word for number, line in enumerate(lines_of(words)) for word in self.kept(number, line)]
+
+
+def without_beginnings(number: int, line: Line) -> Line:
+    return line[1:] if number % 2 and len(line) > 3 else line
+
+
+def without_ends(number: int, line: Line) -> Line:
+    return line[:-1] if number % 2 and len(line) > 3 else line
+
+
+def without_middles(number: int, line: Line) -> Line:
+    return [*line[:2], *line[3:]] if number % 2 and len(line) > 3 else line
+
+
+def whole(number: int, line: Line) -> Line:
+    return line
+
+
+@pytest.mark.parametrize("kept", [without_beginnings, without_ends, without_middles])
+def test_words_that_were_left_out_of_lines_are_read_in_their_places(kept: Callable[[int, Line], Line]) -> None:
+    page, engine = act_page(150), CuttingEngine(kept)
+    expected = read_page(page, 150, ENGINE, 60, NO_OTHER_PASS).text
+    cut = read_page(page, 150, engine, 60, replace(NO_OTHER_PASS, cut_off_words=False)).text
+    assert len(cut.split()) < len(expected.split()) - 3
+    assert read_page(page, 150, engine, 60, NO_OTHER_PASS).text == expected
+
+
+def test_page_without_ink_beside_its_lines_is_not_read_again() -> None:
+    engine = CuttingEngine(whole)
+    read_page(act_page(150), 150, engine, 60, NO_OTHER_PASS)
+    assert engine.raw_lines == []
+
+
+def test_stroke_beside_a_line_is_no_word() -> None:
+    page = act_page(150)
+    expected = read_page(page, 150, ENGINE, 60, NO_OTHER_PASS)
+    last = max(expected.image_words, key=lambda word: word.right)
+    draw = ImageDraw.Draw(page)
+    for step in range(3):
+        left = last.right + 30 + 14 * step
+        draw.arc((left, last.top - 3, left + 40, last.bottom + 3), 100, 330, fill=40, width=3)
+    engine = CuttingEngine(lambda _, line: [word for word in line if word.left < last.right])
+    assert read_page(page, 150, engine, 60, NO_OTHER_PASS).text == expected.text
+    assert engine.raw_lines, "the strokes were not read"
+
+
+def test_table_is_not_read_again() -> None:
+    page = Image.new("L", (1240, 900), 255)
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(size=24)
+    for row in range(14):
+        for column in range(4):
+            draw.text((120 + 260 * column, 100 + 48 * row), f"{3770292 + 17 * row + column} ", fill=30, font=font)
+    engine = CuttingEngine(lambda number, line: line[:-1] if number % 2 else line)
+    assert len(read_page(page, 150, engine, 60, NO_OTHER_PASS).text.split()) > 14
+    assert engine.raw_lines == []
