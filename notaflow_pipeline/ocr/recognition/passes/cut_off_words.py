@@ -112,12 +112,14 @@ def _with_new(words: Sequence[Word], cut: _CutLine, read: Sequence[Word], height
         if id(word) in known
         or (abs(word.middle - middle) < 0.5 * height and left <= word.left + word.width / 2 <= right)
     ]
+    first, old = level[0], {id(word) for word in level}
+    if len(old) > len(known):  # a line in parts, whose order can be wrong
+        level.sort(key=lambda word: word.left)
     row = level
     for word in read:
         row = _with_word(row, word)
     if row == level:
         return list(words)
-    old, first = {id(word) for word in level}, level[0]
     place = next(number for number, word in enumerate(words) if word is first)
     row = [replace(word, block=first.block, paragraph=first.paragraph, line=first.line) for word in row]
     return [*words[:place], *row, *(word for word in words[place:] if id(word) not in old)]
