@@ -112,6 +112,8 @@ def _with_new(words: Sequence[Word], cut: _CutLine, read: Sequence[Word], height
         if id(word) in known
         or (abs(word.middle - middle) < 0.5 * height and left <= word.left + word.width / 2 <= right)
     ]
+    if not level:  # its words have joined another line
+        return list(words)
     first, old = level[0], {id(word) for word in level}
     if len(old) > len(known):  # a line in parts, whose order can be wrong
         level.sort(key=lambda word: word.left)

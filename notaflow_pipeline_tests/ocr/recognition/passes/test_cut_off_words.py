@@ -1,15 +1,19 @@
 """Tests of words that were cut off their lines: they are read in their places, and what lies beside a line is no word."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from notaflow_pipeline.ocr.cpu_time import cpu_seconds
 from notaflow_pipeline.ocr.engines.interface import Recognition, Segmentation
-from notaflow_pipeline.ocr.engines.words import Line, Word, lines_of
+from notaflow_pipeline.ocr.engines.words import Line, Word, lines_of, text_of_words
+from notaflow_pipeline.ocr.preprocessing.preprocess import Steps, prepare
 from notaflow_pipeline.ocr.recognition.page import read_page
-from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY
+from notaflow_pipeline.ocr.recognition.passes.cut_off_words import with_cut_off_words
+from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY, PassResult
+from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
 from notaflow_pipeline_tests.ocr.default_engine import default_engine
 from notaflow_pipeline_tests.ocr.samples import act_page
 
@@ -105,3 +109,22 @@ def test_table_is_not_read_again() -> None:
     engine = CuttingEngine(lambda number, line: line[:-1] if number % 2 else line)
     assert len(read_page(page, 150, engine, 60, NO_OTHER_PASS).text.split()) > 14
     assert engine.raw_lines == []
+
+
+def test_line_whose_words_have_joined_other_lines_is_left() -> None:
+    """Two words at different heights are one line for the layout analysis, and each is level with another line."""
+    page = Image.new("L", (600, 300), 255)
+    for top in (100, 140):
+        for left in range(410, 470, 6):  # ink that no word covers, right of both lines
+            ImageDraw.Draw(page).rectangle((left, top, left + 2, top + 19), fill=0)
+    upper, lower = ([Word("lot", 90, 1, 1, n, 100 + 60 * k, 40 * n + 60, 40, 20) for k in range(4)] for n in (1, 2))
+    slanted = [Word("vendu", 90, 2, 1, 1, 340, 100, 60, 20), Word("ici", 90, 2, 1, 1, 340, 140, 60, 20)]
+
+    class EngineWithOneNewWord(CuttingEngine):
+        def find_words(self, *_: object, **__: object) -> list[Word]:
+            return [Word("cadastre", 95, 1, 1, 1, 318, 8, 60, 20)]  # at the ink, in the strips of the first two lines
+
+    runner = PassRunner(EngineWithOneNewWord(whole), cpu_seconds() + 60, DEFAULT_POLICY)
+    prepared = prepare(page, 150, Steps(*[False] * len(fields(Steps))))
+    read = with_cut_off_words(runner, PassResult([*upper, *lower, *slanted], prepared)).words
+    assert text_of_words(read).split() == [*["lot"] * 4, "vendu", "cadastre", *["lot"] * 4, "ici", "cadastre"]
