@@ -70,13 +70,18 @@ def _missed_lines(runner: PassRunner, found: PassResult) -> list[Line]:
         part = replace(found.prepared, image=image.crop(strip))
         new = confident_new_lines(_words_of_strip(runner, part, Segmentation.SINGLE_BLOCK), strip, known)
         if not new:
-            is_one_line = part.image.height < MAX_ONE_LINE_HEIGHTS * word_height(found.words)
-            segmentation = Segmentation.RAW_LINE if is_one_line else Segmentation.SINGLE_BLOCK
-            unruled = without_horizontal_lines(part.image, word_height(found.words))
-            again = _words_of_strip(runner, replace(part, image=unruled or part.image), segmentation)
-            new = confident_new_lines(again, strip, known)
+            new = confident_new_lines(_words_of_difficult_strip(runner, part, word_height(found.words)), strip, known)
         lines += new
     return lines
+
+
+def _words_of_difficult_strip(runner: PassRunner, strip: PreprocessedPage, height: float) -> list[Word]:
+    """Returns the words of a strip without its ruling lines, or of one line as a whole; `height` is that of a word."""
+    unruled = without_horizontal_lines(strip.image, height)
+    strip = replace(strip, image=unruled or strip.image)
+    if strip.image.height < MAX_ONE_LINE_HEIGHTS * height:
+        return _words_of_strip(runner, strip, Segmentation.RAW_LINE)
+    return _words_of_strip(runner, strip, Segmentation.SINGLE_BLOCK) if unruled else []
 
 
 def _words_of_strip(runner: PassRunner, strip: PreprocessedPage, segmentation: Segmentation) -> list[Word]:

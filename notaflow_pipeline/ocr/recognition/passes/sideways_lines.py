@@ -19,7 +19,7 @@ from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
 from notaflow_pipeline.ocr.recognition.words.word_statistics import has_vertical_lines
 
 MIN_SIDEWAYS_RATIO = 2.0
-"""The height of a sideways line, as a multiple of its width. The highest upright mark is less than this."""
+"""The minimum height of a sideways line, as a multiple of its width."""
 
 MIN_CHARACTERS = 3
 """A narrow letter or a mark alone is as high as a sideways line."""
