@@ -103,7 +103,10 @@ def _is_on(ink: "NDArray[np.bool_]", word: Word, height: float) -> bool:
 
 
 def _with_new(words: Sequence[Word], cut: _CutLine, read: Sequence[Word], height: float) -> list[Word]:
-    """Returns the words with those that were read in a line, and with all that are level with it in this line."""
+    """Returns the words with those that were read in a line, in one line with all that are level with it.
+
+    It stands where the longest part of it stood.
+    """
     known = {id(word) for word in cut.words}
     middle, (left, _, right, _) = row_height(cut.words), cut.box
     level = [
@@ -114,7 +117,7 @@ def _with_new(words: Sequence[Word], cut: _CutLine, read: Sequence[Word], height
     ]
     if not level:  # its words have joined another line
         return list(words)
-    first, old = level[0], {id(word) for word in level}
+    first, old = max(lines_of(level), key=len)[0], {id(word) for word in level}
     if len(old) > len(known):  # a line in parts, whose order can be wrong
         level.sort(key=lambda word: word.left)
     row = level
@@ -123,8 +126,9 @@ def _with_new(words: Sequence[Word], cut: _CutLine, read: Sequence[Word], height
     if row == level:
         return list(words)
     place = next(number for number, word in enumerate(words) if word is first)
+    above, below = ([word for word in part if id(word) not in old] for part in (words[:place], words[place:]))
     row = [replace(word, block=first.block, paragraph=first.paragraph, line=first.line) for word in row]
-    return [*words[:place], *row, *(word for word in words[place:] if id(word) not in old)]
+    return [*above, *row, *below]
 
 
 def _with_word(row: Line, word: Word) -> Line:

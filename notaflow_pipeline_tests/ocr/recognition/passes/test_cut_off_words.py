@@ -111,20 +111,34 @@ def test_table_is_not_read_again() -> None:
     assert engine.raw_lines == []
 
 
-def test_line_whose_words_have_joined_other_lines_is_left() -> None:
-    """Two words at different heights are one line for the layout analysis, and each is level with another line."""
+def read_with_one_new_word(*words: Word) -> list[str]:
+    """Reads two lines 40 pixels apart with ink right of them that no word covers, and these words."""
     page = Image.new("L", (600, 300), 255)
     for top in (100, 140):
-        for left in range(410, 470, 6):  # ink that no word covers, right of both lines
+        for left in range(410, 470, 6):
             ImageDraw.Draw(page).rectangle((left, top, left + 2, top + 19), fill=0)
-    upper, lower = ([Word("lot", 90, 1, 1, n, 100 + 60 * k, 40 * n + 60, 40, 20) for k in range(4)] for n in (1, 2))
-    slanted = [Word("vendu", 90, 2, 1, 1, 340, 100, 60, 20), Word("ici", 90, 2, 1, 1, 340, 140, 60, 20)]
 
     class EngineWithOneNewWord(CuttingEngine):
         def find_words(self, *_: object, **__: object) -> list[Word]:
-            return [Word("cadastre", 95, 1, 1, 1, 318, 8, 60, 20)]  # at the ink, in the strips of the first two lines
+            return [Word("cadastre", 95, 1, 1, 1, 318, 8, 60, 20)]  # at the ink, in strips of lines that begin at 100
 
     runner = PassRunner(EngineWithOneNewWord(whole), cpu_seconds() + 60, DEFAULT_POLICY)
     prepared = prepare(page, 150, Steps(*[False] * len(fields(Steps))))
-    read = with_cut_off_words(runner, PassResult([*upper, *lower, *slanted], prepared)).words
-    assert text_of_words(read).split() == [*["lot"] * 4, "vendu", "cadastre", *["lot"] * 4, "ici", "cadastre"]
+    read = with_cut_off_words(runner, PassResult(list(words), prepared)).words
+    return text_of_words(read).split()
+
+
+UPPER, LOWER = ([Word("lot", 90, 1, 1, n, 100 + 60 * k, 40 * n + 60, 40, 20) for k in range(4)] for n in (1, 2))
+
+
+def test_line_whose_words_have_joined_other_lines_is_left() -> None:
+    """Two words at different heights are one line for the layout analysis, and each is level with another line."""
+    slanted = [Word("vendu", 90, 2, 1, 1, 340, 100, 60, 20), Word("ici", 90, 2, 1, 1, 340, 140, 60, 20)]
+    upper, lower = [*["lot"] * 4, "vendu", "cadastre"], [*["lot"] * 4, "ici", "cadastre"]
+    assert read_with_one_new_word(*UPPER, *LOWER, *slanted) == [*upper, *lower]
+
+
+def test_completed_line_stands_where_its_longest_part_stood() -> None:
+    part = Word("ici", 90, 2, 1, 1, 340, 140, 60, 20)
+    upper, lower = [*["lot"] * 4, "cadastre"], [*["lot"] * 4, "ici", "cadastre"]
+    assert read_with_one_new_word(part, *UPPER, *LOWER) == [*upper, *lower]
