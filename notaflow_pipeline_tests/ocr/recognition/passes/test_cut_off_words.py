@@ -1,19 +1,20 @@
 """Tests of words that were cut off their lines: they are read in their places, and what lies beside a line is no word."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields, replace
 
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from notaflow_pipeline.ocr.cpu_time import cpu_seconds
-from notaflow_pipeline.ocr.engines.interface import Recognition, Segmentation
+from notaflow_pipeline.ocr.engines.interface import Segmentation
 from notaflow_pipeline.ocr.engines.words import Line, Word, lines_of, text_of_words
 from notaflow_pipeline.ocr.preprocessing.preprocess import Steps, prepare
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.passes.cut_off_words import with_cut_off_words
 from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY, PassResult
 from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
+from notaflow_pipeline_tests.ocr.altered_engine import AlteredEngine
 from notaflow_pipeline_tests.ocr.default_engine import default_engine
 from notaflow_pipeline_tests.ocr.samples import act_page
 
@@ -21,34 +22,15 @@ ENGINE = default_engine("fra")
 NO_OTHER_PASS = replace(DEFAULT_POLICY, cut_lines=False, missed_lines=False, filled_in_values=False, plain_pass=False)
 
 
-@dataclass
-class CuttingEngine:
+def cutting(kept: Callable[[int, Line], Line]) -> AlteredEngine:
     """Tesseract with a layout analysis that leaves words out of lines wherever it looks for lines."""
 
-    kept: Callable[[int, Line], Line]
-    languages: str = "fra"
-    name: str = "cutting"
-    raw_lines: list[Image.Image] = field(default_factory=list)
-
-    def check(self) -> None:
-        ENGINE.check()
-
-    def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
-        return ENGINE.recognise(image, dpi, timeout_seconds)
-
-    def find_words(
-        self,
-        image: Image.Image,
-        dpi: int | None,
-        timeout_seconds: float,
-        languages: str | None = None,
-        segmentation: Segmentation = Segmentation.AUTOMATIC,
-    ) -> list[Word]:
-        words = ENGINE.find_words(image, dpi, timeout_seconds, languages, segmentation)
+    def altered(words: list[Word], image: Image.Image, segmentation: Segmentation) -> list[Word]:
         if segmentation is Segmentation.RAW_LINE:
-            self.raw_lines.append(image)
             return words
-        return [word for number, line in enumerate(lines_of(words)) for word in self.kept(number, line)]
+        return [word for number, line in enumerate(lines_of(words)) for word in kept(number, line)]
+
+    return AlteredEngine(engine=ENGINE, alter=altered)
 
 
 def without_beginnings(number: int, line: Line) -> Line:
@@ -74,7 +56,7 @@ def whole(number: int, line: Line) -> Line:
 
 @pytest.mark.parametrize("kept", [without_beginnings, without_ends, without_middles, with_a_line_in_two_blocks])
 def test_words_that_were_left_out_of_lines_are_read_in_their_places(kept: Callable[[int, Line], Line]) -> None:
-    page, engine = act_page(150), CuttingEngine(kept)
+    page, engine = act_page(150), cutting(kept)
     expected = read_page(page, 150, ENGINE, 60, NO_OTHER_PASS).text.split()
     cut = read_page(page, 150, engine, 60, replace(NO_OTHER_PASS, cut_off_words=False)).text.split()
     assert len(cut) < len(expected) - 1
@@ -82,9 +64,9 @@ def test_words_that_were_left_out_of_lines_are_read_in_their_places(kept: Callab
 
 
 def test_page_without_ink_beside_its_lines_is_not_read_again() -> None:
-    engine = CuttingEngine(whole)
+    engine = cutting(whole)
     read_page(act_page(150), 150, engine, 60, NO_OTHER_PASS)
-    assert engine.raw_lines == []
+    assert Segmentation.RAW_LINE not in engine.images
 
 
 def test_stroke_beside_a_line_is_no_word() -> None:
@@ -95,9 +77,9 @@ def test_stroke_beside_a_line_is_no_word() -> None:
     for step in range(3):
         left = last.right + 30 + 14 * step
         draw.arc((left, last.top - 3, left + 40, last.bottom + 3), 100, 330, fill=40, width=3)
-    engine = CuttingEngine(lambda _, line: [word for word in line if word.left < last.right])
+    engine = cutting(lambda _, line: [word for word in line if word.left < last.right])
     assert read_page(page, 150, engine, 60, NO_OTHER_PASS).text == expected.text
-    assert engine.raw_lines, "the strokes were not read"
+    assert Segmentation.RAW_LINE in engine.images, "the strokes were not read"
 
 
 def test_table_is_not_read_again() -> None:
@@ -106,9 +88,9 @@ def test_table_is_not_read_again() -> None:
     for row in range(14):
         for column in range(4):
             draw.text((120 + 260 * column, 100 + 48 * row), f"{3770292 + 17 * row + column} ", fill=30, font=font)
-    engine = CuttingEngine(lambda number, line: line[:-1] if number % 2 else line)
+    engine = cutting(lambda number, line: line[:-1] if number % 2 else line)
     assert len(read_page(page, 150, engine, 60, NO_OTHER_PASS).text.split()) > 14
-    assert engine.raw_lines == []
+    assert Segmentation.RAW_LINE not in engine.images
 
 
 def read_with_one_new_word(*words: Word) -> list[str]:
@@ -118,11 +100,9 @@ def read_with_one_new_word(*words: Word) -> list[str]:
         for left in range(410, 470, 6):
             ImageDraw.Draw(page).rectangle((left, top, left + 2, top + 19), fill=0)
 
-    class EngineWithOneNewWord(CuttingEngine):
-        def find_words(self, *_: object, **__: object) -> list[Word]:
-            return [Word("cadastre", 95, 1, 1, 1, 318, 8, 60, 20)]  # at the ink, in strips of lines that begin at 100
-
-    runner = PassRunner(EngineWithOneNewWord(whole), cpu_seconds() + 60, DEFAULT_POLICY)
+    new = Word("cadastre", 95, 1, 1, 1, 318, 8, 60, 20)  # at the ink, in strips of lines that begin at 100
+    engine = AlteredEngine(engine=ENGINE, alter=lambda *_: [new])
+    runner = PassRunner(engine, cpu_seconds() + 60, DEFAULT_POLICY)
     prepared = prepare(page, 150, Steps(*[False] * len(fields(Steps))))
     read = with_cut_off_words(runner, PassResult(list(words), prepared)).words
     return text_of_words(read).split()

@@ -1,13 +1,13 @@
 """Tests of missed lines: they are found by their ink, read, and inserted at their positions; nothing else is added."""
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import SequenceMatcher
 
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from notaflow_pipeline.ocr.engines.interface import Recognition, Segmentation
+from notaflow_pipeline.ocr.engines.interface import Segmentation
 from notaflow_pipeline.ocr.engines.words import Word, lines_of, text_of_words
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.passes.missed_ink import (
@@ -17,6 +17,7 @@ from notaflow_pipeline.ocr.recognition.passes.missed_ink import (
     with_lines,
 )
 from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY
+from notaflow_pipeline_tests.ocr.altered_engine import AlteredEngine
 from notaflow_pipeline_tests.ocr.default_engine import default_engine
 from notaflow_pipeline_tests.ocr.samples import ACT, act_page
 
@@ -24,48 +25,29 @@ ENGINE = default_engine("fra")
 LINES = ACT.replace("\n\n", "\n").splitlines()
 
 
-@dataclass(frozen=True)
-class MissedLinesEngine:
+def missing_lines(*forgotten: int) -> AlteredEngine:
     """Tesseract with a layout analysis that misses some lines of a page."""
 
-    forgotten: tuple[int, ...]
-    languages: str = "fra"
-    name: str = "forgetful"
-
-    def check(self) -> None:
-        ENGINE.check()
-
-    def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
-        return ENGINE.recognise(image, dpi, timeout_seconds)
-
-    def find_words(
-        self,
-        image: Image.Image,
-        dpi: int | None,
-        timeout_seconds: float,
-        languages: str | None = None,  # noqa: ARG002 - always French
-        segmentation: Segmentation = Segmentation.AUTOMATIC,
-    ) -> list[Word]:
-        return self.understood(ENGINE.find_words(image, dpi, timeout_seconds, "fra", segmentation), segmentation)
-
-    def understood(self, words: list[Word], segmentation: Segmentation) -> list[Word]:
+    def altered(words: list[Word], image: Image.Image, segmentation: Segmentation) -> list[Word]:
         if segmentation in (Segmentation.SINGLE_BLOCK, Segmentation.RAW_LINE):
             return words
-        return [word for number, line in enumerate(lines_of(words)) if number not in self.forgotten for word in line]
+        return [word for number, line in enumerate(lines_of(words)) if number not in forgotten for word in line]
+
+    return AlteredEngine(engine=ENGINE, alter=altered)
 
 
-class NoLineInStripsEngine(MissedLinesEngine):
+def finding_no_line_in_strips(engine: AlteredEngine) -> AlteredEngine:
     """Tesseract with a layout analysis that finds no line in a strip of a page either."""
 
-    def understood(self, words: list[Word], segmentation: Segmentation) -> list[Word]:
-        return [] if segmentation is Segmentation.SINGLE_BLOCK else super().understood(words, segmentation)
+    def altered(words: list[Word], image: Image.Image, segmentation: Segmentation) -> list[Word]:
+        return [] if segmentation is Segmentation.SINGLE_BLOCK else engine.alter(words, image, segmentation)
+
+    return replace(engine, alter=altered)
 
 
-class CutLinesEngine(MissedLinesEngine):
-    """Tesseract with a layout analysis that loses the first words of lines, except when it expects a single column."""
-
-    def understood(self, words: list[Word], segmentation: Segmentation) -> list[Word]:
-        return words if segmentation is not Segmentation.AUTOMATIC else without_first_words(words)
+def cutting_lines(words: list[Word], image: Image.Image, segmentation: Segmentation) -> list[Word]:
+    """Loses the first words of lines, except when a single column is expected."""
+    return words if segmentation is not Segmentation.AUTOMATIC else without_first_words(words)
 
 
 def without_first_words(words: list[Word]) -> list[Word]:
@@ -84,18 +66,18 @@ def words(page: Image.Image) -> list[Word]:
 
 @pytest.mark.parametrize("forgotten", [(3,), (0,), (9,), (2, 7), (4, 5)])
 def test_missed_lines_are_read_and_stand_in_their_places(page: Image.Image, forgotten: tuple[int, ...]) -> None:
-    engine = MissedLinesEngine(forgotten)
+    engine = missing_lines(*forgotten)
     blind = replace(DEFAULT_POLICY, missed_lines=False, filled_in_values=False)
     lost = [line for line in read_page(page, 150, engine, 60, blind).text.splitlines() if line]
     assert len(lost) == len(LINES) - len(forgotten)
     found = [line for line in read_page(page, 150, engine, 60).text.splitlines() if line]
-    assert found == [line for line in read_page(page, 150, MissedLinesEngine(()), 60).text.splitlines() if line]
+    assert found == [line for line in read_page(page, 150, missing_lines(), 60).text.splitlines() if line]
     assert len(found) == len(LINES)
 
 
 def test_missed_lines_are_read_as_they_are_if_no_line_is_found_in_their_strips(page: Image.Image) -> None:
-    whole = read_page(page, 150, MissedLinesEngine(()), 60).text.split()
-    assert read_page(page, 150, NoLineInStripsEngine((2, 7)), 60).text.split() == whole
+    whole = read_page(page, 150, missing_lines(), 60).text.split()
+    assert read_page(page, 150, finding_no_line_in_strips(missing_lines(2, 7)), 60).text.split() == whole
 
 
 def test_strips_of_missed_lines_have_no_part_of_each_other() -> None:
@@ -120,7 +102,7 @@ def test_missed_underlined_lines_close_together_are_read() -> None:
         if number in (4, 5, 6):
             draw.rectangle((left, bottom - 5, right, bottom + 3), fill=60)
     page = page.filter(ImageFilter.GaussianBlur(0.7))
-    found = [line for line in read_page(page, 150, MissedLinesEngine((4, 5, 6)), 60).text.splitlines() if line]
+    found = [line for line in read_page(page, 150, missing_lines(4, 5, 6), 60).text.splitlines() if line]
     assert len(found) == len(LINES)
     alike = [SequenceMatcher(None, one, other).ratio() for one, other in zip(found, LINES, strict=True)]
     assert min(alike) > 0.8, list(zip(alike, found, strict=True))
@@ -134,7 +116,7 @@ def test_lines_that_were_cut_short_are_completed(page: Image.Image, words: list[
     assert uncovered_ink_share(page, words) < 0.01
     assert uncovered_ink_share(page, without_first_words(words)) > 0.05
     assert uncovered_ink_share(page, words[:3]) == 0
-    engine = CutLinesEngine(())
+    engine = AlteredEngine(engine=ENGINE, alter=cutting_lines)
     blind = replace(DEFAULT_POLICY, cut_lines=False, cut_off_words=False, missed_lines=False, filled_in_values=False)
     torn = read_page(page, 150, engine, 60, blind)
     assert len(torn.text.split()) < len(ACT.split()) - 5

@@ -1,14 +1,15 @@
 """Tests of sideways lines: print that runs in any direction is read, and the edge of a sheet is no line."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from notaflow_pipeline.ocr.engines.interface import Recognition, Segmentation
+from notaflow_pipeline.ocr.engines.interface import Segmentation
 from notaflow_pipeline.ocr.engines.words import Word
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY
+from notaflow_pipeline_tests.ocr.altered_engine import AlteredEngine
 from notaflow_pipeline_tests.ocr.default_engine import default_engine
 from notaflow_pipeline_tests.ocr.samples import act_page
 
@@ -19,34 +20,15 @@ POLICY = replace(
 LEFT, TOP = 1130, 300
 
 
-@dataclass
-class EngineWithSidewaysLine:
-    """Tesseract with a layout analysis that finds a line which runs downwards, with these words."""
+def finding(line: list[Word]) -> AlteredEngine:
+    """Tesseract with a layout analysis that finds a line which runs downwards on the page, with these words."""
 
-    line: list[Word]
-    languages: str = "fra"
-    name: str = "sideways"
-    again: list[Image.Image] = field(default_factory=list)
-
-    def check(self) -> None:
-        ENGINE.check()
-
-    def recognise(self, image: Image.Image, dpi: int | None, timeout_seconds: float) -> Recognition:
-        return ENGINE.recognise(image, dpi, timeout_seconds)
-
-    def find_words(
-        self,
-        image: Image.Image,
-        dpi: int | None,
-        timeout_seconds: float,
-        languages: str | None = None,
-        segmentation: Segmentation = Segmentation.AUTOMATIC,
-    ) -> list[Word]:
-        words = ENGINE.find_words(image, dpi, timeout_seconds, languages, segmentation)
+    def altered(words: list[Word], image: Image.Image, segmentation: Segmentation) -> list[Word]:
         if image.size != act_page(150).size:
-            self.again.append(image)
             return words
-        return [*(word for word in words if word.right <= LEFT), *self.line]
+        return [*(word for word in words if word.right <= LEFT), *line]
+
+    return AlteredEngine(engine=ENGINE, alter=altered)
 
 
 def page_with(mark: Image.Image) -> Image.Image:
@@ -83,7 +65,7 @@ def misread(mark: Image.Image, text: str, confidence: float) -> list[Word]:
 @pytest.mark.parametrize("quarter_turns", [1, 3])
 def test_sideways_print_that_was_read_in_the_wrong_direction_is_read_in_the_other(quarter_turns: int) -> None:
     mark = printed("Lot 3 770 292", quarter_turns)
-    read = read_page(page_with(mark), 150, EngineWithSidewaysLine(misread(mark, "TGIT OLL E", 40)), 60, POLICY)
+    read = read_page(page_with(mark), 150, finding(misread(mark, "TGIT OLL E", 40)), 60, POLICY)
     assert "Lot 3 770 292" in read.text
     assert "TGIT" not in read.text
     words = [word for word in read.placed if word.left >= LEFT]
@@ -94,26 +76,26 @@ def test_sideways_print_that_was_read_in_the_wrong_direction_is_read_in_the_othe
 
 def test_column_of_numbers_that_was_taken_for_a_sideways_line_is_read_upright() -> None:
     mark = column("12", "13", "14", "15")
-    read = read_page(page_with(mark), 150, EngineWithSidewaysLine(misread(mark, "so 8 wo D", 30)), 60, POLICY)
+    read = read_page(page_with(mark), 150, finding(misread(mark, "so 8 wo D", 30)), 60, POLICY)
     assert [line for line in read.text.splitlines() if line][-4:] == ["12", "13", "14", "15"]
 
 
 def test_edge_of_a_sheet_is_no_line() -> None:
-    expected = read_page(act_page(150), 150, EngineWithSidewaysLine([]), 60, POLICY).text
+    expected = read_page(act_page(150), 150, finding([]), 60, POLICY).text
     edge = Image.linear_gradient("L").resize((30, 700))
     edge = Image.blend(edge, Image.new("L", edge.size, 255), 0.6)
-    read = read_page(page_with(edge), 150, EngineWithSidewaysLine(misread(edge, "eme ete gerer", 12)), 60, POLICY)
+    read = read_page(page_with(edge), 150, finding(misread(edge, "eme ete gerer", 12)), 60, POLICY)
     assert read.text == expected
 
 
 def test_sure_sideways_line_is_not_read_again() -> None:
     mark = printed("Lot 3 770 292", 1)
-    engine = EngineWithSidewaysLine(misread(mark, "Lot 41", 92))
+    engine = finding(misread(mark, "Lot 41", 92))
     assert "Lot 41" in read_page(page_with(mark), 150, engine, 60, POLICY).text
-    assert engine.again == []
+    assert Segmentation.SINGLE_BLOCK not in engine.images
 
 
 def test_narrow_mark_is_no_sideways_line() -> None:
-    engine = EngineWithSidewaysLine([Word("l", 20, 99, 1, 1, LEFT, TOP, 4, 30)])
+    engine = finding([Word("l", 20, 99, 1, 1, LEFT, TOP, 4, 30)])
     assert read_page(act_page(150), 150, engine, 60, POLICY).text.endswith("l")
-    assert engine.again == []
+    assert Segmentation.SINGLE_BLOCK not in engine.images
