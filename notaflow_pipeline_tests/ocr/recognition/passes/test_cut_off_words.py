@@ -14,15 +14,15 @@ from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.passes.cut_off_words import with_cut_off_words
 from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY, PassResult
 from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
-from notaflow_pipeline_tests.ocr.altered_engine import AlteredEngine
 from notaflow_pipeline_tests.ocr.default_engine import default_engine
+from notaflow_pipeline_tests.ocr.recording_engine import RecordingEngine
 from notaflow_pipeline_tests.ocr.samples import act_page
 
 ENGINE = default_engine("fra")
 NO_OTHER_PASS = replace(DEFAULT_POLICY, cut_lines=False, missed_lines=False, filled_in_values=False, plain_pass=False)
 
 
-def cutting(kept: Callable[[int, Line], Line]) -> AlteredEngine:
+def cutting(kept: Callable[[int, Line], Line]) -> RecordingEngine:
     """Tesseract with a layout analysis that leaves words out of lines wherever it looks for lines."""
 
     def altered(words: list[Word], image: Image.Image, segmentation: Segmentation) -> list[Word]:
@@ -30,7 +30,7 @@ def cutting(kept: Callable[[int, Line], Line]) -> AlteredEngine:
             return words
         return [word for number, line in enumerate(lines_of(words)) for word in kept(number, line)]
 
-    return AlteredEngine(engine=ENGINE, alter=altered)
+    return RecordingEngine(engine=ENGINE, alter=altered)
 
 
 def without_beginnings(number: int, line: Line) -> Line:
@@ -66,7 +66,7 @@ def test_words_that_were_left_out_of_lines_are_read_in_their_places(kept: Callab
 def test_page_without_ink_beside_its_lines_is_not_read_again() -> None:
     engine = cutting(whole)
     read_page(act_page(150), 150, engine, 60, NO_OTHER_PASS)
-    assert Segmentation.RAW_LINE not in engine.images
+    assert Segmentation.RAW_LINE not in engine.segmentations
 
 
 def test_stroke_beside_a_line_is_no_word() -> None:
@@ -79,7 +79,7 @@ def test_stroke_beside_a_line_is_no_word() -> None:
         draw.arc((left, last.top - 3, left + 40, last.bottom + 3), 100, 330, fill=40, width=3)
     engine = cutting(lambda _, line: [word for word in line if word.left < last.right])
     assert read_page(page, 150, engine, 60, NO_OTHER_PASS).text == expected.text
-    assert Segmentation.RAW_LINE in engine.images, "the strokes were not read"
+    assert Segmentation.RAW_LINE in engine.segmentations, "the strokes were not read"
 
 
 def test_table_is_not_read_again() -> None:
@@ -90,7 +90,7 @@ def test_table_is_not_read_again() -> None:
             draw.text((120 + 260 * column, 100 + 48 * row), f"{3770292 + 17 * row + column} ", fill=30, font=font)
     engine = cutting(lambda number, line: line[:-1] if number % 2 else line)
     assert len(read_page(page, 150, engine, 60, NO_OTHER_PASS).text.split()) > 14
-    assert Segmentation.RAW_LINE not in engine.images
+    assert Segmentation.RAW_LINE not in engine.segmentations
 
 
 def read_with_one_new_word(*words: Word) -> list[str]:
@@ -101,7 +101,7 @@ def read_with_one_new_word(*words: Word) -> list[str]:
             ImageDraw.Draw(page).rectangle((left, top, left + 2, top + 19), fill=0)
 
     new = Word("cadastre", 95, 1, 1, 1, 318, 8, 60, 20)  # at the ink, in strips of lines that begin at 100
-    engine = AlteredEngine(engine=ENGINE, alter=lambda *_: [new])
+    engine = RecordingEngine(engine=ENGINE, alter=lambda *_: [new])
     runner = PassRunner(engine, cpu_seconds() + 60, DEFAULT_POLICY)
     prepared = prepare(page, 150, Steps(*[False] * len(fields(Steps))))
     read = with_cut_off_words(runner, PassResult(list(words), prepared)).words

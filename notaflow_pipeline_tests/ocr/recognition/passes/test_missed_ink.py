@@ -17,15 +17,15 @@ from notaflow_pipeline.ocr.recognition.passes.missed_ink import (
     with_lines,
 )
 from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY
-from notaflow_pipeline_tests.ocr.altered_engine import AlteredEngine
 from notaflow_pipeline_tests.ocr.default_engine import default_engine
+from notaflow_pipeline_tests.ocr.recording_engine import RecordingEngine
 from notaflow_pipeline_tests.ocr.samples import ACT, act_page
 
 ENGINE = default_engine("fra")
 LINES = ACT.replace("\n\n", "\n").splitlines()
 
 
-def missing_lines(*forgotten: int) -> AlteredEngine:
+def missing_lines(*forgotten: int) -> RecordingEngine:
     """Tesseract with a layout analysis that misses some lines of a page."""
 
     def altered(words: list[Word], image: Image.Image, segmentation: Segmentation) -> list[Word]:
@@ -33,10 +33,10 @@ def missing_lines(*forgotten: int) -> AlteredEngine:
             return words
         return [word for number, line in enumerate(lines_of(words)) if number not in forgotten for word in line]
 
-    return AlteredEngine(engine=ENGINE, alter=altered)
+    return RecordingEngine(engine=ENGINE, alter=altered)
 
 
-def finding_no_line_in_strips(engine: AlteredEngine) -> AlteredEngine:
+def finding_no_line_in_strips(engine: RecordingEngine) -> RecordingEngine:
     """Tesseract with a layout analysis that finds no line in a strip of a page either."""
 
     def altered(words: list[Word], image: Image.Image, segmentation: Segmentation) -> list[Word]:
@@ -116,7 +116,7 @@ def test_lines_that_were_cut_short_are_completed(page: Image.Image, words: list[
     assert uncovered_ink_share(page, words) < 0.01
     assert uncovered_ink_share(page, without_first_words(words)) > 0.05
     assert uncovered_ink_share(page, words[:3]) == 0
-    engine = AlteredEngine(engine=ENGINE, alter=cutting_lines)
+    engine = RecordingEngine(engine=ENGINE, alter=cutting_lines)
     blind = replace(DEFAULT_POLICY, cut_lines=False, cut_off_words=False, missed_lines=False, filled_in_values=False)
     torn = read_page(page, 150, engine, 60, blind)
     assert len(torn.text.split()) < len(ACT.split()) - 5

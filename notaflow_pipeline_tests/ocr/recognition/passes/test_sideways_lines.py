@@ -9,8 +9,8 @@ from notaflow_pipeline.ocr.engines.interface import Segmentation
 from notaflow_pipeline.ocr.engines.words import Word
 from notaflow_pipeline.ocr.recognition.page import read_page
 from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY
-from notaflow_pipeline_tests.ocr.altered_engine import AlteredEngine
 from notaflow_pipeline_tests.ocr.default_engine import default_engine
+from notaflow_pipeline_tests.ocr.recording_engine import RecordingEngine
 from notaflow_pipeline_tests.ocr.samples import act_page
 
 ENGINE = default_engine("fra")
@@ -20,7 +20,7 @@ POLICY = replace(
 LEFT, TOP = 1130, 300
 
 
-def finding(line: list[Word]) -> AlteredEngine:
+def finding(line: list[Word]) -> RecordingEngine:
     """Tesseract with a layout analysis that finds a line which runs downwards on the page, with these words."""
 
     def altered(words: list[Word], image: Image.Image, segmentation: Segmentation) -> list[Word]:
@@ -28,7 +28,7 @@ def finding(line: list[Word]) -> AlteredEngine:
             return words
         return [*(word for word in words if word.right <= LEFT), *line]
 
-    return AlteredEngine(engine=ENGINE, alter=altered)
+    return RecordingEngine(engine=ENGINE, alter=altered)
 
 
 def page_with(mark: Image.Image) -> Image.Image:
@@ -92,10 +92,10 @@ def test_sure_sideways_line_is_not_read_again() -> None:
     mark = printed("Lot 3 770 292", 1)
     engine = finding(misread(mark, "Lot 41", 92))
     assert "Lot 41" in read_page(page_with(mark), 150, engine, 60, POLICY).text
-    assert Segmentation.SINGLE_BLOCK not in engine.images
+    assert Segmentation.SINGLE_BLOCK not in engine.segmentations
 
 
 def test_narrow_mark_is_no_sideways_line() -> None:
     engine = finding([Word("l", 20, 99, 1, 1, LEFT, TOP, 4, 30)])
     assert read_page(act_page(150), 150, engine, 60, POLICY).text.endswith("l")
-    assert Segmentation.SINGLE_BLOCK not in engine.images
+    assert Segmentation.SINGLE_BLOCK not in engine.segmentations
