@@ -21,17 +21,17 @@ from notaflow_pipeline.ocr.preprocessing.preprocess import (
 from notaflow_pipeline.ocr.preprocessing.white_print import has_white_print
 from notaflow_pipeline.ocr.recognition.page_plan import Plan, plan, plan_of_turned
 from notaflow_pipeline.ocr.recognition.passes.alternative_passes import best_of_alternative_passes
-from notaflow_pipeline.ocr.recognition.passes.cut_off_words import with_cut_off_words
-from notaflow_pipeline.ocr.recognition.passes.filled_in_values import with_filled_in_values
-from notaflow_pipeline.ocr.recognition.passes.missed_lines import with_missed_lines
-from notaflow_pipeline.ocr.recognition.passes.number_rows import with_finer_rows
+from notaflow_pipeline.ocr.recognition.passes.parts.cut_off_words import with_cut_off_words
+from notaflow_pipeline.ocr.recognition.passes.parts.filled_in_values import with_filled_in_values
+from notaflow_pipeline.ocr.recognition.passes.parts.missed_lines import with_missed_lines
+from notaflow_pipeline.ocr.recognition.passes.parts.number_rows import with_finer_rows
+from notaflow_pipeline.ocr.recognition.passes.parts.sideways_lines import with_sideways_lines_read_again
+from notaflow_pipeline.ocr.recognition.passes.parts.single_marks import with_single_marks
+from notaflow_pipeline.ocr.recognition.passes.parts.unsure_words import with_unsure_words_read_again
 from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY, PassResult, Policy
 from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
 from notaflow_pipeline.ocr.recognition.passes.rotation import is_better_unrotated, read_strip, upright
-from notaflow_pipeline.ocr.recognition.passes.sideways_lines import with_sideways_lines_read_again
-from notaflow_pipeline.ocr.recognition.passes.single_marks import with_single_marks
 from notaflow_pipeline.ocr.recognition.passes.tables import read_table, with_finer_digits
-from notaflow_pipeline.ocr.recognition.passes.unsure_words import with_unsure_words_read_again
 from notaflow_pipeline.ocr.recognition.words.language import is_in_other_language
 from notaflow_pipeline.ocr.recognition.words.reading_order import ordered_words
 from notaflow_pipeline.ocr.recognition.words.thousands_separators import with_thousands_separated

@@ -1,1 +1,1 @@
-"""Passes of the engine over a page: the first one, and those that read parts of it again."""
+"""Passes of the engine over a page; `parts` holds those that read parts of it again."""

@@ -17,12 +17,12 @@ from notaflow_pipeline.ocr.preprocessing.preprocess import (
     upscaled,
     with_ruling_removed,
 )
-from notaflow_pipeline.ocr.recognition.passes.pass_result import PassResult
-from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
-from notaflow_pipeline.ocr.recognition.passes.unsure_words import (
+from notaflow_pipeline.ocr.recognition.passes.parts.unsure_words import (
     with_signs_of_the_typescript_model,
     with_unsure_numbers_read_again,
 )
+from notaflow_pipeline.ocr.recognition.passes.pass_result import PassResult
+from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
 from notaflow_pipeline.ocr.recognition.words.word_statistics import MIN_TYPED_INCHES, character_inches, is_table
 
 MIN_TABLE_COVERAGE = 0.9

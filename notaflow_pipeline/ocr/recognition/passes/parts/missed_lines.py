@@ -9,7 +9,7 @@ from notaflow_pipeline.ocr.failures import DocumentFailure
 from notaflow_pipeline.ocr.input.images.ruling_lines import without_horizontal_lines
 from notaflow_pipeline.ocr.preprocessing.preprocess import PreprocessedPage
 from notaflow_pipeline.ocr.recognition.passes.alternative_passes import best_of_alternative_passes
-from notaflow_pipeline.ocr.recognition.passes.missed_ink import (
+from notaflow_pipeline.ocr.recognition.passes.parts.missed_ink import (
     confident_new_lines,
     missed_ink_strips,
     uncovered_ink_share,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from notaflow_pipeline.ocr.engines.interface import Segmentation
 from notaflow_pipeline.ocr.engines.words import Line, Word, edges_of, lines_of, word_height
 from notaflow_pipeline.ocr.failures import DocumentFailure
-from notaflow_pipeline.ocr.recognition.passes.missed_ink import (
+from notaflow_pipeline.ocr.recognition.passes.parts.missed_ink import (
     LINE_HEIGHT_RANGE,
     MIN_WORDS,
     Box,

@@ -11,7 +11,7 @@ from notaflow_pipeline.ocr.engines.interface import Segmentation
 from notaflow_pipeline.ocr.engines.words import Line, Word, lines_of, text_of_words
 from notaflow_pipeline.ocr.preprocessing.preprocess import Steps, prepare
 from notaflow_pipeline.ocr.recognition.page import read_page
-from notaflow_pipeline.ocr.recognition.passes.cut_off_words import with_cut_off_words
+from notaflow_pipeline.ocr.recognition.passes.parts.cut_off_words import with_cut_off_words
 from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY, PassResult
 from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
 from notaflow_pipeline_tests.ocr.default_engine import default_engine

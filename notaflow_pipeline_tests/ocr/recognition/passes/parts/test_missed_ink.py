@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from notaflow_pipeline.ocr.engines.interface import Segmentation
 from notaflow_pipeline.ocr.engines.words import Word, lines_of, text_of_words
 from notaflow_pipeline.ocr.recognition.page import read_page
-from notaflow_pipeline.ocr.recognition.passes.missed_ink import (
+from notaflow_pipeline.ocr.recognition.passes.parts.missed_ink import (
     confident_new_lines,
     missed_ink_strips,
     uncovered_ink_share,

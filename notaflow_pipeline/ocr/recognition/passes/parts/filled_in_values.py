@@ -23,7 +23,7 @@ from notaflow_pipeline.ocr.input.images.ruling_lines import (
     without_dotted_lines,
     without_horizontal_lines,
 )
-from notaflow_pipeline.ocr.recognition.passes.missed_ink import (
+from notaflow_pipeline.ocr.recognition.passes.parts.missed_ink import (
     MIN_WORDS,
     is_same_place,
     new_lines,

@@ -9,13 +9,13 @@ from notaflow_pipeline.ocr.engines.interface import Recognition, Segmentation
 from notaflow_pipeline.ocr.engines.words import Word
 from notaflow_pipeline.ocr.preprocessing.preprocess import prepare
 from notaflow_pipeline.ocr.recognition.page import read_page
-from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY, PassResult, Policy
-from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
-from notaflow_pipeline.ocr.recognition.passes.unsure_words import (
+from notaflow_pipeline.ocr.recognition.passes.parts.unsure_words import (
     MAX_LINES,
     with_signs_of_the_typescript_model,
     with_unsure_numbers_read_again,
 )
+from notaflow_pipeline.ocr.recognition.passes.pass_result import DEFAULT_POLICY, PassResult, Policy
+from notaflow_pipeline.ocr.recognition.passes.pass_runner import PassRunner
 from notaflow_pipeline_tests.ocr.samples import act_page
 
 FIRST_PASS_ALONE = replace(

@@ -6,7 +6,7 @@ from PIL import Image
 
 from notaflow_pipeline.ocr.input.images.ruling_lines import without_boxes, without_dotted_lines
 from notaflow_pipeline.ocr.recognition.page import read_page
-from notaflow_pipeline.ocr.recognition.passes.filled_in_values import condensed
+from notaflow_pipeline.ocr.recognition.passes.parts.filled_in_values import condensed
 from notaflow_pipeline_tests.ocr.default_engine import default_engine
 from notaflow_pipeline_tests.ocr.drawn_pages import Sheet
 from notaflow_pipeline_tests.testing.noise import noisy

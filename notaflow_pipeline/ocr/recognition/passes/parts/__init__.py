@@ -1,0 +1,1 @@
+"""Passes that read parts of a page again."""
